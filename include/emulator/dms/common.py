@@ -1,0 +1,54 @@
+"""What the DMS actions share: the tenant check, the caller, pages, error styles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.errors import ApiError
+from emulator.registry import Call
+from emulator.store.dms import DmsUser
+
+PAGE = "PageNumber:int PageSize:int"
+TEXT_PAGE = "PageNumber PageSize"
+
+
+def failure(call: Call, code: str, message: str, status: int) -> ApiError:
+    """A business failure, as an HTTP status with the gateway's envelope or inside HTTP 200, by mode."""
+    return ApiError(code, message, status, in_body=call.world.modes["dms_error_style"] == "body")
+
+
+def caller(call: Call) -> DmsUser:
+    """The DMS user behind the calling account, after the tenant check.
+
+    :raises ApiError: TenantNotExist, UserNotExist, UserStatusIllegal or NoPermission.
+    """
+    store = call.world.dms
+    if call.params.get("Tid", store.tenant_id) not in (store.tenant_id, -1):
+        raise failure(call, "TenantNotExist", "The specified tenant does not exist.", 404)
+    if call.identity.kind == "role":
+        return DmsUser("0", call.identity.user, call.identity.name, "", roles=("ADMIN",))
+    user = store.users.get(store.by_uid.get(call.identity.user, ""))
+    if user is None and call.identity.name == "second-application":
+        return DmsUser("0", call.identity.user, call.identity.name, "", roles=("ADMIN",))
+    if user is None:
+        raise failure(call, "UserNotExist", "The user does not exist in this tenant.", 404)
+    if user.state != "NORMAL":
+        raise failure(call, "UserStatusIllegal", "The status of the user is illegal.", 404)
+    if not {"ADMIN", "DBA"} & set(user.roles):
+        raise failure(call, "NoPermission", "The user has no permission for this operation.", 403)
+    return user
+
+
+def cut(call: Call, items: list[Any], *, default: int = 10, sizes: tuple[int, ...] = (), largest: int = 100) -> list[Any]:
+    """One page; ``PageNumber`` starts at 1.
+
+    :raises ApiError: InvalidParameterValid for a size that the action does not take.
+    """
+    try:
+        size, number = int(call.params.get("PageSize", default)), int(call.params.get("PageNumber", 1))
+    except ValueError:
+        raise ApiError("InvalidParameterValid", "PageNumber and PageSize must be numbers.") from None
+    if (sizes and size not in sizes) or not 1 <= size <= largest or number < 1:
+        allowed = ", ".join(map(str, sizes)) if sizes else f"1 to {largest}"
+        raise ApiError("InvalidParameterValid", f"PageSize must be one of: {allowed}; PageNumber at least 1.")
+    return items[(number - 1) * size : number * size]

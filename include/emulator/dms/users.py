@@ -1,0 +1,71 @@
+"""Tenants and users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.dms import DMS
+from emulator.dms.common import PAGE, caller, cut, failure
+from emulator.keys import ALIBABA_ACCOUNT
+from emulator.registry import Call
+from emulator.store.dms import DmsUser
+
+_ROLE_IDS = {"USER": 1, "DBA": 2, "ADMIN": 3, "SECURITY_ADMIN": 4, "STRUCT_READ_ONLY": 5}
+
+
+def _tenant(call: Call) -> dict[str, Any]:
+    return {"Tid": call.world.dms.tenant_id, "TenantName": "demo-tenant", "Status": "ACTIVE"}
+
+
+@DMS.action("GetUserActiveTenant", "Tid:int")
+def active_tenant(call: Call) -> dict[str, Any]:
+    """The tenant the caller uses now."""
+    caller(call)
+    return {"Tenant": _tenant(call)}
+
+
+@DMS.action("ListUserTenants", "Tid:int")
+def user_tenants(call: Call) -> dict[str, Any]:
+    """All tenants of the caller: one."""
+    caller(call)
+    return {"TenantList": [_tenant(call)]}
+
+
+def _user(user: DmsUser, *, number: bool = False) -> dict[str, Any]:
+    return {
+        "UserId": user.user_id, "Uid": user.uid, "NickName": user.nick, "Email": user.email, "State": user.state,
+        "RoleIdList": {"RoleIds": [_ROLE_IDS[role] for role in user.roles]},
+        "RoleNameList": {"RoleNames": list(user.roles)}, "LastLoginTime": "2026-01-05 09:10:11",
+        "ParentUid": int(ALIBABA_ACCOUNT) if number else ALIBABA_ACCOUNT, "Mobile": "", "DingRobot": "",
+        "Webhook": "", "NotificationMode": "EMAIL", "SignatureMethod": "NONE", "CurExecuteCount": 0,
+        "CurResultCount": 0, "MaxExecuteCount": 2000, "MaxResultCount": 100000,
+    }  # fmt: skip
+
+
+@DMS.action("ListUsers", f"Tid:int {PAGE} Role SearchKey UserState")
+def list_users(call: Call) -> dict[str, Any]:
+    """Users by page of 10, 20, 50 or 100. Deleted ones only when asked for by state."""
+    caller(call)
+    state, role, key = call.text("UserState"), call.text("Role"), call.text("SearchKey")
+    found = [
+        user
+        for user in call.world.dms.users.values()
+        if (user.state == state if state else user.state != "DELETE")
+        and (not role or role in user.roles)
+        and (key in user.nick or key in user.uid)
+    ]
+    page = cut(call, found, sizes=(10, 20, 50, 100))
+    return {"TotalCount": len(found), "UserList": {"User": [_user(user) for user in page]}}
+
+
+@DMS.action("GetUser", "Tid:int Uid UserId")
+def get_user(call: Call) -> dict[str, Any]:
+    """One user by either id; the caller's own record without any."""
+    me = caller(call)
+    store = call.world.dms
+    user_id = call.text("UserId") or store.by_uid.get(call.text("Uid"), "")
+    if not call.text("UserId") and not call.text("Uid"):
+        user_id = me.user_id
+    if user_id not in store.users:
+        raise failure(call, "UserNotExist", "The specified user does not exist.", 404)
+    return {"User": _user(store.users[user_id], number=True)}

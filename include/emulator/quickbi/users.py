@@ -1,0 +1,80 @@
+"""Members of the organisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.quickbi import QUICKBI
+from emulator.quickbi.common import PAGE, check_caller, failure, find_user, page
+from emulator.registry import Call
+from emulator.store.quickbi import BiUser
+
+_ADMIN, _AUTH_ADMIN = 111111111, 111111112
+
+
+def _user(user: BiUser) -> dict[str, Any]:
+    return {
+        "UserId": user.user_id, "AccountId": user.account_id, "AccountName": user.account_name, "NickName": user.nick,
+        "IsDeleted": user.deleted, "RoleIdList": list(user.roles), "UserType": 1, "CopilotModules": [],
+        "AdminUser": _ADMIN in user.roles, "AuthAdminUser": _AUTH_ADMIN in user.roles,
+    }  # fmt: skip
+
+
+@QUICKBI.action("QueryUserList", f"{PAGE} Keyword", methods=("GET",))
+def query_user_list(call: Call) -> dict[str, Any]:
+    """Members by page, deactivated ones included. GET only."""
+    check_caller(call)
+    key = call.text("Keyword")
+    found = [user for user in call.world.quickbi.users.values() if key in user.nick or key in user.account_name]
+    result = page(call, found)
+    result["Data"] = [
+        {**_user(user), "JoinedDate": user.joined, "LastLoginTime": user.joined + 86_400_000} for user in result["Data"]
+    ]
+    return result
+
+
+def _detailed(user: BiUser) -> dict[str, Any]:
+    return {**_user(user), "Email": user.email, "Phone": ""}
+
+
+@QUICKBI.action("QueryUserInfoByUserId", "UserId!")
+def user_by_id(call: Call) -> dict[str, Any]:
+    """One member by Quick BI id."""
+    return _detailed(find_user(call, call.text("UserId")))
+
+
+@QUICKBI.action("QueryUserInfoByAccount", "Account! ParentAccountName")
+def user_by_account(call: Call) -> dict[str, Any]:
+    """One member by cloud account name or uid."""
+    check_caller(call)
+    wanted = call.text("Account")
+    for user in call.world.quickbi.users.values():
+        if wanted in (user.account_id, user.account_name):
+            return _detailed(user)
+    raise failure(call, "User.Not.In.Organization", "The specified user is not in the organizational unit.")
+
+
+@QUICKBI.action("CheckOrganizationMember", "UserId!")
+def check_member(call: Call) -> bool:
+    """Whether an id belongs to the organisation."""
+    check_caller(call)
+    return call.text("UserId") in call.world.quickbi.users
+
+
+@QUICKBI.action(
+    "UpdateUser", "UserId! IsDeleted:bool NickName RoleIds UserType:int AdminUser:bool AuthAdminUser:bool", write=True
+)
+def update_user(call: Call) -> bool:
+    """Nickname, roles, active or not; other fields have no effect here."""
+    user = find_user(call, call.text("UserId"))
+    user.deleted = call.params.get("IsDeleted", user.deleted)
+    user.nick = call.params.get("NickName", user.nick)
+    if text := call.text("RoleIds"):
+        roles = text.split(",")
+        if len(roles) > 3 or not all(role.isdecimal() for role in roles):
+            raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:RoleIds.")
+        user.roles = [int(role) for role in roles]
+    call.world.journal.effect("changed", "quickbi_users", {
+        "user_id": user.user_id, "deleted": user.deleted, "roles": list(user.roles),
+    })  # fmt: skip
+    return True

@@ -1,0 +1,3 @@
+"""The vendors' signatures, from the side that checks them."""
+
+from __future__ import annotations

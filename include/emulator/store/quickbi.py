@@ -1,0 +1,198 @@
+"""Quick BI's ground truth: portals with menus and receivers, users, groups, workspaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from emulator.journal import Journal
+from emulator.visibility import Visibility
+
+USER, GROUP, ORGANISATION, WORKSPACE = 0, 1, 2, 3
+FOLDER_TYPE = 4
+WORKSPACE_ROLES = {
+    25: ("role_workspace_admin", "Workspace administrator"),
+    26: ("role_workspace_developer", "Workspace developer"),
+    27: ("role_workspace_analyst", "Workspace analyst"),
+    30: ("role_workspace_viewer", "Workspace viewer"),
+}
+
+
+class Receiver(NamedTuple):
+    """Who a menu is authorised to: kind (0 user, 1 group, 2 organisation, 3 workspace) and id."""
+
+    kind: int
+    id: str
+
+
+@dataclass(slots=True)
+class BiUser:
+    """A member of the organisation; ``deleted`` means deactivated."""
+
+    user_id: str
+    account_id: str
+    account_name: str
+    nick: str
+    email: str
+    roles: list[int]
+    deleted: bool = False
+    joined: int = 0
+
+
+@dataclass(slots=True)
+class Group:
+    """A user group with direct members; the tree hangs on ``parent`` (``-1`` at the root)."""
+
+    group_id: str
+    name: str
+    parent: str
+    created: str
+    members: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Workspace:
+    """A workspace with members (user id to role id)."""
+
+    workspace_id: str
+    name: str
+    owner: str
+    members: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Menu:
+    """A node of a portal's menu tree; type 4 is a folder and cannot be authorised."""
+
+    menu_id: str
+    name: str
+    type: int
+    uri: str = ""
+    show_only_with_access: bool = True
+    children: list[Menu] = field(default_factory=list)
+    receivers: dict[Receiver, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Portal:
+    """A data portal. ``menus`` holds the whole tree by id, ``roots`` the top."""
+
+    portal_id: str
+    name: str
+    workspace_id: str
+    owner: str
+    created: str
+    roots: list[Menu] = field(default_factory=list)
+    menus: dict[str, Menu] = field(default_factory=dict)
+    white: dict[Receiver, int] = field(default_factory=dict)
+
+    def leaves(self) -> Iterator[Menu]:
+        """Menus that can be authorised."""
+        return (menu for menu in self.menus.values() if menu.type != FOLDER_TYPE)
+
+
+class QuickBiStore:
+    """The organisation."""
+
+    def __init__(self, journal: Journal, visibility: Visibility, organisation_id: str) -> None:
+        self._journal = journal
+        self._visibility = visibility
+        self.organisation_id = organisation_id
+        self.users: dict[str, BiUser] = {}
+        self.groups: dict[str, Group] = {}
+        self.workspaces: dict[str, Workspace] = {}
+        self.portals: dict[str, Portal] = {}
+        self.count = 0
+
+    def seed(self, menu: Menu, receiver: Receiver, points: int) -> bool:
+        """Authorise without telling the journal (building the organisation); False when it was there."""
+        if receiver in menu.receivers:
+            return False
+        menu.receivers[receiver] = points
+        self.count += 1
+        return True
+
+    def add(self, portal: Portal, menu: Menu, receiver: Receiver, points: int) -> bool:
+        """Authorise; False when the receiver has a record already."""
+        added = self.seed(menu, receiver, points)
+        if added:
+            self._journal.effect("added", "quickbi_menus", self.row(portal, menu, receiver, points))
+        return added
+
+    def change(self, portal: Portal, menu: Menu, receiver: Receiver, points: int) -> bool:
+        """Give an existing record other authorisation points."""
+        before = menu.receivers.get(receiver)
+        if before is None or before == points:
+            return False
+        self._journal.effect("removed", "quickbi_menus", self.row(portal, menu, receiver, before))
+        menu.receivers[receiver] = points
+        self._journal.effect("added", "quickbi_menus", self.row(portal, menu, receiver, points))
+        return True
+
+    def remove(self, portal: Portal, menu: Menu, receiver: Receiver) -> bool:
+        """Withdraw the whole record of a receiver; False when there is none."""
+        points = menu.receivers.pop(receiver, None)
+        if points is None:
+            return False
+        self.count -= 1
+        self._journal.effect("removed", "quickbi_menus", self.row(portal, menu, receiver, points))
+        self._visibility.removed("quickbi_menus", (portal.portal_id, menu.menu_id, receiver, points))
+        return True
+
+    def receivers(self, portal: Portal, *, late: bool = True) -> dict[str, dict[Receiver, int]]:
+        """Receivers of every leaf menu as a listing sees them."""
+        shown = {menu.menu_id: menu.receivers for menu in portal.leaves()}
+        if late:
+            for _, menu_id, receiver, points in self._visibility.shown(
+                "quickbi_menus", lambda item: item[0] == portal.portal_id
+            ):
+                if menu_id in shown:
+                    shown[menu_id] = {**shown[menu_id], receiver: points}
+        return shown
+
+    def groups_of(self, user_id: str, *, subgroups: bool) -> set[str]:
+        """Groups a user is in, with the groups above them when ``subgroups``."""
+        found = {group.group_id for group in self.groups.values() if user_id in group.members}
+        for start in list(found) if subgroups else []:
+            parent = self.groups[start].parent
+            while parent in self.groups and parent not in found:
+                found.add(parent)
+                parent = self.groups[parent].parent
+        return found
+
+    def identities(self, user_id: str, *, subgroups: bool) -> set[Receiver]:
+        """Every receiver through which a user gets access: own id, groups, workspaces, the organisation."""
+        found = {Receiver(USER, user_id), Receiver(ORGANISATION, self.organisation_id)}
+        found |= {Receiver(GROUP, group) for group in self.groups_of(user_id, subgroups=subgroups)}
+        found |= {Receiver(WORKSPACE, space.workspace_id) for space in self.workspaces.values()
+                  if user_id in space.members}  # fmt: skip
+        return found
+
+    def membership(self, op: str, kind: str, container: str, user_id: str, detail: str = "") -> None:
+        """Tell the journal about a change of a group or workspace."""
+        self._journal.effect(op, f"quickbi_{kind}_members", {
+            f"{kind}_id": container, "user_id": user_id, "detail": detail,
+        })  # fmt: skip
+
+    def visibility_changed(self, portal: Portal, menu: Menu) -> None:
+        """Tell the journal that a menu was opened to all or closed."""
+        self._journal.effect("changed", "quickbi_menu_visibility", {
+            "portal_id": portal.portal_id, "menu_id": menu.menu_id,
+            "show_only_with_access": menu.show_only_with_access,
+        })  # fmt: skip
+
+    @staticmethod
+    def row(portal: Portal, menu: Menu, receiver: Receiver, points: int) -> dict[str, Any]:
+        """A record as a row of the truth."""
+        return {
+            "portal_id": portal.portal_id, "menu_id": menu.menu_id, "receiver_type": receiver.kind,
+            "receiver_id": receiver.id, "auth_points": points,
+        }  # fmt: skip
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All records."""
+        for portal in self.portals.values():
+            for menu in portal.leaves():
+                for receiver, points in menu.receivers.items():
+                    yield self.row(portal, menu, receiver, points)

@@ -1,0 +1,167 @@
+"""Projects, their members and roles, and the platform's roles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.build.wedata import TENANT_ROLES
+from emulator.errors import ApiError
+from emulator.keys import TENCENT_ACCOUNT
+from emulator.registry import Call
+from emulator.store.people import Person
+from emulator.store.wedata import Project
+from emulator.tencent import WEDATA
+from emulator.tencent.paging import PAGE, project_page
+
+
+def find_project(call: Call, project_id: str) -> Project:
+    """A project by id.
+
+    :raises ApiError: InvalidParameter.WorkspaceNotExist.
+    """
+    project = call.world.projects.get(project_id)
+    if project is None:
+        raise ApiError("InvalidParameter.WorkspaceNotExist", f"The project {project_id} does not exist.")
+    return project
+
+
+def _project(project: Project) -> dict[str, Any]:
+    return {
+        "ProjectId": project.project_id, "ProjectName": project.name, "DisplayName": project.name.title(),
+        "Description": "", "CreateTime": "2025-09-03T00:11:03+08:00", "CreatorUin": project.creator,
+        "ProjectOwnerUin": project.owner, "Status": 1, "ProjectModel": "SIMPLE",
+    }  # fmt: skip
+
+
+@WEDATA.action("ListProjects", {"ProjectIds": [str], "ProjectName": str, "Status": int, "ProjectModel": str, **PAGE})
+def list_projects(call: Call) -> dict[str, Any]:
+    """All projects of the tenant."""
+    params = call.params
+    items = [
+        _project(project)
+        for project in call.world.projects.values()
+        if project.project_id in params.get("ProjectIds", [project.project_id])
+        and params.get("ProjectName", "") in project.name
+        and params.get("Status", 1) == 1
+    ]
+    return {"Data": project_page(params, items)}
+
+
+@WEDATA.action("GetProject", {"ProjectId!": str})
+def get_project(call: Call) -> dict[str, Any]:
+    """One project."""
+    return {"Data": _project(find_project(call, call.params["ProjectId"]))}
+
+
+def _role(role_id: str, names: tuple[str, str]) -> dict[str, Any]:
+    return {"RoleId": role_id, "RoleName": names[0], "RoleDisplayName": names[1], "Description": ""}
+
+
+def _by_uin(call: Call) -> dict[str, Person]:
+    return {person.wedata_uin: person for person in call.world.people}
+
+
+@WEDATA.action("ListProjectMembers", {"ProjectId!": str, "UserName": str, "UserUin": str, **PAGE})
+def list_members(call: Call) -> dict[str, Any]:
+    """Members with their roles. Both filters are fuzzy; the page number comes back as 0, as in the sample."""
+    project = find_project(call, call.params["ProjectId"])
+    people, hide = _by_uin(call), call.world.modes["wedata_member_uin"] == "null"
+    items = []
+    for uin, role_ids in project.members.items():
+        person = people.get(uin)
+        name = person.name if person else uin
+        if call.text("UserUin") not in uin or call.text("UserName").lower() not in name.lower():
+            continue
+        items.append({
+            "AppId": "1300000001", "RootAccountId": TENCENT_ACCOUNT, "UserUin": None if hide else uin,
+            "UserName": person.email.partition("@")[0] if person else uin, "DisplayName": name,
+            "Roles": [_role(role_id, project.roles.get(role_id, ("", ""))) for role_id in sorted(role_ids)],
+            "IsCreator": uin == project.creator, "CreateTime": "2025-09-03T00:11:03+08:00",
+            "IsProjectOwner": uin == project.owner, "PhoneNum": "13800000000",
+            "Email": person.email if person else None,
+        })  # fmt: skip
+    return {"Data": project_page(call.params, items, echo_number=False)}
+
+
+@WEDATA.action("ListProjectRoles", {"ProjectId!": str, "RoleDisplayName": str, **PAGE})
+def list_project_roles(call: Call) -> dict[str, Any]:
+    """Roles of a project, the built-in ones among them."""
+    project = find_project(call, call.params["ProjectId"])
+    items = [_role(role_id, names) for role_id, names in project.roles.items()
+             if call.text("RoleDisplayName") in names[1]]  # fmt: skip
+    return {"Data": project_page(call.params, items)}
+
+
+@WEDATA.action("ListTenantRoles", {"RoleDisplayName": str})
+def list_tenant_roles(call: Call) -> dict[str, Any]:
+    """Roles of the platform: a plain list. Their members cannot be listed."""
+    return {"Data": [_role(role_id, (name, label)) for role_id, name, label in TENANT_ROLES
+                     if call.text("RoleDisplayName") in label]}  # fmt: skip
+
+
+def _member_effect(call: Call, op: str, project: Project, uin: str, role_id: str) -> None:
+    call.world.journal.effect(op, "wedata_project_members", {
+        "project_id": project.project_id, "user_uin": uin, "role_id": role_id,
+    })  # fmt: skip
+
+
+def _check_roles(project: Project, role_ids: list[str]) -> None:
+    if not role_ids or any(role_id not in project.roles for role_id in role_ids):
+        raise ApiError("InvalidParameter", "RoleIds must name roles of the project.")
+
+
+@WEDATA.action("CreateProjectMember", {"ProjectId!": str, "UserUins!": [str], "RoleIds!": [str]}, write=True)
+def create_members(call: Call) -> dict[str, Any]:
+    """Add members with roles; who is a member gets the roles in addition."""
+    project = find_project(call, call.params["ProjectId"])
+    _check_roles(project, call.params["RoleIds"])
+    for uin in call.params["UserUins"]:
+        _grant_roles(call, project, uin, call.params["RoleIds"])
+    return {"Data": {"Status": True}}
+
+
+def _grant_roles(call: Call, project: Project, uin: str, role_ids: list[str]) -> None:
+    held = project.members.setdefault(uin, set())
+    for role_id in role_ids:
+        if role_id not in held:
+            held.add(role_id)
+            _member_effect(call, "added", project, uin, role_id)
+
+
+@WEDATA.action("DeleteProjectMember", {"ProjectId!": str, "UserUins!": [str]}, write=True)
+def delete_members(call: Call) -> dict[str, Any]:
+    """Remove members; the owner and the creator are refused, who is no member is skipped."""
+    project = find_project(call, call.params["ProjectId"])
+    if {project.owner, project.creator} & set(call.params["UserUins"]):
+        raise ApiError("OperationDenied", "The owner or creator of a project cannot be removed.")
+    for uin in call.params["UserUins"]:
+        for role_id in sorted(project.members.pop(uin, set())):
+            _member_effect(call, "removed", project, uin, role_id)
+    return {}
+
+
+def _member(call: Call) -> tuple[Project, str]:
+    project, uin = find_project(call, call.params["ProjectId"]), call.params["UserUin"]
+    _check_roles(project, call.params["RoleIds"])
+    if uin not in project.members:
+        raise ApiError("UnauthorizedOperation.UserNotInProject", "The user is not a member of the project.")
+    return project, uin
+
+
+@WEDATA.action("GrantMemberProjectRole", {"ProjectId!": str, "UserUin!": str, "RoleIds!": [str]}, write=True)
+def grant_role(call: Call) -> dict[str, Any]:
+    """Add roles to a member."""
+    project, uin = _member(call)
+    _grant_roles(call, project, uin, call.params["RoleIds"])
+    return {}
+
+
+@WEDATA.action("RemoveMemberProjectRole", {"ProjectId!": str, "UserUin!": str, "RoleIds!": [str]}, write=True)
+def remove_role(call: Call) -> dict[str, Any]:
+    """Take roles off a member, who stays a member without any when the last one goes."""
+    project, uin = _member(call)
+    for role_id in call.params["RoleIds"]:
+        if role_id in project.members[uin]:
+            project.members[uin].discard(role_id)
+            _member_effect(call, "removed", project, uin, role_id)
+    return {}

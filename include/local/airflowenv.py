@@ -1,0 +1,137 @@
+"""The environment that Airflow's components run with.
+
+Everything is configuration that Airflow documents. A value that the caller's own environment sets wins over a
+default from here, except for what makes the stack one stack (home, ports, folders, users, shared secrets).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from local.config import HOST, PROJECT, Config
+from local.state import USERS, Secrets, write_private
+
+LEDGER_VARIABLE = "AIRFLOW_CONN_RESCIND_LEDGER"
+METADATA_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+DEFAULTS = {
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+    # A name look-up per task, slow where there is no name server.
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+    # How soon the next task of a run starts: the scheduler's pause when it found nothing to do.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+    "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+    # How soon a new or changed DAG file is seen.
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
+    "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+
+
+def environment(
+    config: Config,
+    secrets: Secrets,
+    *,
+    connections: Mapping[str, str],
+    environ: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The full environment of a component.
+
+    :param connections: ``AIRFLOW_CONN_...`` variables that the stack provides.
+    """
+    own = dict(os.environ if environ is None else environ)
+    # Without kept byte code each of the processes, and each task, compiles some 3,000 modules anew.
+    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG"):
+        own.pop(name, None)
+    env = {**DEFAULTS, **own}
+    env.update(connections)
+    env.update(
+        {
+            "AIRFLOW_HOME": str(config.airflow_home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(config.dags),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": str(config.parallelism),
+            "AIRFLOW__CORE__FERNET_KEY": secrets.fernet_key,
+            "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(config.airflow_home / "passwords.json"),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{config.base_url}/execution/",
+            "AIRFLOW__API__HOST": HOST,
+            "AIRFLOW__API__PORT": str(config.ui_port),
+            "AIRFLOW__API__BASE_URL": config.base_url,
+            "AIRFLOW__API__WORKERS": str(config.api_workers),
+            "AIRFLOW__API__SECRET_KEY": secrets.api_secret_key,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.jwt_secret,
+            # `airflow standalone` and some providers look for the program on the path.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), own.get("PATH", os.defpath)]),
+            "VIRTUAL_ENV": sys.prefix,
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
+    for name in ("NO_PROXY", "no_proxy"):
+        env[name] = ",".join(filter(None, [own.get(name, ""), HOST, "localhost"]))
+    return env
+
+
+def write_passwords(config: Config, secrets: Secrets) -> None:
+    """Write the users' passwords where Airflow's simple auth manager reads them."""
+    write_private(config.airflow_home / "passwords.json", json.dumps(secrets.passwords) + "\n")
+
+
+def demo_connections(emulator_url: str, keys: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Connections to the emulator, as ``AIRFLOW_CONN_...`` variables.
+
+    :param keys: ``tencent`` and ``alibaba``, each with ``key_id``, ``key_secret`` and further extras.
+    """
+    vendors = {"wedata": "tencent", "dms": "alibaba", "quickbi": "alibaba"}
+    types = {"wedata": "tencent_wedata", "dms": "alibaba_dms", "quickbi": "alibaba_quickbi"}
+    made = {}
+    for system, vendor in vendors.items():
+        given = dict(keys[vendor])
+        login, password = given.pop("key_id"), given.pop("key_secret")
+        extra = {**given, "base_url": emulator_url, "allow_loopback_http": True}
+        made[f"AIRFLOW_CONN_{system.upper()}_DEFAULT"] = json.dumps(
+            {"conn_type": types[system], "login": login, "password": password, "extra": extra}
+        )
+    return made
+
+
+def ledger_connection(host: str, port: int, user: str, password: str, database: str) -> dict[str, str]:
+    """The connection to the embedded ledger, as an ``AIRFLOW_CONN_...`` variable."""
+    fields = {
+        "conn_type": "postgres",
+        "host": host,
+        "port": port,
+        "login": user,
+        "password": password,
+        "schema": database,
+    }
+    return {LEDGER_VARIABLE: json.dumps(fields)}
+
+
+def fingerprint(env: Mapping[str, str], folders: Iterable[Path]) -> str:
+    """A digest of everything that a running component cannot take up without a restart.
+
+    That is its configuration, and the code in ``folders``: plugins are loaded once, and tasks are forked from the
+    scheduler.
+    """
+    content = hashlib.sha256()
+    for name in sorted(env):
+        if name.startswith(("AIRFLOW", "RESCIND_", "PYTHON", "VIRTUAL_ENV")):
+            content.update(f"{name}={env[name]}\0".encode())
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            status = path.stat()
+            content.update(f"{path}:{status.st_mtime_ns}:{status.st_size}\0".encode())
+    return content.hexdigest()

@@ -1,0 +1,200 @@
+"""A small client of Airflow's REST interface, for what a person does with a browser.
+
+Every method raises :class:`~local.errors.ApiError` when Airflow refuses or does not answer. Proxies of the
+environment are not used: the interface is on this machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from local.errors import ApiError
+
+ENDED = frozenset({"success", "failed"})
+Json = dict[str, Any]
+
+
+class AirflowApi:
+    """Airflow's REST interface as one user.
+
+    :param base_url: address of the interface, for example ``http://127.0.0.1:8080``.
+    :param user: user name; None stays anonymous (enough for :meth:`health`).
+    :param timeout: seconds for one request.
+    """
+
+    def __init__(self, base_url: str, user: str | None = None, password: str = "", *, timeout: float = 30.0) -> None:
+        self.user = user
+        self._client = httpx.Client(base_url=base_url, timeout=timeout, trust_env=False, verify=base_url.startswith("https:"))
+        if user is not None:
+            answer = self._send("POST", "/auth/token", json={"username": user, "password": password})
+            self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
+
+    def __enter__(self) -> AirflowApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The JSON answer of a GET below ``/api/v2``."""
+        return self._send("GET", f"/api/v2{path}", params=params)
+
+    def post(self, path: str, body: Any) -> Any:
+        """The JSON answer of a POST below ``/api/v2``."""
+        return self._send("POST", f"/api/v2{path}", json=body)
+
+    def patch(self, path: str, body: Any, **params: Any) -> Any:
+        """The JSON answer of a PATCH below ``/api/v2``."""
+        return self._send("PATCH", f"/api/v2{path}", json=body, params=params)
+
+    def health(self) -> Json:
+        """State and latest heartbeat of each component."""
+        return dict(self.get("/monitor/health"))
+
+    def dag(self, dag_id: str) -> Json | None:
+        """A DAG's description, or None when it is not known (yet)."""
+        try:
+            return dict(self.get(f"/dags/{quote(dag_id)}"))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def import_errors(self) -> list[Json]:
+        """DAG files that failed to load: ``filename`` and ``stack_trace``."""
+        return list(self.get("/importErrors", limit=100)["import_errors"])
+
+    def wait_for_dag(self, dag_id: str, timeout: float) -> Json:
+        """Wait until the DAG processor has seen a DAG.
+
+        :raises ApiError: when its file fails to load, or after ``timeout`` seconds.
+        """
+        until = time.monotonic() + timeout
+        while (found := self.dag(dag_id)) is None:
+            broken = [one for one in self.import_errors() if dag_id in str(one.get("filename"))]
+            if broken or time.monotonic() > until:
+                trace = "\n".join(str(one["stack_trace"])[-800:] for one in broken or self.import_errors())
+                raise ApiError(f"The DAG {dag_id} did not appear within {timeout:.0f} s. {trace}")
+            time.sleep(0.3)
+        return found
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run a DAG."""
+        self.patch(f"/dags/{quote(dag_id)}", {"is_paused": False}, update_mask="is_paused")
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, note: str | None = None) -> str:
+        """Start a run by hand; returns its id."""
+        body = {"logical_date": None, "conf": dict(conf or {}), "note": note}
+        return str(self.post(f"/dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> Json:
+        """A run's description; ``state`` is queued, running, success or failed."""
+        return dict(self.get(self._run(dag_id, run_id)))
+
+    def tasks(self, dag_id: str, run_id: str) -> list[Json]:
+        """Every task instance of a run (all pages)."""
+        return self._all(f"{self._run(dag_id, run_id)}/taskInstances", "task_instances")
+
+    def watch(self, dag_id: str, run_id: str, timeout: float, interval: float = 0.5) -> Iterator[tuple[Json, list[Json]]]:
+        """The run and its task instances again and again until the run has ended; the last pair is the end.
+
+        :raises ApiError: after ``timeout`` seconds; names the unfinished tasks.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            run = self.run(dag_id, run_id)
+            tasks = self.tasks(dag_id, run_id)
+            yield run, tasks
+            if run["state"] in ENDED:
+                return
+            if time.monotonic() > until:
+                open_tasks = sorted({f"{t['task_id']} {t['state']}" for t in tasks if t["state"] not in ("success", None)})
+                raise ApiError(
+                    f"The run {run_id} of {dag_id} is still {run['state']} after {timeout:.0f} s; open: {', '.join(open_tasks)}."
+                )
+            time.sleep(interval)
+
+    def wait(self, dag_id: str, run_id: str, timeout: float, interval: float = 0.3) -> Json:
+        """Wait for the end of a run; returns its description."""
+        run: Json = {}
+        for run, _ in self.watch(dag_id, run_id, timeout, interval):
+            pass
+        return run
+
+    def questions(self, dag_id: str = "~", run_id: str = "~") -> list[Json]:
+        """Questions to people that wait for an answer."""
+        return self._all(f"{self._run(dag_id, run_id)}/hitlDetails", "hitl_details", response_received=False)
+
+    def question(self, task: Mapping[str, Any]) -> Json:
+        """The question of one task instance."""
+        return dict(self.get(f"{self._task(task)}/hitlDetails"))
+
+    def answer(self, task: Mapping[str, Any], options: list[str], fields: Mapping[str, Any] | None = None) -> Json:
+        """Answer the question of a task instance."""
+        return dict(self.patch(f"{self._task(task)}/hitlDetails", {"chosen_options": options, "params_input": dict(fields or {})}))
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """What a task instance has returned; None when it returned nothing."""
+        path = f"{self._run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
+        try:
+            return self.get(path, map_index=map_index, deserialize=False, stringify=False)["value"]
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def log(self, task: Mapping[str, Any]) -> str:
+        """The log of a task instance's latest try, as text."""
+        answer = self.get(f"{self._run(task['dag_id'], task['dag_run_id'])}/taskInstances/{quote(task['task_id'])}"
+                          f"/logs/{max(1, task['try_number'])}", map_index=task["map_index"], full_content=True)
+        content = answer["content"]
+        if isinstance(content, str):
+            return content
+        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+
+    def ensure_pool(self, name: str, slots: int, description: str, include_deferred: bool = False) -> None:
+        """Create a pool, or leave an existing one as its owner has set it."""
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": include_deferred}
+        try:
+            self.post("/pools", body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
+    @staticmethod
+    def _run(dag_id: str, run_id: str) -> str:
+        return f"/dags/{quote(dag_id, safe='~')}/dagRuns/{quote(run_id, safe='~')}"
+
+    def _task(self, task: Mapping[str, Any]) -> str:
+        run = self._run(task["dag_id"], task["dag_run_id"])
+        return f"{run}/taskInstances/{quote(task['task_id'])}/{task['map_index']}"
+
+    def _all(self, path: str, key: str, **params: Any) -> list[Json]:
+        rows: list[Json] = []
+        while True:
+            page = self.get(path, limit=100, offset=len(rows), **params)
+            rows += page[key]
+            if not page[key] or len(rows) >= page["total_entries"]:
+                return rows
+
+    def _send(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            answer = self._client.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            where = self._client.base_url
+            raise ApiError(f"Airflow at {where} does not answer ({type(error).__name__}).", "Is the stack up?") from error
+        if answer.is_error:
+            who = f" as {self.user}" if self.user else ""
+            raise ApiError(
+                f"{method} {path}{who}: HTTP {answer.status_code} {answer.text[:600]}", status=answer.status_code
+            )
+        return answer.json() if answer.content else None

@@ -1,0 +1,133 @@
+"""The command line of the one-machine stack."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from local.config import SETTINGS, Config, load
+from local.errors import LocalError
+from local.stack import Running, Stack, say
+from local.state import USERS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; exit status 0 on success, 1 on failure, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        config = load({setting.variable: getattr(options, setting.variable) for setting in SETTINGS})
+        return int(COMMANDS[options.command][0](config, options))
+    except LocalError as error:
+        print(f"\nerror: {error.problem}", file=sys.stderr)
+        if error.remedy:
+            print(f"       {error.remedy}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="local", description="The one-machine stack of Rescind.")
+    for setting in SETTINGS:
+        flag = "--" + setting.variable.removeprefix("RESCIND_").lower().replace("_", "-")
+        default = f" (default {setting.default})" if setting.default else ""
+        parser.add_argument(
+            flag, dest=setting.variable, metavar="VALUE", help=f"{setting.meaning}{default}; or {setting.variable}"
+        )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (_, meaning) in COMMANDS.items():
+        command = commands.add_parser(name, help=meaning, description=meaning)
+        if name == "airflow":
+            command.add_argument("rest", nargs=argparse.REMAINDER, help="arguments of airflow")
+        if name == "up":
+            command.add_argument("--emulator", action="store_true", help="with the emulator and connections to it")
+    return parser
+
+
+def _up(config: Config, options: argparse.Namespace) -> int:
+    stack = Stack(config)
+    say(f"bringing up the stack in {config.state}")
+    announce(stack.up(emulator=options.emulator))
+    return 0
+
+
+def announce(running: Running) -> None:
+    """Print where the interface is and who may sign in."""
+    how = "was running" if running.reused else "is up"
+    say(f"\nAirflow {how} ({running.seconds:.1f} s): {running.base_url}")
+    for user, role in USERS.items():
+        say(f"  user {user:<5} password {running.passwords[user]:<14} role {role}")
+    if running.emulator_url:
+        say(f"emulator: {running.emulator_url}/_control/health")
+
+
+def _demo(config: Config, _: argparse.Namespace) -> int:
+    from local import demo
+
+    return demo.main(config)
+
+
+def _down(config: Config, _: argparse.Namespace) -> int:
+    if not config.state.exists():
+        say("nothing was running")
+        return 0
+    names = Stack(config).down()
+    say(f"stopped {', '.join(names)}" if names else "nothing was running")
+    return 0
+
+
+def _status(config: Config, _: argparse.Namespace) -> int:
+    records = Stack(config).registry.records() if config.state.exists() else []
+    for record in records:
+        say(f"{record.name:<14} pid {record.pid:<8} {record.log}")
+    if not records:
+        say("nothing is running")
+    return 0
+
+
+def _clean(config: Config, _: argparse.Namespace) -> int:
+    if config.state.exists():
+        Stack(config).clean()
+    say(f"removed {config.state}")
+    return 0
+
+
+def _migrate(config: Config, _: argparse.Namespace) -> int:
+    Stack(config).migrate()
+    return 0
+
+
+def _env(config: Config, _: argparse.Namespace) -> int:
+    for name, value in sorted(Stack(config).airflow_environment().items()):
+        if name.startswith("AIRFLOW") or name == "PATH":
+            say(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _airflow(config: Config, options: argparse.Namespace) -> int:
+    env = Stack(config).airflow_environment()
+    os.execvpe("airflow", ["airflow", *options.rest], env)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+COMMANDS = {
+    "up": (_up, "bring the stack up against your own connections"),
+    "demo": (_demo, "bring the stack up with the emulator and hold one access review from trigger to evidence"),
+    "down": (_down, "stop everything that was started, and nothing else"),
+    "status": (_status, "list the stack's processes"),
+    "migrate": (_migrate, "bring the databases up to date"),
+    "env": (_env, "print the running stack's environment for a shell (holds secrets)"),
+    "airflow": (_airflow, "run airflow's own command line with the running stack's environment"),
+    "clean": (_clean, "stop everything and remove the state folder with all data"),
+}

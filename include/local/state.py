@@ -1,0 +1,113 @@
+"""The state folder: where it is, who may read it, its lock, and the secrets that are made once."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.errors import LocalError
+
+USERS = {"rita": "user", "omar": "user", "vera": "viewer", "ada": "admin"}
+"""The users of the stack and their Airflow roles: rita asks, omar approves, vera looks on, ada administers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Secrets of one stack; made on first use, kept in the state folder with mode 600."""
+
+    jwt_secret: str
+    fernet_key: str
+    api_secret_key: str
+    postgres_password: str
+    airflow_db_password: str
+    ledger_db_password: str
+    passwords: dict[str, str]
+
+
+def prepare(folder: Path) -> None:
+    """Create the state folder, for its owner only (others may pass through, not read).
+
+    Passing through is needed where PostgreSQL runs under another account than the one that starts it.
+
+    :raises LocalError: when the folder cannot be written.
+    """
+    try:
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        folder.chmod(0o711)
+        marker = folder / ".gitignore"
+        if not marker.exists():
+            marker.write_text("*\n")
+        for name in ("logs", "airflow"):
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise LocalError(
+            f"The state folder {folder} cannot be used: {error.strerror}.",
+            "Choose a folder that you may write with RESCIND_STATE_DIR=<folder>.",
+        ) from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file with mode 600 in one step: readers see the old text or the new one, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, or None when it is missing or was cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def load_secrets(folder: Path) -> Secrets:
+    """The secrets of the stack; what is missing is made and kept."""
+    path = folder / "secrets.json"
+    kept = read_json(path)
+    kept = kept if isinstance(kept, dict) else {}
+    passwords = dict(kept.get("passwords") or {})
+    found = Secrets(
+        jwt_secret=kept.get("jwt_secret") or secrets.token_urlsafe(48),
+        fernet_key=kept.get("fernet_key") or base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        api_secret_key=kept.get("api_secret_key") or secrets.token_urlsafe(32),
+        postgres_password=kept.get("postgres_password") or secrets.token_urlsafe(24),
+        airflow_db_password=kept.get("airflow_db_password") or secrets.token_urlsafe(24),
+        ledger_db_password=kept.get("ledger_db_password") or secrets.token_urlsafe(24),
+        passwords={user: passwords.get(user) or secrets.token_urlsafe(9) for user in USERS},
+    )
+    wanted = {name: getattr(found, name) for name in Secrets.__slots__}
+    if wanted != kept:
+        write_private(path, json.dumps(wanted, indent=1) + "\n")
+    return found
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Keep a second command from starting or stopping the same stack at the same time.
+
+    :raises LocalError: when another command is at work on this state folder.
+    """
+    with (folder / "lock").open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalError(
+                f"Another command is starting or stopping the stack in {folder}.",
+                "Wait until it has ended, or use another folder with RESCIND_STATE_DIR=<folder>.",
+            ) from None
+        yield

@@ -1,0 +1,353 @@
+"""The asynchronous client: one per connection, for all actions of one service.
+
+Reads go through :meth:`CloudClient.read`: paced, retried within a budget. Writes are prepared, looked at by the
+guard, and dispatched exactly once; whoever dispatches them has recorded the intent before and decides what
+follows from the outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import httpx
+
+import rescind
+from rescind.cloud import guard
+from rescind.cloud.alibaba import canonical_query, request_query
+from rescind.cloud.answers import Judged, from_fault, judge
+from rescind.cloud.base import Answer, Identity, Lane, Pacer, Prepared, ReadRequest, ReplyT, Request
+from rescind.cloud.codes import Class
+from rescind.cloud.credentials import (
+    AssumedRoleSource,
+    Credentials,
+    CredentialSource,
+    EnvironmentSource,
+    Role,
+    StaticSource,
+)
+from rescind.cloud.pacing import LocalPacer
+from rescind.cloud.retry import MAX_ATTEMPTS, RetryBudget, backoff
+from rescind.cloud.settings import ClientSettings
+from rescind.cloud.signing import Acs3Auth, Nonce, RpcAuth, Tc3Auth, fresh_nonce
+from rescind.cloud.sts_messages import AlibabaGetCallerIdentity, TencentGetCallerIdentity
+from rescind.cloud.transport import Raw, Transport, TransportFault
+from rescind.errors import CloudError, ConfigurationError, Throttled, Transient
+
+_USER_AGENT = f"rescind/{getattr(rescind, '__version__', '0')}"
+_REMEMBERED_ANSWERS = 4096
+_MIN_CORRECTION_S, _MAX_CORRECTION_S = 30.0, 86_400.0
+
+
+class ServerClock:
+    """Time as the vendor sees it: this machine's, corrected by the vendor's ``Date`` when it complained."""
+
+    def __init__(self, base: Callable[[], float] = time.time) -> None:
+        self._base = base
+        self._offset = 0.0
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return self._base() + self._offset
+
+    def correct(self, date: str) -> bool:
+        """Adopt the vendor's time. True when that changed something: more than 30 s and at most a day."""
+        try:
+            parsed = parsedate_to_datetime(date)
+        except (ValueError, TypeError, IndexError):
+            return False
+        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        offset = aware.timestamp() - self._base()
+        if abs(offset - self._offset) <= _MIN_CORRECTION_S or abs(offset) > _MAX_CORRECTION_S:
+            return False
+        self._offset = offset
+        return True
+
+
+class CloudClient:
+    """A client of one service; use one of the subclasses in :mod:`rescind.cloud.clients`.
+
+    :param settings: what the connection says.
+    :param pacer: decides when a request may be sent; default: a :class:`LocalPacer` by the settings' limits.
+    :param transport: replaces the network in tests.
+    :param clock: seconds since the epoch.
+    :param nonce: makes a nonce for each attempt.
+    :param sleep: waits between attempts.
+    :param on_secret: told every temporary secret and token, so that logs can mask them.
+    """
+
+    service: ClassVar[str]
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        *,
+        pacer: Pacer | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.time,
+        nonce: Nonce = fresh_nonce,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_secret: Callable[[str], None] = lambda secret: None,
+    ) -> None:
+        if settings.service != self.service:
+            raise ConfigurationError(f"service: {type(self).__name__} cannot use settings for {settings.service}")
+        self.settings = settings
+        self.vendor = settings.vendor
+        self.region = settings.lane_region
+        self._pacer: Pacer = pacer or local_pacer(settings)
+        self._transport = Transport(settings, transport)
+        self._clock = ServerClock(clock)
+        self._nonce = nonce
+        self._sleep = sleep
+        self._budget = RetryBudget()
+        self._identity: Identity | None = None
+        self._answers_seen: OrderedDict[str, None] = OrderedDict()
+        self._token_renewed = False
+        self._source = self._credential_source(on_secret)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(region={self.region!r}, account={self.account!r})"
+
+    # --- who and where --------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the credential is, once :meth:`identify` has been called."""
+        return self._identity
+
+    @property
+    def account(self) -> str:
+        """The cloud account: pinned by the connection, or as identified, or empty when not yet known."""
+        return self.settings.account_id or (self._identity.account_id if self._identity else "")
+
+    async def identify(self) -> Identity:
+        """Ask the vendor's token service who this credential is.
+
+        :raises ConfigurationError: when the connection pins another account.
+        """
+        if self.vendor == "tencent":
+            said = (await self.read(TencentGetCallerIdentity())).value
+            found = Identity(
+                self.vendor, said.AccountId, said.Arn, said.UserId, said.PrincipalId or "", said.Type or ""
+            )
+        else:
+            told = (await self.read(AlibabaGetCallerIdentity())).value
+            found = Identity(
+                self.vendor,
+                told.AccountId,
+                told.Arn,
+                told.UserId or "",
+                told.PrincipalId or "",
+                told.IdentityType or "",
+            )
+        pinned = self.settings.account_id
+        if pinned and pinned != found.account_id:
+            raise ConfigurationError(
+                f"account_id: the key belongs to account {found.account_id}, the connection pins {pinned}. "
+                "Use a key of the pinned account, or correct the extra 'account_id'"
+            )
+        self._identity = found
+        return found
+
+    async def warm(self, connections: int = 1) -> int:
+        """Open connections, so that the first paced request is not late. Never raises; returns how many opened."""
+        return await self._transport.warm(self.settings.endpoint().base, connections)
+
+    # --- requests -------------------------------------------------------------------------------------
+
+    def prepare(self, request: Request[ReplyT]) -> Prepared[ReplyT]:
+        """The final bytes of a request, unsigned.
+
+        :raises TypeError: for a request of another service.
+        :raises InputError: when it does not fit into one request.
+        """
+        if request.vendor != self.vendor or request.service not in (self.service, "sts"):
+            raise TypeError(f"{type(self).__name__} does not speak {request.service} {request.action}")
+        endpoint = self.settings.endpoint("sts" if request.service == "sts" else "")
+        headers = {
+            "host": endpoint.host,
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "user-agent": _USER_AGENT,
+        }
+        url, body = f"{endpoint.base}/", b""
+        if self.vendor == "tencent":
+            headers |= {
+                "content-type": "application/json; charset=utf-8",
+                "x-tc-action": request.action,
+                "x-tc-version": request.version,
+                "x-tc-region": self.settings.region,
+                "x-tc-language": "en-US",
+            }
+            body = json.dumps(request.wire(), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        elif self._signs_rpc(request.service):
+            url += "?" + canonical_query({"Action": request.action, "Version": request.version})
+            body = request_query(request).encode("ascii")
+        else:
+            headers |= {"x-acs-action": request.action, "x-acs-version": request.version}
+            query = request_query(request)
+            url += f"?{query}" if query else ""
+        lane = Lane(self.vendor, self.account or self.settings.key_mark, self.region, request.action)
+        return Prepared(
+            self.vendor,
+            request.service,
+            request.action,
+            request.version,
+            request.write,
+            request.method,
+            url,
+            headers,
+            body,
+            lane,
+            request,
+        )
+
+    async def dispatch(self, prepared: Prepared[ReplyT]) -> Answer[ReplyT]:
+        """Guard, sign anew, send once, judge. No pacing and no retry.
+
+        :raises BlastSetExceeded: from the guard; nothing was sent. So with :class:`InputError`.
+        :raises Throttled: not executed.
+        :raises Transient: nothing was sent, or the vendor rejected it for a reason that has been mended.
+        :raises Refused: the vendor said no. So with :class:`NotFound` and :class:`Unauthorised`.
+        :raises UnknownOutcome: a write that may have happened.
+        :raises Malformed: a read whose answer breaks the contract.
+        """
+        guard.check(prepared)
+        return await self._attempt(prepared, await self._source.current())
+
+    async def read(self, request: ReadRequest[ReplyT]) -> Answer[ReplyT]:
+        """Send a read: paced, and tried again within the client's retry budget.
+
+        :raises TypeError: for a write.
+        :raises CloudError: when the vendor's answer, or the lack of one, is final.
+        """
+        if request.write:
+            raise TypeError(f"{request.action} is a write; prepare and dispatch it")
+        return await self._retrying(self.prepare(request), self._source.current)
+
+    async def _retrying(self, prepared: Prepared[ReplyT], key: Callable[[], Awaitable[Credentials]]) -> Answer[ReplyT]:
+        guard.check(prepared)
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._pacer.slot(prepared.lane, write=False)
+            try:
+                answer = await self._attempt(prepared, await key())
+            except (Throttled, Transient) as error:
+                if attempt >= MAX_ATTEMPTS or not self._budget.spend():
+                    raise
+                wait = backoff(attempt, error.retry_after)
+            else:
+                self._budget.succeeded()
+                return answer
+            await self._sleep(wait)
+
+    async def _attempt(self, prepared: Prepared[ReplyT], credentials: Credentials) -> Answer[ReplyT]:
+        fault: TransportFault | None = None
+        raw: Raw | None = None
+        try:
+            raw = await self._transport.send(prepared, self._auth(prepared, credentials))
+        except TransportFault as broken:
+            fault = broken
+        if raw is None:
+            raise from_fault(prepared, fault or TransportFault("no answer", sent=True))
+        judged = judge(prepared, raw, repeated=self._seen_before)
+        self._report(prepared.lane, judged)
+        if judged.answer is not None:
+            self._token_renewed = False
+            return judged.answer
+        raise self._mended(judged, raw, credentials)
+
+    def _report(self, lane: Lane, judged: Judged[Any]) -> None:
+        if isinstance(judged.error, Throttled):
+            self._pacer.throttled(lane, judged.error.retry_after)
+        else:
+            self._pacer.succeeded(lane)
+
+    def _mended(self, judged: Judged[Any], raw: Raw, credentials: Credentials) -> CloudError:
+        """The error, or a :class:`Transient` when the cause was a clock or a token that is right again by now.
+
+        Both kinds are rejected before anything is executed, so this holds for writes too.
+        """
+        error = judged.error
+        if error is None:  # pragma: no cover - judge always sets one of the two
+            raise AssertionError("neither answer nor error")
+        text = ""
+        if judged.meaning is Class.CLOCK and self._clock.correct(raw.headers.get("date", "")):
+            text = "the clock was off and has been corrected by the vendor's; not executed"
+        elif judged.meaning is Class.TOKEN and not self._token_renewed and self._source.invalidate(credentials):
+            self._token_renewed = True
+            text = "the temporary key had ended and is being renewed; not executed"
+        if not text:
+            return error
+        return Transient(
+            text,
+            vendor=error.vendor,
+            action=error.action,
+            code=error.code,
+            request_id=error.request_id,
+            http_status=error.http_status,
+        )
+
+    def _seen_before(self, request_id: str) -> bool:
+        if request_id in self._answers_seen:
+            return True
+        self._answers_seen[request_id] = None
+        if len(self._answers_seen) > _REMEMBERED_ANSWERS:
+            self._answers_seen.popitem(last=False)
+        return False
+
+    # --- keys -----------------------------------------------------------------------------------------
+
+    def _signs_rpc(self, service: str) -> bool:
+        return service == "sts" and self.settings.sts_signature == "rpc"
+
+    def _auth(self, prepared: Prepared[Any], credentials: Credentials) -> httpx.Auth:
+        if self.vendor == "tencent":
+            return Tc3Auth(credentials, prepared.service, self._clock)
+        if self._signs_rpc(prepared.service):
+            return RpcAuth(credentials, self._clock, self._nonce)
+        return Acs3Auth(credentials, self._clock, self._nonce)
+
+    def _credential_source(self, on_secret: Callable[[str], None]) -> CredentialSource:
+        settings = self.settings
+        base: CredentialSource
+        if settings.credentials == "environment":
+            base = EnvironmentSource(self.vendor)
+        else:
+            token = settings.session_token.get_secret_value() if settings.session_token else ""
+            base = StaticSource(settings.login, settings.password.get_secret_value(), token)
+        if not settings.role_arn:
+            return base
+        role = Role(settings.role_arn, settings.role_session_name, settings.role_duration_s, settings.role_external_id)
+        return AssumedRoleSource(self.vendor, role, base, self._ask, clock=self._clock, on_secret=on_secret)
+
+    async def _ask(self, request: ReadRequest[Any], credentials: Credentials) -> Any:
+        async def given() -> Credentials:
+            return credentials
+
+        return (await self._retrying(self.prepare(request), given)).value
+
+
+def local_pacer(settings: ClientSettings) -> LocalPacer:
+    """A pacer for one process by a connection's limits; writes have their own documented rates."""
+    rates = {action: settings.rate(action) for action in settings.limits if action != "*"}
+    for service, action in guard.WRITES:
+        if service == settings.service:
+            rates[action] = settings.rate(action, write=True)
+    return LocalPacer(rates, settings.rate("*"))

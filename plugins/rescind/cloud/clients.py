@@ -1,0 +1,82 @@
+"""The clients of the three services."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rescind.cloud.base import Prepared, ReplyT, Request
+from rescind.cloud.client import CloudClient
+from rescind.cloud.dms_inventory import GetUserActiveTenant
+from rescind.cloud.quickbi_inventory import QueryUserList
+from rescind.cloud.settings import ClientSettings
+from rescind.cloud.wedata_inventory import ListProjects
+from rescind.errors import ConfigurationError
+
+
+class WeDataClient(CloudClient):
+    """Tencent Cloud WeData."""
+
+    service: ClassVar[str] = "wedata"
+
+    async def probe(self) -> str:
+        """One harmless authenticated read; a few words on what it saw."""
+        page = (await self.read(ListProjects(PageNumber=1, PageSize=10))).value
+        total = page.total()
+        return "projects listed" if total is None else f"{total} projects"
+
+
+class DmsClient(CloudClient):
+    """Alibaba Cloud DMS Enterprise. Sends the tenant id with every request once it is known."""
+
+    service: ClassVar[str] = "dms"
+    _tenant: str | None = None
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant id: of the connection, or as found by :meth:`find_tenant`."""
+        return self.settings.tid or self._tenant
+
+    async def find_tenant(self) -> str:
+        """The tenant id, asked from the service when the connection does not name one."""
+        if self.tenant is None:
+            self._tenant = (await self.read(GetUserActiveTenant())).value.Tenant.Tid
+        return self.tenant or ""
+
+    def prepare(self, request: Request[ReplyT]) -> Prepared[ReplyT]:
+        """As in the base class, with the tenant id filled in where the message leaves it open."""
+        if self.tenant and "Tid" in type(request).model_fields and getattr(request, "Tid", None) is None:
+            values = {name: getattr(request, name) for name in type(request).model_fields}
+            request = type(request)(**{**values, "Tid": self.tenant})
+        return super().prepare(request)
+
+    async def probe(self) -> str:
+        """One harmless authenticated read; a few words on what it saw."""
+        tenant = (await self.read(GetUserActiveTenant())).value.Tenant
+        return f"tenant {tenant.Tid}"
+
+
+class QuickBiClient(CloudClient):
+    """Alibaba Cloud Quick BI."""
+
+    service: ClassVar[str] = "quickbi"
+
+    async def probe(self) -> str:
+        """One harmless authenticated read; a few words on what it saw."""
+        page = (await self.read(QueryUserList(PageNum=1, PageSize=1))).value
+        total = page.total()
+        return "members listed" if total is None else f"{total} members"
+
+
+_CLIENTS: dict[str, type[WeDataClient] | type[DmsClient] | type[QuickBiClient]] = {
+    "wedata": WeDataClient,
+    "dms": DmsClient,
+    "quickbi": QuickBiClient,
+}
+
+
+def client_class(settings: ClientSettings) -> type[WeDataClient] | type[DmsClient] | type[QuickBiClient]:
+    """The client class for the settings' service."""
+    try:
+        return _CLIENTS[settings.service]
+    except KeyError:
+        raise ConfigurationError(f"service: {settings.service} is not known") from None

@@ -1,0 +1,120 @@
+"""Field types of the typed messages: what may be sent, and how answers are read.
+
+Ids are text from end to end. In answers an id may arrive as a JSON number; it becomes the exact decimal
+text. A float where an id or a count is expected is an error, never rounded: 19 digits do not fit one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+_DECIMAL = re.compile(r"-?[0-9]{1,40}")
+_CONTROL_OR_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]")
+
+
+@dataclass(frozen=True, slots=True)
+class WireInt:
+    """Marks a text field of a request that the vendor wants as a JSON integer."""
+
+
+def exact_text(value: Any) -> Any:
+    """Turn a JSON integer into its exact decimal text; leave text alone.
+
+    :raises ValueError: for booleans and floats, which cannot be ids.
+    """
+    if isinstance(value, bool | float):
+        raise ValueError("an id must be text or an integer")
+    return str(value) if isinstance(value, int) else value
+
+
+def exact_count(value: Any) -> Any:
+    """Read a count: a JSON integer, or the same as text (old samples have ``"2"``).
+
+    :raises ValueError: for booleans, floats, signs, blanks and anything else.
+    """
+    if isinstance(value, bool | float):
+        raise ValueError("a count must be an integer")
+    if isinstance(value, str):
+        if not re.fullmatch(r"[0-9]{1,18}", value):
+            raise ValueError("a count must be decimal digits")
+        return int(value)
+    return value
+
+
+def exact_number(value: Any) -> Any:
+    """Read an integer that may be negative (states, codes), as number or decimal text."""
+    if isinstance(value, bool | float):
+        raise ValueError("must be an integer")
+    if isinstance(value, str):
+        if not _DECIMAL.fullmatch(value):
+            raise ValueError("must be an integer")
+        return int(value)
+    return value
+
+
+def exact_flag(value: Any) -> Any:
+    """Read a flag: true, false, or exactly the texts ``true`` and ``false``. ``"false"`` is not truthy.
+
+    :raises ValueError: for everything else (0, 1, "FALSE", "0", ...).
+    """
+    if isinstance(value, bool):
+        return value
+    if value == "true":
+        return True
+    if value == "false":
+        return False
+    raise ValueError("a flag must be true or false")
+
+
+def _no_blank(value: str) -> str:
+    if _CONTROL_OR_BLANK.search(value):
+        raise ValueError("must hold no blanks, line ends or control characters")
+    return value
+
+
+# --- what may be sent -------------------------------------------------------------------------------
+
+Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,20}$")]
+"""A decimal id, sent as text (WeData projects, users, data sources in writes)."""
+
+DigitsAsInt = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,19}$"), WireInt()]
+"""A decimal id that this vendor call wants as a JSON integer; text in our code."""
+
+Token = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""An id of letters, digits, ``-`` and ``_``: nothing in it can be taken for a separator or a blank."""
+
+SubjectValue = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
+"""A WeData subject: a user, project or platform role id, or ``<ProjectId>.<RoleId>``."""
+
+Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+"""A name from a vendor's own vocabulary (privilege, resource type), spelled as listed."""
+
+NameText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024), AfterValidator(_no_blank)]
+"""A name or a dotted path of names (any script), copied byte for byte from a listing."""
+
+SearchText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]
+"""Free text of a read's filter."""
+
+DateText = Annotated[str, StringConstraints(strict=True, pattern=r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$")]
+"""``yyyy-MM-dd HH:mm:ss`` without zone, the vendor's own form."""
+
+# --- how answers are read ---------------------------------------------------------------------------
+
+IdText = Annotated[str, BeforeValidator(exact_text), StringConstraints(min_length=1, max_length=256)]
+"""An id of an answer: text, or an integer made text."""
+
+Count = Annotated[int, BeforeValidator(exact_count)]
+"""A count of an answer: an integer, or digits as text."""
+
+Number = Annotated[int, BeforeValidator(exact_number)]
+"""An integer code of an answer, as number or text."""
+
+Flag = Annotated[bool, BeforeValidator(exact_flag)]
+"""A flag of an answer: boolean, or ``"true"`` / ``"false"``."""
+
+Text = Annotated[str, BeforeValidator(exact_text), StringConstraints(max_length=65536)]
+"""Plain text of an answer (names, dates as the vendor wrote them)."""

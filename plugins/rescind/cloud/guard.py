@@ -1,0 +1,259 @@
+"""The last look at a request before it is signed: at the final bytes, not at the message they came from.
+
+The guard shares no code with the typed messages on purpose. It knows every write by name and what each may
+carry; a write that it does not know, a selector that is missing, empty or ambiguous, an id that could be
+read as two, and a call over the vendor's limits are refused. Reads pass when they look like reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from rescind.cloud.base import Prepared
+from rescind.cloud.strictjson import JsonError, loads
+from rescind.errors import BlastSetExceeded, InputError
+
+_READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+")
+_TOKEN_SERVICE = frozenset({"GetCallerIdentity", "AssumeRole"})
+_DIGITS = re.compile(r"[0-9]{1,20}")
+_PAIR = re.compile(r"[0-9]{1,20}_[0-9]{1,20}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SUBJECT = re.compile(r"[A-Za-z0-9._@-]{1,128}")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]")
+
+_MAX_ENTRIES = 100
+_MAX_MENUS, _MAX_USERS, _MAX_GROUPS = 100, 200, 200
+
+_NONE: frozenset[str] = frozenset()
+
+Parameters = Mapping[str, Any]
+
+
+def check(prepared: Prepared[Any]) -> None:
+    """Let a request pass or refuse it.
+
+    :raises BlastSetExceeded: when the request could touch more than it names, or is not a known action.
+    :raises InputError: when a value has the wrong shape.
+    """
+    action, parameters = _final(prepared)
+    if action != prepared.action:
+        _refuse(prepared.action, "the bytes name another action")
+    known = _WRITES.get((prepared.service, action))
+    if not prepared.write:
+        token_call = prepared.service == "sts" and action in _TOKEN_SERVICE
+        if known is not None or not (token_call or (prepared.service != "sts" and _READS.fullmatch(action))):
+            _refuse(action, "is not a read")
+        return
+    if known is None:
+        _refuse(action, "is not a write that this tool makes")
+        return
+    known(action, parameters)
+
+
+def _final(prepared: Prepared[Any]) -> tuple[str, Parameters]:
+    if prepared.vendor == "tencent":
+        if "?" in prepared.url:
+            _refuse(prepared.action, "the address carries parameters")
+        return prepared.headers.get("x-tc-action", ""), _json(prepared)
+    query = _query(prepared)
+    if prepared.write and prepared.body:
+        _refuse(prepared.action, "there are parameters outside the query")
+    return prepared.headers.get("x-acs-action") or query.get("Action", ""), query
+
+
+def _json(prepared: Prepared[Any]) -> Parameters:
+    try:
+        value = loads(prepared.body)
+    except JsonError as error:
+        raise InputError(prepared.action, f"the body is unreadable ({error})", "Build it from a message") from None
+    if not isinstance(value, dict):
+        raise InputError(prepared.action, "the body is not an object", "Build it from a message")
+    return value
+
+
+def _query(prepared: Prepared[Any]) -> dict[str, str]:
+    out: dict[str, str] = {}
+    text = prepared.url.partition("?")[2]
+    for pair in text.split("&") if text else ():
+        name, equals, value = pair.partition("=")
+        decoded = _decode(name)
+        if not equals or decoded in out or "#" in pair or "+" in pair:
+            _refuse(prepared.action, "a parameter is repeated or has no value")
+        out[decoded] = _decode(value)
+    return out
+
+
+def _decode(text: str) -> str:
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError("query", "is not UTF-8", "Build it from a message") from None
+
+
+def _refuse(action: str, why: str) -> None:
+    raise BlastSetExceeded(f"{action}: {why}; it was not sent")
+
+
+def _names(action: str, given: Parameters, required: set[str], optional: frozenset[str] | set[str] = _NONE) -> None:
+    if missing := sorted(required - set(given)):
+        _refuse(action, f"without {', '.join(missing)} it could mean more than one grant")
+    if extra := sorted(set(given) - required - optional):
+        _refuse(action, f"carries {len(extra)} parameters that it must not have")
+
+
+def _text(action: str, name: str, value: Any, shape: re.Pattern[str]) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{action}.{name}", f"is {type(value).__name__}, not text", "Give the id as listed")
+    if not value.strip():
+        _refuse(action, f"{name} is empty")
+    if not shape.fullmatch(value):
+        raise InputError(f"{action}.{name}", "has separators, blanks or a wrong shape", "Give one id as listed")
+    return value
+
+
+def _path(action: str, name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or len(value) > 1024 or _UNSEEN.search(value):
+        raise InputError(f"{action}.{name}", "is empty, too long, or has blanks or controls", "Copy it as listed")
+    return value
+
+
+def _list(action: str, name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        _refuse(action, f"{name} is empty")
+    if len(value) > _MAX_ENTRIES:
+        _refuse(action, f"{name} has {len(value)} entries, more than {_MAX_ENTRIES}")
+    return list(value)
+
+
+def _object(action: str, name: str, value: Any, keys: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != keys:
+        _refuse(action, f"an entry of {name} does not have exactly {', '.join(sorted(keys))}")
+    return dict(value)
+
+
+def _privileges(action: str, given: Parameters) -> None:
+    _names(action, given, {"Resources", "Subjects", "Privileges"})
+    resources = [
+        _object(action, "Resources", entry, {"ResourceType", "ResourceUri"})
+        for entry in _list(action, "Resources", given["Resources"])
+    ]
+    for entry in resources:
+        _text(action, "ResourceType", entry["ResourceType"], _WORD)
+        _path(action, "ResourceUri", entry["ResourceUri"])
+    if len({entry["ResourceType"].casefold() for entry in resources}) != 1:
+        _refuse(action, "its resources have different types")
+    subjects = _list(action, "Subjects", given["Subjects"])
+    privileges = _list(action, "Privileges", given["Privileges"])
+    if len(subjects) != len(privileges):
+        _refuse(action, f"has {len(subjects)} Subjects and {len(privileges)} Privileges")
+    for entry in subjects:
+        subject = _object(action, "Subjects", entry, {"SubjectType", "SubjectValues"})
+        _text(action, "SubjectType", subject["SubjectType"], _WORD)
+        for value in _list(action, "SubjectValues", subject["SubjectValues"]):
+            _text(action, "SubjectValues", value, _SUBJECT)
+    for entry in privileges:
+        _text(action, "Name", _object(action, "Privileges", entry, {"Name"})["Name"], _WORD)
+
+
+def _revoke_data_source(action: str, given: Parameters) -> None:
+    """Exactly one selector: with none the vendor withdraws everything from the data source."""
+    selectors = set(given) & {"RevokeProjectId", "RevokeUser"}
+    if len(selectors) != 1:
+        _refuse(action, f"has {len(selectors)} selectors in place of one")
+    _names(action, given, {"DataSourceId", *selectors})
+    _text(action, "DataSourceId", given["DataSourceId"], _DIGITS)
+    if "RevokeUser" in given:
+        _text(action, "RevokeUser", given["RevokeUser"], _PAIR)
+    else:
+        _text(action, "RevokeProjectId", given["RevokeProjectId"], _DIGITS)
+
+
+def _authorize_data_source(action: str, given: Parameters) -> None:
+    selectors = set(given) & {"AuthProjectId", "AuthUsers"}
+    if len(selectors) != 1:
+        _refuse(action, f"has {len(selectors)} selectors in place of one")
+    _names(action, given, {"DataSourceId", *selectors})
+    _text(action, "DataSourceId", given["DataSourceId"], _DIGITS)
+    if "AuthProjectId" in given:
+        _text(action, "AuthProjectId", given["AuthProjectId"], _DIGITS)
+        return
+    users = [_text(action, "AuthUsers", user, _PAIR) for user in _list(action, "AuthUsers", given["AuthUsers"])]
+    if len({user.partition("_")[0] for user in users}) != 1:
+        _refuse(action, "its users are in different projects")
+
+
+_DMS_KINDS: Mapping[str, tuple[set[str], str]] = {
+    "INSTANCE": ({"InstanceId"}, ""),
+    "DATABASE": ({"DbId", "Logic"}, "false"),
+    "LOGIC_DATABASE": ({"DbId", "Logic"}, "true"),
+    "TABLE": ({"DbId", "Logic", "TableId"}, "false"),
+    "LOGIC_TABLE": ({"DbId", "Logic", "TableId"}, "true"),
+}
+_DMS_PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})
+
+
+def _dms(action: str, given: Parameters, last: str) -> None:
+    needed, logic = _DMS_KINDS.get(given.get("DsType", ""), (None, ""))
+    if needed is None:
+        _refuse(action, "DsType is not a kind whose permissions can be changed")
+        return
+    optional = {"Tid"} if logic == "" else {"Tid", "InstanceId"}
+    if "TableId" in needed:
+        optional |= {"TableName"}
+    _names(action, given, {"UserId", "DsType", "PermTypes", last, *needed}, optional)
+    if given["PermTypes"] not in _DMS_PRIVILEGES:
+        _refuse(action, "PermTypes is not exactly one privilege")
+    if logic and given["Logic"] != logic:
+        _refuse(action, f"Logic is not {logic}")
+    for name in {"UserId", "InstanceId", "DbId", "TableId", "Tid", "UserAccessId"} & set(given):
+        _text(action, name, given[name], _ID)
+    if "TableName" in given:
+        _path(action, "TableName", given["TableName"])
+
+
+def _dms_revoke(action: str, given: Parameters) -> None:
+    _dms(action, given, "UserAccessId")
+
+
+def _dms_grant(action: str, given: Parameters) -> None:
+    _dms(action, given, "ExpireDate")
+    _text(action, "ExpireDate", given["ExpireDate"], _DATE)
+
+
+def _menus(action: str, given: Parameters) -> None:
+    limits = {"MenuIds": _MAX_MENUS, "UserIds": _MAX_USERS, "UserGroupIds": _MAX_GROUPS}
+    points = {"AuthPointsValue"} if action == "AuthorizeMenu" else set()
+    _names(action, given, {"DataPortalId", "MenuIds", *points}, {"UserIds", "UserGroupIds"})
+    if not {"UserIds", "UserGroupIds"} & set(given):
+        _refuse(action, "names no receiver")
+    _text(action, "DataPortalId", given["DataPortalId"], _ID)
+    for name in limits.keys() & set(given):
+        ids = given[name].split(",")
+        if len(ids) > limits[name]:
+            _refuse(action, f"{name} has {len(ids)} ids, more than {limits[name]}")
+        if len(set(ids)) != len(ids):
+            _refuse(action, f"{name} names an id twice")
+        for each in ids:
+            _text(action, name, each, _ID)
+    if points and given["AuthPointsValue"] not in ("1", "3"):
+        _refuse(action, "AuthPointsValue is neither 1 nor 3")
+
+
+_WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
+    ("wedata", "RevokePrivileges"): _privileges,
+    ("wedata", "AuthorizePrivileges"): _privileges,
+    ("wedata", "RevokeDataSourceAuthorization"): _revoke_data_source,
+    ("wedata", "AuthorizeDataSource"): _authorize_data_source,
+    ("dms", "RevokeUserPermission"): _dms_revoke,
+    ("dms", "GrantUserPermission"): _dms_grant,
+    ("quickbi", "CancelAuthorizationMenu"): _menus,
+    ("quickbi", "AuthorizeMenu"): _menus,
+}
+
+WRITES: frozenset[tuple[str, str]] = frozenset(_WRITES)
+"""Every write that this package can make, as (service, action)."""

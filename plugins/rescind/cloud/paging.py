@@ -1,0 +1,240 @@
+"""Listings that end complete or not at all.
+
+A listing may prove absence only when it is complete. So every page is checked: rows are counted by their stable
+keys against the total that the vendor declares; a row that comes twice, a total that changes, a page that is
+null, an end that comes early or never, each make the listing incomplete. The page numbers, page sizes
+and page counts that the vendors send back are not looked at: the vendors' own samples show them wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol
+
+from rescind.cloud.base import Answer, ListRequest, Page, ReadRequest, ReplyT, RowT
+from rescind.errors import ListingIncomplete
+from rescind.model import digest
+
+
+class Reader(Protocol):
+    """What can send a read; a :class:`rescind.cloud.client.CloudClient`."""
+
+    async def read(self, request: ReadRequest[ReplyT]) -> Answer[ReplyT]:
+        """Send a read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a listing is given up.
+
+    :param pages: most pages.
+    :param rows: most rows.
+    :param seconds: longest time for the whole listing.
+    :param page_size: rows asked for per page; default: what suits the action.
+    """
+
+    pages: int = 5000
+    rows: int = 2_000_000
+    seconds: float = 900.0
+    page_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRecord:
+    """What is left to show of a complete listing: for the population certificate.
+
+    :param parameters_digest: SHA-256 of the request's parameters.
+    :param declared: the total that the vendor declared, or None where the action declares none.
+    :param counted: distinct rows.
+    :param duplicates: rows that came again on a page after the declared end; always harmless repeats.
+    :param page_digests: SHA-256 of each page's rows, in order.
+    :param null_as_empty: True when null beside a declared total of 0 was read as empty.
+    """
+
+    action: str
+    parameters_digest: str
+    pages: int
+    declared: int | None
+    counted: int
+    duplicates: int
+    page_digests: tuple[str, ...]
+    request_ids: tuple[str, ...]
+    null_as_empty: bool
+    restarts: int
+    started_at: datetime
+    finished_at: datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        out = {name: getattr(self, name) for name in self.__slots__}
+        for name in ("started_at", "finished_at"):
+            out[name] = out[name].isoformat()
+        for name in ("page_digests", "request_ids"):
+            out[name] = list(out[name])
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[RowT]):
+    """A complete listing."""
+
+    rows: tuple[RowT, ...]
+    record: ListingRecord
+
+
+@dataclass
+class _Walk(Generic[RowT]):
+    """The state of one pass over the pages."""
+
+    name: str
+    rows: dict[tuple[str, ...], RowT] = field(default_factory=dict)
+    digests: list[str] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
+    declared: int | None = None
+    duplicates: int = 0
+    null_as_empty: bool = False
+
+    def give_up(self, why: str) -> ListingIncomplete:
+        return ListingIncomplete(self.name, why)
+
+    def take_total(self, total: int | None, needed: bool) -> None:
+        """The declared total must be there when it belongs there, and never change."""
+        if total is None and needed:
+            raise self.give_up("no total was declared, so nothing proves that all rows came")
+        if self.digests and total != self.declared:
+            raise self.give_up(f"the declared total went from {self.declared} to {total} between pages")
+        self.declared = total
+
+    def take_rows(self, page: Sequence[RowT], beyond: bool) -> int:
+        """Add a page; returns how many rows are new.
+
+        :param beyond: True when the declared total was reached before this page.
+        """
+        before = len(self.rows)
+        repeats = 0
+        for row in page:
+            key = row.key()
+            if key in self.rows:
+                repeats += 1
+            else:
+                self.rows[key] = row
+        new = len(self.rows) - before
+        if new and beyond:
+            raise self.give_up(f"{self.declared} rows declared, more than that came")
+        if repeats and not beyond:
+            raise self.give_up(f"{repeats} rows came twice (after {before} rows): the list shifted or the pages repeat")
+        self.duplicates += repeats
+        self.digests.append(digest([row.model_dump(mode="json") for row in page]))
+        return new
+
+
+async def collect(
+    client: Reader,
+    request: ListRequest[RowT],
+    *,
+    bounds: Bounds | None = None,
+    restarts: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Listing[RowT]:
+    """Read a listing to its end.
+
+    :param restarts: how many times to begin again when the listing turns out incomplete (it may have shifted).
+    :raises ListingIncomplete: says which listing and what is missing.
+    :raises CloudError: when a page could not be read at all.
+    """
+    limits = bounds or Bounds()
+    ends_at = clock() + limits.seconds
+    started = datetime.now(UTC)
+    for attempt in range(restarts + 1):
+        walk: _Walk[RowT] = _Walk(_name(request))
+        try:
+            await _run(client, request, walk, limits, lambda: clock() > ends_at)
+        except ListingIncomplete:
+            if attempt == restarts:
+                raise
+            continue
+        return Listing(tuple(walk.rows.values()), _record(request, walk, attempt, started))
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+async def _run(
+    client: Reader, request: ListRequest[RowT], walk: _Walk[RowT], limits: Bounds, late: Callable[[], bool]
+) -> None:
+    size = limits.page_size or request.page_size
+    number = 0
+    while True:
+        number += 1
+        if number > limits.pages:
+            raise walk.give_up(f"no end after {limits.pages} pages and {len(walk.rows)} rows")
+        if late():
+            raise walk.give_up(f"no end after {limits.seconds:g} s, {number - 1} pages and {len(walk.rows)} rows")
+        answer = await client.read(request.at_page(number, size))
+        walk.request_ids.append(answer.request_id)
+        walk.take_total(answer.value.total(), request.needs_total)
+        page = _rows(answer.value, request, walk, number)
+        beyond = walk.declared is not None and len(walk.rows) >= walk.declared and number > 1
+        new = walk.take_rows(page, beyond)
+        if len(walk.rows) > limits.rows:
+            raise walk.give_up(f"more than {limits.rows} rows")
+        if _ended(request, walk, len(page), new, size, beyond):
+            return
+
+
+def _rows(page: Page[RowT], request: ListRequest[RowT], walk: _Walk[RowT], number: int) -> Sequence[RowT]:
+    rows = page.rows()
+    if rows is not None:
+        return rows
+    if request.null_at_zero and walk.declared == 0 and number == 1:
+        walk.null_as_empty = True
+        return ()
+    raise walk.give_up(f"page {number} is null, which is not an empty list")
+
+
+def _ended(request: ListRequest[RowT], walk: _Walk[RowT], rows: int, new: int, size: int, beyond: bool) -> bool:
+    """Whether the listing is complete after this page.
+
+    With a total: all declared rows are there, and the last page was not full (else one more page is read, to
+    see that nothing follows). Without: an empty page has come.
+    """
+    have, declared = len(walk.rows), walk.declared
+    if not request.page_field:
+        if declared is not None and have != declared:
+            raise walk.give_up(f"{declared} rows declared, {have} distinct rows read, and there is no next page")
+        return True
+    if declared is None:
+        return rows == 0
+    if have > declared:
+        raise walk.give_up(f"{declared} rows declared, {have} distinct rows read")
+    if have == declared:
+        return beyond or rows < size
+    if new == 0:
+        raise walk.give_up(f"{declared} rows declared, {have} distinct rows read")
+    return False
+
+
+def _name(request: ListRequest[RowT]) -> str:
+    skip = {request.page_field, request.size_field}
+    given = {name: value for name, value in request.wire().items() if name not in skip}
+    return f"{request.action}({', '.join(f'{name}={value}' for name, value in sorted(given.items()))})"
+
+
+def _record(request: ListRequest[RowT], walk: _Walk[RowT], restarts: int, started: datetime) -> ListingRecord:
+    skip = {request.page_field, request.size_field}
+    parameters = {name: value for name, value in request.wire().items() if name not in skip}
+    return ListingRecord(
+        action=request.action,
+        parameters_digest=digest(parameters),
+        pages=len(walk.digests),
+        declared=walk.declared,
+        counted=len(walk.rows),
+        duplicates=walk.duplicates,
+        page_digests=tuple(walk.digests),
+        request_ids=tuple(walk.request_ids),
+        null_as_empty=walk.null_as_empty,
+        restarts=restarts,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+    )

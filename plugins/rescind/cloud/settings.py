@@ -1,0 +1,149 @@
+"""What a connection says, as one closed model. Knows nothing of Airflow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from rescind.cloud import hosts
+from rescind.cloud.fields import exact_text
+from rescind.errors import ConfigurationError
+
+Service = Literal["wedata", "dms", "quickbi"]
+
+# Requests a second as the vendors document them; DMS documents nothing, so little is assumed.
+_READ_RATE: Mapping[str, float] = {"wedata": 20.0, "dms": 5.0, "quickbi": 30.0, "sts": 5.0}
+_WRITE_RATE: Mapping[str, float] = {"wedata": 20.0, "dms": 5.0, "quickbi": 50.0}
+
+
+def _blank_to_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _id_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(exact_text(part) for part in value) if isinstance(value, list | tuple) else value
+
+
+_Optional = Annotated[str | None, BeforeValidator(_blank_to_none)]
+
+
+class ClientSettings(BaseModel):
+    """Everything that one client needs to know.
+
+    :param login: key id (Tencent ``AKID...``, Alibaba ``LTAI...``).
+    :param password: the secret belonging to it.
+    :param session_token: only with temporary keys.
+    :param region: ``X-TC-Region`` of WeData; region of the host for Alibaba; optional for DMS.
+    :param edition: Tencent site: ``international`` or ``mainland``.
+    :param network: Alibaba network: ``public`` or ``vpc``.
+    :param tid: DMS tenant id; asked from the service when missing.
+    :param account_id: the account that the key must belong to; checked by ``identify()``.
+    :param own_ids: principal ids that are this tool itself: never revoked.
+    :param limits: requests a second by action, ``*`` for all others; defaults to the documented limits.
+    :param share: part of each limit that this deployment may use, over 0 and up to 1.
+    :param timeout_s: total time for one request, in seconds.
+    :param connect_timeout_s: time to reach the host, in seconds.
+    :param pool_size: most connections at once.
+    :param max_response_bytes: longest answer, before and after decompression.
+    :param role_arn: role to assume with the key; ``role_*`` describe the session.
+    :param credentials: ``static`` (this connection) or ``environment`` (the vendor's variables).
+    :param sts_signature: how Alibaba token service calls are signed: ``acs3`` or the older ``rpc``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    service: Service
+    login: str = ""
+    password: SecretStr = SecretStr("")
+    session_token: SecretStr | None = None
+    region: Annotated[str, BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)] = ""
+    edition: Literal["international", "mainland"] = "international"
+    network: Literal["public", "vpc"] = "public"
+    tid: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(_blank_to_none)] = Field(
+        None, pattern=r"^-?[0-9]{1,19}$"
+    )
+    base_url: _Optional = None
+    allow_loopback_http: bool = False
+    account_id: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(_blank_to_none)] = Field(
+        None, pattern=r"^[0-9A-Za-z_-]{1,64}$"
+    )
+    own_ids: Annotated[tuple[str, ...], BeforeValidator(_id_list)] = ()
+    limits: Mapping[str, Annotated[float, Field(gt=0, le=1000)]] = Field(default_factory=dict)
+    share: float = Field(1.0, gt=0, le=1)
+    timeout_s: float = Field(30.0, gt=0, le=600)
+    connect_timeout_s: float = Field(5.0, gt=0, le=60)
+    pool_size: int = Field(20, ge=1, le=200)
+    max_response_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
+    role_arn: _Optional = None
+    role_session_name: str = Field("rescind", pattern=r"^[A-Za-z0-9=,.@_-]{2,64}$")
+    role_duration_s: int = Field(3600, ge=900, le=43200)
+    role_external_id: _Optional = None
+    credentials: Literal["static", "environment"] = "static"
+    sts_signature: Literal["acs3", "rpc"] = "acs3"
+
+    vendors: ClassVar[Mapping[str, str]] = {"wedata": "tencent", "dms": "alibaba", "quickbi": "alibaba"}
+
+    @classmethod
+    def from_fields(cls, service: Service, fields: Mapping[str, Any]) -> Self:
+        """Build from a plain dictionary of connection fields.
+
+        :raises ConfigurationError: names the field, what is wrong with it, and the remedy; never its value.
+        """
+        try:
+            settings = cls(service=service, **dict(fields))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            name = ".".join(str(step) for step in first["loc"]) or "connection"
+            remedy = (
+                "Remove it from the connection's extras; TLS and hosts are not configurable there"
+                if first["type"] == "extra_forbidden"
+                else "Correct it in the connection"
+            )
+            raise ConfigurationError(f"{name}: {first['msg']}. {remedy}") from None
+        settings.endpoint()  # a wrong region or address is found now, not at the first request
+        return settings
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.credentials == "static" and not (self.login.strip() and self.password.get_secret_value().strip()):
+            raise ValueError("key id (login) and secret (password) are both needed")
+        for text in (self.login, self.password.get_secret_value()):
+            if text != text.strip():
+                raise ValueError("key id (login) or secret (password) has blanks around it")
+        if self.service == "wedata" and not self.region:
+            raise ValueError("region is needed, for example ap-singapore")
+        return self
+
+    @property
+    def vendor(self) -> str:
+        """``tencent`` or ``alibaba``."""
+        return self.vendors[self.service]
+
+    @property
+    def lane_region(self) -> str:
+        """The region word of lanes and grants: ``central`` when there is one host for all regions."""
+        return self.region or hosts.CENTRAL
+
+    @property
+    def key_mark(self) -> str:
+        """Twelve hex characters that stand for the key where the account is not known yet."""
+        return "key-" + hashlib.sha256(self.login.encode()).hexdigest()[:12]
+
+    def endpoint(self, service: str = "") -> hosts.Endpoint:
+        """Where requests of a service go (default: the client's own; ``sts`` for the token service)."""
+        if self.base_url:
+            return hosts.loopback_endpoint(self.base_url, self.allow_loopback_http)
+        if self.vendor == "tencent":
+            hosts.check_region(self.region)
+            return hosts.tencent_endpoint(service or self.service, self.edition)
+        return hosts.alibaba_endpoint(service or self.service, self.region, self.network)
+
+    def rate(self, action: str, *, write: bool = False) -> float:
+        """Requests a second that may be used for an action: its limit times ``share``."""
+        documented = (_WRITE_RATE if write else _READ_RATE)[self.service]
+        return self.limits.get(action, self.limits.get("*", documented)) * self.share

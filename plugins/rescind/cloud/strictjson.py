@@ -1,0 +1,93 @@
+"""JSON from outside, read strictly and within bounds.
+
+Refused: anything but UTF-8 (a byte order mark counts as something else), NaN and infinities, duplicate keys,
+numbers of more than 40 digits, nesting deeper than :data:`MAX_DEPTH`, and more entries than allowed. Integers
+stay exact. The checks on depth and entries run on the bytes, before anything is built from them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+MAX_DEPTH = 64
+MAX_DIGITS = 40
+MAX_ENTRIES = 2_000_000
+
+# An unterminated string runs to the end, so that hostile input cannot make this quadratic.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_BRACKET = re.compile(rb"[^\[\]{}]+")
+
+
+class JsonError(ValueError):
+    """The text is not acceptable JSON; the message never quotes it."""
+
+
+def loads(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Any:
+    """Parse a body.
+
+    :param max_entries: upper bound for values, counted by commas and opening brackets.
+    :raises JsonError: see the module text.
+    """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > max_entries:
+        raise JsonError(f"more than {max_entries} entries")
+    _check_depth(body)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise JsonError("not UTF-8") from None
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+        )
+    except JsonError:
+        raise
+    except (ValueError, RecursionError):
+        raise JsonError("not JSON") from None
+
+
+def loads_text(text: str) -> Any:
+    """Parse JSON that arrived as text inside another JSON value; see :func:`loads`."""
+    try:
+        return loads(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise JsonError("not UTF-8") from None
+
+
+def _check_depth(body: bytes) -> None:
+    """Take innermost bracket pairs away until nothing is left; each round removes at least one level."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = _NOT_BRACKET.sub(b"", _STRING.sub(b"", body))
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
+        raise JsonError(f"nested deeper than {MAX_DEPTH}, or brackets do not match")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise JsonError("a key appears twice in one object")
+    return out
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise JsonError(f"a number of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits) if len(digits) <= 10 * MAX_DIGITS else math.inf
+    if not math.isfinite(value):
+        raise JsonError("a number outside the range")
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise JsonError(f"{name} is not JSON")

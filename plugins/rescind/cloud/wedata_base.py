@@ -1,0 +1,44 @@
+"""Tencent Cloud WeData 2025-08-06: what its messages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Generic
+
+from rescind.cloud.base import ListRequest, Page, Reply, RowT
+from rescind.cloud.fields import Count
+
+VERSION = "2025-08-06"
+MAX_ENTRIES = 100
+"""Most resources, pairs or users in one call. The vendor states no limit; this is ours."""
+
+
+class WeDataCall:
+    vendor: ClassVar[str] = "tencent"
+    service: ClassVar[str] = "wedata"
+    version: ClassVar[str] = VERSION
+
+
+class WeDataList(WeDataCall, ListRequest[RowT], Generic[RowT]):
+    needs_total: ClassVar[bool] = True
+    page_field: ClassVar[str] = "PageNumber"
+    size_field: ClassVar[str] = "PageSize"
+
+
+class _Items(Reply, Generic[RowT]):
+    Items: tuple[RowT, ...] | None = None
+    TotalCount: Count | None = None
+
+
+class ItemsPage(Page[RowT], Generic[RowT]):
+    """``Data.Items`` with ``Data.TotalCount``; the other paging fields of the vendor are not reliable."""
+
+    Data: _Items[RowT] | None = None
+
+    def rows(self) -> Sequence[RowT] | None:
+        """``Items``, or None for null."""
+        return self.Data.Items if self.Data else None
+
+    def total(self) -> int | None:
+        """``TotalCount``, or None for null."""
+        return self.Data.TotalCount if self.Data else None

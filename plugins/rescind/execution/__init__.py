@@ -1,0 +1,1 @@
+"""Runs a batch of approved calls, and verifies what they did."""

@@ -1,0 +1,295 @@
+"""Sends the calls of one batch: each checked again, paced, journalled before and after, and classified.
+
+Order for every call, and why no step may move:
+
+1. protections, and the blast set of the final bytes against the approved items: nothing else may be touched;
+2. a place under the rate limit;
+3. the intent, committed: lease, kill switch, plan age and approval are checked in the same transaction;
+4. signed and sent, once;
+5. the outcome, committed.
+
+Sent and not answered is *unknown*: the platform is read before anything is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rescind.cloud.base import Answer, Pacer, Prepared
+from rescind.cloud.client import CloudClient
+from rescind.cloud.outcomes import UnknownResults
+from rescind.errors import CloudError, ListingIncomplete, NotFound, Refused, Throttled, Transient, Unauthorised, UnknownOutcome
+from rescind.execution.split import halves
+from rescind.ledger import Ledger
+from rescind.ledger.records import Attempt, Call, Lease
+from rescind.model import Grant, ItemState
+from rescind.plan.check import check_request
+from rescind.systems.base import PermissionSystem
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = 4
+"""Attempts at one call inside one task: enough for a throttle burst, too few for a storm."""
+_ITEM_STATES = {ItemState.ACCEPTED, ItemState.REFUSED, ItemState.UNKNOWN}
+
+Progress = Callable[[Mapping[str, int | float]], None]
+Protected = Callable[[Grant], str]
+"""The reason why a grant is protected, or an empty text."""
+
+
+@dataclass(slots=True)
+class BatchReport:
+    """What happened to the calls of one batch; counts only."""
+
+    calls: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    throttled: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, int | float]:
+        """JSON for XCom and logs."""
+        return {"calls": self.calls, **dict(sorted(self.outcomes.items())), "throttled": self.throttled, "seconds": round(self.seconds, 1)}
+
+
+@dataclass(slots=True)
+class BatchRunner:
+    """Sends what is still to be sent of one batch.
+
+    :param plan_digest: the plan that the approval is for; the ledger compares it at every intent.
+    :param protected: looked up again for every grant right before sending.
+    :param in_flight: requests in the air at once; rate x latency is what reaches the limit.
+    """
+
+    ledger: Ledger
+    system: PermissionSystem[Any]
+    client: CloudClient
+    pacer: Pacer
+    lease: Lease
+    plan_digest: str
+    protected: Protected
+    progress: Progress = lambda _facts: None
+    in_flight: int = 16
+    report: BatchReport = field(default_factory=BatchReport)
+
+    async def run(self) -> BatchReport:
+        """Send every open call.
+
+        :raises Stopped: the kill switch is set. :raises LeaseLost: another process took over.
+        :raises PlanError: plan, approval or blast set do not allow a call; nothing of it was sent.
+        :raises Unauthorised: the key may not do this; the rest of the batch was not tried.
+        :raises Throttled, Transient: some calls are still open after all tries here; worth a later try.
+        """
+        started = time.monotonic()
+        calls = [c for c in await self._db(self._open_calls) if c.state in ("pending", "sent", "unknown")]
+        self.report.calls = len(calls)
+        queue: asyncio.Queue[Call] = asyncio.Queue()
+        for call in calls:
+            queue.put_nowait(call)
+        await self.client.warm(connections=min(self.in_flight, len(calls) or 1))
+        try:
+            async with asyncio.TaskGroup() as group:
+                reporter = group.create_task(self._report_progress(queue))
+                workers = [group.create_task(self._work(queue)) for _ in range(min(self.in_flight, len(calls)))]
+                await asyncio.gather(*workers)
+                reporter.cancel()
+        except BaseExceptionGroup as errors:
+            raise _most_telling(errors) from errors
+        finally:
+            self.report.seconds = time.monotonic() - started
+        return self.report
+
+    def _open_calls(self) -> list[Call]:
+        return list(self.ledger.plans.calls(self.lease.run_id, self.lease.batch_id))
+
+    async def _work(self, queue: asyncio.Queue[Call]) -> None:
+        while True:
+            try:
+                call = queue.get_nowait()
+            except asyncio.QueueEmpty:
+                return
+            for part in await self._settle(call):
+                queue.put_nowait(part)
+
+    async def _settle(self, call: Call) -> list[Call]:
+        """Bring one call to an outcome; returns smaller calls when the vendor refused it as a whole."""
+        if call.state in ("sent", "unknown") and not await self._read_back(call):
+            self.report.outcomes["unknown"] += 1
+            return []
+        for number in range(1, MAX_TRIES + 1):
+            pairs = [(i, g) for i, g in await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)]
+            grants = [grant for item, grant in pairs if item.state is ItemState.APPROVED]
+            if await self._withheld(call, grants):
+                return []
+            try:
+                state = await self._attempt(call, grants)
+            except (Throttled, Transient) as error:
+                if number == MAX_TRIES:
+                    raise
+                await asyncio.sleep(min(error.retry_after or 2 ** (number - 1), 30))
+                continue
+            if state == "refused" and len(call.planned.cells()) > 1:
+                return await self._split(call)
+            if state != "unknown" or not await self._read_back(call):
+                self.report.outcomes[state] += 1
+                return []
+        self.report.outcomes["unknown"] += 1
+        return []
+
+    async def _withheld(self, call: Call, grants: list[Grant]) -> bool:
+        """Hold a call back when one of its grants is protected by now; the rest is reported, not sent."""
+        reasons = {grant.grant_id: reason for grant in grants if (reason := self.protected(grant))}
+        if not reasons:
+            return False
+        text = f"protected at send: {next(iter(reasons.values()))}"
+        items = {g.grant_id: (ItemState.HELD, reasons.get(g.grant_id, "shares a call with a protected grant")) for g in grants}
+        await self._db(lambda: self.ledger.batches.set_call(self.lease, call.call_id, "skipped", reason=text, items=items))
+        self.report.outcomes["held"] += 1
+        return True
+
+    async def _attempt(self, call: Call, grants: list[Grant]) -> str:
+        """One checked, paced, journalled send; returns accepted, refused or unknown."""
+        prepared = self.client.prepare(self.system.request(call.planned, grants))
+        check_request(self.system.blast_set(prepared), frozenset(grant.cell for grant in grants))
+        await self.pacer.slot(prepared.lane, write=True)
+        attempt = await self._db(
+            lambda: self.ledger.attempts.begin(
+                self.lease,
+                call.call_id,
+                plan_digest=self.plan_digest,
+                request_digest=prepared.fingerprint,
+                action=prepared.action,
+                version=prepared.version,
+            )
+        )
+        return await self._send(call, attempt, prepared, grants)
+
+    async def _send(self, call: Call, attempt: Attempt, prepared: Prepared[Any], grants: list[Grant]) -> str:
+        sent_at = datetime.now(UTC)
+        try:
+            answer = await self.client.dispatch(prepared)
+        except Throttled as error:
+            self.report.throttled += 1
+            await self._finish(attempt, "throttled", sent_at, error)
+            raise
+        except Transient as error:
+            await self._finish(attempt, "not_sent", sent_at, error)
+            raise
+        except (Refused, NotFound) as error:
+            await self._finish(attempt, "refused", sent_at, error)
+            return "refused"
+        except Unauthorised as error:
+            await self._finish(attempt, "refused", sent_at, error)
+            raise
+        except UnknownResults as error:
+            said = {(o.resource_uri): (ItemState(o.said.value), o.detail) for o in error.outcomes}
+            items = {g.grant_id: said[g.key.resource_id] for g in grants if g.key.resource_id in said}
+            await self._finish(attempt, "unknown", sent_at, error, items)
+            return "unknown"
+        except UnknownOutcome as error:
+            await self._finish(attempt, "unknown", sent_at, error)
+            return "unknown"
+        return await self._accepted(call, attempt, answer, grants)
+
+    async def _accepted(self, call: Call, attempt: Attempt, answer: Answer[Any], grants: list[Grant]) -> str:
+        items: dict[str, tuple[ItemState, str]] = {}
+        for part in self.system.outcome(call.planned, answer):
+            items |= {g.grant_id: (part.state, part.detail) for g in grants if g.cell in part.cells}
+        states = {state for state, _ in items.values()}
+        outcome = "unknown" if ItemState.UNKNOWN in states else "refused" if states == {ItemState.REFUSED} else "accepted"
+        await self._db(
+            lambda: self.ledger.attempts.finish(
+                attempt.attempt_id,
+                outcome,
+                sent_at=answer.sent_at,
+                answered_at=answer.answered_at,
+                http_status=answer.http_status,
+                request_id=answer.request_id,
+                items=items,
+            )
+        )
+        return outcome
+
+    async def _finish(
+        self,
+        attempt: Attempt,
+        outcome: str,
+        sent_at: datetime,
+        error: CloudError,
+        items: Mapping[str, tuple[ItemState, str]] | None = None,
+    ) -> None:
+        await self._db(
+            lambda: self.ledger.attempts.finish(
+                attempt.attempt_id,
+                outcome,
+                sent_at=sent_at,
+                answered_at=datetime.now(UTC) if error.http_status is not None else None,
+                code=error.code,
+                http_status=error.http_status,
+                request_id=error.request_id,
+                detail={"error": type(error).__name__},
+                items=dict(items or {}),
+            )
+        )
+
+    async def _read_back(self, call: Call) -> bool:
+        """After an unknown outcome: True when the grants are certainly still there and the call is open again."""
+        pairs = await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)
+        doubtful = [grant for item, grant in pairs if item.state in (ItemState.SENT, ItemState.UNKNOWN)]
+        try:
+            reading = await self.system.reread(self.client, {self.system.place(grant) for grant in doubtful})
+        except (CloudError, ListingIncomplete) as error:
+            log.warning("call %s stays unknown: the read-back failed: %s", call.call_id[:12], error)
+            return False
+        shown = {grant.key for grant in reading.grants}
+        present = [grant.grant_id for grant in doubtful if grant.key in shown]
+        if not present:
+            return False
+        observed = datetime.now(UTC)
+        await self._db(
+            lambda: self.ledger.batches.reopen(
+                self.lease, call.call_id, present=present, method="read-back", observed_at=observed, reason="still there after an unknown outcome"
+            )
+        )
+        return True
+
+    async def _split(self, call: Call) -> list[Call]:
+        """Halve a call that was refused as a whole, so that one bad item delays no other."""
+        pairs = await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)
+        parts, item_calls = halves(call.planned, call.inverse, [grant for _, grant in pairs])
+        return await self._db(
+            lambda: self.ledger.batches.split(self.lease, call.call_id, parts, item_calls, "the vendor refused the whole call")
+        )
+
+    async def _report_progress(self, queue: asyncio.Queue[Call]) -> None:
+        started = time.monotonic()
+        while True:
+            await asyncio.sleep(5)
+            done = max(self.report.calls - queue.qsize(), 0)
+            pace = done / (time.monotonic() - started)
+            left = queue.qsize() / pace if pace else 0.0
+            log.info("%d of %d calls, %.1f/s, %.0f s left", done, self.report.calls, pace, left)
+            self.progress({"done": done, "of": self.report.calls, "per_second": round(pace, 1), "seconds_left": round(left)})
+
+    async def _db(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Ledger calls block; they run beside the event loop."""
+        return await asyncio.to_thread(function, *args)
+
+
+def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One exception out of a group: the one that no retry can mend, if there is one."""
+    flat: list[BaseException] = []
+    queue: list[BaseException] = [errors]
+    while queue:
+        error = queue.pop()
+        if isinstance(error, BaseExceptionGroup):
+            queue.extend(error.exceptions)
+        else:
+            flat.append(error)
+    return min(flat, key=lambda error: isinstance(error, (Throttled, Transient)))

@@ -1,0 +1,205 @@
+"""Attempts: the intent before each request and its outcome after it. Append only.
+
+No intent, no request: :meth:`Attempts.begin` returns after its COMMIT, and only then may the caller
+sign and send, once. What was sent and not answered stays without outcome until it is closed as
+unknown; it is never sent again before the platform was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from rescind.errors import LeaseLost, LedgerError, NotApproved, PlanStale
+from rescind.ledger import approvals, control, states
+from rescind.ledger.batches import hold, load_call
+from rescind.ledger.database import Connection
+from rescind.ledger.faults import CallSettled, RecordConflict, ScopeBusy
+from rescind.ledger.records import Attempt, AttemptRecord, Call, Lease
+from rescind.ledger.repository import PAGE, Repository, raw
+from rescind.model import ItemState
+
+_S = ItemState
+_RECORD = (
+    "attempt_id, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action, api_version, intent_at,"
+    " sent_at, answered_at, outcome, code, http_status, request_id, detail, closed_at"
+)
+# What an outcome means for the call and for its items that were sent. Throttled and not sent: the
+# request was certainly not executed.
+_MEANING: Mapping[str, tuple[str, ItemState]] = {
+    "accepted": ("accepted", _S.ACCEPTED),
+    "refused": ("refused", _S.REFUSED),
+    "unknown": ("unknown", _S.UNKNOWN),
+    "throttled": ("pending", _S.APPROVED),
+    "not_sent": ("pending", _S.APPROVED),
+}
+_RENEWED_TO = timedelta(seconds=120)
+_RENEWED_BELOW = timedelta(seconds=60)
+
+
+class Attempts(Repository):
+    """The attempts of each run.
+
+    ``max_attempts`` bounds how often one call may be tried, throttled answers not counted.
+    """
+
+    max_attempts = 8
+
+    def begin(
+        self, lease: Lease, call_id: str, *, plan_digest: str, request_digest: str, action: str, version: str
+    ) -> Attempt:
+        """Record that a call is about to be sent; the request may leave once this has returned.
+
+        One transaction checks everything that has to hold at this moment, then marks call and items as sent.
+
+        :param request_digest: digest of the final request without secrets.
+        :param version: version of the vendor's API.
+        :raises Stopped: when the kill switch is set.
+        :raises LeaseLost: when another process has claimed the batch.
+        :raises PlanStale: when the plan was superseded or has run out, or an item of the call may not be sent.
+        :raises NotApproved: for a dry run, and when there is no valid approval for exactly this plan.
+        :raises ScopeBusy: when another run holds the scope's lock.
+        :raises CallSettled: when the call is not pending, or was tried too often.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, lease.run_id)
+            name = raw(call_id)
+            # Locks first, facts after: what is read below is at least as new as the locks.
+            hold(connection, number, lease)
+            call = connection.execute(
+                "SELECT state, system, account, batch_id FROM rescind.call"
+                " WHERE run_no = %s AND call_id = %s FOR UPDATE",
+                (number, name),
+            ).fetchone()
+            control.refuse_if_stopped(connection)
+            facts = _facts(connection, number, name, plan_digest, call)
+            _check_call(lease, call_id, call, facts, self.max_attempts)
+            _check_plan(connection, lease, number, plan_digest, facts)
+            row = connection.execute(
+                "INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest,"
+                " request_digest, action, api_version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+                " RETURNING attempt_id, n, intent_at",
+                (
+                    number,
+                    name,
+                    facts["last_n"] + 1,
+                    raw(lease.batch_id),
+                    lease.epoch,
+                    lease.owner,
+                    raw(plan_digest),
+                    request_digest,
+                    action,
+                    version,
+                ),
+            ).fetchone()
+            states.move_call(connection, number, name, ("pending",), "sent")
+            states.move_call_items(connection, number, name, [_S.APPROVED], _S.SENT)
+        if row is None:
+            raise LedgerError("ledger: the attempt just written cannot be read back; nothing may be sent")
+        self._renew(lease)
+        return Attempt(row["attempt_id"], call_id, row["n"], row["intent_at"])
+
+    def finish(
+        self,
+        attempt_id: int,
+        outcome: str,
+        *,
+        sent_at: datetime | None = None,
+        answered_at: datetime | None = None,
+        code: str = "",
+        http_status: int | None = None,
+        request_id: str = "",
+        detail: Mapping[str, Any] | None = None,
+        items: Mapping[str, tuple[ItemState, str]] | None = None,
+        reason: str = "",
+    ) -> Call:
+        """Record what came of an attempt, once, and move its call and items.
+
+        :param outcome: ``accepted``, ``refused``, ``throttled``, ``not_sent`` or ``unknown``. The last but one
+            and ``throttled`` mean certainly not executed: the call is pending again.
+        :param items: single items that fared otherwise than their call: (state, reason) by grant id.
+        :raises RecordConflict: when the attempt has an outcome already.
+        :raises LeaseLost: when another process has claimed the batch meanwhile; the outcome is recorded
+            all the same, call and items stay unknown.
+        """
+        if outcome not in _MEANING:
+            raise LedgerError(f"ledger: {outcome!r} is no outcome. Use one of {', '.join(_MEANING)}")
+        with self._db.transaction() as connection:
+            attempt = _close(
+                connection,
+                attempt_id,
+                {
+                    "outcome": outcome,
+                    "sent_at": sent_at,
+                    "answered_at": answered_at,
+                    "code": code,
+                    "http_status": http_status,
+                    "request_id": request_id,
+                    "detail": Jsonb(dict(detail or {})),
+                },
+            )
+            number, name = attempt["run_no"], attempt["call_id"]
+            ours = _still_ours(connection, attempt)
+            if ours:
+                _settle(connection, number, name, outcome, items or {}, reason)
+            call = load_call(connection, attempt["run_id"], number, name.hex())
+        if not ours:
+            raise LeaseLost(
+                f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another process"
+                " has claimed the batch since. This one stops"
+            )
+        return call
+
+    def of_call(self, run_id: str, call_id: str) -> list[AttemptRecord]:
+        """All attempts of a call, oldest first."""
+        query = f"SELECT {_RECORD} FROM rescind.attempt WHERE run_no = %(run)s AND call_id = %(call)s ORDER BY n"
+        return [_record(row) for row in self._rows(run_id, query, {"call": raw(call_id)})]
+
+    def each(self, run_id: str) -> Iterator[AttemptRecord]:
+        """All attempts of a run, in the order of their intents."""
+        query = (
+            f"SELECT {_RECORD} FROM rescind.attempt WHERE run_no = %(run)s AND attempt_id > %(after)s"
+            f" ORDER BY attempt_id LIMIT {PAGE}"
+        )
+        after = 0
+        while rows := self._rows(run_id, query, {"after": after}):
+            yield from (_record(row) for row in rows)
+            after = rows[-1][0]
+
+    def settle_open(self, run_id: str) -> int:
+        """Close as unknown every attempt whose process has lost or let go its batch; returns how many.
+
+        Their calls and items become unknown as well, where they still say sent.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            rows = connection.execute(
+                "UPDATE rescind.attempt a SET outcome = 'unknown', closed_at = clock_timestamp()"
+                " FROM rescind.batch b WHERE a.run_no = %s AND a.outcome IS NULL AND b.run_no = a.run_no"
+                " AND b.batch_id = a.batch_id AND (b.lease_epoch <> a.lease_epoch OR b.lease_until <="
+                " clock_timestamp()) RETURNING a.call_id",
+                (number,),
+            ).fetchall()
+            for row in rows:
+                if states.move_call(connection, number, row["call_id"], ("sent",), "unknown", "nobody recorded an outcome"):
+                    states.move_call_items(connection, number, row["call_id"], [_S.SENT], _S.UNKNOWN)
+        return len(rows)
+
+    def _renew(self, lease: Lease) -> None:
+        """Sending shows that the holder lives: extend the lease when less than half of it is left."""
+        with self._db.transaction() as connection:
+            connection.execute(
+                "UPDATE rescind.batch SET lease_until = clock_timestamp() + %s WHERE run_no = %s AND batch_id = %s"
+                " AND lease_epoch = %s AND lease_until < clock_timestamp() + %s",
+                (
+                    _RENEWED_TO,
+                    self._numbers.of(connection, lease.run_id),
+                    raw(lease.batch_id),
+                    lease.epoch,
+                    _RENEWED_BELOW,
+                ),
+            )

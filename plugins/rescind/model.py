@@ -1,0 +1,264 @@
+"""The words of an access review, as types.
+
+A *grant* is one principal holding one entitlement on one resource of one permission system. Everything
+else in the package is about grants: they are discovered into a snapshot, decided on, planned into
+calls, revoked, and verified. The types here are plain values: they know no vendor, no database and no
+Airflow, and every id in them is text from end to end (19 digits do not fit a float).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class ItemState(StrEnum):
+    """Where a planned item stands. Only verification may write the verdicts."""
+
+    PLANNED = "planned"
+    APPROVED = "approved"
+    SENT = "sent"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    HELD = "held"
+    STALE = "stale"
+    EXPIRED = "expired"
+    RESTORED = "restored"
+
+
+class Verdict(StrEnum):
+    """What a complete re-read of the platform showed for one item."""
+
+    VERIFIED_GONE = "verified_gone"
+    ALREADY_ABSENT = "already_absent"
+    STILL_PRESENT = "still_present"
+    STILL_EFFECTIVE = "still_effective"
+    UNVERIFIED = "unverified"
+
+
+class Choice(StrEnum):
+    """What a decision says about one grant."""
+
+    KEEP = "keep"
+    REVOKE = "revoke"
+
+
+class PrincipalType(StrEnum):
+    """Kinds of receiver, in the field's words. Vendors' own spellings stay below ``systems``."""
+
+    USER = "user"
+    GROUP = "group"
+    ROLE = "role"
+    PLATFORM_ROLE = "platform_role"
+    PROJECT = "project"
+    ORGANISATION = "organisation"
+    WORKSPACE = "workspace"
+    EVERYONE = "everyone"
+    UNKNOWN = "unknown"
+
+
+class GrantKey(NamedTuple):
+    """The identity of a grant: a structured tuple, never a joined string.
+
+    ``account`` is the cloud account (and region) the grant lives in. ``native_id`` is the vendor's own
+    record id where there is one (DMS), else empty. Two grants are the same grant exactly when all
+    eight fields are equal.
+    """
+
+    system: str
+    account: str
+    resource_type: str
+    resource_id: str
+    principal_type: str
+    principal_id: str
+    entitlement: str
+    native_id: str = ""
+
+    @property
+    def grant_id(self) -> str:
+        """SHA-256 (hex, 64 characters) of the key as a JSON array: one fixed-width name for the tuple."""
+        return digest(list(self))
+
+
+class Cell(NamedTuple):
+    """The place of a grant in its system's call: the smallest thing that one call can take away.
+
+    A call acts on rows x columns inside one ``container`` (a portal, a resource type, a data source).
+    ``kind`` says which size limit of the call the column counts against (Quick BI limits users and
+    groups apart). Several grants may share a cell; the call takes them all.
+    """
+
+    container: str
+    row: str
+    kind: str
+    column: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One grant as a listing showed it.
+
+    :param key: the identity.
+    :param cell: its place in the system's revoke call.
+    :param revocable: False for kinds that the system's revoke call cannot take away (inherited,
+        organisation or workspace receivers, column permissions, unknown kinds): kept and reported.
+    :param why_not: for a grant that is not revocable, the reason in a few words; else empty.
+    :param inherited_from: the parent resource id when the vendor marks the grant as inherited.
+    :param expires_at: end of validity, timezone-aware, or None (no end, or no readable end).
+    :param expires_raw: the vendor's own text of the end date, kept for giving back.
+    :param created_raw: the vendor's own text of the creation date: with ``native_id``, the generation.
+    :param origin: where the grant came from, in the vendor's words (DMS ``OriginFrom``).
+    :param attributes: further vendor fields that a faithful give-back or a revoke call needs.
+    """
+
+    key: GrantKey
+    cell: Cell
+    revocable: bool = True
+    why_not: str = ""
+    inherited_from: str = ""
+    expires_at: datetime | None = None
+    expires_raw: str = ""
+    created_raw: str = ""
+    origin: str = ""
+    principal_name: str = ""
+    resource_name: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def grant_id(self) -> str:
+        """See :attr:`GrantKey.grant_id`."""
+        return self.key.grant_id
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A principal as its platform describes it.
+
+    :param kind: human, service, system or unknown. Unknown is treated as protected by default.
+    :param status: active, disabled, deleted or unknown.
+    :param other_ids: ids of the same principal in other id spaces, as (space, id) pairs, for matching
+        with the roster: for example ``("alibaba_uid", "2046...")``.
+    """
+
+    system: str
+    account: str
+    principal_type: str
+    principal_id: str
+    name: str = ""
+    kind: str = "unknown"
+    status: str = "unknown"
+    last_used_at: datetime | None = None
+    other_ids: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One edge of effective access: ``member`` holds everything that ``container`` holds."""
+
+    system: str
+    account: str
+    member_type: str
+    member_id: str
+    container_type: str
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens to one grant, by which rule and why.
+
+    :param facts: the facts that the rule looked at, as shown to a reviewer; small, no secrets.
+    """
+
+    grant_id: str
+    choice: Choice
+    rule: str
+    reason: str
+    severity: str = ""
+    controls: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Mode(StrEnum):
+    """How a call may treat cells that hold no grant (see ``plan``)."""
+
+    STRICT = "strict"
+    EMPTYING = "emptying"
+    SPARSE = "sparse"
+
+
+@dataclass(frozen=True, slots=True)
+class CallShape:
+    """What one revoke call of a system can cover.
+
+    :param max_rows: most rows in one call.
+    :param max_columns: most columns in one call, by :attr:`Cell.kind`.
+    :param max_cells: most cells (rows x columns) in one call, or None.
+    :param overlap: True when taking an absent cell away again is documented as harmless.
+    :param modes: the modes that this call allows, safest first.
+    """
+
+    max_rows: int
+    max_columns: Mapping[str, int]
+    max_cells: int | None = None
+    overlap: bool = False
+    modes: tuple[Mode, ...] = (Mode.STRICT,)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """One API request to be: ``rows x columns`` of one container.
+
+    ``columns`` are (kind, column) pairs. ``call_id`` names the call by its content, so that a retry, a
+    cleared task or a second delivery meets the same call again whatever its position.
+    """
+
+    system: str
+    account: str
+    container: str
+    rows: tuple[str, ...]
+    columns: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def call_id(self) -> str:
+        """SHA-256 (hex) of the call's content."""
+        return digest([self.system, self.account, self.container, list(self.rows), [[k, list(c)] for k, c in self.columns]])
+
+    def cells(self) -> frozenset[Cell]:
+        """Every cell that the call acts on."""
+        return frozenset(Cell(self.container, row, kind, column) for row in self.rows for kind, column in self.columns)
+
+
+def canonical(value: Any) -> bytes:
+    """The one byte form of a JSON value that digests are made over.
+
+    Keys sorted, no blanks, UTF-8, no floats: a float would make the digest depend on formatting.
+
+    :raises TypeError: for values that are not JSON, and for floats.
+    """
+    _refuse_floats(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex, 64 characters) over :func:`canonical`."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def _refuse_floats(value: Any) -> None:
+    if isinstance(value, float):
+        raise TypeError("a float has no single canonical form; use text or an integer")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"canonical JSON needs text keys, not {type(key).__name__}")
+            _refuse_floats(inner)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for inner in value:
+            _refuse_floats(inner)

@@ -1,0 +1,112 @@
+"""Approval: a person sees exactly the plan that will be executed, and answers once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from rescind.errors import ConfigurationError, RescindError
+from rescind.hooks.ledger import LedgerHook
+from rescind.ledger import Ledger
+from rescind.ledger.records import Plan, Run
+from rescind.operators.text import approval_body
+from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+REJECT = "Reject"
+
+
+class ApprovePlanOperator(HITLOperator):
+    """Asks the deployment's approvers about the frozen plan and records the one answer in the ledger.
+
+    The option to approve carries the plan's digest, so an answer to an older request can never approve a
+    newer plan. There is no default: no answer is never a yes. The requester is not asked, and is refused
+    by the ledger as well. The revoking tasks check the recorded approval themselves; this task's state
+    counts for nothing.
+
+    :param ledger_conn_id: connection of the ledger.
+    """
+
+    template_fields = ()
+
+    def __init__(self, *, ledger_conn_id: str = LEDGER_CONNECTION, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Approve")
+        kwargs.setdefault("doc_md", "A person approves exactly this plan. See *Required actions*.")
+        super().__init__(subject="Access revocation plan", options=["Approve", REJECT], **kwargs)
+        self.ledger_conn_id = ledger_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Put the plan before the approvers; skipped for a dry run and for an empty plan."""
+        try:
+            with LedgerHook(self.ledger_conn_id).get_conn() as ledger:
+                run, plan = self._plan(context, ledger)
+                if run.dry_run:
+                    raise AirflowSkipException("Dry run: nothing will be revoked, so nothing needs approval")
+                if plan.calls == 0:
+                    raise AirflowSkipException("The plan is empty: nothing to revoke, nothing to approve")
+                settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
+                approvers = [user for user in settings.approvers if user != run.requested_by]
+                if not approvers:
+                    raise ConfigurationError("nobody but the requester is listed under 'approvers' in the settings")
+                ledger.approvals.request(
+                    run.run_id, plan.digest, requested_by=run.requested_by, valid_until=plan.valid_until
+                )
+                self._ask(ledger, run, plan, approvers)
+        except RescindError as error:
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Record the answer, if it is an answer to exactly the plan that stands now."""
+        with LedgerHook(self.ledger_conn_id).get_conn() as ledger:
+            run, plan = self._plan(context, ledger)
+            self.options = [_approve_option(plan.digest), REJECT]
+            if "error" in event:
+                self.process_trigger_event_error(event)
+            try:
+                return self._record(ledger, run, plan, event)
+            except RescindError as error:
+                raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+    def _ask(self, ledger: Ledger, run: Run, plan: Plan, approvers: list[str]) -> None:
+        self.subject = f"Approve revoking {plan.items} grants ({plan.digest[:12]})?"
+        self.body = approval_body(ledger, run, plan)
+        self.options = [_approve_option(plan.digest), REJECT]
+        self.assigned_users = [{"id": user, "name": user} for user in approvers]
+
+    def _record(self, ledger: Ledger, run: Run, plan: Plan, event: Mapping[str, Any]) -> dict[str, str]:
+        chosen = list(event["chosen_options"])
+        if chosen not in ([self.options[0]], [REJECT]):
+            raise AirflowFailException("the answer belongs to another plan than the one that stands now. Start a new run")
+        responder = event.get("responded_by_user") or {}
+        user = str(responder.get("id") or "")
+        settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
+        if user not in settings.approvers:
+            raise AirflowFailException("the answer came from a user who is not listed under 'approvers' in the settings")
+        asked = ledger.approvals.get(run.run_id, plan.digest)
+        if asked is None:
+            raise AirflowFailException("the ledger holds no question about this plan. Start a new run")
+        answer = "reject" if chosen == [REJECT] else "approve"
+        ledger.approvals.answer(
+            run.run_id, plan.digest, nonce=asked.nonce, answer=answer, responded_by=user, responded_at=event["responded_at"]
+        )
+        self.log.info("%s by %s for plan %s", answer, user, plan.digest[:12])
+        if answer == "reject":
+            raise AirflowSkipException(f"Rejected by {user}: nothing will be revoked")
+        return {"answer": answer, "by": user, "plan": plan.digest}
+
+    def _plan(self, context: Context, ledger: Ledger) -> tuple[Run, Plan]:
+        dag_run = context["dag_run"]
+        run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
+        if run is None:
+            raise AirflowFailException("this DAG run has no run in the ledger. Start a new run")
+        return run, ledger.plans.get(run.run_id)
+
+
+def _approve_option(digest: str) -> str:
+    return f"Approve {digest[:12]}"

@@ -1,0 +1,114 @@
+"""What every operator of a review shares: the ledger, the settings, the clients, and how errors end a task."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Variable
+from airflow.sdk.exceptions import AirflowFailException
+from rescind.cloud.client import CloudClient
+from rescind.errors import (
+    ConfigurationError,
+    GuardTripped,
+    InputError,
+    ListingIncomplete,
+    NotFound,
+    PlanError,
+    Refused,
+    Stopped,
+    Unauthorised,
+)
+from rescind.hooks.ledger import LedgerHook
+from rescind.ledger import Ledger
+from rescind.ledger.pacing import LanePacer, PacerSettings
+from rescind.ledger.records import Run
+from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
+from rescind.systems.base import PermissionSystem
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_NO_RETRY_MENDS = (
+    InputError,
+    ConfigurationError,
+    GuardTripped,
+    PlanError,
+    Stopped,
+    Unauthorised,
+    Refused,
+    NotFound,
+)
+
+
+class ReviewOperator(BaseOperator):
+    """Base of the operators that make up a review.
+
+    Subclasses implement :meth:`review`. Errors that no retry can mend fail the task at once; everything
+    else follows the task's retries.
+
+    :param ledger_conn_id: connection of the ledger's PostgreSQL database.
+    """
+
+    def __init__(self, *, ledger_conn_id: str = LEDGER_CONNECTION, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ledger_conn_id = ledger_conn_id
+
+    @abstractmethod
+    def review(self, context: Context, ledger: Ledger) -> Any:
+        """Do this stage's work; the result must be JSON of a few kilobytes at most."""
+
+    def execute(self, context: Context) -> Any:
+        """Open the ledger, run :meth:`review`, and sort its errors."""
+        with self.guarded(), LedgerHook(self.ledger_conn_id).get_conn() as ledger:
+            return self.review(context, ledger)
+
+    def guarded(self) -> _Guarded:
+        """Context manager that turns errors which no retry can mend into a final failure of the task."""
+        return _Guarded()
+
+    def settings(self) -> Settings:
+        """The deployment's settings from the Airflow Variable."""
+        return Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
+
+    def run_of(self, context: Context, ledger: Ledger) -> Run:
+        """The ledger's run for this DAG run.
+
+        :raises ConfigurationError: when preflight has not begun one.
+        """
+        dag_run = context["dag_run"]
+        run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
+        if run is None:
+            raise ConfigurationError("this DAG run has no run in the ledger: preflight did not succeed. Start a new run")
+        return run
+
+
+class _Guarded:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        telling = first_of(error)
+        if isinstance(telling, _NO_RETRY_MENDS) and not isinstance(telling, ListingIncomplete):
+            raise AirflowFailException(f"{type(telling).__name__}: {telling}") from error
+
+
+def first_of(error: BaseException | None) -> BaseException | None:
+    """The first plain exception inside nested exception groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def open_client(
+    system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings
+) -> tuple[CloudClient, LanePacer]:
+    """A client of the connection, paced through the ledger together with every other worker."""
+    module, _, name = system.hook.rpartition(".")
+    hook = getattr(import_module(module), name)(conn_id)
+    cloud: Mapping[str, Any] = hook.settings()
+    pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))  # type: ignore[attr-defined]
+    client: CloudClient = hook.get_conn(pacer=pacer)
+    return client, pacer

@@ -1,0 +1,92 @@
+"""Seal, decide, plan: from a snapshot to a frozen plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rescind.errors import ListingIncomplete
+from rescind.ledger import Ledger
+from rescind.operators.base import ReviewOperator
+from rescind.operators.inputs import decision_context
+from rescind.operators.planning import Planner
+from rescind.review import decide
+from rescind.settings import ReviewRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class SealOperator(ReviewOperator):
+    """Closes the snapshot and says, per system and account, whether it is complete.
+
+    Scopes that are not complete stay visible and take no part in anything after this.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Seal snapshot")
+        kwargs.setdefault("doc_md", "Closes the snapshot. An incomplete scope is shown and excluded.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class. :raises ListingIncomplete: when no scope at all is complete."""
+        run = self.run_of(context, ledger)
+        sealed = ledger.scopes.seal(run.run_id)
+        for scope in sealed.scopes:
+            level = self.log.info if scope.state == "complete" else self.log.error
+            level("%s %s: %s, %d grants %s", scope.system, scope.account, scope.state, scope.counted, scope.error)
+        if not any(sealed.complete.values()):
+            raise ListingIncomplete("the snapshot", "no scope is complete, so nothing can be decided; see the discover tasks")
+        return {
+            "snapshot": sealed.digest,
+            "complete": sum(sealed.complete.values()),
+            "incomplete": len(sealed.complete) - sum(sealed.complete.values()),
+        }
+
+
+class DecideOperator(ReviewOperator):
+    """Gives every grant of the snapshot one decision with rule and reason."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Decide")
+        kwargs.setdefault("doc_md", "Applies policy, roster, exceptions and protections to every grant.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class."""
+        run = self.run_of(context, ledger)
+        ctx = decision_context(ledger, run, self.settings(), now=datetime.now(UTC))
+        counts = ledger.decisions.write(run.run_id, decide(ledger.snapshot.grants(run.run_id), ctx))
+        by_rule: Counter[str] = Counter()
+        for row in ledger.decisions.by_rule(run.run_id):
+            by_rule[f"{row.choice}: {row.rule}"] += row.grants
+        for rule, grants in by_rule.most_common():
+            self.log.info("%6d  %s", grants, rule)
+        return {"decided": counts.decided, "keep": counts.keep, "revoke": counts.revoke}
+
+
+class PlanOperator(ReviewOperator):
+    """Turns decisions into the fewest calls, checks every guard, and freezes the effect under one digest.
+
+    :returns: one ``{"batch": id, "label": text}`` for each batch of calls; none for a dry run.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Plan")
+        kwargs.setdefault("doc_md", "Fewest calls that touch nothing else, guards, and one digest over the effects.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+        """See the class. :raises GuardTripped: when a cap or another guard stops the run."""
+        run = self.run_of(context, ledger)
+        settings = self.settings()
+        request = ReviewRequest.model_validate(dict(run.params))
+        planner = Planner(ledger=ledger, run=run, settings=settings, caps=request.caps(settings))
+        plan = planner.freeze(now=datetime.now(UTC))
+        for line in planner.lines():
+            self.log.info(line)
+        self.log.info("plan %s: %d items in %d calls", plan.digest[:12], plan.items, plan.calls)
+        if run.dry_run:
+            return []
+        return [{"batch": batch.batch_id, "label": batch.label} for batch in ledger.plans.batches(run.run_id)]

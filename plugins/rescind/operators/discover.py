@@ -1,0 +1,92 @@
+"""Discovery: one mapped task for each scope."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rescind.errors import ListingIncomplete, RescindError
+from rescind.ledger import Ledger
+from rescind.ledger.records import Certificate, Scope
+from rescind.operators.base import ReviewOperator, first_of, open_client
+from rescind.systems import system_named
+from rescind.systems.base import Discovery
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class DiscoverOperator(ReviewOperator):
+    """Lists every grant of one scope and writes it, with its population certificate, to the ledger.
+
+    A listing that is not whole marks the scope as incomplete and fails the task: nothing of that scope
+    is revoked or called gone. Run again, the scope is rewritten as one.
+
+    :param scope: ``{"scope": id, "label": text}`` from preflight.
+    """
+
+    template_fields = ()
+
+    def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Discover")
+        kwargs.setdefault("map_index_template", "{{ task.scope['label'] }}")
+        kwargs.setdefault("doc_md", "Lists every grant of one system and account, completely, under the vendor's limit.")
+        super().__init__(**kwargs)
+        self.scope = scope
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class."""
+        run = self.run_of(context, ledger)
+        scope = ledger.scopes.get(run.run_id, self.scope["scope"])
+        started = datetime.now(UTC)
+        try:
+            found, own, identity = asyncio.run(self._discover(ledger, scope))
+        except (RescindError, BaseExceptionGroup) as error:
+            telling = first_of(error)
+            missing = telling.missing if isinstance(telling, ListingIncomplete) else ""
+            ledger.scopes.fail(run.run_id, scope.scope_id, f"{type(telling).__name__}: {telling} {missing}".strip()[:2000])
+            raise telling or error from error
+        certificate = _certificate(found, own, identity, started)
+        ledger.snapshot.replace_scope(
+            run.run_id, scope.scope_id, found.grants, found.principals, found.memberships, certificate
+        )
+        facts = {"grants": len(found.grants), "list_calls": certificate.pages, **found.notes}
+        self.log.info("%s: %s", self.scope["label"], facts)
+        return facts
+
+    async def _discover(self, ledger: Ledger, scope: Scope) -> tuple[Discovery, list[str], str]:
+        system = system_named(scope.system)
+        client, pacer = open_client(system, scope.conn_id, ledger, self.settings())
+        try:
+            async with client:
+                identity = await client.identify()
+                if client.account != scope.account:
+                    raise ListingIncomplete(
+                        f"connection {scope.conn_id!r}", f"it answers for account {client.account}, the run began with {scope.account}"
+                    )
+                found = await system.discover(client)
+                own = {*await system.own_ids(client), *client.settings.own_ids}
+                return found, sorted(own), identity.arn or identity.user_id
+        finally:
+            await pacer.aclose()
+
+
+def _certificate(found: Discovery, own: list[str], identity: str, started: datetime) -> Certificate:
+    declared = [record.declared for record in found.records if record.declared is not None]
+    return Certificate(
+        identity=identity,
+        query={"listings": sorted({record.action for record in found.records})},
+        pages=sum(record.pages for record in found.records),
+        counted=len(found.grants),
+        duplicates=sum(record.duplicates for record in found.records),
+        page_digests=tuple(page for record in found.records for page in record.page_digests),
+        notes={
+            **found.notes,
+            "own_ids": own,
+            "rows_declared": sum(declared),
+            "rows_counted": sum(record.counted for record in found.records),
+        },
+        started_at=started,
+        ended_at=datetime.now(UTC),
+    )

@@ -1,0 +1,112 @@
+"""Fields of the trigger forms, shared by the DAGs; constants only, so that parsing makes no new DAG version."""
+
+from __future__ import annotations
+
+from airflow.sdk import Param
+
+SYSTEMS = {
+    "wedata_privileges": "Tencent WeData: catalog privileges",
+    "wedata_data_sources": "Tencent WeData: data sources",
+    "dms_permissions": "Alibaba DMS: permissions",
+    "quickbi_menus": "Alibaba Quick BI: portal menus",
+}
+
+
+def system_param() -> dict[str, Param]:
+    """Which permission systems the run covers."""
+    return {
+        "systems": Param(
+            [],
+            type="array",
+            items={"type": "string"},
+            examples=list(SYSTEMS),
+            values_display=SYSTEMS,
+            title="Systems",
+            description_md="Leave empty for all systems that the deployment names.",
+            section="What",
+        )
+    }
+
+
+def target_params() -> dict[str, Param]:
+    """Whose access, on what."""
+    return {
+        "principals": Param(
+            [],
+            type="array",
+            items={"type": "string"},
+            title="Principals",
+            description_md="One exact id per line: a person of the roster, or an account id of a platform.",
+            section="What",
+        ),
+        "resources": Param(
+            [],
+            type="array",
+            items={"type": "string"},
+            title="Resources",
+            description_md="One exact resource id per line. With principals: only their grants on these.",
+            section="What",
+        ),
+    }
+
+
+def reason_params(*, required: bool) -> dict[str, Param]:
+    """Why: kept as evidence."""
+    reason: dict[str, object] = {"type": "string", "maxLength": 500}
+    if required:
+        reason["minLength"] = 5
+    else:
+        reason["type"] = ["string", "null"]
+    return {
+        "reason": Param(
+            None if required else "Scheduled access review",
+            title="Reason",
+            description_md="Kept as evidence and shown to the approver.",
+            section="Why",
+            **reason,
+        ),
+        "ticket": Param(
+            "",
+            type=["string", "null"],
+            pattern=r"^[A-Za-z0-9._#/-]{0,60}$",
+            title="Ticket",
+            description_md="Id of the ticket, if there is one.",
+            section="Why",
+        ),
+    }
+
+
+def dry_run_param() -> dict[str, Param]:
+    """Safe by default."""
+    return {
+        "dry_run": Param(
+            True,
+            type="boolean",
+            title="Dry run",
+            description_md="**On**: everything up to the plan, nothing is revoked. **Off**: asks for approval, then revokes.",
+            section="Safety",
+        )
+    }
+
+
+def cap_params() -> dict[str, Param]:
+    """Belts: the smaller of these and the deployment's own ceilings counts; 0 means none."""
+    return {
+        "max_revocations": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            title="Most grants to revoke",
+            description_md="Empty: the deployment's ceiling. `0` means none.",
+            section="Safety",
+        ),
+        "max_percent": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            maximum=100,
+            title="Most of the population, in percent",
+            description_md="Empty: the deployment's ceiling. `0` means none.",
+            section="Safety",
+        ),
+    }

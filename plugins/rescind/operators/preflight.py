@@ -1,0 +1,141 @@
+"""Preflight: everything a run needs, checked before it touches anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import rescind
+from rescind.errors import ConfigurationError, InputError
+from rescind.ledger import Ledger
+from rescind.ledger.records import NewRun, ScopeSpec
+from rescind.operators.base import ReviewOperator, open_client
+from rescind.operators.inputs import ReviewInputs, read_inputs
+from rescind.settings import ReviewRequest, Settings
+from rescind.systems import REGISTRY, system_named
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_PARAMS = frozenset(ReviewRequest.model_fields) - {"kind"}
+
+
+class PreflightOperator(ReviewOperator):
+    """Checks request, settings, ledger, inputs and connections, and begins the run in the ledger.
+
+    :param kind: ``policy`` or ``targets``; see :class:`~rescind.settings.ReviewRequest`.
+    :returns: one ``{"scope": id, "label": text}`` for each scope, for mapping.
+    """
+
+    def __init__(self, *, kind: Literal["policy", "targets"], **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Preflight")
+        kwargs.setdefault("doc_md", "Checks connections, ledger, policies, roster and caps. One clear error names the fix.")
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+        """See the class."""
+        settings = self.settings()
+        request = self._request(context)
+        dag_run = context["dag_run"]
+        requester = _requester(dag_run)
+        dry_run = request.dry_run and not (requester == "scheduler" and settings.enforce_scheduled)
+        _check_caps(request, settings)
+        _check_approvers(settings, requester, dry_run)
+        ledger.check()
+        ledger.control.raise_if_stopped()
+        inputs = read_inputs(settings, request)
+        specs = asyncio.run(_identify(ledger, settings, request))
+        run = ledger.runs.begin(
+            NewRun(
+                dag_id=dag_run.dag_id,
+                airflow_run_id=dag_run.run_id,
+                kind="scheduled" if requester == "scheduler" else "manual",
+                requested_by=requester,
+                reason=request.reason,
+                ticket=request.ticket,
+                params=request.model_dump(mode="json"),
+                dry_run=dry_run,
+                policy_version=inputs.version,
+                code_version=rescind.__version__,
+            )
+        )
+        scopes = ledger.scopes.open(run.run_id, specs)
+        self.log.info("run %s (number %d), %s, asked for by %s", run.run_id, run.number, _mode(dry_run), requester)
+        _log_inputs(self.log, inputs)
+        return [
+            {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"} for scope in scopes
+        ]
+
+    def _request(self, context: Context) -> ReviewRequest:
+        """Form fields, with unknown keys of the run's conf refused (Airflow itself accepts them)."""
+        params: Mapping[str, Any] = dict(context["params"])
+        conf = context["dag_run"].conf or {}
+        unknown = sorted((set(params) | set(conf)) - _PARAMS)
+        if unknown:
+            known = ", ".join(sorted(_PARAMS))
+            raise InputError("trigger form", f"unknown {', '.join(map(repr, unknown))}", f"Known fields: {known}")
+        given = {name: value for name, value in params.items() if value is not None}
+        return ReviewRequest.parse(given, kind=self.kind, systems=tuple(REGISTRY))
+
+
+async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) -> list[ScopeSpec]:
+    """Ask every connection who it is; the answer names the account of its scopes."""
+    wanted = request.systems or tuple(settings.connections)
+    specs: list[ScopeSpec] = []
+    accounts: dict[tuple[str, str], str] = {}
+    for name in wanted:
+        system = system_named(name)
+        if name not in settings.connections:
+            raise ConfigurationError(f"no connection is configured for {name!r}: add it under 'connections' in the settings")
+        for conn_id in settings.connections[name]:
+            key = (system.hook, conn_id)
+            if key not in accounts:
+                accounts[key] = await _account(ledger, settings, name, conn_id)
+            specs.append(ScopeSpec(system=name, account=accounts[key], conn_id=conn_id))
+    return specs
+
+
+async def _account(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> str:
+    client, pacer = open_client(system_named(name), conn_id, ledger, settings)
+    try:
+        async with client:
+            await client.identify()
+            return client.account
+    finally:
+        await pacer.aclose()
+
+
+def _check_caps(request: ReviewRequest, settings: Settings) -> None:
+    """Both caps exist by construction; a cap of 0 is legal and means none, so say so early."""
+    count, percent = request.caps(settings)
+    if not request.dry_run and (count == 0 or percent == 0):
+        raise InputError(
+            "max_revocations" if count == 0 else "max_percent",
+            "is 0, which means that nothing may be revoked",
+            "Raise the cap (form or deployment setting), or start a dry run",
+        )
+
+
+def _check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
+    if dry_run:
+        return
+    others = [user for user in settings.approvers if user != requester]
+    if not others:
+        raise ConfigurationError(
+            "nobody may approve this run: list at least one user other than the requester under 'approvers' in the settings"
+        )
+
+
+def _requester(dag_run: Any) -> str:
+    """Who asked: the triggering user, or ``scheduler`` for a scheduled run."""
+    return str(getattr(dag_run, "triggering_user_name", None) or "scheduler")
+
+
+def _mode(dry_run: bool) -> str:
+    return "dry run" if dry_run else "will revoke after approval"
+
+
+def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
+    log.info("roster: %d people; policy %s", len(inputs.roster.roster.people), inputs.version[:12])

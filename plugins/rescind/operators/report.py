@@ -1,0 +1,180 @@
+"""Report and gate: the closing summary, and a red run whenever access may be left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+from rescind.ledger import Ledger
+from rescind.ledger.records import Plan, Run
+from rescind.errors import LedgerError
+from rescind.model import ItemState
+from rescind.operators.base import ReviewOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_PROVEN = ("verified_gone", "already_absent")
+
+
+class ReportOperator(ReviewOperator):
+    """Writes the run's summary (JSON) and its items (JSON Lines) and closes the run in the ledger.
+
+    :returns: the path of the summary and its headline figures.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Report")
+        kwargs.setdefault("doc_md", "The closing summary, per system, written as JSON and to the ledger.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class."""
+        run = self.run_of(context, ledger)
+        summary = build_summary(ledger, run)
+        folder = self.settings().path("summaries")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{run.run_id}.json"
+        items = folder / f"{run.run_id}.items.jsonl"
+        _write_items(ledger, run, items)
+        summary["items_file"] = str(items)
+        path.write_text(json.dumps(summary, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        ledger.runs.finish(run.run_id, summary["state"], summary)
+        for line in summary_lines(summary):
+            self.log.info(line)
+        return {"summary": str(path), "state": summary["state"], "findings": len(summary["findings"])}
+
+
+class GateOperator(ReviewOperator):
+    """Turns the run red when something that should be gone may still be there, or a scope was not seen whole."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Gate")
+        kwargs.setdefault("doc_md", "Red unless every planned item is proven gone or listed as an open finding.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> str:
+        """See the class."""
+        run = self.run_of(context, ledger)
+        problems = list(run.summary.get("problems", ["the report was not written"]))
+        if problems:
+            raise AirflowFailException("; ".join(problems))
+        return str(run.summary["state"])
+
+
+def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
+    """Everything a reader of the run needs first, as JSON."""
+    plan = _plan(ledger, run)
+    rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]
+    kept = {(check.system, check.account): check for check in ledger.verdicts.kept(run.run_id)}
+    for row in rows:
+        check = kept.get((row["system"], row["account"]))
+        row["kept_compared"] = check.compared if check else 0
+        row["kept_lost"] = len(check.lost) if check else 0
+    approval = ledger.approvals.get(run.run_id, plan.digest) if plan else None
+    answer = approval.answer if approval else None
+    problems = _problems(ledger, run, rows, plan, answer)
+    state = "failed" if problems else "rejected" if answer == "reject" else "dry_run" if run.dry_run else "succeeded"
+    return {
+        "run": run.run_id,
+        "number": run.number,
+        "dag": run.dag_id,
+        "airflow_run": run.airflow_run_id,
+        "state": state,
+        "dry_run": run.dry_run,
+        "requested_by": run.requested_by,
+        "reason": run.reason,
+        "ticket": run.ticket,
+        "approved_by": approval.responded_by if approval and answer == "approve" else None,
+        "plan": plan.digest if plan else None,
+        "calls": plan.calls if plan else 0,
+        "lower_bound": plan.lower_bound if plan else 0,
+        "guards": plan.guards if plan else [],
+        "systems": rows,
+        "problems": problems,
+        "findings": _findings(ledger, run),
+        "started_at": run.started_at.isoformat(),
+        "written_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    """The summary in a few lines, for logs and terminals."""
+    lines = [f"run {summary['run']}: {summary['state']}"]
+    for row in summary["systems"]:
+        lines.append(
+            f"{row['system']} {row['account']}: {row['discovered']} found, {row['items']} to revoke, {row['calls']} calls, "
+            f"{row['verified_gone']} verified gone, {row['still_effective']} still effective, {row['kept_compared']} kept compared, "
+            f"{row['kept_lost']} lost, {row['throttled']} throttled"
+        )
+    return lines + [f"PROBLEM: {problem}" for problem in summary["problems"]]
+
+
+def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None) -> list[str]:
+    """Why the run cannot be green; empty when everything is proven or openly listed."""
+    found = [
+        f"{scope.system} {scope.account}: the snapshot is {scope.state}: {scope.error or scope.missing or 'not discovered'}"
+        for scope in ledger.scopes.all(run.run_id)
+        if scope.state != "complete"
+    ]
+    if plan is None:
+        return [*found, "no plan was made"]
+    if run.dry_run or answer == "reject" or plan.calls == 0:
+        return found
+    if answer is None:
+        return [*found, "the plan was not approved"]
+    for row in rows:
+        where = f"{row['system']} {row['account']}"
+        proven = sum(row[name] for name in _PROVEN) + row["still_effective"]
+        if proven < row["items"]:
+            found.append(f"{where}: {row['items'] - proven} of {row['items']} items are not proven gone")
+        if row["kept_lost"]:
+            found.append(f"{where}: {row['kept_lost']} grants that were to be kept are gone")
+    return found
+
+
+def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
+    """Items that end open: grant, verdict, and what remains."""
+    grants = {}
+    verdicts = [v for v in ledger.verdicts.latest(run.run_id) if v.verdict not in _PROVEN]
+    if verdicts:
+        grants = ledger.snapshot.grants_by_id(run.run_id, [verdict.grant_id for verdict in verdicts])
+    open_items: list[dict[str, Any]] = [
+        {**grants[v.grant_id].key._asdict(), "verdict": str(v.verdict), "remains": v.path} for v in verdicts
+    ]
+    held = [item for item in ledger.plans.items(run.run_id, state=ItemState.HELD)] if _plan(ledger, run) else []
+    if held:
+        keys = ledger.snapshot.grants_by_id(run.run_id, [item.grant_id for item in held])
+        open_items += [{**keys[i.grant_id].key._asdict(), "verdict": "held", "remains": i.reason} for i in held]
+    return open_items
+
+
+def _write_items(ledger: Ledger, run: Run, path: Path) -> None:
+    """One line of JSON per planned item; every id is text."""
+    verdicts = {verdict.grant_id: verdict for verdict in ledger.verdicts.latest(run.run_id)}
+    items = {item.grant_id: item for item in ledger.plans.items(run.run_id)} if _plan(ledger, run) else {}
+    grants = ledger.snapshot.grants_by_id(run.run_id, list(items)) if items else {}
+    with path.open("w", encoding="utf-8") as out:
+        for ident in sorted(items):
+            verdict = verdicts.get(ident)
+            row = {
+                **grants[ident].key._asdict(),
+                "container": grants[ident].cell.container,
+                "column": list(grants[ident].cell.column),
+                "state": str(items[ident].state),
+                "reason": items[ident].reason,
+                "verdict": str(verdict.verdict) if verdict else None,
+                "remains": verdict.path if verdict else "",
+            }
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _plan(ledger: Ledger, run: Run) -> Plan | None:
+    try:
+        return ledger.plans.get(run.run_id)
+    except LedgerError:
+        return None

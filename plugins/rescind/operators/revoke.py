@@ -1,0 +1,107 @@
+"""Revocation: one mapped task for each batch of calls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rescind.errors import ConfigurationError, RescindError
+from rescind.execution.revoke import BatchRunner
+from rescind.ledger import Ledger
+from rescind.ledger.records import Batch, Run
+from rescind.model import Choice, Grant
+from rescind.operators.base import ReviewOperator, open_client
+from rescind.operators.inputs import decision_context
+from rescind.review import Decider
+from rescind.systems import system_named
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_STAYS = frozenset({"kept.protected", "kept.exception"})
+
+
+class RevokeBatchOperator(ReviewOperator):
+    """Sends the calls of one batch of an approved plan; safe to retry, to clear and to deliver twice.
+
+    Whatever this task's neighbours say, it checks plan, approval, lease, kill switch, protections and the
+    blast set itself, for every call.
+
+    :param batch: ``{"batch": id, "label": text}`` from the plan.
+    """
+
+    template_fields = ()
+
+    def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Revoke")
+        kwargs.setdefault("map_index_template", "{{ task.batch['label'] }}")
+        kwargs.setdefault("doc_md", "Sends one batch of approved calls under the vendor's limit: intent first, outcome after.")
+        super().__init__(**kwargs)
+        self.batch = batch
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class."""
+        run = self.run_of(context, ledger)
+        batch = next((b for b in ledger.plans.batches(run.run_id) if b.batch_id == self.batch["batch"]), None)
+        if batch is None:
+            raise ConfigurationError("this batch is not part of the plan that stands now. Start a new run")
+        return asyncio.run(self._revoke(context, ledger, run, batch))
+
+    async def _revoke(self, context: Context, ledger: Ledger, run: Run, batch: Batch) -> dict[str, Any]:
+        settings = self.settings()
+        system = system_named(batch.system)
+        decider = Decider(decision_context(ledger, run, settings, now=datetime.now(UTC)))
+        plan = ledger.plans.get(run.run_id)
+        ledger.approvals.require(run.run_id, plan.digest)
+        client, pacer = open_client(system, batch.conn_id, ledger, settings)
+        lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
+        done = False
+        try:
+            async with client:
+                await client.identify()
+                if client.account != batch.account:
+                    raise ConfigurationError(
+                        f"connection {batch.conn_id!r} answers for account {client.account}, the plan is for {batch.account}"
+                    )
+                runner = BatchRunner(
+                    ledger=ledger,
+                    system=system,
+                    client=client,
+                    pacer=pacer,
+                    lease=lease,
+                    plan_digest=plan.digest,
+                    protected=lambda grant: _stays(decider, grant),
+                    progress=lambda facts: _show(context, facts),
+                )
+                report = await runner.run()
+                done = True
+        finally:
+            await pacer.aclose()
+            try:
+                ledger.batches.release(lease, done=done)
+            except RescindError as error:
+                self.log.warning("the lease was not given back (%s); it runs out by itself", error)
+        self.log.info("%s: %s", self.batch["label"], report.as_dict())
+        return report.as_dict()
+
+
+def _stays(decider: Decider, grant: Grant) -> str:
+    """The reason when a protection or exception covers the grant now."""
+    decision = decider.decide(grant)
+    return decision.reason if decision.choice is Choice.KEEP and decision.rule in _STAYS else ""
+
+
+def _show(context: Context, facts: Mapping[str, int | float]) -> None:
+    """Live progress in the task state store; a hint for people, never proof."""
+    store = context.get("task_state_store")
+    if store is not None:
+        store.set("progress", dict(facts))
+
+
+def _owner(context: Context) -> str:
+    ti = context["ti"]
+    return f"{socket.gethostname()}/{os.getpid()}/{ti.task_id}[{ti.map_index}] try {ti.try_number}"

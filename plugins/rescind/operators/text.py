@@ -1,0 +1,79 @@
+"""Text for people: the approval page. Built by us from counts and ids; vendor-made names are escaped."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+from rescind.ledger import Ledger
+from rescind.ledger.records import Plan, Run
+from rescind.model import Choice
+from rescind.systems import system_named
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:])")
+_EXAMPLES = 12
+
+
+def plain(text: str, limit: int = 80) -> str:
+    """Text from a vendor or a person, made harmless for Markdown: one line, no control or bidi characters,
+    every mark escaped, cut at ``limit`` characters."""
+    shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
+    shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return _MARKDOWN.sub(r"\\\1", shown)
+
+
+def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
+    """What the approver reads: who asked and why, counts, guards, examples, and the digest."""
+    rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]
+    lines = [
+        f"**{plain(run.requested_by)}** asks to revoke **{plan.items} grants** with {plan.calls} calls.",
+        "",
+        f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
+        "",
+        "| system | account | found | to revoke | held back | kept | calls |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        title = system_named(row.system).title
+        cells = (title, plain(row.account), row.discovered, row.items, row.held, row.keep, row.calls)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += ["", "**Why**", "", *_rules(ledger, run), "", "**Guards**", "", *_guards(plan), "", *_people(ledger, run)]
+    lines += [
+        "",
+        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; your answer counts "
+        "for exactly this plan. Nothing happens without an answer.",
+    ]
+    return "\n".join(lines)
+
+
+def _rules(ledger: Ledger, run: Run) -> list[str]:
+    counts: Counter[str] = Counter()
+    for row in ledger.decisions.by_rule(run.run_id):
+        if row.choice == Choice.REVOKE:
+            counts[row.rule] += row.grants
+    return [f"- {grants} grants by rule `{rule}`" for rule, grants in counts.most_common()]
+
+
+def _guards(plan: Plan) -> list[str]:
+    return [
+        f"- {plain(str(g['guard']))} ({plain(str(g['scope']))}): {plain(str(g['measured']))} of {plain(str(g['limit']))} allowed"
+        + (f", {g['held']} held back" if g.get("held") else "")
+        for g in plan.guards
+    ]
+
+
+def _people(ledger: Ledger, run: Run) -> list[str]:
+    """The principals who lose most, as examples."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    names: dict[tuple[str, str, str], str] = {}
+    for grant, _ in ledger.decisions.each(run.run_id, choice=Choice.REVOKE):
+        who = (grant.key.system, grant.key.principal_type, grant.key.principal_id)
+        counts[who] += 1
+        names.setdefault(who, grant.principal_name)
+    lines = [f"**Who loses most** ({len(counts)} principals in all)", ""]
+    for (system, kind, ident), grants in counts.most_common(_EXAMPLES):
+        name = names[system, kind, ident]
+        shown = f"{plain(name)} ({plain(ident)})" if name else plain(ident)
+        lines.append(f"- {shown}, {kind} in {system_named(system).title}: {grants} grants")
+    return lines

@@ -1,0 +1,128 @@
+"""Calls into batches: what one mapped task sends.
+
+A batch holds calls of one (system, account), is named by the digest of its call ids (so that a cleared or
+repeated task meets the same batch again), lasts about ``target_seconds`` at the lane's pace, and keeps the
+calls of one container together, so that one listing verifies them. A canary batch with the fewest cells
+goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rescind.errors import InputError
+from rescind.model import PlannedCall, digest
+
+Account = tuple[str, str]
+"""(system, account): what a batch never mixes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Calls that one task sends, in this order.
+
+    :param batch_id: SHA-256 (hex) over the sorted ids of its calls.
+    :param canary: True for a small first batch whose verification the others wait for.
+    :param seconds: how long sending takes at the given pace.
+    """
+
+    batch_id: str
+    system: str
+    account: str
+    calls: tuple[PlannedCall, ...]
+    canary: bool
+    seconds: float
+
+
+def split(
+    calls: Iterable[PlannedCall],
+    rates: Mapping[Account, float],
+    *,
+    target_seconds: float = 60.0,
+    max_batches: int = 200,
+    canary: int = 5,
+    canary_above: int = 50,
+) -> tuple[Batch, ...]:
+    """Every call in exactly one batch, canaries first.
+
+    :param rates: (system, account) -> calls per second that may be sent there.
+    :param target_seconds: how long a batch should last; longer when ``max_batches`` asks for it.
+    :param max_batches: most batches in all, canaries included.
+    :param canary: calls in the canary batch of each (system, account); 0 for none.
+    :param canary_above: only a (system, account) with more calls than this gets a canary.
+    :raises InputError: no rate for an account, a rate or limit that is not positive, a call given twice, or fewer
+        batches allowed than accounts (and canaries) need.
+    """
+    lanes = _lanes(calls, rates)
+    if target_seconds <= 0 or max_batches < 1 or canary < 0:
+        raise InputError("batches", "a limit is not positive", "Give target_seconds > 0, max_batches >= 1, canary >= 0")
+    first: list[tuple[Account, list[PlannedCall]]] = []
+    for lane, members in lanes.items():
+        if 0 < canary < len(members) and len(members) > canary_above:
+            first.append((lane, members[:canary]))
+            lanes[lane] = members[canary:]
+    room = max_batches - len(first)
+    if room < len(lanes):
+        needed = len(lanes) + len(first)
+        raise InputError("max_batches", f"is {max_batches}, the plan needs {needed}", "Allow more batches")
+    rest = _fit(lanes, rates, target_seconds, room)
+    return tuple(
+        Batch(
+            digest(sorted(call.call_id for call in members)),
+            *lane,
+            tuple(members),
+            index < len(first),
+            len(members) / rates[lane],
+        )
+        for index, (lane, members) in enumerate([*first, *rest])
+    )
+
+
+def _lanes(calls: Iterable[PlannedCall], rates: Mapping[Account, float]) -> dict[Account, list[PlannedCall]]:
+    """Calls by (system, account), containers with the fewest cells first and each in one piece."""
+    lanes: dict[Account, list[PlannedCall]] = {}
+    weight: dict[tuple[str, str, str], int] = {}
+    seen: set[PlannedCall] = set()
+    for call in calls:
+        if call in seen:
+            raise InputError("calls", f"name call {call.call_id[:12]} twice", "Give every call once")
+        seen.add(call)
+        lanes.setdefault((call.system, call.account), []).append(call)
+        place = (call.system, call.account, call.container)
+        weight[place] = weight.get(place, 0) + len(call.rows) * len(call.columns)
+    for lane, members in lanes.items():
+        if not rates.get(lane, 0) > 0:
+            raise InputError("rates", f"have no positive rate for {lane[0]}", "Give calls per second for each account")
+        members.sort(key=lambda c: (weight[(*lane, c.container)], c.container, len(c.rows) * len(c.columns), c.rows, c.columns))
+    return dict(sorted(lanes.items()))
+
+
+def _fit(
+    lanes: Mapping[Account, Sequence[PlannedCall]], rates: Mapping[Account, float], seconds: float, room: int
+) -> list[tuple[Account, list[PlannedCall]]]:
+    """Pack with batches as short as ``seconds``, then longer by a tenth until there is room for all of them."""
+    while True:
+        packed = [
+            (lane, batch)
+            for lane, members in lanes.items()
+            for batch in _pack(members, max(1, int(rates[lane] * seconds)))
+        ]
+        if len(packed) <= room:
+            return packed
+        seconds *= 1.1
+
+
+def _pack(calls: Sequence[PlannedCall], size: int) -> list[list[PlannedCall]]:
+    """Batches of at most ``size`` calls; a container is cut only where it alone is larger than a batch."""
+    batches: list[list[PlannedCall]] = []
+    for _, group in groupby(calls, key=lambda call: call.container):
+        members = list(group)
+        if not batches or len(batches[-1]) + len(members) > size:
+            batches.append([])
+        for call in members:
+            if len(batches[-1]) >= size:
+                batches.append([])
+            batches[-1].append(call)
+    return batches

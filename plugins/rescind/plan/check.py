@@ -1,0 +1,210 @@
+"""The independent check of a plan and of every final request.
+
+What would they take away? Written to be read in one sitting, and to share nothing with the planner but the words of
+:mod:`rescind.model`: the planner may be clever, the check has to be obvious. A call acts on every cell of its
+rows x columns. Each of these cells must be approved, or be one that the approved effect covers in any case
+(``emptied`` columns, or the absent cells that sparse mode permits), and none may hold a grant that stays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+
+from rescind.errors import BlastSetExceeded, PlanError
+from rescind.model import CallShape, Cell, Mode, PlannedCall
+
+Place = tuple[str, str]
+"""(container, row)."""
+
+Column = tuple[str, tuple[str, ...]]
+"""(kind, column)."""
+
+EmptiedColumn = tuple[str, str, tuple[str, ...]]
+"""(container, kind, column): a column of which the approved decision leaves nothing."""
+
+NOTHING: frozenset[Column] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCheck:
+    """What a plan that passed the check does.
+
+    :param calls: calls looked at.
+    :param cells: distinct cells that go.
+    :param absent: distinct cells inside calls that hold no grant; 0 in strict mode.
+    """
+
+    calls: int
+    cells: int
+    absent: int
+
+
+def check_plan(
+    calls: Iterable[PlannedCall],
+    revoke: Mapping[str, Cell],
+    keep: Iterable[Cell],
+    *,
+    system: str,
+    account: str,
+    shape: CallShape,
+    mode: Mode = Mode.STRICT,
+    emptied: Set[EmptiedColumn] = frozenset(),
+) -> PlanCheck:
+    """Whether the calls do exactly what was approved.
+
+    :param revoke: grant id -> cell of every grant that is to go.
+    :param keep: the cells of all other known grants, protected and unsupported ones included.
+    :param emptied: columns of which the approved decision leaves nothing; one that holds a kept cell counts not.
+    :raises BlastSetExceeded: a call would touch a kept grant, or a cell outside the approved effect.
+    :raises PlanError: a cell is missed, covered twice where that is not harmless, a limit of the call is
+        exceeded, a call is empty or repeated, or belongs to another system or account.
+    """
+    if mode not in shape.modes:
+        raise PlanError(f"mode {mode} is not one that this call allows: {', '.join(shape.modes)}")
+    approved, kept = _by_place(revoke.values()), _by_place(keep)
+    for place, columns in approved.items():
+        _refuse_kept(place, columns & kept.get(place, NOTHING))
+    free = _free(emptied, kept) if mode is Mode.EMPTYING else frozenset()
+    covered: dict[Place, set[Column]] = {}
+    seen: set[tuple[str, frozenset[str], frozenset[Column]]] = set()
+    for call in calls:
+        if (call.system, call.account) != (system, account):
+            raise PlanError(f"call {call.call_id[:12]} is for {call.system}/{call.account}, not {system}/{account}")
+        content = (call.container, frozenset(call.rows), frozenset(call.columns))
+        if content in seen:
+            raise PlanError(f"call {call.call_id[:12]} is planned twice")
+        seen.add(content)
+        _check_size(call, shape)
+        _check_cells(call, approved, kept, free, mode)
+        _cover(call, covered, overlap=shape.overlap)
+    _refuse_missed(approved, covered)
+    cells = sum(map(len, approved.values()))
+    return PlanCheck(len(seen), cells, sum(map(len, covered.values())) - cells)
+
+
+def check_request(
+    cells: Iterable[Cell],
+    approved: Set[Cell],
+    emptied: Set[EmptiedColumn] = frozenset(),
+    *,
+    absent: Set[Cell] = frozenset(),
+    kept: Set[Cell] = frozenset(),
+) -> int:
+    """Whether one final request, read back from its bytes, stays inside the approved effect.
+
+    :param cells: every cell that the request acts on, expanded from the bytes that will be signed.
+    :param approved: the cells approved for revocation in this plan.
+    :param emptied: columns of which the approved decision leaves nothing.
+    :param absent: cells that a re-read right before has shown to be empty (sparse mode only).
+    :param kept: cells known to hold a grant that stays; they win over everything else.
+    :returns: the number of approved cells that the request takes away.
+    :raises BlastSetExceeded: for a cell outside, a kept cell, or a request without cells (it may mean everything).
+    :raises PlanError: when the request takes nothing that was approved.
+    """
+    count = going = 0
+    for cell in cells:
+        count += 1
+        if cell in kept:
+            raise BlastSetExceeded(f"the request would take a grant that stays: {_shown(cell)}")
+        if cell in approved:
+            going += 1
+        elif (cell.container, cell.kind, cell.column) not in emptied and cell not in absent:
+            raise BlastSetExceeded(f"the request would touch a cell that was not approved: {_shown(cell)}")
+    if not count:
+        raise BlastSetExceeded("the request names no cell; it could mean everything")
+    if not going:
+        raise PlanError("the request takes nothing that was approved")
+    return going
+
+
+def _by_place(cells: Iterable[Cell]) -> dict[Place, set[Column]]:
+    places: dict[Place, set[Column]] = {}
+    for container, row, kind, column in cells:
+        columns = places.get((container, row))
+        if columns is None:
+            columns = places[container, row] = set()
+        columns.add((kind, column))
+    return places
+
+
+def _free(emptied: Set[EmptiedColumn], kept: Mapping[Place, set[Column]]) -> frozenset[EmptiedColumn]:
+    """Emptied columns in which nothing is kept."""
+    return frozenset(emptied) - {(place[0], *column) for place, columns in kept.items() for column in columns}
+
+
+def _check_size(call: PlannedCall, shape: CallShape) -> None:
+    rows, columns = len(call.rows), len(call.columns)
+    problem = ""
+    if not rows or not columns:
+        problem = "names no rows or no columns; it could mean everything"
+    elif len(set(call.rows)) < rows or len(set(call.columns)) < columns:
+        problem = "names a row or a column twice"
+    elif rows > shape.max_rows:
+        problem = f"has {rows} rows, more than {shape.max_rows}"
+    elif shape.max_cells is not None and rows * columns > shape.max_cells:
+        problem = f"has {rows * columns} cells, more than {shape.max_cells}"
+    for kind, count in Counter(kind for kind, _ in call.columns).items():
+        if count > shape.max_columns.get(kind, 0):
+            problem = f"has {count} columns of kind {kind!r}, more than {shape.max_columns.get(kind, 0)}"
+    if problem:
+        raise PlanError(f"call {call.call_id[:12]} {problem}")
+
+
+def _check_cells(
+    call: PlannedCall,
+    approved: Mapping[Place, set[Column]],
+    kept: Mapping[Place, set[Column]],
+    free: Set[EmptiedColumn],
+    mode: Mode,
+) -> None:
+    """No kept cell, no cell beyond the mode, and no row or column that only widens the call."""
+    columns = frozenset(call.columns)
+    useful: set[Column] = set()
+    for row in call.rows:
+        place = (call.container, row)
+        _refuse_kept(place, columns & kept.get(place, NOTHING))
+        going = columns & approved.get(place, NOTHING)
+        if not going:
+            raise BlastSetExceeded(f"row {row!r} of {call.container!r} holds nothing that was approved in its call")
+        useful |= going
+        if mode is Mode.SPARSE:
+            continue
+        for kind, column in columns - going:
+            if (call.container, kind, column) not in free:
+                cell = Cell(call.container, row, kind, column)
+                raise BlastSetExceeded(f"a call would touch a cell that was not approved: {_shown(cell)}")
+    for kind, column in columns - useful:
+        raise BlastSetExceeded(
+            f"column {kind} {column} of {call.container!r} holds nothing that was approved in its call"
+        )
+
+
+def _cover(call: PlannedCall, covered: dict[Place, set[Column]], *, overlap: bool) -> None:
+    columns = frozenset(call.columns)
+    for row in call.rows:
+        before = covered.setdefault((call.container, row), set())
+        if not overlap and not before.isdisjoint(columns):
+            kind, column = min(before & columns)
+            raise PlanError(f"a cell is covered twice: {_shown(Cell(call.container, row, kind, column))}")
+        before |= columns
+
+
+def _refuse_kept(place: Place, columns: Set[Column]) -> None:
+    if columns:
+        kind, column = min(columns)
+        raise BlastSetExceeded(f"a cell holds a grant that stays: {_shown(Cell(*place, kind, column))}")
+
+
+def _refuse_missed(approved: Mapping[Place, set[Column]], covered: Mapping[Place, set[Column]]) -> None:
+    for place, columns in approved.items():
+        missed = columns - covered.get(place, NOTHING)
+        if missed:
+            kind, column = min(missed)
+            raise PlanError(f"the plan misses a cell: {_shown(Cell(*place, kind, column))}")
+
+
+def _shown(cell: Cell) -> str:
+    """The cell for a message, with control characters escaped."""
+    return f"container {cell.container!r}, row {cell.row!r}, column {cell.kind} {cell.column}"

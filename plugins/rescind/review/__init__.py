@@ -1,0 +1,70 @@
+"""Access review: roster, policies, exceptions and protections in; one decision for each grant out.
+
+Pure functions over :mod:`rescind.model`: nothing here reads a file, a clock, a database or the network.
+"""
+
+from __future__ import annotations
+
+from rescind.review.backtest import Backtest, Snapshot, SnapshotResult, backtest
+from rescind.review.decide import Decider, DecisionContext, decide
+from rescind.review.exceptions import Exceptions, Waiver, load_exceptions
+from rescind.review.explain import Explanation, explain, render_explanation
+from rescind.review.knowledge import (
+    Holdings,
+    Memberships,
+    PrincipalKey,
+    collect_holdings,
+    index_principals,
+    principal_key,
+)
+from rescind.review.policy import Policy, load_policy
+from rescind.review.protections import Protections, load_protections
+from rescind.review.request import RequestedTargets, Target, resolve_request
+from rescind.review.roster import (
+    DEFAULT_SPACES,
+    AdmittedRoster,
+    Person,
+    Roster,
+    RosterLimits,
+    RosterOptions,
+    admit_roster,
+)
+from rescind.review.roster_read import read_roster_csv, read_roster_json
+
+__all__ = [
+    "DEFAULT_SPACES",
+    "AdmittedRoster",
+    "Backtest",
+    "Decider",
+    "DecisionContext",
+    "Exceptions",
+    "Explanation",
+    "Holdings",
+    "Memberships",
+    "Person",
+    "Policy",
+    "PrincipalKey",
+    "Protections",
+    "RequestedTargets",
+    "Roster",
+    "RosterLimits",
+    "RosterOptions",
+    "Snapshot",
+    "SnapshotResult",
+    "Target",
+    "Waiver",
+    "admit_roster",
+    "backtest",
+    "collect_holdings",
+    "decide",
+    "explain",
+    "index_principals",
+    "load_exceptions",
+    "load_policy",
+    "load_protections",
+    "principal_key",
+    "read_roster_csv",
+    "read_roster_json",
+    "render_explanation",
+    "resolve_request",
+]

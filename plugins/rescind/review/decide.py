@@ -1,0 +1,179 @@
+"""Decisions: one for every grant, with the rule, the reason and the facts.
+
+The order is fixed: what the call cannot take away stays; what is protected stays; what has an exception
+stays; then the policy, or an explicit request, decides; and what nothing speaks about stays. Whatever is
+unknown on the way keeps the grant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from json.encoder import encode_basestring
+from typing import Any
+
+from rescind.errors import InputError
+from rescind.model import Choice, Decision, Grant, GrantKey, Principal, PrincipalType
+from rescind.review.exceptions import Exceptions, Waiver
+from rescind.review.knowledge import Holdings, Memberships, PrincipalKey
+from rescind.review.people import People, View
+from rescind.review.policy import Policy
+from rescind.review.protections import Protections
+from rescind.review.request import RequestedTargets, resolve_request
+from rescind.review.roster import DEFAULT_SPACES, AdmittedRoster
+from rescind.review.rules import PolicyRunner, Ruling, as_fact
+from rescind.review.schema import Source
+
+UNSUPPORTED = "kept.unsupported"
+PROTECTED = "kept.protected"
+EXCEPTION = "kept.exception"
+UNREADABLE = "kept.unreadable"
+NOT_REQUESTED = "kept.not_requested"
+OTHERWISE = "kept.otherwise"
+REQUESTED = "requested"
+
+_RECEIVERS = frozenset(PrincipalType) - {PrincipalType.UNKNOWN, PrincipalType.ORGANISATION, PrincipalType.WORKSPACE}
+_REMEMBERED = 50_000
+
+
+@dataclass(frozen=True)
+class DecisionContext:
+    """Everything that decisions depend on beside the grants. Exactly one of ``policy`` and ``request``.
+
+    :param now: the time of the review, timezone-aware; never read from a clock in here.
+    :param protections: from :func:`~rescind.review.protections.load_protections`.
+    :param roster: an admitted roster, or None: then nobody is known and no rule about people applies.
+    :param principals: what the platforms say about principals.
+    :param complete: sources (``roster``, ``membership``, ``holdings``, ``usage``) whose absences may be believed.
+        Rules with ``acts_on_absence`` run only where theirs are named here.
+    :param spaces: system -> id spaces: of the grant's principal id first, then of ``Principal.other_ids``.
+    """
+
+    now: datetime
+    protections: Protections
+    exceptions: Exceptions = field(default_factory=Exceptions.none)
+    policy: Policy | None = None
+    request: RequestedTargets | None = None
+    roster: AdmittedRoster | None = None
+    principals: Mapping[PrincipalKey, Principal] = field(default_factory=dict)
+    memberships: Memberships | None = None
+    holdings: Holdings | None = None
+    complete: frozenset[str] = frozenset()
+    spaces: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_SPACES))
+
+
+def decide(grants: Iterable[Grant], ctx: DecisionContext) -> Iterator[Decision]:
+    """One decision for each grant, in their order, as they come (memory does not grow with the grants).
+
+    :raises InputError: before the first decision, when the context contradicts itself, a protected id or a
+        requested id cannot be resolved.
+    """
+    decider = Decider(ctx)
+    return (decider.decide(grant) for grant in grants)
+
+
+def grant_id(key: GrantKey) -> str:
+    """The same as :attr:`rescind.model.GrantKey.grant_id`, ten times as fast (a test holds them equal)."""
+    return hashlib.sha256(("[" + ",".join(map(encode_basestring, key)) + "]").encode()).hexdigest()
+
+
+class Decider:
+    """Decides on grants of one run; :func:`decide` is the ordinary way in."""
+
+    def __init__(self, ctx: DecisionContext) -> None:
+        _check(ctx)
+        self.ctx = ctx
+        self.request = resolve_request(ctx.request, ctx.roster, ctx.spaces) if ctx.request else None
+        self.protections = ctx.protections.bind(ctx.roster, ctx.spaces)
+        self.people = People(
+            ctx.roster, ctx.principals, self.protections, ctx.spaces, ctx.memberships, ctx.holdings, self.request
+        )
+        self.runner = PolicyRunner(ctx.policy, ctx.now, ctx.complete) if ctx.policy else None
+        self._waivers = ctx.exceptions.at(ctx.now)
+        self._resources: dict[tuple[str, str, str, str], str] = {}
+
+    def view(self, grant: Grant) -> View:
+        """The principal of a grant."""
+        key = grant.key
+        return self.people.view(PrincipalKey(key.system, key.account, key.principal_type, key.principal_id))
+
+    def decide(self, grant: Grant) -> Decision:
+        """The decision on one grant."""
+        name = grant_id(grant.key)
+        why_not = unsupported(grant)
+        if why_not:
+            return Decision(name, Choice.KEEP, UNSUPPORTED, why_not)
+        view = self.view(grant)
+        protected = view.protected or self._resource(grant.key)
+        if protected:
+            return Decision(name, Choice.KEEP, PROTECTED, protected, facts=view.facts)
+        waiver = None if self._waivers.empty else self._waivers.find(grant)
+        if waiver is not None:
+            return _waived(name, waiver)
+        if self.runner is None:
+            return self._requested(name, grant, view)
+        return _ruled(name, self.runner.ruling(grant, view))
+
+    def _resource(self, key: GrantKey) -> str:
+        place = (key.system, key.account, key.resource_type, key.resource_id)
+        reason = self._resources.get(place)
+        if reason is None:
+            if len(self._resources) >= _REMEMBERED:
+                self._resources.clear()
+            reason = self._resources[place] = self.protections.resource(key)
+        return reason
+
+    def _requested(self, name: str, grant: Grant, view: View) -> Decision:
+        request = self.request
+        assert request is not None
+        on_resource = not request.resources or grant.key.resource_id in request.resources
+        if not (view.named and on_resource and grant.key.system in request.systems):
+            return Decision(name, Choice.KEEP, NOT_REQUESTED, "the request does not name this grant")
+        facts = {**view.facts, "principal.id": grant.key.principal_id, "resource.id": grant.key.resource_id}
+        return Decision(name, Choice.REVOKE, REQUESTED, request.reason or "requested", "high", facts=facts)
+
+
+def unsupported(grant: Grant) -> str:
+    """Why no call of ours may take this grant away, or nothing."""
+    if not grant.revocable:
+        return grant.why_not or "the system's call cannot take this kind of grant away"
+    if grant.inherited_from:
+        return f"inherited from {grant.inherited_from}"
+    if grant.key.principal_type not in _RECEIVERS:
+        return f"receivers of type {grant.key.principal_type} are kept and reported"
+    return ""
+
+
+def _check(ctx: DecisionContext) -> None:
+    if (ctx.policy is None) == (ctx.request is None):
+        raise InputError("policy, request", "exactly one of the two must be given", "Run a policy or a request.")
+    if ctx.now.tzinfo is None:
+        raise InputError("now", "a time without a UTC offset", "Give it a time zone.")
+    unknown = ctx.complete - set(Source)
+    if unknown:
+        raise InputError("complete", f"unknown sources {sorted(unknown)}", f"Use {', '.join(Source)}.")
+    if Source.ROSTER in ctx.complete and ctx.roster is None:
+        raise InputError("complete", "roster without a roster", "Give the admitted roster.")
+    if Source.MEMBERSHIP in ctx.complete and ctx.memberships is None:
+        raise InputError("complete", "membership without memberships", "Give the memberships.")
+    if Source.HOLDINGS in ctx.complete and ctx.holdings is None:
+        raise InputError("complete", "holdings without holdings", "Give the holdings.")
+
+
+def _waived(name: str, waiver: Waiver) -> Decision:
+    facts: dict[str, Any] = {"exception": waiver.id, "owner": waiver.owner, "end": as_fact(waiver.end)}
+    return Decision(name, Choice.KEEP, EXCEPTION, waiver.reason, facts=facts)
+
+
+def _ruled(name: str, ruling: Ruling) -> Decision:
+    rule = ruling.rule
+    if rule is None:
+        if not ruling.unreadable:
+            return Decision(name, Choice.KEEP, OTHERWISE, "no rule applies")
+        return Decision(name, Choice.KEEP, OTHERWISE, "no rule applies", facts={"unreadable": list(ruling.unreadable)})
+    if ruling.blocked:
+        reason = f"rule {rule.id} would keep it and cannot be answered"
+        return Decision(name, Choice.KEEP, UNREADABLE, reason, facts=ruling.facts)
+    return Decision(name, rule.decide, rule.id, rule.reason, rule.severity, rule.controls, ruling.facts)

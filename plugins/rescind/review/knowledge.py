@@ -1,0 +1,88 @@
+"""What is known about principals beside the roster: memberships, and what else they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from typing import NamedTuple
+
+from rescind.model import Grant, Membership, Principal
+
+
+class PrincipalKey(NamedTuple):
+    """The identity of a principal."""
+
+    system: str
+    account: str
+    principal_type: str
+    principal_id: str
+
+
+def principal_key(item: Grant | Principal) -> PrincipalKey:
+    """The principal of a grant, or the key of a principal."""
+    if isinstance(item, Principal):
+        return PrincipalKey(item.system, item.account, item.principal_type, item.principal_id)
+    key = item.key
+    return PrincipalKey(key.system, key.account, key.principal_type, key.principal_id)
+
+
+def index_principals(principals: Iterable[Principal]) -> dict[PrincipalKey, Principal]:
+    """Principals by their key, as a decision context wants them."""
+    return {principal_key(principal): principal for principal in principals}
+
+
+class Memberships:
+    """Who belongs to which groups and roles, directly or through other groups."""
+
+    def __init__(self, edges: Mapping[PrincipalKey, frozenset[PrincipalKey]]) -> None:
+        self._edges = edges
+
+    @classmethod
+    def of(cls, memberships: Iterable[Membership]) -> Memberships:
+        """From the edges that the platforms list."""
+        edges: dict[PrincipalKey, set[PrincipalKey]] = {}
+        for edge in memberships:
+            member = PrincipalKey(edge.system, edge.account, edge.member_type, edge.member_id)
+            container = PrincipalKey(edge.system, edge.account, edge.container_type, edge.container_id)
+            edges.setdefault(member, set()).add(container)
+        return cls({member: frozenset(containers) for member, containers in edges.items()})
+
+    def containers(self, member: PrincipalKey) -> frozenset[PrincipalKey]:
+        """Everything that the member belongs to; circles are harmless."""
+        found: set[PrincipalKey] = set()
+        waiting = [member]
+        while waiting:
+            new = self._edges.get(waiting.pop(), frozenset()) - found
+            found |= new
+            waiting.extend(new)
+        return frozenset(found - {member})
+
+    def groups(self, member: PrincipalKey) -> list[str]:
+        """Ids of all containers that are not roles, sorted."""
+        return sorted({c.principal_id for c in self.containers(member) if c.principal_type != "role"})
+
+    def roles(self, member: PrincipalKey) -> list[str]:
+        """Ids of all roles, sorted."""
+        return sorted({c.principal_id for c in self.containers(member) if c.principal_type == "role"})
+
+
+class Holdings:
+    """Which entitlements each principal holds anywhere in its system: for separation of duties."""
+
+    def __init__(self, held: Mapping[PrincipalKey, frozenset[str]]) -> None:
+        self.held = held
+
+    def of(self, principal: PrincipalKey) -> frozenset[str]:
+        """The principal's entitlements."""
+        return self.held.get(principal, frozenset())
+
+
+def collect_holdings(grants: Iterable[Grant], wanted: Container[str] | None = None) -> Holdings:
+    """Holdings from one pass over the grants of a complete snapshot.
+
+    :param wanted: only these entitlements are kept; memory grows with principals, not with grants.
+    """
+    held: dict[PrincipalKey, set[str]] = {}
+    for grant in grants:
+        if wanted is None or grant.key.entitlement in wanted:
+            held.setdefault(principal_key(grant), set()).add(grant.key.entitlement)
+    return Holdings({principal: frozenset(entitlements) for principal, entitlements in held.items()})

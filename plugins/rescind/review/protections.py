@@ -1,0 +1,240 @@
+"""Protections: principals and resources that nothing takes access from, whatever a policy says.
+
+The list is read whole or not at all: an unreadable one stops the run. Principals are named by id in an id
+space (never by name); a protected person is protected under all their ids. So that a shrunken roster cannot
+quietly undo that, a protected id that the roster does not know must say ``not_in_roster: true``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from rescind.errors import InputError
+from rescind.model import GrantKey
+from rescind.review.files import Line, Strict, load
+from rescind.review.patterns import check_pattern, matches
+from rescind.review.roster import PERSON_SPACE, AdmittedRoster, Person
+from rescind.review.text import check_id, check_text
+
+OWN = "the tool's own identity"
+UNKNOWN_KIND = "nobody has said whether this is a person or a service"
+
+PrincipalKind = Literal["human", "service", "system"]
+
+
+class PrincipalFile(Strict):
+    """A protected principal as written: ``id``, or ``pattern``, within ``space``."""
+
+    space: Line
+    id: Line | None = None
+    pattern: Line | None = None
+    reason: Line
+    not_in_roster: bool = False
+
+
+class ResourceFile(Strict):
+    """A protected resource as written; ``account`` and ``type`` may be left out."""
+
+    system: Line
+    account: Line | None = None
+    type: Line | None = None
+    id: Line | None = None
+    pattern: Line | None = None
+    reason: Line
+
+
+class ProtectionsFile(Strict):
+    """The file of protections as written. Both lists must be there, even when empty."""
+
+    format: Literal[1]
+    unknown_kind: Literal["protect", "allow"] = "protect"
+    kinds: tuple[PrincipalKind, ...] = Field(default=("system",), strict=False)
+    principals: list[PrincipalFile] = Field(max_length=100_000)
+    resources: list[ResourceFile] = Field(max_length=100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedPrincipal:
+    """One protected principal: an exact id, or a pattern, within an id space."""
+
+    space: str
+    value: str
+    reason: str
+    glob: bool = False
+    not_in_roster: bool = True
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedResource:
+    """One protected resource, or a pattern of them; None fits everything."""
+
+    system: str
+    account: str | None
+    type: str | None
+    value: str
+    reason: str
+    glob: bool
+
+    def covers(self, key: GrantKey) -> bool:
+        """Whether the grant is on this resource."""
+        return (
+            self.system == key.system
+            and self.account in (None, key.account)
+            and self.type in (None, key.resource_type)
+            and matches(self.value, key.resource_id, glob=self.glob)
+        )
+
+
+@dataclass(frozen=True)
+class Protections:
+    """What is protected, as the file and the caller say.
+
+    :param unknown_kind: whether principals of unknown kind that the roster does not know are protected.
+    """
+
+    principals: tuple[ProtectedPrincipal, ...]
+    resources: tuple[ProtectedResource, ...]
+    unknown_kind: Literal["protect", "allow"] = "protect"
+    kinds: frozenset[str] = frozenset({"system"})
+
+    def bind(self, roster: AdmittedRoster | None, spaces: Mapping[str, tuple[str, ...]]) -> BoundProtections:
+        """The protections joined with the roster.
+
+        :param spaces: system -> its id spaces; entries may name any of these spaces or a system itself.
+        :raises InputError: an unknown id space, or an id that the roster should know and does not.
+        """
+        known = {PERSON_SPACE, *spaces, *(space for names in spaces.values() for space in names)}
+        known |= roster.roster.spaces if roster else set()
+        bound = BoundProtections(self)
+        for entry in self.principals:
+            if entry.space not in known:
+                problem = f"an unknown id space ({entry.space!r})"
+                raise InputError(entry.where, problem, f"Use one of {', '.join(sorted(known))}.")
+            bound.add(entry, _person(entry, roster))
+        return bound
+
+
+def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person | None:
+    """The person behind a protected id.
+
+    :raises InputError: when the roster contradicts what the entry says about it.
+    """
+    if entry.glob:
+        return None
+    if roster is None:
+        if entry.space == PERSON_SPACE:
+            raise InputError(entry.where, "a person_id without a roster", "Give the roster, or ids of the systems.")
+        return None
+    person = roster.roster.by_id(entry.space, entry.value)
+    if entry.reason == OWN:
+        return person
+    covered = entry.space == PERSON_SPACE or entry.space in roster.roster.spaces
+    if person is None and covered and not entry.not_in_roster:
+        remedy = "Export the roster whole, or write `not_in_roster: true` for an id that it never holds."
+        raise InputError(entry.where, "the roster does not know this protected id", remedy)
+    if person is not None and entry.not_in_roster:
+        raise InputError(entry.where, "`not_in_roster: true`, yet the roster knows this id", "Remove that line.")
+    return person
+
+
+class BoundProtections:
+    """Protections ready to be asked."""
+
+    def __init__(self, protections: Protections) -> None:
+        self._kinds = protections.kinds
+        self._unknown_kind = protections.unknown_kind
+        self._ids: dict[tuple[str, str], str] = {}
+        self._patterns: list[ProtectedPrincipal] = []
+        self._resources: dict[tuple[str, str], list[ProtectedResource]] = {}
+        self._resource_patterns: list[ProtectedResource] = []
+        for entry in protections.resources:
+            if entry.glob:
+                self._resource_patterns.append(entry)
+            else:
+                self._resources.setdefault((entry.system, entry.value), []).append(entry)
+
+    def add(self, entry: ProtectedPrincipal, person: Person | None) -> None:
+        """One protected principal, with all ids of the person."""
+        if entry.glob:
+            self._patterns.append(entry)
+            return
+        ids = {(entry.space, entry.value)}
+        if person is not None:
+            ids |= {(PERSON_SPACE, person.person_id), *person.ids.items()}
+        for pair in ids:
+            self._ids.setdefault(pair, entry.reason)
+
+    def principal(self, ids: Iterable[tuple[str, str]]) -> str:
+        """Why a principal with these (space, id) pairs is protected, or nothing."""
+        for pair in ids:
+            if pair in self._ids:
+                return self._ids[pair]
+            for entry in self._patterns:
+                if entry.space == pair[0] and matches(entry.value, pair[1], glob=True):
+                    return entry.reason
+        return ""
+
+    def kind(self, kinds: Iterable[str], *, in_roster: bool, allow_unknown: bool = False) -> str:
+        """Why a user of these kinds (as platform and roster say) is protected, or nothing."""
+        said = {kind for kind in kinds if kind != "unknown"}
+        for kind in sorted(said & self._kinds):
+            return f"principals of kind {kind} are protected"
+        if not said and not in_roster and self._unknown_kind == "protect" and not allow_unknown:
+            return UNKNOWN_KIND
+        return ""
+
+    def resource(self, key: GrantKey) -> str:
+        """Why the resource of a grant is protected, or nothing."""
+        exact = self._resources.get((key.system, key.resource_id), [])
+        return next((entry.reason for entry in exact + self._resource_patterns if entry.covers(key)), "")
+
+
+def load_protections(
+    text: bytes | str, *, source: str, own_ids: Iterable[tuple[str, str]], allow_no_own_ids: bool = False
+) -> Protections:
+    """The protections in a YAML text, with the tool's own identities.
+
+    :param own_ids: (space, id) pairs of the identities that send our calls; space is an id space or a system.
+    :raises InputError: naming file, line and field; for missing own ids.
+    """
+    model, file = load(ProtectionsFile, text, source=source)
+    own = [
+        ProtectedPrincipal(space, check_id(value, where=f"own_ids, {space}"), OWN, where=f"own_ids, {space}")
+        for space, value in own_ids
+    ]
+    if (not own and not allow_no_own_ids) or any(not entry.value for entry in own):
+        remedy = "Set own_ids on the connection, so that the tool cannot lock itself out."
+        raise InputError("own_ids", "the ids of the tool's own identity are not known", remedy)
+    principals = [
+        _principal(entry, f"{source}, line {file.line(('principals', number))}, principals[{number}]")
+        for number, entry in enumerate(model.principals)
+    ]
+    resources = [
+        _resource(entry, f"{source}, line {file.line(('resources', number))}, resources[{number}]")
+        for number, entry in enumerate(model.resources)
+    ]
+    return Protections((*own, *principals), tuple(resources), model.unknown_kind, frozenset(model.kinds))
+
+
+def _value(exact: str | None, pattern: str | None, where: str) -> tuple[str, bool]:
+    if (exact is None) == (pattern is None):
+        raise InputError(where, "needs either id or pattern", "Write exactly one of the two.")
+    text = exact if exact is not None else pattern or ""
+    return check_pattern(text, where=where, glob=exact is None), exact is None
+
+
+def _principal(entry: PrincipalFile, where: str) -> ProtectedPrincipal:
+    value, glob = _value(entry.id, entry.pattern, where)
+    return ProtectedPrincipal(entry.space, check_id(value, where=where), entry.reason, glob, entry.not_in_roster, where)
+
+
+def _resource(entry: ResourceFile, where: str) -> ProtectedResource:
+    value, glob = _value(entry.id, entry.pattern, where)
+    return ProtectedResource(
+        entry.system, entry.account, entry.type, check_text(value, where=where), entry.reason, glob
+    )

