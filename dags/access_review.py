@@ -1,5 +1,4 @@
-"""
-### Access review
+"""### Access review
 
 Finds every grant in the permission systems that the deployment names, decides by policy what must go,
 plans the fewest calls, asks a person to approve exactly that plan, revokes in paced batches, reads the
@@ -20,9 +19,10 @@ It is a **dry run** unless you switch that off, and a scheduled run stays one un
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, timezone
+from airflow.sdk import DAG
+
 from rescind.operators.chain import review_chain
 from rescind.operators.params import cap_params, dry_run_param, reason_params, system_param
 
@@ -32,7 +32,7 @@ with DAG(
     description="Find, decide, plan, approve, revoke and verify access by policy.",
     doc_md=__doc__,
     schedule="0 6 * * 1",
-    start_date=timezone.datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=1,

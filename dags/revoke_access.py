@@ -1,5 +1,4 @@
-"""
-### Revoke access
+"""### Revoke access
 
 For a leaver's last day or an incident: takes away what the form names, and only that. Started by a
 person, never by a schedule. The chain is the one of *Access review*: the same guards, the same approval,
@@ -14,6 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG
+
 from rescind.operators.chain import review_chain
 from rescind.operators.params import cap_params, dry_run_param, reason_params, system_param, target_params
 

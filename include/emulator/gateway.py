@@ -10,10 +10,12 @@ from emulator import alibaba, dms, quickbi, tencent
 from emulator.alibaba.front import AlibabaFront
 from emulator.clock import http_date
 from emulator.errors import ApiError
+from emulator.faults import pretend
 from emulator.faults.plan import FaultPlan
 from emulator.faults.script import FaultScript
 from emulator.front import Front, Inbound, to_json
 from emulator.limits import LaneKey, Limiter
+from emulator.mutate import Mutations
 from emulator.registry import Action, Call
 from emulator.tencent.front import TencentFront
 from emulator.wire import Answer, Request
@@ -53,7 +55,9 @@ class Gateway:
         self.jitter = jitter
         self.actions = all_actions()
         self._fronts: list[Front] = [TencentFront(world), AlibabaFront(world)]
+        self.mutations = Mutations(world)
         self._random = random.Random(0)
+        self._previous = b""
 
     def handle(self, request: Request) -> Answer:
         """Answer one request."""
@@ -79,35 +83,45 @@ class Gateway:
             outcome.code, outcome.headers = error.code, error.headers
             outcome.status, outcome.body = front.failure(error, inbound)
         answer = self._answer(front, inbound, plan, outcome)
-        self._write_down(inbound, action, plan, outcome)
+        self._write_down(inbound, action, plan, outcome, answer.status)
+        self._mutate(plan, "after")
         return answer
 
     def _limit(self, front: Front, inbound: Inbound, outcome: Outcome) -> None:
         account = inbound.identity.account if inbound.identity else ""
         lane = LaneKey(inbound.product, account, inbound.region, inbound.action)
-        wait = self.limiter.admit(lane)
+        wait = self.limiter.admit(lane, self.faults.load(inbound.product, inbound.action))
         if wait > 0:
             outcome.throttled = True
             raise front.throttled(inbound, self.limiter.limit_for(lane), wait)
 
-    def _execute(
-        self, front: Front, inbound: Inbound, action: Action, plan: FaultPlan, outcome: Outcome
-    ) -> None:
+    def _execute(self, front: Front, inbound: Inbound, action: Action, plan: FaultPlan, outcome: Outcome) -> None:
+        self._mutate(plan, "before")
         plan.refuse(front.throttled(inbound, 0, 0).code, inbound.vendor)
+        params = front.check(action, inbound)
         if not plan.execute:
-            outcome.body = front.success(action, {}, inbound)
+            payload = pretend.success(action.name, params) if plan.pretends() else {}
+            outcome.body = front.success(action, payload, inbound)
             return
-        params = plan.narrow(front.check(action, inbound))
+        outcome.body = plan.edit(self._carry_out(front, inbound, action, plan.narrow(action.name, params), plan))
+        outcome.executed = True
+        plan.fail_after()
+
+    def _carry_out(
+        self, front: Front, inbound: Inbound, action: Action, params: dict[str, Any], plan: FaultPlan
+    ) -> dict[str, Any]:
         assert inbound.identity is not None
         call = Call(self.world, inbound.identity, inbound.action, params, inbound.request.host)
         self.world.visibility.lag = plan.lag
         try:
-            payload = action.handler(call)
+            return front.success(action, action.handler(call), inbound)
         finally:
             self.world.visibility.lag = None
-        outcome.executed = True
-        body = front.success(action, payload, inbound)
-        outcome.body = plan.edit(body, inbound.shown)
+
+    def _mutate(self, plan: FaultPlan, when: str) -> None:
+        for moment, actor, operations in plan.mutations:
+            if moment == when:
+                self.mutations.run(operations, actor)
 
     def _answer(self, front: Front, inbound: Inbound, plan: FaultPlan, outcome: Outcome) -> Answer:
         answer = front.answer(outcome.status, outcome.body, inbound)
@@ -117,9 +131,14 @@ class Gateway:
         answer.headers.update(outcome.headers or {})
         if self.latency or self.jitter:
             answer.delay = max(0.0, self.latency + self._random.uniform(-self.jitter, self.jitter))
-        return plan.wire(answer)
+        body = answer.body
+        answer = plan.wire(answer, self._previous)
+        self._previous = body
+        return answer
 
-    def _write_down(self, inbound: Inbound, action: Action | None, plan: FaultPlan, outcome: Outcome) -> None:
+    def _write_down(
+        self, inbound: Inbound, action: Action | None, plan: FaultPlan, outcome: Outcome, status: int
+    ) -> None:
         who = inbound.identity
         resent = bool(inbound.signature) and self.world.keys.seen_signature(inbound.signature)
         self.world.journal.close_entry(
@@ -127,6 +146,6 @@ class Gateway:
             action=inbound.action, version=inbound.version, method=inbound.request.method, host=inbound.request.host,
             region=inbound.region, key_id=inbound.key_id, account=who.account if who else "",
             actor=who.user if who else "", write=bool(action and action.write), params=inbound.shown,
-            status=outcome.status, code=outcome.code, executed=outcome.executed, throttled=outcome.throttled,
+            status=status, code=outcome.code, executed=outcome.executed, throttled=outcome.throttled,
             resent=resent, faults=plan.ids, delivery=plan.delivery_name,
         )  # fmt: skip

@@ -18,7 +18,7 @@ class Identity:
 
     :param account: id of the cloud account (Tencent: root uin; Alibaba: account uid).
     :param user: id of the user or role session inside it.
-    :param kind: ``user`` or ``role``.
+    :param kind: ``user``, ``application`` (a user who is nobody of the organisation) or ``role``.
     :param allowed: False for a caller without any rights.
     """
 
@@ -141,6 +141,7 @@ def demo_keyring(tencent_user: str, alibaba_user: str, name: str) -> Keyring:
          "2600000000009004", "no-rights"),
     ]  # fmt: skip
     for key_id, secret, vendor, account, user, who in rows:
-        identity = Identity(vendor, account, user, who, allowed=who != "no-rights")
+        kind = "application" if who == "second-application" else "user"
+        identity = Identity(vendor, account, user, who, kind, allowed=who != "no-rights")
         ring.add(Credential(key_id, secret, identity))
     return ring

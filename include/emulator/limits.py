@@ -87,9 +87,10 @@ class Limiter:
         """Requests per second allowed on a lane, before the load of others."""
         return self.limits.get(f"{lane.product}.{lane.action}", self.limits.get(lane.product, 0))
 
-    def admit(self, lane: LaneKey) -> float:
+    def admit(self, lane: LaneKey, reserved: float = 0.0) -> float:
         """Count a request.
 
+        :param reserved: requests per second that a fault takes away from the limit.
         :returns: 0 when it is let through, else the seconds until the next one could be.
         """
         now = self._clock.mono()
@@ -100,7 +101,7 @@ class Limiter:
         state.every.add(now)
         limit = self.limit_for(lane)
         used = state.accepted.trim(now)
-        if limit > 0 and used + self._load(lane, now) + 1 > limit:
+        if limit > 0 and used + reserved + self._load(lane, now) + 1 > limit:
             state.throttled += 1
             return max(0.001, 1.0 - (now - state.accepted.times[0])) if used else 1.0
         state.accepted.add(now)

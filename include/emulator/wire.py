@@ -20,7 +20,7 @@ _REASONS = {
 }  # fmt: skip
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """Bytes that are no HTTP request."""
 
 
@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._task: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
+        self._invited = False
         self.transport: asyncio.Transport | None = None
         self.keep_alive = True
 
@@ -111,20 +112,27 @@ class Connection(asyncio.Protocol):
         while self._task is None and self.transport is not None and not self.transport.is_closing():
             try:
                 request = take_request(self._buffer)
-            except BadRequest as error:
+            except BadRequestError as error:
                 self.keep_alive = False
                 self.write(Answer(400, str(error).encode(), "text/plain"))
                 return
             if request is None:
-                if self._buffer.lower().find(b"expect: 100-continue") >= 0 and b"\r\n\r\n" in self._buffer:
-                    self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._invite()
                 return
+            self._invited = False
             self.keep_alive = request.keep_alive
             answer = self._handler(request)
             if answer.delivery is None and answer.delay <= 0:
                 self.write(answer)
             else:
                 self._task = asyncio.ensure_future(self._later(answer))
+
+    def _invite(self) -> None:
+        """Tell a client that waits for it to send the body."""
+        head, end, _ = bytes(self._buffer[:MAX_HEAD]).partition(b"\r\n\r\n")
+        if end and not self._invited and b"100-continue" in head.lower():
+            self._invited = True
+            self.write_raw(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def _later(self, answer: Answer) -> None:
         with contextlib.suppress(ConnectionError):
@@ -171,17 +179,17 @@ class Connection(asyncio.Protocol):
 def take_request(buffer: bytearray) -> Request | None:
     """Cut one complete request off the front of the buffer, or None when more bytes are needed.
 
-    :raises BadRequest: when the bytes are not HTTP/1.x or larger than the limits.
+    :raises BadRequestError: when the bytes are not HTTP/1.x or larger than the limits.
     """
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         if len(buffer) > MAX_HEAD:
-            raise BadRequest("request head too large")
+            raise BadRequestError("request head too large")
         return None
     lines = bytes(buffer[:end]).decode("latin-1").split("\r\n")
     parts = lines[0].split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise BadRequest("not an HTTP/1.1 request line")
+        raise BadRequestError("not an HTTP/1.1 request line")
     headers = _headers(lines[1:])
     body = _body(buffer, end + 4, headers)
     if body is None:
@@ -202,7 +210,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
-            raise BadRequest("header line without a colon")
+            raise BadRequestError("header line without a colon")
         name = name.strip().lower()
         value = value.strip()
         headers[name] = f"{headers[name]},{value}" if name in headers else value
@@ -214,7 +222,7 @@ def _body(buffer: bytearray, start: int, headers: dict[str, str]) -> tuple[bytes
         return _chunked(buffer, start)
     text = headers.get("content-length", "0")
     if not text.isdigit() or int(text) > MAX_BODY:
-        raise BadRequest("bad content length")
+        raise BadRequestError("bad content length")
     used = start + int(text)
     if len(buffer) < used:
         return None
@@ -230,10 +238,10 @@ def _chunked(buffer: bytearray, position: int) -> tuple[bytes, int] | None:
         try:
             size = int(bytes(buffer[position:end]).split(b";")[0], 16)
         except ValueError as error:
-            raise BadRequest("bad chunk size") from error
+            raise BadRequestError("bad chunk size") from error
         position = end + 2
         if len(content) + size > MAX_BODY:
-            raise BadRequest("body too large")
+            raise BadRequestError("body too large")
         if len(buffer) < position + size + 2:
             return None
         if size == 0:

@@ -12,8 +12,11 @@ Modules, from the ground up::
     processes   processes of our own: started in groups, recorded with start times, stopped, never by name
     postgres    a PostgreSQL cluster in the state folder
     airflowenv  the environment that Airflow's components run with
+    migrations  brings the two databases up to date
+    emulated    connections, settings and files when the emulator stands in for the vendors
     api         a small client of Airflow's REST interface
     stack       start and stop of everything, in order
+    truth       judges a run by the emulator's own record of who has what
     demo        one access review from trigger to evidence, checked against the emulator's truth
 """
 

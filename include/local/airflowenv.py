@@ -19,6 +19,32 @@ from local.state import USERS, Secrets, write_private
 LEDGER_VARIABLE = "AIRFLOW_CONN_RESCIND_LEDGER"
 METADATA_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
+PRELOAD = (
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.schema.migrator",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.definitions.connection",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.decorators.task_group",
+    "airflow.sdk._shared.logging.structlog",
+    "airflow.sdk._shared.logging.remote",
+    "airflow.sdk._shared.logging.factory",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.operators.hitl",
+    "airflow.providers.http.notifications",
+    "jinja2.ext",
+    "encodings.idna",
+    "httpx",
+    "psycopg",
+    "psycopg_binary",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "cel_expr_python",
+    "yaml",
+    "rescind.operators.chain",
+    "rescind.sensors",
+)
+"""Loaded by the scheduler before it forks workers: what the tasks of this project import."""
+
 DEFAULTS = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
@@ -42,19 +68,19 @@ def environment(
     config: Config,
     secrets: Secrets,
     *,
-    connections: Mapping[str, str],
+    provided: Mapping[str, str],
     environ: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The full environment of a component.
 
-    :param connections: ``AIRFLOW_CONN_...`` variables that the stack provides.
+    :param provided: variables of the stack's own that win over the caller's, such as connections.
     """
     own = dict(os.environ if environ is None else environ)
     # Without kept byte code each of the processes, and each task, compiles some 3,000 modules anew.
     for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG"):
         own.pop(name, None)
     env = {**DEFAULTS, **own}
-    env.update(connections)
+    env.update(provided)
     env.update(
         {
             "AIRFLOW_HOME": str(config.airflow_home),
@@ -84,27 +110,18 @@ def environment(
     return env
 
 
+def for_scheduler(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the scheduler: it loads early what its tasks need."""
+    return {
+        **env,
+        "PYTHONPATH": str(PROJECT / "include" / "local" / "preload"),
+        "RESCIND_PRELOAD": env.get("RESCIND_PRELOAD", ",".join(PRELOAD)),
+    }
+
+
 def write_passwords(config: Config, secrets: Secrets) -> None:
     """Write the users' passwords where Airflow's simple auth manager reads them."""
     write_private(config.airflow_home / "passwords.json", json.dumps(secrets.passwords) + "\n")
-
-
-def demo_connections(emulator_url: str, keys: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Connections to the emulator, as ``AIRFLOW_CONN_...`` variables.
-
-    :param keys: ``tencent`` and ``alibaba``, each with ``key_id``, ``key_secret`` and further extras.
-    """
-    vendors = {"wedata": "tencent", "dms": "alibaba", "quickbi": "alibaba"}
-    types = {"wedata": "tencent_wedata", "dms": "alibaba_dms", "quickbi": "alibaba_quickbi"}
-    made = {}
-    for system, vendor in vendors.items():
-        given = dict(keys[vendor])
-        login, password = given.pop("key_id"), given.pop("key_secret")
-        extra = {**given, "base_url": emulator_url, "allow_loopback_http": True}
-        made[f"AIRFLOW_CONN_{system.upper()}_DEFAULT"] = json.dumps(
-            {"conn_type": types[system], "login": login, "password": password, "extra": extra}
-        )
-    return made
 
 
 def ledger_connection(host: str, port: int, user: str, password: str, database: str) -> dict[str, str]:
@@ -131,7 +148,7 @@ def fingerprint(env: Mapping[str, str], folders: Iterable[Path]) -> str:
         if name.startswith(("AIRFLOW", "RESCIND_", "PYTHON", "VIRTUAL_ENV")):
             content.update(f"{name}={env[name]}\0".encode())
     for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".sql")):
             status = path.stat()
             content.update(f"{path}:{status.st_mtime_ns}:{status.st_size}\0".encode())
     return content.hexdigest()

@@ -60,6 +60,10 @@ class AirflowApi:
         """State and latest heartbeat of each component."""
         return dict(self.get("/monitor/health"))
 
+    def task_interface_health(self, timeout: float) -> Json:
+        """State of the interface that tasks use."""
+        return dict(self._send("GET", "/execution/health", timeout=timeout))
+
     def dag(self, dag_id: str) -> Json | None:
         """A DAG's description, or None when it is not known (yet)."""
         try:
@@ -99,6 +103,14 @@ class AirflowApi:
     def run(self, dag_id: str, run_id: str) -> Json:
         """A run's description; ``state`` is queued, running, success or failed."""
         return dict(self.get(self._run(dag_id, run_id)))
+
+    def runs(self, dag_id: str, state: str) -> list[Json]:
+        """The runs of a DAG that are in one state."""
+        return self._all(f"/dags/{quote(dag_id)}/dagRuns", "dag_runs", state=state)
+
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        """End a run as failed."""
+        self.patch(self._run(dag_id, run_id), {"state": "failed"}, update_mask="state")
 
     def tasks(self, dag_id: str, run_id: str) -> list[Json]:
         """Every task instance of a run (all pages)."""
@@ -161,14 +173,15 @@ class AirflowApi:
             return content
         return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
 
-    def ensure_pool(self, name: str, slots: int, description: str, include_deferred: bool = False) -> None:
-        """Create a pool, or leave an existing one as its owner has set it."""
-        body = {"name": name, "slots": slots, "description": description, "include_deferred": include_deferred}
-        try:
-            self.post("/pools", body)
-        except ApiError as error:
-            if error.status != 409:
-                raise
+    def pools(self) -> dict[str, int]:
+        """Slots of every pool by name."""
+        return {str(pool["name"]): int(pool["slots"]) for pool in self._all("/pools", "pools")}
+
+    def create_pool(self, name: str, slots: int, description: str, include_deferred: bool = False) -> None:
+        """Create a pool."""
+        self.post(
+            "/pools", {"name": name, "slots": slots, "description": description, "include_deferred": include_deferred}
+        )
 
     @staticmethod
     def _run(dag_id: str, run_id: str) -> str:

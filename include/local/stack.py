@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,12 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-import psycopg
-
-from local import airflowenv, state
+from local import airflowenv, emulated, migrations, state
 from local.api import AirflowApi
-from local.config import EMULATOR_PORT, HOST, PROJECT, UI_PORT, Config, require_free_port
+from local.config import EMULATOR_PORT, PROJECT, UI_PORT, Config, require_free_port
 from local.errors import ApiError, LocalError, StartFailed
 from local.postgres import NAME as POSTGRES
 from local.postgres import PORT as POSTGRES_PORT
@@ -72,6 +68,7 @@ class Stack:
         self.registry = Registry(config.state / "processes.json")
         self._note = config.state / "stack.json"
         self._anonymous = AirflowApi(config.base_url, timeout=5)
+        self._warm = False
 
     def up(self, *, emulator: bool) -> Running:
         """Bring the stack up, with the emulator and connections to it, or against the caller's own connections.
@@ -113,12 +110,13 @@ class Stack:
         shutil.rmtree(self.config.state, ignore_errors=True)
 
     def migrate(self) -> None:
-        """Bring Airflow's database up to date without starting Airflow; PostgreSQL keeps running if it did."""
+        """Bring the databases up to date without starting Airflow; PostgreSQL keeps running if it did."""
         with state.lock(self.config.state):
             before = {record.pid for record in self.registry.records()}
             try:
-                env = self._environment(self._databases(dict(os.environ)), {})
-                self._migrate(env, force=True)
+                environ = self._databases(dict(os.environ))
+                env = airflowenv.environment(self.config, self.secrets, provided={}, environ=environ)
+                migrations.migrate(self.config, env, self.say, force=True)
             finally:
                 self.registry.stop(r for r in self.registry.records() if r.pid not in before)
 
@@ -137,40 +135,41 @@ class Stack:
 
     def _foundation(self, *, emulator: bool) -> tuple[dict[str, str], str | None]:
         environ = dict(os.environ)
-        connections: dict[str, str] = {}
+        provided: dict[str, str] = {}
         if emulator:
-            ignored = sorted(name for name in environ if name.startswith(("AIRFLOW_", "AIRFLOW__")))
+            ignored = sorted(name for name in environ if name.startswith("AIRFLOW_"))
             if ignored:
                 self.say(f"  the demonstration ignores {len(ignored)} AIRFLOW variables of your environment")
             environ = {name: value for name, value in environ.items() if name not in ignored}
-            keys = self._emulator()
-            connections = airflowenv.demo_connections(self.config.emulator_url, keys)
+            control = self.ensure_emulator()
+            provided |= emulated.connections(self.config.emulator_url, control)
+            provided |= emulated.variables(self.config, control)
         else:
             old = self.registry.find(EMULATOR)
             self.registry.stop([old] if old else [])
-        databases = self._databases(environ)
-        return self._environment(databases, connections), self.config.emulator_url if emulator else None
+        env = airflowenv.environment(self.config, self.secrets, provided=provided, environ=self._databases(environ))
+        return env, self.config.emulator_url if emulator else None
 
-    def _emulator(self) -> dict[str, dict[str, Any]]:
-        ready = self.config.state / "emulator.json"
+    def ensure_emulator(self) -> emulated.Control:
+        """Start the emulator unless it runs.
+
+        :raises LocalError: when its port is taken, or when it does not answer.
+        """
+        control = emulated.Control(self.config.emulator_url)
         record = self.registry.find(EMULATOR)
-        if record is not None and not _serves(self.config.emulator_url):
+        if record is not None and not control.healthy():
             self.registry.stop([record])
             record = None
         if record is None:
             require_free_port(self.config.emulator_port, EMULATOR_PORT)
-            ready.unlink(missing_ok=True)
             command = [sys.executable, str(PROJECT / "include" / "emulator"), "serve", "--preset", "demo"]
-            command += ["--port", str(self.config.emulator_port), "--ready-file", str(ready)]
-            env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+            command += ["--port", str(self.config.emulator_port)]
+            command += ["--ready-file", str(self.config.state / "emulator.json")]
+            env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
             record = self.registry.start(EMULATOR, command, env=env, log=self._log(EMULATOR), cwd=PROJECT)
-            self._until(lambda: ready.exists() and _serves(self.config.emulator_url), [record], 30)
+            self._until(control.healthy, [record], 60)
             self.say(f"  emulator of the vendors' clouds at {self.config.emulator_url}")
-        content = state.read_json(ready)
-        try:
-            return {vendor: dict(content["credentials"][vendor]) for vendor in ("tencent", "alibaba")}
-        except (TypeError, KeyError, ValueError):
-            raise StartFailed(f"The emulator's ready file {ready} lacks the credentials.", "Run make down.") from None
+        return control
 
     def _databases(self, environ: dict[str, str]) -> dict[str, str]:
         """The caller's environment with the two databases filled in where they are not configured."""
@@ -194,9 +193,6 @@ class Stack:
             filled |= airflowenv.ledger_connection(*where)
         return filled
 
-    def _environment(self, environ: Mapping[str, str], connections: Mapping[str, str]) -> dict[str, str]:
-        return airflowenv.environment(self.config, self.secrets, connections=connections, environ=environ)
-
     def _cluster(self) -> Cluster:
         return Cluster(self.config.state, self.secrets.postgres_password)
 
@@ -215,7 +211,7 @@ class Stack:
             self.registry.stop(running.values())
         require_free_port(self.config.ui_port, UI_PORT)
         airflowenv.write_passwords(self.config, self.secrets)
-        self._migrate(env)
+        migrations.migrate(self.config, env, self.say)
         self.say("  starting Airflow: API server, scheduler, DAG processor, triggerer")
         started = datetime.now(UTC) - timedelta(seconds=1)
         records = [self._component(name, env) for name in COMPONENTS]
@@ -228,31 +224,17 @@ class Stack:
     def _component(self, name: str, env: Mapping[str, str]) -> Record:
         program = str(Path(sys.executable).parent / "airflow")
         command = (program, *COMPONENTS[name])
+        env = airflowenv.for_scheduler(env) if name == "scheduler" else env
         return self.registry.start(name, command, env=env, log=self._log(name), cwd=self.config.airflow_home)
-
-    def _migrate(self, env: Mapping[str, str], *, force: bool = False) -> None:
-        """Run Airflow's migrations unless the database is as the last run of them has left it."""
-        import importlib.metadata
-
-        version = importlib.metadata.version("apache-airflow-core")
-        note = state.read_json(self._note) or {}
-        address = env.get(airflowenv.METADATA_VARIABLE, "")
-        revision = _revision(address)
-        if not force and revision is not None and note.get("migrated") == [version, revision]:
-            return
-        self.say("  preparing Airflow's database")
-        log = self._log("migrate")
-        with log.open("ab") as output:
-            command = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
-            done = subprocess.run(command, env=dict(env), stdout=output, stderr=output, cwd=self.config.airflow_home)
-        if done.returncode != 0:
-            raise StartFailed(f"airflow db migrate failed; {log} says:\n{tail(log)}")
-        note["migrated"] = [version, _revision(address)]
-        state.write_private(self._note, json.dumps(note, indent=1) + "\n")
 
     def _healthy(self, since: datetime | None) -> bool:
         """Whether all components report as healthy, with heartbeats that are younger than ``since``."""
         try:
+            if not self._warm:
+                # The first request that a task would send makes the API server build its task interface, which
+                # takes longer than a task waits for an answer.
+                self._anonymous.task_interface_health(timeout=self.config.start_timeout)
+                self._warm = True
             health = self._anonymous.health()
         except ApiError:
             return False
@@ -267,10 +249,12 @@ class Stack:
 
     def _pools(self) -> None:
         """Create the pools of include/pools.json; slots that somebody has changed stay."""
-        pools = json.loads((PROJECT / "include" / "pools.json").read_text(encoding="utf-8"))
+        wanted = json.loads((PROJECT / "include" / "pools.json").read_text(encoding="utf-8"))
         with AirflowApi(self.config.base_url, "ada", self.secrets.passwords["ada"]) as api:
-            for name, pool in pools.items():
-                api.ensure_pool(name, **pool)
+            have = api.pools()
+            for name, pool in wanted.items():
+                if name not in have:
+                    api.create_pool(name, **pool)
 
     def _until(self, ready: Callable[[], bool], records: Any, timeout: float) -> None:
         """Poll until ready.
@@ -290,23 +274,3 @@ class Stack:
 
     def _log(self, name: str) -> Path:
         return self.config.logs / f"{name}.log"
-
-
-def _serves(emulator_url: str) -> bool:
-    try:
-        return httpx.get(f"{emulator_url}/_control/health", timeout=5, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
-
-
-def _revision(sqlalchemy_url: str) -> str | None:
-    """The migration that a PostgreSQL metadata database is at; None when that cannot be read."""
-    scheme, separator, rest = sqlalchemy_url.partition("://")
-    if not separator or not scheme.startswith("postgresql"):
-        return None
-    try:
-        with psycopg.connect(f"postgresql://{rest}", connect_timeout=5) as connection:
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            return str(row[0]) if row else None
-    except psycopg.Error:
-        return None

@@ -228,7 +228,9 @@ class PlannedCall:
     @property
     def call_id(self) -> str:
         """SHA-256 (hex) of the call's content."""
-        return digest([self.system, self.account, self.container, list(self.rows), [[k, list(c)] for k, c in self.columns]])
+        return digest(
+            [self.system, self.account, self.container, list(self.rows), [[k, list(c)] for k, c in self.columns]]
+        )
 
     def cells(self) -> frozenset[Cell]:
         """Every cell that the call acts on."""

@@ -1,14 +1,106 @@
-"""What Airflow's provider discovery learns about this package."""
+"""What Airflow's provider manager reads: the three connection types and their forms.
+
+Only the installed distribution registers it; the hooks work without, with connections of type ``generic``.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+_TEXT = {"type": ["string", "null"]}
+
+
+def _text(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {**_TEXT, **schema}}
+
+
+def _common(region_help: str) -> dict[str, Any]:
+    return {
+        "region": _text("Region", region_help),
+        "session_token": _text("Session token", "Only with temporary keys.", format="password"),
+        "account_id": _text("Account id", "The account that the key must belong to; checked before every run."),
+        "role_arn": _text("Role to assume", "ARN of a role; the key above is then only used to assume it."),
+        "own_ids": _text("Own ids", "Ids of this tool itself in the service, comma-separated. They are never revoked."),
+        "share": {
+            "label": "Share of limits",
+            "description": "Part of each documented request limit that this deployment may use, up to 1.",
+            "schema": {"type": ["number", "null"], "minimum": 0.01, "maximum": 1, "default": 1},
+        },
+        "limits": _text("Limits", 'Requests a second by action as JSON, for example {"*": 10}.', format="json"),
+        "timeout_s": {
+            "label": "Timeout",
+            "description": "Total time for one request, in seconds.",
+            "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 600, "default": 30},
+        },
+        "base_url": _text("Emulator address", "Only an address of this machine, only with the switch below."),
+        "allow_loopback_http": {
+            "label": "Allow the emulator",
+            "description": "Accept the emulator's address on this machine, without TLS.",
+            "schema": {"type": ["boolean", "null"], "default": False},
+        },
+    }
+
+
+def _choice(label: str, description: str, values: list[str]) -> dict[str, Any]:
+    return {
+        "label": label,
+        "description": description,
+        "schema": {"type": ["string", "null"], "enum": values, "default": values[0]},
+    }
+
+
+def _connection(kind: str, module: str, hook: str, name: str, fields: dict[str, Any], key: str) -> dict[str, Any]:
+    return {
+        "connection-type": kind,
+        "hook-class-name": f"rescind.hooks.{module}.{hook}",
+        "hook-name": name,
+        "conn-fields": fields,
+        "ui-field-behaviour": {
+            "hidden-fields": ["host", "port", "schema"],
+            "relabeling": {"login": "Key id", "password": "Secret"},
+            "placeholders": {"login": key, "region": "ap-singapore" if kind.startswith("tencent") else "cn-hangzhou"},
+        },
+    }
+
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's description, as Airflow's entry point ``apache_airflow_provider`` wants it."""
+    """The provider's description, in the form of Airflow's provider schema."""
+    network = _choice("Network", "Reach the service over the internet or inside a VPC.", ["public", "vpc"])
+    edition = _choice("Edition", "Tencent Cloud site.", ["international", "mainland"])
+    tenant = _text("Tenant id", "DMS tenant; asked from the service when empty.")
     return {
         "package-name": "airflow-rescind",
         "name": "Rescind",
         "description": "Access reviews and verified revocation.",
+        "connection-types": [
+            _connection(
+                "tencent_wedata",
+                "wedata",
+                "WeDataHook",
+                "Tencent Cloud WeData",
+                {**_common("Required, for example ap-singapore."), "edition": edition},
+                "AKID...",
+            ),
+            _connection(
+                "alibaba_dms",
+                "dms",
+                "DmsHook",
+                "Alibaba Cloud DMS Enterprise",
+                {**_common("Optional; empty means the central host."), "tid": tenant, "network": network},
+                "LTAI...",
+            ),
+            _connection(
+                "alibaba_quickbi",
+                "quickbi",
+                "QuickBiHook",
+                "Alibaba Cloud Quick BI",
+                {**_common("Required: the region of the organisation, for example cn-hangzhou."), "network": network},
+                "LTAI...",
+            ),
+        ],
+        "hooks": [{"integration-name": "Rescind", "python-modules": [f"rescind.hooks.{m}" for m in _MODULES]}],
+        "operators": [{"integration-name": "Rescind", "python-modules": [f"rescind.operators.{m}" for m in _MODULES]}],
     }
+
+
+_MODULES = ("wedata", "dms", "quickbi")

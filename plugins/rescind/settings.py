@@ -59,8 +59,8 @@ class Settings(BaseModel):
     roster_min_people: int = Field(default=10, ge=1)
     roster_max_leaver_percent: int = Field(default=40, ge=0, le=100)
     policy: str = "include/policies/access_review.yaml"
-    protections: str = "include/policies/protected.yaml"
-    exceptions: str = "include/policies/exceptions.yaml"
+    protections: str = "include/config/protected.yaml"
+    exceptions: str = "include/config/exceptions.yaml"
     max_revocations: int = Field(default=500, ge=0)
     max_percent: int = Field(default=20, ge=0, le=100)
     max_per_principal: int = Field(default=500, ge=0)
@@ -139,14 +139,18 @@ class ReviewRequest(BaseModel):
     def _exact_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
             if not item or item != item.strip() or any(ord(c) < 32 for c in item) or len(item) > 512:
-                raise ValueError("ids must be exact: not empty, no surrounding blanks or control characters, at most 512 long")
+                raise ValueError(
+                    "ids must be exact: not empty, no surrounding blanks or control characters, at most 512 long"
+                )
         return value
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if self.kind == "targets":
             if not self.principals and not self.resources:
-                raise ValueError("name at least one principal or one resource; systems alone would mean everything in them")
+                raise ValueError(
+                    "name at least one principal or one resource; systems alone would mean everything in them"
+                )
             if len(self.reason.strip()) < 5:
                 raise ValueError("reason needs at least 5 characters: it is kept as evidence")
         return self
@@ -164,12 +168,18 @@ class ReviewRequest(BaseModel):
             raise InputError("trigger form", _explain(error), "Correct the field and start a new run") from None
         unknown = [name for name in request.systems if name not in systems]
         if unknown:
-            raise InputError("systems", f"unknown {', '.join(map(repr, unknown))}", f"Known systems: {', '.join(systems)}")
+            raise InputError(
+                "systems", f"unknown {', '.join(map(repr, unknown))}", f"Known systems: {', '.join(systems)}"
+            )
         return request
 
     def caps(self, settings: Settings) -> tuple[int, int]:
         """(most grants, most percent) for this run: the smaller of request and deployment."""
-        count = settings.max_revocations if self.max_revocations is None else min(self.max_revocations, settings.max_revocations)
+        count = (
+            settings.max_revocations
+            if self.max_revocations is None
+            else min(self.max_revocations, settings.max_revocations)
+        )
         percent = settings.max_percent if self.max_percent is None else min(self.max_percent, settings.max_percent)
         return count, percent
 

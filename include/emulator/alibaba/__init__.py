@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from emulator.registry import ActionTable
 
 STS = ActionTable("alibaba-sts", methods=("GET", "POST"))
@@ -9,7 +11,6 @@ STS = ActionTable("alibaba-sts", methods=("GET", "POST"))
 
 def load() -> ActionTable:
     """The STS table, filled."""
-    from emulator.alibaba import sts
-
-    assert sts
+    for name in ("sts",):
+        import_module(f"{__name__}.{name}")
     return STS

@@ -23,6 +23,7 @@ VERSIONS = {"2018-11-01": "dms", "2022-01-01": "quickbi", "2015-04-01": "alibaba
 _COMMON = {"Action", "Version", "Format", "Timestamp", "SignatureNonce", "SignatureMethod", "SignatureVersion",
            "SignatureType", "AccessKeyId", "SecurityToken", "Signature"}  # fmt: skip
 _SECRET = {"OIDCToken", "Policy"}
+_MISMATCH = "Specified signature is not matched with our calculation. server string to sign is:"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _HOST_REGION = re.compile(r"^[a-z-]+\.(?P<region>[a-z]{2,4}-[a-z0-9-]+)\.aliyuncs\.com")
 
@@ -103,7 +104,8 @@ class AlibabaFront:
         try:
             stamp = datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp()
         except ValueError:
-            raise ApiError("InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.") from None
+            message = "Specified time stamp or date value is not well formatted."
+            raise ApiError("InvalidTimeStamp.Format", message) from None
         if abs(self.world.clock.now() + skew - stamp) > acs.WINDOW_S:
             raise ApiError("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 
@@ -127,9 +129,7 @@ class AlibabaFront:
         )  # fmt: skip
         expected = acs.signature(credential.secret, canonical)
         if not hmac.compare_digest(expected, authorization.signature):
-            text = acs.string_to_sign(canonical)
-            raise ApiError("SignatureDoesNotMatch",
-                           "Specified signature is not matched with our calculation. server string to sign is:" + text)  # fmt: skip
+            raise ApiError("SignatureDoesNotMatch", _MISMATCH + acs.string_to_sign(canonical))
         token = request.headers.get("x-acs-security-token", "")
         return request.headers.get("x-acs-signature-nonce", ""), self.world.clock.now(), token
 
@@ -142,8 +142,7 @@ class AlibabaFront:
         self._check_time(given.get("Timestamp", ""), skew)
         text = acs.v1_string_to_sign(inbound.request.method, self._pairs(inbound.request))
         if not hmac.compare_digest(acs.v1_signature(credential.secret, text), inbound.signature):
-            raise ApiError("SignatureDoesNotMatch",
-                           "Specified signature is not matched with our calculation. server string to sign is:" + text)  # fmt: skip
+            raise ApiError("SignatureDoesNotMatch", _MISMATCH + text)
         return given.get("SignatureNonce", ""), self.world.clock.now(), given.get("SecurityToken", "")
 
     def _token(self, token: str, credential: Credential) -> None:

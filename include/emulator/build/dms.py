@@ -79,7 +79,7 @@ def _objects(world: World, rng: random.Random, sizes: Sizes, members: list[Perso
                 table_id += 1
                 database.tables.append(Table(table_id, f"table_{index + 1:02d}", [rng.choice(staff)]))
             store.databases[db_id] = database
-    physical = [database for database in store.databases.values()]
+    physical = list(store.databases.values())
     for number in range(sizes.logic_databases):
         db_id += 1
         parts = rng.sample(physical, min(2, len(physical)))
@@ -100,7 +100,8 @@ def _targets(world: World) -> list[Target]:
         targets += [Target(kind, database.instance_id, database.db_id, database.logic)] * 2
         for table in database.tables[:3]:
             kind = "LOGIC_TABLE" if database.logic else "TABLE"
-            targets.append(Target(kind, database.instance_id, database.db_id, database.logic, table.table_id, table.name))
+            place = (database.instance_id, database.db_id, database.logic)
+            targets.append(Target(kind, *place, table.table_id, table.name))
     return targets
 
 
@@ -116,7 +117,7 @@ def _record(
         expires = (today + timedelta(days=rng.randrange(3, 90))).strftime(TIME_FORMAT)
     else:
         expires = _FOREVER if roll < 0.4 else (today + timedelta(days=rng.randrange(200, 2000))).strftime(TIME_FORMAT)
-    origin = "Permission ticket %d" % rng.randrange(10_000, 99_999) if roll < 0.6 else "Granted by administrator"
+    origin = f"Permission ticket {rng.randrange(10_000, 99_999)}" if roll < 0.6 else "Granted by administrator"
     world.dms.seed(person.dms_user_id, target, perm, created.strftime(TIME_FORMAT), expires, origin)
 
 
@@ -134,9 +135,7 @@ def _special(world: World, rng: random.Random, targets: list[Target], today: dat
         _record(world, rng, target, person, today, expired=False)
 
 
-def _policies(
-    world: World, rng: random.Random, staff: list[Person], leavers: list[Person], today: datetime
-) -> None:
+def _policies(world: World, rng: random.Random, staff: list[Person], leavers: list[Person], today: datetime) -> None:
     store = world.dms
     physical = [database for database in store.databases.values() if not database.logic]
     holders = [person.dms_user_id for person in rng.sample(staff, min(3, len(staff))) + leavers[:1]]

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from emulator.build.sizes import Sizes
 from emulator.store.people import Person
 
-_FIRST = (
+_FIRST = (  # noqa: SIM905
     "Mei Jun Lan Hao Wei Ying Tao Fang Lei Xin Ana Bruno Carla Dario Elena Felix Greta Hugo Ines Jonas Kira Liam "
     "Mara Nils Olga Pavel Rosa Sven Tina Uma Vera Willem Yara Zoe Aiko Kenji Sota Yuki Priya Arjun Dina Omar Leila"
 ).split()
-_LAST = (
+_LAST = (  # noqa: SIM905
     "Chen Wang Li Zhang Liu Yang Huang Zhao Wu Zhou Sato Tanaka Ito Kim Park Novak Weber Rossi Silva Costa Moreau "
     "Dubois Jensen Larsen Nilsson Patel Khan Haddad Okafor Mensah Ivanova Petrov Kowalski Byrne Walsh Murphy"
 ).split()
@@ -75,7 +75,7 @@ class _Maker:
         return Person(
             person_id=f"P{number:05d}", name=name, email=email, department=department,
             status="left" if gone else "active", terminated_at=gone, kind=kind, manager=manager,
-            wedata_user_id=f"7000{20_000_000 + number * 37:08d}", alibaba_uid=f"26{30_000_000_000_000 + number * 7919:014d}",
+            wedata_user_id=f"7000{20_000_000 + number * 37:08d}", alibaba_uid=f"26{3 * 10**13 + number * 7919:014d}",
             dms_user_id=str(510_000 + number * 3) if in_dms else "",
             quickbi_user_id=f"{self.rng.getrandbits(128):032x}", wedata_uin=f"1000{40_000_000 + number * 41:08d}",
             protected=protected, is_tool=tool,

@@ -148,9 +148,7 @@ def _give_leaver(
                 given += 1
 
 
-def _fill(
-    world: World, rng: random.Random, places: list[tuple[Portal, Menu]], staff: list[Person], total: int
-) -> None:
+def _fill(world: World, rng: random.Random, places: list[tuple[Portal, Menu]], staff: list[Person], total: int) -> None:
     store, receivers = world.quickbi, [Receiver(USER, person.quickbi_user_id) for person in staff]
     tries, most = 0, max(1000, (total - store.count) * 6)
     points = [1, 3, 3, 3, 10, 11]

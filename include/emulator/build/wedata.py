@@ -63,9 +63,7 @@ def _tree(world: World, rng: random.Random, sizes: Sizes) -> list[Resource]:
     return resources
 
 
-def _projects(
-    world: World, rng: random.Random, sizes: Sizes, staff: list[Person], leavers: list[Person]
-) -> None:
+def _projects(world: World, rng: random.Random, sizes: Sizes, staff: list[Person], leavers: list[Person]) -> None:
     for number in range(sizes.projects):
         project_id = str(2_900_000_000_000_000_000 + rng.randrange(9_000_000_000_000_000))
         owner = rng.choice(staff)
@@ -143,9 +141,7 @@ def _fill(world: World, rng: random.Random, resources: list[Resource], staff: li
         store.seed(resources[place], subject, names[place][pick])
 
 
-def _data_sources(
-    world: World, rng: random.Random, sizes: Sizes, staff: list[Person], leavers: list[Person]
-) -> None:
+def _data_sources(world: World, rng: random.Random, sizes: Sizes, staff: list[Person], leavers: list[Person]) -> None:
     store, projects = world.data_sources, list(world.projects.values())
     for number in range(sizes.data_sources):
         project = projects[number % len(projects)]

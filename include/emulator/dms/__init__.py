@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from emulator.registry import ActionTable
 
 DMS = ActionTable("dms", methods=("GET", "POST"))
@@ -9,7 +11,6 @@ DMS = ActionTable("dms", methods=("GET", "POST"))
 
 def load() -> ActionTable:
     """The table, filled."""
-    from emulator.dms import authorized, objects, permissions, templates, users
-
-    assert all((authorized, objects, permissions, templates, users))
+    for name in ("authorized", "objects", "permissions", "templates", "users"):
+        import_module(f"{__name__}.{name}")
     return DMS

@@ -25,11 +25,9 @@ def caller(call: Call) -> DmsUser:
     store = call.world.dms
     if call.params.get("Tid", store.tenant_id) not in (store.tenant_id, -1):
         raise failure(call, "TenantNotExist", "The specified tenant does not exist.", 404)
-    if call.identity.kind == "role":
+    if call.identity.kind != "user":
         return DmsUser("0", call.identity.user, call.identity.name, "", roles=("ADMIN",))
     user = store.users.get(store.by_uid.get(call.identity.user, ""))
-    if user is None and call.identity.name == "second-application":
-        return DmsUser("0", call.identity.user, call.identity.name, "", roles=("ADMIN",))
     if user is None:
         raise failure(call, "UserNotExist", "The user does not exist in this tenant.", 404)
     if user.state != "NORMAL":
@@ -39,7 +37,9 @@ def caller(call: Call) -> DmsUser:
     return user
 
 
-def cut(call: Call, items: list[Any], *, default: int = 10, sizes: tuple[int, ...] = (), largest: int = 100) -> list[Any]:
+def cut(
+    call: Call, items: list[Any], *, default: int = 10, sizes: tuple[int, ...] = (), largest: int = 100
+) -> list[Any]:
     """One page; ``PageNumber`` starts at 1.
 
     :raises ApiError: InvalidParameterValid for a size that the action does not take.
@@ -51,4 +51,5 @@ def cut(call: Call, items: list[Any], *, default: int = 10, sizes: tuple[int, ..
     if (sizes and size not in sizes) or not 1 <= size <= largest or number < 1:
         allowed = ", ".join(map(str, sizes)) if sizes else f"1 to {largest}"
         raise ApiError("InvalidParameterValid", f"PageSize must be one of: {allowed}; PageNumber at least 1.")
-    return items[(number - 1) * size : number * size]
+    start = (number - 1) * size + int(call.params.get("_shift", 0))
+    return items[start : start + size]

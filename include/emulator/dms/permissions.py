@@ -58,7 +58,7 @@ def _row(call: Call, records: list[Record], *, host: bool) -> dict[str, Any]:
     target, user_id = records[0].target, records[0].user_id
     store = call.world.dms
     user, instance = store.users.get(user_id), store.instances.get(target.instance_id)
-    row = {
+    row: dict[str, Any] = {
         "UserId": user_id, "UserNickName": user.nick if user else "", "InstanceId": str(target.instance_id),
         "PermDetails": _details(records), "DsType": _ds_type(call, target),
     }  # fmt: skip
@@ -90,9 +90,7 @@ def _kinds(call: Call, *, instance: bool) -> tuple[str, ...]:
     return KINDS[kind]
 
 
-@DMS.action(
-    "ListUserPermissions", f"Tid:int UserId! PermType! {PAGE} DatabaseName DbType EnvType Logic:bool SearchKey"
-)
+@DMS.action("ListUserPermissions", f"Tid:int UserId! PermType! {PAGE} DatabaseName DbType EnvType Logic:bool SearchKey")
 def list_user_permissions(call: Call) -> dict[str, Any]:
     """Records of one user for one kind of object; ``TotalCount`` counts rows, not records."""
     caller(call)
@@ -216,8 +214,9 @@ def make_target(call: Call) -> Target:
         raise failure(call, "DatabaseNotExist", "The specified database does not exist.", 404)
     if kind in ("DATABASE", "LOGIC_DATABASE"):
         return Target(kind, database.instance_id, database.db_id, logic)
+    table_id, name = call.text("TableId"), call.text("TableName")
     for table in database.tables:
-        if str(table.table_id) == call.text("TableId") or (not call.text("TableId") and table.name == call.text("TableName")):
+        if str(table.table_id) == table_id or (not table_id and table.name == name):
             return Target(kind, database.instance_id, database.db_id, logic, table.table_id, table.name)
     raise failure(call, "TableNotExist", "The specified table does not exist.", 404)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from emulator.registry import ActionTable
 
 QUICKBI = ActionTable("quickbi")
@@ -9,7 +11,6 @@ QUICKBI = ActionTable("quickbi")
 
 def load() -> ActionTable:
     """The table, filled."""
-    from emulator.quickbi import groups, menus, portals, users, workspaces
-
-    assert all((groups, menus, portals, users, workspaces))
+    for name in ("groups", "menus", "portals", "users", "workspaces"):
+        import_module(f"{__name__}.{name}")
     return QUICKBI

@@ -33,8 +33,9 @@ def page(call: Call, items: list[Any]) -> dict[str, Any]:
     number, size = call.number("PageNum", 1), call.number("PageSize", 10)
     if number < 1 or not 1 <= size <= 1000:
         raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid: PageNum or PageSize.")
+    start = (number - 1) * size + call.number("_shift", 0)
     return {
-        "Data": items[(number - 1) * size : number * size], "PageNum": number, "PageSize": size,
+        "Data": items[start : start + size], "PageNum": number, "PageSize": size,
         "TotalNum": len(items), "TotalPages": -(-len(items) // size),
     }  # fmt: skip
 

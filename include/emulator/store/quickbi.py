@@ -148,7 +148,7 @@ class QuickBiStore:
                 "quickbi_menus", lambda item: item[0] == portal.portal_id
             ):
                 if menu_id in shown:
-                    shown[menu_id] = {**shown[menu_id], receiver: points}
+                    shown[menu_id] = {receiver: points, **shown[menu_id]}
         return shown
 
     def groups_of(self, user_id: str, *, subgroups: bool) -> set[str]:

@@ -230,9 +230,7 @@ class DataSourceStore:
     def audience(self, source: DataSource) -> tuple[list[str], list[tuple[str, str]]]:
         """Projects and users as a listing sees them, late ones included."""
         projects, users = list(source.projects), list(source.users)
-        for _, project, user in self._visibility.shown(
-            "wedata_data_sources", lambda item: item[0] == source.source_id
-        ):
+        for _, project, user in self._visibility.shown("wedata_data_sources", lambda item: item[0] == source.source_id):
             if user and (project, user) not in users:
                 users.append((project, user))
             elif not user and project not in projects:

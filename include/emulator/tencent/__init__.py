@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from emulator.registry import ActionTable
 
 WEDATA = ActionTable("wedata")
@@ -10,7 +12,6 @@ STS = ActionTable("tencent-sts")
 
 def load() -> tuple[ActionTable, ActionTable]:
     """Both tables, filled."""
-    from emulator.tencent import catalog, data_sources, privileges, projects, sts
-
-    assert all((catalog, data_sources, privileges, projects, sts))
+    for name in ("catalog", "data_sources", "privileges", "projects", "sts"):
+        import_module(f"{__name__}.{name}")
     return WEDATA, STS

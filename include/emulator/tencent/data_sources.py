@@ -120,9 +120,7 @@ def revoke_authorization(call: Call) -> dict[str, Any]:
     return {"Data": {"Status": True}}
 
 
-@WEDATA.action(
-    "AuthorizeDataSource", {"DataSourceId!": str, "AuthProjectId": str, "AuthUsers": [str]}, write=True
-)
+@WEDATA.action("AuthorizeDataSource", {"DataSourceId!": str, "AuthProjectId": str, "AuthUsers": [str]}, write=True)
 def authorize_data_source(call: Call) -> dict[str, Any]:
     """Admit a project, or users of one project."""
     store = call.world.data_sources

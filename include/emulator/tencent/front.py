@@ -90,9 +90,7 @@ class TencentFront:
         return int(text)
 
     @staticmethod
-    def _signature(
-        inbound: Inbound, authorization: tc3.Authorization, credential: Credential, timestamp: int
-    ) -> None:
+    def _signature(inbound: Inbound, authorization: tc3.Authorization, credential: Credential, timestamp: int) -> None:
         headers, service = inbound.request.headers, VERSIONS[inbound.version][1]
         if authorization.service != service or authorization.date != tc3.date_of(timestamp):
             raise ApiError("AuthFailure.SignatureFailure",

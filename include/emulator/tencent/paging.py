@@ -24,7 +24,8 @@ def cut(
     if number < 0:
         raise ApiError("InvalidParameter", "PageNumber must not be negative.")
     number = max(1, number)
-    return items[(number - 1) * size : number * size], number, size
+    start = (number - 1) * size + int(params.get("_shift", 0))
+    return items[start : start + size], number, size
 
 
 def _same(item: Any) -> Any:

@@ -7,12 +7,13 @@ stands :class:`Prepared`: the final bytes of one request before it is signed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, get_args, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -229,13 +230,27 @@ class Identity:
 def wire_fields(model: BaseModel) -> dict[str, Any]:
     """The fields of a read request that were given; parts become JSON objects."""
     out: dict[str, Any] = {}
-    for name, info in type(model).model_fields.items():
+    integers = _integer_fields(type(model))
+    for name in type(model).model_fields:
         value = getattr(model, name)
-        if value is None:
-            continue
-        as_int = any(isinstance(mark, WireInt) for mark in info.metadata)
-        out[name] = int(value) if as_int else _wire_value(value)
+        if value is not None:
+            out[name] = int(value) if name in integers else _wire_value(value)
     return out
+
+
+@functools.cache
+def _integer_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Fields marked with :class:`WireInt`, also inside ``X | None``."""
+
+    def marks(annotation: Any) -> list[Any]:
+        inner = [mark for part in get_args(annotation) for mark in marks(part)]
+        return [*getattr(annotation, "__metadata__", ()), *inner]
+
+    return frozenset(
+        name
+        for name, info in model.model_fields.items()
+        if any(isinstance(mark, WireInt) for mark in (*info.metadata, *marks(info.annotation)))
+    )
 
 
 def _wire_value(value: Any) -> Any:

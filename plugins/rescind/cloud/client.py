@@ -123,6 +123,11 @@ class CloudClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(region={self.region!r}, account={self.account!r})"
 
+    @property
+    def pacer(self) -> Pacer:
+        """Decides when a request may be sent."""
+        return self._pacer
+
     # --- who and where --------------------------------------------------------------------------------
 
     @property

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 _DECIMAL = re.compile(r"-?[0-9]{1,40}")
-_CONTROL_OR_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]")
+_UNSEEN = re.compile(r"(?! )[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]|^ | $")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ def exact_flag(value: Any) -> Any:
     raise ValueError("a flag must be true or false")
 
 
-def _no_blank(value: str) -> str:
-    if _CONTROL_OR_BLANK.search(value):
-        raise ValueError("must hold no blanks, line ends or control characters")
+def _visible(value: str) -> str:
+    if _UNSEEN.search(value):
+        raise ValueError("must hold no line ends or control characters, and no blanks at its ends")
     return value
 
 
@@ -93,7 +93,7 @@ SubjectValue = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0
 Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 """A name from a vendor's own vocabulary (privilege, resource type), spelled as listed."""
 
-NameText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024), AfterValidator(_no_blank)]
+NameText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024), AfterValidator(_visible)]
 """A name or a dotted path of names (any script), copied byte for byte from a listing."""
 
 SearchText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]

@@ -24,7 +24,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SUBJECT = re.compile(r"[A-Za-z0-9._@-]{1,128}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
-_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]")
+_INK = r"[^\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]+"
+_VISIBLE = re.compile(f"{_INK}(?: +{_INK})*")
 
 _MAX_ENTRIES = 100
 _MAX_MENUS, _MAX_USERS, _MAX_GROUPS = 100, 200, 200
@@ -117,8 +118,8 @@ def _text(action: str, name: str, value: Any, shape: re.Pattern[str]) -> str:
 
 
 def _path(action: str, name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value or len(value) > 1024 or _UNSEEN.search(value):
-        raise InputError(f"{action}.{name}", "is empty, too long, or has blanks or controls", "Copy it as listed")
+    if not isinstance(value, str) or len(value) > 1024 or not _VISIBLE.fullmatch(value):
+        raise InputError(f"{action}.{name}", "is empty, too long, or has line ends or controls", "Copy it as listed")
     return value
 
 

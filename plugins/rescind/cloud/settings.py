@@ -90,12 +90,13 @@ class ClientSettings(BaseModel):
 
     @classmethod
     def from_fields(cls, service: Service, fields: Mapping[str, Any]) -> Self:
-        """Build from a plain dictionary of connection fields.
+        """Build from a plain dictionary of connection fields; None means "not given", as forms send it.
 
         :raises ConfigurationError: names the field, what is wrong with it, and the remedy; never its value.
         """
         try:
-            settings = cls(service=service, **dict(fields))
+            given = {name: value for name, value in fields.items() if value is not None}
+            settings = cls(service=service, **given)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             name = ".".join(str(step) for step in first["loc"]) or "connection"

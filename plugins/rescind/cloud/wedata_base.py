@@ -14,12 +14,16 @@ MAX_ENTRIES = 100
 
 
 class WeDataCall:
+    """Vendor, service and version of every WeData message."""
+
     vendor: ClassVar[str] = "tencent"
     service: ClassVar[str] = "wedata"
     version: ClassVar[str] = VERSION
 
 
 class WeDataList(WeDataCall, ListRequest[RowT], Generic[RowT]):
+    """A listing in pages that declares its total."""
+
     needs_total: ClassVar[bool] = True
     page_field: ClassVar[str] = "PageNumber"
     size_field: ClassVar[str] = "PageSize"

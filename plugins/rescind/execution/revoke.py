@@ -20,20 +20,30 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from rescind.cloud.base import Answer, Pacer, Prepared
 from rescind.cloud.client import CloudClient
 from rescind.cloud.outcomes import UnknownResults
-from rescind.errors import CloudError, ListingIncomplete, NotFound, Refused, Throttled, Transient, Unauthorised, UnknownOutcome
+from rescind.errors import (
+    CloudError,
+    ListingIncomplete,
+    NotFound,
+    Refused,
+    Throttled,
+    Transient,
+    Unauthorised,
+    UnknownOutcome,
+)
 from rescind.execution.split import halves
-from rescind.ledger import Ledger
-from rescind.ledger.records import Attempt, Call, Lease
+from rescind.ledger import Attempt, Call, Lease, Ledger
 from rescind.model import Grant, ItemState
 from rescind.plan.check import check_request
 from rescind.systems.base import PermissionSystem
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_TRIES = 4
 """Attempts at one call inside one task: enough for a throttle burst, too few for a storm."""
@@ -55,7 +65,12 @@ class BatchReport:
 
     def as_dict(self) -> dict[str, int | float]:
         """JSON for XCom and logs."""
-        return {"calls": self.calls, **dict(sorted(self.outcomes.items())), "throttled": self.throttled, "seconds": round(self.seconds, 1)}
+        return {
+            "calls": self.calls,
+            **dict(sorted(self.outcomes.items())),
+            "throttled": self.throttled,
+            "seconds": round(self.seconds, 1),
+        }
 
 
 @dataclass(slots=True)
@@ -148,8 +163,11 @@ class BatchRunner:
         if not reasons:
             return False
         text = f"protected at send: {next(iter(reasons.values()))}"
-        items = {g.grant_id: (ItemState.HELD, reasons.get(g.grant_id, "shares a call with a protected grant")) for g in grants}
-        await self._db(lambda: self.ledger.batches.set_call(self.lease, call.call_id, "skipped", reason=text, items=items))
+        items = {
+            g.grant_id: (ItemState.HELD, reasons.get(g.grant_id, "shares a call with a protected grant"))
+            for g in grants
+        }
+        await self._db(self.ledger.batches.set_call, self.lease, call.call_id, "skipped", reason=text, items=items)
         self.report.outcomes["held"] += 1
         return True
 
@@ -159,14 +177,13 @@ class BatchRunner:
         check_request(self.system.blast_set(prepared), frozenset(grant.cell for grant in grants))
         await self.pacer.slot(prepared.lane, write=True)
         attempt = await self._db(
-            lambda: self.ledger.attempts.begin(
-                self.lease,
-                call.call_id,
-                plan_digest=self.plan_digest,
-                request_digest=prepared.fingerprint,
-                action=prepared.action,
-                version=prepared.version,
-            )
+            self.ledger.attempts.begin,
+            self.lease,
+            call.call_id,
+            plan_digest=self.plan_digest,
+            request_digest=prepared.fingerprint,
+            action=prepared.action,
+            version=prepared.version,
         )
         return await self._send(call, attempt, prepared, grants)
 
@@ -202,17 +219,18 @@ class BatchRunner:
         for part in self.system.outcome(call.planned, answer):
             items |= {g.grant_id: (part.state, part.detail) for g in grants if g.cell in part.cells}
         states = {state for state, _ in items.values()}
-        outcome = "unknown" if ItemState.UNKNOWN in states else "refused" if states == {ItemState.REFUSED} else "accepted"
+        outcome = (
+            "unknown" if ItemState.UNKNOWN in states else "refused" if states == {ItemState.REFUSED} else "accepted"
+        )
         await self._db(
-            lambda: self.ledger.attempts.finish(
-                attempt.attempt_id,
-                outcome,
-                sent_at=answer.sent_at,
-                answered_at=answer.answered_at,
-                http_status=answer.http_status,
-                request_id=answer.request_id,
-                items=items,
-            )
+            self.ledger.attempts.finish,
+            attempt.attempt_id,
+            outcome,
+            sent_at=answer.sent_at,
+            answered_at=answer.answered_at,
+            http_status=answer.http_status,
+            request_id=answer.request_id,
+            items=items,
         )
         return outcome
 
@@ -225,17 +243,16 @@ class BatchRunner:
         items: Mapping[str, tuple[ItemState, str]] | None = None,
     ) -> None:
         await self._db(
-            lambda: self.ledger.attempts.finish(
-                attempt.attempt_id,
-                outcome,
-                sent_at=sent_at,
-                answered_at=datetime.now(UTC) if error.http_status is not None else None,
-                code=error.code,
-                http_status=error.http_status,
-                request_id=error.request_id,
-                detail={"error": type(error).__name__},
-                items=dict(items or {}),
-            )
+            self.ledger.attempts.finish,
+            attempt.attempt_id,
+            outcome,
+            sent_at=sent_at,
+            answered_at=datetime.now(UTC) if error.http_status is not None else None,
+            code=error.code,
+            http_status=error.http_status,
+            request_id=error.request_id,
+            detail={"error": type(error).__name__},
+            items=dict(items or {}),
         )
 
     async def _read_back(self, call: Call) -> bool:
@@ -251,11 +268,14 @@ class BatchRunner:
         present = [grant.grant_id for grant in doubtful if grant.key in shown]
         if not present:
             return False
-        observed = datetime.now(UTC)
         await self._db(
-            lambda: self.ledger.batches.reopen(
-                self.lease, call.call_id, present=present, method="read-back", observed_at=observed, reason="still there after an unknown outcome"
-            )
+            self.ledger.batches.reopen,
+            self.lease,
+            call.call_id,
+            present=present,
+            method="read-back",
+            observed_at=datetime.now(UTC),
+            reason="still there after an unknown outcome",
         )
         return True
 
@@ -263,9 +283,8 @@ class BatchRunner:
         """Halve a call that was refused as a whole, so that one bad item delays no other."""
         pairs = await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)
         parts, item_calls = halves(call.planned, call.inverse, [grant for _, grant in pairs])
-        return await self._db(
-            lambda: self.ledger.batches.split(self.lease, call.call_id, parts, item_calls, "the vendor refused the whole call")
-        )
+        reason = "the vendor refused the whole call"
+        return await self._db(self.ledger.batches.split, self.lease, call.call_id, parts, item_calls, reason=reason)
 
     async def _report_progress(self, queue: asyncio.Queue[Call]) -> None:
         started = time.monotonic()
@@ -275,11 +294,13 @@ class BatchRunner:
             pace = done / (time.monotonic() - started)
             left = queue.qsize() / pace if pace else 0.0
             log.info("%d of %d calls, %.1f/s, %.0f s left", done, self.report.calls, pace, left)
-            self.progress({"done": done, "of": self.report.calls, "per_second": round(pace, 1), "seconds_left": round(left)})
+            self.progress(
+                {"done": done, "of": self.report.calls, "per_second": round(pace, 1), "seconds_left": round(left)}
+            )
 
-    async def _db(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def _db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ledger calls block; they run beside the event loop."""
-        return await asyncio.to_thread(function, *args)
+        return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:

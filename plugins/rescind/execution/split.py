@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rescind.ledger.records import NewCall
+from rescind.ledger import NewCall
 from rescind.model import Grant, PlannedCall
 
 
-def halves(call: PlannedCall, inverse: Mapping[str, Any], grants: Sequence[Grant]) -> tuple[list[NewCall], dict[str, str]]:
+def halves(
+    call: PlannedCall, inverse: Mapping[str, Any], grants: Sequence[Grant]
+) -> tuple[list[NewCall], dict[str, str]]:
     """Two calls that together cover the same cells, and which grant belongs to which.
 
     Cuts the longer side. ``inverse`` maps grant ids to what giving back needs; each half keeps its own.
@@ -22,7 +24,8 @@ def halves(call: PlannedCall, inverse: Mapping[str, Any], grants: Sequence[Grant
     else:
         middle = len(call.columns) // 2
         cuts = [(call.rows, call.columns[:middle]), (call.rows, call.columns[middle:])]
-    parts, owner = [], {}
+    parts: list[NewCall] = []
+    owner: dict[str, str] = {}
     for rows, columns in cuts:
         part = PlannedCall(call.system, call.account, call.container, rows, columns)
         cells = part.cells()

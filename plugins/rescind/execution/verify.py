@@ -16,8 +16,7 @@ from typing import Any
 
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ListingIncomplete
-from rescind.ledger import Ledger
-from rescind.ledger.records import KeptCheck, VerdictRecord
+from rescind.ledger import KeptCheck, Ledger, VerdictRecord
 from rescind.model import Choice, Grant, GrantKey, ItemState, Verdict
 from rescind.systems.base import PermissionSystem, Place
 from rescind.systems.effective import RemainingAccess
@@ -84,7 +83,9 @@ class ScopeVerifier:
 
     def _items(self) -> dict[str, tuple[Grant, ItemState]]:
         self.ledger.attempts.settle_open(self.run_id)
-        states = {i.grant_id: i.state for i in self.ledger.plans.items(self.run_id) if i.call_id and i.state in _TO_VERIFY}
+        states = {
+            i.grant_id: i.state for i in self.ledger.plans.items(self.run_id) if i.call_id and i.state in _TO_VERIFY
+        }
         grants = self.ledger.snapshot.grants_by_id(self.run_id, list(states))
         return {
             ident: (grant, states[ident])
@@ -134,7 +135,9 @@ class ScopeVerifier:
         paths = remaining.paths(grant)
         if paths:
             facts = {"paths": len(paths), "state": str(state)}
-            return VerdictRecord(ident, Verdict.STILL_EFFECTIVE, "listed again", now, path=paths[0].describe(), detail=facts)
+            return VerdictRecord(
+                ident, Verdict.STILL_EFFECTIVE, "listed again", now, path=paths[0].describe(), detail=facts
+            )
         sent = state is not ItemState.REFUSED and state is not ItemState.APPROVED
         verdict = Verdict.VERIFIED_GONE if sent else Verdict.ALREADY_ABSENT
         return VerdictRecord(ident, verdict, "listed again", now, detail={"state": str(state)})

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg.conninfo import make_conninfo
+
 from rescind.errors import ConfigurationError, RescindError
 from rescind.ledger import Ledger
 from rescind.settings import LEDGER_CONNECTION

@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 from rescind.errors import LedgerError, NotApproved
 from rescind.ledger.database import Connection
 from rescind.ledger.faults import RecordConflict
-from rescind.ledger.records import Approval
+from rescind.ledger.plan_records import Approval
 from rescind.ledger.repository import Repository, raw
 
 _COLUMNS = (
@@ -79,9 +79,7 @@ class Approvals(Repository):
 
     def get(self, run_id: str, digest: str) -> Approval | None:
         """The question and its answer, or None when nobody was asked."""
-        return self._db.read(
-            lambda connection: _load(connection, run_id, self._numbers.of(connection, run_id), digest)
-        )
+        return self._db.read(lambda connection: _load(connection, run_id, self._numbers.of(connection, run_id), digest))
 
     def require(self, run_id: str, digest: str) -> Approval:
         """The approval of exactly this plan.

@@ -7,6 +7,7 @@ unknown; it is never sent again before the platform was read.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,13 +15,13 @@ from typing import Any
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from rescind.errors import LeaseLost, LedgerError, NotApproved, PlanStale
-from rescind.ledger import approvals, control, states
+from rescind.errors import LeaseLost, LedgerError
+from rescind.ledger import checks, control, states
 from rescind.ledger.batches import hold, load_call
-from rescind.ledger.database import Connection
-from rescind.ledger.faults import CallSettled, RecordConflict, ScopeBusy
-from rescind.ledger.records import Attempt, AttemptRecord, Call, Lease
-from rescind.ledger.repository import PAGE, Repository, raw
+from rescind.ledger.database import Connection, Database
+from rescind.ledger.faults import RecordConflict
+from rescind.ledger.plan_records import Attempt, AttemptRecord, Call, Lease
+from rescind.ledger.repository import PAGE, Repository, RunNumbers, raw
 from rescind.model import ItemState
 
 _S = ItemState
@@ -38,7 +39,7 @@ _MEANING: Mapping[str, tuple[str, ItemState]] = {
     "not_sent": ("pending", _S.APPROVED),
 }
 _RENEWED_TO = timedelta(seconds=120)
-_RENEWED_BELOW = timedelta(seconds=60)
+_RENEW_EVERY_S = 30.0
 
 
 class Attempts(Repository):
@@ -48,6 +49,10 @@ class Attempts(Repository):
     """
 
     max_attempts = 8
+
+    def __init__(self, database: Database, numbers: RunNumbers) -> None:
+        super().__init__(database, numbers)
+        self._renewed: dict[tuple[str, str, int], float] = {}
 
     def begin(
         self, lease: Lease, call_id: str, *, plan_digest: str, request_digest: str, action: str, version: str
@@ -70,15 +75,11 @@ class Attempts(Repository):
             name = raw(call_id)
             # Locks first, facts after: what is read below is at least as new as the locks.
             hold(connection, number, lease)
-            call = connection.execute(
-                "SELECT state, system, account, batch_id FROM rescind.call"
-                " WHERE run_no = %s AND call_id = %s FOR UPDATE",
-                (number, name),
-            ).fetchone()
+            call = checks.lock_call(connection, number, lease, call_id)
             control.refuse_if_stopped(connection)
-            facts = _facts(connection, number, name, plan_digest, call)
-            _check_call(lease, call_id, call, facts, self.max_attempts)
-            _check_plan(connection, lease, number, plan_digest, facts)
+            facts = checks.gather(connection, number, name, plan_digest, call)
+            checks.call_may_be_sent(lease, call_id, call, facts, self.max_attempts)
+            checks.plan_may_be_sent(connection, lease, number, plan_digest, facts)
             row = connection.execute(
                 "INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest,"
                 " request_digest, action, api_version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -86,7 +87,7 @@ class Attempts(Repository):
                 (
                     number,
                     name,
-                    facts["last_n"] + 1,
+                    facts["attempts"] + 1,
                     raw(lease.batch_id),
                     lease.epoch,
                     lease.owner,
@@ -149,8 +150,8 @@ class Attempts(Repository):
             call = load_call(connection, attempt["run_id"], number, name.hex())
         if not ours:
             raise LeaseLost(
-                f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another process"
-                " has claimed the batch since. This one stops"
+                f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another"
+                " process has claimed the batch since. This one stops"
             )
         return call
 
@@ -185,21 +186,73 @@ class Attempts(Repository):
                 (number,),
             ).fetchall()
             for row in rows:
-                if states.move_call(connection, number, row["call_id"], ("sent",), "unknown", "nobody recorded an outcome"):
+                if states.move_call(
+                    connection, number, row["call_id"], ("sent",), "unknown", "nobody recorded an outcome"
+                ):
                     states.move_call_items(connection, number, row["call_id"], [_S.SENT], _S.UNKNOWN)
         return len(rows)
 
     def _renew(self, lease: Lease) -> None:
-        """Sending shows that the holder lives: extend the lease when less than half of it is left."""
+        """Sending shows that the holder lives: extend its lease, at most every half minute."""
+        key = (lease.run_id, lease.batch_id, lease.epoch)
+        now = time.monotonic()
+        if now - self._renewed.get(key, float("-inf")) < _RENEW_EVERY_S:
+            return
+        self._renewed[key] = now
         with self._db.transaction() as connection:
             connection.execute(
-                "UPDATE rescind.batch SET lease_until = clock_timestamp() + %s WHERE run_no = %s AND batch_id = %s"
-                " AND lease_epoch = %s AND lease_until < clock_timestamp() + %s",
-                (
-                    _RENEWED_TO,
-                    self._numbers.of(connection, lease.run_id),
-                    raw(lease.batch_id),
-                    lease.epoch,
-                    _RENEWED_BELOW,
-                ),
+                "UPDATE rescind.batch SET lease_until = greatest(lease_until, clock_timestamp() + %s)"
+                " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s",
+                (_RENEWED_TO, self._numbers.of(connection, lease.run_id), raw(lease.batch_id), lease.epoch),
             )
+
+
+def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) -> DictRow:
+    """Fill an attempt's outcome once.
+
+    :raises RecordConflict: when it is filled already.
+    :raises LedgerError: when there is no such attempt.
+    """
+    row = connection.execute(
+        "UPDATE rescind.attempt a SET outcome = %(outcome)s, sent_at = %(sent_at)s, answered_at = %(answered_at)s,"
+        " code = %(code)s, http_status = %(http_status)s, request_id = %(request_id)s, detail = %(detail)s,"
+        " closed_at = clock_timestamp() FROM rescind.run r WHERE a.attempt_id = %(id)s AND a.outcome IS NULL"
+        " AND r.number = a.run_no RETURNING a.run_no, r.run_id, a.call_id, a.batch_id, a.lease_epoch",
+        {**outcome, "id": attempt_id},
+    ).fetchone()
+    if row is not None:
+        return row
+    known = connection.execute("SELECT outcome FROM rescind.attempt WHERE attempt_id = %s", (attempt_id,)).fetchone()
+    if known is None:
+        raise LedgerError(f"ledger: there is no attempt {attempt_id}. Begin it before sending")
+    raise RecordConflict(f"ledger: attempt {attempt_id} has the outcome {known['outcome']!r}, which stays")
+
+
+def _still_ours(connection: Connection, attempt: DictRow) -> bool:
+    row = connection.execute(
+        "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
+        (attempt["run_no"], attempt["batch_id"]),
+    ).fetchone()
+    return row is not None and row["lease_epoch"] == attempt["lease_epoch"]
+
+
+def _settle(
+    connection: Connection,
+    run_no: int,
+    call_id: bytes,
+    outcome: str,
+    items: Mapping[str, tuple[ItemState, str]],
+    reason: str,
+) -> None:
+    call_state, item_state = _MEANING[outcome]
+    states.move_call(connection, run_no, call_id, ("sent",), call_state, reason)
+    if items:
+        states.refuse_reserved(items)
+        states.move_items(connection, run_no, items, call_id=call_id)
+    states.move_call_items(connection, run_no, call_id, [_S.SENT], item_state, reason)
+
+
+def _record(row: tuple[Any, ...]) -> AttemptRecord:
+    values = list(row)
+    values[1], values[3], values[6] = row[1].hex(), row[3].hex(), row[6].hex()
+    return AttemptRecord(*values)

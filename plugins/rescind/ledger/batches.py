@@ -13,8 +13,8 @@ from rescind.errors import LeaseLost, LedgerError, PlanStale
 from rescind.ledger import approvals, states
 from rescind.ledger.database import Connection
 from rescind.ledger.faults import CallSettled, RecordConflict, TransitionRefused
+from rescind.ledger.plan_records import Batch, Call, Lease, NewCall
 from rescind.ledger.plan_rows import BATCH_COLUMNS, CALL_COLUMNS, batch_of, call_of, call_rows, copy_calls, count_items
-from rescind.ledger.records import Batch, Call, Lease, NewCall
 from rescind.ledger.repository import Repository, raw
 from rescind.model import ItemState
 
@@ -201,7 +201,9 @@ class Batches(Repository):
             name = raw(call_id)
             if not states.move_call(connection, number, name, ("pending", "refused"), "skipped", reason):
                 raise _settled(connection, number, lease, call_id)
-            copy_calls(connection, call_rows(number, old.batch_id, old.conn_id, ((old.ordinal, part) for part in parts)))
+            copy_calls(
+                connection, call_rows(number, old.batch_id, old.conn_id, ((old.ordinal, part) for part in parts))
+            )
             connection.execute(
                 "UPDATE rescind.plan_item i SET call_id = m.part, state = 'approved', reason = %s, updated_at ="
                 " clock_timestamp() FROM unnest(%s::bytea[], %s::bytea[]) AS m(grant_id, part)"
@@ -272,7 +274,8 @@ def load_call(connection: Connection, run_id: str, run_no: int, call_id: str) ->
 
 def _gone(run_id: str, batch_id: str) -> PlanStale:
     return PlanStale(
-        f"the live plan of run {run_id} has no batch {batch_id[:12]}: another plan has taken its place. Nothing was sent"
+        f"the live plan of run {run_id} has no batch {batch_id[:12]}: another plan has taken its place."
+        " Nothing was sent"
     )
 
 
@@ -286,7 +289,11 @@ def _within(old: Call, parts: Sequence[NewCall], item_calls: Mapping[str, str]) 
     for part in parts:
         same = (part.planned.system, part.planned.account) == (old.planned.system, old.planned.account)
         if not same or not part.planned.cells() <= allowed:
-            raise TransitionRefused(f"ledger: a part of call {old.call_id[:12]} reaches beyond it. Split within its cells")
+            raise TransitionRefused(
+                f"ledger: a part of call {old.call_id[:12]} reaches beyond it. Split within its cells"
+            )
     strangers = set(item_calls.values()) - {part.call_id for part in parts}
     if strangers:
-        raise TransitionRefused(f"ledger: {len(strangers)} items are given to calls that are no parts of {old.call_id[:12]}")
+        raise TransitionRefused(
+            f"ledger: {len(strangers)} items are given to calls that are no parts of {old.call_id[:12]}"
+        )

@@ -12,7 +12,14 @@ from rescind.errors import LedgerError
 from rescind.ledger.copytext import NULL, RowFile, array, digest_bytes, document, text
 from rescind.ledger.database import Connection
 from rescind.ledger.faults import RecordConflict
-from rescind.ledger.records import Batch, Call, Item, NewBatch, NewCall, NewItem
+from rescind.ledger.plan_records import (
+    Batch,
+    Call,
+    Item,
+    NewBatch,
+    NewCall,
+    NewItem,
+)
 from rescind.ledger.repository import ANALYZE_FROM, raw
 from rescind.model import ItemState, PlannedCall
 

@@ -14,6 +14,15 @@ from rescind.errors import LedgerError, PlanError
 from rescind.ledger.database import Connection
 from rescind.ledger.faults import ScopeBusy, SnapshotClosed
 from rescind.ledger.grantrows import GRANT_SELECT, GRANT_WIDTH, grant_of
+from rescind.ledger.plan_records import (
+    Batch,
+    Call,
+    Item,
+    NewBatch,
+    NewItem,
+    NewPlan,
+    Plan,
+)
 from rescind.ledger.plan_rows import (
     BATCH_COLUMNS,
     CALL_COLUMNS,
@@ -24,7 +33,6 @@ from rescind.ledger.plan_rows import (
     write_batches,
     write_items,
 )
-from rescind.ledger.records import Batch, Call, Item, NewBatch, NewItem, NewPlan, Plan
 from rescind.ledger.repository import Repository, raw, supersede_live_plan
 from rescind.model import Grant, ItemState
 

@@ -80,11 +80,18 @@ def refuse_reserved(moves: Mapping[str, tuple[ItemState, str]]) -> None:
     """
     asked = {state for state, _ in moves.values()} & _RESERVED
     if asked:
-        raise TransitionRefused(f"ledger: {', '.join(sorted(asked))} cannot be set by hand. Record an attempt or an approval")
+        raise TransitionRefused(
+            f"ledger: {', '.join(sorted(asked))} cannot be set by hand. Record an attempt or an approval"
+        )
 
 
 def move_call_items(
-    connection: Connection, run_no: int, call_id: bytes, origin: Sequence[ItemState], target: ItemState, reason: str = ""
+    connection: Connection,
+    run_no: int,
+    call_id: bytes,
+    origin: Sequence[ItemState],
+    target: ItemState,
+    reason: str = "",
 ) -> int:
     """Move the items of one call that are in one of ``origin``; returns how many moved."""
     allowed = [str(state) for state in origin if target in ARROWS[state]]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
 from rescind.errors import ConfigurationError, RescindError
 from rescind.hooks.ledger import LedgerHook
-from rescind.ledger import Ledger
-from rescind.ledger.records import Plan, Run
+from rescind.ledger import Ledger, Plan, Run
 from rescind.operators.text import approval_body
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 
@@ -82,18 +82,27 @@ class ApprovePlanOperator(HITLOperator):
     def _record(self, ledger: Ledger, run: Run, plan: Plan, event: Mapping[str, Any]) -> dict[str, str]:
         chosen = list(event["chosen_options"])
         if chosen not in ([self.options[0]], [REJECT]):
-            raise AirflowFailException("the answer belongs to another plan than the one that stands now. Start a new run")
+            raise AirflowFailException(
+                "the answer belongs to another plan than the one that stands now. Start a new run"
+            )
         responder = event.get("responded_by_user") or {}
         user = str(responder.get("id") or "")
         settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
         if user not in settings.approvers:
-            raise AirflowFailException("the answer came from a user who is not listed under 'approvers' in the settings")
+            raise AirflowFailException(
+                "the answer came from a user who is not listed under 'approvers' in the settings"
+            )
         asked = ledger.approvals.get(run.run_id, plan.digest)
         if asked is None:
             raise AirflowFailException("the ledger holds no question about this plan. Start a new run")
         answer = "reject" if chosen == [REJECT] else "approve"
         ledger.approvals.answer(
-            run.run_id, plan.digest, nonce=asked.nonce, answer=answer, responded_by=user, responded_at=event["responded_at"]
+            run.run_id,
+            plan.digest,
+            nonce=asked.nonce,
+            answer=answer,
+            responded_by=user,
+            responded_at=event["responded_at"],
         )
         self.log.info("%s by %s for plan %s", answer, user, plan.digest[:12])
         if answer == "reject":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.exceptions import AirflowFailException
+
 from rescind.cloud.client import CloudClient
 from rescind.errors import (
     ConfigurationError,
@@ -22,9 +23,8 @@ from rescind.errors import (
     Unauthorised,
 )
 from rescind.hooks.ledger import LedgerHook
-from rescind.ledger import Ledger
+from rescind.ledger import Ledger, Run
 from rescind.ledger.pacing import LanePacer, PacerSettings
-from rescind.ledger.records import Run
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 from rescind.systems.base import PermissionSystem
 
@@ -81,7 +81,9 @@ class ReviewOperator(BaseOperator):
         dag_run = context["dag_run"]
         run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
         if run is None:
-            raise ConfigurationError("this DAG run has no run in the ledger: preflight did not succeed. Start a new run")
+            raise ConfigurationError(
+                "this DAG run has no run in the ledger: preflight did not succeed. Start a new run"
+            )
         return run
 
 

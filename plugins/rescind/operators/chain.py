@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from airflow.sdk import TriggerRule, chain
+
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
 from rescind.operators.discover import DiscoverOperator
@@ -36,7 +37,11 @@ def review_chain(*, kind: Literal["policy", "targets"]) -> None:
         task_id="revoke", pool=REVOKE_POOL, retries=3, retry_delay=timedelta(seconds=30)
     ).expand(batch=plan.output)
     verify = VerifyOperator.partial(
-        task_id="verify", pool=VERIFY_POOL, retries=2, retry_delay=timedelta(seconds=20), trigger_rule=TriggerRule.ALL_DONE
+        task_id="verify",
+        pool=VERIFY_POOL,
+        retries=2,
+        retry_delay=timedelta(seconds=20),
+        trigger_rule=TriggerRule.ALL_DONE,
     ).expand(scope=preflight.output)
     report = ReportOperator(task_id="report", trigger_rule=TriggerRule.ALL_DONE)
     gate = GateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)

@@ -37,7 +37,9 @@ class SealOperator(ReviewOperator):
             level = self.log.info if scope.state == "complete" else self.log.error
             level("%s %s: %s, %d grants %s", scope.system, scope.account, scope.state, scope.counted, scope.error)
         if not any(sealed.complete.values()):
-            raise ListingIncomplete("the snapshot", "no scope is complete, so nothing can be decided; see the discover tasks")
+            raise ListingIncomplete(
+                "the snapshot", "no scope is complete, so nothing can be decided; see the discover tasks"
+            )
         return {
             "snapshot": sealed.digest,
             "complete": sum(sealed.complete.values()),

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rescind.errors import ListingIncomplete, RescindError
-from rescind.ledger import Ledger
-from rescind.ledger.records import Certificate, Scope
+from rescind.ledger import Certificate, Ledger, Scope
 from rescind.operators.base import ReviewOperator, first_of, open_client
 from rescind.systems import system_named
-from rescind.systems.base import Discovery
+from rescind.systems.base import Discovery, account_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +30,9 @@ class DiscoverOperator(ReviewOperator):
     def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Discover")
         kwargs.setdefault("map_index_template", "{{ task.scope['label'] }}")
-        kwargs.setdefault("doc_md", "Lists every grant of one system and account, completely, under the vendor's limit.")
+        kwargs.setdefault(
+            "doc_md", "Lists every grant of one system and account, completely, under the vendor's limit."
+        )
         super().__init__(**kwargs)
         self.scope = scope
 
@@ -45,7 +46,9 @@ class DiscoverOperator(ReviewOperator):
         except (RescindError, BaseExceptionGroup) as error:
             telling = first_of(error)
             missing = telling.missing if isinstance(telling, ListingIncomplete) else ""
-            ledger.scopes.fail(run.run_id, scope.scope_id, f"{type(telling).__name__}: {telling} {missing}".strip()[:2000])
+            ledger.scopes.fail(
+                run.run_id, scope.scope_id, f"{type(telling).__name__}: {telling} {missing}".strip()[:2000]
+            )
             raise telling or error from error
         certificate = _certificate(found, own, identity, started)
         ledger.snapshot.replace_scope(
@@ -61,9 +64,10 @@ class DiscoverOperator(ReviewOperator):
         try:
             async with client:
                 identity = await client.identify()
-                if client.account != scope.account:
+                if account_of(client) != scope.account:
                     raise ListingIncomplete(
-                        f"connection {scope.conn_id!r}", f"it answers for account {client.account}, the run began with {scope.account}"
+                        f"connection {scope.conn_id!r}",
+                        f"it answers for account {account_of(client)}, the run began with {scope.account}",
                     )
                 found = await system.discover(client)
                 own = {*await system.own_ids(client), *client.settings.own_ids}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rescind.errors import ConfigurationError
-from rescind.ledger import Ledger
-from rescind.ledger.records import Run
+from rescind.ledger import Ledger, Run
 from rescind.model import digest
 from rescind.review import (
     AdmittedRoster,
@@ -21,6 +20,7 @@ from rescind.review import (
     RosterLimits,
     Target,
     admit_roster,
+    collect_holdings,
     index_principals,
     load_exceptions,
     load_policy,
@@ -93,7 +93,13 @@ def read_inputs(settings: Settings, request: ReviewRequest, *, now: datetime | N
         exceptions=load_exceptions(exceptions_bytes, source=exceptions_path.name),
         protections_text=protections_bytes,
         protections_source=protections_path.name,
-        version=digest([rule, *(data.decode("utf-8", "replace") for data in (exceptions_bytes, protections_bytes)), roster.roster.digest]),
+        version=digest(
+            [
+                rule,
+                *(data.decode("utf-8", "replace") for data in (exceptions_bytes, protections_bytes)),
+                roster.roster.digest,
+            ]
+        ),
     )
 
 
@@ -110,29 +116,31 @@ def inputs_of(run: Run, settings: Settings) -> ReviewInputs:
     return inputs
 
 
-def decision_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
-    """The full decision context of a run: files, own identities, principals and memberships of its snapshot."""
+def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
+    """Files, own identities and principals: enough to ask again what is protected or waived."""
     base = inputs_of(run, settings).context(own_ids(ledger, run), now=now)
-    complete = set(base.complete)
-    if all(scope.state == "complete" for scope in ledger.scopes.all(run.run_id)):
-        complete |= {"membership", "holdings"}
-    return DecisionContext(
-        now=base.now,
-        protections=base.protections,
-        exceptions=base.exceptions,
-        policy=base.policy,
-        request=base.request,
-        roster=base.roster,
-        principals=index_principals(ledger.snapshot.principals(run.run_id)),
+    return replace(base, principals=index_principals(ledger.snapshot.principals(run.run_id)))
+
+
+def decision_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
+    """The full decision context of a run: everything above, and what the snapshot shows of memberships and holdings."""
+    context = protection_context(ledger, run, settings, now=now)
+    if any(scope.state != "complete" for scope in ledger.scopes.all(run.run_id)):
+        return context
+    return replace(
+        context,
         memberships=Memberships.of(ledger.snapshot.memberships(run.run_id)),
-        complete=frozenset(complete),
+        holdings=collect_holdings(ledger.snapshot.grants(run.run_id)),
+        complete=context.complete | {"membership", "holdings"},
     )
 
 
 def own_ids(ledger: Ledger, run: Run) -> list[tuple[str, str]]:
     """(system, principal id) of our own identities, as discovery found them and connections name them."""
     found = {
-        (scope.system, str(ident)) for scope in ledger.scopes.all(run.run_id) for ident in scope.notes.get("own_ids", ())
+        (scope.system, str(ident))
+        for scope in ledger.scopes.all(run.run_id)
+        for ident in scope.notes.get("own_ids", ())
     }
     return sorted(found)
 

@@ -52,18 +52,15 @@ def target_params() -> dict[str, Param]:
 
 def reason_params(*, required: bool) -> dict[str, Param]:
     """Why: kept as evidence."""
-    reason: dict[str, object] = {"type": "string", "maxLength": 500}
-    if required:
-        reason["minLength"] = 5
-    else:
-        reason["type"] = ["string", "null"]
     return {
         "reason": Param(
-            None if required else "Scheduled access review",
+            None if required else "Access review",
+            type="string" if required else ["string", "null"],
+            minLength=5 if required else 0,
+            maxLength=500,
             title="Reason",
             description_md="Kept as evidence and shown to the approver.",
             section="Why",
-            **reason,
         ),
         "ticket": Param(
             "",

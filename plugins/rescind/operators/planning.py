@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 
 import rescind
 from rescind.hooks.settings import cloud_settings
-from rescind.ledger import Ledger
-from rescind.ledger.records import NewBatch, NewCall, NewItem, NewPlan, Plan, Run
+from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
 from rescind.model import Cell, Choice, Grant, ItemState, Mode, PlannedCall
 from rescind.plan import Cover, SystemEffects, effects, plan_calls
 from rescind.plan.batches import split
@@ -117,7 +116,9 @@ class Planner:
     def _hold(self) -> None:
         """Take out what cannot be given back, and what would leave a resource without an administrator."""
         keys = {grant.key: grant for part in self.parts.values() for grant in part.revoke.values()}
-        irreversible = hold_irreversible(keys, lambda key: _irreversible(keys[key]), allowed=self.settings.allow_irreversible)
+        irreversible = hold_irreversible(
+            keys, lambda key: _irreversible(keys[key]), allowed=self.settings.allow_irreversible
+        )
         self._apply(irreversible)
         administrative = [(s.name, entitlement) for s in REGISTRY.values() for entitlement in s.admin_entitlements]
         everything = (grant.key for grant in self.ledger.snapshot.grants(self.run.run_id, complete_only=True))
@@ -182,7 +183,9 @@ class Planner:
             part = self.parts[account]
             new = [NewCall(call, self._inverse(part, call)) for call in batch.calls]
             items = sum(len(call.inverse) for call in new)
-            label = f"{system_named(batch.system).title} · {batch.account} · {items} grants in {len(new)} calls · {number}"
+            label = (
+                f"{system_named(batch.system).title} · {batch.account} · {items} grants in {len(new)} calls · {number}"
+            )
             yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label)
 
     def _inverse(self, part: _Part, call: PlannedCall) -> dict[str, object]:

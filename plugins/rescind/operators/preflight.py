@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import rescind
-from rescind.errors import ConfigurationError, InputError
-from rescind.ledger import Ledger
-from rescind.ledger.records import NewRun, ScopeSpec
+from rescind.cloud.client import CloudClient
+from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
+from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator, open_client
 from rescind.operators.inputs import ReviewInputs, read_inputs
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
+from rescind.systems.base import account_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +31,9 @@ class PreflightOperator(ReviewOperator):
 
     def __init__(self, *, kind: Literal["policy", "targets"], **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Preflight")
-        kwargs.setdefault("doc_md", "Checks connections, ledger, policies, roster and caps. One clear error names the fix.")
+        kwargs.setdefault(
+            "doc_md", "Checks connections, ledger, policies, roster and caps. One clear error names the fix."
+        )
         super().__init__(**kwargs)
         self.kind = kind
 
@@ -65,7 +68,8 @@ class PreflightOperator(ReviewOperator):
         self.log.info("run %s (number %d), %s, asked for by %s", run.run_id, run.number, _mode(dry_run), requester)
         _log_inputs(self.log, inputs)
         return [
-            {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"} for scope in scopes
+            {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
+            for scope in scopes
         ]
 
     def _request(self, context: Context) -> ReviewRequest:
@@ -88,11 +92,15 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
     for name in wanted:
         system = system_named(name)
         if name not in settings.connections:
-            raise ConfigurationError(f"no connection is configured for {name!r}: add it under 'connections' in the settings")
+            raise ConfigurationError(
+                f"no connection is configured for {name!r}: add it under 'connections' in the settings"
+            )
         for conn_id in settings.connections[name]:
             key = (system.hook, conn_id)
             if key not in accounts:
                 accounts[key] = await _account(ledger, settings, name, conn_id)
+            if any((spec.system, spec.account) == (name, accounts[key]) for spec in specs):
+                raise ConfigurationError(f"two connections of {name!r} answer for the same account {accounts[key]}; keep one")
             specs.append(ScopeSpec(system=name, account=accounts[key], conn_id=conn_id))
     return specs
 
@@ -102,9 +110,26 @@ async def _account(ledger: Ledger, settings: Settings, name: str, conn_id: str) 
     try:
         async with client:
             await client.identify()
-            return client.account
+            _check_own_ids(client, conn_id)
+            return account_of(client)
+    except CloudError as error:
+        remedy = (
+            "Check login (key id), password (secret) and session_token of this connection"
+            if isinstance(error, Unauthorised)
+            else "Check region, edition and the network between this worker and the vendor"
+        )
+        raise ConfigurationError(f"connection {conn_id!r} does not answer: {error}. {remedy}") from error
     finally:
         await pacer.aclose()
+
+
+def _check_own_ids(client: CloudClient, conn_id: str) -> None:
+    """Our own access must stay; where the vendor cannot say which user we are, the connection has to."""
+    if client.service == "wedata" and not client.settings.own_ids:
+        raise ConfigurationError(
+            f"connection {conn_id!r} names no own_ids: WeData does not tell which of its users a key belongs to, so add "
+            'the WeData user id of this key to the extras, for example "own_ids": ["700000000001"]'
+        )
 
 
 def _check_caps(request: ReviewRequest, settings: Settings) -> None:

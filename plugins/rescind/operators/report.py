@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
-from rescind.ledger import Ledger
-from rescind.ledger.records import Plan, Run
+
 from rescind.errors import LedgerError
+from rescind.ledger import Ledger, Plan, Run
 from rescind.model import ItemState
 from rescind.operators.base import ReviewOperator
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rescind.errors import ConfigurationError, RescindError
 from rescind.execution.revoke import BatchRunner
-from rescind.ledger import Ledger
-from rescind.ledger.records import Batch, Run
+from rescind.ledger import Batch, Ledger, Run
 from rescind.model import Choice, Grant
 from rescind.operators.base import ReviewOperator, open_client
-from rescind.operators.inputs import decision_context
+from rescind.operators.inputs import protection_context
 from rescind.review import Decider
 from rescind.systems import system_named
+from rescind.systems.base import account_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +39,9 @@ class RevokeBatchOperator(ReviewOperator):
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Revoke")
         kwargs.setdefault("map_index_template", "{{ task.batch['label'] }}")
-        kwargs.setdefault("doc_md", "Sends one batch of approved calls under the vendor's limit: intent first, outcome after.")
+        kwargs.setdefault(
+            "doc_md", "Sends one batch of approved calls under the vendor's limit: intent first, outcome after."
+        )
         super().__init__(**kwargs)
         self.batch = batch
 
@@ -54,7 +56,7 @@ class RevokeBatchOperator(ReviewOperator):
     async def _revoke(self, context: Context, ledger: Ledger, run: Run, batch: Batch) -> dict[str, Any]:
         settings = self.settings()
         system = system_named(batch.system)
-        decider = Decider(decision_context(ledger, run, settings, now=datetime.now(UTC)))
+        decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         plan = ledger.plans.get(run.run_id)
         ledger.approvals.require(run.run_id, plan.digest)
         client, pacer = open_client(system, batch.conn_id, ledger, settings)
@@ -63,9 +65,9 @@ class RevokeBatchOperator(ReviewOperator):
         try:
             async with client:
                 await client.identify()
-                if client.account != batch.account:
+                if account_of(client) != batch.account:
                     raise ConfigurationError(
-                        f"connection {batch.conn_id!r} answers for account {client.account}, the plan is for {batch.account}"
+                        f"connection {batch.conn_id!r} answers for account {account_of(client)}, the plan is for {batch.account}"
                     )
                 runner = BatchRunner(
                     ledger=ledger,

@@ -6,8 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from rescind.ledger import Ledger
-from rescind.ledger.records import Plan, Run
+from rescind.ledger import Ledger, Plan, Run
 from rescind.model import Choice
 from rescind.systems import system_named
 
@@ -17,7 +16,8 @@ _EXAMPLES = 12
 
 def plain(text: str, limit: int = 80) -> str:
     """Text from a vendor or a person, made harmless for Markdown: one line, no control or bidi characters,
-    every mark escaped, cut at ``limit`` characters."""
+    every mark escaped, cut at ``limit`` characters.
+    """
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
     return _MARKDOWN.sub(r"\\\1", shown)

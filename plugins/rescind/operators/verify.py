@@ -6,8 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from rescind.execution.verify import ScopeReport, ScopeVerifier
-from rescind.ledger import Ledger
-from rescind.ledger.records import Run, Scope
+from rescind.ledger import Ledger, Run, Scope
 from rescind.operators.base import ReviewOperator, open_client
 from rescind.systems import system_named
 
@@ -28,7 +27,9 @@ class VerifyOperator(ReviewOperator):
     def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Verify")
         kwargs.setdefault("map_index_template", "{{ task.scope['label'] }}")
-        kwargs.setdefault("doc_md", "Complete re-reads: is it gone, is other access left, is everything else untouched?")
+        kwargs.setdefault(
+            "doc_md", "Complete re-reads: is it gone, is other access left, is everything else untouched?"
+        )
         super().__init__(**kwargs)
         self.scope = scope
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from rescind.review.schema import VARIABLES, Variable
+from rescind.review.schema import MAPPING, VARIABLES, Variable
 
 Message = dict[int, list[Any]]
 
@@ -157,11 +157,15 @@ class _Use:
             self.visit(operand, _BOTH)
 
     def _lookup(self, operand: Message, key: str, sign: int | None) -> bool:
-        """Notes a look-up of a fixed or computed key in a declared mapping; False when it is not one."""
+        """Notes a look-up of a fixed or computed key in a declared mapping; False when it is not one.
+
+        A list is not: when an entry is lost, another one stands in its place.
+        """
         if _IDENT not in operand:
             return False
         name = _text(decode(operand[_IDENT][0]), 1)
-        if name not in VARIABLES and not name.startswith("params."):
+        known = VARIABLES.get(name)
+        if known.type != MAPPING if known else not name.startswith("params."):
             return False
         if sign is None:
             self.names.add(name)

@@ -119,7 +119,7 @@ class People:
         return self._protections.kind(kinds, in_roster=person is not None, allow_unknown=allow)
 
     def _principal_data(self, key: PrincipalKey, principal: Principal | None) -> dict[str, Any]:
-        data: dict[str, Any] = {}
+        data: dict[str, Any] = {"principal.type": str(key.principal_type), "principal.id": key.principal_id}
         if principal is not None:
             for name, value in (("kind", principal.kind), ("status", principal.status)):
                 if value and value != "unknown":

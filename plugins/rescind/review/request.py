@@ -101,15 +101,14 @@ def resolve_request(
         else:
             ids.add((target.space, target.value))
     resources = frozenset(_resource(value, f"resources, entry {n}") for n, value in enumerate(request.resources, 1))
-    systems = frozenset(request.systems)
     return ResolvedRequest(
-        frozenset(people),
-        frozenset(ids),
-        frozenset(raw),
-        systems,
-        resources,
-        request.reason,
-        request.allow_unknown_kind,
+        people=frozenset(people),
+        ids=frozenset(ids),
+        raw=frozenset(raw),
+        systems=frozenset(request.systems),
+        resources=resources,
+        reason=request.reason,
+        allow_unknown_kind=request.allow_unknown_kind,
     )
 
 

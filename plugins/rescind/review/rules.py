@@ -193,8 +193,6 @@ def _getters(policy: Policy, classes: Classes) -> dict[str, Getter]:
         "resource.id": lambda grant: grant.key.resource_id,
         "resource.name": lambda grant: grant.resource_name or None,
         "resource.class": resource_class,
-        "principal.type": lambda grant: grant.key.principal_type,
-        "principal.id": lambda grant: grant.key.principal_id,
     }
 
 

@@ -59,7 +59,7 @@ class Variable:
 
 _TEXT, _FLAG, _TIME = cel.Type.STRING, cel.Type.BOOL, cel.Type.TIMESTAMP
 _TEXTS = cel.Type.List(cel.Type.STRING)
-_MAPPING = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
+MAPPING = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
 
 
 def _fields() -> tuple[Variable, ...]:
@@ -74,7 +74,7 @@ def _fields() -> tuple[Variable, ...]:
         Variable("grant.origin", _TEXT, grant, here, "where the grant came from, in the vendor's words"),
         Variable("grant.has_end", _FLAG, grant, here, "whether an end is set; unknown when it cannot be read"),
         Variable("grant.expires_at", _TIME, grant, here, "the end; unknown when there is none"),
-        Variable("grant.attributes", _MAPPING, grant, here, "further vendor fields", open=True),
+        Variable("grant.attributes", MAPPING, grant, here, "further vendor fields", open=True),
         Variable("resource.type", _TEXT, resource, here, "kind of resource"),
         Variable("resource.id", _TEXT, resource, here, "the resource's id"),
         Variable("resource.name", _TEXT, resource, here, "the resource's name; may be changed by its owner"),
@@ -97,7 +97,7 @@ def _fields() -> tuple[Variable, ...]:
         Variable(
             "person.owner", _TEXT, person, roster, "state of the manager: active, left, unlisted, none", restless=True
         ),
-        Variable("person.attributes", _MAPPING, person, roster, "further roster columns", open=True),
+        Variable("person.attributes", MAPPING, person, roster, "further roster columns", open=True),
         Variable("person.holds", _TEXTS, person, Source.HOLDINGS, "system:entitlement, in all systems", open=True),
         Variable("now", _TIME, Scope.RUN, here, "the time of the review"),
     )

@@ -200,7 +200,7 @@ for _tag, _form, _first in (
     ("bool", r"true|false", "tf"),
     ("null", r"~|null|", "~n\0"),
     ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)", "-+.0123456789"),
 ):
     _PlainLoader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_form})$"), [*_first, ""] if _tag == "null" else list(_first)
@@ -216,14 +216,9 @@ def read_yaml(text: bytes | str, *, source: str) -> YamlFile:
     :raises InputError: for broken YAML (with line and column), an empty file, several documents, duplicate or
         non-text keys, anchors and tags.
     """
-    loader = _PlainLoader(decode(text, source=source))
+    content = decode(text, source=source)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            raise InputError(source, "the file is empty", "Write the document or leave the setting out.")
-        lines: dict[Path, int] = {}
-        _walk(node, (), lines, source, set())
-        return YamlFile(loader.construct_document(node), lines)
+        return _parse(content, source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
@@ -232,6 +227,17 @@ def read_yaml(text: bytes | str, *, source: str) -> YamlFile:
         raise InputError(source, f"not valid YAML: {type(error).__name__}", "Write plain UTF-8 text.") from None
     except RecursionError:
         raise InputError(source, "values nested too deeply", "Flatten the document.") from None
+
+
+def _parse(content: str, source: str) -> YamlFile:
+    loader = _PlainLoader(content)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise InputError(source, "the file is empty", "Write the document or leave the setting out.")
+        lines: dict[Path, int] = {}
+        _walk(node, (), lines, source, set())
+        return YamlFile(loader.construct_document(node), lines)
     finally:
         loader.dispose()
 

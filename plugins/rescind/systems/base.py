@@ -66,11 +66,21 @@ class PartOutcome:
     detail: str = ""
 
 
+def account_of(client: CloudClient) -> str:
+    """The account as grants name it: cloud account, region, and tenant where the vendor has several.
+
+    Two regions of one account are two populations, so both are part of a grant's identity.
+    """
+    parts = (client.account, client.region, client.settings.tid or "")
+    return "/".join(part for part in parts if part)
+
+
 class Walker(Generic[ClientT]):
     """Reads listings through one client and keeps the record of each."""
 
     def __init__(self, client: ClientT) -> None:
         self.client = client
+        self.account = account_of(client)
         self.records: list[ListingRecord] = []
         self._gate = asyncio.Semaphore(READS_IN_FLIGHT)
 

@@ -63,7 +63,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         grants = {grant.key: grant for rows in found for grant in rows}
         return Discovery(
             grants=list(grants.values()),
-            principals=[_principal(self.name, client.account, user) for user in users],
+            principals=[_principal(self.name, walker.account, user) for user in users],
             records=walker.records,
             notes={"objects": len(places)},
         )
@@ -75,7 +75,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         else:
             fields = {"DbId": ident, "PermType": kind, "Logic": logic == "true", "Tid": tid}
             rows = await walker.rows(ListDatabaseUserPermssions.model_validate(fields))
-        return [_grant(walker.client.account, tid, place, row, record) for row in rows for record in row.details]
+        return [_grant(walker.account, tid, place, row, record) for row in rows for record in row.details]
 
     def place(self, grant: Grant) -> Place:
         """The listing that shows the record: an instance, or one kind of object of one database."""

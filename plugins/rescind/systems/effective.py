@@ -43,7 +43,9 @@ class RemainingAccess:
     :param memberships: who is in what; cycles are allowed.
     """
 
-    def __init__(self, system: PermissionSystem[Any], remaining: Iterable[Grant], memberships: Iterable[Membership]) -> None:
+    def __init__(
+        self, system: PermissionSystem[Any], remaining: Iterable[Grant], memberships: Iterable[Membership]
+    ) -> None:
         self._system = system
         self._held: dict[_Node, dict[_Node, list[Grant]]] = defaultdict(lambda: defaultdict(list))
         self._everyone: set[_Node] = set()

@@ -77,7 +77,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         organisations = {g.key.principal_id for g in grants if g.key.principal_type == PrincipalType.ORGANISATION}
         return Discovery(
             grants=grants,
-            principals=[_principal(self.name, client.account, user) for user in users],
+            principals=[_principal(self.name, walker.account, user) for user in users],
             memberships=[
                 *await _group_memberships(walker),
                 *await _workspace_memberships(walker),
@@ -92,7 +92,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         tree = await walker.client.read(ListPortalMenus(DataPortalId=portal))
         names = {menu.menuId: menu.menuName or "" for menu in tree.value.nodes()}
         rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
-        account = walker.client.account
+        account = walker.account
         return [grant for row in rows for grant in _menu_grants(account, portal, row, names.get(row.MenuId, ""))]
 
     def place(self, grant: Grant) -> Place:
@@ -122,7 +122,9 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
                 raise BlastSetExceeded(f"the final CancelAuthorizationMenu query names {name} twice")
             fields[name] = value.split(",")
         portal, menus = fields.get("DataPortalId", []), fields.get("MenuIds", [])
-        receivers = [("user", u) for u in fields.get("UserIds", [])] + [("group", g) for g in fields.get("UserGroupIds", [])]
+        receivers = [("user", u) for u in fields.get("UserIds", [])] + [
+            ("group", g) for g in fields.get("UserGroupIds", [])
+        ]
         if len(portal) != 1 or not menus or not receivers or not all([*portal, *menus, *(r for _, r in receivers)]):
             raise BlastSetExceeded("the final CancelAuthorizationMenu query has an empty selector")
         return frozenset(Cell(portal[0], menu, kind, (ident,)) for menu in menus for kind, ident in receivers)
@@ -157,7 +159,9 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
 
 
 def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -> list[Grant]:
-    grants = {grant.key: grant for grant in (_grant(account, portal, row, receiver, name) for receiver in row.Receivers)}
+    grants = {
+        grant.key: grant for grant in (_grant(account, portal, row, receiver, name) for receiver in row.Receivers)
+    }
     if row.ShowOnlyWithAccess is False:
         key = GrantKey("quickbi_menus", account, "menu", row.MenuId, PrincipalType.EVERYONE, EVERYONE, "view", portal)
         grants[key] = Grant(
@@ -219,8 +223,10 @@ async def _workspace_memberships(walker: Walker[QuickBiClient]) -> list[Membersh
     ]
 
 
-def _edge(walker: Walker[QuickBiClient], member_type: str, member: str, container_type: str, container: str) -> Membership:
-    return Membership("quickbi_menus", walker.client.account, member_type, member, container_type, container)
+def _edge(
+    walker: Walker[QuickBiClient], member_type: str, member: str, container_type: str, container: str
+) -> Membership:
+    return Membership("quickbi_menus", walker.account, member_type, member, container_type, container)
 
 
 def _principal(system: str, account: str, user: QuickBiUser) -> Principal:

@@ -51,7 +51,9 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         return Discovery(
             grants=grants,
             principals=[
-                Principal(self.name, client.account, kind, ident, kind="unknown" if kind == PrincipalType.USER else "system")
+                Principal(
+                    self.name, walker.account, kind, ident, kind="unknown" if kind == PrincipalType.USER else "system"
+                )
                 for kind, ident in sorted(principals)
             ],
             memberships=await project_memberships(walker, self.name),
@@ -62,7 +64,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     async def _authority(self, walker: Walker[WeDataClient], source: str, name: str) -> list[Grant]:
         """The grants of one data source. One answer holds both lists whole; a missing ``Data`` is an error."""
         answer = await walker.client.read(DescribeDataSourceAuthority(Id=source))
-        account = walker.client.account
+        account = walker.account
         grants = [
             _grant(account, source, name, PrincipalType.PROJECT, project, "", ("project", (project,)))
             for project in dict.fromkeys(answer.value.project_ids)
@@ -100,7 +102,9 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         source = body.get("DataSourceId") if isinstance(body, dict) else None
         selectors = {name: value for name, value in body.items() if name != "DataSourceId"} if source else {}
         if not isinstance(source, str) or not source.isdigit() or len(selectors) != 1:
-            raise BlastSetExceeded("RevokeDataSourceAuthorization without exactly one selector would wipe the data source")
+            raise BlastSetExceeded(
+                "RevokeDataSourceAuthorization without exactly one selector would wipe the data source"
+            )
         ((name, value),) = selectors.items()
         if name == "RevokeProjectId" and isinstance(value, str) and value.isdigit():
             return frozenset({Cell(source, source, "project", (value,))})
@@ -112,7 +116,13 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
         """``Status`` true is accepted, false is refused, null says nothing."""
         state = {True: ItemState.ACCEPTED, False: ItemState.REFUSED}.get(answer.value.Status, ItemState.UNKNOWN)
-        return [PartOutcome(call.cells(), state, "" if state is ItemState.ACCEPTED else f"Status {answer.value.Status}")]
+        return [
+            PartOutcome(call.cells(), state, "" if state is ItemState.ACCEPTED else f"Status {answer.value.Status}")
+        ]
+
+    async def own_ids(self, client: WeDataClient) -> frozenset[str]:
+        """As for privileges: the UIN; the connection names WeData's own user id."""
+        return frozenset({client.identity.user_id}) if client.identity else frozenset()
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """AuthorizeDataSource with the same project or user."""
@@ -122,7 +132,13 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
 
 
 def _grant(
-    account: str, source: str, name: str, kind: PrincipalType, principal: str, entry: str, column: tuple[str, tuple[str, ...]]
+    account: str,
+    source: str,
+    name: str,
+    kind: PrincipalType,
+    principal: str,
+    entry: str,
+    column: tuple[str, tuple[str, ...]],
 ) -> Grant:
     unknown = kind is PrincipalType.UNKNOWN
     return Grant(

@@ -87,7 +87,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         return Discovery(
             grants=direct,
             principals=[
-                Principal(self.name, client.account, kind, ident, name=grant.principal_name, kind=_kind(kind))
+                Principal(self.name, walker.account, kind, ident, name=grant.principal_name, kind=_kind(kind))
                 for (kind, ident), grant in sorted(principals.items())
             ],
             memberships=memberships,
@@ -158,6 +158,10 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
             "Privilege": name,
         }
 
+    async def own_ids(self, client: WeDataClient) -> frozenset[str]:
+        """The caller's UIN. WeData's own user id is another number that no action returns: the connection names it."""
+        return frozenset({client.identity.user_id}) if client.identity else frozenset()
+
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """The dotted path upward, then the metalake."""
         kind, parts = grant.key.resource_type, grant.key.resource_id.split(".")
@@ -175,7 +179,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
 
 async def project_memberships(walker: Walker[WeDataClient], system: str) -> list[Membership]:
     """Who is in which project, and who holds which project role: a role's id is ``<ProjectId>.<RoleId>``."""
-    account = walker.client.account
+    account = walker.account
     projects = await walker.rows(ListProjects())
     members = await walker.each(projects, lambda p: walker.rows(ListProjectMembers(ProjectId=p.ProjectId)))
     edges = []
@@ -185,7 +189,10 @@ async def project_memberships(walker: Walker[WeDataClient], system: str) -> list
                 continue
             containers = [(PrincipalType.PROJECT, project.ProjectId)]
             containers += [(PrincipalType.ROLE, f"{project.ProjectId}.{role.RoleId}") for role in person.Roles or ()]
-            edges += [Membership(system, account, PrincipalType.USER, person.UserUin, kind, ident) for kind, ident in containers]
+            edges += [
+                Membership(system, account, PrincipalType.USER, person.UserUin, kind, ident)
+                for kind, ident in containers
+            ]
     return edges
 
 
@@ -216,7 +223,9 @@ def _subject(kind: str, value: str) -> Subject:
 def _plain(name: str) -> str:
     """A name that can stand in a dotted path; escaping is not documented, so a dotted name is refused."""
     if "." in name or not name:
-        raise ListingIncomplete("the catalog walk", "an object's name has a dot, so its permissions cannot be addressed")
+        raise ListingIncomplete(
+            "the catalog walk", "an object's name has a dot, so its permissions cannot be addressed"
+        )
     return name
 
 
@@ -231,7 +240,7 @@ async def _permissions(walker: Walker[WeDataClient], place: tuple[str, str]) -> 
         for row in rows
         for subject in row.SubjectDetails
         for detail in row.PermissionDetails
-        for grant in [_grant(walker.client.account, row, subject, detail)]
+        for grant in [_grant(walker.account, row, subject, detail)]
     }
     return list(found.values())
 
@@ -248,9 +257,7 @@ def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: Per
         why_not = f"unknown subject type {subject.SubjectType}"
     resource_type = spelling.lower()
     return Grant(
-        key=GrantKey(
-            "wedata_privileges", account, resource_type, uri, kind, subject.SubjectValue, detail.Name, source
-        ),
+        key=GrantKey("wedata_privileges", account, resource_type, uri, kind, subject.SubjectValue, detail.Name, source),
         cell=Cell(resource_type, uri, "pair", (subject.SubjectType, subject.SubjectValue, detail.Name)),
         revocable=not why_not,
         why_not=why_not,

@@ -1,0 +1,63 @@
+# Rescind: access reviews and verified revocation on Apache Airflow.
+# Everything runs from .venv and writes below .rescind; "make clean" removes the data, "make distclean" both.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCAL := $(PY) include/local
+INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
+PYTEST_ARGS ?=
+
+# Kept byte code halves the time that Airflow takes to start.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo up down status migrate test bench lint types check constraints clean distclean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## make .venv with what the project needs
+	@$(INSTALL)
+
+install-dev: ## the same with the tools of development and of the whole test suite
+	@$(INSTALL) --dev
+
+demo: install ## start everything, hold one access review against the emulator, check the result
+	@$(LOCAL) demo
+
+up: install ## start the stack against your own connections (no emulator)
+	@$(LOCAL) up
+
+down: ## stop everything that was started, and nothing else
+	@if [ -x $(PY) ]; then $(LOCAL) down; else echo "nothing was running"; fi
+
+status: install ## list the stack's processes and their logs
+	@$(LOCAL) status
+
+migrate: install ## bring the databases of Airflow and of the ledger up to date
+	@$(LOCAL) migrate
+
+test: install-dev ## run the whole test suite
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+bench: install-dev ## run the benchmarks and print their tables
+	@$(PY) -m pytest -m bench tests/bench $(PYTEST_ARGS)
+
+lint: install-dev ## check style and formatting rules
+	@$(PY) -m ruff check .
+
+types: install-dev ## check types, strictly in the package
+	@$(PY) -m mypy
+
+check: lint types test ## all of lint, types and test
+
+constraints: ## resolve the requirements anew and write constraints.txt
+	@$(PYTHON) -I include/local/install.py --constraints
+
+clean: ## stop everything and remove the data, logs and secrets of the stack
+	@if [ -x $(PY) ]; then $(LOCAL) clean; else rm -rf .rescind; fi
+
+distclean: clean ## the same, and remove .venv and caches
+	@rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

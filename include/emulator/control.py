@@ -1,0 +1,190 @@
+"""The control interface under ``/_control``: the truth, the journal, figures, and everything a test may change."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from emulator.front import to_json
+from emulator.limits import Load
+from emulator.signing.alibaba import parse_query
+from emulator.store.people import as_rows, protected_ids, roster_csv
+from emulator.wire import Answer, Request
+from emulator.world import ORGANISATION_ID, SYSTEMS, TENANT_ID
+
+if TYPE_CHECKING:
+    from emulator.app import App
+
+Query = dict[str, str]
+
+
+class Control:
+    """Answers requests for the control interface. Errors are HTTP 400 with a text that names the remedy."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._gets: dict[str, Callable[[Query], Any]] = {
+            "health": self._health, "truth": self._truth, "journal": self._journal, "stats": self._stats,
+            "org": self._org, "protected": self._protected, "faults": self._faults, "modes": self._modes,
+            "clock": self._clock, "actions": self._actions,
+        }  # fmt: skip
+        self._posts: dict[str, Callable[[Any], Any]] = {
+            "faults": self._set_faults, "mutate": self._mutate, "reset": self._reset, "clock": self._set_clock,
+            "modes": self._set_modes, "limits": self._set_limits, "load": self._set_load, "release": self._release,
+            "expire_sessions": self._expire, "remove_key": self._remove_key,
+        }  # fmt: skip
+
+    def handle(self, request: Request) -> Answer:
+        """Answer one request."""
+        name = request.path.removeprefix("/_control").strip("/")
+        try:
+            if request.method == "GET" and name == "roster.csv":
+                return Answer(200, roster_csv(self.app.world.people).encode(), "text/csv; charset=utf-8")
+            if request.method == "GET" and name in self._gets:
+                return Answer(200, to_json(self._gets[name](dict(parse_query(request.query)))))
+            if request.method == "POST" and name in self._posts:
+                return Answer(200, to_json(self._posts[name](json.loads(request.body or b"{}"))))
+            if request.method == "DELETE" and name == "faults":
+                self.app.faults.clear()
+                return Answer(200, to_json(self._faults({})))
+        except (ValueError, KeyError, TypeError) as error:
+            return Answer(400, to_json({"error": str(error)}))
+        known = {"GET": sorted([*self._gets, "roster.csv"]), "POST": sorted(self._posts), "DELETE": ["faults"]}
+        return Answer(404, to_json({"error": f"no {request.method} /_control/{name}", "known": known}))
+
+    def _health(self, query: Query) -> dict[str, Any]:
+        world = self.app.world
+        return {"status": "ok", "pid": os.getpid(), "grants": world.counts(), "journal": len(world.journal),
+                "held": self.app.faults.holds.waiting}  # fmt: skip
+
+    def _truth(self, query: Query) -> dict[str, Any]:
+        """All grants, or those of ``system``; with ``count=1`` only their numbers."""
+        world = self.app.world
+        if query.get("count"):
+            return world.counts()
+        wanted = [query["system"]] if "system" in query else list(SYSTEMS)
+        result: dict[str, Any] = {system: list(world.truth(system)) for system in wanted}
+        if query.get("extra"):
+            result |= self._extra()
+        return result
+
+    def _extra(self) -> dict[str, Any]:
+        """What decides about access beside the grants."""
+        world = self.app.world
+        return {
+            "wedata_project_members": [
+                {"project_id": project.project_id, "user_uin": uin, "role_ids": sorted(roles)}
+                for project in world.projects.values() for uin, roles in project.members.items()
+            ],
+            "wedata_data_source_sharing": [
+                {"data_source_id": str(source.source_id), "project_id": source.project_id,
+                 "share_mode": source.share_mode, "creator_uin": source.creator}
+                for source in world.data_sources.sources.values()
+            ],
+            "quickbi_group_members": [
+                {"group_id": group.group_id, "parent": group.parent, "user_id": user}
+                for group in world.quickbi.groups.values() for user in group.members
+            ],
+            "quickbi_workspace_members": [
+                {"workspace_id": space.workspace_id, "user_id": user, "role_id": role}
+                for space in world.quickbi.workspaces.values() for user, role in space.members.items()
+            ],
+            "quickbi_open_menus": [
+                {"portal_id": portal.portal_id, "menu_id": menu.menu_id}
+                for portal in world.quickbi.portals.values() for menu in portal.leaves()
+                if not menu.show_only_with_access
+            ],
+            "dms_policy_members": [
+                {"policy_id": str(policy.policy_id), "user_id": user}
+                for policy in world.dms.policies for user in policy.user_ids
+            ],
+        }  # fmt: skip
+
+    def _journal(self, query: Query) -> dict[str, Any]:
+        journal = self.app.world.journal
+        entries = journal.after(int(query.get("after", 0)), int(query.get("limit", 0)), query.get("kind", ""))
+        return {"entries": entries, "last": entries[-1]["seq"] if entries else len(journal)}
+
+    def _stats(self, query: Query) -> dict[str, Any]:
+        return self.app.limiter.stats()
+
+    def _org(self, query: Query) -> dict[str, Any]:
+        world = self.app.world
+        tool = [row for row in as_rows(world.people) if row["is_tool"]]
+        return {
+            "seed": world.settings.get("seed"), "sizes": world.settings.get("sizes"), "grants": world.counts(),
+            "keys": world.keys.public(), "tool": tool[0] if tool else None, "people": as_rows(world.people),
+            "dms_tenant_id": str(TENANT_ID), "quickbi_organization_id": ORGANISATION_ID,
+            "projects": [{"project_id": item.project_id, "name": item.name} for item in world.projects.values()],
+            "portals": [{"portal_id": item.portal_id, "name": item.name} for item in world.quickbi.portals.values()],
+        }  # fmt: skip
+
+    def _protected(self, query: Query) -> dict[str, Any]:
+        return protected_ids(self.app.world.people)
+
+    def _faults(self, query: Query) -> dict[str, Any]:
+        return self.app.faults.account()
+
+    def _modes(self, query: Query) -> dict[str, Any]:
+        return self.app.world.modes.as_dict()
+
+    def _clock(self, query: Query) -> dict[str, Any]:
+        clock = self.app.world.clock
+        return {"now": clock.now(), "offset": clock.offset}
+
+    def _actions(self, query: Query) -> list[dict[str, Any]]:
+        return [
+            {"product": action.product, "action": action.name, "write": action.write, "methods": list(action.methods)}
+            for action in self.app.gateway.actions.values()
+        ]
+
+    def _set_faults(self, given: Any) -> dict[str, Any]:
+        """Add faults: one object, a list, or ``{"faults": [...], "replace": true}``."""
+        items = given.get("faults", [given]) if isinstance(given, dict) else given
+        if isinstance(given, dict) and given.get("replace"):
+            self.app.faults.clear()
+        added = [self.app.faults.add(item).id for item in items]
+        return {"added": added, **self.app.faults.account()}
+
+    def _mutate(self, given: Any) -> dict[str, Any]:
+        operations = given if isinstance(given, list) else given.get("ops", [given])
+        actor = given.get("actor", "somebody-else") if isinstance(given, dict) else "somebody-else"
+        return {"changed": self.app.gateway.mutations.run(operations, str(actor))}
+
+    def _reset(self, given: Any) -> dict[str, Any]:
+        self.app.reset(given.get("seed"), keep_journal=bool(given.get("keep_journal")))
+        return self._health({})
+
+    def _set_clock(self, given: Any) -> dict[str, Any]:
+        clock = self.app.world.clock
+        clock.offset = float(given["offset"]) if "offset" in given else clock.offset + float(given["advance"])
+        return self._clock({})
+
+    def _set_modes(self, given: Any) -> dict[str, Any]:
+        for name, value in given.items():
+            self.app.world.modes.set(name, str(value))
+        return self._modes({})
+
+    def _set_limits(self, given: Any) -> dict[str, Any]:
+        """Limits by product or ``product.Action``; 0 for none."""
+        for name, value in given.items():
+            self.app.limiter.limits[str(name)] = float(value)
+        return dict(self.app.limiter.limits)
+
+    def _set_load(self, given: Any) -> dict[str, Any]:
+        """Requests of others on a lane: ``action``, ``rate`` per second, ``seconds``."""
+        limiter = self.app.limiter
+        until = self.app.world.clock.mono() + float(given.get("seconds", 60))
+        limiter.loads.append(Load(str(given.get("action", "*")), float(given["rate"]), until))
+        return {"loads": len(limiter.loads)}
+
+    def _release(self, given: Any) -> dict[str, Any]:
+        return {"released": self.app.faults.holds.release()}
+
+    def _expire(self, given: Any) -> dict[str, Any]:
+        return {"ended": self.app.world.keys.expire_sessions(self.app.world.clock.now())}
+
+    def _remove_key(self, given: Any) -> dict[str, Any]:
+        return {"removed": self.app.world.keys.remove(str(given["key_id"]))}

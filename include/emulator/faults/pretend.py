@@ -1,0 +1,59 @@
+"""Answers for writes that were not carried out, or only in part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Reply = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def success(action: str, params: dict[str, Any]) -> Any:
+    """The payload that the action would give if it had worked."""
+    if action in ("RevokePrivileges", "AuthorizePrivileges"):
+        results = [{"Resource": dict(item), "Result": True, "Reason": ""} for item in params.get("Resources", [])]
+        return {"Data": {"OverallSuccess": True, "Results": results}}
+    if action in ("RevokeDataSourceAuthorization", "AuthorizeDataSource", "CreateProjectMember"):
+        return {"Data": {"Status": True}}
+    if action in ("CancelAuthorizationMenu", "AuthorizeMenu", "ChangeVisibilityModel"):
+        return len(set(str(params.get("MenuIds", "")).split(",")))
+    if action in ("GrantTemplateAuthority", "RevokeTemplateAuthority"):
+        return {"Result": True}
+    return {}
+
+
+def partial(action: str, params: dict[str, Any], count: int, options: dict[str, Any]) -> tuple[dict[str, Any], Reply]:
+    """Carry out only the first ``count`` resources, menus or users of a write.
+
+    With ``honest`` (the default) the rest is reported as failed where the action has results for it;
+    otherwise everything is reported as done.
+    """
+    honest = bool(options.get("honest", True))
+    if action in ("RevokePrivileges", "AuthorizePrivileges"):
+        rest = params["Resources"][count:]
+        reason = "internal error" if honest else ""
+        results = [{"Resource": dict(item), "Result": not honest, "Reason": reason} for item in rest]
+        return {**params, "Resources": params["Resources"][:count]}, _add_results(results, honest)
+    if action in ("CancelAuthorizationMenu", "AuthorizeMenu"):
+        ids = str(params.get("MenuIds", "")).split(",")
+        reply = _same if honest else _claim(len(set(ids)))
+        return {**params, "MenuIds": ",".join(ids[:count])}, reply
+    return params, _same
+
+
+def _same(body: dict[str, Any]) -> dict[str, Any]:
+    return body
+
+
+def _claim(count: int) -> Reply:
+    return lambda body: {**body, "Result": str(count) if isinstance(body.get("Result"), str) else count}
+
+
+def _add_results(results: list[dict[str, Any]], honest: bool) -> Reply:
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        data = body["Response"]["Data"]
+        data["Results"] = data["Results"] + results
+        data["OverallSuccess"] = data["OverallSuccess"] and not (honest and results)
+        return body
+
+    return reply

@@ -1,0 +1,216 @@
+"""The demonstration: one access review on a real Airflow, from trigger to gate, checked against the emulator.
+
+Everything goes through Airflow's REST interface, as a person with a browser would do it: rita starts the run,
+omar reads the plan and approves it, and rita's own attempt to approve must be refused. What the run says about
+itself is not believed: the emulator's record before and after decides.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local import emulated, truth
+from local.api import AirflowApi, Json
+from local.cli import announce
+from local.config import Config
+from local.errors import ApiError, CheckFailed
+from local.stack import Stack, say
+
+DAG_ID = "access_review"
+STAGES = ("preflight", "discover", "seal", "decide", "plan", "approve", "revoke", "verify", "report", "gate")
+REQUESTER, APPROVER = "rita", "omar"
+CONF = {"dry_run": False, "reason": "Demonstration of a full access review", "ticket": "DEMO-1"}
+NOTE = "started by make demo"
+RUN_SECONDS = 600.0
+DONE = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+
+@dataclass
+class Checks:
+    """What must hold at the end; every check is printed, and one that does not hold fails the demonstration."""
+
+    failed: list[str] = field(default_factory=list)
+
+    def that(self, holds: bool, what: str, otherwise: str = "") -> None:
+        """Note one check."""
+        say(f"  {'ok  ' if holds else 'FAIL'} {what}" + ("" if holds or not otherwise else f": {otherwise}"))
+        if not holds:
+            self.failed.append(what)
+
+
+def main(config: Config) -> int:
+    """Run the demonstration; exit status 0 only if every check held."""
+    began = time.monotonic()
+    stack = Stack(config)
+    say(f"bringing up the stack in {config.state}")
+    control = stack.ensure_emulator()
+    control.post("reset")
+    running = stack.up(emulator=True)
+    announce(running)
+
+    with ExitStack() as clients:
+        users = {
+            user: clients.enter_context(AirflowApi(config.base_url, user, running.passwords[user]))
+            for user in (REQUESTER, APPROVER)
+        }
+        before = control.get("truth")
+        run_id, refused = hold_review(users[REQUESTER], users[APPROVER])
+        checks = Checks()
+        summary = read_summary(users[REQUESTER], run_id)
+        say("\nchecked:")
+        check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
+        check_truth(checks, control, before, summary)
+
+    seconds = time.monotonic() - began
+    say(f"\nthe run: {config.base_url}/dags/{DAG_ID}/runs/{run_id}")
+    if checks.failed:
+        raise CheckFailed(f"{len(checks.failed)} of the checks did not hold after {seconds:.0f} s.", f"Logs: {config.logs}")
+    say(f"every check held, {seconds:.0f} s in all; the stack keeps running, make down stops it")
+    return 0
+
+
+def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]:
+    """Start a review, approve it as another person, and wait for its end.
+
+    :returns: the run's id, and whether the requester's own attempt to approve was refused.
+    :raises ApiError: when Airflow refuses, or the run takes longer than :data:`RUN_SECONDS`.
+    """
+    requester.wait_for_dag(DAG_ID, 90)
+    _end_earlier_demonstrations(requester)
+    requester.unpause(DAG_ID)
+    run_id = requester.trigger(DAG_ID, CONF, NOTE)
+    say(f"\n{REQUESTER} has started {DAG_ID} ({run_id})")
+    progress, refused, answered = Progress(), False, False
+    for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS):
+        progress.show(tasks)
+        waiting = [task for task in tasks if task["state"] == "awaiting_input"]
+        if waiting and not answered:
+            refused = _approve(waiting[0], requester, approver, progress)
+            answered = True
+    progress.close()
+    return run_id, refused
+
+
+def _approve(task: Json, requester: AirflowApi, approver: AirflowApi, progress: Progress) -> bool:
+    """Answer the question as the approver, after the requester has tried; whether that try was refused."""
+    question = approver.question(task)
+    option = next(option for option in question["options"] if option.startswith("Approve"))
+    refused = False
+    try:
+        requester.answer(task, [option])
+    except ApiError as error:
+        refused = error.status == 403
+    if refused:
+        approver.answer(task, [option])
+    progress.note(f"{question['subject']} {APPROVER}: {option}")
+    return refused
+
+
+def _end_earlier_demonstrations(api: AirflowApi) -> None:
+    """Runs of an interrupted demonstration would make the next one wait."""
+    for state in ("running", "queued"):
+        for run in api.runs(DAG_ID, state):
+            if run.get("note") == NOTE:
+                api.fail_run(DAG_ID, str(run["dag_run_id"]))
+            else:
+                raise CheckFailed(
+                    f"The run {run['dag_run_id']} of {DAG_ID} is {state}; reviews run one at a time.",
+                    "Let it end or end it in the interface, then run make demo again.",
+                )
+
+
+def read_summary(api: AirflowApi, run_id: str) -> dict[str, Any]:
+    """The run's closing summary.
+
+    :raises CheckFailed: when the run has written none; shows the end of the log of the task that failed.
+    """
+    report = api.xcom(DAG_ID, run_id, "report")
+    if isinstance(report, dict) and "summary" in report:
+        summary: dict[str, Any] = json.loads(Path(report["summary"]).read_text(encoding="utf-8"))
+        return summary
+    failed = [task for task in api.tasks(DAG_ID, run_id) if task["state"] == "failed"]
+    first = min(failed, key=lambda task: task["end_date"] or "", default=None)
+    log = "\n".join(api.log(first).splitlines()[-25:]) if first else ""
+    name = first["task_id"] if first else "none"
+    raise CheckFailed(f"The run has no summary; the first task that failed: {name}.\n{log}")
+
+
+def check(checks: Checks, run: Json, summary: Mapping[str, Any], refused: bool) -> None:
+    """Check what the run says about itself."""
+    checks.that(run["state"] == "success", "the run ended green", str(run["state"]))
+    checks.that(refused, f"{REQUESTER}, who asked, was not allowed to approve")
+    who = (summary["requested_by"], summary["approved_by"])
+    checks.that(who == (REQUESTER, APPROVER), f"asked by {REQUESTER}, approved by {APPROVER}", str(who))
+    checks.that(summary["state"] == "succeeded" and not summary["problems"], "nothing is left unproven",
+                "; ".join([summary["state"], *summary["problems"]]))  # fmt: skip
+    for row in summary["systems"]:
+        proven = row["verified_gone"] + row["already_absent"] + row["still_effective"]
+        name = row["system"]
+        checks.that(
+            row["items"] == proven > 0 and row["kept_lost"] == 0 < row["kept_compared"],
+            f"{name}: {row['discovered']} grants found, {row['items']} revoked in {row['calls']} calls and proven, "
+            f"{row['kept_compared']} kept and compared",
+            f"{proven} proven, {row['kept_lost']} lost",
+        )
+
+
+def check_truth(checks: Checks, control: emulated.Control, before: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """Check the emulator's own record of who has what: exactly the planned grants are gone."""
+    for judged in truth.judge(before, control.get("truth"), Path(summary["items_file"])):
+        checks.that(
+            judged.holds and not judged.added,
+            f"{judged.system}: exactly the {judged.planned} planned grants are gone from the emulator",
+            f"{len(judged.unexpected)} unexpected, {len(judged.left)} left, {judged.added} added",
+        )
+
+
+class Progress:
+    """One line for each stage; on a terminal the line of the stage at work is live."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._began = time.monotonic()
+        self._shown: set[str] = set()
+        self._notes: list[str] = []
+
+    def show(self, tasks: list[Json]) -> None:
+        """Print the stages that have ended since the last call."""
+        for stage in STAGES:
+            own = [task for task in tasks if task["task_id"] == stage]
+            states = {task["state"] for task in own}
+            if stage in self._shown or not own or None in states:
+                continue
+            if states <= DONE:
+                self._line(self._text(stage, own), end="\n")
+                self._shown.add(stage)
+            elif self._live:
+                self._line(self._text(stage, own), end="")
+                break
+
+    def note(self, text: str) -> None:
+        """Print a line of its own."""
+        self._line(f"  {text}", end="\n")
+
+    def close(self) -> None:
+        """End a line that is still live."""
+        if self._live:
+            self._line("", end="")
+
+    def _line(self, text: str, end: str) -> None:
+        sys.stdout.write(("\r\x1b[K" if self._live else "") + text + end)
+        sys.stdout.flush()
+
+    def _text(self, stage: str, tasks: list[Json]) -> str:
+        done = sum(task["state"] in DONE for task in tasks)
+        states: dict[str, int] = {}
+        for task in tasks:
+            states[str(task["state"])] = states.get(str(task["state"]), 0) + 1
+        words = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        return f"  {time.monotonic() - self._began:6.1f} s  {stage:<10} {done}/{len(tasks)}  {words}"

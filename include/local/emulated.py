@@ -1,0 +1,125 @@
+"""What the stack hands to Airflow when the emulator stands in for the vendors: connections, settings, files.
+
+Everything here comes from the emulator's own control interface, which knows the organisation it plays.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from local.config import Config
+from local.errors import StartFailed
+from local.state import write_private
+
+TOOL = "rescind-bot"
+"""The name of the tool's own identity in the emulated organisation."""
+
+SETTINGS = {
+    "approvers": ["omar", "ada"],
+    "max_revocations": 5000,
+    "max_percent": 60,
+    "max_per_principal": 500,
+    "allow_irreversible": True,
+    "batch_seconds": 20,
+    "settle_seconds": 0.5,
+    "settle_limit_seconds": 30,
+}
+"""Deployment settings of the demonstration; paths are added by :func:`variables`."""
+
+
+class Control:
+    """The emulator's control interface.
+
+    :param url: address of the emulator.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=f"{url}/_control", timeout=60, trust_env=False, verify=False)
+
+    def get(self, path: str) -> Any:
+        """An answer as JSON."""
+        return self._send("GET", path).json()
+
+    def text(self, path: str) -> str:
+        """An answer as text."""
+        return self._send("GET", path).text
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Send a command."""
+        answer = self._send("POST", path, dict(body or {}))
+        return answer.json() if answer.content else None
+
+    def healthy(self) -> bool:
+        """Whether it answers."""
+        try:
+            return self._client.get("/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        try:
+            answer = self._client.request(method, f"/{path}", json=body)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise StartFailed(f"The emulator's control interface failed on {method} {path}: {error}.") from error
+        return answer
+
+
+def connections(url: str, control: Control) -> dict[str, str]:
+    """Connections to the emulator, as ``AIRFLOW_CONN_...`` variables.
+
+    :raises StartFailed: when the emulator plays an organisation without the tool's identity.
+    """
+    organisation = control.get("org")
+    try:
+        keys = {key["vendor"]: key for key in reversed(organisation["keys"]) if key["name"] == TOOL}
+        own = next(person for person in organisation["people"] if person.get("name") == TOOL)
+        tencent, alibaba = keys["tencent"], keys["alibaba"]
+    except (KeyError, StopIteration):
+        raise StartFailed(f"The emulator knows no identity {TOOL}.", "Run make down and try again.") from None
+    common = {"base_url": url, "allow_loopback_http": True}
+    rows = (
+        ("WEDATA", "tencent_wedata", tencent, {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]}),
+        ("DMS", "alibaba_dms", alibaba, {}),
+        ("QUICKBI", "alibaba_quickbi", alibaba, {"region": "cn-hangzhou"}),
+    )
+    return {
+        f"AIRFLOW_CONN_{name}_DEFAULT": json.dumps(
+            {"conn_type": kind, "login": key["key_id"], "password": key["secret"], "extra": {**common, **extra}}
+        )
+        for name, kind, key, extra in rows
+    }
+
+
+def variables(config: Config, control: Control) -> dict[str, str]:
+    """The deployment settings as an ``AIRFLOW_VAR_...`` variable; writes the files that they name."""
+    folder = config.state / "demo"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    write_private(folder / "roster.csv", control.text("roster.csv"))
+    people = [
+        {"space": "person_id", "id": person["person_id"], "reason": person["reason"]}
+        for person in control.get("protected")["people"]
+    ]
+    protected = {"format": 1, "unknown_kind": "protect", "kinds": ["system"], "principals": people, "resources": []}
+    write_private(folder / "protected.yaml", json.dumps(protected, indent=1) + "\n")  # JSON is YAML
+    paths = {
+        "roster": str(folder / "roster.csv"),
+        "protections": str(folder / "protected.yaml"),
+        "summaries": str(folder / "summaries"),
+    }
+    return {"AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps({**SETTINGS, **paths})}
+
+
+def wait_healthy(control: Control, timeout: float) -> bool:
+    """Whether the emulator answers within ``timeout`` seconds."""
+    until = time.monotonic() + timeout
+    while not control.healthy():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,0 +1,1 @@
+"""Airflow hooks: one per service, each a thin way to its client."""

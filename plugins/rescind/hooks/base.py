@@ -1,0 +1,157 @@
+"""What the hooks share: from an Airflow connection to a client's settings, and the connection test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, TypeVar
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from rescind.cloud.base import Pacer
+from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient, client_class
+from rescind.cloud.settings import ClientSettings, Service
+from rescind.errors import CloudError, ConfigurationError, RescindError, Throttled, Transient, Unauthorised
+
+T = TypeVar("T")
+AnyClient = WeDataClient | DmsClient | QuickBiClient
+
+_PLAIN_TYPES = ("generic", "http")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine from synchronous code, also when this thread already runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+class CloudHook(BaseHook):
+    """Base of the hooks. The connection may be of the hook's own type, ``generic`` or ``http``.
+
+    Login is the key id, password the secret; everything else stands in the extras, see
+    :class:`rescind.cloud.settings.ClientSettings`. Host, port and schema stay empty: the host follows from
+    service, edition and region.
+    """
+
+    service: ClassVar[Service]
+    conn_name_attr: ClassVar[str]
+    default_conn_name: ClassVar[str]
+    conn_type: ClassVar[str]
+    hook_name: ClassVar[str]
+
+    def __init__(self, conn_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+
+    def settings(self) -> ClientSettings:
+        """What the connection says.
+
+        :raises ConfigurationError: when it is missing, of a foreign type, or incomplete; names the remedy.
+        """
+        connection = self._connection()
+        if connection.conn_type not in (self.conn_type, *_PLAIN_TYPES):
+            raise ConfigurationError(
+                f"connection {self.conn_id}: has type {connection.conn_type!r}. "
+                f"Use type {self.conn_type!r} (or 'generic'), or name another connection"
+            )
+        fields = self._extras(connection.extra)
+        for name, value in (("login", connection.login), ("password", connection.password)):
+            if value:
+                fields[name] = value
+        try:
+            settings = ClientSettings.from_fields(self.service, fields)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"connection {self.conn_id}: {error}") from None
+        self._check_host(connection.host, settings)
+        return settings
+
+    def _connection(self) -> Any:
+        try:
+            return self.get_connection(self.conn_id)
+        except AirflowNotFoundException:
+            missing = ConfigurationError(
+                f"connection {self.conn_id}: does not exist. Create it under Admin, Connections with type "
+                f"{self.conn_type!r}, or set AIRFLOW_CONN_{self.conn_id.upper()}"
+            )
+        raise missing
+
+    def _extras(self, extra: str | None) -> dict[str, Any]:
+        """The extras without the prefix that older forms put before their names."""
+        try:
+            given = json.loads(extra) if extra else {}
+        except ValueError:
+            given = None
+        if not isinstance(given, Mapping):
+            raise ConfigurationError(f"connection {self.conn_id}: its extras are not a JSON object. Correct them")
+        prefix = f"extra__{self.conn_type}__"
+        fields = {str(name).removeprefix(prefix): value for name, value in given.items() if value != ""}
+        if isinstance(fields.get("limits"), str):
+            try:
+                fields["limits"] = json.loads(fields["limits"])
+            except ValueError:
+                raise ConfigurationError(
+                    f'connection {self.conn_id}: limits is not JSON. Write for example {{"*": 10}}'
+                ) from None
+        return fields
+
+    def _check_host(self, host: str | None, settings: ClientSettings) -> None:
+        if host and host.strip().lower() != settings.endpoint().host:
+            raise ConfigurationError(
+                f"connection {self.conn_id}: host is set to something else than {settings.endpoint().host}. "
+                "Leave host empty: it follows from service, edition and region"
+            )
+
+    def _client(self, pacer: Pacer | None = None) -> AnyClient:
+        settings = self.settings()
+        return client_class(settings)(settings, pacer=pacer, on_secret=_masker())
+
+    def test_connection(self) -> tuple[bool, str]:
+        """One identity call and one harmless read.
+
+        :return: whether it works, and a sentence: who and where this is, or what is wrong and what to do.
+        """
+        try:
+            client = self._client()
+        except RescindError as error:
+            return False, str(error)
+        try:
+            return True, run(_probe(client))
+        except RescindError as error:
+            return False, explain(error, client.settings)
+
+
+async def _probe(client: AnyClient) -> str:
+    async with client:
+        identity = await client.identify()
+        seen = await client.probe()
+    who = identity.arn or identity.user_id
+    return f"account {identity.account_id}, identity {who}, region {client.region}: {seen}"
+
+
+def explain(error: RescindError, settings: ClientSettings) -> str:
+    """An error of a connection test as a sentence that names the remedy."""
+    host = settings.endpoint().host
+    if isinstance(error, Throttled):
+        return f"{error}. The key works, the limit is used up: try again, or lower 'share'"
+    if isinstance(error, Transient) and error.http_status is None:
+        return f"{host} cannot be reached ({error}). Check network, firewall, region and edition"
+    if isinstance(error, Unauthorised):
+        return (
+            f"{error}. Check key id (login), secret (password), token, this machine's clock, and the rights of the key"
+        )
+    if isinstance(error, CloudError):
+        return f"{error}. Check region and edition, and that the service is activated for this account"
+    return str(error)
+
+
+def _masker() -> Callable[[str], None]:
+    from airflow.sdk.log import mask_secret
+
+    return mask_secret

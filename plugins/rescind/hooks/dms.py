@@ -1,0 +1,35 @@
+"""Hook for Alibaba Cloud DMS Enterprise."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+from rescind.cloud.base import Pacer
+from rescind.cloud.clients import DmsClient
+from rescind.cloud.settings import Service
+from rescind.hooks.base import CloudHook
+
+
+class DmsHook(CloudHook):
+    """Connects to Alibaba Cloud DMS Enterprise.
+
+    :param dms_conn_id: the connection's id.
+    """
+
+    service: ClassVar[Service] = "dms"
+    conn_name_attr: ClassVar[str] = "dms_conn_id"
+    default_conn_name: ClassVar[str] = "dms_default"
+    conn_type: ClassVar[str] = "alibaba_dms"
+    hook_name: ClassVar[str] = "Alibaba Cloud DMS Enterprise"
+
+    def __init__(self, dms_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(dms_conn_id, **kwargs)
+        self.dms_conn_id = dms_conn_id
+
+    def get_conn(self, pacer: Pacer | None = None) -> DmsClient:
+        """The asynchronous client; use it as ``async with hook.get_conn() as client``.
+
+        :param pacer: decides when requests may be sent; default: by the connection's limits, in this process.
+        :raises ConfigurationError: when the connection is missing or incomplete.
+        """
+        return cast("DmsClient", self._client(pacer))

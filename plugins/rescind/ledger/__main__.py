@@ -1,0 +1,94 @@
+"""``python -m rescind.ledger``: create, check and stop, without Airflow.
+
+The connection string comes from ``--dsn`` or, better, from the environment variable
+``RESCIND_LEDGER_DSN``: an argument with a password can be seen in the list of processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from rescind.errors import RescindError
+from rescind.ledger.ledger import Ledger
+from rescind.ledger.records import SwitchEvent
+
+DSN_VARIABLE = "RESCIND_LEDGER_DSN"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 refused or failed, 2 wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    dsn = options.dsn or os.environ.get(DSN_VARIABLE, "")
+    if not dsn:
+        parser.error(f"no connection string: set {DSN_VARIABLE} or give --dsn")
+    try:
+        with Ledger(dsn) as ledger:
+            print(_run(ledger, options))
+    except RescindError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(ledger: Ledger, options: argparse.Namespace) -> str:
+    if options.command == "migrate":
+        applied = ledger.migrate(create_database=options.create_database)
+        ledger.check()
+        return "applied: " + ", ".join(applied) if applied else "up to date"
+    if options.command == "check":
+        ledger.check()
+        return "ok"
+    if options.command == "stop":
+        return _switch(ledger.control.stop(options.by, options.reason))
+    if options.command == "resume":
+        return _switch(ledger.control.resume(options.by, options.reason))
+    return _status(ledger)
+
+
+def _status(ledger: Ledger) -> str:
+    lines = [_switch(ledger.control.state())]
+    for run in ledger.runs.latest(10):
+        mode = "dry run" if run.dry_run else "enforcing"
+        ended = f"{run.finished_at:%Y-%m-%d %H:%M:%S}" if run.finished_at else "-"
+        lines.append(
+            f"{run.run_id}  {run.state:<10} {mode:<9} {run.started_at:%Y-%m-%d %H:%M:%S}  {ended}  {run.dag_id!r}"
+        )
+    lines += [
+        f"lane {lane.vendor}/{lane.action} in {lane.region or '-'}: {lane.pace:.2f} of {lane.limit:g} requests/s"
+        + (f", learned {lane.learned:.2f}" if lane.learned else "")
+        for lane in ledger.lanes.states()
+    ]
+    return "\n".join(lines)
+
+
+def _switch(event: SwitchEvent | None) -> str:
+    if event is None:
+        return "kill switch: not set"
+    word = "SET" if event.stopped else "not set"
+    return f"kill switch: {word} (by {event.changed_by!r} at {event.changed_at:%Y-%m-%d %H:%M:%S %Z}: {event.reason!r})"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rescind.ledger", description="The ledger of Rescind.")
+    parser.add_argument("--dsn", default="", help=f"PostgreSQL connection string (default: ${DSN_VARIABLE})")
+    commands = parser.add_subparsers(dest="command", required=True)
+    migrate = commands.add_parser("migrate", help="create or update the schema")
+    migrate.add_argument("--create-database", action="store_true", help="create the database first if it is missing")
+    commands.add_parser("check", help="see that the ledger can be used")
+    commands.add_parser("status", help="kill switch, latest runs and lanes")
+    for name, text in (("stop", "set the kill switch"), ("resume", "clear the kill switch")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--by", required=True, help="who")
+        command.add_argument("--reason", required=True, help="why")
+    for command in commands.choices.values():
+        # Before or after the command; a default here would overwrite what stands before it.
+        command.add_argument("--dsn", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

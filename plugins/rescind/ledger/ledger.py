@@ -1,0 +1,91 @@
+"""The ledger: one object that holds the database and the repositories over it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rescind.ledger import migrate
+from rescind.ledger.approvals import Approvals
+from rescind.ledger.attempts import Attempts
+from rescind.ledger.batches import Batches
+from rescind.ledger.control import Control
+from rescind.ledger.database import Database, Timeouts
+from rescind.ledger.decisions import Decisions
+from rescind.ledger.lanes import Lanes
+from rescind.ledger.plans import Plans
+from rescind.ledger.repository import RunNumbers
+from rescind.ledger.runs import Runs
+from rescind.ledger.scopes import Scopes
+from rescind.ledger.snapshot import Snapshot
+from rescind.ledger.summary import Summary
+from rescind.ledger.verdicts import Verdicts
+
+
+class Ledger:
+    """Snapshots, decisions, plans, approvals, attempts and verdicts in one PostgreSQL database.
+
+    Cheap to make: it connects when it is first used. Methods are synchronous and may be called from
+    several threads; from a coroutine use ``asyncio.to_thread``. A forked child makes its own connections.
+
+    :param dsn: a PostgreSQL connection string or URI; the database belongs to the ledger alone.
+    :param max_connections: most connections of this process at a time.
+    :param statement_timeout_s: longest ordinary statement.
+    :param bulk_timeout_s: longest statement that moves a whole snapshot or plan.
+    :param lock_timeout_s: longest wait for another process's lock.
+    :raises ConfigurationError: when the connection string cannot be read.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        max_connections: int = 6,
+        statement_timeout_s: float = 30.0,
+        bulk_timeout_s: float = 900.0,
+        lock_timeout_s: float = 10.0,
+        connect_timeout_s: float = 10.0,
+    ) -> None:
+        timeouts = Timeouts(
+            connect=connect_timeout_s, statement=statement_timeout_s, bulk=bulk_timeout_s, lock=lock_timeout_s
+        )
+        self.database = Database(dsn, max_connections=max_connections, timeouts=timeouts)
+        numbers = RunNumbers()
+        self.runs = Runs(self.database, numbers)
+        self.scopes = Scopes(self.database, numbers)
+        self.snapshot = Snapshot(self.database, numbers)
+        self.decisions = Decisions(self.database, numbers)
+        self.plans = Plans(self.database, numbers)
+        self.approvals = Approvals(self.database, numbers)
+        self.batches = Batches(self.database, numbers)
+        self.attempts = Attempts(self.database, numbers)
+        self.verdicts = Verdicts(self.database, numbers)
+        self.control = Control(self.database, numbers)
+        self.lanes = Lanes(self.database, numbers)
+        self.summary = Summary(self.database, numbers)
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.database.label})"
+
+    def migrate(self, *, create_database: bool = False) -> list[str]:
+        """Bring the schema to this version of the code; see :func:`rescind.ledger.migrate.migrate`."""
+        return migrate.migrate(self.database, create_database=create_database)
+
+    def check(self) -> None:
+        """See that the ledger can be used.
+
+        :raises ConfigurationError: when it cannot; the message names the remedy.
+        """
+        migrate.check(self.database)
+
+    def close(self) -> None:
+        """Close idle connections. The ledger can be used again afterwards."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

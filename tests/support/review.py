@@ -1,0 +1,198 @@
+"""Runs the operators of a review in this process, stage by stage, against a real ledger and the emulator.
+
+The same operators, ledger and calls as on Airflow; only the scheduler is missing. For what needs one,
+see ``tests/e2e``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+from tests.support.emulator import Emulator
+
+
+@dataclass
+class ReviewBench:
+    """Everything one review needs, set up in the environment of this process.
+
+    :param folder: a fresh folder for roster, protections and summaries.
+    """
+
+    emulator: Emulator
+    ledger_dsn: str
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=lambda: {"*": 200.0})
+
+    def __post_init__(self) -> None:
+        roster = self.folder / "roster.csv"
+        roster.write_text(self.emulator.text("roster.csv"), encoding="utf-8")
+        protected = self.folder / "protected.yaml"
+        protected.write_text(yaml.safe_dump(protections(self.emulator.get("protected"))), encoding="utf-8")
+        self.settings = {
+            "roster": str(roster),
+            "protections": str(protected),
+            "approvers": ["omar"],
+            "max_revocations": 5000,
+            "max_percent": 60,
+            "max_per_principal": 500,
+            "allow_irreversible": True,
+            "settle_seconds": 0.05,
+            "settle_limit_seconds": 5,
+            "summaries": str(self.folder / "summaries"),
+            **self.settings,
+        }
+        self.configure()
+
+    def configure(self, **settings: Any) -> None:
+        """Put connections and settings (with these changes) into the environment."""
+        self.settings |= settings
+        self.monkeypatch.setenv("AIRFLOW_VAR_RESCIND_SETTINGS", json.dumps(self.settings))
+        for conn_id, value in self.emulator.connections(limits=self.limits).items():
+            self.monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+        self.monkeypatch.setenv("AIRFLOW_CONN_RESCIND_LEDGER", json.dumps(ledger_connection(self.ledger_dsn)))
+
+    def run(self, run_id: str = "manual__1", *, kind: str = "policy", user: str = "rita", **params: Any) -> Review:
+        """A new DAG run, nothing executed yet."""
+        return Review(self, run_id, kind, user, params)
+
+
+@dataclass
+class Review:
+    """One DAG run, stage by stage. ``stage`` runs an operator; ``through`` runs all stages up to one."""
+
+    bench: ReviewBench
+    run_id: str
+    kind: str
+    user: str
+    params: dict[str, Any]
+    scopes: list[dict[str, str]] = field(default_factory=list)
+    batches: list[dict[str, str]] = field(default_factory=list)
+
+    def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """What Airflow hands to a task, as far as the operators use it."""
+        dag_run = SimpleNamespace(
+            dag_id="access_review", run_id=self.run_id, triggering_user_name=self.user, conf=dict(self.params)
+        )
+        ti = SimpleNamespace(task_id=task_id, map_index=map_index, try_number=1, id="ti")
+        return {"dag_run": dag_run, "params": dict(self.params), "ti": ti, "task_instance": ti}
+
+    def preflight(self) -> None:
+        from rescind.operators.preflight import PreflightOperator
+
+        self.scopes = PreflightOperator(task_id="preflight", kind=self.kind).execute(self.context("preflight"))
+
+    def discover(self) -> None:
+        from rescind.operators.discover import DiscoverOperator
+
+        for index, scope in enumerate(self.scopes):
+            DiscoverOperator(task_id="discover", scope=scope).execute(self.context("discover", index))
+
+    def plan(self) -> None:
+        from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
+
+        SealOperator(task_id="seal").execute(self.context("seal"))
+        DecideOperator(task_id="decide").execute(self.context("decide"))
+        self.batches = PlanOperator(task_id="plan").execute(self.context("plan"))
+
+    def approve(self, user: str = "omar", answer: str = "approve") -> None:
+        """What the approval task does with a person's answer."""
+        from rescind.operators.approve import ApprovePlanOperator
+
+        with self.ledger() as ledger:
+            run = ledger.runs.find("access_review", self.run_id)
+            assert run is not None
+            plan = ledger.plans.get(run.run_id)
+            ledger.approvals.request(run.run_id, plan.digest, requested_by=self.user, valid_until=plan.valid_until)
+        chosen = f"Approve {plan.digest[:12]}" if answer == "approve" else "Reject"
+        event = {
+            "chosen_options": [chosen],
+            "params_input": {},
+            "responded_at": datetime.now(UTC),
+            "responded_by_user": {"id": user, "name": user},
+        }
+        ApprovePlanOperator(task_id="approve").execute_complete(self.context("approve"), event)
+
+    def revoke(self) -> list[dict[str, Any]]:
+        from rescind.operators.revoke import RevokeBatchOperator
+
+        return [
+            RevokeBatchOperator(task_id="revoke", batch=batch).execute(self.context("revoke", index))
+            for index, batch in enumerate(self.batches)
+        ]
+
+    def verify(self) -> list[dict[str, Any]]:
+        from rescind.operators.verify import VerifyOperator
+
+        return [
+            VerifyOperator(task_id="verify", scope=scope).execute(self.context("verify", index))
+            for index, scope in enumerate(self.scopes)
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """Close the run; returns the summary as written."""
+        from rescind.operators.report import ReportOperator
+
+        facts = ReportOperator(task_id="report").execute(self.context("report"))
+        summary: dict[str, Any] = json.loads(Path(facts["summary"]).read_text(encoding="utf-8"))
+        return summary
+
+    def gate(self) -> str:
+        from rescind.operators.report import GateOperator
+
+        state: str = GateOperator(task_id="gate").execute(self.context("gate"))
+        return state
+
+    def through_plan(self) -> None:
+        """Preflight, discovery, and the plan."""
+        self.preflight()
+        self.discover()
+        self.plan()
+
+    def whole(self) -> dict[str, Any]:
+        """Every stage, approved by omar; returns the summary."""
+        self.through_plan()
+        self.approve()
+        self.revoke()
+        self.verify()
+        return self.report()
+
+    @contextmanager
+    def ledger(self) -> Iterator[Any]:
+        """The ledger, for looking."""
+        from rescind.ledger import Ledger
+
+        with Ledger(self.bench.ledger_dsn) as ledger:
+            yield ledger
+
+
+def protections(facts: dict[str, Any]) -> dict[str, Any]:
+    """A protections file for the emulator's protected people."""
+    people = [{"space": "person_id", "id": p["person_id"], "reason": p["reason"]} for p in facts["people"]]
+    return {"format": 1, "unknown_kind": "protect", "kinds": ["system"], "principals": people, "resources": []}
+
+
+def ledger_connection(dsn: str) -> dict[str, Any]:
+    """An Airflow connection for a libpq DSN or URL."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(dsn)
+    return {
+        "conn_type": "postgres",
+        "host": quote(str(parts.get("host", "")), safe="/.:"),
+        "port": int(str(parts["port"])) if parts.get("port") else None,
+        "login": parts.get("user"),
+        "password": parts.get("password"),
+        "schema": parts.get("dbname"),
+    }

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rescind.cloud import guard
+from rescind.cloud.base import Lane, Prepared, WriteRequest
+from rescind.cloud.client import CloudClient
+from rescind.cloud.dms_messages import GrantUserPermission, RevokeUserPermission
+from rescind.cloud.quickbi_messages import AuthorizeMenu, CancelAuthorizationMenu
+from rescind.cloud.wedata_inventory import ListProjects
+from rescind.cloud.wedata_messages import (
+    AuthorizeDataSource,
+    AuthorizePrivileges,
+    FromProject,
+    FromUser,
+    Privilege,
+    PrivilegeResource,
+    RevokeDataSourceAuthorization,
+    RevokePrivileges,
+    Subject,
+    ToProject,
+    ToUsers,
+)
+from rescind.errors import BlastSetExceeded, InputError
+
+Refusals = (BlastSetExceeded, InputError)
+CATALOG = PrivilegeResource(ResourceType="Catalog", ResourceUri="demo")
+USER = Subject(SubjectType="User", SubjectValues=["700001"])
+RECORD = {"UserId": "51001", "DsType": "DATABASE", "DbId": "1860001", "Logic": False, "PermTypes": "CORRECT"}
+PORTAL = {"DataPortalId": "p1", "MenuIds": ["m1", "m2"], "UserIds": ["u1"], "UserGroupIds": ["g-1"]}
+
+GOOD: list[tuple[str, WriteRequest[Any]]] = [
+    ("wedata", RevokePrivileges(Resources=[CATALOG], Subjects=[USER], Privileges=[Privilege(Name="A")])),
+    ("wedata", AuthorizePrivileges(Resources=[CATALOG], Subjects=[USER], Privileges=[Privilege(Name="A")])),
+    ("wedata", RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2"))),
+    ("wedata", RevokeDataSourceAuthorization(DataSourceId="1", target=FromUser(project_id="2", user_id="3"))),
+    ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToProject(project_id="2"))),
+    ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToUsers(project_id="2", user_ids=["3", "4"]))),
+    ("dms", RevokeUserPermission(**RECORD, UserAccessId="774001", Tid="-1")),
+    ("dms", GrantUserPermission(**RECORD, ExpireDate="2030-01-01 00:00:00")),
+    ("quickbi", CancelAuthorizationMenu(**PORTAL)),
+    ("quickbi", AuthorizeMenu(**PORTAL, AuthPointsValue=1)),
+]  # fmt: skip
+
+
+def never(request: httpx.Request) -> httpx.Response:
+    raise AssertionError("a request was sent")
+
+
+@pytest.mark.parametrize(("service", "request_"), GOOD, ids=lambda value: getattr(value, "action", value))
+def test_what_the_messages_make_passes(
+    service: str, request_: WriteRequest[Any], client: Callable[..., CloudClient]
+) -> None:
+    guard.check(client(never, service).prepare(request_))
+
+
+def test_the_good_requests_are_all_writes_there_are() -> None:
+    assert {(service, request.action) for service, request in GOOD} == guard.WRITES
+
+
+def tencent(action: str, body: Any, *, write: bool = True, header: str | None = None, url: str = "https://h/") -> Prepared[Any]:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"x-tc-action": action if header is None else header}
+    lane = Lane("tencent", "a", "r", action)
+    return Prepared("tencent", "wedata", action, "v", write, "POST", url, headers, content, lane, GOOD[0][1])
+
+
+def alibaba(service: str, action: str, query: str, *, write: bool = True, body: bytes = b"") -> Prepared[Any]:
+    lane = Lane("alibaba", "a", "r", action)
+    headers = {"x-acs-action": action}
+    return Prepared("alibaba", service, action, "v", write, "POST", f"https://h/?{query}", headers, body, lane, GOOD[0][1])
+
+
+def q(**parameters: str) -> str:
+    return urlencode(parameters, quote_via=quote, safe="")
+
+
+_RES = [{"ResourceType": "Catalog", "ResourceUri": "a"}]
+_SUB = [{"SubjectType": "User", "SubjectValues": ["1"]}]
+_PRI = [{"Name": "A"}]
+
+
+def rp(**over: Any) -> dict[str, Any]:
+    return {"Resources": _RES, "Subjects": _SUB, "Privileges": _PRI, **over}
+
+
+def without(body: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != name}
+
+
+DS = "RevokeDataSourceAuthorization"
+BAD_TENCENT: list[tuple[str, Any]] = [
+    (DS, {"DataSourceId": "1"}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": ""}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": None}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": " "}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": 5}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": ["5"]}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": "5\n"}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": "5,6"}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": "5_6"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": ""}),
+    (DS, {"DataSourceId": "1", "RevokeUser": None}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5_"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "_6"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5_6_7"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5_6,5_7"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5_6\x00"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "\u0665_6"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5_6", "RevokeProjectId": "5"}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5_6", "RevokeProjectId": ""}),
+    (DS, {"DataSourceId": "1", "RevokeUser": "5_6", "Extra": "1"}),
+    (DS, {"DataSourceId": "", "RevokeUser": "5_6"}),
+    (DS, {"DataSourceId": 1, "RevokeUser": "5_6"}),
+    (DS, {"RevokeUser": "5_6"}),
+    (DS, b'{"DataSourceId":"1","RevokeUser":"5_6","RevokeUser":"5_7"}'),
+    (DS, b'{"DataSourceId":"1","RevokeUser":"5_6"'),
+    (DS, b""), (DS, b"[]"), (DS, b"null"), (DS, {}),
+    ("AuthorizeDataSource", {"DataSourceId": "1"}),
+    ("AuthorizeDataSource", {"DataSourceId": "1", "AuthUsers": []}),
+    ("AuthorizeDataSource", {"DataSourceId": "1", "AuthUsers": "5_6"}),
+    ("AuthorizeDataSource", {"DataSourceId": "1", "AuthUsers": ["5_6", "7_8"]}),
+    ("AuthorizeDataSource", {"DataSourceId": "1", "AuthUsers": ["5"]}),
+    ("AuthorizeDataSource", {"DataSourceId": "1", "AuthUsers": ["5_6"], "AuthProjectId": "5"}),
+    ("AuthorizeDataSource", {"DataSourceId": "1", "AuthProjectId": ""}),
+    *(("RevokePrivileges", without(rp(), name)) for name in rp()),
+    *(("RevokePrivileges", rp(**{name: value})) for name in rp() for value in ([], None, {}, "", "x", [None], [[]], ["x"])),
+    ("RevokePrivileges", rp(Extra=1)),
+    ("RevokePrivileges", rp(Subjects=_SUB * 2)),
+    ("RevokePrivileges", rp(Privileges=_PRI * 2)),
+    ("RevokePrivileges", rp(Resources=[{"ResourceUri": "a"}])),
+    ("RevokePrivileges", rp(Resources=[{"ResourceType": "Catalog"}])),
+    ("RevokePrivileges", rp(Resources=[{"ResourceType": "", "ResourceUri": "a"}])),
+    ("RevokePrivileges", rp(Resources=[{"ResourceType": "Catalog", "ResourceUri": ""}])),
+    ("RevokePrivileges", rp(Resources=[{"ResourceType": "Catalog", "ResourceUri": "a\nb"}])),
+    ("RevokePrivileges", rp(Resources=[{"ResourceType": "Catalog", "ResourceUri": None}])),
+    ("RevokePrivileges", rp(Resources=[*_RES, {"ResourceType": "Table", "ResourceUri": "b"}])),
+    ("RevokePrivileges", rp(Resources=[{"ResourceType": "Catalog", "ResourceUri": f"r{i}"} for i in range(101)])),
+    ("RevokePrivileges", rp(Subjects=[{"SubjectType": "User", "SubjectValues": []}])),
+    ("RevokePrivileges", rp(Subjects=[{"SubjectType": "User", "SubjectValues": ["1,2"]}])),
+    ("RevokePrivileges", rp(Subjects=[{"SubjectType": "User", "SubjectValues": [1]}])),
+    ("RevokePrivileges", rp(Subjects=[{"SubjectType": "User", "SubjectValues": [""]}])),
+    ("RevokePrivileges", rp(Subjects=[{"SubjectType": "", "SubjectValues": ["1"]}])),
+    ("RevokePrivileges", rp(Subjects=[{"SubjectType": "User", "SubjectValues": ["1"], "More": 1}])),
+    ("RevokePrivileges", rp(Privileges=[{"Name": ""}])),
+    ("RevokePrivileges", rp(Privileges=[{"Name": "A", "Granted": False}])),
+    ("RevokePrivileges", rp(Privileges=[{"Name": "A,B"}])),
+    ("DeleteProjectMember", {"ProjectId": "1"}),
+    ("DeleteDataSource", {"Id": "1"}),
+    ("revokeprivileges", rp()),
+    ("", rp()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "body"), BAD_TENCENT)
+def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
+    with pytest.raises(Refusals):
+        guard.check(tencent(action, body))
+
+
+_REV = {"UserId": "5", "DsType": "DATABASE", "DbId": "1", "Logic": "false", "PermTypes": "QUERY", "UserAccessId": "7"}
+_CANCEL = {"DataPortalId": "p", "MenuIds": "a,b", "UserIds": "1"}
+
+
+def many(count: int) -> str:
+    return ",".join(f"i{number}" for number in range(count))
+
+
+BAD_ALIBABA: list[tuple[str, str, str]] = [
+    *(("dms", "RevokeUserPermission", q(**without(_REV, name))) for name in _REV),
+    *(("dms", "RevokeUserPermission", q(**{**_REV, name: ""})) for name in _REV),
+    *(("dms", "RevokeUserPermission", q(**{**_REV, name: "1,2"})) for name in _REV),
+    *(("dms", "RevokeUserPermission", q(**{**_REV, name: "1\n"})) for name in _REV),
+    ("dms", "RevokeUserPermission", q(**_REV, TableId="9")),
+    ("dms", "RevokeUserPermission", q(**_REV, Other="9")),
+    ("dms", "RevokeUserPermission", q(**{**_REV, "Logic": "False"})),
+    ("dms", "RevokeUserPermission", q(**{**_REV, "DsType": "TABLE"})),
+    ("dms", "RevokeUserPermission", q(**{**_REV, "DsType": "INSTANCE"})),
+    ("dms", "RevokeUserPermission", q(**_REV) + "&UserAccessId=8"),
+    ("dms", "RevokeUserPermission", q(**_REV) + "&UserAccessId"),
+    ("dms", "RevokeUserPermission", q(**_REV) + "&&"),
+    ("dms", "RevokeUserPermission", q(**_REV) + "#x"),
+    ("dms", "RevokeUserPermission", q(**_REV) + "&Tid=%FF"),
+    ("dms", "RevokeUserPermission", ""),
+    ("dms", "GrantUserPermission", q(**without(_REV, "UserAccessId"))),
+    ("dms", "GrantUserPermission", q(**without(_REV, "UserAccessId"), ExpireDate="soon")),
+    ("dms", "DisableUser", q(Uid="1")),
+    ("dms", "SetOwners", q(OwnerIds="1")),
+    ("dms", "CancelAuthorizationMenu", q(**_CANCEL)),
+    ("quickbi", "CancelAuthorizationMenu", q(**without(_CANCEL, "UserIds"))),
+    ("quickbi", "CancelAuthorizationMenu", q(**without(_CANCEL, "MenuIds"))),
+    ("quickbi", "CancelAuthorizationMenu", q(**without(_CANCEL, "DataPortalId"))),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "UserIds": ""})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "UserIds": "1,"})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "UserIds": "1,,2"})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "UserIds": "1, 2"})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "UserIds": "1,1"})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "UserIds": "null"}, UserGroupIds="")),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "MenuIds": "[a]"})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "DataPortalId": "p,q"})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "MenuIds": many(101)})),
+    ("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "UserIds": many(201)})),
+    ("quickbi", "CancelAuthorizationMenu", q(**_CANCEL, UserGroupIds=many(201))),
+    ("quickbi", "CancelAuthorizationMenu", q(**_CANCEL, AuthPointsValue="1")),
+    ("quickbi", "CancelAuthorizationMenu", q(**_CANCEL).replace("%2C", "+")),
+    ("quickbi", "AuthorizeMenu", q(**_CANCEL)),
+    ("quickbi", "AuthorizeMenu", q(**_CANCEL, AuthPointsValue="11")),
+    ("quickbi", "DeleteUser", q(UserId="1")),
+    ("quickbi", "ChangeVisibilityModel", q(**_CANCEL)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("service", "action", "query"), BAD_ALIBABA)
+def test_dangerous_alibaba_writes_are_refused(service: str, action: str, query: str) -> None:
+    with pytest.raises(Refusals):
+        guard.check(alibaba(service, action, query))
+
+
+def test_limits_are_inclusive() -> None:
+    guard.check(alibaba("quickbi", "CancelAuthorizationMenu", q(
+        DataPortalId="p", MenuIds=many(100), UserIds=many(200), UserGroupIds=many(200)
+    )))  # fmt: skip
+
+
+def test_parameters_outside_the_query_are_refused() -> None:
+    with pytest.raises(BlastSetExceeded):
+        guard.check(alibaba("dms", "RevokeUserPermission", q(**_REV), body=b"UserAccessId=8"))
+    with pytest.raises(BlastSetExceeded):
+        guard.check(tencent("RevokePrivileges", rp(), url="https://h/?RevokeUser=1"))
+
+
+def test_a_write_cannot_pass_as_a_read() -> None:
+    for prepared in (
+        tencent("RevokePrivileges", rp(), write=False),
+        tencent("ListProjects", {}, write=False, header="RevokePrivileges"),
+        tencent("ListProjects", rp(), header="RevokePrivileges"),
+        tencent("DeleteProject", {}, write=False),
+        tencent("AssumeRole", {}, write=False),
+        tencent("listProjects", {}, write=False),
+        tencent("ListProjects", {}, write=True),
+        alibaba("dms", "SetOwners", "", write=False),
+        alibaba("sts", "ListUsers", "", write=False),
+    ):
+        with pytest.raises(BlastSetExceeded):
+            guard.check(prepared)
+
+
+def test_reads_pass(client: Callable[..., CloudClient]) -> None:
+    guard.check(client(never).prepare(ListProjects()))
+    guard.check(alibaba("quickbi", "QueryUserList", q(PageNum="1"), write=False))
+    guard.check(alibaba("sts", "GetCallerIdentity", "", write=False))
+
+
+def test_dispatch_asks_the_guard_before_anything_leaves(client: Callable[..., CloudClient]) -> None:
+    import asyncio
+
+    speaker = client(never)
+    prepared = speaker.prepare(RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2")))
+    widened = dataclasses.replace(prepared, body=b'{"DataSourceId":"1"}')
+    with pytest.raises(BlastSetExceeded, match="selectors"):
+        asyncio.run(speaker.dispatch(widened))
+
+
+_VALUES = st.one_of(st.none(), st.text(max_size=6), st.integers(), st.lists(st.text(max_size=3), max_size=2), st.booleans())
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(["DataSourceId", "RevokeProjectId", "RevokeUser", "Other"]), _VALUES))
+def test_whatever_passes_names_exactly_one_receiver(body: dict[str, Any]) -> None:
+    try:
+        guard.check(tencent(DS, body))
+    except Refusals:
+        return
+    selectors = {"RevokeProjectId", "RevokeUser"} & set(body)
+    assert len(selectors) == 1
+    assert set(body) == {"DataSourceId", *selectors}
+    assert all(isinstance(value, str) and value.replace("_", "").isdigit() for value in body.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.text("ab1,_-\n\x00 %", max_size=4), max_size=3),
+    st.lists(st.text("ab1,_-\n\x00 %", max_size=4), max_size=3),
+)
+def test_what_passes_splits_into_exactly_the_ids_that_went_in(menus: list[str], users: list[str]) -> None:
+    query = q(DataPortalId="p", MenuIds=",".join(menus), UserIds=",".join(users))
+    try:
+        guard.check(alibaba("quickbi", "CancelAuthorizationMenu", query))
+    except Refusals:
+        return
+    for ids in (menus, users):
+        split = ",".join(ids).split(",")
+        assert len(set(split)) == len(split)
+        assert all(part and part.isascii() and not set(part) & set(", \n\x00%") for part in split)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rescind.errors import InputError
+from rescind.review import DEFAULT_SPACES, RequestedTargets, Target, decide, load_exceptions, resolve_request
+
+SYSTEMS = ("dms_permissions", "wedata_privileges")
+
+
+def request(*targets: Target, **change: Any) -> RequestedTargets:
+    return RequestedTargets(principals=targets, systems=change.pop("systems", SYSTEMS), reason="incident 7", **change)
+
+
+def rules(make: SimpleNamespace, wanted: RequestedTargets, *grants: Any, **context: Any) -> list[str]:
+    return [decision.rule for decision in decide(grants, make.context(request=wanted, **context))]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [Target("P1"), Target("P1", "person_id"), Target("51001"), Target("51001", "dms_user_id"), 
+     Target("2046000000000001"), Target("700000000001", "wedata_user_id")],
+)  # fmt: skip
+def test_a_person_is_found_by_any_exact_id_and_goes_everywhere(make: SimpleNamespace, target: Target) -> None:
+    grants = (
+        make.grant("51001"),
+        make.grant("700000000001", system="wedata_privileges"),
+        make.grant("51002"),
+        make.grant("51001", system="quickbi_menus"),
+    )
+    expected = ["requested", "requested", "kept.not_requested", "kept.not_requested"]
+    assert rules(make, request(target), *grants) == expected
+
+
+def test_the_decision_says_who_asked_for_what(make: SimpleNamespace) -> None:
+    (decision,) = decide([make.grant("51001")], make.context(request=request(Target("P1"))))
+    assert (decision.choice, decision.reason, decision.severity) == ("revoke", "incident 7", "high")
+    assert decision.facts["person.id"] == "P1"
+    assert decision.facts["resource.id"] == "r1"
+
+
+def test_resources_narrow_principals(make: SimpleNamespace) -> None:
+    grants = (make.grant("51001"), make.grant("51001", resource_id="r2"), make.grant("51002", resource_id="r2"))
+    assert rules(make, request(Target("P1"), resources=("r2",)), *grants) == [
+        "kept.not_requested",
+        "requested",
+        "kept.not_requested",
+    ]
+    assert rules(make, request(resources=("r2",)), *grants) == ["kept.not_requested", "requested", "requested"]
+
+
+def test_ids_that_only_a_system_knows(make: SimpleNamespace) -> None:
+    stranger, group = make.grant("59000"), make.grant("59000", principal_type="group")
+    by_space = request(Target("59000", "dms_user_id"))
+    assert rules(make, by_space, stranger, group) == ["requested", "kept.not_requested"]
+    by_system = request(Target("59000", "dms_permissions", "group"))
+    assert rules(make, by_system, stranger, group) == ["kept.not_requested", "requested"]
+
+
+def test_a_group_with_the_id_of_a_person_is_another_principal(make: SimpleNamespace) -> None:
+    group = make.grant("51001", principal_type="group")
+    assert rules(make, request(Target("P1")), group) == ["kept.not_requested"]
+
+
+def test_protections_exceptions_and_support_come_first(make: SimpleNamespace) -> None:
+    body = "principals: [{space: person_id, id: P1, reason: vip}]\nresources: []\nunknown_kind: allow\n"
+    wanted = request(Target("P1"), Target("P2"))
+    exceptions = load_exceptions(
+        "format: 1\nexceptions: [{id: E, owner: o, reason: w, end: 2027-01-01, match: {principal_id: '51002'}}]\n",
+        source="e",
+    )
+    grants = (make.grant("51001"), make.grant("51002"), make.grant("51002", revocable=False))
+    found = rules(make, wanted, *grants, protections=make.protections(body), exceptions=exceptions)
+    assert found == ["kept.protected", "kept.exception", "kept.unsupported"]
+
+
+def test_unknown_kinds_need_a_word_of_their_own(make: SimpleNamespace) -> None:
+    strict = make.protections("principals: []\nresources: []\n")
+    wanted = request(Target("59000", "dms_user_id"))
+    assert rules(make, wanted, make.grant("59000"), protections=strict) == ["kept.protected"]
+    allowed = dataclasses.replace(wanted, allow_unknown_kind=True)
+    assert rules(make, allowed, make.grant("59000"), protections=strict) == ["requested"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (request(), "neither principals nor resources"),
+        (request(Target("P1"), systems=()), "names no system"),
+        (request(Target("P1"), systems=("dms",)), "unknown system"),
+        (request(Target("P9")), "any id space"),
+        (request(Target("Ada")), "any id space"),
+        (request(Target("P9", "person_id")), "does not know"),
+        (request(Target("51001", "dms_userid")), "unknown id space"),
+        (request(Target("")), "empty id"),
+        (request(Target(" 51001")), "blanks around"),
+        (request(Target("5.1E+4")), "scientific"),
+        (request(Target("\u0420" + "1")), "not ASCII"),
+        (request(Target("*", "dms_permissions")), "principal type"),
+        (request(Target("51001", "dms_user_id", "user")), "principal type"),
+        (request(resources=("",)), "empty resource"),
+        (request(resources=tuple(str(n) for n in range(10_001))), "more than 10000"),
+    ],
+)
+def test_requests_that_mean_too_much_or_nothing_are_refused(
+    make: SimpleNamespace, wanted: RequestedTargets, says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        decide([], make.context(request=wanted))
+
+
+def test_an_id_of_two_people_needs_its_space(make: SimpleNamespace) -> None:
+    roster = make.admitted("P1,active,7,", "P2,active,,7", header="person_id,status,dms_user_id,wedata_user_id")
+    with pytest.raises(InputError, match="different people in dms_user_id, wedata_user_id"):
+        resolve_request(request(Target("7")), roster, DEFAULT_SPACES)
+    resolved = resolve_request(request(Target("7", "dms_user_id")), roster, DEFAULT_SPACES)
+    assert resolved.people == {"P1"}
+
+
+def test_without_a_roster_the_space_must_be_named() -> None:
+    with pytest.raises(InputError, match="no roster"):
+        resolve_request(request(Target("7")), None, DEFAULT_SPACES)
+    assert resolve_request(request(Target("7", "dms_user_id")), None, DEFAULT_SPACES).ids == {("dms_user_id", "7")}
+
+
+def test_a_wildcard_is_an_ordinary_character(make: SimpleNamespace) -> None:
+    wanted = request(Target("5100*", "dms_user_id"))
+    assert rules(make, wanted, make.grant("51001")) == ["kept.not_requested"]

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from rescind.model import Membership, Principal
+from rescind.review import Memberships, collect_holdings, decide, index_principals
+from rescind.review.schema import VARIABLES
+
+TRUE = {
+    "STRING": "{} == {}",
+    "BOOL": "{} || !{}",
+    "TIMESTAMP": "{} <= {}",
+    "list": "{} == {}",
+    "map": "{} == {}",
+}
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES))
+def test_every_declared_field_is_filled_for_a_grant_that_has_it(make: SimpleNamespace, name: str) -> None:
+    """A field that is declared and never bound would make its rules silently useless."""
+    template = TRUE.get(VARIABLES[name].type.name(), "{} == {}")
+    condition = f"{template.format(name, name)} && grant.system == 'dms_permissions'"
+    rule = make.rule(condition, absence=VARIABLES[name].open or VARIABLES[name].restless)
+    extra = "resource_classes: [{class: c, ids: [r1]}]\n"
+    grant = make.grant(
+        "51001", resource_name="R", origin="o", expires_at=make.NOW, expires_raw="x", attributes={"a": "b"}
+    )
+    used = make.NOW - timedelta(days=1)
+    principal = Principal(
+        "dms_permissions", "1000@cn", "user", "51001", kind="human", status="active", last_used_at=used
+    )
+    context = make.context(
+        make.policy(rule, extra=extra),
+        roster=make.admitted(*(row.replace("P1,Ada,active,,", "P1,Ada,active,2027-01-01,") for row in make.ROWS)),
+        principals=index_principals([principal]),
+        memberships=Memberships.of([Membership("dms_permissions", "1000@cn", "user", "51001", "role", "r")]),
+        holdings=collect_holdings([grant]),
+        complete=frozenset({"roster", "membership", "holdings", "usage"}),
+    )
+    (decision,) = decide([grant], context)
+    assert decision.rule == "r1", decision

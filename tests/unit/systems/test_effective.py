@@ -1,0 +1,68 @@
+"""What remains after a grant is gone: groups in groups, parents, everyone, a second record."""
+
+from __future__ import annotations
+
+from rescind.model import Cell, Grant, GrantKey, Membership
+from rescind.systems import system_named
+from rescind.systems.effective import RemainingAccess
+
+
+def _grant(principal: tuple[str, str], resource: tuple[str, str], entitlement: str, native: str = "") -> Grant:
+    key = GrantKey("wedata_privileges", "acc", *resource, *principal, entitlement, native)
+    return Grant(key, Cell(resource[0], resource[1], "pair", (*principal, entitlement)))
+
+
+def _edge(member: tuple[str, str], container: tuple[str, str]) -> Membership:
+    return Membership("wedata_privileges", "acc", *member, *container)
+
+
+TABLE = ("table", "c.s.t")
+ANN = ("user", "ann")
+
+
+def _paths(*remaining: Grant, edges: tuple[Membership, ...] = (), gone: Grant | None = None) -> list[str]:
+    access = RemainingAccess(system_named("wedata_privileges"), remaining, edges)
+    return [path.describe() for path in access.paths(gone or _grant(ANN, TABLE, "SELECT_TABLE"))]
+
+
+def test_nothing_remains_when_others_hold_the_right() -> None:
+    assert (
+        _paths(_grant(("user", "bob"), TABLE, "SELECT_TABLE"), _grant(ANN, ("table", "c.s.other"), "SELECT_TABLE"))
+        == []
+    )
+
+
+def test_a_project_gives_the_right_to_its_members_only() -> None:
+    project = _grant(("project", "9"), TABLE, "SELECT_TABLE")
+    assert _paths(project) == []
+    assert _paths(project, edges=(_edge(ANN, ("project", "9")),)) == ["project 9 holds SELECT_TABLE on table c.s.t"]
+
+
+def test_groups_in_groups_are_followed_and_cycles_end() -> None:
+    edges = (_edge(ANN, ("group", "a")), _edge(("group", "a"), ("group", "b")), _edge(("group", "b"), ("group", "a")))
+    assert _paths(_grant(("group", "b"), TABLE, "SELECT_TABLE"), edges=edges) == [
+        "group a in group b holds SELECT_TABLE on table c.s.t"
+    ]
+
+
+def test_a_parent_object_and_a_wider_privilege_count() -> None:
+    assert _paths(
+        _grant(ANN, ("schema", "c.s"), "SELECT_TABLE"), _grant(ANN, ("metalake", "default"), "ALL_PRIVILEGES")
+    ) == [
+        "the principal itself holds SELECT_TABLE on schema c.s",
+        "the principal itself holds ALL_PRIVILEGES on metalake default",
+    ]
+    assert _paths(_grant(ANN, ("catalog", "other"), "SELECT_TABLE")) == []
+
+
+def test_everyone_includes_the_principal() -> None:
+    assert _paths(_grant(("everyone", "AllAccountUsers"), TABLE, "SELECT_TABLE")) == [
+        "everyone AllAccountUsers holds SELECT_TABLE on table c.s.t"
+    ]
+
+
+def test_a_second_record_of_the_same_right_remains() -> None:
+    gone = _grant(ANN, TABLE, "SELECT_TABLE", native="1")
+    assert _paths(gone, _grant(ANN, TABLE, "SELECT_TABLE", native="2"), gone=gone) == [
+        "the principal itself holds SELECT_TABLE on table c.s.t"
+    ]
