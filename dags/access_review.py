@@ -1,4 +1,4 @@
-"""### Access review
+"""### Access review.
 
 Finds every grant in the permission systems that the deployment names, decides by policy what must go,
 plans the fewest calls, asks a person to approve exactly that plan, revokes in paced batches, reads the
@@ -6,9 +6,9 @@ platforms again, and shows what is gone and what is not.
 
 | stage | what happens | what stops it |
 | --- | --- | --- |
-| preflight | connections answer, ledger and policies are readable, caps are set | anything missing: one clear error |
-| discover | every listing is read whole, one task per system and account | an incomplete listing: nothing in that scope is revoked |
-| seal, decide, plan | the snapshot is closed, each grant gets a decision and a reason, the plan is frozen under a digest | a guard: caps, protected people, own identity |
+| preflight | connections answer, ledger and policies are readable, caps are set | anything missing |
+| discover | every listing is read whole, one task per system and account | a listing that is not whole |
+| seal, decide, plan | a decision and a reason for each grant; the plan is frozen | caps, protections, own identity |
 | approve | a person sees the figures and the digest | no answer, or an answer by the one who asked |
 | revoke | one task per batch of calls, paced under the vendor's limit | a changed plan, a lost lease, the kill switch |
 | verify | complete re-reads: a verdict per item, and kept grants compared | anything unproven turns the run red |

@@ -1,4 +1,4 @@
-"""### Revoke access
+"""### Revoke access.
 
 For a leaver's last day or an incident: takes away what the form names, and only that. Started by a
 person, never by a schedule. The chain is the one of *Access review*: the same guards, the same approval,

@@ -29,7 +29,8 @@ class AirflowApi:
 
     def __init__(self, base_url: str, user: str | None = None, password: str = "", *, timeout: float = 30.0) -> None:
         self.user = user
-        self._client = httpx.Client(base_url=base_url, timeout=timeout, trust_env=False, verify=base_url.startswith("https:"))
+        verify = base_url.startswith("https:")  # loading the certificates takes a while
+        self._client = httpx.Client(base_url=base_url, timeout=timeout, trust_env=False, verify=verify)
         if user is not None:
             answer = self._send("POST", "/auth/token", json={"username": user, "password": password})
             self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
@@ -116,7 +117,9 @@ class AirflowApi:
         """Every task instance of a run (all pages)."""
         return self._all(f"{self._run(dag_id, run_id)}/taskInstances", "task_instances")
 
-    def watch(self, dag_id: str, run_id: str, timeout: float, interval: float = 0.5) -> Iterator[tuple[Json, list[Json]]]:
+    def watch(
+        self, dag_id: str, run_id: str, timeout: float, interval: float = 0.5
+    ) -> Iterator[tuple[Json, list[Json]]]:
         """The run and its task instances again and again until the run has ended; the last pair is the end.
 
         :raises ApiError: after ``timeout`` seconds; names the unfinished tasks.
@@ -129,17 +132,18 @@ class AirflowApi:
             if run["state"] in ENDED:
                 return
             if time.monotonic() > until:
-                open_tasks = sorted({f"{t['task_id']} {t['state']}" for t in tasks if t["state"] not in ("success", None)})
-                raise ApiError(
-                    f"The run {run_id} of {dag_id} is still {run['state']} after {timeout:.0f} s; open: {', '.join(open_tasks)}."
-                )
+                begun = {f"{t['task_id']} {t['state']}" for t in tasks if t["state"] not in ("success", None)}
+                still = f"The run {run_id} of {dag_id} is still {run['state']} after {timeout:.0f} s"
+                raise ApiError(f"{still}; open: {', '.join(sorted(begun)) or 'everything'}.")
             time.sleep(interval)
 
     def wait(self, dag_id: str, run_id: str, timeout: float, interval: float = 0.3) -> Json:
         """Wait for the end of a run; returns its description."""
-        run: Json = {}
-        for run, _ in self.watch(dag_id, run_id, timeout, interval):
-            pass
+        until = time.monotonic() + timeout
+        while (run := self.run(dag_id, run_id))["state"] not in ENDED:
+            if time.monotonic() > until:
+                raise ApiError(f"The run {run_id} of {dag_id} is still {run['state']} after {timeout:.0f} s.")
+            time.sleep(interval)
         return run
 
     def questions(self, dag_id: str = "~", run_id: str = "~") -> list[Json]:
@@ -152,7 +156,8 @@ class AirflowApi:
 
     def answer(self, task: Mapping[str, Any], options: list[str], fields: Mapping[str, Any] | None = None) -> Json:
         """Answer the question of a task instance."""
-        return dict(self.patch(f"{self._task(task)}/hitlDetails", {"chosen_options": options, "params_input": dict(fields or {})}))
+        body = {"chosen_options": options, "params_input": dict(fields or {})}
+        return dict(self.patch(f"{self._task(task)}/hitlDetails", body))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task instance has returned; None when it returned nothing."""
@@ -166,8 +171,12 @@ class AirflowApi:
 
     def log(self, task: Mapping[str, Any]) -> str:
         """The log of a task instance's latest try, as text."""
-        answer = self.get(f"{self._run(task['dag_id'], task['dag_run_id'])}/taskInstances/{quote(task['task_id'])}"
-                          f"/logs/{max(1, task['try_number'])}", map_index=task["map_index"], full_content=True)
+        answer = self.get(
+            f"{self._run(task['dag_id'], task['dag_run_id'])}/taskInstances/{quote(task['task_id'])}"
+            f"/logs/{max(1, task['try_number'])}",
+            map_index=task["map_index"],
+            full_content=True,
+        )
         content = answer["content"]
         if isinstance(content, str):
             return content
@@ -203,8 +212,8 @@ class AirflowApi:
         try:
             answer = self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            where = self._client.base_url
-            raise ApiError(f"Airflow at {where} does not answer ({type(error).__name__}).", "Is the stack up?") from error
+            problem = f"Airflow at {self._client.base_url} does not answer ({type(error).__name__})."
+            raise ApiError(problem, "Is the stack up?") from error
         if answer.is_error:
             who = f" as {self.user}" if self.user else ""
             raise ApiError(

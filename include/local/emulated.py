@@ -83,7 +83,7 @@ def connections(url: str, control: Control) -> dict[str, str]:
     except (KeyError, StopIteration):
         raise StartFailed(f"The emulator knows no identity {TOOL}.", "Run make down and try again.") from None
     common = {"base_url": url, "allow_loopback_http": True}
-    rows = (
+    rows: tuple[tuple[str, str, dict[str, str], dict[str, Any]], ...] = (
         ("WEDATA", "tencent_wedata", tencent, {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]}),
         ("DMS", "alibaba_dms", alibaba, {}),
         ("QUICKBI", "alibaba_quickbi", alibaba, {"region": "cn-hangzhou"}),

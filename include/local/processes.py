@@ -176,11 +176,12 @@ def rotate(log: Path, limit: int = 20_000_000) -> None:
 
 def tail(log: Path, lines: int = 15) -> str:
     """The last lines of a log file, for an error message."""
-    with suppress(OSError):
+    try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - 20_000))
             return "\n".join(stream.read().decode("utf-8", "replace").splitlines()[-lines:])
-    return ""
+    except OSError:
+        return ""
 
 
 def _record(row: object) -> Record | None:

@@ -217,8 +217,7 @@ class Stack:
         records = [self._component(name, env) for name in COMPONENTS]
         self._until(lambda: self._healthy(started), records, self.config.start_timeout)
         exported = {k: v for k, v in env.items() if k.startswith("AIRFLOW") or k in ("PATH", "NO_PROXY", "no_proxy")}
-        note = {**(state.read_json(self._note) or {}), "fingerprint": wanted, "base_url": self.config.base_url, "environment": exported}
-        state.write_private(self._note, json.dumps(note, indent=1) + "\n")
+        state.write_private(self._note, json.dumps({"fingerprint": wanted, "environment": exported}, indent=1) + "\n")
         return False
 
     def _component(self, name: str, env: Mapping[str, str]) -> Record:
@@ -266,10 +265,12 @@ class Stack:
         while not ready():
             for record in records:
                 if self.registry.ended(record):
-                    raise StartFailed(f"{record.name} ended while starting; {record.log} says:\n{tail(Path(record.log))}")
+                    log = Path(record.log)
+                    raise StartFailed(f"{record.name} ended while starting; {log} says:\n{tail(log)}")
             if time.monotonic() > until:
                 logs = ", ".join(record.log for record in records)
-                raise StartFailed(f"Not healthy after {timeout:.0f} s; see {logs}.", "RESCIND_START_TIMEOUT=<s> waits longer.")
+                remedy = "RESCIND_START_TIMEOUT=<seconds> waits longer."
+                raise StartFailed(f"Not healthy after {timeout:.0f} s; see {logs}.", remedy)
             time.sleep(0.3)
 
     def _log(self, name: str) -> Path:

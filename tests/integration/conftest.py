@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.emulator import running_emulator
 from tests.support.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401 - fixtures
 from tests.support.review import ReviewBench

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.emulator import ROOT
 from tests.support.review import ReviewBench
 
 sys.path.insert(0, str(ROOT / "include"))
-from local.truth import judge  # noqa: E402
+from local.truth import judge
 
 Bench = Callable[..., ReviewBench]
 SYSTEMS = {"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"}
@@ -98,12 +99,26 @@ def test_protected_people_keep_everything(bench: Bench) -> None:
         (lambda m: m.delenv("AIRFLOW_CONN_WEDATA_DEFAULT"), "wedata_default"),
         (lambda m: m.delenv("AIRFLOW_CONN_RESCIND_LEDGER"), "rescind_ledger.*make migrate"),
         (lambda m: m.setenv("AIRFLOW_CONN_RESCIND_LEDGER", "postgres://x@127.0.0.1:1/none"), "ledger"),
-        (lambda m: _edit_connection(m, "WEDATA_DEFAULT", password="wrong-key"), "wedata_default.*SignatureFailure.*Check login"),
+        (
+            lambda m: _edit_connection(m, "WEDATA_DEFAULT", password="wrong-key"),
+            "wedata_default.*SignatureFailure.*Check login",
+        ),
         (lambda m: _edit_connection(m, "DMS_DEFAULT", base_url="http://127.0.0.1:1"), "dms_default.*network"),
-        (lambda m: _edit_connection(m, "QUICKBI_DEFAULT", base_url="http://192.0.2.1"), "quickbi_default.*this machine"),
+        (
+            lambda m: _edit_connection(m, "QUICKBI_DEFAULT", base_url="http://192.0.2.1"),
+            "quickbi_default.*this machine",
+        ),
         (lambda m: _edit_connection(m, "WEDATA_DEFAULT", own_ids=[]), "own_ids"),
     ],
-    ids=["no connection", "no ledger", "ledger unreachable", "wrong key", "unreachable host", "foreign host", "own ids"],
+    ids=[
+        "no connection",
+        "no ledger",
+        "ledger unreachable",
+        "wrong key",
+        "unreachable host",
+        "foreign host",
+        "own ids",
+    ],
 )
 def test_a_broken_setup_is_one_clear_error_before_anything_is_sent(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[pytest.MonkeyPatch], None], message: str
@@ -172,7 +187,7 @@ def test_a_guard_stops_the_run_before_any_plan(bench: Bench) -> None:
     review = setup.run(dry_run=False, max_revocations=3)
     review.preflight()
     review.discover()
-    with pytest.raises(Exception, match="GuardTripped.*limit 3"):
+    with pytest.raises(Exception, match=r"GuardTripped.*limit 3"):
         review.plan()
 
 

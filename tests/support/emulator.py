@@ -46,7 +46,10 @@ class Emulator:
     def post(self, path: str, body: Any) -> Any:
         """Send a control command."""
         request = urllib.request.Request(
-            f"{self.url}/_control/{path}", json.dumps(body).encode(), {"content-type": "application/json"}, method="POST"
+            f"{self.url}/_control/{path}",
+            json.dumps(body).encode(),
+            {"content-type": "application/json"},
+            method="POST",
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
@@ -61,7 +64,12 @@ class Emulator:
         own = next(p for p in self.get("org")["people"] if p.get("name") == "rescind-bot")
         out = {}
         for conn_id, kind, vendor, extra in (
-            ("wedata_default", "tencent_wedata", "tencent", {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]}),
+            (
+                "wedata_default",
+                "tencent_wedata",
+                "tencent",
+                {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]},
+            ),
             ("dms_default", "alibaba_dms", "alibaba", {}),
             ("quickbi_default", "alibaba_quickbi", "alibaba", {"region": "cn-hangzhou"}),
         ):
@@ -81,7 +89,8 @@ def running_emulator(folder: Path, *options: str) -> Iterator[Emulator]:
     ready = folder / "emulator.json"
     ready.unlink(missing_ok=True)
     log = (folder / "emulator.log").open("wb")
-    command = [sys.executable, str(ROOT / "include/emulator"), "serve", "--port", "0", "--ready-file", str(ready), *options]
+    program = [sys.executable, str(ROOT / "include/emulator"), "serve"]
+    command = [*program, "--port", "0", "--ready-file", str(ready), *options]
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": ""})
     try:
         deadline = time.monotonic() + 60

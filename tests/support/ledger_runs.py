@@ -26,7 +26,9 @@ SYSTEM = "quickbi_menus"
 ACCOUNT = "alibaba:1234567890123456:cn-hangzhou"
 
 
-def grant(number: int, *, system: str = SYSTEM, account: str = ACCOUNT, portal: str = "portal-1", **more: object) -> Grant:
+def grant(
+    number: int, *, system: str = SYSTEM, account: str = ACCOUNT, portal: str = "portal-1", **more: object
+) -> Grant:
     """Grant ``number``: user ``number`` may view menu ``number % 10`` of a portal."""
     user, menu = f"u{number:06d}", f"m{number % 10}"
     key = GrantKey(system, account, "menu", f"{portal}/{menu}", "user", user, "view")
@@ -35,7 +37,9 @@ def grant(number: int, *, system: str = SYSTEM, account: str = ACCOUNT, portal: 
 
 def certificate(counted: int, **more: object) -> Certificate:
     """A complete listing of ``counted`` grants."""
-    return Certificate(identity="acs:ram::1:user/reader", query={"PortalId": "portal-1"}, pages=1, counted=counted, **more)  # type: ignore[arg-type]
+    return Certificate(
+        identity="acs:ram::1:user/reader", query={"PortalId": "portal-1"}, pages=1, counted=counted, **more
+    )  # type: ignore[arg-type]
 
 
 def begin(ledger: Ledger, name: str = "manual__1", *, dry_run: bool = False, requested_by: str = "rita") -> Run:

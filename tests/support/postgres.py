@@ -79,9 +79,7 @@ class PostgresServer:
     def cut_off(self, name: str) -> None:
         """Make one database unreachable: end its sessions and refuse new ones, until :meth:`let_in`."""
         with self.admin() as connection:
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
         self.end_sessions(name)
 
     def let_in(self, name: str) -> None:

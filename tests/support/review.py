@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+
 from tests.support.emulator import Emulator
 
 

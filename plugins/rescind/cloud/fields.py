@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 _DECIMAL = re.compile(r"-?[0-9]{1,40}")
 _UNSEEN = re.compile(r"(?! )[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]|^ | $")
@@ -107,7 +107,7 @@ DateText = Annotated[str, StringConstraints(strict=True, pattern=r"^\d{4}-\d{2}-
 IdText = Annotated[str, BeforeValidator(exact_text), StringConstraints(min_length=1, max_length=256)]
 """An id of an answer: text, or an integer made text."""
 
-Count = Annotated[int, BeforeValidator(exact_count)]
+Count = Annotated[int, BeforeValidator(exact_count), Field(ge=0)]
 """A count of an answer: an integer, or digits as text."""
 
 Number = Annotated[int, BeforeValidator(exact_number)]

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import certifi
@@ -96,6 +97,7 @@ class Transport:
             verify=tls_context(),
             trust_env=False,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing is kept between requests
             timeout=httpx.Timeout(
                 settings.timeout_s, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s
             ),

@@ -14,6 +14,7 @@ connections. What it does take care of:
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -34,6 +35,14 @@ Connection = psycopg.Connection[DictRow]
 T = TypeVar("T")
 
 MIGRATE_HINT = "run `python -m rescind.ledger migrate` with the same connection string"
+# A peer that vanished without a word is noticed within half a minute (no effect on local sockets).
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "rescind",
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _IDLE_TRUSTED_S = 1.0
 _IDLE_KEPT_S = 120.0
 # Connections of a parent process: kept referenced so that a child never closes the parent's sessions.
@@ -69,9 +78,8 @@ class Database:
             raise ConfigurationError(
                 "ledger: the connection string cannot be read. Give a URI such as postgresql://user@host:5432/rescind"
             ) from None
-        self._conninfo = make_conninfo(
-            "", **{"connect_timeout": int(self.timeouts.connect), "application_name": "rescind", **self.target}
-        )
+        limit = {"connect_timeout": math.ceil(self.timeouts.connect)}
+        self._conninfo = make_conninfo("", **{**_DEFAULTS, **limit, **self.target})
         self._max = max_connections
         self._reset()
 
@@ -83,13 +91,20 @@ class Database:
         """Host and database for messages; no user, no password."""
         return f"{self.target.get('host', 'local socket')}/{self.target.get('dbname', '')}"
 
-    def connect(self, *, autocommit: bool = False, dbname: str | None = None, **settings: str) -> Connection:
+    def connect(
+        self, *, autocommit: bool = False, dbname: str | None = None, timeout_s: float | None = None, **settings: str
+    ) -> Connection:
         """Open a connection outside the pool; the caller closes it.
 
+        :param dbname: another database of the same server.
+        :param timeout_s: longest wait for the connection, instead of the usual one.
         :param settings: session settings on top of the usual ones, such as ``statement_timeout``.
         :raises LedgerError: when the server cannot be reached.
         """
-        info = self._conninfo if dbname is None else make_conninfo(self._conninfo, dbname=dbname)
+        other: dict[str, Any] = {} if dbname is None else {"dbname": dbname}
+        if timeout_s is not None:
+            other["connect_timeout"] = math.ceil(timeout_s)
+        info = make_conninfo(self._conninfo, **other)
         values = {
             "statement_timeout": f"{int(self.timeouts.statement * 1000)}",
             "lock_timeout": f"{int(self.timeouts.lock * 1000)}",

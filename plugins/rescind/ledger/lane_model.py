@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from typing import Any
 
 START_MARGIN = 0.95
@@ -204,7 +205,7 @@ def _accepted_in_last_second(control: Control, now: float, due: float, refused: 
         before_due, before_refused = marks[0][1], marks[0][2]
     else:
         points = (*marks, (now, due, refused))
-        for (t0, d0, r0), (t1, d1, r1) in zip(points, points[1:], strict=False):
+        for (t0, d0, r0), (t1, d1, r1) in pairwise(points):
             if t0 <= wanted <= t1:
                 part = (wanted - t0) / (t1 - t0) if t1 > t0 else 0.0
                 before_due, before_refused = d0 + (d1 - d0) * part, r0 + (r1 - r0) * part

@@ -78,13 +78,18 @@ class ReviewOperator(BaseOperator):
 
         :raises ConfigurationError: when preflight has not begun one.
         """
-        dag_run = context["dag_run"]
-        run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
+        run = self.find_run(context, ledger)
         if run is None:
             raise ConfigurationError(
                 "this DAG run has no run in the ledger: preflight did not succeed. Start a new run"
             )
         return run
+
+
+    def find_run(self, context: Context, ledger: Ledger) -> Run | None:
+        """The same, or None."""
+        dag_run = context["dag_run"]
+        return ledger.runs.find(dag_run.dag_id, dag_run.run_id)
 
 
 class _Guarded:

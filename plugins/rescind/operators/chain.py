@@ -29,7 +29,7 @@ def review_chain(*, kind: Literal["policy", "targets"]) -> None:
     discover = DiscoverOperator.partial(
         task_id="discover", pool=DISCOVER_POOL, retries=2, retry_delay=timedelta(seconds=20)
     ).expand(scope=preflight.output)
-    seal = SealOperator(task_id="seal", trigger_rule=TriggerRule.ALL_DONE)
+    seal = SealOperator(task_id="seal", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     decide = DecideOperator(task_id="decide")
     plan = PlanOperator(task_id="plan")
     approve = ApprovePlanOperator(task_id="approve", response_timeout=timedelta(days=1))

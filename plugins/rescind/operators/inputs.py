@@ -161,5 +161,6 @@ def _read(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"the {name} file cannot be read ({error.strerror}): {path.name}. Put it there, or point the setting {name!r} to it"
+            f"the {name} file cannot be read ({error.strerror}): {path.name}. "
+            f"Put it there, or point the setting {name!r} to it"
         ) from None

@@ -80,7 +80,7 @@ def dry_run_param() -> dict[str, Param]:
             True,
             type="boolean",
             title="Dry run",
-            description_md="**On**: everything up to the plan, nothing is revoked. **Off**: asks for approval, then revokes.",
+            description_md="**On**: everything up to the plan. **Off**: asks for approval, then revokes.",
             section="Safety",
         )
     }

@@ -97,9 +97,11 @@ class Planner:
             if cover is None:
                 continue
             proof = "optimal, proven" if cover.proven else f"at least {cover.lower_bound}"
-            yield f"{system} {account}: {len(part.revoke)} to revoke in {len(cover.calls)} calls ({proof}), {len(part.held)} held"
+            what = f"{len(part.revoke)} to revoke in {len(cover.calls)} calls ({proof})"
+            yield f"{system} {account}: {what}, {len(part.held)} held"
         for guard in self.guards:
-            yield f"guard {guard.guard} ({guard.scope}): limit {guard.limit}, measured {guard.measured}, held {guard.held}"
+            figures = f"limit {guard.limit}, measured {guard.measured}, held {guard.held}"
+            yield f"guard {guard.guard} ({guard.scope}): {figures}"
 
     def _read(self) -> None:
         """Decisions of the complete scopes, by system and account."""

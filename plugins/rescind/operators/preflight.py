@@ -100,7 +100,7 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
             if key not in accounts:
                 accounts[key] = await _account(ledger, settings, name, conn_id)
             if any((spec.system, spec.account) == (name, accounts[key]) for spec in specs):
-                raise ConfigurationError(f"two connections of {name!r} answer for the same account {accounts[key]}; keep one")
+                raise ConfigurationError(f"two connections of {name!r} answer for account {accounts[key]}; keep one")
             specs.append(ScopeSpec(system=name, account=accounts[key], conn_id=conn_id))
     return specs
 
@@ -127,8 +127,8 @@ def _check_own_ids(client: CloudClient, conn_id: str) -> None:
     """Our own access must stay; where the vendor cannot say which user we are, the connection has to."""
     if client.service == "wedata" and not client.settings.own_ids:
         raise ConfigurationError(
-            f"connection {conn_id!r} names no own_ids: WeData does not tell which of its users a key belongs to, so add "
-            'the WeData user id of this key to the extras, for example "own_ids": ["700000000001"]'
+            f"connection {conn_id!r} names no own_ids: WeData does not tell which of its users a key belongs to, "
+            'so add the WeData user id of this key to the extras, for example "own_ids": ["700000000001"]'
         )
 
 
@@ -149,7 +149,8 @@ def _check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
     others = [user for user in settings.approvers if user != requester]
     if not others:
         raise ConfigurationError(
-            "nobody may approve this run: list at least one user other than the requester under 'approvers' in the settings"
+            "nobody may approve this run: list at least one user other than the requester under 'approvers' "
+            "in the settings"
         )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, Plan, Run
@@ -34,7 +34,9 @@ class ReportOperator(ReviewOperator):
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
-        run = self.run_of(context, ledger)
+        run = self.find_run(context, ledger)
+        if run is None:
+            raise AirflowSkipException("Preflight did not begin a run, so there is nothing to report")
         summary = build_summary(ledger, run)
         folder = self.settings().path("summaries")
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,8 +109,9 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     lines = [f"run {summary['run']}: {summary['state']}"]
     for row in summary["systems"]:
         lines.append(
-            f"{row['system']} {row['account']}: {row['discovered']} found, {row['items']} to revoke, {row['calls']} calls, "
-            f"{row['verified_gone']} verified gone, {row['still_effective']} still effective, {row['kept_compared']} kept compared, "
+            f"{row['system']} {row['account']}: {row['discovered']} found, {row['items']} to revoke, "
+            f"{row['calls']} calls, {row['verified_gone']} verified gone, "
+            f"{row['still_effective']} still effective, {row['kept_compared']} kept compared, "
             f"{row['kept_lost']} lost, {row['throttled']} throttled"
         )
     return lines + [f"PROBLEM: {problem}" for problem in summary["problems"]]
@@ -117,7 +120,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
 def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None) -> list[str]:
     """Why the run cannot be green; empty when everything is proven or openly listed."""
     found = [
-        f"{scope.system} {scope.account}: the snapshot is {scope.state}: {scope.error or scope.missing or 'not discovered'}"
+        f"{scope.system} {scope.account}: the snapshot is {scope.state}: "
+        f"{scope.error or scope.missing or 'not discovered'}"
         for scope in ledger.scopes.all(run.run_id)
         if scope.state != "complete"
     ]

@@ -67,7 +67,8 @@ class RevokeBatchOperator(ReviewOperator):
                 await client.identify()
                 if account_of(client) != batch.account:
                     raise ConfigurationError(
-                        f"connection {batch.conn_id!r} answers for account {account_of(client)}, the plan is for {batch.account}"
+                        f"connection {batch.conn_id!r} answers for account {account_of(client)}, "
+                        f"the plan is for {batch.account}"
                     )
                 runner = BatchRunner(
                     ledger=ledger,

@@ -15,8 +15,9 @@ _EXAMPLES = 12
 
 
 def plain(text: str, limit: int = 80) -> str:
-    """Text from a vendor or a person, made harmless for Markdown: one line, no control or bidi characters,
-    every mark escaped, cut at ``limit`` characters.
+    """Text from a vendor or a person, made harmless for Markdown.
+
+    One line, no control or bidi characters, every mark escaped, cut at ``limit`` characters.
     """
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
@@ -41,8 +42,8 @@ def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
     lines += ["", "**Why**", "", *_rules(ledger, run), "", "**Guards**", "", *_guards(plan), "", *_people(ledger, run)]
     lines += [
         "",
-        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; your answer counts "
-        "for exactly this plan. Nothing happens without an answer.",
+        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; "
+        "your answer counts for exactly this plan. Nothing happens without an answer.",
     ]
     return "\n".join(lines)
 
@@ -56,11 +57,12 @@ def _rules(ledger: Ledger, run: Run) -> list[str]:
 
 
 def _guards(plan: Plan) -> list[str]:
-    return [
-        f"- {plain(str(g['guard']))} ({plain(str(g['scope']))}): {plain(str(g['measured']))} of {plain(str(g['limit']))} allowed"
-        + (f", {g['held']} held back" if g.get("held") else "")
-        for g in plan.guards
-    ]
+    lines = []
+    for guard in plan.guards:
+        name, scope, measured, limit = (plain(str(guard[field])) for field in ("guard", "scope", "measured", "limit"))
+        held = f", {guard['held']} held back" if guard.get("held") else ""
+        lines.append(f"- {name} ({scope}): {measured} of {limit} allowed{held}")
+    return lines
 
 
 def _people(ledger: Ledger, run: Run) -> list[str]:

@@ -184,7 +184,8 @@ class BoundProtections:
         said = {kind for kind in kinds if kind != "unknown"}
         for kind in sorted(said & self._kinds):
             return f"principals of kind {kind} are protected"
-        if not said and not in_roster and self._unknown_kind == "protect" and not allow_unknown:
+        could_be = not in_roster or bool(self._kinds & {"human", "service"})
+        if not said and could_be and self._unknown_kind == "protect" and not allow_unknown:
             return UNKNOWN_KIND
         return ""
 

@@ -67,7 +67,8 @@ class Person:
 class RosterOptions:
     """How to read a roster.
 
-    :param id_columns: column -> id space. A column that a file lacks is a space that its people are not matched in.
+    :param id_columns: column -> id space. Every one of them must be in the file (cells may be blank): a column that
+        an export has lost must not pass for one that nobody needs.
     :param zone: for dates and times without a UTC offset. A bare date ends at the midnight after it.
     :param delimiter: between the cells of a CSV file.
     """
@@ -80,7 +81,7 @@ class RosterOptions:
 class Roster:
     """All people, indexed by ``person_id`` and by id in every id space.
 
-    :param spaces: the id spaces that the file has a column for, whether filled or not.
+    :param spaces: the id spaces that the roster has a column for, whether filled or not.
     :param digest: SHA-256 (hex) of the bytes that the roster was read from.
     :raises InputError: for an empty roster and for a ``person_id`` or an id that two people share.
     """

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rescind.errors import InputError
-from rescind.review.roster import Kind, Person, Roster, RosterOptions, Status
+from rescind.review.roster import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
 from rescind.review.text import check_id, check_rounded, check_text, decode, parse_moment, shape
 
 _REQUIRED = ("person_id", "status")
@@ -48,7 +48,7 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
         raise InputError(source, "the file holds only empty lines", "Export the roster again.")
     header = _header(first[1], source, options)
     people = [_person(row, line, source, options) for line, row in _records(rows, header, source)]
-    return _roster(people, header, source, _sha256(data), options)
+    return _roster(people, source, _sha256(data), options)
 
 
 def read_roster_json(
@@ -78,9 +78,9 @@ def read_roster_json(
         header.update(dict.fromkeys(str(key) for key in row))
     if not content:
         raise InputError(source, "the list is empty", "Export the roster again; an empty roster decides nothing.")
-    columns = _header(list(header), source, options)
+    _header(list(header), source, options)
     people = [_person(row, number + 1, source, options) for number, row in enumerate(content)]
-    return _roster(people, columns, source, checksum, options)
+    return _roster(people, source, checksum, options)
 
 
 def _sha256(data: bytes | str) -> str:
@@ -99,6 +99,9 @@ def _csv_rows(reader: Any, source: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _header(names: Sequence[str], source: str, options: RosterOptions) -> list[str]:
+    spaces = [*options.id_columns.values(), PERSON_SPACE]
+    if len(set(spaces)) < len(spaces):
+        raise InputError("id_columns", "two columns for one id space", "Give every space one column.")
     clean = [check_text(name, where=f"{source}, header, column {n}") for n, name in enumerate(names, 1)]
     where = f"{source}, header"
     if any(not name for name in clean):
@@ -106,11 +109,13 @@ def _header(names: Sequence[str], source: str, options: RosterOptions) -> list[s
     twice = sorted({name for name in clean if clean.count(name) > 1})
     if twice:
         raise InputError(where, f"the column {twice[0]!r} stands twice", "Keep one of the two.")
-    missing = [name for name in _REQUIRED if name not in clean]
+    missing = [name for name in (*_REQUIRED, *options.id_columns) if name not in clean]
     if missing:
         hint = "" if len(clean) > 1 else f" (the delimiter is {options.delimiter!r})"
         problem = f"the column {missing[0]!r} is missing; found {', '.join(repr(n) for n in clean[:12])}{hint}"
-        raise InputError(where, problem, "Name the columns in the first line, spelled exactly so.")
+        if missing[0] in _REQUIRED:
+            raise InputError(where, problem, "Name the columns in the first line, spelled exactly so.")
+        raise InputError(where, problem, "Add it (cells may be blank), or take it out of the configured id_columns.")
     return clean
 
 
@@ -185,11 +190,10 @@ def _moment(row: Row, where: Where, options: RosterOptions) -> Any:
     return parse_moment(text, where=where("terminated_at"), zone=options.zone) if text else None
 
 
-def _roster(people: list[Person], header: Sequence[str], source: str, checksum: str, options: RosterOptions) -> Roster:
+def _roster(people: list[Person], source: str, checksum: str, options: RosterOptions) -> Roster:
     for column, space in options.id_columns.items():
         check_rounded((p.ids[space] for p in people if space in p.ids), where=f"{source}, column {column}")
-    spaces = [space for column, space in options.id_columns.items() if column in header]
-    return Roster(people, spaces=spaces, source=source, digest=checksum)
+    return Roster(people, spaces=options.id_columns.values(), source=source, digest=checksum)
 
 
 def _json(data: bytes | str, source: str) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from rescind.ledger import Ledger
 
+from rescind.ledger import Ledger
 from tests.support.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401
 
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from rescind.ledger import Ledger, VerdictRecord
 from rescind.model import Verdict
-
 from tests.support.ledger_runs import ready_run
 
 

@@ -16,11 +16,13 @@ from rescind.review import (
     Protections,
     Roster,
     RosterLimits,
+    RosterOptions,
     admit_roster,
     load_policy,
     load_protections,
     read_roster_csv,
 )
+from rescind.review.roster import DEFAULT_ID_COLUMNS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
@@ -35,7 +37,9 @@ ROWS = (
 
 
 def roster(*rows: str, header: str = HEADER) -> Roster:
-    return read_roster_csv("\n".join((header, *(rows or ROWS))) + "\n", source="roster.csv")
+    names = [name for name in DEFAULT_ID_COLUMNS if name in header.split(",")]
+    options = RosterOptions(id_columns={name: name for name in names})
+    return read_roster_csv("\n".join((header, *(rows or ROWS))) + "\n", source="roster.csv", options=options)
 
 
 def admitted(*rows: str, header: str = HEADER) -> Any:

@@ -18,14 +18,18 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LIMITS = RosterLimits(min_people=2, max_age=timedelta(hours=24), max_leaver_percent=50)
 
 
+DMS = RosterOptions(id_columns={"dms_user_id": "dms_user_id"})
+
+
 def csv(*rows: str, header: str = HEADER, **options: Any) -> Any:
+    options.setdefault("id_columns", {"dms_user_id": "dms_user_id"} if "dms_user_id" in header else {})
     return read_roster_csv("\n".join((header, *rows)), source="roster.csv", options=RosterOptions(**options))
 
 
 def test_a_row_becomes_a_person() -> None:
     header = "person_id,name,status,terminated_at,kind,manager,department,dms_user_id,cost_centre"
     text = f"\ufeff{header}\r\nP1,Zoë,LEFT,2026-01-31,Human,P2,Data,0051,17\r\n"
-    people = read_roster_csv(text.encode(), source="roster.csv").people
+    people = read_roster_csv(text.encode(), source="roster.csv", options=DMS).people
     person = people[0]
     assert (person.person_id, person.status, person.kind, person.manager) == ("P1", "left", "human", "P2")
     assert person.terminated_at == datetime(2026, 2, 1, tzinfo=UTC)
@@ -36,7 +40,7 @@ def test_a_row_becomes_a_person() -> None:
 
 def test_the_digest_is_that_of_the_bytes() -> None:
     data = (HEADER + "\nP1,active,,1\n").encode()
-    assert read_roster_csv(data, source="r").digest == hashlib.sha256(data).hexdigest()
+    assert read_roster_csv(data, source="r", options=DMS).digest == hashlib.sha256(data).hexdigest()
 
 
 def test_other_columns_can_be_ids_of_other_spaces() -> None:
@@ -45,9 +49,14 @@ def test_other_columns_can_be_ids_of_other_spaces() -> None:
     assert people.spaces == {"wedata_user_id"}
 
 
-def test_a_column_that_is_missing_is_no_space_and_a_blank_one_is() -> None:
+def test_the_spaces_are_those_that_are_configured() -> None:
     assert csv("P1,active,,").spaces == {"dms_user_id"}
     assert csv("P1,active,", header="person_id,status,terminated_at").spaces == frozenset()
+
+
+def test_two_columns_for_one_space_are_refused() -> None:
+    with pytest.raises(InputError, match="two columns"):
+        csv("P1,active,,7", id_columns={"a": "s", "b": "s"})
 
 
 def test_semicolons() -> None:
@@ -78,6 +87,7 @@ def test_semicolons() -> None:
         (HEADER + "\n\u04201,active,,1\n", "line 2, column person_id", "not ASCII"),  # Cyrillic
         (HEADER + '\nP1,active,,"1\n', "roster.csv, line", "not valid CSV"),
         (HEADER + '\n"P1"x,active,,1\n', "roster.csv, line", "not valid CSV"),
+        ("person_id,status\nP1,active\n", "header", "'dms_user_id' is missing"),
         ("person_id,Status\nP1,active\n", "header", "'status' is missing"),
         ("person_id,status,status\nP1,active,active\n", "header", "stands twice"),
         ("person_id,,status\nP1,,active\n", "header", "column 2 has no name"),
@@ -92,7 +102,7 @@ def test_semicolons() -> None:
 )
 def test_bad_files_are_refused_with_their_place(text: str, where: str, says: str) -> None:
     with pytest.raises(InputError) as caught:
-        read_roster_csv(text, source="roster.csv")
+        read_roster_csv(text, source="roster.csv", options=DMS)
     assert where in caught.value.field
     assert says in caught.value.problem
     assert caught.value.remedy
@@ -102,33 +112,33 @@ def test_bad_files_are_refused_with_their_place(text: str, where: str, says: str
 def test_wrong_encodings_are_refused(encoding: str) -> None:
     data = (HEADER + "\nP1,active,,1\n").replace("P1", "Pé1").encode(encoding)
     with pytest.raises(InputError):
-        read_roster_csv(data, source="roster.csv")
+        read_roster_csv(data, source="roster.csv", options=DMS)
 
 
 def test_a_file_cut_in_the_middle_of_a_row_is_refused() -> None:
     whole = HEADER + "\nP1,active,,51001\nP2,left,2026-01-01,51002\n"
     for cut in range(len(whole) - len(",51002\n"), len(HEADER) + 18, -1):
         with pytest.raises(InputError):
-            read_roster_csv(whole[:cut], source="roster.csv")
+            read_roster_csv(whole[:cut], source="roster.csv", options=DMS)
 
 
 def test_lines_are_those_of_the_file_also_after_cells_with_line_breaks() -> None:
-    text = 'person_id,name,status\nP1,"a\nb",active\nP2,x,gone\n'
+    text = 'person_id,name,status,dms_user_id\nP1,"a\nb",active,1\nP2,x,gone,2\n'
     with pytest.raises(InputError) as caught:
-        read_roster_csv(text, source="roster.csv")
+        read_roster_csv(text, source="roster.csv", options=DMS)
     assert "line 3" in caught.value.field or "line 4" in caught.value.field
 
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_refused_as_input(data: bytes) -> None:
     with pytest.raises(InputError):
-        read_roster_csv(data, source="roster.csv")
+        read_roster_csv(data, source="roster.csv", options=DMS)
 
 
 @given(st.text(max_size=300))
 def test_arbitrary_json_text_is_refused_as_input(text: str) -> None:
     with pytest.raises(InputError):
-        read_roster_json(text, source="roster.json")
+        read_roster_json(text, source="roster.json", options=DMS)
 
 
 # JSON and SCIM
@@ -136,8 +146,8 @@ def test_arbitrary_json_text_is_refused_as_input(text: str) -> None:
 
 def test_json_rows_read_like_csv_rows() -> None:
     rows = [{"person_id": "P1", "status": "left", "terminated_at": "2026-01-31", "dms_user_id": "51001", "level": 3}]
-    from_text = read_roster_json(json.dumps(rows), source="r.json").people
-    assert from_text == read_roster_json(rows, source="r.json").people
+    from_text = read_roster_json(json.dumps(rows), source="r.json", options=DMS).people
+    assert from_text == read_roster_json(rows, source="r.json", options=DMS).people
     assert from_text[0].attributes == {"level": "3"}
     assert from_text[0].ids == {"dms_user_id": "51001"}
 
@@ -153,11 +163,11 @@ def test_json_rows_read_like_csv_rows() -> None:
         ("null", "not a list"),
         ('[{"person_id": "P1", "status": "active", "dms_user_id": 1234567890123456789}]', "whole number"),
         ('[{"person_id": "P1", "status": "active", "dms_user_id": 1.23E+18}]', "number with a point"),
-        ('[{"person_id": 7, "status": "active"}]', "whole number"),
-        ('[{"person_id": null, "status": "active"}]', "null"),
+        ('[{"person_id": 7, "status": "active", "dms_user_id": "1"}]', "whole number"),
+        ('[{"person_id": null, "status": "active", "dms_user_id": "1"}]', "null"),
         ('[{"person_id": "P1", "person_id": "P2", "status": "active"}]', "same key twice"),
         ('[{"person_id": "P1"}]', "'status' is missing"),
-        ('[{"person_id": "P1", "status": ["left"]}]', "list of 1"),
+        ('[{"person_id": "P1", "status": ["left"], "dms_user_id": "1"}]', "list of 1"),
         ('{"error": "forbidden"}', "Resources|not a list"),
         ('{"Resources": [], "totalResults": 0}', "the list is empty"),
         ('{"Resources": [{"id": "1", "active": true}], "totalResults": 2}', "totalResults says 2"),
@@ -169,7 +179,7 @@ def test_json_rows_read_like_csv_rows() -> None:
 )
 def test_bad_json_is_refused(content: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        read_roster_json(content, source="r.json")
+        read_roster_json(content, source="r.json", options=DMS)
 
 
 def test_scim_users() -> None:
@@ -187,7 +197,7 @@ def test_scim_users() -> None:
             {"id": "s-2", "externalId": "P2", "active": True},
         ],
     }  # fmt: skip
-    roster = read_roster_json(answer, source="scim")
+    roster = read_roster_json(answer, source="scim", options=DMS)
     first = roster.by_id("dms_user_id", "51001")
     assert first is not None
     assert (first.person_id, first.status, first.manager, first.email) == ("P1", "left", "P2", "a@x")

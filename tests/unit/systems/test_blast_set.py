@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from rescind.cloud.base import Lane, Prepared
 from rescind.errors import BlastSetExceeded
 from rescind.model import Cell

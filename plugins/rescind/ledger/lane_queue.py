@@ -1,0 +1,364 @@
+"""The waiters of one lane in one process, and the thread that asks the ledger for their instants."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
+
+import psycopg
+
+from rescind.errors import LedgerError, Stopped
+from rescind.ledger import lanes
+from rescind.ledger.database import Connection, Database, wrapped
+from rescind.ledger.lane_clock import LaneClock
+from rescind.ledger.lane_model import START_MARGIN
+from rescind.ledger.lanes import LaneKey, Reservation
+
+_LOG = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# The server ends a statement after the first; whoever waits longer than the second has no server.
+_STATEMENT_S = 3.0
+_ANSWER_S = 5.0
+_ANNOUNCE_EVERY_S = 1.0
+# Without the ledger nobody learns together: a worker that was refused keeps still for at least this long.
+_STATIC_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LanePlan:
+    """What a worker has to know about one lane.
+
+    :param limit: requests per second for everybody, before ``share``.
+    :param workers: processes that share the lane while the database does not answer.
+    """
+
+    limit: float
+    share: float
+    workers: int
+    reserve_s: float
+    retry_s: float
+    give_up_s: float
+
+
+class Desk:
+    """One thread with one connection that runs the lanes' statements, first come first served."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pid = os.getpid()
+        self._line = _Line(database)
+
+    async def ask(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> tuple[T, float, float]:
+        """Run ``work`` in the thread; returns its result and the monotonic times around it.
+
+        :raises LedgerError: when the database fails or does not answer in time.
+        """
+        if self._pid != os.getpid():
+            # A fork takes neither the thread nor the right to the connection along.
+            self._pid, self._line = os.getpid(), _Line(self._database)
+        line = self._line
+        future = asyncio.get_running_loop().run_in_executor(
+            line.thread, lambda: line.run(lambda connection: work(connection, *arguments, **named))
+        )
+        try:
+            return await asyncio.wait_for(future, _ANSWER_S)
+        except TimeoutError:
+            # The thread hangs in a dead connection; it ends when the operating system gives up on it.
+            line.thread.shutdown(wait=False)
+            if self._line is line:
+                self._line = _Line(self._database)
+            raise LedgerError(f"ledger {self._database.label}: no answer in {_ANSWER_S:.0f} s") from None
+
+    def close(self) -> None:
+        """End the thread and the connection."""
+        self._line.thread.shutdown(wait=True)
+        self._line.drop()
+
+
+class _Line:
+    """A thread and its connection, opened when it is first needed and after every failure."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Connection | None = None
+        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rescind-pacer")
+
+    def run(self, work: Callable[[Connection], T]) -> tuple[T, float, float]:
+        """Run ``work`` with the connection; in the thread."""
+        if self._connection is None:
+            # Nothing here has to survive a crash of the server: waiting for the disk would only add jitter.
+            self._connection = self._database.connect(
+                autocommit=True,
+                timeout_s=_STATEMENT_S,
+                synchronous_commit="off",
+                statement_timeout=f"{int(_STATEMENT_S * 1000)}",
+                lock_timeout=f"{int(_STATEMENT_S * 1000)}",
+            )
+        started = time.monotonic()
+        try:
+            with wrapped(self._database.label):
+                result = work(self._connection)
+        except LedgerError:
+            self.drop()
+            raise
+        return result, started, time.monotonic()
+
+    def drop(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()
+
+
+class LaneQueue:
+    """The waiters of one lane in one event loop. All methods run in the loop."""
+
+    def __init__(
+        self,
+        lane: LaneKey,
+        plan: LanePlan,
+        desk: Desk,
+        worker: str,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.lane, self.loop = lane, loop
+        self._plan, self._desk, self._worker = plan, desk, worker
+        self._waiters: deque[tuple[asyncio.Future[float], bool]] = deque()
+        self._timers: dict[float, asyncio.TimerHandle] = {}
+        self._clock = LaneClock()
+        self._feeder: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._workers_seen = 1
+        self._announced_at = float("-inf")
+        self._tolerance = 1 / START_MARGIN - 1
+        self._gap = 1 / (plan.limit * plan.share)
+        self._unused = 0
+        self._refused = 0
+        self._retry_after = 0.0
+        self._static_next = 0.0
+
+    async def wait(self, write: bool, *, again: bool) -> float:
+        """Join the queue, at its head when it is ``again``; returns the monotonic instant at which to leave."""
+        future: asyncio.Future[float] = self.loop.create_future()
+        if again:
+            self._waiters.appendleft((future, write))
+        else:
+            self._waiters.append((future, write))
+        self._kick()
+        return await future
+
+    def in_time(self, instant: float) -> bool:
+        """Whether a waiter that wakes now may still use its instant; a missed one is given up."""
+        late = time.monotonic() - instant
+        self._clock.late(late)
+        if late <= self._tolerance:
+            return True
+        self._unused += 1
+        return False
+
+    def answered(self, seconds: float) -> None:
+        """An answer came this long after its request was let go."""
+        self._clock.answered(seconds)
+
+    def throttled(self, retry_after: float) -> None:
+        """A request was refused: throw away what is in reserve and tell everybody."""
+        self._refused += 1
+        self._retry_after = max(self._retry_after, retry_after)
+        self._static_next = max(self._static_next, time.monotonic() + max(retry_after, _STATIC_PAUSE_S))
+        self._unused += len(self._timers)
+        self._throw_away()
+        self._kick()
+
+    async def announce(self) -> None:
+        """Make the lane in the ledger and learn how many workers share it; at most once a second."""
+        if time.monotonic() - self._announced_at < _ANNOUNCE_EVERY_S:
+            return
+        self._workers_seen, _, self._announced_at = await self._desk.ask(
+            lanes.announce, self.lane, self._worker, self._plan.limit, self._plan.share
+        )
+
+    def close(self) -> None:
+        """Send everybody away."""
+        if self._feeder is not None:
+            self._feeder.cancel()
+        self._throw_away()
+        self._fail(LedgerError("pacing: the pacer was closed while requests waited"))
+
+    def _throw_away(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _kick(self) -> None:
+        self._wake.set()
+        if self._feeder is None or self._feeder.done():
+            self._feeder = self.loop.create_task(self._feed(), name=f"rescind-lane-{self.lane[3]}")
+
+    def _wanted(self) -> int:
+        """Waiters that have no instant in sight yet."""
+        while self._waiters and self._waiters[0][0].done():
+            self._waiters.popleft()
+        return sum(not future.done() for future, _ in self._waiters) - len(self._timers)
+
+    async def _feed(self) -> None:
+        """Reserve instants while somebody waits without one."""
+        try:
+            while self._refused or self._wanted() > 0:
+                try:
+                    await self._round()
+                except LedgerError as error:
+                    if not await self._without_ledger(error):
+                        return
+        except Exception as error:
+            # Whatever it is, nobody may be left waiting for a feeder that is gone.
+            self._refused = 0
+            self._fail(error)
+
+    async def _round(self) -> None:
+        await self.announce()
+        if self._refused:
+            await self._report()
+        count = min(self._wanted(), self._most())
+        if count <= 0:
+            return
+        unused, self._unused = self._unused, 0
+        reservation, started, ended = await self._desk.ask(
+            lanes.reserve,
+            self.lane,
+            count,
+            lead_s=self._clock.way_back_s,
+            unused=unused,
+            jitter_s=self._clock.jitter_s,
+        )
+        if self._refused:
+            # Refused while asking: these instants belong to the pace that was too fast.
+            self._unused += count
+            return
+        first = self._clock.local(reservation, started, ended)
+        self._take(reservation, first)
+        if reservation.stale:
+            await self._desk.ask(lanes.adjust, self.lane)
+        await self._pause(first + (count - 1) * reservation.gap_s - self._clock.ahead_s - time.monotonic())
+
+    def _most(self) -> int:
+        """Instants to hold in reserve: this worker's part of a quarter of a second, and at least one."""
+        return max(1, int(self._plan.reserve_s / self._gap / self._workers_seen))
+
+    def _take(self, reservation: Reservation, first: float) -> None:
+        self._gap, self._tolerance = reservation.gap_s, max(reservation.tolerance_s, 0.001)
+        if reservation.stopped:
+            self._stop_writes()
+        for number in range(reservation.count):
+            self._at(first + number * reservation.gap_s)
+
+    def _at(self, instant: float) -> None:
+        while instant in self._timers:
+            instant += 1e-6
+        self._timers[instant] = self.loop.call_later(max(0.0, instant - time.monotonic()), self._release, instant)
+
+    def _release(self, instant: float) -> None:
+        del self._timers[instant]
+        while self._waiters:
+            future, _ = self._waiters.popleft()
+            if not future.done():
+                future.set_result(instant)
+                return
+        self._unused += 1
+
+    async def _report(self) -> None:
+        refused, retry_after, unused = self._refused, self._retry_after, self._unused
+        self._refused, self._retry_after, self._unused = 0, 0.0, 0
+        try:
+            await self._desk.ask(
+                lanes.report_throttled,
+                self.lane,
+                refused=refused,
+                unused=unused,
+                retry_after=retry_after,
+                answer_s=self._clock.answer_s,
+            )
+        except LedgerError:
+            # Told later; until then this worker alone keeps still (see throttled).
+            self._refused += refused
+            self._retry_after = max(self._retry_after, retry_after)
+            raise
+
+    async def _without_ledger(self, error: LedgerError) -> bool:
+        """Keep to this worker's static part of the limit until the ledger is back; returns whether it is.
+
+        After ``give_up_s`` seconds everybody who waits gets a LedgerError.
+        """
+        since, last = time.monotonic(), error
+        _LOG.warning("pacing without the ledger at %.2f requests/s: %s", 1 / self._static_gap(), error)
+        self._gap, self._tolerance = self._static_gap(), self._static_gap() / 2
+        self._announced_at = float("-inf")
+        while time.monotonic() - since < self._plan.give_up_s:
+            probe = self.loop.create_task(self._probe())
+            try:
+                while not probe.done():
+                    await asyncio.wait({probe}, timeout=self._static_step())
+                probe.result()
+            except LedgerError as again:
+                last = again
+                continue
+            finally:
+                probe.cancel()
+            # Instants of the static part would come on top of the ledger's own.
+            self._throw_away()
+            return True
+        self._fail(LedgerError(f"pacing: no answer from the ledger for {self._plan.give_up_s:.0f} s. {last}"))
+        self._refused = 0
+        return False
+
+    async def _probe(self) -> None:
+        await asyncio.sleep(self._plan.retry_s)
+        await self.announce()
+
+    def _static_step(self) -> float:
+        """Hand out one instant of the static part when somebody waits; returns seconds until the next look."""
+        now = time.monotonic()
+        instant = max(self._static_next, now)
+        if self._wanted() > 0:
+            self._at(instant)
+            self._static_next = instant + self._static_gap()
+        return max(0.02, instant - now)
+
+    def _static_gap(self) -> float:
+        return self._plan.workers / (self._plan.limit * self._plan.share * START_MARGIN)
+
+    def _stop_writes(self) -> None:
+        keep: deque[tuple[asyncio.Future[float], bool]] = deque()
+        for future, write in self._waiters:
+            if not write:
+                keep.append((future, write))
+            elif not future.done():
+                future.set_exception(Stopped("the kill switch is set: no further write leaves"))
+        self._waiters = keep
+
+    def _fail(self, error: Exception) -> None:
+        while self._waiters:
+            future, _ = self._waiters.popleft()
+            if not future.done():
+                future.set_exception(error)
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not through a refusal."""
+        deadline = time.monotonic() + seconds
+        self._wake.clear()
+        while not self._refused and (left := deadline - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), left)
+            self._wake.clear()
