@@ -69,3 +69,47 @@ def get_user(call: Call) -> dict[str, Any]:
     if user_id not in store.users:
         raise failure(call, "UserNotExist", "The specified user does not exist.", 404)
     return {"User": _user(store.users[user_id], number=True)}
+
+
+def _named(call: Call) -> DmsUser:
+    caller(call)
+    store = call.world.dms
+    user_id = store.by_uid.get(call.text("Uid"), "")
+    if user_id not in store.users:
+        raise failure(call, "UserNotExist", "The specified user does not exist.", 404)
+    return store.users[user_id]
+
+
+def _strip(call: Call, user: DmsUser, state: str) -> dict[str, Any]:
+    """Take every permission, ownership and DBA setting off a user and set the state."""
+    store = call.world.dms
+    for record in store.of_user(user.user_id):
+        store.remove(record.access_id)
+    for holder in [*store.instances.values(), *store.databases.values()]:
+        holder.owners = [owner for owner in holder.owners if owner != user.user_id]
+    for instance in store.instances.values():
+        instance.dba = "" if instance.dba == user.user_id else instance.dba
+    user.state = state
+    call.world.journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": state})
+    return {}
+
+
+@DMS.action("DisableUser", "Tid:int Uid!", write=True)
+def disable_user(call: Call) -> dict[str, Any]:
+    """Stop a user. Not a soft switch: permissions, ownership and DBA settings go for good."""
+    return _strip(call, _named(call), "DISABLE")
+
+
+@DMS.action("DeleteUser", "Tid:int Uid!", write=True)
+def delete_user(call: Call) -> dict[str, Any]:
+    """Unlink a user from the tenant, with everything it had."""
+    return _strip(call, _named(call), "DELETE")
+
+
+@DMS.action("EnableUser", "Tid:int Uid!", write=True)
+def enable_user(call: Call) -> dict[str, Any]:
+    """Let a user log on again; no permission comes back."""
+    user = _named(call)
+    user.state = "NORMAL"
+    call.world.journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": user.state})
+    return {}

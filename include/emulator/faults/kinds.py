@@ -61,14 +61,14 @@ _ALL = [
     Kind("bom", "bytes"),
     Kind("encoding", "bytes", ("name",)),
     Kind("gzip_bomb", "bytes", ("megabytes",)),
-    Kind("drip", "bytes", ("bytes", "every")),
+    Kind("drip", "bytes", ("bytes", "pause")),
     Kind("content_type", "bytes", ("value",)),
     Kind("length", "bytes", ("delta",)),
     Kind("header", "bytes", ("name", "value")),
     Kind("double", "bytes"),
     Kind("stale", "bytes"),
     # Others on the same lane.
-    Kind("load", "load", ("rate",)),
+    Kind("load", "load", ("per_second",)),
     # The service's clock.
     Kind("skew", "clock", ("seconds",)),
 ]

@@ -12,7 +12,7 @@ from emulator.faults.kinds import KINDS, Kind
 from emulator.faults.plan import FaultPlan
 from emulator.faults.wires import Holds
 
-_SELECTORS = {"id", "kind", "product", "action", "calls", "from", "to", "every", "rate", "seed", "times", "where"}
+SELECTORS = {"id", "kind", "product", "action", "calls", "from", "to", "every", "rate", "seed", "times", "where"}
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class FaultScript:
         if name not in KINDS:
             raise ValueError(f"unknown fault kind {name!r}; known: {', '.join(sorted(KINDS))}")
         kind = KINDS[name]
-        options = {key: value for key, value in item.items() if key not in _SELECTORS}
+        options = {key: value for key, value in item.items() if key not in SELECTORS}
         if unknown := set(options) - set(kind.options):
             raise ValueError(f"fault {name} does not take {', '.join(sorted(unknown))}; it takes {kind.options}")
         self._numbers += 1
@@ -142,7 +142,7 @@ class FaultScript:
     def load(self, product: str, action: str) -> float:
         """Requests per second that others send on the lane of this request."""
         return sum(
-            float(fault.options.get("rate", 1))
+            float(fault.options.get("per_second", 1))
             for fault in self._faults
             if fault.kind.stage == "load" and fault.wants(product, action, {})
         )

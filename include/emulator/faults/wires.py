@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -108,12 +109,21 @@ def _cut_at(body: bytes, options: dict[str, Any]) -> int:
 
 
 def _bomb(body: bytes, megabytes: int) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    parts = [packer.compress(b'{"Padding":"')]
-    block = b"0" * (1 << 20)
-    parts += [packer.compress(block) for _ in range(megabytes)]
-    parts += [packer.compress(b'",' + body[1:]), packer.flush()]
-    return b"".join(parts)
+    """A gzip stream of one member; the block in its middle is packed once and repeated."""
+    head, block, tail = b'{"Padding":"', b"0" * (1 << 20), b'",' + body[1:]
+    checksum = zlib.crc32(head)
+    for _ in range(megabytes):
+        checksum = zlib.crc32(block, checksum)
+    checksum = zlib.crc32(tail, checksum)
+    size = len(head) + megabytes * len(block) + len(tail)
+    parts = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", _packed(head), _packed(block) * megabytes]
+    return b"".join(parts) + _packed(tail, last=True) + struct.pack("<LL", checksum, size & 0xFFFFFFFF)
+
+
+def _packed(data: bytes, *, last: bool = False) -> bytes:
+    """Raw deflate that can stand beside other parts: it refers to nothing before it."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
 
 
 def _paced(kind: str, options: dict[str, Any]) -> Delivery:
@@ -132,20 +142,20 @@ def _paced(kind: str, options: dict[str, Any]) -> Delivery:
             head = answer.head(keep_alive=True)
             connection.write_raw(head + body + head + body)
         elif kind == "drip":
-            await _drip(connection, answer, int(options.get("bytes", 1)), float(options.get("every", 1.0)))
+            await _drip(connection, answer, int(options.get("bytes", 1)), float(options.get("pause", 1.0)))
         else:
             await _large(connection, answer, kind, options)
 
     return deliver
 
 
-async def _drip(connection: Connection, answer: Answer, size: int, every: float) -> None:
+async def _drip(connection: Connection, answer: Answer, size: int, pause: float) -> None:
     data = answer.head(keep_alive=True) + answer.body
     for start in range(0, len(data), size):
         if connection.transport is None or connection.transport.is_closing():
             return
         connection.write_raw(data[start : start + size])
-        await asyncio.sleep(every)
+        await asyncio.sleep(pause)
 
 
 async def _large(connection: Connection, answer: Answer, kind: str, options: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from emulator.quickbi import QUICKBI
 from emulator.quickbi.common import check_caller, failure, find_group, find_user
 from emulator.registry import Call
-from emulator.store.quickbi import Group
+from emulator.store.quickbi import GROUP, Group, Receiver
 
 _ROOT = "-1"
 
@@ -153,4 +153,18 @@ def withdraw_all(call: Call) -> bool:
     user = find_user(call, call.text("UserId"))
     for group in call.world.quickbi.groups.values():
         _remove(call, group, user.user_id)
+    return True
+
+
+@QUICKBI.action("DeleteUserGroup", "UserGroupId!", write=True)
+def delete_group(call: Call) -> bool:
+    """Delete a group: its members and its menu records go; its sub-groups move up to its parent."""
+    group, store = find_group(call, call.text("UserGroupId")), call.world.quickbi
+    for user_id in list(group.members):
+        _remove(call, group, user_id)
+    for child in store.groups.values():
+        if child.parent == group.group_id:
+            child.parent = group.parent
+    store.forget(Receiver(GROUP, group.group_id))
+    del store.groups[group.group_id]
     return True

@@ -7,7 +7,7 @@ from typing import Any
 from emulator.quickbi import QUICKBI
 from emulator.quickbi.common import PAGE, check_caller, failure, find_user, page
 from emulator.registry import Call
-from emulator.store.quickbi import BiUser
+from emulator.store.quickbi import USER, BiUser, Receiver
 
 _ADMIN, _AUTH_ADMIN = 111111111, 111111112
 
@@ -78,3 +78,44 @@ def update_user(call: Call) -> bool:
         "user_id": user.user_id, "deleted": user.deleted, "roles": list(user.roles),
     })  # fmt: skip
     return True
+
+
+@QUICKBI.action("DeleteUser", "UserId! TransferUserId", write=True)
+def delete_user(call: Call) -> bool:
+    """Remove a member with its menu records and group memberships; refused while it is in a workspace."""
+    user, store = find_user(call, call.text("UserId")), call.world.quickbi
+    if any(user.user_id in space.members for space in store.workspaces.values()):
+        raise failure(call, "Member.ExistInWorkspace.Error", "The user is still in a group workspace.")
+    for group in store.groups.values():
+        if user.user_id in group.members:
+            del group.members[user.user_id]
+            store.membership("removed", "group", group.group_id, user.user_id)
+    store.forget(Receiver(USER, user.user_id))
+    del store.users[user.user_id]
+    call.world.journal.effect("changed", "quickbi_users", {"user_id": user.user_id, "removed": True})
+    return True
+
+
+_ROLES = [
+    (_ADMIN, "Organization administrator"),
+    (_AUTH_ADMIN, "Permission administrator"),
+    (111111113, "Ordinary user"),
+]
+
+
+@QUICKBI.action("ListOrganizationRoles")
+def organisation_roles(call: Call) -> list[dict[str, Any]]:
+    """Roles of the organisation: the preset ones."""
+    check_caller(call)
+    return [{"RoleId": role, "RoleName": name, "IsSystemRole": True, "AuthConfigList": []} for role, name in _ROLES]
+
+
+@QUICKBI.action("ListOrganizationRoleUsers", f"RoleId!:int {PAGE} Keyword")
+def organisation_role_users(call: Call) -> dict[str, Any]:
+    """Members with an organisation role: the way to the last administrator."""
+    check_caller(call)
+    found = [user for user in call.world.quickbi.users.values()
+             if call.params["RoleId"] in user.roles and call.text("Keyword") in user.nick]  # fmt: skip
+    result = page(call, found)
+    result["Data"] = [{"UserId": user.user_id, "NickName": user.nick} for user in result["Data"]]
+    return result

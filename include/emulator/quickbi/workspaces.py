@@ -107,3 +107,18 @@ def delete_user(call: Call) -> bool:
     if space.members.pop(user.user_id, None) is not None:
         call.world.quickbi.membership("removed", "workspace", space.workspace_id, user.user_id)
     return True
+
+
+@QUICKBI.action("AddWorkspaceUsers", "RoleId!:int UserIds! WorkspaceId!", write=True)
+def add_users(call: Call) -> dict[str, Any]:
+    """Add several members; ``Success`` inside ``Result`` is a count, failures stand beside it."""
+    space, store = find_workspace(call, call.text("WorkspaceId")), call.world.quickbi
+    failed: dict[str, str] = {}
+    ids = call.text("UserIds").split(",")
+    for user_id in ids:
+        if user_id not in store.users or user_id in space.members:
+            failed[user_id] = "not in the organization" if user_id not in store.users else "already in the workspace"
+            continue
+        space.members[user_id] = call.params["RoleId"]
+        store.membership("added", "workspace", space.workspace_id, user_id, call.text("RoleId"))
+    return {"Total": len(ids), "Success": len(ids) - len(failed), "Failure": len(failed), "FailureDetail": failed}

@@ -140,6 +140,15 @@ class QuickBiStore:
         self._visibility.removed("quickbi_menus", (portal.portal_id, menu.menu_id, receiver, points))
         return True
 
+    def forget(self, receiver: Receiver) -> int:
+        """Withdraw every record of a receiver that is being deleted; how many there were."""
+        return sum(
+            self.remove(portal, menu, receiver)
+            for portal in self.portals.values()
+            for menu in portal.leaves()
+            if receiver in menu.receivers
+        )
+
     def receivers(self, portal: Portal, *, late: bool = True) -> dict[str, dict[Receiver, int]]:
         """Receivers of every leaf menu as a listing sees them."""
         shown = {menu.menu_id: menu.receivers for menu in portal.leaves()}

@@ -55,7 +55,7 @@ class Reply(BaseModel):
     reaches logs or tasks.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Row(Reply):
@@ -85,7 +85,7 @@ class Page(Reply, Generic[RowT]):
 class Part(BaseModel):
     """A part of a request. Unknown fields are refused; a wrong value is an :class:`InputError`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     def __init__(self, /, **data: Any) -> None:
         try:

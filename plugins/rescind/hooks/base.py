@@ -6,18 +6,21 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from rescind.cloud.base import Pacer
-from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient, client_class
 from rescind.cloud.settings import ClientSettings, Service
 from rescind.errors import CloudError, ConfigurationError, RescindError, Throttled, Transient, Unauthorised
 
+if TYPE_CHECKING:
+    from rescind.cloud.base import Pacer
+    from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient
+
+    AnyClient: TypeAlias = WeDataClient | DmsClient | QuickBiClient
+
 T = TypeVar("T")
-AnyClient = WeDataClient | DmsClient | QuickBiClient
 
 _PLAIN_TYPES = ("generic", "http")
 
@@ -109,6 +112,8 @@ class CloudHook(BaseHook):
             )
 
     def _client(self, pacer: Pacer | None = None) -> AnyClient:
+        from rescind.cloud.clients import client_class  # builds all message models: not while Dags are parsed
+
         settings = self.settings()
         return client_class(settings)(settings, pacer=pacer, on_secret=_masker())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from rescind.cloud.base import Pacer
-from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.settings import Service
 from rescind.hooks.base import CloudHook
+
+if TYPE_CHECKING:
+    from rescind.cloud.base import Pacer
+    from rescind.cloud.clients import QuickBiClient
 
 
 class QuickBiHook(CloudHook):

@@ -252,3 +252,19 @@ def test_people_and_objects(app: App, clients: Clients) -> None:
     checked = clients.dms("CheckBatchTableAccessPermission", DbId=database["DatabaseId"], PermissionType="CORRECT",
                           TableNameList=names)  # fmt: skip
     assert checked["Data"][0]["Success"] in ("true", "false")
+
+
+def test_disabling_a_user_is_no_soft_switch(app: App, clients: Clients) -> None:
+    """Every record goes; enabling brings none back."""
+    record = of_kind(app, "DATABASE")
+    uid = app.world.dms.users[record.user_id].uid
+    assert clients.dms("DisableUser", Uid=uid)["Success"] is True
+    assert app.world.dms.of_user(record.user_id) == []
+    assert clients.dms("EnableUser", Uid=uid)["Success"] is True
+    assert clients.dms("GetUser", Uid=uid)["User"]["State"] == "NORMAL"
+    assert app.world.dms.of_user(record.user_id) == []
+    assert clients.dms("DeleteUser", Uid=uid)["Success"] is True
+    states = {user["UserId"]: user["State"] for user in clients.dms("ListUsers", PageSize=100)["UserList"]["User"]}
+    assert record.user_id not in states
+    deleted = clients.dms("ListUsers", PageSize=100, UserState="DELETE")["UserList"]["User"]
+    assert [user["UserId"] for user in deleted] == [record.user_id]

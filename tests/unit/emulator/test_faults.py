@@ -10,7 +10,7 @@ from emulator_client import Clients
 
 from emulator.app import App
 from emulator.faults.kinds import KINDS
-from emulator.faults.script import FaultScript
+from emulator.faults.script import SELECTORS, FaultScript
 
 
 def script(clients: Clients, *faults: dict[str, Any]) -> None:
@@ -105,6 +105,11 @@ def test_unknown_kinds_and_options_are_refused() -> None:
         with pytest.raises(ValueError):
             faults.add(bad)
     assert len(faults) == 0
+
+
+def test_options_are_not_taken_for_selectors() -> None:
+    """An option with a selector's name would never reach its fault."""
+    assert not [kind.name for kind in KINDS.values() if set(kind.options) & SELECTORS]
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
@@ -330,7 +335,7 @@ def test_clock_skew_and_clock_offset(app: App, clients: Clients) -> None:
 def test_load_by_fault_and_sessions_that_end(app: App, clients: Clients) -> None:
     """Others take the lane; a session ends before its time; a key is withdrawn."""
     clients.control("POST", "limits", {"dms": 2})
-    script(clients, {"kind": "load", "action": "GetUserActiveTenant", "rate": 2, "calls": [1]})
+    script(clients, {"kind": "load", "action": "GetUserActiveTenant", "per_second": 2, "calls": [1]})
     assert clients.dms("GetUserActiveTenant")["Code"] == "Throttling.User"
     assert clients.dms("GetUserActiveTenant")["Success"] is True
     assert clients.control("GET", "faults")["all_fired"] is True

@@ -269,3 +269,26 @@ def test_a_foreign_account_has_no_organisation(clients: Clients, portal: Portal)
     powerless = ("LTAIDEMO00000000000004", "alibaba-demo-secret-4")
     answer = clients.alibaba_raw("quickbi", "ListPortalMenus", {"DataPortalId": portal.portal_id}, key=powerless)
     assert json.loads(answer.body)["Code"] == "Access.Forbidden"
+
+
+def test_deleting_people_and_groups(app: App, clients: Clients, portal: Portal) -> None:
+    """Their records go with them; a member of a workspace cannot be deleted; administrators can be found."""
+    store, menu = app.world.quickbi, leaves(portal)[0]
+    user, group = people(app, 1)[0], next(iter(store.groups))
+    store.seed(menu, Receiver(0, user), 1)
+    store.seed(menu, Receiver(1, group), 1)
+    assert clients.quickbi("DeleteUser", UserId=user)["Result"] is True
+    assert clients.quickbi("DeleteUserGroup", UserGroupId=group)["Result"] is True
+    left = {row["receiver_id"] for row in app.world.truth("quickbi_menus")}
+    assert not {user, group} & left
+    assert group not in {item.parent for item in store.groups.values()}
+    space = next(iter(store.workspaces.values()))
+    member = next(iter(space.members))
+    assert clients.quickbi("DeleteUser", UserId=member)["Code"] == "Member.ExistInWorkspace.Error"
+    other = people(app, 1)[0]
+    added = clients.quickbi("AddWorkspaceUsers", WorkspaceId=space.workspace_id, RoleId=30,
+                            UserIds=f"{other},{member},nobody")["Result"]  # fmt: skip
+    assert (added["Total"], added["Success"], set(added["FailureDetail"])) == (3, 1, {member, "nobody"})
+    admins = clients.quickbi("ListOrganizationRoleUsers", RoleId=111111111)["Result"]["Data"]
+    assert {row["NickName"] for row in admins} >= {"Last Administrator", "rescind-bot"}
+    assert clients.quickbi("ListOrganizationRoles")["Result"][0]["RoleId"] == 111111111

@@ -216,7 +216,7 @@ def test_other_wrong_answers(net: Net) -> None:
 
 def test_a_slow_drip(net: Net) -> None:
     """Bytes come with pauses; each is in time, the whole is not."""
-    net.script(kind="drip", bytes=40, every=0.02)
+    net.script(kind="drip", bytes=40, pause=0.02)
     started = time.monotonic()
     assert json.loads(net.tenant().read())["Success"] is True
     assert time.monotonic() - started > 0.1

@@ -177,7 +177,7 @@ def audience(clients: Clients, source: int) -> tuple[list[str], list[str]]:
 
 def test_data_source_listing_is_the_truth(clients: Clients) -> None:
     """Projects, their sources by page, the audience of each."""
-    found = set()
+    found: set[tuple[str, ...]] = set()
     for project in clients.wedata("ListProjects", {})["Data"]["Items"]:
         sources: list[dict[str, Any]] = []
         while True:

@@ -1,0 +1,477 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+import httpx
+import pytest
+
+from rescind.cloud.base import Lane
+from rescind.cloud.client import CloudClient, ServerClock
+from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient, client_class
+from rescind.cloud.dms_inventory import GetUserActiveTenant, ListInstances
+from rescind.cloud.dms_messages import RevokeUserPermission
+from rescind.cloud.quickbi_inventory import QueryUserList
+from rescind.cloud.quickbi_messages import CancelAuthorizationMenu
+from rescind.cloud.retry import MAX_ATTEMPTS, RetryBudget, asked_wait, backoff
+from rescind.cloud.settings import ClientSettings
+from rescind.cloud.wedata_inventory import ListProjects, ListTenantRoles
+from rescind.cloud.wedata_messages import FromProject, RevokeDataSourceAuthorization
+from rescind.errors import (
+    ConfigurationError,
+    InputError,
+    Refused,
+    Throttled,
+    Transient,
+    Unauthorised,
+    UnknownOutcome,
+)
+
+Client = Callable[..., CloudClient]
+Make = Callable[..., httpx.Response]
+SOURCE = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29"))
+CANCEL = CancelAuthorizationMenu(DataPortalId="p", MenuIds=["a", "b"], UserIds=["1"])
+CANARIES = ("canary-secret-0001", "canary-token-0001")
+
+
+class Recorder:
+    """A pacer that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, Any]] = []
+
+    async def slot(self, lane: Lane, *, write: bool) -> None:
+        self.said.append(("slot", write))
+
+    def throttled(self, lane: Lane, retry_after: float | None) -> None:
+        self.said.append(("throttled", retry_after))
+
+    def succeeded(self, lane: Lane) -> None:
+        self.said.append(("succeeded", lane.action))
+
+
+def script(*steps: Any) -> Callable[[httpx.Request], httpx.Response]:
+    """A network that gives one answer (or raises one error) per request; the last step repeats."""
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        step = steps[min(len(seen), len(steps) - 1)]
+        seen.append(request)
+        if isinstance(step, Exception):
+            raise step
+        return step(request) if callable(step) else step
+
+    handler.seen = seen  # type: ignore[attr-defined]
+    return handler
+
+
+def throttle(tencent: Make, headers: dict[str, str] | None = None) -> httpx.Response:
+    return tencent(Error={"Code": "RequestLimitExceeded", "Message": "m"}, headers=headers)
+
+
+# --- what goes out ------------------------------------------------------------------------------------
+
+
+def test_tencent_request_on_the_wire(client: Client, tencent: Make) -> None:
+    network = script(tencent(Data={"Status": True}))
+    speaker = client(network, session_token="canary-token-0001", clock=lambda: 1767225600.9)
+    prepared = speaker.prepare(SOURCE)
+    assert prepared.body == b'{"DataSourceId":"65377","RevokeProjectId":"29"}'
+    assert prepared.lane == Lane("tencent", speaker.settings.key_mark, "ap-singapore", SOURCE.action)
+    asyncio.run(speaker.dispatch(prepared))
+    (sent,) = network.seen  # type: ignore[attr-defined]
+    assert (sent.method, str(sent.url)) == ("POST", "https://wedata.intl.tencentcloudapi.com/")
+    headers = sent.headers
+    assert headers["x-tc-action"] == "RevokeDataSourceAuthorization"
+    assert (headers["x-tc-version"], headers["x-tc-region"], headers["x-tc-language"]) == ("2025-08-06", "ap-singapore", "en-US")
+    assert (headers["x-tc-timestamp"], headers["x-tc-token"]) == ("1767225600", "canary-token-0001")
+    assert headers["accept-encoding"] == "identity"
+    assert "SignedHeaders=content-type;host;x-tc-action" in headers["authorization"]
+    assert "/2026-01-01/wedata/tc3_request" in headers["authorization"]
+    assert sent.content == prepared.body
+
+
+def test_alibaba_request_on_the_wire(client: Client, alibaba: Make) -> None:
+    network = script(alibaba(Result=2))
+    speaker = client(network, "quickbi", session_token="canary-token-0001")
+    asyncio.run(speaker.dispatch(speaker.prepare(CANCEL)))
+    (sent,) = network.seen  # type: ignore[attr-defined]
+    assert str(sent.url) == (
+        "https://quickbi-public.cn-hangzhou.aliyuncs.com/?DataPortalId=p&MenuIds=a%2Cb&UserIds=1"
+    )
+    assert sent.content == b""
+    assert sent.headers["x-acs-action"] == "CancelAuthorizationMenu"
+    assert sent.headers["x-acs-security-token"] == "canary-token-0001"
+    assert sent.headers["accept"] == "application/json"
+    signed = sent.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    assert set(signed) == {"host", *(name for name in sent.headers if name.startswith("x-acs-"))}
+
+
+def test_get_actions_and_sts_go_where_they_belong(client: Client, alibaba: Make, tencent: Make) -> None:
+    network = script(alibaba(Result={"Data": [], "TotalNum": 0}))
+    asyncio.run(client(network, "quickbi").read(QueryUserList(PageNum=1, PageSize=10)))
+    assert network.seen[0].method == "GET"  # type: ignore[attr-defined]
+    network = script(tencent(Arn="a", AccountId="1", UserId="2"))
+    asyncio.run(client(network).identify())
+    assert network.seen[0].url.host == "sts.intl.tencentcloudapi.com"  # type: ignore[attr-defined]
+    assert "/sts/tc3_request" in network.seen[0].headers["authorization"]  # type: ignore[attr-defined]
+
+
+def test_cookies_are_not_kept(client: Client, tencent: Make) -> None:
+    def fresh(_: httpx.Request) -> httpx.Response:
+        return tencent(Data=[], headers={"set-cookie": "tracker=1; Path=/"})
+
+    network = script(fresh)
+    speaker = client(network)
+
+    async def twice() -> None:
+        await speaker.read(ListTenantRoles())
+        await speaker.read(ListTenantRoles())
+
+    asyncio.run(twice())
+    assert "cookie" not in network.seen[1].headers  # type: ignore[attr-defined]
+
+
+def test_a_client_speaks_one_service(client: Client) -> None:
+    with pytest.raises(TypeError, match="does not speak"):
+        client(script(httpx.Response(200))).prepare(CANCEL)
+    with pytest.raises(TypeError, match="is a write"):
+        asyncio.run(client(script(httpx.Response(200))).read(SOURCE))  # type: ignore[arg-type]
+
+
+def test_client_classes(settings: Callable[..., ClientSettings]) -> None:
+    assert [client_class(settings(service)) for service in ("wedata", "dms", "quickbi")] == [
+        WeDataClient, DmsClient, QuickBiClient,
+    ]  # fmt: skip
+    with pytest.raises(ConfigurationError, match="service"):
+        WeDataClient(settings("dms"))
+
+
+def test_fingerprint_follows_the_bytes(client: Client) -> None:
+    speaker = client(script(httpx.Response(200)))
+    one, same = speaker.prepare(SOURCE), speaker.prepare(SOURCE)
+    other = speaker.prepare(RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="30")))
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+
+
+def test_tenant_is_filled_in(client: Client, alibaba: Make) -> None:
+    network = script(alibaba(Tenant={"Tid": 3001}))
+    speaker = client(network, "dms")
+    assert isinstance(speaker, DmsClient)
+    assert asyncio.run(speaker.find_tenant()) == "3001"
+    record = RevokeUserPermission(UserId="5", DsType="INSTANCE", InstanceId="1", PermTypes="LOGIN", UserAccessId="7")
+    assert "Tid=3001" in speaker.prepare(record).url
+    assert "Tid=9" in speaker.prepare(ListInstances(Tid="9")).url
+    assert "Tid=3001" in client(network, "dms", tid=3001).prepare(GetUserActiveTenant()).url
+
+
+# --- reads: retries within a budget -------------------------------------------------------------------
+
+
+def test_reads_are_tried_again_and_paced_each_time(client: Client, tencent: Make) -> None:
+    pacer, slept = Recorder(), []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    network = script(
+        throttle(tencent, {"retry-after": "3"}),
+        httpx.ReadTimeout("slow"),
+        httpx.Response(502, text="<html>"),
+        tencent(Error={"Code": "InternalError"}),
+        tencent(Data=[]),
+    )
+    speaker = client(network, pacer=pacer, sleep=sleep)
+    answer = asyncio.run(speaker.read(ListTenantRoles()))
+    assert answer.value.rows() == ()
+    assert [what for what, _ in pacer.said].count("slot") == 5
+    assert ("throttled", 3.0) in pacer.said
+    assert slept[0] >= 3.0
+    assert all(0 <= pause <= 20 for pause in slept[1:])
+    stamps = {request.headers["authorization"] for request in network.seen}  # type: ignore[attr-defined]
+    assert len(network.seen) == 5  # type: ignore[attr-defined]
+    assert stamps
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "AuthFailure.SecretIdNotFound", "ResourceNotFound"])
+def test_final_answers_are_not_tried_again(client: Client, tencent: Make, code: str) -> None:
+    network = script(tencent(Error={"Code": code}))
+    with pytest.raises((Refused, Unauthorised, Exception)) as caught:
+        asyncio.run(client(network).read(ListProjects()))
+    assert code in str(caught.value)
+    assert len(network.seen) == 1  # type: ignore[attr-defined]
+
+
+def test_attempts_are_bounded(client: Client, tencent: Make) -> None:
+    network = script(lambda _: throttle(tencent))
+    with pytest.raises(Throttled):
+        asyncio.run(client(network).read(ListProjects()))
+    assert len(network.seen) == MAX_ATTEMPTS  # type: ignore[attr-defined]
+
+
+def test_the_budget_stops_amplification(client: Client, tencent: Make) -> None:
+    network = script(lambda _: throttle(tencent))
+    speaker = client(network)
+
+    async def storm() -> None:
+        for _ in range(100):
+            with pytest.raises(Throttled):
+                await speaker.read(ListProjects())
+
+    asyncio.run(storm())
+    assert len(network.seen) == 150, "100 first attempts and one budget of 50 retries"  # type: ignore[attr-defined]
+
+
+def test_budget_refills_with_successes() -> None:
+    budget = RetryBudget(capacity=2, refill=0.5)
+    assert [budget.spend(), budget.spend(), budget.spend()] == [True, True, False]
+    budget.succeeded()
+    assert not budget.spend()
+    budget.succeeded()
+    assert budget.spend()
+
+
+def test_backoff_has_bounds_and_jitter() -> None:
+    assert backoff(1, None, lambda: 1.0) == 0.5
+    assert backoff(50, None, lambda: 1.0) == 20.0
+    assert backoff(3, None, lambda: 0.0) == 0.0
+    assert backoff(1, 7.0, lambda: 0.0) == 7.0
+    assert asked_wait({}) is None
+
+
+# --- writes: once -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (httpx.ConnectError("no"), Transient),
+        (httpx.ConnectTimeout("no"), Transient),
+        (httpx.PoolTimeout("no"), Transient),
+        (httpx.ReadTimeout("no"), UnknownOutcome),
+        (httpx.WriteTimeout("no"), UnknownOutcome),
+        (httpx.ReadError("no"), UnknownOutcome),
+        (httpx.WriteError("no"), UnknownOutcome),
+        (httpx.RemoteProtocolError("no"), UnknownOutcome),
+        (ConnectionResetError("no"), UnknownOutcome),
+    ],
+)
+def test_a_write_is_sent_once_and_faults_are_classified(client: Client, fault: Exception, kind: type[Exception]) -> None:
+    network = script(fault)
+    speaker = client(network)
+    with pytest.raises(kind) as caught:
+        asyncio.run(speaker.dispatch(speaker.prepare(SOURCE)))
+    assert type(caught.value) is kind
+    assert caught.value.__context__ is None, "an httpx error would carry the request and its headers"
+    assert len(network.seen) == 1  # type: ignore[attr-defined]
+    assert "no" not in str(caught.value).split()
+
+
+def test_a_throttled_write_is_not_retried_here(client: Client, tencent: Make) -> None:
+    pacer = Recorder()
+    network = script(throttle(tencent, {"retry-after": "9"}))
+    speaker = client(network, pacer=pacer)
+    with pytest.raises(Throttled) as caught:
+        asyncio.run(speaker.dispatch(speaker.prepare(SOURCE)))
+    assert caught.value.retry_after == 9.0
+    assert pacer.said == [("throttled", 9.0)]
+
+
+def test_two_dispatches_are_signed_apart(client: Client, alibaba: Make) -> None:
+    network = script(lambda _: alibaba(Result=1))
+    speaker = client(network, "quickbi")
+
+    async def twice() -> None:
+        prepared = speaker.prepare(CANCEL)
+        await speaker.dispatch(prepared)
+        await speaker.dispatch(prepared)
+
+    asyncio.run(twice())
+    one, two = network.seen  # type: ignore[attr-defined]
+    assert one.headers["x-acs-signature-nonce"] != two.headers["x-acs-signature-nonce"]
+    assert one.headers["authorization"] != two.headers["authorization"]
+
+
+# --- clock --------------------------------------------------------------------------------------------
+
+
+def test_the_clock_is_corrected_once(client: Client, tencent: Make) -> None:
+    server_time = 1767225600.0
+    expired = {"date": formatdate(server_time, usegmt=True)}
+
+    def network(request: httpx.Request) -> httpx.Response:
+        if abs(int(request.headers["x-tc-timestamp"]) - server_time) > 300:
+            return tencent(Error={"Code": "AuthFailure.SignatureExpire"}, headers=expired)
+        return tencent(Data=[])
+
+    speaker = client(network, clock=lambda: server_time - 1000)
+    assert asyncio.run(speaker.read(ListTenantRoles())).value.rows() == ()
+
+
+def test_a_clock_error_with_a_good_clock_is_an_authorisation_problem(client: Client, tencent: Make) -> None:
+    network = script(
+        lambda _: tencent(Error={"Code": "AuthFailure.SignatureExpire"}, headers={"date": formatdate(1000, usegmt=True)})
+    )
+    with pytest.raises(Unauthorised):
+        asyncio.run(client(network, clock=lambda: 1000.0).read(ListTenantRoles()))
+    assert len(network.seen) == 1  # type: ignore[attr-defined]
+
+
+def test_a_write_with_a_wrong_clock_was_not_executed(client: Client, alibaba: Make) -> None:
+    network = script(
+        alibaba(400, Code="InvalidTimeStamp.Expired", headers={"date": formatdate(50_000, usegmt=True)}), alibaba(Result=1)
+    )
+    speaker = client(network, "quickbi", clock=lambda: 48_000.0)
+
+    async def again() -> None:
+        prepared = speaker.prepare(CANCEL)
+        with pytest.raises(Transient, match="not executed"):
+            await speaker.dispatch(prepared)
+        await speaker.dispatch(prepared)
+
+    asyncio.run(again())
+    assert network.seen[1].headers["x-acs-date"] == "1970-01-01T13:53:20Z"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Thu, 01 Jan 1970", formatdate(5 * 86400, usegmt=True), "\x00"])
+def test_nonsense_dates_correct_nothing(date: str) -> None:
+    clock = ServerClock(lambda: 1000.0)
+    assert not clock.correct(date)
+    assert clock() == 1000.0
+
+
+def test_the_clock_follows_the_base_after_a_correction() -> None:
+    now = [1000.0]
+    clock = ServerClock(lambda: now[0])
+    assert clock.correct(formatdate(2000, usegmt=True))
+    assert not clock.correct(formatdate(2010, usegmt=True))
+    now[0] += 5
+    assert clock() == 2005.0
+
+
+# --- who ----------------------------------------------------------------------------------------------
+
+
+def test_identify_tencent(client: Client, tencent: Make) -> None:
+    speaker = client(script(tencent(Arn="qcs::cam::uin/1:uin/2", AccountId=100000000001, UserId="2", PrincipalId="2", Type="CAMUser")))
+    assert speaker.account == ""
+    identity = asyncio.run(speaker.identify())
+    assert (identity.account_id, identity.arn, identity.kind) == ("100000000001", "qcs::cam::uin/1:uin/2", "CAMUser")
+    assert speaker.account == "100000000001"
+    assert speaker.identity == identity
+    assert speaker.prepare(SOURCE).lane.account == "100000000001"
+
+
+@pytest.mark.parametrize("signature", ["acs3", "rpc"])
+def test_identify_alibaba(client: Client, signature: str) -> None:
+    body = {"IdentityType": "RAMUser", "AccountId": "196813200012", "UserId": "2166", "Arn": "acs:ram::1968:user/a", "RequestId": "r"}
+    network = script(httpx.Response(200, json=body))
+    identity = asyncio.run(client(network, "dms", sts_signature=signature).identify())
+    assert (identity.account_id, identity.user_id, identity.kind) == ("196813200012", "2166", "RAMUser")
+    (sent,) = network.seen  # type: ignore[attr-defined]
+    assert sent.url.host == "sts.aliyuncs.com"
+    assert "Signature=" not in str(sent.url)
+    assert (b"Signature=" in sent.content) == (signature == "rpc")
+
+
+def test_a_pinned_account_must_match(client: Client, tencent: Make) -> None:
+    network = script(tencent(Arn="a", AccountId="1", UserId="2"))
+    speaker = client(network, account_id="777")
+    assert speaker.account == "777"
+    with pytest.raises(ConfigurationError, match=r"account_id.*777"):
+        asyncio.run(speaker.identify())
+    assert speaker.identity is None
+
+
+def test_probes(client: Client, tencent: Make, alibaba: Make) -> None:
+    wedata = client(script(tencent(Data={"Items": [], "TotalCount": 12})))
+    assert asyncio.run(wedata.probe()) == "12 projects"  # type: ignore[attr-defined]
+    dms = client(script(alibaba(Tenant={"Tid": 3001})), "dms")
+    assert asyncio.run(dms.probe()) == "tenant 3001"  # type: ignore[attr-defined]
+    quickbi = client(script(alibaba(Result={"Data": [], "TotalNum": "7"})), "quickbi")
+    assert asyncio.run(quickbi.probe()) == "7 members"  # type: ignore[attr-defined]
+
+
+def test_warm_never_raises(client: Client) -> None:
+    assert asyncio.run(client(script(httpx.Response(405))).warm(3)) == 3
+    assert asyncio.run(client(script(httpx.ConnectError("no"))).warm(2)) == 0
+
+
+# --- temporary keys -----------------------------------------------------------------------------------
+
+
+def test_an_ended_token_is_renewed_once(client: Client, tencent: Make) -> None:
+    keys = iter(("one", "two", "three", "four", "five"))
+    secrets: list[str] = []
+
+    def network(request: httpx.Request) -> httpx.Response:
+        if request.headers["x-tc-action"] == "AssumeRole":
+            assert json.loads(request.content)["RoleArn"] == "qcs::cam::uin/1:roleName/r"
+            name = next(keys)
+            given = {"TmpSecretId": name, "TmpSecretKey": f"secret-{name}", "Token": f"token-{name}"}
+            return tencent(Credentials=given, ExpiredTime=10_000)
+        if request.headers["x-tc-token"] == "token-one":
+            return tencent(Error={"Code": "AuthFailure.TokenFailure"})
+        return tencent(Data=[])
+
+    speaker = client(network, role_arn="qcs::cam::uin/1:roleName/r", clock=lambda: 1000.0, on_secret=secrets.append)
+    assert asyncio.run(speaker.read(ListTenantRoles())).value.rows() == ()
+    assert secrets == ["secret-one", "token-one", "secret-two", "token-two"]
+
+
+def test_a_token_that_stays_refused_is_an_authorisation_problem(client: Client, alibaba: Make) -> None:
+    asked = []
+
+    def network(request: httpx.Request) -> httpx.Response:
+        if request.headers["x-acs-action"] == "AssumeRole":
+            asked.append(1)
+            given = {"AccessKeyId": "k", "AccessKeySecret": "s", "SecurityToken": "t", "Expiration": "2030-01-01T00:00:00Z"}
+            return alibaba(Credentials=given)
+        return alibaba(400, Code="InvalidSecurityToken.Expired")
+
+    with pytest.raises(Unauthorised):
+        asyncio.run(client(network, "dms", role_arn="acs:ram::1:role/r").read(GetUserActiveTenant()))
+    assert len(asked) == 2
+
+
+def test_a_static_token_cannot_be_renewed(client: Client, alibaba: Make) -> None:
+    network = script(alibaba(400, Code="InvalidSecurityToken.Expired"))
+    with pytest.raises(Unauthorised):
+        asyncio.run(client(network, "dms", session_token="x" * 20).read(GetUserActiveTenant()))
+    assert len(network.seen) == 1  # type: ignore[attr-defined]
+
+
+# --- what may be seen ---------------------------------------------------------------------------------
+
+
+def test_nothing_secret_is_shown(client: Client, tencent: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for step in (tencent(Data={"Status": True}), httpx.ReadTimeout("x"), tencent(Error={"Code": "InvalidParameter"})):
+        speaker = client(script(step), session_token="canary-token-0001")
+        prepared = speaker.prepare(SOURCE)
+        shown = repr(prepared) + repr(speaker) + repr(speaker.settings) + repr(vars(speaker))
+        try:
+            shown += repr(asyncio.run(speaker.dispatch(prepared)))
+        except Exception as error:
+            shown += repr(error) + str(error) + repr(vars(error))
+        for canary in CANARIES:
+            assert canary not in shown
+            assert canary not in caplog.text
+
+
+def test_http_logs_are_raised_to_warning() -> None:
+    for name in ("httpx", "httpcore"):
+        assert logging.getLogger(name).getEffectiveLevel() >= logging.WARNING
+
+
+def test_a_query_over_the_limit_is_refused_in_prepare(client: Client) -> None:
+    speaker = client(script(httpx.Response(200)), "quickbi")
+    wide = CancelAuthorizationMenu(
+        DataPortalId="p", MenuIds=[f"{i:036d}" for i in range(100)], UserIds=[f"{i:036d}" for i in range(200)]
+    )
+    with pytest.raises(InputError, match="fewer ids"):
+        speaker.prepare(wide)
