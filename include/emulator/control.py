@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from emulator.front import to_json
@@ -60,12 +61,14 @@ class Control:
                 "held": self.app.faults.holds.waiting}  # fmt: skip
 
     def _truth(self, query: Query) -> dict[str, Any]:
-        """All grants, or those of ``system``; with ``count=1`` only their numbers."""
+        """All grants, or those of ``system`` (from ``offset``, ``limit`` of them); with ``count=1`` only numbers."""
         world = self.app.world
         if query.get("count"):
             return world.counts()
         wanted = [query["system"]] if "system" in query else list(SYSTEMS)
-        result: dict[str, Any] = {system: list(world.truth(system)) for system in wanted}
+        start, limit = int(query.get("offset", 0)), int(query.get("limit", 0))
+        stop = start + limit if limit else None
+        result: dict[str, Any] = {system: list(islice(world.truth(system), start, stop)) for system in wanted}
         if query.get("extra"):
             result |= self._extra()
         return result

@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._invited = False
         self.transport: asyncio.Transport | None = None
         self.keep_alive = True
+        self.head_only = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport and answer without Nagle's delay."""
@@ -121,6 +122,7 @@ class Connection(asyncio.Protocol):
                 return
             self._invited = False
             self.keep_alive = request.keep_alive
+            self.head_only = request.method == "HEAD"
             answer = self._handler(request)
             if answer.delivery is None and answer.delay <= 0:
                 self.write(answer)
@@ -146,8 +148,8 @@ class Connection(asyncio.Protocol):
         self._pump()
 
     def write(self, answer: Answer) -> None:
-        """Send a whole answer; close afterwards when the client or the answer wants it."""
-        self.write_raw(answer.head(keep_alive=self.keep_alive) + answer.body)
+        """Send a whole answer (to HEAD its head alone); close afterwards when the client or the answer wants it."""
+        self.write_raw(answer.head(keep_alive=self.keep_alive) + (b"" if self.head_only else answer.body))
         if not self.keep_alive:
             self.close()
 

@@ -35,12 +35,12 @@ class AlibabaFront:
         self.world = world
 
     def open(self, request: Request) -> Inbound | None:
-        """V3 has ``x-acs-action``, V1 an ``Action`` parameter."""
+        """V3 has ``x-acs-action``, V1 an ``Action`` parameter; signed as V1, it may have the header as well."""
         request_id = str(uuid.uuid4()).upper()
-        if "x-acs-action" in request.headers:
+        pairs = dict(self._pairs(request))
+        if "x-acs-action" in request.headers and not ("Signature" in pairs and "authorization" not in request.headers):
             return Inbound(request, "alibaba", request_id, action=request.headers["x-acs-action"],
                            scheme=acs.ALGORITHM)  # fmt: skip
-        pairs = dict(self._pairs(request))
         if "Action" not in pairs:
             return None
         inbound = Inbound(request, "alibaba", request_id, action=pairs["Action"], scheme="HMAC-SHA1")

@@ -53,9 +53,9 @@ def list_instances(call: Call) -> dict[str, Any]:
 
 @DMS.action("GetInstance", "Tid:int Host! Port!:int Sid RealLoginUserUid")
 def get_instance(call: Call) -> dict[str, Any]:
-    """One instance by host and port."""
+    """One instance by host and port. ``SellSitd`` is text here, unlike in the list."""
     caller(call)
-    return {"Instance": _instance(call, _by_host(call))}
+    return {"Instance": {**_instance(call, _by_host(call)), "SellSitd": "N"}}
 
 
 def _by_host(call: Call) -> Instance:

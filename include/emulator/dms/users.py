@@ -85,8 +85,11 @@ def _strip(call: Call, user: DmsUser, state: str) -> dict[str, Any]:
     store = call.world.dms
     for record in store.of_user(user.user_id):
         store.remove(record.access_id)
-    for holder in [*store.instances.values(), *store.databases.values()]:
-        holder.owners = [owner for owner in holder.owners if owner != user.user_id]
+    lists = [instance.owners for instance in store.instances.values()]
+    for database in store.databases.values():
+        lists += [database.owners, *(table.owners for table in database.tables)]
+    for owners in lists:
+        owners[:] = [owner for owner in owners if owner != user.user_id]
     for instance in store.instances.values():
         instance.dba = "" if instance.dba == user.user_id else instance.dba
     user.state = state

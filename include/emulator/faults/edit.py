@@ -11,26 +11,33 @@ _TOTALS = ("TotalCount", "TotalNum")
 _PAYLOADS = ("Data", "Result", "UserPermissions", "UserList", "InstanceList", "DatabaseList", "LogicDatabaseList")
 
 
-def apply(body: dict[str, Any], kind: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The body after one fault. Without a ``path``: the payload for ``null``, else the main list."""
+def apply(body: dict[str, Any], kind: str, options: dict[str, Any]) -> dict[str, Any] | None:
+    """The body after one fault, or None when it has nothing that the fault could change.
+
+    Without a ``path``: the payload for ``null``, else the main list.
+    """
     body = copy.deepcopy(body)
     if kind == "total":
-        _total(body, options)
-        return body
+        return body if _total(body, options) else None
     path = _path(body, kind, options)
-    if not path:
-        return body
-    parent = _walk(body, path[:-1])
-    last: Any = int(path[-1]) if isinstance(parent, list) else path[-1]
-    if kind == "drop":
-        del parent[last]
-    elif kind == "set":
-        parent[last] = options.get("value")
-    elif kind == "null":
-        parent[last] = None
-    else:
-        parent[last] = _list(list(parent[last] or []), kind, options)
+    try:
+        parent = _walk(body, path[:-1])
+        last: Any = int(path[-1]) if isinstance(parent, list) else path[-1]
+        _change(parent, last, kind, options)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
     return body
+
+
+def _change(parent: Any, last: Any, kind: str, options: dict[str, Any]) -> None:
+    if kind == "set":
+        parent[last] = options.get("value")
+    elif kind == "drop":
+        del parent[last]
+    elif kind == "null":
+        parent[last], _ = None, parent[last]
+    else:
+        parent[last] = _list(list(parent[last]), kind, options)
 
 
 def _list(items: list[Any], kind: str, options: dict[str, Any]) -> list[Any]:
@@ -73,14 +80,17 @@ def _walk(body: Any, path: list[str]) -> Any:
     return body
 
 
-def _total(body: Any, options: dict[str, Any]) -> None:
-    """Change every total: to ``value`` (null is possible), or by ``delta``."""
+def _total(body: Any, options: dict[str, Any]) -> int:
+    """Change every total: to ``value`` (null is possible), or by ``delta``; how many there were."""
     if isinstance(body, list):
-        for item in body:
-            _total(item, options)
-    elif isinstance(body, dict):
-        for name, value in body.items():
-            if name in _TOTALS:
-                body[name] = options["value"] if "value" in options else int(value or 0) + int(options.get("delta", 1))
-            else:
-                _total(value, options)
+        return sum(_total(item, options) for item in body)
+    if not isinstance(body, dict):
+        return 0
+    changed = 0
+    for name, value in body.items():
+        if name in _TOTALS:
+            body[name] = options["value"] if "value" in options else int(value or 0) + int(options.get("delta", 1))
+            changed += 1
+        else:
+            changed += _total(value, options)
+    return changed

@@ -22,11 +22,12 @@ _TOKEN_ERRORS = {
 class FaultPlan:
     """The faults of one request; without any, everything passes through unchanged."""
 
-    __slots__ = ("_faults", "_holds", "_replies")
+    __slots__ = ("_edited", "_faults", "_holds", "_replies")
 
     def __init__(self, faults: Sequence[Fault] = (), holds: wires.Holds | None = None) -> None:
         self._faults = faults
         self._holds = holds or wires.Holds()
+        self._edited: set[str] = set()
         self._replies: list[Callable[[dict[str, Any]], dict[str, Any]]] = []
 
     def _of(self, *stages: str) -> list[Fault]:
@@ -107,14 +108,22 @@ class FaultPlan:
         for reply in self._replies:
             body = reply(body)
         for fault in self._of("edit"):
-            body = edit.apply(body, fault.kind.name, fault.options)
+            changed = edit.apply(body, fault.kind.name, fault.options)
+            self._edited.add(fault.id)
+            if changed is None:
+                fault.idle.append(fault.seen)
+            else:
+                body = changed
         for fault in self._of("params"):
             if fault.kind.name == "page_endless":
-                body = edit.apply(body, "total", {"value": 1_000_000_000})
+                body = edit.apply(body, "total", {"value": 1_000_000_000}) or body
         return body
 
     def wire(self, answer: Answer, previous: bytes) -> Answer:
         """The answer's bytes and the way they go after the faults."""
+        for fault in self._of("edit"):
+            if fault.id not in self._edited:
+                fault.idle.append(fault.seen)
         for fault in self._of("delay"):
             answer.delay += float(fault.options.get("seconds", 1))
         for fault in self._of("replace"):

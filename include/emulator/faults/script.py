@@ -20,7 +20,8 @@ class Fault:
     """One scripted fault. See the README for the fields of its JSON form.
 
     ``seen`` counts the requests that match product, action and ``where`` since the fault was set; a call
-    number is a value of that count.
+    number is a value of that count. ``idle`` holds the calls that it hit without finding anything to change
+    (a path that the answer does not have, an answer that was an error anyway).
     """
 
     id: str
@@ -37,6 +38,7 @@ class Fault:
     times: int = 1
     seen: int = 0
     fired: list[int] = field(default_factory=list)
+    idle: list[int] = field(default_factory=list)
     random: random.Random = field(default_factory=random.Random)
 
     def wants(self, product: str, action: str, params: Mapping[str, Any]) -> bool:
@@ -65,16 +67,17 @@ class Fault:
     @property
     def complete(self) -> bool:
         """True when it fired as often as the script says (at least once where it does not say)."""
+        acted = len(self.fired) - len(self.idle)
         if self.calls:
-            return len(self.fired) >= min(len(self.calls), self.times or len(self.calls))
-        return len(self.fired) >= (self.times or 1)
+            return acted >= min(len(self.calls), self.times or len(self.calls))
+        return acted >= (self.times or 1)
 
     def account(self) -> dict[str, Any]:
         """What became of the fault."""
         return {
             "id": self.id, "kind": self.kind.name, "product": self.product, "action": self.action,
             "matched": self.seen, "fired": len(self.fired), "fired_calls": list(self.fired),
-            "complete": self.complete, "options": self.options,
+            "idle_calls": list(self.idle), "complete": self.complete, "options": self.options,
         }  # fmt: skip
 
 

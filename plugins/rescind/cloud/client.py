@@ -80,6 +80,7 @@ class CloudClient:
     :param clock: seconds since the epoch.
     :param nonce: makes a nonce for each attempt.
     :param sleep: waits between attempts.
+    :param attempts: most attempts for one read.
     :param on_secret: told every temporary secret and token, so that logs can mask them.
     """
 
@@ -94,6 +95,7 @@ class CloudClient:
         clock: Callable[[], float] = time.time,
         nonce: Nonce = fresh_nonce,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        attempts: int = MAX_ATTEMPTS,
         on_secret: Callable[[str], None] = lambda secret: None,
     ) -> None:
         if settings.service != self.service:
@@ -106,6 +108,7 @@ class CloudClient:
         self._clock = ServerClock(clock)
         self._nonce = nonce
         self._sleep = sleep
+        self._attempts = attempts
         self._budget = RetryBudget()
         self._identity: Identity | None = None
         self._answers_seen: OrderedDict[str, None] = OrderedDict()
@@ -254,7 +257,7 @@ class CloudClient:
             try:
                 answer = await self._attempt(prepared, await key())
             except (Throttled, Transient) as error:
-                if attempt >= MAX_ATTEMPTS or not self._budget.spend():
+                if attempt >= self._attempts or not self._budget.spend():
                     raise
                 wait = backoff(attempt, error.retry_after)
             else:
@@ -274,7 +277,8 @@ class CloudClient:
         judged = judge(prepared, raw, repeated=self._seen_before)
         self._report(prepared.lane, judged)
         if judged.answer is not None:
-            self._token_renewed = False
+            if prepared.service != "sts":
+                self._token_renewed = False
             return judged.answer
         raise self._mended(judged, raw, credentials)
 

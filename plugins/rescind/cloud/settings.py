@@ -137,10 +137,11 @@ class ClientSettings(BaseModel):
 
     def endpoint(self, service: str = "") -> hosts.Endpoint:
         """Where requests of a service go (default: the client's own; ``sts`` for the token service)."""
+        if self.region not in ("", hosts.CENTRAL):
+            hosts.check_region(self.region)
         if self.base_url:
             return hosts.loopback_endpoint(self.base_url, self.allow_loopback_http)
         if self.vendor == "tencent":
-            hosts.check_region(self.region)
             return hosts.tencent_endpoint(service or self.service, self.edition)
         return hosts.alibaba_endpoint(service or self.service, self.region, self.network)
 

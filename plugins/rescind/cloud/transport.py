@@ -34,7 +34,7 @@ _KEEP_ALIVE_S = 15.0
 _KEPT_HEADERS = ("date", "retry-after", "x-acs-retry-after", "content-type", "x-acs-request-id")
 
 
-class TransportFault(Exception):  # noqa: N818 - a word of the fault catalogue, not an error for users
+class TransportFault(Exception):
     """No usable answer arrived.
 
     :param sent: True when the request may have reached the vendor.

@@ -111,11 +111,11 @@ class CloudHook(BaseHook):
                 "Leave host empty: it follows from service, edition and region"
             )
 
-    def _client(self, pacer: Pacer | None = None) -> AnyClient:
+    def _client(self, pacer: Pacer | None = None, **options: Any) -> AnyClient:
         from rescind.cloud.clients import client_class  # builds all message models: not while Dags are parsed
 
         settings = self.settings()
-        return client_class(settings)(settings, pacer=pacer, on_secret=_masker())
+        return client_class(settings)(settings, pacer=pacer, on_secret=_masker(), **options)
 
     def test_connection(self) -> tuple[bool, str]:
         """One identity call and one harmless read.
@@ -123,7 +123,7 @@ class CloudHook(BaseHook):
         :return: whether it works, and a sentence: who and where this is, or what is wrong and what to do.
         """
         try:
-            client = self._client()
+            client = self._client(attempts=2)  # somebody is waiting for the answer
         except RescindError as error:
             return False, str(error)
         try:

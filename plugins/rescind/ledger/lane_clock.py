@@ -58,11 +58,6 @@ class LaneClock:
         return self._lateness + self._spread
 
     @property
-    def answer_s(self) -> float:
-        """How long the slowest recent answer took."""
-        return max(self._answers, default=0.0)
-
-    @property
     def way_back_s(self) -> float:
         """How far ahead the first instant has to be to arrive here before it is due."""
         return min(0.02, self._round_trip)

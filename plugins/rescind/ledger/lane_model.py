@@ -6,17 +6,16 @@ seconds late; so the pace stays a margin below the limit, and the margin follows
 measured: for exponential jitter of mean J seconds, about n requests pass without a refusal at a
 margin of 1 / (1 + J ln(n/2)).
 
-A refusal is one of two things:
+When a request is refused, the vendor has just accepted, in the second before it, exactly as many as it
+allows. That number is known here, so it is the estimate of the limit:
 
-- the edge: nearly as much was accepted in the last second as the pace allows, so a late request met
-  the limit. The margin steps back a little.
-- a lower limit than documented, or other users of the same quota: much less was accepted. What was
-  accepted in the last second is then the best estimate of what is left, better than halving and
-  creeping up (0.93 to 0.96 of it against 0.84). It is taken over when it happens twice in short
-  order, and tried upwards now and then, in growing steps while nothing is refused.
+- close to the documented limit: a late request met the edge. The margin steps back a little.
+- clearly below it: the limit is lower than documented, or others use it too. The estimate is taken
+  over, and after a while something more is tried: in growing steps while nothing is refused, later and
+  later while it is.
 
-In both cases everybody pauses, and the pace is narrowed for a moment and widened again in steps.
-Times are seconds on the database's clock.
+Either way everybody pauses until the vendor's window has room again, and starts narrower than before,
+widening in steps. Times are seconds on the database's clock.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from typing import Any
 
 START_MARGIN = 0.95
 MOST_MARGIN = 0.99
-LEAST_MARGIN = 0.80
+LEAST_MARGIN = 0.88
 LEARNED_MARGIN = 0.97
 NARROW = 0.7
 # Part of the target that the pace wins back each second.
@@ -40,17 +39,19 @@ STEP_BACK = 0.015
 CAP_RISE_PER_S = 0.001
 FIRST_PAUSE_S = 0.1
 MOST_PAUSE_S = 30.0
-# Two refusals belong together when no more than this time lies between them.
-STREAK_S = 5.0
-EDGE = 0.88
-PROBE_EVERY_S = 8.0
-PROBE_EVERY_REQUESTS = 100
-FIRST_PROBE = 0.03
-MOST_PROBE = 0.25
+# Refused again this soon after a pause: the pause was too short, the next one doubles.
+STREAK_S = 1.5
+FIRST_PROBE = 0.05
+MOST_PROBE = 0.5
+FIRST_WAIT_S = 2.0
+MOST_WAIT_S = 30.0
+WAIT_LONGER = 2.5
 FORGET_S = 600.0
+# Requests that other workers held in reserve when one was refused still leave: their refusals are old news.
+RESERVE_S = 0.25
 # ln(1000 / 2): no refusal expected in a thousand requests.
 _JITTER_FACTOR = math.log(500)
-_MARKS_KEPT_S = 3.0
+_MARKS_KEPT_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,11 @@ class Control:
     :param margin: part of the ceiling that is used when nothing else is known.
     :param cap: highest margin for now; steps back at an edge and rises slowly.
     :param learned: estimate of the true limit, or None while the documented one holds.
-    :param good: the last estimate that went without refusals.
+    :param good: the last estimate that went without refusals; below ``learned`` while more is tried.
+    :param event_at: when the last refusal was reacted to.
+    :param resume_at: when the pause after it ended.
+    :param probe: part to try on top, next time.
+    :param wait: seconds to the next try.
     :param marks: (time, requests due, refused) of the last seconds.
     """
 
@@ -73,9 +78,10 @@ class Control:
     learned: float | None = None
     good: float = 0.0
     event_at: float = 0.0
-    quiet_until: float = 0.0
+    resume_at: float = 0.0
     streak: int = 0
     probe: float = FIRST_PROBE
+    wait: float = FIRST_WAIT_S
     probe_at: float = 0.0
     stepped_at: float = 0.0
     marks: tuple[tuple[float, float, float], ...] = ()
@@ -117,10 +123,9 @@ def calm(control: Control, now: float, due: float, refused: float, jitter_s: flo
         fresh = Control(control.ceiling, control.ceiling * START_MARGIN, stepped_at=now, cap=control.cap)
         return _marked(fresh, now, due, refused)
     passed = min(max(passed, 0.0), 2.0)
-    if now - control.event_at > 1.0:
+    if now - control.resume_at > 1.0:
         cap = min(MOST_MARGIN, control.cap + CAP_RISE_PER_S * passed)
         goal = min(cap, max(START_MARGIN, 1 / (1 + jitter_s * _JITTER_FACTOR)))
-        goal = min(goal, cap)
         margin = control.margin + (goal - control.margin) * min(1.0, RISE_PER_S * passed)
         control = _probed(replace(control, cap=cap, margin=margin), now)
     pace = min(control.target, control.pace + RECOVER_PER_S * control.target * passed)
@@ -128,90 +133,102 @@ def calm(control: Control, now: float, due: float, refused: float, jitter_s: flo
 
 
 def throttled(
-    control: Control, now: float, due: float, refused: float, *, retry_after: float, answer_s: float
-) -> tuple[Control, float]:
-    """React to a refusal; returns the new state and how long everybody pauses, in seconds.
+    control: Control,
+    now: float,
+    due: float,
+    refused: float,
+    *,
+    retry_after: float,
+    age_s: float,
+    count: int = 1,
+    busy_s: float = 0.0,
+) -> Control:
+    """React to a refusal: pause until ``resume_at`` of the new state, then go on more slowly.
 
-    :param refused: refused requests since the lane exists, with the ones reported now.
+    :param due: requests whose instant has come, since the lane exists.
+    :param refused: refused requests since the lane exists, with the ``count`` reported now.
+    :param busy_s: for how long instants that other workers hold in reserve still come.
     :param retry_after: what the vendor asked for, or 0.
-    :param answer_s: how long an answer takes: until then answers to earlier requests come in.
+    :param age_s: how long ago the first of the refused requests left.
     """
-    if now < control.quiet_until:
-        # Sent before the lane was pushed: it has been reacted to.
-        return _marked(control, now, due, refused), retry_after
-    near = now - control.event_at < STREAK_S
-    streak = control.streak + 1 if near else 1
-    pause = max(retry_after, min(MOST_PAUSE_S, FIRST_PAUSE_S * 2 ** (streak - 1)))
-    accepted = _accepted_in_last_second(control, now, due, refused)
-    changed = _learn(control, accepted, streak)
+    sent_at = now - max(age_s, 0.0)
+    if sent_at < control.event_at + RESERVE_S:
+        # It left before the lane was pushed: this has been reacted to.
+        later = max(control.resume_at, now + retry_after if retry_after else 0.0)
+        return _marked(replace(control, resume_at=later), now, due, refused)
+    accepted = _accepted_before(control, sent_at, now, due, refused - count)
+    streak = control.streak + 1 if sent_at - control.resume_at < STREAK_S else 1
+    # The vendor's window is full; its oldest entry leaves it one second after it arrived.
+    full_for = 1.0 - accepted / control.pace - age_s
+    pause = max(retry_after, full_for, busy_s, min(MOST_PAUSE_S, FIRST_PAUSE_S * 2 ** (streak - 1)))
+    changed = _learn(control, accepted)
     changed = replace(
         changed,
         pace=max(changed.target * NARROW, 0.01),
         event_at=now,
+        resume_at=now + pause,
         streak=streak,
         stepped_at=now + pause,
-        probe_at=now,
-        quiet_until=now + max(pause, 0.25) + answer_s,
+        probe_at=now + pause,
     )
-    return _marked(changed, now, due, refused), pause
+    changed = _marked(changed, now, due, refused)
+    return _marked(changed, now + pause, due + busy_s * control.pace, refused)
 
 
-def _learn(control: Control, accepted: float, streak: int) -> Control:
-    edge = accepted >= EDGE * control.pace
+def _learn(control: Control, accepted: float) -> Control:
+    """What a refusal says about the limit."""
     if control.learned is None:
-        if edge and streak < 3:
-            cap = max(LEAST_MARGIN, control.margin - STEP_BACK)
+        cap = control.margin - STEP_BACK
+        near = accepted >= control.ceiling - min(max(1.5, 0.03 * control.ceiling), 0.1 * control.ceiling)
+        if near and cap >= LEAST_MARGIN:
             return replace(control, cap=cap, margin=cap)
-        if streak < 2:
-            return control
-        return _estimate(control, control.pace * 0.95 if edge else accepted)
-    if control.learned > control.good and edge:
-        # A step upwards was too much: back to what had worked, and ask less often.
-        return replace(control, learned=control.good, probe=FIRST_PROBE / 2)
-    return _estimate(control, control.learned * 0.97 if edge else accepted)
+        return _estimate(control, math.floor(accepted + 0.25), FIRST_WAIT_S)
+    if control.learned > control.good and accepted >= control.good - max(1.5, 0.03 * control.good):
+        # Trying more was too much: back to what had worked, and wait longer before the next try.
+        return replace(control, learned=control.good, probe=FIRST_PROBE, wait=min(MOST_WAIT_S, control.wait * WAIT_LONGER))
+    if accepted >= control.learned - max(1.5, 0.03 * control.learned):
+        return _estimate(control, control.learned * 0.97, control.wait)
+    return _estimate(control, math.floor(accepted + 0.25), FIRST_WAIT_S)
 
 
-def _estimate(control: Control, limit: float) -> Control:
+def _estimate(control: Control, limit: float, wait: float) -> Control:
     limit = min(max(limit, 0.1 * control.pace, 0.2), control.ceiling)
-    return replace(control, learned=limit, good=limit, probe=FIRST_PROBE)
+    return replace(control, learned=limit, good=limit, probe=FIRST_PROBE, wait=wait)
 
 
 def _probed(control: Control, now: float) -> Control:
     """After a while without refusals try a little more than the estimate."""
-    if control.learned is None:
+    if control.learned is None or now - control.probe_at < control.wait:
         return control
-    wait = (
-        max(PROBE_EVERY_S, PROBE_EVERY_REQUESTS / max(control.pace, 0.01))
-        * FIRST_PROBE
-        / min(control.probe, FIRST_PROBE)
-    )
-    if now - control.probe_at < wait:
-        return control
-    learned = control.learned * (1 + control.probe)
+    more = control.learned * (1 + control.probe)
     probe = min(MOST_PROBE, control.probe * 2)
-    if learned * LEARNED_MARGIN >= control.ceiling * control.margin:
-        return replace(control, learned=None, good=0.0, probe=FIRST_PROBE, probe_at=now)
-    return replace(control, learned=learned, good=control.learned, probe=probe, probe_at=now)
+    # What has just gone well for a whole wait is good, and the next step may come sooner.
+    wait = control.wait if control.learned <= control.good else FIRST_WAIT_S
+    if more * LEARNED_MARGIN >= control.ceiling * control.margin:
+        return replace(control, learned=None, good=0.0, probe=FIRST_PROBE, wait=FIRST_WAIT_S, probe_at=now)
+    return replace(control, learned=more, good=control.learned, probe=probe, wait=wait, probe_at=now)
 
 
-def _accepted_in_last_second(control: Control, now: float, due: float, refused: float) -> float:
-    """Requests due in the last second less those refused, by linear interpolation between marks."""
-    before_due, before_refused = 0.0, 0.0
-    wanted = now - 1.0
-    marks = control.marks
-    if not marks:
-        return control.pace
-    if marks[0][0] >= wanted:
-        before_due, before_refused = marks[0][1], marks[0][2]
-    else:
-        points = (*marks, (now, due, refused))
-        for (t0, d0, r0), (t1, d1, r1) in pairwise(points):
-            if t0 <= wanted <= t1:
-                part = (wanted - t0) / (t1 - t0) if t1 > t0 else 0.0
-                before_due, before_refused = d0 + (d1 - d0) * part, r0 + (r1 - r0) * part
-    return max(0.0, (due - before_due) - (refused - before_refused))
+def _accepted_before(control: Control, sent_at: float, now: float, due: float, refused: float) -> float:
+    """Requests that left in the second before ``sent_at`` less those of them that were refused."""
+    points = sorted({*control.marks, (now, due, refused)})
+    due_then, _ = _between(points, sent_at)
+    due_before, _ = _between(points, sent_at - 1.0)
+    _, refused_before = _between(points, sent_at - 1.0)
+    return max(0.0, (due_then - due_before) - (refused - refused_before))
+
+
+def _between(points: list[tuple[float, float, float]], at: float) -> tuple[float, float]:
+    """Due and refused at a time, by linear interpolation; before the first mark nothing had changed."""
+    if at <= points[0][0]:
+        return points[0][1], points[0][2]
+    for (t0, d0, r0), (t1, d1, r1) in pairwise(points):
+        if t0 <= at <= t1:
+            part = (at - t0) / (t1 - t0) if t1 > t0 else 1.0
+            return d0 + (d1 - d0) * part, r0 + (r1 - r0) * part
+    return points[-1][1], points[-1][2]
 
 
 def _marked(control: Control, now: float, due: float, refused: float) -> Control:
-    recent = tuple(mark for mark in control.marks if now - _MARKS_KEPT_S <= mark[0] < now)
-    return replace(control, marks=(*recent, (now, due, refused)))
+    recent = (mark for mark in control.marks if mark[0] >= now - _MARKS_KEPT_S and mark[0] != now)
+    return replace(control, marks=tuple(sorted((*recent, (now, due, refused)))))

@@ -19,7 +19,7 @@ from rescind.errors import LedgerError, Stopped
 from rescind.ledger import lanes
 from rescind.ledger.database import Connection, Database, wrapped
 from rescind.ledger.lane_clock import LaneClock
-from rescind.ledger.lane_model import START_MARGIN
+from rescind.ledger.lane_model import RESERVE_S, START_MARGIN
 from rescind.ledger.lanes import LaneKey, Reservation
 
 _LOG = logging.getLogger(__name__)
@@ -147,6 +147,8 @@ class LaneQueue:
         self._gap = 1 / (plan.limit * plan.share)
         self._unused = 0
         self._refused = 0
+        self._refused_sent = float("inf")
+        self._reacted_at = float("-inf")
         self._retry_after = 0.0
         self._static_next = 0.0
 
@@ -173,10 +175,18 @@ class LaneQueue:
         """An answer came this long after its request was let go."""
         self._clock.answered(seconds)
 
-    def throttled(self, retry_after: float) -> None:
-        """A request was refused: throw away what is in reserve and tell everybody."""
+    def throttled(self, retry_after: float, sent: float) -> None:
+        """A request was refused: throw away what is in reserve and tell everybody.
+
+        :param sent: monotonic time when it left.
+        """
         self._refused += 1
+        self._refused_sent = min(self._refused_sent, sent)
         self._retry_after = max(self._retry_after, retry_after)
+        if sent < self._reacted_at + RESERVE_S and not retry_after:
+            # It left before the lane was pushed for another one: what is in reserve now is good.
+            self._kick()
+            return
         self._static_next = max(self._static_next, time.monotonic() + max(retry_after, _STATIC_PAUSE_S))
         self._unused += len(self._timers)
         self._throw_away()
@@ -279,8 +289,9 @@ class LaneQueue:
         self._unused += 1
 
     async def _report(self) -> None:
-        refused, retry_after, unused = self._refused, self._retry_after, self._unused
-        self._refused, self._retry_after, self._unused = 0, 0.0, 0
+        refused, retry_after, unused, sent = self._refused, self._retry_after, self._unused, self._refused_sent
+        self._refused, self._retry_after, self._unused, self._refused_sent = 0, 0.0, 0, float("inf")
+        reacted_at = time.monotonic()
         try:
             await self._desk.ask(
                 lanes.report_throttled,
@@ -288,13 +299,16 @@ class LaneQueue:
                 refused=refused,
                 unused=unused,
                 retry_after=retry_after,
-                answer_s=self._clock.answer_s,
+                age_s=reacted_at - sent,
             )
         except LedgerError:
             # Told later; until then this worker alone keeps still (see throttled).
             self._refused += refused
+            self._refused_sent = min(self._refused_sent, sent)
             self._retry_after = max(self._retry_after, retry_after)
             raise
+        if sent >= self._reacted_at + RESERVE_S:
+            self._reacted_at = reacted_at
 
     async def _without_ledger(self, error: LedgerError) -> bool:
         """Keep to this worker's static part of the limit until the ledger is back; returns whether it is.

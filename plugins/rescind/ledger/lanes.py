@@ -135,41 +135,51 @@ def adjust(connection: Connection, lane: LaneKey) -> None:
         if row is None:
             return
         control = Control.from_json(row["control"], row["ceiling"])
-        _store(connection, lane, lane_model.calm(control, row["now"], _due(row), row["throttles"], row["jitter_s"]))
+        due = row["handed"] - _ahead(row, control) * row["pace"]
+        _store(connection, lane, lane_model.calm(control, row["now"], due, row["throttles"], row["jitter_s"]))
 
 
 def report_throttled(
-    connection: Connection, lane: LaneKey, *, refused: int, unused: int, retry_after: float, answer_s: float
-) -> float:
-    """Tell everybody that ``refused`` requests were refused; returns how long the lane pauses, in seconds.
+    connection: Connection, lane: LaneKey, *, refused: int, unused: int, retry_after: float, age_s: float
+) -> None:
+    """Tell everybody that ``refused`` requests were refused: the lane pauses and its pace changes.
 
     :param unused: reserved instants that this worker throws away.
     :param retry_after: the longest wait that the vendor asked for, in seconds, or 0.
+    :param age_s: how long ago the first of the refused requests left.
     """
     with connection.transaction():
         row = _locked(connection, lane, "")
         if row is None:
-            return retry_after
+            return
         control = Control.from_json(row["control"], row["ceiling"])
-        total = row["throttles"] + refused
-        changed, pause = lane_model.throttled(
-            control, row["now"], _due(row) - unused, total, retry_after=retry_after, answer_s=answer_s
+        ahead = _ahead(row, control)
+        before = control.resume_at
+        control = lane_model.throttled(
+            control,
+            row["now"],
+            row["handed"] - ahead * row["pace"],
+            row["throttles"] + refused,
+            retry_after=retry_after,
+            age_s=age_s,
+            count=refused,
+            busy_s=max(0.0, ahead - unused / row["pace"]),
         )
+        # Everything after the pause starts anew; what this worker threw away leaves no hole behind.
+        resume = control.resume_at if control.resume_at > before else row["next"]
         connection.execute(
-            "UPDATE rescind.lane SET throttles = %(total)s, handed = handed - %(unused)s,"
-            " next_at = greatest(next_at, clock_timestamp() + make_interval(secs => %(pause)s))"
-            f" WHERE {_KEY}",
-            {**_named(lane), "total": total, "unused": unused, "pause": pause},
+            "UPDATE rescind.lane SET throttles = throttles + %(refused)s, handed = handed - %(unused)s,"
+            f" next_at = to_timestamp(%(resume)s) WHERE {_KEY}",
+            {**_named(lane), "refused": refused, "unused": unused, "resume": resume},
         )
-        _store(connection, lane, changed)
-    return pause
+        _store(connection, lane, control)
 
 
 def _locked(connection: Connection, lane: LaneKey, more: str) -> DictRow | None:
     skip = " SKIP LOCKED" if more else ""
     return connection.execute(
         "SELECT *, documented * share AS ceiling, extract(epoch FROM clock_timestamp())::float AS now,"
-        " greatest(0, extract(epoch FROM next_at - clock_timestamp()))::float AS ahead"
+        " extract(epoch FROM next_at)::float AS next"
         f" FROM rescind.lane WHERE {_KEY}{more} FOR UPDATE{skip}",
         _named(lane),
     ).fetchone()
@@ -182,9 +192,9 @@ def _store(connection: Connection, lane: LaneKey, control: Control) -> None:
     )
 
 
-def _due(row: DictRow) -> float:
-    """Requests whose instant has come: handed out, less those still ahead."""
-    return float(row["handed"] - min(row["ahead"], 1.0) * row["pace"])
+def _ahead(row: DictRow, control: Control) -> float:
+    """For how many seconds instants are handed out already; there are none before the end of a pause."""
+    return max(0.0, float(row["next"] - max(row["now"], control.resume_at)))
 
 
 def _named(lane: LaneKey) -> dict[str, Any]:

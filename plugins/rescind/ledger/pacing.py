@@ -52,6 +52,7 @@ QUICKBI_READS = frozenset(
 )
 QUICKBI_WRITES = frozenset({"AuthorizeMenu", "CancelAuthorizationMenu"})
 
+_LONGEST_ANSWER_S = 120.0
 LimitOf = Callable[[LaneKey, bool], float]
 _sent: contextvars.ContextVar[float] = contextvars.ContextVar("rescind_lane_sent_at", default=0.0)
 
@@ -156,7 +157,10 @@ class LanePacer:
 
         :param retry_after: seconds that the vendor asked to wait, or None.
         """
-        self._queue(lane, True).throttled(retry_after or 0.0)
+        now = time.monotonic()
+        sent = _sent.get()
+        # Without a slot of this task nobody knows when it left: a moment ago, then.
+        self._queue(lane, True).throttled(retry_after or 0.0, sent if now - sent < _LONGEST_ANSWER_S else now)
 
     def succeeded(self, lane: LaneKey) -> None:
         """The vendor answered a request of this lane. Call it in the task that awaited :meth:`slot`."""

@@ -27,14 +27,14 @@ def review_chain(*, kind: Literal["policy", "targets"]) -> None:
     """
     preflight = PreflightOperator(task_id="preflight", kind=kind)
     discover = DiscoverOperator.partial(
-        task_id="discover", pool=DISCOVER_POOL, retries=2, retry_delay=timedelta(seconds=20)
+        task_id="discover", pool=DISCOVER_POOL, retries=2, retry_delay=timedelta(seconds=20), **DiscoverOperator.LOOKS
     ).expand(scope=preflight.output)
     seal = SealOperator(task_id="seal", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     decide = DecideOperator(task_id="decide")
     plan = PlanOperator(task_id="plan")
     approve = ApprovePlanOperator(task_id="approve", response_timeout=timedelta(days=1))
     revoke = RevokeBatchOperator.partial(
-        task_id="revoke", pool=REVOKE_POOL, retries=3, retry_delay=timedelta(seconds=30)
+        task_id="revoke", pool=REVOKE_POOL, retries=3, retry_delay=timedelta(seconds=30), **RevokeBatchOperator.LOOKS
     ).expand(batch=plan.output)
     verify = VerifyOperator.partial(
         task_id="verify",
@@ -42,6 +42,7 @@ def review_chain(*, kind: Literal["policy", "targets"]) -> None:
         retries=2,
         retry_delay=timedelta(seconds=20),
         trigger_rule=TriggerRule.ALL_DONE,
+        **VerifyOperator.LOOKS,
     ).expand(scope=preflight.output)
     report = ReportOperator(task_id="report", trigger_rule=TriggerRule.ALL_DONE)
     gate = GateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)

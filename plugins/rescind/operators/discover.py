@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ListingIncomplete, RescindError
 from rescind.ledger import Certificate, Ledger, Scope
@@ -26,14 +26,15 @@ class DiscoverOperator(ReviewOperator):
     """
 
     template_fields = ()
+    LOOKS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Discover",
+        "map_index_template": "{{ task.scope['label'] }}",
+        "doc_md": "Lists every grant of one system and account, completely, under the vendor's limit.",
+    }
+    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
 
     def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Discover")
-        kwargs.setdefault("map_index_template", "{{ task.scope['label'] }}")
-        kwargs.setdefault(
-            "doc_md", "Lists every grant of one system and account, completely, under the vendor's limit."
-        )
-        super().__init__(**kwargs)
+        super().__init__(**{**self.LOOKS, **kwargs})
         self.scope = scope
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:

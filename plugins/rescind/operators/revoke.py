@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ConfigurationError, RescindError
 from rescind.execution.revoke import BatchRunner
@@ -35,14 +35,15 @@ class RevokeBatchOperator(ReviewOperator):
     """
 
     template_fields = ()
+    LOOKS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Revoke",
+        "map_index_template": "{{ task.batch['label'] }}",
+        "doc_md": "Sends one batch of approved calls under the vendor's limit: intent first, outcome after.",
+    }
+    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
 
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Revoke")
-        kwargs.setdefault("map_index_template", "{{ task.batch['label'] }}")
-        kwargs.setdefault(
-            "doc_md", "Sends one batch of approved calls under the vendor's limit: intent first, outcome after."
-        )
-        super().__init__(**kwargs)
+        super().__init__(**{**self.LOOKS, **kwargs})
         self.batch = batch
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:

@@ -59,9 +59,11 @@ def _rules(ledger: Ledger, run: Run) -> list[str]:
 def _guards(plan: Plan) -> list[str]:
     lines = []
     for guard in plan.guards:
-        name, scope, measured, limit = (plain(str(guard[field])) for field in ("guard", "scope", "measured", "limit"))
+        name, scope, measured, limit = (
+            plain(str(guard[f]).replace("_", " ")) for f in ("guard", "scope", "measured", "limit")
+        )
         held = f", {guard['held']} held back" if guard.get("held") else ""
-        lines.append(f"- {name} ({scope}): {measured} of {limit} allowed{held}")
+        lines.append(f"- {name} ({scope}): measured {measured}; limit {limit}{held}")
     return lines
 
 
@@ -73,6 +75,9 @@ def _people(ledger: Ledger, run: Run) -> list[str]:
         who = (grant.key.system, grant.key.principal_type, grant.key.principal_id)
         counts[who] += 1
         names.setdefault(who, grant.principal_name)
+    for principal in ledger.snapshot.principals(run.run_id):
+        if principal.name:
+            names[principal.system, principal.principal_type, principal.principal_id] = principal.name
     lines = [f"**Who loses most** ({len(counts)} principals in all)", ""]
     for (system, kind, ident), grants in counts.most_common(_EXAMPLES):
         name = names[system, kind, ident]

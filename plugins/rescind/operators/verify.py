@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.execution.verify import ScopeReport, ScopeVerifier
 from rescind.ledger import Ledger, Run, Scope
@@ -23,14 +23,15 @@ class VerifyOperator(ReviewOperator):
     """
 
     template_fields = ()
+    LOOKS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Verify",
+        "map_index_template": "{{ task.scope['label'] }}",
+        "doc_md": "Complete re-reads: is it gone, is other access left, is everything else untouched?",
+    }
+    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
 
     def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Verify")
-        kwargs.setdefault("map_index_template", "{{ task.scope['label'] }}")
-        kwargs.setdefault(
-            "doc_md", "Complete re-reads: is it gone, is other access left, is everything else untouched?"
-        )
-        super().__init__(**kwargs)
+        super().__init__(**{**self.LOOKS, **kwargs})
         self.scope = scope
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from rescind.review.schema import VARIABLES, Scope, Source
 REMEMBERED = 100_000
 """Answers kept in all rules together, and resource classes; a rule forgets its own all at once."""
 
+_UNIQUE = frozenset({"grant.id", "grant.native_id"})  # never the same twice: nothing to remember
+
 MAX_LISTED = 20
 """At most this many entries of a list are shown as facts."""
 
@@ -68,12 +70,15 @@ class RuleRunner:
         getters = _getters(policy, classes)
         self._what: list[tuple[str, Getter]] = [(name, getters[name]) for name in what]
         self._runnable = all(source == Source.SNAPSHOT or source in complete for source in rule.absence)
+        self._once = not _UNIQUE.isdisjoint(names)
         self._answers: dict[tuple[Any, ...], Answer] = {}
 
     def answer(self, grant: Grant, view: View) -> Answer:
         """What the rule says of the grant."""
         if not self._runnable:
             return Answer(None, {"incomplete": sorted(self.rule.absence)})
+        if self._once:
+            return self._evaluate(grant, view)
         key = (view.serial if self._who else 0, *[getter(grant) for _, getter in self._what])
         answer = self._answers.get(key)
         if answer is None:

@@ -48,9 +48,7 @@ REVOKE = RevokePrivileges(
     Privileges=[Privilege(Name="A")],
 )
 SOURCE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2"))
-RECORD = RevokeUserPermission(
-    UserId="5", DsType="DATABASE", DbId="1", Logic=False, PermTypes="QUERY", UserAccessId="7"
-)
+RECORD = RevokeUserPermission(UserId="5", DsType="DATABASE", DbId="1", Logic=False, PermTypes="QUERY", UserAccessId="7")
 CANCEL = CancelAuthorizationMenu(DataPortalId="p", MenuIds=["a", "b"], UserIds=["1"])
 TENANT = GetUserActiveTenant()
 
@@ -110,11 +108,16 @@ def test_good_answers(client: Client) -> None:
     assert ask(client, TENANT, body({"Success": True, "Tenant": {"Tid": 3001}})).value.Tenant.Tid == "3001"
 
 
-@pytest.mark.parametrize("kind", ["text/html", "application/json; charset=utf-8", "text/plain", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "kind", ["text/html", "application/json; charset=utf-8", "text/plain", "application/octet-stream"]
+)
 def test_content_type_decides_nothing(client: Client, kind: str) -> None:
     good = body({"Response": {"Data": {"Status": True}, "RequestId": "r"}}, **{"content-type": kind})
     assert ask(client, SOURCE, good).value.Status
-    bad = body({"Response": {"Error": {"Code": "InvalidParameter", "Message": "m"}, "RequestId": "r"}}, **{"content-type": kind})
+    bad = body(
+        {"Response": {"Error": {"Code": "InvalidParameter", "Message": "m"}, "RequestId": "r"}},
+        **{"content-type": kind},
+    )
     fails(client, SOURCE, bad, Refused)
 
 
@@ -226,7 +229,10 @@ def test_data_source_status_false_is_a_refusal(client: Client) -> None:
 
 
 def test_open_results_carry_every_outcome(client: Client) -> None:
-    data = {"OverallSuccess": True, "Results": [{"Resource": {"ResourceType": "Catalog", "ResourceUri": "a"}, "Result": True}]}
+    data = {
+        "OverallSuccess": True,
+        "Results": [{"Resource": {"ResourceType": "Catalog", "ResourceUri": "a"}, "Result": True}],
+    }
     error = fails(client, REVOKE, body({"Response": {"Data": data, "RequestId": "r"}}), UnknownOutcome)
     assert isinstance(error, UnknownResults)
     assert [(o.resource_uri, o.said) for o in error.outcomes] == [("a", Said.ACCEPTED), ("b", Said.UNKNOWN)]
@@ -234,14 +240,20 @@ def test_open_results_carry_every_outcome(client: Client) -> None:
 
 
 def test_refused_results_are_left_to_the_caller(client: Client) -> None:
-    results = [{"Resource": {"ResourceType": "Catalog", "ResourceUri": u}, "Result": u == "a", "Reason": "no"} for u in "ab"]
-    answer = ask(client, REVOKE, body({"Response": {"Data": {"OverallSuccess": False, "Results": results}, "RequestId": "r"}}))
+    results = [
+        {"Resource": {"ResourceType": "Catalog", "ResourceUri": u}, "Result": u == "a", "Reason": "no"} for u in "ab"
+    ]
+    answer = ask(
+        client, REVOKE, body({"Response": {"Data": {"OverallSuccess": False, "Results": results}, "RequestId": "r"}})
+    )
     assert [o.said for o in answer.value.outcomes(REVOKE.Resources)] == [Said.ACCEPTED, Said.REFUSED]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 404, 500, 204])
 def test_a_success_under_another_status_is_no_success(client: Client, status: int) -> None:
-    response = body({"Response": {"Data": {"Status": True}, "RequestId": "r"}}, status, location="http://169.254.169.254/")
+    response = body(
+        {"Response": {"Data": {"Status": True}, "RequestId": "r"}}, status, location="http://169.254.169.254/"
+    )
     if status == 204:
         return  # 2xx counts as success
     fails(client, SOURCE, response, UnknownOutcome)
@@ -278,7 +290,9 @@ def test_ids_never_pass_through_floats(client: Client) -> None:
         text = f'{{"Response":{{"Data":{{"AuthProjectIds":[{number}],"AuthUsers":null}},"RequestId":"r"}}}}'
         fails(client, DescribeDataSourceAuthority(Id="1"), body(text.encode()), Malformed)
     text = '{"Response":{"Data":{"AuthProjectIds":[1234567890123456789],"AuthUsers":null},"RequestId":"r"}}'
-    assert ask(client, DescribeDataSourceAuthority(Id="1"), body(text.encode())).value.project_ids == ("1234567890123456789",)
+    assert ask(client, DescribeDataSourceAuthority(Id="1"), body(text.encode())).value.project_ids == (
+        "1234567890123456789",
+    )
 
 
 def test_null_data_is_not_an_empty_list(client: Client) -> None:
@@ -333,15 +347,20 @@ def test_answers_with_a_known_request_id_belong_to_somebody_else(client: Client)
 
 
 _SHAPES = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["true", "false", "Catalog", "a", "b", "r", "2", ""]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            "Response Data Error Code OverallSuccess Results Result Resource ResourceType ResourceUri Status Success "
-            "ErrorCode RequestId".split()
-        ),
-        inner,
-        max_size=5,
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from(["true", "false", "Catalog", "a", "b", "r", "2", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                "Response Data Error Code OverallSuccess Results Result Resource ResourceType ResourceUri Status Success "
+                "ErrorCode RequestId".split()
+            ),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=12,
 )

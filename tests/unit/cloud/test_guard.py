@@ -67,7 +67,9 @@ def test_the_good_requests_are_all_writes_there_are() -> None:
     assert {(service, request.action) for service, request in GOOD} == guard.WRITES
 
 
-def tencent(action: str, body: Any, *, write: bool = True, header: str | None = None, url: str = "https://h/") -> Prepared[Any]:
+def tencent(
+    action: str, body: Any, *, write: bool = True, header: str | None = None, url: str = "https://h/"
+) -> Prepared[Any]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"x-tc-action": action if header is None else header}
     lane = Lane("tencent", "a", "r", action)
@@ -77,7 +79,9 @@ def tencent(action: str, body: Any, *, write: bool = True, header: str | None = 
 def alibaba(service: str, action: str, query: str, *, write: bool = True, body: bytes = b"") -> Prepared[Any]:
     lane = Lane("alibaba", "a", "r", action)
     headers = {"x-acs-action": action}
-    return Prepared("alibaba", service, action, "v", write, "POST", f"https://h/?{query}", headers, body, lane, GOOD[0][1])
+    return Prepared(
+        "alibaba", service, action, "v", write, "POST", f"https://h/?{query}", headers, body, lane, GOOD[0][1]
+    )
 
 
 def q(**parameters: str) -> str:
@@ -271,7 +275,9 @@ def test_dispatch_asks_the_guard_before_anything_leaves(client: Callable[..., Cl
         asyncio.run(speaker.dispatch(widened))
 
 
-_VALUES = st.one_of(st.none(), st.text(max_size=6), st.integers(), st.lists(st.text(max_size=3), max_size=2), st.booleans())
+_VALUES = st.one_of(
+    st.none(), st.text(max_size=6), st.integers(), st.lists(st.text(max_size=3), max_size=2), st.booleans()
+)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

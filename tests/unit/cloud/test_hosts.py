@@ -83,7 +83,9 @@ def test_regions_are_refused_by_shape(region: str) -> None:
         check_region(region)
 
 
-@pytest.mark.parametrize("region", ["ap-singapore", "ap-guangzhou", "cn-hangzhou", "cn-shanghai-finance-1", "eu-central-1"])
+@pytest.mark.parametrize(
+    "region", ["ap-singapore", "ap-guangzhou", "cn-hangzhou", "cn-shanghai-finance-1", "eu-central-1"]
+)
 def test_regions_are_accepted_by_shape(region: str) -> None:
     assert check_region(region) == region
 
@@ -101,7 +103,12 @@ def test_tables() -> None:
 
 @pytest.mark.parametrize(
     ("service", "region", "network"),
-    [("quickbi", "", "public"), ("dms", "", "vpc"), ("dms", "cn-hangzhou", "moon"), ("wedata", "cn-hangzhou", "public")],
+    [
+        ("quickbi", "", "public"),
+        ("dms", "", "vpc"),
+        ("dms", "cn-hangzhou", "moon"),
+        ("wedata", "cn-hangzhou", "public"),
+    ],
 )
 def test_alibaba_hosts_that_do_not_exist(service: str, region: str, network: str) -> None:
     with pytest.raises(ConfigurationError):

@@ -135,7 +135,11 @@ def test_read_requests_send_only_what_was_given() -> None:
     assert ListTable(CatalogName="c", DatasourceId="7").wire() == {
         "PageNumber": 1, "PageSize": 500, "CatalogName": "c", "DatasourceId": 7,
     }  # fmt: skip
-    assert ListProjectMembers(ProjectId="1").at_page(3, 20).wire() == {"ProjectId": "1", "PageNumber": 3, "PageSize": 20}
+    assert ListProjectMembers(ProjectId="1").at_page(3, 20).wire() == {
+        "ProjectId": "1",
+        "PageNumber": 3,
+        "PageSize": 20,
+    }
     assert ListPermissions(Resource=PrivilegeResource(ResourceType="Metalake", ResourceUri="default")).wire() == {
         "Resource": {"ResourceType": "Metalake", "ResourceUri": "default"}
     }
@@ -203,13 +207,17 @@ def test_inconsistent_privileges_cannot_be_built(over: dict[str, Any]) -> None:
         privileges(**over)
 
 
-@pytest.mark.parametrize("value", ["", " ", "1,2", "1 2", "1\n", "\x001", "1;2", None, 1, 1.0, True, "\u0661", "a" * 129])
+@pytest.mark.parametrize(
+    "value", ["", " ", "1,2", "1 2", "1\n", "\x001", "1;2", None, 1, 1.0, True, "\u0661", "a" * 129]
+)
 def test_bad_subject_values_cannot_be_built(value: Any) -> None:
     with pytest.raises(InputError):
         Subject(SubjectType="User", SubjectValues=[value])
 
 
-@pytest.mark.parametrize("uri", ["", " ", " a", "a ", "a\nb", "a\x00b", "a\tb", "\ufeffa", "a\u200bb", None, 5, "x" * 1025])
+@pytest.mark.parametrize(
+    "uri", ["", " ", " a", "a ", "a\nb", "a\x00b", "a\tb", "\ufeffa", "a\u200bb", None, 5, "x" * 1025]
+)
 def test_bad_paths_cannot_be_built(uri: Any) -> None:
     with pytest.raises(InputError):
         PrivilegeResource(ResourceType="Catalog", ResourceUri=uri)
@@ -268,7 +276,10 @@ def test_no_text_builds_a_wider_data_source_write(source: str, project: str, use
 
 # --- outcomes of a privileges write -------------------------------------------------------------------
 
-A, B = PrivilegeResource(ResourceType="Catalog", ResourceUri="a"), PrivilegeResource(ResourceType="Catalog", ResourceUri="b")
+A, B = (
+    PrivilegeResource(ResourceType="Catalog", ResourceUri="a"),
+    PrivilegeResource(ResourceType="Catalog", ResourceUri="b"),
+)
 
 
 def result(uri: str | None, ok: Any, kind: str = "CATALOG", reason: str = "") -> dict[str, Any]:
@@ -334,14 +345,20 @@ RECORD = {"UserId": "51001", "PermTypes": "QUERY", "UserAccessId": "774001"}
 @pytest.mark.parametrize(
     ("fields", "query"),
     [
-        ({"DsType": "INSTANCE", "InstanceId": "9", "PermTypes": "LOGIN"}, "DsType=INSTANCE&InstanceId=9&PermTypes=LOGIN&"),
+        (
+            {"DsType": "INSTANCE", "InstanceId": "9", "PermTypes": "LOGIN"},
+            "DsType=INSTANCE&InstanceId=9&PermTypes=LOGIN&",
+        ),
         ({"DsType": "DATABASE", "DbId": "1", "Logic": False}, "DbId=1&DsType=DATABASE&Logic=false&PermTypes=QUERY&"),
         ({"DsType": "LOGIC_DATABASE", "DbId": "1", "Logic": True}, "DbId=1&DsType=LOGIC_DATABASE&Logic=true&"),
         (
             {"DsType": "TABLE", "DbId": "1", "Logic": False, "TableId": "2", "TableName": "t 表", "InstanceId": "9"},
             "DbId=1&DsType=TABLE&InstanceId=9&Logic=false&PermTypes=QUERY&TableId=2&TableName=t%20%E8%A1%A8&",
         ),
-        ({"DsType": "LOGIC_TABLE", "DbId": "1", "Logic": True, "TableId": "2"}, "DbId=1&DsType=LOGIC_TABLE&Logic=true&"),
+        (
+            {"DsType": "LOGIC_TABLE", "DbId": "1", "Logic": True, "TableId": "2"},
+            "DbId=1&DsType=LOGIC_TABLE&Logic=true&",
+        ),
     ],
 )
 def test_dms_revoke_by_kind(fields: dict[str, Any], query: str) -> None:
@@ -380,7 +397,9 @@ def test_dms_revokes_that_cannot_be_built(fields: dict[str, Any]) -> None:
 
 def test_dms_grant_needs_a_date_and_no_record() -> None:
     base = {"UserId": "5", "PermTypes": "QUERY", "DsType": "DATABASE", "DbId": "1", "Logic": False}
-    assert "ExpireDate=2026-12-12%2000%3A00%3A00" in request_query(GrantUserPermission(**base, ExpireDate="2026-12-12 00:00:00"))
+    assert "ExpireDate=2026-12-12%2000%3A00%3A00" in request_query(
+        GrantUserPermission(**base, ExpireDate="2026-12-12 00:00:00")
+    )
     for wrong in ({"ExpireDate": "soon"}, {}, {"ExpireDate": "2026-12-12 00:00:00", "UserAccessId": "1"}):
         with pytest.raises(InputError):
             GrantUserPermission(**base, **wrong)

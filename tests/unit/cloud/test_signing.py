@@ -54,9 +54,7 @@ def test_tc3_vectors_step_by_step(vector: dict[str, Any]) -> None:
     assert sha256_hex(body) == vector["body_sha256"]
     assert tc3_canonical(headers, body) == vector["canonical_request"]
     assert tc3_signing_key(vector["secret_key"], vector["date"], "wedata").hex() == vector["signing_key_hex"]
-    made = tc3_authorization(
-        credentials, service="wedata", timestamp=vector["timestamp"], headers=headers, body=body
-    )
+    made = tc3_authorization(credentials, service="wedata", timestamp=vector["timestamp"], headers=headers, body=body)
     assert made == vector["authorization"]
 
 
@@ -68,7 +66,9 @@ def test_tc3_auth_signs_the_action_and_carries_the_token_unsigned() -> None:
         headers={"content-type": vector["content_type"], "x-tc-action": vector["action"]},
         content=vector["body"].encode(),
     )
-    auth = Tc3Auth(Credentials(vector["secret_id"], vector["secret_key"], "TOK"), "wedata", lambda: vector["timestamp"] + 0.9)
+    auth = Tc3Auth(
+        Credentials(vector["secret_id"], vector["secret_key"], "TOK"), "wedata", lambda: vector["timestamp"] + 0.9
+    )
     signed = next(auth.auth_flow(request))
     assert signed.headers["authorization"] == vector["authorization"]
     assert signed.headers["x-tc-timestamp"] == str(vector["timestamp"])
@@ -119,14 +119,19 @@ def test_acs3_published_values(case: dict[str, Any]) -> None:
     assert made.endswith(f"Signature={case['signature']}")
 
 
-@pytest.mark.parametrize("name", ["v3-dms-revoke-database", "v3-dms-revoke-database-sts", "v3-quickbi-query-user-list-get"])
+@pytest.mark.parametrize(
+    "name", ["v3-dms-revoke-database", "v3-dms-revoke-database-sts", "v3-quickbi-query-user-list-get"]
+)
 def test_acs3_auth_sends_what_it_signs(name: str) -> None:
     vector = next(v for v in ACS3 if v["name"] == name)
     token = vector["headers"].get("x-acs-security-token", "")
     request = httpx.Request(
         vector["method"],
         f"https://{vector['host']}/?{canonical_query(vector['query'])}",
-        headers={"x-acs-action": vector["headers"]["x-acs-action"], "x-acs-version": vector["headers"]["x-acs-version"]},
+        headers={
+            "x-acs-action": vector["headers"]["x-acs-action"],
+            "x-acs-version": vector["headers"]["x-acs-version"],
+        },
     )
     clock = 1767323045.7  # 2026-01-02T03:04:05Z and a bit
     auth = Acs3Auth(Credentials("testid", "testsecret", token), lambda: clock, lambda: ALIBABA["nonce"])
@@ -142,7 +147,9 @@ def test_rpc_vectors(vector: dict[str, Any]) -> None:
 
 
 def test_rpc_auth_keeps_key_and_signature_out_of_the_address() -> None:
-    request = httpx.Request("POST", "https://sts.aliyuncs.com/?Action=AssumeRole&Version=2015-04-01", content=b"RoleArn=acs%3Aram")
+    request = httpx.Request(
+        "POST", "https://sts.aliyuncs.com/?Action=AssumeRole&Version=2015-04-01", content=b"RoleArn=acs%3Aram"
+    )
     auth = RpcAuth(Credentials("testid", "testsecret", "tok/+="), lambda: 1767323045.0, lambda: "nonce1")
     signed = next(auth.auth_flow(request))
     body = {name: values[0] for name, values in parse_qs(signed.content.decode(), keep_blank_values=True).items()}

@@ -60,7 +60,7 @@ def test_entries_are_counted_before_anything_is_built() -> None:
         loads(b"[1,2,3,4]", max_entries=3)
 
 
-@pytest.mark.parametrize("body", [b'"' + b'\\"' * 1_000_000, b'["' + b'"' * 1_000_001, b"[\"" + b"\\" * 999_999])
+@pytest.mark.parametrize("body", [b'"' + b'\\"' * 1_000_000, b'["' + b'"' * 1_000_001, b'["' + b"\\" * 999_999])
 def test_hostile_text_takes_linear_time(body: bytes) -> None:
     started = time.monotonic()
     with pytest.raises(JsonError):

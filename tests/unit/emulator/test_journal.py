@@ -130,3 +130,15 @@ def test_changes_by_others_are_marked(app: App, clients: Clients) -> None:
         answer = app.handle(Request("POST", "/_control/mutate", "", {}, json.dumps(bad).encode()))
         assert answer.status == 400
         assert "error" in json.loads(answer.body)
+
+
+def test_the_truth_by_parts(app: App, clients: Clients) -> None:
+    """One system, a slice of it, numbers only, and what decides about access beside the grants."""
+    rows = clients.truth("quickbi_menus")
+    assert clients.control("GET", "truth?system=quickbi_menus") == {"quickbi_menus": rows}
+    assert clients.control("GET", "truth?system=quickbi_menus&offset=3&limit=4")["quickbi_menus"] == rows[3:7]
+    assert clients.control("GET", "truth?count=1") == app.world.counts()
+    extra = clients.control("GET", "truth?extra=1")
+    assert len(extra["quickbi_open_menus"]) == 1
+    assert {row["group_id"] for row in extra["quickbi_group_members"]} == set(app.world.quickbi.groups)
+    assert len(extra["wedata_data_source_sharing"]) == len(app.world.data_sources.sources)

@@ -299,3 +299,11 @@ def test_a_defect_does_not_look_like_a_vendor(capsys: pytest.CaptureFixture[str]
     answer = app.handle(Request("POST", "/", "", {}, b""))
     assert (answer.status, answer.content_type) == (500, "text/plain")
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_head_gets_no_body_so_the_connection_stays_in_step(server: Server) -> None:
+    net = Net(server)
+    net.connection.request("HEAD", "/")
+    assert net.connection.getresponse().read() == b""
+    answer = net.tenant()
+    assert answer.status == 200 and "Tenant" in json.loads(answer.read())

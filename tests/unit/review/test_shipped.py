@@ -16,6 +16,7 @@ from rescind.review import (
     decide,
     index_principals,
     load_exceptions,
+    load_policy,
     load_protections,
     read_roster_csv,
 )
@@ -180,3 +181,13 @@ def test_the_table_of_fields_is_complete() -> None:
     rows = list(type_names())
     assert ("person.status", "STRING", "active or left") in rows
     assert all(meaning for _, _, meaning in rows)
+
+
+def test_the_readme_of_the_policies_is_true(make: SimpleNamespace) -> None:
+    text = (make.ROOT / "include" / "policies" / "README.md").read_text(encoding="utf-8")
+    for name, kind, meaning in type_names():
+        assert f"| `{name}` | {kind} | {meaning} |" in text
+    example = text.split("```yaml\n")[1].split("```")[0]
+    policy = load_policy(example, source="README.md")
+    assert policy.name == "leavers"
+    assert policy.rules[0].condition.text == make.shipped("leavers").rules[0].condition.text

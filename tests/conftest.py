@@ -1,0 +1,151 @@
+"""What holds for every test: a home of its own for Airflow, loopback only, a time limit, nothing left running.
+
+This runs before any test module is imported, so Airflow sees the session's home whoever imports it first.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SESSION_VARIABLE = "RESCIND_TEST_SESSION"
+SESSION = uuid.uuid4().hex
+TEST_SECONDS = 180
+
+
+def _session_home() -> Path:
+    """A fresh home for Airflow; the caller's own deployment is out of reach."""
+    home = Path(tempfile.mkdtemp(prefix="rescind-tests-"))
+    for name in list(os.environ):
+        if name.startswith(("AIRFLOW", "RESCIND_", "_AIRFLOW")):
+            del os.environ[name]
+    os.environ.update(
+        {
+            SESSION_VARIABLE: SESSION,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+            "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+    )
+    return home
+
+
+HOME = _session_home()
+
+
+class NotLoopback(AssertionError):
+    """A test tried to reach another machine."""
+
+
+def _guard_sockets() -> None:
+    """Refuse connections to anything but this machine, in this process."""
+
+    def check(address: Any) -> None:
+        if isinstance(address, tuple) and not _is_loopback(str(address[0])):
+            raise NotLoopback(f"tests talk to this machine only, not to {address[0]}:{address[1]}")
+
+    class LoopbackSocket(socket.socket):
+        def connect(self, address: Any, /) -> None:
+            check(address)
+            super().connect(address)
+
+        def connect_ex(self, address: Any, /) -> int:
+            check(address)
+            return super().connect_ex(address)
+
+    socket.socket = LoopbackSocket  # type: ignore[misc]
+
+
+def _is_loopback(host: str) -> bool:
+    if host in ("localhost", ""):
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    return False
+
+
+_guard_sockets()
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """The session's Airflow home."""
+    return HOME
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test that takes longer than its limit: ``TEST_SECONDS``, or its marker ``seconds(n)``."""
+    marker = item.get_closest_marker("seconds")
+    limit = int(marker.args[0]) if marker else TEST_SECONDS
+
+    def expire(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"the test took longer than {limit} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the home, and fail the session when a process that it started still runs."""
+    left = list(_left_running(grace=5.0))
+    for process in left:
+        with suppress(psutil.Error):
+            process.kill()
+    shutil.rmtree(HOME, ignore_errors=True)
+    if left:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        for process in left:
+            words = f"still running after the tests, killed: {process.pid} {process.info['cmdline']}"
+            if reporter is not None:
+                reporter.write_line(words, red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _left_running(grace: float) -> Iterator[psutil.Process]:
+    """Processes that carry this session's mark, after ``grace`` seconds for those that are just ending."""
+    if not sys.platform.startswith("linux"):
+        return
+    until = time.monotonic() + grace
+    while (found := list(_marked())) and time.monotonic() < until:
+        time.sleep(0.1)
+    yield from found
+
+
+def _marked() -> Iterator[psutil.Process]:
+    mark = f"{SESSION_VARIABLE}={SESSION}".encode()
+    for process in psutil.process_iter(["cmdline", "status"]):
+        if process.pid == os.getpid() or process.info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        with suppress(OSError):
+            if mark in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+                yield process

@@ -1,0 +1,199 @@
+"""One call for each read that the emulator serves: parameters picked from the emulator's world.
+
+``READS`` maps (product, action) to a function of the world; :mod:`tests.contract.trips` has the writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emulator.world import World
+
+Params = dict[str, Any]
+Pick = Callable[["World"], Params]
+READS: dict[tuple[str, str], Pick] = {}
+
+
+def first(values: Any) -> Any:
+    return next(iter(values))
+
+
+def _nothing(world: World) -> Params:
+    return {}
+
+
+def _page(**more: Any) -> Pick:
+    return lambda world: {"PageNumber": 1, "PageSize": 5, **more}
+
+
+def _reads(product: str, **picks: Pick) -> None:
+    READS.update({(product, action): pick for action, pick in picks.items()})
+
+
+# --- WeData -------------------------------------------------------------------------------------------
+
+
+def some_project(world: World) -> str:
+    return str(first(world.projects))
+
+
+def some_source(world: World) -> Any:
+    return first(world.data_sources.sources.values())
+
+
+def some_grant(world: World) -> Any:
+    return next(row for row in world.privileges.rows() if row["resource_type"] == "Table")
+
+
+def resource_of(row: Params) -> Params:
+    return {"ResourceType": row["resource_type"], "ResourceUri": row["resource_uri"]}
+
+
+_reads(
+    "wedata",
+    ListCatalog=_page(),
+    ListDatabase=_page(),
+    ListSchema=_page(),
+    ListTable=_page(),
+    GetTable=lambda world: {"TableGuid": first(world.table_details.values())["guid"]},
+    ListPermissions=lambda world: {"Resource": resource_of(some_grant(world))},
+    ListProjects=_page(),
+    GetProject=lambda world: {"ProjectId": some_project(world)},
+    ListProjectMembers=lambda world: {"ProjectId": some_project(world), "PageNumber": 1, "PageSize": 5},
+    ListProjectRoles=lambda world: {"ProjectId": some_project(world)},
+    ListTenantRoles=_nothing,
+    ListDataSources=lambda world: {"ProjectId": some_source(world).project_id, "PageNumber": 1, "PageSize": 5},
+    GetDataSource=lambda world: {"ProjectId": some_source(world).project_id, "Id": some_source(world).source_id},
+    GetDataSourceRelatedTasks=lambda world: {"Id": some_source(world).source_id},
+    DescribeDataSourceAuthority=lambda world: {"Id": some_source(world).source_id},
+)
+
+# --- token services -----------------------------------------------------------------------------------
+
+_ALIBABA_ROLE = {"RoleArn": "acs:ram::1600000000000001:role/reviewer", "RoleSessionName": "night"}
+_reads(
+    "tencent-sts",
+    GetCallerIdentity=_nothing,
+    AssumeRole=lambda world: {
+        "RoleArn": "qcs::cam::uin/100000000001:roleName/reviewer",
+        "RoleSessionName": "night",
+        "DurationSeconds": 3600,
+    },
+)
+_reads(
+    "alibaba-sts",
+    GetCallerIdentity=_nothing,
+    AssumeRole=lambda world: {**_ALIBABA_ROLE, "DurationSeconds": 3600},
+    AssumeRoleWithOIDC=lambda world: {
+        **_ALIBABA_ROLE,
+        "OIDCProviderArn": "acs:ram::1600000000000001:oidc-provider/demo",
+        "OIDCToken": "token-of-the-demo",
+    },
+)
+
+# --- DMS ----------------------------------------------------------------------------------------------
+
+
+def some_record(world: World, kind: str = "DATABASE") -> Any:
+    return next(record for record in world.dms.records.values() if record.target.ds_type == kind)
+
+
+def some_instance(world: World) -> Any:
+    return first(instance for instance in world.dms.instances.values() if instance.mode == "COMMON")
+
+
+def some_database(world: World, *, logic: bool = False) -> Any:
+    wanted = some_instance(world).instance_id
+    return first(d for d in world.dms.databases.values() if d.logic == logic and (logic or d.instance_id == wanted))
+
+
+def some_dms_user(world: World) -> Any:
+    """A user who is nobody special."""
+    return first(user for user in world.dms.users.values() if user.roles == ("USER",) and user.state == "NORMAL")
+
+
+_reads(
+    "dms",
+    GetUserActiveTenant=_nothing,
+    ListUserTenants=_nothing,
+    ListUsers=lambda world: {"PageNumber": 1, "PageSize": 10},
+    GetUser=lambda world: {"UserId": some_record(world).user_id},
+    ListInstances=_page(),
+    GetInstance=lambda world: {"Host": some_instance(world).host, "Port": some_instance(world).port},
+    ListDatabases=lambda world: {"InstanceId": str(some_instance(world).instance_id), "PageNumber": 1, "PageSize": 5},
+    GetDatabase=lambda world: {
+        "Host": some_instance(world).host,
+        "Port": some_instance(world).port,
+        "SchemaName": some_database(world).schema,
+    },
+    ListLogicDatabases=_page(),
+    GetLogicDatabase=lambda world: {"DbId": str(some_database(world, logic=True).db_id)},
+    ListTables=lambda world: {"DatabaseId": str(some_database(world).db_id), "PageNumber": 1, "PageSize": 5},
+    ListLogicTables=lambda world: {"DatabaseId": str(some_database(world, logic=True).db_id)},
+    ListUserOwnedResources=lambda world: {"UserId": some_instance(world).owners[0], "OwnerType": "INSTANCE"},
+    ListUserPermissions=lambda world: {"UserId": some_record(world).user_id, "PermType": "DATABASE", "Logic": False},
+    ListDatabaseUserPermssions=lambda world: {"DbId": str(some_record(world).target.db_id), "PermType": "DATABASE"},
+    ListInstanceUserPermissions=lambda world: {"InstanceId": str(some_record(world, "INSTANCE").target.instance_id)},
+    ListAuthorizedInstancesForUser=lambda world: {"UserId": some_instance(world).owners[0], "PageSize": "10"},
+    ListAuthorizedDatabasesForUser=lambda world: {"UserId": some_record(world).user_id, "PageNumber": "1"},
+    ListAuthorizedUsersForInstance=lambda world: {"InstanceId": str(some_instance(world).instance_id)},
+    ListAuthorizedUsersForDatabase=lambda world: {"DbId": str(some_database(world).db_id)},
+    CheckBatchTableAccessPermission=lambda world: {
+        "DbId": some_database(world).db_id,
+        "PermissionType": "QUERY",
+        "TableNameList": [table.name for table in some_database(world).tables],
+    },
+    ListAuthorityTemplate=_page(),
+    GetAuthorityTemplate=lambda world: {"TemplateId": first(world.dms.templates)},
+    GetAuthorityTemplateItem=lambda world: {"TemplateId": first(world.dms.templates)},
+)
+
+# --- Quick BI -----------------------------------------------------------------------------------------
+
+
+def some_portal(world: World) -> Any:
+    return first(world.quickbi.portals.values())
+
+
+def some_group(world: World) -> Any:
+    return next(group for group in world.quickbi.groups.values() if group.members)
+
+
+def some_space(world: World) -> Any:
+    return first(world.quickbi.workspaces.values())
+
+
+def outsider_of(world: World, members: Any) -> str:
+    return str(next(user for user in world.quickbi.users if user not in members))
+
+
+_reads(
+    "quickbi",
+    QueryWorksByOrganization=lambda world: {"WorksType": "DATAPRODUCT", "PageNum": 1, "PageSize": 5},
+    QueryWorksByWorkspace=lambda world: {"WorkspaceId": some_portal(world).workspace_id},
+    QueryWorks=lambda world: {"WorksId": some_portal(world).portal_id},
+    ListPortalMenus=lambda world: {"DataPortalId": some_portal(world).portal_id},
+    ListPortalMenuAuthorization=lambda world: {"DataPortalId": some_portal(world).portal_id},
+    ListWhitePortalMenu=lambda world: {"DataportalId": some_portal(world).portal_id},
+    CheckReadable=lambda world: {"UserId": some_portal(world).owner, "WorksId": some_portal(world).portal_id},
+    QueryUserList=lambda world: {"PageNum": 1, "PageSize": 5},
+    QueryUserInfoByUserId=lambda world: {"UserId": some_portal(world).owner},
+    QueryUserInfoByAccount=lambda world: {"Account": world.quickbi.users[some_portal(world).owner].account_id},
+    CheckOrganizationMember=lambda world: {"UserId": some_portal(world).owner},
+    ListUserGroupsByUserId=lambda world: {"UserId": first(some_group(world).members)},
+    QueryUserGroupMember=lambda world: {"UserGroupId": some_group(world).group_id},
+    QueryUserGroupListByParentId=lambda world: {"ParentUserGroupId": "-1"},
+    GetUserGroupInfo=lambda world: {"Keyword": some_group(world).name},
+    ListByUserGroupId=lambda world: {"UserGroupIds": f"{some_group(world).group_id},no-such-group"},
+    QueryOrganizationWorkspaceList=lambda world: {"PageNum": 1, "PageSize": 5},
+    QueryWorkspaceUserList=lambda world: {"WorkspaceId": some_space(world).workspace_id},
+    ListWorkspaceUserRolesByUserId=lambda world: {"UserId": first(some_space(world).members)},
+    QueryUserRoleInfoInWorkspace=lambda world: {
+        "WorkspaceId": some_space(world).workspace_id,
+        "UserId": first(some_space(world).members),
+    },
+    ListOrganizationRoles=_nothing,
+    ListOrganizationRoleUsers=lambda world: {"RoleId": 111111111, "PageNum": 1, "PageSize": 5},
+)

@@ -1,0 +1,67 @@
+"""Every DAG parses, is documented, cannot start by accident, and has its pools."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.support.emulator import ROOT
+
+EXPECTED = {"access_review", "revoke_access"}
+POOLS = {"discover": "rescind_discover", "revoke": "rescind_revoke", "verify": "rescind_verify"}
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=str(ROOT / "dags"))
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_these_are_the_dags(dags: dict[str, Any]) -> None:
+    assert set(dags) == EXPECTED
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_dag_is_documented_and_owned(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
+    assert dag.doc_md and dag.description and dag.dag_display_name != dag.dag_id
+    assert "rescind" in dag.tags
+    for task in dag.tasks:
+        assert task.owner == "security", task.task_id
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_nothing_starts_by_accident(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
+    assert dag.is_paused_upon_creation is True
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+    assert dag.dagrun_timeout is not None
+    assert dag.params.get_param("dry_run").value is True
+
+
+def test_revoke_access_is_for_people_only(dags: dict[str, Any]) -> None:
+    dag = dags["revoke_access"]
+    assert [str(getattr(kind, "value", kind)) for kind in dag.allowed_run_types] == ["manual"]
+    assert type(dag.timetable).__name__ == "NullTimetable"
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_task_that_calls_a_platform_has_a_shipped_pool(dags: dict[str, Any], name: str) -> None:
+    shipped = json.loads((ROOT / "include/pools.json").read_text())
+    for task_id, pool in POOLS.items():
+        assert dags[name].get_task(task_id).pool == pool
+        assert shipped[pool]["slots"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_the_stages_stand_in_the_order_of_the_design(dags: dict[str, Any], name: str) -> None:
+    order = ["preflight", "discover", "seal", "decide", "plan", "approve", "revoke", "verify", "report", "gate"]
+    for before, after in zip(order, order[1:], strict=False):
+        assert after in dags[name].get_task(before).downstream_task_ids
+    assert dags[name].get_task("approve").defaults is None
+    assert dags[name].get_task("approve").response_timeout is not None

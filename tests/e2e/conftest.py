@@ -1,0 +1,82 @@
+"""One real stack for all end-to-end tests: PostgreSQL, Airflow's four processes, the emulator."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.emulator import ROOT
+
+sys.path.insert(0, str(ROOT / "include"))
+from local.api import AirflowApi
+from local.config import Config, load
+from local.emulated import Control
+
+
+@dataclass(frozen=True)
+class LiveStack:
+    """The running stack.
+
+    :param demo: what the demonstration printed, and its exit status.
+    """
+
+    config: Config
+    passwords: dict[str, str]
+    demo: subprocess.CompletedProcess[str]
+
+    def api(self, user: str) -> AirflowApi:
+        """Airflow's REST interface as this user."""
+        return AirflowApi(self.config.base_url, user, self.passwords[user])
+
+    @property
+    def control(self) -> Control:
+        """The emulator's control interface."""
+        return Control(self.config.emulator_url)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="session")
+def live() -> Iterator[LiveStack]:
+    """The stack after ``make demo``'s own program ran on it; stopped at the end whatever happened."""
+    state = Path(tempfile.mkdtemp(prefix="rsc-"))
+    settings = {
+        "RESCIND_STATE_DIR": str(state / "s"),
+        "RESCIND_UI_PORT": str(_free_port()),
+        "RESCIND_EMULATOR_PORT": str(_free_port()),
+        "RESCIND_START_TIMEOUT": "400",
+    }
+    env: dict[str, str] = {**_outside_airflow(), **settings}
+    command = [sys.executable, str(ROOT / "include/local")]
+    try:
+        demo = subprocess.run([*command, "demo"], env=env, capture_output=True, text=True, timeout=900, check=False)
+        config = load(environ=env)
+        yield LiveStack(config, _passwords(config), demo)
+    finally:
+        subprocess.run([*command, "clean"], env=env, capture_output=True, timeout=120, check=False)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _outside_airflow() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONDONT"))}
+
+
+def _passwords(config: Config) -> dict[str, str]:
+    from local.state import load_secrets
+
+    found: dict[str, Any] = dict(load_secrets(config.state).passwords)
+    return found

@@ -1,0 +1,142 @@
+"""Reviews on real Airflow, judged by the emulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local.api import AirflowApi, Json
+from local.errors import ApiError
+from local.truth import judge
+from tests.e2e.conftest import LiveStack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.seconds(1200)]
+SYSTEMS = {"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"}
+WRITES = ("RevokePrivileges", "RevokeDataSourceAuthorization")
+
+
+def _answer(live: LiveStack, dag: str, run: str, choose: Callable[[list[str]], str]) -> tuple[Json, list[Json]]:
+    """Wait for the question of a run, answer it as omar, and wait for the end of the run."""
+    requester, approver = live.api("rita"), live.api("omar")
+    answered = False
+    for row, tasks in requester.watch(dag, run, 600):
+        waiting = [task for task in tasks if task["state"] == "awaiting_input"]
+        if waiting and not answered:
+            approver.answer(waiting[0], [choose(approver.question(waiting[0])["options"])])
+            answered = True
+    return row, tasks
+
+
+def _summary(api: AirflowApi, dag: str, run: str) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(Path(api.xcom(dag, run, "report")["summary"]).read_text(encoding="utf-8"))
+    return summary
+
+
+def test_the_demonstration_ends_green_with_every_check(live: LiveStack) -> None:
+    assert live.demo.returncode == 0, live.demo.stdout[-4000:] + live.demo.stderr[-2000:]
+    assert "FAIL" not in live.demo.stdout
+    for system in SYSTEMS:
+        assert f"{system}: exactly the" in live.demo.stdout
+    assert live.config.base_url in live.demo.stdout and "rita" in live.demo.stdout
+
+
+def test_no_write_lane_was_ever_over_its_limit(live: LiveStack) -> None:
+    lanes = {lane["action"]: lane for lane in live.control.get("stats")["lanes"] if lane["product"] == "wedata"}
+    assert lanes["RevokePrivileges"]["accepted"] >= 300
+    for action in WRITES:
+        lane = lanes[action]
+        assert lane["max_sliding_accepted"] <= lane["limit"] == 20
+        assert lane["throttled"] <= 0.01 * lane["requests"] + 2, lane
+
+
+def test_revoking_ran_in_several_labelled_tasks_at_once(live: LiveStack) -> None:
+    api = live.api("rita")
+    run = api.runs("access_review", "success")[-1]
+    tasks = [t for t in api.tasks("access_review", run["dag_run_id"]) if t["task_id"] == "revoke"]
+    privileges = [t for t in tasks if t["rendered_map_index"].startswith("WeData privileges · 100000000001")]
+    assert len(privileges) >= 2 and all("grants in" in t["rendered_map_index"] for t in tasks)
+    first, second = sorted(privileges, key=lambda t: str(t["start_date"]))[:2]
+    assert second["start_date"] < first["end_date"]
+
+
+def test_revoke_access_takes_a_leaver_off_all_four_systems(live: LiveStack) -> None:
+    before = live.control.get("truth")
+    held = {row["user_id"] for row in before["dms_permissions"]}
+    people = live.control.get("org")["people"]
+    person = next(
+        p
+        for p in people
+        if p["status"] == "active" and not p["protected"] and p["kind"] == "human" and p["dms_user_id"] in held
+    )
+    api = live.api("rita")
+    api.wait_for_dag("revoke_access", 60)
+    api.unpause("revoke_access")
+    conf = {"principals": [person["person_id"]], "reason": "last day today", "ticket": "HR-7", "dry_run": False}
+    run = api.trigger("revoke_access", conf)
+    row, tasks = _answer(live, "revoke_access", run, lambda options: options[0])
+    failed = [t["task_id"] for t in tasks if t["state"] == "failed"]
+    assert row["state"] == "success", (failed, [api.log(t)[-1500:] for t in tasks if t["state"] == "failed"][:1])
+    summary = _summary(api, "revoke_access", run)
+    assert summary["approved_by"] == "omar" and summary["ticket"] == "HR-7"
+    assert {row["system"] for row in summary["systems"] if row["items"]} == SYSTEMS
+    for judged in judge(before, live.control.get("truth"), Path(summary["items_file"])):
+        assert judged.holds and judged.removed == judged.planned > 0, judged
+
+
+def test_a_rejected_plan_revokes_nothing_and_is_not_red(live: LiveStack) -> None:
+    before = live.control.get("truth")
+    people = live.control.get("org")["people"]
+    person = next(p for p in people if p["status"] == "active" and p["dms_user_id"] and not p["protected"])
+    api = live.api("rita")
+    run = api.trigger(
+        "revoke_access", {"principals": [person["person_id"]], "reason": "asked for by mistake", "dry_run": False}
+    )
+    row, tasks = _answer(live, "revoke_access", run, lambda options: options[-1])
+    assert row["state"] == "success"
+    assert {t["state"] for t in tasks if t["task_id"] in ("approve", "revoke")} == {"skipped"}
+    assert _summary(api, "revoke_access", run)["state"] == "rejected"
+    assert live.control.get("truth") == before
+
+
+@pytest.mark.parametrize(
+    ("conf", "words"),
+    [
+        ({"principals": ["P1"], "reason": "no"}, "reason"),
+        ({"principals": ["P1"], "reason": "leaver today", "max_percent": 200}, "max_percent"),
+        ({"principals": "P1", "reason": "leaver today"}, "principals"),
+    ],
+)
+def test_the_form_refuses_bad_values_before_a_run_exists(live: LiveStack, conf: dict[str, Any], words: str) -> None:
+    with pytest.raises(ApiError, match=words) as caught:
+        live.api("rita").trigger("revoke_access", conf)
+    assert caught.value.status in (400, 422)
+
+
+def test_an_unknown_form_key_ends_the_run_in_preflight(live: LiveStack) -> None:
+    api = live.api("rita")
+    run = api.trigger("revoke_access", {"principals": ["P00001"], "reason": "leaver today", "force": True})
+    assert api.wait("revoke_access", run, 300)["state"] == "failed"
+    tasks = {t["task_id"]: t for t in api.tasks("revoke_access", run)}
+    assert tasks["preflight"]["state"] == "failed" and tasks["plan"]["state"] == "upstream_failed"
+    assert "unknown 'force'" in api.log(tasks["preflight"]) and "Known fields" in api.log(tasks["preflight"])
+
+
+def test_a_viewer_can_neither_start_nor_answer(live: LiveStack) -> None:
+    viewer = live.api("vera")
+    with pytest.raises(ApiError) as caught:
+        viewer.trigger("revoke_access", {"principals": ["P00001"], "reason": "leaver today"})
+    assert caught.value.status == 403
+
+
+def test_only_a_person_can_start_revoke_access(live: LiveStack) -> None:
+    dag = live.api("rita").dag("revoke_access")
+    assert dag is not None and dag["timetable_summary"] in (None, "None", "Never, external triggers only")
+    with pytest.raises(ApiError) as caught:
+        live.api("ada").post(
+            "/backfills",
+            {"dag_id": "revoke_access", "from_date": "2026-01-01T00:00:00Z", "to_date": "2026-01-02T00:00:00Z"},
+        )
+    assert caught.value.status in (400, 404, 409, 422)

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rescind.cloud.credentials import (
+    AssumedRoleSource,
+    Credentials,
+    EnvironmentSource,
+    Role,
+    StaticSource,
+)
+from rescind.cloud.sts_messages import AlibabaAssumeRoleAnswer, TencentAssumeRole, TencentAssumeRoleAnswer
+from rescind.errors import ConfigurationError, InputError, Malformed, Refused, Transient, Unauthorised
+
+ROLE = Role("qcs::cam::uin/1:roleName/r", "rescind", 3600)
+
+
+def tencent_reply(name: str, expires: int) -> TencentAssumeRoleAnswer:
+    keys = {"TmpSecretId": name, "TmpSecretKey": f"secret-{name}", "Token": f"token-{name}"}
+    return TencentAssumeRoleAnswer.model_validate({"Credentials": keys, "ExpiredTime": expires})
+
+
+class Desk:
+    """A token service: hands out what is scripted, counts what was asked."""
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps = list(steps)
+        self.asked: list[tuple[Any, Credentials]] = []
+
+    async def __call__(self, request: Any, credentials: Credentials) -> Any:
+        self.asked.append((request, credentials))
+        await asyncio.sleep(0)
+        step = self.steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+def source(desk: Desk, now: list[float], **options: Any) -> AssumedRoleSource:
+    return AssumedRoleSource(
+        "tencent", ROLE, StaticSource("base", "base-secret"), desk, clock=lambda: now[0], **options
+    )
+
+
+def fault(kind: type[Exception]) -> Exception:
+    return kind("m", vendor="tencent", action="AssumeRole")  # type: ignore[call-arg]
+
+
+def test_nothing_is_shown() -> None:
+    made = Credentials("AKIDlongname", "secret-value", "token-value", 5.0)
+    for shown in (repr(made), str(made), f"{made}", repr([made]), repr(tencent_reply("x", 1))):
+        assert "secret-" not in shown
+        assert "token-" not in shown
+        assert "longname" not in shown
+
+
+def test_environment_is_read_at_every_use() -> None:
+    environ: dict[str, str] = {}
+    keys = EnvironmentSource("tencent", environ)
+    with pytest.raises(ConfigurationError, match="TENCENTCLOUD_SECRET_ID"):
+        asyncio.run(keys.current())
+    environ |= {"TENCENTCLOUD_SECRET_ID": "a", "TENCENTCLOUD_SECRET_KEY": "b", "TENCENTCLOUD_TOKEN": "c"}
+    found = asyncio.run(keys.current())
+    assert (found.key_id, found.secret, found.token) == ("a", "b", "c")
+    assert not keys.invalidate(found)
+    environ["TENCENTCLOUD_TOKEN"] = "d"
+    assert keys.invalidate(found)
+    alibaba = EnvironmentSource("alibaba", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "x", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "y"})
+    assert asyncio.run(alibaba.current()).token == ""
+
+
+def test_a_session_is_reused_until_its_end_is_near() -> None:
+    now, desk = [1000.0], Desk(tencent_reply("one", 4600), tencent_reply("two", 9000))
+    keys = source(desk, now)
+
+    async def run() -> list[str]:
+        used = []
+        for now[0] in (1000.0, 3000.0, 3999.0, 4001.0, 5000.0):
+            used.append((await keys.current()).key_id)
+        return used
+
+    assert asyncio.run(run()) == ["one", "one", "one", "two", "two"]
+    request, base = desk.asked[0]
+    assert (request.RoleArn, request.DurationSeconds, base.key_id) == (ROLE.arn, 3600, "base")
+
+
+def test_a_short_session_is_not_renewed_at_every_use() -> None:
+    now, desk = [0.0], Desk(tencent_reply("one", 300))
+    keys = source(desk, now)
+
+    async def run() -> None:
+        for now[0] in (0.0, 50.0, 199.0):
+            assert (await keys.current()).key_id == "one"
+
+    asyncio.run(run())
+    assert len(desk.asked) == 1
+
+
+def test_one_renewal_at_a_time() -> None:
+    desk = Desk(tencent_reply("one", 9999))
+    keys = source(desk, [0.0])
+
+    async def run() -> None:
+        found = await asyncio.gather(*(keys.current() for _ in range(20)))
+        assert {each.key_id for each in found} == {"one"}
+
+    asyncio.run(run())
+    assert len(desk.asked) == 1
+
+
+@pytest.mark.parametrize("kind", [Transient, Refused])
+def test_an_old_key_serves_while_the_token_service_is_away(kind: type[Exception]) -> None:
+    now, desk = [0.0], Desk(tencent_reply("one", 3600), *[fault(kind)] * 3, tencent_reply("two", 9000))
+    keys = source(desk, now)
+
+    async def run() -> None:
+        assert (await keys.current()).key_id == "one"
+        for now[0] in (3100.0, 3500.0):
+            assert (await keys.current()).key_id == "one"
+        now[0] = 3550.0
+        with pytest.raises(kind):
+            await keys.current()
+        assert (await keys.current()).key_id == "two"
+
+    asyncio.run(run())
+
+
+def test_a_withdrawn_role_stops_at_once() -> None:
+    now, desk = [0.0], Desk(tencent_reply("one", 3600), fault(Unauthorised))
+    keys = source(desk, now)
+
+    async def run() -> None:
+        await keys.current()
+        now[0] = 3100.0
+        with pytest.raises(Unauthorised):
+            await keys.current()
+
+    asyncio.run(run())
+
+
+def test_a_rejected_key_is_never_used_again() -> None:
+    desk = Desk(tencent_reply("one", 9000), fault(Transient), tencent_reply("two", 9000))
+    keys = source(desk, [0.0])
+
+    async def run() -> None:
+        one = await keys.current()
+        assert keys.invalidate(one)
+        with pytest.raises(Transient):
+            await keys.current()
+        two = await keys.current()
+        assert two.key_id == "two"
+        assert keys.invalidate(one), "an old key that fails late must not throw the new one away"
+        assert (await keys.current()).key_id == "two"
+
+    asyncio.run(run())
+
+
+def test_secrets_are_announced_for_masking() -> None:
+    told: list[str] = []
+    keys = source(Desk(tencent_reply("one", 9000)), [0.0], on_secret=told.append)
+    asyncio.run(keys.current())
+    assert told == ["secret-one", "token-one"]
+
+
+@pytest.fixture
+def alibaba_reply() -> Callable[[str], AlibabaAssumeRoleAnswer]:
+    def build(expiration: str) -> AlibabaAssumeRoleAnswer:
+        keys = {"AccessKeyId": "k", "AccessKeySecret": "s", "SecurityToken": "t", "Expiration": expiration}
+        return AlibabaAssumeRoleAnswer.model_validate({"Credentials": keys})
+
+    return build
+
+
+def test_alibaba_times(alibaba_reply: Callable[[str], AlibabaAssumeRoleAnswer]) -> None:
+    keys = AssumedRoleSource(
+        "alibaba", ROLE, StaticSource("b", "s"), Desk(alibaba_reply("2026-01-02T03:04:05Z")), clock=lambda: 0.0
+    )
+    assert asyncio.run(keys.current()).expires_at == 1767323045.0
+    broken = AssumedRoleSource(
+        "alibaba", ROLE, StaticSource("b", "s"), Desk(alibaba_reply("tomorrow")), clock=lambda: 0.0
+    )
+    with pytest.raises(Malformed, match="Expiration"):
+        asyncio.run(broken.current())
+
+
+def test_role_parameters_are_checked() -> None:
+    with pytest.raises(InputError):
+        TencentAssumeRole(RoleArn="x y", RoleSessionName="ok")
+    with pytest.raises(InputError):
+        TencentAssumeRole(RoleArn="qcs::cam::uin/1", RoleSessionName="has blank")
+    with pytest.raises(InputError):
+        TencentAssumeRole(RoleArn="qcs::cam::uin/1", RoleSessionName="ok", DurationSeconds=60)

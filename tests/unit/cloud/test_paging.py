@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rescind.cloud.base import Answer, ListRequest
+from rescind.cloud.dms_inventory import ListUserOwnedResources, ListUsers
+from rescind.cloud.dms_messages import ListAuthorizedUsersForInstance, ListUserPermissions
+from rescind.cloud.paging import Bounds, Listing, collect
+from rescind.cloud.quickbi_messages import ListPortalMenuAuthorization, QueryWorksByOrganization
+from rescind.cloud.wedata_inventory import ListCatalog, ListProjects, ListTenantRoles
+from rescind.cloud.wedata_messages import ListDataSources, ListPermissions, PrivilegeResource
+from rescind.errors import ListingIncomplete, Transient
+
+Pages = Callable[[int, int], dict[str, Any]]
+
+
+class Fake:
+    """A reader that answers from a function of (page number, page size)."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.asked: list[tuple[int, int]] = []
+
+    async def read(self, request: Any) -> Answer[Any]:
+        number = int(getattr(request, request.page_field)) if request.page_field else 1
+        size = int(getattr(request, request.size_field)) if request.size_field else 0
+        self.asked.append((number, size))
+        now = datetime.now(UTC)
+        value = request.Answer.model_validate(self.pages(number, size))
+        return Answer(value, f"r{len(self.asked)}", 200, now, now)
+
+
+def walk(request: ListRequest[Any], pages: Pages, **options: Any) -> tuple[Listing[Any], Fake]:
+    fake = Fake(pages)
+    return asyncio.run(collect(fake, request, **options)), fake
+
+
+def incomplete(request: ListRequest[Any], pages: Pages, **options: Any) -> str:
+    with pytest.raises(ListingIncomplete) as caught:
+        walk(request, pages, **options)
+    assert request.action in caught.value.what
+    return caught.value.missing
+
+
+def users(*ids: Any, total: Any = None) -> dict[str, Any]:
+    page: dict[str, Any] = {"UserList": {"User": [{"UserId": each} for each in ids]}}
+    return page if total is None else {**page, "TotalCount": total}
+
+
+def slices(count: int, *, total: Any = None, cap: int | None = None) -> Pages:
+    def page(number: int, size: int) -> dict[str, Any]:
+        step = min(size, cap or size)
+        return users(*range(count)[(number - 1) * step : number * step], total=count if total is None else total)
+
+    return page
+
+
+# --- complete listings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 25, 30])
+def test_pages_are_read_to_the_end(count: int) -> None:
+    listing, fake = walk(ListUsers(), slices(count), bounds=Bounds(page_size=10))
+    assert [row.UserId for row in listing.rows] == [str(number) for number in range(count)]
+    assert (listing.record.declared, listing.record.counted) == (count, count)
+    # A full last page costs one more look; nothing else does.
+    assert len(fake.asked) == count // 10 + 1
+    assert listing.record.pages == len(fake.asked) == len(listing.record.page_digests)
+
+
+def test_a_server_that_sends_smaller_pages_than_asked_for() -> None:
+    listing, fake = walk(ListUsers(), slices(25, cap=10), bounds=Bounds(page_size=50))
+    assert len(listing.rows) == 25
+    assert [number for number, _ in fake.asked] == [1, 2, 3]
+
+
+def test_a_server_that_repeats_its_last_page() -> None:
+    def page(number: int, size: int) -> dict[str, Any]:
+        return slices(20)(min(number, 2), size)
+
+    listing, _ = walk(ListUsers(), page, bounds=Bounds(page_size=10))
+    assert len(listing.rows) == 20
+    assert listing.record.duplicates == 10
+
+
+def test_text_paging_without_total_ends_at_an_empty_page() -> None:
+    def page(number: int, size: int) -> dict[str, Any]:
+        return {"Users": [{"UserId": each} for each in range(250)[(number - 1) * size : number * size]]}
+
+    listing, fake = walk(ListAuthorizedUsersForInstance(InstanceId="1"), page)
+    assert len(listing.rows) == 250
+    assert [number for number, _ in fake.asked] == [1, 2, 3, 4]
+    assert listing.record.declared is None
+
+
+def test_owned_resources_declare_nothing_with_a_zero() -> None:
+    def page(number: int, size: int) -> dict[str, Any]:
+        rows = [{"InstanceId": "1"}] if number == 1 else []
+        return {"Data": {"resourceList": rows}, "TotalCount": 0}
+
+    listing, _ = walk(ListUserOwnedResources(UserId="1", OwnerType="INSTANCE"), page)
+    assert len(listing.rows) == 1
+
+
+def test_whole_listings_take_one_read() -> None:
+    menus = {
+        "Result": [
+            {"MenuId": "m", "ShowOnlyWithAccess": "true", "Receivers": [{"ReceiverId": "u", "ReceiverType": "9"}]}
+        ]
+    }
+    listing, fake = walk(ListPortalMenuAuthorization(DataPortalId="p"), lambda *_: menus)
+    assert listing.rows[0].Receivers[0].ReceiverType == 9
+    assert len(fake.asked) == 1
+    roles, _ = walk(ListTenantRoles(), lambda *_: {"Data": []})
+    assert roles.rows == ()
+
+
+def test_the_record_is_plain_data() -> None:
+    listing, _ = walk(ListUsers(Tid="7"), slices(3))
+    record = json.loads(json.dumps(listing.record.as_dict()))
+    assert (record["action"], record["pages"], record["counted"], record["request_ids"]) == ("ListUsers", 1, 3, ["r1"])
+    again, _ = walk(ListUsers(Tid="7"), slices(3))
+    assert again.record.page_digests == listing.record.page_digests
+    assert again.record.parameters_digest == listing.record.parameters_digest
+    other, _ = walk(ListUsers(Tid="8"), slices(4))
+    assert other.record.page_digests != listing.record.page_digests
+    assert other.record.parameters_digest != listing.record.parameters_digest
+
+
+# --- listings that prove nothing ----------------------------------------------------------------------
+
+
+def test_short() -> None:
+    assert "30 rows declared, 25 distinct" in incomplete(ListUsers(), slices(25, total=30), bounds=Bounds(page_size=10))
+    assert "3 rows declared, 0 distinct" in incomplete(ListUsers(), slices(0, total=3))
+
+
+def test_more_than_declared() -> None:
+    assert "5 rows declared" in incomplete(ListUsers(), slices(7, total=5))
+    assert "10 rows declared" in incomplete(ListUsers(), slices(20, total=10), bounds=Bounds(page_size=10))
+
+
+def test_repeated_page() -> None:
+    def page(number: int, size: int) -> dict[str, Any]:
+        return slices(30)(1, size)
+
+    assert "came twice" in incomplete(ListUsers(), page, bounds=Bounds(page_size=10))
+
+
+def test_a_shifted_row_shows_as_a_repeat() -> None:
+    """Somebody was added in front while pages were read: the last row of page 1 comes again on page 2."""
+
+    def page(number: int, size: int) -> dict[str, Any]:
+        rows = list(range(25)) if number == 1 else [-1, *range(25)]
+        return users(*rows[(number - 1) * size : number * size], total=25)
+
+    assert "came twice" in incomplete(ListUsers(), page, bounds=Bounds(page_size=10))
+
+
+def test_a_lost_row_shows_in_the_count() -> None:
+    """Somebody was removed in front: one row is never seen."""
+
+    def page(number: int, size: int) -> dict[str, Any]:
+        rows = list(range(25)) if number == 1 else list(range(1, 25))
+        return users(*rows[(number - 1) * size : number * size], total=25)
+
+    assert "25 rows declared, 24 distinct" in incomplete(ListUsers(), page, bounds=Bounds(page_size=10))
+
+
+def test_a_changing_total() -> None:
+    def page(number: int, size: int) -> dict[str, Any]:
+        return slices(25, total=25 if number == 1 else 24)(number, size)
+
+    assert "from 25 to 24" in incomplete(ListUsers(), page, bounds=Bounds(page_size=10))
+
+
+def test_no_total_where_one_belongs() -> None:
+    assert "no total" in incomplete(ListUsers(), lambda *_: users(1, 2))
+    assert "no total" in incomplete(QueryWorksByOrganization(), lambda *_: {"Result": {"Data": []}})
+    assert "no total" in incomplete(ListCatalog(), lambda *_: {"Data": {"Items": []}})
+
+
+def test_endless() -> None:
+    counter = iter(range(10**9))
+
+    def page(number: int, size: int) -> dict[str, Any]:
+        return {"Users": [{"UserId": next(counter)} for _ in range(size)]}
+
+    request = ListAuthorizedUsersForInstance(InstanceId="1")
+    assert "after 7 pages" in incomplete(request, page, bounds=Bounds(pages=7))
+    assert "more than 250 rows" in incomplete(request, page, bounds=Bounds(rows=250))
+    ticks = iter(range(10**6))
+    assert "after 5 s" in incomplete(request, page, bounds=Bounds(seconds=5), clock=lambda: float(next(ticks)))
+
+
+def test_a_page_that_repeats_without_total() -> None:
+    request = ListAuthorizedUsersForInstance(InstanceId="1")
+    assert "came twice" in incomplete(request, lambda *_: {"Users": [{"UserId": "1"}]})
+
+
+@pytest.mark.parametrize(
+    ("request_", "page"),
+    [
+        (ListUsers(), {"UserList": None, "TotalCount": 0}),
+        (ListUsers(), {"UserList": {}, "TotalCount": 0}),
+        (ListUsers(), {"TotalCount": 3}),
+        (ListUserPermissions(UserId="1", PermType="TABLE"), {"UserPermissions": None, "TotalCount": 0}),
+        (ListPortalMenuAuthorization(DataPortalId="p"), {"Result": None}),
+        (ListPortalMenuAuthorization(DataPortalId="p"), {}),
+        (ListTenantRoles(), {"Data": None}),
+        (ListAuthorizedUsersForInstance(InstanceId="1"), {}),
+        (ListProjects(), {"Data": {"Items": None, "TotalCount": 5}}),
+        (ListCatalog(), {"Data": {"Items": None, "TotalCount": 0}}),
+    ],
+    ids=lambda value: getattr(value, "action", ""),
+)
+def test_null_is_not_empty(request_: ListRequest[Any], page: dict[str, Any]) -> None:
+    assert "null" in incomplete(request_, lambda *_: page)
+
+
+def test_null_beside_a_declared_zero_is_empty_for_documented_inventories() -> None:
+    listing, _ = walk(ListDataSources(ProjectId="1"), lambda *_: {"Data": {"Items": None, "TotalCount": 0}})
+    assert listing.rows == ()
+    assert listing.record.null_as_empty
+    assert "no total" in incomplete(ListDataSources(ProjectId="1"), lambda *_: {"Data": {"Items": None}})
+    assert "no total" in incomplete(ListDataSources(ProjectId="1"), lambda *_: {"Data": None})
+
+
+# --- ListPermissions: no paging, so the total must match the rows -------------------------------------
+
+RESOURCE = PrivilegeResource(ResourceType="Catalog", ResourceUri="demo")
+
+
+def grant(user: str) -> dict[str, Any]:
+    return {
+        "Resource": {"ResourceType": "Catalog", "ResourceUri": "demo"},
+        "SubjectDetails": [{"SubjectType": "User", "SubjectValue": user}],
+        "PermissionDetails": [{"Name": "BROWSE", "Granted": False, "Inherited": False}],
+    }
+
+
+def test_permissions_must_match_their_total() -> None:
+    rows = [grant("1"), grant("2")]
+    listing, _ = walk(ListPermissions(Resource=RESOURCE), lambda *_: {"Data": {"Details": rows, "TotalCount": 2}})
+    assert [row.SubjectDetails[0].SubjectValue for row in listing.rows] == ["1", "2"]
+    for total in (0, 1, 3, 4):
+        missing = incomplete(
+            ListPermissions(Resource=RESOURCE), lambda *_, t=total: {"Data": {"Details": rows, "TotalCount": t}}
+        )
+        assert f"{total} rows declared" in missing
+    for data in (None, {}, {"Details": None, "TotalCount": 0}, {"Details": [], "TotalCount": None}, {"Details": []}):
+        incomplete(ListPermissions(Resource=RESOURCE), lambda *_, d=data: {"Data": d})
+    empty, _ = walk(ListPermissions(Resource=RESOURCE), lambda *_: {"Data": {"Details": [], "TotalCount": 0}})
+    assert empty.rows == ()
+
+
+# --- beginning again ----------------------------------------------------------------------------------
+
+
+def test_restarts_read_everything_again() -> None:
+    calls = {"count": 0}
+
+    def page(number: int, size: int) -> dict[str, Any]:
+        calls["count"] += 1
+        return slices(25, total=99 if calls["count"] == 2 else 25)(number, size)
+
+    listing, _ = walk(ListUsers(), page, bounds=Bounds(page_size=10), restarts=1)
+    assert (len(listing.rows), listing.record.restarts, listing.record.pages) == (25, 1, 3)
+
+
+def test_vendor_errors_pass_through() -> None:
+    class Broken:
+        async def read(self, request: Any) -> Any:
+            raise Transient("no", vendor="alibaba", action="ListUsers")
+
+    with pytest.raises(Transient):
+        asyncio.run(collect(Broken(), ListUsers()))
+
+
+# --- property: complete or incomplete, never wrong ----------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 12), max_size=5), max_size=6),
+    st.lists(st.one_of(st.none(), st.integers(0, 14)), min_size=1, max_size=6),
+)
+def test_whatever_the_pages_say_a_listing_is_complete_or_refused(
+    pages: list[list[int]], totals: list[int | None]
+) -> None:
+    def page(number: int, size: int) -> dict[str, Any]:
+        rows = pages[number - 1] if number <= len(pages) else []
+        return users(*rows, total=totals[min(number, len(totals)) - 1])
+
+    try:
+        listing, fake = walk(ListUsers(), page, bounds=Bounds(page_size=5, pages=50))
+    except ListingIncomplete:
+        return
+    read = [each for number, _ in fake.asked for each in (pages[number - 1] if number <= len(pages) else [])]
+    assert {row.UserId for row in listing.rows} == {str(each) for each in read}
+    assert listing.record.declared == len(listing.rows)
+    assert {totals[min(number, len(totals)) - 1] for number, _ in fake.asked} == {len(listing.rows)}

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rescind.hooks.base
+import rescind.hooks.dms
+import rescind.hooks.quickbi
+import rescind.hooks.wedata
+
+from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient
+from rescind.errors import ConfigurationError
+from rescind.hooks.base import CloudHook, run
+from rescind.hooks.dms import DmsHook
+from rescind.hooks.quickbi import QuickBiHook
+from rescind.hooks.wedata import WeDataHook
+
+pytestmark = pytest.mark.airflow
+
+HOOKS = [
+    (WeDataHook, WeDataClient, "wedata_default", "tencent_wedata"),
+    (DmsHook, DmsClient, "dms_default", "alibaba_dms"),
+    (QuickBiHook, QuickBiClient, "quickbi_default", "alibaba_quickbi"),
+]
+WHO_TENCENT = {
+    "Response": {"Arn": "qcs::cam::uin/1:uin/2", "AccountId": "100000000001", "UserId": "2", "Type": "CAMUser"}
+}
+WHO_ALIBABA = {"Arn": "acs:ram::1968:user/a", "AccountId": "196813200012", "UserId": "2166", "IdentityType": "RAMUser"}
+
+
+@pytest.mark.parametrize(("hook", "client", "conn_id", "own"), HOOKS)
+@pytest.mark.parametrize("kind", ["own", "generic", "http"])
+def test_connections_of_three_types(
+    connection: Callable[..., str], hook: Any, client: Any, conn_id: str, own: str, kind: str
+) -> None:
+    connection(conn_id, own if kind == "own" else kind)
+    assert (hook.conn_type, hook.default_conn_name) == (own, conn_id)
+    made = hook().get_conn()
+    assert isinstance(made, client)
+    assert made.settings.login == "AKIDexample"
+    assert getattr(hook(**{hook.conn_name_attr: conn_id}), hook.conn_name_attr) == conn_id
+
+
+def test_an_own_pacer_is_used(connection: Callable[..., str]) -> None:
+    from rescind.cloud.pacing import FreePacer
+
+    pacer = FreePacer()
+    assert WeDataHook(connection("wedata_a", "generic")).get_conn(pacer).pacer is pacer
+
+
+def test_older_forms_prefix_their_fields(connection: Callable[..., str]) -> None:
+    extra = {"extra__alibaba_dms__tid": "3001", "own_ids": "7, 8", "limits": '{"*": 4}', "session_token": ""}
+    settings = DmsHook(connection("dms_a", "alibaba_dms", extra=extra)).settings()
+    assert (settings.tid, settings.own_ids, settings.rate("GetUser"), settings.session_token) == (
+        "3001",
+        ("7", "8"),
+        4,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"conn_type": "postgres"}, "has type 'postgres'"),
+        ({"login": ""}, "key id"),
+        ({"password": ""}, "secret"),
+        ({"host": "evil.example"}, "Leave host empty"),
+        ({"extra": {"verify": False}}, "verify"),
+        ({"extra": {"region": ""}}, "region"),
+        ({"extra": {"region": "evil.com/"}}, "region"),
+        ({"extra": {"limits": "many"}}, "limits is not JSON"),
+        ({"extra": {"base_url": "http://10.1.2.3"}}, "base_url"),
+    ],
+)
+def test_wrong_connections_name_field_and_remedy(
+    connection: Callable[..., str], over: dict[str, Any], words: str
+) -> None:
+    conn_id = connection("wedata_b", **{"conn_type": "generic", **over})
+    ok, text = WeDataHook(conn_id).test_connection()
+    assert not ok
+    assert words in text
+    assert "wedata_b" in text
+    assert "hook-canary" not in text
+    with pytest.raises(ConfigurationError):
+        WeDataHook(conn_id).get_conn()
+
+
+def test_a_missing_connection() -> None:
+    ok, text = WeDataHook("nowhere_to_be_found").test_connection()
+    assert not ok
+    assert "does not exist" in text
+    assert "AIRFLOW_CONN_NOWHERE_TO_BE_FOUND" in text
+
+
+def test_extras_that_are_no_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = WeDataHook("x")
+    for extra in ("[1]", "not json", '"text"'):
+        with pytest.raises(ConfigurationError, match="not a JSON object"):
+            hook._extras(extra)
+
+
+@pytest.mark.parametrize(
+    ("hook", "conn_id", "replies", "words"),
+    [
+        (WeDataHook, "wedata_c", {"GetCallerIdentity": WHO_TENCENT, "ListProjects": {"Response": {"Data": {"Items": [], "TotalCount": 4}}}}, "account 100000000001, identity qcs::cam::uin/1:uin/2, region ap-singapore: 4 projects"),
+        (DmsHook, "dms_c", {"GetCallerIdentity": WHO_ALIBABA, "GetUserActiveTenant": {"Success": True, "Tenant": {"Tid": 3001}}}, "account 196813200012, identity acs:ram::1968:user/a, region cn-hangzhou: tenant 3001"),
+        (QuickBiHook, "quickbi_c", {"GetCallerIdentity": WHO_ALIBABA, "QueryUserList": {"Success": True, "Result": {"Data": [], "TotalNum": 9}}}, "region cn-hangzhou: 9 members"),
+    ],
+)  # fmt: skip
+def test_a_good_connection_says_who_and_where(
+    cloud: Any, connection: Callable[..., str], hook: type[CloudHook], conn_id: str, replies: dict[str, Any], words: str
+) -> None:
+    cloud.replies = replies
+    ok, text = hook(connection(conn_id, "generic")).test_connection()
+    assert ok, text
+    assert words in text
+
+
+def test_a_wrong_key_an_unreachable_host_and_a_wrong_account(cloud: Any, connection: Callable[..., str]) -> None:
+    cloud.replies = {
+        "GetCallerIdentity": {"Response": {"Error": {"Code": "AuthFailure.SecretIdNotFound", "Message": "m"}}}
+    }
+    ok, text = WeDataHook(connection("wedata_d", "generic")).test_connection()
+    assert not ok
+    assert "Check key id (login), secret (password)" in text
+    cloud.replies = {"GetCallerIdentity": WHO_TENCENT}
+    ok, text = WeDataHook(connection("wedata_d", "generic", extra={"account_id": "5"})).test_connection()
+    assert not ok
+    assert "account_id" in text
+    cloud.replies = {
+        "GetCallerIdentity": WHO_TENCENT,
+        "ListProjects": {"Response": {"Error": {"Code": "InvalidAction"}}},
+    }
+    ok, text = WeDataHook(connection("wedata_d", "generic")).test_connection()
+    assert not ok
+    assert "Check region and edition" in text
+
+
+def test_an_unreachable_host(connection: Callable[..., str]) -> None:
+    conn_id = connection("wedata_e", "generic", extra={"base_url": "http://127.0.0.1:1"})
+    ok, text = WeDataHook(conn_id).test_connection()
+    assert not ok
+    assert "127.0.0.1:1 cannot be reached" in text
+    assert "firewall" in text
+
+
+def test_run_works_inside_a_running_loop() -> None:
+    async def inner() -> int:
+        return 7
+
+    async def outer() -> int:
+        return run(inner())
+
+    assert run(inner()) == asyncio.run(outer()) == 7
+
+
+def test_importing_hooks_builds_no_messages() -> None:
+    """Dag files import hooks at every parse; the message models are built when a client is made."""
+    for module in (rescind.hooks.base, rescind.hooks.wedata, rescind.hooks.dms, rescind.hooks.quickbi):
+        tree = ast.parse(Path(module.__file__).read_text())
+        imported = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+        assert {name for name in imported if name and name.startswith("rescind.cloud")} <= {"rescind.cloud.settings"}

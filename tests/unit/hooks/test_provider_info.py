@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from rescind.cloud.settings import ClientSettings
+from rescind.provider_info import get_provider_info
+
+pytestmark = pytest.mark.airflow
+
+TYPES: list[dict[str, Any]] = get_provider_info()["connection-types"]
+
+
+def test_schema_of_airflow() -> None:
+    import airflow
+
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+    assert get_provider_info()["package-name"] == "airflow-rescind"
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind["connection-type"])
+def test_types_name_real_hooks_and_real_fields(kind: dict[str, Any]) -> None:
+    module, _, name = kind["hook-class-name"].rpartition(".")
+    hook = getattr(importlib.import_module(module), name)
+    assert (hook.conn_type, hook.hook_name) == (kind["connection-type"], kind["hook-name"])
+    assert set(kind["conn-fields"]) <= set(ClientSettings.model_fields)
+    secrets = [field for field, form in kind["conn-fields"].items() if form["schema"].get("format") == "password"]
+    assert secrets == ["session_token"]
+    for form in kind["conn-fields"].values():
+        assert form["label"]
+        assert form["description"]
+        jsonschema.Draft7Validator.check_schema(form["schema"])
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind["connection-type"])
+def test_the_form_as_sent_untouched_is_accepted(kind: dict[str, Any]) -> None:
+    fields = {name: form["schema"].get("default") for name, form in kind["conn-fields"].items()}
+    service = {"tencent_wedata": "wedata", "alibaba_dms": "dms", "alibaba_quickbi": "quickbi"}[kind["connection-type"]]
+    settings = ClientSettings.from_fields(
+        service,  # type: ignore[arg-type]
+        {**fields, "login": "a", "password": "b", "region": "cn-hangzhou"},
+    )
+    assert settings.share == 1
+
+
+def test_airflows_form_reader_takes_it() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager.__new__(ProvidersManager)
+    for kind in TYPES:
+        for form in kind["conn-fields"].values():
+            made = manager._to_api_format("field", form)
+            assert made["schema"]["title"] == form["label"]
+
+
+def test_every_module_named_exists() -> None:
+    info = get_provider_info()
+    for part in (*info["hooks"], *info["operators"]):
+        for module in part["python-modules"]:
+            importlib.import_module(module)
