@@ -25,12 +25,23 @@ class AirflowApi:
     :param base_url: address of the interface, for example ``http://127.0.0.1:8080``.
     :param user: user name; None stays anonymous (enough for :meth:`health`).
     :param timeout: seconds for one request.
+    :param transport: carries the requests; for tests.
     """
 
-    def __init__(self, base_url: str, user: str | None = None, password: str = "", *, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        user: str | None = None,
+        password: str = "",
+        *,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.user = user
         verify = base_url.startswith("https:")  # loading the certificates takes a while
-        self._client = httpx.Client(base_url=base_url, timeout=timeout, trust_env=False, verify=verify)
+        self._client = httpx.Client(
+            base_url=base_url, timeout=timeout, trust_env=False, verify=verify, transport=transport
+        )
         if user is not None:
             answer = self._send("POST", "/auth/token", json={"username": user, "password": password})
             self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
@@ -95,6 +106,10 @@ class AirflowApi:
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run a DAG."""
         self.patch(f"/dags/{quote(dag_id)}", {"is_paused": False}, update_mask="is_paused")
+
+    def pause(self, dag_id: str) -> None:
+        """Let the scheduler start nothing new of a DAG."""
+        self.patch(f"/dags/{quote(dag_id)}", {"is_paused": True}, update_mask="is_paused")
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, note: str | None = None) -> str:
         """Start a run by hand; returns its id."""

@@ -25,8 +25,8 @@ class Setting:
 
 STATE_DIR = Setting("RESCIND_STATE_DIR", ".rescind", "folder for data, logs and secrets of the stack")
 DAGS_DIR = Setting("RESCIND_DAGS_DIR", "dags", "folder with the DAG files")
-UI_PORT = Setting("RESCIND_UI_PORT", "8080", "port of Airflow's interface on 127.0.0.1")
-EMULATOR_PORT = Setting("RESCIND_EMULATOR_PORT", "8900", "port of the vendors' emulator on 127.0.0.1")
+UI_PORT = Setting("RESCIND_UI_PORT", "8080", "port of Airflow's interface")
+EMULATOR_PORT = Setting("RESCIND_EMULATOR_PORT", "8900", "port of the vendors' emulator")
 PARALLELISM = Setting("RESCIND_PARALLELISM", "", "tasks that run at the same time; default 4 for each core, 4 to 32")
 API_WORKERS = Setting("RESCIND_API_WORKERS", "1", "processes that answer Airflow's REST interface")
 START_TIMEOUT = Setting("RESCIND_START_TIMEOUT", "180", "seconds that the stack may take to become healthy")
@@ -104,7 +104,7 @@ def require_free_port(port: int, setting: Setting) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise PortTaken(
-                f"Port {port} on {HOST} is not free ({error.strerror}); it is needed as the {setting.meaning}.",
+                f"Port {port} on {HOST} is not free ({error.strerror}); it is to be the {setting.meaning}.",
                 f"Stop what uses it, or choose another with {setting.variable}=<port>.",
             ) from error
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local import truth
+from local import emulated, truth
 from local.api import AirflowApi, Json
 from local.cli import announce
 from local.config import Config
@@ -50,9 +50,8 @@ def main(config: Config) -> int:
     began = time.monotonic()
     stack = Stack(config)
     say(f"bringing up the stack in {config.state}")
-    control = stack.ensure_emulator()
-    control.post("reset")
-    running = stack.up(emulator=True)
+    running = stack.up(emulator=True, reset=True)
+    control = emulated.Control(config.emulator_url)
     announce(running)
 
     with ExitStack() as clients:
@@ -83,9 +82,12 @@ def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]
     :raises ApiError: when Airflow refuses, or the run takes longer than :data:`RUN_SECONDS`.
     """
     requester.wait_for_dag(DAG_ID, 90)
-    _end_earlier_demonstrations(requester)
-    requester.unpause(DAG_ID)
+    for state in ("running", "queued"):  # reviews run one at a time, and the emulator has just been set back
+        for run in requester.runs(DAG_ID, state):
+            requester.fail_run(DAG_ID, str(run["dag_run_id"]))
+    # Before the DAG is let go: otherwise the run that its schedule is due comes first.
     run_id = requester.trigger(DAG_ID, CONF, NOTE)
+    requester.unpause(DAG_ID)
     say(f"\n{REQUESTER} has started {DAG_ID} ({run_id})")
     progress, refused, answered = Progress(), False, False
     for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS):
@@ -95,6 +97,7 @@ def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]
             refused = _approve(waiting[0], requester, approver, progress)
             answered = True
     progress.close()
+    requester.pause(DAG_ID)
     return run_id, refused
 
 
@@ -111,19 +114,6 @@ def _approve(task: Json, requester: AirflowApi, approver: AirflowApi, progress: 
         approver.answer(task, [option])
     progress.note(f"{question['subject']} {APPROVER}: {option}")
     return refused
-
-
-def _end_earlier_demonstrations(api: AirflowApi) -> None:
-    """Runs of an interrupted demonstration would make the next one wait."""
-    for state in ("running", "queued"):
-        for run in api.runs(DAG_ID, state):
-            if run.get("note") == NOTE:
-                api.fail_run(DAG_ID, str(run["dag_run_id"]))
-            else:
-                raise CheckFailed(
-                    f"The run {run['dag_run_id']} of {DAG_ID} is {state}; reviews run one at a time.",
-                    "Let it end or end it in the interface, then run make demo again.",
-                )
 
 
 def read_summary(api: AirflowApi, run_id: str) -> dict[str, Any]:

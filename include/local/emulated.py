@@ -25,7 +25,7 @@ SETTINGS = {
     "max_percent": 60,
     "max_per_principal": 500,
     "allow_irreversible": True,
-    "batch_seconds": 20,
+    "batch_seconds": 6,
     "settle_seconds": 0.5,
     "settle_limit_seconds": 30,
 }
@@ -85,7 +85,7 @@ def connections(url: str, control: Control) -> dict[str, str]:
     common = {"base_url": url, "allow_loopback_http": True}
     rows: tuple[tuple[str, str, dict[str, str], dict[str, Any]], ...] = (
         ("WEDATA", "tencent_wedata", tencent, {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]}),
-        ("DMS", "alibaba_dms", alibaba, {}),
+        ("DMS", "alibaba_dms", alibaba, {"limits": {"*": 20}}),  # the vendor publishes none; the emulator's is 20
         ("QUICKBI", "alibaba_quickbi", alibaba, {"region": "cn-hangzhou"}),
     )
     return {

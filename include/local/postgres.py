@@ -25,6 +25,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -82,17 +83,15 @@ class Cluster:
         self.data = self._base / "data"
         self.socket_dir = _socket_dir(self._base)
 
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """What the cluster keeps, for removal."""
-        return self._base, self.socket_dir
+    def remove(self) -> None:
+        """Remove everything that the cluster keeps; it must not run."""
+        for folder in (self.socket_dir, self._base):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def url(self, database: str, user: str, password: str, driver: str = "postgresql") -> str:
         """An address for SQLAlchemy or libpq; the host is the socket's folder."""
-        from urllib.parse import quote, quote_plus
-
         where = quote(str(self.socket_dir), safe="/")
-        return f"{driver}://{quote_plus(user)}:{quote_plus(password)}@/{quote(database)}?host={where}&port={PORT}"
+        return f"{driver}://{quote(user, safe='')}:{quote(password, safe='')}@/{quote(database)}?host={where}&port={PORT}"
 
     def ensure_running(self, registry: Registry, timeout: float) -> Record:
         """Create the cluster if there is none, and start it unless it runs.
@@ -138,8 +137,9 @@ class Cluster:
         if (self.data / "PG_VERSION").exists():
             self._check_version()
             return
-        shutil.rmtree(self.data, ignore_errors=True)  # what an interrupted first start has left
-        self._own(self.data)
+        made = self._base / "data.new"  # takes its name when it is whole
+        shutil.rmtree(made, ignore_errors=True)
+        self._own(made)
         with tempfile.NamedTemporaryFile("w", dir=self._base, prefix=".password.") as secret:
             secret.write(self._password + "\n")
             secret.flush()
@@ -147,7 +147,7 @@ class Cluster:
                 os.chown(secret.name, *self._account.ids)
             command = [
                 str(self._binaries() / "initdb"),
-                "--pgdata", str(self.data),
+                "--pgdata", str(made),
                 "--username", "postgres",
                 "--pwfile", secret.name,
                 "--auth", "scram-sha-256",
@@ -171,6 +171,7 @@ class Cluster:
             )
         if done.returncode != 0:
             raise StartFailed(f"PostgreSQL's data folder {self.data} cannot be created: {done.stderr.strip()[-600:]}")
+        made.rename(self.data)
 
     def _check_version(self) -> None:
         have = (self.data / "PG_VERSION").read_text().strip()

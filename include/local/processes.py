@@ -123,9 +123,14 @@ class Registry:
             except OSError as error:
                 raise StartFailed(f"{name} cannot be started: {error}.", "Run make install.") from error
         self._children[child.pid] = child
-        started = identity(child.pid) or "ended"
-        record = Record(name, child.pid, started, tuple(command), str(log), int(stop_signal), grace)
-        self.adopt(record)
+        try:
+            started = identity(child.pid) or "ended"
+            record = Record(name, child.pid, started, tuple(command), str(log), int(stop_signal), grace)
+            self.adopt(record)
+        except BaseException:
+            child.kill()  # what is not recorded would never be stopped
+            child.wait()
+            raise
         return record
 
     def stop(self, records: Iterable[Record]) -> None:

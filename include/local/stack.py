@@ -70,19 +70,20 @@ class Stack:
         self._anonymous = AirflowApi(config.base_url, timeout=5)
         self._warm = False
 
-    def up(self, *, emulator: bool) -> Running:
+    def up(self, *, emulator: bool, reset: bool = False) -> Running:
         """Bring the stack up, with the emulator and connections to it, or against the caller's own connections.
 
         With the emulator nothing of the caller's Airflow configuration is used: neither a database nor a
         connection of another deployment can be touched by a demonstration.
 
+        :param reset: set the emulated organisation back to its beginning.
         :raises LocalError: when it cannot; whatever this call has started is stopped again.
         """
         began = time.monotonic()
         with state.lock(self.config.state):
             before = {record.pid for record in self.registry.records()}
             try:
-                env, emulator_url = self._foundation(emulator=emulator)
+                env, emulator_url = self._foundation(emulator=emulator, reset=reset)
                 reused = self._airflow(env)
                 self._pools()
             except BaseException:
@@ -105,8 +106,7 @@ class Stack:
         import shutil
 
         self.down()
-        for folder in self._cluster().folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._cluster().remove()
         shutil.rmtree(self.config.state, ignore_errors=True)
 
     def migrate(self) -> None:
@@ -133,7 +133,7 @@ class Stack:
 
     # -- the ground: emulator, databases, environment ------------------------------------------------------------
 
-    def _foundation(self, *, emulator: bool) -> tuple[dict[str, str], str | None]:
+    def _foundation(self, *, emulator: bool, reset: bool) -> tuple[dict[str, str], str | None]:
         environ = dict(os.environ)
         provided: dict[str, str] = {}
         if emulator:
@@ -141,7 +141,9 @@ class Stack:
             if ignored:
                 self.say(f"  the demonstration ignores {len(ignored)} AIRFLOW variables of your environment")
             environ = {name: value for name, value in environ.items() if name not in ignored}
-            control = self.ensure_emulator()
+            control = self._emulator()
+            if reset:
+                control.post("reset")
             provided |= emulated.connections(self.config.emulator_url, control)
             provided |= emulated.variables(self.config, control)
         else:
@@ -150,7 +152,7 @@ class Stack:
         env = airflowenv.environment(self.config, self.secrets, provided=provided, environ=self._databases(environ))
         return env, self.config.emulator_url if emulator else None
 
-    def ensure_emulator(self) -> emulated.Control:
+    def _emulator(self) -> emulated.Control:
         """Start the emulator unless it runs.
 
         :raises LocalError: when its port is taken, or when it does not answer.

@@ -173,3 +173,10 @@ class Malformed(CloudError):
 
 class UnknownOutcome(CloudError):
     """A write may or may not have happened: read before anything else."""
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first plain exception inside nested exception groups: one error with one remedy for a person."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

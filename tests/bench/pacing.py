@@ -56,7 +56,7 @@ class Case:
     def in_flight(self) -> int:
         """Requests that each worker keeps in the air or in the queue."""
         in_air = self.believed * (self.answer_ms + self.jitter_ms) / 1000
-        return max(2, math.ceil(1.5 * in_air / self.workers) + 2)
+        return max(2, math.ceil(2 * in_air / self.workers) + 4)
 
 
 @dataclass(frozen=True)

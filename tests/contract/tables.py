@@ -32,6 +32,7 @@ class ActionTable:
     """One action: its parameters and the fields of its answer, by path.
 
     :param response: fields below ``Response`` (Tencent) or of the whole body (Alibaba).
+    :param text: fields of a node, where the answer carries a tree as JSON text.
     """
 
     product: str
@@ -41,6 +42,7 @@ class ActionTable:
     write: bool
     request: Mapping[str, str]
     response: Mapping[str, str]
+    text: Mapping[str, str] | None = None
 
     @property
     def required(self) -> set[str]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rescind.ledger import (
     Approval,
@@ -26,20 +27,18 @@ SYSTEM = "quickbi_menus"
 ACCOUNT = "alibaba:1234567890123456:cn-hangzhou"
 
 
-def grant(
-    number: int, *, system: str = SYSTEM, account: str = ACCOUNT, portal: str = "portal-1", **more: object
-) -> Grant:
+def grant(number: int, *, system: str = SYSTEM, account: str = ACCOUNT, portal: str = "portal-1", **more: Any) -> Grant:
     """Grant ``number``: user ``number`` may view menu ``number % 10`` of a portal."""
     user, menu = f"u{number:06d}", f"m{number % 10}"
     key = GrantKey(system, account, "menu", f"{portal}/{menu}", "user", user, "view")
-    return Grant(key, Cell(portal, menu, "user", (user,)), principal_name=f"User {number}", **more)  # type: ignore[arg-type]
+    return Grant(key, Cell(portal, menu, "user", (user,)), principal_name=f"User {number}", **more)
 
 
-def certificate(counted: int, **more: object) -> Certificate:
+def certificate(counted: int, **more: Any) -> Certificate:
     """A complete listing of ``counted`` grants."""
     return Certificate(
         identity="acs:ram::1:user/reader", query={"PortalId": "portal-1"}, pages=1, counted=counted, **more
-    )  # type: ignore[arg-type]
+    )
 
 
 def begin(ledger: Ledger, name: str = "manual__1", *, dry_run: bool = False, requested_by: str = "rita") -> Run:

@@ -81,6 +81,7 @@ class CloudClient:
     :param nonce: makes a nonce for each attempt.
     :param sleep: waits between attempts.
     :param attempts: most attempts for one read.
+    :param credentials: where keys come from; default: as the settings say.
     :param on_secret: told every temporary secret and token, so that logs can mask them.
     """
 
@@ -96,6 +97,7 @@ class CloudClient:
         nonce: Nonce = fresh_nonce,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         attempts: int = MAX_ATTEMPTS,
+        credentials: CredentialSource | None = None,
         on_secret: Callable[[str], None] = lambda secret: None,
     ) -> None:
         if settings.service != self.service:
@@ -113,7 +115,7 @@ class CloudClient:
         self._identity: Identity | None = None
         self._answers_seen: OrderedDict[str, None] = OrderedDict()
         self._token_renewed = False
-        self._source = self._credential_source(on_secret)
+        self._source = credentials or self._credential_source(on_secret)
 
     async def __aenter__(self) -> Self:
         return self
@@ -186,6 +188,24 @@ class CloudClient:
         """
         if request.vendor != self.vendor or request.service not in (self.service, "sts"):
             raise TypeError(f"{type(self).__name__} does not speak {request.service} {request.action}")
+        url, headers, body = self._bytes(request)
+        lane = Lane(self.vendor, self.account or self.settings.key_mark, self.region, request.action)
+        return Prepared(
+            vendor=self.vendor,
+            service=request.service,
+            action=request.action,
+            version=request.version,
+            write=request.write,
+            method=request.method,
+            url=url,
+            headers=headers,
+            body=body,
+            lane=lane,
+            request=request,
+        )
+
+    def _bytes(self, request: Request[Any]) -> tuple[str, dict[str, str], bytes]:
+        """Address, unsigned headers and body of a request."""
         endpoint = self.settings.endpoint("sts" if request.service == "sts" else "")
         headers = {
             "host": endpoint.host,
@@ -193,7 +213,7 @@ class CloudClient:
             "accept-encoding": "identity",
             "user-agent": _USER_AGENT,
         }
-        url, body = f"{endpoint.base}/", b""
+        url = f"{endpoint.base}/"
         if self.vendor == "tencent":
             headers |= {
                 "content-type": "application/json; charset=utf-8",
@@ -202,28 +222,14 @@ class CloudClient:
                 "x-tc-region": self.settings.region,
                 "x-tc-language": "en-US",
             }
-            body = json.dumps(request.wire(), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        elif self._signs_rpc(request.service):
-            url += "?" + canonical_query({"Action": request.action, "Version": request.version})
-            body = request_query(request).encode("ascii")
-        else:
-            headers |= {"x-acs-action": request.action, "x-acs-version": request.version}
-            query = request_query(request)
-            url += f"?{query}" if query else ""
-        lane = Lane(self.vendor, self.account or self.settings.key_mark, self.region, request.action)
-        return Prepared(
-            self.vendor,
-            request.service,
-            request.action,
-            request.version,
-            request.write,
-            request.method,
-            url,
-            headers,
-            body,
-            lane,
-            request,
-        )
+            body = json.dumps(request.wire(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return url, headers, body.encode()
+        query = request_query(request)
+        if self._signs_rpc(request.service):
+            named = canonical_query({"Action": request.action, "Version": request.version})
+            return f"{url}?{named}", headers, query.encode("ascii")
+        headers |= {"x-acs-action": request.action, "x-acs-version": request.version}
+        return f"{url}?{query}" if query else url, headers, b""
 
     async def dispatch(self, prepared: Prepared[ReplyT]) -> Answer[ReplyT]:
         """Guard, sign anew, send once, judge. No pacing and no retry.
@@ -234,6 +240,8 @@ class CloudClient:
         :raises Refused: the vendor said no. So with :class:`NotFound` and :class:`Unauthorised`.
         :raises UnknownOutcome: a write that may have happened.
         :raises Malformed: a read whose answer breaks the contract.
+
+        A task that is cancelled while this waits has sent a request whose outcome is unknown.
         """
         guard.check(prepared)
         return await self._attempt(prepared, await self._source.current())

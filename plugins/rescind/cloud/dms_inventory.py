@@ -13,7 +13,7 @@ from pydantic import model_validator
 
 from rescind.cloud.base import Reply, Row
 from rescind.cloud.dms_messages import CountedPage, DmsList, DmsRead
-from rescind.cloud.fields import Flag, IdText, SearchText, Text, Token
+from rescind.cloud.fields import Flag, IdText, OptionalId, SearchText, Text, Token
 
 
 class _OwnerIds(Reply):
@@ -68,11 +68,11 @@ class DmsUser(Row):
         RoleNames: tuple[Text, ...] | None = None
 
     UserId: IdText
-    Uid: IdText | None = None
+    Uid: OptionalId = None
     NickName: Text | None = None
     State: Text | None = None
     LastLoginTime: Text | None = None
-    ParentUid: IdText | None = None
+    ParentUid: OptionalId = None
     RoleIdList: _RoleIds | None = None
     RoleNameList: _RoleNames | None = None
 
@@ -146,7 +146,7 @@ class DmsInstance(_Owned):
     InstanceSource: Text | None = None
     EnvType: Text | None = None
     State: Text | None = None
-    DbaId: IdText | None = None
+    DbaId: OptionalId = None
     DbaNickName: Text | None = None
     StandardGroup: _Standard | None = None
 
@@ -159,14 +159,14 @@ class DmsDatabase(_Owned):
     """A physical database; its id is called ``DatabaseId`` here and ``DbId`` elsewhere."""
 
     DatabaseId: IdText
-    InstanceId: IdText | None = None
+    InstanceId: OptionalId = None
     SchemaName: Text | None = None
     CatalogName: Text | None = None
     SearchName: Text | None = None
     DbType: Text | None = None
     EnvType: Text | None = None
     State: Text | None = None
-    DbaId: IdText | None = None
+    DbaId: OptionalId = None
 
     def key(self) -> tuple[str, ...]:
         """The database id."""
@@ -198,7 +198,7 @@ class DmsTable(_Owned):
 
     TableId: IdText
     TableName: Text | None = None
-    DatabaseId: IdText | None = None
+    DatabaseId: OptionalId = None
     TableSchemaName: Text | None = None
     TableType: Text | None = None
 
@@ -212,7 +212,7 @@ class DmsLogicTable(_Owned):
 
     TableId: IdText
     TableName: Text | None = None
-    DatabaseId: IdText | None = None
+    DatabaseId: OptionalId = None
     SchemaName: Text | None = None
     Logic: Flag | None = None
 
@@ -333,9 +333,9 @@ class ListLogicTables(DmsList[DmsLogicTable]):
 class OwnedResource(Row):
     """Something that a user owns."""
 
-    InstanceId: IdText | None = None
-    DbId: IdText | None = None
-    TableId: IdText | None = None
+    InstanceId: OptionalId = None
+    DbId: OptionalId = None
+    TableId: OptionalId = None
     TableName: Text | None = None
     SchemaName: Text | None = None
     SearchName: Text | None = None

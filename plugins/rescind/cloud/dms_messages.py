@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal
 from pydantic import StringConstraints, model_validator
 
 from rescind.cloud.base import ListRequest, Page, ReadRequest, Reply, ReplyT, Row, RowT, WriteRequest
-from rescind.cloud.fields import Count, DateText, Flag, IdText, NameText, Text, Token
+from rescind.cloud.fields import Count, DateText, Flag, IdText, NameText, OptionalId, Text, Token
 
 VERSION = "2018-11-01"
 
@@ -169,10 +169,10 @@ class UserPermissionRow(Row):
     UserId: IdText
     UserNickName: Text | None = None
     DsType: Text | None = None
-    InstanceId: IdText | None = None
-    DbId: IdText | None = None
+    InstanceId: OptionalId = None
+    DbId: OptionalId = None
     Logic: Flag | None = None
-    TableId: IdText | None = None
+    TableId: OptionalId = None
     TableName: Text | None = None
     ColumnName: Text | None = None
     SchemaName: Text | None = None
@@ -253,7 +253,7 @@ class AuthorizedInstance(Row):
     """An instance that a user can reach."""
 
     InstanceId: IdText
-    UserId: IdText | None = None
+    UserId: OptionalId = None
     InstanceAlias: Text | None = None
     EnvType: Text | None = None
     PermissionDetail: Right | None = None
@@ -267,8 +267,8 @@ class AuthorizedDatabase(Row):
     """A database that a user can reach."""
 
     DbId: IdText
-    InstanceId: IdText | None = None
-    UserId: IdText | None = None
+    InstanceId: OptionalId = None
+    UserId: OptionalId = None
     Logic: Flag | None = None
     SchemaName: Text | None = None
     SearchName: Text | None = None
@@ -284,7 +284,7 @@ class AuthorizedUser(Row):
     """A user that can reach an object."""
 
     UserId: IdText
-    Uid: IdText | None = None
+    Uid: OptionalId = None
     UserNickName: Text | None = None
 
     def key(self) -> tuple[str, ...]:

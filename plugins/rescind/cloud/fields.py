@@ -31,6 +31,11 @@ def exact_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
+def blank_as_none(value: Any) -> Any:
+    """Turn empty text into None; leave everything else alone."""
+    return None if value == "" else value
+
+
 def exact_count(value: Any) -> Any:
     """Read a count: a JSON integer, or the same as text (old samples have ``"2"``).
 
@@ -106,6 +111,9 @@ DateText = Annotated[str, StringConstraints(strict=True, pattern=r"^\d{4}-\d{2}-
 
 IdText = Annotated[str, BeforeValidator(exact_text), StringConstraints(min_length=1, max_length=256)]
 """An id of an answer: text, or an integer made text."""
+
+OptionalId = Annotated[IdText | None, BeforeValidator(blank_as_none)]
+"""An id that a row may lack: null, absent, or empty text where the kind of object has none."""
 
 Count = Annotated[int, BeforeValidator(exact_count), Field(ge=0)]
 """A count of an answer: an integer, or digits as text."""

@@ -50,7 +50,7 @@ def check(prepared: Prepared[Any]) -> None:
         if known is not None or not (token_call or (prepared.service != "sts" and _READS.fullmatch(action))):
             _refuse(action, "is not a read")
         return
-    if known is None:
+    if known is None or prepared.method != "POST":
         _refuse(action, "is not a write that this tool makes")
         return
     known(action, parameters)

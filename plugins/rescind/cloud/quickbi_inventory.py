@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, ConfigDict, Field
 
 from rescind.cloud.base import Reply, Row
-from rescind.cloud.fields import Flag, IdText, NameText, Number, Text, Token
+from rescind.cloud.fields import Flag, IdText, NameText, Number, OptionalId, Text, Token
 from rescind.cloud.quickbi_messages import DataPage, QuickBiList, QuickBiRead, QuickBiWhole, WholePage
 
 ROOT_GROUP = "-1"
@@ -21,7 +21,7 @@ class QuickBiUser(Row):
     """A member of the organisation. ``UserId`` is Quick BI's own id, ``AccountId`` the cloud account's."""
 
     UserId: IdText
-    AccountId: IdText | None = None
+    AccountId: OptionalId = None
     AccountName: Text | None = None
     NickName: Text | None = None
     UserType: Number | None = None
@@ -77,7 +77,7 @@ class UserGroup(Row):
 
     UserGroupId: IdText = Field(validation_alias=AliasChoices("UserGroupId", "UsergroupId"))
     UserGroupName: Text | None = Field(None, validation_alias=AliasChoices("UserGroupName", "UsergroupName"))
-    ParentUserGroupId: IdText | None = Field(
+    ParentUserGroupId: OptionalId = Field(
         None, validation_alias=AliasChoices("ParentUserGroupId", "ParentUsergroupId")
     )
     IdentifiedPath: Text | None = None
@@ -129,8 +129,8 @@ class Workspace(Row):
 
     WorkspaceId: IdText
     WorkspaceName: Text | None = None
-    OrganizationId: IdText | None = None
-    Owner: IdText | None = None
+    OrganizationId: OptionalId = None
+    Owner: OptionalId = None
 
     def key(self) -> tuple[str, ...]:
         """The workspace id."""
@@ -149,7 +149,7 @@ class QueryOrganizationWorkspaceList(QuickBiList[Workspace]):
 class WorkspaceRole(Reply):
     """A workspace role: 25 administrator, 26 developer, 27 analyst, 30 viewer, others custom."""
 
-    RoleId: IdText | None = None
+    RoleId: OptionalId = None
     RoleCode: Text | None = None
     RoleName: Text | None = None
 
@@ -158,7 +158,7 @@ class WorkspaceUser(Row):
     """A member of a workspace with the preset role (custom roles: :class:`ListWorkspaceUserRolesByUserId`)."""
 
     UserId: IdText
-    AccountId: IdText | None = None
+    AccountId: OptionalId = None
     AccountName: Text | None = None
     NickName: Text | None = None
     Role: WorkspaceRole | None = None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from rescind.cloud.base import ListRequest, Page, ReadRequest, Reply, ReplyT, Row, RowT, WriteRequest
-from rescind.cloud.fields import Count, Flag, IdText, Number, Text, Token
+from rescind.cloud.fields import Count, Flag, IdText, Number, OptionalId, Text, Token
 from rescind.cloud.strictjson import loads_text
 
 VERSION = "2022-01-01"
@@ -137,9 +137,9 @@ class Work(Row):
     WorksId: IdText
     WorkName: Text | None = None
     WorkType: Text | None = None
-    WorkspaceId: IdText | None = None
+    WorkspaceId: OptionalId = None
     WorkspaceName: Text | None = None
-    OwnerId: IdText | None = None
+    OwnerId: OptionalId = None
     OwnerName: Text | None = None
     Status: Number | None = None
     PublicFlag: Flag | None = None
@@ -217,7 +217,7 @@ class Receiver(Row):
     ``AuthPointsValue``: 1 view, 3 view and export, 10 manage data entry, 11 edit.
     """
 
-    ReceiverId: IdText | None = None
+    ReceiverId: OptionalId = None
     ReceiverType: Number
     AuthPointsValue: Number | None = None
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, SecretStr, StringConstraints
 
 from rescind.cloud.base import ReadRequest, Reply
-from rescind.cloud.fields import Count, IdText, Text
+from rescind.cloud.fields import Count, IdText, OptionalId, Text
 
 ArnText = Annotated[str, StringConstraints(strict=True, pattern=r"^[!-~]{8,512}$")]
 SessionName = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9=,.@_-]{2,64}$")]
@@ -22,7 +22,7 @@ class TencentCallerIdentityAnswer(Reply):
     Arn: Text
     AccountId: IdText
     UserId: IdText
-    PrincipalId: IdText | None = None
+    PrincipalId: OptionalId = None
     Type: Text | None = None
 
 
@@ -68,7 +68,7 @@ class AlibabaCallerIdentityAnswer(Reply):
     AccountId: IdText
     Arn: Text
     IdentityType: Text | None = None
-    PrincipalId: IdText | None = None
+    PrincipalId: OptionalId = None
     UserId: Text | None = None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Generic
 
 from rescind.cloud.base import ListRequest, Page, Reply, Row, RowT
-from rescind.cloud.fields import Digits, DigitsAsInt, Flag, IdText, NameText, Number, SearchText, Text
+from rescind.cloud.fields import Digits, DigitsAsInt, Flag, IdText, NameText, Number, OptionalId, SearchText, Text
 from rescind.cloud.wedata_base import ItemsPage, WeDataCall, WeDataList
 
 
@@ -19,8 +19,8 @@ class Project(Row):
     ProjectId: IdText
     ProjectName: Text | None = None
     DisplayName: Text | None = None
-    CreatorUin: IdText | None = None
-    ProjectOwnerUin: IdText | None = None
+    CreatorUin: OptionalId = None
+    ProjectOwnerUin: OptionalId = None
     Status: Number | None = None
     ProjectModel: Text | None = None
 
@@ -57,7 +57,7 @@ class SystemRole(Row):
 class ProjectMember(Row):
     """A member with roles; phone and mail are not modelled. ``UserUin`` is null in an official sample."""
 
-    UserUin: IdText | None = None
+    UserUin: OptionalId = None
     UserName: Text | None = None
     DisplayName: Text | None = None
     Roles: tuple[SystemRole, ...] | None = None
@@ -145,7 +145,7 @@ class Database(Row):
     Name: Text
     Guid: Text | None = None
     CatalogName: Text | None = None
-    DatasourceId: IdText | None = None
+    DatasourceId: OptionalId = None
     DatasourceType: Text | None = None
 
     def key(self) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ class Table(Row):
     DatabaseName: Text | None = None
     SchemaName: Text | None = None
     TableType: Text | None = None
-    DatasourceId: IdText | None = None
+    DatasourceId: OptionalId = None
     TechnicalMetadata: _Technical | None = None
 
     def key(self) -> tuple[str, ...]:

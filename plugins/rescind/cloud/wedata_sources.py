@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from rescind.cloud.base import Part, ReadRequest, Reply, Row, WriteRequest
-from rescind.cloud.fields import Digits, DigitsAsInt, Flag, IdText, SearchText, Text
+from rescind.cloud.fields import Digits, DigitsAsInt, Flag, IdText, OptionalId, SearchText, Text
 from rescind.cloud.wedata_base import MAX_ENTRIES, ItemsPage, WeDataCall, WeDataList
 from rescind.errors import CloudError, Refused, UnknownOutcome
 
@@ -138,7 +138,7 @@ class DataSource(Row):
     """A data source, without its connection settings."""
 
     Id: IdText
-    ProjectId: IdText | None = None
+    ProjectId: OptionalId = None
     ProjectName: Text | None = None
     Type: Text | None = None
     Name: Text | None = None

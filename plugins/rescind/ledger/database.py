@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -85,6 +85,12 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database({self.label})"
+
+    def __del__(self) -> None:
+        # Whoever forgets to close a ledger shall not leave sessions behind; a child leaves its parent's alone.
+        if getattr(self, "_pid", None) == os.getpid():
+            with suppress(Exception):
+                self.close()
 
     @property
     def label(self) -> str:

@@ -185,7 +185,9 @@ def _learn(control: Control, accepted: float) -> Control:
         return _estimate(control, math.floor(accepted + 0.25), FIRST_WAIT_S)
     if control.learned > control.good and accepted >= control.good - max(1.5, 0.03 * control.good):
         # Trying more was too much: back to what had worked, and wait longer before the next try.
-        return replace(control, learned=control.good, probe=FIRST_PROBE, wait=min(MOST_WAIT_S, control.wait * WAIT_LONGER))
+        return replace(
+            control, learned=control.good, probe=FIRST_PROBE, wait=min(MOST_WAIT_S, control.wait * WAIT_LONGER)
+        )
     if accepted >= control.learned - max(1.5, 0.03 * control.learned):
         return _estimate(control, control.learned * 0.97, control.wait)
     return _estimate(control, math.floor(accepted + 0.25), FIRST_WAIT_S)

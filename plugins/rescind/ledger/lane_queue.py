@@ -147,6 +147,9 @@ class LaneQueue:
         self._gap = 1 / (plan.limit * plan.share)
         self._unused = 0
         self._refused = 0
+        self._last = float("-inf")
+        self._ahead_of_demand = 1
+        self._wasted = True
         self._refused_sent = float("inf")
         self._reacted_at = float("-inf")
         self._retry_after = 0.0
@@ -211,22 +214,26 @@ class LaneQueue:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._last = float("-inf")
 
     def _kick(self) -> None:
         self._wake.set()
         if self._feeder is None or self._feeder.done():
             self._feeder = self.loop.create_task(self._feed(), name=f"rescind-lane-{self.lane[3]}")
 
-    def _wanted(self) -> int:
-        """Waiters that have no instant in sight yet."""
+    def _must_report(self) -> bool:
+        return self._refused > 0
+
+    def _live(self) -> int:
+        """Waiters, those with an instant in sight and those without."""
         while self._waiters and self._waiters[0][0].done():
             self._waiters.popleft()
-        return sum(not future.done() for future, _ in self._waiters) - len(self._timers)
+        return sum(not future.done() for future, _ in self._waiters)
 
     async def _feed(self) -> None:
-        """Reserve instants while somebody waits without one."""
+        """Reserve instants while somebody waits."""
         try:
-            while self._refused or self._wanted() > 0:
+            while self._must_report() or self._live() > 0:
                 try:
                     await self._round()
                 except LedgerError as error:
@@ -239,10 +246,13 @@ class LaneQueue:
 
     async def _round(self) -> None:
         await self.announce()
-        if self._refused:
+        if self._must_report():
             await self._report()
-        count = min(self._wanted(), self._most())
-        if count <= 0:
+        if self._live() <= len(self._timers):
+            # Enough in reserve for now; the next instants are asked for shortly before the last one is used.
+            await self._pause(self._last - self._clock.ahead_s - time.monotonic())
+        count = self._count()
+        if count <= 0 or self._must_report():
             return
         unused, self._unused = self._unused, 0
         reservation, started, ended = await self._desk.ask(
@@ -253,15 +263,30 @@ class LaneQueue:
             unused=unused,
             jitter_s=self._clock.jitter_s,
         )
-        if self._refused:
+        if self._must_report():
             # Refused while asking: these instants belong to the pace that was too fast.
             self._unused += count
             return
-        first = self._clock.local(reservation, started, ended)
-        self._take(reservation, first)
+        self._take(reservation, self._clock.local(reservation, started, ended))
         if reservation.stale:
             await self._desk.ask(lanes.adjust, self.lane)
-        await self._pause(first + (count - 1) * reservation.gap_s - self._clock.ahead_s - time.monotonic())
+        await self._pause(self._last - self._clock.ahead_s - time.monotonic())
+
+    def _count(self) -> int:
+        """How many instants to ask for: more than wait now, when those before were all used.
+
+        Asking for few at a time costs the database a write for every request; asking for more than are
+        used takes them from others. So the number doubles while there are always waiters and halves
+        after an instant that nobody took.
+        """
+        live = self._live()
+        if live == 0:
+            return 0
+        most = self._most()
+        self._ahead_of_demand = max(1, self._ahead_of_demand // 2) if self._wasted else self._ahead_of_demand * 2
+        self._ahead_of_demand = min(self._ahead_of_demand, most)
+        self._wasted = False
+        return min(most, max(live - len(self._timers), self._ahead_of_demand))
 
     def _most(self) -> int:
         """Instants to hold in reserve: this worker's part of a quarter of a second, and at least one."""
@@ -277,6 +302,7 @@ class LaneQueue:
     def _at(self, instant: float) -> None:
         while instant in self._timers:
             instant += 1e-6
+        self._last = instant
         self._timers[instant] = self.loop.call_later(max(0.0, instant - time.monotonic()), self._release, instant)
 
     def _release(self, instant: float) -> None:
@@ -287,6 +313,7 @@ class LaneQueue:
                 future.set_result(instant)
                 return
         self._unused += 1
+        self._wasted = True
 
     async def _report(self) -> None:
         refused, retry_after, unused, sent = self._refused, self._retry_after, self._unused, self._refused_sent
@@ -345,7 +372,7 @@ class LaneQueue:
         """Hand out one instant of the static part when somebody waits; returns seconds until the next look."""
         now = time.monotonic()
         instant = max(self._static_next, now)
-        if self._wanted() > 0:
+        if self._live() > len(self._timers):
             self._at(instant)
             self._static_next = instant + self._static_gap()
         return max(0.02, instant - now)
@@ -372,7 +399,7 @@ class LaneQueue:
         """Sleep, but not through a refusal."""
         deadline = time.monotonic() + seconds
         self._wake.clear()
-        while not self._refused and (left := deadline - time.monotonic()) > 0:
+        while not self._must_report() and (left := deadline - time.monotonic()) > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), left)
             self._wake.clear()

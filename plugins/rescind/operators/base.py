@@ -21,6 +21,7 @@ from rescind.errors import (
     Refused,
     Stopped,
     Unauthorised,
+    first_of,
 )
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Run
@@ -85,7 +86,6 @@ class ReviewOperator(BaseOperator):
             )
         return run
 
-
     def find_run(self, context: Context, ledger: Ledger) -> Run | None:
         """The same, or None."""
         dag_run = context["dag_run"]
@@ -97,16 +97,9 @@ class _Guarded:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        telling = first_of(error)
+        telling = first_of(error) if error else None
         if isinstance(telling, _NO_RETRY_MENDS) and not isinstance(telling, ListingIncomplete):
             raise AirflowFailException(f"{type(telling).__name__}: {telling}") from error
-
-
-def first_of(error: BaseException | None) -> BaseException | None:
-    """The first plain exception inside nested exception groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def open_client(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ListingIncomplete, RescindError
 from rescind.ledger import Certificate, Ledger, Scope
-from rescind.operators.base import ReviewOperator, first_of, open_client
+from rescind.operators.base import ReviewOperator, open_client
 from rescind.systems import system_named
 from rescind.systems.base import Discovery, account_of
 
@@ -44,13 +44,10 @@ class DiscoverOperator(ReviewOperator):
         started = datetime.now(UTC)
         try:
             found, own, identity = asyncio.run(self._discover(ledger, scope))
-        except (RescindError, BaseExceptionGroup) as error:
-            telling = first_of(error)
-            missing = telling.missing if isinstance(telling, ListingIncomplete) else ""
-            ledger.scopes.fail(
-                run.run_id, scope.scope_id, f"{type(telling).__name__}: {telling} {missing}".strip()[:2000]
-            )
-            raise telling or error from error
+        except RescindError as error:
+            missing = error.missing if isinstance(error, ListingIncomplete) else ""
+            ledger.scopes.fail(run.run_id, scope.scope_id, f"{type(error).__name__}: {error} {missing}".strip()[:2000])
+            raise
         certificate = _certificate(found, own, identity, started)
         ledger.snapshot.replace_scope(
             run.run_id, scope.scope_id, found.grants, found.principals, found.memberships, certificate

@@ -179,7 +179,14 @@ class Planner:
         calls = [call for part in self.parts.values() if part.cover for call in part.cover.calls]
         rates = {account: self._rate(account) for account in self.parts}
         for number, batch in enumerate(
-            split(calls, rates, target_seconds=self.settings.batch_seconds, max_batches=self.settings.max_batches), 1
+            split(
+                calls,
+                rates,
+                canary=0,
+                target_seconds=self.settings.batch_seconds,
+                max_batches=self.settings.max_batches,
+            ),
+            1,
         ):
             account = (batch.system, batch.account)
             part = self.parts[account]

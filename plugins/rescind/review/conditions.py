@@ -143,11 +143,11 @@ class _Use:
         if variable is None and not name.startswith("params."):
             return  # the variable of a loop
         self.names.add(name)
-        if variable is None or not (variable.open or variable.restless):
+        if variable is None or not variable.open:
             return
-        if variable.restless or sign != _STRAIGHT:
+        if sign != _STRAIGHT:
             self.grows.add(name)
-        if variable.restless or sign != _FLIPPED:
+        if sign != _FLIPPED:
             self.shrinks.add(name)
 
     def _select(self, select: Message, sign: int) -> None:

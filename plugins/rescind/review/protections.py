@@ -1,8 +1,9 @@
 """Protections: principals and resources that nothing takes access from, whatever a policy says.
 
 The list is read whole or not at all: an unreadable one stops the run. Principals are named by id in an id
-space (never by name); a protected person is protected under all their ids. So that a shrunken roster cannot
-quietly undo that, a protected id that the roster does not know must say ``not_in_roster: true``.
+space (never by name); a protected person is protected under all their ids. So that a damaged roster cannot
+quietly undo that, a protected id that the roster does not know must say ``not_in_roster: true``, and one whose
+row lacks the id of a space must name that space in ``without``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class PrincipalFile(Strict):
     pattern: Line | None = None
     reason: Line
     not_in_roster: bool = False
+    without: list[Line] = Field(default_factory=list, max_length=100)
 
 
 class ResourceFile(Strict):
@@ -59,7 +61,10 @@ class ProtectionsFile(Strict):
 
 @dataclass(frozen=True, slots=True)
 class ProtectedPrincipal:
-    """One protected principal: an exact id, or a pattern, within an id space."""
+    """One protected principal: an exact id, or a pattern, within an id space.
+
+    :param without: id spaces in which the person has no id.
+    """
 
     space: str
     value: str
@@ -67,6 +72,7 @@ class ProtectedPrincipal:
     glob: bool = False
     not_in_roster: bool = True
     where: str = ""
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,21 @@ def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person 
         raise InputError(entry.where, "the roster does not know this protected id", remedy)
     if person is not None and entry.not_in_roster:
         raise InputError(entry.where, "`not_in_roster: true`, yet the roster knows this id", "Remove that line.")
+    if person is not None:
+        _check_ids(entry, person, roster.roster.spaces)
     return person
+
+
+def _check_ids(entry: ProtectedPrincipal, person: Person, spaces: frozenset[str]) -> None:
+    """:raises InputError: when the person's row lacks an id, or holds one, against what the entry says."""
+    lacking = spaces - set(person.ids)
+    if lacking - entry.without:
+        names = ", ".join(sorted(lacking - entry.without))
+        remedy = f"Fill the row, or write `without: [{names}]` if the person has no such id."
+        raise InputError(entry.where, f"the roster has no {names} for this protected person", remedy)
+    if entry.without - lacking:
+        names = ", ".join(sorted(entry.without - lacking))
+        raise InputError(entry.where, f"`without` names {names}, which is no space or filled", "Take it out.")
 
 
 class BoundProtections:
@@ -231,7 +251,15 @@ def _value(exact: str | None, pattern: str | None, where: str) -> tuple[str, boo
 
 def _principal(entry: PrincipalFile, where: str) -> ProtectedPrincipal:
     value, glob = _value(entry.id, entry.pattern, where)
-    return ProtectedPrincipal(entry.space, check_id(value, where=where), entry.reason, glob, entry.not_in_roster, where)
+    return ProtectedPrincipal(
+        space=entry.space,
+        value=check_id(value, where=where),
+        reason=entry.reason,
+        glob=glob,
+        not_in_roster=entry.not_in_roster,
+        where=where,
+        without=frozenset(entry.without),
+    )
 
 
 def _resource(entry: ResourceFile, where: str) -> ProtectedResource:

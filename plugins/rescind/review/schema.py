@@ -8,8 +8,8 @@ Knowledge has three states. A field holds a value; or it is *unknown*: then it i
 with an error, and a rule with an error never revokes. The third state is the trap: a list that has
 silently lost an entry looks like a shorter list. Such fields are *open*: a rule whose effect could grow
 when an open field shrinks must say ``acts_on_absence: true``, and is then evaluated only where the caller
-declares the field's source complete. ``restless`` fields are open in both directions (a date of last use
-moves back when records are lost).
+declares the field's source complete. Some single values are open too, and change either way when records are
+lost: the date of last use moves back, an owner becomes unlisted. A comparison counts in both directions.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class Source(StrEnum):
 class Variable:
     """One field that conditions may name.
 
-    :param open: silent loss of knowledge makes the field smaller (list, mapping) or false.
-    :param restless: loss may change the field either way.
+    :param open: silent loss of knowledge can change the field: a list or mapping shrinks, true becomes false.
     """
 
     name: str
@@ -54,7 +53,6 @@ class Variable:
     source: Source
     meaning: str
     open: bool = False
-    restless: bool = False
 
 
 _TEXT, _FLAG, _TIME = cel.Type.STRING, cel.Type.BOOL, cel.Type.TIMESTAMP
@@ -83,7 +81,7 @@ def _fields() -> tuple[Variable, ...]:
         Variable("principal.id", _TEXT, principal, here, "the principal's id in its system"),
         Variable("principal.kind", _TEXT, principal, here, "human, service or system, as the platform says"),
         Variable("principal.status", _TEXT, principal, here, "active, disabled or deleted, as the platform says"),
-        Variable("principal.last_used_at", _TIME, principal, Source.USAGE, "last use", restless=True),
+        Variable("principal.last_used_at", _TIME, principal, Source.USAGE, "last use", open=True),
         Variable("principal.groups", _TEXTS, principal, Source.MEMBERSHIP, "ids of groups, through groups", open=True),
         Variable("principal.roles", _TEXTS, principal, Source.MEMBERSHIP, "ids of roles, through groups", open=True),
         Variable("principal.holds", _TEXTS, principal, Source.HOLDINGS, "entitlements in this system", open=True),
@@ -95,7 +93,7 @@ def _fields() -> tuple[Variable, ...]:
         Variable("person.department", _TEXT, person, roster, "department"),
         Variable("person.manager", _TEXT, person, roster, "person_id of the manager or owner"),
         Variable(
-            "person.owner", _TEXT, person, roster, "state of the manager: active, left, unlisted, none", restless=True
+            "person.owner", _TEXT, person, roster, "state of the manager: active, left, unlisted, none", open=True
         ),
         Variable("person.attributes", MAPPING, person, roster, "further roster columns", open=True),
         Variable("person.holds", _TEXTS, person, Source.HOLDINGS, "system:entitlement, in all systems", open=True),

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rescind.cloud.base import Answer, ListRequest, Prepared, Request, RowT
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import ListingRecord, collect
+from rescind.errors import first_of
 from rescind.model import CallShape, Cell, Grant, ItemState, Membership, PlannedCall, Principal
 
 ClientT = TypeVar("ClientT", bound=CloudClient)
@@ -95,9 +96,12 @@ class Walker(Generic[ClientT]):
         return listing.rows
 
     async def each(self, items: Iterable[U], read: Callable[[U], Awaitable[T]]) -> list[T]:
-        """``read`` applied to every item at once; the first failure cancels the rest."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_run(read, item)) for item in items]
+        """``read`` applied to every item at once; the first failure cancels the rest and is raised as it is."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_run(read, item)) for item in items]
+        except BaseExceptionGroup as errors:
+            raise first_of(errors) from errors
         return [task.result() for task in tasks]
 
     @property

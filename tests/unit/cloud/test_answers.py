@@ -263,8 +263,10 @@ def test_a_success_under_another_status_is_no_success(client: Client, status: in
 # --- unreadable answers -------------------------------------------------------------------------------
 
 GARBAGE = [
-    b"", b" ", b"null", b"[]", b'"text"', b"5", b"{", b"<html><body>502</body></html>", b"<Error></Error>", b"\xff\xfe{}",
-    b'{"Response":null}', b'{"Response":[]}', b'{"response":{}}', b'{"Success":NaN}', b'{"Success":true,"Success":true}',
+    b"", b" ", b"null", b"[]", b'"text"', b"5", b"{", b"<html><body>502</body></html>", b"<Error></Error>",
+    b"\xff\xfe{}",
+    b'{"Response":null}', b'{"Response":[]}', b'{"response":{}}', b'{"Success":NaN}',
+    b'{"Success":true,"Success":true}',
     b'{"Response":{"Data":{"Status":true}},"Response":{}}', b"[" * 100_000, b"\x00" * 50, "\ufeff{}".encode(),
     b'{"Response":{"Data":{"Status":true,"x":' + b"9" * 100_000 + b"}}}",
 ]  # fmt: skip
@@ -346,6 +348,8 @@ def test_answers_with_a_known_request_id_belong_to_somebody_else(client: Client)
     asyncio.run(twice())
 
 
+_KEYS = ["Response", "Data", "Error", "Code", "OverallSuccess", "Results", "Result", "Resource", "ResourceType"]
+_KEYS += ["ResourceUri", "Status", "Success", "ErrorCode", "RequestId"]
 _SHAPES = st.recursive(
     st.none()
     | st.booleans()
@@ -354,10 +358,7 @@ _SHAPES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "Response Data Error Code OverallSuccess Results Result Resource ResourceType ResourceUri Status Success "
-                "ErrorCode RequestId".split()
-            ),
+            st.sampled_from(_KEYS),
             inner,
             max_size=5,
         )

@@ -13,6 +13,7 @@ import pytest
 from rescind.cloud.base import Lane
 from rescind.cloud.client import CloudClient, ServerClock
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient, client_class
+from rescind.cloud.credentials import StaticSource
 from rescind.cloud.dms_inventory import GetUserActiveTenant, ListInstances
 from rescind.cloud.dms_messages import RevokeUserPermission
 from rescind.cloud.quickbi_inventory import QueryUserList
@@ -465,6 +466,15 @@ def test_a_static_token_cannot_be_renewed(client: Client, alibaba: Make) -> None
     with pytest.raises(Unauthorised):
         asyncio.run(client(network, "dms", session_token="x" * 20).read(GetUserActiveTenant()))
     assert len(network.seen) == 1  # type: ignore[attr-defined]
+
+
+def test_another_source_of_keys_can_be_plugged_in(settings: Callable[..., ClientSettings], tencent: Make) -> None:
+    network = script(tencent(Data=[]))
+    speaker = WeDataClient(
+        settings(), transport=httpx.MockTransport(network), credentials=StaticSource("AKIDother", "s", "tok")
+    )
+    asyncio.run(speaker.read(ListTenantRoles()))
+    assert network.seen[0].headers["x-tc-token"] == "tok"  # type: ignore[attr-defined]
 
 
 # --- what may be seen ---------------------------------------------------------------------------------

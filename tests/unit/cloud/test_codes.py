@@ -5,20 +5,24 @@ import pytest
 from rescind.cloud.codes import BATCH_SUSPECT, Class, meaning
 
 TENCENT = {
-    Class.THROTTLED: "RequestLimitExceeded RequestLimitExceeded.UinLimitExceeded RequestLimitExceeded.IPLimitExceeded "
-    "RequestLimitExceeded.GlobalRegionUinLimitExceeded RequestLimitExceeded.SomethingNew",
+    Class.THROTTLED: "RequestLimitExceeded RequestLimitExceeded.UinLimitExceeded "
+    "RequestLimitExceeded.IPLimitExceeded RequestLimitExceeded.GlobalRegionUinLimitExceeded "
+    "RequestLimitExceeded.SomethingNew",
     Class.CLOCK: "AuthFailure.SignatureExpire",
     Class.TOKEN: "AuthFailure.TokenFailure",
-    Class.UNAUTHORISED: "AuthFailure AuthFailure.SignatureFailure AuthFailure.SecretIdNotFound AuthFailure.InvalidSecretId "
-    "AuthFailure.MFAFailure AuthFailure.UnauthorizedOperation UnauthorizedOperation UnauthorizedOperation.UserNotInProject "
-    "OperationDenied OperationDenied.UserNotInWhitelistError IpNotInWhitelist IpInBlacklist "
+    Class.UNAUTHORISED: "AuthFailure AuthFailure.SignatureFailure AuthFailure.SecretIdNotFound "
+    "AuthFailure.InvalidSecretId AuthFailure.MFAFailure AuthFailure.UnauthorizedOperation "
+    "UnauthorizedOperation UnauthorizedOperation.UserNotInProject OperationDenied "
+    "OperationDenied.UserNotInWhitelistError IpNotInWhitelist IpInBlacklist "
     "InvalidParameter.ClientIpNotAuthorized",
     Class.NOT_FOUND: "ResourceNotFound ResourceNotFound.ResultExpired InvalidParameter.WorkspaceNotExist",
-    Class.AMBIGUOUS: "FailedOperation FailedOperation.ExecutorClusterStatusError InternalError InternalError.UnknownError "
-    "ResourceUnavailable InvalidParameter.ServiceIsBusy ResponseSizeLimitExceeded",
-    Class.REFUSED: "InternalError.InvalidParameter InvalidParameter InvalidParameter.RuleNotExist InvalidParameterValue "
-    "InvalidParameterValue.ParamIllegalError MissingParameter UnknownParameter UnsupportedOperation InvalidAction "
-    "LimitExceeded ResourceInUse ActionOffline NoSuchVersion RequestSizeLimitExceeded",
+    Class.AMBIGUOUS: "FailedOperation FailedOperation.ExecutorClusterStatusError InternalError "
+    "InternalError.UnknownError ResourceUnavailable InvalidParameter.ServiceIsBusy "
+    "ResponseSizeLimitExceeded",
+    Class.REFUSED: "InternalError.InvalidParameter InvalidParameter InvalidParameter.RuleNotExist "
+    "InvalidParameterValue InvalidParameterValue.ParamIllegalError MissingParameter "
+    "UnknownParameter UnsupportedOperation InvalidAction LimitExceeded ResourceInUse "
+    "ActionOffline NoSuchVersion RequestSizeLimitExceeded",
     Class.UNKNOWN: "Throttling BrandNewCode requestlimitexceeded RequestLimitExceededX LimitExceededX",
 }
 ALIBABA = {
@@ -26,16 +30,18 @@ ALIBABA = {
     Class.CLOCK: "InvalidTimeStamp.Expired InvalidTimeStamp.Format IllegalTimestamp",
     Class.TOKEN: "InvalidSecurityToken.Expired",
     Class.NONCE: "SignatureNonceUsed",
-    Class.UNAUTHORISED: "SignatureDoesNotMatch IncompleteSignature InvalidAccessKeyId.NotFound InvalidAccessKeyId.Inactive "
-    "InvalidSecurityToken.MismatchWithAccessKey MissingSecurityToken Forbidden Forbidden.RAM Forbidden.RiskControl "
-    "NoPermission ActionUnauthorized UserNotExist UserStatusIllegal TenantNotExist TenantExpired Access.Forbidden "
-    "Instance.Expired Instance.Not.Exist Invalid.Organization InsufficientBalance",
+    Class.UNAUTHORISED: "SignatureDoesNotMatch IncompleteSignature InvalidAccessKeyId.NotFound "
+    "InvalidAccessKeyId.Inactive InvalidSecurityToken.MismatchWithAccessKey MissingSecurityToken "
+    "Forbidden Forbidden.RAM Forbidden.RiskControl NoPermission ActionUnauthorized UserNotExist "
+    "UserStatusIllegal TenantNotExist TenantExpired Access.Forbidden Instance.Expired "
+    "Instance.Not.Exist Invalid.Organization InsufficientBalance",
     Class.NOT_FOUND: "User.NotBelongTo.CurrentOrganization Usergroup.NotBelongTo.CurrentOrganization "
-    "Menu.NotBelongTo.CurrentDataportal User.Not.In.Organization Report.NotExist.Error WorkspaceNotExist",
+    "Menu.NotBelongTo.CurrentDataportal User.Not.In.Organization Report.NotExist.Error "
+    "WorkspaceNotExist",
     Class.AMBIGUOUS: "InternalError UnknownError ServiceUnavailable Internal.System.Error",
     Class.REFUSED: "MissingUserId MissingParameter InvalidParameter InvalidParameterValid Invalid.Parameter "
-    "Invalid.Parameter.Error AccessMenu.NotMatch.Portal FolderMenu.CanNot.Authorize NotSupportYet InvalidApi.NotFound "
-    "UnsupportedHTTPMethod System.Param.empty",
+    "Invalid.Parameter.Error AccessMenu.NotMatch.Portal FolderMenu.CanNot.Authorize NotSupportYet "
+    "InvalidApi.NotFound UnsupportedHTTPMethod System.Param.empty",
     Class.UNKNOWN: "BrandNewCode RequestLimitExceeded throttling",
 }
 CASES = [

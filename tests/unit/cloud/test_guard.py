@@ -102,6 +102,7 @@ def without(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 DS = "RevokeDataSourceAuthorization"
+_NOTHING: list[Any] = [[], None, {}, "", "x", [None], [[]], ["x"]]
 BAD_TENCENT: list[tuple[str, Any]] = [
     (DS, {"DataSourceId": "1"}),
     (DS, {"DataSourceId": "1", "RevokeProjectId": ""}),
@@ -138,7 +139,7 @@ BAD_TENCENT: list[tuple[str, Any]] = [
     ("AuthorizeDataSource", {"DataSourceId": "1", "AuthUsers": ["5_6"], "AuthProjectId": "5"}),
     ("AuthorizeDataSource", {"DataSourceId": "1", "AuthProjectId": ""}),
     *(("RevokePrivileges", without(rp(), name)) for name in rp()),
-    *(("RevokePrivileges", rp(**{name: value})) for name in rp() for value in ([], None, {}, "", "x", [None], [[]], ["x"])),
+    *(("RevokePrivileges", rp(**{name: value})) for name in rp() for value in _NOTHING),
     ("RevokePrivileges", rp(Extra=1)),
     ("RevokePrivileges", rp(Subjects=_SUB * 2)),
     ("RevokePrivileges", rp(Privileges=_PRI * 2)),
@@ -241,6 +242,13 @@ def test_parameters_outside_the_query_are_refused() -> None:
         guard.check(alibaba("dms", "RevokeUserPermission", q(**_REV), body=b"UserAccessId=8"))
     with pytest.raises(BlastSetExceeded):
         guard.check(tencent("RevokePrivileges", rp(), url="https://h/?RevokeUser=1"))
+
+
+def test_writes_are_posted() -> None:
+    posted = alibaba("dms", "RevokeUserPermission", q(**_REV))
+    guard.check(posted)
+    with pytest.raises(BlastSetExceeded):
+        guard.check(dataclasses.replace(posted, method="GET"))
 
 
 def test_a_write_cannot_pass_as_a_read() -> None:

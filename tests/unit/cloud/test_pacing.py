@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_both_are_pacers() -> None:
 
 def test_requests_are_evenly_spaced_under_the_limit(clock: Clock) -> None:
     at = times(LocalPacer({"RevokePrivileges": 20.0}, 5.0, clock=clock), clock, 60)
-    gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert all(abs(gap - 1 / (20 * PACE)) < 1e-9 for gap in gaps)
     for start in at:
         assert sum(start <= moment < start + 1 for moment in at) <= 20

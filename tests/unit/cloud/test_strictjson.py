@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import tracemalloc
@@ -23,7 +24,8 @@ def test_integers_stay_exact() -> None:
         b"", b" ", b"{", b'{"a":1', b"[1,]", b"{'a':1}", b'{"a":1}x', b"nul",
         b"NaN", b"Infinity", b"-Infinity", b'{"a":NaN}', b"1e999", b"-1e999", b"9" * 41, b"-" + b"9" * 100_000,
         b'{"a":1,"a":2}', b'{"x":{"a":1,"a":1}}',
-        "\ufeff{}".encode(), '{"a":"é"}'.encode("gbk", "replace") + b"\xff", '{"a":1}'.encode("utf-16"), b'{"a":"\xff"}',
+        "\ufeff{}".encode(), '{"a":"é"}'.encode("gbk", "replace") + b"\xff", '{"a":1}'.encode("utf-16"),
+        b'{"a":"\xff"}',
         b"[" * 65 + b"]" * 65, b"[" * 1_000_000, b'{"a":' * 200_000, b"]" * 100, b"[}" * 100, b'{"a":"\n"}',
         b"0" * 2 + b"1", b"1." + b"0" * 5000,
     ],
@@ -71,10 +73,8 @@ def test_hostile_text_takes_linear_time(body: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_value_or_our_error(body: bytes) -> None:
-    try:
+    with contextlib.suppress(JsonError):
         loads(body)
-    except JsonError:
-        pass
 
 
 _JSON = st.recursive(

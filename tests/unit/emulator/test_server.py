@@ -307,3 +307,4 @@ def test_head_gets_no_body_so_the_connection_stays_in_step(server: Server) -> No
     assert net.connection.getresponse().read() == b""
     answer = net.tenant()
     assert answer.status == 200 and "Tenant" in json.loads(answer.read())
+    net.connection.close()

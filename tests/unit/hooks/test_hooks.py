@@ -12,7 +12,6 @@ import rescind.hooks.base
 import rescind.hooks.dms
 import rescind.hooks.quickbi
 import rescind.hooks.wedata
-
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient
 from rescind.errors import ConfigurationError
 from rescind.hooks.base import CloudHook, run
@@ -105,14 +104,34 @@ def test_extras_that_are_no_object(monkeypatch: pytest.MonkeyPatch) -> None:
             hook._extras(extra)
 
 
+_PROJECTS = {"Response": {"Data": {"Items": [], "TotalCount": 4}}}
+_MEMBERS = {"Success": True, "Result": {"Data": [], "TotalNum": 9}}
+_TENANT = {"Success": True, "Tenant": {"Tid": 3001}}
+
+
 @pytest.mark.parametrize(
     ("hook", "conn_id", "replies", "words"),
     [
-        (WeDataHook, "wedata_c", {"GetCallerIdentity": WHO_TENCENT, "ListProjects": {"Response": {"Data": {"Items": [], "TotalCount": 4}}}}, "account 100000000001, identity qcs::cam::uin/1:uin/2, region ap-singapore: 4 projects"),
-        (DmsHook, "dms_c", {"GetCallerIdentity": WHO_ALIBABA, "GetUserActiveTenant": {"Success": True, "Tenant": {"Tid": 3001}}}, "account 196813200012, identity acs:ram::1968:user/a, region cn-hangzhou: tenant 3001"),
-        (QuickBiHook, "quickbi_c", {"GetCallerIdentity": WHO_ALIBABA, "QueryUserList": {"Success": True, "Result": {"Data": [], "TotalNum": 9}}}, "region cn-hangzhou: 9 members"),
+        (
+            WeDataHook,
+            "wedata_c",
+            {"GetCallerIdentity": WHO_TENCENT, "ListProjects": _PROJECTS},
+            "account 100000000001, identity qcs::cam::uin/1:uin/2, region ap-singapore: 4 projects",
+        ),
+        (
+            DmsHook,
+            "dms_c",
+            {"GetCallerIdentity": WHO_ALIBABA, "GetUserActiveTenant": _TENANT},
+            "account 196813200012, identity acs:ram::1968:user/a, region cn-hangzhou: tenant 3001",
+        ),
+        (
+            QuickBiHook,
+            "quickbi_c",
+            {"GetCallerIdentity": WHO_ALIBABA, "QueryUserList": _MEMBERS},
+            "region cn-hangzhou: 9 members",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_good_connection_says_who_and_where(
     cloud: Any, connection: Callable[..., str], hook: type[CloudHook], conn_id: str, replies: dict[str, Any], words: str
 ) -> None:

@@ -110,8 +110,9 @@ def test_throttled_writes_are_repeated_in_bounds(
 
 
 def test_a_refused_privilege_fails_without_retry(cloud: Any) -> None:
-    cloud.replies = {"RevokePrivileges": {"Response": {"Data": {"OverallSuccess": False, "Results": [
-        {"Resource": {"ResourceType": "Catalog", "ResourceUri": "demo"}, "Result": False, "Reason": "no\x1b right"}]}}}}  # fmt: skip
+    echo = {"ResourceType": "Catalog", "ResourceUri": "demo"}
+    results = [{"Resource": echo, "Result": False, "Reason": "no\x1b right"}]
+    cloud.replies = {"RevokePrivileges": {"Response": {"Data": {"OverallSuccess": False, "Results": results}}}}
     with pytest.raises(AirflowFailException, match=r"no\? right"):
         made(WeDataRevokePrivilegesOperator, **PRIVILEGE, dry_run=False).execute({})
 
@@ -169,7 +170,7 @@ def test_listings(cloud: Any) -> None:
 
 def test_an_incomplete_listing_fails(cloud: Any) -> None:
     cloud.replies = {"ListPermissions": {"Response": {"Data": {"Details": [], "TotalCount": 4}}}}
-    with pytest.raises(AirflowFailException, match="ListingIncomplete.*4 rows declared"):
+    with pytest.raises(AirflowFailException, match=r"ListingIncomplete.*4 rows declared"):
         made(WeDataListPermissionsOperator, resource_type="Catalog", resource_uri="demo").execute({})
 
 

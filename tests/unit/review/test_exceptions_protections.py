@@ -204,6 +204,8 @@ def test_an_unreadable_list_stops_the_run(text: str, says: str) -> None:
         ("{space: dms_user_id, id: '59000', reason: r}", "does not know"),
         ("{space: person_id, id: P99, reason: r}", "does not know"),
         ("{space: dms_user_id, id: '51004', reason: r, not_in_roster: true}", "yet the roster knows"),
+        ("{space: dms_user_id, id: '51004', reason: r, without: [wedata_user_id]}", "no space or filled"),
+        ("{space: dms_user_id, id: '51004', reason: r, without: [wedata]}", "no space or filled"),
     ],
 )
 def test_entries_that_contradict_the_roster_stop_the_run(make: SimpleNamespace, entry: str, says: str) -> None:
@@ -219,6 +221,18 @@ def test_ids_outside_the_roster(make: SimpleNamespace) -> None:
     )
     assert protections.principal([("dms_user_id", "59000")]) == "r"
     assert protections.principal([("quickbi_user_id", "q")]) == "s"
+
+
+def test_a_protected_person_needs_an_id_in_every_space_or_a_word(make: SimpleNamespace) -> None:
+    roster = make.admitted("P4,Dan,active,,human,,Data,700000000004,,51004")
+
+    def protections(more: str) -> BoundProtections:
+        text = f"format: 1\nprincipals: [{{space: person_id, id: P4, reason: r{more}}}]\nresources: []\n"
+        return load_protections(text, source="p", own_ids=OWN_IDS).bind(roster, DEFAULT_SPACES)
+
+    with pytest.raises(InputError, match="no alibaba_uid for this protected person"):
+        protections("")
+    assert protections(", without: [alibaba_uid]").principal([("wedata_user_id", "700000000004")]) == "r"
 
 
 def test_without_a_roster_only_ids_of_systems(make: SimpleNamespace) -> None:

@@ -1,0 +1,258 @@
+"""Every typed message of the package: discovered, generated for tests, and given to the vendors' libraries."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+import types
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from hypothesis import strategies as st
+from pydantic import BaseModel, StringConstraints
+from pydantic.fields import FieldInfo
+
+import rescind.cloud
+from rescind.cloud import dms_messages, quickbi_messages, wedata_messages
+from rescind.cloud.base import Part, Request
+from rescind.cloud.dms_inventory import GetUser
+from rescind.cloud.fields import WireInt
+from rescind.cloud.settings import ClientSettings
+
+Strategy = st.SearchStrategy[Any]
+# Characters that signatures and queries stumble over, beside whatever hypothesis finds.
+AWKWARD = " ~+%*/&=?#,;:.'\"\\-_|<>()[]{}@!$^`éüß表数据權限\U0001f512"
+VISIBLE = (
+    st.text(st.sampled_from(AWKWARD + "aZ09") | st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=60)
+    .map(str.strip)
+    .filter(bool)
+)
+SETTINGS = {
+    "wedata": {"region": "ap-singapore"},
+    "dms": {},
+    "quickbi": {"region": "cn-hangzhou"},
+}
+
+
+@cache
+def messages() -> dict[tuple[str, str], type[Request[Any]]]:
+    """Message classes by (product, action); products as in the tables."""
+    for module in pkgutil.iter_modules(rescind.cloud.__path__):
+        import_module(f"rescind.cloud.{module.name}")
+    found: dict[tuple[str, str], type[Request[Any]]] = {}
+    for kind in _subclasses(Request):
+        if "action" in vars(kind):
+            assert (product_of(kind), kind.action) not in found, f"{kind.action} has two messages"
+            found[product_of(kind), kind.action] = kind
+    return dict(sorted(found.items()))
+
+
+def product_of(kind: type[Request[Any]]) -> str:
+    """The product a message belongs to; the two token services are told apart."""
+    return f"{kind.vendor}-sts" if kind.service == "sts" else kind.service
+
+
+def _subclasses(kind: type) -> Iterator[type[Request[Any]]]:
+    for inner in kind.__subclasses__():
+        yield inner
+        yield from _subclasses(inner)
+
+
+def client_settings(product: str, key_id: str, secret: str, **fields: Any) -> ClientSettings:
+    """Settings of the client that sends a product's messages."""
+    service = {"tencent-sts": "wedata", "alibaba-sts": "dms"}.get(product, product)
+    given = {"login": key_id, "password": secret, **SETTINGS[service], **fields}
+    return ClientSettings.from_fields(service, given)  # type: ignore[arg-type]
+
+
+# --- generated messages -------------------------------------------------------------------------------
+
+
+def made(kind: type[Request[Any]]) -> Strategy:
+    """Instances of a message class."""
+    if kind in _BUILDERS:
+        return _BUILDERS[kind](kind)
+    return _fields(kind).map(lambda values: kind(**values))
+
+
+def _fields(kind: type[BaseModel]) -> Strategy:
+    names: dict[str, Strategy] = {}
+    for name, info in kind.model_fields.items():
+        strategy = _of_field(info)
+        names[name] = strategy if info.is_required() else st.none() | strategy
+    return st.fixed_dictionaries(names).map(lambda values: {n: v for n, v in values.items() if v is not None})
+
+
+def _of_field(info: FieldInfo) -> Strategy:
+    return _of_type(info.annotation, list(info.metadata))
+
+
+def _of_type(annotation: Any, metadata: list[Any]) -> Strategy:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *marks = get_args(annotation)
+        return _of_type(inner, [*marks, *metadata])
+    if origin in (Union, types.UnionType):
+        return st.one_of([_of_type(part, metadata) for part in get_args(annotation) if part is not type(None)])
+    if origin is Literal:
+        return st.sampled_from(get_args(annotation))
+    if annotation is str:
+        return _text(metadata)
+    if annotation is bool:
+        return st.booleans()
+    if annotation is int:
+        low = next((mark.ge for mark in metadata if getattr(mark, "ge", None) is not None), 1)
+        high = next((mark.le for mark in metadata if getattr(mark, "le", None) is not None), 1000)
+        return st.integers(low, high)
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return _fields(annotation).map(lambda values: annotation(**values))
+    raise TypeError(f"no way to make a {annotation}")
+
+
+def _text(metadata: list[Any]) -> Strategy:
+    for mark in metadata:
+        if isinstance(mark, StringConstraints) and mark.pattern is not None:
+            text = mark.pattern if isinstance(mark.pattern, str) else mark.pattern.pattern
+            return st.from_regex(re.compile(text, re.ASCII), fullmatch=True)
+    return VISIBLE
+
+
+def _ids(count: int) -> Strategy:
+    return st.lists(st.from_regex(r"[A-Za-z0-9_-]{1,36}", fullmatch=True), min_size=1, max_size=count, unique=True)
+
+
+@st.composite
+def _privileges(draw: Any, kind: type[Request[Any]]) -> Any:
+    kind_of = draw(st.sampled_from(["Metalake", "Catalog", "CATALOG", "Schema", "Table"]))
+    uris = draw(st.lists(VISIBLE, min_size=1, max_size=12, unique=True))
+    pairs = draw(st.integers(1, 4))
+    subjects = [
+        wedata_messages.Subject(
+            SubjectType=draw(st.sampled_from(["User", "Project", "Role", "GlobalRole"])),
+            SubjectValues=draw(
+                st.lists(st.from_regex(r"[A-Za-z0-9._@-]{1,40}", fullmatch=True), min_size=1, max_size=8, unique=True)
+            ),
+        )
+        for _ in range(pairs)
+    ]
+    names = draw(st.lists(st.from_regex(r"[A-Z][A-Z_]{2,20}", fullmatch=True), min_size=pairs, max_size=pairs, unique=True))
+    return kind(
+        Resources=[wedata_messages.PrivilegeResource(ResourceType=kind_of, ResourceUri=uri) for uri in uris],
+        Subjects=subjects,
+        Privileges=[wedata_messages.Privilege(Name=name) for name in names],
+    )
+
+
+_DIGITS = st.from_regex(r"[1-9][0-9]{0,18}", fullmatch=True)
+
+
+def _revoke_source(kind: type[Request[Any]]) -> Strategy:
+    targets = st.builds(wedata_messages.FromProject, project_id=_DIGITS) | st.builds(
+        wedata_messages.FromUser, project_id=_DIGITS, user_id=_DIGITS
+    )
+    return st.builds(kind, DataSourceId=_DIGITS, target=targets)
+
+
+def _authorize_source(kind: type[Request[Any]]) -> Strategy:
+    users = st.lists(_DIGITS, min_size=1, max_size=60, unique=True)
+    targets = st.builds(wedata_messages.ToProject, project_id=_DIGITS) | st.builds(
+        wedata_messages.ToUsers, project_id=_DIGITS, user_ids=users
+    )
+    return st.builds(kind, DataSourceId=_DIGITS, target=targets)
+
+
+@st.composite
+def _dms_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    ds_type = draw(st.sampled_from(["INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"]))
+    given: dict[str, Any] = {
+        "UserId": draw(_DIGITS),
+        "DsType": ds_type,
+        "PermTypes": draw(st.sampled_from(["QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"])),
+        "Tid": draw(st.none() | st.from_regex(r"-1|[1-9][0-9]{0,10}", fullmatch=True)),
+        "InstanceId": draw(_DIGITS if ds_type == "INSTANCE" else st.none() | _DIGITS),
+    }
+    if ds_type != "INSTANCE":
+        given |= {"DbId": draw(_DIGITS), "Logic": ds_type.startswith("LOGIC_")}
+    if ds_type.endswith("TABLE"):
+        given |= {"TableId": draw(_DIGITS), "TableName": draw(st.none() | VISIBLE)}
+    if kind is dms_messages.RevokeUserPermission:
+        given["UserAccessId"] = draw(_DIGITS)
+    else:
+        given["ExpireDate"] = draw(st.datetimes()).strftime("%Y-%m-%d %H:%M:%S").rjust(19, "0")
+    return kind(**{name: value for name, value in given.items() if value is not None})
+
+
+@st.composite
+def _menu_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    given: dict[str, Any] = {"DataPortalId": draw(_ids(1))[0], "MenuIds": draw(_ids(60))}
+    users, groups = draw(st.sampled_from([(60, 0), (0, 60), (30, 30)]))
+    given |= {"UserIds": draw(_ids(users))} if users else {}
+    given |= {"UserGroupIds": draw(_ids(groups))} if groups else {}
+    if kind is quickbi_messages.AuthorizeMenu:
+        given["AuthPointsValue"] = draw(st.sampled_from([1, 3]))
+    return kind(**given)
+
+
+def _get_user(kind: type[Request[Any]]) -> Strategy:
+    one = st.fixed_dictionaries({"UserId": _DIGITS}) | st.fixed_dictionaries({"Uid": _DIGITS})
+    tenant = st.fixed_dictionaries({}, optional={"Tid": _DIGITS})
+    return st.tuples(one, tenant).map(lambda parts: kind(**parts[0], **parts[1]))
+
+
+_BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = {
+    wedata_messages.RevokePrivileges: _privileges,
+    wedata_messages.AuthorizePrivileges: _privileges,
+    wedata_messages.RevokeDataSourceAuthorization: _revoke_source,
+    wedata_messages.AuthorizeDataSource: _authorize_source,
+    dms_messages.RevokeUserPermission: _dms_write,
+    dms_messages.GrantUserPermission: _dms_write,
+    quickbi_messages.CancelAuthorizationMenu: _menu_write,
+    quickbi_messages.AuthorizeMenu: _menu_write,
+    GetUser: _get_user,
+}
+
+# --- the same input for a library ---------------------------------------------------------------------
+
+
+def library_input(message: Request[Any]) -> dict[str, Any]:
+    """What a user of the vendor's library would give for the same call. Does not use the message's ``wire``."""
+    if isinstance(message, wedata_messages.RevokeDataSourceAuthorization):
+        return {"DataSourceId": message.DataSourceId, **_revoke_target(message.target)}
+    if isinstance(message, wedata_messages.AuthorizeDataSource):
+        return {"DataSourceId": message.DataSourceId, **_authorize_target(message.target)}
+    if isinstance(message, quickbi_messages._MenuWrite):
+        lists = {name: getattr(message, name) for name in ("MenuIds", "UserIds", "UserGroupIds")}
+        given: dict[str, Any] = {"DataPortalId": message.DataPortalId}
+        given |= {name: ",".join(ids) for name, ids in lists.items() if ids}
+        return {**given, **({"AuthPointsValue": message.AuthPointsValue} if hasattr(message, "AuthPointsValue") else {})}
+    return {
+        name: _plain(getattr(message, name), whole=_wants_integer(info))
+        for name, info in type(message).model_fields.items()
+        if getattr(message, name) is not None
+    }
+
+
+def _revoke_target(target: Any) -> dict[str, Any]:
+    if isinstance(target, wedata_messages.FromProject):
+        return {"RevokeProjectId": target.project_id}
+    return {"RevokeUser": target.project_id + "_" + target.user_id}
+
+
+def _authorize_target(target: Any) -> dict[str, Any]:
+    if isinstance(target, wedata_messages.ToProject):
+        return {"AuthProjectId": target.project_id}
+    return {"AuthUsers": [target.project_id + "_" + user for user in target.user_ids]}
+
+
+def _wants_integer(info: FieldInfo) -> bool:
+    return "WireInt" in repr(info.annotation) or any(isinstance(mark, WireInt) for mark in info.metadata)
+
+
+def _plain(value: Any, *, whole: bool = False) -> Any:
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return int(value) if whole else value

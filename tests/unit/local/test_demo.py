@@ -1,0 +1,140 @@
+"""The demonstration's own logic, without a stack: approval, checks, progress."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from local import demo
+from local.api import AirflowApi
+from local.errors import ApiError, CheckFailed
+
+SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2, "already_absent": 1,
+          "still_effective": 0, "kept_compared": 6, "kept_lost": 0}  # fmt: skip
+SUMMARY: dict[str, Any] = {"requested_by": "rita", "approved_by": "omar", "state": "succeeded", "problems": [],
+                           "systems": [SYSTEM]}  # fmt: skip
+
+
+class FakeApi:
+    """Answers of one user."""
+
+    def __init__(self, *, refuse: int | None = None, xcom: Any = None) -> None:
+        self.refuse = refuse
+        self.returned = xcom
+        self.answers: list[list[str]] = []
+
+    def question(self, task: dict[str, Any]) -> dict[str, Any]:
+        return {"subject": "Approve revoking 3 grants?", "options": ["Approve abc", "Reject"]}
+
+    def answer(self, task: dict[str, Any], options: list[str]) -> None:
+        if self.refuse is not None:
+            raise ApiError("no", status=self.refuse)
+        self.answers.append(options)
+
+    def xcom(self, *_: str) -> Any:
+        return self.returned
+
+    def tasks(self, *_: str) -> list[dict[str, Any]]:
+        return [
+            {"task_id": "seal", "state": "failed", "end_date": "2"},
+            {"task_id": "discover", "state": "failed", "end_date": "1"},
+            {"task_id": "gate", "state": "upstream_failed", "end_date": None},
+        ]
+
+    def log(self, task: dict[str, Any]) -> str:
+        return f"log of {task['task_id']}"
+
+
+def approve(requester: FakeApi, approver: FakeApi) -> bool:
+    return demo._approve({}, cast(AirflowApi, requester), cast(AirflowApi, approver), demo.Progress())
+
+
+def test_the_approver_answers_after_the_requester_was_refused() -> None:
+    requester, approver = FakeApi(refuse=403), FakeApi()
+    assert approve(requester, approver) is True
+    assert approver.answers == [["Approve abc"]]
+
+
+@pytest.mark.parametrize("status", [None, 500])
+def test_a_requester_who_is_not_refused_is_noticed(status: int | None) -> None:
+    """Accepted, or failed for another reason: either way the rule was not shown to hold."""
+    requester, approver = FakeApi(refuse=status), FakeApi()
+    assert approve(requester, approver) is False
+    assert approver.answers == []
+
+
+def outcome(*, state: str = "success", refused: bool = True, **changes: Any) -> list[str]:
+    checks = demo.Checks()
+    demo.check(checks, {"state": state}, {**SUMMARY, **changes}, refused)
+    return checks.failed
+
+
+def test_a_run_in_order_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome() == []
+    assert capsys.readouterr().out.count("ok ") == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": "failed"},
+        {"refused": False},
+        {"approved_by": "rita"},
+        {"approved_by": None},
+        {"problems": ["3 items are not proven gone"]},
+        {"systems": [{**SYSTEM, "verified_gone": 1}]},
+        {"systems": [{**SYSTEM, "kept_lost": 1}]},
+        {"systems": [{**SYSTEM, "kept_compared": 0}]},
+        {"systems": [{**SYSTEM, "items": 0, "verified_gone": 0, "already_absent": 0}]},
+    ],
+)
+def test_every_check_can_fail(changes: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    state = changes.pop("state", "success")
+    assert len(outcome(state=state, **changes)) == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+def test_the_emulators_record_decides(tmp_path: Path) -> None:
+    items = tmp_path / "items.jsonl"
+    item = {"system": "dms_permissions", "state": "accepted", "native_id": "1", "column": []}
+    items.write_text(json.dumps(item) + "\n")
+
+    def failed(*left: str) -> list[str]:
+        checks = demo.Checks()
+        before = {"dms_permissions": [{"user_access_id": ident} for ident in "123"]}
+        demo.check_truth(checks, before, {"dms_permissions": [{"user_access_id": ident} for ident in left]}, items)
+        return checks.failed
+
+    assert failed("2", "3") == []
+    assert len(failed("1", "2", "3")) == 1  # planned and still there
+    assert len(failed("3")) == 1  # taken without a plan
+    assert len(failed("2", "3", "4")) == 1  # appeared from nowhere
+
+
+def test_a_run_without_summary_shows_the_first_failure() -> None:
+    with pytest.raises(CheckFailed, match="failed: discover.\nlog of discover"):
+        demo.read_summary(cast(AirflowApi, FakeApi()), "r")
+
+
+def test_the_summary_is_read_from_where_the_report_says(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"state": "succeeded"}')
+    api = cast(AirflowApi, FakeApi(xcom={"summary": str(tmp_path / "s.json")}))
+    assert demo.read_summary(api, "r") == {"state": "succeeded"}
+
+
+def test_progress_prints_each_stage_once_when_it_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = demo.Progress()
+    rows = [{"task_id": "preflight", "state": "success"}, {"task_id": "discover", "state": "running"}]
+    progress.show(rows)
+    rows[1]["state"] = "success"
+    rows.append({"task_id": "discover", "state": "failed"})
+    progress.show(rows)
+    progress.show(rows)
+    progress.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("s  ")[1].split() for line in lines] == [
+        ["preflight", "1/1", "1", "success"],
+        ["discover", "2/2", "1", "failed,", "1", "success"],
+    ]
