@@ -28,6 +28,9 @@ SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
 TEST_SECONDS = 180
 
+pytest_plugins = ["tests.support.live"]
+"""The one running stack that end-to-end and browser tests share."""
+
 
 def _session_home() -> Path:
     """A fresh home for Airflow; the caller's own deployment is out of reach."""

@@ -19,9 +19,11 @@ from typing import Any
 from local import emulated, truth
 from local.api import AirflowApi, Json
 from local.cli import announce
+from local.closing import closing_lines
 from local.config import Config
 from local.errors import ApiError, CheckFailed
 from local.stack import Stack, say
+from local.state import write_private
 
 DAG_ID = "access_review"
 STAGES = ("preflight", "discover", "seal", "decide", "plan", "approve", "revoke", "verify", "report", "gate")
@@ -63,12 +65,20 @@ def main(config: Config) -> int:
         run_id, refused = hold_review(users[REQUESTER], users[APPROVER])
         checks = Checks()
         summary = read_summary(users[REQUESTER], run_id)
+        say("")
+        for line in closing_lines(summary):
+            say(line)
         say("\nchecked:")
         check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
         check_truth(checks, before, control.get("truth"), Path(summary["items_file"]))
+        check_pace(checks, control)
+    place = config.state / "demo" / "summary.json"
+    result = {"summary": summary, "failed_checks": checks.failed, "seconds": round(time.monotonic() - began, 1)}
+    write_private(place, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
     seconds = time.monotonic() - began
-    say(f"\nthe run: {config.base_url}/dags/{DAG_ID}/runs/{run_id}")
+    say(f"\nthe summary as JSON: {place}")
+    say(f"the run: {config.base_url}/dags/{DAG_ID}/runs/{run_id}")
     if checks.failed:
         raise CheckFailed(f"{len(checks.failed)} checks did not hold ({seconds:.0f} s).", f"Logs: {config.logs}")
     say(f"every check held, {seconds:.0f} s in all; the stack keeps running, make down stops it")
@@ -158,6 +168,18 @@ def check_truth(checks: Checks, before: Mapping[str, Any], after: Mapping[str, A
             judged.holds and not judged.added,
             f"{judged.system}: exactly the {judged.planned} planned grants are gone from the emulator",
             f"{len(judged.unexpected)} unexpected, {len(judged.left)} left, {judged.added} added",
+        )
+
+
+def check_pace(checks: Checks, control: emulated.Control) -> None:
+    """Check that no write went over a vendor's limit, as the emulator counts: any second, refused ones included."""
+    lanes = [lane for lane in control.get("stats")["lanes"] if lane["action"].startswith(("Revoke", "Cancel"))]
+    for lane in sorted(lanes, key=lambda lane: str(lane["action"])):
+        checks.that(
+            lane["throttled"] == 0,
+            f"{lane['action']}: {lane['requests']} requests, at most {lane['max_sliding_all']} in any second "
+            f"(limit {lane['limit']}), none refused",
+            f"{lane['throttled']} refused",
         )
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from local.api import AirflowApi, Json
 from local.errors import ApiError
 from local.truth import judge
-from tests.e2e.conftest import LiveStack
+from tests.support.live import LiveStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.seconds(1200)]
+pytestmark = [pytest.mark.live, pytest.mark.seconds(1200)]
 SYSTEMS = {"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"}
 WRITES = ("RevokePrivileges", "RevokeDataSourceAuthorization")
 
@@ -22,12 +23,14 @@ def _answer(live: LiveStack, dag: str, run: str, choose: Callable[[list[str]], s
     """Wait for the question of a run, answer it as omar, and wait for the end of the run."""
     requester, approver = live.api("rita"), live.api("omar")
     answered = False
-    for row, tasks in requester.watch(dag, run, 600):
+    last: tuple[Json, list[Json]] = ({}, [])
+    for last in requester.watch(dag, run, 600):
+        tasks = last[1]
         waiting = [task for task in tasks if task["state"] == "awaiting_input"]
         if waiting and not answered:
             approver.answer(waiting[0], [choose(approver.question(waiting[0])["options"])])
             answered = True
-    return row, tasks
+    return last
 
 
 def _summary(api: AirflowApi, dag: str, run: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """JSON from outside, read strictly and within bounds.
 
-Refused: anything but UTF-8 (a byte order mark counts as something else), NaN and infinities, duplicate keys,
-numbers of more than 40 digits, nesting deeper than :data:`MAX_DEPTH`, and more entries than allowed. Integers
+Refused: anything but UTF-8 (a byte order mark counts as something else), halves of surrogate pairs, NaN and
+infinities, duplicate keys, numbers of more than 40 digits, nesting deeper than :data:`MAX_DEPTH`, and more entries
+than allowed. Integers
 stay exact. The checks on depth and entries run on the bytes, before anything is built from them.
 """
 
@@ -19,6 +20,7 @@ MAX_ENTRIES = 2_000_000
 # An unterminated string runs to the end, so that hostile input cannot make this quadratic.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKET = re.compile(rb"[^\[\]{}]+")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
@@ -39,13 +41,16 @@ def loads(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Any:
     except UnicodeDecodeError:
         raise JsonError("not UTF-8") from None
     try:
-        return json.loads(
+        value = json.loads(
             text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
         )
     except JsonError:
         raise
     except (ValueError, RecursionError):
         raise JsonError("not JSON") from None
+    if _SURROGATE.search(body):
+        _check_surrogates(value)
+    return value
 
 
 def loads_text(text: str) -> Any:
@@ -54,6 +59,14 @@ def loads_text(text: str) -> Any:
         return loads(text.encode("utf-8"))
     except UnicodeEncodeError:
         raise JsonError("not UTF-8") from None
+
+
+def _check_surrogates(value: Any) -> None:
+    """An escaped half of a pair passes the parser, but no such text can be stored, sent or shown."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise JsonError("half of a surrogate pair") from None
 
 
 def _check_depth(body: bytes) -> None:

@@ -105,13 +105,13 @@ class AuthorizeDataSource(_DataSourceWrite):
 class DescribeDataSourceAuthorityAnswer(Reply):
     """Admitted projects and users.
 
-    A null list inside ``Data`` means none (so the vendor's own Terraform provider reads it); a null ``Data`` is
-    no answer and is refused as malformed.
+    A null list inside ``Data`` means none (so the vendor's own Terraform provider reads it); a null ``Data``, or
+    one without either list, is no answer and is refused as malformed.
     """
 
     class _Data(Reply):
-        AuthProjectIds: tuple[IdText, ...] | None = None
-        AuthUsers: tuple[IdText, ...] | None = None
+        AuthProjectIds: tuple[IdText, ...] | None
+        AuthUsers: tuple[IdText, ...] | None
 
     Data: _Data
 

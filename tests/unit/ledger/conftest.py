@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from rescind.ledger import Ledger
-from tests.support.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401
+from tests.support.postgres import *  # noqa: F403
 
 
 @pytest.fixture
-def ledger(ledger_dsn: str) -> Iterator[Ledger]:  # noqa: F811
+def ledger(ledger_dsn: str) -> Iterator[Ledger]:
     with Ledger(ledger_dsn) as opened:
         yield opened

@@ -47,26 +47,26 @@ def test_check_names_the_command_when_nothing_was_migrated(empty_dsn: str) -> No
         Ledger(empty_dsn).check()
 
 
-def test_check_reports_a_schema_behind_the_code(ledger_dsn: str) -> None:
-    with psycopg.connect(ledger_dsn) as connection:
+def test_check_reports_a_schema_behind_the_code(own_ledger_dsn: str) -> None:
+    with psycopg.connect(own_ledger_dsn) as connection:
         connection.execute("DELETE FROM rescind.migration WHERE version = (SELECT max(version) FROM rescind.migration)")
     with pytest.raises(ConfigurationError, match="behind the code"):
-        Ledger(ledger_dsn).check()
+        Ledger(own_ledger_dsn).check()
 
 
-def test_a_newer_schema_is_refused(ledger_dsn: str) -> None:
-    with psycopg.connect(ledger_dsn) as connection:
+def test_a_newer_schema_is_refused(own_ledger_dsn: str) -> None:
+    with psycopg.connect(own_ledger_dsn) as connection:
         connection.execute("INSERT INTO rescind.migration (version, name, checksum) VALUES (999, '999_x.sql', 'x')")
-    for refuse in (Ledger(ledger_dsn).check, lambda: migrate(ledger_dsn)):
+    for refuse in (Ledger(own_ledger_dsn).check, lambda: migrate(own_ledger_dsn)):
         with pytest.raises(ConfigurationError, match="newer than this code"):
             refuse()
 
 
-def test_an_edited_file_is_noticed(ledger_dsn: str) -> None:
-    with psycopg.connect(ledger_dsn) as connection:
+def test_an_edited_file_is_noticed(own_ledger_dsn: str) -> None:
+    with psycopg.connect(own_ledger_dsn) as connection:
         connection.execute("UPDATE rescind.migration SET checksum = 'other' WHERE version = 1")
     with pytest.raises(ConfigurationError, match="changed after it had been applied"):
-        Ledger(ledger_dsn).check()
+        Ledger(own_ledger_dsn).check()
 
 
 def test_a_failing_file_leaves_nothing_behind(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_a_failing_file_leaves_nothing_behind(empty_dsn: str, monkeypatch: pytes
 
 def test_a_missing_database_is_named_with_its_remedy(postgres_server: PostgresServer) -> None:
     ledger = Ledger(postgres_server.uri("no_such_database"))
-    with pytest.raises(ConfigurationError, match="does not exist.*--create-database"):
+    with pytest.raises(ConfigurationError, match=r"does not exist.*--create-database"):
         ledger.check()
 
 

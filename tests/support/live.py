@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.emulator import ROOT
 
 sys.path.insert(0, str(ROOT / "include"))

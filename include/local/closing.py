@@ -1,0 +1,63 @@
+"""The closing summary of a run, for a terminal: one line for each system, then what is still effective and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_COLUMNS = (
+    ("found", "discovered"),
+    ("to revoke", "items"),
+    ("calls", "calls"),
+    ("accepted", "accepted"),
+    ("verified gone", "verified_gone"),
+    ("still effective", "still_effective"),
+    ("kept, compared", "kept_compared"),
+    ("kept, lost", "kept_lost"),
+    ("throttled", "throttled"),
+)
+_PATHS_SHOWN = 6
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """The summary as lines of text."""
+    yield f"{summary['dag']}, run {summary['run']}: {summary['state']}"
+    yield from _table(summary["systems"])
+    open_ends = [finding for finding in summary["findings"] if finding["verdict"] == "still_effective"]
+    if open_ends:
+        yield ""
+        yield f"still effective: {len(open_ends)} grants are gone, but the same right remains through"
+        ways = Counter(_way(finding["remains"]) for finding in open_ends)
+        for way, count in ways.most_common(_PATHS_SHOWN):
+            yield f"  {count:4}  {way}"
+        if len(ways) > _PATHS_SHOWN:
+            yield f"        and {len(ways) - _PATHS_SHOWN} more ways, each in the summary's findings"
+    for problem in summary["problems"]:
+        yield f"PROBLEM: {_CONTROL.sub(' ', problem)}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    head = ["system", "complete", *(title for title, _ in _COLUMNS)]
+    body = [
+        [row["system"], "yes" if row["complete"] else "NO", *(str(row[name]) for _, name in _COLUMNS)] for row in rows
+    ]
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    for number, line in enumerate([head, *body]):
+        yield "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        if number == 0:
+            yield "  ".join("-" * width for width in widths)
+
+
+def _way(remains: str) -> str:
+    """``organisation 2fe4... holds view on menu 1j43...`` without the ids, so that like ways add up."""
+    words = _CONTROL.sub(" ", remains).split(" holds ")
+    holder = words[0] if words[0].startswith("the principal") else words[0].split(" ")[0]
+    through = " in a group" if " in " in words[0] and not words[0].startswith("the principal") else ""
+    tail = words[1].split(" on ") if len(words) > 1 else ["", ""]
+    return f"{holder}{through} holds {tail[0]} on a {tail[-1].split(' ')[0]}"

@@ -1,0 +1,237 @@
+"""A second, small reading of answers. Shares nothing with the package; it decides what an answer may be taken for.
+
+The rule of the house: an answer counts only for what its bytes plainly say. A row that is handed up must stand in
+them; a list that is called complete must be an explicit list there, as long as the total that is declared; a write
+that is called accepted must be said to have worked, with nothing in the answer that says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+TENCENT_LISTS = {"ListPermissions": "Data.Details", "ListTenantRoles": "Data"}
+DMS_LISTS = {
+    "ListUserPermissions": "UserPermissions.UserPermission",
+    "ListDatabaseUserPermssions": "UserPermissions.UserPermission",
+    "ListInstanceUserPermissions": "UserPermissions.UserPermission",
+    "ListAuthorizedInstancesForUser": "Instances",
+    "ListAuthorizedDatabasesForUser": "Databases",
+    "ListAuthorizedUsersForInstance": "Users",
+    "ListAuthorizedUsersForDatabase": "Users",
+    "ListUsers": "UserList.User",
+    "ListInstances": "InstanceList.Instance",
+    "ListDatabases": "DatabaseList.Database",
+    "ListLogicDatabases": "LogicDatabaseList.LogicDatabase",
+    "ListTables": "TableList.Table",
+    "ListLogicTables": "LogicTableList.LogicTable",
+    "ListUserOwnedResources": "Data.resourceList",
+}
+QUICKBI_PAGED = {"QueryWorksByOrganization", "QueryUserList", "QueryOrganizationWorkspaceList", "QueryWorkspaceUserList"}
+NO_SUCCESS_FIELD = {name for name in DMS_LISTS if name.startswith("ListAuthorized")}
+NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources"}
+# Answers that show an audience: each of these must be there, as a list or as an explicit null.
+EXPLICIT = {"DescribeDataSourceAuthority": ("Data.AuthProjectIds", "Data.AuthUsers")}
+OTHER_SPELLING = {
+    "UserGroupId": "UsergroupId",
+    "UserGroupName": "UsergroupName",
+    "ParentUserGroupId": "ParentUsergroupId",
+}
+MISSING = object()
+
+
+class Unclear(Exception):  # noqa: N818 - what an answer is
+    """The bytes do not say one thing."""
+
+
+def document(body: bytes) -> Any:
+    """The JSON value.
+
+    :raises Unclear: when it is no JSON or says something twice.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise Unclear("a key comes twice")
+        return dict(pairs)
+
+    def never(word: str) -> Any:
+        raise Unclear(word)
+
+    try:
+        return json.loads(body.decode("utf-8"), object_pairs_hook=once, parse_constant=never)
+    except (ValueError, RecursionError):
+        raise Unclear("no JSON") from None
+
+
+def payload(product: str, body: bytes) -> dict[str, Any]:
+    """What a successful answer carries.
+
+    :raises Unclear: when the answer does not plainly say that the call worked.
+    """
+    whole = document(body)
+    if product in ("wedata", "tencent-sts"):
+        inner = whole.get("Response") if isinstance(whole, dict) else None
+        if not isinstance(inner, dict) or "Error" in inner:
+            raise Unclear("no Response, or an Error")
+        return inner
+    if not isinstance(whole, dict):
+        raise Unclear("no object")
+    if "Success" in whole:
+        if whole["Success"] is not True and whole["Success"] != "true":
+            raise Unclear("Success is not true")
+    elif whole.get("Code") or whole.get("code"):
+        raise Unclear("a Code without Success")
+    return whole
+
+
+def at(value: Any, path: str) -> Any:
+    """The value at a dotted path, or ``MISSING``."""
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return MISSING
+        value = value[name]
+    return value
+
+
+def list_path(product: str, action: str) -> str:
+    """Where the rows of a listing stand below the payload."""
+    if product == "wedata":
+        return TENCENT_LISTS.get(action, "Data.Items")
+    if product == "dms":
+        return DMS_LISTS[action]
+    return "Result.Data" if action in QUICKBI_PAGED else "Result"
+
+
+def total_path(product: str, action: str) -> str:
+    """Where the declared total stands, or empty when the action declares none."""
+    if product == "wedata":
+        return "" if action == "ListTenantRoles" else "Data.TotalCount"
+    if product == "dms":
+        return "" if action in NO_TOTAL else "TotalCount"
+    return "Result.TotalNum" if action in QUICKBI_PAGED else ""
+
+
+def rows(product: str, action: str, body: bytes) -> list[Any]:
+    """The rows that the bytes show.
+
+    :raises Unclear: when there is no explicit list.
+    """
+    found = at(payload(product, body), list_path(product, action))
+    if not isinstance(found, list):
+        raise Unclear("no list of rows")
+    return found
+
+
+def declared(product: str, action: str, body: bytes) -> int | None:
+    """The declared total, or None for an action without one.
+
+    :raises Unclear: when it belongs there and is no plain number.
+    """
+    path = total_path(product, action)
+    if not path:
+        return None
+    found = at(payload(product, body), path)
+    if isinstance(found, str) and found.isascii() and found.isdigit():
+        return int(found)
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise Unclear("no total")
+    return found
+
+
+def same(ours: Any, raw: Any) -> bool:
+    """Whether a value that was handed up is what stands in the answer: nothing added, nothing left out."""
+    if ours is None:
+        return raw is MISSING or raw is None or raw == ""
+    if isinstance(ours, dict):
+        return isinstance(raw, dict) and all(same(value, _field(raw, name)) for name, value in ours.items())
+    if isinstance(ours, list | tuple):
+        if isinstance(raw, str):  # the one tree that arrives as text
+            raw = document(raw.encode("utf-8", "surrogatepass"))
+            raw = [raw] if isinstance(raw, dict) else raw
+        return isinstance(raw, list) and len(raw) == len(ours) and all(map(same, ours, raw))
+    if isinstance(ours, bool):
+        return raw is ours or raw == str(ours).lower()
+    if isinstance(ours, int):
+        return (raw == ours and isinstance(raw, int) and not isinstance(raw, bool)) or _digits(raw, ours)
+    return raw == ours if isinstance(raw, str) else isinstance(raw, int) and raw is not True and str(raw) == ours
+
+
+def _digits(raw: Any, ours: int) -> bool:
+    return isinstance(raw, str) and raw.removeprefix("-").isdigit() and int(raw) == ours
+
+
+def _field(raw: dict[str, Any], name: str) -> Any:
+    other = OTHER_SPELLING.get(name, name)
+    return raw.get(name, raw.get(other, MISSING))
+
+
+def unsaid(action: str, answer: dict[str, Any]) -> list[str]:
+    """Fields that show an audience and are not there at all: their absence says nothing."""
+    return [path for path in EXPLICIT.get(action, ()) if at(answer, path) is MISSING]
+
+
+# --- writes -------------------------------------------------------------------------------------------
+
+
+def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool:
+    """Whether the answer of a write plainly says that everything that was asked for has been done."""
+    try:
+        answer = payload(product, body)
+    except Unclear:
+        return False
+    if product == "dms":
+        return "Success" in answer and not answer.get("ErrorCode")
+    if product == "quickbi":
+        count = answer.get("Result")
+        plain = isinstance(count, int) and not isinstance(count, bool)
+        return "Success" in answer and (plain or (isinstance(count, str) and count.isdigit()))
+    if action.endswith("DataSource") or action.endswith("DataSourceAuthorization"):
+        return _true(at(answer, "Data.Status"))
+    return _true(at(answer, "Data.OverallSuccess")) and all(
+        said(answer, each) is True for each in wire["Resources"]
+    )
+
+
+def said(answer: dict[str, Any], resource: dict[str, str]) -> bool | None:
+    """What the results say about one resource: exactly one result names it, or nothing is said."""
+    results = at(answer, "Data.Results")
+    mine = [r for r in results if _names(r, resource)] if isinstance(results, list) else []
+    if len(mine) != 1:
+        return None
+    found = mine[0].get("Result")
+    return True if _true(found) else False if found is False or found == "false" else None
+
+
+def _names(result: Any, resource: dict[str, str]) -> bool:
+    echo = result.get("Resource") if isinstance(result, dict) else None
+    if not isinstance(echo, dict):
+        return False
+    kind = echo.get("ResourceType")
+    return (
+        isinstance(kind, str)
+        and kind.casefold() == resource["ResourceType"].casefold()
+        and str(echo.get("ResourceUri")) == resource["ResourceUri"]
+    )
+
+
+def _true(value: Any) -> bool:
+    return value is True or value == "true"
+
+
+def failed(product: str, action: str, body: bytes) -> bool:
+    """Whether the answer plainly says that something was not done."""
+    if b"<Error" in body:
+        return True
+    try:
+        whole = document(body)
+    except Unclear:
+        return False
+    if not isinstance(whole, dict):
+        return False
+    if product == "wedata":
+        inner = whole.get("Response")
+        return isinstance(inner, dict) and ("Error" in inner or at(inner, "Data.Status") in (False, "false"))
+    if "Success" in whole:
+        return whole["Success"] in (False, "false")
+    return bool(whole.get("Code") or whole.get("code"))

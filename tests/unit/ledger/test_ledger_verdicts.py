@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from rescind.errors import InputError, LedgerError, Stopped
+from rescind.ledger import KeptCheck, Ledger, VerdictRecord
+from rescind.model import Verdict
+from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, frozen_run, grant, list_scope, ready_run
+
+pytestmark = pytest.mark.postgres
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def test_the_latest_verdict_counts_and_the_history_stays(ledger: Ledger) -> None:
+    run = frozen_run(ledger)
+    run_id, grants = run.run.run_id, run.grants
+    first = VerdictRecord(grants[0].grant_id, Verdict.STILL_PRESENT, "listing", NOW)
+    # Recorded later counts, even when an old observation comes in late.
+    second = VerdictRecord(
+        grants[0].grant_id, Verdict.STILL_EFFECTIVE, "effective", NOW - timedelta(hours=1), "group g1", {"members": 4}
+    )
+    other = VerdictRecord(grants[1].grant_id, Verdict.VERIFIED_GONE, "listing", NOW)
+    assert ledger.verdicts.record(run_id, [first, other]) == 2
+    assert ledger.verdicts.record(run_id, [second]) == 1
+    assert list(ledger.verdicts.latest(run_id)) == sorted([second, other], key=lambda record: record.grant_id)
+    assert list(ledger.verdicts.latest(run_id, verdict=Verdict.VERIFIED_GONE)) == [other]
+    assert list(ledger.verdicts.latest(run_id, system=SYSTEM)) == list(ledger.verdicts.latest(run_id))
+    assert list(ledger.verdicts.latest(run_id, system="dms_permissions")) == []
+    assert ledger.verdicts.history(run_id, grants[0].grant_id) == [first, second]
+
+
+def test_verdicts_are_about_items_only_and_all_or_none(ledger: Ledger) -> None:
+    run = frozen_run(ledger)
+    kept = grant(9)
+    with pytest.raises(LedgerError, match="1 verdicts are about grants that are no items"):
+        ledger.verdicts.record(
+            run.run.run_id,
+            [VerdictRecord(one.grant_id, Verdict.VERIFIED_GONE, "m", NOW) for one in (run.grants[0], kept)],
+        )
+    assert list(ledger.verdicts.latest(run.run.run_id)) == []
+
+
+def test_verdicts_cannot_be_changed(ledger: Ledger, ledger_dsn: str) -> None:
+    run = frozen_run(ledger)
+    ledger.verdicts.record(run.run.run_id, [VerdictRecord(run.grants[0].grant_id, Verdict.UNVERIFIED, "m", NOW)])
+    for statement in ("UPDATE rescind.verdict SET verdict = 'verified_gone'", "DELETE FROM rescind.verdict"):
+        with (
+            psycopg.connect(ledger_dsn) as connection,
+            pytest.raises(psycopg.errors.IntegrityError, match="append only"),
+        ):
+            connection.execute(statement)
+
+
+def test_a_verdict_does_not_touch_the_item(ledger: Ledger) -> None:
+    run = ready_run(ledger)
+    ledger.verdicts.record(run.run.run_id, [VerdictRecord(run.grants[0].grant_id, Verdict.ALREADY_ABSENT, "m", NOW)])
+    assert {item.state for item in ledger.plans.items(run.run.run_id)} == {"approved"}
+
+
+def test_kept_grants_are_compared_with_what_was_seen(ledger: Ledger) -> None:
+    run = frozen_run(ledger)
+    run_id = run.run.run_id
+    kept = [grant(number) for number in range(4, 10)]
+    seen = [one.grant_id for one in kept[1:]] + [grant(77).grant_id]
+    assert ledger.verdicts.compare_kept(run_id, SYSTEM, ACCOUNT, iter(seen)) == (6, [kept[0].grant_id])
+    assert ledger.verdicts.compare_kept(run_id, SYSTEM, ACCOUNT, [], containers=["portal-9"]) == (0, [])
+    assert ledger.verdicts.compare_kept(run_id, SYSTEM, "other", seen) == (0, [])
+
+
+def test_kept_checks_come_back_the_latest_of_each_place(ledger: Ledger) -> None:
+    run = begin(ledger)
+    first = KeptCheck(SYSTEM, ACCOUNT, 6, ["a" * 64], True, NOW, {"pages": 2})
+    second = KeptCheck(SYSTEM, ACCOUNT, 6, [], True, NOW, {})
+    for check in (first, second):
+        ledger.verdicts.record_kept(run.run_id, check)
+    assert ledger.verdicts.kept(run.run_id) == [second]
+
+
+def test_the_kill_switch(ledger: Ledger, ledger_dsn: str) -> None:
+    ledger.control.raise_if_stopped()
+    assert ledger.control.state() is None
+    ledger.control.stop(" olga ", "incident 7")
+    with pytest.raises(Stopped, match=r"by 'olga' at .*'incident 7'.*resume --by"):
+        ledger.control.raise_if_stopped()
+    event = ledger.control.resume("otto", "over")
+    ledger.control.raise_if_stopped()
+    assert ledger.control.state() == event
+    assert [(one.stopped, one.changed_by) for one in ledger.control.history()] == [(True, "olga"), (False, "otto")]
+    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
+        connection.execute("DELETE FROM rescind.kill_switch")
+
+
+@pytest.mark.parametrize(("by", "reason"), [("", "x"), ("x", " ")])
+def test_the_kill_switch_wants_a_name_and_a_reason(ledger: Ledger, by: str, reason: str) -> None:
+    with pytest.raises(InputError, match="empty text"):
+        ledger.control.stop(by, reason)
+    assert ledger.control.state() is None
+
+
+def test_the_summary_has_a_line_for_every_place_and_every_item_is_counted_once(ledger: Ledger) -> None:
+    run = ready_run(ledger, groups=3)
+    run_id = run.run.run_id
+    lease = ledger.batches.claim(run_id, run.batch_id, "w")
+
+    def attempt(call: int, outcome: str) -> None:
+        begun = ledger.attempts.begin(
+            lease, run.call_ids[call], plan_digest=run.plan.digest, request_digest="d", action="A", version="1"
+        )
+        ledger.attempts.finish(begun.attempt_id, outcome)
+
+    attempt(0, "throttled")
+    attempt(0, "accepted")
+    attempt(1, "unknown")
+    ledger.verdicts.record(
+        run_id, [VerdictRecord(one.grant_id, Verdict.VERIFIED_GONE, "m", NOW) for one in run.calls[run.call_ids[0]]]
+    )
+    (line,) = ledger.summary.per_system(run_id)
+    assert (line.discovered, line.complete, line.keep, line.revoke, line.items) == (10, True, 4, 6, 6)
+    by_state = line.held + line.accepted + line.refused + line.unknown + line.stale + line.expired + line.restored
+    assert by_state + line.not_sent == line.items
+    assert (line.accepted, line.unknown, line.not_sent) == (2, 2, 2)
+    by_verdict = line.verified_gone + line.already_absent + line.still_present + line.still_effective + line.unverified
+    assert by_verdict + line.without_verdict == line.items
+    assert (line.calls, line.attempts, line.throttled, line.verified_gone) == (3, 3, 1, 2)
+    progress = ledger.summary.progress(run_id)
+    assert (progress.scopes, progress.scopes_done, progress.items, progress.items_settled) == (1, 1, 6, 4)
+    assert (progress.calls, progress.calls_settled, progress.in_flight, progress.throttled) == (3, 2, 0, 1)
+    assert progress.calls_per_s > 0
+    assert progress.eta_s is not None
+
+
+def test_a_run_without_a_plan_has_a_summary_too(ledger: Ledger) -> None:
+    run = begin(ledger)
+    list_scope(ledger, run, [grant(1)], complete=False)
+    (line,) = ledger.summary.per_system(run.run_id)
+    assert (line.discovered, line.complete, line.items, line.calls) == (1, False, 0, 0)
+    assert ledger.summary.progress(run.run_id).eta_s is None
