@@ -80,7 +80,7 @@ def payload(product: str, body: bytes) -> dict[str, Any]:
     if "Success" in whole:
         if whole["Success"] is not True and whole["Success"] != "true":
             raise Unclear("Success is not true")
-    elif whole.get("Code") or whole.get("code"):
+    elif any(str(whole.get(name) or "").strip() for name in ("Code", "code")):
         raise Unclear("a Code without Success")
     return whole
 
@@ -181,7 +181,7 @@ def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool
     except Unclear:
         return False
     if product == "dms":
-        return "Success" in answer and not answer.get("ErrorCode")
+        return "Success" in answer and not str(answer.get("ErrorCode") or "").strip()
     if product == "quickbi":
         count = answer.get("Result")
         plain = isinstance(count, int) and not isinstance(count, bool)

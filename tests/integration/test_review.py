@@ -211,3 +211,17 @@ def _edit_connection(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any)
         else:
             value["extra"][field] = new
     monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(value))
+
+
+def test_a_connection_that_turns_to_another_account_proves_and_revokes_nothing(bench: Bench) -> None:
+    setup = bench()
+    review = setup.run(dry_run=False)
+    review.through_plan()
+    review.approve()
+    foreign = setup.emulator.key("tencent", "foreign-account")
+    _edit_connection(setup.monkeypatch, "WEDATA_DEFAULT", login=foreign["key_id"], password=foreign["secret"])
+    with pytest.raises(Exception, match="answers for account 100000000002"):
+        review.revoke()
+    assert not setup.emulator.writes("RevokePrivileges")
+    with pytest.raises(Exception, match="answers for account 100000000002"):
+        review.verify()

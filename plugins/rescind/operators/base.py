@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.cloud.client import CloudClient
+from rescind.cloud.settings import ClientSettings
 from rescind.errors import (
     ConfigurationError,
     GuardTripped,
@@ -24,10 +26,10 @@ from rescind.errors import (
     first_of,
 )
 from rescind.hooks.ledger import LedgerHook
-from rescind.ledger import Ledger, Run
+from rescind.ledger import Ledger, Run, Scope
 from rescind.ledger.pacing import LanePacer, PacerSettings
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
-from rescind.systems.base import PermissionSystem
+from rescind.systems.base import PermissionSystem, account_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -92,6 +94,25 @@ class ReviewOperator(BaseOperator):
         return ledger.runs.find(dag_run.dag_id, dag_run.run_id)
 
 
+class ScopeOperator(ReviewOperator):
+    """Base of the operators that are mapped over scopes.
+
+    :param scope: ``{"scope": id, "label": text}`` from preflight.
+    """
+
+    template_fields = ()
+    LOOKS: ClassVar[dict[str, str]] = {}
+    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
+
+    def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(**{**self.LOOKS, **kwargs})
+        self.scope = scope
+
+    def scope_of(self, run: Run, ledger: Ledger) -> Scope:
+        """The ledger's scope for this mapped task."""
+        return ledger.scopes.get(run.run_id, self.scope["scope"])
+
+
 class _Guarded:
     def __enter__(self) -> None:
         return None
@@ -102,13 +123,29 @@ class _Guarded:
             raise AirflowFailException(f"{type(telling).__name__}: {telling}") from error
 
 
-def open_client(
-    system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings
-) -> tuple[CloudClient, LanePacer]:
-    """A client of the connection, paced through the ledger together with every other worker."""
+@asynccontextmanager
+async def connected(
+    system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings, *, account: str = ""
+) -> AsyncIterator[tuple[CloudClient, LanePacer]]:
+    """An open, identified client of the connection, paced through the ledger together with every other worker.
+
+    :param account: the account that the run is about; a connection that answers for another one is refused, so
+        that neither a revocation nor a "gone" can ever come from the wrong account.
+    :raises ConfigurationError: for another account.
+    """
     module, _, name = system.hook.rpartition(".")
     hook = getattr(import_module(module), name)(conn_id)
-    cloud: Mapping[str, Any] = hook.settings()
-    pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))  # type: ignore[attr-defined]
+    cloud: ClientSettings = hook.settings()
+    pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
     client: CloudClient = hook.get_conn(pacer=pacer)
-    return client, pacer
+    try:
+        async with client:
+            await client.identify()
+            if account and account_of(client) != account:
+                raise ConfigurationError(
+                    f"connection {conn_id!r} answers for account {account_of(client)}, the run is about {account}. "
+                    "Restore the connection, or start a new run"
+                )
+            yield client, pacer
+    finally:
+        await pacer.aclose()

@@ -8,39 +8,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ListingIncomplete, RescindError
 from rescind.ledger import Certificate, Ledger, Scope
-from rescind.operators.base import ReviewOperator, open_client
+from rescind.operators.base import ScopeOperator, connected
 from rescind.systems import system_named
-from rescind.systems.base import Discovery, account_of
+from rescind.systems.base import Discovery
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class DiscoverOperator(ReviewOperator):
+class DiscoverOperator(ScopeOperator):
     """Lists every grant of one scope and writes it, with its population certificate, to the ledger.
 
     A listing that is not whole marks the scope as incomplete and fails the task: nothing of that scope
     is revoked or called gone. Run again, the scope is rewritten as one.
 
-    :param scope: ``{"scope": id, "label": text}`` from preflight.
     """
 
-    template_fields = ()
     LOOKS: ClassVar[dict[str, str]] = {
         "task_display_name": "Discover",
         "map_index_template": "{{ task.scope['label'] }}",
         "doc_md": "Lists every grant of one system and account, completely, under the vendor's limit.",
     }
-    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
-
-    def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(**{**self.LOOKS, **kwargs})
-        self.scope = scope
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
         run = self.run_of(context, ledger)
-        scope = ledger.scopes.get(run.run_id, self.scope["scope"])
+        scope = self.scope_of(run, ledger)
         started = datetime.now(UTC)
         try:
             found, own, identity = asyncio.run(self._discover(ledger, scope))
@@ -58,20 +51,11 @@ class DiscoverOperator(ReviewOperator):
 
     async def _discover(self, ledger: Ledger, scope: Scope) -> tuple[Discovery, list[str], str]:
         system = system_named(scope.system)
-        client, pacer = open_client(system, scope.conn_id, ledger, self.settings())
-        try:
-            async with client:
-                identity = await client.identify()
-                if account_of(client) != scope.account:
-                    raise ListingIncomplete(
-                        f"connection {scope.conn_id!r}",
-                        f"it answers for account {account_of(client)}, the run began with {scope.account}",
-                    )
-                found = await system.discover(client)
-                own = {*await system.own_ids(client), *client.settings.own_ids}
-                return found, sorted(own), identity.arn or identity.user_id
-        finally:
-            await pacer.aclose()
+        async with connected(system, scope.conn_id, ledger, self.settings(), account=scope.account) as (client, _):
+            found = await system.discover(client)
+            own = {*await system.own_ids(client), *client.settings.own_ids}
+            caller = client.identity
+            return found, sorted(own), (caller.arn or caller.user_id) if caller else ""
 
 
 def _certificate(found: Discovery, own: list[str], identity: str, started: datetime) -> Certificate:

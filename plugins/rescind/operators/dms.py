@@ -1,21 +1,18 @@
-"""Single calls to Alibaba Cloud DMS Enterprise, for anybody's Dag; see :mod:`rescind.operators.wedata`."""
+"""Single calls to Alibaba Cloud DMS Enterprise, for anybody's Dag; see :mod:`rescind.operators.single`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
-
+from rescind.cloud.clients import DmsClient
 from rescind.cloud.dms_messages import ListUserPermissions, RevokeUserPermission
-from rescind.hooks.calls import airflow_outcomes, checked_flag, described, list_all, write_once
 from rescind.hooks.dms import DmsHook
+from rescind.operators.single import ListOperator, RevokeOperator
 
 
-class DmsListUserPermissionsOperator(BaseOperator):
-    """All permission records of one user for one kind of object, or a failed task; never a part of them.
-
-    Returns ``{"rows": [...], "record": {...}}`` with rows as the vendor spells them. Reads are safe to retry.
+class DmsListUserPermissionsOperator(ListOperator):
+    """All permission records of one user for one kind of object; see :class:`ListOperator`.
 
     :param dms_conn_id: the connection. (templated)
     :param user_id: the DMS user id, not the cloud account's UID. (templated)
@@ -30,24 +27,19 @@ class DmsListUserPermissionsOperator(BaseOperator):
         self.user_id = user_id
         self.object_kind: Any = object_kind
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """List to the end."""
-        with airflow_outcomes():
-            return self._execute()
+    def client(self) -> DmsClient:
+        """The client of ``dms_conn_id``."""
+        return DmsHook(self.dms_conn_id).get_conn()
 
-    def _execute(self) -> dict[str, Any]:
-        request = ListUserPermissions(UserId=self.user_id, PermType=self.object_kind)
-        return list_all(DmsHook(self.dms_conn_id).get_conn(), request)
+    def request(self) -> ListUserPermissions:
+        """The user's records of that kind."""
+        return ListUserPermissions(UserId=self.user_id, PermType=self.object_kind)
 
 
-class DmsRevokeUserPermissionOperator(BaseOperator):
-    """Take one permission record from a user. Give the fields as the listing's row shows them.
+class DmsRevokeUserPermissionOperator(RevokeOperator):
+    """Take one permission record from a user; see :class:`RevokeOperator`.
 
-    With ``dry_run`` (the default) nothing is sent and the request that would be sent is returned. Otherwise
-    the result says ``accepted``: the vendor said yes. That is no proof; list the permissions again.
-
-    Retries: an answer that is lost or unclear fails the task without a retry. Throttled calls were not
-    executed and are repeated here for up to ``patience_s``; after that ``retries`` may repeat the task.
+    Give the fields as the listing's row shows them.
 
     :param dms_conn_id: the connection. (templated)
     :param user_id: the DMS user id. (templated)
@@ -58,8 +50,6 @@ class DmsRevokeUserPermissionOperator(BaseOperator):
     :param db_id: needed for all other kinds. (templated)
     :param table_id: needed for tables. (templated)
     :param table_name: for tables. (templated)
-    :param dry_run: True sends nothing.
-    :param patience_s: how long throttled attempts may go on, in seconds.
     """
 
     template_fields: Sequence[str] = (
@@ -86,8 +76,6 @@ class DmsRevokeUserPermissionOperator(BaseOperator):
         table_id: str | None = None,
         table_name: str | None = None,
         dms_conn_id: str = "dms_default",
-        dry_run: bool = True,
-        patience_s: float = 120.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -100,16 +88,14 @@ class DmsRevokeUserPermissionOperator(BaseOperator):
         self.db_id = db_id
         self.table_id = table_id
         self.table_name = table_name
-        self.only_describe = checked_flag("dry_run", dry_run)
-        self.patience_s = patience_s
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Describe or send."""
-        with airflow_outcomes():
-            return self._execute()
+    def client(self) -> DmsClient:
+        """The client of ``dms_conn_id``."""
+        return DmsHook(self.dms_conn_id).get_conn()
 
-    def _execute(self) -> dict[str, Any]:
-        request = RevokeUserPermission(
+    def request(self) -> RevokeUserPermission:
+        """The record, with the object that it is on."""
+        return RevokeUserPermission(
             UserId=self.user_id,
             UserAccessId=self.user_access_id,
             DsType=self.ds_type,
@@ -120,8 +106,3 @@ class DmsRevokeUserPermissionOperator(BaseOperator):
             TableId=self.table_id,
             TableName=self.table_name,
         )
-        client = DmsHook(self.dms_conn_id).get_conn()
-        if self.only_describe:
-            return described(client, request)
-        answer = write_once(client, request, self.patience_s)
-        return {"dry_run": False, "action": request.action, "outcome": "accepted", "request_id": answer.request_id}

@@ -10,7 +10,7 @@ import rescind
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
 from rescind.ledger import Ledger, NewRun, ScopeSpec
-from rescind.operators.base import ReviewOperator, open_client
+from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.inputs import ReviewInputs, read_inputs
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
@@ -106,10 +106,8 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
 
 
 async def _account(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> str:
-    client, pacer = open_client(system_named(name), conn_id, ledger, settings)
     try:
-        async with client:
-            await client.identify()
+        async with connected(system_named(name), conn_id, ledger, settings) as (client, _):
             _check_own_ids(client, conn_id)
             return account_of(client)
     except CloudError as error:
@@ -119,8 +117,6 @@ async def _account(ledger: Ledger, settings: Settings, name: str, conn_id: str) 
             else "Check region, edition and the network between this worker and the vendor"
         )
         raise ConfigurationError(f"connection {conn_id!r} does not answer: {error}. {remedy}") from error
-    finally:
-        await pacer.aclose()
 
 
 def _check_own_ids(client: CloudClient, conn_id: str) -> None:

@@ -13,11 +13,10 @@ from rescind.errors import ConfigurationError, RescindError
 from rescind.execution.revoke import BatchRunner
 from rescind.ledger import Batch, Ledger, Run
 from rescind.model import Choice, Grant
-from rescind.operators.base import ReviewOperator, open_client
+from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.inputs import protection_context
 from rescind.review import Decider
 from rescind.systems import system_named
-from rescind.systems.base import account_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -60,17 +59,10 @@ class RevokeBatchOperator(ReviewOperator):
         decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         plan = ledger.plans.get(run.run_id)
         ledger.approvals.require(run.run_id, plan.digest)
-        client, pacer = open_client(system, batch.conn_id, ledger, settings)
         lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
         done = False
         try:
-            async with client:
-                await client.identify()
-                if account_of(client) != batch.account:
-                    raise ConfigurationError(
-                        f"connection {batch.conn_id!r} answers for account {account_of(client)}, "
-                        f"the plan is for {batch.account}"
-                    )
+            async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):
                 runner = BatchRunner(
                     ledger=ledger,
                     system=system,
@@ -84,7 +76,6 @@ class RevokeBatchOperator(ReviewOperator):
                 report = await runner.run()
                 done = True
         finally:
-            await pacer.aclose()
             try:
                 ledger.batches.release(lease, done=done)
             except RescindError as error:

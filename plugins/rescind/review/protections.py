@@ -64,6 +64,7 @@ class ProtectedPrincipal:
     """One protected principal: an exact id, or a pattern, within an id space.
 
     :param without: id spaces in which the person has no id.
+    :param own: whether it is one of the tool's own ids, which the roster need not know.
     """
 
     space: str
@@ -73,6 +74,7 @@ class ProtectedPrincipal:
     not_in_roster: bool = True
     where: str = ""
     without: frozenset[str] = frozenset()
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person 
             raise InputError(entry.where, "a person_id without a roster", "Give the roster, or ids of the systems.")
         return None
     person = roster.roster.by_id(entry.space, entry.value)
-    if entry.reason == OWN:
+    if entry.own:
         return person
     covered = entry.space == PERSON_SPACE or entry.space in roster.roster.spaces
     if person is None and covered and not entry.not_in_roster:
@@ -225,7 +227,7 @@ def load_protections(
     """
     model, file = load(ProtectionsFile, text, source=source)
     own = [
-        ProtectedPrincipal(space, check_id(value, where=f"own_ids, {space}"), OWN, where=f"own_ids, {space}")
+        ProtectedPrincipal(space, check_id(value, where=f"own_ids, {space}"), OWN, where=f"own_ids, {space}", own=True)
         for space, value in own_ids
     ]
     if (not own and not allow_no_own_ids) or any(not entry.value for entry in own):

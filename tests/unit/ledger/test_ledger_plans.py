@@ -67,11 +67,9 @@ def test_effects_may_come_in_pieces_of_any_size(ledger: Ledger, monkeypatch: pyt
     monkeypatch.setattr("rescind.ledger.plans._CHUNK", 10)
     run = begin(ledger)
     whole = bytes(range(256)) * 2
-    ledger.plans.freeze(
-        run.run_id, replace(plan_of(whole), effects=(whole[n : n + 7] for n in range(0, 512, 7))), [], []
-    )
-    assert list(ledger.plans.effects(run.run_id, hashlib.sha256(whole).hexdigest()))[0] == whole[:10]
-    assert b"".join(ledger.plans.effects(run.run_id, hashlib.sha256(whole).hexdigest())) == whole
+    pieces = (whole[n : n + 7] for n in range(0, 512, 7))
+    plan = ledger.plans.freeze(run.run_id, replace(plan_of(whole), effects=pieces), [], [])
+    assert list(ledger.plans.effects(run.run_id, plan.digest)) == [whole[n : n + 10] for n in range(0, 512, 10)]
 
 
 def test_a_digest_that_is_not_of_these_effects_is_refused(ledger: Ledger) -> None:

@@ -194,7 +194,7 @@ def test_certificates_come_back(ledger: Ledger) -> None:
         duplicates=2,
         dangling=1,
         page_digests=["aa", "bb"],
-        notes={"second pass": "same"},
+        notes=notes,
         started_at=began,
     )
     scope = ledger.snapshot.replace_scope(run.run_id, spec.scope_id, [], [], [], given)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from rescind.errors import InputError
 from rescind.model import Choice, Decision, Grant, GrantKey, Membership, Principal, canonical
-from rescind.review import Memberships, collect_holdings, decide, index_principals, load_exceptions
+from rescind.review import Memberships, PrincipalKey, collect_holdings, decide, index_principals, load_exceptions
 from rescind.review.decide import grant_id
 from rescind.review.rules import as_fact
 
@@ -238,8 +239,6 @@ def test_groups_are_followed_through_groups_and_circles_end() -> None:
             Membership("other", "a", "user", "u", "group", "g9"),
         ]
     )
-    from rescind.review import PrincipalKey
-
     member = PrincipalKey("s", "a", "user", "u")
     assert memberships.groups(member) == ["g1", "g2"]
     assert memberships.roles(member) == ["r1"]
@@ -274,23 +273,17 @@ def test_holdings_join_the_systems_of_a_person(make: SimpleNamespace) -> None:
 def test_contradictions_are_refused_before_the_first_decision(
     make: SimpleNamespace, change: dict[str, Any], says: str
 ) -> None:
-    import dataclasses
-
     with pytest.raises(InputError, match=says):
         decide([], dataclasses.replace(make.context(), **change))
 
 
 def test_a_complete_roster_must_be_there(make: SimpleNamespace) -> None:
-    import dataclasses
-
     context = dataclasses.replace(make.context(), roster=None, complete=frozenset({"roster"}))
     with pytest.raises(InputError, match="without a roster"):
         decide([], context)
 
 
 def test_without_a_roster_no_rule_about_people_applies(make: SimpleNamespace) -> None:
-    import dataclasses
-
     context = dataclasses.replace(make.context(), roster=None)
     (decision,) = decide([make.grant("51002")], context)
     assert decision.facts == {"unreadable": ["leaver"]}

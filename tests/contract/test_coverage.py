@@ -1,0 +1,51 @@
+"""``docs/api-coverage.md`` is what the code says, and the code has no gaps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.contract import coverage
+from tests.contract.messages import messages
+from tests.fuzz.goldens import goldens
+
+
+@pytest.fixture(scope="module")
+def found() -> list[coverage.Row]:
+    return coverage.rows()
+
+
+def test_no_action_lacks_anything(found: list[coverage.Row]) -> None:
+    assert {f"{row.product}.{row.action}": row.gaps for row in found if row.gaps} == {}
+    assert {(row.product, row.action) for row in found if row.calls} == set(messages())
+
+
+def test_the_document_is_current(found: list[coverage.Row]) -> None:
+    written = coverage.DOCUMENT.read_text(encoding="utf-8") if coverage.DOCUMENT.exists() else ""
+    assert written == coverage.render(found), "run: python tests/contract/coverage.py --write"
+
+
+def test_every_message_has_broken_answers() -> None:
+    assert {(golden.product, golden.action) for golden in goldens()} == set(messages())
+
+
+def test_every_permission_system_lists_revokes_and_gives_back(found: list[coverage.Row]) -> None:
+    """Each system's own writes are there, and are used by it."""
+    by_system = {
+        system: {row.action for row in found if system in row.users and row.write}
+        for system in ("wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus")
+    }
+    assert by_system == {
+        "wedata_privileges": {"RevokePrivileges"},
+        "wedata_data_sources": {"RevokeDataSourceAuthorization"},
+        "dms_permissions": {"RevokeUserPermission"},
+        "quickbi_menus": {"CancelAuthorizationMenu"},
+    }
+
+
+def test_a_gap_shows(found: list[coverage.Row]) -> None:
+    row = next(row for row in found if row.calls)
+    broken = dataclasses.replace(row, emulator="", reading=False)
+    assert broken.gaps == ["emulator", "reading"]
+    assert f"lacks {', '.join(broken.gaps)}" in coverage.render([broken])
