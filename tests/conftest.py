@@ -93,6 +93,15 @@ def _is_loopback(host: str) -> bool:
 _guard_sockets()
 
 
+def pytest_configure() -> None:
+    """A suite that is asked to end stops what its fixtures have started, as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt("SIGTERM")
+
+
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
     """The session's Airflow home."""
@@ -117,21 +126,25 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.hookimpl(trylast=True)
+LEFT: list[str] = []
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove the home, and fail the session when a process that it started still runs."""
-    left = list(_left_running(grace=5.0))
-    for process in left:
+    for process in _left_running(grace=5.0):
+        LEFT.append(f"still running after the tests, ended now: {process.pid} {process.info['cmdline']}")
         with suppress(psutil.Error):
             process.kill()
     shutil.rmtree(HOME, ignore_errors=True)
-    if left:
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        for process in left:
-            words = f"still running after the tests, killed: {process.pid} {process.info['cmdline']}"
-            if reporter is not None:
-                reporter.write_line(words, red=True)
+    if LEFT:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what was left running."""
+    for words in LEFT:
+        terminalreporter.write_line(words, red=True)
 
 
 def _left_running(grace: float) -> Iterator[psutil.Process]:

@@ -100,7 +100,7 @@ def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]
     requester.unpause(DAG_ID)
     say(f"\n{REQUESTER} has started {DAG_ID} ({run_id})")
     progress, refused, answered = Progress(), False, False
-    for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS):
+    for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS, interval=1.0):
         progress.show(tasks)
         waiting = [task for task in tasks if task["state"] == "awaiting_input"]
         if waiting and not answered:

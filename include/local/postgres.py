@@ -91,7 +91,9 @@ class Cluster:
     def url(self, database: str, user: str, password: str, driver: str = "postgresql") -> str:
         """An address for SQLAlchemy or libpq; the host is the socket's folder."""
         where = quote(str(self.socket_dir), safe="/")
-        return f"{driver}://{quote(user, safe='')}:{quote(password, safe='')}@/{quote(database)}?host={where}&port={PORT}"
+        return (
+            f"{driver}://{quote(user, safe='')}:{quote(password, safe='')}@/{quote(database)}?host={where}&port={PORT}"
+        )
 
     def ensure_running(self, registry: Registry, timeout: float) -> Record:
         """Create the cluster if there is none, and start it unless it runs.
@@ -248,12 +250,17 @@ class Cluster:
         found = find_binaries()
         if self._account.ids is None or _reachable(found / "postgres", self._account):
             return found
-        copy = self._base / "install" / found.parent.name
+        install, package = found.parent, found.parent.parent
+        copy = self._base / "install"
         if not copy.exists():
-            partial = copy.with_name(f"{copy.name}.{os.getpid()}")
-            shutil.copytree(found.parent, partial, symlinks=True)
+            partial = self._base / "install.new"  # takes its name when it is whole
+            shutil.rmtree(partial, ignore_errors=True)
+            # The programs look for their libraries beside the package, as the wheel was built.
+            for source in (install, package.with_name(f"{package.name}.libs")):
+                if source.exists():
+                    shutil.copytree(source, partial / source.relative_to(package.parent), symlinks=True)
             partial.rename(copy)
-        return copy / "bin"
+        return copy / package.name / install.name / "bin"
 
     def _own(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,9 +17,23 @@ def _text(label: str, description: str, **schema: Any) -> dict[str, Any]:
 def _common(region_help: str) -> dict[str, Any]:
     return {
         "region": _text("Region", region_help),
+        "credentials": _choice(
+            "Credentials",
+            "Where the key comes from: this connection (static), the worker's environment, its profile files, the role "
+            "of its machine, or its mounted identity token. Key id and secret stay empty unless static.",
+            ["static", "environment", "profile", "instance_role", "oidc"],
+        ),
         "session_token": _text("Session token", "Only with temporary keys.", format="password"),
+        "profile": _text("Profile", "Only with credentials profile; empty means the vendor's current one."),
+        "instance_role_name": _text(
+            "Instance role", "Only with credentials instance_role; empty means: ask the machine."
+        ),
+        "oidc_role_arn": _text("OIDC role", "Only with credentials oidc; empty means the worker's environment."),
+        "oidc_provider": _text("OIDC provider", "Only with credentials oidc; empty means the worker's environment."),
         "account_id": _text("Account id", "The account that the key must belong to; checked before every run."),
         "role_arn": _text("Role to assume", "ARN of a role; the key above is then only used to assume it."),
+        "role_session_name": _text("Role session name", "Name of the session in the vendor's audit log."),
+        "role_external_id": _text("External id", "Only when the trust policy of the role asks for one."),
         "own_ids": _text("Own ids", "Ids of this tool itself in the service, comma-separated. They are never revoked."),
         "share": {
             "label": "Share of limits",
@@ -67,6 +81,12 @@ def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's provider schema."""
     network = _choice("Network", "Reach the service over the internet or inside a VPC.", ["public", "vpc"])
     edition = _choice("Edition", "Tencent Cloud site.", ["international", "mainland"])
+    imds = {
+        "label": "Allow metadata version 1",
+        "description": "Only with credentials instance_role: accept a metadata service without security hardening.",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    }
+    alibaba = {"network": network, "allow_imds_v1": imds}
     tenant = _text("Tenant id", "DMS tenant; asked from the service when empty.")
     return {
         "package-name": "airflow-rescind",
@@ -86,7 +106,7 @@ def get_provider_info() -> dict[str, Any]:
                 "dms",
                 "DmsHook",
                 "Alibaba Cloud DMS Enterprise",
-                {**_common("Optional; empty means the central host."), "tid": tenant, "network": network},
+                {**_common("Optional; empty means the central host."), "tid": tenant, **alibaba},
                 "LTAI...",
             ),
             _connection(
@@ -94,7 +114,7 @@ def get_provider_info() -> dict[str, Any]:
                 "quickbi",
                 "QuickBiHook",
                 "Alibaba Cloud Quick BI",
-                {**_common("Required: the region of the organisation, for example cn-hangzhou."), "network": network},
+                {**_common("Required: the region of the organisation, for example cn-hangzhou."), **alibaba},
                 "LTAI...",
             ),
         ],

@@ -1,7 +1,7 @@
 """Writes ``docs/api-coverage.md``: system x action x {client, emulator, contract tests}, read out of the code.
 
-    python tests/contract/coverage.py            print the document
-    python tests/contract/coverage.py --write    write it; exit status 1 when there is a gap
+python tests/contract/coverage.py            print the document
+python tests/contract/coverage.py --write    write it; exit status 1 when there is a gap
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ def render(found: Iterable[Row]) -> str:
         parts.append(f"### {title}: {len(mine)} actions\n\n{_table(mine)}")
     others = [row for row in found if not row.calls]
     parts.append(
-        "## Served by the emulator beside it\n\nRescind has no message for these. They are there for the libraries, for "
-        f"other applications and for tests that change the world: {len(others)} actions.\n"
+        "## Served by the emulator beside it\n\nRescind has no message for these. They are there for the libraries, "
+        f"for other applications and for tests that change the world: {len(others)} actions.\n"
     )
     parts.append(_other_table(others))
     calls = [row for row in found if row.calls]

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
@@ -68,6 +69,12 @@ def client_settings(product: str, key_id: str, secret: str, **fields: Any) -> Cl
 
 
 # --- generated messages -------------------------------------------------------------------------------
+
+
+def calm(examples: int) -> settings:
+    """Settings for a property on a slow, shared machine: the same examples every time, no deadlines."""
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=checks)
 
 
 def made(kind: type[Request[Any]]) -> Strategy:
@@ -137,7 +144,9 @@ def _privileges(draw: Any, kind: type[Request[Any]]) -> Any:
         )
         for _ in range(pairs)
     ]
-    names = draw(st.lists(st.from_regex(r"[A-Z][A-Z_]{2,20}", fullmatch=True), min_size=pairs, max_size=pairs, unique=True))
+    names = draw(
+        st.lists(st.from_regex(r"[A-Z][A-Z_]{2,20}", fullmatch=True), min_size=pairs, max_size=pairs, unique=True)
+    )
     return kind(
         Resources=[wedata_messages.PrivilegeResource(ResourceType=kind_of, ResourceUri=uri) for uri in uris],
         Subjects=subjects,
@@ -226,7 +235,10 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
         lists = {name: getattr(message, name) for name in ("MenuIds", "UserIds", "UserGroupIds")}
         given: dict[str, Any] = {"DataPortalId": message.DataPortalId}
         given |= {name: ",".join(ids) for name, ids in lists.items() if ids}
-        return {**given, **({"AuthPointsValue": message.AuthPointsValue} if hasattr(message, "AuthPointsValue") else {})}
+        return {
+            **given,
+            **({"AuthPointsValue": message.AuthPointsValue} if hasattr(message, "AuthPointsValue") else {}),
+        }
     return {
         name: _plain(getattr(message, name), whole=_wants_integer(info))
         for name, info in type(message).model_fields.items()

@@ -73,13 +73,15 @@ _reads(
 # --- token services -----------------------------------------------------------------------------------
 
 _ALIBABA_ROLE = {"RoleArn": "acs:ram::1600000000000001:role/reviewer", "RoleSessionName": "night"}
+_TENCENT_ROLE = {"RoleArn": "qcs::cam::uin/100000000001:roleName/reviewer", "RoleSessionName": "night"}
 _reads(
     "tencent-sts",
     GetCallerIdentity=_nothing,
-    AssumeRole=lambda world: {
-        "RoleArn": "qcs::cam::uin/100000000001:roleName/reviewer",
-        "RoleSessionName": "night",
-        "DurationSeconds": 3600,
+    AssumeRole=lambda world: {**_TENCENT_ROLE, "DurationSeconds": 3600},
+    AssumeRoleWithWebIdentity=lambda world: {
+        **_TENCENT_ROLE,
+        "ProviderId": "demo",
+        "WebIdentityToken": "token-of-the-demo",
     },
 )
 _reads(

@@ -30,18 +30,17 @@ def test_every_message_has_broken_answers() -> None:
     assert {(golden.product, golden.action) for golden in goldens()} == set(messages())
 
 
-def test_every_permission_system_lists_revokes_and_gives_back(found: list[coverage.Row]) -> None:
-    """Each system's own writes are there, and are used by it."""
-    by_system = {
-        system: {row.action for row in found if system in row.users and row.write}
-        for system in ("wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus")
+def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[coverage.Row]) -> None:
+    revokes = {
+        "wedata_privileges": "RevokePrivileges",
+        "wedata_data_sources": "RevokeDataSourceAuthorization",
+        "dms_permissions": "RevokeUserPermission",
+        "quickbi_menus": "CancelAuthorizationMenu",
     }
-    assert by_system == {
-        "wedata_privileges": {"RevokePrivileges"},
-        "wedata_data_sources": {"RevokeDataSourceAuthorization"},
-        "dms_permissions": {"RevokeUserPermission"},
-        "quickbi_menus": {"CancelAuthorizationMenu"},
-    }
+    for system, revoke in revokes.items():
+        mine = {row.action for row in found if system in row.users and row.write}
+        assert revoke in mine
+        assert not (mine & set(revokes.values())) - {revoke}
 
 
 def test_a_gap_shows(found: list[coverage.Row]) -> None:

@@ -54,9 +54,7 @@ def with_client(server: Server, product: str, work: Callable[[CloudClient], Any]
     """Run ``work`` with a client that talks to the emulator."""
 
     async def run() -> Any:
-        chosen = client_settings(
-            product, *KEYS[vendor_of(product)], base_url=server.url, allow_loopback_http=True
-        )
+        chosen = client_settings(product, *KEYS[vendor_of(product)], base_url=server.url, allow_loopback_http=True)
         async with client_class(chosen)(chosen, pacer=FreePacer()) as client:
             return await work(client)
 
@@ -108,7 +106,7 @@ def test_our_plain_reads_say_what_the_libraries_say(
         message = message.at_page(1, PAGE_SIZE)
     answer = with_client(emulator, pair[0], lambda client: client.read(message))
     again = libraries(pair[0]).call(message.action, **message.wire())
-    if message.action == "AssumeRole":  # new keys each time: only the shape can be compared
+    if message.action.startswith("AssumeRole"):  # new keys each time: only the shape can be compared
         assert type(answer.value).model_validate(again).Credentials != answer.value.Credentials
         return
     assert type(answer.value).model_validate(again) == answer.value

@@ -66,7 +66,10 @@ def test_a_wrong_key_or_secret(product: str, emulator: Server, libraries: MakeLi
 @pytest.mark.parametrize("product", ALIBABA)
 def test_a_wrong_key_or_secret_under_the_older_signature(product: str, emulator: Server) -> None:
     key_id, secret = KEYS["alibaba"]
-    for key, code in (((f"{key_id}X", secret), "InvalidAccessKeyId.NotFound"), ((key_id, "no"), "SignatureDoesNotMatch")):
+    for key, code in (
+        ((f"{key_id}X", secret), "InvalidAccessKeyId.NotFound"),
+        ((key_id, "no"), "SignatureDoesNotMatch"),
+    ):
         with old_library(product, emulator, key) as library:
             assert refusal(library, emulator).code == code
 
@@ -194,7 +197,8 @@ def test_the_wait_that_alibaba_asks_for_reaches_the_library(emulator: Server, li
 
 
 @pytest.mark.parametrize(
-    ("product", "code"), [("wedata", "UnauthorizedOperation"), ("dms", "Forbidden.RAM"), ("quickbi", "Access.Forbidden")]
+    ("product", "code"),
+    [("wedata", "UnauthorizedOperation"), ("dms", "Forbidden.RAM"), ("quickbi", "Access.Forbidden")],
 )
 def test_a_key_without_rights(product: str, code: str, emulator: Server, libraries: MakeLibrary) -> None:
     key_id, secret = KEYS[vendor_of(product)]

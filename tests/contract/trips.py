@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.contract.picks import (
     READS,
@@ -23,14 +23,12 @@ from tests.contract.picks import (
     some_instance,
     some_portal,
     some_project,
-    some_record,
     some_source,
     some_space,
 )
 
 if TYPE_CHECKING:
     from emulator.world import World
-
     from tests.contract.libraries import Library
 
 Trip = Callable[["Library", "World"], None]
@@ -268,7 +266,9 @@ def quickbi_groups(library: Library, world: World) -> None:
         assert held() == [group.group_id]
         assert library.call(remove[0], **remove[1])["Result"] is True
         assert held() == []
-    leaf = next(g for g in world.quickbi.groups.values() if g.group_id not in {o.parent for o in world.quickbi.groups.values()})
+    leaf = next(
+        g for g in world.quickbi.groups.values() if g.group_id not in {o.parent for o in world.quickbi.groups.values()}
+    )
     assert library.call("DeleteUserGroup", UserGroupId=leaf.group_id)["Result"] is True
     assert leaf.group_id not in world.quickbi.groups
 

@@ -20,7 +20,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
-STANDARD = ("http", "json", "types", "logging", "calendar", "email", "select", "statistics", "queue", "copy", "platform")
+STANDARD = (
+    "http",
+    "json",
+    "types",
+    "logging",
+    "calendar",
+    "email",
+    "select",
+    "statistics",
+    "queue",
+    "copy",
+    "platform",
+)
 
 PROBE = """
 import importlib, json, sys

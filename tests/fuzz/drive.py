@@ -42,7 +42,7 @@ SLOWEST_S = 3.0
 """More than this for one small answer is no noise of a busy machine."""
 
 
-class Wrong(AssertionError):  # noqa: N818 - what the oracle says
+class Wrong(AssertionError):
     """An answer was taken for more than it says."""
 
 
@@ -133,9 +133,9 @@ def check_error(golden: Golden, raw: Raw, error: CloudError) -> None:
         raise Wrong(f"a wait of {error.retry_after} s")
     if len(str(error)) > 900 or not str(error).isprintable():
         raise Wrong(f"an error text of {len(str(error))} characters, or with control characters")
-    if golden.message.write and not isinstance(error, UnknownOutcome):
-        if not reading.failed(golden.product, golden.action, raw.body):
-            raise Wrong(f"{type(error).__name__}, but the answer does not say that it failed")
+    settled = golden.message.write and not isinstance(error, UnknownOutcome)
+    if settled and not reading.failed(golden.product, golden.action, raw.body):
+        raise Wrong(f"{type(error).__name__}, but the answer does not say that it failed")
 
 
 def check_write(golden: Golden, raw: Raw, answer: Any) -> None:

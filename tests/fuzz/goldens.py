@@ -7,6 +7,7 @@ ids are replaced by counted ones, so that a case can be made again from its numb
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -94,10 +95,8 @@ def _exchange(app: App, product: str, requests: list[Request[Any]]) -> list[Sent
         async with client:
             for request in requests:
                 prepared = client.prepare(request)
-                try:
+                with contextlib.suppress(CloudError):
                     await client.dispatch(prepared)
-                except CloudError:
-                    pass
                 sent.append(Sent(prepared, *line.sent[-1]))
 
     vendor = "wedata" if product in ("wedata", "tencent-sts") else "dms"
@@ -138,14 +137,20 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     tables = [row for row in world.privileges.rows() if row["resource_type"] == "Table"]
     uris = list(dict.fromkeys(row["resource_uri"] for row in tables))[:3]
     for action in ("RevokePrivileges", "AuthorizePrivileges"):
-        yield "wedata", kinds[action](
-            Resources=[wedata.PrivilegeResource(ResourceType="Table", ResourceUri=uri) for uri in uris],
-            Subjects=[wedata.Subject(SubjectType="User", SubjectValues=[grant["subject_value"]])],
-            Privileges=[wedata.Privilege(Name="SELECT_TABLE")],
+        yield (
+            "wedata",
+            kinds[action](
+                Resources=[wedata.PrivilegeResource(ResourceType="Table", ResourceUri=uri) for uri in uris],
+                Subjects=[wedata.Subject(SubjectType="User", SubjectValues=[grant["subject_value"]])],
+                Privileges=[wedata.Privilege(Name="SELECT_TABLE")],
+            ),
         )
     where, project = str(source.source_id), next(iter(world.projects))
-    yield "wedata", kinds["RevokeDataSourceAuthorization"](
-        DataSourceId=where, target=wedata.FromUser(project_id=project, user_id="700099990001")
+    yield (
+        "wedata",
+        kinds["RevokeDataSourceAuthorization"](
+            DataSourceId=where, target=wedata.FromUser(project_id=project, user_id="700099990001")
+        ),
     )
     yield "wedata", kinds["AuthorizeDataSource"](DataSourceId=where, target=wedata.ToProject(project_id=project))
     place = {"DsType": "DATABASE", "DbId": str(record.target.db_id), "Logic": False, "PermTypes": record.perm}

@@ -11,7 +11,8 @@ TOKENS = (
     b"null", b"true", b"false", b"NaN", b"-Infinity", b"1e999", b"-0", b"0", b"1", b"-1", b"2.0", b"1.5",
     b"9223372036854775808", b"7" * 60, b"[]", b"{}", b'""', b'"true"', b'"false"', b'"0"', b",", b":", b'"', b"\\",
     b"\\u0000", b"\\ud800", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"<Error>", b"\x00", b"\n", b"[[[[", b"}}}}",
-    b'"Error":{"Code":"InternalError","Message":"m"},', b'"Success":false,', b'"Success":true,', b'"Code":"Throttling",',
+    b'"Error":{"Code":"InternalError","Message":"m"},', b'"Success":false,', b'"Success":true,',
+    b'"Code":"Throttling",',
     b'"Data":null,', b'"TotalCount":0,', b'"TotalNum":0,', b'"Result":[],', b'"Items":[],',
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (

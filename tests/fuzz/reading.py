@@ -27,7 +27,12 @@ DMS_LISTS = {
     "ListLogicTables": "LogicTableList.LogicTable",
     "ListUserOwnedResources": "Data.resourceList",
 }
-QUICKBI_PAGED = {"QueryWorksByOrganization", "QueryUserList", "QueryOrganizationWorkspaceList", "QueryWorkspaceUserList"}
+QUICKBI_PAGED = {
+    "QueryWorksByOrganization",
+    "QueryUserList",
+    "QueryOrganizationWorkspaceList",
+    "QueryWorkspaceUserList",
+}
 NO_SUCCESS_FIELD = {name for name in DMS_LISTS if name.startswith("ListAuthorized")}
 NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources"}
 # Answers that show an audience: each of these must be there, as a list or as an explicit null.
@@ -37,10 +42,12 @@ OTHER_SPELLING = {
     "UserGroupName": "UsergroupName",
     "ParentUserGroupId": "ParentUsergroupId",
 }
+# Inventories for which the vendor documents null in place of an empty list; it must be there, beside a total of 0.
+NULL_MEANS_NONE = {"ListProjects", "ListProjectMembers", "ListProjectRoles", "ListDataSources"}
 MISSING = object()
 
 
-class Unclear(Exception):  # noqa: N818 - what an answer is
+class Unclear(Exception):
     """The bytes do not say one thing."""
 
 
@@ -118,6 +125,8 @@ def rows(product: str, action: str, body: bytes) -> list[Any]:
     :raises Unclear: when there is no explicit list.
     """
     found = at(payload(product, body), list_path(product, action))
+    if found is None and action in NULL_MEANS_NONE and declared(product, action, body) == 0:
+        return []
     if not isinstance(found, list):
         raise Unclear("no list of rows")
     return found
@@ -144,7 +153,7 @@ def same(ours: Any, raw: Any) -> bool:
     if ours is None:
         return raw is MISSING or raw is None or raw == ""
     if isinstance(ours, dict):
-        return isinstance(raw, dict) and all(same(value, _field(raw, name)) for name, value in ours.items())
+        return isinstance(raw, dict) and all(same(value, _field(raw, name, value)) for name, value in ours.items())
     if isinstance(ours, list | tuple):
         if isinstance(raw, str):  # the one tree that arrives as text
             raw = document(raw.encode("utf-8", "surrogatepass"))
@@ -161,8 +170,9 @@ def _digits(raw: Any, ours: int) -> bool:
     return isinstance(raw, str) and raw.removeprefix("-").isdigit() and int(raw) == ours
 
 
-def _field(raw: dict[str, Any], name: str) -> Any:
-    other = OTHER_SPELLING.get(name, name)
+def _field(raw: dict[str, Any], name: str, ours: Any) -> Any:
+    """The field, or what we may have read under the vendor's other spelling."""
+    other = OTHER_SPELLING.get(name, name) if ours is not None else name
     return raw.get(name, raw.get(other, MISSING))
 
 
@@ -186,11 +196,9 @@ def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool
         count = answer.get("Result")
         plain = isinstance(count, int) and not isinstance(count, bool)
         return "Success" in answer and (plain or (isinstance(count, str) and count.isdigit()))
-    if action.endswith("DataSource") or action.endswith("DataSourceAuthorization"):
+    if "DataSource" in action:
         return _true(at(answer, "Data.Status"))
-    return _true(at(answer, "Data.OverallSuccess")) and all(
-        said(answer, each) is True for each in wire["Resources"]
-    )
+    return _true(at(answer, "Data.OverallSuccess")) and all(said(answer, each) is True for each in wire["Resources"])
 
 
 def said(answer: dict[str, Any], resource: dict[str, str]) -> bool | None:

@@ -101,7 +101,7 @@ def test_protected_people_keep_everything(bench: Bench) -> None:
         (lambda m: m.setenv("AIRFLOW_CONN_RESCIND_LEDGER", "postgres://x@127.0.0.1:1/none"), "ledger"),
         (
             lambda m: _edit_connection(m, "WEDATA_DEFAULT", password="wrong-key"),
-            "wedata_default.*SignatureFailure.*Check login",
+            "wedata_default.*SignatureFailure.*Check where its key",
         ),
         (lambda m: _edit_connection(m, "DMS_DEFAULT", base_url="http://127.0.0.1:1"), "dms_default.*network"),
         (
@@ -225,3 +225,18 @@ def test_a_connection_that_turns_to_another_account_proves_and_revokes_nothing(b
     assert not setup.emulator.writes("RevokePrivileges")
     with pytest.raises(Exception, match="answers for account 100000000002"):
         review.verify()
+
+
+def test_a_missing_right_is_named_before_anything_is_listed(bench: Bench) -> None:
+    setup = bench()
+    powerless = setup.emulator.key("alibaba", "no-rights")
+    _edit_connection(setup.monkeypatch, "QUICKBI_DEFAULT", login=powerless["key_id"], password=powerless["secret"])
+    with pytest.raises(Exception, match="quickbi_default.*may not call.*QueryWorksByOrganization"):
+        setup.run(systems=["quickbi_menus"]).preflight()
+
+
+def test_an_assumed_role_has_to_say_who_it_is(bench: Bench) -> None:
+    setup = bench()
+    _edit_connection(setup.monkeypatch, "DMS_DEFAULT", role_arn="acs:ram::1600000000000001:role/reviewer")
+    with pytest.raises(Exception, match="dms_default.*own_ids.*assumed role"):
+        setup.run(systems=["dms_permissions"]).preflight()

@@ -10,7 +10,7 @@ from typing import Any
 
 from emulator.errors import ApiError
 from emulator.front import Inbound, to_json
-from emulator.keys import Credential
+from emulator.keys import TENCENT_ACCOUNT, Credential, Identity
 from emulator.params import check_tencent
 from emulator.registry import Action
 from emulator.signing import tencent as tc3
@@ -19,6 +19,7 @@ from emulator.world import World
 
 VERSIONS = {"2025-08-06": ("wedata", "wedata"), "2018-08-13": ("tencent-sts", "sts")}
 MOST_BODY = 10 * 1024 * 1024
+_SECRET = {"WebIdentityToken"}
 _REGION = re.compile(r"^[a-z]{2,4}-[a-z][a-z0-9-]{2,30}$")
 
 
@@ -58,11 +59,15 @@ class TencentFront:
             inbound.given = json.loads(request.body or b"{}")
         except (ValueError, RecursionError):
             raise ApiError("InvalidRequest", "The request body is not valid JSON.") from None
-        inbound.shown = inbound.given if isinstance(inbound.given, dict) else {"": inbound.given}
+        given = inbound.given if isinstance(inbound.given, dict) else {"": inbound.given}
+        inbound.shown = {name: value for name, value in given.items() if name not in _SECRET}
 
     def authenticate(self, inbound: Inbound, action: Action, skew: float) -> None:
         """Timestamp window, key, scope, signature, token, region, rights."""
         headers = inbound.request.headers
+        if not action.signed and headers.get("authorization") == "SKIP":
+            inbound.identity = Identity("tencent", TENCENT_ACCOUNT, "", "anonymous")
+            return
         authorization = tc3.parse_authorization(headers.get("authorization", ""))
         if authorization is None:
             raise ApiError("AuthFailure.InvalidAuthorization", "The Authorization header is missing or malformed.")

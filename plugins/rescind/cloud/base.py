@@ -186,7 +186,7 @@ class Prepared(Generic[ReplyT]):
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
     lane: Lane
     request: Request[ReplyT] = field(repr=False)
 

@@ -25,21 +25,15 @@ from rescind.cloud.alibaba import canonical_query, request_query
 from rescind.cloud.answers import Judged, from_fault, judge
 from rescind.cloud.base import Answer, Identity, Lane, Pacer, Prepared, ReadRequest, ReplyT, Request
 from rescind.cloud.codes import Class
-from rescind.cloud.credentials import (
-    AssumedRoleSource,
-    Credentials,
-    CredentialSource,
-    EnvironmentSource,
-    Role,
-    StaticSource,
-)
+from rescind.cloud.credentials import UNSIGNED, Credentials, CredentialSource, CredentialsUnavailable, Sources
 from rescind.cloud.pacing import LocalPacer
 from rescind.cloud.retry import MAX_ATTEMPTS, RetryBudget, backoff
+from rescind.cloud.rights import Probe
 from rescind.cloud.settings import ClientSettings
-from rescind.cloud.signing import Acs3Auth, Nonce, RpcAuth, Tc3Auth, fresh_nonce
+from rescind.cloud.signing import Acs3Auth, Nonce, RpcAuth, SkipAuth, Tc3Auth, fresh_nonce
 from rescind.cloud.sts_messages import AlibabaGetCallerIdentity, TencentGetCallerIdentity
 from rescind.cloud.transport import Raw, Transport, TransportFault
-from rescind.errors import CloudError, ConfigurationError, Throttled, Transient
+from rescind.errors import CloudError, ConfigurationError, InputError, Throttled, Transient
 
 _USER_AGENT = f"rescind/{getattr(rescind, '__version__', '0')}"
 _REMEMBERED_ANSWERS = 4096
@@ -86,6 +80,8 @@ class CloudClient:
     """
 
     service: ClassVar[str]
+    probes: ClassVar[tuple[Probe, ...]] = ()
+    """One harmless read for each action that the service's permission systems need, and the names of their writes."""
 
     def __init__(
         self,
@@ -114,8 +110,8 @@ class CloudClient:
         self._budget = RetryBudget()
         self._identity: Identity | None = None
         self._answers_seen: OrderedDict[str, None] = OrderedDict()
-        self._token_renewed = False
-        self._source = credentials or self._credential_source(on_secret)
+        self._renewed: set[int] = set()  # sources that were told of an ended key and have not worked since
+        self._source = credentials or Sources(settings, self._ask, self._clock, on_secret).make()
 
     async def __aenter__(self) -> Self:
         return self
@@ -224,10 +220,10 @@ class CloudClient:
             }
             body = json.dumps(request.wire(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             return url, headers, body.encode()
-        query = request_query(request)
-        if self._signs_rpc(request.service):
+        if self._signs_rpc(request):
             named = canonical_query({"Action": request.action, "Version": request.version})
-            return f"{url}?{named}", headers, query.encode("ascii")
+            return f"{url}?{named}", headers, canonical_query(request.wire()).encode("ascii")
+        query = request_query(request)
         headers |= {"x-acs-action": request.action, "x-acs-version": request.version}
         return f"{url}?{query}" if query else url, headers, b""
 
@@ -241,10 +237,11 @@ class CloudClient:
         :raises UnknownOutcome: a write that may have happened.
         :raises Malformed: a read whose answer breaks the contract.
 
-        A task that is cancelled while this waits has sent a request whose outcome is unknown.
+        A task that is cancelled while this waits has sent a request whose outcome is unknown. A write for which
+        no key could be had is a :class:`Transient` that says why: the vendor did not see it, so it stays open.
         """
         guard.check(prepared)
-        return await self._attempt(prepared, await self._source.current())
+        return await self._attempt(prepared, self._source)
 
     async def read(self, request: ReadRequest[ReplyT]) -> Answer[ReplyT]:
         """Send a read: paced, and tried again within the client's retry budget.
@@ -254,16 +251,16 @@ class CloudClient:
         """
         if request.write:
             raise TypeError(f"{request.action} is a write; prepare and dispatch it")
-        return await self._retrying(self.prepare(request), self._source.current)
+        return await self._retrying(self.prepare(request), self._source)
 
-    async def _retrying(self, prepared: Prepared[ReplyT], key: Callable[[], Awaitable[Credentials]]) -> Answer[ReplyT]:
+    async def _retrying(self, prepared: Prepared[ReplyT], source: CredentialSource) -> Answer[ReplyT]:
         guard.check(prepared)
         attempt = 0
         while True:
             attempt += 1
             await self._pacer.slot(prepared.lane, write=False)
             try:
-                answer = await self._attempt(prepared, await key())
+                answer = await self._attempt(prepared, source)
             except (Throttled, Transient) as error:
                 if attempt >= self._attempts or not self._budget.spend():
                     raise
@@ -273,7 +270,8 @@ class CloudClient:
                 return answer
             await self._sleep(wait)
 
-    async def _attempt(self, prepared: Prepared[ReplyT], credentials: Credentials) -> Answer[ReplyT]:
+    async def _attempt(self, prepared: Prepared[ReplyT], source: CredentialSource) -> Answer[ReplyT]:
+        credentials = await self._key(prepared, source)
         fault: TransportFault | None = None
         raw: Raw | None = None
         try:
@@ -285,10 +283,9 @@ class CloudClient:
         judged = judge(prepared, raw, repeated=self._seen_before)
         self._report(prepared.lane, judged)
         if judged.answer is not None:
-            if prepared.service != "sts":
-                self._token_renewed = False
+            self._renewed.discard(id(source))
             return judged.answer
-        raise self._mended(judged, raw, credentials)
+        raise self._mended(judged, raw, source, credentials)
 
     def _report(self, lane: Lane, judged: Judged[Any]) -> None:
         if isinstance(judged.error, Throttled):
@@ -296,7 +293,7 @@ class CloudClient:
         else:
             self._pacer.succeeded(lane)
 
-    def _mended(self, judged: Judged[Any], raw: Raw, credentials: Credentials) -> CloudError:
+    def _mended(self, judged: Judged[Any], raw: Raw, source: CredentialSource, credentials: Credentials) -> CloudError:
         """The error, or a :class:`Transient` when the cause was a clock or a token that is right again by now.
 
         Both kinds are rejected before anything is executed, so this holds for writes too.
@@ -307,8 +304,8 @@ class CloudClient:
         text = ""
         if judged.meaning is Class.CLOCK and self._clock.correct(raw.headers.get("date", "")):
             text = "the clock was off and has been corrected by the vendor's; not executed"
-        elif judged.meaning is Class.TOKEN and not self._token_renewed and self._source.invalidate(credentials):
-            self._token_renewed = True
+        elif judged.meaning is Class.TOKEN and id(source) not in self._renewed and source.invalidate(credentials):
+            self._renewed.add(id(source))
             text = "the temporary key had ended and is being renewed; not executed"
         if not text:
             return error
@@ -331,34 +328,32 @@ class CloudClient:
 
     # --- keys -----------------------------------------------------------------------------------------
 
-    def _signs_rpc(self, service: str) -> bool:
-        return service == "sts" and self.settings.sts_signature == "rpc"
+    def _signs_rpc(self, request: Request[Any]) -> bool:
+        return isinstance(request, UNSIGNED) or (request.service == "sts" and self.settings.sts_signature == "rpc")
 
     def _auth(self, prepared: Prepared[Any], credentials: Credentials) -> httpx.Auth:
+        unsigned = isinstance(prepared.request, UNSIGNED)
         if self.vendor == "tencent":
-            return Tc3Auth(credentials, prepared.service, self._clock)
-        if self._signs_rpc(prepared.service):
-            return RpcAuth(credentials, self._clock, self._nonce)
+            return SkipAuth(self._clock) if unsigned else Tc3Auth(credentials, prepared.service, self._clock)
+        if self._signs_rpc(prepared.request):
+            return RpcAuth(None if unsigned else credentials, self._clock, self._nonce)
         return Acs3Auth(credentials, self._clock, self._nonce)
 
-    def _credential_source(self, on_secret: Callable[[str], None]) -> CredentialSource:
-        settings = self.settings
-        base: CredentialSource
-        if settings.credentials == "environment":
-            base = EnvironmentSource(self.vendor)
-        else:
-            token = settings.session_token.get_secret_value() if settings.session_token else ""
-            base = StaticSource(settings.login, settings.password.get_secret_value(), token)
-        if not settings.role_arn:
-            return base
-        role = Role(settings.role_arn, settings.role_session_name, settings.role_duration_s, settings.role_external_id)
-        return AssumedRoleSource(self.vendor, role, base, self._ask, clock=self._clock, on_secret=on_secret)
+    async def _key(self, prepared: Prepared[Any], source: CredentialSource) -> Credentials:
+        """A key for one attempt.
 
-    async def _ask(self, request: ReadRequest[Any], credentials: Credentials) -> Any:
-        async def given() -> Credentials:
-            return credentials
+        What a token service refuses must not be taken for the vendor's answer to a write.
+        """
+        try:
+            return await source.current()
+        except (CloudError, ConfigurationError, InputError) as error:
+            if not prepared.write:
+                raise
+            text, asked = f"no key, so nothing was sent: {error}", getattr(error, "retry_after", None)
+        raise CredentialsUnavailable(text, vendor=self.vendor, action=prepared.action, retry_after=asked)
 
-        return (await self._retrying(self.prepare(request), given)).value
+    async def _ask(self, request: ReadRequest[Any], source: CredentialSource) -> Any:
+        return (await self._retrying(self.prepare(request), source)).value
 
 
 def local_pacer(settings: ClientSettings) -> LocalPacer:

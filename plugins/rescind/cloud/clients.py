@@ -8,6 +8,7 @@ from rescind.cloud.base import Prepared, ReplyT, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms_inventory import GetUserActiveTenant
 from rescind.cloud.quickbi_inventory import QueryUserList
+from rescind.cloud.rights import DMS, QUICKBI, WEDATA, Probe
 from rescind.cloud.settings import ClientSettings
 from rescind.cloud.wedata_inventory import ListProjects
 from rescind.errors import ConfigurationError
@@ -17,6 +18,7 @@ class WeDataClient(CloudClient):
     """Tencent Cloud WeData."""
 
     service: ClassVar[str] = "wedata"
+    probes: ClassVar[tuple[Probe, ...]] = WEDATA
 
     async def probe(self) -> str:
         """One harmless authenticated read; a few words on what it saw."""
@@ -29,6 +31,7 @@ class DmsClient(CloudClient):
     """Alibaba Cloud DMS Enterprise. Sends the tenant id with every request once it is known."""
 
     service: ClassVar[str] = "dms"
+    probes: ClassVar[tuple[Probe, ...]] = DMS
     _tenant: str | None = None
 
     @property
@@ -59,6 +62,7 @@ class QuickBiClient(CloudClient):
     """Alibaba Cloud Quick BI."""
 
     service: ClassVar[str] = "quickbi"
+    probes: ClassVar[tuple[Probe, ...]] = QUICKBI
 
     async def probe(self) -> str:
         """One harmless authenticated read; a few words on what it saw."""

@@ -17,7 +17,7 @@ from rescind.cloud.strictjson import JsonError, loads
 from rescind.errors import BlastSetExceeded, InputError
 
 _READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+")
-_TOKEN_SERVICE = frozenset({"GetCallerIdentity", "AssumeRole"})
+_TOKEN_SERVICE = frozenset({"GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithOIDC"})
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _PAIR = re.compile(r"[0-9]{1,20}_[0-9]{1,20}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

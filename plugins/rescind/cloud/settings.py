@@ -30,12 +30,24 @@ def _id_list(value: Any) -> Any:
 
 
 _Optional = Annotated[str | None, BeforeValidator(_blank_to_none)]
+_Arn = Annotated[str | None, BeforeValidator(_blank_to_none), Field(pattern=r"^[!-~]{8,512}$")]
+
+# Settings that mean something with one kind of credentials only: elsewhere they would be left out silently.
+_BELONGS: Mapping[str, str] = {
+    "login": "static",
+    "password": "static",
+    "session_token": "static",
+    "profile": "profile",
+    "instance_role_name": "instance_role",
+    "oidc_role_arn": "oidc",
+    "oidc_provider": "oidc",
+}
 
 
 class ClientSettings(BaseModel):
     """Everything that one client needs to know.
 
-    :param login: key id (Tencent ``AKID...``, Alibaba ``LTAI...``).
+    :param login: key id (Tencent ``AKID...``, Alibaba ``LTAI...``); only with ``credentials=static``.
     :param password: the secret belonging to it.
     :param session_token: only with temporary keys.
     :param region: ``X-TC-Region`` of WeData; region of the host for Alibaba; optional for DMS.
@@ -50,8 +62,15 @@ class ClientSettings(BaseModel):
     :param connect_timeout_s: time to reach the host, in seconds.
     :param pool_size: most connections at once.
     :param max_response_bytes: longest answer, before and after decompression.
-    :param role_arn: role to assume with the key; ``role_*`` describe the session.
-    :param credentials: ``static`` (this connection) or ``environment`` (the vendor's variables).
+    :param role_arn: role to assume with the key, whatever source that comes from; ``role_*`` describe the session.
+    :param credentials: where the key comes from: ``static`` (this connection), ``environment`` (the vendor's
+        variables), ``profile`` (the vendor's profile files), ``instance_role`` (the machine's metadata service) or
+        ``oidc`` (a mounted identity token).
+    :param profile: name of the profile; empty means the vendor's own choice.
+    :param instance_role_name: name of the machine's role; asked from the machine when missing.
+    :param allow_imds_v1: Alibaba only: accept a metadata service without tokens.
+    :param oidc_role_arn: role that trusts the worker's identity token; the environment's when missing.
+    :param oidc_provider: identity provider (Alibaba: ARN, Tencent: name); the environment's when missing.
     :param sts_signature: how Alibaba token service calls are signed: ``acs3`` or the older ``rpc``.
     """
 
@@ -79,11 +98,20 @@ class ClientSettings(BaseModel):
     connect_timeout_s: float = Field(5.0, gt=0, le=60)
     pool_size: int = Field(20, ge=1, le=200)
     max_response_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
-    role_arn: _Optional = None
+    role_arn: _Arn = None
     role_session_name: str = Field("rescind", pattern=r"^[A-Za-z0-9=,.@_-]{2,64}$")
     role_duration_s: int = Field(3600, ge=900, le=43200)
     role_external_id: _Optional = None
-    credentials: Literal["static", "environment"] = "static"
+    credentials: Literal["static", "environment", "profile", "instance_role", "oidc"] = "static"
+    profile: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(
+        None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"
+    )
+    instance_role_name: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(
+        None, pattern=r"^[A-Za-z0-9+=,.@_-]{1,128}$"
+    )
+    allow_imds_v1: bool = False
+    oidc_role_arn: _Arn = None
+    oidc_provider: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(None, pattern=r"^[!-~]{1,512}$")
     sts_signature: Literal["acs3", "rpc"] = "acs3"
 
     vendors: ClassVar[Mapping[str, str]] = {"wedata": "tencent", "dms": "alibaba", "quickbi": "alibaba"}
@@ -116,6 +144,11 @@ class ClientSettings(BaseModel):
         for text in (self.login, self.password.get_secret_value()):
             if text != text.strip():
                 raise ValueError("key id (login) or secret (password) has blanks around it")
+        for name, kind in _BELONGS.items():
+            value = getattr(self, name)
+            given = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if given and kind != self.credentials:
+                raise ValueError(f"{name} is only used with credentials={kind}, not with {self.credentials}: empty it")
         if self.service == "wedata" and not self.region:
             raise ValueError("region is needed, for example ap-singapore")
         return self
@@ -133,7 +166,9 @@ class ClientSettings(BaseModel):
     @property
     def key_mark(self) -> str:
         """Twelve hex characters that stand for the key where the account is not known yet."""
-        return "key-" + hashlib.sha256(self.login.encode()).hexdigest()[:12]
+        roles = (self.profile, self.instance_role_name, self.oidc_provider, self.oidc_role_arn, self.role_arn)
+        mark = self.login or "|".join((self.credentials, *(name or "" for name in roles)))
+        return "key-" + hashlib.sha256(mark.encode()).hexdigest()[:12]
 
     def endpoint(self, service: str = "") -> hosts.Endpoint:
         """Where requests of a service go (default: the client's own; ``sts`` for the token service)."""

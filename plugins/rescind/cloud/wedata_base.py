@@ -30,7 +30,7 @@ class WeDataList(WeDataCall, ListRequest[RowT], Generic[RowT]):
 
 
 class _Items(Reply, Generic[RowT]):
-    Items: tuple[RowT, ...] | None = None
+    Items: tuple[RowT, ...] | None  # null can mean "none"; a list that is missing means nothing
     TotalCount: Count | None = None
 
 

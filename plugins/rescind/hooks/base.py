@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PLAIN_TYPES = ("generic", "http")
+_KEY_IN = {
+    "static": "key id (login), secret (password), token",
+    "environment": "the key in the worker's environment",
+    "profile": "the key in the worker's profile file",
+    "instance_role": "the role of the worker's machine",
+    "oidc": "the role that trusts the worker's identity token",
+}
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -38,9 +45,19 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 class CloudHook(BaseHook):
     """Base of the hooks. The connection may be of the hook's own type, ``generic`` or ``http``.
 
-    Login is the key id, password the secret; everything else stands in the extras, see
-    :class:`rescind.cloud.settings.ClientSettings`. Host, port and schema stay empty: the host follows from
-    service, edition and region.
+    Everything but the key stands in the extras, see :class:`rescind.cloud.settings.ClientSettings`. Host, port
+    and schema stay empty: the host follows from service, edition and region.
+
+    Where the key comes from is the extra ``credentials``:
+
+    * ``static`` (default): login is the key id, password the secret, ``session_token`` the token of a temporary key;
+    * ``environment``: the vendor's own variables in the worker's environment;
+    * ``profile``: the vendor's profile files of the worker's user; the extra ``profile`` names one;
+    * ``instance_role``: the role of the Tencent CVM or Alibaba ECS instance that the worker runs on;
+    * ``oidc``: the identity token that the cluster mounts into the worker (TKE, ACK).
+
+    With any of them ``role_arn`` names a further role to assume. Login and password stay empty unless ``static``.
+    Every secret that does not come from the connection is told to Airflow's masker as soon as it is known.
     """
 
     service: ClassVar[Service]
@@ -118,9 +135,11 @@ class CloudHook(BaseHook):
         return client_class(settings)(settings, pacer=pacer, on_secret=_masker(), **options)
 
     def test_connection(self) -> tuple[bool, str]:
-        """One identity call and one harmless read.
+        """One identity call and one harmless read, then one small read for each action that a review needs.
 
-        :return: whether it works, and a sentence: who and where this is, or what is wrong and what to do.
+        :return: whether identity call and first read work, and a sentence: who and where this is, what it may
+            read, or what is wrong and what to do. A missing right is named but is not a failure: a connection that
+            serves one permission system needs no right of another.
         """
         try:
             client = self._client(attempts=2)  # somebody is waiting for the answer
@@ -133,24 +152,29 @@ class CloudHook(BaseHook):
 
 
 async def _probe(client: AnyClient) -> str:
+    from rescind.cloud.rights import allowed_actions, in_short
+
     async with client:
         identity = await client.identify()
         seen = await client.probe()
+        rights = in_short(await allowed_actions(client))
     who = identity.arn or identity.user_id
-    return f"account {identity.account_id}, identity {who}, region {client.region}: {seen}"
+    return f"account {identity.account_id}, identity {who}, region {client.region}: {seen}. Rights: {rights}"
 
 
 def explain(error: RescindError, settings: ClientSettings) -> str:
     """An error of a connection test as a sentence that names the remedy."""
+    from rescind.cloud.credentials import CredentialsUnavailable  # not while Dags are parsed
+
     host = settings.endpoint().host
+    if isinstance(error, CredentialsUnavailable):
+        return f"credentials {settings.credentials!r} give no key: {error}"
     if isinstance(error, Throttled):
         return f"{error}. The key works, the limit is used up: try again, or lower 'share'"
     if isinstance(error, Transient) and error.http_status is None:
         return f"{host} cannot be reached ({error}). Check network, firewall, region and edition"
     if isinstance(error, Unauthorised):
-        return (
-            f"{error}. Check key id (login), secret (password), token, this machine's clock, and the rights of the key"
-        )
+        return f"{error}. Check {_KEY_IN[settings.credentials]}, this machine's clock, and the rights of the key"
     if isinstance(error, CloudError):
         return f"{error}. Check region and edition, and that the service is activated for this account"
     return str(error)

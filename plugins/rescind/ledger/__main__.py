@@ -46,6 +46,9 @@ def _run(ledger: Ledger, options: argparse.Namespace) -> str:
         return _switch(ledger.control.stop(options.by, options.reason))
     if options.command == "resume":
         return _switch(ledger.control.resume(options.by, options.reason))
+    if options.command == "abandon":
+        done = ledger.runs.finish(options.run_id, "abandoned", {"by": options.by, "reason": options.reason})
+        return f"{done.run_id} is {done.state}; its scope locks are free, and nothing more can be sent for it"
     return _status(ledger)
 
 
@@ -80,8 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument("--create-database", action="store_true", help="create the database first if it is missing")
     commands.add_parser("check", help="see that the ledger can be used")
     commands.add_parser("status", help="kill switch, latest runs and lanes")
-    for name, text in (("stop", "set the kill switch"), ("resume", "clear the kill switch")):
+    for name, text in (
+        ("stop", "set the kill switch"),
+        ("resume", "clear the kill switch"),
+        ("abandon", "close a run that will not go on, and free its scope locks"),
+    ):
         command = commands.add_parser(name, help=text)
+        if name == "abandon":
+            command.add_argument("run_id", help="the ledger's run id, as status shows it")
         command.add_argument("--by", required=True, help="who")
         command.add_argument("--reason", required=True, help="why")
     for command in commands.choices.values():

@@ -248,9 +248,12 @@ class LaneQueue:
         await self.announce()
         if self._must_report():
             await self._report()
+            return
         if self._live() <= len(self._timers):
-            # Enough in reserve for now; the next instants are asked for shortly before the last one is used.
-            await self._pause(self._last - self._clock.ahead_s - time.monotonic())
+            # Everybody has an instant in sight: look again when somebody comes or goes.
+            self._wake.clear()
+            await self._wake.wait()
+            return
         count = self._count()
         if count <= 0 or self._must_report():
             return
@@ -270,6 +273,7 @@ class LaneQueue:
         self._take(reservation, self._clock.local(reservation, started, ended))
         if reservation.stale:
             await self._desk.ask(lanes.adjust, self.lane)
+        # What is in reserve stays within bounds: ask again only shortly before the last instant of it.
         await self._pause(self._last - self._clock.ahead_s - time.monotonic())
 
     def _count(self) -> int:
@@ -307,6 +311,7 @@ class LaneQueue:
 
     def _release(self, instant: float) -> None:
         del self._timers[instant]
+        self._wake.set()
         while self._waiters:
             future, _ = self._waiters.popleft()
             if not future.done():

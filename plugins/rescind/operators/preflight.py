@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import rescind
 from rescind.cloud.client import CloudClient
+from rescind.cloud.rights import Right, allowed_actions
 from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
 from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator, connected
@@ -84,35 +86,51 @@ class PreflightOperator(ReviewOperator):
         return ReviewRequest.parse(given, kind=self.kind, systems=tuple(REGISTRY))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a connection said of itself."""
+
+    account: str
+    rights: Mapping[str, Right]
+
+
 async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) -> list[ScopeSpec]:
-    """Ask every connection who it is; the answer names the account of its scopes."""
-    wanted = request.systems or tuple(settings.connections)
-    specs: list[ScopeSpec] = []
-    accounts: dict[tuple[str, str], str] = {}
-    for name in wanted:
-        system = system_named(name)
+    """Ask every connection who it is and what it may read; the answer names the account of its scopes."""
+    pairs = []
+    for name in request.systems or tuple(settings.connections):
+        system_named(name)
         if name not in settings.connections:
             raise ConfigurationError(
                 f"no connection is configured for {name!r}: add it under 'connections' in the settings"
             )
-        for conn_id in settings.connections[name]:
-            key = (system.hook, conn_id)
-            if key not in accounts:
-                accounts[key] = await _account(ledger, settings, name, conn_id)
-            if any((spec.system, spec.account) == (name, accounts[key]) for spec in specs):
-                raise ConfigurationError(f"two connections of {name!r} answer for account {accounts[key]}; keep one")
-            specs.append(ScopeSpec(system=name, account=accounts[key], conn_id=conn_id))
+        pairs += [(name, conn_id) for conn_id in settings.connections[name]]
+    doors = {(system_named(name).hook, conn_id): name for name, conn_id in pairs}
+    known = dict(
+        zip(doors, await asyncio.gather(*(_ask(ledger, settings, n, c) for (_, c), n in doors.items())), strict=True)
+    )
+    specs: list[ScopeSpec] = []
+    for name, conn_id in pairs:
+        found = known[system_named(name).hook, conn_id]
+        refused = sorted(a for a in system_named(name).reads if found.rights.get(a) == "refused")
+        if refused:
+            raise ConfigurationError(
+                f"connection {conn_id!r} may not call {', '.join(refused)}, which {name} needs to find and verify. "
+                "Allow these actions for its key; the README lists the least that each vendor needs"
+            )
+        if any((spec.system, spec.account) == (name, found.account) for spec in specs):
+            raise ConfigurationError(f"two connections of {name!r} answer for account {found.account}; keep one")
+        specs.append(ScopeSpec(system=name, account=found.account, conn_id=conn_id))
     return specs
 
 
-async def _account(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> str:
+async def _ask(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> _Known:
     try:
         async with connected(system_named(name), conn_id, ledger, settings) as (client, _):
             _check_own_ids(client, conn_id)
-            return account_of(client)
+            return _Known(account_of(client), await allowed_actions(client))
     except CloudError as error:
         remedy = (
-            "Check login (key id), password (secret) and session_token of this connection"
+            "Check where its key comes from: login (key id), password (secret), session_token, or 'credentials'"
             if isinstance(error, Unauthorised)
             else "Check region, edition and the network between this worker and the vendor"
         )
@@ -121,11 +139,18 @@ async def _account(ledger: Ledger, settings: Settings, name: str, conn_id: str) 
 
 def _check_own_ids(client: CloudClient, conn_id: str) -> None:
     """Our own access must stay; where the vendor cannot say which user we are, the connection has to."""
-    if client.service == "wedata" and not client.settings.own_ids:
-        raise ConfigurationError(
-            f"connection {conn_id!r} names no own_ids: WeData does not tell which of its users a key belongs to, "
-            'so add the WeData user id of this key to the extras, for example "own_ids": ["700000000001"]'
-        )
+    if client.settings.own_ids:
+        return
+    if client.service == "wedata":
+        reason = "WeData does not tell which of its users a key belongs to"
+    elif client.identity is not None and "role" in client.identity.kind.lower():
+        reason = "an assumed role is no user of the platform, so its own access cannot be told apart"
+    else:
+        return
+    raise ConfigurationError(
+        f"connection {conn_id!r} names no own_ids: {reason}. Add the platform's user ids of this key to the extras, "
+        'for example "own_ids": ["700000000001"]'
+    )
 
 
 def _check_caps(request: ReviewRequest, settings: Settings) -> None:

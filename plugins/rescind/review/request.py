@@ -93,13 +93,13 @@ def resolve_request(
     raw: set[tuple[str, str, str]] = set()
     for number, target in enumerate(request.principals, 1):
         where = f"principals, entry {number}"
-        person = _person(target, roster, spaces, where)
+        person, space = _person(target, roster, spaces, where)
         if person is not None:
             people.add(person.person_id)
-        elif target.space in spaces:
-            raw.add((target.space, target.principal_type, target.value))
+        if space in spaces:
+            raw.add((space, target.principal_type, target.value))
         else:
-            ids.add((target.space, target.value))
+            ids.add((space, target.value))
     resources = frozenset(_resource(value, f"resources, entry {n}") for n, value in enumerate(request.resources, 1))
     return ResolvedRequest(
         people=frozenset(people),
@@ -121,8 +121,11 @@ def _resource(value: str, where: str) -> str:
 
 def _person(
     target: Target, roster: AdmittedRoster | None, spaces: Mapping[str, tuple[str, ...]], where: str
-) -> Person | None:
-    """The person that a target means; None when it names an id that only its own system knows."""
+) -> tuple[Person | None, str]:
+    """The person that a target means (None when only its own system knows the id), and the space of the id.
+
+    The id itself always counts as named, whatever the roster says of it.
+    """
     if not check_id(target.value, where=where) or check_id(target.value, where=where) != target.value:
         raise InputError(where, "an empty id, or one with blanks around it", "Write the exact id.")
     if bool(target.principal_type) != (target.space in spaces):
@@ -136,10 +139,10 @@ def _person(
     person = roster.roster.by_id(target.space, target.value) if roster else None
     if person is None and target.space == PERSON_SPACE:
         raise InputError(where, "the roster does not know this person_id", "Name an id of the systems, with its space.")
-    return person
+    return person, target.space
 
 
-def _anyone(value: str, roster: AdmittedRoster | None, where: str) -> Person:
+def _anyone(value: str, roster: AdmittedRoster | None, where: str) -> tuple[Person, str]:
     if roster is None:
         raise InputError(where, "an id without its id space, and no roster to look it up in", "Name the id space.")
     everywhere = (PERSON_SPACE, *sorted(roster.roster.spaces))
@@ -149,4 +152,5 @@ def _anyone(value: str, roster: AdmittedRoster | None, where: str) -> Person:
     if len({person.person_id for person in found.values()}) > 1:
         problem = f"the id belongs to different people in {', '.join(found)}"
         raise InputError(where, problem, "Name the id space with the id.")
-    return next(iter(found.values()))
+    space, person = next(iter(found.items()))
+    return person, space

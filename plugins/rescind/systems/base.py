@@ -119,6 +119,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar hook: import path of the Airflow hook class that gives the client.
     :cvar shape: what one revoke call can cover.
     :cvar revoke_action: the vendor's action, which names the rate-limit lane.
+    :cvar reads: the vendor's actions that discovery and verification need; the least a reading key must be allowed.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
     """
 
@@ -128,6 +129,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     hook: ClassVar[str]
     shape: ClassVar[CallShape]
     revoke_action: ClassVar[str]
+    reads: ClassVar[frozenset[str]]
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod

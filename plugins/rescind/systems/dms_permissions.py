@@ -52,6 +52,18 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"record": 1}, max_cells=1)
     revoke_action: ClassVar[str] = "RevokeUserPermission"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            "GetUser",
+            "GetUserActiveTenant",
+            "ListDatabaseUserPermssions",
+            "ListDatabases",
+            "ListInstanceUserPermissions",
+            "ListInstances",
+            "ListLogicDatabases",
+            "ListUsers",
+        }
+    )
 
     async def discover(self, client: DmsClient) -> Discovery:
         """Users, then the records on every instance, database and table."""

@@ -66,6 +66,19 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         modes=(Mode.STRICT, Mode.EMPTYING, Mode.SPARSE),
     )
     revoke_action: ClassVar[str] = "CancelAuthorizationMenu"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ListPortalMenuAuthorization",
+            "ListPortalMenus",
+            "QueryOrganizationWorkspaceList",
+            "QueryUserGroupListByParentId",
+            "QueryUserGroupMember",
+            "QueryUserInfoByAccount",
+            "QueryUserList",
+            "QueryWorksByOrganization",
+            "QueryWorkspaceUserList",
+        }
+    )
 
     async def discover(self, client: QuickBiClient) -> Discovery:
         """Portals with menus and receivers; users, groups in groups, workspaces with members."""

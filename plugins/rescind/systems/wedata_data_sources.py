@@ -38,6 +38,14 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
     revoke_action: ClassVar[str] = "RevokeDataSourceAuthorization"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            "DescribeDataSourceAuthority",
+            "ListDataSources",
+            "ListProjectMembers",
+            "ListProjects",
+        }
+    )
 
     async def discover(self, client: WeDataClient) -> Discovery:
         """Data sources of every project, then the authority of each."""

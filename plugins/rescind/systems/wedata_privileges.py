@@ -71,6 +71,17 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1}, overlap=False)
     revoke_action: ClassVar[str] = "RevokePrivileges"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ListCatalog",
+            "ListDatabase",
+            "ListPermissions",
+            "ListProjectMembers",
+            "ListProjects",
+            "ListSchema",
+            "ListTable",
+        }
+    )
     admin_entitlements: ClassVar[frozenset[str]] = frozenset({"GRANT_PRIVILEGES", "ALL_PRIVILEGES"})
 
     async def discover(self, client: WeDataClient) -> Discovery:

@@ -7,14 +7,27 @@ from typing import Any
 import pytest
 
 from rescind.cloud.credentials import (
+    RETRY_PAUSE,
     AssumedRoleSource,
     Credentials,
+    CredentialSource,
+    CredentialsUnavailable,
     EnvironmentSource,
     Role,
     StaticSource,
 )
 from rescind.cloud.sts_messages import AlibabaAssumeRoleAnswer, TencentAssumeRole, TencentAssumeRoleAnswer
-from rescind.errors import ConfigurationError, InputError, Malformed, Refused, Transient, Unauthorised
+from rescind.errors import (
+    ConfigurationError,
+    InputError,
+    Malformed,
+    NotFound,
+    Refused,
+    Stopped,
+    Throttled,
+    Transient,
+    Unauthorised,
+)
 
 ROLE = Role("qcs::cam::uin/1:roleName/r", "rescind", 3600)
 
@@ -31,8 +44,8 @@ class Desk:
         self.steps = list(steps)
         self.asked: list[tuple[Any, Credentials]] = []
 
-    async def __call__(self, request: Any, credentials: Credentials) -> Any:
-        self.asked.append((request, credentials))
+    async def __call__(self, request: Any, source: CredentialSource) -> Any:
+        self.asked.append((request, await source.current()))
         await asyncio.sleep(0)
         step = self.steps.pop(0)
         if isinstance(step, Exception):
@@ -69,6 +82,9 @@ def test_environment_is_read_at_every_use() -> None:
     assert not keys.invalidate(found)
     environ["TENCENTCLOUD_TOKEN"] = "d"
     assert keys.invalidate(found)
+    del environ["TENCENTCLOUD_TOKEN"]
+    environ["TENCENTCLOUD_SECURITY_TOKEN"] = "e"
+    assert asyncio.run(keys.current()).token == "e"
     alibaba = EnvironmentSource("alibaba", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "x", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "y"})
     assert asyncio.run(alibaba.current()).token == ""
 
@@ -112,8 +128,8 @@ def test_one_renewal_at_a_time() -> None:
     assert len(desk.asked) == 1
 
 
-@pytest.mark.parametrize("kind", [Transient, Refused])
-def test_an_old_key_serves_while_the_token_service_is_away(kind: type[Exception]) -> None:
+@pytest.mark.parametrize(("kind", "seen"), [(Transient, Transient), (Refused, Unauthorised)])
+def test_an_old_key_serves_while_the_token_service_is_away(kind: type[Exception], seen: type[Exception]) -> None:
     now, desk = [0.0], Desk(tencent_reply("one", 3600), *[fault(kind)] * 3, tencent_reply("two", 9000))
     keys = source(desk, now)
 
@@ -122,11 +138,99 @@ def test_an_old_key_serves_while_the_token_service_is_away(kind: type[Exception]
         for now[0] in (3100.0, 3500.0):
             assert (await keys.current()).key_id == "one"
         now[0] = 3550.0
-        with pytest.raises(kind):
+        with pytest.raises(seen):
             await keys.current()
         assert (await keys.current()).key_id == "two"
 
     asyncio.run(run())
+
+
+def test_a_token_service_that_is_away_is_not_asked_at_every_request() -> None:
+    now, desk = [0.0], Desk(tencent_reply("one", 3600), *[fault(Transient)] * 2, tencent_reply("two", 9000))
+    keys = source(desk, now)
+
+    async def run() -> list[tuple[str, int]]:
+        seen = []
+        for now[0] in (0.0, 3001.0, 3002.0, 3001.0 + RETRY_PAUSE - 1, 3001.0 + RETRY_PAUSE, 3050.0):
+            seen.append(((await keys.current()).key_id, len(desk.asked)))
+        return seen
+
+    assert asyncio.run(run()) == [("one", 1), ("one", 2), ("one", 2), ("one", 2), ("one", 3), ("two", 4)]
+
+
+def test_waiting_coroutines_share_a_failure_and_the_next_one_tries_again() -> None:
+    desk = Desk(fault(Transient), tencent_reply("one", 9000))
+    keys = source(desk, [0.0])
+
+    async def run() -> None:
+        found = await asyncio.gather(*(keys.current() for _ in range(20)), return_exceptions=True)
+        assert {type(each) for each in found} == {Transient}
+        assert len(desk.asked) == 1
+        assert (await keys.current()).key_id == "one"
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_renewal_leaves_the_others_working() -> None:
+    desk = Desk(tencent_reply("one", 9000))
+    keys = source(desk, [0.0])
+
+    async def run() -> None:
+        first, second = asyncio.create_task(keys.current()), asyncio.create_task(keys.current())
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second).key_id == "one"
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    asyncio.run(run())
+    assert len(desk.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "seen"),
+    [
+        (fault(Refused), Unauthorised),
+        (fault(NotFound), Unauthorised),
+        (fault(Unauthorised), Unauthorised),
+        (fault(Malformed), CredentialsUnavailable),
+        (fault(Throttled), Throttled),
+        (fault(Transient), Transient),
+        (tencent_reply("gone", 900), CredentialsUnavailable),
+        (tencent_reply("has blank", 9000), CredentialsUnavailable),
+        (tencent_reply("", 9000), CredentialsUnavailable),
+    ],
+)
+def test_failures_are_those_of_a_key_not_of_a_request(step: Any, seen: type[Exception]) -> None:
+    """A refusal by the token service must never look like a refusal of the call that needed the key."""
+    with pytest.raises(seen) as caught:
+        asyncio.run(source(Desk(step), [1000.0]).current())
+    assert type(caught.value) is seen
+    if isinstance(step, Refused | NotFound):
+        assert "role_arn" in str(caught.value)
+    assert "secret-" not in str(caught.value)
+
+
+def test_the_kill_switch_passes_through() -> None:
+    keys = source(Desk(Stopped("stop"), tencent_reply("one", 9000)), [0.0])
+    with pytest.raises(Stopped):
+        asyncio.run(keys.current())
+    assert asyncio.run(keys.current()).key_id == "one"
+
+
+def test_a_role_on_a_role() -> None:
+    """Each link renews by its own end; the first role's key pays for the second one's."""
+    now = [0.0]
+    first = Desk(tencent_reply("hop1", 3600), tencent_reply("hop2", 9000))
+    second = Desk(tencent_reply("end1", 1800), tencent_reply("end2", 8000))
+    chain = AssumedRoleSource("tencent", ROLE, source(first, now), second, clock=lambda: now[0])
+
+    async def run() -> list[str]:
+        return [(await chain.current()).key_id for now[0] in (0.0, 1000.0, 1700.0, 3500.0)]
+
+    assert asyncio.run(run()) == ["end1", "end1", "end2", "end2"]
+    assert [key.key_id for _, key in second.asked] == ["hop1", "hop1"]
+    assert len(first.asked) == 1
 
 
 def test_a_withdrawn_role_stops_at_once() -> None:
@@ -183,7 +287,7 @@ def test_alibaba_times(alibaba_reply: Callable[[str], AlibabaAssumeRoleAnswer]) 
     broken = AssumedRoleSource(
         "alibaba", ROLE, StaticSource("b", "s"), Desk(alibaba_reply("tomorrow")), clock=lambda: 0.0
     )
-    with pytest.raises(Malformed, match="Expiration"):
+    with pytest.raises(CredentialsUnavailable, match="Expiration"):
         asyncio.run(broken.current())
 
 
@@ -194,3 +298,21 @@ def test_role_parameters_are_checked() -> None:
         TencentAssumeRole(RoleArn="qcs::cam::uin/1", RoleSessionName="has blank")
     with pytest.raises(InputError):
         TencentAssumeRole(RoleArn="qcs::cam::uin/1", RoleSessionName="ok", DurationSeconds=60)
+
+
+def test_the_process_environment_is_read_at_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    keys = EnvironmentSource("alibaba", on_secret=told.append)
+    for name in ("one", "two", "two"):
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", f"LTAI{name}")
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", f"secret-{name}")
+        assert asyncio.run(keys.current()).key_id == f"LTAI{name}"
+    assert told == ["secret-one", "secret-two"]
+
+
+@pytest.mark.parametrize("value", ["has blank", "line\nend", "naïve", "x" * 600])
+def test_unusable_variables_are_named_and_not_quoted(value: str) -> None:
+    environ = {"TENCENTCLOUD_SECRET_ID": "AKIDx", "TENCENTCLOUD_SECRET_KEY": value}
+    with pytest.raises(ConfigurationError, match="TENCENTCLOUD_SECRET_KEY") as caught:
+        asyncio.run(EnvironmentSource("tencent", environ).current())
+    assert value not in str(caught.value)

@@ -116,7 +116,7 @@ _TENANT = {"Success": True, "Tenant": {"Tid": 3001}}
             WeDataHook,
             "wedata_c",
             {"GetCallerIdentity": WHO_TENCENT, "ListProjects": _PROJECTS},
-            "account 100000000001, identity qcs::cam::uin/1:uin/2, region ap-singapore: 4 projects",
+            "account 100000000001, identity qcs::cam::uin/1:uin/2, region ap-singapore: 4 projects. Rights: 1 of 11",
         ),
         (
             DmsHook,
@@ -159,6 +159,78 @@ def test_a_wrong_key_an_unreachable_host_and_a_wrong_account(cloud: Any, connect
     ok, text = WeDataHook(connection("wedata_d", "generic")).test_connection()
     assert not ok
     assert "Check region and edition" in text
+
+
+def test_missing_rights_are_named_but_are_no_failure(cloud: Any, connection: Callable[..., str]) -> None:
+    """A connection that serves data sources alone needs no right to the catalog."""
+    refused = {"Response": {"Error": {"Code": "UnauthorizedOperation", "Message": "m"}}}
+    cloud.replies = {
+        "GetCallerIdentity": WHO_TENCENT, "ListProjects": _PROJECTS, "ListCatalog": refused, "ListPermissions": refused,
+    }  # fmt: skip
+    ok, text = WeDataHook(connection("wedata_g", "generic")).test_connection()
+    assert ok
+    assert "refused: ListPermissions, ListCatalog; cannot be told: ListProjectMembers" in text
+    assert not {action for action in cloud.actions() if not action.startswith(("List", "Get"))}
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"credentials": "environment"}, "TENCENTCLOUD_SECRET_ID"),
+        ({"credentials": "profile", "profile": "audit"}, "there is no profile 'audit'"),
+        ({"credentials": "oidc"}, "TKE_WEB_IDENTITY_TOKEN_FILE"),
+        ({"credentials": "instance_role"}, "credentials 'instance_role' give no key"),
+        ({"credentials": "vault"}, "credentials"),
+    ],
+)
+def test_missing_keys_name_their_source(
+    connection: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    extra: dict[str, Any],
+    words: str,
+) -> None:
+    for name in ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TKE_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("rescind.cloud.credentials.TencentInstanceSource.address", "http://127.0.0.1:1")
+    conn_id = connection("wedata_h", "tencent_wedata", login=None, password=None, extra=extra)
+    ok, text = WeDataHook(conn_id).test_connection()
+    assert not ok
+    assert words in text
+    assert "127.0.0.1:1 cannot be reached" not in text
+
+
+def test_keys_of_the_environment_are_masked(
+    cloud: Any, connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masked: list[str] = []
+    monkeypatch.setattr("rescind.hooks.base._masker", lambda: masked.append)
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "env-canary-secret")
+    monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", "env-canary-token")
+    given = {"AccessKeyId": "STS.r", "AccessKeySecret": "role-canary-secret", "SecurityToken": "role-canary-token",
+             "Expiration": "2099-01-01T00:00:00Z"}  # fmt: skip
+    cloud.replies = {
+        "AssumeRole": {"Credentials": given}, "GetCallerIdentity": WHO_ALIBABA, "GetUserActiveTenant": _TENANT,
+    }  # fmt: skip
+    extra = {"credentials": "environment", "role_arn": "acs:ram::1:role/audit"}
+    ok, text = DmsHook(connection("dms_h", "alibaba_dms", login=None, password=None, extra=extra)).test_connection()
+    assert ok, text
+    assert masked == ["env-canary-secret", "env-canary-token", "role-canary-secret", "role-canary-token"]
+    assert "canary" not in text
+
+
+def test_a_refused_key_names_where_it_came_from(
+    cloud: Any, connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENCENTCLOUD_SECRET_ID", "AKIDenv")
+    monkeypatch.setenv("TENCENTCLOUD_SECRET_KEY", "env-canary-secret")
+    cloud.replies = {"GetCallerIdentity": {"Response": {"Error": {"Code": "AuthFailure.SecretIdNotFound"}}}}
+    extra = {"credentials": "environment"}
+    ok, text = WeDataHook(connection("wedata_i", "generic", login=None, password=None, extra=extra)).test_connection()
+    assert not ok
+    assert "Check the key in the worker's environment" in text
 
 
 def test_an_unreachable_host(connection: Callable[..., str]) -> None:

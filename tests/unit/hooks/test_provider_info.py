@@ -3,7 +3,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -47,6 +47,16 @@ def test_the_form_as_sent_untouched_is_accepted(kind: dict[str, Any]) -> None:
         {**fields, "login": "a", "password": "b", "region": "cn-hangzhou"},
     )
     assert settings.share == 1
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind["connection-type"])
+def test_the_form_offers_every_kind_of_credentials(kind: dict[str, Any]) -> None:
+    offered = kind["conn-fields"]["credentials"]["schema"]["enum"]
+    assert tuple(offered) == get_args(ClientSettings.model_fields["credentials"].annotation)
+    assert offered[0] == "static"
+    names = {"profile", "instance_role_name", "oidc_role_arn", "oidc_provider", "role_arn", "role_session_name"}
+    assert names <= set(kind["conn-fields"])
+    assert ("allow_imds_v1" in kind["conn-fields"]) == kind["connection-type"].startswith("alibaba")
 
 
 def test_airflows_form_reader_takes_it() -> None:

@@ -11,7 +11,9 @@ import pytest
 from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger
 from rescind.ledger.__main__ import DSN_VARIABLE, main
+from rescind.ledger.faults import ScopeBusy
 from rescind.ledger.migrate import migrate, migrations
+from tests.support.ledger_runs import ready_run
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres
@@ -129,6 +131,21 @@ def test_command_line_migrates_checks_stops_and_resumes(
     monkeypatch.delenv(DSN_VARIABLE)
     assert main(["check", "--dsn", empty_dsn]) == 0
     assert main(["--dsn", empty_dsn, "check"]) == 0
+
+
+def test_command_line_abandons_a_run(ledger_dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Ledger(ledger_dsn) as ledger:
+        run = ready_run(ledger, "one")
+        lease = ledger.batches.claim(run.run.run_id, run.batch_id, "w")
+        assert main(["--dsn", ledger_dsn, "abandon", run.run.run_id, "--by", "olga", "--reason", "lost"]) == 0
+        assert "is abandoned" in capsys.readouterr().out
+        assert ledger.runs.get(run.run.run_id).summary == {"by": "olga", "reason": "lost"}
+        with pytest.raises(ScopeBusy):
+            ledger.attempts.begin(
+                lease, run.call_ids[0], plan_digest=run.plan.digest, request_digest="d", action="A", version="1"
+            )
+        assert ready_run(ledger, "two").plan.state == "frozen"
+    assert main(["--dsn", ledger_dsn, "abandon", "run-9", "--by", "olga", "--reason", "lost"]) == 1
 
 
 def test_command_line_without_a_connection_string_says_where_it_goes() -> None:

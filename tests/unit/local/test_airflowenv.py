@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from local import airflowenv, emulated, migrations, state
 from local.config import Config, load
 from local.errors import SettingError, StartFailed

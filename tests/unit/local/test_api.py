@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from local.api import AirflowApi
 from local.errors import ApiError
 

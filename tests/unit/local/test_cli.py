@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from local import cli, install
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,7 +83,12 @@ def test_an_old_python_is_told_which_one_is_needed(tmp_path: Path, monkeypatch: 
 
 def test_an_installed_environment_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[object] = []
-    monkeypatch.setattr(install, "_environment", lambda venv: called.append(venv) or venv / "bin" / "python")
+
+    def environment(venv: Path) -> Path:
+        called.append(venv)
+        return venv / "bin" / "python"
+
+    monkeypatch.setattr(install, "_environment", environment)
     monkeypatch.setattr(install, "_install", lambda python, requirements: called.append(requirements.name))
     note = tmp_path / "rescind-installed"
     install.install(tmp_path, dev=False)

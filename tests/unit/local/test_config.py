@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from local.config import PROJECT, SETTINGS, UI_PORT, load, require_free_port
 from local.errors import PortTaken, SettingError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+
 from local import demo
 from local.api import AirflowApi
 from local.errors import ApiError, CheckFailed
@@ -114,7 +115,7 @@ def test_the_emulators_record_decides(tmp_path: Path) -> None:
 
 
 def test_a_run_without_summary_shows_the_first_failure() -> None:
-    with pytest.raises(CheckFailed, match="failed: discover.\nlog of discover"):
+    with pytest.raises(CheckFailed, match=r"failed: discover\.\nlog of discover"):
         demo.read_summary(cast(AirflowApi, FakeApi()), "r")
 
 

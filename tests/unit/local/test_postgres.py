@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from local import postgres, state
 from local.errors import StartFailed
 from local.postgres import Account, Cluster
@@ -152,7 +153,9 @@ def test_root_in_a_closed_folder_keeps_the_data_elsewhere_and_opens_nothing(tmp_
     assert not made.data.exists()
 
 
-def test_a_version_that_does_not_fit_names_both(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_does_not_fit_names_both(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = Cluster(tmp_path, "x")
     made.data.mkdir(parents=True)
     (made.data / "PG_VERSION").write_text("9\n")

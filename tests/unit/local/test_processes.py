@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from local.errors import StartFailed
 from local.processes import Record, Registry, identity, rotate, tail
 from local.state import write_private
@@ -54,7 +55,9 @@ def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def test_a_process_runs_in_a_session_of_its_own_and_is_found_again(registry: Registry, start: Start, tmp_path: Path) -> None:
+def test_a_process_runs_in_a_session_of_its_own_and_is_found_again(
+    registry: Registry, start: Start, tmp_path: Path
+) -> None:
     record = start("one", "import time; time.sleep(60)")
     assert os.getsid(record.pid) == record.pid != os.getsid(0)
     later = Registry(tmp_path / "processes.json")
@@ -72,7 +75,9 @@ def test_output_goes_to_the_log(start: Start, registry: Registry, tmp_path: Path
     assert tail(tmp_path / "missing.log") == ""
 
 
-def test_a_stubborn_process_and_its_child_in_another_session_are_ended(start: Start, registry: Registry, tmp_path: Path) -> None:
+def test_a_stubborn_process_and_its_child_in_another_session_are_ended(
+    start: Start, registry: Registry, tmp_path: Path
+) -> None:
     record = start("stubborn", STUBBORN, grace=0.3)
     wait_for(lambda: "pid" in tail(tmp_path / "stubborn.log") and "child" in tail(tmp_path / "stubborn.log"))
     child = int(tail(tmp_path / "stubborn.log").split("pid ")[1].split()[0])
@@ -132,7 +137,9 @@ def test_a_program_that_is_missing_names_the_remedy(registry: Registry, tmp_path
     assert registry.records() == []
 
 
-def test_what_cannot_be_recorded_is_not_left_running(start: Start, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_recorded_is_not_left_running(
+    start: Start, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[Record] = []
 
     def refuse(record: Record) -> None:

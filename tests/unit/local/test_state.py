@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from local import state
 from local.errors import LocalError
 

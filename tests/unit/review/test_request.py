@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from rescind.errors import InputError
-from rescind.review import DEFAULT_SPACES, RequestedTargets, Target, decide, load_exceptions, resolve_request
+from rescind.model import Principal
+from rescind.review import (
+    DEFAULT_SPACES,
+    RequestedTargets,
+    Target,
+    decide,
+    index_principals,
+    load_exceptions,
+    resolve_request,
+)
 
 SYSTEMS = ("dms_permissions", "wedata_privileges")
 
@@ -125,6 +134,17 @@ def test_without_a_roster_the_space_must_be_named() -> None:
     with pytest.raises(InputError, match="no roster"):
         resolve_request(request(Target("7")), None, DEFAULT_SPACES)
     assert resolve_request(request(Target("7", "dms_user_id")), None, DEFAULT_SPACES).ids == {("dms_user_id", "7")}
+
+
+def test_the_id_that_is_named_counts_also_where_the_roster_cannot_confirm_it(make: SimpleNamespace) -> None:
+    principal = Principal(
+        "dms_permissions", "1000@cn", "user", "51001", other_ids=(("alibaba_uid", "2046000000000002"),)
+    )
+    known = {"principals": index_principals([principal])}
+    grant = make.grant("51001")
+    assert rules(make, request(Target("51001", "dms_user_id")), grant, **known) == ["requested"]
+    assert rules(make, request(Target("51001")), grant, **known) == ["requested"]
+    assert rules(make, request(Target("P1")), grant, **known) == ["kept.not_requested"]
 
 
 def test_a_wildcard_is_an_ordinary_character(make: SimpleNamespace) -> None:

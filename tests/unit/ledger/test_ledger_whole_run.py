@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from rescind.ledger import Ledger, VerdictRecord
 from rescind.model import Verdict
 from tests.support.ledger_runs import ready_run
+
+pytestmark = pytest.mark.postgres
 
 
 def test_one_run_from_listing_to_verdict(ledger: Ledger) -> None:

@@ -1,0 +1,67 @@
+"""The wheel: everything that the package needs at run time is in it, and Airflow finds the provider."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rescind
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    pytest.importorskip("hatchling", reason="hatchling builds the wheel; make install-dev installs it")
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    assert built.name.startswith(f"airflow_rescind-{rescind.__version__}-py3-none-any")
+    with zipfile.ZipFile(built) as archive:
+        yield archive
+
+
+def test_every_file_of_the_package_is_in_it_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    package = ROOT / "plugins" / "rescind"
+    sources = {f"rescind/{path.relative_to(package).as_posix()}" for path in package.rglob("*")
+               if path.is_file() and "__pycache__" not in path.parts}  # fmt: skip
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == sources
+    assert "rescind/py.typed" in packed
+    assert any(name.endswith(".sql") for name in packed), "the ledger's migrations are missing"
+
+
+def test_airflow_finds_the_provider(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    (points,) = [name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt")]
+    parser = configparser.ConfigParser()
+    parser.read_string(wheel.read(points).decode())
+    assert dict(parser["apache_airflow_provider"]) == {"provider_info": "rescind.provider_info:get_provider_info"}
+    wheel.extractall(tmp_path)
+    code = "import sys; from rescind.provider_info import get_provider_info as g\n"
+    code += "print(g()['package-name'], sys.modules['rescind'].__file__, 'airflow' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
+    )
+    name, origin, heavy = done.stdout.split()
+    assert name == "airflow-rescind"
+    assert origin.startswith(str(tmp_path))
+    assert heavy == "False", "the provider's description is read by every Airflow process and must stay light"
+
+
+def test_the_package_asks_for_what_it_imports(wheel: zipfile.ZipFile) -> None:
+    (meta,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    lines = wheel.read(meta).decode().splitlines()
+    asked = [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist:")]
+    wanted = {re.split(r"[<>=! ;]", line)[0].lower() for line in asked}
+    assert {"apache-airflow", "httpx", "pydantic", "psycopg[binary]", "pyyaml", "cel-expr-python"} <= wanted
+    assert "Requires-Python: >=3.11" in lines
