@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from tests.support.emulator import ROOT
 
 EXPECTED = {"access_review", "revoke_access"}
@@ -61,7 +63,7 @@ def test_every_task_that_calls_a_platform_has_a_shipped_pool(dags: dict[str, Any
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_the_stages_stand_in_the_order_of_the_design(dags: dict[str, Any], name: str) -> None:
     order = ["preflight", "discover", "seal", "decide", "plan", "approve", "revoke", "verify", "report", "gate"]
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         assert after in dags[name].get_task(before).downstream_task_ids
     assert dags[name].get_task("approve").defaults is None
     assert dags[name].get_task("approve").response_timeout is not None

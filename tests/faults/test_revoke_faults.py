@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -86,7 +87,7 @@ def test_one_refused_item_delays_no_other_and_turns_the_run_red(bench: Bench) ->
     assert row["refused"] == 1 and row["still_present"] == 1
     assert row["verified_gone"] + row["still_effective"] == row["items"] - 1
     assert summary["problems"] == [f"dms_permissions {row['account']}: 1 of {row['items']} items are not proven gone"]
-    with pytest.raises(Exception, match="1 of .* items are not proven gone"):
+    with pytest.raises(Exception, match=r"1 of .* items are not proven gone"):
         review.gate()
 
 
@@ -174,7 +175,7 @@ def test_the_emulator_down_in_mid_run_is_an_error_and_the_run_resumes(bench: Ben
     review = _planned(bench)
     before = review.bench.emulator.get("truth")
     _script(review, {"id": "down", "kind": "reset_before", "action": "*", "times": 0})
-    with pytest.raises(Exception, match="connection|exchange|answer|Unknown|Transient"):
+    with pytest.raises(Exception, match=r"connection|exchange|answer|Unknown|Transient"):
         review.revoke()
     review.bench.emulator.post("faults", {"faults": [], "replace": True})
     review.revoke()

@@ -231,12 +231,12 @@ def test_a_missing_right_is_named_before_anything_is_listed(bench: Bench) -> Non
     setup = bench()
     powerless = setup.emulator.key("alibaba", "no-rights")
     _edit_connection(setup.monkeypatch, "QUICKBI_DEFAULT", login=powerless["key_id"], password=powerless["secret"])
-    with pytest.raises(Exception, match="quickbi_default.*may not call.*QueryWorksByOrganization"):
+    with pytest.raises(Exception, match=r"quickbi_default.*may not call.*QueryWorksByOrganization"):
         setup.run(systems=["quickbi_menus"]).preflight()
 
 
 def test_an_assumed_role_has_to_say_who_it_is(bench: Bench) -> None:
     setup = bench()
     _edit_connection(setup.monkeypatch, "DMS_DEFAULT", role_arn="acs:ram::1600000000000001:role/reviewer")
-    with pytest.raises(Exception, match="dms_default.*own_ids.*assumed role"):
+    with pytest.raises(Exception, match=r"dms_default.*own_ids.*assumed role"):
         setup.run(systems=["dms_permissions"]).preflight()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rescind.errors import ConfigurationError, InputError
 from rescind.settings import ReviewRequest, Settings
 

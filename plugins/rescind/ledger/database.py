@@ -69,7 +69,7 @@ class Database:
     :param max_connections: most connections of this process at a time.
     """
 
-    def __init__(self, dsn: str, *, max_connections: int = 6, timeouts: Timeouts | None = None) -> None:
+    def __init__(self, dsn: str, *, max_connections: int = 4, timeouts: Timeouts | None = None) -> None:
         self.timeouts = timeouts or Timeouts()
         try:
             self.target: dict[str, Any] = dict(conninfo_to_dict(dsn))

@@ -82,9 +82,10 @@ class Desk:
             raise LedgerError(f"ledger {self._database.label}: no answer in {_ANSWER_S:.0f} s") from None
 
     def close(self) -> None:
-        """End the thread and the connection."""
-        self._line.thread.shutdown(wait=True)
-        self._line.drop()
+        """End the thread and the connection; whoever asks again gets new ones."""
+        line, self._line = self._line, _Line(self._database)
+        line.thread.shutdown(wait=True)
+        line.drop()
 
 
 class _Line:

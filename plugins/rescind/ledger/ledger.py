@@ -29,7 +29,7 @@ class Ledger:
     several threads; from a coroutine use ``asyncio.to_thread``. A forked child makes its own connections.
 
     :param dsn: a PostgreSQL connection string or URI; the database belongs to the ledger alone.
-    :param max_connections: most connections of this process at a time.
+    :param max_connections: most connections of this process at a time; a pacer adds one of its own.
     :param statement_timeout_s: longest ordinary statement.
     :param bulk_timeout_s: longest statement that moves a whole snapshot or plan.
     :param lock_timeout_s: longest wait for another process's lock.
@@ -40,7 +40,7 @@ class Ledger:
         self,
         dsn: str,
         *,
-        max_connections: int = 6,
+        max_connections: int = 4,
         statement_timeout_s: float = 30.0,
         bulk_timeout_s: float = 900.0,
         lock_timeout_s: float = 10.0,

@@ -95,7 +95,15 @@ def _lanes(calls: Iterable[PlannedCall], rates: Mapping[Account, float]) -> dict
     for lane, members in lanes.items():
         if not rates.get(lane, 0) > 0:
             raise InputError("rates", f"have no positive rate for {lane[0]}", "Give calls per second for each account")
-        members.sort(key=lambda c: (weight[(*lane, c.container)], c.container, len(c.rows) * len(c.columns), c.rows, c.columns))
+        members.sort(
+            key=lambda c: (
+                weight[(*lane, c.container)],
+                c.container,
+                len(c.rows) * len(c.columns),
+                c.rows,
+                c.columns,
+            )
+        )
     return dict(sorted(lanes.items()))
 
 

@@ -107,7 +107,8 @@ def _system_pieces(entry: SystemEffects) -> Iterator[bytes]:
         some = grants[start : start + _GRANTS_AT_ONCE]
         for key in some:
             if (key.system, key.account) != (entry.system, entry.account):
-                raise InputError("grants", f"hold a grant of {key.system} under {entry.system}", "Group grants by account")
+                problem = f"hold a grant of {key.system} under {entry.system}"
+                raise InputError("grants", problem, "Group grants by account")
         yield (b"," if start else b"") + canonical([list(key) for key in some])[1:-1]
     rest = {"identity": dict(entry.identity), "mode": str(entry.mode), "system": entry.system}
     yield b"]," + canonical(rest)[1:]

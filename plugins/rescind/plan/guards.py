@@ -56,7 +56,7 @@ class Caps:
         counts = {"total": self.total, **{f"system_totals[{name}]": cap for name, cap in self.system_totals.items()}}
         counts |= {"per_principal": self.per_principal or 0, "per_resource": self.per_resource or 0}
         for name, cap in counts.items():
-            if isinstance(cap, bool) or not isinstance(cap, int) or cap < 0:
+            if type(cap) is not int or cap < 0:
                 raise ConfigurationError(f"cap {name}: not a count of 0 or more. Give a whole number; 0 means none")
         for percent in (self.percent, *self.system_percents.values()):
             _exact(percent)
@@ -166,7 +166,9 @@ def hold_last_holders(
     return Holding(held, GuardRecord("last_holder", "plan", "at least 1 holder stays", measured, len(held)))
 
 
-def hold_irreversible(planned: Iterable[GrantKey], irreversible: Callable[[GrantKey], str], *, allowed: bool) -> Holding:
+def hold_irreversible(
+    planned: Iterable[GrantKey], irreversible: Callable[[GrantKey], str], *, allowed: bool
+) -> Holding:
     """Hold what cannot be given back, unless that was permitted explicitly.
 
     :param irreversible: why a grant cannot be given back faithfully, or empty when it can.
@@ -194,7 +196,10 @@ def count_holders(
 def _count_cap(guard: str, scope: str, measured: int, cap: int) -> GuardRecord:
     if measured > cap:
         raise GuardTripped(
-            f"{guard} ({scope})", f"{cap} grants", f"{measured} grants", "Narrow the review or raise the cap on purpose."
+            f"{guard} ({scope})",
+            f"{cap} grants",
+            f"{measured} grants",
+            "Narrow the review or raise the cap on purpose.",
         )
     return GuardRecord(guard, scope, f"{cap} grants", f"{measured} grants")
 
@@ -217,7 +222,10 @@ def _largest_cap(
     worst, count = max(((who, n) for who, n in counts.items()), key=lambda pair: (pair[1], pair[0]), default=((), 0))
     if count > cap:
         raise GuardTripped(
-            guard, f"{cap} grants", f"{count} grants of {noun} {' '.join(worst[2:])}", "Split the review or raise the cap."
+            guard,
+            f"{cap} grants",
+            f"{count} grants of {noun} {' '.join(worst[2:])}",
+            "Split the review or raise the cap on purpose.",
         )
     return GuardRecord(guard, f"{len(counts)} {noun}s", f"{cap} grants", f"{count} grants at most")
 
@@ -232,7 +240,8 @@ def _resource(key: GrantKey) -> tuple[str, ...]:
 
 def _exact(percent: Percent) -> Fraction:
     if isinstance(percent, bool | float):
-        raise ConfigurationError(f"percentage: a {type(percent).__name__} is not exact. Give an integer or text like '2.5'")
+        kind = type(percent).__name__
+        raise ConfigurationError(f"percentage: a {kind} is not exact. Give an integer or text like '2.5'")
     try:
         value = Fraction(percent)
     except (ValueError, ZeroDivisionError) as error:

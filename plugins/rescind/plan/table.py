@@ -57,7 +57,8 @@ def tables(
             held[grant_id] = HELD_WITH_KEPT
             continue
         if kind not in shape.max_columns:
-            raise InputError("CallShape.max_columns", f"has no limit for column kind {kind!r}", "Name every kind of cell")
+            problem = f"has no limit for column kind {kind!r}"
+            raise InputError("CallShape.max_columns", problem, "Name every kind of cell")
         going.setdefault(container, {}).setdefault(row, {})[kind, column] = None
     return list(_tables(going, kept, mode, emptied)), held
 
