@@ -58,10 +58,8 @@ DEFAULTS = {
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     # A name look-up per task, slow where there is no name server.
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-    # How soon the next task of a run starts: the scheduler's pause when it found nothing to do.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-    "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+    # How soon the next task of a run starts: the scheduler's pause, in seconds, when it found nothing to do.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
     # How soon a new or changed DAG file is seen.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",

@@ -114,7 +114,7 @@ def _env(config: Config, _: argparse.Namespace) -> int:
 
 def _airflow(config: Config, options: argparse.Namespace) -> int:
     env = Stack(config).airflow_environment()
-    os.execvpe("airflow", ["airflow", *options.rest], env)
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "airflow", *options.rest], env)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

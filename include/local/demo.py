@@ -95,9 +95,8 @@ def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]
     for state in ("running", "queued"):  # reviews run one at a time, and the emulator has just been set back
         for run in requester.runs(DAG_ID, state):
             requester.fail_run(DAG_ID, str(run["dag_run_id"]))
-    # Before the DAG is let go: otherwise the run that its schedule is due comes first.
-    run_id = requester.trigger(DAG_ID, CONF, NOTE)
     requester.unpause(DAG_ID)
+    run_id = requester.trigger(DAG_ID, CONF, NOTE)
     say(f"\n{REQUESTER} has started {DAG_ID} ({run_id})")
     progress, refused, answered = Progress(), False, False
     for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS, interval=1.0):

@@ -6,6 +6,7 @@ Everything here comes from the emulator's own control interface, which knows the
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,9 @@ from local.state import write_private
 
 TOOL = "rescind-bot"
 """The name of the tool's own identity in the emulated organisation."""
+
+CHANGES = "RESCIND_DEMO_SETTINGS"
+"""Environment variable: a JSON object of deployment settings to change in the demonstration."""
 
 SETTINGS = {
     "approvers": ["omar", "ada"],
@@ -97,7 +101,7 @@ def connections(url: str, control: Control) -> dict[str, str]:
 
 
 def variables(config: Config, control: Control) -> dict[str, str]:
-    """The deployment settings as an ``AIRFLOW_VAR_...`` variable; writes the files that they name."""
+    """The deployment settings, as environment variables; writes the files that they name."""
     folder = config.state / "demo"
     folder.mkdir(mode=0o700, exist_ok=True)
     write_private(folder / "roster.csv", control.text("roster.csv"))
@@ -107,12 +111,19 @@ def variables(config: Config, control: Control) -> dict[str, str]:
     ]
     protected = {"format": 1, "unknown_kind": "protect", "kinds": ["system"], "principals": people, "resources": []}
     write_private(folder / "protected.yaml", json.dumps(protected, indent=1) + "\n")  # JSON is YAML
+    changes: dict[str, Any] = json.loads(os.environ.get(CHANGES, "{}"))
     paths = {
         "roster": str(folder / "roster.csv"),
         "protections": str(folder / "protected.yaml"),
         "summaries": str(folder / "summaries"),
     }
-    return {"AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps({**SETTINGS, **paths})}
+    return {
+        "AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps({**SETTINGS, **changes, **paths}),
+        # A review that its own schedule makes due would come before the one that is shown.
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        # Short pauses show a review sooner; they cost a fifth of a core while nothing happens.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+    }
 
 
 def wait_healthy(control: Control, timeout: float) -> bool:

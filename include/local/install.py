@@ -99,7 +99,7 @@ def write_constraints() -> None:
 
 
 def _digest() -> str:
-    content = hashlib.sha256(sys.version.encode())
+    content = hashlib.sha256(f"{sys.version} {PROJECT}".encode())  # the project is installed by its place
     for name in INPUTS:
         path = PROJECT / name
         content.update(path.read_bytes() if path.exists() else b"")
@@ -108,10 +108,14 @@ def _digest() -> str:
 
 def _environment(venv: Path) -> Path:
     python = venv / "bin" / "python"
-    if python.exists() and subprocess.run([python, "-c", "import pip"], capture_output=True).returncode == 0:
+    if _quiet(python, "-c", "import sys"):
+        if not _quiet(python, "-m", "pip", "--version") and not _quiet(python, "-m", "ensurepip"):
+            raise InstallError(f"{venv} has no pip and cannot get one. Remove it, then try again.")
         return python
-    if venv.exists():
-        shutil.rmtree(venv)
+    if (venv / "pyvenv.cfg").exists():
+        shutil.rmtree(venv)  # an environment whose Python is gone, or one that was never finished
+    elif venv.exists() and any(venv.iterdir()):
+        raise InstallError(f"{venv} is something other than a virtual environment. Move it away, then try again.")
     print(f"install: making {venv}", flush=True)
     done = subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True, text=True)
     if done.returncode != 0:
@@ -139,6 +143,13 @@ def _install(python: Path, requirements: Path) -> None:
     print(f"install: {requirements.name} with pip", flush=True)
     if not (_run([*pip, "-r", str(requirements), *limits]) and _run([*pip, *project])):
         raise InstallError(f"installing {requirements.name} failed, see above. Is the package index reachable?")
+
+
+def _quiet(*command: str | Path) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def _run(command: list[str]) -> bool:

@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psycopg
@@ -30,7 +29,7 @@ def migrate(config: Config, env: Mapping[str, str], say: Callable[[str], None], 
     :raises StartFailed: when a migration fails; names its log.
     """
     _airflow(config, env, say, force=force)
-    _run(config, [sys.executable, "-m", "rescind.ledger", "migrate"], {**env, LEDGER_DSN: ledger_dsn(env)})
+    _run(config, [sys.executable, "-P", "-m", "rescind.ledger", "migrate"], {**env, LEDGER_DSN: ledger_dsn(env)})
 
 
 def ledger_dsn(env: Mapping[str, str]) -> str:
@@ -79,7 +78,7 @@ def _airflow(config: Config, env: Mapping[str, str], say: Callable[[str], None],
     if not force and None not in stands() and state.read_json(note_path) == stands():
         return
     say("  preparing Airflow's database")
-    _run(config, [str(Path(sys.executable).parent / "airflow"), "db", "migrate"], env)
+    _run(config, [sys.executable, "-P", "-m", "airflow", "db", "migrate"], env)
     state.write_private(note_path, json.dumps(stands()) + "\n")
 
 

@@ -223,8 +223,7 @@ class Stack:
         return False
 
     def _component(self, name: str, env: Mapping[str, str]) -> Record:
-        program = str(Path(sys.executable).parent / "airflow")
-        command = (program, *COMPONENTS[name])
+        command = (sys.executable, "-P", "-m", "airflow", *COMPONENTS[name])
         env = airflowenv.for_scheduler(env) if name == "scheduler" else env
         return self.registry.start(name, command, env=env, log=self._log(name), cwd=self.config.airflow_home)
 

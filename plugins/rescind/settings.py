@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -45,6 +45,7 @@ class Settings(BaseModel):
     :param allow_irreversible: let a plan hold grants that cannot be given back faithfully; else they are held.
     :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
     :param enforce_scheduled: let a scheduled review revoke after approval; otherwise it is a dry run.
+    :param rows_per_call: per system, fewer resources in one call than its shape allows; 1 is the most careful.
     :param batch_seconds: how long one mapped revocation task should last, in seconds.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
     :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
@@ -69,6 +70,7 @@ class Settings(BaseModel):
     enforce_scheduled: bool = False
     workers: int = Field(default=4, ge=1, le=256)
     max_batches: int = Field(default=200, ge=1, le=200)
+    rows_per_call: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     batch_seconds: int = Field(default=60, ge=1, le=900)
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)

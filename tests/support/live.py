@@ -60,6 +60,8 @@ def live() -> Iterator[LiveStack]:
         "RESCIND_UI_PORT": str(_free_port()),
         "RESCIND_EMULATOR_PORT": str(_free_port()),
         "RESCIND_START_TIMEOUT": "400",
+        # one resource a call: several hundred calls on one lane, in several tasks at once
+        "RESCIND_DEMO_SETTINGS": '{"rows_per_call": {"wedata_privileges": 1}}',
     }
     env: dict[str, str] = {**_outside_airflow(), **settings}
     command = [sys.executable, str(ROOT / "include/local")]

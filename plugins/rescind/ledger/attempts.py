@@ -38,6 +38,12 @@ _MEANING: Mapping[str, tuple[str, ItemState]] = {
     "throttled": ("pending", _S.APPROVED),
     "not_sent": ("pending", _S.APPROVED),
 }
+_INTENT = """
+INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action,
+                             api_version)
+VALUES (%(run)s, %(call)s, %(n)s, %(batch)s, %(epoch)s, %(owner)s, %(plan)s, %(request)s, %(action)s, %(version)s)
+RETURNING attempt_id, n, intent_at
+"""
 _RENEWED_TO = timedelta(seconds=120)
 _RENEW_EVERY_S = 30.0
 
@@ -81,21 +87,19 @@ class Attempts(Repository):
             checks.call_may_be_sent(lease, call_id, call, facts, self.max_attempts)
             checks.plan_may_be_sent(connection, lease, number, plan_digest, facts)
             row = connection.execute(
-                "INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest,"
-                " request_digest, action, api_version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-                " RETURNING attempt_id, n, intent_at",
-                (
-                    number,
-                    name,
-                    facts["attempts"] + 1,
-                    raw(lease.batch_id),
-                    lease.epoch,
-                    lease.owner,
-                    raw(plan_digest),
-                    request_digest,
-                    action,
-                    version,
-                ),
+                _INTENT,
+                {
+                    "run": number,
+                    "call": name,
+                    "n": facts["attempts"] + 1,
+                    "batch": raw(lease.batch_id),
+                    "epoch": lease.epoch,
+                    "owner": lease.owner,
+                    "plan": raw(plan_digest),
+                    "request": request_digest,
+                    "action": action,
+                    "version": version,
+                },
             ).fetchone()
             states.move_call(connection, number, name, ("pending",), "sent")
             states.move_call_items(connection, number, name, [_S.APPROVED], _S.SENT)

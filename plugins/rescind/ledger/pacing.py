@@ -22,7 +22,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rescind.errors import ConfigurationError, LedgerError
-from rescind.ledger.lane_queue import Desk, LanePlan, LaneQueue
+from rescind.ledger.desk import Desk
+from rescind.ledger.lane_queue import LanePlan, LaneQueue
 from rescind.ledger.lanes import LaneKey
 from rescind.ledger.ledger import Ledger
 

@@ -18,6 +18,14 @@ from rescind.model import Verdict
 _WRITTEN = ("run_no", "grant_id", "verdict", "method", "observed_at", "path", "detail")
 _SELECT = "v.grant_id, v.verdict, v.method, v.observed_at, v.path, v.detail::text"
 
+_KEPT = """
+SELECT g.grant_id, EXISTS (SELECT 1 FROM observed o WHERE o.grant_id = g.grant_id) AS there
+FROM rescind.grant_row g
+JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id AND d.choice = 'keep'
+WHERE g.run_no = %(run)s AND g.system = %(system)s AND g.account = %(account)s
+  AND (%(containers)s::text[] IS NULL OR g.cell_container = ANY(%(containers)s))
+"""
+
 
 class Verdicts(Repository):
     """The verdicts and kept checks of each run."""
@@ -122,11 +130,7 @@ class Verdicts(Repository):
                 rows.copy_into(connection)
                 connection.execute("ANALYZE observed")
                 found = connection.execute(
-                    "SELECT g.grant_id, EXISTS (SELECT 1 FROM observed o WHERE o.grant_id = g.grant_id) AS there"
-                    " FROM rescind.grant_row g JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id ="
-                    " g.grant_id AND d.choice = 'keep' WHERE g.run_no = %(run)s AND g.system = %(system)s"
-                    " AND g.account = %(account)s"
-                    " AND (%(containers)s::text[] IS NULL OR g.cell_container = ANY(%(containers)s))",
+                    _KEPT,
                     {
                         "run": number,
                         "system": system,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import rescind
 from rescind.hooks.settings import cloud_settings
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
-from rescind.model import Cell, Choice, Grant, ItemState, Mode, PlannedCall
+from rescind.model import CallShape, Cell, Choice, Grant, ItemState, Mode, PlannedCall
 from rescind.plan import Cover, SystemEffects, effects, plan_calls
 from rescind.plan.batches import split
 from rescind.plan.check import check_plan
@@ -140,13 +140,19 @@ class Planner:
         return sizes
 
     def _cover(self, system: str, account: str, part: _Part) -> Cover:
-        shape = system_named(system).shape
+        shape = self._shape(system)
         cover = plan_calls(system, account, shape, [(g.cell, i) for i, g in part.revoke.items()], part.keep)
         for grant_id, reason in cover.held.items():
             part.hold(grant_id, reason)
         cells = {grant_id: grant.cell for grant_id, grant in part.revoke.items()}
         check_plan(cover.calls, cells, part.keep, system=system, account=account, shape=shape)
         return cover
+
+    def _shape(self, system: str) -> CallShape:
+        """What one call may cover: the system's own limit, or fewer rows where the deployment says so."""
+        shape = system_named(system).shape
+        rows = self.settings.rows_per_call.get(system, shape.max_rows)
+        return replace(shape, max_rows=min(rows, shape.max_rows))
 
     def _write(self, bound: bytes, guards: Caps, valid_until: datetime) -> Plan:
         owner: dict[tuple[Account, Cell], str] = {}

@@ -114,6 +114,23 @@ def test_a_failed_installation_is_not_noted(tmp_path: Path, monkeypatch: pytest.
     assert not (tmp_path / "rescind-installed").exists()
 
 
+def test_a_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(install.InstallError, match="something other than a virtual environment"):
+        install._environment(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "pyvenv.cfg").write_text("home = /nowhere\n")
+    (venv / "bin" / "python").symlink_to("/nowhere/python3")
+    python = install._environment(venv)
+    assert subprocess.run([python, "-m", "pip", "--version"], capture_output=True, timeout=60).returncode == 0
+    assert install._environment(venv) == python
+
+
 def test_the_installer_needs_nothing_that_is_installed() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(ROOT / "include" / "local" / "install.py"), "--help"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import tempfile
@@ -133,15 +134,23 @@ def test_a_closed_folder_above_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server to another account")
-def test_root_in_a_closed_folder_keeps_the_data_elsewhere_and_opens_nothing(tmp_path: Path) -> None:
+def test_root_in_a_closed_folder_keeps_data_and_programs_elsewhere_and_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     folder = closed / "state"
     state.prepare(folder)
+    package = postgres.find_binaries().parents[1]
+    for source in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
+        shutil.copytree(source, closed / "site" / source.relative_to(package.parent), symlinks=True)
+    programs = closed / "site" / package.name / "pginstall18" / "bin"
+    monkeypatch.setattr(postgres, "find_binaries", lambda: programs)
     registry = Registry(folder / "processes.json")
     made = Cluster(folder, "super-secret")
     try:
-        made.ensure_running(registry, 60)
+        record = made.ensure_running(registry, 60)
+        assert record.command[0].startswith("/var/lib/rescind/")
         made.ensure_database("ledger", "rescind", "x", durable=True)
         with psycopg.connect(made.url("ledger", "rescind", "x")) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -153,12 +162,13 @@ def test_root_in_a_closed_folder_keeps_the_data_elsewhere_and_opens_nothing(tmp_
     assert not made.data.exists()
 
 
-def test_a_version_that_does_not_fit_names_both(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_that_does_not_fit_names_both(tmp_path: Path) -> None:
     made = Cluster(tmp_path, "x")
-    made.data.mkdir(parents=True)
-    (made.data / "PG_VERSION").write_text("9\n")
-    with pytest.raises(StartFailed, match=r"belongs to PostgreSQL 9.*program is \d+") as caught:
-        made._initialise()
+    try:
+        made.data.mkdir(parents=True)
+        (made.data / "PG_VERSION").write_text("9\n")
+        with pytest.raises(StartFailed, match=r"belongs to PostgreSQL 9.*program is \d+") as caught:
+            made._initialise()
+    finally:
+        made.remove()
     assert "make clean" in caught.value.remedy

@@ -1,0 +1,118 @@
+"""Small plans by hand: what shares a call, what must not, and the bound that proves it."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rescind.errors import InputError
+from rescind.model import CallShape, Cell, Mode
+from rescind.plan import plan_calls
+from rescind.plan.check import check_plan
+
+MENUS = CallShape(max_rows=3, max_columns={"user": 2, "group": 2}, overlap=True)
+PAIRS = CallShape(max_rows=4, max_columns={"pair": 1})
+RECORDS = CallShape(max_rows=1, max_columns={"record": 1}, max_cells=1)
+
+
+def _cell(row: object, column: object, kind: str = "user", container: str = "p") -> Cell:
+    return Cell(container, str(row), kind, (str(column),))
+
+
+def _revoke(cells: list[Cell]) -> list[tuple[Cell, str]]:
+    return [(cell, f"g{number}") for number, cell in enumerate(cells)]
+
+
+def test_a_full_block_is_one_call() -> None:
+    cover = plan_calls("s", "a", MENUS, _revoke([_cell(r, c) for r in range(3) for c in range(2)]), [])
+    assert len(cover.calls) == cover.lower_bound == 1
+    assert cover.proven and cover.gap == Fraction(0) and cover.cells == 6
+
+
+def test_equal_columns_share_calls_when_a_call_takes_one_column() -> None:
+    cells = [_cell(f"t{r}", c, "pair") for c in ("x", "y") for r in range(8)] + [_cell("t9", "x", "pair")]
+    cover = plan_calls("s", "a", PAIRS, _revoke(cells), [])
+    assert len(cover.calls) == 5 and cover.proven
+    assert all(len(call.columns) == 1 and len(call.rows) <= 4 for call in cover.calls)
+
+
+def test_records_are_one_call_each() -> None:
+    cells = [Cell(f"user{n}", f"record{n}", "record", (str(n),)) for n in range(7)]
+    cover = plan_calls("s", "a", RECORDS, _revoke(cells), [])
+    assert len(cover.calls) == cover.lower_bound == 7 and cover.proven
+
+
+def test_a_cell_that_also_holds_a_kept_grant_is_held() -> None:
+    shared, free = _cell(1, 1), _cell(1, 2)
+    cover = plan_calls("s", "a", MENUS, [(shared, "go"), (free, "free")], [shared])
+    assert set(cover.held) == {"go"} and "kept" in cover.held["go"]
+    assert {cell for call in cover.calls for cell in call.cells()} == {free}
+
+
+def test_nothing_to_revoke_is_no_call() -> None:
+    cover = plan_calls("s", "a", MENUS, [], [_cell(1, 1)])
+    assert cover.calls == () and cover.lower_bound == 0 and cover.proven
+
+
+def test_users_and_groups_have_limits_of_their_own() -> None:
+    cells = [_cell(1, c, kind) for kind in ("user", "group") for c in range(2)]
+    cover = plan_calls("s", "a", MENUS, _revoke(cells), [])
+    assert {kind for call in cover.calls for kind, _ in call.columns} == {"user", "group"}
+    for call in cover.calls:
+        assert all(sum(k == kind for k, _ in call.columns) <= 2 for kind in ("user", "group"))
+
+
+def test_an_unknown_kind_or_mode_is_an_error() -> None:
+    with pytest.raises(InputError, match="column kind 'workspace'"):
+        plan_calls("s", "a", MENUS, _revoke([_cell(1, 1, "workspace")]), [])
+    with pytest.raises(InputError, match="sparse is not one of strict"):
+        plan_calls("s", "a", MENUS, [], [], mode=Mode.SPARSE)
+
+
+CELLS = st.frozensets(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from(["user", "group"])), max_size=30)
+
+
+@settings(max_examples=400, deadline=None)
+@given(going=CELLS, staying=CELLS)
+def test_every_plan_passes_the_independent_check(
+    going: frozenset[tuple[int, int, str]], staying: frozenset[tuple[int, int, str]]
+) -> None:
+    keep = [_cell(*one) for one in staying]
+    revoke = _revoke([_cell(*one) for one in sorted(going)])
+    cover = plan_calls("s", "a", MENUS, revoke, keep)
+    planned = {grant: cell for cell, grant in revoke if grant not in cover.held}
+    facts = check_plan(cover.calls, planned, keep, system="s", account="a", shape=MENUS)
+    assert facts.absent == 0 and facts.cells == cover.cells == len(planned)
+    assert cover.lower_bound <= len(cover.calls)
+    assert {grant for cell, grant in revoke if cell in set(keep)} == set(cover.held)
+    assert plan_calls("s", "a", MENUS, reversed(revoke), reversed(keep)).calls == cover.calls
+
+
+@settings(max_examples=150, deadline=None)
+@given(going=st.frozensets(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=6))
+def test_the_bound_is_never_above_the_true_optimum(going: frozenset[tuple[int, int]]) -> None:
+    shape = CallShape(max_rows=2, max_columns={"user": 2}, overlap=True)
+    cells = [_cell(*one) for one in sorted(going)]
+    cover = plan_calls("s", "a", shape, _revoke(cells), [])
+    assert cover.lower_bound <= _optimum(going, 2, 2) <= len(cover.calls)
+
+
+def _optimum(going: frozenset[tuple[int, int]], max_rows: int, max_columns: int) -> int:
+    """Fewest legal rectangles, by trying all of them."""
+    rows, columns = sorted({r for r, _ in going}), sorted({c for _, c in going})
+    legal = [
+        frozenset(itertools.product(some, others))
+        for height in range(1, max_rows + 1)
+        for some in itertools.combinations(rows, height)
+        for width in range(1, max_columns + 1)
+        for others in itertools.combinations(columns, width)
+        if set(itertools.product(some, others)) <= going
+    ]
+    for count in range(1, len(going) + 1):
+        if any(frozenset().union(*chosen) == going for chosen in itertools.combinations(legal, count)):
+            return count
+    raise AssertionError("single cells always cover")
