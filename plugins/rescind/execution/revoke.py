@@ -47,7 +47,9 @@ T = TypeVar("T")
 
 MAX_TRIES = 4
 """Attempts at one call inside one task: enough for a throttle burst, too few for a storm."""
-_ITEM_STATES = {ItemState.ACCEPTED, ItemState.REFUSED, ItemState.UNKNOWN}
+INTENT_SECONDS = 0.06
+"""From a place under the limit to the send: time for the intent to be committed. Always the same, because the
+limit is kept by even distances, and a commit now takes 3 ms and now 40."""
 
 Progress = Callable[[Mapping[str, int | float]], None]
 Protected = Callable[[Grant], str]
@@ -176,6 +178,7 @@ class BatchRunner:
         prepared = self.client.prepare(self.system.request(call.planned, grants))
         check_request(self.system.blast_set(prepared), frozenset(grant.cell for grant in grants))
         await self.pacer.slot(prepared.lane, write=True)
+        leaves_at = time.monotonic() + INTENT_SECONDS
         attempt = await self._db(
             self.ledger.attempts.begin,
             self.lease,
@@ -185,6 +188,7 @@ class BatchRunner:
             action=prepared.action,
             version=prepared.version,
         )
+        await asyncio.sleep(leaves_at - time.monotonic())
         return await self._send(call, attempt, prepared, grants)
 
     async def _send(self, call: Call, attempt: Attempt, prepared: Prepared[Any], grants: list[Grant]) -> str:
