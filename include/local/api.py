@@ -195,7 +195,7 @@ class AirflowApi:
         content = answer["content"]
         if isinstance(content, str):
             return content
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+        return "\n".join(_log_line(line) for line in content)
 
     def pools(self) -> dict[str, int]:
         """Slots of every pool by name."""
@@ -235,3 +235,11 @@ class AirflowApi:
                 f"{method} {path}{who}: HTTP {answer.status_code} {answer.text[:600]}", status=answer.status_code
             )
         return answer.json() if answer.content else None
+
+
+def _log_line(line: Any) -> str:
+    """One structured log line as text, with the errors that it carries."""
+    if not isinstance(line, dict):
+        return str(line)
+    errors = [f"{error.get('exc_type')}: {error.get('exc_value')}" for error in line.get("error_detail") or ()]
+    return "\n".join([str(line.get("event", line)), *errors])

@@ -32,6 +32,9 @@ CONF = {"dry_run": False, "reason": "Demonstration of a full access review", "ti
 NOTE = "started by make demo"
 RUN_SECONDS = 600.0
 REFUSED_SHARE = 0.02
+READING_SECONDS = 1.5
+"""A person reads before answering; an answer within the scheduler's same breath can make Airflow lose the task, which
+then asks again."""
 DONE = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -99,13 +102,15 @@ def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]
     requester.unpause(DAG_ID)
     run_id = requester.trigger(DAG_ID, CONF, NOTE)
     say(f"\n{REQUESTER} has started {DAG_ID} ({run_id})")
-    progress, refused, answered = Progress(), False, False
+    progress, refused = Progress(), False
+    answered: set[int] = set()
     for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS, interval=1.0):
         progress.show(tasks)
         waiting = [task for task in tasks if task["state"] == "awaiting_input"]
-        if waiting and not answered:
+        if waiting and waiting[0]["try_number"] not in answered:
+            time.sleep(READING_SECONDS)
             refused = _approve(waiting[0], requester, approver, progress)
-            answered = True
+            answered.add(waiting[0]["try_number"])
     progress.close()
     requester.pause(DAG_ID)
     return run_id, refused

@@ -58,6 +58,10 @@ class Control:
         answer = self._send("POST", path, dict(body or {}))
         return answer.json() if answer.content else None
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
     def healthy(self) -> bool:
         """Whether it answers."""
         try:

@@ -92,7 +92,7 @@ def test_one_refused_item_delays_no_other_and_turns_the_run_red(bench: Bench) ->
 
 
 def test_a_call_refused_as_a_whole_is_split_down_to_the_bad_item(bench: Bench) -> None:
-    review = _planned(bench)
+    review = _planned(bench, rows_per_call={"quickbi_menus": 1})
     before = review.bench.emulator.get("truth")
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)

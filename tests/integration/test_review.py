@@ -240,3 +240,40 @@ def test_an_assumed_role_has_to_say_who_it_is(bench: Bench) -> None:
     _edit_connection(setup.monkeypatch, "DMS_DEFAULT", role_arn="acs:ram::1600000000000001:role/reviewer")
     with pytest.raises(Exception, match=r"dms_default.*own_ids.*assumed role"):
         setup.run(systems=["dms_permissions"]).preflight()
+
+
+def test_an_approval_task_that_was_lost_honours_the_recorded_answer(bench: Bench) -> None:
+    from rescind.operators.approve import ApprovePlanOperator
+
+    setup = bench()
+    review = setup.run(dry_run=False)
+    review.through_plan()
+    review.approve()
+    again = ApprovePlanOperator(task_id="approve").execute(review.context("approve"))
+    assert again["answer"] == "approve" and again["by"] == "omar"
+
+
+def test_an_answer_to_an_older_question_approves_nothing(bench: Bench) -> None:
+    from datetime import UTC, datetime
+
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from rescind.operators.approve import ApprovePlanOperator
+
+    setup = bench()
+    review = setup.run(dry_run=False)
+    review.through_plan()
+    omar = {"id": "omar", "name": "omar"}
+    event = {"params_input": {}, "responded_at": datetime.now(UTC), "responded_by_user": omar}
+    for chosen in (["Approve 000000000000"], ["Approve"], [], ["Approve 000000000000", "Reject"]):
+        with pytest.raises(AirflowFailException, match="another plan"):
+            ApprovePlanOperator(task_id="approve").execute_complete(
+                review.context("approve"), {**event, "chosen_options": chosen}
+            )
+    with pytest.raises(AirflowFailException, match="nobody answered in time"):
+        ApprovePlanOperator(task_id="approve").execute_complete(
+            review.context("approve"), {"error": "too late", "error_type": "timeout"}
+        )
+    with pytest.raises(AirflowFailException, match="NotApproved"):
+        review.revoke()
+    assert setup.emulator.writes() == []

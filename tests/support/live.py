@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from local.config import Config, load
 from local.emulated import Control
 
 
-@dataclass(frozen=True)
+@dataclass
 class LiveStack:
     """The running stack.
 
@@ -33,15 +34,42 @@ class LiveStack:
     config: Config
     passwords: dict[str, str]
     demo: subprocess.CompletedProcess[str]
+    clients: dict[str, AirflowApi] = field(default_factory=dict)
 
     def api(self, user: str) -> AirflowApi:
-        """Airflow's REST interface as this user."""
-        return AirflowApi(self.config.base_url, user, self.passwords[user])
+        """Airflow's REST interface as this user; one client for each, closed with the stack."""
+        if user not in self.clients:
+            self.clients[user] = AirflowApi(self.config.base_url, user, self.passwords[user])
+        return self.clients[user]
 
-    @property
+    @cached_property
     def control(self) -> Control:
         """The emulator's control interface."""
         return Control(self.config.emulator_url)
+
+    def holder(self) -> dict[str, Any]:
+        """Somebody who works here, is not protected, and holds grants in all four systems now."""
+        truth = self.control.get("truth")
+        held = {
+            "dms_user_id": {row["user_id"] for row in truth["dms_permissions"]},
+            "quickbi_user_id": {r["receiver_id"] for r in truth["quickbi_menus"] if str(r["receiver_type"]) == "0"},
+            "wedata_user_id": {r["subject_value"] for r in truth["wedata_privileges"] if r["subject_type"] == "User"}
+            & {row["user_id"] for row in truth["wedata_data_sources"]},
+        }
+        return next(
+            person
+            for person in self.control.get("org")["people"]
+            if person["status"] == "active"
+            and person["kind"] == "human"
+            and not person["protected"]
+            and all(person[space] in ids for space, ids in held.items())
+        )
+
+    def close(self) -> None:
+        """Close every client."""
+        for client in self.clients.values():
+            client.close()
+        self.control.close()
 
 
 def _free_port() -> int:
@@ -68,7 +96,9 @@ def live() -> Iterator[LiveStack]:
     try:
         demo = subprocess.run([*command, "demo"], env=env, capture_output=True, text=True, timeout=900, check=False)
         config = load(environ=env)
-        yield LiveStack(config, _passwords(config), demo)
+        stack = LiveStack(config, _passwords(config), demo)
+        yield stack
+        stack.close()
     finally:
         subprocess.run([*command, "clean"], env=env, capture_output=True, timeout=120, check=False)
         shutil.rmtree(state, ignore_errors=True)

@@ -29,6 +29,9 @@ class ApprovePlanOperator(HITLOperator):
     by the ledger as well. The revoking tasks check the recorded approval themselves; this task's state
     counts for nothing.
 
+    Retries are for the machine only: when Airflow loses the task, it asks again, unless the answer is in the
+    ledger already. A refusal, a foreign answer and a timeout are final.
+
     :param ledger_conn_id: connection of the ledger.
     """
 
@@ -53,9 +56,11 @@ class ApprovePlanOperator(HITLOperator):
                 approvers = [user for user in settings.approvers if user != run.requested_by]
                 if not approvers:
                     raise ConfigurationError("nobody but the requester is listed under 'approvers' in the settings")
-                ledger.approvals.request(
+                asked = ledger.approvals.request(
                     run.run_id, plan.digest, requested_by=run.requested_by, valid_until=plan.valid_until
                 )
+                if asked.answer is not None:
+                    return _conclude(asked.answer, asked.responded_by, plan.digest)
                 self._ask(ledger, run, plan, approvers)
         except RescindError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
@@ -67,7 +72,8 @@ class ApprovePlanOperator(HITLOperator):
             run, plan = self._plan(context, ledger)
             self.options = [_approve_option(plan.digest), REJECT]
             if "error" in event:
-                self.process_trigger_event_error(event)
+                kind = "nobody answered in time" if event.get("error_type") == "timeout" else "the question was lost"
+                raise AirflowFailException(f"{kind}, so nothing is approved. Start a new run")
             try:
                 return self._record(ledger, run, plan, event)
             except RescindError as error:
@@ -105,9 +111,7 @@ class ApprovePlanOperator(HITLOperator):
             responded_at=event["responded_at"],
         )
         self.log.info("%s by %s for plan %s", answer, user, plan.digest[:12])
-        if answer == "reject":
-            raise AirflowSkipException(f"Rejected by {user}: nothing will be revoked")
-        return {"answer": answer, "by": user, "plan": plan.digest}
+        return _conclude(answer, user, plan.digest)
 
     def _plan(self, context: Context, ledger: Ledger) -> tuple[Run, Plan]:
         dag_run = context["dag_run"]
@@ -115,6 +119,13 @@ class ApprovePlanOperator(HITLOperator):
         if run is None:
             raise AirflowFailException("this DAG run has no run in the ledger. Start a new run")
         return run, ledger.plans.get(run.run_id)
+
+
+def _conclude(answer: str, user: str, digest: str) -> dict[str, str]:
+    """The task's result for a recorded answer; a rejection skips what comes after."""
+    if answer == "reject":
+        raise AirflowSkipException(f"Rejected by {user}: nothing will be revoked")
+    return {"answer": answer, "by": user, "plan": digest}
 
 
 def _approve_option(digest: str) -> str:

@@ -32,7 +32,9 @@ def review_chain(*, kind: Literal["policy", "targets"]) -> None:
     seal = SealOperator(task_id="seal", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     decide = DecideOperator(task_id="decide")
     plan = PlanOperator(task_id="plan")
-    approve = ApprovePlanOperator(task_id="approve", response_timeout=timedelta(days=1))
+    approve = ApprovePlanOperator(
+        task_id="approve", response_timeout=timedelta(days=1), retries=2, retry_delay=timedelta(seconds=5)
+    )
     revoke = RevokeBatchOperator.partial(
         task_id="revoke", pool=REVOKE_POOL, retries=3, retry_delay=timedelta(seconds=30), **RevokeBatchOperator.LOOKS
     ).expand(batch=plan.output)
