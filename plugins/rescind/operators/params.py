@@ -17,7 +17,7 @@ def system_param() -> dict[str, Param]:
     return {
         "systems": Param(
             [],
-            type="array",
+            type=["array", "null"],
             items={"type": "string"},
             examples=list(SYSTEMS),
             values_display=SYSTEMS,
@@ -33,7 +33,7 @@ def target_params() -> dict[str, Param]:
     return {
         "principals": Param(
             [],
-            type="array",
+            type=["array", "null"],
             items={"type": "string"},
             title="Principals",
             description_md="One exact id per line: a person of the roster, or an account id of a platform.",
@@ -41,7 +41,7 @@ def target_params() -> dict[str, Param]:
         ),
         "resources": Param(
             [],
-            type="array",
+            type=["array", "null"],
             items={"type": "string"},
             title="Resources",
             description_md="One exact resource id per line. With principals: only their grants on these.",
