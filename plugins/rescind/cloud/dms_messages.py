@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal
 from pydantic import StringConstraints, model_validator
 
 from rescind.cloud.base import ListRequest, Page, ReadRequest, Reply, ReplyT, Row, RowT, WriteRequest
-from rescind.cloud.fields import Count, DateText, Flag, IdText, NameText, OptionalId, Text, Token
+from rescind.cloud.fields import Count, DateText, Digits, Flag, IdText, NameText, OptionalId, Text, Token
 
 VERSION = "2018-11-01"
 
@@ -80,7 +80,7 @@ class _PermissionWrite(_Dms, WriteRequest[Envelope]):
     UserId: Token
     DsType: ObjectType
     PermTypes: PrivilegeName
-    InstanceId: Token | None = None
+    InstanceId: Digits | None = None
     DbId: Token | None = None
     Logic: bool | None = None
     TableId: Token | None = None

@@ -99,7 +99,7 @@ class ClientSettings(BaseModel):
     pool_size: int = Field(20, ge=1, le=200)
     max_response_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
     role_arn: _Arn = None
-    role_session_name: str = Field("rescind", pattern=r"^[A-Za-z0-9=,.@_-]{2,64}$")
+    role_session_name: str = Field("rescind", pattern=r"^[A-Za-z0-9.@_-]{2,64}$")
     role_duration_s: int = Field(3600, ge=900, le=43200)
     role_external_id: _Optional = None
     credentials: Literal["static", "environment", "profile", "instance_role", "oidc"] = "static"

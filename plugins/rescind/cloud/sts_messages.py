@@ -13,7 +13,7 @@ from rescind.cloud.base import ReadRequest, Reply
 from rescind.cloud.fields import Count, IdText, OptionalId, Text
 
 ArnText = Annotated[str, StringConstraints(strict=True, pattern=r"^[!-~]{8,512}$")]
-SessionName = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9=,.@_-]{2,64}$")]
+SessionName = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9.@_-]{2,64}$")]
 
 
 class TencentCallerIdentityAnswer(Reply):
