@@ -7,6 +7,7 @@ PY := $(VENV)/bin/python
 LOCAL := $(PY) include/local
 INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 # Kept byte code halves the time that Airflow takes to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,8 +43,8 @@ migrate: install ## bring the databases of Airflow and of the ledger up to date
 test: install-dev ## run the whole test suite
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-bench: install-dev ## run the benchmarks and print their tables
-	@$(PY) -m pytest -m bench tests/bench $(PYTEST_ARGS)
+bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about a minute)
+	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)
 
 lint: install-dev ## check style and formatting rules
 	@$(PY) -m ruff check .

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import rescind
 from rescind.cloud.client import CloudClient
-from rescind.cloud.rights import Right, allowed_actions
+from rescind.cloud.rights import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
 from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator, connected
@@ -21,6 +22,7 @@ from rescind.systems.base import account_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+log = logging.getLogger(__name__)
 _PARAMS = frozenset(ReviewRequest.model_fields) - {"kind"}
 
 
@@ -127,7 +129,9 @@ async def _ask(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> _
     try:
         async with connected(system_named(name), conn_id, ledger, settings) as (client, _):
             _check_own_ids(client, conn_id)
-            return _Known(account_of(client), await allowed_actions(client))
+            rights = await allowed_actions(client)
+            log.info("connection %s, account %s: %s", conn_id, account_of(client), in_short(rights))
+            return _Known(account_of(client), rights)
     except CloudError as error:
         remedy = (
             "Check where its key comes from: login (key id), password (secret), session_token, or 'credentials'"

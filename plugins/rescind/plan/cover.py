@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from rescind.errors import InputError
 from rescind.model import CallShape, Cell, Mode, PlannedCall
+from rescind.plan.search import Block, searched
 from rescind.plan.table import Column, EmptiedColumn, Table, tables
 
 
@@ -48,22 +49,37 @@ def plan_calls(
     budget_s: float = 2.0,
     seed: int = 0,
 ) -> Cover:
-    """Plan: in each container, equal rows or equal columns share calls, whichever takes fewer.
+    """Plan each container: equal rows or equal columns share calls; where that is not proven least, search.
 
     Optimal, and proven so by :func:`lower_bound`, wherever a call takes one column (or one cell).
+
+    :param budget_s: seconds of search for all containers together.
     """
     begin = time.monotonic()
     _check(shape, mode)
     found, held = tables(revoke, keep, shape, mode, emptied)
-    calls: tuple[PlannedCall, ...] = ()
+    calls: list[PlannedCall] = []
+    bound = 0
     for table in found:
-        by_row = list(_calls(system, account, shape, table, _equal_rows(table)))
-        by_column = list(_calls(system, account, shape, table, _equal_columns(table)))
-        calls += tuple(by_column if len(by_column) < len(by_row) else by_row)
-    bound = sum(lower_bound(table, shape) for table in found)
+        least = lower_bound(table, shape)
+        bound += least
+        best = _grouped(system, account, shape, table)
+        if len(best) > least:
+            blocks = searched(table, shape, bound=least, budget_s=budget_s / len(found), seed=seed)
+            if blocks is not None and len(blocks) < len(best):
+                best = [PlannedCall(system, account, table.container, rows, columns) for rows, columns in blocks]
+        calls += best
     cells = sum(need.bit_count() for table in found for need in table.need)
     gap = Fraction(len(calls), bound) - 1 if bound else Fraction(0)
-    return Cover(calls, bound, len(calls) == bound, gap, held, cells, 0, time.monotonic() - begin)
+    inside = {cell for call in calls for cell in call.cells()} if mode is not Mode.STRICT else set()
+    absent = max(0, len(inside) - cells)
+    return Cover(tuple(calls), bound, len(calls) == bound, gap, held, cells, absent, time.monotonic() - begin)
+
+
+def _grouped(system: str, account: str, shape: CallShape, table: Table) -> list[PlannedCall]:
+    by_row = list(_calls(system, account, shape, table, _equal_rows(table)))
+    by_column = list(_calls(system, account, shape, table, _equal_columns(table)))
+    return by_column if len(by_column) < len(by_row) else by_row
 
 
 def iter_calls(
@@ -118,10 +134,6 @@ def lower_bound(table: Table, shape: CallShape) -> int:
 
 def _share(things: int, room: int) -> int:
     return -(-things // room)
-
-
-Block = tuple[tuple[str, ...], tuple[Column, ...]]
-"""Rows and columns of which every cell is to be revoked."""
 
 
 def _equal_rows(table: Table) -> list[Block]:
