@@ -149,10 +149,14 @@ class Planner:
         return cover
 
     def _shape(self, system: str) -> CallShape:
-        """What one call may cover: the system's own limit, or fewer rows where the deployment says so."""
+        """What one call may cover: the system's own limit, or fewer rows where the deployment says so.
+
+        Every cell in exactly one call, also where a second call over it would be harmless: then each item has one
+        call that answers for it, and a call's blast set is exactly its own items.
+        """
         shape = system_named(system).shape
         rows = self.settings.rows_per_call.get(system, shape.max_rows)
-        return replace(shape, max_rows=min(rows, shape.max_rows))
+        return replace(shape, max_rows=min(rows, shape.max_rows), overlap=False)
 
     def _write(self, bound: bytes, guards: Caps, valid_until: datetime) -> Plan:
         owner: dict[tuple[Account, Cell], str] = {}
