@@ -19,6 +19,9 @@ from typing import NamedTuple
 from rescind.plan.bits import bit_set, members, most, tally
 from rescind.plan.problem import Problem
 
+Look = tuple[int, int, int]
+"""What the cells concerned see of a column: rows that need it, rows in which it is free, a number if it is alone."""
+
 
 class Vertex(NamedTuple):
     """A cell, with the columns that are treated like its own."""
@@ -35,8 +38,13 @@ class Graph:
     conflicts: Sequence[int]
 
 
-def conflict_graph(problem: Problem, need: dict[int, int], limit: int, rng: Random) -> Graph | None:
-    """The graph over these needs in random order, or None when it has more than ``limit`` vertices."""
+def conflict_graph(
+    problem: Problem, need: dict[int, int], limit: int, rng: Random, *, merge: bool = True
+) -> Graph | None:
+    """The graph over these needs in random order, or None when it has more than ``limit`` vertices.
+
+    :param merge: let one column stand for all that look like it. Without size limits nothing is lost by that.
+    """
     if sum(bits.bit_count() for bits in need.values()) > 6 * limit:
         return None
     by_column: dict[int, int] = {}
@@ -45,11 +53,11 @@ def conflict_graph(problem: Problem, need: dict[int, int], limit: int, rng: Rand
         for column in members(bits):
             by_column[column] = by_column.get(column, 0) | flag
     here = bit_set(need)
-    alike: dict[tuple[int, int], int] = {}
+    alike: dict[Look, int] = {}
     for column, rows in by_column.items():
-        look = (rows, problem.free_t[column] & here)
+        look = (rows, problem.free_t[column] & here, 0 if merge else column)
         alike[look] = alike.get(look, 0) | 1 << column
-    if sum(rows.bit_count() for rows, _ in alike) > limit:
+    if sum(look[0].bit_count() for look in alike) > limit:
         return None
     if not all(problem.fits(1, columns) for columns in alike.values()):
         return None
@@ -58,10 +66,10 @@ def conflict_graph(problem: Problem, need: dict[int, int], limit: int, rng: Rand
     return _graph(cells)
 
 
-def _graph(cells: Sequence[tuple[int, tuple[int, int], int]]) -> Graph:
+def _graph(cells: Sequence[tuple[int, Look, int]]) -> Graph:
     """Compatible with (r, c): cells whose column is free in r and whose row is free in c."""
     in_row: dict[int, int] = {}
-    in_look: dict[tuple[int, int], int] = {}
+    in_look: dict[Look, int] = {}
     for index, (row, look, _) in enumerate(cells):
         in_row[row] = in_row.get(row, 0) | 1 << index
         in_look[look] = in_look.get(look, 0) | 1 << index
@@ -93,7 +101,7 @@ def colour(problem: Problem, graph: Graph, colours: int) -> list[tuple[int, int]
         own = conflicts[vertex] & left
         costs = [((own ^ (own & bits)).bit_count(), index) for index, bits in enumerate(blocked) if not bits & flag]
         for _, index in sorted(costs):
-            span = _joined(problem, spans[index], vertices[vertex])
+            span = joined(problem, spans[index], vertices[vertex])
             if span is not None:
                 blocked[index] |= conflicts[vertex]
                 spans[index] = span
@@ -107,7 +115,7 @@ def colour(problem: Problem, graph: Graph, colours: int) -> list[tuple[int, int]
     return spans
 
 
-def _joined(problem: Problem, span: tuple[int, int], vertex: Vertex) -> tuple[int, int] | None:
+def joined(problem: Problem, span: tuple[int, int], vertex: Vertex) -> tuple[int, int] | None:
     """The call with the vertex added, or None when that is too large."""
     rows, columns = span[0] | 1 << vertex.row, span[1] | vertex.columns
     height = rows.bit_count()

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from random import Random
 
 from rescind.errors import InputError
 from rescind.model import CallShape, Cell, Mode, PlannedCall
-from rescind.plan.search import Block, searched
-from rescind.plan.table import Column, EmptiedColumn, Table, tables
+from rescind.plan.bits import members
+from rescind.plan.problem import Clock, Rect
+from rescind.plan.solve import solve, stream
+from rescind.plan.table import EmptiedColumn, Piece, pieces
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
     """Calls that take away every cell to revoke and no cell to keep.
 
-    :param calls: the calls, containers in order of name.
+    :param calls: the calls, by container.
     :param lower_bound: no set of calls with fewer members does it.
     :param proven: True when ``calls`` meets the bound.
     :param gap: calls / lower bound - 1, exactly; 0 when proven.
     :param held: grant id -> reason, for grants that cannot be separated from a kept one. Never planned.
     :param cells: cells that go.
-    :param absent: cells inside the calls that hold no grant (0 in strict mode), each counted once.
+    :param absent: cells inside the calls that hold no grant, each counted once; 0 in strict mode.
     :param seconds: how long planning took.
     """
 
@@ -35,6 +38,12 @@ class Cover:
     cells: int
     absent: int
     seconds: float
+
+    def statement(self) -> str:
+        """What is known about the number of calls, in words."""
+        if self.proven:
+            return f"{len(self.calls)} calls: optimal, proven"
+        return f"{len(self.calls)} calls; at least {self.lower_bound} are needed (gap {float(self.gap):.1%})"
 
 
 def plan_calls(
@@ -49,37 +58,39 @@ def plan_calls(
     budget_s: float = 2.0,
     seed: int = 0,
 ) -> Cover:
-    """Plan each container: equal rows or equal columns share calls; where that is not proven least, search.
+    """The fewest calls found within the budget.
 
-    Optimal, and proven so by :func:`lower_bound`, wherever a call takes one column (or one cell).
+    Equal input (in any order), seed and budget give equal calls, unless the machine is so slow that the time
+    limit ends the search before the count of work does.
 
-    :param budget_s: seconds of search for all containers together.
+    :param revoke: (cell, grant id) of everything that is to go; read once.
+    :param keep: every cell of the containers concerned that holds a grant that stays; read once.
+    :param mode: what calls may contain besides: nothing (strict), absent cells of ``emptied`` columns, any absent cell.
+    :param emptied: (container, kind, column) that the decision empties; ignored outside mode emptying, and for
+        a column in which a grant is kept after all.
+    :param budget_s: seconds for the search; first calls are found in any case.
+    :raises InputError: a mode or column kind that the shape does not allow, or a limit below 1.
     """
     begin = time.monotonic()
-    _check(shape, mode)
-    found, held = tables(revoke, keep, shape, mode, emptied)
+    _check(shape, mode, budget_s)
+    clock = Clock(budget_s)
+    found, held = pieces(revoke, keep, shape, mode, emptied)
     calls: list[PlannedCall] = []
-    bound = 0
-    for table in found:
-        least = lower_bound(table, shape)
-        bound += least
-        best = _grouped(system, account, shape, table)
-        if len(best) > least:
-            blocks = searched(table, shape, bound=least, budget_s=budget_s / len(found), seed=seed)
-            if blocks is not None and len(blocks) < len(best):
-                best = [PlannedCall(system, account, table.container, rows, columns) for rows, columns in blocks]
-        calls += best
-    cells = sum(need.bit_count() for table in found for need in table.need)
+    bounds: dict[str, list[int]] = {}
+    cells = absent = 0
+    for piece, share in _in_turn(found):
+        inner = clock.share(share)
+        rects, bound = solve(piece.problem, Random(f"{seed}/{piece.container}/{piece.rows[0]}"), inner)
+        clock.take_back(inner)
+        bounds.setdefault(piece.container, []).append(bound)
+        needed = piece.problem.cells()
+        cells += needed
+        absent += _covered(rects, len(piece.rows)) - needed
+        calls.extend(_named(system, account, piece, rects))
+    calls.sort(key=lambda call: (call.container, -len(call.rows) * len(call.columns), call.rows, call.columns))
+    bound = sum(sum(parts) if mode is Mode.STRICT else max(parts) for parts in bounds.values())
     gap = Fraction(len(calls), bound) - 1 if bound else Fraction(0)
-    inside = {cell for call in calls for cell in call.cells()} if mode is not Mode.STRICT else set()
-    absent = max(0, len(inside) - cells)
-    return Cover(tuple(calls), bound, len(calls) == bound, gap, held, cells, absent, time.monotonic() - begin)
-
-
-def _grouped(system: str, account: str, shape: CallShape, table: Table) -> list[PlannedCall]:
-    by_row = list(_calls(system, account, shape, table, _equal_rows(table)))
-    by_column = list(_calls(system, account, shape, table, _equal_columns(table)))
-    return by_column if len(by_column) < len(by_row) else by_row
+    return Cover(tuple(calls), bound, not gap, gap, held, cells, absent, time.monotonic() - begin)
 
 
 def iter_calls(
@@ -93,77 +104,60 @@ def iter_calls(
     emptied: Collection[EmptiedColumn] = frozenset(),
     budget_s: float = 2.0,
     seed: int = 0,
+    rate: float = 20.0,
 ) -> Iterator[PlannedCall]:
-    """Final calls as soon as they are chosen."""
-    yield from plan_calls(
-        system, account, shape, revoke, keep, mode=mode, emptied=emptied, budget_s=budget_s, seed=seed
-    ).calls
+    """The calls of a plan one by one, each final when it comes.
+
+    The first calls come at once, as many as a sender at ``rate`` calls per second takes until the rest is planned
+    with the whole budget. The price is that these first ones are not improved any more.
+    """
+    _check(shape, mode, budget_s)
+    clock = Clock(budget_s)
+    found, _ = pieces(revoke, keep, shape, mode, emptied)
+    head = int(rate * budget_s) + 1
+    for piece, share in _in_turn(found):
+        inner = clock.share(share)
+        for rect in stream(piece.problem, Random(f"{seed}/{piece.container}/{piece.rows[0]}"), inner, head):
+            yield from _named(system, account, piece, [rect])
+        clock.take_back(inner)
 
 
-def _check(shape: CallShape, mode: Mode) -> None:
+def _check(shape: CallShape, mode: Mode, budget_s: float) -> None:
     if mode not in shape.modes:
         raise InputError("mode", f"{mode} is not one of {', '.join(shape.modes)}", "Choose a mode that the call allows")
     limits = {"max_rows": shape.max_rows, "max_cells": shape.max_cells, **shape.max_columns}
     for name, limit in limits.items():
         if limit is not None and limit < 1:
             raise InputError(f"CallShape.{name}", f"is {limit}", "Give a limit of at least 1")
+    if not budget_s > 0:
+        raise InputError("budget_s", f"is {budget_s}", "Give the search some time, for example 2 seconds")
 
 
-def lower_bound(table: Table, shape: CallShape) -> int:
-    """Calls that no plan for this table can do without, by counting visits.
-
-    A column with ``n`` cells to revoke is in at least ``ceil(n / max_rows)`` calls, and a call has room for
-    ``max_columns[kind]`` columns of a kind. A row needs at least as many calls as its fullest kind of column asks
-    for, and a call has room for ``max_rows`` rows. A call takes at most ``max_cells`` cells.
-    """
-    heights = [sum(need >> index & 1 for need in table.need) for index in range(len(table.columns))]
-    visits: dict[str, int] = {}
-    for (kind, _), height in zip(table.columns, heights, strict=True):
-        visits[kind] = visits.get(kind, 0) + _share(height, shape.max_rows)
-    bounds = [_share(count, shape.max_columns[kind]) for kind, count in visits.items()]
-    masks = {kind: sum(1 << i for i, column in enumerate(table.columns) if column[0] == kind) for kind in visits}
-    rows = sum(
-        max(_share((need & mask).bit_count(), shape.max_columns[kind]) for kind, mask in masks.items())
-        for need in table.need
-    )
-    bounds.append(_share(rows, shape.max_rows))
-    if shape.max_cells:
-        bounds.append(_share(sum(heights), shape.max_cells))
-    return max(bounds)
+def _in_turn(found: Sequence[Piece]) -> Iterator[tuple[Piece, float]]:
+    """Small pieces first, each with its share of the budget that is left; what it does not use goes to the others."""
+    ordered = sorted(found, key=lambda piece: piece.problem.cells())
+    left = sum(piece.problem.cells() for piece in ordered)
+    for piece in ordered:
+        cells = piece.problem.cells()
+        yield piece, cells / left
+        left -= cells
 
 
-def _share(things: int, room: int) -> int:
-    return -(-things // room)
+def _named(system: str, account: str, piece: Piece, rects: Iterable[Rect]) -> Iterator[PlannedCall]:
+    for rows, columns in rects:
+        yield PlannedCall(
+            system,
+            account,
+            piece.container,
+            tuple(piece.rows[row] for row in sorted(rows)),
+            tuple(piece.columns[column] for column in members(columns)),
+        )
 
 
-def _equal_rows(table: Table) -> list[Block]:
-    """Rows with the same cells to revoke, together."""
-    alike: dict[int, list[str]] = {}
-    for row, need in zip(table.rows, table.need, strict=True):
-        alike.setdefault(need, []).append(row)
-    return [
-        (tuple(rows), tuple(column for index, column in enumerate(table.columns) if need >> index & 1))
-        for need, rows in alike.items()
-    ]
-
-
-def _equal_columns(table: Table) -> list[Block]:
-    """Columns with the same cells to revoke, together."""
-    alike: dict[tuple[str, ...], list[Column]] = {}
-    for index, column in enumerate(table.columns):
-        rows = tuple(row for row, need in zip(table.rows, table.need, strict=True) if need >> index & 1)
-        alike.setdefault(rows, []).append(column)
-    return [(rows, tuple(columns)) for rows, columns in alike.items()]
-
-
-def _calls(system: str, account: str, shape: CallShape, table: Table, blocks: Iterable[Block]) -> Iterator[PlannedCall]:
-    """The blocks, cut at the sizes that one call allows."""
-    for rows, columns in blocks:
-        for kind, cap in sorted(shape.max_columns.items()):
-            mine = [column for column in columns if column[0] == kind]
-            wide = min(cap, shape.max_cells or cap)
-            for start in range(0, len(mine), wide):
-                some = tuple(mine[start : start + wide])
-                tall = min(shape.max_rows, (shape.max_cells or shape.max_rows * len(some)) // len(some))
-                for low in range(0, len(rows), tall):
-                    yield PlannedCall(system, account, table.container, rows[low : low + tall], some)
+def _covered(rects: Iterable[Rect], height: int) -> int:
+    """How many cells the rectangles cover."""
+    lines = [0] * height
+    for rows, columns in rects:
+        for row in rows:
+            lines[row] |= columns
+    return sum(bits.bit_count() for bits in lines)

@@ -57,7 +57,7 @@ def _finish(rest: Residue, clock: Clock) -> Iterator[Rect]:
             heapq.heappush(heap, (now, row))
             continue
         rows, columns = call_for(rest, row, [other for _, other in heap[:_NEIGHBOURS]])
-        clock.spent += 40 + len(rows) * problem.row_work + columns.bit_count() * problem.column_work
+        clock.spent += 120 + 0.6 * _NEIGHBOURS * problem.row_work + 0.6 * columns.bit_count() * problem.column_work
         rest.strike(rows, columns)
         for other in rows:
             if other in rest.need:

@@ -26,6 +26,7 @@ _FIRST = 100
 _FRESH = 2
 _KEEP_UP = 0.97
 _SLACK = 8
+_PART_OF_BUDGET, _MOST_OF_BUDGET = 0.35, 0.7
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,8 +95,8 @@ def growing(problem: Problem, rng: Random, clock: Clock, effort: int, growth: Gr
     pool = _Pool(rest, rng, clock)
     pool.add(min(_FIRST, 10 + left // 20))
     chosen = gain = 0
-    while left and not clock.over():
-        gain, rows, columns = pool.best(gain, effort)
+    while left and (used := clock.used()) < _MOST_OF_BUDGET:
+        gain, rows, columns = pool.best(gain, effort if used < _PART_OF_BUDGET else 0)
         best = min(growth.stops)
         likely = chosen + left / gain
         if likely >= best.size + _SLACK or (chosen > 20 + 1.25 * best.calls and likely > 0.85 * best.size):
@@ -160,7 +161,7 @@ class _Pool:
 
     def _charge(self, rows: tuple[int, ...], columns: int, times: int) -> None:
         problem = self.rest.problem
-        work = 20 + len(rows) * problem.row_work + columns.bit_count() * problem.column_work
+        work = 20 + 0.3 * (len(rows) * problem.row_work + columns.bit_count() * problem.column_work)
         self.clock.spent += times * work
 
     def _start(self) -> list[int]:

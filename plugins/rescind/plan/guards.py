@@ -185,9 +185,7 @@ def admin_slot(key: GrantKey) -> AdminSlot:
     return AdminSlot(key.system, key.account, key.resource_type, key.resource_id, key.entitlement)
 
 
-def count_holders(
-    population: Iterable[GrantKey], administrative: Collection[tuple[str, str]]
-) -> dict[AdminSlot, int]:
+def count_holders(population: Iterable[GrantKey], administrative: Collection[tuple[str, str]]) -> dict[AdminSlot, int]:
     """Slot -> number of grants in it, over a complete population (working holders only)."""
     counted = set(administrative)
     return dict(Counter(admin_slot(key) for key in population if (key.system, key.entitlement) in counted))

@@ -57,7 +57,7 @@ class Search:
         for number in group:
             state.take(number)
         need = {row: bits for row in state.touched() if (bits := state.missing(row))}
-        self.clock.spent += 40 + 4 * len(state.touched()) * self.problem.row_work
+        self.clock.spent += 100 + 5 * len(state.touched()) * self.problem.row_work
         self._hand_over(need)
         free = None if self.problem.overlap else {row: state.free(row) for row in need}
         rects = recover(Residue(self.problem, need, free), len(group), self.rng, self.clock)

@@ -30,31 +30,36 @@ Lines = Sequence[int] | dict[int, int]
 Groups = tuple[tuple[int, int], ...]
 """(members, most of them in one call) for each group of an axis."""
 
-WORK_PER_SECOND = 600_000
-"""Units of work that a second of budget buys: about 0.6 s on a slow core, so that the count ends the search."""
+WORK_PER_SECOND = 500_000
+"""Units of work that a second of budget buys. A unit takes about a microsecond on a slow core."""
 
 
 class Clock:
     """A budget of work, counted, with a limit in time beside it.
 
-    The count makes equal inputs give equal plans; the time only catches slow machines.
+    The count decides, so that equal inputs give equal plans; the time is there for machines that are too slow
+    for it.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.limit = seconds * WORK_PER_SECOND
+    def __init__(self, seconds: float, work: float | None = None) -> None:
+        self.limit = seconds * WORK_PER_SECOND if work is None else work
         self.spent = 0.0
-        self.deadline = time.monotonic() + seconds
+        self.begin = time.monotonic()
+        self.seconds = seconds
+
+    def used(self) -> float:
+        """The part of the budget that is used up; more than 1 when it is overdrawn."""
+        elapsed = time.monotonic() - self.begin
+        return max(self.spent / max(self.limit, 1e-9), elapsed / max(self.seconds, 1e-9))
 
     def over(self) -> bool:
         """Whether the budget is used up."""
-        return self.spent >= self.limit or time.monotonic() >= self.deadline
+        return self.used() >= 1
 
     def share(self, part: float) -> Clock:
-        """A clock for a part of what is left; what it spends must be added back by :meth:`take_back`."""
-        inner = Clock(0)
-        inner.limit = max(0.0, self.limit - self.spent) * part
-        inner.deadline = time.monotonic() + max(0.0, self.deadline - time.monotonic()) * part
-        return inner
+        """A clock for a part of what is left; :meth:`take_back` must follow."""
+        seconds = max(0.0, self.seconds - (time.monotonic() - self.begin))
+        return Clock(seconds * part, max(0.0, self.limit - self.spent) * part)
 
     def take_back(self, inner: Clock) -> None:
         """Count what an inner clock has spent."""

@@ -30,9 +30,11 @@ def recover(rest: Residue, most: int, rng: Random, clock: Clock) -> list[Rect] |
     """At most ``most`` calls that cover all needs of ``rest`` (which is used up), or None."""
     problem = rest.problem
     if problem.overlap:
+        cells = sum(bits.bit_count() for bits in rest.need.values())
         graph = conflict_graph(problem, rest.need, VERTICES, rng)
+        clock.spent += 10 + 0.6 * min(cells, 6 * VERTICES)
         if graph is not None:
-            clock.spent += 50 + len(graph.vertices) * (4 + 0.05 * len(rest.need))
+            clock.spent += len(graph.vertices) * (5 + 0.05 * len(rest.need))
             spans = colour(problem, graph, most)
             return None if spans is None else [(tuple(members(rows)), columns) for rows, columns in spans]
     way = WAYS[int(rng.random() * len(WAYS))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from random import Random
 
 from rescind.plan.bits import bit_set, members
@@ -14,6 +15,7 @@ from rescind.plan.recover import fill
 EFFORT = 30
 _SAVED_FIRST, _SAVED_LAST = 0.2, 0.05
 _FILLS = 3
+_TIME_FOR_MORE = 0.4
 _FINISHED_WORTH = 4
 
 Finish = Callable[[Problem, Sequence[Rect], Clock], list[Rect]]
@@ -21,22 +23,30 @@ Finish = Callable[[Problem, Sequence[Rect], Clock], list[Rect]]
 
 def first_cover(problem: Problem, rng: Random, clock: Clock) -> list[Rect]:
     """Calls that cover everything; always some, however short the budget."""
+    best = _grown(problem, rng, clock)
+    if not problem.strict:
+        if clock.used() < _TIME_FOR_MORE:
+            best = _shorter(_filled(problem, rng, clock, len(best)), best)
+        if clock.used() < _TIME_FOR_MORE:
+            inner = clock.share(0.5)
+            best = _shorter(_grown(replace(problem, free=problem.need, free_t=problem.need_t), rng, inner), best)
+            clock.take_back(inner)
+    return best
+
+
+def _grown(problem: Problem, rng: Random, clock: Clock) -> list[Rect]:
+    """Greedy calls as long as they pay, then line by line."""
     growth = grow(problem, rng, clock, EFFORT)
     best = growth.rects if growth.complete else None
     for hope, finish, stop in sorted(_options(problem, growth), key=lambda option: option[0]):
         if best is None or (hope < len(best) and not clock.over()):
             done = growth.rects[: stop.calls]
             best = _shorter(best, [*done, *finish(problem, done, clock)])
-    assert best is not None
-    if not problem.strict and not clock.over():
-        best = _shorter(best, _filled(problem, rng, clock, len(best))) or best
-    return best
+    return best or []
 
 
-def _shorter(one: list[Rect] | None, two: list[Rect] | None) -> list[Rect] | None:
-    if one is None or two is None:
-        return one or two
-    return one if len(one) <= len(two) else two
+def _shorter(one: list[Rect] | None, two: list[Rect]) -> list[Rect]:
+    return one if one is not None and len(one) <= len(two) else two
 
 
 def _options(problem: Problem, growth: Growth) -> Iterator[tuple[float, Finish, Stop]]:

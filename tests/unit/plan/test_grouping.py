@@ -67,7 +67,7 @@ def test_users_and_groups_have_limits_of_their_own() -> None:
 
 
 def test_an_unknown_kind_or_mode_is_an_error() -> None:
-    with pytest.raises(InputError, match="column kind 'workspace'"):
+    with pytest.raises(InputError, match="no limit for kind 'workspace'"):
         plan_calls("s", "a", MENUS, _revoke([_cell(1, 1, "workspace")]), [])
     with pytest.raises(InputError, match="sparse is not one of strict"):
         plan_calls("s", "a", MENUS, [], [], mode=Mode.SPARSE)
