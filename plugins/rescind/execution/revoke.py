@@ -29,6 +29,7 @@ from rescind.errors import (
     CloudError,
     ListingIncomplete,
     NotFound,
+    PlanError,
     Refused,
     Throttled,
     Transient,
@@ -37,9 +38,10 @@ from rescind.errors import (
 )
 from rescind.execution.split import halves
 from rescind.ledger import Attempt, Call, Lease, Ledger
-from rescind.model import Grant, ItemState
+from rescind.model import Grant, GrantKey, ItemState
+from rescind.plan.approved import Approved, read_approved
 from rescind.plan.check import check_request
-from rescind.systems.base import PermissionSystem
+from rescind.systems.base import PermissionSystem, account_of
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -94,6 +96,7 @@ class BatchRunner:
     progress: Progress = lambda _facts: None
     in_flight: int = 16
     report: BatchReport = field(default_factory=BatchReport)
+    _approved: Approved | None = None
 
     async def run(self) -> BatchReport:
         """Send every open call.
@@ -106,6 +109,8 @@ class BatchRunner:
         started = time.monotonic()
         calls = [c for c in await self._db(self._open_calls) if c.state in ("pending", "sent", "unknown")]
         self.report.calls = len(calls)
+        if calls:
+            self._approved = await self._db(self._read_approved)
         queue: asyncio.Queue[Call] = asyncio.Queue()
         for call in calls:
             queue.put_nowait(call)
@@ -124,6 +129,23 @@ class BatchRunner:
 
     def _open_calls(self) -> list[Call]:
         return list(self.ledger.plans.calls(self.lease.run_id, self.lease.batch_id))
+
+    def _read_approved(self) -> Approved:
+        """What the approved digest covers; calls and items only say what is to be sent."""
+        run_id, account = self.lease.run_id, account_of(self.client)
+        pieces = self.ledger.plans.effects(run_id, self.plan_digest)
+        asked = frozenset(self.ledger.plans.batch_keys(run_id, self.lease.batch_id))
+        approved = read_approved(pieces, self.system.name, account, asked)
+        self._refuse_beyond(approved, asked)
+        return approved
+
+    def _refuse_beyond(self, approved: Approved | None, grants: frozenset[GrantKey]) -> None:
+        """Judge by effects: whoever changed the stored plan after the approval gets nothing sent."""
+        if approved is None or not grants <= approved.grants:
+            raise PlanError(
+                f"batch {self.lease.batch_id[:12]} holds a grant that the approved plan {self.plan_digest[:12]} does "
+                "not: the stored plan was changed after the approval. Nothing of it was sent; start a new run"
+            )
 
     async def _work(self, queue: asyncio.Queue[Call]) -> None:
         while True:
@@ -175,6 +197,7 @@ class BatchRunner:
 
     async def _attempt(self, call: Call, grants: list[Grant]) -> str:
         """One checked, paced, journalled send; returns accepted, refused or unknown."""
+        self._refuse_beyond(self._approved, frozenset(grant.key for grant in grants))
         prepared = self.client.prepare(self.system.request(call.planned, grants))
         check_request(self.system.blast_set(prepared), frozenset(grant.cell for grant in grants))
         await self.pacer.slot(prepared.lane, write=True)

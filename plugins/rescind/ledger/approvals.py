@@ -108,6 +108,8 @@ def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) 
         problem = f"{approval.responded_by!r} rejected it"
     elif approval.valid_until <= now:
         problem = f"the approval ran out at {approval.valid_until:%Y-%m-%d %H:%M:%S %Z}"
+    elif not approval.automatic and approval.responded_by == approval.requested_by:
+        problem = f"{approval.responded_by!r} approved it, the one who asked for it"
     else:
         return approval
     raise NotApproved(f"plan {digest} of run {run_id} may not be executed: {problem}. Nothing was sent")

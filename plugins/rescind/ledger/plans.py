@@ -34,13 +34,14 @@ from rescind.ledger.plan_rows import (
     write_items,
 )
 from rescind.ledger.repository import Repository, raw, supersede_live_plan
-from rescind.model import Grant, ItemState
+from rescind.model import Grant, GrantKey, ItemState
 
 _COLUMNS = (
     "r.run_id, p.digest, p.operation, s.run_id AS source_run_id, p.state, p.created_at, p.valid_until, p.guards,"
     " p.caps, p.lower_bound, p.calls, p.items, p.code_version, p.policy_version"
 )
 _FROM = "rescind.plan p JOIN rescind.run r ON r.number = p.run_no JOIN rescind.run s ON s.number = p.source_no"
+_KEY = ", ".join(f"g.{name}" for name in GrantKey._fields)
 _CHUNK = 1 << 20
 
 
@@ -176,6 +177,16 @@ class Plans(Repository):
         )
         rows = self._rows(run_id, query, {"call": raw(call_id)})
         return [(item_of(run_id, row[GRANT_WIDTH:]), grant_of(row)) for row in rows]
+
+    def batch_keys(self, run_id: str, batch_id: str) -> list[GrantKey]:
+        """The keys of all grants that the calls of a batch are to take away."""
+        query = (
+            f"SELECT {_KEY} FROM rescind.call c JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id ="
+            " c.call_id JOIN rescind.plan p ON p.run_no = i.run_no AND p.state <> 'superseded' JOIN rescind.grant_row g"
+            " ON g.run_no = p.source_no AND g.grant_id = i.grant_id"
+            " WHERE c.run_no = %(run)s AND c.batch_id = %(batch)s"
+        )
+        return [GrantKey(*row) for row in self._rows(run_id, query, {"batch": raw(batch_id)})]
 
     def replace_calls(
         self, run_id: str, digest: str, batches: Iterable[NewBatch], item_calls: Iterable[tuple[str, str]]

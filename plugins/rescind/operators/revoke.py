@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rescind.errors import ConfigurationError, RescindError
+from rescind.errors import ConfigurationError, NotApproved, RescindError
+from rescind.execution.canary import require_canaries
 from rescind.execution.revoke import BatchRunner
-from rescind.ledger import Batch, Ledger, Run
+from rescind.ledger import Approval, Batch, Ledger, Run
 from rescind.model import Choice, Grant
 from rescind.operators.base import ReviewOperator, connected
+from rescind.operators.canary import planned_batch
 from rescind.operators.inputs import protection_context
 from rescind.review import Decider
+from rescind.settings import Settings
 from rescind.systems import system_named
 
 if TYPE_CHECKING:
@@ -48,9 +51,9 @@ class RevokeBatchOperator(ReviewOperator):
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
         run = self.run_of(context, ledger)
-        batch = next((b for b in ledger.plans.batches(run.run_id) if b.batch_id == self.batch["batch"]), None)
-        if batch is None:
-            raise ConfigurationError("this batch is not part of the plan that stands now. Start a new run")
+        batch = planned_batch(ledger, run, self.batch["batch"])
+        if not batch.canary:
+            require_canaries(ledger, run.run_id)
         return asyncio.run(self._revoke(context, ledger, run, batch))
 
     async def _revoke(self, context: Context, ledger: Ledger, run: Run, batch: Batch) -> dict[str, Any]:
@@ -58,7 +61,7 @@ class RevokeBatchOperator(ReviewOperator):
         system = system_named(batch.system)
         decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         plan = ledger.plans.get(run.run_id)
-        ledger.approvals.require(run.run_id, plan.digest)
+        _check_approver(ledger.approvals.require(run.run_id, plan.digest), settings)
         lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
         done = False
         try:
@@ -82,6 +85,18 @@ class RevokeBatchOperator(ReviewOperator):
                 self.log.warning("the lease was not given back (%s); it runs out by itself", error)
         self.log.info("%s: %s", self.batch["label"], report.as_dict())
         return report.as_dict()
+
+
+def _check_approver(approval: Approval, settings: Settings) -> None:
+    """Who approved must still be allowed to.
+
+    :raises NotApproved: for somebody who is not on the list now.
+    """
+    if not approval.automatic and approval.responded_by not in settings.approvers:
+        raise NotApproved(
+            f"plan {approval.digest[:12]} was approved by {approval.responded_by!r}, who is not listed under "
+            "'approvers' in the settings now. Nothing was sent; start a new run"
+        )
 
 
 def _stays(decider: Decider, grant: Grant) -> str:

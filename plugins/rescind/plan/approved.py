@@ -1,0 +1,136 @@
+"""What was approved, read back from the canonical effects.
+
+The stored plan, its calls and its items only say what is to be *sent*. What *may* go is in the effects alone,
+whose digest a person has approved; so the revoking task reads them again and judges every call by them.
+Shares nothing with the planner but the byte form, see :mod:`rescind.plan.effects`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rescind.errors import PlanError
+from rescind.model import GrantKey, Mode
+
+EmptiedColumn = tuple[str, str, tuple[str, ...]]
+"""(container, kind, column)."""
+
+_DECODER = json.JSONDecoder()
+_UNREADABLE = "the approved effects cannot be read: they are not in the form that this version writes. Plan again"
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What may be done to one account of one permission system.
+
+    :param mode: how calls may treat cells that hold no grant.
+    :param grants: those of the grants asked about that may go.
+    :param emptied: columns that may be emptied altogether.
+    """
+
+    mode: Mode
+    grants: frozenset[GrantKey]
+    emptied: frozenset[EmptiedColumn]
+
+
+def read_approved(pieces: Iterable[bytes], system: str, account: str, asked: Collection[GrantKey]) -> Approved:
+    """The approved effects for one system and account; memory grows with ``asked``, not with the plan.
+
+    :param pieces: the canonical bytes, checked against the approved digest by the caller.
+    :param asked: the grants that somebody wants to take away; others are not kept.
+    :raises PlanError: the bytes cannot be read, or name no effect on this system and account.
+    """
+    for entry in _entries(_Text(pieces), frozenset(asked)):
+        if (entry.system, entry.account) == (system, account):
+            emptied = frozenset((container, kind, tuple(column)) for container, kind, column in entry.emptied)
+            return Approved(Mode(entry.mode), frozenset(entry.grants), emptied)
+    raise PlanError(f"the approved effects say nothing about {system} on account {account}. Nothing was sent")
+
+
+@dataclass(slots=True)
+class _Entry:
+    account: str
+    emptied: list[Any]
+    grants: set[GrantKey]
+    mode: str = ""
+    system: str = ""
+
+
+class _Text:
+    """The bytes as text with a place in it; holds no more than is needed to read the next value."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        self._text, self._at = "", 0
+
+    def take(self, literal: str) -> None:
+        """Go past exactly this text."""
+        if not self.next_is(literal):
+            raise PlanError(_UNREADABLE)
+        self._at += len(literal)
+
+    def next_is(self, literal: str) -> bool:
+        """Whether this text comes next."""
+        while len(self._text) - self._at < len(literal) and self._more():
+            pass
+        return self._text.startswith(literal, self._at)
+
+    def value(self) -> Any:
+        """The JSON value that comes next; never one that the end of a piece has cut short."""
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except ValueError:
+                value, end = None, len(self._text)
+            if end < len(self._text):
+                self._at = end
+                return value
+            if not self._more():
+                raise PlanError(_UNREADABLE)
+
+    def _more(self) -> bool:
+        piece = next(self._pieces, None)
+        if piece is None:
+            return False
+        self._text, self._at = self._text[self._at :] + self._decode(piece), 0
+        return True
+
+
+def _entries(text: _Text, asked: frozenset[GrantKey]) -> Iterator[_Entry]:
+    text.take('{"effects":1,"guards":')
+    text.value()
+    text.take(',"policy_version":')
+    text.value()
+    text.take(',"systems":[')
+    while text.next_is('{"account":'):
+        yield _entry(text, asked)
+        if not text.next_is(","):
+            break
+        text.take(",")
+
+
+def _entry(text: _Text, asked: frozenset[GrantKey]) -> _Entry:
+    text.take('{"account":')
+    entry = _Entry(text.value(), [], set())
+    text.take(',"emptied":')
+    entry.emptied = text.value()
+    text.take(',"grants":[')
+    while text.next_is("["):
+        key = GrantKey(*text.value())
+        if key in asked:
+            entry.grants.add(key)
+        if text.next_is(","):
+            text.take(",")
+    text.take('],"identity":')
+    text.value()
+    text.take(',"mode":')
+    entry.mode = text.value()
+    text.take(',"system":')
+    entry.system = text.value()
+    text.take("}")
+    return entry
