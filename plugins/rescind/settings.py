@@ -47,6 +47,9 @@ class Settings(BaseModel):
     :param enforce_scheduled: let a scheduled review revoke after approval; otherwise it is a dry run.
     :param rows_per_call: per system, fewer resources in one call than its shape allows; 1 is the most careful.
     :param batch_seconds: how long one mapped revocation task should last, in seconds.
+    :param canary_items: about how many grants of each system and account are revoked and verified before the rest
+        of a large plan; 0 for none.
+    :param canary_above: a plan with more grants than this is a large one.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
     :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
     """
@@ -72,6 +75,8 @@ class Settings(BaseModel):
     max_batches: int = Field(default=200, ge=1, le=200)
     rows_per_call: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     batch_seconds: int = Field(default=60, ge=1, le=900)
+    canary_items: int = Field(default=5, ge=0, le=100)
+    canary_above: int = Field(default=200, ge=0)
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)
     summaries: str = ".rescind/summaries"

@@ -11,7 +11,13 @@ import pytest
 from tests.support.emulator import ROOT
 
 EXPECTED = {"access_review", "revoke_access"}
-POOLS = {"discover": "rescind_discover", "revoke": "rescind_revoke", "verify": "rescind_verify"}
+POOLS = {
+    "discover": "rescind_discover",
+    "canary": "rescind_revoke",
+    "verify_canary": "rescind_verify",
+    "revoke": "rescind_revoke",
+    "verify": "rescind_verify",
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +68,19 @@ def test_every_task_that_calls_a_platform_has_a_shipped_pool(dags: dict[str, Any
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_the_stages_stand_in_the_order_of_the_design(dags: dict[str, Any], name: str) -> None:
-    order = ["preflight", "discover", "seal", "decide", "plan", "approve", "revoke", "verify", "report", "gate"]
+    order = ["preflight", "discover", "seal", "decide", "plan", "approve", "canary", "verify_canary", "proceed"]
+    order += ["revoke", "verify", "report", "gate"]
     for before, after in pairwise(order):
         assert after in dags[name].get_task(before).downstream_task_ids
     assert dags[name].get_task("approve").defaults is None
     assert dags[name].get_task("approve").response_timeout is not None
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_the_rest_goes_on_without_a_canary_and_never_after_a_rejection(dags: dict[str, Any], name: str) -> None:
+    tasks = {task.task_id: task for task in dags[name].tasks}
+    # One success among these two is needed and no failure: a rejected approval skips itself and both canary tasks.
+    assert tasks["proceed"].upstream_task_ids == {"approve", "verify_canary"}
+    assert tasks["proceed"].trigger_rule.value == "none_failed_min_one_success"
+    assert tasks["revoke"].upstream_task_ids == {"proceed"} and tasks["revoke"].trigger_rule.value == "all_success"
+    assert tasks["canary"].trigger_rule.value == tasks["verify_canary"].trigger_rule.value == "all_success"

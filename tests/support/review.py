@@ -79,6 +79,7 @@ class Review:
     user: str
     params: dict[str, Any]
     scopes: list[dict[str, str]] = field(default_factory=list)
+    canaries: list[dict[str, str]] = field(default_factory=list)
     batches: list[dict[str, str]] = field(default_factory=list)
 
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
@@ -105,7 +106,11 @@ class Review:
 
         SealOperator(task_id="seal").execute(self.context("seal"))
         DecideOperator(task_id="decide").execute(self.context("decide"))
-        self.batches = PlanOperator(task_id="plan").execute(self.context("plan"))
+        self.canaries = PlanOperator(task_id="plan").execute(self.context("plan"))
+        with self.ledger() as ledger:
+            run = ledger.runs.find("access_review", self.run_id)
+            planned = [] if run.dry_run else ledger.plans.batches(run.run_id)
+            self.batches = [{"batch": b.batch_id, "label": b.label} for b in planned if not b.canary]
 
     def approve(self, user: str = "omar", answer: str = "approve") -> None:
         """What the approval task does with a person's answer."""
@@ -125,7 +130,18 @@ class Review:
         }
         ApprovePlanOperator(task_id="approve").execute_complete(self.context("approve"), event)
 
+    def canary(self) -> None:
+        """Send and verify the canaries, where the plan has any."""
+        from rescind.operators.canary import VerifyCanaryOperator
+        from rescind.operators.revoke import RevokeBatchOperator
+
+        for index, batch in enumerate(self.canaries):
+            RevokeBatchOperator(task_id="canary", batch=batch).execute(self.context("canary", index))
+        for index, batch in enumerate(self.canaries):
+            VerifyCanaryOperator(task_id="verify_canary", batch=batch).execute(self.context("verify_canary", index))
+
     def revoke(self) -> list[dict[str, Any]]:
+        """Send ``batches``; after the canary, where there is one."""
         from rescind.operators.revoke import RevokeBatchOperator
 
         return [
@@ -165,6 +181,7 @@ class Review:
         """Every stage, approved by omar; returns the summary."""
         self.through_plan()
         self.approve()
+        self.canary()
         self.revoke()
         self.verify()
         return self.report()

@@ -53,6 +53,7 @@ class ScopeReport:
 class ScopeVerifier:
     """Verifies every planned item of one system and account.
 
+    :param batch_id: verify the items of this batch only.
     :param settle_seconds: first pause between reads; each further one is half as long again.
     :param settle_limit_seconds: how long to wait for a platform that still shows an item.
     """
@@ -64,6 +65,7 @@ class ScopeVerifier:
     account: str
     settle_seconds: float
     settle_limit_seconds: float
+    batch_id: str | None = None
     report: ScopeReport = field(default_factory=ScopeReport)
     _seen: dict[Place, dict[GrantKey, Grant]] = field(default_factory=dict)
 
@@ -83,8 +85,11 @@ class ScopeVerifier:
 
     def _items(self) -> dict[str, tuple[Grant, ItemState]]:
         self.ledger.attempts.settle_open(self.run_id)
+        mine = {call.call_id for call in self.ledger.plans.calls(self.run_id, self.batch_id)} if self.batch_id else None
         states = {
-            i.grant_id: i.state for i in self.ledger.plans.items(self.run_id) if i.call_id and i.state in _TO_VERIFY
+            i.grant_id: i.state
+            for i in self.ledger.plans.items(self.run_id)
+            if i.call_id and i.state in _TO_VERIFY and (mine is None or i.call_id in mine)
         }
         grants = self.ledger.snapshot.grants_by_id(self.run_id, list(states))
         return {

@@ -13,12 +13,22 @@ from rescind.errors import LeaseLost, LedgerError, PlanStale
 from rescind.ledger import approvals, states
 from rescind.ledger.database import Connection
 from rescind.ledger.faults import CallSettled, RecordConflict, TransitionRefused
-from rescind.ledger.plan_records import Batch, Call, Lease, NewCall
+from rescind.ledger.plan_records import Batch, Call, Canary, Lease, NewCall
 from rescind.ledger.plan_rows import BATCH_COLUMNS, CALL_COLUMNS, batch_of, call_of, call_rows, copy_calls, count_items
 from rescind.ledger.repository import Repository, raw
 from rescind.model import ItemState
 
 _S = ItemState
+_CANARIES = """
+SELECT b.batch_id, b.system, b.account, b.label, count(i.grant_id),
+       count(*) FILTER (WHERE v.verdict IN ('verified_gone', 'already_absent', 'still_effective')),
+       count(*) FILTER (WHERE i.state IN ('held', 'stale', 'expired'))
+FROM rescind.batch b
+LEFT JOIN rescind.call c ON c.run_no = b.run_no AND c.batch_id = b.batch_id
+LEFT JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id = c.call_id
+LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
+WHERE b.run_no = %(run)s AND b.canary GROUP BY b.batch_id, b.system, b.account, b.label, b.ordinal ORDER BY b.ordinal
+"""
 _UNDER_WAY = "the process that had sent it lost its lease; read before anything else"
 
 
@@ -41,6 +51,10 @@ class Batches(Repository):
             return batch_of(run_id, row)
 
         return self._db.read(work)
+
+    def canaries(self, run_id: str) -> list[Canary]:
+        """The canary batches of the live plan and what is proven of them, in order."""
+        return [Canary(row[0].hex(), *row[1:]) for row in self._rows(run_id, _CANARIES, {})]
 
     def claim(self, run_id: str, batch_id: str, owner: str, ttl_s: float = 120.0) -> Lease:
         """Take a batch, from whomever. Calls that an earlier holder had under way become unknown.

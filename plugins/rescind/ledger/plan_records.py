@@ -28,13 +28,17 @@ class NewCall:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """The calls of one mapped task, in the order in which they are to be sent."""
+    """The calls of one mapped task, in the order in which they are to be sent.
+
+    :param canary: True for a batch that is sent and verified before all that are not.
+    """
 
     system: str
     account: str
     conn_id: str
     calls: Sequence[NewCall]
     label: str = ""
+    canary: bool = False
 
     @property
     def batch_id(self) -> str:
@@ -111,6 +115,25 @@ class Batch:
     lease_owner: str
     lease_epoch: int
     lease_until: datetime | None
+    canary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What came of a canary batch.
+
+    :param items: grants that it is about.
+    :param proven: those whose latest verdict says that the record is gone.
+    :param left_alone: those that were held, found stale or expired, and were never sent.
+    """
+
+    batch_id: str
+    system: str
+    account: str
+    label: str
+    items: int
+    proven: int
+    left_alone: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from rescind.ledger.repository import ANALYZE_FROM, raw
 from rescind.model import ItemState, PlannedCall
 
 BATCH_COLUMNS = (
-    "batch_id, ordinal, system, account, conn_id, label, calls, items, state, lease_owner, lease_epoch, lease_until"
+    "batch_id, ordinal, system, account, conn_id, label, calls, items, state, lease_owner, lease_epoch, lease_until,"
+    " canary"
 )
 CALL_COLUMNS = (
     "call_id, batch_id, system, account, conn_id, ordinal, container, rows, columns, inverse, state, reason, updated_at"
@@ -77,8 +78,8 @@ def write_batches(connection: Connection, run_no: int, batches: Iterable[NewBatc
 
 def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBatch) -> None:
     connection.execute(
-        "INSERT INTO rescind.batch (run_no, batch_id, ordinal, system, account, conn_id, label, calls)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO rescind.batch (run_no, batch_id, ordinal, system, account, conn_id, label, calls, canary)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_no,
             raw(batch.batch_id),
@@ -88,6 +89,7 @@ def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBa
             batch.conn_id,
             batch.label,
             len(batch.calls),
+            batch.canary,
         ),
     )
 

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from airflow.sdk import TriggerRule, chain
 
 from rescind.operators.approve import ApprovePlanOperator
+from rescind.operators.canary import ProceedOperator, VerifyCanaryOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
 from rescind.operators.discover import DiscoverOperator
 from rescind.operators.preflight import PreflightOperator
 from rescind.operators.report import GateOperator, ReportOperator
+from rescind.operators.retry import AsTheVendorAsks
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.operators.verify import VerifyOperator
 
 DISCOVER_POOL = "rescind_discover"
 REVOKE_POOL = "rescind_revoke"
 VERIFY_POOL = "rescind_verify"
+
+_READS: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=20), "retry_policy": AsTheVendorAsks()}
+_REVOKES: dict[str, Any] = {
+    "pool": REVOKE_POOL,
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_policy": AsTheVendorAsks(),
+}
 
 
 def review_chain(*, kind: Literal["policy", "targets"]) -> None:
@@ -27,7 +37,7 @@ def review_chain(*, kind: Literal["policy", "targets"]) -> None:
     """
     preflight = PreflightOperator(task_id="preflight", kind=kind)
     discover = DiscoverOperator.partial(
-        task_id="discover", pool=DISCOVER_POOL, retries=2, retry_delay=timedelta(seconds=20), **DiscoverOperator.LOOKS
+        task_id="discover", pool=DISCOVER_POOL, **_READS, **DiscoverOperator.LOOKS
     ).expand(scope=preflight.output)
     seal = SealOperator(task_id="seal", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     decide = DecideOperator(task_id="decide")
@@ -35,18 +45,29 @@ def review_chain(*, kind: Literal["policy", "targets"]) -> None:
     approve = ApprovePlanOperator(
         task_id="approve", response_timeout=timedelta(days=1), retries=2, retry_delay=timedelta(seconds=5)
     )
-    revoke = RevokeBatchOperator.partial(
-        task_id="revoke", pool=REVOKE_POOL, retries=3, retry_delay=timedelta(seconds=30), **RevokeBatchOperator.LOOKS
+    canary = RevokeBatchOperator.partial(
+        task_id="canary", **_REVOKES, **{**RevokeBatchOperator.LOOKS, "task_display_name": "Canary"}
     ).expand(batch=plan.output)
+    verify_canary = VerifyCanaryOperator.partial(
+        task_id="verify_canary", pool=VERIFY_POOL, **_READS, **VerifyCanaryOperator.LOOKS
+    ).expand(batch=plan.output)
+    # A small plan has no canary: those two are skipped, and the rest goes on. After a rejection everything before
+    # this is skipped, and so is the rest.
+    proceed = ProceedOperator(task_id="proceed", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    revoke = RevokeBatchOperator.partial(task_id="revoke", **_REVOKES, **RevokeBatchOperator.LOOKS).expand(
+        batch=proceed.output
+    )
     verify = VerifyOperator.partial(
         task_id="verify",
         pool=VERIFY_POOL,
-        retries=2,
-        retry_delay=timedelta(seconds=20),
         trigger_rule=TriggerRule.ALL_DONE,
+        **_READS,
         **VerifyOperator.LOOKS,
     ).expand(scope=preflight.output)
     report = ReportOperator(task_id="report", trigger_rule=TriggerRule.ALL_DONE)
     gate = GateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)
 
-    chain(preflight, discover, seal, decide, plan, approve, revoke, verify, report, gate)
+    chain(
+        preflight, discover, seal, decide, plan, approve, canary, verify_canary, proceed, revoke, verify, report, gate
+    )
+    chain(approve, proceed)

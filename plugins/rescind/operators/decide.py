@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rescind.errors import ListingIncomplete
 from rescind.ledger import Ledger
 from rescind.operators.base import ReviewOperator
+from rescind.operators.canary import named_batches
 from rescind.operators.inputs import decision_context
 from rescind.operators.planning import Planner
 from rescind.review import decide
@@ -71,7 +72,8 @@ class DecideOperator(ReviewOperator):
 class PlanOperator(ReviewOperator):
     """Turns decisions into the fewest calls, checks every guard, and freezes the effect under one digest.
 
-    :returns: one ``{"batch": id, "label": text}`` for each batch of calls; none for a dry run.
+    :returns: one ``{"batch": id, "label": text}`` for each canary batch; none for a small plan or a dry run. The
+        other batches come from :class:`~rescind.operators.canary.ProceedOperator`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -91,4 +93,4 @@ class PlanOperator(ReviewOperator):
         self.log.info("plan %s: %d items in %d calls", plan.digest[:12], plan.items, plan.calls)
         if run.dry_run:
             return []
-        return [{"batch": batch.batch_id, "label": batch.label} for batch in ledger.plans.batches(run.run_id)]
+        return named_batches(ledger, run, canary=True)

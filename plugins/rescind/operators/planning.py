@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import rescind
 from rescind.hooks.settings import cloud_settings
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
-from rescind.model import CallShape, Cell, Choice, Grant, ItemState, Mode, PlannedCall
+from rescind.model import CallShape, Cell, Choice, Grant, ItemState, Mode, PlannedCall, PrincipalType
 from rescind.plan import Cover, SystemEffects, effects, plan_calls
 from rescind.plan.batches import split
 from rescind.plan.check import check_plan
@@ -192,7 +192,9 @@ class Planner:
             split(
                 calls,
                 rates,
-                canary=0,
+                canary=self.settings.canary_items,
+                canary_above=self.settings.canary_above,
+                risk=self._risk,
                 target_seconds=self.settings.batch_seconds,
                 max_batches=self.settings.max_batches,
             ),
@@ -205,7 +207,15 @@ class Planner:
             label = (
                 f"{system_named(batch.system).title} · {batch.account} · {items} grants in {len(new)} calls · {number}"
             )
-            yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label)
+            label = f"canary · {label}" if batch.canary else label
+            yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label, canary=batch.canary)
+
+    def _risk(self, call: PlannedCall) -> int:
+        """How many grants of a call cannot be given back, or are held by more than one person."""
+        part = self.parts[call.system, call.account]
+        kinds = {ident: part.revoke[ident].key.principal_type for ident in self._inverse(part, call)}
+        back = self._inverse(part, call)
+        return sum(back[ident] is None or kind != PrincipalType.USER for ident, kind in kinds.items())
 
     def _inverse(self, part: _Part, call: PlannedCall) -> dict[str, object]:
         """What giving back needs, by grant id."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rescind.errors import ConfigurationError, NotApproved, RescindError
+from rescind.errors import NotApproved, RescindError
 from rescind.execution.canary import require_canaries
 from rescind.execution.revoke import BatchRunner
 from rescind.ledger import Approval, Batch, Ledger, Run

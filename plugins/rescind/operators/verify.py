@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rescind.execution.verify import ScopeReport, ScopeVerifier
 from rescind.ledger import Ledger, Run, Scope
 from rescind.operators.base import ScopeOperator, connected
+from rescind.settings import Settings
 from rescind.systems import system_named
 
 if TYPE_CHECKING:
@@ -33,21 +34,25 @@ class VerifyOperator(ScopeOperator):
         if run.dry_run or scope.state != "complete":
             self.log.info("nothing to verify: %s", "dry run" if run.dry_run else "the scope is not complete")
             return ScopeReport().as_dict()
-        report = asyncio.run(self._verify(ledger, run, scope))
+        report = asyncio.run(verified(context, ledger, run, scope, self.settings()))
         self.log.info("%s: %s", self.scope["label"], report.as_dict())
         return report.as_dict()
 
-    async def _verify(self, ledger: Ledger, run: Run, scope: Scope) -> ScopeReport:
-        settings = self.settings()
-        system = system_named(scope.system)
-        async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, _):
-            verifier = ScopeVerifier(
-                ledger=ledger,
-                system=system,
-                client=client,
-                run_id=run.run_id,
-                account=scope.account,
-                settle_seconds=settings.settle_seconds,
-                settle_limit_seconds=settings.settle_limit_seconds,
-            )
-            return await verifier.run()
+
+async def verified(
+    context: Context, ledger: Ledger, run: Run, scope: Scope, settings: Settings, *, batch_id: str | None = None
+) -> ScopeReport:
+    """Verify the planned items of one scope, or of one batch of it."""
+    system = system_named(scope.system)
+    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, _):
+        verifier = ScopeVerifier(
+            ledger=ledger,
+            system=system,
+            client=client,
+            run_id=run.run_id,
+            account=scope.account,
+            settle_seconds=settings.settle_seconds,
+            settle_limit_seconds=settings.settle_limit_seconds,
+            batch_id=batch_id,
+        )
+        return await verifier.run()

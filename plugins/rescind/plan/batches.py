@@ -2,13 +2,13 @@
 
 A batch holds calls of one (system, account), is named by the digest of its call ids (so that a cleared or
 repeated task meets the same batch again), lasts about ``target_seconds`` at the lane's pace, and keeps the
-calls of one container together, so that one listing verifies them. A canary batch with the fewest cells
-goes first.
+calls of one container together, so that one listing verifies them. When the plan is large, a canary batch
+of each (system, account) with the fewest cells goes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -43,15 +43,18 @@ def split(
     target_seconds: float = 60.0,
     max_batches: int = 200,
     canary: int = 5,
-    canary_above: int = 50,
+    canary_above: int = 200,
+    risk: Callable[[PlannedCall], int] = lambda _call: 0,
 ) -> tuple[Batch, ...]:
     """Every call in exactly one batch, canaries first.
 
     :param rates: (system, account) -> calls per second that may be sent there.
     :param target_seconds: how long a batch should last; longer when ``max_batches`` asks for it.
     :param max_batches: most batches in all, canaries included.
-    :param canary: calls in the canary batch of each (system, account); 0 for none.
-    :param canary_above: only a (system, account) with more calls than this gets a canary.
+    :param canary: cells in the canary batch of each (system, account), as near as whole calls allow and at least
+        one call; 0 for none. A (system, account) with one call only has none: it would be all that there is.
+    :param canary_above: canaries only for a plan with more cells than this.
+    :param risk: how much would be lost if a call went wrong; the least goes into the canary, then the fewest cells.
     :raises InputError: no rate for an account, a rate or limit that is not positive, a call given twice, or fewer
         batches allowed than accounts (and canaries) need.
     """
@@ -59,10 +62,12 @@ def split(
     if target_seconds <= 0 or max_batches < 1 or canary < 0:
         raise InputError("batches", "a limit is not positive", "Give target_seconds > 0, max_batches >= 1, canary >= 0")
     first: list[tuple[Account, list[PlannedCall]]] = []
-    for lane, members in lanes.items():
-        if 0 < canary < len(members) and len(members) > canary_above:
-            first.append((lane, members[:canary]))
-            lanes[lane] = members[canary:]
+    if canary and sum(_cells(call) for members in lanes.values() for call in members) > canary_above:
+        for lane, members in lanes.items():
+            if chosen := _canary(members, canary, risk):
+                first.append((lane, chosen))
+                taken = set(chosen)
+                lanes[lane] = [call for call in members if call not in taken]
     room = max_batches - len(first)
     if room < len(lanes):
         needed = len(lanes) + len(first)
@@ -91,7 +96,7 @@ def _lanes(calls: Iterable[PlannedCall], rates: Mapping[Account, float]) -> dict
         seen.add(call)
         lanes.setdefault((call.system, call.account), []).append(call)
         place = (call.system, call.account, call.container)
-        weight[place] = weight.get(place, 0) + len(call.rows) * len(call.columns)
+        weight[place] = weight.get(place, 0) + _cells(call)
     for lane, members in lanes.items():
         if not rates.get(lane, 0) > 0:
             raise InputError("rates", f"have no positive rate for {lane[0]}", "Give calls per second for each account")
@@ -99,12 +104,28 @@ def _lanes(calls: Iterable[PlannedCall], rates: Mapping[Account, float]) -> dict
             key=lambda c: (
                 weight[(*lane, c.container)],
                 c.container,
-                len(c.rows) * len(c.columns),
+                _cells(c),
                 c.rows,
                 c.columns,
             )
         )
     return dict(sorted(lanes.items()))
+
+
+def _canary(members: Sequence[PlannedCall], size: int, risk: Callable[[PlannedCall], int]) -> list[PlannedCall]:
+    """The calls of least risk, about ``size`` cells of them, and never all."""
+    chosen: list[PlannedCall] = []
+    cells = 0
+    for call in sorted(members, key=lambda one: (risk(one), _cells(one))):
+        if len(chosen) + 1 == len(members) or (chosen and cells + _cells(call) > size):
+            break
+        chosen.append(call)
+        cells += _cells(call)
+    return chosen
+
+
+def _cells(call: PlannedCall) -> int:
+    return len(call.rows) * len(call.columns)
 
 
 def _fit(

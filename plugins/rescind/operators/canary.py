@@ -1,0 +1,85 @@
+"""The canary: a few grants of a large plan are revoked and verified before the rest is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rescind.errors import ConfigurationError
+from rescind.execution.canary import require_canaries
+from rescind.ledger import Batch, Ledger, Run
+from rescind.operators.base import ReviewOperator
+from rescind.operators.verify import verified
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class VerifyCanaryOperator(ReviewOperator):
+    """Verifies the items of one canary batch; fails when one is not proven gone or a kept grant is missing.
+
+    :param batch: ``{"batch": id, "label": text}`` from the plan.
+    """
+
+    template_fields = ()
+    LOOKS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Verify canary",
+        "map_index_template": "{{ task.batch['label'] }}",
+        "doc_md": "Complete re-reads of the canary's places. Anything unproven stops the run before the rest.",
+    }
+    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
+
+    def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(**{**self.LOOKS, **kwargs})
+        self.batch = batch
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class. :raises GuardTripped: when the canary shows that something is wrong."""
+        run = self.run_of(context, ledger)
+        batch = planned_batch(ledger, run, self.batch["batch"])
+        scope = next(
+            scope
+            for scope in ledger.scopes.all(run.run_id)
+            if (scope.system, scope.account) == (batch.system, batch.account)
+        )
+        report = asyncio.run(verified(context, ledger, run, scope, self.settings(), batch_id=batch.batch_id))
+        self.log.info("%s: %s", self.batch["label"], report.as_dict())
+        require_canaries(ledger, run.run_id, batch.batch_id)
+        return report.as_dict()
+
+
+class ProceedOperator(ReviewOperator):
+    """Lets the rest of the plan go: hands out its batches once every canary is proven, or when there is none.
+
+    :returns: one ``{"batch": id, "label": text}`` for each batch that is no canary.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Proceed")
+        kwargs.setdefault("doc_md", "Hands out the plan's batches, after the canary where there is one.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+        """See the class. :raises GuardTripped: when a canary is not proven."""
+        run = self.run_of(context, ledger)
+        canaries = require_canaries(ledger, run.run_id)
+        batches = named_batches(ledger, run, canary=False)
+        self.log.info("%d canaries proven, %d batches to send", canaries, len(batches))
+        return batches
+
+
+def named_batches(ledger: Ledger, run: Run, *, canary: bool) -> list[dict[str, str]]:
+    """The canary batches of the live plan, or the others, for mapping."""
+    batches = [batch for batch in ledger.plans.batches(run.run_id) if batch.canary == canary]
+    return [{"batch": batch.batch_id, "label": batch.label} for batch in batches]
+
+
+def planned_batch(ledger: Ledger, run: Run, batch_id: str) -> Batch:
+    """One batch of the live plan.
+
+    :raises ConfigurationError: when the plan that stands now has no such batch.
+    """
+    batch = next((b for b in ledger.plans.batches(run.run_id) if b.batch_id == batch_id), None)
+    if batch is None:
+        raise ConfigurationError("this batch is not part of the plan that stands now. Start a new run")
+    return batch
