@@ -98,12 +98,14 @@ class ListingIncomplete(RescindError):
 
     :param what: the listing, for example ``ListTable(catalog=demo)``.
     :param missing: what is missing, for example ``37 rows declared, 30 distinct rows read``.
+    :param shifted: True where the rows may have moved between two pages, so that reading again may help.
     """
 
-    def __init__(self, what: str, missing: str) -> None:
+    def __init__(self, what: str, missing: str, *, shifted: bool = False) -> None:
         super().__init__(f"{what} is incomplete: {missing}")
         self.what = what
         self.missing = missing
+        self.shifted = shifted
 
 
 class CloudError(RescindError):

@@ -147,6 +147,7 @@ class Principal:
     :param status: active, disabled, deleted or unknown.
     :param other_ids: ids of the same principal in other id spaces, as (space, id) pairs, for matching
         with the roster: for example ``("alibaba_uid", "2046...")``.
+    :param owner: id of the principal that answers for this one, in the platform's own id space, or empty.
     """
 
     system: str
@@ -158,6 +159,7 @@ class Principal:
     status: str = "unknown"
     last_used_at: datetime | None = None
     other_ids: tuple[tuple[str, str], ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,15 +97,15 @@ class _Walk(Generic[RowT]):
     duplicates: int = 0
     null_as_empty: bool = False
 
-    def give_up(self, why: str) -> ListingIncomplete:
-        return ListingIncomplete(self.name, why)
+    def give_up(self, why: str, *, shifted: bool = False) -> ListingIncomplete:
+        return ListingIncomplete(self.name, why, shifted=shifted)
 
     def take_total(self, total: int | None, needed: bool) -> None:
         """The declared total must be there when it belongs there, and never change."""
         if total is None and needed:
             raise self.give_up("no total was declared, so nothing proves that all rows came")
         if self.digests and total != self.declared:
-            raise self.give_up(f"the declared total went from {self.declared} to {total} between pages")
+            raise self.give_up(f"the declared total went from {self.declared} to {total} between pages", shifted=True)
         self.declared = total
 
     def take_rows(self, page: Sequence[RowT], beyond: bool) -> int:
@@ -123,9 +123,10 @@ class _Walk(Generic[RowT]):
                 self.rows[key] = row
         new = len(self.rows) - before
         if new and beyond:
-            raise self.give_up(f"{self.declared} rows declared, more than that came")
+            raise self.give_up(f"{self.declared} rows declared, more than that came", shifted=True)
         if repeats and not beyond:
-            raise self.give_up(f"{repeats} rows came twice (after {before} rows): the list shifted or the pages repeat")
+            why = f"{repeats} rows came twice (after {before} rows): the list shifted or the pages repeat"
+            raise self.give_up(why, shifted=True)
         self.duplicates += repeats
         self.digests.append(digest([row.model_dump(mode="json") for row in page]))
         return new
@@ -207,11 +208,11 @@ def _ended(request: ListRequest[RowT], walk: _Walk[RowT], rows: int, new: int, s
     if declared is None:
         return rows == 0
     if have > declared:
-        raise walk.give_up(f"{declared} rows declared, {have} distinct rows read")
+        raise walk.give_up(f"{declared} rows declared, {have} distinct rows read", shifted=True)
     if have == declared:
         return beyond or rows < size
     if new == 0:
-        raise walk.give_up(f"{declared} rows declared, {have} distinct rows read")
+        raise walk.give_up(f"{declared} rows declared, {have} distinct rows read", shifted=True)
     return False
 
 

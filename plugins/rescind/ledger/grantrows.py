@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rescind.ledger.copytext import array, digest_bytes, document, flag, moment, text
+from rescind.ledger.copytext import NULL, array, digest_bytes, document, flag, moment, text
+from rescind.ledger.records import Listing
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal
 
 GRANT_COLUMNS = (
@@ -48,6 +49,23 @@ PRINCIPAL_COLUMNS = (
     "status",
     "last_used_at",
     "other_ids",
+    "owner",
+)
+LISTING_COLUMNS = (
+    "run_no",
+    "scope_no",
+    "action",
+    "parameters_digest",
+    "pages",
+    "declared",
+    "counted",
+    "duplicates",
+    "passes",
+    "null_as_empty",
+    "page_digests",
+    "request_ids",
+    "started_at",
+    "finished_at",
 )
 MEMBERSHIP_COLUMNS = (
     "run_no",
@@ -113,6 +131,7 @@ def principal_rows(run_no: int, scope_no: int, principals: Iterable[Principal]) 
             text(principal.status),
             moment(principal.last_used_at),
             document([list(pair) for pair in principal.other_ids]),
+            text(principal.owner),
         )
 
 
@@ -130,6 +149,33 @@ def membership_rows(run_no: int, scope_no: int, memberships: Iterable[Membership
             text(edge.container_type),
             text(edge.container_id),
         )
+
+
+def listing_row(run_no: int, scope_no: int, listing: Listing) -> Sequence[str]:
+    """The COPY row of a listing's record, in the order of :data:`LISTING_COLUMNS`."""
+    return (
+        str(run_no),
+        str(scope_no),
+        text(listing.action),
+        text(listing.parameters_digest),
+        str(listing.pages),
+        NULL if listing.declared is None else str(listing.declared),
+        str(listing.counted),
+        str(listing.duplicates),
+        str(listing.passes),
+        flag(listing.null_as_empty),
+        array(listing.page_digests),
+        array(listing.request_ids),
+        moment(listing.started_at),
+        moment(listing.finished_at),
+    )
+
+
+def listing_of(row: Sequence[Any]) -> Listing:
+    """A listing's record from the columns of :data:`LISTING_COLUMNS` after the first two."""
+    values = dict(zip(LISTING_COLUMNS[2:], row, strict=True))
+    values |= {name: tuple(values[name]) for name in ("page_digests", "request_ids")}
+    return Listing(**values)
 
 
 def grant_of(row: Sequence[Any]) -> Grant:

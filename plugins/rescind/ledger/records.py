@@ -79,8 +79,11 @@ class Certificate:
     """What shows that a listing is the whole population of its scope.
 
     :param identity: who listed, as the vendor names the caller.
-    :param declared: the total that the vendor declared, where it does.
+    :param declared: rows that the vendor declared in all listings, where it does.
     :param counted: distinct grants read; must equal the grants written when ``complete``.
+    :param duplicates: rows and grants that came again.
+    :param dangling: references of grants to principals or resources that no listing showed.
+    :param page_digests: for scopes of few pages; what each page held is in the listing records.
     :param complete: False when the listing cannot prove absence; ``missing`` says why.
     :param notes: further facts, such as a second pass.
     """
@@ -98,6 +101,45 @@ class Certificate:
     notes: Mapping[str, Any] = field(default_factory=dict)
     started_at: datetime | None = None
     ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is left to show of one complete listing.
+
+    :param parameters_digest: SHA-256 (hex) of the request's parameters without the page.
+    :param declared: rows that the vendor declared, or None where the action declares none.
+    :param counted: distinct rows read.
+    :param passes: how often it was read until it held still.
+    :param page_digests: SHA-256 (hex) of the rows of each page of the last pass, in order.
+    """
+
+    action: str
+    parameters_digest: str
+    pages: int
+    declared: int | None
+    counted: int
+    duplicates: int
+    passes: int
+    null_as_empty: bool
+    page_digests: tuple[str, ...]
+    request_ids: tuple[str, ...]
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The last complete listing of the same population before a run.
+
+    :param counted: grants that it held.
+    :param removed: how many of them that run proved gone.
+    """
+
+    run_id: str
+    run_number: int
+    counted: int
+    removed: int
 
 
 @dataclass(frozen=True, slots=True)

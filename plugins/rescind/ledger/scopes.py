@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
 from rescind.ledger.database import Connection
-from rescind.ledger.records import Certificate, Scope, ScopeSpec, Sealed
+from rescind.ledger.records import Baseline, Certificate, Scope, ScopeSpec, Sealed
 from rescind.ledger.repository import ANALYZE_FROM, Repository, supersede_live_plan
 
 _COLUMNS = (
@@ -85,6 +85,38 @@ class Scopes(Repository):
             )
             return load(connection, run_id, number, scope_id)
 
+    def baseline(self, run_id: str, scope_id: str) -> Baseline | None:
+        """The last complete listing of the same system, account and part in an earlier run, or None."""
+        query = (
+            "SELECT r.run_id, r.number AS run_number, s.counted, (SELECT count(*) FROM rescind.verdict_latest v"
+            " JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = v.grant_id AND g.scope_no = s.scope_no"
+            " WHERE v.run_no = s.run_no AND v.verdict IN ('verified_gone', 'already_absent', 'still_effective'))"
+            " AS removed FROM rescind.scope asked JOIN rescind.scope s USING (system, account, part)"
+            " JOIN rescind.run r ON r.number = s.run_no WHERE asked.run_no = %s AND asked.scope_id = %s"
+            " AND s.run_no < asked.run_no AND s.state = 'complete' ORDER BY s.run_no DESC LIMIT 1"
+        )
+
+        def work(connection: Connection) -> Baseline | None:
+            row = connection.execute(query, (self._numbers.of(connection, run_id), scope_id)).fetchone()
+            return Baseline(**row) if row else None
+
+        return self._db.read(work)
+
+    def note(self, run_id: str, system: str, account: str, name: str, value: Any) -> None:
+        """Add one fact, as JSON, to the notes of a system and account; it stands with its first scope."""
+        with self._db.transaction() as connection:
+            connection.execute(
+                "UPDATE rescind.scope SET notes = notes || %(note)s WHERE (run_no, scope_no) = (SELECT run_no,"
+                " min(scope_no) FROM rescind.scope WHERE run_no = %(run)s AND system = %(system)s"
+                " AND account = %(account)s GROUP BY run_no)",
+                {
+                    "note": Jsonb({name: value}),
+                    "run": self._numbers.of(connection, run_id),
+                    "system": system,
+                    "account": account,
+                },
+            )
+
     def seal(self, run_id: str) -> Sealed:
         """Say what the snapshot is worth and give it a digest; changes nothing else and can be repeated.
 
@@ -130,7 +162,7 @@ def clear(connection: Connection, run_no: int, run_id: str, scope_id: str) -> tu
     if row is None:
         raise LedgerError(f"ledger: scope {scope_id!r} of run {run_id} has gone")
     supersede_live_plan(connection, run_no, run_id)
-    for table in ("grant_row", "principal", "membership"):
+    for table in ("grant_row", "principal", "membership", "listing"):
         connection.execute(
             f"DELETE FROM rescind.{table} WHERE run_no = %s AND scope_no = %s", (run_no, row["scope_no"])
         )

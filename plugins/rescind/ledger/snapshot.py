@@ -17,15 +17,18 @@ from rescind.ledger.faults import RecordConflict
 from rescind.ledger.grantrows import (
     GRANT_COLUMNS,
     GRANT_SELECT,
+    LISTING_COLUMNS,
     MEMBERSHIP_COLUMNS,
     PRINCIPAL_COLUMNS,
     grant_of,
     grant_rows,
+    listing_of,
+    listing_row,
     membership_rows,
     principal_of,
     principal_rows,
 )
-from rescind.ledger.records import Certificate, PopulationCount, Scope
+from rescind.ledger.records import Certificate, Listing, PopulationCount, Scope
 from rescind.ledger.repository import PAGE, Repository, chunks, raw
 from rescind.model import Cell, Grant, Membership, Principal
 
@@ -48,6 +51,7 @@ class ScopeSpool:
         self._grants = RowFile("rescind.grant_row", GRANT_COLUMNS)
         self._principals = RowFile("rescind.principal", PRINCIPAL_COLUMNS)
         self._memberships = RowFile("rescind.membership", MEMBERSHIP_COLUMNS)
+        self._listings = RowFile("rescind.listing", LISTING_COLUMNS)
 
     def add_grants(self, grants: Iterable[Grant]) -> None:
         """Append grants; the same grant twice is refused at :meth:`commit`."""
@@ -60,6 +64,10 @@ class ScopeSpool:
     def add_memberships(self, memberships: Iterable[Membership]) -> None:
         """Append memberships; of the same edge one stays."""
         self._memberships.add(membership_rows(self._run_no, self._scope_no, memberships))
+
+    def add_listing(self, listing: Listing) -> None:
+        """Append the record of one complete listing."""
+        self._listings.add([listing_row(self._run_no, self._scope_no, listing)])
 
     def commit(self, certificate: Certificate) -> Scope:
         """Replace the scope's rows by these, in one transaction, and write its certificate.
@@ -84,12 +92,13 @@ class ScopeSpool:
                 ) from None
             for rows, table in ((self._principals, "principal"), (self._memberships, "membership")):
                 _copy_distinct(connection, rows, table)
+            self._listings.copy_into(connection)
             scopes.certify(connection, self._run_no, self._scope_id, certificate)
             return scopes.load(connection, self._run_id, self._run_no, self._scope_id)
 
     def close(self) -> None:
         """Remove the files."""
-        for rows in (self._grants, self._principals, self._memberships):
+        for rows in (self._grants, self._principals, self._memberships, self._listings):
             rows.close()
 
 
@@ -214,6 +223,16 @@ class Snapshot(Repository):
             " LEFT JOIN (SELECT system, account, count(*) AS n, count(*) FILTER (WHERE revocable) AS revocable"
             "       FROM rescind.grant_row WHERE run_no = %(run)s GROUP BY 1, 2) g USING (system, account)"
             " LEFT JOIN (SELECT system, account, count(DISTINCT (principal_type, principal_id)) AS n"
+    def listings(self, run_id: str, scope_id: str) -> list[Listing]:
+        """The record of every listing of one scope, by action and parameters."""
+        columns = ", ".join(f"l.{name}" for name in LISTING_COLUMNS[2:])
+        query = (
+            f"SELECT {columns} FROM rescind.listing l JOIN rescind.scope s"
+            " USING (run_no, scope_no) WHERE l.run_no = %(run)s AND s.scope_id = %(scope)s"
+            ' ORDER BY l.action COLLATE "C", l.parameters_digest COLLATE "C"'
+        )
+        return [listing_of(row) for row in self._rows(run_id, query, {"scope": scope_id})]
+
             "       FROM rescind.principal WHERE run_no = %(run)s GROUP BY 1, 2) p USING (system, account)"
             " ORDER BY 1, 2"
         )

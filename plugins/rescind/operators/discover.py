@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncomplete, RescindError
-from rescind.ledger import Certificate, Ledger, Scope
+from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
+from rescind.ledger.snapshot import ScopeSpool
+from rescind.model import Grant, Membership, Principal
 from rescind.operators.base import ScopeOperator, connected
+from rescind.settings import Settings
 from rescind.systems import system_named
-from rescind.systems.base import Discovery
+from rescind.systems.population import Population, Sentinel
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+SHRINK_FROM = 20
+"""Populations that held fewer grants than this may shrink as they like: a percentage says nothing about them."""
 
 
 class DiscoverOperator(ScopeOperator):
     """Lists every grant of one scope and writes it, with its population certificate, to the ledger.
 
     A listing that is not whole marks the scope as incomplete and fails the task: nothing of that scope
-    is revoked or called gone. Run again, the scope is rewritten as one.
-
+    is revoked or called gone. So do a missing sentinel and a population that shrank without a reason. Run
+    again, the scope is rewritten as one. Grants go to disk as they are read, so memory does not grow with them.
     """
 
     LOOKS: ClassVar[dict[str, str]] = {
@@ -34,45 +42,136 @@ class DiscoverOperator(ScopeOperator):
         """See the class."""
         run = self.run_of(context, ledger)
         scope = self.scope_of(run, ledger)
-        started = datetime.now(UTC)
-        try:
-            found, own, identity = asyncio.run(self._discover(ledger, scope))
-        except RescindError as error:
-            missing = error.missing if isinstance(error, ListingIncomplete) else ""
-            ledger.scopes.fail(run.run_id, scope.scope_id, f"{type(error).__name__}: {error} {missing}".strip()[:2000])
-            raise
-        certificate = _certificate(found, own, identity, started)
-        ledger.snapshot.replace_scope(
-            run.run_id, scope.scope_id, found.grants, found.principals, found.memberships, certificate
-        )
-        facts = {"grants": len(found.grants), "list_calls": certificate.pages, **found.notes}
+        settings = self.settings()
+        with ledger.snapshot.spool(run.run_id, scope.scope_id) as spool:
+            listing = _ScopeListing(_SpoolSink(spool), scope, settings)
+            try:
+                asyncio.run(listing.read(ledger))
+                check_size(listing.found.grants, ledger.scopes.baseline(run.run_id, scope.scope_id), settings)
+            except RescindError as error:
+                _fail(ledger, run, scope, listing, error)
+                raise
+            spool.commit(listing.certificate())
+        facts = {"grants": listing.found.grants, "list_calls": listing.found.pages, **listing.found.notes}
         self.log.info("%s: %s", self.scope["label"], facts)
+        if listing.found.dangling:
+            self.log.warning(
+                "%d references lead to nothing that was listed: %s",
+                listing.found.dangling.total(),
+                ", ".join(listing.found.dangling_examples),
+            )
         return facts
 
-    async def _discover(self, ledger: Ledger, scope: Scope) -> tuple[Discovery, list[str], str]:
-        system = system_named(scope.system)
-        async with connected(system, scope.conn_id, ledger, self.settings(), account=scope.account) as (client, _):
-            found = await system.discover(client)
-            own = {*await system.own_ids(client), *client.settings.own_ids}
+
+class _ScopeListing:
+    """One scope while it is being listed, and what its certificate will say."""
+
+    def __init__(self, sink: _SpoolSink, scope: Scope, settings: Settings) -> None:
+        known = settings.sentinels.get(scope.system, ())
+        wanted = [Sentinel(k.principal, k.resource, k.entitlement) for k in known if k.account in ("", scope.account)]
+        self.found = Population(sink, wanted)
+        self._scope, self._settings = scope, settings
+        self._started = datetime.now(UTC)
+        self._identity = ""
+        self._own: list[str] = []
+
+    async def read(self, ledger: Ledger) -> None:
+        """Read the whole population.
+
+        :raises ListingIncomplete: when any of it is missing.
+        """
+        scope, system = self._scope, system_named(self._scope.system)
+        async with connected(system, scope.conn_id, ledger, self._settings, account=scope.account) as (client, _):
             caller = client.identity
-            return found, sorted(own), (caller.arn or caller.user_id) if caller else ""
+            self._identity = (caller.arn or caller.user_id) if caller else ""
+            await system.discover(client, self.found)
+            self.found.close()
+            self._own = sorted({*await system.own_ids(client), *client.settings.own_ids})
+
+    def certificate(self, *, missing: str = "") -> Certificate:
+        """The population certificate; with ``missing``, that of an incomplete scope."""
+        found = self.found
+        return Certificate(
+            identity=self._identity,
+            query={"listings": sorted(found.actions), "calls": dict(sorted(found.actions.items()))},
+            pages=found.pages,
+            declared=found.declared,
+            counted=found.grants,
+            duplicates=found.repeats,
+            dangling=found.dangling.total(),
+            complete=not missing,
+            missing=missing,
+            notes={
+                **found.notes,
+                "own_ids": self._own,
+                "rows_declared": found.declared,
+                "rows_counted": found.rows,
+                "second_passes": found.second_passes,
+                "sentinels": found.sentinels,
+                "dangling": dict(sorted(found.dangling.items())),
+                "dangling_examples": found.dangling_examples,
+            },
+            started_at=self._started,
+            ended_at=datetime.now(UTC),
+        )
 
 
-def _certificate(found: Discovery, own: list[str], identity: str, started: datetime) -> Certificate:
-    declared = [record.declared for record in found.records if record.declared is not None]
-    return Certificate(
-        identity=identity,
-        query={"listings": sorted({record.action for record in found.records})},
-        pages=sum(record.pages for record in found.records),
-        counted=len(found.grants),
-        duplicates=sum(record.duplicates for record in found.records),
-        page_digests=tuple(page for record in found.records for page in record.page_digests),
-        notes={
-            **found.notes,
-            "own_ids": own,
-            "rows_declared": sum(declared),
-            "rows_counted": sum(record.counted for record in found.records),
-        },
-        started_at=started,
-        ended_at=datetime.now(UTC),
-    )
+class _SpoolSink:
+    """A ledger's scope spool as the place where a discovery puts what it finds."""
+
+    def __init__(self, spool: ScopeSpool) -> None:
+        self._spool = spool
+
+    def add_grants(self, grants: Iterable[Grant]) -> None:
+        self._spool.add_grants(grants)
+
+    def add_principals(self, principals: Iterable[Principal]) -> None:
+        self._spool.add_principals(principals)
+
+    def add_memberships(self, memberships: Iterable[Membership]) -> None:
+        self._spool.add_memberships(memberships)
+
+    def add_record(self, record: ListingRecord) -> None:
+        self._spool.add_listing(
+            Listing(
+                action=record.action,
+                parameters_digest=record.parameters_digest,
+                pages=record.pages,
+                declared=record.declared,
+                counted=record.counted,
+                duplicates=record.duplicates,
+                passes=record.restarts + 1,
+                null_as_empty=record.null_as_empty,
+                page_digests=record.page_digests,
+                request_ids=record.request_ids,
+                started_at=record.started_at,
+                finished_at=record.finished_at,
+            )
+        )
+
+
+def check_size(counted: int, before: Baseline | None, settings: Settings) -> None:
+    """Compare a population with its last complete listing.
+
+    What that run proved gone is taken off first: our own revocations are no reason for doubt.
+
+    :raises ListingIncomplete: when it shrank by more than the setting ``max_shrink_percent`` allows.
+    """
+    if before is None or before.counted < SHRINK_FROM:
+        return
+    expected = max(0, before.counted - before.removed)
+    if counted * 100 < expected * (100 - settings.max_shrink_percent):
+        removed = f" (less {before.removed} revoked by it)" if before.removed else ""
+        raise ListingIncomplete(
+            "the population",
+            f"{counted} grants found, {before.counted} at the last complete listing, run {before.run_number}{removed}:"
+            f" more than max_shrink_percent ({settings.max_shrink_percent}) allows. Check the rights of the reading"
+            " key; if the grants are really gone, raise the setting for one run (100 turns the check off)",
+        )
+
+
+def _fail(ledger: Ledger, run: Run, scope: Scope, listing: _ScopeListing, error: RescindError) -> None:
+    missing = error.missing if isinstance(error, ListingIncomplete) else ""
+    text = f"{type(error).__name__}: {error}"
+    certificate = listing.certificate(missing=(missing or text)[:2000])
+    ledger.scopes.fail(run.run_id, scope.scope_id, text[:2000], certificate)

@@ -7,16 +7,18 @@ above speaks the field's words; the vendor's spellings stop here.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
-from rescind.cloud.base import Answer, ListRequest, Prepared, Request, RowT
+from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT
 from rescind.cloud.client import CloudClient
-from rescind.cloud.paging import ListingRecord, collect
-from rescind.errors import first_of
-from rescind.model import CallShape, Cell, Grant, ItemState, Membership, PlannedCall, Principal
+from rescind.cloud.paging import Listing, collect
+from rescind.errors import ListingIncomplete, first_of
+from rescind.model import CallShape, Cell, Grant, ItemState, PlannedCall
+from rescind.systems.population import Population
 
 ClientT = TypeVar("ClientT", bound=CloudClient)
 T = TypeVar("T")
@@ -28,20 +30,8 @@ Place = tuple[str, ...]
 READS_IN_FLIGHT = 16
 """List calls in the air at once per task; enough for 20 a second at 800 ms, and the pacer still decides."""
 
-
-@dataclass(slots=True)
-class Discovery:
-    """All that one discovery of a scope found; complete, or an error was raised instead.
-
-    :param records: one record per listing that was read: pages, declared and counted rows, digests.
-    :param notes: figures for the population certificate that no listing carries.
-    """
-
-    grants: list[Grant] = field(default_factory=list)
-    principals: list[Principal] = field(default_factory=list)
-    memberships: list[Membership] = field(default_factory=list)
-    records: list[ListingRecord] = field(default_factory=list)
-    notes: dict[str, int] = field(default_factory=dict)
+PASSES = 4
+"""Most passes over one listing of several pages before discovery gives up on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +67,18 @@ def account_of(client: CloudClient) -> str:
 
 
 class Walker(Generic[ClientT]):
-    """Reads listings through one client and keeps the record of each."""
+    """Reads listings through one client.
 
-    def __init__(self, client: ClientT) -> None:
+    :param found: for a discovery, the population that gets the record of each listing. A listing of several
+        pages is then read until two passes in a row show the same rows: the vendors number pages and promise no
+        order, so a row that goes while another comes between two pages is missed without any figure being wrong.
+    """
+
+    def __init__(self, client: ClientT, found: Population | None = None) -> None:
         self.client = client
         self.account = account_of(client)
-        self.records: list[ListingRecord] = []
+        self.calls = 0
+        self._found = found
         self._gate = asyncio.Semaphore(READS_IN_FLIGHT)
 
     async def rows(self, request: ListRequest[RowT]) -> tuple[RowT, ...]:
@@ -91,23 +87,68 @@ class Walker(Generic[ClientT]):
         :raises ListingIncomplete: when it could not be read whole.
         """
         async with self._gate:
-            listing = await collect(self.client, request)
-        self.records.append(listing.record)
+            if self._found is None:
+                listing = await collect(self.client, request)
+                self.calls += listing.record.pages
+            else:
+                listing = await self._settled(request)
+                self._found.add_record(listing.record)
         return listing.rows
 
-    async def each(self, items: Iterable[U], read: Callable[[U], Awaitable[T]]) -> list[T]:
-        """``read`` applied to every item at once; the first failure cancels the rest and is raised as it is."""
+    async def _settled(self, request: ListRequest[RowT]) -> Listing[RowT]:
+        """The listing once it holds still: one page, or two passes in a row with the same rows.
+
+        Between two passes only a digest is kept.
+        """
+        before = b""
+        for number in range(PASSES):
+            try:
+                listing = await collect(self.client, request)
+            except ListingIncomplete as error:
+                if not error.shifted or number == PASSES - 1:
+                    raise
+                before = b""
+                continue
+            self.calls += listing.record.pages
+            now = _digest_of(listing.rows)
+            if listing.record.pages == 1 or now == before:
+                return replace(listing, record=replace(listing.record, restarts=number))
+            before = now
+            del listing
+        raise ListingIncomplete(
+            request.action, f"{PASSES} passes over its pages never showed the same rows twice in a row", shifted=True
+        )
+
+    async def for_each(
+        self, items: Iterable[U], read: Callable[[U], Awaitable[T]], take: Callable[[U, T], None]
+    ) -> None:
+        """``read`` applied to every item, a few at once; ``take`` gets each result as it comes, in no order.
+
+        No more than :data:`READS_IN_FLIGHT` results are in memory. The first failure cancels the rest and is
+        raised as it is.
+        """
+        waiting = iter(items)
+
+        async def work() -> None:
+            for item in waiting:
+                take(item, await read(item))
+
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_run(read, item)) for item in items]
+                for _ in range(READS_IN_FLIGHT):
+                    group.create_task(work())
         except BaseExceptionGroup as errors:
             raise first_of(errors) from errors
-        return [task.result() for task in tasks]
 
-    @property
-    def calls(self) -> int:
-        """How many list requests were answered so far."""
-        return sum(record.pages for record in self.records)
+    async def each(self, items: Iterable[U], read: Callable[[U], Awaitable[T]]) -> list[T]:
+        """The same with all results in the order of the items: for few and small ones."""
+        results: dict[int, T] = {}
+
+        def take(place: tuple[int, U], result: T) -> None:
+            results[place[0]] = result
+
+        await self.for_each(enumerate(items), lambda place: read(place[1]), take)
+        return [results[number] for number in sorted(results)]
 
 
 class PermissionSystem(ABC, Generic[ClientT]):
@@ -133,8 +174,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
-    async def discover(self, client: ClientT) -> Discovery:
-        """Find every grant that the client's identity can see.
+    async def discover(self, client: ClientT, found: Population) -> None:
+        """Find every grant that the client's identity can see and hand it to ``found``, a listing at a time.
 
         :raises ListingIncomplete: when any part could not be read whole.
         """
@@ -184,5 +225,9 @@ class PermissionSystem(ABC, Generic[ClientT]):
         return held == entitlement
 
 
-async def _run(read: Callable[[U], Awaitable[T]], item: U) -> T:
-    return await read(item)
+def _digest_of(rows: Sequence[Row]) -> bytes:
+    """SHA-256 over the keys of the rows, in no order: the order may differ between passes."""
+    total = hashlib.sha256()
+    for key in sorted(hashlib.sha256(repr(row.key()).encode()).digest() for row in rows):
+        total.update(key)
+    return total.digest()

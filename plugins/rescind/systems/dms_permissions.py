@@ -32,11 +32,14 @@ from rescind.cloud.dms_messages import (
 )
 from rescind.errors import BlastSetExceeded, NotFound
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import Discovery, PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import PermissionSystem, Place, Reading, Walker
+from rescind.systems.population import Population
 
 _REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
 _PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})
 _KINDS = ("DATABASE", "TABLE", "COLUMN")
+_LISTED = {("INSTANCE", "false"): "instance"}
+_LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
 _STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
 
 VENDOR_ZONE = timezone(timedelta(hours=8))
@@ -65,20 +68,20 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         }
     )
 
-    async def discover(self, client: DmsClient) -> Discovery:
+    async def discover(self, client: DmsClient, found: Population) -> None:
         """Users, then the records on every instance, database and table."""
-        walker = Walker(client)
+        walker = Walker(client, found)
         tid = await _tenant(client)
         users = await walker.rows(ListUsers(Tid=tid))
+        found.shown(PrincipalType.USER, (user.UserId for user in users))
+        found.add_principals(_principal(self.name, walker.account, user) for user in users)
         places = await _places(walker, tid)
-        found = await walker.each(places, lambda place: self._records(walker, tid, place))
-        grants = {grant.key: grant for rows in found for grant in rows}
-        return Discovery(
-            grants=list(grants.values()),
-            principals=[_principal(self.name, walker.account, user) for user in users],
-            records=walker.records,
-            notes={"objects": len(places)},
+        for kind in ("instance", "database", "logic_database"):
+            found.shown(kind, (ident for listing, ident, logic in places if _LISTED[listing, logic] == kind))
+        await walker.for_each(
+            places, lambda place: self._records(walker, tid, place), lambda _, rows: found.add_grants(rows)
         )
+        found.note("objects", len(places))
 
     async def _records(self, walker: Walker[DmsClient], tid: str, place: Place) -> list[Grant]:
         kind, ident, logic = place
@@ -254,7 +257,7 @@ def _resource_id(resource_type: str, facts: Mapping[str, str]) -> str:
 
 
 def _end(text: str | None) -> datetime | None:
-    """The end of validity, a day late on purpose: the vendor states no zone, and early would be wrong.
+    """The end of validity or the last use, a day late on purpose: the vendor states no zone, and early would be wrong.
 
     None when there is no readable date; nothing is ever called expired because its date cannot be read.
     """
@@ -274,5 +277,6 @@ def _principal(system: str, account: str, user: DmsUser) -> Principal:
         name=user.NickName or "",
         kind="unknown",
         status=_STATUS.get(user.State or "", "unknown"),
+        last_used_at=_end(user.LastLoginTime),
         other_ids=(("alibaba_uid", user.Uid),) if user.Uid else (),
     )

@@ -8,6 +8,7 @@ and a menu that is open to all stays visible whatever is cancelled: both are fou
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -34,7 +35,8 @@ from rescind.cloud.quickbi_messages import (
 )
 from rescind.errors import BlastSetExceeded, CloudError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, Mode, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import Discovery, PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import PermissionSystem, Place, Reading, Walker
+from rescind.systems.population import Population
 
 _RECEIVERS = {
     0: PrincipalType.USER,
@@ -80,33 +82,40 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         }
     )
 
-    async def discover(self, client: QuickBiClient) -> Discovery:
-        """Portals with menus and receivers; users, groups in groups, workspaces with members."""
-        walker = Walker(client)
-        portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
-        listed = await walker.each(portals, lambda portal: self._portal(walker, (portal.WorksId,)))
+    async def discover(self, client: QuickBiClient, found: Population) -> None:
+        """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
+        walker = Walker(client, found)
         users = await walker.rows(QueryUserList())
-        grants = [grant for grants in listed for grant in grants]
-        organisations = {g.key.principal_id for g in grants if g.key.principal_type == PrincipalType.ORGANISATION}
-        return Discovery(
-            grants=grants,
-            principals=[_principal(self.name, walker.account, user) for user in users],
-            memberships=[
-                *await _group_memberships(walker),
-                *await _workspace_memberships(walker),
-                *(_edge(walker, "user", u.UserId, "organisation", org) for u in users for org in sorted(organisations)),
-            ],
-            records=walker.records,
-            notes={"portals": len(portals)},
-        )
+        found.shown(PrincipalType.USER, (user.UserId for user in users))
+        found.add_principals(_principal(self.name, walker.account, user) for user in users)
+        await _groups(walker, found)
+        await _workspaces(walker, found)
+        portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
+        organisations: set[str] = set()
 
-    async def _portal(self, walker: Walker[QuickBiClient], place: Place) -> list[Grant]:
+        def take(_: object, listed: tuple[list[Grant], frozenset[str]]) -> None:
+            grants, menus = listed
+            found.shown("menu", menus)
+            found.add_grants(grants)
+            receivers = (grant.key for grant in grants if grant.key.principal_type == PrincipalType.ORGANISATION)
+            organisations.update(key.principal_id for key in receivers)
+
+        await walker.for_each(portals, lambda portal: self._portal(walker, (portal.WorksId,)), take)
+        for organisation in sorted(organisations):
+            ids = (user.UserId for user in users)
+            found.add_memberships(_edge(walker, "user", ident, "organisation", organisation) for ident in ids)
+        found.note("portals", len(portals))
+
+    async def _portal(self, walker: Walker[QuickBiClient], place: Place) -> tuple[list[Grant], frozenset[str]]:
+        """The grants on one portal's menus, and the menus that its tree shows."""
         (portal,) = place
         tree = await walker.client.read(ListPortalMenus(DataPortalId=portal))
         names = {menu.menuId: menu.menuName or "" for menu in tree.value.nodes()}
         rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
-        account = walker.account
-        return [grant for row in rows for grant in _menu_grants(account, portal, row, names.get(row.MenuId, ""))]
+        grants = [
+            grant for row in rows for grant in _menu_grants(walker.account, portal, row, names.get(row.MenuId, ""))
+        ]
+        return grants, frozenset(names)
 
     def place(self, grant: Grant) -> Place:
         """The portal: one listing holds all its menus."""
@@ -116,7 +125,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         """One listing per touched portal (and its menu tree, for names)."""
         walker = Walker(client)
         found = await walker.each(sorted(places), lambda place: self._portal(walker, place))
-        return Reading(tuple(g for grants in found for g in grants), frozenset(places), 2 * len(places))
+        return Reading(tuple(g for grants, _ in found for g in grants), frozenset(places), 2 * len(places))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> CancelAuthorizationMenu:
         """Menus of one portal, users and groups apart."""
@@ -207,39 +216,59 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
     )
 
 
-async def _group_memberships(walker: Walker[QuickBiClient]) -> list[Membership]:
+async def _groups(walker: Walker[QuickBiClient], found: Population) -> None:
     """Users in groups and groups in groups, walked down from the root; a cycle ends the walk, not the run."""
     level: Sequence[UserGroup] = await walker.rows(QueryUserGroupListByParentId(ParentUserGroupId=ROOT_GROUP))
-    seen: dict[str, UserGroup] = {}
-    edges: list[Membership] = []
+    seen: set[str] = set()
     while level:
-        seen |= {group.UserGroupId: group for group in level}
-        children = await walker.each(
-            level, lambda g: walker.rows(QueryUserGroupListByParentId(ParentUserGroupId=g.UserGroupId))
+        seen.update(group.UserGroupId for group in level)
+        found.add_principals(_container(walker, "group", g.UserGroupId, g.UserGroupName) for g in level)
+        below: dict[str, UserGroup] = {}
+
+        def take(parent: UserGroup, groups: Sequence[UserGroup], below: dict[str, UserGroup] = below) -> None:
+            ids = [group.UserGroupId for group in groups]
+            found.add_memberships(_edge(walker, "group", ident, "group", parent.UserGroupId) for ident in ids)
+            below.update((group.UserGroupId, group) for group in groups)
+
+        await walker.for_each(
+            level, lambda g: walker.rows(QueryUserGroupListByParentId(ParentUserGroupId=g.UserGroupId)), take
         )
-        for parent, groups in zip(level, children, strict=True):
-            edges += [_edge(walker, "group", g.UserGroupId, "group", parent.UserGroupId) for g in groups]
-        level = list({g.UserGroupId: g for groups in children for g in groups if g.UserGroupId not in seen}.values())
-    members = await walker.each(sorted(seen), lambda ident: walker.rows(QueryUserGroupMember(UserGroupId=ident)))
-    for ident, people in zip(sorted(seen), members, strict=True):
-        edges += [_edge(walker, "group" if m.IsUserGroup else "user", m.Id, "group", ident) for m in people]
-    return list(dict.fromkeys(edges))
+        level = [group for ident, group in below.items() if ident not in seen]
+    found.shown(PrincipalType.GROUP, seen)
+    await walker.for_each(
+        sorted(seen),
+        lambda ident: walker.rows(QueryUserGroupMember(UserGroupId=ident)),
+        lambda ident, people: found.add_memberships(
+            _edge(walker, "group" if m.IsUserGroup else "user", m.Id, "group", ident) for m in people
+        ),
+    )
 
 
-async def _workspace_memberships(walker: Walker[QuickBiClient]) -> list[Membership]:
+async def _workspaces(walker: Walker[QuickBiClient], found: Population) -> None:
     workspaces = await walker.rows(QueryOrganizationWorkspaceList())
-    members = await walker.each(workspaces, lambda w: walker.rows(QueryWorkspaceUserList(WorkspaceId=w.WorkspaceId)))
-    return [
-        _edge(walker, "user", member.UserId, "workspace", workspace.WorkspaceId)
-        for workspace, people in zip(workspaces, members, strict=True)
-        for member in people
-    ]
+    found.shown(PrincipalType.WORKSPACE, (space.WorkspaceId for space in workspaces))
+    found.add_principals(
+        _container(walker, "workspace", space.WorkspaceId, space.WorkspaceName, space.Owner) for space in workspaces
+    )
+    await walker.for_each(
+        workspaces,
+        lambda space: walker.rows(QueryWorkspaceUserList(WorkspaceId=space.WorkspaceId)),
+        lambda space, people: found.add_memberships(
+            _edge(walker, "user", member.UserId, "workspace", space.WorkspaceId) for member in people
+        ),
+    )
 
 
 def _edge(
     walker: Walker[QuickBiClient], member_type: str, member: str, container_type: str, container: str
 ) -> Membership:
     return Membership("quickbi_menus", walker.account, member_type, member, container_type, container)
+
+
+def _container(
+    walker: Walker[QuickBiClient], kind: str, ident: str, name: str | None, owner: str | None = None
+) -> Principal:
+    return Principal("quickbi_menus", walker.account, kind, ident, name=name or "", kind="system", owner=owner or "")
 
 
 def _principal(system: str, account: str, user: QuickBiUser) -> Principal:
@@ -250,6 +279,15 @@ def _principal(system: str, account: str, user: QuickBiUser) -> Principal:
         user.UserId,
         name=user.NickName or user.AccountName or "",
         kind="unknown",
-        status="deleted" if user.IsDeleted else "active",
+        status="unknown" if user.IsDeleted is None else "deleted" if user.IsDeleted else "active",
+        last_used_at=_moment(user.LastLoginTime),
         other_ids=(("alibaba_uid", user.AccountId),) if user.AccountId else (),
     )
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    """A time in milliseconds since 1970; None for none, 0 and nonsense."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+    except (ValueError, OverflowError, OSError):
+        return None

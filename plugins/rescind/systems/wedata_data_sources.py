@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, Prepared
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.wedata_inventory import ListProjects
 from rescind.cloud.wedata_messages import (
     DescribeDataSourceAuthority,
     FromProject,
@@ -18,9 +17,10 @@ from rescind.cloud.wedata_messages import (
     RevokeDataSourceAuthorization,
 )
 from rescind.errors import BlastSetExceeded
-from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import Discovery, PartOutcome, PermissionSystem, Place, Reading, Walker
-from rescind.systems.wedata_privileges import project_memberships
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType
+from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker
+from rescind.systems.population import Population
+from rescind.systems.wedata_projects import discover_projects, holders
 
 _ENTRY = re.compile(r"([0-9]+)_([0-9]+)")
 
@@ -47,27 +47,24 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         }
     )
 
-    async def discover(self, client: WeDataClient) -> Discovery:
+    async def discover(self, client: WeDataClient, found: Population) -> None:
         """Data sources of every project, then the authority of each."""
-        walker = Walker(client)
-        projects = await walker.rows(ListProjects())
-        listed = await walker.each(projects, lambda p: walker.rows(ListDataSources(ProjectId=p.ProjectId)))
-        names = {source.Id: source.Name or source.Id for sources in listed for source in sources}
-        found = await walker.each(sorted(names), lambda ident: self._authority(walker, ident, names[ident]))
-        grants = [grant for grants in found for grant in grants]
-        principals = {(g.key.principal_type, g.key.principal_id) for g in grants}
-        return Discovery(
-            grants=grants,
-            principals=[
-                Principal(
-                    self.name, walker.account, kind, ident, kind="unknown" if kind == PrincipalType.USER else "system"
-                )
-                for kind, ident in sorted(principals)
-            ],
-            memberships=await project_memberships(walker, self.name),
-            records=walker.records,
-            notes={"objects": len(names), "authority_reads": len(names)},
+        walker = Walker(client, found)
+        projects = await discover_projects(walker, found, self.name)
+        names: dict[str, str] = {}
+        await walker.for_each(
+            projects,
+            lambda project: walker.rows(ListDataSources(ProjectId=project)),
+            lambda _, sources: names.update((source.Id, source.Name or source.Id) for source in sources),
         )
+
+        def take(_: str, grants: list[Grant]) -> None:
+            found.add_grants(grants)
+            found.add_principals(holders(grants))
+
+        await walker.for_each(sorted(names), lambda ident: self._authority(walker, ident, names[ident]), take)
+        found.note("objects", len(names))
+        found.note("authority_reads", len(names))
 
     async def _authority(self, walker: Walker[WeDataClient], source: str, name: str) -> list[Grant]:
         """The grants of one data source. One answer holds both lists whole; a missing ``Data`` is an error."""

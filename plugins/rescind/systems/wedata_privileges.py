@@ -17,8 +17,6 @@ from rescind.cloud.outcomes import Said
 from rescind.cloud.wedata_inventory import (
     ListCatalog,
     ListDatabase,
-    ListProjectMembers,
-    ListProjects,
     ListSchema,
     ListTable,
 )
@@ -40,12 +38,12 @@ from rescind.model import (
     Grant,
     GrantKey,
     ItemState,
-    Membership,
     PlannedCall,
-    Principal,
     PrincipalType,
 )
-from rescind.systems.base import Discovery, PartOutcome, PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker
+from rescind.systems.population import Population
+from rescind.systems.wedata_projects import discover_projects, holders
 
 EVERY_USER = "AllAccountUsers"
 _SUBJECTS = {
@@ -84,27 +82,19 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     )
     admin_entitlements: ClassVar[frozenset[str]] = frozenset({"GRANT_PRIVILEGES", "ALL_PRIVILEGES"})
 
-    async def discover(self, client: WeDataClient) -> Discovery:
-        """See :meth:`PermissionSystem.discover`."""
-        walker = Walker(client)
-        objects = [_METALAKE]
-        for found in await walker.each(await walker.rows(ListCatalog()), lambda c: _catalog_objects(walker, c.Name)):
-            objects.extend(found)
-        listed = await walker.each(objects, lambda place: _permissions(walker, place))
-        rows = [grant for grants in listed for grant in grants]
-        direct, shadows = _without_shadows(rows)
-        memberships = await project_memberships(walker, self.name)
-        principals = {(g.key.principal_type, g.key.principal_id): g for g in direct}
-        return Discovery(
-            grants=direct,
-            principals=[
-                Principal(self.name, walker.account, kind, ident, name=grant.principal_name, kind=_kind(kind))
-                for (kind, ident), grant in sorted(principals.items())
-            ],
-            memberships=memberships,
-            records=walker.records,
-            notes={"objects": len(objects), "inherited": shadows},
-        )
+    async def discover(self, client: WeDataClient, found: Population) -> None:
+        """The metalake, then catalog by catalog from the top down, so that a shadow always meets its source."""
+        walker = Walker(client, found)
+        await discover_projects(walker, found, self.name)
+        catalogs = sorted(catalog.Name for catalog in await walker.rows(ListCatalog()))
+        top = _Sources()
+        await _objects(walker, found, [_METALAKE], top)
+        for catalog in catalogs:
+            schemas, tables = await _below(walker, catalog)
+            sources = _Sources(top.direct)
+            for level in ([("Catalog", catalog)], schemas):
+                await _objects(walker, found, level, sources)
+            await _objects(walker, found, tables, sources, last=True)
 
     def place(self, grant: Grant) -> Place:
         """The object itself."""
@@ -188,42 +178,55 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         return held in (entitlement, "ALL_PRIVILEGES")
 
 
-async def project_memberships(walker: Walker[WeDataClient], system: str) -> list[Membership]:
-    """Who is in which project, and who holds which project role: a role's id is ``<ProjectId>.<RoleId>``."""
-    account = walker.account
-    projects = await walker.rows(ListProjects())
-    members = await walker.each(projects, lambda p: walker.rows(ListProjectMembers(ProjectId=p.ProjectId)))
-    edges = []
-    for project, people in zip(projects, members, strict=True):
-        for person in people:
-            if not person.UserUin:
-                continue
-            containers = [(PrincipalType.PROJECT, project.ProjectId)]
-            containers += [(PrincipalType.ROLE, f"{project.ProjectId}.{role.RoleId}") for role in person.Roles or ()]
-            edges += [
-                Membership(system, account, PrincipalType.USER, person.UserUin, kind, ident)
-                for kind, ident in containers
-            ]
-    return edges
+class _Sources:
+    """Direct grants of the objects above, as (object, column): what an inherited row can be the shadow of."""
+
+    def __init__(self, above: Iterable[tuple[str, tuple[str, ...]]] = ()) -> None:
+        self.direct = set(above)
+
+    def without_shadows(self, grants: Iterable[Grant], *, last: bool) -> list[Grant]:
+        """Leave out inherited rows whose source grant was found; the rest stays, as not revocable.
+
+        :param last: True for objects that nothing inherits from: their grants need not be remembered.
+        """
+        if not last:
+            self.direct.update((g.key.resource_id, g.cell.column) for g in grants if not g.inherited_from)
+        return [g for g in grants if not g.inherited_from or (g.inherited_from, g.cell.column) not in self.direct]
 
 
-async def _catalog_objects(walker: Walker[WeDataClient], catalog: str) -> list[tuple[str, str]]:
-    """The catalog, its schemas and its tables as (ResourceType, ResourceUri)."""
-    schemas: set[str] = set()
-    for database in await walker.rows(ListDatabase(CatalogName=_plain(catalog))):
-        schemas.add(database.Name)
-    for schema in await walker.rows(ListSchema(CatalogName=catalog)):
-        schemas.add(schema.Name)
+async def _objects(
+    walker: Walker[WeDataClient],
+    found: Population,
+    places: Sequence[tuple[str, str]],
+    sources: _Sources,
+    *,
+    last: bool = False,
+) -> None:
+    """The permissions on objects of one level."""
+
+    def take(_: object, rows: list[Grant]) -> None:
+        direct = sources.without_shadows(rows, last=last)
+        found.add_grants(direct)
+        found.add_principals(holders(direct))
+        found.note("inherited", len(rows) - len(direct))
+
+    await walker.for_each(places, lambda place: _permissions(walker, place), take)
+    found.note("objects", len(places))
+
+
+async def _below(walker: Walker[WeDataClient], catalog: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The catalog's schemas and its tables as (ResourceType, ResourceUri)."""
+    schemas = {database.Name for database in await walker.rows(ListDatabase(CatalogName=_plain(catalog)))}
+    schemas.update(schema.Name for schema in await walker.rows(ListSchema(CatalogName=catalog)))
     tables = await walker.rows(ListTable(CatalogName=catalog))
     paths = sorted({(table.SchemaName or table.DatabaseName or "", table.Name) for table in tables})
     if any(not schema for schema, _ in paths):
         raise ListingIncomplete(f"ListTable(CatalogName={catalog})", "a table names neither schema nor database")
     schemas.update(schema for schema, _ in paths)
-    return [
-        ("Catalog", catalog),
-        *(("Schema", f"{catalog}.{_plain(schema)}") for schema in sorted(schemas)),
-        *(("Table", f"{catalog}.{_plain(schema)}.{_plain(table)}") for schema, table in paths),
-    ]
+    return (
+        [("Schema", f"{catalog}.{_plain(schema)}") for schema in sorted(schemas)],
+        [("Table", f"{catalog}.{_plain(schema)}.{_plain(table)}") for schema, table in paths],
+    )
 
 
 def _subject(kind: str, value: str) -> Subject:
@@ -289,14 +292,3 @@ def _inherited(uri: str, detail: PermissionDetail) -> str:
     if detail.Inherited is None:
         return origin if origin and origin != uri else ""
     return (origin or "an unnamed parent") if detail.Inherited else ""
-
-
-def _without_shadows(rows: list[Grant]) -> tuple[list[Grant], int]:
-    """Leave out inherited rows whose source grant was found; the rest stays, as not revocable."""
-    direct = {(g.key.resource_id, g.cell.column) for g in rows if not g.inherited_from}
-    kept = [g for g in rows if not g.inherited_from or (g.inherited_from, g.cell.column) not in direct]
-    return kept, len(rows) - len(kept)
-
-
-def _kind(principal_type: str) -> str:
-    return "unknown" if principal_type == PrincipalType.USER else "system"

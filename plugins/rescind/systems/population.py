@@ -1,0 +1,204 @@
+"""What a discovery finds, handed on as it is found, and the figures that show that it is the whole population.
+
+A million grants do not belong into the memory of one task. A :class:`Population` hands every grant, principal,
+membership and listing record to a sink at once and keeps only what the certificate needs: about 100 bytes a
+grant to see repeats, and the ids that complete listings showed to see references that lead nowhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from rescind.cloud.paging import ListingRecord
+from rescind.errors import ListingIncomplete
+from rescind.model import Grant, Membership, Principal
+
+EXAMPLES = 5
+"""Most examples of dangling references in a certificate."""
+_RUNS = re.compile(r"\d+|[^\W\d_]+")
+
+
+class Sink(Protocol):
+    """Where a discovery puts what it finds, in any order; a ledger's scope spool or lists in memory."""
+
+    def add_grants(self, grants: Iterable[Grant]) -> None:
+        """Keep grants; none comes twice."""
+
+    def add_principals(self, principals: Iterable[Principal]) -> None:
+        """Keep principals; none comes twice."""
+
+    def add_memberships(self, memberships: Iterable[Membership]) -> None:
+        """Keep memberships; the same one may come again."""
+
+    def add_record(self, record: ListingRecord) -> None:
+        """Keep the record of one complete listing."""
+
+
+class Sentinel(NamedTuple):
+    """A grant that is known to exist: a listing without it was not able to see the population."""
+
+    principal: str
+    resource: str
+    entitlement: str
+
+    def describe(self) -> str:
+        """The sentinel in words."""
+        return f"{self.entitlement} of {self.principal} on {self.resource}"
+
+
+class Population:
+    """The population of one scope while it is being discovered.
+
+    :param sink: gets everything at once.
+    :param sentinels: grants that must be among those found; :meth:`close` asks for them.
+    """
+
+    def __init__(self, sink: Sink, sentinels: Iterable[Sentinel] = ()) -> None:
+        self._sink = sink
+        self._seen: dict[bytes, bool] = {}
+        self._principals: set[tuple[str, str]] = set()
+        self._shown: dict[str, set[str]] = {}
+        self._missing = set(sentinels)
+        self.sentinels = len(self._missing)
+        self.actions: Counter[str] = Counter()
+        self.pages = 0
+        self.declared = 0
+        self.rows = 0
+        self.repeats = 0
+        self.second_passes = 0
+        self.dangling: Counter[str] = Counter()
+        self.dangling_examples: list[str] = []
+        self.notes: dict[str, int] = {}
+
+    @property
+    def grants(self) -> int:
+        """Distinct grants found so far."""
+        return len(self._seen)
+
+    @property
+    def principals(self) -> int:
+        """Distinct principals found so far."""
+        return len(self._principals)
+
+    def shown(self, kind: str, ids: Iterable[str]) -> None:
+        """Ids of one kind of principal or resource that complete listings showed.
+
+        From now on a grant of this kind that refers to another id is counted as dangling. A kind that no
+        listing shows is not judged.
+        """
+        self._shown.setdefault(kind, set()).update(ids)
+
+    def add_grants(self, grants: Iterable[Grant]) -> None:
+        """Hand on grants that were not seen before.
+
+        :raises ListingIncomplete: when the same grant comes once as revocable and once not: nobody knows which holds.
+        """
+        self._sink.add_grants(self._new(grants))
+
+    def add_principals(self, principals: Iterable[Principal]) -> None:
+        """Hand on principals; of the same principal the first one stays."""
+        self._sink.add_principals(self._first(principals))
+
+    def add_memberships(self, memberships: Iterable[Membership]) -> None:
+        """Hand on memberships."""
+        self._sink.add_memberships(memberships)
+
+    def add_record(self, record: ListingRecord) -> None:
+        """Count one complete listing and hand on its record; ``record.restarts`` counts the passes before the last."""
+        self.actions[record.action] += 1
+        self.pages += record.pages
+        self.declared += record.declared or 0
+        self.rows += record.counted
+        self.repeats += record.duplicates
+        self.second_passes += bool(record.restarts)
+        self._sink.add_record(record)
+
+    def note(self, name: str, figure: int) -> None:
+        """Add to a figure of the certificate that no listing carries."""
+        self.notes[name] = self.notes.get(name, 0) + figure
+
+    def close(self) -> None:
+        """Everything has been read.
+
+        :raises ListingIncomplete: when a sentinel was not among the grants.
+        """
+        if self._missing:
+            raise ListingIncomplete(
+                "the population",
+                f"{len(self._missing)} of {self.sentinels} sentinels were not found among {self.grants} grants, the"
+                f" first: {min(self._missing).describe()}. Either the reading key no longer sees everything (check its"
+                " rights), or that grant is gone (correct the setting 'sentinels')",
+            )
+
+    def _new(self, grants: Iterable[Grant]) -> Iterator[Grant]:
+        for grant in grants:
+            name = bytes.fromhex(grant.grant_id[:24])
+            before = self._seen.get(name)
+            if before is not None:
+                if before != grant.revocable:
+                    raise ListingIncomplete(
+                        "the population",
+                        f"a grant on a {grant.key.resource_type} was listed twice, once revocable and once not",
+                        shifted=True,
+                    )
+                self.repeats += 1
+                continue
+            self._seen[name] = grant.revocable
+            self._look_up(grant)
+            yield grant
+
+    def _look_up(self, grant: Grant) -> None:
+        key = grant.key
+        if self._missing:
+            self._missing.discard(Sentinel(key.principal_id, key.resource_id, key.entitlement))
+        for role, kind, ident in (
+            ("principal", key.principal_type, key.principal_id),
+            ("resource", key.resource_type, key.resource_id),
+        ):
+            known = self._shown.get(kind)
+            if known is not None and ident not in known:
+                self.dangling[f"{role} {kind}"] += 1
+                example = f"{role} {kind} {shape_of(ident)}"
+                if len(self.dangling_examples) < EXAMPLES and example not in self.dangling_examples:
+                    self.dangling_examples.append(example)
+
+    def _first(self, principals: Iterable[Principal]) -> Iterator[Principal]:
+        for principal in principals:
+            key = (principal.principal_type, principal.principal_id)
+            if key not in self._principals:
+                self._principals.add(key)
+                yield principal
+
+
+class Lists:
+    """A sink that keeps everything in memory: for small populations and for looking at what a system finds."""
+
+    def __init__(self) -> None:
+        self.grants: list[Grant] = []
+        self.principals: list[Principal] = []
+        self.memberships: list[Membership] = []
+        self.records: list[ListingRecord] = []
+
+    def add_grants(self, grants: Iterable[Grant]) -> None:
+        """See :class:`Sink`."""
+        self.grants.extend(grants)
+
+    def add_principals(self, principals: Iterable[Principal]) -> None:
+        """See :class:`Sink`."""
+        self.principals.extend(principals)
+
+    def add_memberships(self, memberships: Iterable[Membership]) -> None:
+        """See :class:`Sink`."""
+        self.memberships.extend(memberships)
+
+    def add_record(self, record: ListingRecord) -> None:
+        """See :class:`Sink`."""
+        self.records.append(record)
+
+
+def shape_of(ident: str) -> str:
+    """What an id looks like without saying what it is: runs of digits and letters with their lengths."""
+    return _RUNS.sub(lambda run: f"{'9' if run[0].isdigit() else 'a'}{{{len(run[0])}}}", ident[:200])[:80] or "(empty)"
