@@ -199,4 +199,4 @@ def grant_of(row: Sequence[Any]) -> Grant:
 def principal_of(row: Sequence[Any]) -> Principal:
     """A principal from the columns of :data:`PRINCIPAL_COLUMNS` after the first two."""
     other_ids = tuple((space, value) for space, value in row[8] or ())
-    return Principal(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], other_ids)
+    return Principal(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], other_ids, row[9])

@@ -153,6 +153,15 @@ class Snapshot(Repository):
         for row in self._pages(run_id, f"SELECT {GRANT_SELECT} FROM rescind.grant_row g", where, values, key="g"):
             yield grant_of(row)
 
+    def grants_with_scope(self, run_id: str) -> Iterator[tuple[str, Grant]]:
+        """Every grant with the id of its scope, ordered by grant id, a page at a time."""
+        select = (
+            f"SELECT {GRANT_SELECT}, s.scope_id FROM rescind.grant_row g JOIN rescind.scope s ON s.run_no = g.run_no"
+            " AND s.scope_no = g.scope_no"
+        )
+        for row in self._pages(run_id, select, "true", {}, key="g"):
+            yield row[-1], grant_of(row)
+
     def grants_by_id(self, run_id: str, grant_ids: Iterable[str]) -> dict[str, Grant]:
         """The grants with these ids; ids that the run does not hold are left out."""
         found: dict[str, Grant] = {}
@@ -214,15 +223,6 @@ class Snapshot(Repository):
         for row in self._small(run_id, "membership", MEMBERSHIP_COLUMNS, order, system, account):
             yield Membership(*row)
 
-    def counts(self, run_id: str) -> list[PopulationCount]:
-        """How much was found, for each permission system and account."""
-        query = (
-            "SELECT s.system, s.account, coalesce(g.n, 0), coalesce(g.revocable, 0), coalesce(p.n, 0), s.n, s.complete"
-            " FROM (SELECT system, account, count(*) AS n, bool_and(state = 'complete') AS complete"
-            "       FROM rescind.scope WHERE run_no = %(run)s GROUP BY 1, 2) s"
-            " LEFT JOIN (SELECT system, account, count(*) AS n, count(*) FILTER (WHERE revocable) AS revocable"
-            "       FROM rescind.grant_row WHERE run_no = %(run)s GROUP BY 1, 2) g USING (system, account)"
-            " LEFT JOIN (SELECT system, account, count(DISTINCT (principal_type, principal_id)) AS n"
     def listings(self, run_id: str, scope_id: str) -> list[Listing]:
         """The record of every listing of one scope, by action and parameters."""
         columns = ", ".join(f"l.{name}" for name in LISTING_COLUMNS[2:])
@@ -233,6 +233,15 @@ class Snapshot(Repository):
         )
         return [listing_of(row) for row in self._rows(run_id, query, {"scope": scope_id})]
 
+    def counts(self, run_id: str) -> list[PopulationCount]:
+        """How much was found, for each permission system and account."""
+        query = (
+            "SELECT s.system, s.account, coalesce(g.n, 0), coalesce(g.revocable, 0), coalesce(p.n, 0), s.n, s.complete"
+            " FROM (SELECT system, account, count(*) AS n, bool_and(state = 'complete') AS complete"
+            "       FROM rescind.scope WHERE run_no = %(run)s GROUP BY 1, 2) s"
+            " LEFT JOIN (SELECT system, account, count(*) AS n, count(*) FILTER (WHERE revocable) AS revocable"
+            "       FROM rescind.grant_row WHERE run_no = %(run)s GROUP BY 1, 2) g USING (system, account)"
+            " LEFT JOIN (SELECT system, account, count(DISTINCT (principal_type, principal_id)) AS n"
             "       FROM rescind.principal WHERE run_no = %(run)s GROUP BY 1, 2) p USING (system, account)"
             " ORDER BY 1, 2"
         )
