@@ -18,6 +18,7 @@ _COLUMNS = (
     ("kept, lost", "kept_lost"),
     ("throttled", "throttled"),
 )
+_KEPT_BY = {"kept.protected": "protected people and resources", "kept.exception": "exceptions with an owner and an end"}
 _PATHS_SHOWN = 6
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -26,6 +27,7 @@ def closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     """The summary as lines of text."""
     yield f"{summary['dag']}, run {summary['run']}: {summary['state']}"
     yield from _table(summary["systems"])
+    yield from _kept(summary)
     open_ends = [finding for finding in summary["findings"] if finding["verdict"] == "still_effective"]
     if open_ends:
         yield ""
@@ -37,6 +39,21 @@ def closing_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             yield f"        and {len(ways) - _PATHS_SHOWN} more ways, each in the summary's findings"
     for problem in summary["problems"]:
         yield f"PROBLEM: {_CONTROL.sub(' ', problem)}"
+
+
+def _kept(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What stays although a rule, or a wish, would take it: protected, waived, held back by a guard."""
+    counts = Counter[str]()
+    for row in summary.get("decisions", ()):
+        if row["rule"] in _KEPT_BY:
+            counts[_KEPT_BY[row["rule"]]] += row["grants"]
+    held = Counter(
+        _CONTROL.sub(" ", finding["remains"]) for finding in summary["findings"] if finding["verdict"] == "held"
+    )
+    lines = [f"  {count:4}  {why}" for why, count in counts.most_common()]
+    lines += [f"  {count:4}  held back by a guard: {why}" for why, count in held.most_common(_PATHS_SHOWN)]
+    if lines:
+        yield from ("", "kept on purpose:", *lines)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -28,7 +29,6 @@ SETTINGS = {
     "max_revocations": 5000,
     "max_percent": 60,
     "max_per_principal": 500,
-    "allow_irreversible": True,
     "batch_seconds": 6,
     "settle_seconds": 0.5,
     "settle_limit_seconds": 30,
@@ -115,10 +115,12 @@ def variables(config: Config, control: Control) -> dict[str, str]:
     ]
     protected = {"format": 1, "unknown_kind": "protect", "kinds": ["system"], "principals": people, "resources": []}
     write_private(folder / "protected.yaml", json.dumps(protected, indent=1) + "\n")  # JSON is YAML
+    write_private(folder / "exceptions.yaml", json.dumps(_exceptions(control), indent=1) + "\n")
     changes: dict[str, Any] = json.loads(os.environ.get(CHANGES, "{}"))
     paths = {
         "roster": str(folder / "roster.csv"),
         "protections": str(folder / "protected.yaml"),
+        "exceptions": str(folder / "exceptions.yaml"),
         "summaries": str(folder / "summaries"),
     }
     return {
@@ -128,6 +130,27 @@ def variables(config: Config, control: Control) -> dict[str, str]:
         # Short pauses show a review sooner; they cost a fifth of a core while nothing happens.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     }
+
+
+def _exceptions(control: Control) -> dict[str, Any]:
+    """A waiver for one leaver's grants on one data source: somebody still hands their work over."""
+    people = control.get("org")["people"]
+    gone = {person["wedata_user_id"] for person in people if person["status"] == "left" and not person["protected"]}
+    held = next((row for row in control.get("truth")["wedata_data_sources"] if row["user_id"] in gone), None)
+    if held is None:
+        return {"format": 1, "exceptions": []}
+    waiver = {
+        "id": "EX-DEMO-1",
+        "owner": next(person["person_id"] for person in people if person["status"] == "active"),
+        "reason": "hands over the monthly closing",
+        "end": (datetime.now(UTC) + timedelta(days=14)).strftime("%Y-%m-%d"),
+        "match": {
+            "system": "wedata_data_sources",
+            "resource_id": held["data_source_id"],
+            "principal_id": held["user_id"],
+        },
+    }
+    return {"format": 1, "exceptions": [waiver]}
 
 
 def wait_healthy(control: Control, timeout: float) -> bool:

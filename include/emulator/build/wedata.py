@@ -113,6 +113,14 @@ def _special_privileges(world: World, resources: list[Resource]) -> None:
             world.privileges.seed(catalogs[0], subject, "ALL_PRIVILEGES")
             world.privileges.seed(tables[0], subject, "SELECT_TABLE")
             world.privileges.seed(tables[-1], subject, "MODIFY_TABLE")
+    _last_administrator(world, [resource for resource in resources if resource.type == "schema"])
+
+
+def _last_administrator(world: World, schemas: list[Resource]) -> None:
+    """A leaver whom nobody has replaced: taking this one away would leave a schema that nobody administers."""
+    leaver = next((person for person in world.people if person.left and not person.protected), None)
+    if leaver is not None and schemas:
+        world.privileges.seed(schemas[-1], Subject("User", leaver.wedata_user_id), "GRANT_PRIVILEGES")
 
 
 def _give(world: World, rng: random.Random, resources: list[Resource], person: Person, wanted: int) -> None:

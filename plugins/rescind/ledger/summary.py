@@ -19,7 +19,7 @@ scopes AS (
     FROM rescind.grant_row g LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id
     WHERE g.run_no = %(run)s GROUP BY 1, 2
 ), items AS (
-    SELECT g.system, g.account, count(*) AS items,
+    SELECT g.system, g.account, count(*) FILTER (WHERE i.state <> 'held') AS items,
            count(*) FILTER (WHERE i.state = 'held') AS held,
            count(*) FILTER (WHERE i.state = 'accepted') AS accepted,
            count(*) FILTER (WHERE i.state = 'refused') AS refused,

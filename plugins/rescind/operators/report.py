@@ -97,6 +97,7 @@ def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
         "lower_bound": plan.lower_bound if plan else 0,
         "guards": plan.guards if plan else [],
         "systems": rows,
+        "decisions": [asdict(count) for count in ledger.decisions.by_rule(run.run_id)],
         "problems": problems,
         "findings": _findings(ledger, run),
         "started_at": run.started_at.isoformat(),

@@ -148,6 +148,7 @@ class FakeControl(emulated.Control):
         return {
             "org": {"keys": keys, "people": self.people},
             "protected": {"people": [{"person_id": "p1", "reason": "owner"}]},
+            "truth": {"wedata_data_sources": [{"user_id": "7", "data_source_id": "ds1"}]},
         }[path]
 
     def text(self, path: str) -> str:
@@ -172,9 +173,15 @@ def test_an_organisation_without_the_tool_is_refused() -> None:
 
 
 def test_the_demonstrations_settings_name_files_that_are_there(config: Config) -> None:
-    made = json.loads(emulated.variables(config, FakeControl([]))["AIRFLOW_VAR_RESCIND_SETTINGS"])
+    people = [
+        {"person_id": "p2", "status": "left", "protected": "", "wedata_user_id": "7"},
+        {"person_id": "p3", "status": "active", "protected": "", "wedata_user_id": "8"},
+    ]
+    made = json.loads(emulated.variables(config, FakeControl(people))["AIRFLOW_VAR_RESCIND_SETTINGS"])
     assert Path(made["roster"]).read_text() == "person_id\np1\n"
     assert json.loads(Path(made["protections"]).read_text())["principals"][0]["id"] == "p1"
+    (waiver,) = json.loads(Path(made["exceptions"]).read_text())["exceptions"]
+    assert waiver["owner"] == "p3" and waiver["match"]["principal_id"] == "7"
     assert "omar" in made["approvers"] and "rita" not in made["approvers"]
 
 

@@ -1,0 +1,129 @@
+"""Ways around the approval, tried on real Airflow by somebody with every right: none of them sends a call."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.api import AirflowApi, Json
+from local.demo import READING_SECONDS
+from local.errors import ApiError
+from tests.support.live import LiveStack
+
+pytestmark = [pytest.mark.live, pytest.mark.seconds(900)]
+DAG = "revoke_access"
+
+
+@pytest.fixture
+def before(live: LiveStack) -> Iterator[Any]:
+    """The emulator's truth, which must be the same at the end."""
+    api = live.api("rita")
+    api.wait_for_dag(DAG, 60)
+    api.unpause(DAG)
+    truth = live.control.get("truth")
+    yield truth
+    assert live.control.get("truth") == truth
+
+
+def _asked(live: LiveStack) -> tuple[str, Json]:
+    """A leaver's run that waits for its answer: the run and the waiting task."""
+    api = live.api("rita")
+    conf = {"principals": [live.holder()["person_id"]], "reason": "last day today", "dry_run": False}
+    run = api.trigger(DAG, conf)
+    for _, tasks in api.watch(DAG, run, 300):
+        waiting = [task for task in tasks if task["state"] == "awaiting_input"]
+        if waiting:
+            time.sleep(READING_SECONDS)
+            return run, waiting[0]
+    raise AssertionError(f"the run ended without a question: {[(t['task_id'], t['state']) for t in tasks]}")
+
+
+def _set(api: AirflowApi, task: Json, state: str) -> None:
+    path = f"/dags/{DAG}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/{task['map_index']}"
+    api.patch(path, {"new_state": state})
+
+
+def _clear(api: AirflowApi, run: str, *tasks: str) -> None:
+    body = {"dry_run": False, "dag_run_id": run, "task_ids": list(tasks), "only_failed": False}
+    api.post(f"/dags/{DAG}/clearTaskInstances", {**body, "include_downstream": True})
+
+
+def _logs(api: AirflowApi, run: str, task_id: str) -> str:
+    return "\n".join(api.log(task) for task in api.tasks(DAG, run) if task["task_id"] == task_id)
+
+
+def test_marking_the_approval_as_success_approves_nothing(live: LiveStack, before: Any) -> None:
+    admin = live.api("ada")
+    run, task = _asked(live)
+    _set(admin, task, "success")
+    assert admin.wait(DAG, run, 400)["state"] == "failed"
+    assert "nobody has answered" in _logs(admin, run, "revoke") + _logs(admin, run, "canary")
+
+
+def test_clearing_after_a_rejection_does_not_ask_again(live: LiveStack, before: Any) -> None:
+    admin = live.api("ada")
+    run, task = _asked(live)
+    live.api("omar").answer(task, ["Reject"])
+    assert admin.wait(DAG, run, 300)["state"] == "success"
+    _clear(admin, run, "approve")
+    time.sleep(1)
+    assert admin.wait(DAG, run, 300)["state"] == "success"
+    states = {t["task_id"]: t["state"] for t in admin.tasks(DAG, run)}
+    assert states["approve"] == states["revoke"] == "skipped"
+    assert "Rejected by omar" in _logs(admin, run, "approve")
+
+
+def test_a_second_answer_is_refused_and_there_is_no_default(live: LiveStack, before: Any) -> None:
+    admin, approver = live.api("ada"), live.api("omar")
+    run, task = _asked(live)
+    question = approver.question(task)
+    assert not question.get("defaults") and question["options"][-1] == "Reject"
+    approver.answer(task, ["Reject"])
+    with pytest.raises(ApiError) as caught:
+        approver.answer(task, [question["options"][0]])
+    assert caught.value.status in (403, 404, 409)
+    assert admin.wait(DAG, run, 300)["state"] == "success"
+
+
+def test_the_requester_and_outsiders_cannot_answer(live: LiveStack, before: Any) -> None:
+    run, task = _asked(live)
+    option = live.api("omar").question(task)["options"][0]
+    for user in ("rita", "vera"):
+        with pytest.raises(ApiError) as caught:
+            live.api(user).answer(task, [option])
+        assert caught.value.status == 403
+    live.api("omar").answer(task, ["Reject"])
+    live.api("rita").wait(DAG, run, 300)
+
+
+def test_batches_of_another_run_in_the_xcom_are_refused(live: LiveStack, before: Any) -> None:
+    admin = live.api("ada")
+    foreign = admin.runs("access_review", "success")[-1]["dag_run_id"]
+    theirs = [entry["batch"] for entry in _batches(admin.xcom("access_review", foreign, "plan"))]
+    run, task = _asked(live)
+    for key in ("return_value", *_keys(admin, run)):
+        value = admin.xcom(DAG, run, "plan", key)
+        for entry, batch in zip(_batches(value), theirs, strict=False):
+            entry["batch"] = batch
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/plan/xcomEntries/{key}"
+        admin.patch(path, {"value": value, "map_index": -1})
+    _set(admin, task, "success")
+    assert admin.wait(DAG, run, 400)["state"] == "failed"
+    assert "not part of the plan" in _logs(admin, run, "revoke") + _logs(admin, run, "canary")
+
+
+def _keys(api: AirflowApi, run: str) -> list[str]:
+    entries = api.get(f"/dags/{DAG}/dagRuns/{run}/taskInstances/plan/xcomEntries", map_index=-1)["xcom_entries"]
+    return [entry["key"] for entry in entries if entry["key"] != "return_value"]
+
+
+def _batches(value: Any) -> list[dict[str, str]]:
+    """Every ``{"batch": ...}`` in what the plan task has returned."""
+    value = json.loads(value) if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return [value] if "batch" in value else [b for inner in value.values() for b in _batches(inner)]
+    return [b for inner in value for b in _batches(inner)] if isinstance(value, list) else []
