@@ -33,6 +33,17 @@ def project_root() -> Path:
     return Path(override) if override else Path(__file__).resolve().parents[2]
 
 
+class KnownGrant(BaseModel):
+    """A grant that exists for certain, by the platform's own ids; ``account`` where a system covers several."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    principal: str = Field(min_length=1)
+    resource: str = Field(min_length=1)
+    entitlement: str = Field(min_length=1)
+    account: str = ""
+
+
 class Settings(BaseModel):
     """Deployment settings. Every limit here is a ceiling for every run.
 
@@ -50,6 +61,9 @@ class Settings(BaseModel):
     :param canary_items: about how many grants of each system and account are revoked and verified before the rest
         of a large plan; 0 for none.
     :param canary_above: a plan with more grants than this is a large one.
+    :param max_shrink_percent: how much smaller, in percent, a population of at least 20 grants may be than at its last
+        complete listing (less what was revoked since); a smaller one counts as incomplete. 100 turns this off.
+    :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
     :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
     """
@@ -58,17 +72,6 @@ class Settings(BaseModel):
 
     connections: dict[str, list[str]] = Field(default_factory=lambda: dict(_DEFAULT_CONNECTIONS))
     approvers: tuple[str, ...] = ()
-class KnownGrant(BaseModel):
-    """A grant that exists for certain, by the platform's own ids; ``account`` where a system covers several."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    principal: str = Field(min_length=1)
-    resource: str = Field(min_length=1)
-    entitlement: str = Field(min_length=1)
-    account: str = ""
-
-
     roster: str = ""
     roster_max_age_hours: int = Field(default=48, ge=1)
     roster_min_people: int = Field(default=10, ge=1)
@@ -88,13 +91,12 @@ class KnownGrant(BaseModel):
     batch_seconds: int = Field(default=60, ge=1, le=900)
     canary_items: int = Field(default=5, ge=0, le=100)
     canary_above: int = Field(default=200, ge=0)
+    max_shrink_percent: int = Field(default=30, ge=0, le=100)
+    sentinels: dict[str, tuple[KnownGrant, ...]] = Field(default_factory=dict)
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)
     summaries: str = ".rescind/summaries"
 
-    :param max_shrink_percent: how much smaller, in percent, a population of at least 20 grants may be than at its last
-        complete listing (less what was revoked since); a smaller one counts as incomplete. 100 turns this off.
-    :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     @field_validator("connections")
     @classmethod
     def _known_shape(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -102,6 +104,13 @@ class KnownGrant(BaseModel):
             if not conn_ids or len(set(conn_ids)) != len(conn_ids):
                 raise ValueError(f"{system} needs at least one connection id, each once")
         return value
+
+    @model_validator(mode="after")
+    def _sentinels_are_asked_for(self) -> Self:
+        unknown = sorted(set(self.sentinels) - set(self.connections))
+        if unknown:
+            raise ValueError(f"sentinels name {', '.join(unknown)}, for which no connections are set")
+        return self
 
     def path(self, name: str) -> Path:
         """Absolute path of a file setting; relative paths are taken from :func:`project_root`.
@@ -124,8 +133,6 @@ class KnownGrant(BaseModel):
         :raises ConfigurationError: naming each bad field.
         """
         if raw is None:
-    max_shrink_percent: int = Field(default=30, ge=0, le=100)
-    sentinels: dict[str, tuple[KnownGrant, ...]] = Field(default_factory=dict)
             return cls()
         if not isinstance(raw, Mapping):
             raise ConfigurationError(f"Airflow Variable {VARIABLE!r} must be a JSON object, not {type(raw).__name__}")
@@ -137,19 +144,6 @@ class KnownGrant(BaseModel):
 
 class ReviewRequest(BaseModel):
     """What one run asks for: the trigger form, validated again with no unknown keys.
-
-    @model_validator(mode="after")
-    def _sentinels_are_asked_for(self) -> Self:
-        unknown = sorted(set(self.sentinels) - set(self.connections))
-        if unknown:
-            raise ValueError(f"sentinels name {', '.join(unknown)}, for which no connections are set")
-        return self
-
-    @model_validator(mode="after")
-    def _checksum_of_a_file(self) -> Self:
-        if self.roster_sha256 and isinstance(self.roster, RosterEndpoint):
-            raise ValueError("roster_sha256 is the checksum of a file; an endpoint's pages have none")
-        return self
 
     :param kind: ``policy`` (an access review by the deployed policy) or ``targets`` (what the form names).
     :param principals: ids of people or accounts, in any id space of the roster, exact.
