@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import hypothesis
 import psutil
 import pytest
 
@@ -27,6 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
 TEST_SECONDS = 180
+
+hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=10_000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("RESCIND_HYPOTHESIS", "default"))
 
 pytest_plugins = ["tests.support.live"]
 """The one running stack that end-to-end and browser tests share."""

@@ -38,7 +38,7 @@ from rescind.errors import (
 )
 from rescind.execution.split import halves
 from rescind.ledger import Attempt, Call, Lease, Ledger
-from rescind.model import Grant, GrantKey, ItemState
+from rescind.model import Cell, Grant, GrantKey, ItemState, Mode
 from rescind.plan.approved import Approved, read_approved
 from rescind.plan.check import check_request
 from rescind.systems.base import PermissionSystem, account_of
@@ -167,14 +167,17 @@ class BatchRunner:
             if await self._withheld(call, grants):
                 return []
             try:
-                state = await self._attempt(call, grants)
+                absent = await self._absent(call, grants, {grant.cell for _, grant in pairs})
+                if absent is None:
+                    return await self._split(call, "a part of it is settled, or holds another grant by now")
+                state = await self._attempt(call, grants, absent)
             except (Throttled, Transient) as error:
                 if number == MAX_TRIES:
                     raise
                 await asyncio.sleep(min(error.retry_after or 2 ** (number - 1), 30))
                 continue
             if state == "refused" and len(call.planned.cells()) > 1:
-                return await self._split(call)
+                return await self._split(call, "the vendor refused the whole call")
             if state != "unknown" or not await self._read_back(call):
                 self.report.outcomes[state] += 1
                 return []
@@ -195,11 +198,34 @@ class BatchRunner:
         self.report.outcomes["held"] += 1
         return True
 
-    async def _attempt(self, call: Call, grants: list[Grant]) -> str:
+    async def _absent(self, call: Call, grants: list[Grant], own: set[Cell]) -> frozenset[Cell] | None:
+        """The cells without a grant that this call may contain beyond emptied columns; None: cut it in two first.
+
+        In sparse mode such cells are read once more right before the send: who was given access meanwhile keeps it.
+
+        :param grants: those of its items that are still to go. :param own: the cells of all its items.
+        """
+        approved = self._approved
+        going = {grant.cell for grant in grants}
+        others = call.planned.cells() - going
+        if approved is None or not going or not others:
+            return frozenset()
+        if approved.mode is Mode.SPARSE:
+            reading = await self.system.reread(self.client, {self.system.place(grant) for grant in grants})
+            return None if others & {grant.cell for grant in reading.grants} else others
+        strange = {c for c in others if (c.container, c.kind, c.column) not in approved.emptied}
+        if not strange <= own:
+            return frozenset()  # no part of this plan: the check of the final request says so, and stops
+        rows = {cell.row for cell in going}
+        return None if strange or any(cell.row not in rows for cell in others) else frozenset()
+
+    async def _attempt(self, call: Call, grants: list[Grant], absent: frozenset[Cell]) -> str:
         """One checked, paced, journalled send; returns accepted, refused or unknown."""
         self._refuse_beyond(self._approved, frozenset(grant.key for grant in grants))
+        emptied = self._approved.emptied if self._approved else frozenset()
         prepared = self.client.prepare(self.system.request(call.planned, grants))
-        check_request(self.system.blast_set(prepared), frozenset(grant.cell for grant in grants))
+        going = frozenset(self.system.cell(grant.key) for grant in grants)
+        check_request(self.system.blast_set(prepared), going, emptied, absent=absent)
         await self.pacer.slot(prepared.lane, write=True)
         leaves_at = time.monotonic() + INTENT_SECONDS
         attempt = await self._db(
@@ -306,11 +332,11 @@ class BatchRunner:
         )
         return True
 
-    async def _split(self, call: Call) -> list[Call]:
-        """Halve a call that was refused as a whole, so that one bad item delays no other."""
+    async def _split(self, call: Call, reason: str) -> list[Call]:
+        """Halve a call that cannot go as a whole, so that one bad item delays no other."""
         pairs = await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)
-        parts, item_calls = halves(call.planned, call.inverse, [grant for _, grant in pairs])
-        reason = "the vendor refused the whole call"
+        open_ = [grant for item, grant in pairs if item.state in (ItemState.APPROVED, ItemState.REFUSED)]
+        parts, item_calls = halves(call.planned, call.inverse, open_)
         return await self._db(self.ledger.batches.split, self.lease, call.call_id, parts, item_calls, reason=reason)
 
     async def _report_progress(self, queue: asyncio.Queue[Call]) -> None:

@@ -1,4 +1,4 @@
-"""Cutting a refused call in two."""
+"""Cutting a call in two that cannot be sent as it is."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rescind.ledger import NewCall
-from rescind.model import Grant, PlannedCall
+from rescind.model import Cell, Grant, PlannedCall
 
 
 def halves(
     call: PlannedCall, inverse: Mapping[str, Any], grants: Sequence[Grant]
 ) -> tuple[list[NewCall], dict[str, str]]:
-    """Two calls that together cover the same cells, and which grant belongs to which.
+    """At most two calls that together take the given grants, and which grant belongs to which.
 
-    Cuts the longer side. ``inverse`` maps grant ids to what giving back needs; each half keeps its own.
+    Cuts the longer side. A half keeps only the rows and columns in which one of the grants is, so that cells that
+    hold nothing are carried along no further than needed. ``inverse`` maps grant ids to what giving back needs;
+    each half keeps its own.
 
-    :returns: the two calls, and a call id for every grant id.
+    :returns: the calls, and a call id for every grant id.
     """
     if len(call.rows) >= len(call.columns):
         middle = len(call.rows) // 2
@@ -27,9 +29,22 @@ def halves(
     parts: list[NewCall] = []
     owner: dict[str, str] = {}
     for rows, columns in cuts:
-        part = PlannedCall(call.system, call.account, call.container, rows, columns)
-        cells = part.cells()
-        mine = [grant.grant_id for grant in grants if grant.cell in cells]
-        owner |= dict.fromkeys(mine, part.call_id)
-        parts.append(NewCall(part, {ident: inverse[ident] for ident in mine if ident in inverse}))
+        inside = PlannedCall(call.system, call.account, call.container, rows, columns).cells()
+        mine = [grant for grant in grants if grant.cell in inside]
+        if mine:
+            part = _around(call, {grant.cell for grant in mine})
+            owner |= dict.fromkeys((grant.grant_id for grant in mine), part.call_id)
+            parts.append(NewCall(part, {g.grant_id: inverse[g.grant_id] for g in mine if g.grant_id in inverse}))
     return parts, owner
+
+
+def _around(call: PlannedCall, cells: set[Cell]) -> PlannedCall:
+    """The rows and columns of the call in which these cells are."""
+    rows, columns = {cell.row for cell in cells}, {(cell.kind, cell.column) for cell in cells}
+    return PlannedCall(
+        call.system,
+        call.account,
+        call.container,
+        tuple(row for row in call.rows if row in rows),
+        tuple(column for column in call.columns if column in columns),
+    )

@@ -96,13 +96,15 @@ def check_request(
 
     :param cells: every cell that the request acts on, expanded from the bytes that will be signed.
     :param approved: the cells approved for revocation in this plan.
-    :param emptied: columns of which the approved decision leaves nothing.
+    :param emptied: columns of which the approved decision leaves nothing: their cells may be in the request in
+        rows that hold an approved cell.
     :param absent: cells that a re-read right before has shown to be empty (sparse mode only).
     :param kept: cells known to hold a grant that stays; they win over everything else.
     :returns: the number of approved cells that the request takes away.
     :raises BlastSetExceeded: for a cell outside, a kept cell, or a request without cells (it may mean everything).
     :raises PlanError: when the request takes nothing that was approved.
     """
+    rows = {(cell.container, cell.row) for cell in approved} if emptied else set()
     count = going = 0
     for cell in cells:
         count += 1
@@ -110,7 +112,9 @@ def check_request(
             raise BlastSetExceeded(f"the request would take a grant that stays: {_shown(cell)}")
         if cell in approved:
             going += 1
-        elif (cell.container, cell.kind, cell.column) not in emptied and cell not in absent:
+        elif cell not in absent and not (
+            (cell.container, cell.kind, cell.column) in emptied and (cell.container, cell.row) in rows
+        ):
             raise BlastSetExceeded(f"the request would touch a cell that was not approved: {_shown(cell)}")
     if not count:
         raise BlastSetExceeded("the request names no cell; it could mean everything")
