@@ -27,6 +27,31 @@ _DEFAULT_CONNECTIONS = {
 }
 
 
+class RosterEndpoint(BaseModel):
+    """An HTTP service that hands out the roster.
+
+    :param conn_id: Airflow connection of type ``http``: host, login and password or headers.
+    :param endpoint: path below the connection's host, with its query if it has one.
+    :param format: ``scim`` (RFC 7644 ``Users``, paged by ``startIndex``), ``json`` (an object with people, total and a
+        link to the next page, or one bare list), or ``csv`` (one document).
+    :param page_size: people asked for in one SCIM page.
+    :param items: name of the list of people in a plain JSON page; likewise ``total`` and ``next``.
+    :param as_of: field of a plain JSON page with the time of the export. Without it the age is taken from the
+        ``Last-Modified`` header, or from ``Date`` and ``Age``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    conn_id: str = Field(min_length=1)
+    endpoint: str = Field(min_length=1, pattern=r"^[^\s#]+$")
+    format: Literal["scim", "json", "csv"]
+    page_size: int = Field(default=200, ge=1, le=10_000)
+    items: str = Field(default="items", min_length=1)
+    total: str = Field(default="total", min_length=1)
+    next: str = Field(default="next", min_length=1)
+    as_of: str = ""
+
+
 def project_root() -> Path:
     """Folder that holds ``dags``, ``plugins`` and ``include``; ``RESCIND_HOME`` overrides it."""
     override = os.environ.get("RESCIND_HOME")
@@ -50,6 +75,12 @@ class Settings(BaseModel):
     :param connections: per permission system, the connection ids that a review covers.
     :param approvers: user ids (as Airflow's auth manager knows them) who may approve a plan. Nobody may
         approve a plan that they asked for themselves.
+    :param roster: who works here: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``; ``.csv`` or
+        ``.json``), or a :class:`RosterEndpoint`. It is read once, when a run begins, and kept for the whole run.
+    :param roster_sha256: SHA-256 (hex) that the file must have. A file ``<roster>.sha256`` beside it is checked as
+        well, where there is one.
+    :param roster_is_complete: whether the roster lists everyone. Only then may a rule believe that somebody whom the
+        roster does not know is nobody (``!person.known``, an owner who is ``unlisted``); else such rules never hold.
     :param max_revocations: most grants that one run may revoke; 0 means none.
     :param max_percent: most of the complete population, in percent, that one run may revoke; 0 means none.
     :param max_per_principal: most grants that one principal may lose in one run.
@@ -72,7 +103,9 @@ class Settings(BaseModel):
 
     connections: dict[str, list[str]] = Field(default_factory=lambda: dict(_DEFAULT_CONNECTIONS))
     approvers: tuple[str, ...] = ()
-    roster: str = ""
+    roster: str | RosterEndpoint = ""
+    roster_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    roster_is_complete: bool = False
     roster_max_age_hours: int = Field(default=48, ge=1)
     roster_min_people: int = Field(default=10, ge=1)
     roster_max_leaver_percent: int = Field(default=40, ge=0, le=100)
@@ -112,8 +145,22 @@ class Settings(BaseModel):
             raise ValueError(f"sentinels name {', '.join(unknown)}, for which no connections are set")
         return self
 
+    @model_validator(mode="after")
+    def _checksum_of_a_file(self) -> Self:
+        if self.roster_sha256 and isinstance(self.roster, RosterEndpoint):
+            raise ValueError("roster_sha256 is the checksum of a file; an endpoint's pages have none")
+        return self
+
     def path(self, name: str) -> Path:
         """Absolute path of a file setting; relative paths are taken from :func:`project_root`.
+
+        :raises ConfigurationError: when the setting is empty.
+        """
+        path = Path(self.location(name))
+        return path if path.is_absolute() else project_root() / path
+
+    def location(self, name: str) -> str:
+        """The path or URL in a setting.
 
         :raises ConfigurationError: when the setting is empty.
         """
@@ -123,8 +170,7 @@ class Settings(BaseModel):
                 f"setting {name!r} is empty. Set it in the Airflow Variable {VARIABLE!r}, for example "
                 f'{{"{name}": "include/examples/{name}.csv"}}'
             )
-        path = Path(text)
-        return path if path.is_absolute() else project_root() / path
+        return text
 
     @classmethod
     def parse(cls, raw: object) -> Self:

@@ -191,14 +191,18 @@ def test_a_guard_stops_the_run_before_any_plan(bench: Bench) -> None:
         review.plan()
 
 
-def test_a_changed_policy_stops_the_run(bench: Bench) -> None:
+@pytest.mark.parametrize(("name", "content"), [("protections", None), ("protections", "{"), ("exceptions", "x: 1\n")])
+def test_protections_that_cannot_be_read_at_send_stop_the_run(bench: Bench, name: str, content: str | None) -> None:
     setup = bench()
+    exceptions = setup.folder / "exceptions.yaml"
+    exceptions.write_text("format: 1\nexceptions: []\n")
+    setup.configure(exceptions=str(exceptions))
     review = setup.run(dry_run=False)
     review.through_plan()
     review.approve()
-    protected = Path(setup.settings["protections"])
-    protected.write_text(protected.read_text() + "# changed\n")
-    with pytest.raises(Exception, match="changed since this run began"):
+    path = Path(setup.settings[name])
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(Exception, match=f"{name}|{path.name}"):
         review.revoke()
     assert setup.emulator.writes() == []
 

@@ -5,6 +5,7 @@ Without it nothing is sent: the intent of every request is committed here before
 
 from __future__ import annotations
 
+from rescind.ledger.inputs import NewInput, StoredInput
 from rescind.ledger.ledger import Ledger
 from rescind.ledger.plan_records import (
     Approval,
@@ -21,15 +22,16 @@ from rescind.ledger.plan_records import (
     NewPlan,
     Plan,
 )
+from rescind.ledger.questions import NewQuestion, Question, QuestionItem
 from rescind.ledger.records import (
+    Baseline,
     Certificate,
     DecisionCounts,
-    Baseline,
     KeptCheck,
     LaneState,
+    Listing,
     NewRun,
     PopulationCount,
-    Listing,
     Progress,
     RuleCount,
     Run,
@@ -40,15 +42,16 @@ from rescind.ledger.records import (
     SystemSummary,
     VerdictRecord,
 )
+from rescind.ledger.seals import Seal
 
 __all__ = [
     "Approval",
     "Attempt",
     "AttemptRecord",
+    "Baseline",
     "Batch",
     "Call",
     "Canary",
-    "Baseline",
     "Certificate",
     "DecisionCounts",
     "Item",
@@ -56,20 +59,26 @@ __all__ = [
     "LaneState",
     "Lease",
     "Ledger",
+    "Listing",
     "NewBatch",
     "NewCall",
+    "NewInput",
     "NewItem",
-    "Listing",
     "NewPlan",
+    "NewQuestion",
     "NewRun",
     "Plan",
     "PopulationCount",
     "Progress",
+    "Question",
+    "QuestionItem",
     "RuleCount",
     "Run",
     "Scope",
     "ScopeSpec",
+    "Seal",
     "Sealed",
+    "StoredInput",
     "SwitchEvent",
     "SystemSummary",
     "VerdictRecord",

@@ -12,11 +12,14 @@ from rescind.ledger.batches import Batches
 from rescind.ledger.control import Control
 from rescind.ledger.database import Database, Timeouts
 from rescind.ledger.decisions import Decisions
+from rescind.ledger.inputs import Inputs
 from rescind.ledger.lanes import Lanes
 from rescind.ledger.plans import Plans
+from rescind.ledger.questions import Questions
 from rescind.ledger.repository import RunNumbers
 from rescind.ledger.runs import Runs
 from rescind.ledger.scopes import Scopes
+from rescind.ledger.seals import Seals
 from rescind.ledger.snapshot import Snapshot
 from rescind.ledger.summary import Summary
 from rescind.ledger.verdicts import Verdicts
@@ -52,9 +55,11 @@ class Ledger:
         self.database = Database(dsn, max_connections=max_connections, timeouts=timeouts)
         numbers = RunNumbers()
         self.runs = Runs(self.database, numbers)
+        self.inputs = Inputs(self.database, numbers)
         self.scopes = Scopes(self.database, numbers)
         self.snapshot = Snapshot(self.database, numbers)
         self.decisions = Decisions(self.database, numbers)
+        self.questions = Questions(self.database, numbers)
         self.plans = Plans(self.database, numbers)
         self.approvals = Approvals(self.database, numbers)
         self.batches = Batches(self.database, numbers)
@@ -63,6 +68,7 @@ class Ledger:
         self.control = Control(self.database, numbers)
         self.lanes = Lanes(self.database, numbers)
         self.summary = Summary(self.database, numbers)
+        self.seals = Seals(self.database, numbers)
 
     def __repr__(self) -> str:
         return f"Ledger({self.database.label})"

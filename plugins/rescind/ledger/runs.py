@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
+from rescind.ledger import inputs as stored_inputs
 from rescind.ledger.database import Connection
 from rescind.ledger.faults import RecordConflict
 from rescind.ledger.records import NewRun, Run
@@ -25,9 +26,10 @@ _COLUMNS = (
 class Runs(Repository):
     """The runs of this ledger."""
 
-    def begin(self, new: NewRun) -> Run:
+    def begin(self, new: NewRun, inputs: Sequence[stored_inputs.NewInput] = ()) -> Run:
         """Open a run, or find it again: the same Airflow run is the same run, however often it is cleared.
 
+        :param inputs: what the run decides from, kept with it; a run that is found again keeps what it began with.
         :raises RecordConflict: when the Airflow run is known with another kind, parameters or dry run.
         """
         with self._db.transaction() as connection:
@@ -60,6 +62,7 @@ class Runs(Repository):
                     new.code_version,
                 ),
             )
+            stored_inputs.insert(connection, number, inputs)
             begun = _find(connection, new.dag_id, new.airflow_run_id)
         if begun is None:
             raise LedgerError("ledger: the run just written cannot be read back")

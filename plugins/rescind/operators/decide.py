@@ -11,6 +11,7 @@ from rescind.ledger import Ledger
 from rescind.operators.base import ReviewOperator
 from rescind.operators.canary import named_batches
 from rescind.operators.inputs import decision_context
+from rescind.operators.outlook import note_outlook
 from rescind.operators.planning import Planner
 from rescind.review import decide
 from rescind.settings import ReviewRequest
@@ -59,7 +60,7 @@ class DecideOperator(ReviewOperator):
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
         run = self.run_of(context, ledger)
-        ctx = decision_context(ledger, run, self.settings(), now=datetime.now(UTC))
+        ctx = decision_context(ledger, run)
         counts = ledger.decisions.write(run.run_id, decide(ledger.snapshot.grants(run.run_id), ctx))
         by_rule: Counter[str] = Counter()
         for row in ledger.decisions.by_rule(run.run_id):
@@ -91,6 +92,8 @@ class PlanOperator(ReviewOperator):
         for line in planner.lines():
             self.log.info(line)
         self.log.info("plan %s: %d items in %d calls", plan.digest[:12], plan.items, plan.calls)
+        for line in note_outlook(ledger, run):
+            self.log.info(line)
         if run.dry_run:
             return []
         return named_batches(ledger, run, canary=True)

@@ -1,15 +1,20 @@
-"""What decisions are made from: roster, policy, exceptions and protections, read from their files."""
+"""What decisions are made from: roster, policy, exceptions and protections.
+
+They are read once, when a run begins, and kept in the ledger: every later task decides from the same bytes. Only the
+sending tasks read exceptions and protections once more, as they are then, because what has been protected or waived
+since the plan was made must stay.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from rescind.errors import ConfigurationError
-from rescind.ledger import Ledger, Run
+from rescind.errors import ConfigurationError, InputError
+from rescind.ledger import Ledger, NewInput, Run
 from rescind.model import digest
+from rescind.operators.sources import Fetched, read_file, read_roster
 from rescind.review import (
     AdmittedRoster,
     DecisionContext,
@@ -26,17 +31,22 @@ from rescind.review import (
     load_policy,
     load_protections,
     read_roster_csv,
+    read_roster_json,
     resolve_request,
 )
 from rescind.review.roster import DEFAULT_SPACES
+from rescind.review.schema import Source
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY
+
+ROSTER, POLICY, EXCEPTIONS, PROTECTIONS = "roster", "policy", "exceptions", "protections"
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewInputs:
     """Everything that was read from files, checked.
 
+    :param complete: whether the roster lists everyone.
     :param version: SHA-256 over policy (or request), exceptions, protections and roster: the plan's digest covers it.
     """
 
@@ -44,87 +54,121 @@ class ReviewInputs:
     policy: Policy | None
     request: RequestedTargets | None
     exceptions: Exceptions
-    protections_text: bytes
-    protections_source: str
+    protections: NewInput
+    complete: bool
     version: str
 
     def context(self, own_ids: Iterable[tuple[str, str]], *, now: datetime) -> DecisionContext:
         """A decision context without principals and memberships: enough for protections and exceptions."""
-        protections = load_protections(self.protections_text, source=self.protections_source, own_ids=own_ids)
+        source = self.protections.source
         return DecisionContext(
             now=now,
-            protections=protections,
+            protections=load_protections(self.protections.content, source=source, own_ids=own_ids),
             exceptions=self.exceptions,
             policy=self.policy,
             request=self.request,
             roster=self.roster,
-            complete=frozenset({"roster"}),
+            complete=frozenset({Source.ROSTER} if self.complete else ()),
         )
 
+    def never_hold(self) -> list[str]:
+        """Rules of the policy that cannot hold because the roster is not said to list everyone."""
+        rules = self.policy.rules if self.policy and not self.complete else ()
+        return [rule.id for rule in rules if Source.ROSTER in rule.absence]
 
-def read_inputs(settings: Settings, request: ReviewRequest, *, now: datetime | None = None) -> ReviewInputs:
-    """Read and check every input file.
 
-    :raises ConfigurationError: a file is missing. :raises InputError: a file cannot be understood.
+def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime | None = None) -> list[NewInput]:
+    """Read every input from where the settings say; nothing is understood yet.
+
+    :raises ConfigurationError: something is missing or does not answer.
+    :raises InputError: a checksum does not match, or a roster's pages do not make one roster.
+    """
+    roster = read_roster(settings)
+    facts = {
+        "format": roster.format,
+        "as_of": roster.as_of.isoformat(),
+        "read_at": (now or datetime.now(UTC)).isoformat(),
+        "complete": settings.roster_is_complete,
+        "min_people": settings.roster_min_people,
+        "max_age_hours": settings.roster_max_age_hours,
+        "max_leaver_percent": settings.roster_max_leaver_percent,
+    }
+    inputs = [NewInput(ROSTER, roster.source, roster.content, facts)]
+    _check_sums(roster, inputs[0].sha256)
+    names = (EXCEPTIONS, PROTECTIONS) if request.kind == "targets" else (POLICY, EXCEPTIONS, PROTECTIONS)
+    for name in names:
+        file = read_file(settings, name)
+        inputs.append(NewInput(name, file.source, file.content, {"as_of": file.as_of.isoformat()}))
+    return inputs
+
+
+def _check_sums(roster: Fetched, sha256: str) -> None:
+    for where, announced in roster.checksums:
+        if announced != sha256:
+            problem = f"the checksum in {where} is not that of the file ({sha256[:12]}...)"
+            raise InputError(f"roster, {roster.source}", problem, "Fetch the roster and its checksum again.")
+
+
+def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> ReviewInputs:
+    """Understand and check the inputs of a run; the same bytes always give the same answer.
+
+    :raises InputError: a file cannot be understood.
     :raises GuardTripped: the roster is too short, too old, or has too many leavers.
     """
-    now = now or datetime.now(UTC)
-    roster_path = settings.path("roster")
-    roster_bytes = _read(roster_path, "roster")
-    limits = RosterLimits(
-        min_people=settings.roster_min_people,
-        max_age=timedelta(hours=settings.roster_max_age_hours),
-        max_leaver_percent=settings.roster_max_leaver_percent,
-    )
-    as_of = datetime.fromtimestamp(roster_path.stat().st_mtime, UTC)
-    roster = admit_roster(read_roster_csv(roster_bytes, source=roster_path.name), limits, as_of=as_of, now=now)
-    policy_path, exceptions_path, protections_path = (settings.path(n) for n in ("policy", "exceptions", "protections"))
-    exceptions_bytes = _read(exceptions_path, "exceptions")
-    protections_bytes = _read(protections_path, "protections")
+    roster = _roster(inputs[ROSTER])
+    exceptions = inputs[EXCEPTIONS]
     targets = _targets(request)
-    policy = load_policy(_read(policy_path, "policy"), source=policy_path.name) if targets is None else None
-    if targets is not None:
+    policy = None
+    if targets is None:
+        policy = load_policy(inputs[POLICY].content, source=inputs[POLICY].source)
+    else:
         resolve_request(targets, roster, DEFAULT_SPACES)
     rule = policy.version if policy else digest([request.model_dump(mode="json")])
+    complete = bool(inputs[ROSTER].facts["complete"])
     return ReviewInputs(
         roster=roster,
         policy=policy,
         request=targets,
-        exceptions=load_exceptions(exceptions_bytes, source=exceptions_path.name),
-        protections_text=protections_bytes,
-        protections_source=protections_path.name,
-        version=digest(
-            [
-                rule,
-                *(data.decode("utf-8", "replace") for data in (exceptions_bytes, protections_bytes)),
-                roster.roster.digest,
-            ]
-        ),
+        exceptions=load_exceptions(exceptions.content, source=exceptions.source),
+        protections=inputs[PROTECTIONS],
+        complete=complete,
+        version=digest([rule, complete, *(inputs[name].sha256 for name in (EXCEPTIONS, PROTECTIONS, ROSTER))]),
     )
 
 
-def inputs_of(run: Run, settings: Settings) -> ReviewInputs:
-    """The inputs once more, in a later task.
+def inputs_of(ledger: Ledger, run: Run) -> ReviewInputs:
+    """The inputs that the run began with.
 
-    :raises ConfigurationError: when a file has changed since the run began: the run would mix two versions.
+    :raises ConfigurationError: when the ledger does not hold them.
     """
-    inputs = read_inputs(settings, ReviewRequest.model_validate(dict(run.params)))
-    if inputs.version != run.policy_version:
-        raise ConfigurationError(
-            "roster, policy, exceptions or protections changed since this run began. Start a new run with the new files"
-        )
-    return inputs
+    stored = ledger.inputs.of(run.run_id)
+    if not stored:
+        raise ConfigurationError(f"the ledger holds no inputs of run {run.run_id}. Start a new run")
+    return read_inputs(stored, ReviewRequest.model_validate(dict(run.params)))
 
 
 def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
-    """Files, own identities and principals: enough to ask again what is protected or waived."""
-    base = inputs_of(run, settings).context(own_ids(ledger, run), now=now)
-    return replace(base, principals=index_principals(ledger.snapshot.principals(run.run_id)))
+    """What is protected or waived as the files say now, over the run's roster and principals.
+
+    :raises ConfigurationError: exceptions or protections cannot be read. :raises InputError: nor understood.
+    """
+    exceptions, protections = read_file(settings, EXCEPTIONS), read_file(settings, PROTECTIONS)
+    base = replace(
+        inputs_of(ledger, run),
+        exceptions=load_exceptions(exceptions.content, source=exceptions.source),
+        protections=NewInput(PROTECTIONS, protections.source, protections.content),
+    )
+    return _with_principals(ledger, run, base.context(own_ids(ledger, run), now=now))
 
 
-def decision_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
-    """The full decision context of a run: everything above, and what the snapshot shows of memberships and holdings."""
-    context = protection_context(ledger, run, settings, now=now)
+def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
+    """The full decision context of a run: its inputs, and what the snapshot shows of memberships and holdings.
+
+    The time of the review is the beginning of the run, so that deciding again gives the same decisions.
+    """
+    context = _with_principals(
+        ledger, run, inputs_of(ledger, run).context(own_ids(ledger, run), now=run.started_at.astimezone(UTC))
+    )
     if any(scope.state != "complete" for scope in ledger.scopes.all(run.run_id)):
         return context
     return replace(
@@ -133,6 +177,23 @@ def decision_context(ledger: Ledger, run: Run, settings: Settings, *, now: datet
         holdings=collect_holdings(ledger.snapshot.grants(run.run_id)),
         complete=context.complete | {"membership", "holdings"},
     )
+
+
+def _with_principals(ledger: Ledger, run: Run, context: DecisionContext) -> DecisionContext:
+    return replace(context, principals=index_principals(ledger.snapshot.principals(run.run_id)))
+
+
+def _roster(stored: NewInput) -> AdmittedRoster:
+    """The roster, held to the limits that stood when the run read it."""
+    facts = stored.facts
+    read = read_roster_csv if facts["format"] == "csv" else read_roster_json
+    limits = RosterLimits(
+        min_people=facts["min_people"],
+        max_age=timedelta(hours=facts["max_age_hours"]),
+        max_leaver_percent=facts["max_leaver_percent"],
+    )
+    as_of, read_at = (datetime.fromisoformat(facts[name]) for name in ("as_of", "read_at"))
+    return admit_roster(read(stored.content, source=stored.source), limits, as_of=as_of, now=read_at)
 
 
 def own_ids(ledger: Ledger, run: Run) -> list[tuple[str, str]]:
@@ -154,13 +215,3 @@ def _targets(request: ReviewRequest) -> RequestedTargets | None:
         resources=request.resources,
         reason=request.reason,
     )
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            f"the {name} file cannot be read ({error.strerror}): {path.name}. "
-            f"Put it there, or point the setting {name!r} to it"
-        ) from None

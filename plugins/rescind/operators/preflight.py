@@ -14,7 +14,7 @@ from rescind.cloud.rights import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
 from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator, connected
-from rescind.operators.inputs import ReviewInputs, read_inputs
+from rescind.operators.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
@@ -52,7 +52,9 @@ class PreflightOperator(ReviewOperator):
         _check_approvers(settings, requester, dry_run)
         ledger.check()
         ledger.control.raise_if_stopped()
-        inputs = read_inputs(settings, request)
+        known = self.find_run(context, ledger)
+        found = [] if known else collect_inputs(settings, request)
+        inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
         specs = asyncio.run(_identify(ledger, settings, request))
         run = ledger.runs.begin(
             NewRun(
@@ -66,7 +68,8 @@ class PreflightOperator(ReviewOperator):
                 dry_run=dry_run,
                 policy_version=inputs.version,
                 code_version=rescind.__version__,
-            )
+            ),
+            found,
         )
         scopes = ledger.scopes.open(run.run_id, specs)
         self.log.info("run %s (number %d), %s, asked for by %s", run.run_id, run.number, _mode(dry_run), requester)
@@ -190,3 +193,8 @@ def _mode(dry_run: bool) -> str:
 
 def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
     log.info("roster: %d people; policy %s", len(inputs.roster.roster.people), inputs.version[:12])
+    if inputs.never_hold():
+        log.warning(
+            "rules %s act on what the roster lacks, and roster_is_complete is not set: they never hold",
+            ", ".join(inputs.never_hold()),
+        )

@@ -63,7 +63,7 @@ def read_roster_json(
     :raises InputError: as :func:`read_roster_csv`; also for an incomplete SCIM answer and for ids as numbers.
     """
     options = options or RosterOptions()
-    content = _json(data, source) if isinstance(data, bytes | str) else data
+    content = parse_json(data, source) if isinstance(data, bytes | str) else data
     checksum = _sha256(data if isinstance(data, bytes | str) else json.dumps(data, sort_keys=True, default=str))
     if isinstance(content, Mapping):
         users = _scim_users(content, source)
@@ -196,7 +196,11 @@ def _roster(people: list[Person], source: str, checksum: str, options: RosterOpt
     return Roster(people, spaces=options.id_columns.values(), source=source, digest=checksum)
 
 
-def _json(data: bytes | str, source: str) -> Any:
+def parse_json(data: bytes | str, source: str) -> Any:
+    """A JSON value whose objects hold every key once.
+
+    :raises InputError: for another encoding, an empty text, broken or too deep JSON.
+    """
     text = decode(data, source=source)
     if not text.strip():
         raise InputError(source, "the file is empty", "Export the roster again; an empty roster decides nothing.")

@@ -1,0 +1,144 @@
+"""A roster that an HTTP service hands out in pages: every page is checked against the others, or nothing is read.
+
+Two shapes. SCIM 2.0 (RFC 7644, section 3.4.2.4): ``totalResults``, ``startIndex`` and ``Resources``; the next
+page begins after the last user. Plain JSON: an object with the people, the total and a link to the next page,
+or one bare list of people, which cannot have a second page because nothing would show that it is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rescind.errors import InputError
+from rescind.review.roster_read import parse_json
+from rescind.review.text import shape
+
+MAX_PAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PageFields:
+    """Names of the fields of a plain JSON page.
+
+    :param as_of: field with the time of the export, or empty when the document does not tell it.
+    """
+
+    items: str = "items"
+    total: str = "total"
+    next: str = "next"
+    as_of: str = ""
+
+
+@dataclass(slots=True)
+class RosterPages:
+    """Collects the pages of one roster.
+
+    :param source: where they come from, for error messages.
+    :param next: after :meth:`add`, the link to the next page (plain JSON) or the index of its first user (SCIM);
+        None when the roster is whole.
+    :param as_of: the oldest time of export that a page told, or empty.
+    """
+
+    source: str
+    format: Literal["json", "scim"]
+    fields: PageFields = field(default_factory=PageFields)
+    next: str | None = None
+    as_of: list[str] = field(default_factory=list)
+    _rows: list[Any] = field(default_factory=list)
+    _total: int | None = None
+    _pages: int = 0
+
+    def add(self, data: bytes, *, linked: bool = False) -> None:
+        """Take the next page.
+
+        :param linked: whether the answer's headers name a further page.
+        :raises InputError: for anything that is not exactly the page that was due.
+        """
+        self._pages += 1
+        where = f"{self.source}, page {self._pages}"
+        if self._pages > MAX_PAGES:
+            raise InputError(where, f"more than {MAX_PAGES} pages", "Ask for larger pages.")
+        page = parse_json(data, where)
+        if isinstance(page, list) and self.format == "json" and self._pages == 1:
+            if linked:
+                problem = "a bare list that has further pages, so nobody can tell whether it is whole"
+                raise InputError(where, problem, "Let the service answer with an object that holds the total.")
+            self._rows, self.next = page, None
+            return
+        if not isinstance(page, Mapping):
+            raise InputError(where, f"not an object but {shape(page)}", "Name the endpoint that lists all people.")
+        if self.format == "scim":
+            self._scim(page, where)
+        else:
+            self._plain(page, where)
+
+    def document(self) -> bytes:
+        """The whole roster as one JSON text: a SCIM ``ListResponse``, or a list of people.
+
+        :raises InputError: while pages are missing.
+        """
+        if self.next is not None or not self._pages:
+            raise InputError(self.source, "not all pages were read", "Fetch the roster again.")
+        whole: Any = self._rows
+        if self.format == "scim":
+            whole = {"totalResults": len(self._rows), "Resources": self._rows}
+        return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _scim(self, page: Mapping[str, Any], where: str) -> None:
+        users = self._take(page, "Resources", "totalResults", where)
+        start = page.get("startIndex", 1)
+        if start != len(self._rows) + 1 or isinstance(start, bool):
+            problem = (
+                f"it starts at user {start if isinstance(start, int) else shape(start)}, not {len(self._rows) + 1}"
+            )
+            raise InputError(f"{where}, startIndex", problem, "The service must honour startIndex; fetch again.")
+        self._append(users, where)
+        self.next = str(len(self._rows) + 1) if len(self._rows) < (self._total or 0) else None
+
+    def _plain(self, page: Mapping[str, Any], where: str) -> None:
+        people = self._take(page, self.fields.items, self.fields.total, where)
+        if self.fields.as_of:
+            as_of = page.get(self.fields.as_of)
+            if not isinstance(as_of, str) or not as_of:
+                problem = f"not the time of the export but {shape(as_of)}"
+                raise InputError(f"{where}, {self.fields.as_of}", problem, "Send it as ISO 8601 text.")
+            self.as_of.append(as_of)
+        link = page.get(self.fields.next)
+        if link is not None and not isinstance(link, str):
+            raise InputError(f"{where}, {self.fields.next}", f"not a link but {shape(link)}", "Send text or null.")
+        self._append(people, where)
+        whole = len(self._rows) == self._total
+        if whole == bool(link):
+            problem = f"{len(self._rows)} of {self._total} people and " + (
+                "a further page" if link else "no further page"
+            )
+            raise InputError(where, problem, "Fetch the roster again; a short roster decides nothing.")
+        self.next = link or None
+
+    def _take(self, page: Mapping[str, Any], items: str, total: str, where: str) -> list[Any]:
+        """The people of a page, whose total must be the one of every other page."""
+        rows, count = page.get(items), page.get(total)
+        if not isinstance(rows, list):
+            raise InputError(
+                f"{where}, {items}", f"not a list but {shape(rows)}", "Name the endpoint that lists people."
+            )
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            problem = f"not the number of all people but {shape(count)}"
+            raise InputError(f"{where}, {total}", problem, "Without it nobody can tell whether the roster is whole.")
+        if self._total not in (None, count):
+            problem = f"{count} people, and {self._total} on an earlier page"
+            raise InputError(f"{where}, {total}", problem, "The roster changed while it was read; fetch it again.")
+        self._total = count
+        return rows
+
+    def _append(self, rows: list[Any], where: str) -> None:
+        if len(self._rows) + len(rows) > (self._total or 0):
+            problem = f"{len(self._rows) + len(rows)} people where the service declares {self._total}"
+            raise InputError(where, problem, "Fetch the roster again.")
+        if not rows and len(self._rows) < (self._total or 0):
+            problem = f"an empty page after {len(self._rows)} of {self._total} people"
+            raise InputError(where, problem, "Fetch the roster again; a short roster decides nothing.")
+        self._rows += rows
