@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from rescind.systems import REGISTRY
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -118,6 +119,32 @@ def test_an_approver_who_was_taken_off_the_list_is_refused_at_send(bench: Bench)
     review = _approved(bench)
     review.bench.configure(approvers=["ada"])
     _refused(review, "omar.*not listed under 'approvers'")
+
+
+def test_a_cell_follows_from_the_grants_identity_alone(bench: Bench) -> None:
+    review = bench().run(dry_run=True)
+    review.preflight()
+    review.discover()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        grants = [grant for grant in ledger.snapshot.grants(run.run_id) if grant.revocable]
+    assert {grant.key.system for grant in grants} == set(REGISTRY)
+    for grant in grants:
+        assert REGISTRY[grant.key.system].cell(grant.key) == grant.cell
+
+
+def test_a_grant_moved_to_another_place_is_refused(bench: Bench) -> None:
+    review = _approved(bench, systems=["dms_permissions"])
+    review.batches = review.batches[:1]
+    call = _batch_call(review)
+    item = f"(SELECT grant_id FROM rescind.plan_item WHERE call_id = {call} LIMIT 1)"
+    stays = f"(SELECT cell_row FROM rescind.grant_row WHERE grant_id = {_KEPT.format(system='dms_permissions')})"
+    _edit(
+        review,
+        f"UPDATE rescind.grant_row SET cell_row = {stays} WHERE grant_id = {item}",
+        f"UPDATE rescind.call SET rows = ARRAY[{stays}] WHERE call_id = {call}",
+    )
+    _refused(review, "outside|BlastSet|content")
 
 
 def test_two_runs_cannot_hold_the_same_scopes(bench: Bench) -> None:

@@ -17,7 +17,7 @@ from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import Listing, collect
 from rescind.errors import ListingIncomplete, first_of
-from rescind.model import CallShape, Cell, Grant, ItemState, PlannedCall
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall
 from rescind.systems.population import Population
 
 ClientT = TypeVar("ClientT", bound=CloudClient)
@@ -179,6 +179,10 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
         :raises ListingIncomplete: when any part could not be read whole.
         """
+
+    @abstractmethod
+    def cell(self, key: GrantKey) -> Cell:
+        """Where a grant that can be revoked sits in the calls of this system, told by its identity alone."""
 
     @abstractmethod
     def place(self, grant: Grant) -> Place:

@@ -92,6 +92,10 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             rows = await walker.rows(ListDatabaseUserPermssions.model_validate(fields))
         return [_grant(walker.account, tid, place, row, record) for row in rows for record in row.details]
 
+    def cell(self, key: GrantKey) -> Cell:
+        """The record of one privilege."""
+        return Cell(key.principal_id, key.native_id, "record", (key.principal_id, key.entitlement))
+
     def place(self, grant: Grant) -> Place:
         """The listing that shows the record: an instance, or one kind of object of one database."""
         facts = grant.attributes

@@ -7,7 +7,7 @@ that is open to all may give the same right. :class:`RemainingAccess` follows th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,3 +87,58 @@ class RemainingAccess:
         for everyone in self._everyone:
             if everyone not in seen:
                 yield (everyone,), everyone
+
+
+def still_reachable(
+    system: PermissionSystem[Any],
+    revoke: Collection[Grant],
+    gone: Container[str],
+    grants: Iterable[Grant],
+    memberships: Iterable[Membership],
+) -> Iterator[tuple[Grant, AccessPath]]:
+    """Which of these grants' holders would keep their access once the plan is carried out, each with one path.
+
+    Grants and memberships are read once, as a stream; only those are kept that can lie on a path of ``revoke``, so
+    memory grows with the grants to be revoked and not with the population.
+
+    :param revoke: the grants to look at, all of one system and account.
+    :param gone: ids of every grant of the plan: none of them can be the end of a path.
+    """
+    holders = {(grant.key.principal_type, grant.key.principal_id) for grant in revoke}
+    places = {(grant.key.resource_type, grant.key.resource_id) for grant in revoke}
+    places.update(place for grant in revoke for place in system.parents(grant))
+    edges = _edges_from(holders, memberships)
+    remaining = [
+        grant
+        for grant in grants
+        if (grant.key.resource_type, grant.key.resource_id) in places
+        and _reaches(grant.key.principal_type, grant.key.principal_id, holders)
+        and grant.grant_id not in gone
+    ]
+    access = RemainingAccess(system, remaining, edges)
+    for grant in revoke:
+        path = next(iter(access.paths(grant)), None)
+        if path is not None:
+            yield grant, path
+
+
+def _edges_from(holders: set[_Node], memberships: Iterable[Membership]) -> list[Membership]:
+    """The edges that lead outward from the holders; everything that they reach is added to the holders."""
+    kept = [
+        edge
+        for edge in memberships
+        if edge.member_type != PrincipalType.USER or (edge.member_type, edge.member_id) in holders
+    ]
+    outward: dict[_Node, list[_Node]] = defaultdict(list)
+    for edge in kept:
+        outward[edge.member_type, edge.member_id].append((edge.container_type, edge.container_id))
+    waiting = list(holders)
+    while waiting:
+        new = [node for node in outward.get(waiting.pop(), ()) if node not in holders]
+        holders.update(new)
+        waiting.extend(new)
+    return kept
+
+
+def _reaches(principal_type: str, principal_id: str, holders: Container[_Node]) -> bool:
+    return principal_type == PrincipalType.EVERYONE or (principal_type, principal_id) in holders

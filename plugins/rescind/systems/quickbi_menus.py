@@ -117,6 +117,10 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         ]
         return grants, frozenset(names)
 
+    def cell(self, key: GrantKey) -> Cell:
+        """One receiver on one menu of a portal."""
+        return Cell(key.native_id, key.resource_id, key.principal_type, (key.principal_id,))
+
     def place(self, grant: Grant) -> Place:
         """The portal: one listing holds all its menus."""
         return (grant.cell.container,)

@@ -83,6 +83,12 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
                 grants.append(_grant(account, source, name, PrincipalType.UNKNOWN, entry, entry, ("unknown", (entry,))))
         return grants
 
+    def cell(self, key: GrantKey) -> Cell:
+        """A project, or the user of one project, on a data source."""
+        match = _ENTRY.fullmatch(key.native_id)
+        column = ("user", (match[1], match[2])) if match else ("project", (key.principal_id,))
+        return Cell(key.resource_id, key.resource_id, *column)
+
     def place(self, grant: Grant) -> Place:
         """The data source."""
         return (grant.key.resource_id, grant.resource_name)

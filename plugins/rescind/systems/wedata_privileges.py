@@ -96,6 +96,12 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
                 await _objects(walker, found, level, sources)
             await _objects(walker, found, tables, sources, last=True)
 
+    def cell(self, key: GrantKey) -> Cell:
+        """One privilege of one subject on one object."""
+        kind = PrincipalType.PLATFORM_ROLE if key.principal_type == PrincipalType.EVERYONE else key.principal_type
+        subject = next((name for name, known in _SUBJECTS.items() if known == kind), "")
+        return Cell(key.resource_type, key.resource_id, "pair", (subject, key.principal_id, key.entitlement))
+
     def place(self, grant: Grant) -> Place:
         """The object itself."""
         return (grant.attributes["ResourceType"], grant.key.resource_id)
