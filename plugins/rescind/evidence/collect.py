@@ -1,0 +1,414 @@
+"""From the ledger to records: everything that a run left behind, file by file, in one fixed order.
+
+The same ledger gives the same records: nothing here reads a clock, and what can still change after the run (its
+printed summary, leases, pace) is left out. Large tables are streamed; lists of grants are ordered by grant id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import rescind
+from rescind.evidence.form import PROVEN, moment, standing
+from rescind.ledger import Approval, AttemptRecord, Ledger, Plan, Run, Scope
+from rescind.model import Decision, Grant
+
+Record = dict[str, Any]
+T = TypeVar("T")
+
+_SECRET = re.compile(
+    r"(?i)(secret|passw|signature|authori[sz]ation$|(access|security|session|id)_?token|^token$|cookie|private_?key)"
+)
+_REMOVED = "[removed: a secret has no place in evidence]"
+_PAGE = 5_000
+
+
+def plain(value: Any) -> Any:
+    """A free-form JSON value as it may stand in evidence: no floats, no times as objects, no secrets by name."""
+    if isinstance(value, Mapping):
+        return {str(k): _REMOVED if _SECRET.search(str(k)) else plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, datetime):
+        return moment(value)
+    return str(value) if isinstance(value, str) else value
+
+
+@dataclass(slots=True)
+class Collector:
+    """Reads one run. :meth:`records` gives a file's records, :meth:`effects` the approved bytes."""
+
+    ledger: Ledger
+    run: Run
+    plan: Plan | None = None
+    approval: Approval | None = None
+    _scopes: list[Scope] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.plan = self.ledger.plans.find(self.run.run_id)
+        if self.plan is not None:
+            self.approval = self.ledger.approvals.get(self.run.run_id, self.plan.digest)
+        self._scopes = self.ledger.scopes.all(self.run.run_id)
+
+    def records(self, kind: str) -> Iterator[Record]:
+        """The records of one file, see :data:`rescind.evidence.form.RECORD_FILES`."""
+        maker: Callable[[], Iterable[Record]] = getattr(self, f"_{kind}_of")
+        yield from maker()
+
+    def effects(self) -> Iterator[bytes]:
+        """The canonical bytes that the approval is about; nothing without a plan."""
+        if self.plan is not None:
+            yield from self.ledger.plans.effects(self.run.run_id, self.plan.digest)
+
+    def _review_of(self) -> Iterator[Record]:
+        run = self.run
+        yield {
+            "run": run.run_id,
+            "number": run.number,
+            "dag": run.dag_id,
+            "airflow_run": run.airflow_run_id,
+            "kind": run.kind,
+            "requested_by": run.requested_by,
+            "reason": run.reason,
+            "ticket": run.ticket,
+            "params": plain(run.params),
+            "dry_run": run.dry_run,
+            "policy_version": run.policy_version,
+            "code_version": run.code_version,
+            "exporter_version": rescind.__version__,
+            "state": run.state,
+            "started_at": moment(run.started_at),
+            "finished_at": moment(run.finished_at),
+            "snapshot_digest": run.snapshot_digest,
+        }
+
+    def _inputs_of(self) -> Iterator[Record]:
+        for name, stored in self.ledger.inputs.of(self.run.run_id).items():
+            yield {
+                "name": name,
+                "source": stored.source,
+                "sha256": stored.sha256,
+                "bytes": len(stored.content),
+                "facts": plain(stored.facts),
+                "recorded_at": moment(stored.recorded_at),
+            }
+
+    def _scopes_of(self) -> Iterator[Record]:
+        for scope in self._scopes:
+            yield {
+                "scope": scope.scope_id,
+                "system": scope.system,
+                "account": scope.account,
+                "part": scope.part,
+                "connection": scope.conn_id,
+                "state": scope.state,
+                "identity": scope.identity,
+                "query": plain(scope.query),
+                "pages": scope.pages,
+                "declared": scope.declared,
+                "counted": scope.counted,
+                "duplicates": scope.duplicates,
+                "dangling": scope.dangling,
+                "page_digests": list(scope.page_digests),
+                "missing": scope.missing,
+                "error": scope.error,
+                "notes": plain(scope.notes),
+                "started_at": moment(scope.started_at),
+                "ended_at": moment(scope.ended_at),
+            }
+
+    def _principals_of(self) -> Iterator[Record]:
+        for one in self.ledger.snapshot.principals(self.run.run_id):
+            yield {
+                "system": one.system,
+                "account": one.account,
+                "principal_type": str(one.principal_type),
+                "principal_id": one.principal_id,
+                "name": one.name,
+                "kind": one.kind,
+                "status": one.status,
+                "last_used_at": moment(one.last_used_at),
+                "other_ids": [list(pair) for pair in one.other_ids],
+            }
+
+    def _memberships_of(self) -> Iterator[Record]:
+        for edge in self.ledger.snapshot.memberships(self.run.run_id):
+            yield {
+                "system": edge.system,
+                "account": edge.account,
+                "member_type": str(edge.member_type),
+                "member_id": edge.member_id,
+                "container_type": str(edge.container_type),
+                "container_id": edge.container_id,
+            }
+
+    def _grants_of(self) -> Iterator[Record]:
+        for scope_id, grant in self.ledger.snapshot.grants_with_scope(self.run.run_id):
+            yield {"scope": scope_id, **grant_record(grant)}
+
+    def _source_grants_of(self) -> Iterator[Record]:
+        """The grants of the items, where they stand in another run's snapshot (giving back)."""
+        if self.plan is None or self.plan.source_run_id in ("", self.run.run_id):
+            return
+        ids = (item.grant_id for item in self.ledger.plans.items(self.run.run_id))
+        while page := list(islice(ids, _PAGE)):
+            found = self.ledger.snapshot.grants_by_id(self.plan.source_run_id, page)
+            for grant_id in page:
+                if grant_id in found:
+                    yield {"run": self.plan.source_run_id, **grant_record(found[grant_id])}
+
+    def _decisions_of(self) -> Iterator[Record]:
+        for _, decision in self.ledger.decisions.each(self.run.run_id):
+            yield {
+                "grant_id": decision.grant_id,
+                "choice": str(decision.choice),
+                "rule": decision.rule,
+                "reason": decision.reason,
+                "severity": decision.severity,
+                "controls": list(decision.controls),
+                "facts": plain(decision.facts),
+            }
+
+    def _exceptions_of(self) -> Iterator[Record]:
+        """The exceptions that kept something, each once with the number of grants."""
+        used: dict[str, Record] = {}
+        for _, decision in self.ledger.decisions.each(self.run.run_id):
+            name = decision.facts.get("exception")
+            if name is None:
+                continue
+            facts = {"owner": decision.facts.get("owner", ""), "end": decision.facts.get("end", "")}
+            one = used.setdefault(
+                str(name), {"exception": str(name), **plain(facts), "reason": decision.reason, "grants": 0}
+            )
+            one["grants"] += 1
+        yield from (used[name] for name in sorted(used))
+
+    def _questions_of(self) -> Iterator[Record]:
+        for question in self.ledger.questions.all(self.run.run_id):
+            for item in question.items:
+                yield {
+                    "question": question.digest,
+                    "reviewer": question.reviewer,
+                    "no_answer": question.no_answer,
+                    "asked_at": moment(question.asked_at),
+                    "method": question.method,
+                    "responded_by": question.responded_by,
+                    "responded_at": moment(question.responded_at),
+                    "grant_id": item.grant_id,
+                    "shown": item.shown,
+                    "answer": item.answer,
+                }
+
+    def _plan_of(self) -> Iterator[Record]:
+        plan = self.plan
+        if plan is not None:
+            yield {
+                "digest": plan.digest,
+                "operation": plan.operation,
+                "source_run": plan.source_run_id,
+                "state": plan.state,
+                "created_at": moment(plan.created_at),
+                "valid_until": moment(plan.valid_until),
+                "guards": plain(plan.guards),
+                "caps": plain(plan.caps),
+                "lower_bound": plan.lower_bound,
+                "calls": plan.calls,
+                "items": plan.items,
+                "policy_version": plan.policy_version,
+                "code_version": plan.code_version,
+            }
+
+    def _calls_of(self) -> Iterator[Record]:
+        if self.plan is None:
+            return
+        for call in self.ledger.plans.calls(self.run.run_id):
+            planned = call.planned
+            yield {
+                "call": call.call_id,
+                "batch": call.batch_id,
+                "connection": call.conn_id,
+                "ordinal": call.ordinal,
+                "system": planned.system,
+                "account": planned.account,
+                "container": planned.container,
+                "rows": list(planned.rows),
+                "columns": [[kind, list(column)] for kind, column in planned.columns],
+                "inverse": plain(call.inverse),
+                "state": call.state,
+                "reason": call.reason,
+            }
+
+    def _items_of(self) -> Iterator[Record]:
+        if self.plan is None:
+            return
+        verdict_of = lookup(self.ledger.verdicts.latest(self.run.run_id), lambda record: record.grant_id)
+        decision_of = lookup((d for _, d in self.ledger.decisions.each(self.run.run_id)), lambda d: d.grant_id)
+        sent = _sent(self.ledger.attempts.each(self.run.run_id))
+        answered = moment(self.approval.responded_at) if self.approval else None
+        for item in self.ledger.plans.items(self.run.run_id):
+            verdict = verdict_of(item.grant_id)
+            yield {
+                "grant_id": item.grant_id,
+                "call": item.call_id,
+                "state": str(item.state),
+                "reason": item.reason,
+                "standing": standing(str(item.state), str(verdict.verdict) if verdict else None),
+                "terminated_at": _terminated(decision_of(item.grant_id)),
+                "planned_at": moment(self.plan.created_at),
+                "approved_at": answered,
+                "sent_at": moment(sent.get(item.call_id or "")),
+                "verified_at": moment(verdict.observed_at) if verdict else None,
+            }
+
+    def _approvals_of(self) -> Iterator[Record]:
+        one = self.approval
+        if one is not None:
+            yield {
+                "digest": one.digest,
+                "requested_by": one.requested_by,
+                "requested_at": moment(one.requested_at),
+                "valid_until": moment(one.valid_until),
+                "answer": one.answer,
+                "responded_by": one.responded_by,
+                "responded_at": moment(one.responded_at),
+                "automatic": one.automatic,
+                "used_at": moment(one.used_at),
+                "used_by_batch": one.used_by_batch,
+            }
+
+    def _attempts_of(self) -> Iterator[Record]:
+        for one in self.ledger.attempts.each(self.run.run_id):
+            yield {
+                "call": one.call_id,
+                "attempt": one.n,
+                "batch": one.batch_id,
+                "worker": one.owner,
+                "plan_digest": one.plan_digest,
+                "request_digest": one.request_digest,
+                "action": one.action,
+                "api_version": one.api_version,
+                "intent_at": moment(one.intent_at),
+                "sent_at": moment(one.sent_at),
+                "answered_at": moment(one.answered_at),
+                "outcome": one.outcome,
+                "code": one.code,
+                "http_status": one.http_status,
+                "request_id": one.request_id,
+                "detail": plain(one.detail),
+                "closed_at": moment(one.closed_at),
+            }
+
+    def _verdicts_of(self) -> Iterator[Record]:
+        for one in self.ledger.verdicts.latest(self.run.run_id):
+            yield {
+                "grant_id": one.grant_id,
+                "verdict": str(one.verdict),
+                "method": one.method,
+                "observed_at": moment(one.observed_at),
+                "remains": one.path,
+                "detail": plain(one.detail),
+            }
+
+    def _kept_of(self) -> Iterator[Record]:
+        for check in self.ledger.verdicts.kept(self.run.run_id):
+            yield {
+                "system": check.system,
+                "account": check.account,
+                "compared": check.compared,
+                "lost": list(check.lost),
+                "complete": check.complete,
+                "observed_at": moment(check.observed_at),
+                "detail": plain(check.detail),
+            }
+
+    def _findings_of(self) -> Iterator[Record]:
+        """What ends open, each with the one who has to see to it: whoever asked for the run."""
+        owner = self.run.requested_by
+        for scope in self._scopes:
+            if scope.state != "complete":
+                what = scope.error or scope.missing or "not listed"
+                yield {"finding": "scope_incomplete", "subject": scope.scope_id, "remains": what, "owner": owner}
+        verdict_of = lookup(self.ledger.verdicts.latest(self.run.run_id), lambda record: record.grant_id)
+        for item in self.ledger.plans.items(self.run.run_id) if self.plan else ():
+            verdict = verdict_of(item.grant_id)
+            ends = standing(str(item.state), str(verdict.verdict) if verdict else None)
+            if ends not in (*PROVEN, "restored"):
+                remains = (verdict.path if verdict else "") or item.reason
+                yield {"finding": ends, "subject": item.grant_id, "remains": remains, "owner": owner}
+        for check in self.ledger.verdicts.kept(self.run.run_id):
+            for grant_id in check.lost:
+                yield {"finding": "kept_lost", "subject": grant_id, "remains": "gone unexpectedly", "owner": owner}
+
+    def _switch_of(self) -> Iterator[Record]:
+        """The kill switch while the run lasted."""
+        for event in self.ledger.control.history():
+            if self.run.finished_at and self.run.started_at <= event.changed_at <= self.run.finished_at:
+                yield {
+                    "stopped": event.stopped,
+                    "changed_by": event.changed_by,
+                    "changed_at": moment(event.changed_at),
+                    "reason": event.reason,
+                }
+
+
+def grant_record(grant: Grant) -> Record:
+    """A grant as a record."""
+    key, cell = grant.key, grant.cell
+    return {
+        "grant_id": key.grant_id,
+        "system": key.system,
+        "account": key.account,
+        "resource_type": key.resource_type,
+        "resource_id": key.resource_id,
+        "principal_type": str(key.principal_type),
+        "principal_id": key.principal_id,
+        "entitlement": key.entitlement,
+        "native_id": key.native_id,
+        "container": cell.container,
+        "row": cell.row,
+        "column_kind": cell.kind,
+        "column": list(cell.column),
+        "revocable": grant.revocable,
+        "why_not": grant.why_not,
+        "inherited_from": grant.inherited_from,
+        "expires_at": moment(grant.expires_at),
+        "expires_raw": grant.expires_raw,
+        "created_raw": grant.created_raw,
+        "origin": grant.origin,
+        "principal_name": grant.principal_name,
+        "resource_name": grant.resource_name,
+        "attributes": plain(grant.attributes),
+    }
+
+
+def lookup(rows: Iterable[T], key: Callable[[T], str]) -> Callable[[str], T | None]:
+    """Finds rows by key in one pass; rows come ordered by key, and so do the questions."""
+    rest = iter(rows)
+    current: T | None = next(rest, None)
+
+    def find(wanted: str) -> T | None:
+        nonlocal current
+        while current is not None and key(current) < wanted:
+            current = next(rest, None)
+        return current if current is not None and key(current) == wanted else None
+
+    return find
+
+
+def _sent(attempts: Iterable[AttemptRecord]) -> dict[str, datetime | None]:
+    """Call -> when the request left that may have had an effect; the last one counts."""
+    return {
+        one.call_id: one.sent_at or one.intent_at for one in attempts if one.outcome in ("accepted", "unknown", None)
+    }
+
+
+def _terminated(decision: Decision | None) -> str | None:
+    value = decision.facts.get("person.terminated_at") if decision else None
+    return str(value) if value and value != "unknown" else None

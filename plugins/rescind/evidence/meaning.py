@@ -1,0 +1,337 @@
+"""Whether the records of a bundle fit together: what was approved is what was planned, sent and judged.
+
+Reads each file once, in order, side by side where they are ordered by grant id; only planned items and calls are held
+in memory.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from rescind.evidence.form import CONTROLS, EFFECTS, PROVEN, RECORD_FILES, encode, file_name, standing
+from rescind.evidence.read import Source, records
+
+Record = dict[str, Any]
+_KEY = (
+    "system",
+    "account",
+    "resource_type",
+    "resource_id",
+    "principal_type",
+    "principal_id",
+    "entitlement",
+    "native_id",
+)
+_SHOWN = 5
+_ARRAY = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_GRANTS = re.compile(r'"grants":\[')
+_PIECE = 1 << 16
+
+
+def problems(source: Source, manifest: Mapping[str, Any], notes: list[str]) -> list[str]:
+    """What does not fit; ``notes`` gets what a reader should know. The hashes are to be verified first."""
+    checker = Checker(source, manifest, notes)
+    try:
+        checker.run()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        checker.found.add(f"the records are not in their form ({type(error).__name__})")
+    return checker.found.lines()
+
+
+class Found:
+    """Problems by kind: a few examples of each, and how many there are."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, list[str]] = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, kind: str, what: str = "") -> None:
+        """Note a problem."""
+        self._counts[kind] += 1
+        if self._counts[kind] <= _SHOWN:
+            self._kinds.setdefault(kind, []).append(what)
+
+    def lines(self) -> list[str]:
+        """One line for each kind."""
+        found = []
+        for kind, examples in self._kinds.items():
+            more = self._counts[kind] - len(examples)
+            shown = ", ".join(example[:20] for example in examples if example)
+            found.append(kind + (f": {shown}" if shown else "") + (f" and {more} more" if more else ""))
+        return found
+
+
+@dataclass(slots=True)
+class Checker:
+    """The checks over one bundle. ``sanitised`` copies hold no real ids, so digests over ids are not made anew."""
+
+    source: Source
+    manifest: Mapping[str, Any]
+    notes: list[str]
+    found: Found = field(default_factory=Found)
+    items: dict[str, Record] = field(default_factory=dict)
+    calls: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def sanitised(self) -> bool:
+        """Whether this is a copy without personal data."""
+        return bool(self.manifest["sanitised"])
+
+    def run(self) -> None:
+        """All checks."""
+        self._canonical()
+        (review,) = records(self.source, "review")
+        if (review["run"], review["number"]) != (self.manifest["run"], self.manifest["number"]):
+            self.found.add("review.jsonl is about another run")
+        plan = next(records(self.source, "plan"), None)
+        self._load_calls()
+        self.items = {item["grant_id"]: item for item in self._ascending("items")}
+        self._population(review, plan)
+        self._decisions(plan)
+        self._standings()
+        self._approval(review, plan)
+        self._effects(plan)
+        self._attempts(review, plan)
+        self._findings()
+
+    def _canonical(self) -> None:
+        """Every line is in the one byte form of its content: no key twice, nothing that parsers read differently."""
+        for kind in RECORD_FILES:
+            with self.source.open(file_name(kind)) as file:
+                for line in file:
+                    if encode(json.loads(line, parse_float=_no_float)) + b"\n" != line:
+                        self.found.add(f"{file_name(kind)} holds a line that is not canonical")
+        with self.source.open(CONTROLS) as file:
+            if not isinstance(json.load(file).get("controls"), dict):
+                self.found.add(f"{CONTROLS} names no controls")
+
+    def _load_calls(self) -> None:
+        for call in records(self.source, "calls"):
+            made = [call["system"], call["account"], call["container"], call["rows"], call["columns"]]
+            if not self.sanitised and hashlib.sha256(encode(made)).hexdigest() != call["call"]:
+                self.found.add("a call does not have the content that its id names", call["call"])
+            if call["call"] in self.calls:
+                self.found.add("a call stands twice", call["call"])
+            cells = {(kind, tuple(column)) for kind, column in call["columns"]}
+            place = (call["system"], call["account"], call["container"])
+            self.calls[call["call"]] = {"place": place, "rows": set(call["rows"]), "columns": cells}
+
+    def _ascending(self, kind: str) -> Iterator[Record]:
+        """The records of a file that is ordered by grant id, each grant once."""
+        before = ""
+        for record in records(self.source, kind):
+            if not self.sanitised and record["grant_id"] <= before:
+                self.found.add(f"{kind}: a grant stands twice or out of order", record["grant_id"])
+            before = record["grant_id"]
+            yield record
+
+    def _population(self, review: Record, plan: Record | None) -> None:
+        """Grants are what their ids say, each scope holds what it counted, and every item has its grant and cell."""
+        scopes = {scope["scope"]: scope for scope in records(self.source, "scopes")}
+        seen = self._snapshot(review, scopes)
+        for grant in self._ascending("source_grants"):
+            self._grant(grant)
+            seen.add(grant["grant_id"])
+        for grant_id in self.items.keys() - seen:
+            self.found.add("an item has no grant", grant_id)
+        if self.items and plan is None:
+            self.found.add("there are items and no plan")
+
+    def _snapshot(self, review: Record, scopes: Mapping[str, Record]) -> set[str]:
+        """Check the run's own snapshot; returns the items that it holds."""
+        sums = {name: hashlib.sha256() for name in scopes}
+        counted: Counter[str] = Counter()
+        seen: set[str] = set()
+        for grant in self._ascending("grants"):
+            name = grant["scope"]
+            if name not in scopes:
+                self.found.add("a grant belongs to no scope", grant["grant_id"])
+                continue
+            counted[name] += 1
+            sums[name].update(_id_bytes(grant))
+            self._grant(grant)
+            if grant["grant_id"] in self.items:
+                seen.add(grant["grant_id"])
+                if scopes[name]["state"] != "complete" and self.items[grant["grant_id"]]["call"]:
+                    self.found.add("an item of an incomplete scope has a call", grant["grant_id"])
+        for name, scope in scopes.items():
+            if scope["state"] == "complete" and scope["counted"] != counted[name]:
+                self.found.add("a scope does not hold as many grants as it counted", name)
+        whole = "".join(f"{n} {scopes[n]['state']} {sums[n].hexdigest()}\n" for n in sorted(scopes))
+        sealed = review["snapshot_digest"]
+        if sealed and not self.sanitised and hashlib.sha256(whole.encode()).hexdigest() != sealed:
+            self.found.add("the population is not the one that was sealed")
+        return seen
+
+    def _grant(self, grant: Record) -> None:
+        key = _ARRAY.encode([grant[name] for name in _KEY])
+        if not self.sanitised and hashlib.sha256(key.encode()).hexdigest() != grant["grant_id"]:
+            self.found.add("a grant is not the one that its id names", grant["grant_id"])
+        item = self.items.get(grant["grant_id"])
+        if item is None or item["call"] is None:
+            return
+        call = self.calls.get(item["call"])
+        place = (grant["system"], grant["account"], grant["container"])
+        if call is None:
+            self.found.add("an item names a call that is not there", grant["grant_id"])
+        elif (
+            call["place"] != place
+            or grant["row"] not in call["rows"]
+            or (grant["column_kind"], tuple(grant["column"])) not in call["columns"]
+        ):
+            self.found.add("an item's call does not reach it", grant["grant_id"])
+
+    def _decisions(self, plan: Record | None) -> None:
+        """Every grant has one decision once decisions were made, and every item that goes was decided to go."""
+        grants, decisions = self._ascending("grants"), self._ascending("decisions")
+        revoked: set[str] = set()
+        first = next(decisions, None)
+        if first is not None:
+            for grant, decision in _side_by_side(grants, first, decisions):
+                if grant is None or decision is None or grant["grant_id"] != decision["grant_id"]:
+                    self.found.add("grants and decisions do not belong together")
+                    break
+                if decision["choice"] == "revoke" and decision["grant_id"] in self.items:
+                    revoked.add(decision["grant_id"])
+        if plan is not None and plan["operation"] == "revoke":
+            for grant_id in self.items.keys() - revoked:
+                self.found.add("an item was not decided to be revoked", grant_id)
+
+    def _standings(self) -> None:
+        """Every item ends in exactly one verdict or state."""
+        verdicts = {verdict["grant_id"]: verdict for verdict in self._ascending("verdicts")}
+        for grant_id in verdicts.keys() - self.items.keys():
+            self.found.add("a verdict is about no item", grant_id)
+        for grant_id, item in self.items.items():
+            verdict = verdicts.get(grant_id)
+            if item["standing"] != standing(item["state"], verdict["verdict"] if verdict else None):
+                self.found.add("an item does not stand where its verdict puts it", grant_id)
+            if item["verified_at"] != (verdict["observed_at"] if verdict else None):
+                self.found.add("an item and its verdict differ in time", grant_id)
+
+    def _approval(self, review: Record, plan: Record | None) -> None:
+        approvals = list(records(self.source, "approvals"))
+        if len(approvals) > 1 or (approvals and plan is None):
+            self.found.add("there is an approval without its plan")
+        for approval in approvals:
+            if plan is not None and approval["digest"] != plan["digest"]:
+                self.found.add("the approval is for another plan")
+            by_person = approval["answer"] == "approve" and not approval["automatic"]
+            if by_person and approval["responded_by"] in ("", approval["requested_by"], review["requested_by"]):
+                self.found.add("the one who asked has approved")
+
+    def _effects(self, plan: Record | None) -> None:
+        """The approved bytes give the plan's digest, and name exactly the items that have a call."""
+        there = EFFECTS in {entry["name"] for entry in self.manifest["files"]}
+        if there != (plan is not None and not self.sanitised):
+            self.found.add(f"{EFFECTS} is there without a plan, or missing")
+        if plan is None or not there:
+            return
+        total = hashlib.sha256()
+        with self.source.open(EFFECTS) as file:
+            while piece := file.read(_PIECE):
+                total.update(piece)
+        if total.hexdigest() != plan["digest"]:
+            self.found.add("the approved effects do not give the plan's digest")
+        elif plan["operation"] == "revoke":
+            named = set(_effect_ids(self.source))
+            planned = {grant_id for grant_id, item in self.items.items() if item["call"] is not None}
+            for grant_id in named ^ planned:
+                self.found.add("approved effects and planned items differ", grant_id)
+
+    def _attempts(self, review: Record, plan: Record | None) -> None:
+        approval = next(records(self.source, "approvals"), None)
+        tries: Counter[str] = Counter()
+        for attempt in records(self.source, "attempts"):
+            call = attempt["call"]
+            tries[call] += 1
+            if call not in self.calls:
+                self.found.add("an attempt belongs to no planned call", call)
+            if attempt["attempt"] != tries[call]:
+                self.found.add("the attempts at a call are not numbered without gaps", call)
+            if plan is None or attempt["plan_digest"] != plan["digest"]:
+                self.found.add("an attempt was made under another plan", call)
+            if approval is None or approval["answer"] != "approve":
+                self.found.add("an attempt was made without approval", call)
+            elif attempt["intent_at"] > approval["valid_until"]:
+                self.found.add("an attempt was made after the approval had run out", call)
+        if tries and review["dry_run"]:
+            self.found.add("a dry run has sent something")
+        self.notes.append(f"{sum(tries.values())} attempts at {len(tries)} calls for {len(self.items)} items")
+
+    def _findings(self) -> None:
+        """What ends open is listed, all of it and nothing else."""
+        expected = {(i["standing"], g) for g, i in self.items.items() if i["standing"] not in (*PROVEN, "restored")}
+        expected |= {
+            ("scope_incomplete", s["scope"]) for s in records(self.source, "scopes") if s["state"] != "complete"
+        }
+        expected |= {("kept_lost", lost) for check in records(self.source, "kept") for lost in check["lost"]}
+        listed = [(finding["finding"], finding["subject"]) for finding in records(self.source, "findings")]
+        for _, subject in expected ^ set(listed):
+            self.found.add("open ends and findings differ", subject)
+        if len(set(listed)) != len(listed):
+            self.found.add("a finding stands twice")
+        counts = Counter(finding for finding, _ in listed)
+        self.notes += [f"open: {count} {finding}" for finding, count in sorted(counts.items())]
+
+
+def _no_float(_: str) -> float:
+    raise ValueError("a float has no place in evidence")
+
+
+def _id_bytes(grant: Record) -> bytes:
+    return bytes.fromhex(grant["grant_id"]) if len(grant["grant_id"]) == 64 else grant["grant_id"].encode()
+
+
+def _side_by_side(
+    left: Iterator[Record], first: Record, right: Iterator[Record]
+) -> Iterator[tuple[Record | None, Record | None]]:
+    other: Record | None = first
+    while True:
+        one = next(left, None)
+        if one is None and other is None:
+            return
+        yield one, other
+        other = next(right, None)
+
+
+def _effect_ids(source: Source) -> Iterator[str]:
+    """Ids of the grants that the approved effects name, without holding them all.
+
+    In canonical JSON the quotes of ``"grants":[`` cannot stand inside a text (there they are escaped), so the
+    lists can be found in the bytes; each grant is then decoded as JSON.
+    """
+    decoder, text, inside = json.JSONDecoder(), "", False
+    with source.open(EFFECTS) as file:
+        for piece in _text(file):
+            text += piece
+            while True:
+                if not inside:
+                    match = _GRANTS.search(text)
+                    if match is None:
+                        text = text[-16:]
+                        break
+                    text, inside = text[match.end() :], True
+                text = text.lstrip(",")
+                if text.startswith("]"):
+                    text, inside = text[1:], False
+                    continue
+                try:
+                    key, end = decoder.raw_decode(text)
+                except ValueError:
+                    break  # cut inside a grant: the next piece brings the rest
+                text = text[end:]
+                yield hashlib.sha256(_ARRAY.encode(key).encode()).hexdigest()
+
+
+def _text(file: IO[bytes]) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    while piece := file.read(_PIECE):
+        yield decoder.decode(piece)

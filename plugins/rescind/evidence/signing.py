@@ -1,0 +1,98 @@
+"""Ed25519 signatures over a bundle's manifest. The signed message names what it is, so that no other text fits it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from rescind.errors import ConfigurationError
+from rescind.evidence.form import encode
+
+_CONTEXT = b"rescind-evidence-signature/1\n"
+UNSIGNED: dict[str, Any] = {"algorithm": "none", "note": "unsigned: shows accidental change only"}
+_HOW = "Make one with: openssl genpkey -algorithm ed25519 -out evidence.pem"
+
+
+def private_key(pem: bytes, *, source: str) -> Ed25519PrivateKey:
+    """An Ed25519 private key from PEM (PKCS #8, no passphrase).
+
+    :param source: where it comes from, for the message.
+    :raises ConfigurationError: when it is none; the text of the key is never quoted.
+    """
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(f"{source} holds no Ed25519 private key in PEM without a passphrase. {_HOW}")
+    return key
+
+
+def public_key(pem: bytes, *, source: str) -> bytes:
+    """The 32 bytes of an Ed25519 public key from PEM.
+
+    :raises ConfigurationError: when it is none.
+    """
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigurationError(
+            f"{source} holds no Ed25519 public key in PEM. Take it from the private one with: "
+            "openssl pkey -in evidence.pem -pubout"
+        )
+    return key.public_bytes_raw()
+
+
+def key_name(raw: bytes) -> str:
+    """Short name of a public key: 16 hex characters of its SHA-256."""
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def sign(manifest: bytes, key: Ed25519PrivateKey | None) -> bytes:
+    """The bytes of ``signature.json``; without a key they say that the bundle is unsigned. Ed25519 is deterministic."""
+    if key is None:
+        return encode(UNSIGNED) + b"\n"
+    raw = key.public_key().public_bytes_raw()
+    facts = {
+        "algorithm": "ed25519",
+        "key": key_name(raw),
+        "public_key": raw.hex(),
+        "signature": key.sign(_CONTEXT + manifest).hex(),
+    }
+    return encode(facts) + b"\n"
+
+
+def check(manifest: bytes, signature: bytes) -> bytes | None:
+    """The public key that signed this manifest, or None for an unsigned bundle.
+
+    :raises ValueError: when the signature does not hold or is not in its one byte form; says why.
+    """
+    try:
+        facts = json.loads(signature)
+    except ValueError:
+        raise ValueError("is not JSON") from None
+    if encode(facts) + b"\n" != signature:
+        raise ValueError("is not in canonical form")
+    if facts == UNSIGNED:
+        return None
+    if not isinstance(facts, dict) or facts.keys() != {"algorithm", "key", "public_key", "signature"}:
+        raise ValueError("is neither a signature nor the note of an unsigned bundle")
+    if facts["algorithm"] != "ed25519":
+        raise ValueError("names an algorithm other than ed25519")
+    try:
+        raw, signed = bytes.fromhex(facts["public_key"]), bytes.fromhex(facts["signature"])
+        if (raw.hex(), signed.hex(), key_name(raw)) != (facts["public_key"], facts["signature"], facts["key"]):
+            raise ValueError("is not in canonical form")
+        Ed25519PublicKey.from_public_bytes(raw).verify(signed, _CONTEXT + manifest)
+    except InvalidSignature:
+        raise ValueError("does not hold: manifest or signature was changed") from None
+    except (TypeError, ValueError):
+        raise ValueError("does not hold: it is no Ed25519 signature in lower-case hex") from None
+    return raw

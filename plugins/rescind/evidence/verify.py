@@ -1,0 +1,237 @@
+"""Verifies a bundle offline: nothing was changed, removed, added, reordered or cut, and what it says fits together.
+
+Needs a bundle and, to know who signed it, a public key that came by another way. No Airflow, no ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rescind.evidence import meaning
+from rescind.evidence.form import (
+    CONTROLS,
+    EFFECTS,
+    FORMAT,
+    MANIFEST,
+    RECORD_FILES,
+    SIGNATURE,
+    Chain,
+    Raw,
+    encode,
+    file_name,
+    manifest_of,
+)
+from rescind.evidence.read import Source
+from rescind.evidence.signing import check, key_name
+
+_HEX = re.compile(r"[0-9a-f]{64}")
+_RUN = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_PIECE = 1 << 20
+_MOST_JSON = 1 << 22
+_KEYS = {"files", "format", "link", "number", "previous", "root", "run", "sanitised", "seal"}
+
+
+@dataclass(slots=True)
+class Verification:
+    """What verifying a bundle showed. ``problems`` empty means that it holds; ``notes`` are for people."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.problems
+
+
+def verify(source: Source, *, key: bytes | None = None) -> Verification:
+    """Verify one bundle.
+
+    :param key: 32 bytes of the public key that must have signed it; without it any signature that holds will do,
+        and an unsigned bundle passes with a note.
+    """
+    result = Verification()
+    manifest = _manifest(source, result)
+    if manifest is None:
+        return result
+    result.manifest = manifest
+    _signature(source, result, key)
+    _names(source, result, manifest)
+    for entry in manifest["files"]:
+        _file(source, result, str(manifest["run"]), entry)
+    if result.holds:
+        result.problems += meaning.problems(source, manifest, result.notes)
+    return result
+
+
+def _manifest(source: Source, result: Verification) -> dict[str, Any] | None:
+    """The manifest in its one byte form, with root and link made anew; None when nothing more can be said."""
+    try:
+        with source.open(MANIFEST) as file:
+            text = file.read(_MOST_JSON)
+        facts = json.loads(text)
+        if encode(facts) + b"\n" != text:
+            raise ValueError("is not in canonical form")
+        _shape(facts)
+        again = manifest_of(
+            facts["run"], facts["number"], facts["seal"], facts["previous"], facts["files"], facts["sanitised"]
+        )
+        for name in ("root", "link", "files"):
+            if again[name] != facts[name]:
+                raise ValueError(f"names a {name} that its own content does not give")
+    except (OSError, ValueError, RecursionError) as error:
+        why = "is not there" if isinstance(error, OSError) else str(error)
+        result.problems.append(f"{MANIFEST}: {why}")
+        return None
+    manifest: dict[str, Any] = facts
+    return manifest
+
+
+def _shape(facts: Any) -> None:
+    """Keys and types of the manifest.
+
+    :raises ValueError: naming what is wrong.
+    """
+    if not isinstance(facts, dict) or facts.keys() != _KEYS or facts["format"] != FORMAT:
+        raise ValueError(f"is no manifest of form {FORMAT}")
+    if not (isinstance(facts["run"], str) and _RUN.fullmatch(facts["run"])):
+        raise ValueError("names no run")
+    if not (_count(facts["number"], 1) and _count(facts["seal"], 1)):
+        raise ValueError("has no number of run or seal")
+    if facts["sanitised"] != "" and not _digest(facts["sanitised"]):
+        raise ValueError("names no root as its source")
+    before = facts["previous"]
+    first = facts["seal"] == 1
+    if first != (before is None) or not (before is None or _before(before, facts["seal"])):
+        raise ValueError("does not name the bundle before it")
+    if not isinstance(facts["files"], list) or not all(_entry(entry) for entry in facts["files"]):
+        raise ValueError("lists its files in another form")
+    names = [entry["name"] for entry in facts["files"]]
+    required = {file_name(kind) for kind in RECORD_FILES} | {CONTROLS}
+    if set(names) - {EFFECTS} != required or len(set(names)) != len(names):
+        raise ValueError("does not list exactly the files of a bundle")
+
+
+def _before(before: Any, seal: int) -> bool:
+    return (
+        isinstance(before, dict)
+        and before.keys() == {"seal", "run", "root", "link"}
+        and before["seal"] == seal - 1
+        and isinstance(before["run"], str)
+        and _digest(before["root"])
+        and _digest(before["link"])
+    )
+
+
+def _entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return False
+    digests, counts = ["sha256"], ["bytes"]
+    if entry["name"] not in (EFFECTS, CONTROLS):
+        digests += ["head", "root"]
+        counts += ["records"]
+    return (
+        entry.keys() == {"name", *digests, *counts}
+        and all(_digest(entry[name]) for name in digests)
+        and all(_count(entry[name], 0) for name in counts)
+    )
+
+
+def _digest(value: Any) -> bool:
+    return isinstance(value, str) and _HEX.fullmatch(value) is not None
+
+
+def _count(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _signature(source: Source, result: Verification, key: bytes | None) -> None:
+    try:
+        with source.open(SIGNATURE) as file:
+            text = file.read(_MOST_JSON)
+        with source.open(MANIFEST) as file:
+            signer = check(file.read(_MOST_JSON), text)
+    except OSError:
+        result.problems.append(f"{SIGNATURE}: is not there")
+        return
+    except (ValueError, RecursionError) as error:
+        result.problems.append(f"{SIGNATURE}: {error}")
+        return
+    if key is not None and signer != key:
+        who = "nobody" if signer is None else f"key {key_name(signer)}"
+        result.problems.append(f"{SIGNATURE}: signed by {who}, expected key {key_name(key)}")
+    elif signer is None:
+        result.notes.append("UNSIGNED: this shows accidental change, not a forgery that was made with care")
+    elif key is None:
+        result.notes.append(f"signed by key {key_name(signer)}; give --key to be sure whose key that is")
+    else:
+        result.notes.append(f"signed by the given key {key_name(signer)}")
+
+
+def _names(source: Source, result: Verification, manifest: Mapping[str, Any]) -> None:
+    listed = {entry["name"] for entry in manifest["files"]} | {MANIFEST, SIGNATURE}
+    there = source.names()
+    result.problems += [f"{name!a}: not part of the bundle" for name in sorted(there - listed)]
+    result.problems += [f"{name}: is not there" for name in sorted(listed - there - {SIGNATURE})]
+
+
+def _file(source: Source, result: Verification, run_id: str, entry: Mapping[str, Any]) -> None:
+    """One file against its entry: every line in its chain, the tree over them, the whole."""
+    name = entry["name"]
+    found: dict[str, Any]
+    broken = 0
+    try:
+        with source.open(name) as file:
+            if "records" in entry:
+                chain = Chain(run_id, name)
+                for line in file:
+                    if not chain.accepts(line) and not broken:
+                        broken = chain.records
+                found = chain.entry()
+            else:
+                raw = Raw(name)
+                while piece := file.read(_PIECE):
+                    raw.take(piece)
+                found = raw.entry()
+    except OSError:
+        if name in source.names():
+            result.problems.append(f"{name}: cannot be read")
+        return
+    if broken:
+        result.problems.append(f"{name}: the chain breaks at line {broken}")
+    elif found != entry:
+        what = [label for label in ("records", "bytes") if found.get(label) != entry.get(label)]
+        detail = ", ".join(f"{entry.get(label)} {label} expected, {found.get(label)} found" for label in what)
+        result.problems.append(f"{name}: was changed{': ' + detail if detail else ''}")
+
+
+def verify_series(verified: Mapping[str, Verification]) -> list[str]:
+    """What the row of bundles shows: a seal that is missing, or a bundle that does not follow the one before.
+
+    :param verified: the bundles of one folder, by name.
+    """
+    problems = []
+    seals = {result.manifest["seal"]: result.manifest for result in verified.values() if result.manifest}
+    if len(seals) != sum(1 for result in verified.values() if result.manifest):
+        problems.append("two bundles carry the same seal")
+    for seal in range(1, max(seals, default=0) + 1):
+        manifest = seals.get(seal)
+        if manifest is None:
+            problems.append(f"seal {seal}: the bundle is missing")
+            continue
+        before = seals.get(seal - 1)
+        named = manifest["previous"]
+        if before is not None and named != {name: before[name] for name in ("seal", "run", "root", "link")}:
+            problems.append(f"seal {seal}: does not follow the bundle of seal {seal - 1} that is here")
+    return problems
+
+
+def open_runs(verified: Mapping[str, Verification]) -> list[int]:
+    """Run numbers below the highest that have no bundle: not closed yet, or never."""
+    numbers = {result.manifest["number"] for result in verified.values() if result.manifest}
+    return [number for number in range(1, max(numbers, default=0)) if number not in numbers]

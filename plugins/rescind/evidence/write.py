@@ -1,0 +1,142 @@
+"""Writes a run's bundle: spooled to disk line by line, sealed in the ledger, then copied to where it is kept."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from rescind.errors import ConfigurationError
+from rescind.evidence.collect import Collector
+from rescind.evidence.controls import controls_bytes
+from rescind.evidence.form import (
+    CONTROLS,
+    EFFECTS,
+    MANIFEST,
+    RECORD_FILES,
+    SIGNATURE,
+    Chain,
+    Raw,
+    encode,
+    file_name,
+    link_of,
+    manifest_of,
+    root_of,
+)
+from rescind.evidence.signing import sign
+from rescind.ledger import Ledger, Run, Seal
+
+_PIECE = 1 << 20
+
+
+class Folder(Protocol):
+    """What is needed of a folder: ``pathlib.Path`` has it, and so has Airflow's ``ObjectStoragePath``."""
+
+    def __truediv__(self, name: str) -> Any:
+        """A child."""
+
+    def mkdir(self, mode: int = ..., parents: bool = ..., exist_ok: bool = ...) -> None:
+        """Make the folder, where there is such a thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A bundle that was written.
+
+    :param name: its folder below the evidence folder.
+    :param local: a copy on this machine, valid inside the ``with`` block that made it.
+    """
+
+    name: str
+    path: str
+    root: str
+    seal: int
+    local: Path
+
+
+class BundleWriter:
+    """Writes the bundle of one run; use it as a context manager.
+
+    :param target: where bundles are kept; the bundle is a folder below it, named by seal and run, and is never
+        changed: the same ledger gives the same bytes, other content another seal.
+    :param key: signs the manifest; None leaves the bundle unsigned, and it says so.
+    """
+
+    def __init__(self, ledger: Ledger, run: Run, target: Folder, key: Ed25519PrivateKey | None = None) -> None:
+        self._ledger, self._run, self._target, self._key = ledger, run, target, key
+        self._spool = tempfile.TemporaryDirectory(prefix="rescind-evidence-")
+
+    def __enter__(self) -> Written:
+        try:
+            return self._write(Path(self._spool.name))
+        except BaseException:
+            self._spool.cleanup()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.cleanup()
+
+    def _write(self, local: Path) -> Written:
+        entries = spool(Collector(self._ledger, self._run), local)
+        root = root_of(entries)
+
+        def link(number: int, before: Seal | None) -> str:
+            return link_of(self._run.run_id, self._run.number, number, _previous(before), root)
+
+        seal = self._ledger.seals.take(self._run.run_id, root, link)
+        facts = manifest_of(self._run.run_id, self._run.number, seal.number, _previous(seal.previous), entries)
+        if facts["link"] != seal.link:
+            raise ConfigurationError(
+                f"evidence of run {self._run.run_id}: the ledger's seal {seal.number} does not fit this bundle. "
+                "Use one version of the package everywhere, and see whether the table rescind.seal was changed"
+            )
+        manifest = encode(facts) + b"\n"
+        (local / SIGNATURE).write_bytes(sign(manifest, self._key))
+        (local / MANIFEST).write_bytes(manifest)
+        name = f"{seal.number:06d}-{self._run.run_id}"
+        place = self._target / name
+        publish(local, place)
+        return Written(name, str(place), root, seal.number, local)
+
+
+def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:
+    """Write every file but manifest and signature; returns their entries."""
+    entries = []
+    for kind in RECORD_FILES:
+        chain = Chain(collector.run.run_id, file_name(kind))
+        with (folder / chain.name).open("wb") as out:
+            for record in collector.records(kind):
+                out.write(chain.line(record))
+        entries.append(chain.entry())
+    if collector.plan is not None:
+        entries.append(_raw(folder, EFFECTS, collector.effects()))
+    entries.append(_raw(folder, CONTROLS, [controls_bytes()]))
+    return entries
+
+
+def publish(local: Path, place: Any) -> None:
+    """Copy a bundle to its place; the manifest comes last, so that a copy that was cut short has none."""
+    place.mkdir(parents=True, exist_ok=True)
+    names = sorted(path.name for path in local.iterdir())
+    for name in sorted(names, key=lambda name: (name == MANIFEST, name == SIGNATURE, name)):
+        with (local / name).open("rb") as source, (place / name).open("wb") as target:
+            shutil.copyfileobj(source, target, _PIECE)
+
+
+def _raw(folder: Path, name: str, pieces: Any) -> dict[str, Any]:
+    raw = Raw(name)
+    out: IO[bytes]
+    with (folder / name).open("wb") as out:
+        for piece in pieces:
+            out.write(raw.take(bytes(piece)))
+    return raw.entry()
+
+
+def _previous(before: Seal | None) -> dict[str, Any] | None:
+    if before is None:
+        return None
+    return {"seal": before.number, "run": before.run_id, "root": before.root, "link": before.link}

@@ -1,0 +1,97 @@
+"""Closed runs in a ledger, and their bundles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from rescind.evidence.write import BundleWriter
+from rescind.ledger import KeptCheck, Ledger, NewBatch, NewCall, NewItem, NewPlan, Run, VerdictRecord
+from rescind.model import Grant, ItemState, Mode, Verdict
+from rescind.plan import SystemEffects, effects
+from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, begin, call_for, decide, grant, list_scope
+from tests.support.postgres import *  # noqa: F403
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = KEY.public_key().public_bytes_raw()
+OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+HOSTILE = "=cmd|'/c calc'!A1 <script>alert(1)</script> {{ 7*7 }} \u202eevil\u202c \x1b[31m \"q\""
+
+
+@pytest.fixture
+def ledger(ledger_dsn: str) -> Iterator[Ledger]:
+    with Ledger(ledger_dsn) as opened:
+        yield opened
+
+
+def closed_run(ledger: Ledger, name: str = "manual__1", *, grants: int = 10, revoke: int = 4) -> Run:
+    """A run from listing to verdicts: one item held, one still effective, the rest gone."""
+    run = begin(ledger, name)
+    every = [grant(number, portal=f"p-{name}") for number in range(grants - 1)]
+    every.append(grant(grants, portal=f"p-{name}", resource_name=HOSTILE))
+    list_scope(ledger, run, every)
+    ledger.scopes.seal(run.run_id)
+    gone, held = [every[-1], *every[: revoke - 1]], every[revoke]
+    decide(ledger, run, every, [*gone, held])
+    frozen = freeze(ledger, run, gone, held)
+    approve(ledger, frozen)
+    lease = ledger.batches.claim(run.run_id, frozen.batch_id, "worker")
+    for call in ledger.plans.calls(run.run_id):
+        attempt = ledger.attempts.begin(
+            lease, call.call_id, plan_digest=frozen.plan.digest, request_digest="d" * 64, action="Cancel", version="v1"
+        )
+        ledger.attempts.finish(attempt.attempt_id, "accepted", request_id=f"R-{call.ordinal}", http_status=200)
+    ledger.batches.release(lease, done=True)
+    now = datetime.now(UTC)
+    ledger.verdicts.record(
+        run.run_id,
+        [VerdictRecord(one.grant_id, Verdict.VERIFIED_GONE, "listed again", now) for one in gone[1:]]
+        + [VerdictRecord(gone[0].grant_id, Verdict.STILL_EFFECTIVE, "listed again", now, path=f"group {HOSTILE}")],
+    )
+    ledger.verdicts.record_kept(run.run_id, KeptCheck(SYSTEM, ACCOUNT, len(every) - revoke - 1, [], True, now))
+    return ledger.runs.finish(run.run_id, "succeeded", {"problems": []})
+
+
+def freeze(ledger: Ledger, run: Run, gone: Sequence[Grant], held: Grant) -> Frozen:
+    """A plan as the planner writes it: one call for each grant that goes."""
+    keys = [one.key for one in gone]
+    entry = SystemEffects(SYSTEM, ACCOUNT, {"caller": "acs:ram::1:user/reader"}, Mode.STRICT, keys)
+    bound = effects([entry], policy_version="p", guards={"total": 100}, valid_for_s=3600)
+    calls = {call_for([one]).call_id: [one] for one in gone}
+    batch = NewBatch(
+        SYSTEM, ACCOUNT, "quickbi_default", [NewCall(call_for([one]), {one.grant_id: {"level": "1"}}) for one in gone]
+    )
+    plan = ledger.plans.freeze(
+        run.run_id,
+        NewPlan(
+            hashlib.sha256(bound).hexdigest(),
+            bound,
+            datetime.now(UTC) + timedelta(hours=1),
+            "0.1.0",
+            guards=[{"guard": "total", "limit": 100, "measured": len(gone), "held": 0, "scope": "run"}],
+            caps={"total": 100},
+            lower_bound=1,
+        ),
+        [batch],
+        [
+            *(NewItem(one[0].grant_id, call_id) for call_id, one in calls.items()),
+            NewItem(held.grant_id, None, ItemState.HELD, "the last administrator stays"),
+        ],
+    )
+    return Frozen(run, plan, batch.batch_id, calls, gone)
+
+
+def bundle(ledger: Ledger, run: Run, folder: Path, *, key: Ed25519PrivateKey | None = KEY) -> Path:
+    """The run's bundle, written below a folder."""
+    with BundleWriter(ledger, run, folder, key) as written:
+        return folder / written.name
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """A bundle as bytes by name."""
+    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
