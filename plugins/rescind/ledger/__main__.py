@@ -7,15 +7,19 @@ The connection string comes from ``--dsn`` or, better, from the environment vari
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rescind.errors import RescindError
 from rescind.ledger.ledger import Ledger
 from rescind.ledger.records import SwitchEvent
 
 DSN_VARIABLE = "RESCIND_LEDGER_DSN"
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no connection string: set {DSN_VARIABLE} or give --dsn")
     try:
         with Ledger(dsn) as ledger:
+            if options.command == "diff":
+                return _diff(ledger, options)
             print(_run(ledger, options))
     except RescindError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -50,6 +56,32 @@ def _run(ledger: Ledger, options: argparse.Namespace) -> str:
         done = ledger.runs.finish(options.run_id, "abandoned", {"by": options.by, "reason": options.reason})
         return f"{done.run_id} is {done.state}; its scope locks are free, and nothing more can be sent for it"
     return _status(ledger)
+
+
+def _diff(ledger: Ledger, options: argparse.Namespace) -> int:
+    """Print the differences as they are found; exit code 1 when nothing could be compared."""
+    found = ledger.snapshot.diff(options.old, options.new, options.system)
+    counts: Counter[str] = Counter()
+    for change in found.changes():
+        counts[change.kind] += 1
+        if options.json:
+            print(json.dumps(change.as_dict(), ensure_ascii=False))
+        else:
+            key = change.grant.key
+            fields = f" ({', '.join(change.fields)})" if change.fields else ""
+            who, what = f"{key.principal_type} {key.principal_id!r}", f"{key.resource_type} {key.resource_id!r}"
+            print(f"{_SIGNS[change.kind]} {key.system} {who} {key.entitlement!r} on {what}{fields}")
+    for gap in found.not_comparable:
+        if options.json:
+            print(json.dumps({"change": "not_comparable", **asdict(gap)}, ensure_ascii=False))
+        else:
+            print(f"? {gap.system} {gap.account}: not comparable: {gap.why}")
+    if not options.json:
+        figures = ", ".join(f"{counts[kind]} {kind}" for kind in _SIGNS)
+        print(
+            f"run {found.old.number} to run {found.new.number}: {figures}, {len(found.not_comparable)} not comparable"
+        )
+    return 0 if found.comparable else 1
 
 
 def _status(ledger: Ledger) -> str:
@@ -83,6 +115,11 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument("--create-database", action="store_true", help="create the database first if it is missing")
     commands.add_parser("check", help="see that the ledger can be used")
     commands.add_parser("status", help="kill switch, latest runs and lanes")
+    diff = commands.add_parser("diff", help="what changed between the snapshots of two runs")
+    diff.add_argument("old", help="the older run: id or number")
+    diff.add_argument("new", help="the newer run: id or number")
+    diff.add_argument("--system", help="only this permission system")
+    diff.add_argument("--json", action="store_true", help="one JSON object for each difference")
     for name, text in (
         ("stop", "set the kill switch"),
         ("resume", "clear the kill switch"),

@@ -82,6 +82,16 @@ class Runs(Repository):
             raise LedgerError(f"ledger: there is no run {run_id!r}. Take the id from runs.begin()")
         return Run(**row)
 
+    def named(self, name: str) -> Run | None:
+        """The run with this id or, in digits, this number; or None."""
+        number = int(name) if name.isascii() and name.isdigit() and len(name) < 10 else 0
+        row = self._db.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM rescind.run WHERE run_id = %s OR number = %s", (name, number)
+            ).fetchone()
+        )
+        return None if row is None else Run(**row)
+
     def find(self, dag_id: str, airflow_run_id: str) -> Run | None:
         """The run of an Airflow run, or None."""
         return self._db.read(lambda connection: _find(connection, dag_id, airflow_run_id))

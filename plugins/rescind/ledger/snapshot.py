@@ -13,6 +13,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import scopes
 from rescind.ledger.copytext import RowFile
 from rescind.ledger.database import Connection, Database
+from rescind.ledger.diff import SnapshotDiff
 from rescind.ledger.faults import RecordConflict
 from rescind.ledger.grantrows import (
     GRANT_COLUMNS,
@@ -30,6 +31,8 @@ from rescind.ledger.grantrows import (
 )
 from rescind.ledger.records import Certificate, Listing, PopulationCount, Scope
 from rescind.ledger.repository import PAGE, Repository, chunks, raw
+from rescind.ledger.runs import Runs
+from rescind.ledger.scopes import Scopes
 from rescind.model import Cell, Grant, Membership, Principal
 
 _CELL_HASH = (
@@ -246,6 +249,15 @@ class Snapshot(Repository):
             " ORDER BY 1, 2"
         )
         return [PopulationCount(*row) for row in self._rows(run_id, query, {})]
+
+    def diff(self, old: str, new: str, system: str | None = None) -> SnapshotDiff:
+        """What changed between the snapshots of two runs, each named by id or number.
+
+        :raises InputError: when a run does not exist.
+        """
+        return SnapshotDiff(
+            Runs(self._db, self._numbers), Scopes(self._db, self._numbers), self, old=old, new=new, system=system
+        )
 
     def _place(self, connection: Connection, run_id: str, scope_id: str) -> tuple[int, int]:
         number = self._numbers.of(connection, run_id)

@@ -14,6 +14,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, Plan, Run
 from rescind.model import ItemState
 from rescind.operators.base import ReviewOperator
+from rescind.operators.outlook import STAYS_REACHABLE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -73,7 +74,13 @@ def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
     plan = _plan(ledger, run)
     rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]
     kept = {(check.system, check.account): check for check in ledger.verdicts.kept(run.run_id)}
+    outlook = {
+        (scope.system, scope.account): scope.notes[STAYS_REACHABLE]
+        for scope in ledger.scopes.all(run.run_id)
+        if STAYS_REACHABLE in scope.notes
+    }
     for row in rows:
+        row[STAYS_REACHABLE] = outlook.get((row["system"], row["account"]))
         check = kept.get((row["system"], row["account"]))
         row["kept_compared"] = check.compared if check else 0
         row["kept_lost"] = len(check.lost) if check else 0

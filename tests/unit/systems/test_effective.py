@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rescind.model import Cell, Grant, GrantKey, Membership
 from rescind.systems import system_named
-from rescind.systems.effective import RemainingAccess
+from rescind.systems.effective import RemainingAccess, still_reachable
 
 
 def _grant(principal: tuple[str, str], resource: tuple[str, str], entitlement: str, native: str = "") -> Grant:
@@ -66,3 +66,37 @@ def test_a_second_record_of_the_same_right_remains() -> None:
     assert _paths(gone, _grant(ANN, TABLE, "SELECT_TABLE", native="2"), gone=gone) == [
         "the principal itself holds SELECT_TABLE on table c.s.t"
     ]
+
+
+def _outlook(revoke: list[Grant], *others: Grant, edges: tuple[Membership, ...] = ()) -> dict[str, str]:
+    gone = {grant.grant_id for grant in revoke}
+    found = still_reachable(system_named("wedata_privileges"), revoke, gone, [*revoke, *others], iter(edges))
+    return {grant.key.principal_id: path.describe() for grant, path in found}
+
+
+def test_the_outlook_follows_groups_in_groups_parents_and_everyone() -> None:
+    revoke = [_grant(("user", who), TABLE, "SELECT_TABLE") for who in ("ann", "bob", "cid", "dan")]
+    edges = (
+        _edge(ANN, ("role", "r")),
+        _edge(("role", "r"), ("project", "9")),
+        _edge(("user", "eve"), ("project", "8")),
+        _edge(("user", "bob"), ("project", "8")),
+    )
+    others = (
+        _grant(("project", "9"), TABLE, "SELECT_TABLE"),
+        _grant(("project", "8"), ("table", "c.s.other"), "SELECT_TABLE"),
+        _grant(("user", "cid"), ("schema", "c.s"), "ALL_PRIVILEGES"),
+    )
+    assert _outlook(revoke, *others, edges=edges) == {
+        "ann": "role r in project 9 holds SELECT_TABLE on table c.s.t",
+        "cid": "the principal itself holds ALL_PRIVILEGES on schema c.s",
+    }
+    everyone = _grant(("everyone", "AllAccountUsers"), ("catalog", "c"), "SELECT_TABLE")
+    assert set(_outlook(revoke, everyone)) == {"ann", "bob", "cid", "dan"}
+
+
+def test_a_path_that_the_same_plan_takes_away_is_no_path() -> None:
+    mine, groups = _grant(ANN, TABLE, "SELECT_TABLE"), _grant(("project", "9"), TABLE, "SELECT_TABLE")
+    edges = (_edge(ANN, ("project", "9")),)
+    assert set(_outlook([mine], groups, edges=edges)) == {"ann"}
+    assert _outlook([mine, groups], edges=edges) == {}
