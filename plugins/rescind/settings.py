@@ -85,6 +85,8 @@ class Settings(BaseModel):
     :param max_percent: most of the complete population, in percent, that one run may revoke; 0 means none.
     :param max_per_principal: most grants that one principal may lose in one run.
     :param allow_irreversible: let a plan hold grants that cannot be given back faithfully; else they are held.
+    :param allow_sparse: let a run ask for calls that reach over places where nobody holds anything (Quick BI only;
+        such a call is sent right after a re-read of these places).
     :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
     :param enforce_scheduled: let a scheduled review revoke after approval; otherwise it is a dry run.
     :param rows_per_call: per system, fewer resources in one call than its shape allows; 1 is the most careful.
@@ -116,6 +118,7 @@ class Settings(BaseModel):
     max_percent: int = Field(default=20, ge=0, le=100)
     max_per_principal: int = Field(default=500, ge=0)
     allow_irreversible: bool = False
+    allow_sparse: bool = False
     plan_valid_hours: int = Field(default=24, ge=1, le=720)
     enforce_scheduled: bool = False
     workers: int = Field(default=4, ge=1, le=256)
@@ -196,6 +199,7 @@ class ReviewRequest(BaseModel):
     :param resources: resource ids, exact.
     :param max_revocations: most grants this run may revoke; None takes the deployment's ceiling.
     :param max_percent: the same in percent of the population.
+    :param sparse: fewest calls of all, over places where nobody holds anything; only where the deployment allows it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -209,6 +213,7 @@ class ReviewRequest(BaseModel):
     dry_run: bool = True
     max_revocations: int | None = Field(default=None, ge=0)
     max_percent: int | None = Field(default=None, ge=0, le=100)
+    sparse: bool = False
 
     @field_validator("principals", "resources")
     @classmethod
@@ -258,6 +263,16 @@ class ReviewRequest(BaseModel):
         )
         percent = settings.max_percent if self.max_percent is None else min(self.max_percent, settings.max_percent)
         return count, percent
+
+    def may_be_sparse(self, settings: Settings) -> bool:
+        """Whether calls may reach over places where nobody holds anything.
+
+        :raises InputError: the run asks for it and the deployment does not allow it.
+        """
+        if self.sparse and not settings.allow_sparse:
+            remedy = f"Switch it off, or set 'allow_sparse' in the Airflow Variable {VARIABLE!r}"
+            raise InputError("sparse", "the deployment does not allow such calls", remedy)
+        return self.sparse
 
 
 def _explain(error: ValidationError) -> str:

@@ -10,10 +10,11 @@ from rescind.errors import ListingIncomplete
 from rescind.ledger import Ledger
 from rescind.operators.base import ReviewOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.inputs import decision_context
+from rescind.operators.inputs import decision_context, inputs_of
 from rescind.operators.outlook import note_outlook
 from rescind.operators.planning import Planner
 from rescind.review import decide
+from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
 
 if TYPE_CHECKING:
@@ -87,7 +88,15 @@ class PlanOperator(ReviewOperator):
         run = self.run_of(context, ledger)
         settings = self.settings()
         request = ReviewRequest.model_validate(dict(run.params))
-        planner = Planner(ledger=ledger, run=run, settings=settings, caps=request.caps(settings))
+        inputs = inputs_of(ledger, run)
+        planner = Planner(
+            ledger=ledger,
+            run=run,
+            settings=settings,
+            caps=request.caps(settings),
+            emptying=Emptying(inputs.policy, inputs.request, inputs.exceptions, now=run.started_at),
+            sparse=request.may_be_sparse(settings),
+        )
         plan = planner.freeze(now=datetime.now(UTC))
         for line in planner.lines():
             self.log.info(line)

@@ -107,3 +107,17 @@ def cap_params() -> dict[str, Param]:
             section="Safety",
         ),
     }
+
+
+def sparse_param() -> dict[str, Param]:
+    """The shortest plan, where the deployment allows it."""
+    return {
+        "sparse": Param(
+            False,
+            type="boolean",
+            title="Fewest calls of all (Quick BI)",
+            description_md="Calls may reach over places where nobody holds anything; each is sent right after these "
+            "places were read again. Needs `allow_sparse` in the settings.",
+            section="Safety",
+        )
+    }

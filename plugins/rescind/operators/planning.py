@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import rescind
 from rescind.hooks.settings import cloud_settings
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
-from rescind.model import CallShape, Cell, Choice, Grant, ItemState, Mode, PlannedCall, PrincipalType
+from rescind.model import (
+    CallShape,
+    Cell,
+    Choice,
+    Decision,
+    Grant,
+    GrantKey,
+    ItemState,
+    Mode,
+    PlannedCall,
+    PrincipalType,
+)
 from rescind.plan import Cover, SystemEffects, effects, plan_calls
-from rescind.plan.batches import split
-from rescind.plan.check import check_plan
+from rescind.plan.batches import Batch, split
+from rescind.plan.check import EmptiedColumn, check_plan
 from rescind.plan.guards import (
     Caps,
     GuardRecord,
@@ -23,6 +36,7 @@ from rescind.plan.guards import (
     hold_irreversible,
     hold_last_holders,
 )
+from rescind.review.emptying import Emptying
 from rescind.settings import Settings
 from rescind.systems import REGISTRY, system_named
 
@@ -32,15 +46,42 @@ Account = tuple[str, str]
 
 @dataclass(slots=True)
 class _Part:
-    """One system and account of the plan."""
+    """One system and account of the plan.
+
+    A population may be a thousand times as large as what goes, so of the grants that stay only the cells are kept that
+    a call could meet.
+
+    :ivar keep: cells that stay, in a row and a column in which something goes, or in a column that is to be emptied.
+    :ivar emptied: columns of which the decisions leave nothing, as (container, kind, column).
+    """
 
     conn_id: str
     identity: str
     revoke: dict[str, Grant] = field(default_factory=dict)
     keep: list[Cell] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
+    emptied: set[EmptiedColumn] = field(default_factory=set)
+    mode: Mode = Mode.STRICT
     cover: Cover | None = None
     by_cell: dict[Cell, list[Grant]] = field(default_factory=dict)
+
+    def take(self, grants: Iterable[tuple[Grant, Decision]], emptying: Emptying | None) -> None:
+        """Note what is to go."""
+        for grant, decision in grants:
+            lean = _lean(grant)
+            self.revoke[lean.grant_id] = lean
+            if emptying is not None and emptying.empties(lean.key, decision.rule):
+                self.emptied.add(_column(lean.cell))
+
+    def leave(self, grants: Iterable[tuple[Grant, Decision]]) -> None:
+        """Note what stays, as far as a call could meet it. Everything that goes must be known."""
+        columns = {_column(grant.cell) for grant in self.revoke.values()}
+        rows = {(grant.cell.container, grant.cell.row) for grant in self.revoke.values()}
+        for grant, _ in grants:
+            cell = grant.cell
+            column = _column(cell)
+            if column in columns and ((cell.container, cell.row) in rows or column in self.emptied):
+                self.keep.append(_lean_cell(cell))
 
     def hold(self, grant_id: str, reason: str) -> None:
         """Take a grant out of the plan; its cell must survive from now on."""
@@ -48,18 +89,34 @@ class _Part:
         self.keep.append(grant.cell)
         self.held[grant_id] = reason
 
+    def going(self) -> Iterator[tuple[Cell, str]]:
+        """(cell, grant id) of everything that goes."""
+        return ((grant.cell, grant_id) for grant_id, grant in self.revoke.items())
+
+    def grants_of(self, call: PlannedCall) -> Iterator[Grant]:
+        """The grants that a call takes away, by cell."""
+        if not self.by_cell:
+            for grant in self.revoke.values():
+                self.by_cell.setdefault(grant.cell, []).append(grant)
+        return (grant for cell in sorted(call.cells()) for grant in self.by_cell.get(cell, ()))
+
 
 @dataclass(slots=True)
 class Planner:
     """Plans one run.
 
     :param caps: (most grants, most percent of the complete population) for this run.
+    :param emptying: which decisions empty whole columns; None: all calls hold nothing but what goes.
+    :param sparse: let calls reach over any cell that holds nothing, where the system's call allows it; such a call is
+        preceded by a re-read.
     """
 
     ledger: Ledger
     run: Run
     settings: Settings
     caps: tuple[int, int]
+    emptying: Emptying | None = None
+    sparse: bool = False
     parts: dict[Account, _Part] = field(default_factory=dict)
     guards: list[GuardRecord] = field(default_factory=list)
 
@@ -73,13 +130,18 @@ class Planner:
         guards = Caps(total=self.caps[0], percent=self.caps[1], per_principal=self.settings.max_per_principal)
         planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
         self.guards += check_caps(planned, self._population(), guards)
-        for (system, account), part in self.parts.items():
-            part.cover = self._cover(system, account, part)
+        for account, part in self.parts.items():
+            self._cover(account, part)
         valid_for = timedelta(hours=self.settings.plan_valid_hours)
         bound = effects(
             [
                 SystemEffects(
-                    system, account, {"caller": part.identity}, Mode.STRICT, [g.key for g in part.revoke.values()]
+                    system,
+                    account,
+                    {"caller": part.identity},
+                    part.mode,
+                    [grant.key for grant in part.revoke.values()],
+                    part.emptied,
                 )
                 for (system, account), part in self.parts.items()
                 if part.revoke
@@ -96,9 +158,15 @@ class Planner:
             cover = part.cover
             if cover is None:
                 continue
-            proof = "optimal, proven" if cover.proven else f"at least {cover.lower_bound}"
-            what = f"{len(part.revoke)} to revoke in {len(cover.calls)} calls ({proof})"
-            yield f"{system} {account}: {what}, {len(part.held)} held"
+            proof = "fewest, proven" if cover.proven else f"at least {cover.lower_bound}, gap {float(cover.gap):.1%}"
+            minutes = len(cover.calls) / self._rate((system, account)) / 60
+            yield (
+                f"{system} {account}: {len(part.revoke)} to revoke in {len(cover.calls)} calls ({part.mode}; {proof}), "
+                f"{minutes:.1f} minutes at the limit, {len(part.held)} held"
+            )
+            if cover.absent:
+                over = f"in {len(part.emptied)} emptied columns" if part.mode is Mode.EMPTYING else "read again at send"
+                yield f"{system} {account}: the calls reach over {cover.absent} cells that hold nothing, {over}"
         for guard in self.guards:
             figures = f"limit {guard.limit}, measured {guard.measured}, held {guard.held}"
             yield f"guard {guard.guard} ({guard.scope}): {figures}"
@@ -109,11 +177,10 @@ class Planner:
             if scope.state == "complete":
                 self.parts[scope.system, scope.account] = _Part(scope.conn_id, scope.identity)
         for (system, account), part in self.parts.items():
-            for grant, decision in self.ledger.decisions.each(self.run.run_id, system=system, account=account):
-                if decision.choice is Choice.REVOKE:
-                    part.revoke[grant.grant_id] = grant
-                else:
-                    part.keep.append(grant.cell)
+            emptying = self.emptying if Mode.EMPTYING in system_named(system).shape.modes else None
+            each = partial(self.ledger.decisions.each, self.run.run_id, system=system, account=account)
+            part.take(each(choice=Choice.REVOKE), emptying)
+            part.leave(each(choice=Choice.KEEP) if part.revoke else ())
 
     def _hold(self) -> None:
         """Take out what cannot be given back, and what would leave a resource without an administrator."""
@@ -139,14 +206,31 @@ class Planner:
                 sizes[count.system] = sizes.get(count.system, 0) + count.grants
         return sizes
 
-    def _cover(self, system: str, account: str, part: _Part) -> Cover:
-        shape = self._shape(system)
-        cover = plan_calls(system, account, shape, [(g.cell, i) for i, g in part.revoke.items()], part.keep)
-        for grant_id, reason in cover.held.items():
+    def _cover(self, account: Account, part: _Part) -> None:
+        """The fewest calls in the safest mode that has them: more than strict only where that saves calls."""
+        shape = self._shape(account[0])
+        best = plan_calls(*account, shape, part.going(), part.keep)
+        for grant_id, reason in best.held.items():
             part.hold(grant_id, reason)
-        cells = {grant_id: grant.cell for grant_id, grant in part.revoke.items()}
-        check_plan(cover.calls, cells, part.keep, system=system, account=account, shape=shape)
-        return cover
+        wider = [Mode.EMPTYING] if part.emptied else []
+        wider += [Mode.SPARSE] if self.sparse and Mode.SPARSE in shape.modes else []
+        for mode in wider:
+            if len(best.calls) > len({call.container for call in best.calls}):
+                cover = plan_calls(*account, shape, part.going(), part.keep, mode=mode, emptied=part.emptied)
+                if len(cover.calls) < len(best.calls):
+                    best, part.mode = cover, mode
+        part.cover = best
+        part.emptied = part.emptied & _reached(best, part) if part.mode is Mode.EMPTYING else set()
+        check_plan(
+            best.calls,
+            {grant_id: cell for cell, grant_id in part.going()},
+            part.keep,
+            system=account[0],
+            account=account[1],
+            shape=shape,
+            mode=part.mode,
+            emptied=part.emptied,
+        )
 
     def _shape(self, system: str) -> CallShape:
         """What one call may cover: the system's own limit, or fewer rows where the deployment says so.
@@ -159,20 +243,6 @@ class Planner:
         return replace(shape, max_rows=min(rows, shape.max_rows), overlap=False)
 
     def _write(self, bound: bytes, guards: Caps, valid_until: datetime) -> Plan:
-        owner: dict[tuple[Account, Cell], str] = {}
-        for account, part in self.parts.items():
-            for call in part.cover.calls if part.cover else ():
-                owner |= {(account, cell): call.call_id for cell in call.cells()}
-        items = [
-            NewItem(grant_id, owner[account, grant.cell])
-            for account, part in self.parts.items()
-            for grant_id, grant in part.revoke.items()
-        ]
-        items += [
-            NewItem(grant_id, None, ItemState.HELD, reason)
-            for part in self.parts.values()
-            for grant_id, reason in part.held.items()
-        ]
         plan = NewPlan(
             digest=hashlib.sha256(bound).hexdigest(),
             effects=bound,
@@ -183,23 +253,29 @@ class Planner:
             caps=guards.facts(),
             lower_bound=sum(part.cover.lower_bound for part in self.parts.values() if part.cover),
         )
-        return self.ledger.plans.freeze(self.run.run_id, plan, list(self._batches()), items)
+        return self.ledger.plans.freeze(self.run.run_id, plan, self._batches(self._split()), self._items())
 
-    def _batches(self) -> Iterator[NewBatch]:
+    def _items(self) -> Iterator[NewItem]:
+        for part in self.parts.values():
+            for call in part.cover.calls if part.cover else ():
+                yield from (NewItem(grant.grant_id, call.call_id) for grant in part.grants_of(call))
+            yield from (NewItem(i, None, ItemState.HELD, reason) for i, reason in part.held.items())
+
+    def _split(self) -> tuple[Batch, ...]:
         calls = [call for part in self.parts.values() if part.cover for call in part.cover.calls]
-        rates = {account: self._rate(account) for account in self.parts}
-        for number, batch in enumerate(
-            split(
-                calls,
-                rates,
-                canary=self.settings.canary_items,
-                canary_above=self.settings.canary_above,
-                risk=self._risk,
-                target_seconds=self.settings.batch_seconds,
-                max_batches=self.settings.max_batches,
-            ),
-            1,
-        ):
+        return split(
+            calls,
+            {account: self._rate(account) for account in self.parts},
+            canary=self.settings.canary_items,
+            canary_above=self.settings.canary_above,
+            risk=self._risk,
+            target_seconds=self.settings.batch_seconds,
+            max_batches=self.settings.max_batches,
+        )
+
+    def _batches(self, batches: Iterable[Batch]) -> Iterator[NewBatch]:
+        """The batches with what giving back needs, made as they are written: that is most of their size."""
+        for number, batch in enumerate(batches, 1):
             account = (batch.system, batch.account)
             part = self.parts[account]
             new = [NewCall(call, self._inverse(part, call)) for call in batch.calls]
@@ -212,18 +288,13 @@ class Planner:
 
     def _risk(self, call: PlannedCall) -> int:
         """How many grants of a call cannot be given back, or are held by more than one person."""
-        part = self.parts[call.system, call.account]
-        kinds = {ident: part.revoke[ident].key.principal_type for ident in self._inverse(part, call)}
-        back = self._inverse(part, call)
-        return sum(back[ident] is None or kind != PrincipalType.USER for ident, kind in kinds.items())
+        grants = self.parts[call.system, call.account].grants_of(call)
+        return sum(grant.key.principal_type != PrincipalType.USER or bool(_irreversible(grant)) for grant in grants)
 
     def _inverse(self, part: _Part, call: PlannedCall) -> dict[str, object]:
         """What giving back needs, by grant id."""
         system = system_named(call.system)
-        if not part.by_cell:
-            for grant in part.revoke.values():
-                part.by_cell.setdefault(grant.cell, []).append(grant)
-        return {g.grant_id: system.inverse(g) for cell in sorted(call.cells()) for g in part.by_cell.get(cell, ())}
+        return {grant.grant_id: system.inverse(grant) for grant in part.grants_of(call)}
 
     def _rate(self, account: Account) -> float:
         system = system_named(account[0])
@@ -232,3 +303,30 @@ class Planner:
 
 def _irreversible(grant: Grant) -> str:
     return "" if system_named(grant.key.system).inverse(grant) is not None else "it cannot be given back faithfully"
+
+
+def _column(cell: Cell) -> EmptiedColumn:
+    return cell.container, cell.kind, cell.column
+
+
+def _reached(cover: Cover, part: _Part) -> set[EmptiedColumn]:
+    """Columns in which some call holds a cell without a grant that goes."""
+    going = {cell for cell, _ in part.going()}
+    return {_column(cell) for call in cover.calls for cell in call.cells() if cell not in going}
+
+
+def _lean(grant: Grant) -> Grant:
+    """The same grant; texts that many grants share are held once."""
+    return replace(
+        grant,
+        key=GrantKey(*map(sys.intern, grant.key)),
+        cell=_lean_cell(grant.cell),
+        origin=sys.intern(grant.origin),
+        principal_name=sys.intern(grant.principal_name),
+        resource_name=sys.intern(grant.resource_name),
+    )
+
+
+def _lean_cell(cell: Cell) -> Cell:
+    container, row, kind, column = cell
+    return Cell(sys.intern(container), sys.intern(row), sys.intern(kind), tuple(map(sys.intern, column)))

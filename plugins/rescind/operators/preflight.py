@@ -49,6 +49,7 @@ class PreflightOperator(ReviewOperator):
         requester = _requester(dag_run)
         dry_run = request.dry_run and not (requester == "scheduler" and settings.enforce_scheduled)
         _check_caps(request, settings)
+        request.may_be_sparse(settings)
         _check_approvers(settings, requester, dry_run)
         ledger.check()
         ledger.control.raise_if_stopped()

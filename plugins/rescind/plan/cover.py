@@ -68,13 +68,13 @@ def plan_calls(
     :param mode: what calls may contain besides: nothing (strict), absent cells of ``emptied`` columns, any absent cell.
     :param emptied: (container, kind, column) that the decision empties; ignored outside mode emptying, and for
         a column in which a grant is kept after all.
-    :param budget_s: seconds for the search; first calls are found in any case.
+    :param budget_s: seconds for the search, after everything was read; first calls are found in any case.
     :raises InputError: a mode or column kind that the shape does not allow, or a limit below 1.
     """
     begin = time.monotonic()
     _check(shape, mode, budget_s)
-    clock = Clock(budget_s)
     found, held = pieces(revoke, keep, shape, mode, emptied)
+    clock = Clock(budget_s)
     calls: list[PlannedCall] = []
     bounds: dict[str, list[int]] = {}
     cells = absent = 0
@@ -112,8 +112,8 @@ def iter_calls(
     with the whole budget. The price is that these first ones are not improved any more.
     """
     _check(shape, mode, budget_s)
-    clock = Clock(budget_s)
     found, _ = pieces(revoke, keep, shape, mode, emptied)
+    clock = Clock(budget_s)
     head = int(rate * budget_s) + 1
     for piece, share in _in_turn(found):
         inner = clock.share(share)

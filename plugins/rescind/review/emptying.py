@@ -1,0 +1,84 @@
+"""Which decisions leave a principal nothing at all, whatever it is given meanwhile.
+
+Such a decision comes from what is known of the principal alone: a leaver has left, or a person named somebody without
+naming resources. A grant that turns up between snapshot and call would be decided in the same way, so a call may reach
+over places of that principal that held nothing. Whatever could keep such a grant makes the answer no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rescind.model import Choice, GrantKey
+from rescind.review.decide import REQUESTED
+from rescind.review.exceptions import Exceptions, Waiver
+from rescind.review.patterns import matches
+from rescind.review.policy import Policy, Rule
+from rescind.review.request import RequestedTargets
+from rescind.review.schema import VARIABLES, Scope, Source
+
+_PRINCIPAL = ("system", "account", "principal_type", "principal_id")
+_RESOURCE = frozenset({"system", "account", "resource_type", "resource_id"})
+_SAME_FOR_ALL = frozenset({"grant.system", "grant.account"})
+
+
+class Emptying:
+    """The rules of one run that empty, and the exceptions in their way.
+
+    :param policy: the policy, or None for a run that a person asked for with ``request``.
+    :param now: the time of the review; exceptions that have ended by then count no more.
+    """
+
+    def __init__(
+        self, policy: Policy | None, request: RequestedTargets | None, exceptions: Exceptions, *, now: datetime
+    ) -> None:
+        whole = request is not None and bool(request.principals) and not request.resources
+        self.rules = frozenset(_rules(policy)) if policy else frozenset({REQUESTED} if whole else ())
+        self._waivers = [waiver for waiver in exceptions.waivers if now < waiver.end and not _by_resource(waiver)]
+        self._waived: dict[tuple[str, ...], bool] = {}
+
+    def empties(self, key: GrantKey, rule: str) -> bool:
+        """Whether the rule that took this grant would take every grant of its principal in the same place."""
+        if rule not in self.rules:
+            return False
+        who = tuple(getattr(key, name) for name in _PRINCIPAL)
+        waived = self._waived.get(who)
+        if waived is None:
+            waived = self._waived[who] = any(_may_cover(waiver, key) for waiver in self._waivers)
+        return not waived
+
+
+def _rules(policy: Policy) -> Iterator[str]:
+    """Rules that revoke by the principal alone, as long as no rule before them could keep a single grant.
+
+    Not those that believe in an absence: what they rest on is the first thing to be in doubt.
+    """
+    for rule in policy.rules:
+        alone = _by_principal(rule)
+        if rule.decide is Choice.REVOKE and alone and not rule.absence:
+            yield rule.id
+        if rule.decide is not Choice.REVOKE and not alone and policy.combine == "first_match":
+            return
+
+
+def _by_principal(rule: Rule) -> bool:
+    """Whether the condition has one answer for all grants of a principal, also for those that are not there yet."""
+    for name in rule.condition.names:
+        variable = VARIABLES.get(name)
+        if variable is None or name in _SAME_FOR_ALL:
+            continue
+        if variable.scope in (Scope.GRANT, Scope.RESOURCE) or variable.source is Source.HOLDINGS:
+            return False
+    return True
+
+
+def _by_resource(waiver: Waiver) -> bool:
+    """Whether the exception keeps everything on a resource: then nothing goes there, and no call names it."""
+    return not waiver.glob and {name for name, _ in waiver.match} <= _RESOURCE
+
+
+def _may_cover(waiver: Waiver, key: GrantKey) -> bool:
+    """Whether the exception could keep some grant of this principal."""
+    who = [(name, value) for name, value in waiver.match if name in _PRINCIPAL]
+    return all(matches(value, getattr(key, name), glob=waiver.glob) for name, value in who)
