@@ -12,6 +12,7 @@ Modules, from the ground up::
     processes   processes of our own: started in groups, recorded with start times, stopped, never by name
     postgres    a PostgreSQL cluster in the state folder
     airflowenv  the environment that Airflow's components run with
+    workers     Celery: Redis from a wheel and two workers (RESCIND_EXECUTOR=celery)
     migrations  brings the two databases up to date
     emulated    connections, settings and files when the emulator stands in for the vendors
     api         a small client of Airflow's REST interface

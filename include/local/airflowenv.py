@@ -116,8 +116,8 @@ def environment(
     return env
 
 
-def for_scheduler(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the scheduler: it loads early what its tasks need."""
+def for_tasks(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that forks tasks (scheduler, worker): it loads early what they need."""
     return {
         **env,
         "PYTHONPATH": str(PROJECT / "include" / "local" / "preload"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,10 @@ EMULATOR_PORT = Setting("RESCIND_EMULATOR_PORT", "8900", "port of the vendors' e
 PARALLELISM = Setting("RESCIND_PARALLELISM", "", "tasks that run at the same time; default 4 for each core, 4 to 32")
 API_WORKERS = Setting("RESCIND_API_WORKERS", "1", "processes that answer Airflow's REST interface")
 START_TIMEOUT = Setting("RESCIND_START_TIMEOUT", "180", "seconds that the stack may take to become healthy")
-SETTINGS = (STATE_DIR, DAGS_DIR, UI_PORT, EMULATOR_PORT, PARALLELISM, API_WORKERS, START_TIMEOUT)
+EXECUTOR = Setting(
+    "RESCIND_EXECUTOR", "local", "where tasks run: local (beside the scheduler) or celery (Redis and two workers)"
+)
+SETTINGS = (STATE_DIR, DAGS_DIR, UI_PORT, EMULATOR_PORT, PARALLELISM, API_WORKERS, START_TIMEOUT, EXECUTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Config:
 
     :param state: the state folder; everything that the stack writes is below it.
     :param start_timeout: seconds.
+    :param celery: tasks run on Celery workers instead of beside the scheduler.
     """
 
     state: Path
@@ -48,6 +52,7 @@ class Config:
     parallelism: int
     api_workers: int
     start_timeout: float
+    celery: bool = False
 
     @property
     def base_url(self) -> str:
@@ -90,6 +95,7 @@ def load(flags: Mapping[str, str | None] | None = None, environ: Mapping[str, st
         parallelism=_integer(PARALLELISM, text(PARALLELISM) or str(_default_parallelism()), 1, 256),
         api_workers=_integer(API_WORKERS, text(API_WORKERS), 1, 16),
         start_timeout=float(_integer(START_TIMEOUT, text(START_TIMEOUT), 5, 3600)),
+        celery=_choice(EXECUTOR, text(EXECUTOR), ("local", "celery")) == "celery",
     )
 
 
@@ -116,6 +122,12 @@ def _folder(value: str) -> Path:
 
 def _default_parallelism() -> int:
     return max(4, min(32, 4 * (os.cpu_count() or 1)))
+
+
+def _choice(setting: Setting, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise SettingError(f"{setting.variable} ({setting.meaning}) is {value!r}.", f"Give {' or '.join(known)}.")
+    return value
 
 
 def _integer(setting: Setting, value: str, low: int, high: int) -> int:

@@ -24,6 +24,9 @@ TOOL = "rescind-bot"
 CHANGES = "RESCIND_DEMO_SETTINGS"
 """Environment variable: a JSON object of deployment settings to change in the demonstration."""
 
+LIMITS = "RESCIND_DEMO_LIMITS"
+"""Environment variable: a JSON object of limits (requests a second by action) that the connections shall keep."""
+
 SETTINGS = {
     "approvers": ["omar", "ada"],
     "max_revocations": 5000,
@@ -90,10 +93,14 @@ def connections(url: str, control: Control) -> dict[str, str]:
         tencent, alibaba = keys["tencent"], keys["alibaba"]
     except (KeyError, StopIteration):
         raise StartFailed(f"The emulator knows no identity {TOOL}.", "Run make down and try again.") from None
-    common = {"base_url": url, "allow_loopback_http": True}
+    common: dict[str, Any] = {"base_url": url, "allow_loopback_http": True}
+    limits = json.loads(os.environ.get(LIMITS, "{}"))
+    if limits:
+        common["limits"] = limits
     rows: tuple[tuple[str, str, dict[str, str], dict[str, Any]], ...] = (
         ("WEDATA", "tencent_wedata", tencent, {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]}),
-        ("DMS", "alibaba_dms", alibaba, {"limits": {"*": 20}}),  # the vendor publishes none; the emulator's is 20
+        # the vendor publishes no limits; the emulator's is 20
+        ("DMS", "alibaba_dms", alibaba, {"limits": {"*": 20, **limits}}),
         ("QUICKBI", "alibaba_quickbi", alibaba, {"region": "cn-hangzhou"}),
     )
     return {

