@@ -178,6 +178,7 @@ class Membership:
 class Decision:
     """What happens to one grant, by which rule and why.
 
+    :param ask: the owner of the resource may be asked; the grant stays unless the owner says otherwise.
     :param facts: the facts that the rule looked at, as shown to a reviewer; small, no secrets.
     """
 
@@ -188,6 +189,7 @@ class Decision:
     severity: str = ""
     controls: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    ask: bool = False
 
 
 class Mode(StrEnum):

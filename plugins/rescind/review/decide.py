@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from json.encoder import encode_basestring
-from typing import Any
 
 from rescind.errors import InputError
 from rescind.model import Choice, Decision, Grant, GrantKey, Principal, PrincipalType
@@ -111,10 +110,10 @@ class Decider:
             return Decision(name, Choice.KEEP, PROTECTED, protected, facts=view.facts)
         waiver = None if self._waivers.empty else self._waivers.find(grant)
         if waiver is not None:
-            return _waived(name, waiver)
+            return _waived(name, waiver, view)
         if self.runner is None:
             return self._requested(name, grant, view)
-        return _ruled(name, self.runner.ruling(grant, view))
+        return _ruled(name, self.runner.ruling(grant, view), view)
 
     def _resource(self, key: GrantKey) -> str:
         place = (key.system, key.account, key.resource_type, key.resource_id)
@@ -162,18 +161,21 @@ def _check(ctx: DecisionContext) -> None:
         raise InputError("complete", "holdings without holdings", "Give the holdings.")
 
 
-def _waived(name: str, waiver: Waiver) -> Decision:
-    facts: dict[str, Any] = {"exception": waiver.id, "owner": waiver.owner, "end": as_fact(waiver.end)}
+def _waived(name: str, waiver: Waiver, view: View) -> Decision:
+    facts = {**view.facts, "exception": waiver.id, "owner": waiver.owner, "end": as_fact(waiver.end)}
     return Decision(name, Choice.KEEP, EXCEPTION, waiver.reason, facts=facts)
 
 
-def _ruled(name: str, ruling: Ruling) -> Decision:
+def _ruled(name: str, ruling: Ruling, view: View) -> Decision:
+    """How the principal was matched is part of every decision, whatever the rule looked at."""
     rule = ruling.rule
     if rule is None:
         if not ruling.unreadable:
-            return Decision(name, Choice.KEEP, OTHERWISE, "no rule applies")
-        return Decision(name, Choice.KEEP, OTHERWISE, "no rule applies", facts={"unreadable": list(ruling.unreadable)})
+            return Decision(name, Choice.KEEP, OTHERWISE, "no rule applies", facts=view.facts)
+        unreadable = {**view.facts, "unreadable": list(ruling.unreadable)}
+        return Decision(name, Choice.KEEP, OTHERWISE, "no rule applies", facts=unreadable)
+    facts = ruling.facts if "matched_by" in ruling.facts else {**ruling.facts, **view.facts}
     if ruling.blocked:
-        reason = f"rule {rule.id} would keep it and cannot be answered"
-        return Decision(name, Choice.KEEP, UNREADABLE, reason, facts=ruling.facts)
-    return Decision(name, rule.decide, rule.id, rule.reason, rule.severity, rule.controls, ruling.facts)
+        reason = f"rule {rule.id} would {rule.effect} and cannot be answered"
+        return Decision(name, Choice.KEEP, UNREADABLE, reason, facts=facts)
+    return Decision(name, rule.decide, rule.id, rule.reason, rule.severity, rule.controls, facts, rule.asks)

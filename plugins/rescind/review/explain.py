@@ -18,10 +18,15 @@ _WORDS = {True: "holds", False: "does not hold", None: "cannot be answered"}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one rule of the policy says: whether it holds (None: something is unknown) and what it looked at."""
+    """What one rule of the policy says.
+
+    :param would: its effect: keep, revoke or ask.
+    :param holds: None when something is unknown.
+    :param facts: what it looked at.
+    """
 
     rule: str
-    would: Choice
+    would: str
     condition: str
     holds: bool | None
     facts: Mapping[str, Any]
@@ -76,21 +81,21 @@ def _explained(grant: Grant, decider: Decider) -> Explanation:
     view = decider.view(grant)
     runners = decider.runner.runners if decider.runner and not unsupported(grant) else []
     steps = tuple(
-        _step(runner.rule.id, runner.rule.decide, runner.rule.condition.text, runner.answer(grant, view))
+        _step(runner.rule.id, runner.rule.effect, runner.rule.condition.text, runner.answer(grant, view))
         for runner in runners
     )
     person = view.person.person_id if view.person else ""
     return Explanation(grant, decider.decide(grant), _ids(grant, decider), person, view.method, steps)
 
 
-def _step(rule: str, would: Choice, condition: str, answer: Answer) -> Step:
+def _step(rule: str, would: str, condition: str, answer: Answer) -> Step:
     return Step(rule, would, condition, answer.holds, answer.facts)
 
 
 def render_explanation(explanation: Explanation) -> str:
     """The explanation as plain text of several lines; vendor text is shown with its control characters escaped."""
     grant, decision, key = explanation.grant, explanation.decision, explanation.grant.key
-    verb = "goes" if decision.choice is Choice.REVOKE else "stays"
+    verb = "goes" if decision.choice is Choice.REVOKE else "stays unless its owner objects" if decision.ask else "stays"
     ids = ", ".join(f"{space}={_shown(value)}" for space, value in explanation.ids)
     lines = [
         f"{verb}: {_shown(key.entitlement)} on {key.resource_type} {_shown(key.resource_id)} ({key.system})",

@@ -124,6 +124,10 @@ class People:
             for name, value in (("kind", principal.kind), ("status", principal.status)):
                 if value and value != "unknown":
                     data[f"principal.{name}"] = value
+            if principal.owner:
+                data["principal.owner_id"] = principal.owner
+                state = self._platform_owner(key.system, principal.owner)
+                data |= {"principal.owner": state} if state else {}
             if principal.last_used_at is not None and principal.last_used_at.tzinfo is not None:
                 data["principal.last_used_at"] = to_utc(principal.last_used_at)
         if self._memberships is not None:
@@ -132,6 +136,15 @@ class People:
         if self._holdings is not None:
             data["principal.holds"] = sorted(self._holdings.of(key))
         return data
+
+    def _platform_owner(self, system: str, owner: str) -> str | None:
+        """State of the owner that a platform names, an id like those of its grants; None when nobody can say."""
+        if self._roster is None:
+            return None
+        person, method = match_person("user", principal_ids(system, owner, None, self._spaces), self._roster)
+        if person is None:
+            return "unlisted" if method == "none" else None
+        return person.status if person.status != "unknown" else None
 
     def _person_data(self, person: Person | None, method: str) -> dict[str, Any]:
         """Known fields only. ``person.known`` is false only where the roster was searched and has no such id."""

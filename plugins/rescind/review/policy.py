@@ -1,7 +1,8 @@
 """Policies: rules in YAML with conditions in CEL, checked whole before anything runs.
 
-A policy decides for each grant ``keep`` or ``revoke``. How several matching rules combine is written
-out (``combine``), and so is what happens when none matches (``otherwise: keep``, the only answer allowed).
+A policy decides for each grant ``keep``, ``revoke`` or ``ask``: the grant stays, unless a run asks the owner of the
+resource and the owner (or the written rule for no answer) says that it goes. How several matching rules combine
+is written out (``combine``), and so is what happens when none matches (``otherwise: keep``, the only answer).
 The version of a policy is the digest of its content, so that formatting and comments do not change it.
 """
 
@@ -38,7 +39,7 @@ class RuleFile(Strict):
     id: Code
     description: Line
     when: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-    decide: Literal["keep", "revoke"]
+    decide: Literal["keep", "revoke", "ask"]
     reason: Code
     severity: Severity
     controls: list[Line] = Field(default_factory=list, max_length=50)
@@ -73,6 +74,8 @@ class PolicyFile(Strict):
 class Rule:
     """A rule ready to run.
 
+    :param decide: what happens without anybody's answer: a rule that asks keeps.
+    :param asks: whether the owner of the resource is to be asked.
     :param absence: sources whose absences the rule believes; it is evaluated only where all are complete.
     """
 
@@ -84,6 +87,12 @@ class Rule:
     severity: Severity
     controls: tuple[str, ...]
     absence: frozenset[Source] = frozenset()
+    asks: bool = False
+
+    @property
+    def effect(self) -> str:
+        """``keep``, ``revoke`` or ``ask``, as the policy says."""
+        return "ask" if self.asks else str(self.decide)
 
 
 @dataclass(frozen=True)
@@ -187,27 +196,30 @@ def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
     except ConditionError as error:
         place = f"{where}, condition {error.line}:{error.column}"
         raise InputError(place, error.problem, _remedy(error.problem)) from None
-    if rule.decide == "revoke" and not any(name in VARIABLES and name != "now" for name in condition.names):
-        problem = "a rule that revokes must look at a field of the grant, resource, principal or person"
+    if rule.decide != "keep" and not any(name in VARIABLES and name != "now" for name in condition.names):
+        problem = "a rule that revokes or asks must look at a field of the grant, resource, principal or person"
         raise InputError(where, problem, "Name what is to go; a condition that is always true is refused.")
     return Rule(
         rule.id,
         rule.description,
         condition,
-        Choice(rule.decide),
+        Choice.REVOKE if rule.decide == "revoke" else Choice.KEEP,
         rule.reason,
         rule.severity,
         tuple(rule.controls),
         _absence(rule, condition, combine, where),
+        rule.decide == "ask",
     )
 
 
 def _absence(rule: RuleFile, condition: Condition, combine: str, where: str) -> frozenset[Source]:
-    """The sources whose silent loss could lead to more revocations by this rule."""
-    if rule.decide == "revoke":
-        loss = condition.grows_on_loss
-    else:
-        loss = condition.shrinks_on_loss if combine == "first_match" else frozenset()
+    """The sources whose silent loss could lead to more revocations, by this rule or by those after it.
+
+    A rule that asks counts both ways: it can end in a revocation, and it holds back the rules after it.
+    """
+    loss: frozenset[str] = frozenset() if rule.decide == "keep" else condition.grows_on_loss
+    if rule.decide != "revoke" and combine == "first_match":
+        loss |= condition.shrinks_on_loss
     if loss and not rule.acts_on_absence:
         problem = f"missing data in {', '.join(sorted(loss))} could lead to more revocations"
         raise InputError(where, problem, "Turn the condition round, or write `acts_on_absence: true` if that is meant.")

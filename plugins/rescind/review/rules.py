@@ -136,9 +136,9 @@ class PolicyRunner:
     def ruling(self, grant: Grant, view: View) -> Ruling:
         """What the policy says of the grant.
 
-        ``first_match``: the first rule that holds decides; a rule that would keep and cannot be answered keeps
-        as well, since nobody knows what it would have said. ``most_restrictive``: a rule that revokes wins over
-        rules that keep, and the most severe one names the decision.
+        ``first_match``: the first rule that holds decides; a rule that would keep or ask and cannot be answered keeps,
+        since nobody knows what it would have said. ``most_restrictive``: a rule that revokes wins over rules that
+        ask, these over rules that keep, and the most severe one names the decision.
         """
         return self._first_match(grant, view) if self._first else self._most_restrictive(grant, view)
 
@@ -169,8 +169,8 @@ class PolicyRunner:
         return Ruling(rule, answer.facts, unreadable)
 
 
-def _weight(rule: Rule) -> tuple[bool, int]:
-    return rule.decide is Choice.REVOKE, SEVERITIES.index(rule.severity)
+def _weight(rule: Rule) -> tuple[bool, bool, int]:
+    return rule.decide is Choice.REVOKE, rule.asks, SEVERITIES.index(rule.severity)
 
 
 def _getters(policy: Policy, classes: Classes) -> dict[str, Getter]:

@@ -81,6 +81,10 @@ def _fields() -> tuple[Variable, ...]:
         Variable("principal.id", _TEXT, principal, here, "the principal's id in its system"),
         Variable("principal.kind", _TEXT, principal, here, "human, service or system, as the platform says"),
         Variable("principal.status", _TEXT, principal, here, "active, disabled or deleted, as the platform says"),
+        Variable("principal.owner_id", _TEXT, principal, here, "id of the owner in its system, as the platform says"),
+        Variable(
+            "principal.owner", _TEXT, principal, roster, "state of that owner: active, left or unlisted", open=True
+        ),
         Variable("principal.last_used_at", _TIME, principal, Source.USAGE, "last use", open=True),
         Variable("principal.groups", _TEXTS, principal, Source.MEMBERSHIP, "ids of groups, through groups", open=True),
         Variable("principal.roles", _TEXTS, principal, Source.MEMBERSHIP, "ids of roles, through groups", open=True),

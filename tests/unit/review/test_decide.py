@@ -71,7 +71,7 @@ def test_left_without_a_date_is_kept_and_reported(make: SimpleNamespace) -> None
     roster = make.admitted("P2,Bo,left,,human,P4,Finance,1,2,51002")
     decision = one(make, make.grant("51002"), roster=roster)
     assert (decision.choice, decision.rule) == (Choice.KEEP, "kept.otherwise")
-    assert decision.facts == {"unreadable": ["leaver"]}
+    assert decision.facts["unreadable"] == ["leaver"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_most_restrictive(make: SimpleNamespace) -> None:
     decision = one(
         make, make.grant("59000", system="x", entitlement="E"), make.policy(unknown, combine="most_restrictive")
     )
-    assert decision.facts == {"unreadable": ["u"]}
+    assert decision.facts["unreadable"] == ["u"]
 
 
 def test_a_rule_that_would_keep_and_cannot_be_answered_keeps(make: SimpleNamespace) -> None:
@@ -256,7 +256,7 @@ def test_holdings_join_the_systems_of_a_person(make: SimpleNamespace) -> None:
     assert one(make, other, policy, holdings=holdings).rule == "both"
     assert one(make, mine, policy, holdings=holdings).rule == "kept.otherwise"
     assert one(make, other, policy, holdings=collect_holdings([other])).rule == "kept.otherwise"
-    assert one(make, other, policy).facts == {"unreadable": ["both", "own"]}
+    assert one(make, other, policy).facts["unreadable"] == ["both", "own"]
     assert collect_holdings([mine], wanted={"Z"}).held == {}
 
 
@@ -286,7 +286,7 @@ def test_a_complete_roster_must_be_there(make: SimpleNamespace) -> None:
 def test_without_a_roster_no_rule_about_people_applies(make: SimpleNamespace) -> None:
     context = dataclasses.replace(make.context(), roster=None)
     (decision,) = decide([make.grant("51002")], context)
-    assert decision.facts == {"unreadable": ["leaver"]}
+    assert decision.facts["unreadable"] == ["leaver"]
 
 
 # Streaming
@@ -360,3 +360,55 @@ def test_facts_are_plain(make: SimpleNamespace) -> None:
     assert decision.facts["principal.groups"] == ["g1"]
     assert "s" not in decision.facts.values()
     canonical(dict(decision.facts))
+
+
+@pytest.mark.parametrize("principal", ["51001", "51099"])
+def test_every_decision_says_how_the_principal_was_matched(make: SimpleNamespace, principal: str) -> None:
+    """Also those of rules that looked at no person, of exceptions, and where no rule applies."""
+    by_person = {"matched_by": "id:dms_user_id", "person.id": "P1"} if principal == "51001" else {"matched_by": "none"}
+    grant = make.grant(principal)
+    match = "{id: X, owner: o, reason: r, end: 2099-01-01, match: {resource_id: r1}}"
+    waived = load_exceptions(f"format: 1\nexceptions: [{match}]\n", source="exceptions.yaml")
+    for context in (
+        make.context(make.policy(make.rule("grant.entitlement == 'QUERY'"))),
+        make.context(make.policy(make.rule("grant.entitlement == 'EXPORT'"))),
+        make.context(make.policy(make.rule("grant.expires_at <= now", "keep"))),
+        make.context(exceptions=waived),
+    ):
+        (decision,) = decide([grant], context)
+        assert by_person.items() <= decision.facts.items(), decision
+
+
+@pytest.mark.parametrize("combine", ["first_match", "most_restrictive"])
+def test_a_rule_that_asks_keeps_until_somebody_answers(make: SimpleNamespace, combine: str) -> None:
+    asks = make.rule("grant.entitlement == 'QUERY'", "ask", "asks", severity="high")
+    (decision,) = decide([make.grant()], make.context(make.policy(asks, combine=combine)))
+    assert (decision.choice, decision.rule, decision.severity, decision.ask) == (Choice.KEEP, "asks", "high", True)
+    keeps = make.rule("grant.entitlement == 'QUERY'", "keep", "keeps", severity="critical")
+    (decision,) = decide([make.grant()], make.context(make.policy(keeps, asks, combine=combine)))
+    assert decision.ask == (combine == "most_restrictive")
+    goes = make.rule("grant.system != ''", name="goes")
+    (decision,) = decide([make.grant()], make.context(make.policy(asks, goes, combine=combine)))
+    assert decision.rule == ("asks" if combine == "first_match" else "goes")
+    unreadable = make.rule("grant.expires_at <= now", "ask", "asks")
+    (decision,) = decide([make.grant()], make.context(make.policy(unreadable, goes)))
+    assert (decision.choice, decision.rule, decision.ask) == (Choice.KEEP, "kept.unreadable", False)
+
+
+@pytest.mark.parametrize(
+    ("owner", "rule"),
+    [("51001", "active"), ("51002", "gone"), ("51099", "gone"), ("", "kept.otherwise")],
+)
+def test_the_owner_that_a_platform_names_is_looked_up_in_the_roster(
+    make: SimpleNamespace, owner: str, rule: str
+) -> None:
+    policy = make.policy(
+        make.rule("principal.owner in ['left', 'unlisted']", name="gone", absence=True),
+        make.rule("principal.owner == 'active' && principal.owner_id == '51001'", name="active", absence=True),
+    )
+    service = Principal("dms_permissions", "1000@cn", "user", "51900", kind="service", owner=owner)
+    context = make.context(policy, principals=index_principals([service]), complete=frozenset({"roster"}))
+    (decision,) = decide([make.grant("51900")], context)
+    assert decision.rule == rule
+    (decision,) = decide([make.grant("51900")], dataclasses.replace(context, complete=frozenset()))
+    assert decision.choice is Choice.KEEP

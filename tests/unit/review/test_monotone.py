@@ -13,6 +13,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,10 @@ from rescind.review import (
     index_principals,
     load_exceptions,
 )
+from tests.support.examples import examples
+
+pytestmark = pytest.mark.seconds(180 * -(-(settings.default or settings()).max_examples // 100))
+"""A thorough run has a hundred times as many examples."""
 
 PEOPLE = range(1, 4)
 COLUMNS = ("status", "terminated_at", "kind", "manager", "department", "wedata_user_id", "alibaba_uid", "dms_user_id")
@@ -64,6 +69,10 @@ PLAIN = (
     ("!person.known", "keep"),
     ("principal.status == 'active'", "keep"),
     ("person.attributes['site'] == 'HQ'", "keep"),
+    ("person.status == 'left'", "ask"),
+    ("!(person.department == 'Finance')", "ask"),
+    ("grant.has_end && grant.expires_at <= now", "ask"),
+    ("principal.owner_id == '51001'", "revoke"),
 )
 ON_ABSENCE = (
     ("!person.known", "revoke"),
@@ -75,6 +84,10 @@ ON_ABSENCE = (
     ("size(principal.holds) < 2", "revoke"),
     ("principal.last_used_at < now - duration('24h')", "revoke"),
     ("!('site' in person.attributes)", "revoke"),
+    ("principal.owner in ['left', 'unlisted']", "revoke"),
+    ("principal.owner == 'active'", "keep"),
+    ("!person.known", "ask"),
+    ("'g1' in principal.groups", "ask"),
 )
 EVERYTHING = ("grant.system != ''", "revoke")
 
@@ -150,6 +163,7 @@ def worlds(draw: st.DrawFn, make: SimpleNamespace, absence: bool) -> World:
             kind=draw(one_of(["human", "unknown"])),
             status=draw(one_of(["active", "disabled", "unknown"])),
             last_used_at=draw(one_of([None, now - timedelta(days=9), now])),
+            owner=draw(one_of(["", "51001", "51003"])),
             other_ids=draw(one_of([(), (("alibaba_uid", f"204600000000000{n}"),)])),
         )
         for n in draw(st.sets(one_of(range(1, 5))))
@@ -160,10 +174,10 @@ def worlds(draw: st.DrawFn, make: SimpleNamespace, absence: bool) -> World:
     pool = PLAIN + ON_ABSENCE if absence else PLAIN
     chosen = draw(st.lists(one_of(pool), min_size=1, max_size=3, unique=True))
     combine = draw(one_of(["first_match", "first_match", "most_restrictive"]))
-    if combine == "first_match" and any(choice == "keep" for _, choice in chosen):
+    if combine == "first_match" and any(choice != "revoke" for _, choice in chosen):
         chosen.append(EVERYTHING)  # whatever the others let through shows
     if combine == "most_restrictive":
-        chosen = [pair for pair in chosen if pair[1] == "revoke"] or [PLAIN[0]]
+        chosen = [pair for pair in chosen if pair[1] != "keep"] or [PLAIN[0]]
     sources = {"roster", "usage"} | ({"membership"} if edges is not None else set())
     with_holdings = draw(st.booleans())
     sources |= {"holdings"} if with_holdings else set()
@@ -213,13 +227,14 @@ def context(make: SimpleNamespace, world: World) -> DecisionContext:
 
 
 def revoked(make: SimpleNamespace, world: World) -> set[str] | None:
-    """Ids of the grants that go, or None when the world is refused."""
+    """Ids of the grants that could go once an owner is asked, marked ``!`` where nobody is; None when refused."""
     try:
         decisions = list(decide(world.grants, context(make, world)))
     except RescindError:
         return None
     assert [decision.grant_id for decision in decisions] == [grant.grant_id for grant in world.grants]
-    return {decision.grant_id for decision in decisions if decision.choice is Choice.REVOKE}
+    gone = {decision.grant_id for decision in decisions if decision.choice is Choice.REVOKE}
+    return gone | {f"{name}!" for name in gone} | {decision.grant_id for decision in decisions if decision.ask}
 
 
 def without(items: tuple[Any, ...], index: int) -> tuple[Any, ...]:
@@ -248,6 +263,7 @@ def losses(world: World) -> Iterator[tuple[set[str], World]]:
         *(("principals", n, {"kind": "unknown"}) for n in range(len(world.principals))),
         *(("principals", n, {"status": "unknown"}) for n in range(len(world.principals))),
         *(("principals", n, {"last_used_at": None}) for n in range(len(world.principals))),
+        *(("principals", n, {"owner": ""}) for n in range(len(world.principals))),
         *(("grants", n, {"expires_at": None, "expires_raw": "??"}) for n in range(len(world.grants))),
         *(("grants", n, {"attributes": {}}) for n in range(len(world.grants))),
         *(("grants", n, {"resource_name": ""}) for n in range(len(world.grants))),
@@ -281,9 +297,7 @@ def assert_only_less(make: SimpleNamespace, world: World, *, believed: bool) -> 
         assert before is None or after is None or after <= before, smaller
 
 
-QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+QUICK = settings(examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @QUICK
@@ -300,7 +314,7 @@ def test_rules_on_absence_stop_where_completeness_is_lost(make: SimpleNamespace,
     assert_only_less(make, data.draw(worlds(make, absence=True)), believed=False)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(30)
 @given(data=st.data())
 def test_a_request_never_reaches_further_with_a_smaller_roster(make: SimpleNamespace, data: st.DataObject) -> None:
     world = data.draw(worlds(make, absence=False))
@@ -322,7 +336,7 @@ def test_a_request_never_reaches_further_with_a_smaller_roster(make: SimpleNames
             assert before is None or after is None or after <= before, smaller
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(30)
 @given(data=st.data(), number=st.integers(1, 6))
 def test_more_protection_and_more_exceptions_only_keep_more(
     make: SimpleNamespace, data: st.DataObject, number: int

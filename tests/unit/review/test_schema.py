@@ -30,7 +30,14 @@ def test_every_declared_field_is_filled_for_a_grant_that_has_it(make: SimpleName
     )
     used = make.NOW - timedelta(days=1)
     principal = Principal(
-        "dms_permissions", "1000@cn", "user", "51001", kind="human", status="active", last_used_at=used
+        "dms_permissions",
+        "1000@cn",
+        "user",
+        "51001",
+        kind="human",
+        status="active",
+        last_used_at=used,
+        owner="51004",
     )
     context = make.context(
         make.policy(rule, extra=extra),
