@@ -1,0 +1,151 @@
+"""Tables made from a bundle: CSV for spreadsheets, JSON Lines for tools, and the joined rows that the report shows.
+
+CSV is read by programs that run what looks like a formula and round what looks like a number. So every field is
+quoted, invisible characters are spelled out, and a value that a spreadsheet would change gets an apostrophe in front.
+JSON Lines holds the values as they are; tools should read those.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rescind.evidence.form import MANIFEST
+from rescind.evidence.read import Source, read_json, records
+from rescind.evidence.text import shown
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+_GRANT = (
+    "system",
+    "account",
+    "resource_type",
+    "resource_id",
+    "resource_name",
+    "principal_type",
+    "principal_id",
+    "principal_name",
+    "entitlement",
+    "native_id",
+)
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - spreadsheets take the wide forms as well
+_NUMBER = re.compile(r"0\d+|\d{12,}|\d+[eE]\d+")
+
+
+def cell(value: Any) -> str:
+    """A value as a CSV cell that no spreadsheet runs or rounds."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    risky = _FORMULA.match(text) or _NUMBER.fullmatch(text)
+    return ("'" if risky else "") + shown(text)
+
+
+def export(source: Source, folder: str | Path) -> list[Path]:
+    """Write every table twice; returns the paths.
+
+    :param folder: made when it is not there; files in it are replaced.
+    """
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, (columns, rows) in tables(source).items():
+        plain, sheet = out / f"{name}.jsonl", out / f"{name}.csv"
+        with (
+            plain.open("w", encoding="utf-8", newline="\n") as lines,
+            sheet.open("w", encoding="utf-8-sig", newline="") as text,
+        ):
+            writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+            writer.writerow(columns)
+            for row in rows:
+                lines.write(json.dumps({column: row.get(column) for column in columns}) + "\n")
+                writer.writerow([cell(row.get(column)) for column in columns])
+        written += [sheet, plain]
+    return written
+
+
+def tables(source: Source) -> dict[str, tuple[tuple[str, ...], Iterable[Row]]]:
+    """Name -> (columns, rows); rows are made as they are read."""
+    times = ("terminated_at", "planned_at", "approved_at", "sent_at", "verified_at")
+    items = (
+        *_GRANT,
+        "rule",
+        "reason",
+        "severity",
+        "person",
+        "standing",
+        "state",
+        "remains",
+        "call",
+        *times,
+        "grant_id",
+    )
+    attempts = ("call", "attempt", "action", "api_version", "intent_at", "sent_at", "answered_at", "outcome", "code")
+    scopes = ("system", "account", "part", "state", "identity", "pages", "declared", "counted", "missing", "error")
+    return {
+        "items": (items, outcomes(source)),
+        "grants": ((*_GRANT, "choice", "rule", "reason", "origin", "expires_at", "grant_id"), decided(source)),
+        "findings": (("finding", "subject", "owner", "remains"), records(source, "findings")),
+        "attempts": ((*attempts, "http_status", "request_id", "request_digest"), records(source, "attempts")),
+        "scopes": ((*scopes, "started_at", "ended_at"), records(source, "scopes")),
+    }
+
+
+def outcomes(source: Source) -> Iterator[Row]:
+    """Every planned item with its grant, decision and verdict: one flat row each."""
+    order = _order(source)
+    grant_of = _lookup(records(source, "grants"), order)
+    given_of = _lookup(records(source, "source_grants"), order)
+    decision_of = _lookup(records(source, "decisions"), order)
+    verdict_of = _lookup(records(source, "verdicts"), order)
+    for item in records(source, "items"):
+        grant_id = item["grant_id"]
+        grant = grant_of(grant_id) or given_of(grant_id) or {}
+        decision, verdict = decision_of(grant_id) or {}, verdict_of(grant_id) or {}
+        yield {
+            **{name: grant.get(name, "") for name in _GRANT},
+            **item,
+            "rule": decision.get("rule", ""),
+            "reason": decision.get("reason", ""),
+            "severity": decision.get("severity", ""),
+            "person": decision.get("facts", {}).get("person.id", ""),
+            "remains": verdict.get("remains") or item["reason"],
+        }
+
+
+def decided(source: Source) -> Iterator[Row]:
+    """Every grant with its decision."""
+    decision_of = _lookup(records(source, "decisions"), _order(source))
+    for grant in records(source, "grants"):
+        decision = decision_of(grant["grant_id"]) or {}
+        yield {**grant, **{name: decision.get(name, "") for name in ("choice", "rule", "reason")}}
+
+
+def _order(source: Source) -> Callable[[str], Any]:
+    """The place of a grant id in the order that all files share: the id itself, but not in a sanitised copy."""
+    if not read_json(source, MANIFEST)["sanitised"]:
+        return lambda grant_id: grant_id
+    places = {grant["grant_id"]: place for place, grant in enumerate(records(source, "grants"))}
+    return lambda grant_id: places.get(grant_id, len(places))
+
+
+def _lookup(rows: Iterator[Row], order: Callable[[str], Any]) -> Callable[[str], Mapping[str, Any] | None]:
+    """Finds records by grant id in one pass; the questions come in the order of the records."""
+    current = next(rows, None)
+
+    def find(wanted: str) -> Mapping[str, Any] | None:
+        nonlocal current
+        while current is not None and order(current["grant_id"]) < order(wanted):
+            current = next(rows, None)
+        return current if current is not None and current["grant_id"] == wanted else None
+
+    return find

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from rescind.evidence.__main__ import main
+from rescind.evidence.form import RECORD_FILES
+from rescind.evidence.read import bundle_source, records
+from rescind.evidence.tables import cell
+from rescind.evidence.verify import verify
+from rescind.ledger import Ledger
+from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run
+
+
+@pytest.mark.parametrize(
+    "value", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "1" * 19, "007", "12e5"]
+)
+def test_what_a_spreadsheet_would_change_gets_an_apostrophe(value: str) -> None:
+    assert cell(value).startswith("'")
+
+
+@pytest.mark.parametrize("value", ["u000001", "a=b", "12345", "2026-01-01T00:00:00Z", "", "menu-1"])
+def test_what_it_would_not_change_stays(value: str) -> None:
+    assert cell(value) == value
+
+
+def test_invisible_characters_are_spelled_out() -> None:
+    assert cell("a\u202eb\x1b[0m\n") == "a<U+202E>b<U+001B>[0m<U+000A>"
+
+
+@pytest.mark.postgres
+def test_tables_for_spreadsheets_and_tools(ledger: Ledger, tmp_path: Path) -> None:
+    place = bundle(ledger, closed_run(ledger), tmp_path)
+    assert main(["export", str(place), str(tmp_path / "out")]) == 0
+    with (tmp_path / "out" / "items.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "items.jsonl").read_text().splitlines()]
+    assert len(rows) == len(lines) == 5
+    for row, line in zip(rows, lines, strict=True):
+        assert row["principal_id"] == line["principal_id"] and row["rule"] == line["rule"] == "leaver"
+        assert not any(text[:1] in ("=", "+", "-", "@", "\t", "\r") for text in row.values())
+    hostile = next(line for line in lines if line["resource_name"])
+    assert hostile["resource_name"] == HOSTILE
+    assert next(row for row in rows if row["resource_name"])["resource_name"].startswith("'=cmd")
+    with (tmp_path / "out" / "grants.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["choice"] for row in csv.DictReader(file)].count("keep") == 5
+
+
+@pytest.mark.postgres
+def test_a_sanitised_copy_keeps_its_shape_and_no_person(ledger: Ledger, tmp_path: Path) -> None:
+    place = bundle(ledger, closed_run(ledger), tmp_path / "real")
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef")
+    for name in ("one", "two"):
+        assert main(["sanitise", str(place), str(tmp_path / name), "--key", str(secret)]) == 0
+    copy, real = bundle_source(tmp_path / "one"), bundle_source(place)
+    assert verify(copy).problems == []
+    whole = b"".join(path.read_bytes() for path in (tmp_path / "one").iterdir()).decode()
+    for personal in ("rita", "anna", "u00000", "User 1", "acs:ram", "R-0", "1234567890123456", "script", "leavers"):
+        assert personal not in whole, personal
+    for kind in RECORD_FILES:
+        ours, theirs = list(records(copy, kind)), list(records(real, kind))
+        assert [sorted(record) for record in ours] == [sorted(record) for record in theirs]
+    grants = {grant["principal_id"] for grant in records(copy, "grants")}
+    assert len(grants) == 10 and all(name.startswith("p-") for name in grants)
+    assert (tmp_path / "one" / "grants.jsonl").read_bytes() == (tmp_path / "two" / "grants.jsonl").read_bytes()
+    assert main(["export", str(tmp_path / "one"), str(tmp_path / "tables")]) == 0
+    lines = (tmp_path / "tables" / "items.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["standing"] for line in lines)[0] == "held"
+    assert all(json.loads(line)["principal_id"] in grants for line in lines)
+    assert main(["sanitise", str(place), str(tmp_path / "one")]) == 2
+    secret.write_text("short")
+    assert main(["sanitise", str(place), str(tmp_path / "three"), "--key", str(secret)]) == 2
