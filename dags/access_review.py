@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from rescind.operators.chain import review_chain
-from rescind.operators.params import cap_params, dry_run_param, reason_params, system_param
+from rescind.operators.params import cap_params, dry_run_param, reason_params, sparse_param, system_param
 
 with DAG(
     dag_id="access_review",
@@ -39,6 +39,6 @@ with DAG(
     dagrun_timeout=timedelta(days=8),
     tags=["rescind", "access review"],
     default_args={"owner": "security", "retries": 0},
-    params={**system_param(), **reason_params(required=False), **dry_run_param(), **cap_params()},
+    params={**system_param(), **reason_params(required=False), **dry_run_param(), **cap_params(), **sparse_param()},
 ) as dag:
     review_chain(kind="policy")

@@ -15,7 +15,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from rescind.operators.chain import review_chain
-from rescind.operators.params import cap_params, dry_run_param, reason_params, system_param, target_params
+from rescind.operators.params import cap_params, dry_run_param, reason_params, sparse_param, system_param, target_params
 
 with DAG(
     dag_id="revoke_access",
@@ -30,6 +30,13 @@ with DAG(
     dagrun_timeout=timedelta(days=2),
     tags=["rescind", "leaver", "incident"],
     default_args={"owner": "security", "retries": 0, "priority_weight": 100},
-    params={**target_params(), **system_param(), **reason_params(required=True), **dry_run_param(), **cap_params()},
+    params={
+        **target_params(),
+        **system_param(),
+        **reason_params(required=True),
+        **dry_run_param(),
+        **cap_params(),
+        **sparse_param(),
+    },
 ) as dag:
     review_chain(kind="targets")
