@@ -13,6 +13,7 @@
      +-- LedgerError              the ledger did not answer or refused; without it nothing is sent
      |    +-- LeaseLost           another process has taken this batch over
      +-- Stopped                  the kill switch is set
+     +-- Interrupted              stopped between two calls for a passing reason; a later try goes on
      +-- ListingIncomplete        a listing that cannot prove absence; says what is missing
      +-- CloudError               a vendor answered, or failed to; carries code, request id, status
           +-- Throttled           not executed: too many requests; ``retry_after`` in seconds if given
@@ -91,6 +92,13 @@ class LeaseLost(LedgerError):
 
 class Stopped(RescindError):
     """The kill switch is set; the run stops between calls and can be resumed."""
+
+
+class Interrupted(RescindError):
+    """Stopped between two calls: the worker ends, or nobody can say whether the kill switch is set.
+
+    Nothing is lost; a later try goes on from here.
+    """
 
 
 class ListingIncomplete(RescindError):

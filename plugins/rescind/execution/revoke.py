@@ -14,10 +14,10 @@ Sent and not answered is *unknown*: the platform is read before anything is sent
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
@@ -27,7 +27,7 @@ from rescind.cloud.client import CloudClient
 from rescind.cloud.outcomes import UnknownResults
 from rescind.errors import (
     CloudError,
-    ListingIncomplete,
+    Interrupted,
     NotFound,
     PlanError,
     Refused,
@@ -36,14 +36,16 @@ from rescind.errors import (
     Unauthorised,
     UnknownOutcome,
 )
+from rescind.execution.progress import Meter
+from rescind.execution.readback import read_back
 from rescind.execution.split import halves
+from rescind.execution.stop import StopWatch
 from rescind.ledger import Attempt, Call, Lease, Ledger
 from rescind.model import Cell, Grant, GrantKey, ItemState, Mode
 from rescind.plan.approved import Approved, read_approved
 from rescind.plan.check import check_request
 from rescind.systems.base import PermissionSystem, account_of
 
-log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -53,7 +55,6 @@ INTENT_SECONDS = 0.06
 """From a place under the limit to the send: time for the intent to be committed. Always the same, because the
 limit is kept by even distances, and a commit now takes 3 ms and now 40."""
 
-Progress = Callable[[Mapping[str, int | float]], None]
 Protected = Callable[[Grant], str]
 """The reason why a grant is protected, or an empty text."""
 
@@ -66,6 +67,16 @@ class BatchReport:
     outcomes: Counter[str] = field(default_factory=Counter)
     throttled: int = 0
     seconds: float = 0.0
+    in_flight: int = 0
+
+    @contextmanager
+    def in_the_air(self) -> Iterator[None]:
+        """Count a request for as long as its answer is waited for."""
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
 
     def as_dict(self) -> dict[str, int | float]:
         """JSON for XCom and logs."""
@@ -83,6 +94,7 @@ class BatchRunner:
 
     :param plan_digest: the plan that the approval is for; the ledger compares it at every intent.
     :param protected: looked up again for every grant right before sending.
+    :param stop: asked before every call, beside the ledger's own kill switch.
     :param in_flight: requests in the air at once; rate x latency is what reaches the limit.
     """
 
@@ -93,7 +105,8 @@ class BatchRunner:
     lease: Lease
     plan_digest: str
     protected: Protected
-    progress: Progress = lambda _facts: None
+    meter: Meter = field(default_factory=Meter)
+    stop: StopWatch = field(default_factory=StopWatch)
     in_flight: int = 16
     report: BatchReport = field(default_factory=BatchReport)
     _approved: Approved | None = None
@@ -101,26 +114,28 @@ class BatchRunner:
     async def run(self) -> BatchReport:
         """Send every open call.
 
-        :raises Stopped: the kill switch is set. :raises LeaseLost: another process took over.
+        :raises Stopped: a kill switch is set. :raises LeaseLost: another process took over.
+        :raises Interrupted: the process is to end, or whether to stop cannot be known; open calls stay open.
         :raises PlanError: plan, approval or blast set do not allow a call; nothing of it was sent.
         :raises Unauthorised: the key may not do this; the rest of the batch was not tried.
         :raises Throttled, Transient: some calls are still open after all tries here; worth a later try.
         """
         started = time.monotonic()
         calls = [c for c in await self._db(self._open_calls) if c.state in ("pending", "sent", "unknown")]
-        self.report.calls = len(calls)
+        self.report.calls = self.meter.of = len(calls)
         if calls:
             self._approved = await self._db(self._read_approved)
         queue: asyncio.Queue[Call] = asyncio.Queue()
         for call in calls:
             queue.put_nowait(call)
+        await self.stop.start()
         await self.client.warm(connections=min(self.in_flight, len(calls) or 1))
         try:
-            async with asyncio.TaskGroup() as group:
-                reporter = group.create_task(self._report_progress(queue))
+            async with self.meter.running(), asyncio.TaskGroup() as group:
+                watcher = group.create_task(self.stop.watch())
                 workers = [group.create_task(self._work(queue)) for _ in range(min(self.in_flight, len(calls)))]
                 await asyncio.gather(*workers)
-                reporter.cancel()
+                watcher.cancel()
         except BaseExceptionGroup as errors:
             raise _most_telling(errors) from errors
         finally:
@@ -153,7 +168,10 @@ class BatchRunner:
                 call = queue.get_nowait()
             except asyncio.QueueEmpty:
                 return
-            for part in await self._settle(call):
+            parts = await self._settle(call)
+            self.meter.of += len(parts)
+            self.meter.add()
+            for part in parts:
                 queue.put_nowait(part)
 
     async def _settle(self, call: Call) -> list[Call]:
@@ -227,6 +245,7 @@ class BatchRunner:
         going = frozenset(self.system.cell(grant.key) for grant in grants)
         check_request(self.system.blast_set(prepared), going, emptied, absent=absent)
         await self.pacer.slot(prepared.lane, write=True)
+        self.stop.check()
         leaves_at = time.monotonic() + INTENT_SECONDS
         attempt = await self._db(
             self.ledger.attempts.begin,
@@ -243,7 +262,8 @@ class BatchRunner:
     async def _send(self, call: Call, attempt: Attempt, prepared: Prepared[Any], grants: list[Grant]) -> str:
         sent_at = datetime.now(UTC)
         try:
-            answer = await self.client.dispatch(prepared)
+            with self.report.in_the_air():
+                answer = await self.client.dispatch(prepared)
         except Throttled as error:
             self.report.throttled += 1
             await self._finish(attempt, "throttled", sent_at, error)
@@ -309,28 +329,7 @@ class BatchRunner:
         )
 
     async def _read_back(self, call: Call) -> bool:
-        """After an unknown outcome: True when the grants are certainly still there and the call is open again."""
-        pairs = await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)
-        doubtful = [grant for item, grant in pairs if item.state in (ItemState.SENT, ItemState.UNKNOWN)]
-        try:
-            reading = await self.system.reread(self.client, {self.system.place(grant) for grant in doubtful})
-        except (CloudError, ListingIncomplete) as error:
-            log.warning("call %s stays unknown: the read-back failed: %s", call.call_id[:12], error)
-            return False
-        shown = {grant.key for grant in reading.grants}
-        present = [grant.grant_id for grant in doubtful if grant.key in shown]
-        if not present:
-            return False
-        await self._db(
-            self.ledger.batches.reopen,
-            self.lease,
-            call.call_id,
-            present=present,
-            method="read-back",
-            observed_at=datetime.now(UTC),
-            reason="still there after an unknown outcome",
-        )
-        return True
+        return await read_back(self.ledger, self.system, self.client, self.lease, call)
 
     async def _split(self, call: Call, reason: str) -> list[Call]:
         """Halve a call that cannot go as a whole, so that one bad item delays no other."""
@@ -338,18 +337,6 @@ class BatchRunner:
         open_ = [grant for item, grant in pairs if item.state in (ItemState.APPROVED, ItemState.REFUSED)]
         parts, item_calls = halves(call.planned, call.inverse, open_)
         return await self._db(self.ledger.batches.split, self.lease, call.call_id, parts, item_calls, reason=reason)
-
-    async def _report_progress(self, queue: asyncio.Queue[Call]) -> None:
-        started = time.monotonic()
-        while True:
-            await asyncio.sleep(5)
-            done = max(self.report.calls - queue.qsize(), 0)
-            pace = done / (time.monotonic() - started)
-            left = queue.qsize() / pace if pace else 0.0
-            log.info("%d of %d calls, %.1f/s, %.0f s left", done, self.report.calls, pace, left)
-            self.progress(
-                {"done": done, "of": self.report.calls, "per_second": round(pace, 1), "seconds_left": round(left)}
-            )
 
     async def _db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ledger calls block; they run beside the event loop."""
@@ -366,4 +353,4 @@ def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
             queue.extend(error.exceptions)
         else:
             flat.append(error)
-    return min(flat, key=lambda error: isinstance(error, (Throttled, Transient)))
+    return min(flat, key=lambda error: isinstance(error, (Throttled, Transient, Interrupted)))

@@ -16,6 +16,7 @@ from typing import Any
 
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ListingIncomplete
+from rescind.execution.progress import Meter
 from rescind.ledger import KeptCheck, Ledger, VerdictRecord
 from rescind.model import Choice, Grant, GrantKey, ItemState, Verdict
 from rescind.systems.base import PermissionSystem, Place
@@ -54,6 +55,7 @@ class ScopeVerifier:
     """Verifies every planned item of one system and account.
 
     :param batch_id: verify the items of this batch only.
+    :param meter: told how many places there are; a place is a list call for each read, or a few when it is large.
     :param settle_seconds: first pause between reads; each further one is half as long again.
     :param settle_limit_seconds: how long to wait for a platform that still shows an item.
     """
@@ -66,6 +68,7 @@ class ScopeVerifier:
     settle_seconds: float
     settle_limit_seconds: float
     batch_id: str | None = None
+    meter: Meter = field(default_factory=Meter)
     report: ScopeReport = field(default_factory=ScopeReport)
     _seen: dict[Place, dict[GrantKey, Grant]] = field(default_factory=dict)
 
@@ -76,6 +79,7 @@ class ScopeVerifier:
         if not items:
             return self.report
         absent: dict[str, int] = dict.fromkeys(items, 0)
+        self.meter.of = CLEAN_READS * len({self.system.place(grant) for grant, _ in items.values()})
         try:
             await self._read_until_settled({ident: grant for ident, (grant, _) in items.items()}, absent)
         except (CloudError, ListingIncomplete) as error:

@@ -21,6 +21,7 @@ from rescind.ledger.plan_records import (
     NewItem,
     NewPlan,
     Plan,
+    TaskProgress,
 )
 from rescind.ledger.questions import NewQuestion, Question, QuestionItem
 from rescind.ledger.records import (
@@ -81,5 +82,6 @@ __all__ = [
     "StoredInput",
     "SwitchEvent",
     "SystemSummary",
+    "TaskProgress",
     "VerdictRecord",
 ]

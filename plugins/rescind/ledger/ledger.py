@@ -15,6 +15,7 @@ from rescind.ledger.decisions import Decisions
 from rescind.ledger.inputs import Inputs
 from rescind.ledger.lanes import Lanes
 from rescind.ledger.plans import Plans
+from rescind.ledger.progress import ProgressBoard
 from rescind.ledger.questions import Questions
 from rescind.ledger.repository import RunNumbers
 from rescind.ledger.runs import Runs
@@ -66,6 +67,7 @@ class Ledger:
         self.attempts = Attempts(self.database, numbers)
         self.verdicts = Verdicts(self.database, numbers)
         self.control = Control(self.database, numbers)
+        self.progress = ProgressBoard(self.database, numbers)
         self.lanes = Lanes(self.database, numbers)
         self.summary = Summary(self.database, numbers)
         self.seals = Seals(self.database, numbers)

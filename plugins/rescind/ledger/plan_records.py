@@ -137,6 +137,23 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """How far one task of a run is.
+
+    :param total: 0 when nobody can know it. :param per_second: pace when it was written down.
+    """
+
+    stage: str
+    lane: str
+    label: str
+    done: int
+    total: int
+    per_second: float
+    started_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A call and where it stands: pending, sent, accepted, refused, unknown, stale or skipped."""
 

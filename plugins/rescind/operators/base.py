@@ -25,6 +25,7 @@ from rescind.errors import (
     Unauthorised,
     first_of,
 )
+from rescind.execution.counting import CountingPacer
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Run, Scope
 from rescind.ledger.pacing import LanePacer, PacerSettings
@@ -126,7 +127,7 @@ class _Guarded:
 @asynccontextmanager
 async def connected(
     system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings, *, account: str = ""
-) -> AsyncIterator[tuple[CloudClient, LanePacer]]:
+) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
     """An open, identified client of the connection, paced through the ledger together with every other worker.
 
     :param account: the account that the run is about; a connection that answers for another one is refused, so
@@ -137,7 +138,8 @@ async def connected(
     hook = getattr(import_module(module), name)(conn_id)
     cloud: ClientSettings = hook.settings()
     pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
-    client: CloudClient = hook.get_conn(pacer=pacer)
+    counting = CountingPacer(pacer)
+    client: CloudClient = hook.get_conn(pacer=counting)
     try:
         async with client:
             await client.identify()
@@ -146,6 +148,6 @@ async def connected(
                     f"connection {conn_id!r} answers for account {account_of(client)}, the run is about {account}. "
                     "Restore the connection, or start a new run"
                 )
-            yield client, pacer
+            yield client, counting
     finally:
         await pacer.aclose()

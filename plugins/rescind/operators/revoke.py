@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import NotApproved, RescindError
 from rescind.execution.canary import require_canaries
+from rescind.execution.progress import Meter
 from rescind.execution.revoke import BatchRunner
+from rescind.execution.stop import StopWatch
 from rescind.ledger import Approval, Batch, Ledger, Run
 from rescind.model import Choice, Grant
 from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.canary import planned_batch
 from rescind.operators.inputs import protection_context
+from rescind.operators.metrics import span
+from rescind.operators.progress import Board
+from rescind.operators.switch import StopVariable
 from rescind.review import Decider
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -47,6 +51,7 @@ class RevokeBatchOperator(ReviewOperator):
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
         super().__init__(**{**self.LOOKS, **kwargs})
         self.batch = batch
+        self._stop = StopWatch()
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
@@ -54,7 +59,12 @@ class RevokeBatchOperator(ReviewOperator):
         batch = planned_batch(ledger, run, self.batch["batch"])
         if not batch.canary:
             require_canaries(ledger, run.run_id)
+        self._stop = StopWatch(StopVariable())
         return asyncio.run(self._revoke(context, ledger, run, batch))
+
+    def on_kill(self) -> None:
+        """Told to end (SIGTERM, a cleared or timed-out task): no further call; what is in the air still arrives."""
+        self._stop.end("the task was told to end")
 
     async def _revoke(self, context: Context, ledger: Ledger, run: Run, batch: Batch) -> dict[str, Any]:
         settings = self.settings()
@@ -66,6 +76,9 @@ class RevokeBatchOperator(ReviewOperator):
         done = False
         try:
             async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):
+                board = Board(
+                    context, ledger, run.run_id, "revoke", batch.batch_id, batch.label, "calls", system.name, pacer
+                )
                 runner = BatchRunner(
                     ledger=ledger,
                     system=system,
@@ -74,9 +87,12 @@ class RevokeBatchOperator(ReviewOperator):
                     lease=lease,
                     plan_digest=plan.digest,
                     protected=lambda grant: _stays(decider, grant),
-                    progress=lambda facts: _show(context, facts),
+                    meter=Meter(board.show),
+                    stop=self._stop,
                 )
-                report = await runner.run()
+                board.report = runner.report
+                with span("batch", {"system": system.name, "batch": batch.batch_id[:12], "calls": batch.calls}):
+                    report = await runner.run()
                 done = True
         finally:
             try:
@@ -103,13 +119,6 @@ def _stays(decider: Decider, grant: Grant) -> str:
     """The reason when a protection or exception covers the grant now."""
     decision = decider.decide(grant)
     return decision.reason if decision.choice is Choice.KEEP and decision.rule in _STAYS else ""
-
-
-def _show(context: Context, facts: Mapping[str, int | float]) -> None:
-    """Live progress in the task state store; a hint for people, never proof."""
-    store = context.get("task_state_store")
-    if store is not None:
-        store.set("progress", dict(facts))
 
 
 def _owner(context: Context) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rescind.execution.progress import Meter
 from rescind.execution.verify import ScopeReport, ScopeVerifier
 from rescind.ledger import Ledger, Run, Scope
 from rescind.operators.base import ScopeOperator, connected
+from rescind.operators.progress import Board
 from rescind.settings import Settings
 from rescind.systems import system_named
 
@@ -44,7 +46,13 @@ async def verified(
 ) -> ScopeReport:
     """Verify the planned items of one scope, or of one batch of it."""
     system = system_named(scope.system)
-    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, _):
+    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, pacer):
+        stage = "verify" if batch_id is None else "verify_canary"
+        label = f"{system.title} · {scope.account}"
+        lane = batch_id or scope.scope_id
+        board = Board(context, ledger, run.run_id, stage, lane, label, "list calls", system.name, pacer)
+        meter = Meter(board.show)
+        pacer.on_answer = meter.add
         verifier = ScopeVerifier(
             ledger=ledger,
             system=system,
@@ -54,5 +62,7 @@ async def verified(
             settle_seconds=settings.settle_seconds,
             settle_limit_seconds=settings.settle_limit_seconds,
             batch_id=batch_id,
+            meter=meter,
         )
-        return await verifier.run()
+        async with meter.running():
+            return await verifier.run()

@@ -1,0 +1,83 @@
+"""The stop switch in Airflow's interface: the Variable ``rescind_stop``.
+
+Set it (Admin, Variables) to a reason, or to JSON such as ``{"reason": "incident 17", "by": "ada"}``, and every run
+stops between two calls within about two seconds; delete it, or set it to an empty text or ``false``, to go on, and
+start or clear the tasks that ended. Anything else stops: a switch that nobody understands is a switch that is set.
+
+It stands in Airflow's own Variables, not in a secrets backend. The ledger's kill switch (``python -m rescind.ledger
+stop``) is the stronger one: it is read in the transaction of every single intent, whatever Airflow does. This one is
+for whoever has the interface at hand. When Airflow's API server cannot be reached, sending goes on for half a minute
+at most, then the task ends and is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow.sdk import Variable
+
+from rescind.errors import Interrupted
+
+STOP_VARIABLE = "rescind_stop"
+_GO_ON = (None, False, 0, "", "false", "0", "null", "none", "no", "off", "go")
+
+
+class StopVariable:
+    """Reads the Variable: once through everything that Airflow asks for Variables, then in its database only."""
+
+    def __init__(self) -> None:
+        self._first = True
+
+    def __call__(self) -> str:
+        """The reason to stop, or an empty text.
+
+        :raises Interrupted: when Airflow does not answer. ``Variable.get`` alone would say "not found" then, which is
+            "go on", so the list of keys is asked first: that request fails where the API server does.
+        """
+        if _supervised():
+            try:
+                there = STOP_VARIABLE in Variable.keys(prefix=STOP_VARIABLE)
+            except Exception as error:
+                raise Interrupted(f"Airflow does not say whether {STOP_VARIABLE!r} is set: {error}") from error
+            if not there and not self._first:
+                return ""
+            self._first = False
+            value = Variable.get(STOP_VARIABLE, default=None)
+            if there and value is None:
+                raise Interrupted(f"the Variable {STOP_VARIABLE!r} is set and cannot be read")
+            return stop_reason(value)
+        return stop_reason(Variable.get(STOP_VARIABLE, default=None))
+
+
+def stop_reason(value: Any) -> str:
+    """What a value of the Variable says: the reason to stop, or an empty text for go on."""
+    if isinstance(value, str):
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value
+        value = parsed
+    if isinstance(value, str):
+        value = value.strip()
+    if isinstance(value, dict):
+        if value.get("stop") is False or value.get("stopped") is False:
+            return ""
+        by = f" (by {_plain(value['by'])})" if value.get("by") else ""
+        return f"{_plain(value.get('reason') or 'no reason given')}{by}"
+    if any(value is quiet or (type(value) is type(quiet) and value == quiet) for quiet in _GO_ON) or (
+        isinstance(value, str) and value.lower() in _GO_ON
+    ):
+        return ""
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))[:200].strip() or "no reason given"
+
+
+def _supervised() -> bool:
+    """Whether this process is a task of Airflow, with a supervisor to ask."""
+    from airflow.sdk.execution_time import task_runner
+
+    return getattr(task_runner, "SUPERVISOR_COMMS", None) is not None
