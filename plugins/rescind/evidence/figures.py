@@ -1,0 +1,240 @@
+"""The figures of a report, made from a bundle in one pass over its items; memory grows with people, not with grants."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from rescind.evidence.form import CONTROLS, MANIFEST, PROVEN, SIGNATURE
+from rescind.evidence.read import Source, only, read_json, records
+from rescind.evidence.tables import Row, outcomes
+
+SHOWN_FINDINGS = 40
+SHOWN_PEOPLE = 30
+SHOWN_WAYS = 12
+SHOWN_ROWS = 25
+
+_ORDER = ("kept_lost", "still_present", "unverified", "without_verdict", "still_effective", "stale", "expired")
+"""Findings by weight; what was held or not sent comes last."""
+_ID = re.compile(r"\b(?=\w*\d)[\w-]{6,}\b")
+
+
+@dataclass(slots=True)
+class Figures:
+    """Everything that the report's template shows."""
+
+    review: Row
+    manifest: Mapping[str, Any]
+    signature: Mapping[str, Any]
+    note: str
+    plan: Row | None
+    approval: Row | None
+    total: Counter[str] = field(default_factory=Counter)
+    systems: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    standings: Counter[str] = field(default_factory=Counter)
+    ways: Counter[str] = field(default_factory=Counter)
+    people: list[Row] = field(default_factory=list)
+    people_total: int = 0
+    findings: list[Row] = field(default_factory=list)
+    finding_counts: Counter[str] = field(default_factory=Counter)
+    rules: list[Row] = field(default_factory=list)
+    kept: list[Row] = field(default_factory=list)
+    scopes: list[Row] = field(default_factory=list)
+    exceptions: list[Row] = field(default_factory=list)
+    exceptions_total: int = 0
+    timing: list[Row] = field(default_factory=list)
+    course: list[tuple[str, str]] = field(default_factory=list)
+    attempts: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+
+    @property
+    def funnel(self) -> list[tuple[str, str, int]]:
+        """Stages with what they mean and their counts."""
+        return [
+            ("Discovered", "grants that the listings showed", self.total["discovered"]),
+            ("Flagged", "decided to be revoked", self.total["flagged"]),
+            ("Held", "flagged, and kept back by a guard", self.total["held"]),
+            ("Planned", "in a call of the approved plan", self.total["planned"]),
+            ("Revoked", "accepted by the vendor", self.total["revoked"]),
+            ("Verified gone", "absent in complete listings", self.total["gone"]),
+        ]
+
+    @property
+    def left(self) -> int:
+        """Items that should be gone and are not proven gone."""
+        return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
+
+
+def figures(source: Source) -> Figures:
+    """Read a bundle. It is to be verified first: its form is not checked here."""
+    review = only(source, "review") or {}
+    made = Figures(
+        review=review,
+        manifest=read_json(source, MANIFEST),
+        signature=read_json(source, SIGNATURE),
+        note=str(read_json(source, CONTROLS).get("note", "")),
+        plan=only(source, "plan"),
+        approval=only(source, "approvals"),
+    )
+    made.scopes = list(records(source, "scopes"))
+    made.kept = list(records(source, "kept"))
+    for scope in made.scopes:
+        made.systems.setdefault((scope["system"], scope["account"]), Counter())
+    _population(source, made)
+    spans = _items(source, made)
+    _attempts(source, made)
+    _exceptions(source, made)
+    made.timing = [_span(name, seconds) for name, seconds in spans.items() if seconds]
+    made.course = _course(made)
+    for one in made.systems.values():
+        made.total.update(one)
+    return made
+
+
+def _population(source: Source, made: Figures) -> None:
+    """Grants and decisions, side by side: they come in the same order."""
+    rules: Counter[tuple[str, str, str]] = Counter()
+    decisions = records(source, "decisions")
+    for grant in records(source, "grants"):
+        row = made.systems.setdefault((grant["system"], grant["account"]), Counter())
+        row["discovered"] += 1
+        decision = next(decisions, None)
+        if decision is not None:
+            rules[decision["choice"], decision["rule"], decision["severity"]] += 1
+            row["flagged"] += decision["choice"] == "revoke"
+    made.rules = [
+        {"choice": choice, "rule": rule, "severity": severity, "grants": count}
+        for (choice, rule, severity), count in sorted(rules.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
+
+
+def _items(source: Source, made: Figures) -> dict[str, list[float]]:
+    """One pass over the items; returns seconds between the moments that matter."""
+    spans: dict[str, list[float]] = {
+        "End of employment to verified gone": [],
+        "Approval to sending": [],
+        "Sending to verified gone": [],
+    }
+    people: dict[tuple[str, ...], Row] = {}
+    worst: dict[str, list[Row]] = {}
+    for row in outcomes(source):
+        counts = made.systems.setdefault((row["system"], row["account"]), Counter())
+        _count(row, counts, made)
+        _person(row, people)
+        if row["standing"] not in (*PROVEN, "restored"):
+            made.finding_counts[row["standing"]] += 1
+            shown = worst.setdefault(row["standing"], [])
+            if len(shown) < SHOWN_FINDINGS:
+                shown.append(row)
+        if row["standing"] in PROVEN:
+            _measure(spans["End of employment to verified gone"], row["terminated_at"], row["verified_at"])
+            _measure(spans["Sending to verified gone"], row["sent_at"], row["verified_at"])
+        _measure(spans["Approval to sending"], row["approved_at"], row["sent_at"])
+    for finding in records(source, "findings"):
+        if finding["finding"] in ("scope_incomplete", "kept_lost"):
+            made.finding_counts[finding["finding"]] += 1
+            worst.setdefault(finding["finding"], []).append(finding)
+    order = {name: place for place, name in enumerate(("scope_incomplete", *_ORDER))}
+    ranked = sorted(worst, key=lambda name: (order.get(name, len(order)), name))
+    made.findings = [{"finding": name, **row} for name in ranked for row in worst[name]][:SHOWN_FINDINGS]
+    ordered = sorted(people.values(), key=lambda one: (-one["open"], -one["items"], one["id"]))
+    made.people, made.people_total = ordered[:SHOWN_PEOPLE], len(ordered)
+    return spans
+
+
+def _count(row: Row, counts: Counter[str], made: Figures) -> None:
+    standing = row["standing"]
+    made.standings[standing] += 1
+    counts["held" if row["state"] == "held" else "planned"] += 1
+    counts["revoked"] += row["state"] == "accepted"
+    counts["gone"] += standing in PROVEN
+    counts["still_effective"] += standing == "still_effective"
+    counts["open"] += standing in ("still_present", "unverified", "without_verdict")
+    if standing == "still_effective":
+        made.ways[_ID.sub("…", str(row["remains"]))] += 1
+
+
+def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:
+    """Add an item to whom it belongs: a person of the roster, else the principal as its platform names it."""
+    who = (row["person"],) if row["person"] else (row["system"], row["principal_type"], row["principal_id"])
+    one = people.setdefault(
+        who,
+        {
+            "id": row["person"] or row["principal_id"],
+            "name": row["principal_name"],
+            "known": bool(row["person"]),
+            "systems": set(),
+            "items": 0,
+            "gone": 0,
+            "still_effective": 0,
+            "open": 0,
+        },
+    )
+    one["systems"].add(row["system"])
+    one["items"] += 1
+    one["gone"] += row["standing"] in PROVEN
+    one["still_effective"] += row["standing"] == "still_effective"
+    one["open"] += row["standing"] in ("still_present", "unverified", "without_verdict")
+
+
+def _attempts(source: Source, made: Figures) -> None:
+    made.calls = sum(1 for call in records(source, "calls") if call["state"] != "skipped")
+    first = last = ""
+    for attempt in records(source, "attempts"):
+        made.attempts[attempt["outcome"] or "without outcome"] += 1
+        if attempt["sent_at"]:
+            first = min(first or attempt["sent_at"], attempt["sent_at"])
+            last = max(last, attempt["sent_at"])
+    if first:
+        made.course = [("First request sent", first), ("Last request sent", last)]
+
+
+def _exceptions(source: Source, made: Figures) -> None:
+    for record in records(source, "exceptions"):
+        made.exceptions_total += 1
+        if len(made.exceptions) < SHOWN_ROWS:
+            made.exceptions.append(record)
+
+
+def _course(made: Figures) -> list[tuple[str, str]]:
+    """When what happened, in order of time."""
+    listed = [scope["ended_at"] for scope in made.scopes if scope["ended_at"]]
+    moments = [
+        ("Run began", made.review.get("started_at")),
+        ("Listings complete", max(listed, default=None)),
+        ("Plan frozen", made.plan["created_at"] if made.plan else None),
+        ("Approval asked for", made.approval["requested_at"] if made.approval else None),
+        ("Answered", made.approval["responded_at"] if made.approval else None),
+        *made.course,
+        ("Kept grants compared", max((check["observed_at"] for check in made.kept), default=None)),
+        ("Run closed", made.review.get("finished_at")),
+    ]
+    return sorted(((name, at) for name, at in moments if at), key=lambda pair: pair[1])
+
+
+def _measure(seconds: list[float], start: str | None, end: str | None) -> None:
+    if start and end:
+        try:
+            seconds.append((_time(end) - _time(start)).total_seconds())
+        except (ValueError, TypeError):
+            return  # a roster may hold a date in words; it is shown with the item, and not measured
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _span(name: str, seconds: Iterable[float]) -> Row:
+    ordered = sorted(seconds)
+    return {
+        "name": name,
+        "items": len(ordered),
+        "median": median(ordered),
+        "most": ordered[-1],
+        "ninety": ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))],
+    }

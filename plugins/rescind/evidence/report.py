@@ -1,0 +1,117 @@
+"""The report of a run: one HTML file made from its bundle, without scripts and without anything from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from rescind.evidence.figures import SHOWN_FINDINGS, SHOWN_WAYS, Figures, figures
+from rescind.evidence.read import Source
+from rescind.evidence.text import shown
+
+_TEMPLATE = "report.html.j2"
+_WORDS = {
+    "verified_gone": "verified gone",
+    "already_absent": "already absent",
+    "still_present": "still present",
+    "still_effective": "still effective",
+    "unverified": "unverified",
+    "without_verdict": "no verdict",
+    "not_sent": "not sent",
+    "scope_incomplete": "listing incomplete",
+    "kept_lost": "kept, but lost",
+}
+_TITLES = {
+    "wedata_privileges": "WeData privileges",
+    "wedata_data_sources": "WeData data sources",
+    "dms_permissions": "DMS permissions",
+    "quickbi_menus": "Quick BI menus",
+}
+
+
+def write_report(source: Source, out: str | Path, *, tables: str = "") -> None:
+    """Write the report of a bundle; the same bundle gives the same bytes.
+
+    :param tables: where the full tables are, to be named in the report; empty says how to make them.
+    """
+    Path(out).write_bytes(report(figures(source), tables=tables))
+
+
+def report(facts: Figures, *, tables: str = "") -> bytes:
+    """The report as UTF-8."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"t": text, "num": number, "words": words, "title": title, "span": span, "at": at}
+    template = resources.files("rescind.evidence").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    page = environment.from_string(template).render(
+        f=facts,
+        headline=headline(facts),
+        tables=tables,
+        shown_findings=SHOWN_FINDINGS,
+        ways=facts.ways.most_common(SHOWN_WAYS),
+        short=lambda value, length=12: str(value)[:length],
+    )
+    return page.encode("utf-8", "backslashreplace")
+
+
+def headline(facts: Figures) -> Mapping[str, Any]:
+    """What to know first: a word, its tone (good, warn, bad, plain), and one sentence."""
+    planned, gone = facts.total["planned"], facts.total["gone"]
+    lost = sum(len(check["lost"]) for check in facts.kept)
+    if facts.review["dry_run"]:
+        return {"tone": "plain", "word": "Dry run", "text": f"Nothing was sent. {number(planned)} grants would go."}
+    if facts.plan is None:
+        return {"tone": "bad", "word": "No plan", "text": "The run ended before a plan was made. Nothing was sent."}
+    if facts.approval is not None and facts.approval["answer"] == "reject":
+        return {"tone": "plain", "word": "Rejected", "text": "The plan was rejected. Nothing was sent."}
+    if facts.approval is None or facts.approval["answer"] is None:
+        return {"tone": "bad", "word": "Not approved", "text": "Nobody approved the plan. Nothing was sent."}
+    sentence = f"{number(gone)} of {number(planned)} planned grants are verified gone."
+    more = [f"{number(facts.left)} are not proven gone."] if facts.left else []
+    more += [f"{number(lost)} kept grants were lost."] if lost else []
+    more += ["A listing was not complete."] if facts.finding_counts["scope_incomplete"] else []
+    if more:
+        return {"tone": "bad", "word": "Open", "text": " ".join([sentence, *more])}
+    if facts.standings["still_effective"]:
+        rest = f"For {number(facts.standings['still_effective'])} the same right remains through another path."
+        return {"tone": "warn", "word": "Closed, access remains", "text": f"{sentence} {rest}"}
+    return {"tone": "good", "word": "Closed", "text": sentence}
+
+
+def text(value: Any) -> Markup:
+    """Text from elsewhere: invisible characters spelled out, escaped, and kept from turning the text around it."""
+    return Markup("<bdi>{}</bdi>").format(escape(shown("" if value is None else str(value))))
+
+
+def number(value: int) -> str:
+    """12,345."""
+    return f"{value:,}"
+
+
+def words(value: str) -> str:
+    """A standing in words."""
+    return _WORDS.get(value, value)
+
+
+def title(value: str) -> str:
+    """A system's name for people."""
+    return _TITLES.get(value, value)
+
+
+def at(value: str | None) -> str:
+    """A time to the second, UTC."""
+    return "" if not value else shown(value[:19].replace("T", " "))
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    left, parts = max(int(seconds), 0), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if left >= size or (unit == "s" and not parts):
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts[:2])

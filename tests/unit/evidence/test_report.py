@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rescind.evidence.__main__ import main
+from rescind.evidence.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figures
+from rescind.evidence.read import bundle_source
+from rescind.evidence.report import headline, span, text
+from rescind.ledger import Ledger
+from tests.support.ledger_runs import begin
+from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run
+
+pytestmark = pytest.mark.postgres
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Tags, text and addresses of a page; tags must close in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.text = ""
+        self.attributes: set[str] = set()
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(place: Path, out: Path) -> Page:
+    assert main(["report", str(place), str(out)]) == 0
+    return Page(out.read_text(encoding="utf-8"))
+
+
+def test_the_report_shows_the_run_and_hostile_names_as_text(ledger: Ledger, tmp_path: Path) -> None:
+    place = bundle(ledger, closed_run(ledger), tmp_path)
+    page = page_of(place, tmp_path / "report.html")
+    for words in ("Run 1 of access_review", "Verified gone", "still effective", "the last administrator stays",
+                  "3 of 4 planned grants are verified gone. For 1 the same right remains through another path.",
+                  "rita", "anna", figures(bundle_source(place)).manifest["root"]):  # fmt: skip
+        assert words in page.text, words
+    assert "<script>alert(1)</script> {{ 7*7 }} <U+202E>evil<U+202C> <U+001B>[31m" in page.text
+    assert page.tags.isdisjoint({"script", "iframe", "img", "link", "object", "form", "a"})
+    assert page.attributes.isdisjoint({"src", "href", "onload", "onclick", "onerror"})
+    raw = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (
+        HOSTILE not in raw and "\u202e" not in raw and "\x1b" not in raw and "http" not in raw.replace("http-equiv", "")
+    )
+
+
+def test_the_same_bundle_gives_the_same_report(ledger: Ledger, tmp_path: Path) -> None:
+    place = bundle(ledger, closed_run(ledger), tmp_path)
+    page_of(place, tmp_path / "1.html")
+    page_of(place, tmp_path / "2.html")
+    assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
+
+
+def test_a_run_that_did_nothing_has_a_report(ledger: Ledger, tmp_path: Path) -> None:
+    place = bundle(ledger, ledger.runs.finish(begin(ledger).run_id, "failed", {}), tmp_path)
+    page = page_of(place, tmp_path / "report.html")
+    assert "The run ended before a plan was made. Nothing was sent." in page.text
+
+
+def test_many_items_stay_few_lines(ledger: Ledger, tmp_path: Path) -> None:
+    place = bundle(ledger, closed_run(ledger, grants=400, revoke=300), tmp_path)
+    facts = figures(bundle_source(place))
+    assert facts.people_total == 301 and len(facts.people) == SHOWN_PEOPLE
+    assert len(facts.findings) <= SHOWN_FINDINGS
+    assert facts.total["planned"] == 300 and facts.total["gone"] == 299 and facts.total["held"] == 1
+    assert (tmp_path / "report.html").exists() is False
+    page_of(place, tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size < 200_000
+
+
+def test_the_headline_is_red_when_something_is_not_proven(ledger: Ledger, tmp_path: Path) -> None:
+    facts = figures(bundle_source(bundle(ledger, closed_run(ledger), tmp_path)))
+    assert headline(facts)["tone"] == "warn"
+    facts.standings["unverified"] += 2
+    assert headline(facts) == {
+        "tone": "bad", "word": "Open",
+        "text": "3 of 4 planned grants are verified gone. 2 are not proven gone.",
+    }  # fmt: skip
+    facts.review["dry_run"] = True
+    assert headline(facts)["word"] == "Dry run"
+
+
+def test_text_and_spans() -> None:
+    assert text('<b>\u200b"') == "<bdi>&lt;b&gt;&lt;U+200B&gt;&#34;</bdi>"
+    assert [span(one) for one in (0, 59.9, 61, 3_600, 90_061)] == ["0 s", "59 s", "1 min 1 s", "1 h", "1 d 1 h"]
