@@ -52,6 +52,30 @@ class RosterEndpoint(BaseModel):
     as_of: str = ""
 
 
+class AutomaticApproval(BaseModel):
+    """Within which limits a plan needs no person, in runs that ask for it. Every limit must be written out.
+
+    :param max_revocations: most grants of such a plan.
+    :param max_percent: most of the complete population, in percent.
+    :param systems: permission systems that may take part.
+    :param only_rules: rules of the policy that may decide. What a person names in a form always needs another person.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_revocations: int = Field(ge=1)
+    max_percent: int = Field(ge=1, le=100)
+    systems: tuple[str, ...] = Field(min_length=1)
+    only_rules: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("only_rules")
+    @classmethod
+    def _of_the_policy(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "requested" in value:
+            raise ValueError("'requested' is what a person names in a form; somebody else has to approve that")
+        return value
+
+
 def project_root() -> Path:
     """Folder that holds ``dags``, ``plugins`` and ``include``; ``RESCIND_HOME`` overrides it."""
     override = os.environ.get("RESCIND_HOME")
@@ -81,6 +105,18 @@ class Settings(BaseModel):
         well, where there is one.
     :param roster_is_complete: whether the roster lists everyone. Only then may a rule believe that somebody whom the
         roster does not know is nobody (``!person.known``, an owner who is ``unlisted``); else such rules never hold.
+    :param roster_max_age_hours: an older roster decides nothing.
+    :param roster_min_people: a roster with fewer people decides nothing.
+    :param roster_max_leaver_percent: a roster with a larger part of leavers decides nothing.
+    :param policy: file of rules, see ``include/policies/README.md``; relative paths start at the project.
+    :param protections: file of principals and resources from which nothing is ever taken.
+    :param exceptions: file of waivers, each with owner, reason and end.
+    :param owners: who answers for which resources, see ``include/config/owners.yaml``.
+    :param campaign: ``owners``: runs put the questions of rules with ``decide: ask`` to the owners of the resources,
+        unless the form says otherwise; ``none``: only runs that ask for it do.
+    :param campaign_hours: hours that owners have to answer.
+    :param automatic_approval: limits within which a run may go on without a person's approval, if it asks for that;
+        None: never.
     :param max_revocations: most grants that one run may revoke; 0 means none.
     :param max_percent: most of the complete population, in percent, that one run may revoke; 0 means none.
     :param max_per_principal: most grants that one principal may lose in one run.
@@ -90,6 +126,9 @@ class Settings(BaseModel):
     :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
     :param enforce_scheduled: let a scheduled review revoke after approval; otherwise it is a dry run.
     :param rows_per_call: per system, fewer resources in one call than its shape allows; 1 is the most careful.
+    :param workers: processes that may send at the same time; paces them while the ledger does not answer.
+    :param max_batches: most mapped revocation tasks in one run.
+    :param summaries: folder for the closing summary and the items of each run.
     :param batch_seconds: how long one mapped revocation task should last, in seconds.
     :param canary_items: about how many grants of each system and account are revoked and verified before the rest
         of a large plan; 0 for none.
@@ -99,6 +138,9 @@ class Settings(BaseModel):
     :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
     :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
+    :param evidence: folder of bundles, reports and tables: a path, or a URL that Airflow can write to (``s3://conn_id@bucket/key``).
+    :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; empty: they are unsigned and say so.
+    :param evidence_key_conn_id: or the connection that holds this PEM as its password.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -114,6 +156,10 @@ class Settings(BaseModel):
     policy: str = "include/policies/access_review.yaml"
     protections: str = "include/config/protected.yaml"
     exceptions: str = "include/config/exceptions.yaml"
+    owners: str = "include/config/owners.yaml"
+    campaign: Literal["none", "owners"] = "none"
+    campaign_hours: int = Field(default=72, ge=1, le=160)
+    automatic_approval: AutomaticApproval | None = None
     max_revocations: int = Field(default=500, ge=0)
     max_percent: int = Field(default=20, ge=0, le=100)
     max_per_principal: int = Field(default=500, ge=0)
@@ -132,6 +178,9 @@ class Settings(BaseModel):
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)
     summaries: str = ".rescind/summaries"
+    evidence: str = ".rescind/evidence"
+    evidence_key_file: str = ""
+    evidence_key_conn_id: str = ""
 
     @field_validator("connections")
     @classmethod
@@ -199,6 +248,8 @@ class ReviewRequest(BaseModel):
     :param resources: resource ids, exact.
     :param max_revocations: most grants this run may revoke; None takes the deployment's ceiling.
     :param max_percent: the same in percent of the population.
+    :param ask_owners: put the questions of rules that ask; None takes the deployment's ``campaign``.
+    :param automatic: go on without a person's approval where the deployment's ``automatic_approval`` allows it.
     :param sparse: fewest calls of all, over places where nobody holds anything; only where the deployment allows it.
     """
 
@@ -214,6 +265,8 @@ class ReviewRequest(BaseModel):
     max_revocations: int | None = Field(default=None, ge=0)
     max_percent: int | None = Field(default=None, ge=0, le=100)
     sparse: bool = False
+    ask_owners: bool | None = None
+    automatic: bool = False
 
     @field_validator("principals", "resources")
     @classmethod
@@ -228,6 +281,8 @@ class ReviewRequest(BaseModel):
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if self.kind == "targets":
+            if self.ask_owners or self.automatic:
+                raise ValueError("ask_owners and automatic belong to reviews by policy")
             if not self.principals and not self.resources:
                 raise ValueError(
                     "name at least one principal or one resource; systems alone would mean everything in them"
@@ -253,6 +308,11 @@ class ReviewRequest(BaseModel):
                 "systems", f"unknown {', '.join(map(repr, unknown))}", f"Known systems: {', '.join(systems)}"
             )
         return request
+
+    def asks_owners(self, settings: Settings) -> bool:
+        """Whether this run puts questions to the owners of resources."""
+        wanted = settings.campaign == "owners" if self.ask_owners is None else self.ask_owners
+        return wanted and self.kind == "policy"
 
     def caps(self, settings: Settings) -> tuple[int, int]:
         """(most grants, most percent) for this run: the smaller of request and deployment."""
