@@ -162,6 +162,9 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar revoke_action: the vendor's action, which names the rate-limit lane.
     :cvar reads: the vendor's actions that discovery and verification need; the least a reading key must be allowed.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
+    :cvar give_back_action: the vendor's action that gives a grant back; names its lane.
+    :cvar give_back_shape: what one such call can cover.
+    :cvar give_back_repeats: True when giving what is there already adds nothing.
     """
 
     name: ClassVar[str]
@@ -172,6 +175,9 @@ class PermissionSystem(ABC, Generic[ClientT]):
     revoke_action: ClassVar[str]
     reads: ClassVar[frozenset[str]]
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
+    give_back_action: ClassVar[str]
+    give_back_shape: ClassVar[CallShape]
+    give_back_repeats: ClassVar[bool] = True
 
     @abstractmethod
     async def discover(self, client: ClientT, found: Population) -> None:
@@ -214,7 +220,45 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
     @abstractmethod
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
-        """What giving this grant back needs, captured before the act; None when it cannot be given back faithfully."""
+        """What giving this grant back needs, captured before the act; None when it cannot be given back faithfully.
+
+        One flat mapping of the vendor's field names (and ``action``) to text or numbers.
+        """
+
+    def give_back_kind(self, grant: Grant) -> str:
+        """Grants of different kinds do not fit into one give-back call."""
+        return ""
+
+    @abstractmethod
+    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> Request[Any]:
+        """The typed request that gives these back, made of nothing but their captured inverses.
+
+        :param inverses: of the cells of one call, all of one :meth:`give_back_kind`.
+        """
+
+    @abstractmethod
+    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
+        """Every single grant that the final give-back request could add, as inverses, read from its bytes alone.
+
+        Shares nothing with :meth:`give_back` or with the planner.
+
+        :raises BlastSetExceeded: when the request cannot be read, or names nobody.
+        """
+
+    def slot(self, key: GrantKey) -> tuple[str, ...]:
+        """What stays the same when a grant is given again: not the vendor's record id, not its terms."""
+        return tuple(key)
+
+    def terms(self, grant: Grant) -> tuple[str, ...]:
+        """What a new grant in the same slot may have otherwise: a level, an end date."""
+        return ()
+
+    async def gone_holders(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
+        """By grant id: why its principal cannot hold it any more, as far as a few listings can tell.
+
+        :raises ListingIncomplete: when a listing could not be read whole.
+        """
+        return {}
 
     async def own_ids(self, client: ClientT) -> frozenset[str]:
         """Principal ids of the calling identity in this system, as far as a read can tell."""

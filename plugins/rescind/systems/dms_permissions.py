@@ -24,6 +24,7 @@ from rescind.cloud.dms_inventory import (
     ListUsers,
 )
 from rescind.cloud.dms_messages import (
+    GrantUserPermission,
     ListDatabaseUserPermssions,
     ListInstanceUserPermissions,
     PermRecord,
@@ -37,6 +38,7 @@ from rescind.systems.population import Population
 
 _REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
 _PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})
+_OBJECT = ("DsType", "InstanceId", "DbId", "Logic", "TableId", "TableName", "Tid")
 _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _LISTED = {("INSTANCE", "false"): "instance"}
 _LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
@@ -55,6 +57,9 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"record": 1}, max_cells=1)
     revoke_action: ClassVar[str] = "RevokeUserPermission"
+    give_back_action: ClassVar[str] = "GrantUserPermission"
+    give_back_shape: ClassVar[CallShape] = shape
+    give_back_repeats: ClassVar[bool] = False
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "GetUser",
@@ -129,11 +134,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
 
     def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """The one record that the final query string names."""
-        fields: dict[str, str] = {}
-        for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
-            if name in fields:
-                raise BlastSetExceeded(f"the final RevokeUserPermission query names {name} twice")
-            fields[name] = value
+        fields = _query(prepared, "RevokeUserPermission")
         user, record, privilege = fields.get("UserId", ""), fields.get("UserAccessId", ""), fields.get("PermTypes", "")
         if not user or not record or privilege not in _PRIVILEGES:
             raise BlastSetExceeded("the final RevokeUserPermission query names no single record of one user")
@@ -143,14 +144,46 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         """GrantUserPermission with the same object, privilege and end date; the record gets a new id."""
         if not grant.expires_raw:
             return None
-        wanted = ("DsType", "InstanceId", "DbId", "Logic", "TableId", "TableName", "Tid")
+        facts = grant.attributes
+        wanted = ("DsType", "InstanceId", "Tid") if facts["DsType"] == "INSTANCE" else _OBJECT
         return {
             "action": "GrantUserPermission",
             "UserId": grant.key.principal_id,
             "PermTypes": grant.key.entitlement,
             "ExpireDate": grant.expires_raw,
-            **{name: grant.attributes[name] for name in wanted},
+            **dict.fromkeys(_OBJECT, ""),
+            **{name: facts[name] for name in wanted},
         }
+
+    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> GrantUserPermission:
+        """One record; fields that the object kind does not have are left out."""
+        (inverse,) = inverses
+        fields = {name: value for name, value in inverse.items() if value and name not in ("action", "Logic")}
+        if inverse["Logic"]:
+            fields["Logic"] = inverse["Logic"] == "true"
+        return GrantUserPermission.model_validate(fields)
+
+    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
+        """The one record that the final query string describes."""
+        fields = _query(prepared, "GrantUserPermission")
+        if not fields.get("UserId") or fields.get("PermTypes") not in _PRIVILEGES or not fields.get("ExpireDate"):
+            raise BlastSetExceeded("the final GrantUserPermission query describes no single record of one user")
+        names = ("UserId", "PermTypes", "ExpireDate", *_OBJECT)
+        return [{"action": "GrantUserPermission", **{name: fields.get(name, "") for name in names}}]
+
+    def slot(self, key: GrantKey) -> tuple[str, ...]:
+        """The same privilege of the same user on the same object, whatever the record's id."""
+        return tuple(key._replace(native_id=""))
+
+    def terms(self, grant: Grant) -> tuple[str, ...]:
+        """The end date."""
+        return (grant.expires_raw,)
+
+    async def gone_holders(self, client: DmsClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Users who are deleted or whom no listing shows."""
+        users = await Walker(client).rows(ListUsers(Tid=await _tenant(client)))
+        there = {user.UserId for user in users if user.State != "DELETE"}
+        return {grant.grant_id: "the user is deleted" for grant in grants if grant.key.principal_id not in there}
 
     async def own_ids(self, client: DmsClient) -> frozenset[str]:
         """The DMS user id of the calling account."""
@@ -172,6 +205,19 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             yield "logic_database", facts["DbId"]
         if grant.key.resource_type != "instance" and facts["InstanceId"]:
             yield "instance", facts["InstanceId"]
+
+
+def _query(prepared: Prepared[Any], action: str) -> dict[str, str]:
+    """The final query string, each name once.
+
+    :raises BlastSetExceeded: for a name that stands twice.
+    """
+    fields: dict[str, str] = {}
+    for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
+        if name in fields:
+            raise BlastSetExceeded(f"the final {action} query names {name} twice")
+        fields[name] = value
+    return fields
 
 
 async def _tenant(client: DmsClient) -> str:

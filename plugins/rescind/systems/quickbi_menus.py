@@ -26,6 +26,7 @@ from rescind.cloud.quickbi_inventory import (
     UserGroup,
 )
 from rescind.cloud.quickbi_messages import (
+    AuthorizeMenu,
     CancelAuthorizationMenu,
     ListPortalMenuAuthorization,
     ListPortalMenus,
@@ -68,6 +69,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         modes=(Mode.STRICT, Mode.EMPTYING, Mode.SPARSE),
     )
     revoke_action: ClassVar[str] = "CancelAuthorizationMenu"
+    give_back_action: ClassVar[str] = "AuthorizeMenu"
+    give_back_shape: ClassVar[CallShape] = CallShape(max_rows=80, max_columns={"user": 60, "group": 40})
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListPortalMenuAuthorization",
@@ -142,18 +145,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
 
     def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """All menus times all users and groups of the final query string."""
-        fields: dict[str, list[str]] = {}
-        for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
-            if name in fields:
-                raise BlastSetExceeded(f"the final CancelAuthorizationMenu query names {name} twice")
-            fields[name] = value.split(",")
-        portal, menus = fields.get("DataPortalId", []), fields.get("MenuIds", [])
-        receivers = [("user", u) for u in fields.get("UserIds", [])] + [
-            ("group", g) for g in fields.get("UserGroupIds", [])
-        ]
-        if len(portal) != 1 or not menus or not receivers or not all([*portal, *menus, *(r for _, r in receivers)]):
-            raise BlastSetExceeded("the final CancelAuthorizationMenu query has an empty selector")
-        return frozenset(Cell(portal[0], menu, kind, (ident,)) for menu in menus for kind, ident in receivers)
+        portal, menus, receivers, _ = _query(prepared, "CancelAuthorizationMenu")
+        return frozenset(Cell(portal, menu, kind, (ident,)) for menu in menus for kind, ident in receivers)
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """AuthorizeMenu with the same level; edit and data entry cannot be given back through it."""
@@ -169,6 +162,60 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
             "AuthPointsValue": points,
         }
 
+    def give_back_kind(self, grant: Grant) -> str:
+        """One call gives one level."""
+        return grant.key.entitlement
+
+    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizeMenu:
+        """Every menu times every receiver of the given ones, at their one level."""
+        (portal,) = {inverse["DataPortalId"] for inverse in inverses}
+        (points,) = {inverse["AuthPointsValue"] for inverse in inverses}
+        receivers = sorted({(inverse["receiver"], inverse["receiver_id"]) for inverse in inverses})
+        return AuthorizeMenu(
+            DataPortalId=portal,
+            MenuIds=tuple(sorted({inverse["MenuId"] for inverse in inverses})),
+            UserIds=tuple(ident for kind, ident in receivers if kind == "user"),
+            UserGroupIds=tuple(ident for kind, ident in receivers if kind == "group"),
+            AuthPointsValue=points,
+        )
+
+    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
+        """All menus times all users and groups; without a level the vendor would give viewing with export."""
+        portal, menus, receivers, fields = _query(prepared, "AuthorizeMenu")
+        points = "".join(fields.get("AuthPointsValue", []))
+        if points not in ("1", "3"):
+            raise BlastSetExceeded("the final AuthorizeMenu query names no level that can be given back")
+        return [
+            {
+                "action": "AuthorizeMenu",
+                "DataPortalId": portal,
+                "MenuId": menu,
+                "receiver": kind,
+                "receiver_id": ident,
+                "AuthPointsValue": int(points),
+            }
+            for menu in menus
+            for kind, ident in receivers
+        ]
+
+    def slot(self, key: GrantKey) -> tuple[str, ...]:
+        """The receiver on the menu, whatever the level."""
+        return tuple(key._replace(entitlement=""))
+
+    def terms(self, grant: Grant) -> tuple[str, ...]:
+        """The level."""
+        return (grant.key.entitlement,)
+
+    async def gone_holders(self, client: QuickBiClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Users who left the organisation. A group that is gone shows when the vendor refuses it."""
+        users = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER]
+        if not users:
+            return {}
+        there = {user.UserId for user in await Walker(client).rows(QueryUserList()) if not user.IsDeleted}
+        return {
+            grant.grant_id: "the user left the organisation" for grant in users if grant.key.principal_id not in there
+        }
+
     async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
         """The Quick BI user id of the calling account, where it is a member of the organisation."""
         if client.identity is None:
@@ -182,6 +229,25 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     def includes(self, held: str, entitlement: str) -> bool:
         """Viewing with export, and editing, include viewing."""
         return held in _INCLUDES.get(entitlement, {entitlement})
+
+
+def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[tuple[str, str]], dict[str, list[str]]]:
+    """Portal, menus, receivers as (kind, id), and all fields of the final query string.
+
+    :raises BlastSetExceeded: for a name that stands twice, and for an empty selector.
+    """
+    fields: dict[str, list[str]] = {}
+    for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
+        if name in fields:
+            raise BlastSetExceeded(f"the final {action} query names {name} twice")
+        fields[name] = value.split(",")
+    portal, menus = fields.get("DataPortalId", []), fields.get("MenuIds", [])
+    receivers = [("user", u) for u in fields.get("UserIds", [])] + [
+        ("group", g) for g in fields.get("UserGroupIds", [])
+    ]
+    if len(portal) != 1 or not menus or not receivers or not all([*portal, *menus, *(r for _, r in receivers)]):
+        raise BlastSetExceeded(f"the final {action} query has an empty selector")
+    return portal[0], menus, receivers, fields
 
 
 def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -> list[Grant]:

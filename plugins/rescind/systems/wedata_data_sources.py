@@ -9,14 +9,18 @@ from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, Prepared
 from rescind.cloud.clients import WeDataClient
+from rescind.cloud.wedata_inventory import ListProjects
 from rescind.cloud.wedata_messages import (
+    AuthorizeDataSource,
     DescribeDataSourceAuthority,
     FromProject,
     FromUser,
     ListDataSources,
     RevokeDataSourceAuthorization,
+    ToProject,
+    ToUsers,
 )
-from rescind.errors import BlastSetExceeded
+from rescind.errors import BlastSetExceeded, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType
 from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker
 from rescind.systems.population import Population
@@ -38,6 +42,8 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
     revoke_action: ClassVar[str] = "RevokeDataSourceAuthorization"
+    give_back_action: ClassVar[str] = "AuthorizeDataSource"
+    give_back_shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 20})
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "DescribeDataSourceAuthority",
@@ -140,6 +146,41 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         column = grant.cell.column
         inverse = {"action": "AuthorizeDataSource", "DataSourceId": grant.key.resource_id, "project_id": column[0]}
         return inverse if grant.cell.kind == "project" else {**inverse, "user_id": column[1]}
+
+    def give_back_kind(self, grant: Grant) -> str:
+        """Users of one project go together, a project goes alone."""
+        return f"user of {grant.cell.column[0]}" if grant.cell.kind == "user" else "project"
+
+    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizeDataSource:
+        """Exactly one selector: a project, or users of one project."""
+        (source,) = {inverse["DataSourceId"] for inverse in inverses}
+        (project,) = {inverse["project_id"] for inverse in inverses}
+        users = tuple(sorted(inverse["user_id"] for inverse in inverses if "user_id" in inverse))
+        if users and len(users) != len(inverses):
+            raise PlanError("a project and single users do not fit into one AuthorizeDataSource. Plan again")
+        target = ToUsers(project_id=project, user_ids=users) if users else ToProject(project_id=project)
+        return AuthorizeDataSource(DataSourceId=source, target=target)
+
+    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
+        """The one project, or the users, of the final body."""
+        body = json.loads(prepared.body)
+        source = body.get("DataSourceId") if isinstance(body, dict) else None
+        selectors = {name: value for name, value in body.items() if name != "DataSourceId"} if source else {}
+        common = {"action": "AuthorizeDataSource", "DataSourceId": source}
+        if len(selectors) == 1 and isinstance(source, str):
+            ((name, value),) = selectors.items()
+            if name == "AuthProjectId" and isinstance(value, str) and value.isdigit():
+                return [{**common, "project_id": value}]
+            entries = value if name == "AuthUsers" and isinstance(value, list) else []
+            pairs = [match for entry in entries if isinstance(entry, str) and (match := _ENTRY.fullmatch(entry))]
+            if pairs and len(pairs) == len(entries):
+                return [{**common, "project_id": pair[1], "user_id": pair[2]} for pair in pairs]
+        raise BlastSetExceeded("the final AuthorizeDataSource body names no project and no users that can be read")
+
+    async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Projects that are gone; the vendor has no listing of users."""
+        there = {project.ProjectId for project in await Walker(client).rows(ListProjects())}
+        return {g.grant_id: "the project is gone" for g in grants if g.cell.column[0] not in there}
 
 
 def _grant(

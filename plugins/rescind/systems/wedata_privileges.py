@@ -17,10 +17,12 @@ from rescind.cloud.outcomes import Said
 from rescind.cloud.wedata_inventory import (
     ListCatalog,
     ListDatabase,
+    ListProjects,
     ListSchema,
     ListTable,
 )
 from rescind.cloud.wedata_messages import (
+    AuthorizePrivileges,
     ListPermissions,
     PermissionDetail,
     PermissionRow,
@@ -69,6 +71,8 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1}, overlap=False)
     revoke_action: ClassVar[str] = "RevokePrivileges"
+    give_back_action: ClassVar[str] = "AuthorizePrivileges"
+    give_back_shape: ClassVar[CallShape] = shape
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListCatalog",
@@ -124,20 +128,9 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
 
     def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """All objects times all values of all subjects times all privileges: the widest reading there is."""
-        body = json.loads(prepared.body)
-        try:
-            objects = [(str(r["ResourceType"]).lower(), r["ResourceUri"]) for r in body["Resources"]]
-            subjects = [(s["SubjectType"], value) for s in body["Subjects"] for value in s["SubjectValues"]]
-            names = [p["Name"] for p in body["Privileges"]]
-        except (KeyError, TypeError) as error:
-            raise BlastSetExceeded(f"the final RevokePrivileges body cannot be read: {error!r}") from None
-        if not objects or not subjects or not names:
-            raise BlastSetExceeded("the final RevokePrivileges body has an empty list")
         return frozenset(
-            Cell(kind, uri, "pair", (subject, value, name))
-            for kind, uri in objects
-            for subject, value in subjects
-            for name in names
+            Cell(spelling.lower(), uri, "pair", (subject, value, name))
+            for spelling, uri, subject, value, name in _product(prepared, "RevokePrivileges")
         )
 
     def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
@@ -164,6 +157,32 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
             "SubjectValue": value,
             "Privilege": name,
         }
+
+    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizePrivileges:
+        """Objects of one type, one subject with one value, one privilege."""
+        ((kind, value, name),) = {(i["SubjectType"], i["SubjectValue"], i["Privilege"]) for i in inverses}
+        objects = sorted((i["ResourceType"], i["ResourceUri"]) for i in inverses)
+        return AuthorizePrivileges(
+            Resources=tuple(PrivilegeResource(ResourceType=spelling, ResourceUri=uri) for spelling, uri in objects),
+            Subjects=(_subject(kind, value),),
+            Privileges=(Privilege(Name=name),),
+        )
+
+    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
+        """As for revoking: the widest reading there is."""
+        names = ("ResourceType", "ResourceUri", "SubjectType", "SubjectValue", "Privilege")
+        return [
+            {"action": "AuthorizePrivileges", **dict(zip(names, single, strict=True))}
+            for single in _product(prepared, "AuthorizePrivileges")
+        ]
+
+    async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Projects that are gone, and with them their roles; the vendor has no listing of users."""
+        owned = {grant.grant_id: grant.key.principal_id.partition(".")[0] for grant in grants if _of_project(grant)}
+        if not owned:
+            return {}
+        there = {project.ProjectId for project in await Walker(client).rows(ListProjects())}
+        return {ident: "the project is gone" for ident, project in owned.items() if project not in there}
 
     async def own_ids(self, client: WeDataClient) -> frozenset[str]:
         """The caller's UIN. WeData's own user id is another number that no action returns: the connection names it."""
@@ -233,6 +252,29 @@ async def _below(walker: Walker[WeDataClient], catalog: str) -> tuple[list[tuple
         [("Schema", f"{catalog}.{_plain(schema)}") for schema in sorted(schemas)],
         [("Table", f"{catalog}.{_plain(schema)}.{_plain(table)}") for schema, table in paths],
     )
+
+
+def _product(prepared: Prepared[Any], action: str) -> list[tuple[str, str, str, str, str]]:
+    """(ResourceType, ResourceUri, SubjectType, value, privilege): the product of all lists of the final body.
+
+    :raises BlastSetExceeded: when it cannot be read, or a list is empty.
+    """
+    body = json.loads(prepared.body)
+    try:
+        objects = [(str(r["ResourceType"]), r["ResourceUri"]) for r in body["Resources"]]
+        subjects = [(s["SubjectType"], value) for s in body["Subjects"] for value in s["SubjectValues"]]
+        names = [p["Name"] for p in body["Privileges"]]
+    except (KeyError, TypeError) as error:
+        raise BlastSetExceeded(f"the final {action} body cannot be read: {error!r}") from None
+    if not objects or not subjects or not names:
+        raise BlastSetExceeded(f"the final {action} body has an empty list")
+    return [(*thing, *subject, name) for thing in objects for subject in subjects for name in names]
+
+
+def _of_project(grant: Grant) -> bool:
+    """Whether the holder is a project or one of a project's roles, whose ids begin with the project's."""
+    kind, ident = grant.key.principal_type, grant.key.principal_id
+    return kind == PrincipalType.PROJECT or (kind == PrincipalType.ROLE and "." in ident)
 
 
 def _subject(kind: str, value: str) -> Subject:
