@@ -2,10 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 
 class RescindPlugin(AirflowPlugin):
-    """What the package adds to Airflow itself."""
+    """What the package adds to Airflow itself: the page "Access reviews", in the menu under Browse."""
 
     name = "rescind"
+
+    # No leading slash: the interface resolves these against the path that it is served under.
+    external_views: list[dict[str, Any]] = [  # noqa: RUF012 - as the base class declares it
+        {
+            "name": "Access reviews",
+            "href": "rescind/runs",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "access-reviews",
+            "icon": "rescind/static/icon.svg",
+            "icon_dark_mode": "rescind/static/icon-dark.svg",
+        }
+    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Built when the API server asks: schedulers and workers load this file as well and need no web server."""
+        from rescind.web.app import create_app
+
+        return [{"app": create_app(_ledger, _report_folders), "url_prefix": "/rescind", "name": "Access reviews"}]
+
+
+def _ledger() -> str:
+    from rescind.hooks.ledger import LedgerHook
+
+    return LedgerHook().dsn()
+
+
+def _report_folders() -> Iterator[Path]:
+    """The folder that the deployment keeps its reports in, where it is on this machine."""
+    from airflow.sdk import Variable
+
+    from rescind.settings import VARIABLE, Settings
+
+    settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
+    if "://" not in settings.location("evidence"):
+        yield settings.path("evidence") / "reports"

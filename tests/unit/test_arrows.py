@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sensors": BELOW_AIRFLOW | {"hooks", "operators", AIRFLOW},
     "notifications": BELOW_AIRFLOW | {"hooks", AIRFLOW},
     "ui": BELOW_AIRFLOW | {"hooks", AIRFLOW},
+    "web": GROUND | {"settings", "ledger", AIRFLOW},
 }
 """Every room of the package and what it may know. A new room is a line here, and a sentence in its docstring."""
 

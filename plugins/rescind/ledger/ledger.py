@@ -24,6 +24,7 @@ from rescind.ledger.seals import Seals
 from rescind.ledger.snapshot import Snapshot
 from rescind.ledger.summary import Summary
 from rescind.ledger.verdicts import Verdicts
+from rescind.ledger.views import Views
 
 
 class Ledger:
@@ -71,6 +72,7 @@ class Ledger:
         self.lanes = Lanes(self.database, numbers)
         self.summary = Summary(self.database, numbers)
         self.seals = Seals(self.database, numbers)
+        self.views = Views(self.database, numbers)
 
     def __repr__(self) -> str:
         return f"Ledger({self.database.label})"

@@ -1,0 +1,402 @@
+"""What a page shows of the ledger: read only, bounded in rows and time, and never a row of a DAG not asked for.
+
+Every method runs in one transaction that PostgreSQL itself keeps from writing. Runs are named by their
+number together with the DAG ids that the reader may see, so no caller can forget the second half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from psycopg.rows import class_row
+
+from rescind.ledger.database import Connection
+from rescind.ledger.repository import Repository
+
+T = TypeVar("T")
+
+MOST_ROWS = 200
+_MOST_DAGS = 1_000
+_MOST_LANES = 500
+_STATEMENT_MS = 10_000
+_PROVEN = "('verified_gone', 'already_absent')"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run in a list. Counts are of grants; None where the run has no plan or no closing summary.
+
+    :param items: grants that the plan names, those held back among them.
+    :param verified: of these, proven gone or found absent.
+    :param findings: open findings of the closing summary.
+    :param answer: ``approve``, ``reject``, or None while nobody has answered.
+    """
+
+    number: int
+    run_id: str
+    dag_id: str
+    airflow_run_id: str
+    kind: str
+    requested_by: str
+    reason: str
+    ticket: str
+    dry_run: bool
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    calls: int | None
+    items: int | None
+    verified: int
+    findings: int | None
+    answer: str | None
+    responded_by: str | None
+    scopes: int
+    scopes_pending: int
+    calls_open: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run's page shows beside its :class:`RunLine`.
+
+    :param problems: why the run is not green, at most 50 lines.
+    :param report: path or address of the report as the run recorded it, or empty; likewise ``bundle``.
+    :param plan: digest of the live plan (hex), or empty.
+    """
+
+    problems: Sequence[str]
+    report: str
+    bundle: str
+    plan: str
+    lower_bound: int | None
+    asked_at: datetime | None
+    responded_at: datetime | None
+    policy_version: str
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemLine:
+    """One permission system of one account: grants found, and what became of the planned ones."""
+
+    system: str
+    account: str
+    complete: bool
+    discovered: int
+    items: int
+    held: int
+    accepted: int
+    refused: int
+    unknown: int
+    stale: int
+    not_sent: int
+    verified: int
+    still_present: int
+    still_effective: int
+    unverified: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLine:
+    """How far one lane of a stage is; ``total`` is 0 where nobody can know it, rates are per second.
+
+    :param age_s: seconds since the last word of it.
+    """
+
+    stage: str
+    lane: str
+    label: str
+    done: int
+    total: int
+    per_second: float
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items of a run to show; empty fields ask for everything.
+
+    :param verdict: a verdict, ``none`` (not read again yet) or ``open`` (anything that is not proven gone).
+    :param text: part of a name, an id, an entitlement or a rule, in any case.
+    """
+
+    system: str = ""
+    state: str = ""
+    verdict: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLine:
+    """One planned item: the grant, why it is to go, what was sent, and what the last reading showed."""
+
+    grant_id: bytes
+    system: str
+    account: str
+    resource_type: str
+    resource_id: str
+    resource_name: str
+    principal_type: str
+    principal_id: str
+    principal_name: str
+    entitlement: str
+    native_id: str
+    state: str
+    reason: str
+    rule: str
+    why: str
+    verdict: str
+    path: str
+    observed_at: datetime | None
+    call_id: bytes | None
+    outcome: str
+    code: str
+    request_id: str
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """Some items, and how many there are in all."""
+
+    total: int
+    rows: Sequence[ItemLine]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCount:
+    """How many items of a run share system, state and verdict (empty: none yet)."""
+
+    system: str
+    state: str
+    verdict: str
+    items: int
+
+
+_RUNS = f"""
+SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r.reason, r.ticket, r.dry_run, r.state,
+       r.started_at, r.finished_at, p.calls, p.items,
+       (SELECT count(*) FROM rescind.verdict_latest v WHERE v.run_no = r.number AND v.verdict IN {_PROVEN}) AS verified,
+       CASE WHEN jsonb_typeof(r.summary -> 'findings') = 'array' THEN jsonb_array_length(r.summary -> 'findings')
+       END AS findings,
+       a.answer, a.responded_by,
+       (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number) AS scopes,
+       (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number AND s.state = 'pending') AS scopes_pending,
+       (SELECT count(*) FROM rescind.call c WHERE c.run_no = r.number AND r.finished_at IS NULL
+           AND c.state IN ('pending', 'sent')) AS calls_open
+FROM rescind.run r
+LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
+LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
+WHERE r.dag_id = ANY(%(dags)s)
+"""
+
+_FACTS = """
+SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
+           CASE WHEN jsonb_typeof(r.summary -> 'problems') = 'array' THEN r.summary -> 'problems' ELSE '[]' END
+       ) AS line LIMIT 50) AS problems,
+       coalesce(r.summary ->> 'report', r.summary -> 'evidence' ->> 'report', '') AS report,
+       coalesce(r.summary ->> 'bundle', r.summary -> 'evidence' ->> 'bundle', '') AS bundle,
+       coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.requested_at AS asked_at, a.responded_at,
+       r.policy_version, r.code_version
+FROM rescind.run r
+LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
+LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
+WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
+"""
+
+# The grants of a restore's items stand in the snapshot of the run that it gives back.
+_ITEMS = """
+FROM rescind.plan_item i
+JOIN rescind.grant_row g ON g.grant_id = i.grant_id
+     AND g.run_no = (SELECT source_no FROM rescind.plan WHERE run_no = %(run)s AND state <> 'superseded')
+LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
+"""
+
+_NAMED = """
+LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
+     AND p.principal_type = g.principal_type AND p.principal_id = g.principal_id
+LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id
+"""
+
+_OF_THE_READER = """
+i.run_no = %(run)s AND EXISTS (SELECT FROM rescind.run r WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s))
+"""
+
+_MATCHING = f"""
+WHERE {_OF_THE_READER}
+  AND (%(system)s = '' OR g.system = %(system)s)
+  AND (%(state)s = '' OR i.state = %(state)s)
+  AND (%(verdict)s = '' OR v.verdict = %(verdict)s OR (%(verdict)s = 'none' AND v.verdict IS NULL)
+       OR (%(verdict)s = 'open' AND (v.verdict IS NULL OR v.verdict NOT IN {_PROVEN})))
+  AND (%(text)s = '' OR strpos(lower(concat_ws(E'\\n', coalesce(nullif(g.principal_name, ''), p.name), g.principal_id,
+       g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)), lower(%(text)s)) > 0)
+"""
+
+_PAGE = f"""
+WITH page AS (
+    SELECT i.grant_id, g.system, g.account, g.resource_type, g.resource_id, g.resource_name, g.principal_type,
+           g.principal_id, coalesce(nullif(g.principal_name, ''), p.name, '') AS principal_name, g.entitlement,
+           g.native_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
+           coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id
+    {_ITEMS} {_NAMED} {_MATCHING}
+    ORDER BY g.system, g.account, principal_name, g.principal_id, g.resource_id, i.grant_id
+    LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT page.*, coalesce(a.outcome, '') AS outcome, coalesce(a.code, '') AS code,
+       coalesce(a.request_id, '') AS request_id, a.sent_at
+FROM page LEFT JOIN LATERAL (
+    SELECT outcome, code, request_id, sent_at FROM rescind.attempt a
+    WHERE a.run_no = %(run)s AND a.call_id = page.call_id ORDER BY n DESC LIMIT 1
+) a ON true
+ORDER BY page.system, page.account, page.principal_name, page.principal_id, page.resource_id, page.grant_id
+"""
+
+_SYSTEMS = f"""
+WITH scopes AS (
+    SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered
+    FROM rescind.scope s JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
+    WHERE run_no = %(run)s GROUP BY 1, 2
+), items AS (
+    SELECT g.system, g.account, count(*) AS items,
+           count(*) FILTER (WHERE i.state = 'held') AS held,
+           count(*) FILTER (WHERE i.state = 'accepted') AS accepted,
+           count(*) FILTER (WHERE i.state = 'refused') AS refused,
+           count(*) FILTER (WHERE i.state IN ('unknown', 'sent')) AS unknown,
+           count(*) FILTER (WHERE i.state IN ('stale', 'expired')) AS stale,
+           count(*) FILTER (WHERE i.state IN ('planned', 'approved')) AS not_sent,
+           count(*) FILTER (WHERE v.verdict IN {_PROVEN}) AS verified,
+           count(*) FILTER (WHERE v.verdict = 'still_present') AS still_present,
+           count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
+           count(*) FILTER (WHERE v.verdict = 'unverified') AS unverified
+    {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2
+)
+SELECT system, account, coalesce(complete, false) AS complete, coalesce(discovered, 0) AS discovered,
+       {
+    ", ".join(
+        f"coalesce({name}, 0) AS {name}"
+        for name in (
+            "items",
+            "held",
+            "accepted",
+            "refused",
+            "unknown",
+            "stale",
+            "not_sent",
+            "verified",
+            "still_present",
+            "still_effective",
+            "unverified",
+        )
+    )
+}
+FROM scopes FULL JOIN items USING (system, account) ORDER BY 1, 2 LIMIT {_MOST_LANES}
+"""
+
+_LANES = f"""
+SELECT stage, lane, label, done, total, per_second,
+       greatest(extract(epoch FROM clock_timestamp() - updated_at), 0)::float AS age_s
+FROM rescind.progress p JOIN rescind.run r ON r.number = p.run_no AND r.dag_id = ANY(%(dags)s)
+WHERE run_no = %(run)s ORDER BY p.started_at, stage, lane LIMIT {_MOST_LANES}
+"""
+
+_CALLS = f"""
+SELECT 'revoke' AS stage, c.system || ' ' || c.account AS lane, '' AS label,
+       count(*) FILTER (WHERE c.state NOT IN ('pending', 'sent')) AS done, count(*) AS total,
+       coalesce(max(recent.closed), 0) / 10.0 AS per_second, 0.0 AS age_s
+FROM rescind.call c JOIN rescind.run r ON r.number = c.run_no AND r.dag_id = ANY(%(dags)s)
+LEFT JOIN (
+    SELECT c.system, c.account, count(*) AS closed FROM rescind.attempt a
+    JOIN rescind.call c ON c.run_no = a.run_no AND c.call_id = a.call_id
+    WHERE a.run_no = %(run)s AND a.closed_at > clock_timestamp() - interval '10 seconds'
+      AND a.outcome <> 'throttled' GROUP BY 1, 2
+) recent ON recent.system = c.system AND recent.account = c.account
+WHERE c.run_no = %(run)s GROUP BY c.system, c.account ORDER BY 2 LIMIT {_MOST_LANES}
+"""
+
+
+class Views(Repository):
+    """Reads for pages. ``dags`` are the DAG ids whose runs the reader may see."""
+
+    def dag_ids(self) -> list[str]:
+        """The DAGs that have runs here."""
+        query = f"SELECT DISTINCT dag_id FROM rescind.run ORDER BY dag_id LIMIT {_MOST_DAGS}"
+        return [row["dag_id"] for row in self._look(lambda connection: connection.execute(query).fetchall())]
+
+    def runs(self, dags: Collection[str], *, before: int | None = None, limit: int = 25) -> list[RunLine]:
+        """The newest runs first; ``before`` continues after the run of that number."""
+        query = f"{_RUNS} AND (%(before)s::bigint IS NULL OR r.number < %(before)s) ORDER BY r.number DESC LIMIT %(n)s"
+        values = {"dags": list(dags), "before": before, "n": min(limit, MOST_ROWS)}
+        return self._look(lambda connection: _all(connection, RunLine, query, values))
+
+    def run(self, number: int, dags: Collection[str]) -> tuple[RunLine, RunFacts] | None:
+        """One run, or None where there is none of that number that the reader may see."""
+        values = {"dags": list(dags), "run": number}
+
+        def work(connection: Connection) -> tuple[RunLine, RunFacts] | None:
+            lines = _all(connection, RunLine, f"{_RUNS} AND r.number = %(run)s", values)
+            return (lines[0], _all(connection, RunFacts, _FACTS, values)[0]) if lines else None
+
+        return self._look(work)
+
+    def systems(self, number: int, dags: Collection[str]) -> list[SystemLine]:
+        """One line for each permission system and account of a run."""
+        values = {"dags": list(dags), "run": number}
+        return self._look(lambda connection: _all(connection, SystemLine, _SYSTEMS, values))
+
+    def lanes(self, number: int, dags: Collection[str]) -> list[LaneLine]:
+        """How far each lane of a run is, as its tasks last said; calls sent and answered where none said so."""
+        values = {"dags": list(dags), "run": number}
+
+        def work(connection: Connection) -> list[LaneLine]:
+            said = _all(connection, LaneLine, _LANES, values)
+            if any(line.stage == "revoke" for line in said):
+                return said
+            return said + _all(connection, LaneLine, _CALLS, values)
+
+        return self._look(work)
+
+    def items(
+        self, number: int, dags: Collection[str], wanted: ItemFilter, *, offset: int = 0, limit: int = 50
+    ) -> ItemPage:
+        """A page of a run's items in a fixed order, and how many match."""
+        values = {
+            "run": number,
+            "dags": list(dags),
+            "system": wanted.system,
+            "state": wanted.state,
+            "verdict": wanted.verdict,
+            "text": wanted.text,
+            "limit": min(limit, MOST_ROWS),
+            "offset": offset,
+        }
+
+        def work(connection: Connection) -> ItemPage:
+            counted = connection.execute(f"SELECT count(*) AS n {_ITEMS} {_NAMED} {_MATCHING}", values).fetchone()
+            return ItemPage(counted["n"] if counted else 0, _all(connection, ItemLine, _PAGE, values))
+
+        return self._look(work)
+
+    def item_counts(self, number: int, dags: Collection[str]) -> list[ItemCount]:
+        """What the filters of a run's items can be set to."""
+        query = (
+            f"SELECT g.system, i.state, coalesce(v.verdict, '') AS verdict, count(*) AS items {_ITEMS}"
+            f" WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {_MOST_LANES}"
+        )
+        values = {"dags": list(dags), "run": number}
+        return self._look(lambda connection: _all(connection, ItemCount, query, values))
+
+    def _look(self, work: Callable[[Connection], T]) -> T:
+        def guarded(connection: Connection) -> T:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.execute(f"SET LOCAL statement_timeout = {_STATEMENT_MS}")
+            return work(connection)
+
+        return self._db.read(guarded)
+
+
+def _all(connection: Connection, kind: type[T], query: str, values: dict[str, Any]) -> list[T]:
+    with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(query, values).fetchall()

@@ -1,0 +1,193 @@
+"""The FastAPI app: five pages and three static files, all of them GET, all of them behind the gate."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Path as PathPart
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from rescind.ledger import Ledger
+from rescind.ledger.views import ItemFilter, RunFacts, RunLine, Views
+from rescind.web import access, pages, shape
+from rescind.web.gate import Gate, reader_of
+from rescind.web.reports import find_report
+
+DAGS = ("access_review", "revoke_access")
+"""The DAGs whose readers may see the page while the ledger holds no runs."""
+
+RUNS_PER_PAGE = 25
+ITEMS_PER_PAGE = 50
+_MOST_OFFSET = 1_000_000
+_MOST_NUMBER = 2_147_483_647
+_ASK_AGAIN_S = 60.0
+
+Number = Annotated[int, PathPart(ge=1, le=_MOST_NUMBER)]
+Before = Annotated[int | None, Query(ge=1, le=_MOST_NUMBER)]
+Word = Annotated[str, Query(max_length=60, pattern=r"^[a-z0-9_]*$")]
+Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
+Offset = Annotated[int, Query(ge=0, le=_MOST_OFFSET)]
+
+
+def create_app(
+    dsn: Callable[[], str],
+    folders: Callable[[], Iterable[Path]],
+    *,
+    identify: Any = access.identify,
+    readable: Any = access.readable,
+) -> FastAPI:
+    """The app.
+
+    :param dsn: connection string of the ledger; asked for when the first page is.
+    :param folders: the folders that reports may lie in.
+    :param identify: see :class:`~rescind.web.gate.Gate`; likewise ``readable``. The defaults are Airflow's own.
+    """
+    # No documentation pages (they load scripts from elsewhere), no redirects (they would name a host).
+    app = FastAPI(title="Access reviews", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    ledger = _Opened(dsn)
+    app.add_middleware(
+        Gate,
+        identify=identify,
+        readable=readable,
+        dag_ids=lambda: {*DAGS, *ledger.views().dag_ids()},
+        error_page=pages.error_page,
+        headers=pages.HEADERS,
+    )
+    app.add_exception_handler(AnyHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    _runs(app, ledger.views, folders)
+    _items(app, ledger.views)
+    _files(app, ledger.views, folders)
+    return app
+
+
+class _Opened:
+    """The ledger of this process; opened when first needed, and anew when its connection was changed."""
+
+    def __init__(self, dsn: Callable[[], str]) -> None:
+        self._ask, self._lock = dsn, threading.Lock()
+        self._ledger: Ledger | None = None
+        self._dsn, self._asked = "", 0.0
+
+    def views(self) -> Views:
+        with self._lock:
+            if self._ledger is None or time.monotonic() - self._asked > _ASK_AGAIN_S:
+                dsn = self._ask()
+                if self._ledger is None or dsn != self._dsn:
+                    self._ledger = Ledger(dsn, max_connections=4, statement_timeout_s=10, connect_timeout_s=5)
+                self._dsn, self._asked = dsn, time.monotonic()
+            return self._ledger.views
+
+
+def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterable[Path]]) -> None:
+    @app.get("/runs")
+    def runs(request: Request, before: Before = None) -> Response:
+        found = views().runs(reader_of(request).dags, before=before, limit=RUNS_PER_PAGE + 1)
+        more = found[RUNS_PER_PAGE - 1].number if len(found) > RUNS_PER_PAGE else None
+        return pages.page(request, "runs.html", runs=found[:RUNS_PER_PAGE], more=more, first=before is None)
+
+    @app.get("/runs/{number}")
+    def run(request: Request, number: Number) -> Response:
+        line, facts = _find(views(), request, number)
+        has_report = bool(facts.report) and find_report(facts.report, folders()) is not None
+        live = _live(views(), request, line)
+        return pages.page(request, "run.html", run=line, facts=facts, has_report=has_report, **live)
+
+    @app.get("/runs/{number}/live")
+    def live(request: Request, number: Number) -> Response:
+        line, _ = _find(views(), request, number)
+        return pages.page(request, "live.html", run=line, **_live(views(), request, line))
+
+
+def _items(app: FastAPI, views: Callable[[], Views]) -> None:
+    @app.get("/runs/{number}/items")
+    def items(
+        request: Request,
+        number: Number,
+        system: Word = "",
+        state: Word = "",
+        verdict: Word = "",
+        q: Text = "",
+        offset: Offset = 0,
+    ) -> Response:
+        line, _ = _find(views(), request, number)
+        dags = reader_of(request).dags
+        wanted = ItemFilter(system, state, verdict, q.strip())
+        found = views().items(number, dags, wanted, offset=offset, limit=ITEMS_PER_PAGE)
+        chosen = {name: value for name, value in zip(_FIELDS, _values(wanted), strict=True) if value}
+
+        def link(to: int) -> str:
+            return "?" + urlencode({**chosen, **({"offset": to} if to else {})})
+
+        last = offset + ITEMS_PER_PAGE
+        return pages.page(
+            request,
+            "items.html",
+            run=line,
+            found=found,
+            wanted=wanted,
+            choices=shape.choices(views().item_counts(number, dags)),
+            offset=offset,
+            before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
+            after=link(last) if last < found.total else None,
+        )
+
+
+_FIELDS = ("system", "state", "verdict", "q")
+
+
+def _values(wanted: ItemFilter) -> tuple[str, ...]:
+    return wanted.system, wanted.state, wanted.verdict, wanted.text
+
+
+def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterable[Path]]) -> None:
+    @app.get("/runs/{number}/report")
+    def report(request: Request, number: Number) -> Response:
+        _, facts = _find(views(), request, number)
+        path = find_report(facts.report, folders())
+        if path is None:
+            raise HTTPException(404)
+        return Response(path.read_bytes(), media_type="text/html; charset=utf-8", headers=pages.REPORT_HEADERS)
+
+    @app.get("/static/{name}")
+    def static(request: Request, name: str) -> Response:
+        reader_of(request)
+        found = pages.static_file(name)
+        if found is None:
+            raise HTTPException(404)
+        return found
+
+
+def _find(views: Views, request: Request, number: int) -> tuple[RunLine, RunFacts]:
+    """The run, where this reader may see it; that it exists is no news for anybody else."""
+    found = views.run(number, reader_of(request).dags)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def _live(views: Views, request: Request, run: RunLine) -> dict[str, Any]:
+    """What changes while a run works."""
+    dags, finished = reader_of(request).dags, run.finished_at is not None
+    systems = views.systems(run.number, dags)
+    return {
+        "systems": systems,
+        "funnel": shape.funnel(systems),
+        "lanes": shape.lanes(views.lanes(run.number, dags), finished=finished),
+    }
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return pages.error_page(request, error.status_code if isinstance(error, AnyHTTPException) else 503)
+
+
+async def _not_understood(request: Request, error: Exception) -> Response:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    return pages.error_page(request, 404 if any(problem["loc"][0] == "path" for problem in problems) else 422)

@@ -1,0 +1,172 @@
+"""Turns what the ledger says into what a page shows: stages, funnel, forecasts, words. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rescind.ledger.views import ItemCount, LaneLine, RunLine, SystemLine
+
+STALE_S = 90.0
+"""Seconds after which a lane's last word is too old for a forecast."""
+
+SYSTEMS = {
+    "wedata_privileges": "WeData privileges",
+    "wedata_data_sources": "WeData data sources",
+    "dms_permissions": "DMS permissions",
+    "quickbi_menus": "Quick BI menus",
+}
+"""Names for people; a system that is not here goes by its own name."""
+
+TONES = {
+    "succeeded": "good",
+    "verified_gone": "good",
+    "already_absent": "good",
+    "restored": "good",
+    "complete": "good",
+    "failed": "bad",
+    "still_present": "bad",
+    "refused": "bad",
+    "incomplete": "bad",
+    "still_effective": "warn",
+    "unverified": "warn",
+    "unknown": "warn",
+    "stale": "warn",
+    "expired": "warn",
+    "held": "hold",
+    "rejected": "hold",
+}
+"""Colour of a state or verdict; everything else is plain."""
+
+VERDICTS = ("verified_gone", "already_absent", "still_present", "still_effective", "unverified")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the funnel; ``part`` is its share of the widest step in percent."""
+
+    name: str
+    meaning: str
+    count: int
+    part: float
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane on its way. ``part`` is None where the end is not known; so is ``left_s`` without a forecast."""
+
+    stage: str
+    name: str
+    done: int
+    total: int
+    part: float | None
+    per_second: float
+    left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One setting of a filter and how many items it shows."""
+
+    value: str
+    label: str
+    items: int
+
+
+def words(name: str) -> str:
+    """A state, verdict or stage in words."""
+    return name.replace("_", " ")
+
+
+def stage_of(run: RunLine) -> str:
+    """How far a run is; its closing state once it has one."""
+    if run.finished_at is not None:
+        return run.state
+    if not run.scopes:
+        return "starting"
+    if run.items is None:
+        return "discovering" if run.scopes_pending else "deciding"
+    if run.dry_run:
+        return "closing"
+    if run.answer is None:
+        return "waiting for approval" if run.calls else "closing"
+    if run.answer == "reject":
+        return "rejected"
+    return "revoking" if run.calls_open else "verifying"
+
+
+def funnel(systems: Sequence[SystemLine]) -> list[Step]:
+    """From everything that was found to what is proven gone."""
+    found, flagged = sum(s.discovered for s in systems), sum(s.items for s in systems)
+    held = sum(s.held for s in systems)
+    sent = sum(s.accepted + s.refused + s.unknown for s in systems)
+    verified = sum(s.verified for s in systems)
+    counts = (
+        ("found", "grants in complete and incomplete listings", found, ""),
+        ("flagged", "to go by policy or by request", flagged, ""),
+        ("planned", f"{held} held back by a guard" if held else "none held back", flagged - held, ""),
+        ("sent", "asked of the platform, whatever it answered", sent, ""),
+        ("verified", "proven gone by a complete re-read", verified, "good"),
+    )
+    most = max(found, flagged, 1)
+    return [Step(name, meaning, count, share(count, most), tone) for name, meaning, count, tone in counts]
+
+
+def share(part: int, whole: int) -> float:
+    """Percent; a part that is not nothing is at least visible."""
+    if whole <= 0 or part <= 0:
+        return 0.0
+    return min(100.0, max(0.6, round(100.0 * part / whole, 2)))
+
+
+def lanes(lines: Sequence[LaneLine], *, finished: bool) -> list[Lane]:
+    """The lanes with their forecasts; a finished run has none."""
+    shown = []
+    for line in lines:
+        left = None
+        if not finished and line.total > line.done and line.per_second > 0 and line.age_s <= STALE_S:
+            left = (line.total - line.done) / line.per_second
+        part = share(line.done, line.total) if line.total else None
+        name = line.label or line.lane
+        shown.append(Lane(line.stage, name, line.done, line.total, part, line.per_second, left))
+    return shown
+
+
+def choices(counts: Sequence[ItemCount]) -> dict[str, list[Choice]]:
+    """What each filter of the items offers, with counts over the whole run."""
+    sums: dict[str, dict[str, int]] = {"system": {}, "state": {}, "verdict": {}}
+    for row in counts:
+        for field, value in (("system", row.system), ("state", row.state), ("verdict", row.verdict or "none")):
+            sums[field][value] = sums[field].get(value, 0) + row.items
+    verdicts = {name: sums["verdict"][name] for name in (*VERDICTS, "none") if name in sums["verdict"]}
+    proven = sum(verdicts.get(name, 0) for name in ("verified_gone", "already_absent"))
+    opened = sum(row.items for row in counts) - proven
+    if opened:
+        verdicts["open"] = opened
+    labels = {"none": "no verdict yet", "open": "all that is not proven gone"}
+    return {
+        "system": [Choice(name, SYSTEMS.get(name, name), n) for name, n in sums["system"].items()],
+        "state": [Choice(name, words(name), n) for name, n in sorted(sums["state"].items())],
+        "verdict": [Choice(name, labels.get(name, words(name)), n) for name, n in verdicts.items()],
+    }
+
+
+def moment(value: datetime | None) -> str:
+    """A time in UTC, to the minute."""
+    return f"{value:%Y-%m-%d %H:%M} UTC" if value else ""
+
+
+def lasting(seconds: float | None) -> str:
+    """A duration for people."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
