@@ -37,6 +37,9 @@ def _finish(review: Review, before: dict[str, Any]) -> dict[str, Any]:
     summary = review.report()
     after = review.bench.emulator.get("truth")
     from local.truth import judge
+    from tests.support.journal_check import journal_problems
+
+    assert journal_problems(review) == []
 
     for judged in judge(before, after, Path(summary["items_file"])):
         assert not judged.unexpected, judged
