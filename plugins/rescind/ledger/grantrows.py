@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from sys import intern
 from typing import Any
 
 from rescind.ledger.copytext import NULL, array, digest_bytes, document, flag, moment, text
@@ -197,6 +198,18 @@ def grant_of(row: Sequence[Any]) -> Grant:
 
 
 def principal_of(row: Sequence[Any]) -> Principal:
-    """A principal from the columns of :data:`PRINCIPAL_COLUMNS` after the first two."""
-    other_ids = tuple((space, value) for space, value in row[8] or ())
-    return Principal(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], other_ids, row[9])
+    """A principal from the columns of :data:`PRINCIPAL_COLUMNS` after the first two.
+
+    What many principals have in common is one text in memory: decisions keep all of them.
+    """
+    system, account, kind = intern(row[0]), intern(row[1]), intern(row[2])
+    other_ids = tuple((intern(space), value) for space, value in row[8] or ())
+    return Principal(
+        system, account, kind, row[3], row[4], intern(row[5]), intern(row[6]), row[7], other_ids, intern(row[9])
+    )
+
+
+def membership_of(row: Sequence[Any]) -> Membership:
+    """A membership from the columns of :data:`MEMBERSHIP_COLUMNS` after the first two; shared texts as above."""
+    system, account, kind, member, container_kind, container = row
+    return Membership(intern(system), intern(account), intern(kind), member, intern(container_kind), intern(container))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
@@ -59,6 +61,29 @@ class Repository:
                 return cursor.execute(query, {**values, "run": number}).fetchall()
 
         return self._db.read(work)
+
+    def _spooled(self, run_id: str, query: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query about one run that may be many: to disk in one transaction, handed out from there.
+
+        For orders that no index gives; memory stays constant and no transaction is open while the caller works.
+        """
+
+        def work(connection: Connection) -> None:
+            number = self._numbers.of(connection, run_id)
+            file.seek(0)
+            file.truncate()
+            longest = f"{int(self._db.timeouts.bulk * 1000)}"
+            connection.execute("SELECT set_config('statement_timeout', %s, true)", (longest,))
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                for piece in chunks(cursor.stream(query, {**values, "run": number}), PAGE):
+                    pickle.dump(piece, file)
+
+        with tempfile.SpooledTemporaryFile(max_size=1 << 20, prefix="rescind-") as file:
+            self._db.read(work)
+            end = file.tell()
+            file.seek(0)
+            while file.tell() < end:
+                yield from pickle.load(file)  # our own rows, from a file without a name
 
     def _pages(
         self, run_id: str, select: str, where: str, values: Mapping[str, Any], *, key: str

@@ -25,6 +25,7 @@ from rescind.ledger.grantrows import (
     grant_rows,
     listing_of,
     listing_row,
+    membership_of,
     membership_rows,
     principal_of,
     principal_rows,
@@ -224,7 +225,7 @@ class Snapshot(Repository):
         """Every membership, by scope, member and container."""
         order = ("member_type", "member_id", "container_type", "container_id")
         for row in self._small(run_id, "membership", MEMBERSHIP_COLUMNS, order, system, account):
-            yield Membership(*row)
+            yield membership_of(row)
 
     def listings(self, run_id: str, scope_id: str) -> list[Listing]:
         """The record of every listing of one scope, by action and parameters."""
@@ -282,14 +283,14 @@ class Snapshot(Repository):
         order: Sequence[str],
         system: str | None,
         account: str | None,
-    ) -> list[tuple[Any, ...]]:
+    ) -> Iterator[tuple[Any, ...]]:
         ordered = ", ".join(f'{name} COLLATE "C"' for name in order)
         query = (
             f"SELECT {', '.join(columns[2:])} FROM rescind.{table} WHERE run_no = %(run)s AND (%(system)s::text IS NULL"
             " OR system = %(system)s) AND (%(account)s::text IS NULL OR account = %(account)s)"
             f" ORDER BY scope_no, {ordered}"
         )
-        return self._rows(run_id, query, {"system": system, "account": account})
+        return self._spooled(run_id, query, {"system": system, "account": account})
 
 
 def _copy_distinct(connection: Connection, rows: RowFile, table: str) -> None:

@@ -35,7 +35,7 @@ from rescind.review import (
     resolve_request,
 )
 from rescind.review.roster import DEFAULT_SPACES
-from rescind.review.schema import Source
+from rescind.review.schema import VARIABLES, Source
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY
 
@@ -171,12 +171,18 @@ def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
     )
     if any(scope.state != "complete" for scope in ledger.scopes.all(run.run_id)):
         return context
-    return replace(
-        context,
-        memberships=Memberships.of(ledger.snapshot.memberships(run.run_id)),
-        holdings=collect_holdings(ledger.snapshot.grants(run.run_id)),
-        complete=context.complete | {"membership", "holdings"},
-    )
+    memberships = Memberships.of(ledger.snapshot.memberships(run.run_id))
+    context = replace(context, memberships=memberships, complete=context.complete | {Source.MEMBERSHIP})
+    if not _asks_for_holdings(context.policy):
+        return context
+    holdings = collect_holdings(ledger.snapshot.grants(run.run_id))
+    return replace(context, holdings=holdings, complete=context.complete | {Source.HOLDINGS})
+
+
+def _asks_for_holdings(policy: Policy | None) -> bool:
+    """Whether a rule names what a principal or person holds: else a whole pass over the grants is spared."""
+    names = {name for rule in policy.rules for name in rule.condition.names} if policy else set()
+    return any(name in VARIABLES and VARIABLES[name].source == Source.HOLDINGS for name in names)
 
 
 def _with_principals(ledger: Ledger, run: Run, context: DecisionContext) -> DecisionContext:

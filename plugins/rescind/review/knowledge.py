@@ -39,12 +39,15 @@ class Memberships:
     @classmethod
     def of(cls, memberships: Iterable[Membership]) -> Memberships:
         """From the edges that the platforms list."""
-        edges: dict[PrincipalKey, set[PrincipalKey]] = {}
+        edges: dict[PrincipalKey, list[PrincipalKey]] = {}
+        known: dict[PrincipalKey, PrincipalKey] = {}
         for edge in memberships:
             member = PrincipalKey(edge.system, edge.account, edge.member_type, edge.member_id)
             container = PrincipalKey(edge.system, edge.account, edge.container_type, edge.container_id)
-            edges.setdefault(member, set()).add(container)
-        return cls({member: frozenset(containers) for member, containers in edges.items()})
+            edges.setdefault(member, []).append(known.setdefault(container, container))
+        shared: dict[frozenset[PrincipalKey], frozenset[PrincipalKey]] = {}  # many are in the very same ones
+        sets = ((member, frozenset(edges.pop(member))) for member in list(edges))
+        return cls({member: shared.setdefault(containers, containers) for member, containers in sets})
 
     def containers(self, member: PrincipalKey) -> frozenset[PrincipalKey]:
         """Everything that the member belongs to; circles are harmless."""
@@ -79,10 +82,16 @@ class Holdings:
 def collect_holdings(grants: Iterable[Grant], wanted: Container[str] | None = None) -> Holdings:
     """Holdings from one pass over the grants of a complete snapshot.
 
-    :param wanted: only these entitlements are kept; memory grows with principals, not with grants.
+    :param wanted: only these entitlements are kept. Memory grows with principals, not with grants.
     """
-    held: dict[PrincipalKey, set[str]] = {}
+    held: dict[PrincipalKey, frozenset[str]] = {}
+    shared: dict[frozenset[str], frozenset[str]] = {}
     for grant in grants:
-        if wanted is None or grant.key.entitlement in wanted:
-            held.setdefault(principal_key(grant), set()).add(grant.key.entitlement)
-    return Holdings({principal: frozenset(entitlements) for principal, entitlements in held.items()})
+        entitlement = grant.key.entitlement
+        if wanted is None or entitlement in wanted:
+            key = principal_key(grant)
+            before = held.get(key, frozenset())
+            if entitlement not in before:
+                both = before | {entitlement}
+                held[key] = shared.setdefault(both, both)
+    return Holdings(held)
