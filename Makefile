@@ -43,8 +43,9 @@ migrate: install ## bring the databases of Airflow and of the ledger up to date
 test: install-dev ## run the whole test suite
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about a minute)
+bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about two minutes)
 	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)
+	@$(PY) -m tests.bench.planning $(BENCH_ARGS)
 
 lint: install-dev ## check style and formatting rules
 	@$(PY) -m ruff check .
