@@ -24,6 +24,7 @@ from rescind.ledger.database import Connection
 NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r\x00]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _BUFFERED = 1 << 20
 _PIECE = 1 << 18
 
@@ -54,7 +55,7 @@ def document(value: Mapping[str, Any] | Sequence[Any] | None) -> str:
     if not value:
         return NULL
     try:
-        return text(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        return text(_encode(value))
     except (TypeError, ValueError) as error:
         raise LedgerError(f"ledger: a JSON field cannot be written: {error}") from None
 
