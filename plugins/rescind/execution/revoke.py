@@ -181,8 +181,8 @@ class BatchRunner:
             return []
         for number in range(1, MAX_TRIES + 1):
             pairs = [(i, g) for i, g in await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)]
-            grants = [grant for item, grant in pairs if item.state is ItemState.APPROVED]
-            if await self._withheld(call, grants):
+            grants = await self._sendable(call, [grant for item, grant in pairs if item.state is ItemState.APPROVED])
+            if grants is None:
                 return []
             try:
                 absent = await self._absent(call, grants, {grant.cell for _, grant in pairs})
@@ -202,11 +202,11 @@ class BatchRunner:
         self.report.outcomes["unknown"] += 1
         return []
 
-    async def _withheld(self, call: Call, grants: list[Grant]) -> bool:
-        """Hold a call back when one of its grants is protected by now; the rest is reported, not sent."""
+    async def _sendable(self, call: Call, grants: list[Grant]) -> list[Grant] | None:
+        """Hold a call back (None) when one of its grants is protected by now; the rest is reported, not sent."""
         reasons = {grant.grant_id: reason for grant in grants if (reason := self.protected(grant))}
         if not reasons:
-            return False
+            return grants
         text = f"protected at send: {next(iter(reasons.values()))}"
         items = {
             g.grant_id: (ItemState.HELD, reasons.get(g.grant_id, "shares a call with a protected grant"))
@@ -214,7 +214,7 @@ class BatchRunner:
         }
         await self._db(self.ledger.batches.set_call, self.lease, call.call_id, "skipped", reason=text, items=items)
         self.report.outcomes["held"] += 1
-        return True
+        return None
 
     async def _absent(self, call: Call, grants: list[Grant], own: set[Cell]) -> frozenset[Cell] | None:
         """The cells without a grant that this call may contain beyond emptied columns; None: cut it in two first.
@@ -240,10 +240,7 @@ class BatchRunner:
     async def _attempt(self, call: Call, grants: list[Grant], absent: frozenset[Cell]) -> str:
         """One checked, paced, journalled send; returns accepted, refused or unknown."""
         self._refuse_beyond(self._approved, frozenset(grant.key for grant in grants))
-        emptied = self._approved.emptied if self._approved else frozenset()
-        prepared = self.client.prepare(self.system.request(call.planned, grants))
-        going = frozenset(self.system.cell(grant.key) for grant in grants)
-        check_request(self.system.blast_set(prepared), going, emptied, absent=absent)
+        prepared = self._prepared(call, grants, absent)
         await self.pacer.slot(prepared.lane, write=True)
         self.stop.check()
         leaves_at = time.monotonic() + INTENT_SECONDS
@@ -258,6 +255,14 @@ class BatchRunner:
         )
         await asyncio.sleep(leaves_at - time.monotonic())
         return await self._send(call, attempt, prepared, grants)
+
+    def _prepared(self, call: Call, grants: list[Grant], absent: frozenset[Cell]) -> Prepared[Any]:
+        """The final request, after its blast set was held against what was approved."""
+        emptied = self._approved.emptied if self._approved else frozenset()
+        prepared = self.client.prepare(self.system.request(call.planned, grants))
+        going = frozenset(self.system.cell(grant.key) for grant in grants)
+        check_request(self.system.blast_set(prepared), going, emptied, absent=absent)
+        return prepared
 
     async def _send(self, call: Call, attempt: Attempt, prepared: Prepared[Any], grants: list[Grant]) -> str:
         sent_at = datetime.now(UTC)

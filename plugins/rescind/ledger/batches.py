@@ -16,7 +16,7 @@ from rescind.ledger.faults import CallSettled, RecordConflict, TransitionRefused
 from rescind.ledger.plan_records import Batch, Call, Canary, Lease, NewCall
 from rescind.ledger.plan_rows import BATCH_COLUMNS, CALL_COLUMNS, batch_of, call_of, call_rows, copy_calls, count_items
 from rescind.ledger.repository import Repository, raw
-from rescind.model import ItemState
+from rescind.model import ItemState, Verdict
 
 _S = ItemState
 _CANARIES = """
@@ -161,12 +161,20 @@ class Batches(Repository):
             states.move_items(connection, number, moves)
 
     def reopen(
-        self, lease: Lease, call_id: str, *, present: Sequence[str], method: str, observed_at: datetime, reason: str
+        self,
+        lease: Lease,
+        call_id: str,
+        *,
+        present: Sequence[str],
+        method: str,
+        observed_at: datetime,
+        reason: str,
+        verdict: Verdict = Verdict.STILL_PRESENT,
     ) -> Call:
-        """Make a call pending again after the platform was read and shows items still there.
+        """Make a call pending again after the platform was read and shows items as they were before it.
 
-        :param present: the grant ids that were seen; they become approved again, and the observation is
-            recorded as a verdict ``still_present``.
+        :param present: the grant ids that were seen (when giving back: surely not seen); they become approved
+            again, and the observation is recorded as this verdict.
         :param observed_at: when they were seen; has to be later than the call's last attempt.
         :raises CallSettled: when the call is not unknown, refused or accepted.
         :raises RecordConflict: when the observation is older than the last attempt, or shows nothing.
@@ -191,8 +199,8 @@ class Batches(Repository):
             states.move_items(connection, number, {one: (_S.APPROVED, reason) for one in present}, call_id=name)
             connection.cursor().executemany(
                 "INSERT INTO rescind.verdict (run_no, grant_id, verdict, method, observed_at)"
-                " VALUES (%s, %s, 'still_present', %s, %s)",
-                [(number, raw(one), method, observed_at) for one in present],
+                " VALUES (%s, %s, %s, %s, %s)",
+                [(number, raw(one), str(verdict), method, observed_at) for one in present],
             )
             return load_call(connection, lease.run_id, number, call_id)
 

@@ -19,12 +19,13 @@ _S = ItemState
 # and restored are ends; what shall happen to such a grant after all needs a new plan.
 ARROWS: Mapping[ItemState, frozenset[ItemState]] = {
     _S.PLANNED: frozenset({_S.APPROVED, _S.HELD, _S.STALE, _S.EXPIRED}),
-    _S.APPROVED: frozenset({_S.SENT, _S.HELD, _S.STALE, _S.EXPIRED}),
+    # Restored without a send: what was to be given back was there already.
+    _S.APPROVED: frozenset({_S.SENT, _S.HELD, _S.STALE, _S.EXPIRED, _S.RESTORED}),
     # Back to approved: the request was certainly not executed.
     _S.SENT: frozenset({_S.ACCEPTED, _S.REFUSED, _S.UNKNOWN, _S.APPROVED}),
     # Back to approved: only with an observation that the grant is still there (Batches.reopen).
     _S.ACCEPTED: frozenset({_S.APPROVED, _S.RESTORED}),
-    _S.REFUSED: frozenset({_S.APPROVED, _S.STALE}),
+    _S.REFUSED: frozenset({_S.APPROVED, _S.STALE, _S.RESTORED}),
     _S.UNKNOWN: frozenset({_S.APPROVED, _S.ACCEPTED, _S.STALE, _S.RESTORED}),
     _S.HELD: frozenset(),
     _S.STALE: frozenset(),

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
+from weakref import WeakKeyDictionary
 
 from rescind.cloud.base import Prepared
 from rescind.cloud.clients import DmsClient
@@ -43,6 +44,8 @@ _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _LISTED = {("INSTANCE", "false"): "instance"}
 _LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
 _STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
+
+_TENANTS: WeakKeyDictionary[DmsClient, str] = WeakKeyDictionary()
 
 VENDOR_ZONE = timezone(timedelta(hours=8))
 """The vendor's dates carry no zone; China Standard Time is assumed and a day of grace added (:func:`_end`)."""
@@ -221,7 +224,11 @@ def _query(prepared: Prepared[Any], action: str) -> dict[str, str]:
 
 
 async def _tenant(client: DmsClient) -> str:
-    return client.settings.tid or (await client.read(GetUserActiveTenant())).value.Tenant.Tid
+    """The connection's tenant, or the caller's active one: asked once for each client."""
+    known = client.settings.tid or _TENANTS.get(client)
+    if known is None:
+        known = _TENANTS[client] = (await client.read(GetUserActiveTenant())).value.Tenant.Tid
+    return known
 
 
 async def _places(walker: Walker[DmsClient], tid: str) -> list[Place]:
