@@ -52,6 +52,7 @@ class ReviewBench:
             "settle_seconds": 0.05,
             "settle_limit_seconds": 5,
             "summaries": str(self.folder / "summaries"),
+            "evidence": str(self.folder / "evidence"),
             **self.settings,
         }
         self.configure()
@@ -102,10 +103,21 @@ class Review:
             DiscoverOperator(task_id="discover", scope=scope).execute(self.context("discover", index))
 
     def plan(self) -> None:
-        from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
+        self.decide()
+        self.freeze()
+
+    def decide(self) -> list[dict[str, str]]:
+        """Seal and decide; the questions to owners."""
+        from rescind.operators.decide import DecideOperator, SealOperator
 
         SealOperator(task_id="seal").execute(self.context("seal"))
-        DecideOperator(task_id="decide").execute(self.context("decide"))
+        questions: list[dict[str, str]] = DecideOperator(task_id="decide").execute(self.context("decide"))
+        return questions
+
+    def freeze(self) -> None:
+        """The plan of what was decided and answered."""
+        from rescind.operators.decide import PlanOperator
+
         self.canaries = PlanOperator(task_id="plan").execute(self.context("plan"))
         with self.ledger() as ledger:
             run = ledger.runs.find("access_review", self.run_id)

@@ -81,6 +81,11 @@ def file_name(kind: str) -> str:
     return f"{kind}.jsonl"
 
 
+def bundle_name(seal: int, run_id: str) -> str:
+    """Name of a bundle's folder, and of its report and tables."""
+    return f"{seal:06d}-{run_id}"
+
+
 class Merkle:
     """The root of an RFC 6962 tree over leaves as they come; memory grows with the logarithm of their number."""
 

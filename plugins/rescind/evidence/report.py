@@ -10,7 +10,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from rescind.evidence.figures import SHOWN_FINDINGS, SHOWN_WAYS, Figures, figures
+from rescind.evidence.figures import SHOWN_WAYS, Figures, figures
+from rescind.evidence.form import bundle_name
 from rescind.evidence.read import Source
 from rescind.evidence.text import shown
 
@@ -34,15 +35,12 @@ _TITLES = {
 }
 
 
-def write_report(source: Source, out: str | Path, *, tables: str = "") -> None:
-    """Write the report of a bundle; the same bundle gives the same bytes.
-
-    :param tables: where the full tables are, to be named in the report; empty says how to make them.
-    """
-    Path(out).write_bytes(report(figures(source), tables=tables))
+def write_report(source: Source, out: str | Path) -> None:
+    """Write the report of a bundle; the same bundle gives the same bytes."""
+    Path(out).write_bytes(report(figures(source)))
 
 
-def report(facts: Figures, *, tables: str = "") -> bytes:
+def report(facts: Figures) -> bytes:
     """The report as UTF-8."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"t": text, "num": number, "words": words, "title": title, "span": span, "at": at}
@@ -50,8 +48,7 @@ def report(facts: Figures, *, tables: str = "") -> bytes:
     page = environment.from_string(template).render(
         f=facts,
         headline=headline(facts),
-        tables=tables,
-        shown_findings=SHOWN_FINDINGS,
+        name=bundle_name(facts.manifest["seal"], facts.manifest["run"]),
         ways=facts.ways.most_common(SHOWN_WAYS),
         short=lambda value, length=12: str(value)[:length],
     )
@@ -109,7 +106,8 @@ def at(value: str | None) -> str:
 
 def span(seconds: float) -> str:
     """A length of time in its two largest units."""
-    left, parts = max(int(seconds), 0), []
+    left = max(int(seconds), 0)
+    parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if left >= size or (unit == "s" and not parts):
             parts.append(f"{left // size} {unit}")

@@ -21,6 +21,7 @@ from rescind.evidence.form import (
     SIGNATURE,
     Chain,
     Raw,
+    bundle_name,
     encode,
     file_name,
     link_of,
@@ -97,7 +98,7 @@ class BundleWriter:
         manifest = encode(facts) + b"\n"
         (local / SIGNATURE).write_bytes(sign(manifest, self._key))
         (local / MANIFEST).write_bytes(manifest)
-        name = f"{seal.number:06d}-{self._run.run_id}"
+        name = bundle_name(seal.number, self._run.run_id)
         place = self._target / name
         publish(local, place)
         return Written(name, str(place), root, seal.number, local)

@@ -14,42 +14,50 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, Plan, Run
 from rescind.model import ItemState
 from rescind.operators.base import ReviewOperator
+from rescind.operators.evidence import write_evidence
 from rescind.operators.outlook import STAYS_REACHABLE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+NO_EVIDENCE = "the evidence of this run was not written; see the log of the report task and clear that task"
 _PROVEN = ("verified_gone", "already_absent")
 
 
 class ReportOperator(ReviewOperator):
-    """Writes the run's summary (JSON) and its items (JSON Lines) and closes the run in the ledger.
+    """Closes the run in the ledger and writes its summary (JSON), items (JSON Lines), evidence bundle and report.
 
-    :returns: the path of the summary and its headline figures.
+    :returns: the places of ``summary``, ``report``, ``bundle`` and ``tables``, and headline figures.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Report")
-        kwargs.setdefault("doc_md", "The closing summary, per system, written as JSON and to the ledger.")
+        kwargs.setdefault("doc_md", "Closes the run: summary, evidence bundle, and the report as one HTML file.")
         super().__init__(**kwargs)
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class."""
+        """See the class. :raises ConfigurationError: when the evidence cannot be written."""
         run = self.find_run(context, ledger)
         if run is None:
             raise AirflowSkipException("Preflight did not begin a run, so there is nothing to report")
+        settings = self.settings()
         summary = build_summary(ledger, run)
-        folder = self.settings().path("summaries")
+        folder = settings.path("summaries")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{run.run_id}.json"
         items = folder / f"{run.run_id}.items.jsonl"
         _write_items(ledger, run, items)
         summary["items_file"] = str(items)
+        # Until the bundle is written the gate shall not open, whatever else has been proven.
+        unwritten = {**summary, "problems": [*summary["problems"], NO_EVIDENCE]}
+        closed = ledger.runs.finish(run.run_id, summary["state"], unwritten)
+        summary |= write_evidence(ledger, closed, settings)
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
         ledger.runs.finish(run.run_id, summary["state"], summary)
         for line in summary_lines(summary):
             self.log.info(line)
-        return {"summary": str(path), "state": summary["state"], "findings": len(summary["findings"])}
+        places = {name: summary[name] for name in ("report", "bundle", "tables")}
+        return {"summary": str(path), **places, "state": summary["state"], "findings": len(summary["findings"])}
 
 
 class GateOperator(ReviewOperator):
