@@ -6,13 +6,14 @@ import itertools
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rescind.errors import InputError
 from rescind.model import CallShape, Cell, Mode
 from rescind.plan import plan_calls
 from rescind.plan.check import check_plan
+from tests.support.examples import examples
 
 MENUS = CallShape(max_rows=3, max_columns={"user": 2, "group": 2}, overlap=True)
 PAIRS = CallShape(max_rows=4, max_columns={"pair": 1})
@@ -100,7 +101,7 @@ def enumerate_ids(cells: list[Cell]) -> list[tuple[str, Cell]]:
 CELLS = st.frozensets(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from(["user", "group"])), max_size=30)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(going=CELLS, staying=CELLS)
 def test_every_plan_passes_the_independent_check(
     going: frozenset[tuple[int, int, str]], staying: frozenset[tuple[int, int, str]]
@@ -119,7 +120,7 @@ def test_every_plan_passes_the_independent_check(
     }
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(going=st.frozensets(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=6))
 def test_the_bound_is_never_above_the_true_optimum(going: frozenset[tuple[int, int]]) -> None:
     shape = CallShape(max_rows=2, max_columns={"user": 2}, overlap=True)

@@ -1,0 +1,188 @@
+"""From decisions to the bytes that are sent: what all four systems' requests could take away is what was approved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rescind.cloud.client import CloudClient
+from rescind.cloud.clients import client_class
+from rescind.cloud.pacing import FreePacer
+from rescind.cloud.settings import ClientSettings
+from rescind.errors import BlastSetExceeded
+from rescind.model import CallShape, Cell, Grant, GrantKey, Mode
+from rescind.plan import SystemEffects, effects_digest, plan_calls
+from rescind.plan.approved import read_approved
+from rescind.plan.check import EmptiedColumn, check_plan, check_request
+from rescind.plan.effects import effects
+from rescind.systems import REGISTRY, system_named
+from tests.support.examples import examples
+
+Facts = Mapping[str, str]
+MENU_IDS = ["m1", "M1", "m-1", "m_1"]
+
+
+def _grant(system: str, kind: str, resource: str, who: tuple[str, str], right: str, native: str, **facts: str) -> Grant:
+    key = GrantKey(system, "a", kind, resource, *who, right, native)
+    return Grant(key, system_named(system).cell(key), attributes=facts)
+
+
+PEOPLE = [("user", "1"), ("user", "2"), ("user", "2956525852619374592"), ("role", "1")]
+PRIVILEGES = st.builds(
+    lambda uri, who, right: _grant("wedata_privileges", "table", uri, who, right, "", ResourceType="Table"),
+    st.sampled_from(["c.s.a", "c.s.b", "c.s.表", "c.s.d e"]),
+    st.sampled_from(PEOPLE),
+    st.sampled_from(["SELECT_TABLE", "ALL_PRIVILEGES"]),
+)
+SOURCES = st.builds(
+    lambda source, project, user: _grant(
+        "wedata_data_sources",
+        "data_source",
+        source,
+        ("user", user) if user else ("project", project),
+        "use",
+        f"{project}_{user}" if user else "",
+    ),
+    st.sampled_from(["1", "65377"]),
+    st.sampled_from(["7", "2956525852619374592"]),
+    st.sampled_from(["", "8", "9"]),
+)
+RECORDS = st.builds(
+    lambda record, user, right: _grant(
+        "dms_permissions",
+        "database",
+        "1",
+        ("user", user),
+        right,
+        record,
+        DsType="DATABASE",
+        InstanceId="",
+        DbId="1",
+        Logic="false",
+        TableId="",
+        TableName="",
+        Tid="3",
+    ),
+    st.sampled_from(["774", "775", "9223372036854775807"]),
+    st.sampled_from(["51", "52"]),
+    st.sampled_from(["QUERY", "EXPORT"]),
+)
+MENUS = st.builds(
+    lambda portal, menu, who: _grant("quickbi_menus", "menu", menu, who, "view", portal),
+    st.sampled_from(["p", "q"]),
+    st.sampled_from(MENU_IDS),
+    st.sampled_from([("user", "u1"), ("user", "u2"), ("user", "u3"), ("group", "u1"), ("group", "u-2")]),
+)
+GRANTS: dict[str, st.SearchStrategy[Grant]] = {
+    "wedata_privileges": PRIVILEGES,
+    "wedata_data_sources": SOURCES,
+    "dms_permissions": RECORDS,
+    "quickbi_menus": MENUS,
+}
+
+
+@cache
+def _client(system: str) -> CloudClient:
+    """The client that the system's messages go through; nothing is sent."""
+    service = {"wedata_privileges": "wedata", "wedata_data_sources": "wedata", "dms_permissions": "dms"}.get(system)
+    fields: dict[str, Any] = {"login": "AKIDexample", "password": "secret-of-a-test", "region": "cn-hangzhou"}
+    if service == "dms":
+        del fields["region"]
+    chosen = ClientSettings.from_fields(service or "quickbi", fields)  # type: ignore[arg-type]
+    return client_class(chosen)(chosen, pacer=FreePacer())
+
+
+def _small(shape: CallShape) -> CallShape:
+    """Limits that small plans meet; each grant in one call, as plans are made."""
+    columns = {kind: min(cap, 2) for kind, cap in shape.max_columns.items()}
+    return replace(shape, max_rows=min(shape.max_rows, 3), max_columns=columns, overlap=False)
+
+
+def _column(cell: Cell) -> EmptiedColumn:
+    return cell.container, cell.kind, cell.column
+
+
+def test_every_system_has_its_grants_here() -> None:
+    assert set(GRANTS) == set(REGISTRY)
+
+
+@pytest.mark.parametrize("name", GRANTS)
+def test_final_requests_take_exactly_what_was_approved(name: str) -> None:
+    system, shape, client = system_named(name), _small(system_named(name).shape), _client(name)
+
+    @examples(60)
+    @given(st.data())
+    def holds(data: st.DataObject) -> None:
+        going = {grant.key: grant for grant in data.draw(st.lists(GRANTS[name], max_size=9))}
+        staying = {grant.cell for grant in data.draw(st.lists(GRANTS[name], max_size=3)) if grant.key not in going}
+        mode = data.draw(st.sampled_from(shape.modes))
+        emptied = {_column(g.cell) for g in going.values()} - {_column(cell) for cell in staying}
+        emptied = emptied if mode is Mode.EMPTYING else set()
+        cover = plan_calls(
+            name, "a", shape, [(g.cell, g.grant_id) for g in going.values()], staying, mode=mode, emptied=emptied,
+            budget_s=0.02,
+        )  # fmt: skip
+        planned = {g.grant_id: g for g in going.values() if g.grant_id not in cover.held}
+        cells = {ident: grant.cell for ident, grant in planned.items()}
+        check_plan(cover.calls, cells, staying, system=name, account="a", shape=shape, mode=mode, emptied=emptied)
+        assert cover.lower_bound <= len(cover.calls)
+        taken: list[Cell] = []
+        for call in cover.calls:
+            mine = [grant for grant in planned.values() if grant.cell in call.cells()]
+            blast = system.blast_set(client.prepare(system.request(call, mine)))
+            assert blast == call.cells() and not blast & staying
+            own = frozenset(grant.cell for grant in mine)
+            absent = blast - own if mode is Mode.SPARSE else frozenset()
+            assert check_request(blast, own, emptied, absent=absent, kept=staying) == len(own)
+            if own:
+                with pytest.raises(BlastSetExceeded):
+                    check_request([*blast, Cell("elsewhere", *blast_row(own), "user", ("u1",))], own, emptied)
+            taken += own
+        assert sorted(taken) == sorted(set(cells.values()))
+
+    holds()
+
+
+def blast_row(cells: frozenset[Cell]) -> tuple[str]:
+    return (min(cells).row,)
+
+
+KEYS = st.sets(st.sampled_from([GrantKey("s", "a", "t", r, "user", u, "read") for r in "xy" for u in "12"]))
+COLUMNS = st.sets(st.sampled_from([("p", "user", ("1",)), ("p", "user", ("2",)), ("q", "user", ("1",))]))
+
+
+@st.composite
+def _effects(draw: st.DrawFn) -> tuple[Any, ...]:
+    """(identity, mode, grants, emptied, policy, guards, seconds): few values, so that equal pairs come up."""
+    mode = draw(st.sampled_from([Mode.STRICT, Mode.EMPTYING]))
+    emptied = draw(COLUMNS) if mode is Mode.EMPTYING else set()
+    rest = (draw(st.sampled_from(["v1", "v2"])), draw(st.sampled_from([5, 6])), draw(st.sampled_from([60, 61])))
+    return draw(st.sampled_from(["me", "you"])), mode, frozenset(draw(KEYS)), frozenset(emptied), *rest
+
+
+def _made(spec: tuple[Any, ...], turn: Callable[[list[Any]], list[Any]], make: Callable[..., Any]) -> Any:
+    who, mode, grants, emptied, policy, most, seconds = spec
+    system = SystemEffects("s", "a", {"caller": who}, mode, turn(sorted(grants)), turn(sorted(emptied)))
+    return make([system], policy_version=policy, guards={"total": most}, valid_for_s=seconds)
+
+
+@examples(200)
+@given(_effects(), _effects(), st.randoms(use_true_random=False))
+def test_the_digest_changes_when_and_only_when_an_effect_changes(
+    one: tuple[Any, ...], two: tuple[Any, ...], chance: Any
+) -> None:
+    def turned(items: list[Any]) -> list[Any]:
+        twice = [*items, *items[:1]]
+        chance.shuffle(twice)
+        return twice
+
+    assert (_made(one, turned, effects_digest) == _made(two, turned, effects_digest)) == (one == two)
+    assert _made(one, turned, effects_digest) == _made(one, list, effects_digest)
+    read = read_approved([_made(one, turned, effects)], "s", "a", one[2])
+    assert (read.mode, read.grants, read.emptied) == (one[1], one[2], one[3])
