@@ -8,12 +8,13 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rescind.errors import NotApproved, RescindError
+from rescind.errors import NotApproved, PlanError, RescindError
 from rescind.execution.canary import require_canaries
+from rescind.execution.counting import CountingPacer
 from rescind.execution.progress import Meter
-from rescind.execution.revoke import BatchRunner
+from rescind.execution.revoke import BatchReport, BatchRunner
 from rescind.execution.stop import StopWatch
-from rescind.ledger import Approval, Batch, Ledger, Run
+from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.model import Choice, Grant
 from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.canary import planned_batch
@@ -47,6 +48,8 @@ class RevokeBatchOperator(ReviewOperator):
         "doc_md": "Sends one batch of approved calls under the vendor's limit: intent first, outcome after.",
     }
     """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
+    OPERATION: ClassVar[str] = "revoke"
+    """What a plan must be for; another one is refused."""
 
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
         super().__init__(**{**self.LOOKS, **kwargs})
@@ -68,32 +71,15 @@ class RevokeBatchOperator(ReviewOperator):
 
     async def _revoke(self, context: Context, ledger: Ledger, run: Run, batch: Batch) -> dict[str, Any]:
         settings = self.settings()
-        system = system_named(batch.system)
-        decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         plan = ledger.plans.get(run.run_id)
+        if plan.operation != self.OPERATION:
+            raise PlanError(f"plan {plan.digest[:12]} is one to {plan.operation}, this task can only {self.OPERATION}")
         _check_approver(ledger.approvals.require(run.run_id, plan.digest), settings)
         lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
         done = False
         try:
-            async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):
-                board = Board(
-                    context, ledger, run.run_id, "revoke", batch.batch_id, batch.label, "calls", system.name, pacer
-                )
-                runner = BatchRunner(
-                    ledger=ledger,
-                    system=system,
-                    client=client,
-                    pacer=pacer,
-                    lease=lease,
-                    plan_digest=plan.digest,
-                    protected=lambda grant: _stays(decider, grant),
-                    meter=Meter(board.show),
-                    stop=self._stop,
-                )
-                board.report = runner.report
-                with span("batch", {"system": system.name, "batch": batch.batch_id[:12], "calls": batch.calls}):
-                    report = await runner.run()
-                done = True
+            report = await self.send(context, ledger, run, batch, plan, lease, settings)
+            done = True
         finally:
             try:
                 ledger.batches.release(lease, done=done)
@@ -101,6 +87,34 @@ class RevokeBatchOperator(ReviewOperator):
                 self.log.warning("the lease was not given back (%s); it runs out by itself", error)
         self.log.info("%s: %s", self.batch["label"], report.as_dict())
         return report.as_dict()
+
+    async def send(
+        self, context: Context, ledger: Ledger, run: Run, batch: Batch, plan: Plan, lease: Lease, settings: Settings
+    ) -> BatchReport:
+        """Send what is open of the claimed batch; see :meth:`rescind.execution.revoke.BatchRunner.run` for errors."""
+        system = system_named(batch.system)
+        decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
+        async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):
+            runner = BatchRunner(
+                ledger=ledger,
+                system=system,
+                client=client,
+                pacer=pacer,
+                lease=lease,
+                plan_digest=plan.digest,
+                protected=lambda grant: _stays(decider, grant),
+                stop=self._stop,
+            )
+            return await self.watched(context, runner, batch, pacer)
+
+    async def watched(self, context: Context, runner: BatchRunner, batch: Batch, pacer: CountingPacer) -> BatchReport:
+        """Run, with progress shown and a span around it."""
+        name, run_id = runner.system.name, runner.lease.run_id
+        board = Board(context, runner.ledger, run_id, self.OPERATION, batch.batch_id, batch.label, "calls", name, pacer)
+        board.report = runner.report
+        runner.meter = Meter(board.show)
+        with span("batch", {"system": name, "batch": batch.batch_id[:12], "calls": batch.calls}):
+            return await runner.run()
 
 
 def _check_approver(approval: Approval, settings: Settings) -> None:
