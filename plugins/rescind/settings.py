@@ -143,9 +143,6 @@ class Settings(BaseModel):
     :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are unsigned,
         and say so.
     :param evidence_key_conn_id: or the connection that holds this PEM as its password.
-    :param evidence: folder of bundles, reports and tables: a path, or a URL that Airflow can write to (``s3://conn_id@bucket/key``).
-    :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; empty: they are unsigned and say so.
-    :param evidence_key_conn_id: or the connection that holds this PEM as its password.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -183,9 +180,6 @@ class Settings(BaseModel):
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)
     summaries: str = ".rescind/summaries"
-    evidence: str = ".rescind/evidence"
-    evidence_key_file: str = ""
-    evidence_key_conn_id: str = ""
     evidence: str = ".rescind/evidence"
     evidence_key_file: str = ""
     evidence_key_conn_id: str = ""
