@@ -9,6 +9,7 @@ platforms again, and shows what is gone and what is not.
 | preflight | connections answer, ledger and policies are readable, caps are set | anything missing |
 | discover | every listing is read whole, one task per system and account | a listing that is not whole |
 | seal, decide, plan | a decision and a reason for each grant; the plan is frozen | caps, protections, own identity |
+| ask (where asked for) | owners say which of the grants go that the policy marks with `ask` | a failed question |
 | approve | a person sees the figures and the digest | no answer, or an answer by the one who asked |
 | revoke | one task per batch of calls, paced under the vendor's limit | a changed plan, a lost lease, the kill switch |
 | verify | complete re-reads: a verdict per item, and kept grants compared | anything unproven turns the run red |
@@ -24,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from rescind.operators.chain import review_chain
-from rescind.operators.params import cap_params, dry_run_param, reason_params, sparse_param, system_param
+from rescind.operators.params import cap_params, dry_run_param, reason_params, review_params, sparse_param, system_param
 
 with DAG(
     dag_id="access_review",
@@ -39,6 +40,13 @@ with DAG(
     dagrun_timeout=timedelta(days=8),
     tags=["rescind", "access review"],
     default_args={"owner": "security", "retries": 0},
-    params={**system_param(), **reason_params(required=False), **dry_run_param(), **cap_params(), **sparse_param()},
+    params={
+        **system_param(),
+        **reason_params(required=False),
+        **dry_run_param(),
+        **review_params(),
+        **cap_params(),
+        **sparse_param(),
+    },
 ) as dag:
     review_chain(kind="policy")

@@ -15,8 +15,8 @@ from rescind.ledger.plan_records import Approval
 from rescind.ledger.repository import Repository, raw
 
 _COLUMNS = (
-    "digest, nonce, requested_by, requested_at, valid_until, answer, responded_by, responded_at, automatic, used_at,"
-    " used_by_batch"
+    "digest, nonce, requested_by, requested_at, valid_until, answer, responded_by, responded_at, automatic, method,"
+    " used_at, used_by_batch"
 )
 APPROVE = "approve"
 REJECT = "reject"
@@ -50,11 +50,13 @@ class Approvals(Repository):
         responded_by: str,
         responded_at: datetime | None = None,
         automatic: bool = False,
+        method: str = "",
     ) -> Approval:
         """Record the answer. Approving moves the plan and its items to approved in the same transaction.
 
         :param answer: ``approve`` or ``reject``; anything else, such as a timeout, is no answer.
         :param automatic: a rule answered; ``responded_by`` names it.
+        :param method: for an automatic answer, the limits and what was measured against them.
         :raises NotApproved: when the answer does not belong to this question, comes too late, or comes from the
             one who asked.
         :raises RecordConflict: when the other answer was recorded before.
@@ -67,8 +69,8 @@ class Approvals(Repository):
             if known.answer is None:
                 connection.execute(
                     "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_at ="
-                    " coalesce(%s, clock_timestamp()), automatic = %s WHERE run_no = %s AND digest = %s",
-                    (answer, responded_by, responded_at, automatic, number, raw(digest)),
+                    " coalesce(%s, clock_timestamp()), automatic = %s, method = %s WHERE run_no = %s AND digest = %s",
+                    (answer, responded_by, responded_at, automatic, method, number, raw(digest)),
                 )
             if answer == APPROVE and state == "frozen":
                 _approve(connection, number, digest)

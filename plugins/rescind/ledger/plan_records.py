@@ -187,6 +187,7 @@ class Approval:
 
     :param nonce: ties the answer to this question: the answer has to quote it.
     :param automatic: True when a rule answered, not a person.
+    :param method: what an automatic answer was measured against; empty for a person's.
     """
 
     run_id: str
@@ -199,6 +200,7 @@ class Approval:
     responded_by: str
     responded_at: datetime | None
     automatic: bool
+    method: str
     used_at: datetime | None
     used_by_batch: str | None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from rescind.errors import ConfigurationError, RescindError
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Plan, Run
+from rescind.operators.automatic import BY, measure
 from rescind.operators.text import approval_body
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 
@@ -32,6 +33,12 @@ class ApprovePlanOperator(HITLOperator):
     Retries are for the machine only: when Airflow loses the task, it asks again, unless the answer is in the
     ledger already. A refusal, a foreign answer and a timeout are final.
 
+    Where the deployment allows it (``automatic_approval``) and the run asks for it, a plan within those limits is
+    approved without a person, recorded as automatic; any other plan goes to the approvers, and the log says why.
+
+    Notifiers, for example Airflow's ``HttpNotifier``, are told that somebody is waited for. One that fails is logged:
+    the question stands without it.
+
     :param ledger_conn_id: connection of the ledger.
     """
 
@@ -42,6 +49,7 @@ class ApprovePlanOperator(HITLOperator):
         kwargs.setdefault("doc_md", "A person approves exactly this plan. See *Required actions*.")
         super().__init__(subject="Access revocation plan", options=["Approve", REJECT], **kwargs)
         self.ledger_conn_id = ledger_conn_id
+        self.notifiers = [careful(notifier, self.log) for notifier in self.notifiers]  # type: ignore[misc]
 
     def execute(self, context: Context) -> Any:
         """Put the plan before the approvers; skipped for a dry run and for an empty plan."""
@@ -61,6 +69,8 @@ class ApprovePlanOperator(HITLOperator):
                 )
                 if asked.answer is not None:
                     return _conclude(asked.answer, asked.responded_by, plan.digest)
+                if run.params.get("automatic") and self._automatic(ledger, run, plan, settings, asked.nonce):
+                    return _conclude("approve", BY, plan.digest)
                 self._ask(ledger, run, plan, approvers)
         except RescindError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
@@ -78,6 +88,18 @@ class ApprovePlanOperator(HITLOperator):
                 return self._record(ledger, run, plan, event)
             except RescindError as error:
                 raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+    def _automatic(self, ledger: Ledger, run: Run, plan: Plan, settings: Settings, nonce: str) -> bool:
+        """Whether the plan was approved without a person."""
+        figures, reasons = measure(ledger, run, plan, settings.automatic_approval)
+        if reasons:
+            self.log.warning("a person is asked: %s", "; ".join(reasons))
+            return False
+        ledger.approvals.answer(
+            run.run_id, plan.digest, nonce=nonce, answer="approve", responded_by=BY, automatic=True, method=figures
+        )
+        self.log.info("approved automatically: %s", figures)
+        return True
 
     def _ask(self, ledger: Ledger, run: Run, plan: Plan, approvers: list[str]) -> None:
         self.subject = f"Approve revoking {plan.items} grants ({plan.digest[:12]})?"
@@ -130,3 +152,15 @@ def _conclude(answer: str, user: str, digest: str) -> dict[str, str]:
 
 def _approve_option(digest: str) -> str:
     return f"Approve {digest[:12]}"
+
+
+def careful(notifier: Callable[[Context], Any], log: Any) -> Callable[[Context], None]:
+    """The notifier as one that cannot fail the approval."""
+
+    def notify(context: Context) -> None:
+        try:
+            notifier(context)
+        except Exception as error:
+            log.error("a notifier failed (%s); the question stands without it", type(error).__name__)
+
+    return notify

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rescind.errors import ListingIncomplete
 from rescind.ledger import Ledger
+from rescind.model import Decision
 from rescind.operators.base import ReviewOperator
 from rescind.operators.canary import named_batches
 from rescind.operators.inputs import decision_context, inputs_of
 from rescind.operators.outlook import note_outlook
+from rescind.operators.owners import put_questions
 from rescind.operators.planning import Planner
-from rescind.review import decide
+from rescind.review import Decider
 from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
 
@@ -51,24 +54,44 @@ class SealOperator(ReviewOperator):
 
 
 class DecideOperator(ReviewOperator):
-    """Gives every grant of the snapshot one decision with rule and reason."""
+    """Gives every grant of the snapshot one decision with rule and reason, and puts the questions to owners.
+
+    :returns: one ``{"question": digest, "label": text}`` for each question, for mapping; none in most runs.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Decide")
         kwargs.setdefault("doc_md", "Applies policy, roster, exceptions and protections to every grant.")
         super().__init__(**kwargs)
 
-    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
         """See the class."""
         run = self.run_of(context, ledger)
-        ctx = decision_context(ledger, run)
-        counts = ledger.decisions.write(run.run_id, decide(ledger.snapshot.grants(run.run_id), ctx))
+        owners = inputs_of(ledger, run).owners
+        decider = Decider(decision_context(ledger, run))
+        asked: dict[str, Decision] = {}
+
+        def decided() -> Iterator[Decision]:
+            for grant in ledger.snapshot.grants(run.run_id):
+                decision = decider.decide(grant)
+                if decision.ask and owners is not None:
+                    asked[decision.grant_id] = decision
+                yield decision
+
+        counts = ledger.decisions.write(run.run_id, decided())
         by_rule: Counter[str] = Counter()
         for row in ledger.decisions.by_rule(run.run_id):
             by_rule[f"{row.choice}: {row.rule}"] += row.grants
         for rule, grants in by_rule.most_common():
             self.log.info("%6d  %s", grants, rule)
-        return {"decided": counts.decided, "keep": counts.keep, "revoke": counts.revoke}
+        self.log.info("%d decided: %d stay, %d go", counts.decided, counts.keep, counts.revoke)
+        if owners is None:
+            return []
+        questions, own = put_questions(ledger, run, owners, decider, asked)
+        self.log.info(
+            "%d questions to owners; %d grants stay: only their holders could be asked", len(questions), len(own)
+        )
+        return questions
 
 
 class PlanOperator(ReviewOperator):
@@ -87,6 +110,8 @@ class PlanOperator(ReviewOperator):
         """See the class. :raises GuardTripped: when a cap or another guard stops the run."""
         run = self.run_of(context, ledger)
         settings = self.settings()
+        answered = ledger.questions.apply(run.run_id)
+        self.log.info("%d grants go because their owners say so", answered)
         request = ReviewRequest.model_validate(dict(run.params))
         inputs = inputs_of(ledger, run)
         planner = Planner(

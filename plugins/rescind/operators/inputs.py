@@ -20,6 +20,7 @@ from rescind.review import (
     DecisionContext,
     Exceptions,
     Memberships,
+    Owners,
     Policy,
     RequestedTargets,
     RosterLimits,
@@ -28,6 +29,7 @@ from rescind.review import (
     collect_holdings,
     index_principals,
     load_exceptions,
+    load_owners,
     load_policy,
     load_protections,
     read_roster_csv,
@@ -39,7 +41,7 @@ from rescind.review.schema import VARIABLES, Source
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY
 
-ROSTER, POLICY, EXCEPTIONS, PROTECTIONS = "roster", "policy", "exceptions", "protections"
+ROSTER, POLICY, EXCEPTIONS, PROTECTIONS, OWNERS = "roster", "policy", "exceptions", "protections", "owners"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class ReviewInputs:
     """Everything that was read from files, checked.
 
     :param complete: whether the roster lists everyone.
+    :param owners: who is asked about what rules that ask have found; None in a run that asks nobody.
     :param version: SHA-256 over policy (or request), exceptions, protections and roster: the plan's digest covers it.
     """
 
@@ -56,6 +59,7 @@ class ReviewInputs:
     exceptions: Exceptions
     protections: NewInput
     complete: bool
+    owners: Owners | None
     version: str
 
     def context(self, own_ids: Iterable[tuple[str, str]], *, now: datetime) -> DecisionContext:
@@ -76,6 +80,11 @@ class ReviewInputs:
         rules = self.policy.rules if self.policy and not self.complete else ()
         return [rule.id for rule in rules if Source.ROSTER in rule.absence]
 
+    def asks_nobody(self) -> list[str]:
+        """Rules of the policy that ask, in a run that puts no questions: what they find stays."""
+        rules = self.policy.rules if self.policy and self.owners is None else ()
+        return [rule.id for rule in rules if rule.asks]
+
 
 def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime | None = None) -> list[NewInput]:
     """Read every input from where the settings say; nothing is understood yet.
@@ -95,7 +104,9 @@ def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime 
     }
     inputs = [NewInput(ROSTER, roster.source, roster.content, facts)]
     _check_sums(roster, inputs[0].sha256)
-    names = (EXCEPTIONS, PROTECTIONS) if request.kind == "targets" else (POLICY, EXCEPTIONS, PROTECTIONS)
+    names = [EXCEPTIONS, PROTECTIONS]
+    names += [POLICY] if request.kind == "policy" else []
+    names += [OWNERS] if request.asks_owners(settings) else []
     for name in names:
         file = read_file(settings, name)
         inputs.append(NewInput(name, file.source, file.content, {"as_of": file.as_of.isoformat()}))
@@ -123,7 +134,11 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
         policy = load_policy(inputs[POLICY].content, source=inputs[POLICY].source)
     else:
         resolve_request(targets, roster, DEFAULT_SPACES)
+    owners = None
+    if OWNERS in inputs:
+        owners = load_owners(inputs[OWNERS].content, source=inputs[OWNERS].source, roster=roster)
     rule = policy.version if policy else digest([request.model_dump(mode="json")])
+    files = [name for name in (EXCEPTIONS, PROTECTIONS, ROSTER, OWNERS) if name in inputs]
     complete = bool(inputs[ROSTER].facts["complete"])
     return ReviewInputs(
         roster=roster,
@@ -132,7 +147,8 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
         exceptions=load_exceptions(exceptions.content, source=exceptions.source),
         protections=inputs[PROTECTIONS],
         complete=complete,
-        version=digest([rule, complete, *(inputs[name].sha256 for name in (EXCEPTIONS, PROTECTIONS, ROSTER))]),
+        owners=owners,
+        version=digest([rule, complete, *(inputs[name].sha256 for name in files)]),
     )
 
 

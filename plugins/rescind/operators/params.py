@@ -86,6 +86,28 @@ def dry_run_param() -> dict[str, Param]:
     }
 
 
+def review_params() -> dict[str, Param]:
+    """Who is asked, in a review by policy."""
+    return {
+        "ask_owners": Param(
+            None,
+            type=["null", "boolean"],
+            title="Ask the owners of resources",
+            description_md="**On**: grants that the policy marks with `ask` are put to the owners of their resources. "
+            "Empty: as the deployment says. Without questions such grants stay.",
+            section="Who answers",
+        ),
+        "automatic": Param(
+            False,
+            type="boolean",
+            title="Automatic approval",
+            description_md="**On**: no person approves, where the deployment's `automatic_approval` allows it for this "
+            "plan; else a person is asked.",
+            section="Who answers",
+        ),
+    }
+
+
 def cap_params() -> dict[str, Param]:
     """Belts: the smaller of these and the deployment's own ceilings counts; 0 means none."""
     return {

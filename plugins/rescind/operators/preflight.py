@@ -199,3 +199,5 @@ def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
             "rules %s act on what the roster lacks, and roster_is_complete is not set: they never hold",
             ", ".join(inputs.never_hold()),
         )
+    if inputs.asks_nobody():
+        log.warning("rules %s ask, and this run asks nobody: what they find stays", ", ".join(inputs.asks_nobody()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import unicodedata
 from collections import Counter
 
-from rescind.ledger import Ledger, Plan, Run
-from rescind.model import Choice
+from rescind.ledger import Ledger, Plan, Question, Run
+from rescind.model import Choice, ItemState
+from rescind.review.policy import SEVERITIES
 from rescind.systems import system_named
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:])")
@@ -25,7 +27,7 @@ def plain(text: str, limit: int = 80) -> str:
 
 
 def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
-    """What the approver reads: who asked and why, counts, guards, examples, and the digest."""
+    """What the approver reads: who asked and why, counts, guards, the riskiest grants, and the digest."""
     rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]
     lines = [
         f"**{plain(run.requested_by)}** asks to revoke **{plan.items} grants** with {plan.calls} calls.",
@@ -39,13 +41,52 @@ def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
         title = system_named(row.system).title
         cells = (title, plain(row.account), row.discovered, row.items, row.held, row.keep, row.calls)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", "**Why**", "", *_rules(ledger, run), "", "**Guards**", "", *_guards(plan), "", *_people(ledger, run)]
+    lines += ["", "**Why**", "", *_rules(ledger, run), "", "**Guards**", "", *_guards(plan), ""]
+    lines += [*_riskiest(ledger, run), "", *_people(ledger, run)]
     lines += [
         "",
         f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; "
         "your answer counts for exactly this plan. Nothing happens without an answer.",
     ]
     return "\n".join(lines)
+
+
+def question_body(run: Run, question: Question) -> str:
+    """What the owner of resources reads: who holds what, numbered like the options."""
+    lines = [
+        f"**{plain(run.requested_by)}** reviews access to resources that you answer for. "
+        f"Choose **Revoke** with the number of each grant that is to go; the others stay.",
+        "",
+        f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
+        "",
+    ]
+    lines += [f"{number}. {plain(item.shown, 400)}" for number, item in enumerate(question.items, 1)]
+    lines += [
+        "",
+        f"No answer in time means **{question.no_answer}** for every line. *Keep all* together with others keeps "
+        f"all. What goes still needs an approval before anything is sent. Digest of this list: `{question.digest}`.",
+    ]
+    return "\n".join(lines)
+
+
+def _riskiest(ledger: Ledger, run: Run) -> list[str]:
+    """The planned grants of the highest severity, as examples."""
+    held = {item.grant_id for item in ledger.plans.items(run.run_id, state=ItemState.HELD)}
+    rows = (pair for pair in ledger.decisions.each(run.run_id, choice=Choice.REVOKE) if pair[1].grant_id not in held)
+    worst = heapq.nlargest(_EXAMPLES, rows, key=lambda pair: (_weight(pair[1].severity), pair[1].grant_id))
+    lines = ["**Riskiest**", ""]
+    for grant, decision in worst:
+        key = grant.key
+        name = grant.principal_name
+        who = f"{plain(name)} ({plain(key.principal_id)})" if name else plain(key.principal_id)
+        place = f"{plain(key.resource_type)} {plain(grant.resource_name or key.resource_id)}"
+        title = system_named(key.system).title
+        lines.append(f"- {decision.severity or 'no severity'}: {plain(key.entitlement)} on {place}, {who}, {title}")
+    return lines
+
+
+def _weight(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
 
 
 def _rules(ledger: Ledger, run: Run) -> list[str]:

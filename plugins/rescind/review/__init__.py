@@ -17,6 +17,7 @@ from rescind.review.knowledge import (
     index_principals,
     principal_key,
 )
+from rescind.review.owners import Owners, load_owners
 from rescind.review.policy import Policy, load_policy
 from rescind.review.protections import Protections, load_protections
 from rescind.review.request import RequestedTargets, Target, resolve_request
@@ -41,6 +42,7 @@ __all__ = [
     "Explanation",
     "Holdings",
     "Memberships",
+    "Owners",
     "Person",
     "Policy",
     "PrincipalKey",
@@ -60,6 +62,7 @@ __all__ = [
     "explain",
     "index_principals",
     "load_exceptions",
+    "load_owners",
     "load_policy",
     "load_protections",
     "principal_key",

@@ -1,0 +1,227 @@
+"""Owners of resources: who is asked about which grant, and never about their own.
+
+A reviewer is a user of Airflow and a person of the roster. Whatever access that person may hold under any of their ids
+goes to the reviewer's alternate; where there is none, nobody is asked and the grant stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from rescind.errors import InputError
+from rescind.model import Decision, Grant, GrantKey
+from rescind.review.decide import Decider
+from rescind.review.files import Line, Strict, load
+from rescind.review.knowledge import principal_key
+from rescind.review.patterns import check_pattern, matches
+from rescind.review.roster import PERSON_SPACE, AdmittedRoster
+from rescind.review.text import check_id, check_text
+
+ERROR = "error"
+"""As ``default``: a resource without a reviewer stops the run."""
+
+MOST_ITEMS = 100
+"""Most items in one question: what a person can read at once."""
+
+
+class ReviewerFile(Strict):
+    """One reviewer as written: who the Airflow user is in the roster, and who answers about their own access."""
+
+    person_id: Line
+    alternate: Line | None = None
+
+
+class OwnerFile(Strict):
+    """Which resources a reviewer answers for; ``account`` and ``type`` may be left out."""
+
+    reviewer: Line
+    system: Line
+    account: Line | None = None
+    type: Line | None = None
+    id: Line | None = None
+    pattern: Line | None = None
+
+
+class OwnersFile(Strict):
+    """The file of owners as written. Nothing in it has a default."""
+
+    format: Literal[1]
+    no_answer: Literal["keep", "revoke"]
+    default: Line
+    reviewers: dict[str, ReviewerFile] = Field(max_length=10_000)
+    owners: list[OwnerFile] = Field(max_length=100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedResources:
+    """One line of the file; fields that are None fit everything."""
+
+    reviewer: str
+    system: str
+    account: str | None
+    type: str | None
+    value: str
+    glob: bool
+
+    def covers(self, key: GrantKey) -> bool:
+        """Whether the grant is on one of these resources."""
+        return (
+            self.system == key.system
+            and self.account in (None, key.account)
+            and self.type in (None, key.resource_type)
+            and matches(self.value, key.resource_id, glob=self.glob)
+        )
+
+
+@dataclass(frozen=True)
+class Owners:
+    """A checked file of owners.
+
+    :param people: reviewer -> every (id space, id) under which the roster knows them.
+    :param default: reviewer of all other resources, or None: then such a resource is an error.
+    """
+
+    no_answer: Literal["keep", "revoke"]
+    default: str | None
+    people: Mapping[str, frozenset[tuple[str, str]]]
+    alternates: Mapping[str, str]
+    resources: tuple[OwnedResources, ...]
+    source: str
+
+    def owner(self, key: GrantKey) -> str:
+        """The reviewer of the grant's resource.
+
+        :raises InputError: when no line names the resource and there is no default.
+        """
+        found = next((line.reviewer for line in self.resources if line.covers(key)), self.default)
+        if found is None:
+            problem = (
+                f"no line names {key.resource_type} {check_text(key.resource_id, where='resource')!r} in {key.system}"
+            )
+            raise InputError(f"{self.source}, owners", problem, "Add a line for it, or name a default reviewer.")
+        return found
+
+    def reviewer(self, key: GrantKey, ids: Iterable[tuple[str, str]]) -> str | None:
+        """Who is asked about a grant of the principal with these ids, or None: then nobody may be."""
+        held, owner = frozenset(ids), self.owner(key)
+        for candidate in (owner, self.alternates.get(owner)):
+            if candidate is not None and not held & self.people[candidate]:
+                return candidate
+        return None
+
+
+class Ask(NamedTuple):
+    """What one reviewer is asked at once: (grant id, line to show) pairs."""
+
+    reviewer: str
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """All questions of a run.
+
+    :param own: ids of grants that stay because only their holder could have been asked.
+    """
+
+    questions: tuple[Ask, ...]
+    own: tuple[str, ...]
+
+
+def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Owners:
+    """The owners in a YAML text, joined with the roster.
+
+    :raises InputError: naming file, line and field; for reviewers that the roster does not know.
+    """
+    model, file = load(OwnersFile, text, source=source)
+    people: dict[str, frozenset[tuple[str, str]]] = {}
+    alternates: dict[str, str] = {}
+    for name, entry in model.reviewers.items():
+        where = f"{source}, line {file.line(('reviewers', name))}, reviewer {name}"
+        if name == ERROR or name != check_id(name, where=where):
+            raise InputError(where, "not a usable user id", "Write the id that Airflow's auth manager knows.")
+        people[name] = _ids(entry, roster, where)
+        if entry.alternate is not None:
+            alternates[name] = _known(entry.alternate, model, f"{where}, alternate")
+            if alternates[name] == name:
+                raise InputError(f"{where}, alternate", "the reviewer again", "Name somebody else.")
+    default = None if model.default == ERROR else _known(model.default, model, f"{source}, default")
+    lines = (
+        _line(entry, model, f"{source}, line {file.line(('owners', number))}, owners[{number}]")
+        for number, entry in enumerate(model.owners)
+    )
+    return Owners(model.no_answer, default, people, alternates, tuple(lines), source)
+
+
+def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: Decider) -> Asks:
+    """The questions about these grants, at most :data:`MOST_ITEMS` in each, always in the same order.
+
+    :param decider: knows the ids of every principal.
+    :raises InputError: as :meth:`Owners.owner`.
+    """
+    by_reviewer: dict[str, list[tuple[GrantKey, str, str]]] = {}
+    own: list[str] = []
+    for grant, decision in asked:
+        view = decider.view(grant)
+        ids = [*decider.people.ids(principal_key(grant))]
+        if view.person is not None:
+            ids += [*view.person.ids.items(), (PERSON_SPACE, view.person.person_id)]
+        reviewer = owners.reviewer(grant.key, ids)
+        if reviewer is None:
+            own.append(decision.grant_id)
+        else:
+            by_reviewer.setdefault(reviewer, []).append((grant.key, decision.grant_id, _shown(grant, decision)))
+    found = []
+    for reviewer in sorted(by_reviewer):
+        items = sorted(by_reviewer[reviewer], key=lambda item: (item[0].system, item[0].resource_id, item))
+        found += [Ask(reviewer, tuple((name, line) for _, name, line in part)) for part in _parts(items)]
+    return Asks(tuple(found), tuple(sorted(own)))
+
+
+def _parts(items: list[tuple[GrantKey, str, str]]) -> Iterator[list[tuple[GrantKey, str, str]]]:
+    for start in range(0, len(items), MOST_ITEMS):
+        yield items[start : start + MOST_ITEMS]
+
+
+def _shown(grant: Grant, decision: Decision) -> str:
+    """The item in one line: everything that tells it from every other, and why it is asked about."""
+    key = grant.key
+    person = decision.facts.get("person.id")
+    who = f"{key.principal_type} {key.principal_id}" + (f", person {person}" if person else "")
+    name = f" ({grant.resource_name})" if grant.resource_name and grant.resource_name != key.resource_id else ""
+    place = f"{key.resource_type} {key.resource_id}{name} in {key.system}, {key.account}"
+    record = f", record {key.native_id}" if key.native_id else ""
+    return f"{who}: {key.entitlement} on {place}{record}; {decision.severity}: {decision.reason}"
+
+
+def _ids(entry: ReviewerFile, roster: AdmittedRoster, where: str) -> frozenset[tuple[str, str]]:
+    person = roster.roster.by_person_id(check_id(entry.person_id, where=f"{where}, person_id"))
+    if person is None:
+        problem = "the roster does not know this person_id, so nobody could tell their own access"
+        raise InputError(f"{where}, person_id", problem, "Name the reviewer's person_id in the roster.")
+    return frozenset({(PERSON_SPACE, person.person_id), *person.ids.items()})
+
+
+def _known(name: str, model: OwnersFile, where: str) -> str:
+    if name not in model.reviewers:
+        raise InputError(where, "a user who is not listed under `reviewers`", "Add the user there.")
+    return name
+
+
+def _line(entry: OwnerFile, model: OwnersFile, where: str) -> OwnedResources:
+    if (entry.id is None) == (entry.pattern is None):
+        raise InputError(where, "needs either id or pattern", "Write exactly one of the two.")
+    glob = entry.id is None
+    value = check_pattern(entry.pattern if glob else entry.id, where=where, glob=glob)  # type: ignore[arg-type]
+    return OwnedResources(
+        _known(entry.reviewer, model, where),
+        entry.system,
+        entry.account,
+        entry.type,
+        check_text(value, where=where),
+        glob,
+    )
