@@ -97,6 +97,8 @@ class Settings(BaseModel):
     """Deployment settings. Every limit here is a ceiling for every run.
 
     :param connections: per permission system, the connection ids that a review covers.
+    :param granting_connections: per permission system, the connection ids that may give back what a run took away;
+        others than those above, whose keys need no right to grant.
     :param approvers: user ids (as Airflow's auth manager knows them) who may approve a plan. Nobody may
         approve a plan that they asked for themselves.
     :param roster: who works here: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``; ``.csv`` or
@@ -120,6 +122,7 @@ class Settings(BaseModel):
     :param max_revocations: most grants that one run may revoke; 0 means none.
     :param max_percent: most of the complete population, in percent, that one run may revoke; 0 means none.
     :param max_per_principal: most grants that one principal may lose in one run.
+    :param max_restores: most grants that one run may give back; 0 means none.
     :param allow_irreversible: let a plan hold grants that cannot be given back faithfully; else they are held.
     :param allow_sparse: let a run ask for calls that reach over places where nobody holds anything (Quick BI only;
         such a call is sent right after a re-read of these places).
@@ -138,6 +141,9 @@ class Settings(BaseModel):
     :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
     :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
+    :param watch_days: for how many days what was verified gone is looked after.
+    :param watch_alarm: what turns the watching run red: a return that is ``new``, ``any`` return that is there, or
+        ``none``. What could not be checked turns it red as well, unless this is ``none``.
     :param evidence: folder of bundles, reports and tables: a path, or a URL of object storage
         (``s3://conn_id@bucket/key``).
     :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are unsigned,
@@ -148,6 +154,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     connections: dict[str, list[str]] = Field(default_factory=lambda: dict(_DEFAULT_CONNECTIONS))
+    granting_connections: dict[str, list[str]] = Field(default_factory=dict)
     approvers: tuple[str, ...] = ()
     roster: str | RosterEndpoint = ""
     roster_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
@@ -165,6 +172,7 @@ class Settings(BaseModel):
     max_revocations: int = Field(default=500, ge=0)
     max_percent: int = Field(default=20, ge=0, le=100)
     max_per_principal: int = Field(default=500, ge=0)
+    max_restores: int = Field(default=500, ge=0)
     allow_irreversible: bool = False
     allow_sparse: bool = False
     plan_valid_hours: int = Field(default=24, ge=1, le=720)
@@ -179,12 +187,14 @@ class Settings(BaseModel):
     sentinels: dict[str, tuple[KnownGrant, ...]] = Field(default_factory=dict)
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)
+    watch_days: int = Field(default=14, ge=1, le=365)
+    watch_alarm: Literal["new", "any", "none"] = "new"
     summaries: str = ".rescind/summaries"
     evidence: str = ".rescind/evidence"
     evidence_key_file: str = ""
     evidence_key_conn_id: str = ""
 
-    @field_validator("connections")
+    @field_validator("connections", "granting_connections")
     @classmethod
     def _known_shape(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
         for system, conn_ids in value.items():
@@ -197,6 +207,17 @@ class Settings(BaseModel):
         unknown = sorted(set(self.sentinels) - set(self.connections))
         if unknown:
             raise ValueError(f"sentinels name {', '.join(unknown)}, for which no connections are set")
+        return self
+
+    @model_validator(mode="after")
+    def _granting_is_apart(self) -> Self:
+        for system, conn_ids in self.granting_connections.items():
+            both = sorted(set(conn_ids) & set(self.connections.get(system, ())))
+            if both:
+                raise ValueError(
+                    f"granting_connections of {system} name {', '.join(both)}, which revokes: use a connection of its"
+                    " own, so that the revoking key needs no right to grant"
+                )
         return self
 
     @model_validator(mode="after")
