@@ -216,6 +216,54 @@ def test_rows_and_columns_that_only_widen_a_call_are_refused(mode: Mode) -> None
         check([call(("m1", "m2"), USERS[:2])], PAIR[:2], mode=mode, emptied=EMPTIED)
 
 
+def emptying(**change: Any) -> dict[str, Any]:
+    """A plan that takes two leavers out of two menus in one call, changed."""
+    return {"calls": BOX, "revoke": PAIR, "mode": Mode.EMPTYING, "emptied": EMPTIED, **change}
+
+
+ABSENT = cell("m2", USERS[1])
+SPARSE = {"mode": Mode.SPARSE, "emptied": frozenset()}
+MODE_FAULTS: dict[str, dict[str, Any]] = {
+    "an emptied column with a kept cell": emptying(keep=[cell("m8", USERS[1])]),
+    "an emptied column with a kept cell in the call": emptying(keep=[ABSENT]),
+    "an emptied column of another container": emptying(emptied={("p", *USERS[0]), ("q", *USERS[1])}),
+    "an emptied column of another kind": emptying(emptied={("p", *USERS[0]), ("p", "group", ("u1",))}),
+    "an emptied column of another name": emptying(emptied={("p", *USERS[0]), ("p", "user", ("u", "1"))}),
+    "one of two columns emptied": emptying(emptied={("p", *USERS[0])}),
+    "an absent cell beyond the emptied columns": emptying(
+        calls=[call(("m1", "m2"), [USERS[0], USERS[2]]), call(("m1",), [USERS[1]])],
+        revoke=[*PAIR, cell("m1", USERS[2])],
+    ),
+    "a row that only holds absent cells": emptying(calls=[call(("m1", "m2", "m3"), USERS[:2])]),
+    "a column that only holds absent cells": emptying(revoke=PAIR[:2]),
+    "an absent cell in two calls": emptying(
+        calls=[*BOX, call(("m2", "m3"), [USERS[1]])], revoke=[*PAIR, cell("m3", USERS[1])]
+    ),
+    "a forgotten cell beside absent ones": emptying(revoke=[*PAIR, cell("m3", USERS[0])]),
+    "more cells than a call may have": emptying(shape=dataclasses.replace(SHAPE, max_cells=3)),
+    "absent cells in a strict plan": emptying(mode=Mode.STRICT),
+    "emptied columns that the call does not know": emptying(shape=dataclasses.replace(SHAPE, modes=(Mode.STRICT,))),
+    "sparse: a kept cell in the call": emptying(**SPARSE, keep=[ABSENT]),
+    "sparse: a row that only holds absent cells": emptying(**SPARSE, calls=[call(("m1", "m2", "m3"), USERS[:2])]),
+    "sparse: a column that only holds absent cells": emptying(**SPARSE, revoke=PAIR[:2]),
+    "sparse: an absent cell in two calls": emptying(
+        **SPARSE, calls=[*BOX, call(("m2", "m3"), [USERS[1]])], revoke=[*PAIR, cell("m3", USERS[1])]
+    ),
+    "sparse: another container": emptying(**SPARSE, calls=[call(("m1", "m2"), USERS[:2], "q")]),
+}
+
+
+def test_the_plans_without_these_faults_pass() -> None:
+    assert check(BOX, PAIR, [], mode=Mode.EMPTYING, emptied=EMPTIED).absent == 1
+    assert check(BOX, PAIR, [], mode=Mode.SPARSE).absent == 1
+
+
+@pytest.mark.parametrize("name", MODE_FAULTS)
+def test_every_fault_of_a_mode_is_caught(name: str) -> None:
+    with pytest.raises(PlanError):
+        check(**MODE_FAULTS[name])
+
+
 def test_a_mode_that_the_call_does_not_allow() -> None:
     with pytest.raises(PlanError, match="not one that this call allows"):
         check(BOX, PAIR, mode=Mode.SPARSE, shape=CallShape(3, {"user": 2}))
@@ -271,6 +319,8 @@ EXTRA = cell("m2", USERS[1])
         ({"emptied": {("p", *USERS[1])}}, True),
         ({"emptied": {("q", *USERS[1])}}, False),
         ({"emptied": {("p", "group", ("u1",))}}, False),
+        ({"emptied": {("p", *USERS[1])}, "beyond": cell("m9", USERS[1])}, False),
+        ({"emptied": {("p", *USERS[1])}, "beyond": cell("m2", USERS[1], "q")}, False),
         ({"absent": {EXTRA}}, True),
         ({"absent": {cell("m3", USERS[1])}}, False),
         ({"absent": {EXTRA}, "kept": {EXTRA}}, False),
@@ -278,11 +328,13 @@ EXTRA = cell("m2", USERS[1])
     ],
 )
 def test_a_cell_beyond_the_approved_ones(approved: frozenset[Cell], change: dict[str, Any], passes: bool) -> None:
+    change = dict(change)
+    beyond = change.pop("beyond", EXTRA)
     if passes:
-        assert check_request([*PAIR, EXTRA], approved, **change) == 3
+        assert check_request([*PAIR, beyond], approved, **change) == 3
         return
     with pytest.raises(BlastSetExceeded):
-        check_request([*PAIR, EXTRA], approved, **change)
+        check_request([*PAIR, beyond], approved, **change)
 
 
 def test_a_kept_cell_wins_over_an_approval(approved: frozenset[Cell]) -> None:
