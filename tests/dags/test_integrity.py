@@ -84,3 +84,13 @@ def test_the_rest_goes_on_without_a_canary_and_never_after_a_rejection(dags: dic
     assert tasks["proceed"].trigger_rule.value == "none_failed_min_one_success"
     assert tasks["revoke"].upstream_task_ids == {"proceed"} and tasks["revoke"].trigger_rule.value == "all_success"
     assert tasks["canary"].trigger_rule.value == tasks["verify_canary"].trigger_rule.value == "all_success"
+
+
+def test_questions_to_owners_stand_between_deciding_and_planning(dags: dict[str, Any]) -> None:
+    tasks = {task.task_id: task for task in dags["access_review"].tasks}
+    # Without questions `ask` is skipped, and `decide` is the success that the plan needs; a failed question stops it.
+    assert tasks["ask"].upstream_task_ids == {"decide"} and tasks["plan"].upstream_task_ids == {"decide", "ask"}
+    assert tasks["plan"].trigger_rule.value == "none_failed_min_one_success"
+    assert tasks["ask"].trigger_rule.value == "all_success" and tasks["ask"].is_mapped
+    assert "ask" not in {task.task_id for task in dags["revoke_access"].tasks}
+    assert not {"ask_owners", "automatic"} & set(dags["revoke_access"].params)
