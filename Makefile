@@ -46,6 +46,7 @@ test: install-dev ## run the whole test suite
 bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about two minutes)
 	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)
 	@$(PY) -m tests.bench.planning $(BENCH_ARGS)
+	@$(PY) -m tests.bench.population $(BENCH_ARGS)
 
 lint: install-dev ## check style and formatting rules
 	@$(PY) -m ruff check .

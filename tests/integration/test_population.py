@@ -238,3 +238,12 @@ def test_losing_knowledge_never_adds_a_revocation(bench: Bench) -> None:
         assert setup.emulator.get("faults")["all_fired"], fault
         assert planned(review) <= everything, fault
     assert setup.emulator.writes() == []
+
+
+def test_the_plan_says_what_verification_will_find_still_effective(bench: Bench) -> None:
+    rows = bench().run(dry_run=False).whole()["systems"]
+    assert sum(row["still_effective"] for row in rows) > 0
+    for row in rows:
+        outlook = row["stays_reachable"]
+        assert outlook["grants"] == row["still_effective"] and outlook["of"] == row["items"]
+        assert len(outlook["examples"]) == min(5, row["still_effective"])

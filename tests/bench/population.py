@@ -1,0 +1,202 @@
+"""How fast a large population goes through a review, and in how much memory: discover, seal, decide, read for planning.
+
+One scope: Quick BI menus, listed over HTTP from the emulator (a process of its own, no rate limit) by the operators
+themselves, into a PostgreSQL of its own. Every stage runs in a fresh process.
+
+    python -m tests.bench.population [--quick] [--grants N] [--users N] [--json FILE]
+
+Peak: highest resident memory of the stage's process, in MB; base: of the same process before the stage began, with
+Airflow and the package imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rescind.ledger.migrate import migrate
+from tests.support.emulator import Emulator, running_emulator
+from tests.support.postgres import PostgresServer
+from tests.support.review import Review, ReviewBench
+
+_SPAWN = multiprocessing.get_context("spawn")
+MENUS_PER_PORTAL = 100
+RECEIVERS_PER_MENU = 20
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every stage needs to know; goes to each process."""
+
+    emulator: Emulator
+    dsn: str
+    folder: Path
+    scopes: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One row of the table; memory in MB."""
+
+    stage: str
+    grants: int
+    seconds: float
+    peak_mb: float
+    base_mb: float
+    result: Any = None
+
+
+# --- the stages, each in a process of its own -----------------------------------------------------
+
+
+def preflight(review: Review) -> Any:
+    review.preflight()
+    return review.scopes
+
+
+def discover(review: Review) -> Any:
+    review.discover()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        (scope,) = ledger.scopes.all(run.run_id)
+        return {"grants": scope.counted, "pages": scope.pages, "passes": scope.notes["second_passes"]}
+
+
+def seal(review: Review) -> Any:
+    from rescind.operators.decide import SealOperator
+
+    return SealOperator(task_id="seal").execute(review.context("seal"))  # type: ignore[arg-type]
+
+
+def decide(review: Review) -> Any:
+    from rescind.operators.decide import DecideOperator
+
+    return DecideOperator(task_id="decide").execute(review.context("decide"))  # type: ignore[arg-type]
+
+
+def read_plan(review: Review) -> Any:
+    """Every grant with its decision, as the planner reads them."""
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        return sum(decision.choice == "revoke" for _, decision in ledger.decisions.each(run.run_id))
+
+
+STAGES: dict[str, Callable[[Review], Any]] = {
+    "preflight": preflight,
+    "discover": discover,
+    "seal": seal,
+    "decide": decide,
+    "plan: read": read_plan,
+}
+
+
+def _stage(name: str, setting: Setting, pipe: Connection) -> None:
+    os.environ |= {"AIRFLOW_HOME": str(setting.folder), "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    import rescind.operators.decide
+    import rescind.operators.discover  # noqa: F401 - imported before the clock starts
+
+    review = _review(setting)
+    base, began = _memory("VmRSS"), time.perf_counter()
+    result = STAGES[name](review)
+    pipe.send((time.perf_counter() - began, _memory("VmHWM"), base, result))
+
+
+def _review(setting: Setting) -> Review:
+    bench = ReviewBench(
+        setting.emulator,
+        setting.dsn,
+        setting.folder,
+        pytest.MonkeyPatch(),
+        {"connections": {"quickbi_menus": ["quickbi_default"]}, "max_percent": 100, "max_revocations": 10**6},
+        limits={"*": 1000.0},
+    )
+    return Review(bench, "bench", "policy", "rita", {"systems": ["quickbi_menus"]}, scopes=list(setting.scopes))
+
+
+def _memory(name: str) -> float:
+    """A figure of this process's memory in MB. Unlike ``ru_maxrss``, it does not remember the parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"/proc/self/status has no {name}; this benchmark needs Linux")
+
+
+def measure(name: str, setting: Setting, grants: int) -> Figures:
+    ours, theirs = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_stage, args=(name, setting, theirs))
+    process.start()
+    theirs.close()
+    try:
+        seconds, peak, base, result = ours.recv()
+    except EOFError:
+        raise RuntimeError(f"the stage {name} failed; its error is above") from None
+    finally:
+        process.join()
+    return Figures(name, grants, round(seconds, 1), round(peak), round(base), result)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="50,000 grants instead of a million")
+    parser.add_argument("--grants", type=int, default=0, help="grants in the population")
+    parser.add_argument("--users", type=int, default=0, help="people in the organisation (default: grants / 50)")
+    parser.add_argument("--json", default="", help="write the figures to this file as well")
+    options = parser.parse_args(arguments)
+    grants = options.grants or (50_000 if options.quick else 1_000_000)
+    rows = run(grants, options.users or max(200, grants // 50))
+    if options.json:
+        Path(options.json).write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def run(grants: int, users: int) -> list[Figures]:
+    sizes = {
+        "people": users,
+        "leavers": users // 20,
+        "groups": max(12, users // 50),
+        "portals": max(2, grants // (MENUS_PER_PORTAL * RECEIVERS_PER_MENU)),
+        "menus_per_portal": MENUS_PER_PORTAL,
+        "menu_pairs": grants,
+    }
+    options = [word for name, size in sizes.items() for word in ("--size", f"{name}={size}")]
+    limits = [word for name in ("wedata", "dms", "quickbi") for word in (f"--limit-{name}", "0")]
+    with ExitStack() as stack:
+        postgres = PostgresServer()
+        stack.callback(postgres.stop)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rescind-bench-")))
+        emulator = stack.enter_context(running_emulator(folder, "--preset", "tiny", *options, *limits))
+        dsn = postgres.uri(postgres.create_database())
+        migrate(dsn)
+        scopes = measure("preflight", Setting(emulator, dsn, folder), 0).result
+        print("| stage | grants | seconds | grants/s | peak MB | base MB |")
+        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        rows: list[Figures] = []
+        found = 0
+        for name in list(STAGES)[1:]:
+            row = measure(name, Setting(emulator, dsn, folder, scopes), found)
+            found = row.result["grants"] if name == "discover" else found
+            rows.append(replace(row, grants=found))
+            print(_line(rows[-1]), flush=True)
+    return rows
+
+
+def _line(row: Figures) -> str:
+    rate = row.grants / max(row.seconds, 0.001)
+    return f"| {row.stage} | {row.grants:,} | {row.seconds:.1f} | {rate:,.0f} | {row.peak_mb:.0f} | {row.base_mb:.0f} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
