@@ -31,9 +31,12 @@ class RescindPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """Built when the API server asks: schedulers and workers load this file as well and need no web server."""
+        from rescind.systems import REGISTRY
         from rescind.web.app import create_app
 
-        return [{"app": create_app(_ledger, _report_folders), "url_prefix": "/rescind", "name": "Access reviews"}]
+        titles = {name: system.title for name, system in REGISTRY.items()}
+        app = create_app(_ledger, _report_folders, titles)
+        return [{"app": app, "url_prefix": "/rescind", "name": "Access reviews"}]
 
 
 def _ledger() -> str:

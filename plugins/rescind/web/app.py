@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -39,6 +39,7 @@ Offset = Annotated[int, Query(ge=0, le=_MOST_OFFSET)]
 def create_app(
     dsn: Callable[[], str],
     folders: Callable[[], Iterable[Path]],
+    titles: Mapping[str, str],
     *,
     identify: Any = access.identify,
     readable: Any = access.readable,
@@ -47,10 +48,12 @@ def create_app(
 
     :param dsn: connection string of the ledger; asked for when the first page is.
     :param folders: the folders that reports may lie in.
+    :param titles: names of the permission systems for people; one that is missing goes by its own name.
     :param identify: see :class:`~rescind.web.gate.Gate`; likewise ``readable``. The defaults are Airflow's own.
     """
     # No documentation pages (they load scripts from elsewhere), no redirects (they would name a host).
     app = FastAPI(title="Access reviews", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.titles = dict(titles)
     ledger = _Opened(dsn)
     app.add_middleware(
         Gate,
@@ -133,7 +136,7 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
             run=line,
             found=found,
             wanted=wanted,
-            choices=shape.choices(views().item_counts(number, dags)),
+            choices=shape.choices(views().item_counts(number, dags), request.app.state.titles),
             offset=offset,
             before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
             after=link(last) if last < found.total else None,

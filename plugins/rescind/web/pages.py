@@ -74,7 +74,6 @@ def _environment() -> Environment:
         "moment": shape.moment,
         "lasting": shape.lasting,
         "words": shape.words,
-        "system": lambda name: shape.SYSTEMS.get(name, name),
         "tone": lambda name: shape.TONES.get(name, ""),
         "count": lambda number: f"{number:,}".replace(",", "\u202f"),
     }
@@ -87,7 +86,9 @@ _PAGES = _environment()
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page made from a template; every link in it is relative, so that any path prefix will do."""
-    html = _PAGES.get_template(template).render(up=up(request), **values)
+    html = _PAGES.get_template(template).render(
+        up=up(request), titles=request.app.state.titles, **values
+    )
     return HTMLResponse(html, status)
 
 

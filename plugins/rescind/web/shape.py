@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,14 +10,6 @@ from rescind.ledger.views import ItemCount, LaneLine, RunLine, SystemLine
 
 STALE_S = 90.0
 """Seconds after which a lane's last word is too old for a forecast."""
-
-SYSTEMS = {
-    "wedata_privileges": "WeData privileges",
-    "wedata_data_sources": "WeData data sources",
-    "dms_permissions": "DMS permissions",
-    "quickbi_menus": "Quick BI menus",
-}
-"""Names for people; a system that is not here goes by its own name."""
 
 TONES = {
     "succeeded": "good",
@@ -134,8 +126,8 @@ def lanes(lines: Sequence[LaneLine], *, finished: bool) -> list[Lane]:
     return shown
 
 
-def choices(counts: Sequence[ItemCount]) -> dict[str, list[Choice]]:
-    """What each filter of the items offers, with counts over the whole run."""
+def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str, list[Choice]]:
+    """What each filter of the items offers, with counts over the whole run; systems go by their titles."""
     sums: dict[str, dict[str, int]] = {"system": {}, "state": {}, "verdict": {}}
     for row in counts:
         for field, value in (("system", row.system), ("state", row.state), ("verdict", row.verdict or "none")):
@@ -147,7 +139,7 @@ def choices(counts: Sequence[ItemCount]) -> dict[str, list[Choice]]:
         verdicts["open"] = opened
     labels = {"none": "no verdict yet", "open": "all that is not proven gone"}
     return {
-        "system": [Choice(name, SYSTEMS.get(name, name), n) for name, n in sums["system"].items()],
+        "system": [Choice(name, titles.get(name, name), n) for name, n in sums["system"].items()],
         "state": [Choice(name, words(name), n) for name, n in sorted(sums["state"].items())],
         "verdict": [Choice(name, labels.get(name, words(name)), n) for name, n in verdicts.items()],
     }

@@ -12,13 +12,13 @@ from typing import Any
 from markupsafe import Markup
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Letters by category, blank on the screen.
-_BLANK = set("\u115f\u1160\u3164\uffa0\u2800\u034f")
+# Letters and marks by category, nothing on the screen.
+_BLANK = {*map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10)))}
 MOST = 300
 
 
 def visible(value: Any) -> Any:
-    """Text with unseen characters as ``⟨U+202E⟩`` (controls as their picture, ``␊``), cut at 300 characters.
+    """Text with each unseen character as ``<U+202E>``, cut at 300 characters.
 
     Everything that is no text, and markup that a template made, passes unchanged.
     """
@@ -31,11 +31,5 @@ def visible(value: Any) -> Any:
 
 
 def _seen(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    if unicodedata.category(character) in _UNSEEN or character in _BLANK:
-        return f"⟨U+{code:04X}⟩"
-    return character
+    unseen = character in _BLANK or unicodedata.category(character) in _UNSEEN
+    return f"<U+{ord(character):04X}>" if unseen else character

@@ -1,0 +1,34 @@
+"""An auth manager for tests of permissions: Airflow's simple one, which lets every user read every DAG, less some."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+NOBODY = "nora"
+"""May read no DAG."""
+PARTLY = "lena"
+"""May read the DAG ``revoke_access`` only."""
+BREAKS = "erin"
+"""The check of her permissions fails."""
+
+
+class PickyAuthManager(SimpleAuthManager):
+    """Roles as in the simple auth manager; the three above have less."""
+
+    def is_authorized_dag(
+        self,
+        *,
+        method: Any,
+        user: SimpleAuthManagerUser,
+        access_entity: DagAccessEntity | None = None,
+        details: DagDetails | None = None,
+    ) -> bool:
+        if user.username == BREAKS:
+            raise RuntimeError("the directory of permissions does not answer")
+        if user.username == NOBODY or (user.username == PARTLY and (details is None or details.id != "revoke_access")):
+            return False
+        return super().is_authorized_dag(method=method, user=user, access_entity=access_entity, details=details)

@@ -1,0 +1,59 @@
+"""Runs in a ledger for the page to show: a closed one with a report, and one at work with hostile names."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rescind.ledger import Ledger, NewRun, Run, VerdictRecord
+from rescind.model import Grant, Verdict
+from tests.support import ledger_runs
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '" onmouseover="alert(1)',
+    "{{ 7*7 }}{% raw %}",
+    "invoice\u202egnp.exe",
+    "zero\u200bwidth",
+    "line\nbreak\x1b[31m",
+    "[a](javascript:alert(1)) **bold**",
+)
+NOW = datetime.now(UTC)
+
+
+def hostile_grants(count: int) -> list[Grant]:
+    """Grants whose people and resources have the names above, in turn."""
+    return [
+        dataclasses.replace(
+            ledger_runs.grant(number),
+            principal_name=HOSTILE[number % len(HOSTILE)],
+            resource_name=HOSTILE[(number + 3) % len(HOSTILE)],
+        )
+        for number in range(count)
+    ]
+
+
+def finished_run(ledger: Ledger, report: Path, *, name: str = "manual__1") -> Run:
+    """A closed run of 4 items: two proven gone, one still effective, one without a verdict."""
+    frozen = ledger_runs.ready_run(ledger, name)
+    marks = (Verdict.VERIFIED_GONE, Verdict.ALREADY_ABSENT, Verdict.STILL_EFFECTIVE)
+    ledger.verdicts.record(
+        frozen.run.run_id,
+        [
+            VerdictRecord(one.grant_id, mark, "list", NOW, path="group <b>Staff</b>" if "effective" in mark else "")
+            for one, mark in zip([g for group in frozen.calls.values() for g in group], marks, strict=False)
+        ],
+    )
+    summary = {"report": str(report), "bundle": "/evidence/bundles/000001", "findings": [{}, {}], "problems": ["a <b>"]}
+    return ledger.runs.finish(frozen.run.run_id, "failed", summary)
+
+
+def working_run(ledger: Ledger, *, name: str = "manual__2", count: int = 60, dag_id: str = "access_review") -> Run:
+    """A run with hostile names, approved, nothing sent yet."""
+    run = ledger.runs.begin(NewRun(dag_id, name, "manual", "rita", reason="leavers", dry_run=False))
+    grants = hostile_grants(count)
+    ledger_runs.list_scope(ledger, run, grants)
+    ledger_runs.decide(ledger, run, grants, grants)
+    ledger_runs.approve(ledger, ledger_runs.freeze(ledger, run, [[one] for one in grants]))
+    return run

@@ -1,0 +1,197 @@
+"""The pages: what they show, that they show foreign text as text, and that nothing in them leads elsewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+
+from rescind.ledger import Ledger
+from rescind.web.pages import ERROR_STYLE
+from tests.support import ledger_runs
+from tests.support.markup import Markup
+from tests.support.web_runs import HOSTILE, finished_run, working_run
+
+REPORT = "<!doctype html><title>Report</title><style>p{color:red}</style><p>the report</p>"
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    path = tmp_path / "000001-run.html"
+    path.write_text(REPORT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def filled(ledger: Ledger, report: Path) -> Ledger:
+    """Run 1 is closed and has a report; run 2 is at work on 60 items with hostile names."""
+    finished_run(ledger, report)
+    working_run(ledger)
+    return ledger
+
+
+PAGES = ("runs", "runs/1", "runs/2", "runs/2/live", "runs/1/items", "runs/2/items", "runs/2/items?q=zz", "runs/9", "x")
+
+
+def test_an_empty_ledger_says_how_to_begin(browser: Any, ledger: Ledger) -> None:
+    answer = browser.get("runs")
+    assert answer.status_code == 200
+    assert "No review has run yet" in answer.text
+
+
+def test_the_list_shows_every_run(browser: Any, filled: Ledger) -> None:
+    text = Markup.of(browser.get("runs").text).text
+    for words in ("revoking", "failed", "access_review", "rita", "leavers"):
+        assert words in text
+
+
+def test_the_list_is_paged(browser: Any, ledger: Ledger) -> None:
+    for number in range(30):
+        ledger_runs.begin(ledger, f"manual__{number}")
+    first = browser.get("runs").text
+    (older,) = [link for _, link in Markup.of(first).addresses if "before=" in link]
+    assert older == "?before=6"
+    second = browser.get(f"runs{older}").text
+    assert re.findall(r'href="runs/(\d+)"', first) == [str(n) for n in range(30, 5, -1)]
+    assert re.findall(r'href="runs/(\d+)"', second) == ["5", "4", "3", "2", "1"]
+    assert "before=" not in second
+
+
+def test_a_closed_run_shows_result_problems_and_where_its_evidence_is(browser: Any, filled: Ledger) -> None:
+    html = browser.get("runs/1").text
+    text = Markup.of(html).text
+    for words in ("failed", "a <b>", "given by anna", "/evidence/bundles/000001", "proven gone by a complete re-read"):
+        assert words in text
+    assert 'href="../runs/1/report"' in html
+    assert "data-refresh" not in html, "a closed run does not change any more"
+
+
+def test_a_run_at_work_refreshes_itself_and_forecasts(browser: Any, filled: Ledger) -> None:
+    run = filled.views.runs({"access_review"})[0]
+    filled.progress.note(run.run_id, "revoke", "b", label="Quick BI \u202e<b>", done=15, total=60, per_second=0.5)
+    page = browser.get("runs/2").text
+    live = browser.get("runs/2/live").text
+    assert ("section", "2/live") in Markup.of(page).addresses
+    for html in (page, live):
+        text = Markup.of(html).text
+        assert "15 of 60" in text
+        assert "about 1 min 30 s left at 0.5/s" in text
+        assert "Quick BI <U+202E><b>" in text
+
+
+def test_items_can_be_searched_and_paged(browser: Any, filled: Ledger) -> None:
+    first = browser.get("runs/2/items").text
+    assert "60 items, showing 1 to 50" in Markup.of(first).text
+    (after,) = [link for _, link in Markup.of(first).addresses if "offset" in link]
+    second = browser.get(f"runs/2/items{after}").text
+    assert "60 items, showing 51 to 60" in Markup.of(second).text
+    found = browser.get("runs/2/items?q=%3CSCRIPT&state=approved").text
+    assert Markup.of(found).text.count("<script>alert(1)</script>") >= 9
+    assert 'value="&lt;SCRIPT"' in found
+    assert '<option value="approved" selected>' in found
+
+
+def test_filters_outlive_the_turn_of_a_page(browser: Any, filled: Ledger) -> None:
+    html = browser.get("runs/2/items?q=u0&state=approved&offset=50").text
+    (back,) = [link for _, link in Markup.of(html).addresses if link.startswith("?")]
+    assert back == "?state=approved&q=u0"
+
+
+@pytest.mark.parametrize("query", ["offset=-1", "state=%3Cb%3E", "q=" + "x" * 201, "system=a%27b", "q=%00", "offset=zzz"])
+def test_a_filter_that_does_not_fit_is_refused_without_being_repeated(browser: Any, filled: Ledger, query: str) -> None:
+    answer = browser.get(f"runs/1/items?{query}")
+    assert answer.status_code == 422
+    assert query.partition("=")[2] not in answer.text
+    assert "Not understood" in answer.text
+
+
+@pytest.mark.parametrize("path", ["runs/9", "runs/0", "runs/x", "runs/9/items", "runs/9/live", "runs/9/report",
+                                  "runs/2/report", "static/app.py", "static/..%2fapp.py", "docs", "openapi.json", "",
+                                  "runs/99999999999999999999"])  # fmt: skip
+def test_what_is_not_there_is_not_found(browser: Any, filled: Ledger, path: str) -> None:
+    assert browser.get(path).status_code == 404
+
+
+def test_hostile_names_are_text(browser: Any, filled: Ledger) -> None:
+    html = browser.get("runs/2/items").text
+    page = Markup.of(html)
+    for name in HOSTILE:
+        plain = name
+        for character in "\u202e\u200b\n\x1b":
+            plain = plain.replace(character, f"<U+{ord(character):04X}>")
+        assert plain in page.text
+    assert page.acting == []
+    assert not re.search("[\u202e\u200b\x1b]", html)
+
+
+def test_nothing_in_a_page_acts_or_leads_elsewhere(browser: Any, filled: Ledger) -> None:
+    for path in PAGES:
+        answer = browser.get(path)
+        page = Markup.of(answer.text)
+        assert page.acting == (["<style>" + ERROR_STYLE[:40]] if answer.status_code != 200 else []), path
+        for tag, address in page.addresses:
+            parts = urlsplit(address)
+            assert not parts.scheme, (path, tag, address)
+            assert not parts.netloc, (path, tag, address)
+            assert not address.startswith("/"), f"{path}: {tag} {address} would break under a path prefix"
+
+
+def test_every_link_works_below_a_prefix(browser: Any, filled: Ledger) -> None:
+    """Follows every link from the list on; all of them stay below the app and answer."""
+    root = f"{browser.PREFIX}/rescind/"
+    seen, waiting = set(), ["runs"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen or len(seen) > 60:
+            continue
+        seen.add(path)
+        answer = browser.get(path)
+        assert answer.status_code == 200, path
+        # What the live part links to is resolved by the page that it is put into.
+        if answer.headers["content-type"].startswith("text/html") and not path.endswith(("report", "live")):
+            for _, address in Markup.of(answer.text).addresses:
+                to = urljoin(f"http://airflow.test{root}{path}", address)
+                assert to.startswith(f"http://airflow.test{root}"), (path, address)
+                waiting.append(to.removeprefix(f"http://airflow.test{root}"))
+    assert {"runs", "runs/1", "runs/2", "runs/2/live", "runs/1/items", "runs/1/report", "static/app.css"} <= seen
+
+
+def test_every_answer_is_fenced_in(browser: Any, filled: Ledger) -> None:
+    for path in (*PAGES, "static/app.css", "static/app.js", "static/icon.svg"):
+        headers = browser.get(path).headers
+        policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == policy["base-uri"] == "'none'"
+        assert policy["script-src"] == policy["img-src"] == policy["connect-src"] == policy["form-action"] == "'self'"
+        assert policy["frame-ancestors"] == "'self'"
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == ("private, max-age=300" if path.startswith("static/") else "no-store"), path
+
+
+def test_a_report_is_served_as_it_is_and_may_do_nothing(browser: Any, filled: Ledger) -> None:
+    answer = browser.get("runs/1/report")
+    assert answer.text == REPORT
+    policy = answer.headers["content-security-policy"]
+    assert "sandbox;" in policy
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "allow-" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_report_elsewhere_is_named_but_not_served(browser: Any, ledger: Ledger) -> None:
+    finished_run(ledger, Path("/etc/passwd.html"))
+    assert browser.get("runs/1/report").status_code == 404
+    html = browser.get("runs/1").text
+    assert "/etc/passwd.html" in html
+    assert "1/report" not in html
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_can_be_changed(browser: Any, filled: Ledger, method: str) -> None:
+    assert browser.get("runs/1", method=method).status_code == 405

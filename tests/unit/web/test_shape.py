@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rescind.ledger.views import ItemCount, LaneLine, RunLine, SystemLine
+from rescind.web import shape
+
+START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)
+RUN = RunLine(
+    1, "run-1", "access_review", "manual__1", "manual", "rita", "", "", False, "created", START, None, None, None, 0,
+    None, None, None, 0, 0, 0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage"),
+    [
+        ({}, "starting"),
+        ({"scopes": 4, "scopes_pending": 1}, "discovering"),
+        ({"scopes": 4}, "deciding"),
+        ({"scopes": 4, "items": 3, "calls": 2}, "waiting for approval"),
+        ({"scopes": 4, "items": 3, "calls": 0}, "closing"),
+        ({"scopes": 4, "items": 3, "calls": 2, "dry_run": True}, "closing"),
+        ({"scopes": 4, "items": 3, "calls": 2, "answer": "reject"}, "rejected"),
+        ({"scopes": 4, "items": 3, "calls": 2, "answer": "approve", "calls_open": 1}, "revoking"),
+        ({"scopes": 4, "items": 3, "calls": 2, "answer": "approve"}, "verifying"),
+        ({"scopes": 4, "finished_at": START + timedelta(hours=1), "state": "failed"}, "failed"),
+    ],
+)
+def test_the_stage_of_a_run(changes: dict[str, object], stage: str) -> None:
+    assert shape.stage_of(dataclasses.replace(RUN, **changes)) == stage  # type: ignore[arg-type]
+
+
+def test_the_funnel_narrows_from_found_to_verified() -> None:
+    one = SystemLine("dms_permissions", "a", True, 90, 20, 5, 10, 1, 2, 0, 2, 9, 1, 0, 0)
+    two = SystemLine("quickbi_menus", "a", True, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    steps = {step.name: step for step in shape.funnel([one, two])}
+    assert {name: step.count for name, step in steps.items()} == {
+        "found": 100,
+        "flagged": 20,
+        "planned": 15,
+        "sent": 13,
+        "verified": 9,
+    }
+    assert steps["found"].part == 100
+    assert steps["verified"].part == 9
+    assert "5 held back" in steps["planned"].meaning
+    assert [step.part for step in shape.funnel([])] == [0] * 5
+
+
+def test_a_forecast_needs_an_end_a_pace_and_a_fresh_word() -> None:
+    line = LaneLine("revoke", "lane", "", 25, 100, 2.5, 1.0)
+
+    def left(finished: bool = False, **changes: object) -> float | None:
+        return shape.lanes([dataclasses.replace(line, **changes)], finished=finished)[0].left_s  # type: ignore[arg-type]
+
+    assert left() == 30.0
+    assert left(finished=True) is None
+    assert left(per_second=0.0) is None
+    assert left(age_s=shape.STALE_S + 1) is None
+    assert left(done=100) is None
+    assert left(total=0) is None
+
+
+def test_a_lane_without_an_end_has_no_bar() -> None:
+    (lane,) = shape.lanes([LaneLine("discover", "dms", "DMS", 7, 0, 1.0, 0.0)], finished=False)
+    assert lane.part is None
+    assert (lane.name, lane.done) == ("DMS", 7)
+
+
+def test_a_small_part_is_still_seen_and_none_is_not() -> None:
+    assert shape.share(0, 1_000_000) == 0
+    assert 0 < shape.share(1, 1_000_000) < 1
+    assert shape.share(2, 1) == 100
+
+
+def test_filters_offer_what_there_is() -> None:
+    counts = [
+        ItemCount("dms_permissions", "accepted", "verified_gone", 7),
+        ItemCount("dms_permissions", "accepted", "still_present", 2),
+        ItemCount("a_new_system", "held", "", 1),
+    ]
+    offered = shape.choices(counts, {"dms_permissions": "DMS permissions"})
+    assert [(c.value, c.label, c.items) for c in offered["system"]] == [
+        ("dms_permissions", "DMS permissions", 9),
+        ("a_new_system", "a_new_system", 1),
+    ]
+    assert [(c.value, c.items) for c in offered["state"]] == [("accepted", 9), ("held", 1)]
+    assert [(c.value, c.items) for c in offered["verdict"]] == [
+        ("verified_gone", 7),
+        ("still_present", 2),
+        ("none", 1),
+        ("open", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (61, "1 min 01 s"), (3_660, "1 h 01 min"), (90_000, "1 d 1 h"), (None, "")],
+)
+def test_durations_for_people(seconds: float | None, text: str) -> None:
+    assert shape.lasting(seconds) == text

@@ -1,0 +1,159 @@
+"""The ledger's reads for pages: what they find, that they stay with the reader's DAGs, and that they cannot write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rescind.errors import LedgerError
+from rescind.ledger import Ledger
+from rescind.ledger.views import ItemFilter
+from tests.support import ledger_runs
+from tests.support.web_runs import finished_run, hostile_grants, working_run
+
+ALL = {"access_review", "revoke_access"}
+
+
+def test_runs_come_newest_first_with_their_counts(ledger: Ledger, tmp_path: Path) -> None:
+    finished_run(ledger, tmp_path / "r.html")
+    working_run(ledger, count=8)
+    newest, oldest = ledger.views.runs(ALL)
+    assert (newest.number, newest.items, newest.verified, newest.findings, newest.answer) == (2, 8, 0, None, "approve")
+    assert (newest.calls_open, newest.scopes, newest.scopes_pending) == (8, 1, 0)
+    assert (oldest.number, oldest.items, oldest.verified, oldest.findings) == (1, 4, 2, 2)
+    assert oldest.state == "failed"
+    assert [run.number for run in ledger.views.runs(ALL, before=2)] == [1]
+    assert [run.number for run in ledger.views.runs(ALL, limit=1)] == [2]
+
+
+def test_a_run_without_a_plan_is_shown_as_well(ledger: Ledger) -> None:
+    ledger_runs.begin(ledger)
+    (line,) = ledger.views.runs(ALL)
+    assert (line.items, line.calls, line.answer, line.scopes) == (None, None, None, 0)
+    assert ledger.views.run(1, ALL) is not None
+    assert ledger.views.systems(1, ALL) == []
+    assert ledger.views.lanes(1, ALL) == []
+    assert ledger.views.items(1, ALL, ItemFilter()).total == 0
+
+
+def test_facts_of_a_run(ledger: Ledger, tmp_path: Path) -> None:
+    run = finished_run(ledger, tmp_path / "r.html")
+    found = ledger.views.run(run.number, ALL)
+    assert found is not None
+    assert found[1].report == str(tmp_path / "r.html")
+    assert found[1].bundle == "/evidence/bundles/000001"
+    assert found[1].problems == ["a <b>"]
+    assert found[1].plan == ledger.plans.get(run.run_id).digest
+
+
+def test_no_method_shows_a_run_of_another_dag(ledger: Ledger, tmp_path: Path) -> None:
+    finished_run(ledger, tmp_path / "r.html")
+    working_run(ledger, dag_id="revoke_access", count=8)
+    views = ledger.views
+    assert [run.number for run in views.runs({"revoke_access"})] == [2]
+    for dags in ({"revoke_access"}, {"other"}, set()):
+        assert views.run(1, dags) is None
+        assert views.systems(1, dags) == []
+        assert views.lanes(1, dags) == []
+        assert views.item_counts(1, dags) == []
+        page = views.items(1, dags, ItemFilter())
+        assert (page.total, page.rows) == (0, [])
+    assert views.dag_ids() == ["access_review", "revoke_access"]
+
+
+def test_items_are_searched_filtered_and_paged(ledger: Ledger, tmp_path: Path) -> None:
+    run = finished_run(ledger, tmp_path / "r.html")
+
+    def total(**wanted: str) -> int:
+        page = ledger.views.items(run.number, ALL, ItemFilter(**wanted))
+        assert page.total == len(page.rows)
+        return page.total
+
+    assert total() == 4
+    assert total(verdict="verified_gone") == 1
+    assert total(verdict="none") == 1
+    assert total(verdict="open") == 2
+    assert total(system=ledger_runs.SYSTEM, state="approved") == 4
+    assert total(system="dms_permissions") == 0
+    assert total(state="held") == 0
+    assert total(text="U000002") == 1
+    assert total(text="portal-1/m") == 4
+    assert total(text="LEAVER") == 4
+    assert total(text="%") == 0, "a search is for text, not a pattern"
+    assert total(text="_") == 0
+    everything = ledger.views.items(run.number, ALL, ItemFilter()).rows
+    paged = [ledger.views.items(run.number, ALL, ItemFilter(), offset=n, limit=1) for n in range(4)]
+    assert [page.rows[0] for page in paged] == everything
+    assert {page.total for page in paged} == {4}
+    beyond = ledger.views.items(run.number, ALL, ItemFilter(), offset=99)
+    assert (beyond.total, beyond.rows) == (4, [])
+
+
+def test_an_item_says_what_was_sent_and_read(ledger: Ledger, tmp_path: Path) -> None:
+    run = finished_run(ledger, tmp_path / "r.html")
+    (item,) = ledger.views.items(run.number, ALL, ItemFilter(verdict="still_effective")).rows
+    assert item.path == "group <b>Staff</b>"
+    assert (item.rule, item.why) == ("leaver", "left the company")
+    assert (item.outcome, item.request_id, item.sent_at) == ("", "", None)
+    assert item.observed_at is not None
+
+
+def test_systems_add_up(ledger: Ledger, tmp_path: Path) -> None:
+    finished_run(ledger, tmp_path / "r.html")
+    (row,) = ledger.views.systems(1, ALL)
+    assert (row.discovered, row.items, row.verified, row.still_effective, row.not_sent) == (10, 4, 2, 1, 4)
+    assert row.complete
+
+
+def test_lanes_are_what_tasks_said_and_calls_where_none_did(ledger: Ledger) -> None:
+    run = working_run(ledger, count=6)
+    (calls,) = ledger.views.lanes(run.number, ALL)
+    assert (calls.stage, calls.done, calls.total, calls.per_second) == ("revoke", 0, 6, 0)
+    ledger.progress.note(run.run_id, "discover", "scope-1", label="Quick BI", done=3, total=0, per_second=1.5)
+    assert [line.stage for line in ledger.views.lanes(run.number, ALL)] == ["discover", "revoke"]
+    ledger.progress.note(run.run_id, "revoke", "batch-1", label="Quick BI · 1", done=2, total=6, per_second=0.5)
+    discover, revoke = ledger.views.lanes(run.number, ALL)
+    assert (discover.label, discover.total) == ("Quick BI", 0)
+    assert (revoke.label, revoke.done, revoke.total, revoke.per_second) == ("Quick BI · 1", 2, 6, 0.5)
+    assert revoke.age_s < 60
+
+
+def test_the_grants_of_a_restore_stand_in_the_run_that_it_gives_back(ledger: Ledger, tmp_path: Path) -> None:
+    import dataclasses
+    import hashlib
+    from datetime import timedelta
+
+    from rescind.ledger import NewBatch, NewCall, NewItem, NewPlan, NewRun
+
+    source = finished_run(ledger, tmp_path / "r.html")
+    one = ledger_runs.grant(0)
+    back = ledger.runs.begin(NewRun("revoke_access", "restore__1", "restore", "rita", reason="by mistake"))
+    effects = ledger_runs.effects_of([one])
+    call = ledger_runs.call_for([one])
+    plan = NewPlan(
+        hashlib.sha256(effects).hexdigest(),
+        effects,
+        ledger_runs.datetime.now(ledger_runs.UTC) + timedelta(hours=1),
+        "0.1.0",
+    )
+    plan = dataclasses.replace(plan, operation="restore", source_run_id=source.run_id)
+    batch = NewBatch(one.key.system, one.key.account, "quickbi_default", [NewCall(call, {})])
+    ledger.plans.freeze(back.run_id, plan, [batch], [NewItem(one.grant_id, call.call_id)])
+    page = ledger.views.items(back.number, ALL, ItemFilter())
+    assert [row.principal_id for row in page.rows] == [one.key.principal_id]
+    assert [row.items for row in ledger.views.systems(back.number, ALL)] == [1]
+
+
+def test_names_come_back_as_they_went_in(ledger: Ledger) -> None:
+    run = working_run(ledger, count=7)
+    names = {row.principal_name for row in ledger.views.items(run.number, ALL, ItemFilter()).rows}
+    assert names == {grant.principal_name for grant in hostile_grants(7)}
+
+
+def test_the_server_itself_keeps_these_reads_from_writing(ledger: Ledger) -> None:
+    ledger_runs.begin(ledger)
+    with pytest.raises(LedgerError, match="read-only"):
+        ledger.views._look(lambda connection: connection.execute("UPDATE rescind.run SET state = 'x'"))
+    assert ledger.views.runs(ALL)[0].state == "created"
+    ledger.runs.set_state(ledger.views.runs(ALL)[0].run_id, "planned")  # the connection writes again afterwards
