@@ -260,7 +260,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(raw))
         except ValidationError as error:
-            raise ConfigurationError(f"Airflow Variable {VARIABLE!r}: {_explain(error)}") from None
+            raise ConfigurationError(f"Airflow Variable {VARIABLE!r}: {explained(error)}") from None
 
 
 class ReviewRequest(BaseModel):
@@ -324,7 +324,7 @@ class ReviewRequest(BaseModel):
         try:
             request = cls.model_validate({**raw, "kind": kind})
         except ValidationError as error:
-            raise InputError("trigger form", _explain(error), "Correct the field and start a new run") from None
+            raise InputError("trigger form", explained(error), "Correct the field and start a new run") from None
         unknown = [name for name in request.systems if name not in systems]
         if unknown:
             raise InputError(
@@ -358,7 +358,7 @@ class ReviewRequest(BaseModel):
         return self.sparse
 
 
-def _explain(error: ValidationError) -> str:
+def explained(error: ValidationError) -> str:
     """Each problem as ``field: what (shape of the value)``; values themselves are left out."""
     parts = []
     for problem in error.errors(include_url=False):

@@ -46,11 +46,11 @@ class PreflightOperator(ReviewOperator):
         settings = self.settings()
         request = self._request(context)
         dag_run = context["dag_run"]
-        requester = _requester(dag_run)
+        requester = requester_of(dag_run)
         dry_run = request.dry_run and not (requester == "scheduler" and settings.enforce_scheduled)
         _check_caps(request, settings)
         request.may_be_sparse(settings)
-        _check_approvers(settings, requester, dry_run)
+        check_approvers(settings, requester, dry_run)
         ledger.check()
         ledger.control.raise_if_stopped()
         known = self.find_run(context, ledger)
@@ -172,7 +172,11 @@ def _check_caps(request: ReviewRequest, settings: Settings) -> None:
         )
 
 
-def _check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
+def check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
+    """See that somebody else may approve.
+
+    :raises ConfigurationError: when nobody may.
+    """
     if dry_run:
         return
     others = [user for user in settings.approvers if user != requester]
@@ -183,7 +187,7 @@ def _check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
         )
 
 
-def _requester(dag_run: Any) -> str:
+def requester_of(dag_run: Any) -> str:
     """Who asked: the triggering user, or ``scheduler`` for a scheduled run."""
     return str(getattr(dag_run, "triggering_user_name", None) or "scheduler")
 
