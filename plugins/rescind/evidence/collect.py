@@ -102,6 +102,7 @@ class Collector:
 
     def _scopes_of(self) -> Iterator[Record]:
         for scope in self._scopes:
+            listings = self.ledger.snapshot.listings(scope.run_id, scope.scope_id)
             yield {
                 "scope": scope.scope_id,
                 "system": scope.system,
@@ -116,7 +117,7 @@ class Collector:
                 "counted": scope.counted,
                 "duplicates": scope.duplicates,
                 "dangling": scope.dangling,
-                "page_digests": list(scope.page_digests),
+                "page_digests": [*scope.page_digests, *(page for one in listings for page in one.page_digests)],
                 "missing": scope.missing,
                 "error": scope.error,
                 "notes": plain(scope.notes),
@@ -136,6 +137,7 @@ class Collector:
                 "status": one.status,
                 "last_used_at": moment(one.last_used_at),
                 "other_ids": [list(pair) for pair in one.other_ids],
+                "owner": one.owner,
             }
 
     def _memberships_of(self) -> Iterator[Record]:
