@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
@@ -53,6 +53,12 @@ class ReviewBench:
             "settle_limit_seconds": 5,
             "summaries": str(self.folder / "summaries"),
             "evidence": str(self.folder / "evidence"),
+            "granting_connections": {
+                "wedata_privileges": ["wedata_granting"],
+                "wedata_data_sources": ["wedata_granting"],
+                "dms_permissions": ["dms_granting"],
+                "quickbi_menus": ["quickbi_granting"],
+            },
             **self.settings,
         }
         self.configure()
@@ -63,17 +69,31 @@ class ReviewBench:
         self.monkeypatch.setenv("AIRFLOW_VAR_RESCIND_SETTINGS", json.dumps(self.settings))
         for conn_id, value in self.emulator.connections(limits=self.limits).items():
             self.monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+            granting = self._granting(value)
+            self.monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}".replace("DEFAULT", "GRANTING"), granting)
         self.monkeypatch.setenv("AIRFLOW_CONN_RESCIND_LEDGER", json.dumps(ledger_connection(self.ledger_dsn)))
+
+    def _granting(self, reviewing: dict[str, Any]) -> str:
+        """A connection with another key of the same account, which gives back."""
+        vendor = "tencent" if reviewing["conn_type"].startswith("tencent") else "alibaba"
+        key = self.emulator.key(vendor, "second-application")
+        return json.dumps({**reviewing, "login": key["key_id"], "password": key["secret"]})
 
     def run(self, run_id: str = "manual__1", *, kind: str = "policy", user: str = "rita", **params: Any) -> Review:
         """A new DAG run, nothing executed yet."""
         return Review(self, run_id, kind, user, params)
+
+    def restore(self, run_id: str = "restore__1", *, user: str = "rita", **params: Any) -> Restore:
+        """A new DAG run that gives back: ``run`` is the number or id of what it undoes."""
+        asked = {"reason": "taken away by mistake", "dry_run": False, **params}
+        return Restore(self, run_id, "restore", user, asked)
 
 
 @dataclass
 class Review:
     """One DAG run, stage by stage. ``stage`` runs an operator; ``through`` runs all stages up to one."""
 
+    dag_id: ClassVar[str] = "access_review"
     bench: ReviewBench
     run_id: str
     kind: str
@@ -86,7 +106,7 @@ class Review:
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """What Airflow hands to a task, as far as the operators use it."""
         dag_run = SimpleNamespace(
-            dag_id="access_review", run_id=self.run_id, triggering_user_name=self.user, conf=dict(self.params)
+            dag_id=self.dag_id, run_id=self.run_id, triggering_user_name=self.user, conf=dict(self.params)
         )
         ti = SimpleNamespace(task_id=task_id, map_index=map_index, try_number=1, id="ti")
         return {"dag_run": dag_run, "params": dict(self.params), "ti": ti, "task_instance": ti}
@@ -120,16 +140,14 @@ class Review:
 
         self.canaries = PlanOperator(task_id="plan").execute(self.context("plan"))
         with self.ledger() as ledger:
-            run = ledger.runs.find("access_review", self.run_id)
+            run = ledger.runs.find(self.dag_id, self.run_id)
             planned = [] if run.dry_run else ledger.plans.batches(run.run_id)
             self.batches = [{"batch": b.batch_id, "label": b.label} for b in planned if not b.canary]
 
     def approve(self, user: str = "omar", answer: str = "approve") -> None:
         """What the approval task does with a person's answer."""
-        from rescind.operators.approve import ApprovePlanOperator
-
         with self.ledger() as ledger:
-            run = ledger.runs.find("access_review", self.run_id)
+            run = ledger.runs.find(self.dag_id, self.run_id)
             assert run is not None
             plan = ledger.plans.get(run.run_id)
             ledger.approvals.request(run.run_id, plan.digest, requested_by=self.user, valid_until=plan.valid_until)
@@ -140,7 +158,13 @@ class Review:
             "responded_at": datetime.now(UTC),
             "responded_by_user": {"id": user, "name": user},
         }
-        ApprovePlanOperator(task_id="approve").execute_complete(self.context("approve"), event)
+        self.approval().execute_complete(self.context("approve"), event)
+
+    def approval(self) -> Any:
+        """The approval's operator."""
+        from rescind.operators.approve import ApprovePlanOperator
+
+        return ApprovePlanOperator(task_id="approve")
 
     def canary(self) -> None:
         """Send and verify the canaries, where the plan has any."""
@@ -205,6 +229,51 @@ class Review:
 
         with Ledger(self.bench.ledger_dsn) as ledger:
             yield ledger
+
+
+@dataclass
+class Restore(Review):
+    """One DAG run that gives back, stage by stage."""
+
+    dag_id: ClassVar[str] = "restore_access"
+
+    def preflight(self) -> None:
+        from rescind.operators.restore import RestorePreflightOperator
+
+        self.scopes = RestorePreflightOperator(task_id="preflight").execute(self.context("preflight"))
+
+    def discover(self) -> None:
+        from rescind.operators.restore import ReadTouchedOperator
+
+        for index, scope in enumerate(self.scopes):
+            ReadTouchedOperator(task_id="read", scope=scope).execute(self.context("read", index))
+
+    def plan(self) -> None:
+        from rescind.operators.restore import PlanRestoreOperator
+
+        self.batches = PlanRestoreOperator(task_id="plan").execute(self.context("plan"))
+
+    def approval(self) -> Any:
+        from rescind.operators.restore import ApproveRestoreOperator
+
+        return ApproveRestoreOperator(task_id="approve")
+
+    def revoke(self) -> list[dict[str, Any]]:
+        """Give back, batch by batch."""
+        from rescind.operators.restore import RestoreBatchOperator
+
+        return [
+            RestoreBatchOperator(task_id="restore", batch=batch).execute(self.context("restore", index))
+            for index, batch in enumerate(self.batches)
+        ]
+
+    def verify(self) -> list[dict[str, Any]]:
+        from rescind.operators.restore import VerifyRestoreOperator
+
+        return [
+            VerifyRestoreOperator(task_id="verify", scope=scope).execute(self.context("verify", index))
+            for index, scope in enumerate(self.scopes)
+        ]
 
 
 def protections(facts: dict[str, Any]) -> dict[str, Any]:

@@ -57,9 +57,9 @@ class ApprovePlanOperator(HITLOperator):
             with LedgerHook(self.ledger_conn_id).get_conn() as ledger:
                 run, plan = self._plan(context, ledger)
                 if run.dry_run:
-                    raise AirflowSkipException("Dry run: nothing will be revoked, so nothing needs approval")
+                    raise AirflowSkipException("Dry run: nothing will be sent, so nothing needs approval")
                 if plan.calls == 0:
-                    raise AirflowSkipException("The plan is empty: nothing to revoke, nothing to approve")
+                    raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
                 settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
                 approvers = [user for user in settings.approvers if user != run.requested_by]
                 if not approvers:
@@ -102,10 +102,13 @@ class ApprovePlanOperator(HITLOperator):
         return True
 
     def _ask(self, ledger: Ledger, run: Run, plan: Plan, approvers: list[str]) -> None:
-        self.subject = f"Approve revoking {plan.items} grants ({plan.digest[:12]})?"
-        self.body = approval_body(ledger, run, plan)
+        self.subject, self.body = self.question(ledger, run, plan)
         self.options = [_approve_option(plan.digest), REJECT]
         self.assigned_users = [{"id": user, "name": user} for user in approvers]
+
+    def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
+        """Subject and body (Markdown) of what the approvers read."""
+        return f"Approve revoking {plan.items} grants ({plan.digest[:12]})?", approval_body(ledger, run, plan)
 
     def _record(self, ledger: Ledger, run: Run, plan: Plan, event: Mapping[str, Any]) -> dict[str, str]:
         chosen = list(event["chosen_options"])
@@ -146,7 +149,7 @@ class ApprovePlanOperator(HITLOperator):
 def _conclude(answer: str, user: str, digest: str) -> dict[str, str]:
     """The task's result for a recorded answer; a rejection skips what comes after."""
     if answer == "reject":
-        raise AirflowSkipException(f"Rejected by {user}: nothing will be revoked")
+        raise AirflowSkipException(f"Rejected by {user}: nothing will be sent")
     return {"answer": answer, "by": user, "plan": digest}
 
 

@@ -50,6 +50,44 @@ def target_params() -> dict[str, Param]:
     }
 
 
+def restore_params() -> dict[str, Param]:
+    """What is to be given back."""
+    return {
+        "run": Param(
+            None,
+            type="string",
+            pattern=r"^[A-Za-z0-9-]{1,60}$",
+            title="Run to undo",
+            description_md="Number or id of the run that took it away, for example `17` or `run-000017-0f3a9c1e`.",
+            section="What",
+        ),
+        "principals": Param(
+            [],
+            type=["array", "null"],
+            items={"type": "string"},
+            title="Principals",
+            description_md="One exact id per line, as the platform names it. Empty: everybody.",
+            section="What",
+        ),
+        "grants": Param(
+            [],
+            type=["array", "null"],
+            items={"type": "string"},
+            title="Grants",
+            description_md="One grant id per line, from the run's bundle. Empty: everything that was taken away.",
+            section="What",
+        ),
+        "max_restores": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            title="Most grants to give back",
+            description_md="Empty: the deployment's ceiling. `0` means none.",
+            section="Safety",
+        ),
+    }
+
+
 def reason_params(*, required: bool) -> dict[str, Param]:
     """Why: kept as evidence."""
     return {

@@ -12,10 +12,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, Plan, Run
-from rescind.model import ItemState
+from rescind.model import Grant, ItemState
 from rescind.operators.base import ReviewOperator
 from rescind.operators.evidence import write_evidence
 from rescind.operators.outlook import STAYS_REACHABLE
+from rescind.plan.giveback import OPERATION
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -92,6 +93,7 @@ def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
         check = kept.get((row["system"], row["account"]))
         row["kept_compared"] = check.compared if check else 0
         row["kept_lost"] = len(check.lost) if check else 0
+        row["beyond"] = int(check.detail.get("beyond_count", 0)) if check else 0
     approval = ledger.approvals.get(run.run_id, plan.digest) if plan else None
     answer = approval.answer if approval else None
     problems = _problems(ledger, run, rows, plan, answer)
@@ -103,6 +105,7 @@ def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
         "airflow_run": run.airflow_run_id,
         "state": state,
         "dry_run": run.dry_run,
+        "operation": plan.operation if plan else "",
         "requested_by": run.requested_by,
         "reason": run.reason,
         "ticket": run.ticket,
@@ -124,6 +127,12 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     """The summary in a few lines, for logs and terminals."""
     lines = [f"run {summary['run']}: {summary['state']}"]
     for row in summary["systems"]:
+        if summary["operation"] == OPERATION:
+            lines.append(
+                f"{row['system']} {row['account']}: {row['restored']} of {row['items']} there again, {row['held']} "
+                f"left alone, {row['calls']} calls, {row['kept_compared']} kept compared, {row['kept_lost']} lost"
+            )
+            continue
         lines.append(
             f"{row['system']} {row['account']}: {row['discovered']} found, {row['items']} to revoke, "
             f"{row['calls']} calls, {row['verified_gone']} verified gone, "
@@ -149,9 +158,13 @@ def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan |
         return [*found, "the plan was not approved"]
     for row in rows:
         where = f"{row['system']} {row['account']}"
-        proven = sum(row[name] for name in _PROVEN) + row["still_effective"]
+        back = plan.operation == OPERATION
+        proven = row["restored"] if back else sum(row[name] for name in _PROVEN) + row["still_effective"]
         if proven < row["items"]:
-            found.append(f"{where}: {row['items'] - proven} of {row['items']} items are not proven gone")
+            what = "there again" if back else "proven gone"
+            found.append(f"{where}: {row['items'] - proven} of {row['items']} items are not {what}")
+        if row["beyond"]:
+            found.append(f"{where}: {row['beyond']} grants appeared where something was given back, beyond the items")
         if row["kept_lost"]:
             found.append(f"{where}: {row['kept_lost']} grants that were to be kept are gone")
     return found
@@ -159,25 +172,27 @@ def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan |
 
 def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
     """Items that end open: grant, verdict, and what remains."""
-    grants = {}
-    verdicts = [v for v in ledger.verdicts.latest(run.run_id) if v.verdict not in _PROVEN]
-    if verdicts:
-        grants = ledger.snapshot.grants_by_id(run.run_id, [verdict.grant_id for verdict in verdicts])
-    open_items: list[dict[str, Any]] = [
-        {**grants[v.grant_id].key._asdict(), "verdict": str(v.verdict), "remains": v.path} for v in verdicts
-    ]
+    back = {item.grant_id for item in ledger.plans.items(run.run_id, state=ItemState.RESTORED)}
+    verdicts = [v for v in ledger.verdicts.latest(run.run_id) if v.verdict not in _PROVEN and v.grant_id not in back]
     held = [item for item in ledger.plans.items(run.run_id, state=ItemState.HELD)] if _plan(ledger, run) else []
-    if held:
-        keys = ledger.snapshot.grants_by_id(run.run_id, [item.grant_id for item in held])
-        open_items += [{**keys[i.grant_id].key._asdict(), "verdict": "held", "remains": i.reason} for i in held]
-    return open_items
+    grants = _grants_of(ledger, run, [*(v.grant_id for v in verdicts), *(item.grant_id for item in held)])
+    return [
+        *({**grants[v.grant_id].key._asdict(), "verdict": str(v.verdict), "remains": v.path} for v in verdicts),
+        *({**grants[i.grant_id].key._asdict(), "verdict": "held", "remains": i.reason} for i in held),
+    ]
+
+
+def _grants_of(ledger: Ledger, run: Run, grant_ids: list[str]) -> dict[str, Grant]:
+    """The grants of items: in this run's snapshot, or in that of the run that is given back."""
+    plan = _plan(ledger, run)
+    return ledger.snapshot.grants_by_id(plan.source_run_id if plan else run.run_id, grant_ids) if grant_ids else {}
 
 
 def _write_items(ledger: Ledger, run: Run, path: Path) -> None:
     """One line of JSON per planned item; every id is text."""
     verdicts = {verdict.grant_id: verdict for verdict in ledger.verdicts.latest(run.run_id)}
     items = {item.grant_id: item for item in ledger.plans.items(run.run_id)} if _plan(ledger, run) else {}
-    grants = ledger.snapshot.grants_by_id(run.run_id, list(items)) if items else {}
+    grants = _grants_of(ledger, run, list(items))
     with path.open("w", encoding="utf-8") as out:
         for ident in sorted(items):
             verdict = verdicts.get(ident)

@@ -1,0 +1,341 @@
+"""Giving back, stage by stage: the operators of the DAG that undoes what a run took away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import rescind
+from rescind.errors import GuardTripped, InputError, RescindError
+from rescind.execution.places import PlacesRead, read_places
+from rescind.execution.restore import RestoreReport, RestoreRunner, RestoreVerifier
+from rescind.execution.revoke import BatchReport
+from rescind.ledger import Batch, Certificate, Lease, Ledger, NewRun, Plan, Run, Scope, ScopeSpec
+from rescind.model import Grant
+from rescind.operators.approve import ApprovePlanOperator
+from rescind.operators.base import ReviewOperator, ScopeOperator, connected
+from rescind.operators.canary import named_batches
+from rescind.operators.preflight import check_approvers, requester_of
+from rescind.operators.restoring import (
+    GONE_HOLDERS,
+    GONE_PLACES,
+    TOUCHED,
+    RestorePlanner,
+    RestoreRequest,
+    chosen,
+    granting,
+    reading_scopes,
+    source_of,
+)
+from rescind.operators.revoke import RevokeBatchOperator
+from rescind.operators.text import plain
+from rescind.settings import Settings
+from rescind.systems import system_named
+from rescind.systems.base import Place
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_FIELDS = frozenset(RestoreRequest.model_fields)
+_EXAMPLES = 12
+
+
+class RestorePreflightOperator(ReviewOperator):
+    """Checks request, source run, caps, approvers and both kinds of connections, and begins the run in the ledger.
+
+    :returns: one ``{"scope": id, "label": text}`` for each system and account that is touched, for mapping.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Preflight")
+        kwargs.setdefault("doc_md", "Checks the run to undo, the choice, caps, approvers and granting connections.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+        """See the class."""
+        settings, request = self.settings(), _request(context)
+        dag_run = context["dag_run"]
+        requester = requester_of(dag_run)
+        if requester == "scheduler":
+            raise InputError("requester", "is no person", "Access is given back by a person only: trigger the DAG")
+        if not request.dry_run and request.cap(settings) == 0:
+            raise InputError("max_restores", "is 0, which means that nothing may be given back", "Raise the cap")
+        check_approvers(settings, requester, request.dry_run)
+        ledger.check()
+        ledger.control.raise_if_stopped()
+        source = source_of(ledger, request)
+        grants = chosen(ledger, source, request)
+        reading = reading_scopes(ledger, source, grants)
+        asyncio.run(_identify(ledger, settings, reading))
+        run = ledger.runs.begin(
+            NewRun(
+                dag_id=dag_run.dag_id,
+                airflow_run_id=dag_run.run_id,
+                kind="restore",
+                requested_by=requester,
+                reason=request.reason,
+                ticket=request.ticket,
+                params=request.model_dump(mode="json"),
+                dry_run=request.dry_run,
+                policy_version=source.policy_version,
+                code_version=rescind.__version__,
+            )
+        )
+        specs = [ScopeSpec(scope.system, scope.account, TOUCHED, scope.conn_id) for scope in reading]
+        self.log.info(
+            "run %s (number %d) gives back %d grants of run %d, asked for by %s%s",
+            run.run_id,
+            run.number,
+            len(grants),
+            source.number,
+            requester,
+            " (dry run)" if run.dry_run else "",
+        )
+        return [
+            {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
+            for scope in ledger.scopes.open(run.run_id, specs)
+        ]
+
+
+class ReadTouchedOperator(ScopeOperator):
+    """Reads the places where something is to be given back, and who can hold nothing any more.
+
+    What it sees is the run's snapshot: what is there again already is left alone, and afterwards nothing of it may
+    be missing. A place that cannot be read completely makes the scope incomplete: nothing is given back there.
+    """
+
+    LOOKS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Read touched places",
+        "map_index_template": "{{ task.scope['label'] }}",
+        "doc_md": "One listing for each place that the restore touches, before anything is sent.",
+    }
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class."""
+        run, settings = self.run_of(context, ledger), self.settings()
+        scope = self.scope_of(run, ledger)
+        request = RestoreRequest.model_validate(dict(run.params))
+        grants = chosen(ledger, source_of(ledger, request), request)
+        mine = [g for g in grants.values() if (g.key.system, g.key.account) == (scope.system, scope.account)]
+        try:
+            certificate, shown = asyncio.run(_read(ledger, settings, scope, mine))
+        except RescindError as error:
+            ledger.scopes.fail(run.run_id, scope.scope_id, f"{type(error).__name__}: {error}"[:2000])
+            raise
+        ledger.snapshot.replace_scope(run.run_id, scope.scope_id, shown, (), (), certificate)
+        facts = {"items": len(mine), "shown": len(shown), "list_calls": certificate.pages}
+        self.log.info("%s: %s", self.scope["label"], facts)
+        return facts
+
+
+class PlanRestoreOperator(ReviewOperator):
+    """Plans and freezes what is given back.
+
+    :returns: one ``{"batch": id, "label": text}`` for each batch, for mapping; none for a dry run.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Plan")
+        kwargs.setdefault("doc_md", "The fewest calls that give back exactly what was chosen, frozen under a digest.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+        """See the class. :raises GuardTripped: when the cap stops it."""
+        run, settings = self.run_of(context, ledger), self.settings()
+        ledger.scopes.seal(run.run_id)
+        request = RestoreRequest.model_validate(dict(run.params))
+        planner = RestorePlanner(ledger=ledger, run=run, settings=settings, request=request)
+        plan = planner.freeze(now=datetime.now(UTC))
+        for line in planner.lines():
+            self.log.info(line)
+        self.log.info("plan %s: %d items, %d calls", plan.digest, plan.items, plan.calls)
+        return [] if run.dry_run else named_batches(ledger, run, canary=False)
+
+
+class ApproveRestoreOperator(ApprovePlanOperator):
+    """Asks the deployment's approvers about giving back: see :class:`ApprovePlanOperator`."""
+
+    def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
+        """Subject and body (Markdown) of what the approvers read."""
+        given = sum(batch.items for batch in ledger.plans.batches(run.run_id))
+        return f"Approve giving back {given} grants ({plan.digest[:12]})?", restore_body(ledger, run, plan, given)
+
+
+class RestoreBatchOperator(RevokeBatchOperator):
+    """Sends the calls of one batch of an approved plan to give back, through the granting connection.
+
+    Safe to retry, to clear and to deliver twice, as revoking is. The platform is read through the connection that
+    the review was made with.
+
+    :param batch: ``{"batch": id, "label": text}`` from the plan.
+    """
+
+    LOOKS: ClassVar[dict[str, str]] = {
+        **RevokeBatchOperator.LOOKS,
+        "task_display_name": "Give back",
+        "doc_md": "Sends one batch of approved calls that give back: intent first, outcome after.",
+    }
+    OPERATION: ClassVar[str] = "restore"
+
+    async def send(
+        self, context: Context, ledger: Ledger, run: Run, batch: Batch, plan: Plan, lease: Lease, settings: Settings
+    ) -> BatchReport:
+        """See the class."""
+        system, account = system_named(batch.system), batch.account
+        places = [scope for scope in ledger.scopes.all(run.run_id) if scope.system == batch.system]
+        reading = next(scope.conn_id for scope in places if scope.account == account)
+        async with (
+            connected(system, batch.conn_id, ledger, settings, account=account) as (client, pacer),
+            connected(system, reading, ledger, settings, account=account) as (reader, _),
+        ):
+            runner = RestoreRunner(
+                ledger=ledger,
+                system=system,
+                client=client,
+                pacer=pacer,
+                lease=lease,
+                plan_digest=plan.digest,
+                protected=lambda _: "",
+                stop=self._stop,
+                reader=reader,
+                source_run_id=plan.source_run_id,
+                settle_seconds=settings.settle_seconds,
+                settle_limit_seconds=settings.settle_limit_seconds,
+            )
+            return await self.watched(context, runner, batch, pacer)
+
+
+class VerifyRestoreOperator(ScopeOperator):
+    """Reads the touched places again: everything is there as it was, and nothing else came or went."""
+
+    LOOKS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Verify",
+        "map_index_template": "{{ task.scope['label'] }}",
+        "doc_md": "Complete re-reads: each item as it was in the snapshot, nothing beside it added or lost.",
+    }
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class. :raises GuardTripped: when something was given that no item asked for."""
+        run = self.run_of(context, ledger)
+        scope = self.scope_of(run, ledger)
+        if run.dry_run or scope.state != "complete" or ledger.plans.find(run.run_id) is None:
+            self.log.info("nothing to verify: %s", "dry run" if run.dry_run else "no plan, or the scope is incomplete")
+            return RestoreReport().as_dict()
+        report = asyncio.run(_verified(ledger, run, scope, self.settings()))
+        self.log.info("%s: %s", self.scope["label"], report.as_dict())
+        if report.beyond:
+            remedy = "See the detail of this run's kept check; take it away by hand or with a new run"
+            raise GuardTripped("nothing beyond the items", "0 grants", f"{report.beyond} grants", remedy)
+        return report.as_dict()
+
+
+def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
+    """What the approver reads: who asked and why, which run is undone, counts, who gets most, and the digest."""
+    source = ledger.runs.get(plan.source_run_id)
+    lines = [
+        f"**{plain(run.requested_by)}** asks to give back **{given} grants** with {plan.calls} calls: what run "
+        f"{source.number} took away ({source.started_at:%Y-%m-%d}, asked for by {plain(source.requested_by)}).",
+        "",
+        f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
+        "",
+        "| system | account | to give back | there again | left alone | calls |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in ledger.summary.per_system(run.run_id):
+        title = system_named(row.system).title
+        cells = (title, plain(row.account), row.not_sent, row.restored, row.held, row.calls)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += ["", *_receivers(ledger, run, plan), ""]
+    lines.append(
+        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; "
+        "your answer counts for exactly this plan. Nothing happens without an answer."
+    )
+    return "\n".join(lines)
+
+
+def _receivers(ledger: Ledger, run: Run, plan: Plan) -> list[str]:
+    """Who gets most, as examples, and why something is left alone."""
+    items = list(ledger.plans.items(run.run_id))
+    grants = ledger.snapshot.grants_by_id(plan.source_run_id, [item.grant_id for item in items if item.call_id])
+    counts = Counter((g.key.system, g.key.principal_type, g.key.principal_id) for g in grants.values())
+    names = {
+        (p.system, p.principal_type, p.principal_id): p.name for p in ledger.snapshot.principals(plan.source_run_id)
+    }
+    lines = [f"**Who gets most** ({len(counts)} principals in all)", ""]
+    for who, count in counts.most_common(_EXAMPLES):
+        name = plain(names.get(who, "") or "")
+        shown = f"{name} ({plain(who[2])})" if name else plain(who[2])
+        lines.append(f"- {shown}, {who[1]} in {system_named(who[0]).title}: {count} grants")
+    reasons = Counter(item.reason for item in items if item.call_id is None)
+    return [*lines, "", *(f"- {count} without a call: {plain(reason, 200)}" for reason, count in reasons.most_common())]
+
+
+def _request(context: Context) -> RestoreRequest:
+    """Form fields, with unknown keys of the run's conf refused (Airflow itself accepts them)."""
+    params: Mapping[str, Any] = dict(context["params"])
+    unknown = sorted((set(params) | set(context["dag_run"].conf or {})) - _FIELDS)
+    if unknown:
+        known = ", ".join(sorted(_FIELDS))
+        raise InputError("trigger form", f"unknown {', '.join(map(repr, unknown))}", f"Known fields: {known}")
+    return RestoreRequest.parse({name: value for name, value in params.items() if value is not None})
+
+
+async def _identify(ledger: Ledger, settings: Settings, reading: list[Scope]) -> None:
+    """See that every account can be read and given back to."""
+    for scope in reading:
+        system = system_named(scope.system)
+        async with connected(system, scope.conn_id, ledger, settings, account=scope.account):
+            pass
+        await granting(ledger, settings, (scope.system, scope.account))
+
+
+async def _read(
+    ledger: Ledger, settings: Settings, scope: Scope, grants: list[Grant]
+) -> tuple[Certificate, list[Grant]]:
+    """Every touched place, and which items have lost their resource or their holder.
+
+    :raises ListingIncomplete, CloudError: when a place could not be read.
+    """
+    system, started = system_named(scope.system), datetime.now(UTC)
+    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, _):
+        seen = await read_places(system, client, {system.place(grant) for grant in grants})
+        for error in seen.failed.values():
+            raise error
+        holders = await system.gone_holders(client, grants)
+        caller = client.identity
+    shown = list(seen.grants())
+    places = {g.grant_id: _why(seen, system.place(g)) for g in grants if system.place(g) in seen.gone}
+    return (
+        Certificate(
+            identity=(caller.arn or caller.user_id) if caller else "",
+            query={"places": len(seen.shown)},
+            pages=seen.calls,
+            counted=len(shown),
+            notes={GONE_PLACES: places, GONE_HOLDERS: dict(holders)},
+            started_at=started,
+            ended_at=datetime.now(UTC),
+        ),
+        shown,
+    )
+
+
+def _why(seen: PlacesRead, place: Place) -> str:
+    return f"its resource is not there any more ({seen.gone[place]})"
+
+
+async def _verified(ledger: Ledger, run: Run, scope: Scope, settings: Settings) -> RestoreReport:
+    system = system_named(scope.system)
+    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, _):
+        verifier = RestoreVerifier(
+            ledger=ledger,
+            system=system,
+            client=client,
+            run_id=run.run_id,
+            account=scope.account,
+            settle_seconds=settings.settle_seconds,
+            settle_limit_seconds=settings.settle_limit_seconds,
+        )
+        return await verifier.run()
