@@ -13,15 +13,12 @@ from rescind.operators.canary import ProceedOperator, VerifyCanaryOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
 from rescind.operators.discover import DiscoverOperator
 from rescind.operators.owners import AskOwnerOperator
+from rescind.operators.pools import DISCOVER_POOL, REVOKE_POOL, VERIFY_POOL
 from rescind.operators.preflight import PreflightOperator
 from rescind.operators.report import GateOperator, ReportOperator
 from rescind.operators.retry import AsTheVendorAsks
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.operators.verify import VerifyOperator
-
-DISCOVER_POOL = "rescind_discover"
-REVOKE_POOL = "rescind_revoke"
-VERIFY_POOL = "rescind_verify"
 
 _READS: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=20), "retry_policy": AsTheVendorAsks()}
 _REVOKES: dict[str, Any] = {

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncomplete, RescindError
+from rescind.execution.counting import CountingPacer
+from rescind.execution.progress import Meter
 from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
 from rescind.ledger.snapshot import ScopeSpool
 from rescind.model import Grant, Membership, Principal
 from rescind.operators.base import ScopeOperator, connected
+from rescind.operators.progress import Board
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.systems.population import Population, Sentinel
@@ -46,7 +49,7 @@ class DiscoverOperator(ScopeOperator):
         with ledger.snapshot.spool(run.run_id, scope.scope_id) as spool:
             listing = _ScopeListing(_SpoolSink(spool), scope, settings)
             try:
-                asyncio.run(listing.read(ledger))
+                asyncio.run(listing.read(context, ledger))
                 check_size(listing.found.grants, ledger.scopes.baseline(run.run_id, scope.scope_id), settings)
             except RescindError as error:
                 _fail(ledger, run, scope, listing, error)
@@ -75,16 +78,18 @@ class _ScopeListing:
         self._identity = ""
         self._own: list[str] = []
 
-    async def read(self, ledger: Ledger) -> None:
+    async def read(self, context: Context, ledger: Ledger) -> None:
         """Read the whole population.
 
         :raises ListingIncomplete: when any of it is missing.
         """
         scope, system = self._scope, system_named(self._scope.system)
-        async with connected(system, scope.conn_id, ledger, self._settings, account=scope.account) as (client, _):
+        async with connected(system, scope.conn_id, ledger, self._settings, account=scope.account) as (client, pacer):
+            meter = _meter(context, ledger, scope, system.title, pacer)
             caller = client.identity
             self._identity = (caller.arn or caller.user_id) if caller else ""
-            await system.discover(client, self.found)
+            async with meter.running():
+                await system.discover(client, self.found)
             self.found.close()
             self._own = sorted({*await system.own_ids(client), *client.settings.own_ids})
 
@@ -114,6 +119,19 @@ class _ScopeListing:
             started_at=self._started,
             ended_at=datetime.now(UTC),
         )
+
+
+def _meter(context: Context, ledger: Ledger, scope: Scope, title: str, pacer: CountingPacer) -> Meter:
+    """Counts list calls; how many there will be is what the last complete run of this scope needed."""
+    run_id, label = scope.run_id, f"{title} · {scope.account}"
+    meter = Meter(
+        Board(context, ledger, run_id, "discover", scope.scope_id, label, "list calls", scope.system, pacer).show
+    )
+    before = ledger.scopes.baseline(run_id, scope.scope_id)
+    past = ledger.progress.of_run(before.run_id) if before else []
+    meter.of = next((task.done for task in past if (task.stage, task.label) == ("discover", label)), 0)
+    pacer.on_answer = meter.add
+    return meter
 
 
 class _SpoolSink:

@@ -12,9 +12,12 @@ import rescind
 from rescind.cloud.client import CloudClient
 from rescind.cloud.rights import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
+from rescind.hooks.pools import check_pools
 from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
+from rescind.operators.pools import POOLS
+from rescind.operators.switch import StopVariable, refuse_if_set
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
@@ -53,6 +56,8 @@ class PreflightOperator(ReviewOperator):
         check_approvers(settings, requester, dry_run)
         ledger.check()
         ledger.control.raise_if_stopped()
+        refuse_if_set(StopVariable())
+        self.log.info(check_pools(POOLS))
         known = self.find_run(context, ledger)
         found = [] if known else collect_inputs(settings, request)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.errors import LedgerError
-from rescind.ledger import Ledger, Plan, Run
+from rescind.ledger import Ledger, Plan, Run, TaskProgress
 from rescind.model import Grant, ItemState
 from rescind.operators.base import ReviewOperator
 from rescind.operators.evidence import write_evidence
@@ -116,11 +116,19 @@ def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
         "guards": plan.guards if plan else [],
         "systems": rows,
         "decisions": [asdict(count) for count in ledger.decisions.by_rule(run.run_id)],
+        "tasks": [_task(task) for task in ledger.progress.of_run(run.run_id)],
         "problems": problems,
         "findings": _findings(ledger, run),
         "started_at": run.started_at.isoformat(),
         "written_at": datetime.now(UTC).isoformat(),
     }
+
+
+def _task(task: TaskProgress) -> dict[str, Any]:
+    """How long a task took and at what pace."""
+    seconds = (task.updated_at - task.started_at).total_seconds()
+    facts = {"stage": task.stage, "label": task.label, "done": task.done, "total": task.total}
+    return {**facts, "seconds": round(seconds, 1), "per_second": round(task.per_second, 1)}
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
@@ -174,11 +182,12 @@ def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
     """Items that end open: grant, verdict, and what remains."""
     back = {item.grant_id for item in ledger.plans.items(run.run_id, state=ItemState.RESTORED)}
     verdicts = [v for v in ledger.verdicts.latest(run.run_id) if v.verdict not in _PROVEN and v.grant_id not in back]
-    held = [item for item in ledger.plans.items(run.run_id, state=ItemState.HELD)] if _plan(ledger, run) else []
+    left = (ItemState.HELD, ItemState.STALE)
+    held = [i for state in left for i in ledger.plans.items(run.run_id, state=state)] if _plan(ledger, run) else []
     grants = _grants_of(ledger, run, [*(v.grant_id for v in verdicts), *(item.grant_id for item in held)])
     return [
         *({**grants[v.grant_id].key._asdict(), "verdict": str(v.verdict), "remains": v.path} for v in verdicts),
-        *({**grants[i.grant_id].key._asdict(), "verdict": "held", "remains": i.reason} for i in held),
+        *({**grants[i.grant_id].key._asdict(), "verdict": str(i.state), "remains": i.reason} for i in held),
     ]
 
 

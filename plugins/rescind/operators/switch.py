@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import Variable
 
-from rescind.errors import Interrupted
+from rescind.errors import Interrupted, Stopped
 
 STOP_VARIABLE = "rescind_stop"
 _GO_ON = (None, False, 0, "", "false", "0", "null", "none", "no", "off", "go")
@@ -48,6 +48,15 @@ class StopVariable:
                 raise Interrupted(f"the Variable {STOP_VARIABLE!r} is set and cannot be read")
             return stop_reason(value)
         return stop_reason(Variable.get(STOP_VARIABLE, default=None))
+
+
+def refuse_if_set(variable: StopVariable) -> None:
+    """Begin nothing while the switch is set.
+
+    :raises Stopped: when it is set. :raises Interrupted: when nobody can say.
+    """
+    if reason := variable():
+        raise Stopped(f"the Variable {STOP_VARIABLE!r} is set: {reason}. To go on, delete it under Admin, Variables")
 
 
 def stop_reason(value: Any) -> str:
