@@ -8,6 +8,8 @@ itself is not believed: the emulator's record before and after decides.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -21,7 +23,7 @@ from local import emulated, truth
 from local.api import AirflowApi, Json
 from local.cli import announce
 from local.closing import closing_lines
-from local.config import Config
+from local.config import PROJECT, Config
 from local.errors import ApiError, CheckFailed
 from local.stack import Stack, say
 from local.state import write_private
@@ -77,12 +79,15 @@ def main(config: Config) -> int:
         check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
         check_truth(checks, before, control.get("truth"), Path(summary["items_file"]))
         check_pace(checks, control)
+        check_evidence(checks, summary, config.state / "demo" / emulated.PUBLIC_KEY)
     place = config.state / "demo" / "summary.json"
     result = {"summary": summary, "failed_checks": checks.failed, "seconds": round(time.monotonic() - began, 1)}
     write_private(place, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
     seconds = time.monotonic() - began
-    say(f"\nthe summary as JSON: {place}")
+    say(f"\nthe report: {summary['report']}")
+    say(f"the evidence: {summary['bundle']}")
+    say(f"the summary as JSON: {place}")
     say(f"the run: {config.base_url}/dags/{DAG_ID}/runs/{run_id}")
     if checks.failed:
         raise CheckFailed(f"{len(checks.failed)} checks did not hold ({seconds:.0f} s).", f"Logs: {config.logs}")
@@ -198,6 +203,18 @@ def check_pace(checks: Checks, control: emulated.Control) -> None:
             f"{lane['action']}: {lane['requests']} requests, at most {lane['max_sliding_accepted']} accepted in any "
             f"second (limit {lane['limit']}), {lane['throttled']} refused and sent again",
         )
+
+
+def check_evidence(checks: Checks, summary: Mapping[str, Any], key: Path) -> None:
+    """Verify the run's bundle with the tool that an auditor would use, and the public key of this stack."""
+    command = [sys.executable, "-m", "rescind.evidence", "verify", str(summary["bundle"]), "--key", str(key)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "plugins")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    checks.that(
+        done.returncode == 0 and Path(summary["report"]).is_file(),
+        "the evidence bundle verifies offline, signed by this stack's key",
+        (done.stdout + done.stderr).strip(),
+    )
 
 
 class Progress:

@@ -10,9 +10,12 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.config import Config
 from local.errors import StartFailed
@@ -20,6 +23,9 @@ from local.state import write_private
 
 TOOL = "rescind-bot"
 """The name of the tool's own identity in the emulated organisation."""
+
+PUBLIC_KEY = "evidence.pub.pem"
+"""File in the demonstration's folder: the public half of the key that signs its evidence."""
 
 CHANGES = "RESCIND_DEMO_SETTINGS"
 """Environment variable: a JSON object of deployment settings to change in the demonstration."""
@@ -129,6 +135,8 @@ def variables(config: Config, control: Control) -> dict[str, str]:
         "protections": str(folder / "protected.yaml"),
         "exceptions": str(folder / "exceptions.yaml"),
         "summaries": str(folder / "summaries"),
+        "evidence": str(folder / "evidence"),
+        "evidence_key_file": str(_signing_key(folder)),
     }
     return {
         "AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps({**SETTINGS, **changes, **paths}),
@@ -168,3 +176,16 @@ def wait_healthy(control: Control, timeout: float) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def _signing_key(folder: Path) -> Path:
+    """The key that signs this stack's evidence, made once; its public half lies beside it, for the verifier."""
+    private, public = folder / "evidence.pem", folder / PUBLIC_KEY
+    if not (private.exists() and public.exists()):
+        key = Ed25519PrivateKey.generate()
+        half = serialization.PublicFormat.SubjectPublicKeyInfo
+        whole = serialization.PrivateFormat.PKCS8
+        none = serialization.NoEncryption()
+        write_private(private, key.private_bytes(serialization.Encoding.PEM, whole, none).decode())
+        write_private(public, key.public_key().public_bytes(serialization.Encoding.PEM, half).decode())
+    return private

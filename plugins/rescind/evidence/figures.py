@@ -65,6 +65,17 @@ class Figures:
         ]
 
     @property
+    def guards(self) -> list[Row]:
+        """The guards as the plan recorded them, each with every column."""
+        recorded = self.plan["guards"] if self.plan else []
+        columns = ("guard", "scope", "limit", "measured", "held")
+        return [
+            {name: one.get(name, "") for name in columns}
+            for one in (recorded if isinstance(recorded, list) else [])
+            if isinstance(one, dict)
+        ]
+
+    @property
     def left(self) -> int:
         """Items that should be gone and are not proven gone."""
         return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
