@@ -27,6 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "systems": GROUND | {"cloud"},
     "evidence": GROUND | {"ledger"},
     "execution": GROUND | {"cloud", "systems", "plan", "ledger"},
+    "cli": BELOW_AIRFLOW | {"operators"},
+    "__main__": {"cli"},
     "hooks": BELOW_AIRFLOW - {"execution"} | {AIRFLOW},
     "operators": BELOW_AIRFLOW | {"hooks", AIRFLOW},
     "sensors": BELOW_AIRFLOW | {"hooks", "operators", AIRFLOW},

@@ -12,6 +12,7 @@ from typing import Any
 from rescind.errors import InputError
 from rescind.model import Choice, Grant
 from rescind.review.decide import DecisionContext, decide
+from rescind.review.policy import Policy
 from rescind.review.rules import as_fact
 
 SAMPLES = 20
@@ -24,12 +25,14 @@ class Snapshot:
 
     :param taken_at: when it was taken; the policy sees this as ``now``.
     :param context: what was known then (roster, principals, exceptions), or None to use the backtest's.
+    :param revoked: ids of the grants that were decided to go then, to compare with.
     """
 
     name: str
     taken_at: datetime
     grants: Iterable[Grant]
     context: DecisionContext | None = None
+    revoked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class SnapshotResult:
     :param by_rule: number of grants by rule, kept and revoked alike.
     :param samples: for each rule that revokes, the first few grant ids.
     :param new: grants that no earlier snapshot of the backtest would have lost.
+    :param then: grants that were decided to go when the snapshot was taken.
+    :param more: grants that would go now and were to stay then, with the first few ids; ``fewer`` the other way.
     """
 
     name: str
@@ -48,6 +53,11 @@ class SnapshotResult:
     new: int
     by_rule: dict[str, int]
     samples: dict[str, list[str]]
+    then: int = 0
+    more: int = 0
+    fewer: int = 0
+    more_samples: tuple[str, ...] = ()
+    fewer_samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +86,26 @@ class Backtest:
         }
 
 
-def backtest(snapshots: Iterable[Snapshot], ctx: DecisionContext) -> Backtest:
-    """Runs the context's policy over the snapshots, each at its own time; memory grows with what would go.
+def backtest(
+    snapshots: Iterable[Snapshot], ctx: DecisionContext | None = None, *, policy: Policy | None = None
+) -> Backtest:
+    """Runs a policy over the snapshots, each at its own time; memory grows with what would go.
 
-    :raises InputError: for a context without a policy, or as :func:`~rescind.review.decide.decide`.
+    :param ctx: what is known for snapshots that bring no context of their own; its policy is the one to try.
+    :param policy: the policy to try instead.
+    :raises InputError: without a policy or without any context, or as :func:`~rescind.review.decide.decide`.
     """
-    policy = ctx.policy
+    policy = policy or (ctx.policy if ctx else None)
     if policy is None:
         raise InputError("policy", "a backtest needs a policy", "Give one.")
     lost: set[str] = set()
     returned: set[str] = set()
     results: list[SnapshotResult] = []
     for snapshot in snapshots:
-        own = dataclasses.replace(snapshot.context or ctx, now=snapshot.taken_at, policy=policy, request=None)
+        known = snapshot.context or ctx
+        if known is None:
+            raise InputError(snapshot.name, "nothing is known of that time", "Give a context.")
+        own = dataclasses.replace(known, now=snapshot.taken_at, policy=policy, request=None)
         results.append(_run(snapshot, own, lost, returned))
     return Backtest(policy.name, policy.version, tuple(results), len(lost), len(returned))
 
@@ -110,6 +127,18 @@ def _run(snapshot: Snapshot, ctx: DecisionContext, lost: set[str], returned: set
                 examples.append(decision.grant_id)
     new = len(revoked - lost)
     lost |= revoked
+    more, fewer = sorted(revoked - snapshot.revoked), sorted(snapshot.revoked - revoked)
     return SnapshotResult(
-        snapshot.name, snapshot.taken_at, count, len(revoked), new, dict(sorted(by_rule.items())), samples
+        snapshot.name,
+        snapshot.taken_at,
+        count,
+        len(revoked),
+        new,
+        dict(sorted(by_rule.items())),
+        samples,
+        then=len(snapshot.revoked),
+        more=len(more),
+        fewer=len(fewer),
+        more_samples=tuple(more[:SAMPLES]),
+        fewer_samples=tuple(fewer[:SAMPLES]),
     )

@@ -101,10 +101,10 @@ class Decider:
     def decide(self, grant: Grant) -> Decision:
         """The decision on one grant."""
         name = grant_id(grant.key)
+        view = self.view(grant)
         why_not = unsupported(grant)
         if why_not:
-            return Decision(name, Choice.KEEP, UNSUPPORTED, why_not)
-        view = self.view(grant)
+            return Decision(name, Choice.KEEP, UNSUPPORTED, why_not, facts=view.facts)
         protected = view.protected or self._resource(grant.key)
         if protected:
             return Decision(name, Choice.KEEP, PROTECTED, protected, facts=view.facts)
@@ -129,7 +129,7 @@ class Decider:
         assert request is not None
         on_resource = not request.resources or grant.key.resource_id in request.resources
         if not (view.named and on_resource and grant.key.system in request.systems):
-            return Decision(name, Choice.KEEP, NOT_REQUESTED, "the request does not name this grant")
+            return Decision(name, Choice.KEEP, NOT_REQUESTED, "the request does not name this grant", facts=view.facts)
         facts = {**view.facts, "principal.id": grant.key.principal_id, "resource.id": grant.key.resource_id}
         return Decision(name, Choice.REVOKE, REQUESTED, request.reason or "requested", "high", facts=facts)
 

@@ -12,6 +12,7 @@ from rescind.review.decide import OTHERWISE, Decider, DecisionContext, unsupport
 from rescind.review.knowledge import principal_key
 from rescind.review.roster import PERSON_SPACE
 from rescind.review.rules import Answer
+from rescind.review.text import printable
 
 _WORDS = {True: "holds", False: "does not hold", None: "cannot be answered"}
 
@@ -118,4 +119,4 @@ def render_explanation(explanation: Explanation) -> str:
 
 
 def _shown(value: object) -> str:
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(value))
+    return printable(str(value))

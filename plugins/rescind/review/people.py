@@ -114,9 +114,9 @@ class People:
         reason = self._protections.principal(ids)
         if reason or key.principal_type not in _PERSONAL:
             return reason
-        kinds = (principal.kind if principal else "unknown", person.kind if person else "unknown")
+        platform, roster = (principal.kind if principal else "unknown"), (person.kind if person else "unknown")
         allow = self._request is not None and self._request.allow_unknown_kind
-        return self._protections.kind(kinds, in_roster=person is not None, allow_unknown=allow)
+        return self._protections.kind(platform, roster, in_roster=person is not None, allow_unknown=allow)
 
     def _principal_data(self, key: PrincipalKey, principal: Principal | None) -> dict[str, Any]:
         data: dict[str, Any] = {"principal.type": str(key.principal_type), "principal.id": key.principal_id}

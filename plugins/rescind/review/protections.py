@@ -201,13 +201,18 @@ class BoundProtections:
                     return entry.reason
         return ""
 
-    def kind(self, kinds: Iterable[str], *, in_roster: bool, allow_unknown: bool = False) -> str:
-        """Why a user of these kinds (as platform and roster say) is protected, or nothing."""
-        said = {kind for kind in kinds if kind != "unknown"}
+    def kind(self, platform: str, roster: str, *, in_roster: bool, allow_unknown: bool = False) -> str:
+        """Why a user of this kind (as platform and roster say) is protected, or nothing.
+
+        Where people or services are protected, the roster has to say which of them a user is: a row that has lost
+        its kind must not undo what it said before, whatever the platform says.
+        """
+        said = {platform, roster} - {"unknown"}
         for kind in sorted(said & self._kinds):
             return f"principals of kind {kind} are protected"
-        could_be = not in_roster or bool(self._kinds & {"human", "service"})
-        if not said and could_be and self._unknown_kind == "protect" and not allow_unknown:
+        by_roster = bool(self._kinds & {"human", "service"})
+        silent = (roster == "unknown") if by_roster else (not said and not in_roster)
+        if silent and self._unknown_kind == "protect" and not allow_unknown:
             return UNKNOWN_KIND
         return ""
 

@@ -44,6 +44,11 @@ def shape(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
+def printable(text: str) -> str:
+    """The text with control and other invisible characters written out."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
 def decode(data: bytes | str, *, source: str) -> str:
     """UTF-8 text without its byte order mark.
 

@@ -165,10 +165,10 @@ def test_protected_resources(make: SimpleNamespace) -> None:
     ],
 )
 def test_kinds(make: SimpleNamespace, kinds: tuple[str, str], in_roster: bool, reason: str) -> None:
-    said = bound(make).kind(kinds, in_roster=in_roster)
+    said = bound(make).kind(*kinds, in_roster=in_roster)
     assert reason in said
     assert bool(said) == bool(reason)
-    assert bound(make, more="unknown_kind: allow\n").kind(("unknown",), in_roster=False) == ""
+    assert bound(make, more="unknown_kind: allow\n").kind("unknown", "unknown", in_roster=False) == ""
 
 
 @pytest.mark.parametrize(
@@ -246,3 +246,18 @@ def test_without_a_roster_only_ids_of_systems(make: SimpleNamespace) -> None:
 def test_platform_kinds_reach_the_protection(make: SimpleNamespace) -> None:
     principals = index_principals([Principal("dms_permissions", "1000@cn", "user", "51002", kind="system")])
     assert [d.rule for d in decide([make.grant("51002")], make.context(principals=principals))] == ["kept.protected"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "roster", "stays"),
+    [("human", "service", True), ("human", "unknown", True), ("human", "human", False), ("unknown", "human", False)],
+)
+def test_a_protected_kind_needs_the_rosters_word(
+    make: SimpleNamespace, platform: str, roster: str, stays: bool
+) -> None:
+    """A row that loses "service" must not fall back to a platform that says "human"."""
+    text = "principals: []\nresources: []\nkinds: [service, system]\n"
+    bound_ = make.protections(text).bind(make.admitted(), DEFAULT_SPACES)
+    assert bool(bound_.kind(platform, roster, in_roster=True)) == stays
+    asked_for = bound_.kind(platform, roster, in_roster=True, allow_unknown=True)
+    assert bool(asked_for) == (roster == "service")

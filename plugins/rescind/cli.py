@@ -1,0 +1,151 @@
+"""``python -m rescind``: explain a decision, try a policy on past snapshots, check a policy. Reads only.
+
+The ledger's connection string comes from the environment variable ``RESCIND_LEDGER_DSN``, as for
+``python -m rescind.ledger``; ``lint`` needs no ledger. A run is named by its ledger id, as
+``python -m rescind.ledger status`` shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rescind.errors import InputError, RescindError
+from rescind.ledger import Ledger, Run
+from rescind.ledger.__main__ import DSN_VARIABLE
+from rescind.model import Choice, Grant
+from rescind.operators.inputs import decision_context
+from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
+from rescind.review.policy import Policy
+from rescind.review.text import printable
+
+EXAMPLES = 5
+"""Grants shown for each rule and each difference."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 refused or nothing found, 2 wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "lint":
+            lines = _lint(_policy(options.policy))
+        else:
+            dsn = os.environ.get(DSN_VARIABLE, "")
+            if not dsn:
+                parser.error(f"no connection string: set {DSN_VARIABLE}")
+            with Ledger(dsn) as ledger:
+                lines = list(_explain(ledger, options) if options.command == "explain" else _backtest(ledger, options))
+    except RescindError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(lines))
+    return 0
+
+
+def _explain(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
+    """Why the grants of a principal, or one grant, stay or go; and what was recorded, where that differs."""
+    run = ledger.runs.get(options.run)
+    grants = ledger.snapshot.grants(run.run_id)
+    if options.grant:
+        grants = iter(ledger.snapshot.grants_by_id(run.run_id, [options.grant]).values())
+    context = decision_context(ledger, run)
+    found = 0
+    for explanation in explain(grants, context, principal=options.principal or "", grant_id=options.grant or ""):
+        found += 1
+        yield render_explanation(explanation)
+        recorded = ledger.decisions.get(run.run_id, explanation.decision.grant_id)
+        if recorded is None:
+            yield "  recorded   nothing: the run has not decided"
+        elif (recorded.choice, recorded.rule) != (explanation.decision.choice, explanation.decision.rule):
+            by = recorded.facts.get("reviewed_by") or recorded.facts.get("review", "")
+            yield f"  recorded   {recorded.choice}: {recorded.rule}" + (f" ({printable(str(by))})" if by else "")
+        yield ""
+    if not found:
+        what = "grant with this id" if options.grant else "grant of this principal under any id space"
+        raise InputError("principal, grant", f"the snapshot of {run.run_id} holds no {what}", "Check the exact id.")
+    yield f"{found} grants of run {run.run_id}"
+
+
+def _backtest(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
+    """What the policy would have revoked from past snapshots, and how that differs from what was decided then."""
+    policy = _policy(options.policy)
+    runs = [ledger.runs.get(name) for name in options.runs]
+    yield f"policy {policy.name}, version {policy.version[:12]}"
+    result = backtest((_snapshot(ledger, run) for run in runs), policy=policy)
+    for run, row in zip(runs, result.snapshots, strict=True):
+        yield from _result(ledger, run, row)
+    yield from _closing(result)
+
+
+def _snapshot(ledger: Ledger, run: Run) -> Snapshot:
+    then = {grant.grant_id for grant, _ in ledger.decisions.each(run.run_id, choice=Choice.REVOKE)}
+    context = decision_context(ledger, run)
+    return Snapshot(run.run_id, context.now, ledger.snapshot.grants(run.run_id), context, frozenset(then))
+
+
+def _result(ledger: Ledger, run: Run, row: SnapshotResult) -> Iterator[str]:
+    yield f"\n{row.name}, {row.taken_at:%Y-%m-%d %H:%M} UTC: {row.revoked} of {row.grants} grants would have gone"
+    for rule, grants in sorted(row.by_rule.items(), key=lambda pair: (-pair[1], pair[0])):
+        yield f"  {grants:7}  {rule}" + ("  (goes)" if rule in row.samples else "")
+        yield from _grants(ledger, run, row.samples.get(rule, ()))
+    yield f"  decided then: {row.then} to go; with this policy {row.more} more and {row.fewer} fewer"
+    for word, names in (("more", row.more_samples), ("fewer", row.fewer_samples)):
+        if names:
+            yield f"  {word}:"
+            yield from _grants(ledger, run, names)
+
+
+def _grants(ledger: Ledger, run: Run, names: Sequence[str]) -> Iterator[str]:
+    found = ledger.snapshot.grants_by_id(run.run_id, names[:EXAMPLES]) if names else {}
+    yield from (f"           {_line(found[name])}" for name in itertools.islice(names, EXAMPLES) if name in found)
+
+
+def _line(grant: Grant) -> str:
+    key = grant.key
+    who = f"{key.principal_type} {printable(key.principal_id)}"
+    what = f"{printable(key.entitlement)} on {printable(key.resource_type)} {printable(key.resource_id)}"
+    return f"{grant.grant_id[:12]}  {who}: {what} ({key.system})"
+
+
+def _closing(result: Backtest) -> Iterator[str]:
+    yield f"\n{result.distinct} different grants would have gone; {result.returned} of them stood in a later snapshot"
+
+
+def _lint(policy: Policy) -> list[str]:
+    lines = [f"{policy.source}: policy {policy.name} is sound, version {policy.version}", f"combine: {policy.combine}"]
+    for rule in policy.rules:
+        lines.append(f"  {rule.id}: {rule.effect}, {rule.severity}, reason {rule.reason}")
+        lines.append(f"    controls: {', '.join(rule.controls) or 'none'}")
+        if rule.absence:
+            lines.append(f"    only where complete: {', '.join(sorted(rule.absence))}")
+    return lines
+
+
+def _policy(name: str) -> Policy:
+    path = Path(name)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(path.name, f"the file cannot be read ({error.strerror})", "Check the path.") from None
+    return load_policy(content, source=path.name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rescind", description="Decisions and policies of Rescind.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    why = commands.add_parser("explain", help="why grants of a run stay or go")
+    why.add_argument("run", help="the ledger's run id")
+    which = why.add_mutually_exclusive_group(required=True)
+    which.add_argument("--principal", help="exact id, in any id space or as person_id")
+    which.add_argument("--grant", help="grant id (64 hex characters)")
+    past = commands.add_parser("backtest", help="what a policy would have revoked from past snapshots")
+    past.add_argument("policy", help="policy file")
+    past.add_argument("runs", nargs="+", metavar="run", help="the ledger's run id, oldest first")
+    check = commands.add_parser("lint", help="compile and type-check a policy")
+    check.add_argument("policy", help="policy file")
+    return parser
