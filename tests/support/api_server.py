@@ -20,6 +20,13 @@ from tests.support.emulator import ROOT
 PREFIX = "/airflow/here"
 SECRET = "a-secret-of-the-tests-alone-0123456789-0123456789-0123456789-abc"
 
+NOBODY = "nora"
+"""May read no DAG."""
+PARTLY = "lena"
+"""May read the DAG ``revoke_access`` only."""
+BREAKS = "erin"
+"""The check of her permissions fails."""
+
 
 @dataclass(frozen=True)
 class ApiServer:

@@ -8,16 +8,11 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-NOBODY = "nora"
-"""May read no DAG."""
-PARTLY = "lena"
-"""May read the DAG ``revoke_access`` only."""
-BREAKS = "erin"
-"""The check of her permissions fails."""
+from tests.support.api_server import BREAKS, NOBODY, PARTLY
 
 
 class PickyAuthManager(SimpleAuthManager):
-    """Roles as in the simple auth manager; the three above have less."""
+    """Roles as in the simple auth manager; three users have less."""
 
     def is_authorized_dag(
         self,

@@ -22,11 +22,11 @@ HOSTILE = (
 NOW = datetime.now(UTC)
 
 
-def hostile_grants(count: int) -> list[Grant]:
+def hostile_grants(count: int, account: str = ledger_runs.ACCOUNT) -> list[Grant]:
     """Grants whose people and resources have the names above, in turn."""
     return [
         dataclasses.replace(
-            ledger_runs.grant(number),
+            ledger_runs.grant(number, account=account),
             principal_name=HOSTILE[number % len(HOSTILE)],
             resource_name=HOSTILE[(number + 3) % len(HOSTILE)],
         )
@@ -49,10 +49,17 @@ def finished_run(ledger: Ledger, report: Path, *, name: str = "manual__1") -> Ru
     return ledger.runs.finish(frozen.run.run_id, "failed", summary)
 
 
-def working_run(ledger: Ledger, *, name: str = "manual__2", count: int = 60, dag_id: str = "access_review") -> Run:
+def working_run(
+    ledger: Ledger,
+    *,
+    name: str = "manual__2",
+    count: int = 60,
+    dag_id: str = "access_review",
+    account: str = ledger_runs.ACCOUNT,
+) -> Run:
     """A run with hostile names, approved, nothing sent yet."""
     run = ledger.runs.begin(NewRun(dag_id, name, "manual", "rita", reason="leavers", dry_run=False))
-    grants = hostile_grants(count)
+    grants = hostile_grants(count, account)
     ledger_runs.list_scope(ledger, run, grants)
     ledger_runs.decide(ledger, run, grants, grants)
     ledger_runs.approve(ledger, ledger_runs.freeze(ledger, run, [[one] for one in grants]))

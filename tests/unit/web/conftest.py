@@ -17,7 +17,7 @@ from tests.support.postgres import *  # noqa: F403
 
 
 @pytest.fixture
-def ledger(ledger_dsn: str) -> Iterator[Ledger]:  # noqa: F405, F811
+def ledger(ledger_dsn: str) -> Iterator[Ledger]:
     with Ledger(ledger_dsn) as opened:
         yield opened
 
@@ -30,7 +30,7 @@ async def anybody(_request: Any) -> str:
 def app(ledger_dsn: str, tmp_path: Path) -> FastAPI:
     """The app for a reader of every DAG; reports lie in the test's folder."""
     return create_app(
-        lambda: ledger_dsn,  # noqa: F811
+        lambda: ledger_dsn,
         lambda: [tmp_path],
         {"quickbi_menus": "Quick BI menus"},
         identify=anybody,

@@ -100,7 +100,9 @@ def test_filters_outlive_the_turn_of_a_page(browser: Any, filled: Ledger) -> Non
     assert back == "?state=approved&q=u0"
 
 
-@pytest.mark.parametrize("query", ["offset=-1", "state=%3Cb%3E", "q=" + "x" * 201, "system=a%27b", "q=%00", "offset=zzz"])
+@pytest.mark.parametrize(
+    "query", ["offset=-1", "state=%3Cb%3E", "q=" + "x" * 201, "system=a%27b", "q=%00", "offset=zzz"]
+)
 def test_a_filter_that_does_not_fit_is_refused_without_being_repeated(browser: Any, filled: Ledger, query: str) -> None:
     answer = browser.get(f"runs/1/items?{query}")
     assert answer.status_code == 422
