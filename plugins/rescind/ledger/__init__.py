@@ -44,6 +44,7 @@ from rescind.ledger.records import (
     VerdictRecord,
 )
 from rescind.ledger.seals import Seal
+from rescind.ledger.sightings import NewSighting, Sighting, WatchCheck, Watched
 
 __all__ = [
     "Approval",
@@ -68,6 +69,7 @@ __all__ = [
     "NewPlan",
     "NewQuestion",
     "NewRun",
+    "NewSighting",
     "Plan",
     "PopulationCount",
     "Progress",
@@ -79,9 +81,12 @@ __all__ = [
     "ScopeSpec",
     "Seal",
     "Sealed",
+    "Sighting",
     "StoredInput",
     "SwitchEvent",
     "SystemSummary",
     "TaskProgress",
     "VerdictRecord",
+    "WatchCheck",
+    "Watched",
 ]

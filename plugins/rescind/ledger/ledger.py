@@ -21,6 +21,7 @@ from rescind.ledger.repository import RunNumbers
 from rescind.ledger.runs import Runs
 from rescind.ledger.scopes import Scopes
 from rescind.ledger.seals import Seals
+from rescind.ledger.sightings import Sightings
 from rescind.ledger.snapshot import Snapshot
 from rescind.ledger.summary import Summary
 from rescind.ledger.verdicts import Verdicts
@@ -72,6 +73,7 @@ class Ledger:
         self.lanes = Lanes(self.database, numbers)
         self.summary = Summary(self.database, numbers)
         self.seals = Seals(self.database, numbers)
+        self.sightings = Sightings(self.database, numbers)
         self.views = Views(self.database, numbers)
 
     def __repr__(self) -> str:

@@ -1,0 +1,164 @@
+"""Watching: what came back after it was proven gone is recorded and reported, and never fought."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from rescind.errors import CloudError, ConfigurationError, ListingIncomplete
+from rescind.execution.watch import unchecked, watch_account
+from rescind.ledger import Ledger, NewSighting, Sighting, WatchCheck, Watched
+from rescind.operators.base import ReviewOperator, connected
+from rescind.operators.text import plain
+from rescind.settings import Settings
+from rescind.systems import system_named
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_NOT_CHECKED = (CloudError, ListingIncomplete, ConfigurationError)
+_SHOWN = 20
+
+Account = tuple[str, str]
+"""(system, account)."""
+
+
+class WatchOperator(ReviewOperator):
+    """Reads again, with one listing for each place, what finished runs have proven gone within ``watch_days``.
+
+    :returns: the path of the summary (JSON) and its headline figures.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Watch")
+        kwargs.setdefault("doc_md", "Is what was proven gone still gone? Returns are recorded with their source.")
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+        """See the class."""
+        settings, dag_run = self.settings(), context["dag_run"]
+        ledger.check()
+        due = due_by_account(ledger, settings)
+        names = (dag_run.dag_id, dag_run.run_id)
+        for check, sightings in asyncio.run(_look(ledger, settings, due)):
+            first, again = ledger.sightings.record(*names, check, sightings)
+            self.log.info("%s: %d seen for the first time, %d again", _counts(check), first, again)
+        seen = ledger.sightings.seen(*names)
+        for one in seen[:_SHOWN]:
+            self.log.warning("%s", describe(one))
+        return self._write(ledger, settings, names, seen)
+
+    def _write(
+        self, ledger: Ledger, settings: Settings, names: tuple[str, str], seen: list[Sighting]
+    ) -> dict[str, Any]:
+        checks = ledger.sightings.checks(*names)
+        totals = {
+            name: sum(getattr(check, name) for check in checks)
+            for name in ("watched", "still_gone", "returned", "not_checked", "list_calls")
+        }
+        summary = {
+            "dag": names[0],
+            "airflow_run": names[1],
+            "written_at": datetime.now(UTC).isoformat(),
+            "watch_days": settings.watch_days,
+            **totals,
+            "first": sum(one.first for one in seen),
+            "systems": [asdict(check) for check in checks],
+            "returns": [asdict(one) for one in seen],
+        }
+        folder = settings.path("summaries")
+        folder.mkdir(parents=True, exist_ok=True)
+        # Airflow's run ids hold colons and plus signs, which not every file system takes.
+        path = folder / f"watch-{hashlib.sha256(names[1].encode()).hexdigest()[:16]}.json"
+        path.write_text(json.dumps(summary, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        return {"summary": str(path), **totals, "first": summary["first"]}
+
+
+class WatchGateOperator(ReviewOperator):
+    """Turns the run red when something came back, or could not be looked at; see the setting ``watch_alarm``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("task_display_name", "Gate")
+        kwargs.setdefault(
+            "doc_md", "Red when access came back or could not be looked at: callbacks and notifiers fire."
+        )
+        super().__init__(**kwargs)
+
+    def review(self, context: Context, ledger: Ledger) -> dict[str, int]:
+        """See the class."""
+        settings, dag_run = self.settings(), context["dag_run"]
+        names = (dag_run.dag_id, dag_run.run_id)
+        checks = {(check.system, check.account): check for check in ledger.sightings.checks(*names)}
+        seen = ledger.sightings.seen(*names)
+        problems = [
+            f"{system} {account}: {len(due)} grants were not looked at"
+            for (system, account), due in due_by_account(ledger, settings).items()
+            if (system, account) not in checks
+        ]
+        problems += [f"{_counts(check)}: {check.problem}" for check in checks.values() if check.not_checked]
+        alarming = [one for one in seen if one.first or settings.watch_alarm == "any"]
+        problems += [describe(one) for one in alarming[:_SHOWN]]
+        if len(alarming) > _SHOWN:
+            problems.append(f"{len(alarming) - _SHOWN} more returns; see the summary")
+        if problems and settings.watch_alarm != "none":
+            raise AirflowFailException("; ".join(problems))
+        for problem in problems:
+            self.log.warning("%s", problem)
+        return {"returned": len(seen), "not_checked": sum(check.not_checked for check in checks.values())}
+
+
+def due_by_account(ledger: Ledger, settings: Settings) -> dict[Account, list[Watched]]:
+    """What is to be watched now, by system and account; of newer runs first."""
+    found: dict[Account, list[Watched]] = {}
+    for one in ledger.sightings.due(datetime.now(UTC) - timedelta(days=settings.watch_days)):
+        found.setdefault((one.grant.key.system, one.grant.key.account), []).append(one)
+    return found
+
+
+def describe(one: Sighting) -> str:
+    """A return in one line: who, what, since when it was gone, and what is known of its source."""
+    who = f"{one.principal_type} {plain(one.principal_id)}"
+    what = f"{plain(one.entitlement)} on {plain(one.resource_type)} {plain(one.resource_id)}"
+    source = [
+        f"{label} {plain(value)}"
+        for label, value in (
+            ("now as", one.seen_entitlement if one.seen_entitlement != one.entitlement else ""),
+            ("record", one.seen_native_id),
+            ("created", one.seen_created),
+            ("until", one.seen_expires),
+            ("origin", one.seen_origin),
+        )
+        if value
+    ]
+    when = "came back" if one.first else "is back still"
+    known = ", ".join(source) or "the platform tells nothing of its source"
+    return f"{one.system}: {who} {when} with {what}, which run {one.run_number} had proven gone ({known})"
+
+
+def _counts(check: WatchCheck) -> str:
+    return (
+        f"{check.system} {check.account}: {check.watched} watched, {check.still_gone} still gone, "
+        f"{check.returned} returned, {check.not_checked} not checked, {check.list_calls} list calls"
+    )
+
+
+async def _look(
+    ledger: Ledger, settings: Settings, due: dict[Account, list[Watched]]
+) -> list[tuple[WatchCheck, list[NewSighting]]]:
+    """All accounts at once; one that cannot be reached is not checked and stops no other."""
+
+    async def one(account: Account, watched: list[Watched]) -> tuple[WatchCheck, list[NewSighting]]:
+        system = system_named(account[0])
+        try:
+            async with connected(system, watched[0].conn_id, ledger, settings, account=account[1]) as (client, _):
+                return await watch_account(ledger, system, client, account[1], watched)
+        except _NOT_CHECKED as error:
+            return unchecked(*account, watched, error), []
+
+    return list(await asyncio.gather(*(one(account, watched) for account, watched in due.items())))
