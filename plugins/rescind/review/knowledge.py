@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from sys import intern
 from typing import NamedTuple
 
 from rescind.model import Grant, Membership, Principal
@@ -90,7 +91,11 @@ def collect_holdings(grants: Iterable[Grant], wanted: Container[str] | None = No
         entitlement = grant.key.entitlement
         if wanted is None or entitlement in wanted:
             key = principal_key(grant)
-            before = held.get(key, frozenset())
+            before = held.get(key)
+            if before is None:
+                before = frozenset()
+                system, account, kind = (intern(str(part)) for part in key[:3])
+                key = PrincipalKey(system, account, kind, key.principal_id)
             if entitlement not in before:
                 both = before | {entitlement}
                 held[key] = shared.setdefault(both, both)
