@@ -49,7 +49,16 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
         raise ConfigurationError(
             f"evidence of run {run.run_id} cannot be written ({error.strerror or type(error).__name__}). Make the "
             "folder of the setting 'evidence' writable for the workers, or set another one"
-        ) from error
+        ) from None
+
+
+def check_evidence(settings: Settings) -> None:
+    """See that evidence can be signed and has a place, before a run begins.
+
+    :raises ConfigurationError: when not.
+    """
+    signing_key(settings)
+    evidence_folder(settings)
 
 
 def evidence_folder(settings: Settings) -> Any:
@@ -60,7 +69,13 @@ def evidence_folder(settings: Settings) -> Any:
     text = settings.location("evidence")
     if "://" not in text:
         path = settings.path("evidence")
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold names of people
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold names of people
+        except OSError as error:
+            raise ConfigurationError(
+                f"the folder of the setting 'evidence' cannot be made ({error.strerror}). Make it writable for the "
+                "workers, or set another one"
+            ) from None
         return path
     from airflow.sdk import ObjectStoragePath
 

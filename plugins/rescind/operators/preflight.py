@@ -15,6 +15,7 @@ from rescind.errors import CloudError, ConfigurationError, InputError, Unauthori
 from rescind.hooks.pools import check_pools
 from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator, connected
+from rescind.operators.evidence import check_evidence
 from rescind.operators.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.operators.pools import POOLS
 from rescind.operators.switch import StopVariable, refuse_if_set
@@ -58,6 +59,7 @@ class PreflightOperator(ReviewOperator):
         ledger.control.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
+        check_evidence(settings)
         known = self.find_run(context, ledger)
         found = [] if known else collect_inputs(settings, request)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)

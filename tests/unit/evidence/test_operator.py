@@ -86,11 +86,14 @@ def test_dry_runs_and_rejected_plans_leave_bundles_in_one_row(bench: Bench, tmp_
 def test_without_evidence_the_gate_stays_shut(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
     blocked = tmp_path / "blocked"
     blocked.write_text("a file, no folder")
-    setup = bench(evidence=str(blocked / "evidence"))
+    setup = bench()
     review = setup.run()
     review.through_plan()
-    with pytest.raises((AirflowFailException, OSError)):
+    setup.configure(evidence=str(blocked / "evidence"))
+    with pytest.raises(AirflowFailException, match="'evidence' cannot be made"):
         review.report()
+    with pytest.raises(AirflowFailException, match="'evidence' cannot be made"):
+        setup.run("manual__2").preflight()
     with pytest.raises(AirflowFailException, match="evidence of this run was not written"):
         review.gate()
     setup.configure(evidence=str(tmp_path / "elsewhere"))

@@ -71,6 +71,9 @@ def test_a_sanitised_copy_keeps_its_shape_and_no_person(ledger: Ledger, tmp_path
     lines = (tmp_path / "tables" / "items.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["standing"] for line in lines)[0] == "held"
     assert all(json.loads(line)["principal_id"] in grants for line in lines)
+    assert main(["report", str(tmp_path / "one"), str(tmp_path / "copy.html")]) == 0
+    page = (tmp_path / "copy.html").read_text()
+    assert "copy without personal data" in page and "rita" not in page and "anna" not in page
     assert main(["sanitise", str(place), str(tmp_path / "one")]) == 2
     secret.write_text("short")
     assert main(["sanitise", str(place), str(tmp_path / "three"), "--key", str(secret)]) == 2
