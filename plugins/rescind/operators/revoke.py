@@ -62,7 +62,7 @@ class RevokeBatchOperator(ReviewOperator):
         batch = planned_batch(ledger, run, self.batch["batch"])
         if not batch.canary:
             require_canaries(ledger, run.run_id)
-        self._stop = StopWatch(StopVariable())
+        self._stop.read = StopVariable()
         return asyncio.run(self._revoke(context, ledger, run, batch))
 
     def on_kill(self) -> None:
