@@ -51,7 +51,7 @@ class _Part:
     A population may be a thousand times as large as what goes, so of the grants that stay only the cells are kept that
     a call could meet.
 
-    :ivar keep: cells that stay, in a row and a column in which something goes, or in a column that is to be emptied.
+    :ivar keep: cells that stay and that a call could meet.
     :ivar emptied: columns of which the decisions leave nothing, as (container, kind, column).
     """
 
@@ -73,14 +73,19 @@ class _Part:
             if emptying is not None and emptying.empties(lean.key, decision.rule):
                 self.emptied.add(_column(lean.cell))
 
-    def leave(self, grants: Iterable[tuple[Grant, Decision]]) -> None:
-        """Note what stays, as far as a call could meet it. Everything that goes must be known."""
-        columns = {_column(grant.cell) for grant in self.revoke.values()}
-        rows = {(grant.cell.container, grant.cell.row) for grant in self.revoke.values()}
+    def leave(self, grants: Iterable[tuple[Grant, Decision]], *, sparse: bool) -> None:
+        """Note what stays, as far as a call could meet it. Everything that goes must be known.
+
+        A call holds cells that go, cells of emptied columns, and, if it may be ``sparse``, any cell between its rows
+        and columns.
+        """
+        going = {grant.cell for grant in self.revoke.values()}
+        columns = {_column(cell) for cell in going} if sparse else self.emptied
+        rows = {(cell.container, cell.row) for cell in going} if sparse else set()
         for grant, _ in grants:
             cell = grant.cell
             column = _column(cell)
-            if column in columns and ((cell.container, cell.row) in rows or column in self.emptied):
+            if cell in going or (column in columns and ((cell.container, cell.row) in rows or column in self.emptied)):
                 self.keep.append(_lean_cell(cell))
 
     def hold(self, grant_id: str, reason: str) -> None:
@@ -180,7 +185,7 @@ class Planner:
             emptying = self.emptying if Mode.EMPTYING in system_named(system).shape.modes else None
             each = partial(self.ledger.decisions.each, self.run.run_id, system=system, account=account)
             part.take(each(choice=Choice.REVOKE), emptying)
-            part.leave(each(choice=Choice.KEEP) if part.revoke else ())
+            part.leave(each(choice=Choice.KEEP) if part.revoke else (), sparse=self.sparse)
 
     def _hold(self) -> None:
         """Take out what cannot be given back, and what would leave a resource without an administrator."""
