@@ -63,7 +63,8 @@ class Decisions(Repository):
             " ON g.run_no = d.run_no AND g.grant_id = d.grant_id"
         )
         where = (
-            "(%(choice)s::text IS NULL OR d.choice = %(choice)s)"
+            "g.run_no = %(run)s AND g.grant_id > %(after)s"
+            " AND (%(choice)s::text IS NULL OR d.choice = %(choice)s)"
             " AND (%(system)s::text IS NULL OR g.system = %(system)s)"
             " AND (%(account)s::text IS NULL OR g.account = %(account)s)"
         )
