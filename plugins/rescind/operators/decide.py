@@ -41,7 +41,8 @@ class SealOperator(ReviewOperator):
         sealed = ledger.scopes.seal(run.run_id)
         for scope in sealed.scopes:
             level = self.log.info if scope.state == "complete" else self.log.error
-            level("%s %s: %s, %d grants %s", scope.system, scope.account, scope.state, scope.counted, scope.error)
+            figures = f"{scope.counted} grants, {scope.pages} pages, {scope.dangling} dangling references"
+            level("%s %s: %s, %s %s", scope.system, scope.account, scope.state, figures, scope.error)
         if not any(sealed.complete.values()):
             raise ListingIncomplete(
                 "the snapshot", "no scope is complete, so nothing can be decided; see the discover tasks"
