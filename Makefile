@@ -47,6 +47,7 @@ bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--qu
 	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)
 	@$(PY) -m tests.bench.planning $(BENCH_ARGS)
 	@$(PY) -m tests.bench.population $(BENCH_ARGS)
+	@$(PY) -m tests.bench.review $(BENCH_ARGS)
 
 lint: install-dev ## check style and formatting rules
 	@$(PY) -m ruff check .

@@ -33,7 +33,20 @@ START_TIMEOUT = Setting("RESCIND_START_TIMEOUT", "180", "seconds that the stack 
 EXECUTOR = Setting(
     "RESCIND_EXECUTOR", "local", "where tasks run: local (beside the scheduler) or celery (Redis and two workers)"
 )
-SETTINGS = (STATE_DIR, DAGS_DIR, UI_PORT, EMULATOR_PORT, PARALLELISM, API_WORKERS, START_TIMEOUT, EXECUTOR)
+EMULATOR_GRANTS = Setting(
+    "RESCIND_EMULATOR_GRANTS", "0", "about how many grants the emulated organisation has; 0 for the demonstration's"
+)
+SETTINGS = (
+    STATE_DIR,
+    DAGS_DIR,
+    UI_PORT,
+    EMULATOR_PORT,
+    EMULATOR_GRANTS,
+    PARALLELISM,
+    API_WORKERS,
+    START_TIMEOUT,
+    EXECUTOR,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,7 @@ class Config:
 
     :param state: the state folder; everything that the stack writes is below it.
     :param start_timeout: seconds.
+    :param emulator_grants: about how many grants the emulated organisation has; 0 for the demonstration's.
     :param celery: tasks run on Celery workers instead of beside the scheduler.
     """
 
@@ -53,6 +67,7 @@ class Config:
     api_workers: int
     start_timeout: float
     celery: bool = False
+    emulator_grants: int = 0
 
     @property
     def base_url(self) -> str:
@@ -96,6 +111,7 @@ def load(flags: Mapping[str, str | None] | None = None, environ: Mapping[str, st
         api_workers=_integer(API_WORKERS, text(API_WORKERS), 1, 16),
         start_timeout=float(_integer(START_TIMEOUT, text(START_TIMEOUT), 5, 3600)),
         celery=_choice(EXECUTOR, text(EXECUTOR), ("local", "celery")) == "celery",
+        emulator_grants=_integer(EMULATOR_GRANTS, text(EMULATOR_GRANTS), 0, 5_000_000),
     )
 
 

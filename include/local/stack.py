@@ -168,7 +168,9 @@ class Stack:
             record = None
         if record is None:
             require_free_port(self.config.emulator_port, EMULATOR_PORT)
-            command = [sys.executable, str(PROJECT / "include" / "emulator"), "serve", "--preset", "demo"]
+            grants = self.config.emulator_grants
+            size = ["--grants", str(grants)] if grants else ["--preset", "demo"]
+            command = [sys.executable, str(PROJECT / "include" / "emulator"), "serve", *size]
             command += ["--port", str(self.config.emulator_port)]
             command += ["--ready-file", str(self.config.state / "emulator.json")]
             env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -1,0 +1,231 @@
+"""Whole reviews on real Airflow: how close the revoke stage comes to its floor, and what it costs.
+
+    python -m tests.bench.review [--grants 80000] [--executor local celery] [--json FILE] [--quick]
+
+The floor of a revoke stage is what its slowest lane needs: calls / limit. Beside it, in the same run: one mapped
+Airflow task for each grant, as a DAG of single calls would do it, and its time for as many grants.
+Memory is the largest resident size of a task's processes, seen twice a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.emulator import ROOT
+
+sys.path.insert(0, str(ROOT / "include"))
+from local import emulated
+from local.api import AirflowApi, Json
+from local.config import Config, load
+from local.demo import READING_SECONDS
+from local.stack import Stack
+from local.truth import judge
+from tests.support.live import _free_port
+
+DAG = "access_review"
+LONGEST_S = 3600.0
+LANES = {
+    "wedata_privileges": "RevokePrivileges",
+    "wedata_data_sources": "RevokeDataSourceAuthorization",
+    "dms_permissions": "RevokeUserPermission",
+    "quickbi_menus": "CancelAuthorizationMenu",
+}
+SETTINGS = {"max_revocations": 1_000_000, "max_percent": 90, "batch_seconds": 60, "settle_seconds": 1.0}
+SINGLE_CALLS = '''
+"""One mapped task for each grant: what a DAG of single calls does."""
+
+from airflow.sdk import DAG, task
+
+from rescind.hooks.wedata import WeDataHook
+
+with DAG("single_calls", schedule=None, params={"calls": 100}) as dag:
+
+    @task
+    def grants(params=None):
+        return list(range(params["calls"]))
+
+    @task
+    def revoke(number):
+        WeDataHook("wedata_default").test_connection()
+
+    revoke.expand(number=grants())
+'''
+"""The call is the cheapest one that there is, so that the figure shows Airflow's part."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One row: seconds, megabytes, counts."""
+
+    executor: str
+    grants: int
+    planned: int
+    calls: int
+    tasks: int
+    floor_s: float
+    revoke_s: float
+    ratio: float
+    throttled: int
+    run_s: float
+    task_mb: float
+    silence_s: float
+    exact: bool
+    single_per_s: float
+
+
+class Watcher(threading.Thread):
+    """Looks twice a second: the largest task process, and how long scheduler or triggerer were silent."""
+
+    def __init__(self, api: AirflowApi) -> None:
+        super().__init__(daemon=True)
+        self.api, self.largest, self.silence, self.done = api, 0, 0.0, threading.Event()
+
+    def run(self) -> None:
+        """Until :attr:`done`."""
+        while not self.done.wait(0.5):
+            for process in psutil.process_iter(["name", "cmdline", "memory_info"]):
+                words = " ".join(process.info["cmdline"] or ())
+                if "airflow worker" in words or "airflow task" in words:
+                    self.largest = max(self.largest, process.info["memory_info"].rss)
+            with suppress(Exception):
+                health = self.api.health()
+                for part in ("scheduler", "triggerer"):
+                    beat = datetime.fromisoformat(health[part][f"latest_{part}_heartbeat"])
+                    self.silence = max(self.silence, time.time() - beat.timestamp())
+
+
+def measure(executor: str, grants: int, singles: int) -> Figures:
+    """One review from an empty stack to the gate."""
+    state = Path(tempfile.mkdtemp(prefix="rsc-bench-"))
+    dags = state / "dags"
+    shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
+    (dags / "single_calls.py").write_text(SINGLE_CALLS, encoding="utf-8")
+    os.environ |= {"RESCIND_DEMO_SETTINGS": json.dumps(SETTINGS)}
+    ports = {"RESCIND_UI_PORT": str(_free_port()), "RESCIND_EMULATOR_PORT": str(_free_port())}
+    size = {"RESCIND_EMULATOR_GRANTS": str(grants), "RESCIND_EXECUTOR": executor, "RESCIND_START_TIMEOUT": "400"}
+    config = load(
+        environ={**os.environ, **ports, **size, "RESCIND_STATE_DIR": str(state / "s"), "RESCIND_DAGS_DIR": str(dags)}
+    )
+    stack = Stack(config)
+    try:
+        return _review(config, stack, executor, grants, singles)
+    finally:
+        stack.clean()
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _review(config: Config, stack: Stack, executor: str, grants: int, singles: int) -> Figures:
+    running = stack.up(emulator=True, reset=True)
+    control = emulated.Control(config.emulator_url)
+    with ExitStack() as clients:
+        rita, omar = (
+            clients.enter_context(AirflowApi(config.base_url, user, running.passwords[user]))
+            for user in ("rita", "omar")
+        )
+        before = control.get("truth")
+        watcher = Watcher(rita)
+        watcher.start()
+        began = time.monotonic()
+        run, tasks = _hold(rita, omar)
+        run_s = time.monotonic() - began
+        watcher.done.set()
+        summary = json.loads(Path(rita.xcom(DAG, run, "report")["summary"]).read_text(encoding="utf-8"))
+        limits = {lane["action"]: lane for lane in control.get("stats")["lanes"]}
+        floor = max(row["calls"] / limits[LANES[row["system"]]]["limit"] for row in summary["systems"])
+        revoke = sum(_seconds(tasks, stage) for stage in ("canary", "revoke"))
+        exact = all(
+            one.holds and not one.added for one in judge(before, control.get("truth"), Path(summary["items_file"]))
+        )
+        return Figures(
+            executor=executor,
+            grants=sum(row["discovered"] for row in summary["systems"]),
+            planned=sum(row["items"] for row in summary["systems"]),
+            calls=summary["calls"],
+            tasks=sum(task["task_id"] in ("canary", "revoke") for task in tasks),
+            floor_s=floor,
+            revoke_s=revoke,
+            ratio=revoke / floor,
+            throttled=sum(limits[action]["throttled"] for action in LANES.values() if action in limits),
+            run_s=run_s,
+            task_mb=watcher.largest / 1e6,
+            silence_s=watcher.silence,
+            exact=exact and not summary["problems"],
+            single_per_s=_singles(rita, singles),
+        )
+
+
+def _hold(rita: AirflowApi, omar: AirflowApi) -> tuple[str, list[Json]]:
+    rita.wait_for_dag(DAG, 120)
+    rita.unpause(DAG)
+    run = rita.trigger(DAG, {"dry_run": False, "reason": "Benchmark of a whole review"})
+    answered: set[int] = set()
+    tasks: list[Json] = []
+    for _, tasks in rita.watch(DAG, run, LONGEST_S, interval=2.0):
+        for task in tasks:
+            if task["state"] == "awaiting_input" and task["try_number"] not in answered:
+                time.sleep(READING_SECONDS)
+                omar.answer(task, [omar.question(task)["options"][0]])
+                answered.add(task["try_number"])
+    return run, tasks
+
+
+def _seconds(tasks: list[Json], stage: str) -> float:
+    """From the start of a stage's first task to the end of its last one."""
+    own = [task for task in tasks if task["task_id"] == stage and task["start_date"] and task["end_date"]]
+    if not own:
+        return 0.0
+    first = min(datetime.fromisoformat(task["start_date"]) for task in own)
+    return (max(datetime.fromisoformat(task["end_date"]) for task in own) - first).total_seconds()
+
+
+def _singles(rita: AirflowApi, calls: int) -> float:
+    """Mapped tasks of one call each that Airflow finishes in a second."""
+    rita.wait_for_dag("single_calls", 120)
+    rita.unpause("single_calls")
+    run = rita.trigger("single_calls", {"calls": calls})
+    for _ in rita.watch("single_calls", run, LONGEST_S, interval=1.0):
+        pass
+    return calls / _seconds(rita.tasks("single_calls", run), "revoke")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print one row for each executor."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the demonstration's size, about two minutes a row")
+    parser.add_argument("--grants", type=int, default=80_000, help="size of the organisation")
+    parser.add_argument("--executor", nargs="+", choices=("local", "celery"), default=["local", "celery"])
+    parser.add_argument("--json", default="", help="write the figures to this file as well")
+    options = parser.parse_args(arguments)
+    grants, singles = (2_800, 30) if options.quick else (options.grants, 200)
+    rows: list[dict[str, Any]] = []
+    print("| executor | grants | planned | calls | tasks | floor s | revoke s | ratio | throttled | run s | task MB |"
+          " silence s | exact | one task a grant: per s | as long for all, s |")  # fmt: skip
+    print("| --- " * 15 + "|", flush=True)
+    for executor in options.executor:
+        row = measure(executor, grants, singles)
+        rows.append(asdict(row))
+        print(f"| {row.executor} | {row.grants} | {row.planned} | {row.calls} | {row.tasks} | {row.floor_s:.1f} |"
+              f" {row.revoke_s:.1f} | {row.ratio:.2f} | {row.throttled} | {row.run_s:.0f} | {row.task_mb:.0f} |"
+              f" {row.silence_s:.1f} | {'yes' if row.exact else 'NO'} | {row.single_per_s:.2f} |"
+              f" {row.planned / row.single_per_s:.0f} |", flush=True)  # fmt: skip
+    if options.json:
+        Path(options.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
