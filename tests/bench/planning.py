@@ -178,7 +178,7 @@ def cases(quick: bool) -> list[Case]:
         if name != "planted" and not quick:
             rows += [Case("medium", name, strict, 10, shared=False), Case("medium", name, free, 10)]
     for name in ("leavers", "mixed"):
-        rows += [Case("medium", name, Mode.EMPTYING, 2)]
+        rows += [Case("medium", name, Mode.EMPTYING, 2), Case("medium", name, Mode.EMPTYING, 2, shared=False)]
     for name in ("leavers",) if quick else LARGE:
         rows += [Case("large", name, strict, seconds) for seconds in ((3,) if quick else (3, 30))]
         if name != "planted" and not quick:
