@@ -14,8 +14,10 @@ from local.errors import ApiError, CheckFailed
 
 SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2, "already_absent": 1,
           "still_effective": 0, "kept_compared": 6, "kept_lost": 0}  # fmt: skip
+STAYS = [{"rule": "kept.protected", "grants": 2}, {"rule": "kept.exception", "grants": 1}]
+HELD = [{"verdict": "held", "remains": "would leave nobody"}]
 SUMMARY: dict[str, Any] = {"requested_by": "rita", "approved_by": "omar", "state": "succeeded", "problems": [],
-                           "systems": [SYSTEM]}  # fmt: skip
+                           "systems": [SYSTEM], "decisions": STAYS, "findings": HELD}  # fmt: skip
 
 
 class FakeApi:
@@ -74,7 +76,7 @@ def outcome(*, state: str = "success", refused: bool = True, **changes: Any) -> 
 
 def test_a_run_in_order_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert outcome() == []
-    assert capsys.readouterr().out.count("ok ") == 5
+    assert capsys.readouterr().out.count("ok ") == 6
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,9 @@ def test_a_run_in_order_passes(capsys: pytest.CaptureFixture[str]) -> None:
         {"approved_by": "rita"},
         {"approved_by": None},
         {"problems": ["3 items are not proven gone"]},
+        {"decisions": STAYS[:1]},
+        {"decisions": STAYS[1:]},
+        {"findings": []},
         {"systems": [{**SYSTEM, "verified_gone": 1}]},
         {"systems": [{**SYSTEM, "kept_lost": 1}]},
         {"systems": [{**SYSTEM, "kept_compared": 0}]},
