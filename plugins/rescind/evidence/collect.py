@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import rescind
 from rescind.evidence.form import PROVEN, moment, standing
 from rescind.ledger import Approval, AttemptRecord, Ledger, Plan, Run, Scope
-from rescind.model import Decision, Grant
+from rescind.model import Choice, Decision, Grant
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -167,7 +167,7 @@ class Collector:
                     yield {"run": self.plan.source_run_id, **grant_record(found[grant_id])}
 
     def _decisions_of(self) -> Iterator[Record]:
-        for _, decision in self.ledger.decisions.each(self.run.run_id):
+        for decision in self.ledger.decisions.bare(self.run.run_id):
             yield {
                 "grant_id": decision.grant_id,
                 "choice": str(decision.choice),
@@ -181,10 +181,8 @@ class Collector:
     def _exceptions_of(self) -> Iterator[Record]:
         """The exceptions that kept something, each once with the number of grants."""
         used: dict[str, Record] = {}
-        for _, decision in self.ledger.decisions.each(self.run.run_id):
-            name = decision.facts.get("exception")
-            if name is None:
-                continue
+        for decision in self.ledger.decisions.bare(self.run.run_id, fact="exception"):
+            name = decision.facts["exception"]
             facts = {"owner": decision.facts.get("owner", ""), "end": decision.facts.get("end", "")}
             one = used.setdefault(
                 str(name), {"exception": str(name), **plain(facts), "reason": decision.reason, "grants": 0}
@@ -251,7 +249,7 @@ class Collector:
         if self.plan is None:
             return
         verdict_of = lookup(self.ledger.verdicts.latest(self.run.run_id), lambda record: record.grant_id)
-        decision_of = lookup((d for _, d in self.ledger.decisions.each(self.run.run_id)), lambda d: d.grant_id)
+        decision_of = lookup(self.ledger.decisions.bare(self.run.run_id, choice=Choice.REVOKE), lambda d: d.grant_id)
         sent = _sent(self.ledger.attempts.each(self.run.run_id))
         answered = moment(self.approval.responded_at) if self.approval else None
         for item in self.ledger.plans.items(self.run.run_id):

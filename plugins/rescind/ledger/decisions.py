@@ -62,6 +62,7 @@ class Decisions(Repository):
             f"SELECT {GRANT_SELECT}, {_SELECT} FROM rescind.decision d JOIN rescind.grant_row g"
             " ON g.run_no = d.run_no AND g.grant_id = d.grant_id"
         )
+        # The start of the page for both tables: from one alone a merge join reads the other from its beginning.
         where = (
             "g.run_no = %(run)s AND g.grant_id > %(after)s"
             " AND (%(choice)s::text IS NULL OR d.choice = %(choice)s)"
@@ -71,6 +72,16 @@ class Decisions(Repository):
         values = {"choice": choice, "system": system, "account": account}
         for row in self._pages(run_id, select, where, values, key="d"):
             yield grant_of(row), _decision(row[GRANT_WIDTH:])
+
+    def bare(self, run_id: str, *, choice: Choice | None = None, fact: str = "") -> Iterator[Decision]:
+        """The decisions without their grants, ordered by grant id, a page at a time.
+
+        :param fact: only those that show a fact of this name.
+        """
+        where = "(%(choice)s::text IS NULL OR d.choice = %(choice)s) AND (%(fact)s = '' OR d.facts ? %(fact)s)"
+        values = {"choice": choice, "fact": fact}
+        for row in self._pages(run_id, f"SELECT {_SELECT} FROM rescind.decision d", where, values, key="d"):
+            yield _decision(row)
 
     def get(self, run_id: str, grant_id: str) -> Decision | None:
         """The decision on one grant, or None."""
