@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rescind.model import Cell, Mode
+from rescind.operators.text import approval_body
 from rescind.plan.approved import Approved, read_approved
 from tests.support.review import Review, ReviewBench
 
@@ -23,6 +24,13 @@ def _approved(review: Review) -> Approved:
         plan = ledger.plans.get(run.run_id)
         account = next(batch.account for batch in ledger.plans.batches(run.run_id))
         return read_approved(ledger.plans.effects(run.run_id, plan.digest), SYSTEM, account, ())
+
+
+def _asked(review: Review) -> str:
+    """What the approver reads."""
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        return approval_body(ledger, run, ledger.plans.get(run.run_id))
 
 
 def _places(review: Review) -> tuple[set[Cell], set[Cell]]:
@@ -76,6 +84,7 @@ def test_leavers_go_with_the_places_that_they_did_not_hold(bench: Bench) -> None
     approved = _approved(review)
     assert approved.mode is Mode.EMPTYING and absent
     assert {(cell.container, cell.kind, cell.column) for cell in absent} == approved.emptied
+    assert "**Beside these grants**" in _asked(review) and min(absent).column[0] in _asked(review)
     late = min(absent)
     _change(setup, late)
     review.revoke()
@@ -134,7 +143,7 @@ def test_sparse_calls_are_shorter_and_only_on_request(pair: Pair) -> None:
     before = _held(setup)
     probe = setup.run("probe", systems=[SYSTEM], **params)
     probe.through_plan()
-    assert _approved(probe).mode is Mode.STRICT
+    assert _approved(probe).mode is Mode.STRICT and "Beside these grants" not in _asked(probe)
     review = _planned(setup, sparse=True, **params)
     assert _approved(review).mode is Mode.SPARSE and _places(review) == (set(going), {empty})
     review.revoke()

@@ -8,7 +8,8 @@ import unicodedata
 from collections import Counter
 
 from rescind.ledger import Ledger, Plan, Question, Run
-from rescind.model import Choice, ItemState
+from rescind.model import Choice, ItemState, Mode
+from rescind.plan.approved import read_approved
 from rescind.review.policy import SEVERITIES
 from rescind.systems import system_named
 
@@ -43,12 +44,32 @@ def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += ["", "**Why**", "", *_rules(ledger, run), "", "**Guards**", "", *_guards(plan), ""]
     lines += [*_riskiest(ledger, run), "", *_people(ledger, run)]
+    lines += _beyond(ledger, plan, [(row.system, row.account) for row in rows if row.items])
     lines += [
         "",
         f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; "
         "your answer counts for exactly this plan. Nothing happens without an answer.",
     ]
     return "\n".join(lines)
+
+
+def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list[str]:
+    """What may go beside the grants counted above: an approval covers it too."""
+    lines: list[str] = []
+    for system, account in accounts if plan.operation == "revoke" else ():
+        approved = read_approved(ledger.plans.effects(plan.run_id, plan.digest), system, account, ())
+        where = f"{system_named(system).title}, {plain(account)}"
+        if approved.mode is Mode.SPARSE:
+            lines.append(f"- {where}: calls reach over places that hold nothing; each is sent right after a re-read.")
+        emptied = sorted(approved.emptied)
+        if emptied:
+            shown = [f"{kind} {plain(' '.join(column))} in {plain(place)}" for place, kind, column in emptied]
+            rest = f", and {len(shown) - _EXAMPLES} more" if len(shown) > _EXAMPLES else ""
+            lines.append(
+                f"- {where}: nothing is left to {', '.join(shown[:_EXAMPLES])}{rest}; what they are given there before "
+                "the call goes as well."
+            )
+    return ["", "**Beside these grants**", "", *lines] if lines else []
 
 
 def question_body(run: Run, question: Question) -> str:
