@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import threading
@@ -26,9 +28,6 @@ EXTENSION = "urn:example:params:scim:schemas:extension:rescind:2.0:User"
 
 def people(setup: ReviewBench) -> list[dict[str, str]]:
     """The bench's roster as JSON objects."""
-    import csv
-    import io
-
     return list(csv.DictReader(io.StringIO(setup.emulator.text("roster.csv"))))
 
 
@@ -213,9 +212,11 @@ def test_a_service_that_is_not_there_is_named_without_its_key(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("how", ["beside", "setting", "both"])
-def test_a_checksum_must_fit_wherever_it_stands(bench: Bench, how: str) -> None:
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_checksum_must_fit_wherever_it_stands(bench: Bench, scheme: str, how: str) -> None:
     setup = bench()
     path = Path(setup.settings["roster"])
+    setup.configure(roster=f"{scheme}{path}")
     right, wrong = hashlib.sha256(path.read_bytes()).hexdigest(), "0" * 64
     beside = path.with_name("roster.csv.sha256")
     if how != "setting":
@@ -314,3 +315,36 @@ def test_what_is_protected_or_waived_after_the_plan_stays(bench: Bench) -> None:
     stay = {g.grant_id for g, d in rows if d.facts.get("person.id") == people[0]} | {waived.grant_id}
     assert stay and {states[ident] for ident in stay} == {"held"}
     assert "accepted" in states.values()
+
+
+ABSENCE = """
+format: 1
+policy: absence
+description: nobody answers for them
+combine: first_match
+otherwise: keep
+rules:
+  - {id: nobody, description: d, when: "person.kind == 'human' && person.owner == 'unlisted'", decide: revoke,
+     reason: nobody, severity: low, acts_on_absence: true}
+"""
+
+
+def test_absences_in_the_roster_count_only_where_it_lists_everyone(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = bench()
+    path = Path(setup.settings["roster"])
+    rows = people(setup)
+    for row in rows:
+        row["manager"] = "P-elsewhere"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    policy = setup.folder / "absence.yaml"
+    policy.write_text(ABSENCE)
+    setup.configure(policy=str(policy))
+    assert planned(setup, "not everyone") == set()
+    assert "rules nobody act on what the roster lacks" in caplog.text
+    setup.configure(roster_is_complete=True)
+    assert len(planned(setup, "everyone")) > 10

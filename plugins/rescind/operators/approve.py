@@ -34,7 +34,8 @@ class ApprovePlanOperator(HITLOperator):
     ledger already. A refusal, a foreign answer and a timeout are final.
 
     Where the deployment allows it (``automatic_approval``) and the run asks for it, a plan within those limits is
-    approved without a person, recorded as automatic; any other plan goes to the approvers, and the log says why.
+    approved without a person, recorded as automatic; any other plan goes to the approvers, and the log says why. The
+    revoking tasks measure such a plan again.
 
     Notifiers, for example Airflow's ``HttpNotifier``, are told that somebody is waited for. One that fails is logged:
     the question stands without it.

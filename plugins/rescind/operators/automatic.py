@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rescind.errors import NotApproved
 from rescind.ledger import Ledger, Plan, Run
 from rescind.model import Choice, ItemState
-from rescind.settings import AutomaticApproval
+from rescind.settings import AutomaticApproval, Settings
 
 BY = "automatic"
 """Who answered, when a rule did."""
+
+
+def require_automatic(ledger: Ledger, run: Run, plan: Plan, settings: Settings) -> None:
+    """See once more, before anything is sent, that the plan may be executed without a person's approval.
+
+    :raises NotApproved: when a key is missing or a limit does not hold now.
+    """
+    _, reasons = measure(ledger, run, plan, settings.automatic_approval)
+    if reasons:
+        raise NotApproved(
+            f"plan {plan.digest[:12]} was approved automatically, and {'; '.join(reasons)}. Nothing was sent; "
+            "start a new run"
+        )
 
 
 def measure(ledger: Ledger, run: Run, plan: Plan, allowed: AutomaticApproval | None) -> tuple[str, list[str]]:
@@ -19,6 +33,8 @@ def measure(ledger: Ledger, run: Run, plan: Plan, allowed: AutomaticApproval | N
     """
     if allowed is None:
         return "", ["the setting automatic_approval is not given"]
+    if not run.params.get("automatic"):
+        return "", ["the run does not ask for automatic approval"]
     places, rules, held = _planned(ledger, run)
     items = sum(places.values())
     whole = sum(count.grants for count in ledger.snapshot.counts(run.run_id) if count.complete)

@@ -16,6 +16,7 @@ from rescind.execution.revoke import BatchReport, BatchRunner
 from rescind.execution.stop import StopWatch
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.model import Choice, Grant
+from rescind.operators.automatic import require_automatic
 from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.canary import planned_batch
 from rescind.operators.inputs import protection_context
@@ -74,7 +75,11 @@ class RevokeBatchOperator(ReviewOperator):
         plan = ledger.plans.get(run.run_id)
         if plan.operation != self.OPERATION:
             raise PlanError(f"plan {plan.digest[:12]} is one to {plan.operation}, this task can only {self.OPERATION}")
-        _check_approver(ledger.approvals.require(run.run_id, plan.digest), settings)
+        approval = ledger.approvals.require(run.run_id, plan.digest)
+        if approval.automatic:
+            require_automatic(ledger, run, plan, settings)
+        else:
+            _check_approver(approval, settings)
         lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
         done = False
         try:
@@ -122,7 +127,7 @@ def _check_approver(approval: Approval, settings: Settings) -> None:
 
     :raises NotApproved: for somebody who is not on the list now.
     """
-    if not approval.automatic and approval.responded_by not in settings.approvers:
+    if approval.responded_by not in settings.approvers:
         raise NotApproved(
             f"plan {approval.digest[:12]} was approved by {approval.responded_by!r}, who is not listed under "
             "'approvers' in the settings now. Nothing was sent; start a new run"
