@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -234,12 +234,13 @@ class RestoreVerifier:
     settle_limit_seconds: float
     report: RestoreReport = field(default_factory=RestoreReport)
     _source: str = ""
+    _states: dict[str, ItemState] = field(default_factory=dict)
     _now: dict[Place, tuple[Grant, ...]] = field(default_factory=dict)
 
     async def run(self) -> RestoreReport:
         """Mark what is there again, record a verdict for what is not, and compare the touched places."""
-        peers, states = await asyncio.to_thread(self._items)
-        waiting = [grant for grant in peers if states[grant.grant_id] in _TO_VERIFY]
+        peers = await asyncio.to_thread(self._items)
+        waiting = [grant for grant in peers if self._states[grant.grant_id] in _TO_VERIFY]
         self.report.items = len(waiting)
         if not waiting:
             return self.report
@@ -247,14 +248,13 @@ class RestoreVerifier:
         await asyncio.to_thread(self._record, waiting, {i for i, times in seen.items() if times >= CLEAN_READS}, peers)
         return self.report
 
-    def _items(self) -> tuple[list[Grant], Mapping[str, ItemState]]:
+    def _items(self) -> list[Grant]:
         self.ledger.attempts.settle_open(self.run_id)
         self._source = self.ledger.plans.get(self.run_id).source_run_id
-        states = {item.grant_id: item.state for item in self.ledger.plans.items(self.run_id)}
+        self._states = {item.grant_id: item.state for item in self.ledger.plans.items(self.run_id)}
         slots = items_by_slot(self.ledger, self.system, self.run_id, self._source, self.account)
         peers = [grant for grants in slots.values() for grant in grants]
-        peers.sort(key=lambda grant: (states[grant.grant_id] not in _THERE, grant.grant_id))
-        return peers, states
+        return sorted(peers, key=lambda grant: (self._states[grant.grant_id] not in _THERE, grant.grant_id))
 
     async def _read_until_settled(self, peers: list[Grant], waiting: list[Grant]) -> dict[str, int]:
         """How often in a row each item was there, as it was; until twice for all, or time is up."""
@@ -307,12 +307,13 @@ class RestoreVerifier:
         known = self.ledger.snapshot.grants(self.run_id, system=self.system.name, account=self.account)
         before = {grant.grant_id: grant for grant in known if self.system.place(grant) in self._now}
         after = {grant.grant_id: grant for grant in self._shown()}
-        same, _ = there_again(self.system, peers, after.values(), self._before_the_act())
+        same, otherwise = there_again(self.system, peers, after.values(), self._before_the_act())
         ours = {grant.grant_id for grant in same.values()}
+        others = {grant.grant_id for item, grant in otherwise.items() if self._states[item] is ItemState.HELD}
         slots = {self.system.slot(grant.key) for grant in peers}
         lost = sorted(before.keys() - after.keys())
         appeared = sorted(after.keys() - before.keys() - ours)
-        beyond = [grant_id for grant_id in appeared if self.system.slot(after[grant_id].key) in slots]
+        beyond = [one for one in appeared if one not in others and self.system.slot(after[one].key) in slots]
         self.report.kept_compared, self.report.kept_lost = len(before), len(lost)
         self.report.appeared, self.report.beyond = len(appeared), len(beyond)
         self.ledger.verdicts.record_kept(

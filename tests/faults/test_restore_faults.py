@@ -1,0 +1,163 @@
+"""Giving back under faults: nothing is given twice, nothing beside the items, and what is open is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.test_restore import GIVES, approved, items, reviewed, truth
+from tests.support.review import Restore, ReviewBench
+
+Bench = Callable[..., ReviewBench]
+
+
+def _ready(bench: Bench, system: str, **settings: Any) -> tuple[Restore, Any, Any]:
+    """An approved restore of one system, and the truth before the review and after it."""
+    setup = bench(**settings)
+    before = truth(setup)
+    review = reviewed(setup, systems=[system])
+    return approved(setup, review), before, truth(setup)
+
+
+def _script(restore: Restore, *faults: dict[str, Any]) -> None:
+    restore.bench.emulator.post("faults", {"faults": list(faults), "replace": True})
+
+
+def _fired(restore: Restore) -> bool:
+    return bool(restore.bench.emulator.get("faults")["all_fired"])
+
+
+def _finish(restore: Restore, before: Any) -> dict[str, Any]:
+    """Verify and report: everything but what was left alone is there again, and nothing else."""
+    restore.verify()
+    summary = restore.report()
+    now = truth(restore.bench)
+    assert not any((now[system] - before[system]).total() for system in now)
+    if not summary["problems"]:
+        left = [row for row in items(summary) if row["state"] == "held"]
+        assert sum((before[system] - now[system]).total() for system in now) == len(left)
+    return summary
+
+
+@pytest.mark.parametrize("action", GIVES)
+@pytest.mark.parametrize("kind", ["reset_after", "reset_before"])
+def test_a_lost_answer_is_read_back_and_nothing_is_given_twice(bench: Bench, action: str, kind: str) -> None:
+    restore, before, _ = _ready(bench, GIVES[action], settle_limit_seconds=1)
+    _script(restore, {"id": "lost", "kind": kind, "action": action, "calls": [1, 2]})
+    restore.revoke()
+    assert _fired(restore)
+    executed = [entry for entry in restore.bench.emulator.writes(action) if entry["executed"]]
+    summary = _finish(restore, before)
+    assert summary["problems"] == [] and restore.gate() == "succeeded"
+    assert len(executed) == summary["calls"]
+
+
+def test_a_record_that_shows_late_after_a_lost_answer_is_not_given_twice(bench: Bench) -> None:
+    restore, before, _ = _ready(bench, "dms_permissions", settle_limit_seconds=2)
+    action = "GrantUserPermission"
+    _script(
+        restore,
+        {"id": "lag", "kind": "lag", "action": action, "calls": [1], "reads": 3},
+        {"id": "lost", "kind": "reset_after", "action": action, "calls": [1]},
+    )
+    restore.revoke()
+    assert _finish(restore, before)["problems"] == []
+
+
+@pytest.mark.parametrize("action", GIVES)
+def test_a_throttled_give_back_is_sent_again_and_counted(bench: Bench, action: str) -> None:
+    restore, before, _ = _ready(bench, GIVES[action])
+    _script(restore, {"id": "storm", "kind": "throttle", "action": action, "calls": [1, 2], "retry_after": 1})
+    restore.revoke()
+    assert _fired(restore)
+    summary = _finish(restore, before)
+    assert summary["problems"] == [] and sum(row["throttled"] for row in summary["systems"]) == 2
+
+
+def test_the_kill_switch_stops_giving_back_and_the_run_resumes(bench: Bench) -> None:
+    restore, before, after = _ready(bench, "dms_permissions")
+    with restore.ledger() as ledger:
+        ledger.control.stop("ada", "an incident")
+    with pytest.raises(Exception, match="Stopped"):
+        restore.revoke()
+    assert truth(restore.bench) == after and not restore.bench.emulator.writes("GrantUserPermission")
+    with restore.ledger() as ledger:
+        ledger.control.resume("ada", "it is over")
+    restore.revoke()
+    assert _finish(restore, before)["problems"] == []
+
+
+@pytest.mark.parametrize("executed", [True, False])
+@pytest.mark.parametrize("action", GIVES)
+def test_killed_between_intent_and_outcome_the_next_try_reads_first(bench: Bench, action: str, executed: bool) -> None:
+    restore, before, _ = _ready(bench, GIVES[action], settle_limit_seconds=1)
+    fault = {"id": "down", "kind": "reset_after" if executed else "reset_before", "action": action, "calls": [1]}
+    _script(restore, fault)
+    with restore.ledger() as ledger, pytest.MonkeyPatch.context() as patch:
+
+        def killed(*_: Any, **__: Any) -> None:
+            raise RuntimeError("killed")
+
+        patch.setattr("rescind.ledger.attempts.Attempts.finish", killed)
+        with pytest.raises(BaseException, match="killed"):
+            restore.revoke()
+        run = ledger.runs.find("restore_access", restore.run_id)
+        assert "sent" in {call.state for call in ledger.plans.calls(run.run_id)}
+    _script(restore)
+    restore.revoke()
+    summary = _finish(restore, before)
+    assert summary["problems"] == [] and restore.gate() == "succeeded"
+
+
+def test_one_refused_item_delays_no_other_and_turns_the_run_red(bench: Bench) -> None:
+    restore, before, _ = _ready(bench, "dms_permissions")
+    code = {"code": "UserNotExist", "status": 404}
+    _script(restore, {"id": "no", "kind": "error", "action": "GrantUserPermission", "calls": [1], **code})
+    restore.revoke()
+    assert _fired(restore)
+    summary = _finish(restore, before)
+    (row,) = summary["systems"]
+    assert row["refused"] == 1 and row["restored"] == row["items"] - 1
+    assert summary["problems"] == [f"dms_permissions {row['account']}: 1 of {row['items']} items are not there again"]
+    with pytest.raises(Exception, match="not there again"):
+        restore.gate()
+
+
+def test_a_failed_listing_proves_nothing_restored(bench: Bench) -> None:
+    restore, before, _ = _ready(bench, "wedata_privileges", settle_limit_seconds=1)
+    restore.revoke()
+    _script(restore, {"id": "null", "kind": "null", "action": "ListPermissions", "path": "Response.Data", "times": 0})
+    summary = _finish(restore, before)
+    (row,) = summary["systems"]
+    assert row["restored"] == 0 and row["unverified"] == row["items"] > 0
+    with pytest.raises(Exception, match="not there again"):
+        restore.gate()
+
+
+def test_a_place_that_cannot_be_read_before_the_plan_is_left_alone(bench: Bench) -> None:
+    setup = bench()
+    review = reviewed(setup, systems=["quickbi_menus", "dms_permissions"])
+    restore = setup.restore(run="1")
+    restore.preflight()
+    fault = {"kind": "total", "action": "ListDatabaseUserPermssions", "delta": 3, "times": 0}
+    setup.emulator.post("faults", {"faults": [{"id": "short", **fault}], "replace": True})
+    with pytest.raises(Exception, match="incomplete"):
+        restore.discover()
+    setup.emulator.post("faults", {"faults": [], "replace": True})
+    scopes = restore.scopes
+    restore.scopes = [scope for scope in scopes if scope["label"].startswith("Quick BI")]
+    restore.discover()
+    restore.plan()
+    restore.approve()
+    restore.revoke()
+    restore.scopes = scopes
+    restore.verify()
+    summary = restore.report()
+    assert review.run_id and setup.emulator.writes("AuthorizeMenu")
+    assert not setup.emulator.writes("GrantUserPermission")
+    assert [problem for problem in summary["problems"] if problem.startswith("dms_permissions")]
+    assert {row["reason"] for row in items(summary) if row["system"] == "dms_permissions"} == {
+        "its place could not be read"
+    }
