@@ -279,6 +279,7 @@ class Collector:
                 "responded_by": one.responded_by,
                 "responded_at": moment(one.responded_at),
                 "automatic": one.automatic,
+                "measured_against": one.method,
                 "used_at": moment(one.used_at),
                 "used_by_batch": one.used_by_batch,
             }
