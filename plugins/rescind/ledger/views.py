@@ -6,15 +6,24 @@ number together with the DAG ids that the reader may see, so no caller can forge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from psycopg.rows import class_row
 
 from rescind.ledger.database import Connection
 from rescind.ledger.repository import Repository
+from rescind.ledger.view_records import (
+    STALE_S,
+    ItemCount,
+    ItemFilter,
+    ItemLine,
+    ItemPage,
+    LaneLine,
+    RunFacts,
+    RunLine,
+    SystemLine,
+)
 
 T = TypeVar("T")
 
@@ -22,164 +31,16 @@ MOST_ROWS = 200
 _MOST_DAGS = 1_000
 _MOST_LANES = 500
 _STATEMENT_MS = 10_000
-_PROVEN = "('verified_gone', 'already_absent')"
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    """One run in a list. Counts are of grants; None where the run has no plan or no closing summary.
-
-    :param items: grants that the plan names, those held back among them.
-    :param verified: of these, proven gone or found absent.
-    :param findings: open findings of the closing summary.
-    :param answer: ``approve``, ``reject``, or None while nobody has answered.
-    """
-
-    number: int
-    run_id: str
-    dag_id: str
-    airflow_run_id: str
-    kind: str
-    requested_by: str
-    reason: str
-    ticket: str
-    dry_run: bool
-    state: str
-    started_at: datetime
-    finished_at: datetime | None
-    calls: int | None
-    items: int | None
-    verified: int
-    findings: int | None
-    answer: str | None
-    responded_by: str | None
-    scopes: int
-    scopes_pending: int
-    calls_open: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What a run's page shows beside its :class:`RunLine`.
-
-    :param problems: why the run is not green, at most 50 lines.
-    :param report: path or address of the report as the run recorded it, or empty; likewise ``bundle``.
-    :param plan: digest of the live plan (hex), or empty.
-    """
-
-    problems: Sequence[str]
-    report: str
-    bundle: str
-    plan: str
-    lower_bound: int | None
-    asked_at: datetime | None
-    responded_at: datetime | None
-    policy_version: str
-    code_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class SystemLine:
-    """One permission system of one account: grants found, and what became of the planned ones."""
-
-    system: str
-    account: str
-    complete: bool
-    discovered: int
-    items: int
-    held: int
-    accepted: int
-    refused: int
-    unknown: int
-    stale: int
-    not_sent: int
-    verified: int
-    still_present: int
-    still_effective: int
-    unverified: int
-
-
-@dataclass(frozen=True, slots=True)
-class LaneLine:
-    """How far one lane of a stage is; ``total`` is 0 where nobody can know it, rates are per second.
-
-    :param age_s: seconds since the last word of it.
-    """
-
-    stage: str
-    lane: str
-    label: str
-    done: int
-    total: int
-    per_second: float
-    age_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
-    """Which items of a run to show; empty fields ask for everything.
-
-    :param verdict: a verdict, ``none`` (not read again yet) or ``open`` (anything that is not proven gone).
-    :param text: part of a name, an id, an entitlement or a rule, in any case.
-    """
-
-    system: str = ""
-    state: str = ""
-    verdict: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemLine:
-    """One planned item: the grant, why it is to go, what was sent, and what the last reading showed."""
-
-    grant_id: bytes
-    system: str
-    account: str
-    resource_type: str
-    resource_id: str
-    resource_name: str
-    principal_type: str
-    principal_id: str
-    principal_name: str
-    entitlement: str
-    native_id: str
-    state: str
-    reason: str
-    rule: str
-    why: str
-    verdict: str
-    path: str
-    observed_at: datetime | None
-    call_id: bytes | None
-    outcome: str
-    code: str
-    request_id: str
-    sent_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ItemPage:
-    """Some items, and how many there are in all."""
-
-    total: int
-    rows: Sequence[ItemLine]
-
-
-@dataclass(frozen=True, slots=True)
-class ItemCount:
-    """How many items of a run share system, state and verdict (empty: none yet)."""
-
-    system: str
-    state: str
-    verdict: str
-    items: int
-
+_GONE = "('verified_gone', 'already_absent')"
+_PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {_GONE}, false) END)"
 
 _RUNS = f"""
 SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r.reason, r.ticket, r.dry_run, r.state,
-       r.started_at, r.finished_at, p.calls, p.items,
-       (SELECT count(*) FROM rescind.verdict_latest v WHERE v.run_no = r.number AND v.verdict IN {_PROVEN}) AS verified,
+       r.started_at, r.finished_at, coalesce(p.operation, 'revoke') AS operation, p.calls, p.items,
+       CASE p.operation WHEN 'restore'
+           THEN (SELECT count(*) FROM rescind.plan_item i WHERE i.run_no = r.number AND i.state = 'restored')
+           ELSE (SELECT count(*) FROM rescind.verdict_latest v WHERE v.run_no = r.number AND v.verdict IN {_GONE})
+       END AS proven,
        CASE WHEN jsonb_typeof(r.summary -> 'findings') = 'array' THEN jsonb_array_length(r.summary -> 'findings')
        END AS findings,
        a.answer, a.responded_by,
@@ -210,8 +71,8 @@ WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
 # The grants of a restore's items stand in the snapshot of the run that it gives back.
 _ITEMS = """
 FROM rescind.plan_item i
-JOIN rescind.grant_row g ON g.grant_id = i.grant_id
-     AND g.run_no = (SELECT source_no FROM rescind.plan WHERE run_no = %(run)s AND state <> 'superseded')
+JOIN rescind.plan l ON l.run_no = i.run_no AND l.state <> 'superseded'
+JOIN rescind.grant_row g ON g.run_no = l.source_no AND g.grant_id = i.grant_id
 LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
 """
 
@@ -230,7 +91,7 @@ WHERE {_OF_THE_READER}
   AND (%(system)s = '' OR g.system = %(system)s)
   AND (%(state)s = '' OR i.state = %(state)s)
   AND (%(verdict)s = '' OR v.verdict = %(verdict)s OR (%(verdict)s = 'none' AND v.verdict IS NULL)
-       OR (%(verdict)s = 'open' AND (v.verdict IS NULL OR v.verdict NOT IN {_PROVEN})))
+       OR (%(verdict)s = 'open' AND NOT {_PROVEN}))
   AND (%(text)s = '' OR strpos(lower(concat_ws(E'\\n', coalesce(nullif(g.principal_name, ''), p.name), g.principal_id,
        g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)), lower(%(text)s)) > 0)
 """
@@ -254,6 +115,7 @@ FROM page LEFT JOIN LATERAL (
 ORDER BY page.system, page.account, page.principal_name, page.principal_id, page.resource_id, page.grant_id
 """
 
+# What was proven there again had been accepted before.
 _SYSTEMS = f"""
 WITH scopes AS (
     SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered
@@ -262,12 +124,12 @@ WITH scopes AS (
 ), items AS (
     SELECT g.system, g.account, count(*) AS items,
            count(*) FILTER (WHERE i.state = 'held') AS held,
-           count(*) FILTER (WHERE i.state = 'accepted') AS accepted,
+           count(*) FILTER (WHERE i.state IN ('accepted', 'restored')) AS accepted,
            count(*) FILTER (WHERE i.state = 'refused') AS refused,
            count(*) FILTER (WHERE i.state IN ('unknown', 'sent')) AS unknown,
            count(*) FILTER (WHERE i.state IN ('stale', 'expired')) AS stale,
            count(*) FILTER (WHERE i.state IN ('planned', 'approved')) AS not_sent,
-           count(*) FILTER (WHERE v.verdict IN {_PROVEN}) AS verified,
+           count(*) FILTER (WHERE {_PROVEN}) AS proven,
            count(*) FILTER (WHERE v.verdict = 'still_present') AS still_present,
            count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
            count(*) FILTER (WHERE v.verdict = 'unverified') AS unverified
@@ -285,7 +147,7 @@ SELECT system, account, coalesce(complete, false) AS complete, coalesce(discover
             "unknown",
             "stale",
             "not_sent",
-            "verified",
+            "proven",
             "still_present",
             "still_effective",
             "unverified",
@@ -295,25 +157,33 @@ SELECT system, account, coalesce(complete, false) AS complete, coalesce(discover
 FROM scopes FULL JOIN items USING (system, account) ORDER BY 1, 2 LIMIT {_MOST_LANES}
 """
 
+# A batch whose task has said nothing yet still counts: its calls are part of what is left.
 _LANES = f"""
-SELECT stage, lane, label, done, total, per_second,
-       greatest(extract(epoch FROM clock_timestamp() - updated_at), 0)::float AS age_s
-FROM rescind.progress p JOIN rescind.run r ON r.number = p.run_no AND r.dag_id = ANY(%(dags)s)
-WHERE run_no = %(run)s ORDER BY p.started_at, stage, lane LIMIT {_MOST_LANES}
-"""
-
-_CALLS = f"""
-SELECT 'revoke' AS stage, c.system || ' ' || c.account AS lane, '' AS label,
-       count(*) FILTER (WHERE c.state NOT IN ('pending', 'sent')) AS done, count(*) AS total,
-       coalesce(max(recent.closed), 0) / 10.0 AS per_second, 0.0 AS age_s
-FROM rescind.call c JOIN rescind.run r ON r.number = c.run_no AND r.dag_id = ANY(%(dags)s)
-LEFT JOIN (
-    SELECT c.system, c.account, count(*) AS closed FROM rescind.attempt a
-    JOIN rescind.call c ON c.run_no = a.run_no AND c.call_id = a.call_id
-    WHERE a.run_no = %(run)s AND a.closed_at > clock_timestamp() - interval '10 seconds'
-      AND a.outcome <> 'throttled' GROUP BY 1, 2
-) recent ON recent.system = c.system AND recent.account = c.account
-WHERE c.run_no = %(run)s GROUP BY c.system, c.account ORDER BY 2 LIMIT {_MOST_LANES}
+WITH told AS (
+    SELECT p.*, b.batch_id, coalesce(b.system, s.system) AS system, coalesce(b.account, s.account) AS account,
+           greatest(extract(epoch FROM clock_timestamp() - p.updated_at), 0)::float AS age_s
+    FROM rescind.progress p JOIN rescind.run r ON r.number = p.run_no AND r.dag_id = ANY(%(dags)s)
+    LEFT JOIN rescind.scope s ON s.run_no = p.run_no AND s.scope_id = p.lane
+    LEFT JOIN rescind.batch b ON b.run_no = p.run_no AND encode(b.batch_id, 'hex') = p.lane
+    WHERE p.run_no = %(run)s
+), lanes AS (
+    SELECT stage, system, account, label, done, total, per_second, age_s, started_at,
+           total = 0 OR done < total AS going
+    FROM told
+    UNION ALL
+    SELECT p.operation, b.system, b.account, b.label,
+           (SELECT count(*) FROM rescind.call c WHERE c.run_no = b.run_no AND c.batch_id = b.batch_id
+               AND c.state NOT IN ('pending', 'sent')), b.calls, 0, 0, NULL, false
+    FROM rescind.batch b JOIN rescind.run r ON r.number = b.run_no AND NOT r.dry_run AND r.dag_id = ANY(%(dags)s)
+    JOIN rescind.plan p ON p.run_no = b.run_no AND p.state <> 'superseded'
+    WHERE b.run_no = %(run)s AND NOT EXISTS (SELECT FROM told t WHERE t.batch_id = b.batch_id AND t.stage = p.operation)
+)
+SELECT stage, coalesce(system, '') AS system, coalesce(account, '') AS account, min(label) AS label,
+       sum(done)::bigint AS done, CASE WHEN bool_or(total = 0) THEN 0 ELSE sum(total) END::bigint AS total,
+       coalesce(sum(per_second) FILTER (WHERE going AND age_s <= {STALE_S}), 0) AS per_second,
+       coalesce(min(age_s) FILTER (WHERE going), 0) AS age_s
+FROM lanes GROUP BY stage, system, account, CASE WHEN system IS NULL THEN label END
+ORDER BY min(started_at), stage, system, account LIMIT {_MOST_LANES}
 """
 
 
@@ -347,16 +217,9 @@ class Views(Repository):
         return self._look(lambda connection: _all(connection, SystemLine, _SYSTEMS, values))
 
     def lanes(self, number: int, dags: Collection[str]) -> list[LaneLine]:
-        """How far each lane of a run is, as its tasks last said; calls sent and answered where none said so."""
+        """How far each stage of a run is, by permission system and account, as its tasks last said."""
         values = {"dags": list(dags), "run": number}
-
-        def work(connection: Connection) -> list[LaneLine]:
-            said = _all(connection, LaneLine, _LANES, values)
-            if any(line.stage == "revoke" for line in said):
-                return said
-            return said + _all(connection, LaneLine, _CALLS, values)
-
-        return self._look(work)
+        return self._look(lambda connection: _all(connection, LaneLine, _LANES, values))
 
     def items(
         self, number: int, dags: Collection[str], wanted: ItemFilter, *, offset: int = 0, limit: int = 50
@@ -381,10 +244,11 @@ class Views(Repository):
 
     def item_counts(self, number: int, dags: Collection[str]) -> list[ItemCount]:
         """What the filters of a run's items can be set to."""
-        query = (
-            f"SELECT g.system, i.state, coalesce(v.verdict, '') AS verdict, count(*) AS items {_ITEMS}"
-            f" WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {_MOST_LANES}"
-        )
+        query = f"""
+            SELECT g.system, i.state, coalesce(v.verdict, '') AS verdict, count(*) AS items,
+                   count(*) FILTER (WHERE {_PROVEN}) AS proven
+            {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {_MOST_LANES}
+        """
         values = {"dags": list(dags), "run": number}
         return self._look(lambda connection: _all(connection, ItemCount, query, values))
 

@@ -15,12 +15,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from rescind.ledger import Ledger
-from rescind.ledger.views import ItemFilter, RunFacts, RunLine, Views
+from rescind.ledger.view_records import ItemFilter, RunFacts, RunLine
+from rescind.ledger.views import Views
 from rescind.web import access, pages, shape
 from rescind.web.gate import Gate, reader_of
 from rescind.web.reports import find_report
 
-DAGS = ("access_review", "revoke_access")
+DAGS = ("access_review", "revoke_access", "restore_access")
 """The DAGs whose readers may see the page while the ledger holds no runs."""
 
 RUNS_PER_PAGE = 25
@@ -182,8 +183,8 @@ def _live(views: Views, request: Request, run: RunLine) -> dict[str, Any]:
     systems = views.systems(run.number, dags)
     return {
         "systems": systems,
-        "funnel": shape.funnel(systems),
-        "lanes": shape.lanes(views.lanes(run.number, dags), finished=finished),
+        "funnel": shape.funnel(systems, run.operation),
+        "lanes": shape.lanes(views.lanes(run.number, dags), request.app.state.titles, finished=finished),
     }
 
 

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rescind.ledger.views import ItemCount, LaneLine, RunLine, SystemLine
-
-STALE_S = 90.0
-"""Seconds after which a lane's last word is too old for a forecast."""
+from rescind.ledger.view_records import STALE_S, ItemCount, LaneLine, RunLine, SystemLine
 
 TONES = {
     "succeeded": "good",
@@ -47,7 +44,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane on its way. ``part`` is None where the end is not known; so is ``left_s`` without a forecast."""
+    """One lane on its way. ``part`` is None where the end is not known; so is ``left_s`` without a forecast.
+
+    :param quiet_s: seconds since its last word, where that is so long ago that something may be stuck.
+    """
 
     stage: str
     name: str
@@ -56,6 +56,7 @@ class Lane:
     part: float | None
     per_second: float
     left_s: float | None
+    quiet_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +87,25 @@ def stage_of(run: RunLine) -> str:
         return "waiting for approval" if run.calls else "closing"
     if run.answer == "reject":
         return "rejected"
-    return "revoking" if run.calls_open else "verifying"
+    if run.calls_open:
+        return "giving back" if run.operation == "restore" else "revoking"
+    return "verifying"
 
 
-def funnel(systems: Sequence[SystemLine]) -> list[Step]:
-    """From everything that was found to what is proven gone."""
+def funnel(systems: Sequence[SystemLine], operation: str = "revoke") -> list[Step]:
+    """From everything that was found to what is proven gone; for a restore, proven there again."""
     found, flagged = sum(s.discovered for s in systems), sum(s.items for s in systems)
     held = sum(s.held for s in systems)
     sent = sum(s.accepted + s.refused + s.unknown for s in systems)
-    verified = sum(s.verified for s in systems)
+    proven = sum(s.proven for s in systems)
+    back = operation == "restore"
+    chosen = ("chosen", "to be given back") if back else ("flagged", "to go by policy or by request")
     counts = (
         ("found", "grants in complete and incomplete listings", found, ""),
-        ("flagged", "to go by policy or by request", flagged, ""),
+        (*chosen, flagged, ""),
         ("planned", f"{held} held back by a guard" if held else "none held back", flagged - held, ""),
         ("sent", "asked of the platform, whatever it answered", sent, ""),
-        ("verified", "proven gone by a complete re-read", verified, "good"),
+        ("verified", f"proven {'there again' if back else 'gone'} by a complete re-read", proven, "good"),
     )
     most = max(found, flagged, 1)
     return [Step(name, meaning, count, share(count, most), tone) for name, meaning, count, tone in counts]
@@ -113,16 +118,19 @@ def share(part: int, whole: int) -> float:
     return min(100.0, max(0.6, round(100.0 * part / whole, 2)))
 
 
-def lanes(lines: Sequence[LaneLine], *, finished: bool) -> list[Lane]:
-    """The lanes with their forecasts; a finished run has none."""
+def lanes(lines: Sequence[LaneLine], titles: Mapping[str, str], *, finished: bool) -> list[Lane]:
+    """The lanes with their forecasts; a finished run has none. Systems go by their titles."""
     shown = []
     for line in lines:
-        left = None
-        if not finished and line.total > line.done and line.per_second > 0 and line.age_s <= STALE_S:
+        left = quiet = None
+        working = not finished and (line.total > line.done or not line.total)
+        if working and line.age_s > STALE_S:
+            quiet = line.age_s
+        elif working and line.total and line.per_second > 0:
             left = (line.total - line.done) / line.per_second
         part = share(line.done, line.total) if line.total else None
-        name = line.label or line.lane
-        shown.append(Lane(line.stage, name, line.done, line.total, part, line.per_second, left))
+        name = f"{titles.get(line.system, line.system)} · {line.account}" if line.system else line.label
+        shown.append(Lane(line.stage, name, line.done, line.total, part, line.per_second, left, quiet))
     return shown
 
 
@@ -133,11 +141,10 @@ def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str,
         for field, value in (("system", row.system), ("state", row.state), ("verdict", row.verdict or "none")):
             sums[field][value] = sums[field].get(value, 0) + row.items
     verdicts = {name: sums["verdict"][name] for name in (*VERDICTS, "none") if name in sums["verdict"]}
-    proven = sum(verdicts.get(name, 0) for name in ("verified_gone", "already_absent"))
-    opened = sum(row.items for row in counts) - proven
+    opened = sum(row.items - row.proven for row in counts)
     if opened:
         verdicts["open"] = opened
-    labels = {"none": "no verdict yet", "open": "all that is not proven gone"}
+    labels = {"none": "no verdict yet", "open": "all that is not proven"}
     return {
         "system": [Choice(name, titles.get(name, name), n) for name, n in sums["system"].items()],
         "state": [Choice(name, words(name), n) for name, n in sorted(sums["state"].items())],

@@ -71,7 +71,9 @@ def test_a_closed_run_shows_result_problems_and_where_its_evidence_is(browser: A
 
 def test_a_run_at_work_refreshes_itself_and_forecasts(browser: Any, filled: Ledger) -> None:
     run = filled.views.runs({"access_review"})[0]
-    filled.progress.note(run.run_id, "revoke", "b", label="Quick BI \u202e<b>", done=15, total=60, per_second=0.5)
+    (batch,) = filled.plans.batches(run.run_id)
+    filled.progress.note(run.run_id, "revoke", batch.batch_id, label="", done=15, total=60, per_second=0.5)
+    filled.progress.note(run.run_id, "other", "x", label="Odd \u202e<b>", done=1, total=2, per_second=0)
     page = browser.get("runs/2").text
     live = browser.get("runs/2/live").text
     assert ("section", "2/live") in Markup.of(page).addresses
@@ -79,7 +81,7 @@ def test_a_run_at_work_refreshes_itself_and_forecasts(browser: Any, filled: Ledg
         text = Markup.of(html).text
         assert "15 of 60" in text
         assert "about 1 min 30 s left at 0.5/s" in text
-        assert "Quick BI <U+202E><b>" in text
+        assert "Odd <U+202E><b>" in text
 
 
 def test_items_can_be_searched_and_paged(browser: Any, filled: Ledger) -> None:

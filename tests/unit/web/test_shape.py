@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rescind.ledger.views import ItemCount, LaneLine, RunLine, SystemLine
+from rescind.ledger.view_records import ItemCount, LaneLine, RunLine, SystemLine
 from rescind.web import shape
 
 START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)
 RUN = RunLine(
-    1, "run-1", "access_review", "manual__1", "manual", "rita", "", "", False, "created", START, None, None, None, 0,
-    None, None, None, 0, 0, 0,
+    1, "run-1", "access_review", "manual__1", "manual", "rita", "", "", False, "created", START, None,
+    "revoke", None, None, 0, None, None, None, 0, 0, 0,
 )  # fmt: skip
 
 
@@ -26,6 +26,7 @@ RUN = RunLine(
         ({"scopes": 4, "items": 3, "calls": 2, "dry_run": True}, "closing"),
         ({"scopes": 4, "items": 3, "calls": 2, "answer": "reject"}, "rejected"),
         ({"scopes": 4, "items": 3, "calls": 2, "answer": "approve", "calls_open": 1}, "revoking"),
+        ({"scopes": 4, "items": 3, "answer": "approve", "calls_open": 1, "operation": "restore"}, "giving back"),
         ({"scopes": 4, "items": 3, "calls": 2, "answer": "approve"}, "verifying"),
         ({"scopes": 4, "finished_at": START + timedelta(hours=1), "state": "failed"}, "failed"),
     ],
@@ -49,26 +50,33 @@ def test_the_funnel_narrows_from_found_to_verified() -> None:
     assert steps["verified"].part == 9
     assert "5 held back" in steps["planned"].meaning
     assert [step.part for step in shape.funnel([])] == [0] * 5
+    back = shape.funnel([one], "restore")
+    assert [step.name for step in back] == ["found", "chosen", "planned", "sent", "verified"]
+    assert "there again" in back[-1].meaning
 
 
 def test_a_forecast_needs_an_end_a_pace_and_a_fresh_word() -> None:
-    line = LaneLine("revoke", "lane", "", 25, 100, 2.5, 1.0)
+    line = LaneLine("revoke", "dms_permissions", "7/central", "", 25, 100, 2.5, 1.0)
 
     def left(finished: bool = False, **changes: object) -> float | None:
-        return shape.lanes([dataclasses.replace(line, **changes)], finished=finished)[0].left_s  # type: ignore[arg-type]
+        return shape.lanes([dataclasses.replace(line, **changes)], {}, finished=finished)[0].left_s  # type: ignore[arg-type]
 
     assert left() == 30.0
     assert left(finished=True) is None
     assert left(per_second=0.0) is None
     assert left(age_s=shape.STALE_S + 1) is None
+    (stuck,) = shape.lanes([dataclasses.replace(line, age_s=shape.STALE_S + 1)], {}, finished=False)
+    assert stuck.quiet_s == shape.STALE_S + 1
+    (over,) = shape.lanes([dataclasses.replace(line, age_s=shape.STALE_S + 1)], {}, finished=True)
+    assert over.quiet_s is None
     assert left(done=100) is None
     assert left(total=0) is None
 
 
 def test_a_lane_without_an_end_has_no_bar() -> None:
-    (lane,) = shape.lanes([LaneLine("discover", "dms", "DMS", 7, 0, 1.0, 0.0)], finished=False)
+    (lane,) = shape.lanes([LaneLine("roster", "", "", "people", 7, 0, 1.0, 0.0)], {}, finished=False)
     assert lane.part is None
-    assert (lane.name, lane.done) == ("DMS", 7)
+    assert (lane.name, lane.done) == ("people", 7)
 
 
 def test_a_small_part_is_still_seen_and_none_is_not() -> None:
@@ -79,9 +87,9 @@ def test_a_small_part_is_still_seen_and_none_is_not() -> None:
 
 def test_filters_offer_what_there_is() -> None:
     counts = [
-        ItemCount("dms_permissions", "accepted", "verified_gone", 7),
-        ItemCount("dms_permissions", "accepted", "still_present", 2),
-        ItemCount("a_new_system", "held", "", 1),
+        ItemCount("dms_permissions", "accepted", "verified_gone", 7, 7),
+        ItemCount("dms_permissions", "accepted", "still_present", 2, 0),
+        ItemCount("a_new_system", "held", "", 1, 0),
     ]
     offered = shape.choices(counts, {"dms_permissions": "DMS permissions"})
     assert [(c.value, c.label, c.items) for c in offered["system"]] == [

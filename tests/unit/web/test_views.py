@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from rescind.errors import LedgerError
-from rescind.ledger import Ledger
-from rescind.ledger.views import ItemFilter
+from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewRun
+from rescind.ledger.view_records import ItemFilter
 from tests.support import ledger_runs
 from tests.support.web_runs import finished_run, hostile_grants, working_run
 
@@ -19,9 +22,9 @@ def test_runs_come_newest_first_with_their_counts(ledger: Ledger, tmp_path: Path
     finished_run(ledger, tmp_path / "r.html")
     working_run(ledger, count=8)
     newest, oldest = ledger.views.runs(ALL)
-    assert (newest.number, newest.items, newest.verified, newest.findings, newest.answer) == (2, 8, 0, None, "approve")
+    assert (newest.number, newest.items, newest.proven, newest.findings, newest.answer) == (2, 8, 0, None, "approve")
     assert (newest.calls_open, newest.scopes, newest.scopes_pending) == (8, 1, 0)
-    assert (oldest.number, oldest.items, oldest.verified, oldest.findings) == (1, 4, 2, 2)
+    assert (oldest.number, oldest.items, oldest.proven, oldest.findings) == (1, 4, 2, 2)
     assert oldest.state == "failed"
     assert [run.number for run in ledger.views.runs(ALL, before=2)] == [1]
     assert [run.number for run in ledger.views.runs(ALL, limit=1)] == [2]
@@ -102,30 +105,50 @@ def test_an_item_says_what_was_sent_and_read(ledger: Ledger, tmp_path: Path) -> 
 def test_systems_add_up(ledger: Ledger, tmp_path: Path) -> None:
     finished_run(ledger, tmp_path / "r.html")
     (row,) = ledger.views.systems(1, ALL)
-    assert (row.discovered, row.items, row.verified, row.still_effective, row.not_sent) == (10, 4, 2, 1, 4)
+    assert (row.discovered, row.items, row.proven, row.still_effective, row.not_sent) == (10, 4, 2, 1, 4)
     assert row.complete
 
 
 def test_lanes_are_what_tasks_said_and_calls_where_none_did(ledger: Ledger) -> None:
     run = working_run(ledger, count=6)
     (calls,) = ledger.views.lanes(run.number, ALL)
-    assert (calls.stage, calls.done, calls.total, calls.per_second) == ("revoke", 0, 6, 0)
-    ledger.progress.note(run.run_id, "discover", "scope-1", label="Quick BI", done=3, total=0, per_second=1.5)
+    assert (calls.stage, calls.system, calls.account) == ("revoke", ledger_runs.SYSTEM, ledger_runs.ACCOUNT)
+    assert (calls.done, calls.total, calls.per_second) == (0, 6, 0)
+    scope, batch = ledger.scopes.all(run.run_id)[0].scope_id, ledger.plans.batches(run.run_id)[0].batch_id
+    ledger.progress.note(run.run_id, "discover", scope, label="Quick BI", done=3, total=0, per_second=1.5)
     assert [line.stage for line in ledger.views.lanes(run.number, ALL)] == ["discover", "revoke"]
-    ledger.progress.note(run.run_id, "revoke", "batch-1", label="Quick BI · 1", done=2, total=6, per_second=0.5)
+    ledger.progress.note(run.run_id, "revoke", batch, label="Quick BI · 1", done=2, total=6, per_second=0.5)
     discover, revoke = ledger.views.lanes(run.number, ALL)
-    assert (discover.label, discover.total) == ("Quick BI", 0)
-    assert (revoke.label, revoke.done, revoke.total, revoke.per_second) == ("Quick BI · 1", 2, 6, 0.5)
+    assert (discover.system, discover.done, discover.total) == (ledger_runs.SYSTEM, 3, 0)
+    assert (revoke.done, revoke.total, revoke.per_second) == (2, 6, 0.5)
     assert revoke.age_s < 60
 
 
+def test_the_tasks_of_a_stage_are_one_lane_with_those_that_wait(ledger: Ledger) -> None:
+    """Three batches: one done, one at work, one that nobody has taken up yet."""
+    run = ledger_runs.begin(ledger)
+    grants = [ledger_runs.grant(number) for number in range(30)]
+    ledger_runs.list_scope(ledger, run, grants)
+    ledger_runs.decide(ledger, run, grants, grants)
+    calls = [NewCall(ledger_runs.call_for([one]), {}) for one in grants]
+    parts = [calls[:10], calls[10:20], calls[20:]]
+    effects = ledger_runs.effects_of(grants)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    plan = NewPlan(hashlib.sha256(effects).hexdigest(), effects, until, "0.1.0")
+    batches = [NewBatch(ledger_runs.SYSTEM, ledger_runs.ACCOUNT, "quickbi_default", part) for part in parts]
+    items = [NewItem(one.grant_id, call.planned.call_id) for one, call in zip(grants, calls, strict=True)]
+    ledger.plans.freeze(run.run_id, plan, batches, items)
+    first, second, _ = ledger.plans.batches(run.run_id)
+    ledger.progress.note(run.run_id, "revoke", first.batch_id, label="1", done=10, total=10, per_second=4.0)
+    ledger.progress.note(run.run_id, "revoke", second.batch_id, label="2", done=5, total=10, per_second=2.0)
+    ledger.progress.note(run.run_id, "roster", "people", label="people", done=9, total=0, per_second=1.0)
+    roster, revoke = sorted(ledger.views.lanes(run.number, ALL), key=lambda line: line.system)
+    assert (revoke.done, revoke.total) == (15, 30)
+    assert revoke.per_second == 2.0, "a task that is done has no pace any more"
+    assert (roster.system, roster.label, roster.done) == ("", "people", 9)
+
+
 def test_the_grants_of_a_restore_stand_in_the_run_that_it_gives_back(ledger: Ledger, tmp_path: Path) -> None:
-    import dataclasses
-    import hashlib
-    from datetime import timedelta
-
-    from rescind.ledger import NewBatch, NewCall, NewItem, NewPlan, NewRun
-
     source = finished_run(ledger, tmp_path / "r.html")
     one = ledger_runs.grant(0)
     back = ledger.runs.begin(NewRun("revoke_access", "restore__1", "restore", "rita", reason="by mistake"))
@@ -134,7 +157,7 @@ def test_the_grants_of_a_restore_stand_in_the_run_that_it_gives_back(ledger: Led
     plan = NewPlan(
         hashlib.sha256(effects).hexdigest(),
         effects,
-        ledger_runs.datetime.now(ledger_runs.UTC) + timedelta(hours=1),
+        datetime.now(UTC) + timedelta(hours=1),
         "0.1.0",
     )
     plan = dataclasses.replace(plan, operation="restore", source_run_id=source.run_id)
@@ -142,7 +165,15 @@ def test_the_grants_of_a_restore_stand_in_the_run_that_it_gives_back(ledger: Led
     ledger.plans.freeze(back.run_id, plan, [batch], [NewItem(one.grant_id, call.call_id)])
     page = ledger.views.items(back.number, ALL, ItemFilter())
     assert [row.principal_id for row in page.rows] == [one.key.principal_id]
-    assert [row.items for row in ledger.views.systems(back.number, ALL)] == [1]
+    assert page.rows[0].state == "planned"
+    assert [(row.items, row.proven) for row in ledger.views.systems(back.number, ALL)] == [(1, 0)]
+    with ledger.database.transaction() as connection:  # what the verification of a restore comes to
+        connection.execute("UPDATE rescind.plan_item SET state = 'restored' WHERE run_no = %s", (back.number,))
+    assert [(row.items, row.proven) for row in ledger.views.systems(back.number, ALL)] == [(1, 1)]
+    assert ledger.views.items(back.number, ALL, ItemFilter(verdict="open")).total == 0
+    line = ledger.views.runs(ALL)[0]
+    assert (line.operation, line.proven) == ("restore", 1)
+    assert [count.proven for count in ledger.views.item_counts(back.number, ALL)] == [1]
 
 
 def test_names_come_back_as_they_went_in(ledger: Ledger) -> None:
