@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -319,16 +321,37 @@ def test_the_approver_sees_the_riskiest_grants_and_the_digest(bench: Bench, monk
     assert approval(review).digest in shown.body and "**Guards**" in shown.body
 
 
-def test_a_notifier_that_fails_does_not_stop_the_question(bench: Bench) -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_airflows_http_notifier_tells_and_cannot_stop_the_question(bench: Bench, there: bool) -> None:
     setup = bench()
-    setup.monkeypatch.setenv("AIRFLOW_CONN_CHAT", '{"conn_type": "http", "host": "127.0.0.1", "port": 1}')
-    told: list[Any] = []
-    notifiers = [HttpNotifier(http_conn_id="chat", endpoint="/hook", json={"text": "please approve"}), told.append]
+    review = setup.run(dry_run=False)
+    told: list[bytes] = []
+
+    class Chat(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200 if there else 500)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Chat)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    chat = {"conn_type": "http", "host": "127.0.0.1", "port": server.server_address[1]}
+    setup.monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
+    after: list[Any] = []
+    notifiers = [HttpNotifier(http_conn_id="chat", endpoint="/hook", json={"text": "approve, please"}), after.append]
     operator = ApprovePlanOperator(task_id="approve", notifiers=notifiers)
-    context: Any = SimpleNamespace(name="context")
-    for notifier in operator.notifiers:
-        notifier({"ti": context})
-    assert told == [{"ti": context}]
+    try:
+        for notifier in operator.notifiers:
+            notifier(review.context("approve"))
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert told == [b'{"text": "approve, please"}'] and len(after) == 1
 
 
 def test_a_form_request_never_approves_itself(bench: Bench) -> None:
