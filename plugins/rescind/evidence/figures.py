@@ -53,8 +53,20 @@ class Figures:
     calls: int = 0
 
     @property
+    def restoring(self) -> bool:
+        """Whether the run gives back."""
+        return self.plan is not None and self.plan["operation"] == "restore"
+
+    @property
     def funnel(self) -> list[tuple[str, str, int]]:
         """Stages with what they mean and their counts."""
+        if self.restoring:
+            return [
+                ("Chosen", "grants to be given back", self.total["planned"] + self.total["held"]),
+                ("Held", "left alone, with a reason", self.total["held"]),
+                ("Accepted", "by the vendor, or there already", self.total["revoked"]),
+                ("There again", "seen in complete listings", self.total["restored"]),
+            ]
         return [
             ("Discovered", "grants that the listings showed", self.total["discovered"]),
             ("Flagged", "decided to be revoked", self.total["flagged"]),
@@ -162,7 +174,8 @@ def _count(row: Row, counts: Counter[str], made: Figures) -> None:
     standing = row["standing"]
     made.standings[standing] += 1
     counts["held" if row["state"] == "held" else "planned"] += 1
-    counts["revoked"] += row["state"] == "accepted"
+    counts["revoked"] += row["state"] in ("accepted", "restored")
+    counts["restored"] += standing == "restored"
     counts["gone"] += standing in PROVEN
     counts["still_effective"] += standing == "still_effective"
     counts["open"] += standing in ("still_present", "unverified", "without_verdict")
@@ -188,7 +201,7 @@ def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:
     )
     one["systems"].add(row["system"])
     one["items"] += 1
-    one["gone"] += row["standing"] in PROVEN
+    one["gone"] += row["standing"] in (*PROVEN, "restored")
     one["still_effective"] += row["standing"] == "still_effective"
     one["open"] += row["standing"] in ("still_present", "unverified", "without_verdict")
 

@@ -57,18 +57,21 @@ def report(facts: Figures) -> bytes:
 
 def headline(facts: Figures) -> Mapping[str, Any]:
     """What to know first: a word, its tone (good, warn, bad, plain), and one sentence."""
-    planned, gone = facts.total["planned"], facts.total["gone"]
+    planned, gone = facts.total["planned"], facts.total["restored" if facts.restoring else "gone"]
     lost = sum(len(check["lost"]) for check in facts.kept)
     if facts.review["dry_run"]:
-        return {"tone": "plain", "word": "Dry run", "text": f"Nothing was sent. {number(planned)} grants would go."}
+        return {"tone": "plain", "word": "Dry run", "text": f"Nothing was sent. {number(planned)} grants were planned."}
     if facts.plan is None:
         return {"tone": "bad", "word": "No plan", "text": "The run ended before a plan was made. Nothing was sent."}
     if facts.approval is not None and facts.approval["answer"] == "reject":
         return {"tone": "plain", "word": "Rejected", "text": "The plan was rejected. Nothing was sent."}
     if facts.approval is None or facts.approval["answer"] is None:
         return {"tone": "bad", "word": "Not approved", "text": "Nobody approved the plan. Nothing was sent."}
-    sentence = f"{number(gone)} of {number(planned)} planned grants are verified gone."
-    more = [f"{number(facts.left)} are not proven gone."] if facts.left else []
+    proof = "seen to be there again" if facts.restoring else "verified gone"
+    sentence = f"{number(gone)} of {number(planned)} planned grants are {proof}."
+    more = [f"{number(facts.left)} are not proven."] if facts.left else []
+    beyond = sum(int(check["detail"].get("beyond_count", 0)) for check in facts.kept)
+    more += [f"{number(beyond)} grants appeared beyond those."] if beyond else []
     more += [f"{number(lost)} kept grants were lost."] if lost else []
     more += ["A listing was not complete."] if facts.finding_counts["scope_incomplete"] else []
     if more:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,25 @@ def test_a_real_review_leaves_a_bundle_that_verifies(bench: Bench, tmp_path: Pat
     again = review.report()
     assert again["bundle"] == summary["bundle"]
     assert {path.name: path.read_bytes() for path in evidence_of(again).iterdir()} == before
+
+
+def test_what_was_given_back_leaves_a_bundle_as_well(bench: Bench) -> None:  # noqa: F811
+    setup = bench()
+    summary = setup.run(dry_run=False).whole()
+    restore = setup.restore(run=str(summary["number"]))
+    restore.through_plan()
+    restore.approve()
+    restore.revoke()
+    restore.verify()
+    again = restore.report()
+    assert again["problems"] == []
+    source = bundle_source(evidence_of(again))
+    assert verify(source).problems == []
+    standings = Counter(item["standing"] for item in records(source, "items"))
+    assert standings["restored"] == sum(row["restored"] for row in again["systems"]) > 0
+    assert standings.keys() <= {"restored", "held"}
+    assert "planned grants are seen to be there again." in Path(again["report"]).read_text(encoding="utf-8")
+    assert main(["verify", str(evidence_of(again).parent)]) == 0
 
 
 def test_dry_runs_and_rejected_plans_leave_bundles_in_one_row(bench: Bench, tmp_path: Path) -> None:  # noqa: F811

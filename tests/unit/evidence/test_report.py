@@ -94,7 +94,7 @@ def test_the_headline_is_red_when_something_is_not_proven(ledger: Ledger, tmp_pa
     facts.standings["unverified"] += 2
     assert headline(facts) == {
         "tone": "bad", "word": "Open",
-        "text": "3 of 4 planned grants are verified gone. 2 are not proven gone.",
+        "text": "3 of 4 planned grants are verified gone. 2 are not proven.",
     }  # fmt: skip
     facts.review["dry_run"] = True
     assert headline(facts)["word"] == "Dry run"
