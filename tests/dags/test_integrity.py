@@ -10,7 +10,10 @@ import pytest
 
 from tests.support.emulator import ROOT
 
-EXPECTED = {"access_review", "revoke_access"}
+REVIEWS = {"access_review", "revoke_access"}
+EXPECTED = {*REVIEWS, "restore_access", "watch_regrants"}
+SENDING = {*REVIEWS, "restore_access"}
+FOR_PEOPLE = ["restore_access", "revoke_access"]
 POOLS = {
     "discover": "rescind_discover",
     "canary": "rescind_revoke",
@@ -49,16 +52,21 @@ def test_nothing_starts_by_accident(dags: dict[str, Any], name: str) -> None:
     assert dag.catchup is False
     assert dag.max_active_runs == 1
     assert dag.dagrun_timeout is not None
-    assert dag.params.get_param("dry_run").value is True
 
 
-def test_revoke_access_is_for_people_only(dags: dict[str, Any]) -> None:
-    dag = dags["revoke_access"]
+@pytest.mark.parametrize("name", sorted(SENDING))
+def test_a_dry_run_is_the_default(dags: dict[str, Any], name: str) -> None:
+    assert dags[name].params.get_param("dry_run").value is True
+
+
+@pytest.mark.parametrize("name", FOR_PEOPLE)
+def test_what_names_its_targets_is_for_people_only(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
     assert [str(getattr(kind, "value", kind)) for kind in dag.allowed_run_types] == ["manual"]
     assert type(dag.timetable).__name__ == "NullTimetable"
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", sorted(REVIEWS))
 def test_every_task_that_calls_a_platform_has_a_shipped_pool(dags: dict[str, Any], name: str) -> None:
     shipped = json.loads((ROOT / "include/pools.json").read_text())
     for task_id, pool in POOLS.items():
@@ -66,7 +74,7 @@ def test_every_task_that_calls_a_platform_has_a_shipped_pool(dags: dict[str, Any
         assert shipped[pool]["slots"] > 0
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", sorted(REVIEWS))
 def test_the_stages_stand_in_the_order_of_the_design(dags: dict[str, Any], name: str) -> None:
     order = ["preflight", "discover", "seal", "decide", "plan", "approve", "canary", "verify_canary", "proceed"]
     order += ["revoke", "verify", "report", "gate"]
@@ -76,7 +84,7 @@ def test_the_stages_stand_in_the_order_of_the_design(dags: dict[str, Any], name:
     assert dags[name].get_task("approve").response_timeout is not None
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", sorted(REVIEWS))
 def test_the_rest_goes_on_without_a_canary_and_never_after_a_rejection(dags: dict[str, Any], name: str) -> None:
     tasks = {task.task_id: task for task in dags[name].tasks}
     # One success among these two is needed and no failure: a rejected approval skips itself and both canary tasks.
@@ -94,3 +102,26 @@ def test_questions_to_owners_stand_between_deciding_and_planning(dags: dict[str,
     assert tasks["ask"].trigger_rule.value == "all_success" and tasks["ask"].is_mapped
     assert "ask" not in {task.task_id for task in dags["revoke_access"].tasks}
     assert not {"ask_owners", "automatic"} & set(dags["revoke_access"].params)
+
+
+def test_a_restore_is_approved_before_it_gives_and_verified_whatever_came_of_it(dags: dict[str, Any]) -> None:
+    tasks = {task.task_id: task for task in dags["restore_access"].tasks}
+    for before, after in pairwise(["preflight", "read", "plan", "approve", "restore", "verify", "report", "gate"]):
+        assert after in tasks[before].downstream_task_ids
+    assert tasks["restore"].upstream_task_ids == {"approve", "plan"}
+    assert tasks["restore"].trigger_rule.value == "all_success"
+    assert {tasks[name].trigger_rule.value for name in ("verify", "report", "gate")} == {"all_done"}
+    assert tasks["approve"].defaults is None and tasks["approve"].response_timeout is not None
+    assert [tasks[name].pool for name in ("read", "restore", "verify")] == [
+        "rescind_verify",
+        "rescind_revoke",
+        "rescind_verify",
+    ]
+
+
+def test_a_watch_runs_daily_and_its_gate_speaks_whatever_came_of_it(dags: dict[str, Any]) -> None:
+    dag = dags["watch_regrants"]
+    assert type(dag.timetable).__name__ != "NullTimetable"
+    tasks = {task.task_id: task for task in dag.tasks}
+    assert tasks["watch"].pool == "rescind_verify"
+    assert tasks["gate"].upstream_task_ids == {"watch"} and tasks["gate"].trigger_rule.value == "all_done"
