@@ -89,7 +89,7 @@ def test_the_stop_variable_stops_a_batch_in_its_middle_and_the_run_resumes(
     _whole(review)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGALRM])
 def test_a_task_that_is_told_to_end_leaves_a_batch_that_goes_on_later(bench: Bench, number: signal.Signals) -> None:
     from rescind.errors import Interrupted
 
@@ -99,23 +99,35 @@ def test_a_task_that_is_told_to_end_leaves_a_batch_that_goes_on_later(bench: Ben
         code = 1
         try:
             operator = _operator(batch)
-            # As Airflow does in a task's process; SIGINT is left to Python.
+            # As Airflow does in a task's process: SIGALRM is its execution timeout. SIGINT is left to Python.
             signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+            signal.signal(signal.SIGALRM, _time_is_up)
             operator.execute(review.context("revoke"))
         except Interrupted:
             code = 3
+        except _TimeIsUp:
+            code = 5
         except KeyboardInterrupt:
             code = 4
         finally:
             os._exit(code)
     _wait_for_a_write(review)
     os.kill(child, number)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == {signal.SIGTERM: 3, signal.SIGINT: 4}[number]
+    codes = {signal.SIGTERM: 3, signal.SIGINT: 4, signal.SIGALRM: 5}
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == codes[number]
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
         (stored,) = [b for b in ledger.plans.batches(run.run_id) if b.batch_id == batch["batch"]]
     assert stored.state == "open" and 0 < len(review.bench.emulator.writes()) < stored.calls
     _whole(review)
+
+
+class _TimeIsUp(BaseException):
+    """What Airflow raises wherever the task happens to be."""
+
+
+def _time_is_up(*_: Any) -> None:
+    raise _TimeIsUp
 
 
 def test_two_deliveries_of_one_batch_at_once_send_each_call_once(bench: Bench) -> None:
@@ -235,3 +247,32 @@ def test_a_second_record_that_was_known_all_along_makes_nothing_stale(bench: Ben
     review.verify()
     assert journal_problems(review, retries=0) == []
     assert review.report()["problems"] == []
+
+
+def test_what_others_took_away_meanwhile_is_absent_and_not_claimed(bench: Bench) -> None:
+    review, batch = _planned(bench)
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        call = next(iter(ledger.plans.calls(run.run_id, batch["batch"])))
+    (record,) = call.planned.rows
+    operation = {"op": "revoke", "system": "dms_permissions", "user_access_id": record}
+    assert review.bench.emulator.post("mutate", {"ops": [operation]})["changed"] == [True]
+    review.revoke()
+    ((item, grant),) = _items(review, "refused")
+    assert grant.key.native_id == record and item.state == "refused"
+    review.verify()
+    assert journal_problems(review, retries=0) == []
+    assert review.report()["problems"] == []
+    with review.ledger() as ledger:
+        verdicts = {verdict.grant_id: str(verdict.verdict) for verdict in ledger.verdicts.latest(run.run_id)}
+    assert verdicts[grant.grant_id] == "already_absent"
+
+
+def test_a_revocation_that_somebody_marked_as_done_ends_red(bench: Bench) -> None:
+    review, _ = _planned(bench)
+    # Nothing was sent, whatever state the tasks show; verification and gate look at the platforms.
+    review.verify()
+    assert review.report()["problems"]
+    with pytest.raises(Exception, match="not proven gone"):
+        review.gate()
+    assert review.bench.emulator.writes() == []
