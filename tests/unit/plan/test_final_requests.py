@@ -173,16 +173,12 @@ def _made(spec: tuple[Any, ...], turn: Callable[[list[Any]], list[Any]], make: C
 
 
 @examples(200)
-@given(_effects(), _effects(), st.randoms(use_true_random=False))
-def test_the_digest_changes_when_and_only_when_an_effect_changes(
-    one: tuple[Any, ...], two: tuple[Any, ...], chance: Any
-) -> None:
+@given(_effects(), _effects())
+def test_the_digest_changes_when_and_only_when_an_effect_changes(one: tuple[Any, ...], two: tuple[Any, ...]) -> None:
     def turned(items: list[Any]) -> list[Any]:
-        twice = [*items, *items[:1]]
-        chance.shuffle(twice)
-        return twice
+        return [*reversed(items), *items[:1]]
 
-    assert (_made(one, turned, effects_digest) == _made(two, turned, effects_digest)) == (one == two)
-    assert _made(one, turned, effects_digest) == _made(one, list, effects_digest)
+    for other in (two, one):
+        assert (_made(one, list, effects_digest) == _made(other, turned, effects_digest)) == (one == other)
     read = read_approved([_made(one, turned, effects)], "s", "a", one[2])
     assert (read.mode, read.grants, read.emptied) == (one[1], one[2], one[3])
