@@ -6,8 +6,7 @@ printed summary, leases, pace) is left out. Large tables are streamed; lists of 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -15,30 +14,14 @@ from typing import Any, TypeVar
 
 import rescind
 from rescind.evidence.form import PROVEN, moment, standing
+from rescind.evidence.values import grant_record, plain
 from rescind.ledger import Approval, AttemptRecord, Ledger, Plan, Run, Scope
-from rescind.model import Choice, Decision, Grant
+from rescind.model import Choice, Decision
 
 Record = dict[str, Any]
 T = TypeVar("T")
 
-_SECRET = re.compile(
-    r"(?i)(secret|passw|signature|authori[sz]ation$|(access|security|session|id)_?token|^token$|cookie|private_?key)"
-)
-_REMOVED = "[removed: a secret has no place in evidence]"
 _PAGE = 5_000
-
-
-def plain(value: Any) -> Any:
-    """A free-form JSON value as it may stand in evidence: no floats, no times as objects, no secrets by name."""
-    if isinstance(value, Mapping):
-        return {str(k): _REMOVED if _SECRET.search(str(k)) else plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, datetime):
-        return moment(value)
-    return str(value) if isinstance(value, str) else value
 
 
 @dataclass(slots=True)
@@ -357,36 +340,6 @@ class Collector:
                     "changed_at": moment(event.changed_at),
                     "reason": event.reason,
                 }
-
-
-def grant_record(grant: Grant) -> Record:
-    """A grant as a record."""
-    key, cell = grant.key, grant.cell
-    return {
-        "grant_id": key.grant_id,
-        "system": key.system,
-        "account": key.account,
-        "resource_type": key.resource_type,
-        "resource_id": key.resource_id,
-        "principal_type": str(key.principal_type),
-        "principal_id": key.principal_id,
-        "entitlement": key.entitlement,
-        "native_id": key.native_id,
-        "container": cell.container,
-        "row": cell.row,
-        "column_kind": cell.kind,
-        "column": list(cell.column),
-        "revocable": grant.revocable,
-        "why_not": grant.why_not,
-        "inherited_from": grant.inherited_from,
-        "expires_at": moment(grant.expires_at),
-        "expires_raw": grant.expires_raw,
-        "created_raw": grant.created_raw,
-        "origin": grant.origin,
-        "principal_name": grant.principal_name,
-        "resource_name": grant.resource_name,
-        "attributes": plain(grant.attributes),
-    }
 
 
 def lookup(rows: Iterable[T], key: Callable[[T], str]) -> Callable[[str], T | None]:

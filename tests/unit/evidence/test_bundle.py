@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from rescind.evidence.__main__ import main
-from rescind.evidence.collect import plain
 from rescind.evidence.form import RECORD_FILES, Chain, Merkle, Raw, encode, manifest_of
 from rescind.evidence.read import MemorySource, bundle_source, records
 from rescind.evidence.signing import sign
+from rescind.evidence.values import plain
 from rescind.evidence.verify import verify
 from rescind.ledger import Ledger
 from tests.support.ledger_runs import begin, grant, list_scope

@@ -1,0 +1,59 @@
+"""Values as they may stand in evidence: no secrets by name, no floats, times as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rescind.evidence.form import moment
+from rescind.model import Grant
+
+_SECRET = re.compile(
+    r"(?i)(secret|passw|signature|authori[sz]ation$|(access|security|session|id)_?token|^token$|cookie|private_?key)"
+)
+_REMOVED = "[removed: a secret has no place in evidence]"
+
+
+def plain(value: Any) -> Any:
+    """A free-form JSON value as it may stand in evidence: no floats, no times as objects, no secrets by name."""
+    if isinstance(value, Mapping):
+        return {str(k): _REMOVED if _SECRET.search(str(k)) else plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, datetime):
+        return moment(value)
+    return str(value) if isinstance(value, str) else value
+
+
+def grant_record(grant: Grant) -> dict[str, Any]:
+    """A grant as a record."""
+    key, cell = grant.key, grant.cell
+    return {
+        "grant_id": key.grant_id,
+        "system": key.system,
+        "account": key.account,
+        "resource_type": key.resource_type,
+        "resource_id": key.resource_id,
+        "principal_type": str(key.principal_type),
+        "principal_id": key.principal_id,
+        "entitlement": key.entitlement,
+        "native_id": key.native_id,
+        "container": cell.container,
+        "row": cell.row,
+        "column_kind": cell.kind,
+        "column": list(cell.column),
+        "revocable": grant.revocable,
+        "why_not": grant.why_not,
+        "inherited_from": grant.inherited_from,
+        "expires_at": moment(grant.expires_at),
+        "expires_raw": grant.expires_raw,
+        "created_raw": grant.created_raw,
+        "origin": grant.origin,
+        "principal_name": grant.principal_name,
+        "resource_name": grant.resource_name,
+        "attributes": plain(grant.attributes),
+    }
