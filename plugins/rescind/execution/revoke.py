@@ -110,6 +110,9 @@ class BatchRunner:
     in_flight: int = 16
     report: BatchReport = field(default_factory=BatchReport)
     _approved: Approved | None = None
+    _workers: list[asyncio.Task[None]] = field(default_factory=list)
+    _aloft: set[asyncio.Task[None]] = field(default_factory=set)
+    _ended: list[Exception] = field(default_factory=list)
 
     async def run(self) -> BatchReport:
         """Send every open call.
@@ -133,9 +136,11 @@ class BatchRunner:
         try:
             async with self.meter.running(), asyncio.TaskGroup() as group:
                 watcher = group.create_task(self.stop.watch())
-                workers = [group.create_task(self._work(queue)) for _ in range(min(self.in_flight, len(calls)))]
-                await asyncio.gather(*workers)
+                self._workers = [group.create_task(self._work(queue)) for _ in range(min(self.in_flight, len(calls)))]
+                await asyncio.gather(*self._workers, return_exceptions=True)
                 watcher.cancel()
+                if self._ended:
+                    raise ExceptionGroup("the batch ended early", self._ended)
         except BaseExceptionGroup as errors:
             raise _most_telling(errors) from errors
         finally:
@@ -163,16 +168,39 @@ class BatchRunner:
             )
 
     async def _work(self, queue: asyncio.Queue[Call]) -> None:
-        while True:
+        while not self._ended:
             try:
                 call = queue.get_nowait()
             except asyncio.QueueEmpty:
                 return
-            parts = await self._settle(call)
+            try:
+                parts = await self._settle(call)
+            except Exception as error:
+                self._end(error)
+                return
             self.meter.of += len(parts)
             self.meter.add()
             for part in parts:
                 queue.put_nowait(part)
+
+    def _end(self, error: Exception) -> None:
+        """End the batch: who has a request in the air takes its answer down first, all others stop where they are."""
+        self._ended.append(error)
+        for worker in self._workers:
+            if worker not in self._aloft and worker is not asyncio.current_task():
+                worker.cancel()
+
+    @contextmanager
+    def _in_the_air(self) -> Iterator[None]:
+        """From the intent to the outcome, a worker is not to be disturbed."""
+        worker = asyncio.current_task()
+        if worker is not None:
+            self._aloft.add(worker)
+        try:
+            yield
+        finally:
+            if worker is not None:
+                self._aloft.discard(worker)
 
     async def _settle(self, call: Call) -> list[Call]:
         """Bring one call to an outcome; returns smaller calls when the vendor refused it as a whole."""
@@ -190,7 +218,7 @@ class BatchRunner:
                     return await self._split(call, "a part of it is settled, or holds another grant by now")
                 state = await self._attempt(call, grants, absent)
             except (Throttled, Transient) as error:
-                if number == MAX_TRIES:
+                if number == MAX_TRIES or self._ended:
                     raise
                 await asyncio.sleep(min(error.retry_after or 2 ** (number - 1), 30))
                 continue
@@ -243,18 +271,21 @@ class BatchRunner:
         prepared = self._prepared(call, grants, absent)
         await self.pacer.slot(prepared.lane, write=True)
         self.stop.check()
+        if self._ended:
+            raise Interrupted("another call ended the batch")
         leaves_at = time.monotonic() + INTENT_SECONDS
-        attempt = await self._db(
-            self.ledger.attempts.begin,
-            self.lease,
-            call.call_id,
-            plan_digest=self.plan_digest,
-            request_digest=prepared.fingerprint,
-            action=prepared.action,
-            version=prepared.version,
-        )
-        await asyncio.sleep(leaves_at - time.monotonic())
-        return await self._send(call, attempt, prepared, grants)
+        with self._in_the_air():
+            attempt = await self._db(
+                self.ledger.attempts.begin,
+                self.lease,
+                call.call_id,
+                plan_digest=self.plan_digest,
+                request_digest=prepared.fingerprint,
+                action=prepared.action,
+                version=prepared.version,
+            )
+            await asyncio.sleep(leaves_at - time.monotonic())
+            return await self._send(call, attempt, prepared, grants)
 
     def _prepared(self, call: Call, grants: list[Grant], absent: frozenset[Cell]) -> Prepared[Any]:
         """The final request, after its blast set was held against what was approved."""
