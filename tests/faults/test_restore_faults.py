@@ -113,7 +113,7 @@ def test_killed_between_intent_and_outcome_the_next_try_reads_first(bench: Bench
 
 def test_one_refused_item_delays_no_other_and_turns_the_run_red(bench: Bench) -> None:
     restore, before, _ = _ready(bench, "dms_permissions")
-    code = {"code": "UserNotExist", "status": 404}
+    code = {"code": "NotSupportYet", "status": 403}
     _script(restore, {"id": "no", "kind": "error", "action": "GrantUserPermission", "calls": [1], **code})
     restore.revoke()
     assert _fired(restore)

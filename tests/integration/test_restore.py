@@ -295,14 +295,21 @@ def test_what_somebody_gave_again_is_left_alone(bench: Bench, late: bool) -> Non
         assert not new, new
 
 
-def test_a_holder_who_is_gone_is_reported_and_not_forced(bench: Bench) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["before the plan", "after the approval"])
+def test_a_holder_who_is_gone_is_reported_and_not_forced(bench: Bench, late: bool) -> None:
     setup = bench()
     before = truth(setup)["dms_permissions"]
     review = reviewed(setup, systems=["dms_permissions"])
     gone = [json.loads(row) for row in before - truth(setup)["dms_permissions"]]
     user = max(gone, key=lambda row: row["expire_date"])["user_id"]
-    setup.emulator.post("mutate", {"ops": [{"op": "dms_user_state", "user_id": user, "state": "DELETE"}]})
-    restore = approved(setup, review)
+    deleted = {"ops": [{"op": "dms_user_state", "user_id": user, "state": "DELETE"}]}
+    restore = setup.restore(run=number_of(review))
+    if not late:
+        setup.emulator.post("mutate", deleted)
+    restore.through_plan()
+    restore.approve()
+    if late:
+        setup.emulator.post("mutate", deleted)
     restore.revoke()
     restore.verify()
     summary = restore.report()

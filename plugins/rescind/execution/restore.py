@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from rescind.cloud.client import CloudClient
 from rescind.errors import BlastSetExceeded
 from rescind.execution.places import PlacesRead, read_places, there_again
 from rescind.execution.revoke import BatchRunner
-from rescind.execution.verify import CLEAN_READS
+from rescind.execution.settle import CLEAN_READS
 from rescind.ledger import Call, KeptCheck, Ledger, VerdictRecord
 from rescind.model import Cell, Grant, GrantKey, ItemState, Mode, Verdict, canonical
 from rescind.plan.approved import Approved
@@ -59,6 +59,8 @@ class RestoreRunner(BatchRunner):
     _known: dict[str, bool] = field(default_factory=dict)
     _read: dict[Place, tuple[float, tuple[Grant, ...]]] = field(default_factory=dict)
     _locks: dict[Place, asyncio.Lock] = field(default_factory=dict)
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _gone: Mapping[str, str] | None = None
 
     def _read_approved(self) -> Approved:
         """The gifts that the approved digest covers, and the items that may share a slot with them."""
@@ -78,6 +80,7 @@ class RestoreRunner(BatchRunner):
         for error in seen.failed.values():
             raise error
         same, otherwise = await self._there(grants, seen)
+        gone = await self._gone_holders()
         moves: dict[str, tuple[ItemState, str]] = {}
         for grant in grants:
             place = self.system.place(grant)
@@ -87,6 +90,8 @@ class RestoreRunner(BatchRunner):
                 moves[grant.grant_id] = (ItemState.HELD, OTHERWISE)
             elif place in seen.gone:
                 moves[grant.grant_id] = (ItemState.HELD, f"its resource is not there any more ({seen.gone[place]})")
+            elif grant.grant_id in gone:
+                moves[grant.grant_id] = (ItemState.HELD, gone[grant.grant_id])
         left = [grant for grant in grants if grant.grant_id not in moves]
         if left:
             await self._db(self.ledger.batches.set_items, self.lease, moves)
@@ -95,6 +100,14 @@ class RestoreRunner(BatchRunner):
         await self._db(self.ledger.batches.set_call, self.lease, call.call_id, "skipped", reason=settled, items=moves)
         self.report.outcomes["left_alone"] += 1
         return None
+
+    async def _gone_holders(self) -> Mapping[str, str]:
+        """Who can hold nothing any more, asked once for each batch."""
+        async with self._asking:
+            if self._gone is None:
+                every = [grant for grants in self._peers.values() for grant in grants]
+                self._gone = await self.system.gone_holders(self.reader, every)
+        return self._gone
 
     async def _absent(self, call: Call, grants: list[Grant], own: set[Cell]) -> frozenset[Cell] | None:
         """A call gives every cell that it names, so it must name exactly what is to be given."""
