@@ -92,8 +92,12 @@ WHERE {_OF_THE_READER}
   AND (%(state)s = '' OR i.state = %(state)s)
   AND (%(verdict)s = '' OR v.verdict = %(verdict)s OR (%(verdict)s = 'none' AND v.verdict IS NULL)
        OR (%(verdict)s = 'open' AND NOT {_PROVEN}))
-  AND (%(text)s = '' OR strpos(lower(concat_ws(E'\\n', coalesce(nullif(g.principal_name, ''), p.name), g.principal_id,
-       g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)), lower(%(text)s)) > 0)
+"""
+
+# Only a search reads the names and rules of all items; without one those of a page do.
+_SAYING = """
+  AND strpos(lower(concat_ws(E'\\n', coalesce(nullif(g.principal_name, ''), p.name), g.principal_id,
+       g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)), lower(%(text)s)) > 0
 """
 
 _PAGE = f"""
@@ -102,7 +106,7 @@ WITH page AS (
            g.principal_id, coalesce(nullif(g.principal_name, ''), p.name, '') AS principal_name, g.entitlement,
            g.native_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
            coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id
-    {_ITEMS} {_NAMED} {_MATCHING}
+    {_ITEMS} {_NAMED} {_MATCHING} {{saying}}
     ORDER BY g.system, g.account, principal_name, g.principal_id, g.resource_id, i.grant_id
     LIMIT %(limit)s OFFSET %(offset)s
 )
@@ -237,8 +241,10 @@ class Views(Repository):
         }
 
         def work(connection: Connection) -> ItemPage:
-            counted = connection.execute(f"SELECT count(*) AS n {_ITEMS} {_NAMED} {_MATCHING}", values).fetchone()
-            return ItemPage(counted["n"] if counted else 0, _all(connection, ItemLine, _PAGE, values))
+            every = f"{_ITEMS} {_NAMED} {_MATCHING} {_SAYING}" if wanted.text else f"{_ITEMS} {_MATCHING}"
+            counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
+            page = _PAGE.format(saying=_SAYING if wanted.text else "")
+            return ItemPage(counted["n"] if counted else 0, _all(connection, ItemLine, page, values))
 
         return self._look(work)
 

@@ -1,0 +1,170 @@
+"""The page "Access reviews" in a real browser, inside Airflow's interface and below a path prefix.
+
+Needs an API server only: what the page shows is a ledger that the test has filled.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rescind.ledger import Ledger
+from tests.support.api_server import ApiServer, running_api_server
+from tests.support.emulator import ROOT
+from tests.support.postgres import *  # noqa: F403
+from tests.support.review import ledger_connection
+from tests.support.web_runs import HOSTILE, finished_run, working_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+PICTURES = ROOT / "test-results"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.seconds(600),
+    pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium: apt-get install chromium"),
+]
+
+
+@dataclass
+class Site:
+    """An API server with two runs: run 1 is closed and has a report, run 2 is at work on items with hostile names."""
+
+    server: ApiServer
+    ledger: Ledger
+    browser: Any
+
+    def page(self, *, width: int = 1280, height: int = 820, scheme: str = "light") -> Any:
+        """A page of a user who has just signed in; ``said`` collects what the browser complains about."""
+        page = self.browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page.said = []
+        page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("dialog", lambda dialog: page.said.append(f"dialog {dialog.message}"))
+        page.goto(f"{self.server.base}/auth/login")
+        page.fill('input[name="username"]', "vera")
+        page.fill('input[name="password"]', self.server.users["vera"])
+        page.click('button[type="submit"]')
+        page.wait_for_url(lambda url: "/auth/login" not in url, timeout=90_000)
+        page.get_by_text("Dags").first.wait_for(timeout=90_000)
+        return page
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, postgres_server: Any, ledger_template: str) -> Iterator[Site]:
+    from playwright.sync_api import sync_playwright
+
+    PICTURES.mkdir(exist_ok=True)
+    home = tmp_path_factory.mktemp("airflow")
+    dsn = postgres_server.uri(postgres_server.create_database(template=ledger_template))
+    report = home / "evidence" / "reports" / "000001-run.html"
+    report.parent.mkdir(parents=True)
+    report.write_text("<!doctype html><p>the report</p><script>document.title = 'ran'</script>", encoding="utf-8")
+    environ = {
+        "AIRFLOW_CONN_RESCIND_LEDGER": json.dumps(ledger_connection(dsn)),
+        "AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps({"evidence": str(home / "evidence")}),
+    }
+    with Ledger(dsn) as ledger:
+        finished_run(ledger, report)
+        working_run(ledger)
+        with running_api_server(home, {"vera": "viewer"}, **environ) as server, sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+            yield Site(server, ledger, chromium)
+            chromium.close()
+
+
+def _complaints(page: Any) -> list[str]:
+    """What the browser said of this page's own doing; a refused script or style would be here."""
+    return [text for text in page.said if "autocomplete" not in text and "sandbox" not in text]
+
+
+def _picture(page: Any, name: str) -> None:
+    path = Path(PICTURES / f"{name}.png")
+    page.screenshot(path=str(path))
+    assert path.stat().st_size > 10_000
+
+
+def test_the_menu_leads_to_the_page_and_addresses_can_be_shared(site: Site) -> None:
+    page = site.page()
+    page.get_by_role("button", name="Browse").first.click()
+    page.get_by_text("Access reviews").first.click()
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("heading", name="Access reviews").wait_for(timeout=60_000)
+    _picture(page, "access-reviews")
+    frame.get_by_role("link", name="1", exact=True).click()
+    frame.get_by_role("heading", name="Run 1").wait_for()
+    frame.get_by_text("Why this run is not green").wait_for()
+    _picture(page, "access-reviews-run")
+    page.goto(page.url)
+    frame.get_by_role("heading", name="Run 1").wait_for(timeout=60_000)
+    assert _complaints(page) == []
+    page.close()
+
+
+def test_a_run_at_work_shows_its_progress_without_a_reload(site: Site) -> None:
+    run = site.ledger.runs.latest()[0]
+    (batch,) = site.ledger.plans.batches(run.run_id)
+    page = site.page(scheme="dark")
+    page.goto(f"{site.server.base}/rescind/runs/2")
+    page.get_by_text("0 of 60").wait_for()
+    page.evaluate("window.untouched = true")
+    site.ledger.progress.note(run.run_id, "revoke", batch.batch_id, label="", done=24, total=60, per_second=0.5)
+    page.get_by_text("24 of 60").wait_for(timeout=30_000)
+    page.get_by_text("about 1 min 12 s left at 0.5/s").wait_for()
+    assert page.evaluate("window.untouched"), "the page was loaded again"
+    _picture(page, "access-reviews-live")
+    assert _complaints(page) == []
+    page.close()
+
+
+def test_filters_search_and_pages(site: Site) -> None:
+    page = site.page()
+    page.goto(f"{site.server.base}/rescind/runs/2/items")
+    page.get_by_role("link", name="Next").click()
+    page.get_by_text("60 items, showing 51 to 60").wait_for()
+    page.get_by_role("searchbox").fill("<script")
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_text("17 items").wait_for()
+    page.get_by_label("State").select_option("approved")  # acts at once
+    page.get_by_role("link", name="Show all").wait_for()
+    assert "state=approved" in page.url
+    assert page.get_by_role("searchbox").input_value() == "<script"
+    page.get_by_text("17 items").wait_for()
+    assert _complaints(page) == []
+    page.close()
+
+
+def test_hostile_names_are_text(site: Site) -> None:
+    page = site.page()
+    page.goto(f"{site.server.base}/rescind/runs/2/items")
+    shown = page.inner_text("table")
+    for name in HOSTILE:
+        plain = "".join(f"<U+{ord(c):04X}>" if c in "\u202e\u200b\n\x1b" else c for c in name)
+        assert plain in shown
+    assert page.locator("table script").count() == 0
+    assert _complaints(page) == []
+    _picture(page, "access-reviews-hostile-names")
+    page.close()
+
+
+def test_a_report_is_shown_and_runs_nothing(site: Site) -> None:
+    page = site.page()
+    page.goto(f"{site.server.base}/rescind/runs/1/report")
+    page.get_by_text("the report").wait_for()
+    assert page.title() == ""
+    assert any("script" in text.lower() for text in page.said), "the browser says that it refused the script"
+    page.close()
+
+
+def test_on_a_phone_nothing_is_cut_off(site: Site) -> None:
+    page = site.page(width=390, height=844)
+    for path in ("runs", "runs/1", "runs/2", "runs/2/items"):
+        page.goto(f"{site.server.base}/rescind/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        _picture(page, "access-reviews-phone-" + path.replace("/", "-"))
+    page.close()
