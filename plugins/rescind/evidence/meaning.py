@@ -240,7 +240,7 @@ class Checker:
                 total.update(piece)
         if total.hexdigest() != plan["digest"]:
             self.found.add("the approved effects do not give the plan's digest")
-        elif plan["operation"] == "revoke":
+        else:
             named = set(_effect_ids(self.source))
             planned = {grant_id for grant_id, item in self.items.items() if item["call"] is not None}
             for grant_id in named ^ planned:
