@@ -29,7 +29,10 @@ from local.stack import Stack, say
 from local.state import write_private
 
 DAG_ID = "access_review"
-STAGES = ("preflight", "discover", "seal", "decide", "plan", "approve", "revoke", "verify", "report", "gate")
+STAGES = (
+    *("preflight", "discover", "seal", "decide", "ask", "plan", "approve", "canary", "verify_canary", "proceed"),
+    *("revoke", "verify", "report", "gate"),
+)
 REQUESTER, APPROVER = "rita", "omar"
 CONF = {"dry_run": False, "reason": "Demonstration of a full access review", "ticket": "DEMO-1"}
 NOTE = "started by make demo"
