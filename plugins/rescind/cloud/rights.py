@@ -23,7 +23,7 @@ from rescind.cloud.dms_inventory import (
     ListLogicDatabases,
     ListUsers,
 )
-from rescind.cloud.dms_messages import ListDatabaseUserPermssions, ListInstanceUserPermissions
+from rescind.cloud.dms_messages import ListDatabaseUserPermssions, ListInstanceUserPermissions, ListUserPermissions
 from rescind.cloud.quickbi_inventory import (
     ROOT_GROUP,
     QueryOrganizationWorkspaceList,
@@ -105,6 +105,13 @@ DMS = (
     Probe("GetUserActiveTenant", lambda _: GetUserActiveTenant()),
     Probe("ListUsers", lambda _: ListUsers(PageNumber=1, PageSize=10)),
     Probe("GetUser", lambda user: GetUser(UserId=user.UserId), after="ListUsers"),
+    Probe(
+        "ListUserPermissions",
+        lambda user: ListUserPermissions(
+            UserId=user.UserId, PermType="DATABASE", Logic=False, PageNumber=1, PageSize=10
+        ),
+        after="ListUsers",
+    ),
     Probe("ListInstances", lambda _: ListInstances(PageNumber=1, PageSize=10)),
     Probe(
         "ListInstanceUserPermissions",

@@ -192,11 +192,17 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
     @abstractmethod
     def place(self, grant: Grant) -> Place:
-        """The smallest place whose complete listing proves this grant absent."""
+        """The smallest place by resource whose complete listing proves this grant absent."""
+
+    def own_place(self, grant: Grant) -> Place | None:
+        """The listing by principal that proves it absent as well; None where the vendor lists by resource only."""
+        return None
 
     @abstractmethod
     async def reread(self, client: ClientT, places: Collection[Place]) -> Reading:
         """Read these places again, completely, with one list call per place and page.
+
+        :param places: of :meth:`place` or :meth:`own_place`, not of both at once.
 
         :raises ListingIncomplete: when any part could not be read whole.
         """

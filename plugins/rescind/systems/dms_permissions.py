@@ -2,7 +2,8 @@
 
 One record (``UserAccessId``) is one privilege of one user on one object, and the only thing that the
 revoke call takes. Discovery walks objects rather than users: three listings a database and one an
-instance show every user's records, which is fewer calls than four listings a user.
+instance show every user's records, which is fewer calls than four listings a user. The vendor lists by user
+as well, so verification asks both.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from rescind.cloud.dms_messages import (
     GrantUserPermission,
     ListDatabaseUserPermssions,
     ListInstanceUserPermissions,
+    ListUserPermissions,
     PermRecord,
     RevokeUserPermission,
     UserPermissionRow,
 )
-from rescind.errors import BlastSetExceeded, NotFound
+from rescind.errors import BlastSetExceeded, ListingIncomplete, NotFound
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import PermissionSystem, Place, Reading, Walker
 from rescind.systems.population import Population
@@ -43,6 +45,7 @@ _OBJECT = ("DsType", "InstanceId", "DbId", "Logic", "TableId", "TableName", "Tid
 _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _LISTED = {("INSTANCE", "false"): "instance"}
 _LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
+_BY_USER = "by user"
 _STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
 
 _TENANTS: WeakKeyDictionary[DmsClient, str] = WeakKeyDictionary()
@@ -72,6 +75,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             "ListInstanceUserPermissions",
             "ListInstances",
             "ListLogicDatabases",
+            "ListUserPermissions",
             "ListUsers",
         }
     )
@@ -100,6 +104,21 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             rows = await walker.rows(ListDatabaseUserPermssions.model_validate(fields))
         return [_grant(walker.account, tid, place, row, record) for row in rows for record in row.details]
 
+    async def _records_of(self, walker: Walker[DmsClient], tid: str, place: Place) -> list[Grant]:
+        """One user's records of one kind, as the listings by object show them."""
+        _, user, kind, logic = place
+        fields = {"UserId": user, "PermType": kind, "Tid": tid}
+        if kind != "INSTANCE":
+            fields["Logic"] = logic == "true"
+        rows = await walker.rows(ListUserPermissions.model_validate(fields))
+        if any(row.UserId != user for row in rows):
+            raise ListingIncomplete(f"ListUserPermissions({kind})", "a row is about another user")
+        return [
+            _grant(walker.account, tid, (kind, _listed_in(kind, row), logic), row, record)
+            for row in rows
+            for record in row.details
+        ]
+
     def cell(self, key: GrantKey) -> Cell:
         """The record of one privilege."""
         return Cell(key.principal_id, key.native_id, "record", (key.principal_id, key.entitlement))
@@ -109,11 +128,21 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         facts = grant.attributes
         return (facts["Listing"], facts["ListedIn"], facts["ListedLogic"])
 
+    def own_place(self, grant: Grant) -> Place | None:
+        """The user's records of one kind."""
+        facts = grant.attributes
+        return (_BY_USER, grant.key.principal_id, facts["Listing"], facts["ListedLogic"])
+
     async def reread(self, client: DmsClient, places: Collection[Place]) -> Reading:
-        """One listing per touched instance or database and kind."""
+        """One listing per touched instance or database and kind, or per touched user and kind."""
         walker = Walker(client)
         tid = await _tenant(client)
-        found = await walker.each(sorted(places), lambda place: self._records(walker, tid, place))
+
+        async def read(place: Place) -> list[Grant]:
+            listed = self._records_of if place[0] == _BY_USER else self._records
+            return await listed(walker, tid, place)
+
+        found = await walker.each(sorted(places), read)
         return Reading(tuple(g for rows in found for g in rows), frozenset(places), walker.calls)
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeUserPermission:
@@ -285,6 +314,11 @@ def _grant(account: str, tid: str, place: Place, row: UserPermissionRow, record:
         resource_name=row.SearchName or row.SchemaName or row.Alias or "",
         attributes=facts,
     )
+
+
+def _listed_in(kind: str, row: UserPermissionRow) -> str:
+    """The object whose listing shows this row of a user's listing."""
+    return (row.InstanceId if kind == "INSTANCE" else row.DbId) or ""
 
 
 def _why_not(resource_type: str, facts: Mapping[str, str], record: PermRecord, place: Place) -> str:

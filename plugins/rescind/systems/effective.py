@@ -33,7 +33,8 @@ class AccessPath:
         """The path in words, for reports and findings."""
         key = self.grant.key
         way = " in ".join(f"{kind} {name}" for kind, name in self.through) or "the principal itself"
-        return f"{way} holds {key.entitlement} on {key.resource_type} {key.resource_id}"
+        source = f" (inherited from {self.grant.inherited_from})" if self.grant.inherited_from else ""
+        return f"{way} holds {key.entitlement} on {key.resource_type} {key.resource_id}{source}"
 
 
 class RemainingAccess:

@@ -3,6 +3,7 @@
 One listing shows all receivers of all menus of a portal, and one call takes menus x (users and groups)
 away, skipping pairs that do not exist. Organisation and workspace receivers cannot be named by the call,
 and a menu that is open to all stays visible whatever is cancelled: both are found, kept and reported.
+The vendor has no listing of the menus of one user or group: absence is proven by resource alone.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _RECEIVERS = {
 }
 _LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _GIVE_BACK = {"view": 1, "view_export": 3}
-_INCLUDES = {"view": {"view", "view_export", "edit"}}
+_SHOWS = frozenset({"view", "view_export", "edit"})
 EVERYONE = "everyone"
 
 
@@ -227,8 +228,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         return frozenset({answer.value.Result.UserId})
 
     def includes(self, held: str, entitlement: str) -> bool:
-        """Viewing with export, and editing, include viewing."""
-        return held in _INCLUDES.get(entitlement, {entitlement})
+        """Each level that shows the menu counts for the others: who loses the export and still sees it has access."""
+        return held == entitlement or {held, entitlement} <= _SHOWS
 
 
 def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[tuple[str, str]], dict[str, list[str]]]:

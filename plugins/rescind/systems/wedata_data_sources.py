@@ -1,4 +1,7 @@
-"""Tencent WeData: who may use a data source, by project or as a single user of a project."""
+"""Tencent WeData: who may use a data source, by project or as a single user of a project.
+
+The vendor lists by data source only, not by project or user: absence is proven by resource alone.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 The walk: catalogs, then databases, schemas and tables of each, then one ListPermissions per object. The
 listing shows inherited privileges on every child; where the parent's own grant was found too, the child's
-row is only its shadow and is left out (counted in the certificate as ``inherited``).
+row is only its shadow and is left out (counted in the certificate as ``inherited``). The vendor lists by object
+only, not by holder: absence is proven by resource alone.
 """
 
 from __future__ import annotations

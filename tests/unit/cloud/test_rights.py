@@ -22,6 +22,7 @@ from rescind.cloud.rights import Probe, allowed_actions, in_short
 from rescind.cloud.wedata_inventory import ListProjects, ListTenantRoles
 from rescind.cloud.wedata_messages import FromProject, RevokeDataSourceAuthorization
 from rescind.errors import ConfigurationError, LedgerError
+from rescind.systems import REGISTRY, system_named
 
 Client = Callable[..., CloudClient]
 Make = Callable[..., httpx.Response]
@@ -33,7 +34,11 @@ def action_of(request: httpx.Request) -> str:
 
 
 def needed() -> dict[str, set[str]]:
-    """Actions of every message that a permission system imports, by service, revocations included."""
+    """Actions of every message that a permission system imports, by service, revocations included.
+
+    Giving back is another connection's right, so it is not asked for.
+    """
+    given = {"", *(system_named(name).give_back_action for name in REGISTRY)}
     found: dict[str, set[str]] = {}
     for path in (Path(rescind.__file__).parent / "systems").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -41,7 +46,7 @@ def needed() -> dict[str, set[str]]:
                 continue
             for alias in node.names:
                 item = getattr(import_module(node.module or ""), alias.name)
-                if isinstance(item, type) and issubclass(item, Request) and "action" in vars(item):
+                if isinstance(item, type) and issubclass(item, Request) and vars(item).get("action", "") not in given:
                     found.setdefault(item.service, set()).add(item.action)
     return found
 
@@ -103,6 +108,7 @@ DMS: dict[str, dict[str, Any]] = {
     "GetUserActiveTenant": {"Tenant": {"Tid": 3001}},
     "ListUsers": {"UserList": {"User": [{"UserId": 51001, "Uid": 1968}]}, "TotalCount": 9},
     "GetUser": {"User": {"UserId": 51001}},
+    "ListUserPermissions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
     "ListInstances": {"InstanceList": {"Instance": [{"InstanceId": 17}]}, "TotalCount": 1},
     "ListInstanceUserPermissions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
     "ListDatabases": {"DatabaseList": {"Database": [{"DatabaseId": 88}]}, "TotalCount": 1},
