@@ -75,7 +75,9 @@ with DAG(
     verify = VerifyRestoreOperator.partial(
         task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **READS, **VerifyRestoreOperator.LOOKS
     ).expand(scope=preflight.output)
-    report = ReportOperator(task_id="report", trigger_rule=TriggerRule.ALL_DONE)
+    report = ReportOperator(
+        task_id="report", trigger_rule=TriggerRule.ALL_DONE, retries=2, retry_delay=timedelta(seconds=30)
+    )
     gate = GateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)
 
     chain(preflight, read, plan, approve, restore, verify, report, gate)

@@ -72,7 +72,9 @@ def review_chain(*, kind: Literal["policy", "targets"], notifiers: Sequence[Base
         **_READS,
         **VerifyOperator.LOOKS,
     ).expand(scope=preflight.output)
-    report = ReportOperator(task_id="report", trigger_rule=TriggerRule.ALL_DONE)
+    report = ReportOperator(
+        task_id="report", trigger_rule=TriggerRule.ALL_DONE, retries=2, retry_delay=timedelta(seconds=30)
+    )
     gate = GateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)
 
     chain(
