@@ -338,3 +338,32 @@ def test_a_grant_that_somebody_takes_meanwhile_turns_the_run_red(reviewed_once: 
     assert "1 grants that were to be kept are gone" in restore.report()["problems"][0]
     with pytest.raises(Exception, match="were to be kept"):
         restore.gate()
+
+
+def test_the_approver_reads_what_is_undone_and_why(reviewed_once: Review) -> None:
+    restore = reviewed_once.bench.restore(run="1", reason="a <b>mistake</b> in the roster", ticket="INC-7")
+    restore.through_plan()
+    with restore.ledger() as ledger:
+        run = ledger.runs.find("restore_access", restore.run_id)
+        plan = ledger.plans.get(run.run_id)
+        subject, body = restore.approval().question(ledger, run, plan)
+    assert plan.digest[:12] in subject and "giving back" in subject
+    assert "what run 1 took away" in body and plan.digest in body and "INC\\-7" in body
+    assert "<b>" not in body and "mistake" in body
+
+
+def test_access_is_given_back_by_a_person_only(reviewed_once: Review) -> None:
+    with pytest.raises(Exception, match="requester: is no person"):
+        reviewed_once.bench.restore(run="1", user="").preflight()
+
+
+def test_a_connection_that_turns_to_another_account_gives_nothing_back(reviewed_once: Review) -> None:
+    setup = reviewed_once.bench
+    restore = approved(setup, reviewed_once)
+    foreign = setup.emulator.key("alibaba", "foreign-account")
+    value = json.loads(os.environ["AIRFLOW_CONN_QUICKBI_GRANTING"])
+    value |= {"login": foreign["key_id"], "password": foreign["secret"]}
+    setup.monkeypatch.setenv("AIRFLOW_CONN_QUICKBI_GRANTING", json.dumps(value))
+    with pytest.raises(Exception, match="answers for account 1600000000000002"):
+        restore.revoke()
+    assert not setup.emulator.writes("AuthorizeMenu")

@@ -94,7 +94,8 @@ class RestoreRunner(BatchRunner):
                 moves[grant.grant_id] = (ItemState.HELD, gone[grant.grant_id])
         left = [grant for grant in grants if grant.grant_id not in moves]
         if left:
-            await self._db(self.ledger.batches.set_items, self.lease, moves)
+            if moves:
+                await self._db(self.ledger.batches.set_items, self.lease, moves)
             return left
         settled = "nothing left to give: there again, or gone"
         await self._db(self.ledger.batches.set_call, self.lease, call.call_id, "skipped", reason=settled, items=moves)
