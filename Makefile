@@ -8,13 +8,17 @@ LOCAL := $(PY) include/local
 INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# What may go, what is asked for, what is decided: nothing beyond the plan, and less with less knowledge.
+PROPERTIES := tests/unit/plan/test_final_requests.py tests/unit/plan/test_check_properties.py \
+	tests/unit/plan/test_grouping.py tests/unit/plan/test_batches_properties.py tests/unit/plan/test_approved.py \
+	tests/unit/execution/test_split.py tests/unit/review/test_monotone.py
 
 # Kept byte code halves the time that Airflow takes to start.
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status migrate test bench lint types check constraints clean distclean
+.PHONY: help install install-dev demo up down status migrate test properties bench lint types check constraints clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +46,9 @@ migrate: install ## bring the databases of Airflow and of the ledger up to date
 
 test: install-dev ## run the whole test suite
 	@$(PY) -m pytest $(PYTEST_ARGS)
+
+properties: install-dev ## try every safety property with 10,000 examples (ten minutes)
+	@RESCIND_HYPOTHESIS=thorough $(PY) -m pytest -q $(PROPERTIES) $(PYTEST_ARGS)
 
 bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about two minutes)
 	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)

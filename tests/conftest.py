@@ -27,11 +27,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
-TEST_SECONDS = 180
+THOROUGH = os.environ.get("RESCIND_HYPOTHESIS") == "thorough"
+TEST_SECONDS = 900 if THOROUGH else 180
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=10_000, deadline=None)
-hypothesis.settings.load_profile(os.environ.get("RESCIND_HYPOTHESIS", "default"))
+hypothesis.settings.load_profile("thorough" if THOROUGH else "default")
 
 pytest_plugins = ["tests.support.live"]
 """The one running stack that end-to-end and browser tests share."""
