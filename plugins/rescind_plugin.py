@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+log = logging.getLogger(__name__)
 
 
 class RescindPlugin(AirflowPlugin):
@@ -31,12 +34,19 @@ class RescindPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """Built when the API server asks: schedulers and workers load this file as well and need no web server."""
-        from rescind.systems import REGISTRY
-        from rescind.web.app import create_app
+        try:
+            return [{"app": _page(), "url_prefix": "/rescind", "name": "Access reviews"}]
+        except Exception:
+            # Airflow asks without a net: what is raised here keeps its whole API server from starting.
+            log.exception('The page "Access reviews" could not be made and is left out')
+            return []
 
-        titles = {name: system.title for name, system in REGISTRY.items()}
-        app = create_app(_ledger, _report_folders, titles)
-        return [{"app": app, "url_prefix": "/rescind", "name": "Access reviews"}]
+
+def _page() -> Any:
+    from rescind.systems import REGISTRY
+    from rescind.web.app import create_app
+
+    return create_app(_ledger, _report_folders, {name: system.title for name, system in REGISTRY.items()})
 
 
 def _ledger() -> str:
