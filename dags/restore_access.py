@@ -59,7 +59,7 @@ with DAG(
     dagrun_timeout=timedelta(days=2),
     tags=["rescind", "restore", "incident"],
     default_args={"owner": "security", "retries": 0, "priority_weight": 100},
-    params={**restore_params(), **system_param(), **reason_params(required=True), **dry_run_param()},
+    params={**restore_params(), **system_param(), **reason_params(required=True), **dry_run_param("gives back")},
 ) as dag:
     preflight = RestorePreflightOperator(task_id="preflight")
     read = ReadTouchedOperator.partial(task_id="read", **READS, **ReadTouchedOperator.LOOKS).expand(

@@ -111,14 +111,14 @@ def reason_params(*, required: bool) -> dict[str, Param]:
     }
 
 
-def dry_run_param() -> dict[str, Param]:
-    """Safe by default."""
+def dry_run_param(act: str = "revokes") -> dict[str, Param]:
+    """Safe by default. ``act``: what happens after the approval."""
     return {
         "dry_run": Param(
             True,
             type="boolean",
             title="Dry run",
-            description_md="**On**: everything up to the plan. **Off**: asks for approval, then revokes.",
+            description_md=f"**On**: everything up to the plan. **Off**: asks for approval, then {act}.",
             section="Safety",
         )
     }
