@@ -13,6 +13,7 @@
      +-- LedgerError              the ledger did not answer or refused; without it nothing is sent
      |    +-- LeaseLost           another process has taken this batch over
      +-- Stopped                  the kill switch is set
+     |    +-- KeptLost            a grant that was to be kept is gone; its run sends nothing more
      +-- Interrupted              stopped between two calls for a passing reason; a later try goes on
      +-- ListingIncomplete        a listing that cannot prove absence; says what is missing
      +-- CloudError               a vendor answered, or failed to; carries code, request id, status
@@ -92,6 +93,10 @@ class LeaseLost(LedgerError):
 
 class Stopped(RescindError):
     """The kill switch is set; the run stops between calls and can be resumed."""
+
+
+class KeptLost(Stopped):
+    """A grant that was to be kept is gone; the run sends nothing more."""
 
 
 class Interrupted(RescindError):

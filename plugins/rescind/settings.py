@@ -99,6 +99,8 @@ class Settings(BaseModel):
     :param connections: per permission system, the connection ids that a review covers.
     :param granting_connections: per permission system, the connection ids that may give back what a run took away;
         others than those above, whose keys need no right to grant.
+    :param verifying_connections: per permission system, the connection ids that discovery and verification read with,
+        one for each account; their keys need no right to change anything. Without one the review's connection reads.
     :param approvers: user ids (as Airflow's auth manager knows them) who may approve a plan. Nobody may
         approve a plan that they asked for themselves.
     :param roster: who works here: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``; ``.csv`` or
@@ -155,6 +157,7 @@ class Settings(BaseModel):
 
     connections: dict[str, list[str]] = Field(default_factory=lambda: dict(_DEFAULT_CONNECTIONS))
     granting_connections: dict[str, list[str]] = Field(default_factory=dict)
+    verifying_connections: dict[str, list[str]] = Field(default_factory=dict)
     approvers: tuple[str, ...] = ()
     roster: str | RosterEndpoint = ""
     roster_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
@@ -194,7 +197,7 @@ class Settings(BaseModel):
     evidence_key_file: str = ""
     evidence_key_conn_id: str = ""
 
-    @field_validator("connections", "granting_connections")
+    @field_validator("connections", "granting_connections", "verifying_connections")
     @classmethod
     def _known_shape(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
         for system, conn_ids in value.items():

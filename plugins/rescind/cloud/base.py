@@ -226,6 +226,11 @@ class Identity:
     principal_id: str = ""
     kind: str = ""
 
+    @property
+    def name(self) -> str:
+        """The ARN where there is one, else the user id."""
+        return self.arn or self.user_id
+
 
 def wire_fields(model: BaseModel) -> dict[str, Any]:
     """The fields of a read request that were given; parts become JSON objects."""

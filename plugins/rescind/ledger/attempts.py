@@ -70,6 +70,7 @@ class Attempts(Repository):
         :param request_digest: digest of the final request without secrets.
         :param version: version of the vendor's API.
         :raises Stopped: when the kill switch is set.
+        :raises KeptLost: when verification found that a grant which was to be kept is gone.
         :raises LeaseLost: when another process has claimed the batch.
         :raises PlanStale: when the plan was superseded or has run out, or an item of the call may not be sent.
         :raises NotApproved: for a dry run, and when there is no valid approval for exactly this plan.
@@ -84,6 +85,7 @@ class Attempts(Repository):
             call = checks.lock_call(connection, number, lease, call_id)
             control.refuse_if_stopped(connection)
             facts = checks.gather(connection, number, name, plan_digest, call)
+            checks.nothing_kept_is_lost(lease, facts)
             checks.call_may_be_sent(lease, call_id, call, facts, self.max_attempts)
             checks.plan_may_be_sent(connection, lease, number, plan_digest, facts)
             row = connection.execute(

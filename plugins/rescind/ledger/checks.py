@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from rescind.errors import LedgerError, NotApproved, PlanStale
+from rescind.errors import KeptLost, LedgerError, NotApproved, PlanStale
 from rescind.ledger import approvals, states
 from rescind.ledger.database import Connection
 from rescind.ledger.faults import CallSettled, ScopeBusy
@@ -22,7 +22,10 @@ SELECT clock_timestamp() AS now, r.dry_run, p.state AS plan_state, p.valid_until
        (SELECT count(*) FROM rescind.plan_item i WHERE i.run_no = r.number AND i.call_id = %(call)s
            AND i.state = 'approved') AS approved,
        (SELECT count(*) FROM rescind.plan_item i WHERE i.run_no = r.number AND i.call_id = %(call)s
-           AND i.state = ANY(%(blocking)s)) AS blocked
+           AND i.state = ANY(%(blocking)s)) AS blocked,
+       (SELECT coalesce(sum(jsonb_array_length(k.lost)), 0) FROM (
+           SELECT DISTINCT ON (c.system, c.account) c.lost FROM rescind.kept_check c WHERE c.run_no = r.number
+           ORDER BY c.system, c.account, c.kept_no DESC) k) AS kept_lost
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.digest = %(digest)s
 LEFT JOIN rescind.scope_lock l ON l.system = %(system)s AND l.account = %(account)s
@@ -65,6 +68,19 @@ def gather(
     if row is None:
         raise LedgerError("ledger: the run of this call cannot be read; nothing was sent")
     return row
+
+
+def nothing_kept_is_lost(lease: Lease, facts: Mapping[str, Any]) -> None:
+    """Look at the latest comparison of the grants that were to be kept, on every system of the run.
+
+    :raises KeptLost: when one of them is missing. A later comparison that finds all of them lets the run go on.
+    """
+    if facts["kept_lost"]:
+        raise KeptLost(
+            f"run {lease.run_id}: {facts['kept_lost']} grants that were to be kept are gone, so nothing more of it is"
+            " sent. Find out what took them away; the run's report says how to give them back. If they are there"
+            " again, clear the task that compared them"
+        )
 
 
 def call_may_be_sent(

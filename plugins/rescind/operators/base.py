@@ -125,6 +125,31 @@ class _Guarded:
 
 
 @asynccontextmanager
+async def reading(
+    system: PermissionSystem[Any], scope: Scope, ledger: Ledger, settings: Settings
+) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
+    """The scope's verifying connection where the settings name any for its system, else the scope's own.
+
+    :raises ConfigurationError: when none of the configured ones answers for the scope's account.
+    """
+    conn_ids = settings.verifying_connections.get(system.name, [])
+    seen = []
+    for conn_id in conn_ids:
+        async with connected(system, conn_id, ledger, settings) as (client, pacer):
+            if account_of(client) == scope.account:
+                yield client, pacer
+                return
+            seen.append(f"{conn_id!r} answers for {account_of(client)}")
+    if conn_ids:
+        raise ConfigurationError(
+            f"no verifying connection of {system.name} answers for account {scope.account}: {', '.join(seen)}. Add one "
+            f"under 'verifying_connections' in the Airflow Variable {VARIABLE!r}, or remove the system there"
+        )
+    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as found:
+        yield found
+
+
+@asynccontextmanager
 async def connected(
     system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings, *, account: str = ""
 ) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:

@@ -14,7 +14,7 @@ from rescind.execution.progress import Meter
 from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
 from rescind.ledger.snapshot import ScopeSpool
 from rescind.model import Grant, Membership, Principal
-from rescind.operators.base import ScopeOperator, connected
+from rescind.operators.base import ScopeOperator, connected, reading
 from rescind.operators.progress import Board
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -75,23 +75,26 @@ class _ScopeListing:
         self.found = Population(sink, wanted)
         self._scope, self._settings = scope, settings
         self._started = datetime.now(UTC)
-        self._identity = ""
-        self._own: list[str] = []
+        self._identity = self._caller = ""
+        self._own: set[str] = set()
 
     async def read(self, context: Context, ledger: Ledger) -> None:
-        """Read the whole population.
+        """Read the whole population; neither who reads nor who will revoke shall lose access by it.
 
         :raises ListingIncomplete: when any of it is missing.
         """
         scope, system = self._scope, system_named(self._scope.system)
-        async with connected(system, scope.conn_id, ledger, self._settings, account=scope.account) as (client, pacer):
+        async with reading(system, scope, ledger, self._settings) as (client, pacer):
             meter = _meter(context, ledger, scope, system.title, pacer)
-            caller = client.identity
-            self._identity = (caller.arn or caller.user_id) if caller else ""
+            self._identity = client.identity.name if client.identity else ""
             async with meter.running():
                 await system.discover(client, self.found)
             self.found.close()
-            self._own = sorted({*await system.own_ids(client), *client.settings.own_ids})
+            self._own = {*await system.own_ids(client), *client.settings.own_ids}
+        if system.name in self._settings.verifying_connections:
+            async with connected(system, scope.conn_id, ledger, self._settings, account=scope.account) as (client, _):
+                self._caller = client.identity.name if client.identity else ""
+                self._own |= {*await system.own_ids(client), *client.settings.own_ids}
 
     def certificate(self, *, missing: str = "") -> Certificate:
         """The population certificate; with ``missing``, that of an incomplete scope."""
@@ -108,7 +111,8 @@ class _ScopeListing:
             missing=missing,
             notes={
                 **found.notes,
-                "own_ids": self._own,
+                "own_ids": sorted(self._own),
+                **({"caller": self._caller} if self._caller else {}),
                 "rows_declared": found.declared,
                 "rows_counted": found.rows,
                 "second_passes": found.second_passes,

@@ -180,7 +180,9 @@ class Planner:
         """Decisions of the complete scopes, by system and account."""
         for scope in self.ledger.scopes.all(self.run.run_id):
             if scope.state == "complete":
-                self.parts[scope.system, scope.account] = _Part(scope.conn_id, scope.identity)
+                self.parts[scope.system, scope.account] = _Part(
+                    scope.conn_id, scope.notes.get("caller", scope.identity)
+                )
         for (system, account), part in self.parts.items():
             emptying = self.emptying if Mode.EMPTYING in system_named(system).shape.modes else None
             each = partial(self.ledger.decisions.each, self.run.run_id, system=system, account=account)

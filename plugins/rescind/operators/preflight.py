@@ -117,23 +117,35 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
                 f"no connection is configured for {name!r}: add it under 'connections' in the settings"
             )
         pairs += [(name, conn_id) for conn_id in settings.connections[name]]
-    doors = {(system_named(name).hook, conn_id): name for name, conn_id in pairs}
+    readers = [(name, conn_id) for name, _ in pairs for conn_id in settings.verifying_connections.get(name, ())]
+    doors = {(system_named(name).hook, conn_id): name for name, conn_id in [*pairs, *readers]}
     known = dict(
         zip(doors, await asyncio.gather(*(_ask(ledger, settings, n, c) for (_, c), n in doors.items())), strict=True)
     )
+    for name, conn_id in [*pairs, *readers]:
+        _check_reads(name, conn_id, known[system_named(name).hook, conn_id].rights)
     specs: list[ScopeSpec] = []
     for name, conn_id in pairs:
         found = known[system_named(name).hook, conn_id]
-        refused = sorted(a for a in system_named(name).reads if found.rights.get(a) == "refused")
-        if refused:
+        seen = {known[system_named(other).hook, one].account for other, one in readers if other == name}
+        if seen and found.account not in seen:
             raise ConfigurationError(
-                f"connection {conn_id!r} may not call {', '.join(refused)}, which {name} needs to find and verify. "
-                "Allow these actions for its key; the README lists the least that each vendor needs"
+                f"no verifying connection of {name!r} answers for account {found.account}, only for "
+                f"{', '.join(sorted(seen))}. Add one under 'verifying_connections' in the settings"
             )
         if any((spec.system, spec.account) == (name, found.account) for spec in specs):
             raise ConfigurationError(f"two connections of {name!r} answer for account {found.account}; keep one")
         specs.append(ScopeSpec(system=name, account=found.account, conn_id=conn_id))
     return specs
+
+
+def _check_reads(name: str, conn_id: str, rights: Mapping[str, Right]) -> None:
+    refused = sorted(action for action in system_named(name).reads if rights.get(action) == "refused")
+    if refused:
+        raise ConfigurationError(
+            f"connection {conn_id!r} may not call {', '.join(refused)}, which {name} needs to find and verify. "
+            "Allow these actions for its key; the README lists the least that each vendor needs"
+        )
 
 
 async def _ask(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> _Known:

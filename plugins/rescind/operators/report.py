@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NO_EVIDENCE = "the evidence of this run was not written; see the log of the report task and clear that task"
 _PROVEN = ("verified_gone", "already_absent")
+_NAMED = 20
+"""Grants named in one message."""
 
 
 class ReportOperator(ReviewOperator):
@@ -175,7 +177,20 @@ def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan |
             found.append(f"{where}: {row['beyond']} grants appeared where something was given back, beyond the items")
         if row["kept_lost"]:
             found.append(f"{where}: {row['kept_lost']} grants that were to be kept are gone")
+    if plan.operation != OPERATION and (lost := [i for check in ledger.verdicts.kept(run.run_id) for i in check.lost]):
+        found.append(_offer(run, lost))
     return found
+
+
+def _offer(run: Run, lost: list[str]) -> str:
+    """How to give back what should have stayed. Nobody can tell from here who took it away."""
+    conf = {"run": str(run.number), "grants": lost[:_NAMED], "reason": "kept grants are gone", "dry_run": True}
+    more = f" ({len(lost) - _NAMED} more are among the bundle's findings)" if len(lost) > _NAMED else ""
+    return (
+        "no more calls of this run are sent. A call of this run or somebody else may have taken the kept grants away: "
+        "the platform does not say who. To give them back, trigger the DAG restore_access with the configuration "
+        f"{json.dumps(conf)}{more}"
+    )
 
 
 def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
@@ -213,6 +228,7 @@ def _write_items(ledger: Ledger, run: Run, path: Path) -> None:
                 "reason": items[ident].reason,
                 "verdict": str(verdict.verdict) if verdict else None,
                 "remains": verdict.path if verdict else "",
+                "absent": verdict.detail.get("absent", {}) if verdict else {},
             }
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
 

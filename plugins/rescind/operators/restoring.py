@@ -113,11 +113,16 @@ def source_of(ledger: Ledger, request: RestoreRequest) -> Run:
 def chosen(ledger: Ledger, source: Run, request: RestoreRequest) -> dict[str, Grant]:
     """The grants to give back, by id: what the source surely took away, as far as the request chooses it.
 
+    A grant that was to be kept and that the source found missing is given back when it is named: somebody else may
+    have taken it away on purpose.
+
     :raises InputError: when a named grant was not taken away by that run, or nothing is left to choose from.
     """
     sent = {item.grant_id for item in ledger.plans.items(source.run_id) if item.state in _SENT}
     verdicts = ledger.verdicts.latest(source.run_id)
     taken = [record.grant_id for record in verdicts if record.verdict in _TAKEN and record.grant_id in sent]
+    lost = {grant_id for check in ledger.verdicts.kept(source.run_id) for grant_id in check.lost}
+    taken += sorted(lost & set(request.grants))
     strange = sorted(set(request.grants) - set(taken))
     if strange:
         shown = ", ".join(one[:12] for one in strange[:_SHOWN])
@@ -202,6 +207,10 @@ class RestorePlanner:
             for grant_id, inverse in call.inverse.items()
         }
         grants = chosen(self.ledger, source, self.request)
+        for ident, grant in grants.items():
+            # A kept grant that is missing was in no call: what giving it back needs is in the snapshot all the same.
+            if ident not in self._inverses and grant.revocable:
+                self._inverses[ident] = system_named(grant.key.system).inverse(grant)
         for scope in self.ledger.scopes.all(self.run.run_id):
             part = self.parts[scope.system, scope.account] = _Part(scope)
             mine = [g for g in grants.values() if (g.key.system, g.key.account) == (scope.system, scope.account)]

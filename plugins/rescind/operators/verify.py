@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rescind.execution.progress import Meter
 from rescind.execution.verify import ScopeReport, ScopeVerifier
 from rescind.ledger import Ledger, Run, Scope
-from rescind.operators.base import ScopeOperator, connected
+from rescind.operators.base import ScopeOperator, reading
 from rescind.operators.progress import Board
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -46,7 +46,7 @@ async def verified(
 ) -> ScopeReport:
     """Verify the planned items of one scope, or of one batch of it."""
     system = system_named(scope.system)
-    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, pacer):
+    async with reading(system, scope, ledger, settings) as (client, pacer):
         stage = "verify" if batch_id is None else "verify_canary"
         label = f"{system.title} · {scope.account}"
         lane = batch_id or scope.scope_id

@@ -107,7 +107,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     async def _records_of(self, walker: Walker[DmsClient], tid: str, place: Place) -> list[Grant]:
         """One user's records of one kind, as the listings by object show them."""
         _, user, kind, logic = place
-        fields = {"UserId": user, "PermType": kind, "Tid": tid}
+        fields: dict[str, Any] = {"UserId": user, "PermType": kind, "Tid": tid}
         if kind != "INSTANCE":
             fields["Logic"] = logic == "true"
         rows = await walker.rows(ListUserPermissions.model_validate(fields))
