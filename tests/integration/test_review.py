@@ -182,6 +182,17 @@ def test_the_requester_cannot_approve(bench: Bench) -> None:
     assert setup.emulator.writes() == []
 
 
+def test_the_requester_cannot_approve_under_another_id(bench: Bench) -> None:
+    setup = bench(approvers=["17", "omar"])
+    review = setup.run(dry_run=False, user="rita")
+    review.through_plan()
+    with pytest.raises(Exception, match="the one who asked may not approve"):
+        review.approve(user="17", name="rita")
+    with pytest.raises(Exception, match="NotApproved"):
+        review.revoke()
+    assert setup.emulator.writes() == []
+
+
 def test_a_guard_stops_the_run_before_any_plan(bench: Bench) -> None:
     setup = bench()
     review = setup.run(dry_run=False, max_revocations=3)

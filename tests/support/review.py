@@ -144,8 +144,8 @@ class Review:
             planned = [] if run.dry_run else ledger.plans.batches(run.run_id)
             self.batches = [{"batch": b.batch_id, "label": b.label} for b in planned if not b.canary]
 
-    def approve(self, user: str = "omar", answer: str = "approve") -> None:
-        """What the approval task does with a person's answer."""
+    def approve(self, user: str = "omar", answer: str = "approve", name: str = "") -> None:
+        """What the approval task does with the answer of the user with this id (and name, where it is another)."""
         with self.ledger() as ledger:
             run = ledger.runs.find(self.dag_id, self.run_id)
             assert run is not None
@@ -156,7 +156,7 @@ class Review:
             "chosen_options": [chosen],
             "params_input": {},
             "responded_at": datetime.now(UTC),
-            "responded_by_user": {"id": user, "name": user},
+            "responded_by_user": {"id": user, "name": name or user},
         }
         self.approval().execute_complete(self.context("approve"), event)
 
