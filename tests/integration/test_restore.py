@@ -295,6 +295,28 @@ def test_what_somebody_gave_again_is_left_alone(bench: Bench, late: bool) -> Non
         assert not new, new
 
 
+def test_equal_records_come_back_as_many_as_there_were(bench: Bench) -> None:
+    setup = bench()
+    probe = setup.emulator.get("truth")["dms_permissions"]
+    review = reviewed(setup, systems=["dms_permissions"])
+    now = setup.emulator.get("truth")["dms_permissions"]
+    gone = max((row for row in probe if row not in now), key=lambda row: row["expire_date"])
+    twins = [{"op": "grant", "system": "dms_permissions", **gone}] * 3
+    assert all(setup.emulator.post("mutate", {"ops": twins})["changed"])
+    before = truth(setup)["dms_permissions"]
+    assert before[shape(gone)] == 3
+    review = reviewed(setup, run_id="manual__2", systems=["dms_permissions"])
+    assert truth(setup)["dms_permissions"][shape(gone)] == 0
+    # One of the three comes back by somebody else's hand: two are left to give.
+    assert setup.emulator.post("mutate", {"ops": twins[:1]})["changed"] == [True]
+    restore = approved(setup, review)
+    restore.revoke()
+    restore.verify()
+    assert restore.report()["problems"] == []
+    assert truth(setup)["dms_permissions"] == before
+    assert len(setup.emulator.writes("GrantUserPermission")) == 2
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["before the plan", "after the approval"])
 def test_a_holder_who_is_gone_is_reported_and_not_forced(bench: Bench, late: bool) -> None:
     setup = bench()

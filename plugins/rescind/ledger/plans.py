@@ -55,8 +55,8 @@ class Plans(Repository):
         request was recorded.
 
         :raises PlanError: when the effects do not give the digest.
-        :raises LedgerError: when an item is no grant of a complete scope with the decision revoke, or
-            names a call that is not in the plan.
+        :raises LedgerError: when an item is no grant of a complete scope with the decision revoke (to give back: with
+            the proof that it is gone), or names a call that is not in the plan.
         :raises ScopeBusy: when another run holds the lock of a scope.
         :raises SnapshotClosed: when requests of this run were sent already under another plan.
         """
@@ -297,7 +297,7 @@ def _pieces(effects: bytes | Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _check_items(connection: Connection, run_id: str, run_no: int, source_no: int, operation: str) -> None:
-    """Every item is a grant that may be revoked, and has its call.
+    """Every item is a grant that may be revoked, or was surely taken away and may be given back, and has its call.
 
     :raises LedgerError: otherwise.
     """
@@ -305,7 +305,8 @@ def _check_items(connection: Connection, run_id: str, run_no: int, source_no: in
         " AND EXISTS (SELECT 1 FROM rescind.decision d WHERE d.run_no = i.run_no AND d.grant_id = i.grant_id"
         " AND d.choice = 'revoke')"
         if operation == "revoke"
-        else ""
+        else " AND (i.state <> 'planned' OR EXISTS (SELECT 1 FROM rescind.verdict_latest v WHERE v.run_no = %(source)s"
+        " AND v.grant_id = i.grant_id AND v.verdict IN ('verified_gone', 'still_effective')))"
     )
     row = connection.execute(
         "SELECT count(*) AS n FROM rescind.plan_item i WHERE i.run_no = %(run)s AND NOT EXISTS ("
@@ -315,9 +316,10 @@ def _check_items(connection: Connection, run_id: str, run_no: int, source_no: in
         {"run": run_no, "source": source_no},
     ).fetchone()
     if row is not None and row["n"]:
+        what = "with the decision revoke" if operation == "revoke" else "that its run has proven gone"
         raise LedgerError(
-            f"ledger: run {run_id}: {row['n']} items of the plan are not grants of a complete scope with the decision"
-            " revoke. Plan from the decisions of this run"
+            f"ledger: run {run_id}: {row['n']} items of the plan are not grants of a complete scope {what}. Plan from"
+            " what the ledger holds"
         )
     _check_calls(connection, run_id, run_no)
 

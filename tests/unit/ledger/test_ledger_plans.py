@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from rescind.errors import LedgerError, PlanError, PlanStale
-from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan
+from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, VerdictRecord
 from rescind.ledger.faults import RecordConflict, ScopeBusy, SnapshotClosed
-from rescind.model import ItemState, PlannedCall, digest
+from rescind.model import ItemState, PlannedCall, Verdict, digest
 from tests.support.ledger_runs import (
     ACCOUNT,
     SYSTEM,
@@ -232,17 +232,28 @@ def test_better_calls_for_the_same_effects(ledger: Ledger) -> None:
     assert [call.call_id for call in ledger.plans.calls(run_id)] == [better.call_id]
 
 
-def test_a_restore_plans_over_the_snapshot_of_another_run(ledger: Ledger) -> None:
+def test_a_restore_plans_over_what_another_run_has_proven_gone(ledger: Ledger) -> None:
     source = ready_run(ledger, "one")
     ledger.runs.finish(source.run.run_id, "succeeded", {})
     run = begin(ledger, "restore")
     group = list(source.grants[:2])
+    ids = [one.grant_id for one in group]
+    plan = plan_of(b"back", operation="restore", source_run_id=source.run.run_id)
+    planned = one_call(*group), [NewItem(one, call_for(group).call_id) for one in ids]
+    for proof in (None, Verdict.STILL_PRESENT, Verdict.UNVERIFIED, Verdict.ALREADY_ABSENT):
+        if proof is not None:
+            ledger.verdicts.record(
+                source.run.run_id, [VerdictRecord(one, proof, "listed", datetime.now(UTC)) for one in ids]
+            )
+        with pytest.raises(LedgerError, match=r"2 items .* that its run has proven gone"):
+            ledger.plans.freeze(run.run_id, plan, *planned)
     ledger.plans.freeze(
-        run.run_id,
-        plan_of(b"back", operation="restore", source_run_id=source.run.run_id),
-        one_call(*group),
-        [NewItem(one.grant_id, call_for(group).call_id) for one in group],
+        run.run_id, plan, (), [NewItem(one, None, ItemState.HELD, "cannot be given back") for one in ids]
     )
+    ledger.verdicts.record(
+        source.run.run_id, [VerdictRecord(one, Verdict.VERIFIED_GONE, "listed", datetime.now(UTC)) for one in ids]
+    )
+    ledger.plans.freeze(run.run_id, plan_of(b"again", operation="restore", source_run_id=source.run.run_id), *planned)
     pairs = ledger.plans.item_grants(run.run_id, call_for(group).call_id)
     assert {one.grant_id for _, one in pairs} == {one.grant_id for one in group}
     assert ledger.plans.get(run.run_id).operation == "restore"
