@@ -1,0 +1,237 @@
+"""A fifth permission system, made as ``docs/adding-a-system.md`` says, in whole reviews against the emulator."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rescind import settings
+from rescind.cloud import guard
+from rescind.cloud.base import Lane, Prepared
+from rescind.errors import BlastSetExceeded
+from rescind.evidence import report
+from rescind.model import Grant, PlannedCall
+from rescind.operators import params
+from rescind.review import roster
+from rescind.systems import REGISTRY
+from tests.support.emulator import ROOT
+from tests.support.fifth_system import DeleteUserGroupMembers, QuickBiGroups, register
+from tests.support.review import Restore, Review, ReviewBench
+
+Bench = Callable[..., ReviewBench]
+Pair = tuple[str, str]
+NAME = QuickBiGroups.name
+
+
+@pytest.fixture
+def bench(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The bench of the four, with the fifth registered."""
+    register(monkeypatch)
+    granting = {NAME: ["quickbi_granting"]}
+    return lambda **settings: bench("--preset", "tiny", "--size", "groups=6", granting_connections=granting, **settings)
+
+
+def members(setup: ReviewBench) -> set[Pair]:
+    """(group, user), as the service itself holds them."""
+    rows = setup.emulator.get("truth?extra=1")["quickbi_group_members"]
+    return {(row["group_id"], row["user_id"]) for row in rows}
+
+
+def busiest(setup: ReviewBench, count: int = 2) -> list[str]:
+    """Unprotected people with the most groups."""
+    protected = {ident for ids in setup.emulator.get("protected")["ids"].values() for ident in ids}
+    held: dict[str, int] = {}
+    for _, user in members(setup):
+        held[user] = held.get(user, 0) + (user not in protected)
+    return sorted(held, key=lambda user: (-held[user], user))[:count]
+
+
+def asked(setup: ReviewBench, users: Sequence[str], **more: Any) -> Review:
+    """A run that takes these people out of all groups."""
+    given = {"principals": list(users), "reason": "moved to another team", "systems": [NAME], **more}
+    return setup.run(kind="targets", **{"dry_run": False, **given})
+
+
+def items(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(summary["items_file"]).read_text().splitlines()]
+
+
+def test_a_whole_review_takes_exactly_the_planned_memberships_away_and_proves_it(bench: Bench) -> None:
+    setup = bench()
+    before, users = members(setup), busiest(setup)
+    wanted = {(group, user) for group, user in before if user in users}
+    assert len(wanted) > len(users)
+    review = asked(setup, users)
+    summary = review.whole()
+
+    assert summary["problems"] == [] and review.gate() == "succeeded"
+    assert before - members(setup) == wanted and not members(setup) - before
+    (row,) = summary["systems"]
+    assert row["verified_gone"] == row["items"] == len(wanted)
+    assert row["kept_compared"] > 0 and row["kept_lost"] == 0
+    writes = setup.emulator.writes()
+    assert {entry["action"] for entry in writes} == {"DeleteUserGroupMembers"}
+    assert len(writes) == summary["calls"] == len(users)
+    assert QuickBiGroups.title in Path(summary["report"]).read_text(encoding="utf-8")
+
+
+def test_the_policy_finds_people_who_left_by_the_roster(bench: Bench) -> None:
+    setup = bench()
+    left = {p["quickbi_user_id"] for p in setup.emulator.get("org")["people"] if p["status"] == "left"}
+    before = members(setup)
+    wanted = {(group, user) for group, user in before if user in left}
+    assert wanted
+    setup.run(systems=[NAME], dry_run=False).whole()
+    assert before - members(setup) == wanted
+
+
+def test_what_was_taken_away_is_given_back(bench: Bench) -> None:
+    setup = bench()
+    before = members(setup)
+    review = asked(setup, busiest(setup))
+    review.whole()
+    assert members(setup) != before
+    with review.ledger() as ledger:
+        number = str(ledger.runs.find(review.dag_id, review.run_id).number)
+    restore: Restore = setup.restore(run=number)
+    summary = restore.whole()
+    assert summary["problems"] == [] and restore.gate() == "succeeded"
+    assert members(setup) == before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "error", "code": "Internal.Error", "status": 400},
+        {"kind": "null", "path": "Result"},
+        {"kind": "drop", "path": "Result"},
+        {"kind": "truncate", "mode": "closed", "keep": 0.5},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_a_listing_that_fails_is_never_gone(bench: Bench, fault: dict[str, Any]) -> None:
+    setup = bench()
+    review = asked(setup, busiest(setup))
+    review.through_plan()
+    review.approve()
+    review.revoke()
+    script = {"id": "bad", "action": "QueryUserGroupMember", "times": 0, **fault}
+    setup.emulator.post("faults", {"faults": [script], "replace": True})
+    review.verify()
+    assert setup.emulator.get("faults")["all_fired"]
+    summary = review.report()
+    assert {row["verdict"] for row in items(summary)} == {"unverified"}
+    (row,) = summary["systems"]
+    assert row["verified_gone"] == row["already_absent"] == 0 and summary["problems"]
+    with pytest.raises(Exception, match="not proven gone"):
+        review.gate()
+
+
+def test_a_discovery_that_fails_plans_nothing(bench: Bench) -> None:
+    setup = bench()
+    review = asked(setup, busiest(setup))
+    review.preflight()
+    script = {"id": "bad", "action": "QueryUserGroupMember", "kind": "null", "path": "Result", "calls": [3]}
+    setup.emulator.post("faults", {"faults": [script], "replace": True})
+    with pytest.raises(Exception, match="QueryUserGroupMember"):
+        review.discover()
+    with pytest.raises(Exception, match="complete"):
+        review.plan()
+    assert not setup.emulator.writes()
+
+
+class _Greedy(QuickBiGroups):
+    """Its requests name one group more than the plan."""
+
+    def request(self, call: PlannedCall, grants: Sequence[Grant]) -> DeleteUserGroupMembers:
+        request = super().request(call, grants)
+        return DeleteUserGroupMembers(UserGroupIds=(*request.UserGroupIds, "one-more"), UserId=request.UserId)
+
+
+def test_a_request_that_would_hit_more_than_planned_is_not_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = bench()
+    before = members(setup)
+    register(monkeypatch, _Greedy())
+    review = asked(setup, busiest(setup))
+    review.through_plan()
+    review.approve()
+    with pytest.raises(Exception, match=r"BlastSetExceeded: .*not approved.*'one-more'"):
+        review.revoke()
+    review.verify()
+    assert {row["verdict"] for row in items(review.report())} == {"still_present"}
+    with pytest.raises(Exception, match="not proven gone"):
+        review.gate()
+    assert members(setup) == before and not setup.emulator.writes()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "UserId=u",
+        "UserGroupIds=g",
+        "UserGroupIds=&UserId=u",
+        "UserGroupIds=g,&UserId=u",
+        "UserGroupIds=g&UserId=",
+        "UserGroupIds=g&UserId=u,v",
+        "UserGroupIds=g&UserId=u&UserId=v",
+        "UserGroupIds=g&UserId=u&All=true",
+        "",
+    ],
+)
+def test_final_bytes_without_exactly_one_user_and_its_groups_are_refused(
+    query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch)
+    prepared = _prepared(query)
+    with pytest.raises((BlastSetExceeded, ValueError)):
+        REGISTRY[NAME].blast_set(prepared)
+    with pytest.raises(BlastSetExceeded):
+        guard.check(prepared)
+    whole = _prepared("UserGroupIds=g,h&UserId=u")
+    guard.check(whole)
+    assert len(REGISTRY[NAME].blast_set(whole)) == 2
+    with pytest.raises(BlastSetExceeded):
+        guard.check(dataclasses.replace(whole, action="WithdrawAllUserGroups", headers={}))
+
+
+def test_the_places_that_the_document_names_are_all_there_are() -> None:
+    """Each of the four stands in every place that the document names, and in no further module of the package."""
+    tables = {
+        "systems/__init__.py": REGISTRY,
+        "operators/params.py": params.SYSTEMS,
+        "review/roster.py": roster.DEFAULT_SPACES,
+        "settings.py": settings._DEFAULT_CONNECTIONS,
+        "evidence/report.py": report._TITLES,
+    }
+    for system in REGISTRY.values():
+        assert [name for name, table in tables.items() if system.name not in table] == []
+        writes = {(action, service) for service, action in guard._WRITES}
+        assert {system.revoke_action, system.give_back_action} <= {action for action, _ in writes}
+    code = ROOT / "plugins/rescind"
+    key = re.compile(rf'^\s+"({"|".join(REGISTRY)})":', re.MULTILINE)
+    found = {str(path.relative_to(code)) for path in code.rglob("*.py") if key.search(path.read_text(encoding="utf-8"))}
+    assert found == set(tables) - {"systems/__init__.py"}
+    document = (ROOT / "docs/adding-a-system.md").read_text(encoding="utf-8")
+    assert [name for name in (*tables, "cloud/guard.py") if f"`{name}`" not in document] == []
+
+
+def _prepared(query: str) -> Prepared[Any]:
+    return Prepared(
+        vendor="alibaba",
+        service="quickbi",
+        action="DeleteUserGroupMembers",
+        version="2022-01-01",
+        write=True,
+        method="POST",
+        url=f"https://example.invalid/?{query}",
+        headers={"x-acs-action": "DeleteUserGroupMembers"},
+        body=b"",
+        lane=Lane("alibaba", "a", "r", "DeleteUserGroupMembers"),
+        request=DeleteUserGroupMembers(UserGroupIds=("g",), UserId="u"),
+    )
