@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from rescind.cloud.client import CloudClient
 from rescind.execution.progress import Meter
 from rescind.execution.settle import CLEAN_READS, Item, Settling
 from rescind.ledger import KeptCheck, Ledger, VerdictRecord
-from rescind.model import Choice, Grant, ItemState, Verdict
+from rescind.model import Choice, Grant, ItemState, Membership, Verdict
 from rescind.systems.base import PermissionSystem, Place
 from rescind.systems.effective import RemainingAccess
 
@@ -53,6 +55,7 @@ class ScopeVerifier:
     """Verifies every planned item of one system and account.
 
     :param batch_id: verify the items of this batch only.
+    :param same_people: from the ids of people in grants to their other ids in memberships.
     :param meter: told how many places there are; a place is a list call for each read, or a few when it is large.
     :param settle_seconds: first pause between reads; each further one is half as long again.
     :param settle_limit_seconds: how long to wait for a platform that still shows an item.
@@ -66,6 +69,7 @@ class ScopeVerifier:
     settle_seconds: float
     settle_limit_seconds: float
     batch_id: str | None = None
+    same_people: Sequence[Membership] = ()
     meter: Meter = field(default_factory=Meter)
     report: ScopeReport = field(default_factory=ScopeReport)
 
@@ -137,7 +141,7 @@ class ScopeVerifier:
         held = {grant.key: grant for grant in known if grant.grant_id not in gone}
         fresh = {grant.key: grant for grant in settling.grants()}
         memberships = self.ledger.snapshot.memberships(self.run_id, system=self.system.name, account=self.account)
-        return RemainingAccess(self.system, {**held, **fresh}.values(), memberships)
+        return RemainingAccess(self.system, {**held, **fresh}.values(), chain(memberships, self.same_people))
 
     def _record_kept(self, settling: Settling, now: datetime) -> None:
         """Compare the grants that were to be kept, in every listing that was read, with what is there now."""

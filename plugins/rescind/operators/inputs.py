@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from rescind.errors import ConfigurationError, InputError
 from rescind.ledger import Ledger, NewInput, Run
-from rescind.model import digest
+from rescind.model import Membership, PrincipalType, digest
 from rescind.operators.sources import Fetched, read_file, read_roster
 from rescind.review import (
     AdmittedRoster,
@@ -39,7 +39,7 @@ from rescind.review import (
 from rescind.review.roster import DEFAULT_SPACES
 from rescind.review.schema import VARIABLES, Source
 from rescind.settings import ReviewRequest, Settings
-from rescind.systems import REGISTRY
+from rescind.systems import REGISTRY, system_named
 
 ROSTER, POLICY, EXCEPTIONS, PROTECTIONS, OWNERS = "roster", "policy", "exceptions", "protections", "owners"
 
@@ -216,6 +216,22 @@ def _roster(stored: NewInput) -> AdmittedRoster:
     )
     as_of, read_at = (datetime.fromisoformat(facts[name]) for name in ("as_of", "read_at"))
     return admit_roster(read(stored.content, source=stored.source), limits, as_of=as_of, now=read_at)
+
+
+def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Membership]:
+    """Edges from people's ids in grants to their other ids in memberships, as far as the roster holds both.
+
+    Where a vendor lists both under one id there are none to follow.
+    """
+    other = system_named(system).member_space
+    if not other:
+        return []
+    own = DEFAULT_SPACES[system][0]
+    return [
+        Membership(system, account, PrincipalType.USER, ident, PrincipalType.USER, member)
+        for person in inputs_of(ledger, run).roster.roster.people
+        if (ident := person.ids.get(own)) and (member := person.ids.get(other) or person.attributes.get(other))
+    ]
 
 
 def own_ids(ledger: Ledger, run: Run) -> list[tuple[str, str]]:

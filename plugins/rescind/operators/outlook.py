@@ -8,6 +8,7 @@ from typing import Any
 
 from rescind.ledger import Ledger, Run
 from rescind.model import Grant
+from rescind.operators.inputs import same_people
 from rescind.systems import system_named
 from rescind.systems.effective import still_reachable
 
@@ -48,7 +49,8 @@ def _look(ledger: Ledger, run: Run, revoke: list[Grant], gone: frozenset[str], n
     system, account = _place(revoke[0])
     grants = ledger.snapshot.grants(run.run_id, system=system, account=account)
     memberships = ledger.snapshot.memberships(run.run_id, system=system, account=account)
-    for grant, path in still_reachable(system_named(system), revoke, gone, grants, memberships):
+    people = same_people(ledger, run, system, account)
+    for grant, path in still_reachable(system_named(system), revoke, gone, grants, memberships, people):
         note["grants"] += 1
         if len(note["examples"]) < EXAMPLES:
             key = grant.key

@@ -9,6 +9,7 @@ from rescind.execution.progress import Meter
 from rescind.execution.verify import ScopeReport, ScopeVerifier
 from rescind.ledger import Ledger, Run, Scope
 from rescind.operators.base import ScopeOperator, reading
+from rescind.operators.inputs import same_people
 from rescind.operators.progress import Board
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -62,6 +63,7 @@ async def verified(
             settle_seconds=settings.settle_seconds,
             settle_limit_seconds=settings.settle_limit_seconds,
             batch_id=batch_id,
+            same_people=same_people(ledger, run, scope.system, scope.account),
             meter=meter,
         )
         async with meter.running():

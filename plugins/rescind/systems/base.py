@@ -162,6 +162,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar revoke_action: the vendor's action, which names the rate-limit lane.
     :cvar reads: the vendor's actions that discovery and verification need; the least a reading key must be allowed.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
+    :cvar member_space: roster column with the id under which the vendor lists a person's memberships, where that is
+        another one than grants carry and no listing says which belong together; else empty.
     :cvar give_back_action: the vendor's action that gives a grant back; names its lane.
     :cvar give_back_shape: what one such call can cover.
     :cvar give_back_repeats: True when giving what is there already adds nothing.
@@ -175,6 +177,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     revoke_action: ClassVar[str]
     reads: ClassVar[frozenset[str]]
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
+    member_space: ClassVar[str] = ""
     give_back_action: ClassVar[str]
     give_back_shape: ClassVar[CallShape]
     give_back_repeats: ClassVar[bool] = True

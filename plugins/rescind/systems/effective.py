@@ -96,6 +96,7 @@ def still_reachable(
     gone: Container[str],
     grants: Iterable[Grant],
     memberships: Iterable[Membership],
+    same_people: Collection[Membership] = (),
 ) -> Iterator[tuple[Grant, AccessPath]]:
     """Which of these grants' holders would keep their access once the plan is carried out, each with one path.
 
@@ -104,8 +105,11 @@ def still_reachable(
 
     :param revoke: the grants to look at, all of one system and account.
     :param gone: ids of every grant of the plan: none of them can be the end of a path.
+    :param same_people: from the ids of people in grants to their other ids in memberships.
     """
     holders = {(grant.key.principal_type, grant.key.principal_id) for grant in revoke}
+    others = [edge for edge in same_people if (edge.member_type, edge.member_id) in holders]
+    holders.update((edge.container_type, edge.container_id) for edge in others)
     places = {(grant.key.resource_type, grant.key.resource_id) for grant in revoke}
     places.update(place for grant in revoke for place in system.parents(grant))
     edges = _edges_from(holders, memberships)
@@ -116,7 +120,7 @@ def still_reachable(
         and _reaches(grant.key.principal_type, grant.key.principal_id, holders)
         and grant.grant_id not in gone
     ]
-    access = RemainingAccess(system, remaining, edges)
+    access = RemainingAccess(system, remaining, [*edges, *others])
     for grant in revoke:
         path = next(iter(access.paths(grant)), None)
         if path is not None:

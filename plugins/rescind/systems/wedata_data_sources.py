@@ -43,6 +43,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     title: ClassVar[str] = "WeData data sources"
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
+    member_space: ClassVar[str] = "wedata_uin"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
     revoke_action: ClassVar[str] = "RevokeDataSourceAuthorization"
     give_back_action: ClassVar[str] = "AuthorizeDataSource"

@@ -70,6 +70,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     title: ClassVar[str] = "WeData privileges"
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
+    member_space: ClassVar[str] = "wedata_uin"
     shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1}, overlap=False)
     revoke_action: ClassVar[str] = "RevokePrivileges"
     give_back_action: ClassVar[str] = "AuthorizePrivileges"
