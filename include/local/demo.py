@@ -25,6 +25,8 @@ from local.cli import announce
 from local.closing import closing_lines
 from local.config import PROJECT, Config
 from local.errors import ApiError, CheckFailed
+from local.journalcheck import problems
+from local.migrations import ledger_dsn
 from local.stack import Stack, say
 from local.state import write_private
 
@@ -82,6 +84,7 @@ def main(config: Config) -> int:
         check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
         check_truth(checks, before, control.get("truth"), Path(summary["items_file"]))
         check_pace(checks, control)
+        check_journal(checks, ledger_dsn(stack.airflow_environment()), summary["run"], control)
         check_evidence(checks, summary, config.state / "demo" / emulated.PUBLIC_KEY)
     place = config.state / "demo" / "summary.json"
     result = {"summary": summary, "failed_checks": checks.failed, "seconds": round(time.monotonic() - began, 1)}
@@ -206,6 +209,16 @@ def check_pace(checks: Checks, control: emulated.Control) -> None:
             f"{lane['action']}: {lane['requests']} requests, at most {lane['max_sliding_accepted']} accepted in any "
             f"second (limit {lane['limit']}), {lane['throttled']} refused and sent again",
         )
+
+
+def check_journal(checks: Checks, dsn: str, run: str, control: emulated.Control) -> None:
+    """Judge the execution by plan, ledger and the emulator's journal alone."""
+    found = problems(dsn, run, control.get("journal")["entries"])
+    checks.that(
+        not found,
+        "plan, ledger and the emulator's journal agree: each write had its own intent, each item ends in one state",
+        "; ".join(found[:3]),
+    )
 
 
 def check_evidence(checks: Checks, summary: Mapping[str, Any], key: Path) -> None:

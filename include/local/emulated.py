@@ -24,6 +24,9 @@ from local.state import write_private
 TOOL = "rescind-bot"
 """The name of the tool's own identity in the emulated organisation."""
 
+KEYS = {"DEFAULT": TOOL, "GRANTING": "second-application"}
+"""Whose key each kind of connection has: one to find and revoke, one to give back."""
+
 PUBLIC_KEY = "evidence.pub.pem"
 """File in the demonstration's folder: the public half of the key that signs its evidence."""
 
@@ -33,7 +36,7 @@ CHANGES = "RESCIND_DEMO_SETTINGS"
 LIMITS = "RESCIND_DEMO_LIMITS"
 """Environment variable: a JSON object of limits (requests a second by action) that the connections shall keep."""
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "approvers": ["omar", "ada"],
     "max_revocations": 5000,
     "max_percent": 60,
@@ -41,6 +44,12 @@ SETTINGS = {
     "batch_seconds": 6,
     "settle_seconds": 0.5,
     "settle_limit_seconds": 30,
+    "granting_connections": {
+        "wedata_privileges": ["wedata_granting"],
+        "wedata_data_sources": ["wedata_granting"],
+        "dms_permissions": ["dms_granting"],
+        "quickbi_menus": ["quickbi_granting"],
+    },
 }
 """Deployment settings of the demonstration; paths are added by :func:`variables`."""
 
@@ -94,26 +103,32 @@ def connections(url: str, control: Control) -> dict[str, str]:
     """
     organisation = control.get("org")
     try:
-        keys = {key["vendor"]: key for key in reversed(organisation["keys"]) if key["name"] == TOOL}
+        keys = {(key["vendor"], key["name"]): key for key in reversed(organisation["keys"])}
         own = next(person for person in organisation["people"] if person.get("name") == TOOL)
-        tencent, alibaba = keys["tencent"], keys["alibaba"]
+        uses = {use: (keys["tencent", name], keys["alibaba", name]) for use, name in KEYS.items()}
     except (KeyError, StopIteration):
         raise StartFailed(f"The emulator knows no identity {TOOL}.", "Run make down and try again.") from None
     common: dict[str, Any] = {"base_url": url, "allow_loopback_http": True}
     limits = json.loads(os.environ.get(LIMITS, "{}"))
     if limits:
         common["limits"] = limits
-    rows: tuple[tuple[str, str, dict[str, str], dict[str, Any]], ...] = (
-        ("WEDATA", "tencent_wedata", tencent, {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]}),
+    rows: tuple[tuple[str, str, int, dict[str, Any]], ...] = (
+        ("WEDATA", "tencent_wedata", 0, {"region": "ap-singapore", "own_ids": [own["wedata_user_id"]]}),
         # the vendor publishes no limits; the emulator's is 20
-        ("DMS", "alibaba_dms", alibaba, {"limits": {"*": 20, **limits}}),
-        ("QUICKBI", "alibaba_quickbi", alibaba, {"region": "cn-hangzhou"}),
+        ("DMS", "alibaba_dms", 1, {"limits": {"*": 20, **limits}}),
+        ("QUICKBI", "alibaba_quickbi", 1, {"region": "cn-hangzhou"}),
     )
     return {
-        f"AIRFLOW_CONN_{name}_DEFAULT": json.dumps(
-            {"conn_type": kind, "login": key["key_id"], "password": key["secret"], "extra": {**common, **extra}}
+        f"AIRFLOW_CONN_{name}_{use}": json.dumps(
+            {
+                "conn_type": kind,
+                "login": pair[vendor]["key_id"],
+                "password": pair[vendor]["secret"],
+                "extra": {**common, **extra},
+            }
         )
-        for name, kind, key, extra in rows
+        for name, kind, vendor, extra in rows
+        for use, pair in uses.items()
     }
 
 

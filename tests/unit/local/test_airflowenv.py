@@ -143,7 +143,7 @@ class FakeControl(emulated.Control):
         keys = [
             {"vendor": vendor, "name": name, "key_id": f"{vendor}-{name}", "secret": "s"}
             for vendor in ("tencent", "alibaba")
-            for name in ("rescind-bot", "no-rights")
+            for name in ("rescind-bot", "second-application", "no-rights")
         ]
         return {
             "org": {"keys": keys, "people": self.people},
@@ -159,9 +159,11 @@ class FakeControl(emulated.Control):
 def test_connections_lead_to_the_emulator_with_the_tools_own_keys() -> None:
     control = FakeControl([{"name": "rescind-bot", "wedata_user_id": "7000"}])
     made = {name: json.loads(value) for name, value in emulated.connections("http://127.0.0.1:9", control).items()}
-    assert set(made) == {"AIRFLOW_CONN_WEDATA_DEFAULT", "AIRFLOW_CONN_DMS_DEFAULT", "AIRFLOW_CONN_QUICKBI_DEFAULT"}
-    for connection in made.values():
-        assert connection["login"].endswith("rescind-bot")
+    assert set(made) == {
+        f"AIRFLOW_CONN_{name}_{use}" for name in ("WEDATA", "DMS", "QUICKBI") for use in ("DEFAULT", "GRANTING")
+    }
+    for name, connection in made.items():
+        assert connection["login"].endswith("rescind-bot" if name.endswith("DEFAULT") else "second-application")
         assert connection["extra"]["base_url"] == "http://127.0.0.1:9"
         assert connection["extra"]["allow_loopback_http"] is True
     assert made["AIRFLOW_CONN_WEDATA_DEFAULT"]["extra"]["own_ids"] == ["7000"]
