@@ -25,8 +25,8 @@ from typing import Any
 
 from airflow.sdk import DAG, TriggerRule, chain
 
-from rescind.operators.chain import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.params import dry_run_param, reason_params, restore_params, system_param
+from rescind.operators.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.report import GateOperator, ReportOperator
 from rescind.operators.restore import (
     ApproveRestoreOperator,

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, TriggerRule, chain
 
-from rescind.operators.chain import VERIFY_POOL
+from rescind.operators.pools import VERIFY_POOL
 from rescind.operators.retry import AsTheVendorAsks
 from rescind.operators.watch import WatchGateOperator, WatchOperator
 

@@ -13,11 +13,14 @@ from rescind.errors import GuardTripped, InputError, RescindError
 from rescind.execution.places import PlacesRead, read_places
 from rescind.execution.restore import RestoreReport, RestoreRunner, RestoreVerifier
 from rescind.execution.revoke import BatchReport
+from rescind.hooks.pools import check_pools
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.base import ReviewOperator, ScopeOperator, connected
 from rescind.operators.canary import named_batches
+from rescind.operators.evidence import check_evidence
+from rescind.operators.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.preflight import check_approvers, requester_of
 from rescind.operators.restoring import (
     GONE_HOLDERS,
@@ -31,6 +34,7 @@ from rescind.operators.restoring import (
     source_of,
 )
 from rescind.operators.revoke import RevokeBatchOperator
+from rescind.operators.switch import StopVariable, refuse_if_set
 from rescind.operators.text import plain
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -66,6 +70,9 @@ class RestorePreflightOperator(ReviewOperator):
         check_approvers(settings, requester, request.dry_run)
         ledger.check()
         ledger.control.raise_if_stopped()
+        refuse_if_set(StopVariable())
+        self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
+        check_evidence(settings)
         source = source_of(ledger, request)
         grants = chosen(ledger, source, request)
         reading = reading_scopes(ledger, source, grants)
