@@ -44,6 +44,7 @@ SETTINGS: dict[str, Any] = {
     "batch_seconds": 6,
     "settle_seconds": 0.5,
     "settle_limit_seconds": 30,
+    "max_restores": 5000,
     "granting_connections": {
         "wedata_privileges": ["wedata_granting"],
         "wedata_data_sources": ["wedata_granting"],
