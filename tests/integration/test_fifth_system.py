@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,27 @@ def test_a_discovery_that_fails_plans_nothing(bench: Bench) -> None:
     assert not setup.emulator.writes()
 
 
+@pytest.mark.parametrize(
+    ("table", "line", "message"),
+    [
+        (REGISTRY, NAME, "systems"),
+        (roster.DEFAULT_SPACES, NAME, "no id spaces|unknown system"),
+        (guard._WRITES, ("quickbi", "DeleteUserGroupMembers"), "not a write that this tool makes"),
+    ],
+    ids=["registry", "roster", "guard"],
+)
+@pytest.mark.parametrize("kind", ["policy", "targets"])
+def test_a_line_that_was_forgotten_sends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, table: Any, line: Any, message: str, kind: str
+) -> None:
+    setup = bench()
+    monkeypatch.delitem(table, line)
+    review = asked(setup, busiest(setup)) if kind == "targets" else setup.run(systems=[NAME], dry_run=False)
+    with pytest.raises(Exception, match=message):
+        review.whole()
+    assert not setup.emulator.writes()
+
+
 class _Greedy(QuickBiGroups):
     """Its requests name one group more than the plan."""
 
@@ -202,7 +223,7 @@ def test_final_bytes_without_exactly_one_user_and_its_groups_are_refused(
 
 def test_the_places_that_the_document_names_are_all_there_are() -> None:
     """Each of the four stands in every place that the document names, and in no further module of the package."""
-    tables = {
+    tables: dict[str, Collection[str]] = {
         "systems/__init__.py": REGISTRY,
         "operators/params.py": params.SYSTEMS,
         "review/roster.py": roster.DEFAULT_SPACES,

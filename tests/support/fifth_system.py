@@ -230,8 +230,8 @@ def register(monkeypatch: pytest.MonkeyPatch, system: PermissionSystem[Any] | No
     new = system or QuickBiGroups()
     monkeypatch.setitem(REGISTRY, new.name, new)
     for action in (new.revoke_action, new.give_back_action):
-        monkeypatch.setitem(guard._WRITES, ("quickbi", action), look_at_bytes)  # type: ignore[arg-type]
-    monkeypatch.setitem(roster.DEFAULT_SPACES, new.name, ("quickbi_user_id", "alibaba_uid"))  # type: ignore[arg-type]
+        monkeypatch.setitem(guard._WRITES, ("quickbi", action), look_at_bytes)
+    monkeypatch.setitem(roster.DEFAULT_SPACES, new.name, ("quickbi_user_id", "alibaba_uid"))
     monkeypatch.setitem(settings._DEFAULT_CONNECTIONS, new.name, ["quickbi_default"])
     monkeypatch.setitem(params.SYSTEMS, new.name, "Alibaba Quick BI: user groups")
     monkeypatch.setitem(report._TITLES, new.name, new.title)

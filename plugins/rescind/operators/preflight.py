@@ -19,6 +19,7 @@ from rescind.operators.evidence import check_evidence
 from rescind.operators.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.operators.pools import POOLS
 from rescind.operators.switch import StopVariable, refuse_if_set
+from rescind.review.roster import DEFAULT_SPACES
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
@@ -112,6 +113,11 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
     pairs = []
     for name in request.systems or tuple(settings.connections):
         system_named(name)
+        if name not in DEFAULT_SPACES:
+            raise ConfigurationError(
+                f"{name!r} has no id spaces: neither roster nor protections would know its principals. "
+                "Add it to DEFAULT_SPACES in rescind/review/roster.py"
+            )
         if name not in settings.connections:
             raise ConfigurationError(
                 f"no connection is configured for {name!r}: add it under 'connections' in the settings"
