@@ -79,7 +79,14 @@ class Settling:
         return sum(sides.values()) if len(self._order) > 1 else CLEAN_READS * sum(sides.values())
 
     async def run(self) -> None:
-        """See the class."""
+        """See the class. In the end every touched listing was read, for what else was in it."""
+        await self._until_settled()
+        touched = {place for item in self.items.values() for place in item.places.values()}
+        unread = touched - self.seen.keys() - self.failed.keys() - self.refused.keys()
+        if unread:
+            self._take({}, await read_places(self.system, self.client, unread))
+
+    async def _until_settled(self) -> None:
         clock = asyncio.get_running_loop().time
         deadline, pause = clock() + self.limit, self.pause
         while wanted := {ident: place for ident, item in self.items.items() if (place := self._next(item))}:

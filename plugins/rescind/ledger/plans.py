@@ -297,7 +297,7 @@ def _pieces(effects: bytes | Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _check_items(connection: Connection, run_id: str, run_no: int, source_no: int, operation: str) -> None:
-    """Every item is a grant that may be revoked, or was surely taken away and may be given back, and has its call.
+    """Every item is a grant that may be revoked, or is surely gone and may be given back, and has its call.
 
     :raises LedgerError: otherwise.
     """
@@ -306,7 +306,9 @@ def _check_items(connection: Connection, run_id: str, run_no: int, source_no: in
         " AND d.choice = 'revoke')"
         if operation == "revoke"
         else " AND (i.state <> 'planned' OR EXISTS (SELECT 1 FROM rescind.verdict_latest v WHERE v.run_no = %(source)s"
-        " AND v.grant_id = i.grant_id AND v.verdict IN ('verified_gone', 'still_effective')))"
+        " AND v.grant_id = i.grant_id AND v.verdict IN ('verified_gone', 'still_effective'))"
+        " OR EXISTS (SELECT 1 FROM rescind.kept_check k WHERE k.run_no = %(source)s"
+        " AND k.lost ? encode(i.grant_id, 'hex')))"
     )
     row = connection.execute(
         "SELECT count(*) AS n FROM rescind.plan_item i WHERE i.run_no = %(run)s AND NOT EXISTS ("
@@ -316,7 +318,7 @@ def _check_items(connection: Connection, run_id: str, run_no: int, source_no: in
         {"run": run_no, "source": source_no},
     ).fetchone()
     if row is not None and row["n"]:
-        what = "with the decision revoke" if operation == "revoke" else "that its run has proven gone"
+        what = "with the decision revoke" if operation == "revoke" else "that its run has proven gone or found missing"
         raise LedgerError(
             f"ledger: run {run_id}: {row['n']} items of the plan are not grants of a complete scope {what}. Plan from"
             " what the ledger holds"

@@ -34,7 +34,7 @@ from rescind.cloud.dms_messages import (
     RevokeUserPermission,
     UserPermissionRow,
 )
-from rescind.errors import BlastSetExceeded, ListingIncomplete, NotFound
+from rescind.errors import BlastSetExceeded, ListingIncomplete, NotFound, Unauthorised
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import PermissionSystem, Place, Reading, Walker
 from rescind.systems.population import Population
@@ -46,6 +46,7 @@ _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _LISTED = {("INSTANCE", "false"): "instance"}
 _LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
 _BY_USER = "by user"
+_NO_USER = frozenset({"UserNotExist"})
 _STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
 
 _TENANTS: WeakKeyDictionary[DmsClient, str] = WeakKeyDictionary()
@@ -110,7 +111,14 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         fields: dict[str, Any] = {"UserId": user, "PermType": kind, "Tid": tid}
         if kind != "INSTANCE":
             fields["Logic"] = logic == "true"
-        rows = await walker.rows(ListUserPermissions.model_validate(fields))
+        try:
+            rows = await walker.rows(ListUserPermissions.model_validate(fields))
+        except Unauthorised as error:
+            if error.code not in _NO_USER:
+                raise
+            # Here it is the user asked about: if our own were gone, no listing by object would answer either.
+            facts = {"vendor": error.vendor, "action": error.action, "code": error.code}
+            raise NotFound("there is no such user", **facts, request_id=error.request_id) from error
         if any(row.UserId != user for row in rows):
             raise ListingIncomplete(f"ListUserPermissions({kind})", "a row is about another user")
         return [
@@ -224,7 +232,9 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             return frozenset()
         try:
             answer = await client.read(GetUser(Uid=uid, Tid=await _tenant(client)))
-        except NotFound:
+        except (NotFound, Unauthorised) as error:
+            if isinstance(error, Unauthorised) and error.code not in _NO_USER:
+                raise
             return frozenset()
         return frozenset({answer.value.User.UserId})
 
