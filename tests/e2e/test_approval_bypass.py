@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -76,7 +75,7 @@ def test_clearing_after_a_rejection_does_not_ask_again(live: LiveStack, before: 
     assert admin.wait(DAG, run, 300)["state"] == "success"
     states = {t["task_id"]: t["state"] for t in admin.tasks(DAG, run)}
     assert states["approve"] == states["revoke"] == "skipped"
-    assert "Rejected by omar" in _logs(admin, run, "approve")
+    assert "the ledger holds the answer: reject by omar" in _logs(admin, run, "approve")
 
 
 def test_a_second_answer_is_refused_and_there_is_no_default(live: LiveStack, before: Any) -> None:
@@ -105,27 +104,33 @@ def test_the_requester_and_outsiders_cannot_answer(live: LiveStack, before: Any)
 def test_batches_of_another_run_in_the_xcom_are_refused(live: LiveStack, before: Any) -> None:
     admin = live.api("ada")
     foreign = admin.runs("access_review", "success")[-1]["dag_run_id"]
-    theirs = [entry["batch"] for entry in _batches(admin.xcom("access_review", foreign, "plan"))]
+    theirs = admin.xcom("access_review", foreign, "proceed")
     run, task = _asked(live)
-    for key in ("return_value", *_keys(admin, run)):
-        value = admin.xcom(DAG, run, "plan", key)
-        for entry, batch in zip(_batches(value), theirs, strict=False):
-            entry["batch"] = batch
-        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/plan/xcomEntries/{key}"
-        admin.patch(path, {"value": value, "map_index": -1})
-    _set(admin, task, "success")
-    assert admin.wait(DAG, run, 400)["state"] == "failed"
-    assert "not part of the plan" in _logs(admin, run, "revoke") + _logs(admin, run, "canary")
+    slots = admin.pools()["rescind_revoke"]
+    admin.patch("/pools/rescind_revoke", {"pool": "rescind_revoke", "slots": 0}, update_mask="slots")
+    try:
+        live.api("omar").answer(task, [live.api("omar").question(task)["options"][0]])
+        _ended(admin, run, "proceed")
+        ours = admin.xcom(DAG, run, "proceed")
+        changed = [{**own, "batch": other["batch"]} for own, other in zip(ours, theirs, strict=False)]
+        assert changed and changed != ours
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/proceed/xcomEntries/return_value"
+        admin.patch(path, {"value": [*changed, *ours[len(changed) :]][: len(ours)], "map_index": -1})
+        # What is not of this plan must not be sent; what is left of it must not either, for this test.
+        live.control.post("faults", {"faults": [{"id": "no", "kind": "reset_before", "action": "*", "times": 0}]})
+    finally:
+        admin.patch("/pools/rescind_revoke", {"pool": "rescind_revoke", "slots": slots}, update_mask="slots")
+    try:
+        _ended(admin, run, "revoke")
+    finally:
+        live.control.post("faults", {"faults": [], "replace": True})
+    assert "not part of the plan" in _logs(admin, run, "revoke")
+    admin.wait(DAG, run, 400)
 
 
-def _keys(api: AirflowApi, run: str) -> list[str]:
-    entries = api.get(f"/dags/{DAG}/dagRuns/{run}/taskInstances/plan/xcomEntries", map_index=-1)["xcom_entries"]
-    return [entry["key"] for entry in entries if entry["key"] != "return_value"]
-
-
-def _batches(value: Any) -> list[dict[str, str]]:
-    """Every ``{"batch": ...}`` in what the plan task has returned."""
-    value = json.loads(value) if isinstance(value, str) else value
-    if isinstance(value, dict):
-        return [value] if "batch" in value else [b for inner in value.values() for b in _batches(inner)]
-    return [b for inner in value for b in _batches(inner)] if isinstance(value, list) else []
+def _ended(api: AirflowApi, run: str, task_id: str) -> None:
+    """Wait until every instance of a task has ended."""
+    for _, tasks in api.watch(DAG, run, 400):
+        own = [task["state"] for task in tasks if task["task_id"] == task_id]
+        if own and set(own) <= {"success", "failed", "skipped", "upstream_failed"}:
+            return

@@ -13,6 +13,7 @@ from rescind.errors import ConfigurationError, RescindError
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Plan, Run
 from rescind.operators.automatic import BY, measure
+from rescind.operators.links import ReviewLink
 from rescind.operators.text import approval_body
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 
@@ -44,6 +45,8 @@ class ApprovePlanOperator(HITLOperator):
     """
 
     template_fields = ()
+    operator_extra_links = (ReviewLink(),)
+    run_number: int | None = None
 
     def __init__(self, *, ledger_conn_id: str = LEDGER_CONNECTION, **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Approve")
@@ -69,6 +72,7 @@ class ApprovePlanOperator(HITLOperator):
                     run.run_id, plan.digest, requested_by=run.requested_by, valid_until=plan.valid_until
                 )
                 if asked.answer is not None:
+                    self.log.info("the ledger holds the answer: %s by %s", asked.answer, asked.responded_by)
                     return _conclude(asked.answer, asked.responded_by, plan.digest)
                 if run.params.get("automatic") and self._automatic(ledger, run, plan, settings, asked.nonce):
                     return _conclude("approve", BY, plan.digest)
@@ -147,6 +151,7 @@ class ApprovePlanOperator(HITLOperator):
         run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
         if run is None:
             raise AirflowFailException("this DAG run has no run in the ledger. Start a new run")
+        self.run_number = run.number
         return run, ledger.plans.get(run.run_id)
 
 
