@@ -25,6 +25,7 @@ from typing import Any
 
 from airflow.sdk import DAG, TriggerRule, chain
 
+from rescind.operators.chain import stage
 from rescind.operators.params import dry_run_param, reason_params, restore_params, system_param
 from rescind.operators.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.report import GateOperator, ReportOperator
@@ -61,10 +62,11 @@ with DAG(
     default_args={"owner": "security", "retries": 0, "priority_weight": 100},
     params={**restore_params(), **system_param(), **reason_params(required=True), **dry_run_param("gives back")},
 ) as dag:
-    preflight = RestorePreflightOperator(task_id="preflight")
-    read = ReadTouchedOperator.partial(task_id="read", **READS, **ReadTouchedOperator.LOOKS).expand(
-        scope=preflight.output
-    )
+    with stage("find", "Find", "What the run took away, and what is there now"):
+        preflight = RestorePreflightOperator(task_id="preflight")
+        read = ReadTouchedOperator.partial(task_id="read", **READS, **ReadTouchedOperator.LOOKS).expand(
+            scope=preflight.output
+        )
     plan = PlanRestoreOperator(task_id="plan", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     approve = ApproveRestoreOperator(
         task_id="approve", response_timeout=timedelta(days=1), retries=2, retry_delay=timedelta(seconds=5)
@@ -72,12 +74,13 @@ with DAG(
     restore = RestoreBatchOperator.partial(task_id="restore", **WRITES, **RestoreBatchOperator.LOOKS).expand(
         batch=plan.output
     )
-    verify = VerifyRestoreOperator.partial(
-        task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **READS, **VerifyRestoreOperator.LOOKS
-    ).expand(scope=preflight.output)
-    report = ReportOperator(
-        task_id="report", trigger_rule=TriggerRule.ALL_DONE, retries=2, retry_delay=timedelta(seconds=30)
-    )
-    gate = GateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)
+    with stage("prove", "Prove", "Is it as it was, and nothing beside it?"):
+        verify = VerifyRestoreOperator.partial(
+            task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **READS, **VerifyRestoreOperator.LOOKS
+        ).expand(scope=preflight.output)
+        report = ReportOperator(
+            task_id="report", trigger_rule=TriggerRule.ALL_DONE, retries=2, retry_delay=timedelta(seconds=30)
+        )
+        gate = GateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)
 
     chain(preflight, read, plan, approve, restore, verify, report, gate)

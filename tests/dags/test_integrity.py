@@ -53,6 +53,51 @@ def test_a_dag_is_documented_and_owned(dags: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_task_has_a_label_and_says_what_it_does(dags: dict[str, Any], name: str) -> None:
+    for task in dags[name].tasks:
+        label, text = (value(task, field) for field in ("task_display_name", "doc_md"))
+        assert label and label != task.task_id and label[0].isupper(), task.task_id
+        assert text and len(text.split()) > 4 and text.endswith((".", "?")), task.task_id
+        if task.is_mapped:
+            assert "['label']" in task.partial_kwargs["map_index_template"], task.task_id
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_task_leads_to_the_page_and_the_last_ones_to_the_report(dags: dict[str, Any], name: str) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dags[name]))
+    for task in dags[name].tasks:
+        links = {link.name for link in stored.get_task(task.task_id).operator_extra_links}
+        last = name != "watch_regrants" and task.task_id in ("report", "gate")
+        assert links == ({"Access review", "Report"} if last else {"Access review"}), task.task_id
+
+
+STAGES = {
+    "find": {"preflight", "discover", "seal", "read"},
+    "choose": {"decide", "ask", "plan"},
+    "act": {"canary", "verify_canary", "proceed", "revoke"},
+    "prove": {"verify", "report", "gate"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(SENDING))
+def test_stages_are_groups_that_leave_task_ids_alone(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
+    ids = {task.task_id for task in dag.tasks}
+    groups = {g: group for g, group in dag.task_group.get_task_group_dict().items() if g}
+    assert set(groups) == ({"find", "prove"} if name == "restore_access" else set(STAGES))
+    for group_id, group in groups.items():
+        assert set(group.children) == STAGES[group_id] & ids, group_id
+        assert group.group_display_name and group.tooltip
+
+
+def value(task: Any, field: str) -> Any:
+    """A field of a task, mapped or not."""
+    return task.partial_kwargs.get(field) if task.is_mapped else getattr(task, field)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_nothing_starts_by_accident(dags: dict[str, Any], name: str) -> None:
     dag = dags[name]
     assert dag.is_paused_upon_creation is True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator, Variable
+from airflow.sdk import BaseOperator, BaseOperatorLink, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.cloud.client import CloudClient
@@ -29,6 +29,7 @@ from rescind.execution.counting import CountingPacer
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Run, Scope
 from rescind.ledger.pacing import LanePacer, PacerSettings
+from rescind.operators.links import ReviewLink
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 from rescind.systems.base import PermissionSystem, account_of
 
@@ -55,6 +56,10 @@ class ReviewOperator(BaseOperator):
 
     :param ledger_conn_id: connection of the ledger's PostgreSQL database.
     """
+
+    operator_extra_links: Collection[BaseOperatorLink] = (ReviewLink(),)
+    run_number: int | None = None
+    """Number of the run in the ledger, once the task has found it: for its link."""
 
     def __init__(self, *, ledger_conn_id: str = LEDGER_CONNECTION, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -92,7 +97,9 @@ class ReviewOperator(BaseOperator):
     def find_run(self, context: Context, ledger: Ledger) -> Run | None:
         """The same, or None."""
         dag_run = context["dag_run"]
-        return ledger.runs.find(dag_run.dag_id, dag_run.run_id)
+        run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
+        self.run_number = run.number if run else None
+        return run
 
 
 class ScopeOperator(ReviewOperator):

@@ -15,6 +15,7 @@ from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, NewQuestion, Question, QuestionItem, Run
 from rescind.model import Decision
 from rescind.operators.approve import careful
+from rescind.operators.links import ReviewLink
 from rescind.operators.text import question_body
 from rescind.review import Decider, Owners
 from rescind.review.owners import questions
@@ -39,6 +40,8 @@ class AskOwnerOperator(HITLOperator):
     """
 
     template_fields = ()
+    operator_extra_links = (ReviewLink(),)
+    run_number: int | None = None
     LOOKS: ClassVar[dict[str, str]] = {
         "task_display_name": "Ask owners",
         "map_index_template": "{{ task.question['label'] }}",
@@ -95,6 +98,7 @@ class AskOwnerOperator(HITLOperator):
         run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
         if run is None:
             raise AirflowFailException("this DAG run has no run in the ledger. Start a new run")
+        self.run_number = run.number
         return run, ledger.questions.get(run.run_id, self.question["question"])
 
 

@@ -80,6 +80,7 @@ class PreflightOperator(ReviewOperator):
             ),
             found,
         )
+        self.run_number = run.number
         scopes = ledger.scopes.open(run.run_id, specs)
         self.log.info("run %s (number %d), %s, asked for by %s", run.run_id, run.number, _mode(dry_run), requester)
         _log_inputs(self.log, inputs)

@@ -15,6 +15,7 @@ from rescind.ledger import Ledger, Plan, Run, TaskProgress
 from rescind.model import Grant, ItemState
 from rescind.operators.base import ReviewOperator
 from rescind.operators.evidence import write_evidence
+from rescind.operators.links import ReportLink, ReviewLink
 from rescind.operators.outlook import STAYS_REACHABLE
 from rescind.plan.giveback import OPERATION
 
@@ -31,7 +32,14 @@ class ReportOperator(ReviewOperator):
     """Closes the run in the ledger and writes its summary (JSON), items (JSON Lines), evidence bundle and report.
 
     :returns: the places of ``summary``, ``report``, ``bundle`` and ``tables``, and headline figures.
+
+    Airflow's task SDK lets no task write a note on its own DAG run (3.3), and a task has no key for the API that
+    could. So the summary's lines are in this task's log and its headline in this result.
     """
+
+    operator_extra_links = (ReviewLink(), ReportLink())
+    report_at = ""
+    """Address of the report, once it is written: for its link."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Report")
@@ -60,11 +68,15 @@ class ReportOperator(ReviewOperator):
         for line in summary_lines(summary):
             self.log.info(line)
         places = {name: summary[name] for name in ("report", "bundle", "tables")}
+        self.report_at = str(summary["report"])
         return {"summary": str(path), **places, "state": summary["state"], "findings": len(summary["findings"])}
 
 
 class GateOperator(ReviewOperator):
     """Turns the run red when something that should be gone may still be there, or a scope was not seen whole."""
+
+    operator_extra_links = (ReviewLink(), ReportLink())
+    report_at = ""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Gate")
@@ -74,6 +86,7 @@ class GateOperator(ReviewOperator):
     def review(self, context: Context, ledger: Ledger) -> str:
         """See the class."""
         run = self.run_of(context, ledger)
+        self.report_at = str(run.summary.get("report", ""))
         problems = list(run.summary.get("problems", ["the report was not written"]))
         if problems:
             raise AirflowFailException("; ".join(problems))

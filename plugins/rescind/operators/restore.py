@@ -91,6 +91,7 @@ class RestorePreflightOperator(ReviewOperator):
                 code_version=rescind.__version__,
             )
         )
+        self.run_number = run.number
         specs = [ScopeSpec(scope.system, scope.account, TOUCHED, scope.conn_id) for scope in reading]
         self.log.info(
             "run %s (number %d) gives back %d grants of run %d, asked for by %s%s",

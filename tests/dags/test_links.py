@@ -1,0 +1,106 @@
+"""Links of the tasks of a real run: where they lead, and that they lead nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+
+from rescind.operators.links import PAGE, ReportLink, ReviewLink
+from tests.support.review import Review, ReviewBench
+
+Bench = Callable[..., ReviewBench]
+KEY: Any = None
+
+
+def links(operator: Any) -> dict[str, str]:
+    """What Airflow stores when this task ends."""
+    return {link.name: link.get_link(operator, ti_key=KEY) for link in operator.operator_extra_links}
+
+
+def executed(review: Review, operator_class: Any, task_id: str, /, **arguments: Any) -> dict[str, str]:
+    operator = operator_class(task_id=task_id, **arguments)
+    operator.execute(review.context(task_id))
+    return links(operator)
+
+
+def test_every_stage_of_a_run_leads_to_its_page_and_the_last_to_its_report(bench: Bench) -> None:
+    from rescind.operators.decide import SealOperator
+    from rescind.operators.preflight import PreflightOperator
+    from rescind.operators.report import GateOperator, ReportOperator
+    from rescind.operators.revoke import RevokeBatchOperator
+    from rescind.operators.verify import VerifyOperator
+
+    setup = bench()
+    page = {"Access review": f"{PAGE}/1"}
+    review = setup.run(dry_run=False, systems=["wedata_data_sources"])
+    assert executed(review, PreflightOperator, "preflight", kind="policy") == page
+    review.preflight()
+    review.discover()
+    assert executed(review, SealOperator, "seal") == page
+    review.plan()
+    approve = review.approval()
+    assert links(approve) == {"Access review": PAGE}
+    review.approve()
+    approve.execute(review.context("approve"))
+    assert links(approve) == page
+    review.canary()
+    assert executed(review, RevokeBatchOperator, "revoke", batch=review.batches[0]) == page
+    assert executed(review, VerifyOperator, "verify", scope=review.scopes[0]) == page
+    both = {**page, "Report": f"{PAGE}/1/report"}
+    assert executed(review, ReportOperator, "report") == both
+    assert executed(review, GateOperator, "gate") == both
+
+
+def test_a_task_that_fails_keeps_its_link(bench: Bench) -> None:
+    from rescind.operators.decide import PlanOperator
+
+    review = bench().run(dry_run=False, max_revocations=3)
+    review.preflight()
+    review.discover()
+    review.decide()
+    operator = PlanOperator(task_id="plan")
+    with pytest.raises(Exception, match="GuardTripped"):
+        operator.execute(review.context("plan"))
+    assert links(operator) == {"Access review": f"{PAGE}/1"}
+
+
+def test_a_restore_leads_to_its_own_page(bench: Bench) -> None:
+    from rescind.operators.restore import RestorePreflightOperator
+
+    setup = bench()
+    review = setup.run(dry_run=False, systems=["quickbi_menus"])
+    review.whole()
+    restore = setup.restore(run="1")
+    assert executed(restore, RestorePreflightOperator, "preflight") == {"Access review": f"{PAGE}/2"}
+
+
+@pytest.mark.parametrize("served_under", ["https://air.example/", "https://air.example/prefix/"])
+def test_a_link_stays_below_the_path_that_the_interface_is_served_under(served_under: str) -> None:
+    operator = SimpleNamespace(run_number=7, report_at="/srv/evidence/reports/x.html")
+    for link in (ReviewLink(), ReportLink()):
+        assert urljoin(served_under, link.get_link(operator, ti_key=KEY)).startswith(f"{served_under}rescind/runs/7")
+
+
+@pytest.mark.parametrize(
+    ("number", "address"),
+    [
+        (7, ""),
+        (7, "s3://aws_default@bucket/reports/x.html"),
+        (7, "https://elsewhere.example/x.html"),
+        (7, "javascript://%0aalert(1)"),
+        (None, "/srv/evidence/reports/x.html"),
+    ],
+)
+def test_a_report_that_the_page_does_not_serve_has_no_link(number: int | None, address: str) -> None:
+    assert ReportLink().get_link(SimpleNamespace(run_number=number, report_at=address), ti_key=KEY) == ""
+
+
+def test_the_page_is_served_where_the_links_lead() -> None:
+    import rescind_plugin
+
+    (view,) = rescind_plugin.RescindPlugin.external_views
+    assert view["href"] == PAGE
