@@ -245,5 +245,7 @@ def test_the_plan_says_what_verification_will_find_still_effective(bench: Bench)
     assert sum(row["still_effective"] for row in rows) > 0
     for row in rows:
         outlook = row["stays_reachable"]
-        assert outlook["grants"] == row["still_effective"] and outlook["of"] == row["items"]
-        assert len(outlook["examples"]) == min(5, row["still_effective"])
+        assert outlook["of"] == row["items"] and len(outlook["examples"]) == min(5, outlook["grants"])
+        # DMS names policies only when it is asked about a user, which verification does.
+        more = row["still_effective"] - outlook["grants"]
+        assert more >= 0 if row["system"] == DMS else more == 0

@@ -23,7 +23,13 @@ from rescind.cloud.dms_inventory import (
     ListLogicDatabases,
     ListUsers,
 )
-from rescind.cloud.dms_messages import ListDatabaseUserPermssions, ListInstanceUserPermissions, ListUserPermissions
+from rescind.cloud.dms_messages import (
+    ListAuthorizedDatabasesForUser,
+    ListAuthorizedInstancesForUser,
+    ListDatabaseUserPermssions,
+    ListInstanceUserPermissions,
+    ListUserPermissions,
+)
 from rescind.cloud.quickbi_inventory import (
     ROOT_GROUP,
     QueryOrganizationWorkspaceList,
@@ -110,6 +116,16 @@ DMS = (
         lambda user: ListUserPermissions(
             UserId=user.UserId, PermType="DATABASE", Logic=False, PageNumber=1, PageSize=10
         ),
+        after="ListUsers",
+    ),
+    Probe(
+        "ListAuthorizedDatabasesForUser",
+        lambda user: ListAuthorizedDatabasesForUser(UserId=user.UserId, Logic=False, PageNumber="1", PageSize="10"),
+        after="ListUsers",
+    ),
+    Probe(
+        "ListAuthorizedInstancesForUser",
+        lambda user: ListAuthorizedInstancesForUser(UserId=user.UserId, PageNumber="1", PageSize="10"),
         after="ListUsers",
     ),
     Probe("ListInstances", lambda _: ListInstances(PageNumber=1, PageSize=10)),

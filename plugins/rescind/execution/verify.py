@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 from rescind.cloud.client import CloudClient
+from rescind.errors import CloudError, ListingIncomplete
 from rescind.execution.progress import Meter
 from rescind.execution.settle import CLEAN_READS, Item, Settling
 from rescind.ledger import KeptCheck, Ledger, VerdictRecord
@@ -72,6 +73,7 @@ class ScopeVerifier:
     same_people: Sequence[Membership] = ()
     meter: Meter = field(default_factory=Meter)
     report: ScopeReport = field(default_factory=ScopeReport)
+    _other: Mapping[str, str] | None = None
 
     async def run(self) -> ScopeReport:
         """Record a verdict for every item, and what became of the grants that were to be kept."""
@@ -83,8 +85,18 @@ class ScopeVerifier:
         self.meter.of = settling.add({ident: grant for ident, (grant, _) in states.items()})
         await settling.run()
         self.report.list_calls, self.report.problem = settling.calls, settling.problem()
+        await self._ask_for_other_access([settling.items[ident].grant for ident in settling.gone()])
         await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()})
         return self.report
+
+    async def _ask_for_other_access(self, gone: list[Grant]) -> None:
+        """What the vendor itself says is left; a listing that fails leaves everything open."""
+        try:
+            self._other, calls = await self.system.other_access(self.client, gone) if gone else ({}, 0)
+            self.report.list_calls += calls
+        except (CloudError, ListingIncomplete) as error:
+            self._other = None
+            self.report.problem = self.report.problem or f"{type(error).__name__}: {error}"
 
     def _states(self) -> dict[str, tuple[Grant, ItemState]]:
         """The items to verify with their states, by grant id."""
@@ -124,12 +136,16 @@ class ScopeVerifier:
             verdict = Verdict.STILL_PRESENT if shown else Verdict.UNVERIFIED
             detail |= {"problem": self.report.problem[:300]}
             said["effective"] = False if shown else _NOT_KNOWN
+        elif self._other is None:
+            verdict, said["effective"] = Verdict.UNVERIFIED, _NOT_KNOWN
+            detail |= {"problem": self.report.problem[:300]}
         else:
-            paths = remaining.paths(item.grant)
+            paths = [path.describe() for path in remaining.paths(item.grant)]
+            paths += [self._other[ident]] if ident in self._other else []
             sent = state is not ItemState.REFUSED and state is not ItemState.APPROVED
             verdict = Verdict.VERIFIED_GONE if sent else Verdict.ALREADY_ABSENT
             if paths:
-                verdict, path = Verdict.STILL_EFFECTIVE, paths[0].describe()
+                verdict, path = Verdict.STILL_EFFECTIVE, paths[0]
                 detail |= {"paths": len(paths)}
             said["effective"] = not paths
         return VerdictRecord(ident, verdict, "listed again", now, path=path, detail={**detail, "absent": said})

@@ -269,6 +269,15 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """
         return {}
 
+    async def other_access(self, client: ClientT, grants: Collection[Grant]) -> tuple[Mapping[str, str], int]:
+        """What the vendor itself says of access that is left through something that is no grant.
+
+        :returns: by grant id, the source in words; and how many list requests it took. Nothing where the vendor has
+            no such listing.
+        :raises ListingIncomplete: when a listing could not be read whole.
+        """
+        return {}, 0
+
     async def own_ids(self, client: ClientT) -> frozenset[str]:
         """Principal ids of the calling identity in this system, as far as a read can tell."""
         return frozenset()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
@@ -37,6 +38,7 @@ from rescind.cloud.dms_messages import (
 from rescind.errors import BlastSetExceeded, ListingIncomplete, NotFound, Unauthorised
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import PermissionSystem, Place, Reading, Walker
+from rescind.systems.dms_access import access_beside_records, no_such_user
 from rescind.systems.population import Population
 
 _REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
@@ -46,7 +48,6 @@ _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _LISTED = {("INSTANCE", "false"): "instance"}
 _LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
 _BY_USER = "by user"
-_NO_USER = frozenset({"UserNotExist"})
 _STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
 
 _TENANTS: WeakKeyDictionary[DmsClient, str] = WeakKeyDictionary()
@@ -71,6 +72,8 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         {
             "GetUser",
             "GetUserActiveTenant",
+            "ListAuthorizedDatabasesForUser",
+            "ListAuthorizedInstancesForUser",
             "ListDatabaseUserPermssions",
             "ListDatabases",
             "ListInstanceUserPermissions",
@@ -114,11 +117,10 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         try:
             rows = await walker.rows(ListUserPermissions.model_validate(fields))
         except Unauthorised as error:
-            if error.code not in _NO_USER:
+            if not no_such_user(error):
                 raise
             # Here it is the user asked about: if our own were gone, no listing by object would answer either.
-            facts = {"vendor": error.vendor, "action": error.action, "code": error.code}
-            raise NotFound("there is no such user", **facts, request_id=error.request_id) from error
+            raise NotFound("no such user", vendor=error.vendor, action=error.action, code=error.code) from error
         if any(row.UserId != user for row in rows):
             raise ListingIncomplete(f"ListUserPermissions({kind})", "a row is about another user")
         return [
@@ -225,6 +227,19 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         there = {user.UserId for user in users if user.State != "DELETE"}
         return {grant.grant_id: "the user is deleted" for grant in grants if grant.key.principal_id not in there}
 
+    async def other_access(self, client: DmsClient, grants: Collection[Grant]) -> tuple[Mapping[str, str], int]:
+        """Policies and ownership, which are in no listing of records but in those of what a user may reach."""
+        walker = Walker(client)
+        reached = await access_beside_records(walker, await _tenant(client), grants)
+        left: dict[str, str] = {}
+        for grant in grants:
+            places = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
+            for place, right in product(places, (grant.key.entitlement, "")):
+                if (grant.key.principal_id, *place, right) in reached:
+                    what = f"{right or 'everything'} on {place[0]} {place[1]}"
+                    left.setdefault(grant.grant_id, f"a policy or ownership gives {what}")
+        return left, walker.calls
+
     async def own_ids(self, client: DmsClient) -> frozenset[str]:
         """The DMS user id of the calling account."""
         uid = client.identity.user_id if client.identity else ""
@@ -233,7 +248,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         try:
             answer = await client.read(GetUser(Uid=uid, Tid=await _tenant(client)))
         except (NotFound, Unauthorised) as error:
-            if isinstance(error, Unauthorised) and error.code not in _NO_USER:
+            if not no_such_user(error):
                 raise
             return frozenset()
         return frozenset({answer.value.User.UserId})

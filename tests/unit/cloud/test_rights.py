@@ -109,6 +109,8 @@ DMS: dict[str, dict[str, Any]] = {
     "ListUsers": {"UserList": {"User": [{"UserId": 51001, "Uid": 1968}]}, "TotalCount": 9},
     "GetUser": {"User": {"UserId": 51001}},
     "ListUserPermissions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
+    "ListAuthorizedDatabasesForUser": {"Databases": []},
+    "ListAuthorizedInstancesForUser": {"Instances": []},
     "ListInstances": {"InstanceList": {"Instance": [{"InstanceId": 17}]}, "TotalCount": 1},
     "ListInstanceUserPermissions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
     "ListDatabases": {"DatabaseList": {"Database": [{"DatabaseId": 88}]}, "TotalCount": 1},
