@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -66,6 +67,17 @@ def test_revoking_ran_in_several_labelled_tasks_at_once(live: LiveStack) -> None
     assert len(privileges) >= 2 and all("grants in" in t["rendered_map_index"] for t in tasks)
     first, second = sorted(privileges, key=lambda t: str(t["start_date"]))[:2]
     assert second["start_date"] < first["end_date"]
+
+
+def test_tasks_lead_to_the_page_of_their_run(live: LiveStack) -> None:
+    api = live.api("rita")
+    run = api.runs("access_review", "success")[-1]["dag_run_id"]
+    page = f"rescind/runs/{_summary(api, 'access_review', run)['number']}"
+    both = {"Access review": page, "Report": f"{page}/report"}
+    one = {"Access review": page}
+    for task, index, links in (("preflight", -1, one), ("discover", 0, one), ("report", -1, both), ("gate", -1, both)):
+        path = f"/dags/access_review/dagRuns/{quote(run, safe='')}/taskInstances/{task}/links"
+        assert api.get(path, map_index=index)["extra_links"] == links, task
 
 
 def test_revoke_access_takes_a_leaver_off_all_four_systems(live: LiveStack) -> None:
