@@ -189,6 +189,29 @@ def test_a_right_that_comes_back_under_the_same_name_while_we_wait_is_still_pres
     assert all(row["absent"]["by_principal"] == NOT_OFFERED for row in rows)
 
 
+def test_an_item_that_had_settled_and_is_shown_again_is_not_gone(bench: Bench) -> None:
+    setup = bench(settle_limit_seconds=2.0)
+    person = _person(setup)
+    table = next(row for row in setup.emulator.get("truth")[PRIVILEGES] if row["resource_type"] == "Table")
+    mine = {**table, "subject_type": "User", "subject_value": person["wedata_user_id"], "system": PRIVILEGES}
+    soon, late = ({**mine, "privilege": name} for name in ("INSERT_TABLE", "UPDATE_TABLE"))
+    _mutate(setup, {**soon, "op": "grant"}, {**late, "op": "grant"})
+    review = _approved(setup, person, PRIVILEGES)
+    where = {"Resource": table["resource_uri"]}
+    _script(
+        setup,
+        {"kind": "lag", "action": "RevokePrivileges", "where": {"Privileges": late["privilege"]}, "reads": 4},
+        {"kind": "mutate", "action": "ListPermissions", "where": where, "calls": [3], "times": 1, "when": "before",
+         "ops": [{**soon, "op": "grant"}]},
+    )  # fmt: skip
+    review.revoke()
+    review.verify()
+    assert setup.emulator.get("faults")["all_fired"]
+    verdicts = {row["entitlement"]: row["verdict"] for row in _items(review)}
+    # Its table was read a third time for the sake of the other one, long after two clean readings.
+    assert (verdicts["INSERT_TABLE"], verdicts["UPDATE_TABLE"]) == ("still_present", "verified_gone")
+
+
 def test_every_path_that_remains_is_found_and_named(bench: Bench) -> None:
     setup = bench()
     person = _person(setup)
