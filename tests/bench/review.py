@@ -147,6 +147,8 @@ def _review(config: Config, stack: Stack, executor: str, grants: int, singles: i
         limits = {lane["action"]: lane for lane in control.get("stats")["lanes"]}
         floor = max(row["calls"] / limits[LANES[row["system"]]]["limit"] for row in summary["systems"])
         revoke = sum(_seconds(tasks, stage) for stage in ("canary", "revoke"))
+        for problem in summary["problems"]:
+            print(f"PROBLEM: {problem}", file=sys.stderr)
         exact = all(
             one.holds and not one.added for one in judge(before, control.get("truth"), Path(summary["items_file"]))
         )

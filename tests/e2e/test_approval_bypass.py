@@ -107,7 +107,7 @@ def test_batches_of_another_run_in_the_xcom_are_refused(live: LiveStack, before:
     theirs = admin.xcom("access_review", foreign, "proceed")
     run, task = _asked(live)
     slots = admin.pools()["rescind_revoke"]
-    admin.patch("/pools/rescind_revoke", {"pool": "rescind_revoke", "slots": 0}, update_mask="slots")
+    _slots(admin, 0)
     try:
         live.api("omar").answer(task, [live.api("omar").question(task)["options"][0]])
         _ended(admin, run, "proceed")
@@ -119,13 +119,19 @@ def test_batches_of_another_run_in_the_xcom_are_refused(live: LiveStack, before:
         # What is not of this plan must not be sent; what is left of it must not either, for this test.
         live.control.post("faults", {"faults": [{"id": "no", "kind": "reset_before", "action": "*", "times": 0}]})
     finally:
-        admin.patch("/pools/rescind_revoke", {"pool": "rescind_revoke", "slots": slots}, update_mask="slots")
+        _slots(admin, slots)
     try:
         _ended(admin, run, "revoke")
     finally:
         live.control.post("faults", {"faults": [], "replace": True})
     assert "not part of the plan" in _logs(admin, run, "revoke")
     admin.wait(DAG, run, 400)
+
+
+def _slots(api: AirflowApi, slots: int) -> None:
+    """How many revocation tasks may run at the same time."""
+    body = {"pool": "rescind_revoke", "slots": slots, "description": "", "include_deferred": False}
+    api.patch("/pools/rescind_revoke", body, update_mask="slots")
 
 
 def _ended(api: AirflowApi, run: str, task_id: str) -> None:
