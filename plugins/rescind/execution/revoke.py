@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 MAX_TRIES = 4
 """Attempts at one call inside one task: enough for a throttle burst, too few for a storm."""
+SIGNED_ANEW_SECONDS = 1.0
+"""Before a call goes again: Tencent's signatures are by the second, and two equal ones are a replay."""
 INTENT_SECONDS = 0.06
 """From a place under the limit to the send: time for the intent to be committed. Always the same, because the
 limit is kept by even distances, and a commit now takes 3 ms and now 40."""
@@ -227,6 +229,7 @@ class BatchRunner:
             if state != "unknown" or not await self._read_back(call):
                 self.report.outcomes[state] += 1
                 return []
+            await asyncio.sleep(SIGNED_ANEW_SECONDS)
         self.report.outcomes["unknown"] += 1
         return []
 

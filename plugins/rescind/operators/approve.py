@@ -14,7 +14,7 @@ from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Plan, Run
 from rescind.operators.automatic import BY, measure
 from rescind.operators.links import ReviewLink
-from rescind.operators.text import approval_body
+from rescind.operators.text import approval_body, going
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class ApprovePlanOperator(HITLOperator):
 
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         """Subject and body (Markdown) of what the approvers read."""
-        return f"Approve revoking {plan.items} grants ({plan.digest[:12]})?", approval_body(ledger, run, plan)
+        subject = f"Approve revoking {going(ledger, run)} grants ({plan.digest[:12]})?"
+        return subject, approval_body(ledger, run, plan)
 
     def _record(self, ledger: Ledger, run: Run, plan: Plan, event: Mapping[str, Any]) -> dict[str, str]:
         chosen = list(event["chosen_options"])

@@ -126,7 +126,7 @@ class PlanOperator(ReviewOperator):
         plan = planner.freeze(now=datetime.now(UTC))
         for line in planner.lines():
             self.log.info(line)
-        self.log.info("plan %s: %d items in %d calls", plan.digest[:12], plan.items, plan.calls)
+        self.log.info("plan %s: %d items, held ones among them, in %d calls", plan.digest[:12], plan.items, plan.calls)
         for line in note_outlook(ledger, run):
             self.log.info(line)
         if run.dry_run:

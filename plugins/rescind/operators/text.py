@@ -27,11 +27,16 @@ def plain(text: str, limit: int = 80) -> str:
     return _MARKDOWN.sub(r"\\\1", shown)
 
 
+def going(ledger: Ledger, run: Run) -> int:
+    """How many grants the calls of the live plan take away; what guards hold back is not among them."""
+    return sum(row.items for row in ledger.summary.per_system(run.run_id))
+
+
 def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
     """What the approver reads: who asked and why, counts, guards, the riskiest grants, and the digest."""
     rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]
     lines = [
-        f"**{plain(run.requested_by)}** asks to revoke **{plan.items} grants** with {plan.calls} calls.",
+        f"**{plain(run.requested_by)}** asks to revoke **{going(ledger, run)} grants** with {plan.calls} calls.",
         "",
         f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
         "",

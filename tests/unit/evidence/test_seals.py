@@ -13,7 +13,8 @@ from rescind.evidence.read import bundle_source, records
 from rescind.evidence.report import write_report
 from rescind.evidence.verify import verify
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Seal
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for, effects_of
+from rescind.plan.giveback import SystemGifts, restore_effects
+from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for
 from tests.unit.evidence.conftest import bundle, closed_run
 
 pytestmark = pytest.mark.postgres
@@ -70,10 +71,13 @@ def test_overlapping_runs_are_no_gap_in_the_row(
 
 def test_what_is_given_back_brings_the_grants_of_the_other_run(ledger: Ledger, tmp_path: Path) -> None:
     review = closed_run(ledger)
-    gone = [grant for grant, _ in ledger.decisions.each(review.run_id)][:2]
+    proven = [one.grant_id for one in ledger.verdicts.latest(review.run_id)]
+    gone = list(ledger.snapshot.grants_by_id(review.run_id, proven).values())[:2]
     run = begin(ledger, "restore__1")
     calls = [NewCall(call_for([one]), {}) for one in gone]
-    bound = effects_of(gone)
+    gifts = SystemGifts(SYSTEM, ACCOUNT, {}, {one.key: {} for one in gone})
+    source_plan = ledger.plans.get(review.run_id).digest
+    bound = restore_effects([gifts], source_run=review.run_id, source_plan=source_plan, guards={}, valid_for_s=60)
     ledger.plans.freeze(
         run.run_id,
         NewPlan(hashlib.sha256(bound).hexdigest(), bound, datetime.now(UTC) + timedelta(hours=1), "0.1.0",
