@@ -86,15 +86,16 @@ def wedata_privileges(library: Library, world: World) -> None:
 
 @_trip("wedata", "AuthorizeDataSource", "RevokeDataSourceAuthorization", "DescribeDataSourceAuthority")
 def wedata_data_sources(library: Library, world: World) -> None:
-    source, project = some_source(world), list(world.projects)[1]
+    source = some_source(world)
     number, text = source.source_id, str(source.source_id)
+    before = library.call("DescribeDataSourceAuthority", Id=number)["Data"]
+    project = next(ident for ident in world.projects if ident not in (before["AuthProjectIds"] or []))
     pair = f"{project}_700099990001"
 
     def listed() -> tuple[bool, bool]:
         data = library.call("DescribeDataSourceAuthority", Id=number)["Data"]
         return project in (data["AuthProjectIds"] or []), pair in (data["AuthUsers"] or [])
 
-    before = library.call("DescribeDataSourceAuthority", Id=number)["Data"]
     for given, taken, expected in (
         ({"AuthProjectId": project}, {"RevokeProjectId": project}, (True, False)),
         ({"AuthUsers": [pair]}, {"RevokeUser": pair}, (False, True)),
