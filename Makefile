@@ -8,6 +8,7 @@ LOCAL := $(PY) include/local
 INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+LIVE_TESTS := tests/e2e tests/browser
 # What may go, what is covered, what is bound: nothing beyond the plan.
 PLAN_PROPERTIES := tests/unit/plan/test_final_requests.py tests/unit/plan/test_grouping.py \
 	tests/unit/plan/test_batches_properties.py
@@ -45,8 +46,15 @@ status: install ## list the stack's processes and their logs
 migrate: install ## bring the databases of Airflow and of the ledger up to date
 	@$(LOCAL) migrate
 
-test: install-dev ## run the whole test suite
+test: install-dev ## run the whole test suite: what needs a running Airflow beside everything else
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@mkdir -p test-results; trap 'kill $$live 2>/dev/null; wait $$live' INT TERM; \
+	$(PY) -m pytest $(LIVE_TESTS) >test-results/live.txt 2>&1 & live=$$!; \
+	$(PY) -m pytest $(LIVE_TESTS:%=--ignore=%); rest=$$?; \
+	wait $$live; code=$$?; cat test-results/live.txt; [ $$rest = 0 ] && exit $$code
+else
 	@$(PY) -m pytest $(PYTEST_ARGS)
+endif
 
 properties: install-dev ## try the safety properties with 10,000 examples each (some minutes)
 	@export RESCIND_HYPOTHESIS=thorough; $(PY) -m pytest -q $(PLAN_PROPERTIES) & first=$$!; \

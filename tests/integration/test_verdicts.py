@@ -454,3 +454,10 @@ def test_a_reading_connection_of_another_account_is_refused(bench: Bench, monkey
     monkeypatch.setenv("AIRFLOW_CONN_DMS_FOREIGN", json.dumps(foreign))
     with pytest.raises(Exception, match="dms_foreign' may not call"):
         setup.run(systems=[DMS]).preflight()
+
+
+def test_listings_that_take_longer_than_the_wait_are_still_read_twice(bench: Bench) -> None:
+    """The wait is for a platform that lags; what a vendor's limit makes slow is read to its end."""
+    setup = bench(limits={"*": 10.0}, settle_seconds=0.02, settle_limit_seconds=0.1)
+    summary = setup.run(dry_run=False, systems=["wedata_data_sources"]).whole()
+    assert summary["problems"] == []

@@ -48,7 +48,8 @@ class Settling:
     tried again already what is worth it.
 
     :param pause: first pause between two readings, in seconds; each further one is half as long again.
-    :param limit: how long to wait for a platform that still shows an item, in seconds.
+    :param limit: how long to wait for a platform that still shows an item, in seconds; reading itself, which a
+        vendor's limit may stretch, does not count.
     :ivar seen: the last complete listing of each place.
     :ivar failed: places that could not be read, with the reason.
     :ivar refused: places that the vendor says are not there, or are not to be listed, with its code.
@@ -87,15 +88,13 @@ class Settling:
             self._take({}, await read_places(self.system, self.client, unread))
 
     async def _until_settled(self) -> None:
-        clock = asyncio.get_running_loop().time
-        deadline, pause = clock() + self.limit, self.pause
+        waited, pause = 0.0, self.pause
         while wanted := {ident: place for ident, item in self.items.items() if (place := self._next(item))}:
             self._take(wanted, await read_places(self.system, self.client, set(wanted.values())))
-            if clock() + pause > deadline:
+            if waited + pause > self.limit or not any(self._next(item) for item in self.items.values()):
                 return
-            if any(self._next(item) for item in self.items.values()):
-                await asyncio.sleep(pause)
-            pause *= 1.5
+            await asyncio.sleep(pause)
+            waited, pause = waited + pause, pause * 1.5
 
     def gone(self) -> set[str]:
         """Ids of the items that were absent often enough."""
