@@ -8,7 +8,8 @@ LOCAL := $(PY) include/local
 INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-LIVE_TESTS := tests/e2e tests/browser
+# One half of the suite waits for processes more than it works; the other runs beside it.
+WAITING_TESTS := tests/e2e tests/browser tests/faults
 # What may go, what is covered, what is bound: nothing beyond the plan.
 PLAN_PROPERTIES := tests/unit/plan/test_final_requests.py tests/unit/plan/test_grouping.py \
 	tests/unit/plan/test_batches_properties.py
@@ -46,12 +47,12 @@ status: install ## list the stack's processes and their logs
 migrate: install ## bring the databases of Airflow and of the ledger up to date
 	@$(LOCAL) migrate
 
-test: install-dev ## run the whole test suite: what needs a running Airflow beside everything else
+test: install-dev ## run the whole test suite, in two halves at the same time
 ifeq ($(strip $(PYTEST_ARGS)),)
-	@mkdir -p test-results; trap 'kill $$live 2>/dev/null; wait $$live' INT TERM; \
-	$(PY) -m pytest $(LIVE_TESTS) >test-results/live.txt 2>&1 & live=$$!; \
-	$(PY) -m pytest $(LIVE_TESTS:%=--ignore=%); rest=$$?; \
-	wait $$live; code=$$?; cat test-results/live.txt; [ $$rest = 0 ] && exit $$code
+	@mkdir -p test-results; trap 'kill $$waiting 2>/dev/null; wait $$waiting' INT TERM; \
+	$(PY) -m pytest $(WAITING_TESTS) >test-results/waiting.txt 2>&1 & waiting=$$!; \
+	$(PY) -m pytest $(WAITING_TESTS:%=--ignore=%); rest=$$?; \
+	wait $$waiting; code=$$?; cat test-results/waiting.txt; [ $$rest = 0 ] && exit $$code
 else
 	@$(PY) -m pytest $(PYTEST_ARGS)
 endif
