@@ -144,7 +144,7 @@ class QuickBiGroups(PermissionSystem[QuickBiClient]):
             for (group, name), people in zip(sorted(places), listed, strict=True)
             for grant in _grants(walker.account, group, name, people)
         ]
-        return Reading(tuple(grants), frozenset(places), walker.calls)
+        return Reading(tuple(grants), frozenset(places), walker.calls, tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> DeleteUserGroupMembers:
         """The one user of the call, and its groups."""

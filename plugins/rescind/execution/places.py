@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,12 +23,14 @@ class PlacesRead:
     :ivar gone: places that the vendor says are not there, or are not to be listed, with its code.
     :ivar failed: places that could not be read, or not completely. They say nothing.
     :ivar calls: list requests.
+    :ivar pages: SHA-256 (hex) of the rows of each page of the complete listings, in no order.
     """
 
     shown: dict[Place, tuple[Grant, ...]] = field(default_factory=dict)
     gone: dict[Place, str] = field(default_factory=dict)
     failed: dict[Place, CloudError | ListingIncomplete] = field(default_factory=dict)
     calls: int = 0
+    pages: list[str] = field(default_factory=list)
 
     def grants(self) -> Iterator[Grant]:
         """Every grant that was shown, each once."""
@@ -60,9 +63,16 @@ async def read_places(system: PermissionSystem[Any], client: CloudClient, places
             else:
                 found.shown[place] = reading.grants
                 found.calls += reading.calls
+                found.pages += reading.pages
 
     await asyncio.gather(*(work() for _ in range(READS_IN_FLIGHT)))
     return found
+
+
+def answers(pages: Iterable[str]) -> dict[str, Any]:
+    """What is left to show of the answers that were read: how many pages, and one SHA-256 (hex) over theirs, sorted."""
+    ordered = sorted(pages)
+    return {"answers": {"pages": len(ordered), "digest": hashlib.sha256("".join(ordered).encode()).hexdigest()}}
 
 
 def there_again(

@@ -22,7 +22,7 @@ from typing import Any
 from rescind.cloud.base import Prepared
 from rescind.cloud.client import CloudClient
 from rescind.errors import BlastSetExceeded
-from rescind.execution.places import PlacesRead, read_places, there_again
+from rescind.execution.places import PlacesRead, answers, read_places, there_again
 from rescind.execution.revoke import BatchRunner
 from rescind.execution.settle import CLEAN_READS
 from rescind.ledger import Call, KeptCheck, Ledger, VerdictRecord
@@ -250,6 +250,7 @@ class RestoreVerifier:
     _source: str = ""
     _states: dict[str, ItemState] = field(default_factory=dict)
     _now: dict[Place, tuple[Grant, ...]] = field(default_factory=dict)
+    _pages: list[str] = field(default_factory=list)
 
     async def run(self) -> RestoreReport:
         """Mark what is there again, record a verdict for what is not, and compare the touched places."""
@@ -280,6 +281,7 @@ class RestoreVerifier:
                 return times
             seen = await read_places(self.system, self.client, {self.system.place(grant) for grant in open_})
             self.report.list_calls += seen.calls
+            self._pages += seen.pages
             self.report.problem = "; ".join(
                 [*(f"{type(e).__name__}: {e}" for e in seen.failed.values()), *sorted(set(seen.gone.values()))][:3]
             )
@@ -340,6 +342,7 @@ class RestoreVerifier:
                 complete=not self.report.problem,
                 observed_at=now,
                 detail={
+                    **answers(self._pages),
                     "appeared": [list(after[one].key) for one in appeared[:_EXAMPLES]],
                     "appeared_count": len(appeared),
                     "beyond": [list(after[one].key) for one in beyond[:_EXAMPLES]],

@@ -54,6 +54,7 @@ class Settling:
     :ivar failed: places that could not be read, with the reason.
     :ivar refused: places that the vendor says are not there, or are not to be listed, with its code.
     :ivar calls: list requests.
+    :ivar pages: SHA-256 (hex) of the rows of each page that was read.
     """
 
     system: PermissionSystem[Any]
@@ -65,6 +66,7 @@ class Settling:
     failed: dict[Place, str] = field(default_factory=dict)
     refused: dict[Place, str] = field(default_factory=dict)
     calls: int = 0
+    pages: list[str] = field(default_factory=list)
     _order: tuple[str, ...] = ()
 
     def add(self, grants: Mapping[str, Grant]) -> int:
@@ -100,6 +102,10 @@ class Settling:
         """Ids of the items that were absent often enough."""
         return {ident for ident, item in self.items.items() if item.clean >= CLEAN_READS}
 
+    def lagging(self) -> int:
+        """How many items are not settled though their listings can be read: later they may be."""
+        return sum(self._next(item) is not None for item in self.items.values())
+
     def shows(self, item: Item) -> bool:
         """Whether the last complete listing of either side shows it."""
         return any(item.grant.key in self.seen[place] for place in item.places.values() if place in self.seen)
@@ -131,6 +137,7 @@ class Settling:
 
     def _take(self, wanted: Mapping[str, Place], read: PlacesRead) -> None:
         self.calls += read.calls
+        self.pages += read.pages
         for place, error in read.failed.items():
             self.failed[place] = f"{type(error).__name__}: {error}"
         self.refused |= read.gone

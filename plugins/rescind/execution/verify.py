@@ -17,6 +17,7 @@ from typing import Any
 
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ListingIncomplete
+from rescind.execution.places import answers
 from rescind.execution.progress import Meter
 from rescind.execution.settle import CLEAN_READS, Item, Settling
 from rescind.ledger import KeptCheck, Ledger, VerdictRecord
@@ -30,14 +31,23 @@ _NOT_KNOWN = "not known"
 
 @dataclass(slots=True)
 class ScopeReport:
-    """What verification of one system and account found; counts only."""
+    """What verification of one system and account found; counts only.
+
+    :ivar lagging: items that complete listings still showed when patience ended.
+    """
 
     items: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     list_calls: int = 0
     kept_compared: int = 0
     kept_lost: int = 0
+    lagging: int = 0
     problem: str = ""
+
+    @property
+    def worth_waiting(self) -> bool:
+        """Whether reading later may say more. After a loss of kept grants nothing is worth waiting for."""
+        return self.lagging > 0 and self.kept_lost == 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON for XCom and logs."""
@@ -47,6 +57,7 @@ class ScopeReport:
             "list_calls": self.list_calls,
             "kept_compared": self.kept_compared,
             "kept_lost": self.kept_lost,
+            **({"lagging": self.lagging} if self.lagging else {}),
             **({"problem": self.problem} if self.problem else {}),
         }
 
@@ -85,6 +96,7 @@ class ScopeVerifier:
         self.meter.of = settling.add({ident: grant for ident, (grant, _) in states.items()})
         await settling.run()
         self.report.list_calls, self.report.problem = settling.calls, settling.problem()
+        self.report.lagging = settling.lagging()
         await self._ask_for_other_access([settling.items[ident].grant for ident in settling.gone()])
         await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()})
         return self.report
@@ -181,6 +193,7 @@ class ScopeVerifier:
                 lost=lost,
                 complete=not self.report.problem,
                 observed_at=now,
+                detail=answers(settling.pages),
             ),
         )
 

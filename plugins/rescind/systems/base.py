@@ -41,11 +41,13 @@ class Reading:
     :param grants: every grant that the platform shows now in the places that were read.
     :param places: the places that were read completely; absence counts only inside them.
     :param calls: how many list requests it took.
+    :param pages: SHA-256 (hex) of the rows of each page that was read, in no order.
     """
 
     grants: tuple[Grant, ...]
     places: frozenset[Place]
     calls: int
+    pages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,14 @@ class Walker(Generic[ClientT]):
     :param found: for a discovery, the population that gets the record of each listing. A listing of several
         pages is then read until two passes in a row show the same rows: the vendors number pages and promise no
         order, so a row that goes while another comes between two pages is missed without any figure being wrong.
+    :ivar pages: without one, SHA-256 (hex) of the rows of each page.
     """
 
     def __init__(self, client: ClientT, found: Population | None = None) -> None:
         self.client = client
         self.account = account_of(client)
         self.calls = 0
+        self.pages: list[str] = []
         self._found = found
         self._gate = asyncio.Semaphore(READS_IN_FLIGHT)
 
@@ -90,6 +94,7 @@ class Walker(Generic[ClientT]):
             if self._found is None:
                 listing = await collect(self.client, request)
                 self.calls += listing.record.pages
+                self.pages += listing.record.page_digests
             else:
                 listing = await self._settled(request)
                 self._found.add_record(listing.record)

@@ -153,7 +153,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             return await listed(walker, tid, place)
 
         found = await walker.each(sorted(places), read)
-        return Reading(tuple(g for rows in found for g in rows), frozenset(places), walker.calls)
+        return Reading(tuple(g for rows in found for g in rows), frozenset(places), walker.calls, tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeUserPermission:
         """The request is the listing's own row, field by field, so that object and record cannot disagree."""

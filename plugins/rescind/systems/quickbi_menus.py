@@ -133,7 +133,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         """One listing per touched portal (and its menu tree, for names)."""
         walker = Walker(client)
         found = await walker.each(sorted(places), lambda place: self._portal(walker, place))
-        return Reading(tuple(g for grants, _ in found for g in grants), frozenset(places), 2 * len(places))
+        grants = tuple(g for grants, _ in found for g in grants)
+        return Reading(grants, frozenset(places), 2 * len(places), tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> CancelAuthorizationMenu:
         """Menus of one portal, users and groups apart."""

@@ -24,7 +24,7 @@ from rescind.cloud.wedata_messages import (
     ToUsers,
 )
 from rescind.errors import BlastSetExceeded, PlanError
-from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType, digest
 from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.wedata_projects import discover_projects, holders
@@ -79,6 +79,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     async def _authority(self, walker: Walker[WeDataClient], source: str, name: str) -> list[Grant]:
         """The grants of one data source. One answer holds both lists whole; a missing ``Data`` is an error."""
         answer = await walker.client.read(DescribeDataSourceAuthority(Id=source))
+        walker.pages.append(digest(answer.value.model_dump(mode="json")))
         account = walker.account
         grants = [
             _grant(account, source, name, PrincipalType.PROJECT, project, "", ("project", (project,)))
@@ -107,7 +108,8 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         """One DescribeDataSourceAuthority per data source."""
         walker = Walker(client)
         found = await walker.each(sorted(places), lambda place: self._authority(walker, place[0], place[1]))
-        return Reading(tuple(g for grants in found for g in grants), frozenset(places), len(places))
+        grants = tuple(g for grants in found for g in grants)
+        return Reading(grants, frozenset(places), len(places), tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeDataSourceAuthorization:
         """Exactly one selector."""

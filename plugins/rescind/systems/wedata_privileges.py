@@ -117,7 +117,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         walker = Walker(client)
         listed = await walker.each(sorted(places), lambda place: _permissions(walker, (place[0], place[1])))
         grants = tuple(grant for grants in listed for grant in grants if not grant.inherited_from)
-        return Reading(grants, frozenset(places), walker.calls)
+        return Reading(grants, frozenset(places), walker.calls, tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokePrivileges:
         """Objects of one type, one subject with one value, one privilege."""
