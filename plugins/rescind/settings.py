@@ -151,6 +151,10 @@ class Settings(BaseModel):
     :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are unsigned,
         and say so.
     :param evidence_key_conn_id: or the connection that holds this PEM as its password.
+    :param evidence_retention: how long and how bundles are kept there, in words, such as ``7 years, object lock``;
+        stands in every bundle.
+    :param time_source: what the clocks of workers and ledger are set by, in words, such as ``chrony, ntp.example.org``;
+        stands in every bundle.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -196,6 +200,8 @@ class Settings(BaseModel):
     evidence: str = ".rescind/evidence"
     evidence_key_file: str = ""
     evidence_key_conn_id: str = ""
+    evidence_retention: str = Field(default="", max_length=200)
+    time_source: str = Field(default="", max_length=200)
 
     @field_validator("connections", "granting_connections", "verifying_connections")
     @classmethod
