@@ -6,14 +6,15 @@ other run uses (setting `granting_connections`): the key that revokes needs no r
 
 | stage | what happens | what stops it |
 | --- | --- | --- |
-| preflight | the run to undo, the choice, caps, approvers, both kinds of connections | anything missing |
+| preflight | run or bundle, the choice, caps, approvers, both kinds of connections | what is missing or does not hold |
 | read touched places | what is there now, before anything is sent | a place that cannot be read completely |
 | plan | what was captured before the act, covered with the fewest calls, frozen under a digest | the cap |
 | approve | a person sees the figures and the digest | no answer, or an answer by the one who asked |
 | give back | one task per batch; what somebody gave again meanwhile is left alone | a changed plan, the kill switch |
 | verify | everything as it was in the snapshot; nothing beside it came or went | anything unproven turns the run red |
 
-Only what that run surely took away can be given back. What cannot be given back faithfully, and whose holder or
+The run can be named by its evidence bundle: that is verified completely and held against the ledger before anything
+else. Only what that run surely took away can be given back. What cannot be given back faithfully, and whose holder or
 resource is gone, is reported and left alone. A DMS permission comes back as a new record with the old end date.
 It is a **dry run** unless you switch that off.
 """

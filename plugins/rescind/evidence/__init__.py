@@ -1,6 +1,7 @@
 """Evidence: one bundle per run that stands by itself, its offline verifier, its report and its tables.
 
-Only :mod:`rescind.evidence.collect` and :mod:`rescind.evidence.write` read the ledger. Everything else works on
-a bundle alone and needs neither Airflow nor a database, so that an auditor can check it anywhere:
+Only :mod:`rescind.evidence.collect` and :mod:`rescind.evidence.write` read the ledger, and
+:mod:`rescind.evidence.imports` writes to one. Everything else works on a bundle alone and needs neither Airflow nor a
+database, so that an auditor can check it anywhere:
 ``python -m rescind.evidence verify PATH``.
 """

@@ -6,7 +6,7 @@ printed summary, leases, pace) is left out. Large tables are streamed; lists of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import rescind
 from rescind.evidence.form import PROVEN, moment, standing
 from rescind.evidence.values import grant_record, plain
-from rescind.ledger import Approval, AttemptRecord, Ledger, Plan, Run, Scope
+from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Plan, Run, Scope
 from rescind.model import Choice, Decision
 
 Record = dict[str, Any]
@@ -52,6 +52,8 @@ class Collector:
 
     def _review_of(self) -> Iterator[Record]:
         run = self.run
+        stored = self.ledger.inputs.of(run.run_id).get(OCCASION)
+        said = stored.facts if stored else {}
         yield {
             "run": run.run_id,
             "number": run.number,
@@ -70,7 +72,22 @@ class Collector:
             "started_at": moment(run.started_at),
             "finished_at": moment(run.finished_at),
             "snapshot_digest": run.snapshot_digest,
+            "schedule": said.get("schedule", ""),
+            "due_at": said.get("due_at"),
+            **self._period(said),
+            "retention": said.get("retention", ""),
+            "time_source": said.get("time_source", ""),
         }
+
+    def _period(self, said: Mapping[str, Any]) -> Record:
+        """What time the review is about: the interval that its schedule gave it, else the time of its listings."""
+        start, end, basis = said.get("period_start"), said.get("period_end"), "data interval of the schedule"
+        if not (start and end and start < end):
+            begun = [at for one in self._scopes if (at := one.started_at or one.ended_at)]
+            ended = [one.ended_at for one in self._scopes if one.ended_at]
+            start, end = moment(min(begun, default=None)), moment(max(ended, default=None))
+            basis = "time of the listings" if start else ""
+        return {"period_start": start, "period_end": end, "period_basis": basis}
 
     def _inputs_of(self) -> Iterator[Record]:
         for name, stored in self.ledger.inputs.of(self.run.run_id).items():
@@ -166,7 +183,7 @@ class Collector:
         used: dict[str, Record] = {}
         for decision in self.ledger.decisions.bare(self.run.run_id, fact="exception"):
             name = decision.facts["exception"]
-            facts = {"owner": decision.facts.get("owner", ""), "end": decision.facts.get("end", "")}
+            facts = {fact: decision.facts.get(fact, "") for fact in ("owner", "end", "compensating_control")}
             one = used.setdefault(
                 str(name), {"exception": str(name), **plain(facts), "reason": decision.reason, "grants": 0}
             )
@@ -290,9 +307,10 @@ class Collector:
             }
 
     def _verdicts_of(self) -> Iterator[Record]:
-        for one in self.ledger.verdicts.latest(self.run.run_id):
+        for one, latest in self.ledger.verdicts.every(self.run.run_id):
             yield {
                 "grant_id": one.grant_id,
+                "latest": latest,
                 "verdict": str(one.verdict),
                 "method": one.method,
                 "observed_at": moment(one.observed_at),

@@ -24,6 +24,7 @@ class Field:
 
     :param held: ``yes``, ``no``, or ``not applicable`` (nothing of the kind happened in this run).
     :param filled: records that hold a value, of ``records``; both 0 for what no file holds.
+    :param gap: what to do about it when no record does; empty where the platform or the roster would have to say it.
     """
 
     block: int

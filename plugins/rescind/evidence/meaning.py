@@ -206,7 +206,7 @@ class Checker:
 
     def _standings(self) -> None:
         """Every item ends in exactly one verdict or state."""
-        verdicts = {verdict["grant_id"]: verdict for verdict in self._ascending("verdicts")}
+        verdicts = self._verdicts()
         for grant_id in verdicts.keys() - self.items.keys():
             self.found.add("a verdict is about no item", grant_id)
         for grant_id, item in self.items.items():
@@ -215,6 +215,23 @@ class Checker:
                 self.found.add("an item does not stand where its verdict puts it", grant_id)
             if item["verified_at"] != (verdict["observed_at"] if verdict else None):
                 self.found.add("an item and its verdict differ in time", grant_id)
+
+    def _verdicts(self) -> dict[str, Record]:
+        """The latest verdict of each grant. Those before it stand right before it, and none comes after it."""
+        latest: dict[str, Record] = {}
+        before, closed = "", True
+        for verdict in records(self.source, "verdicts"):
+            grant_id = verdict["grant_id"]
+            if grant_id in latest or (not closed and grant_id != before):
+                self.found.add("verdicts: the latest one of a grant is not its last", grant_id)
+            if not self.sanitised and grant_id < before:
+                self.found.add("verdicts: a grant stands out of order", grant_id)
+            before, closed = grant_id, verdict.get("latest", True)
+            if closed:
+                latest[grant_id] = verdict
+        if not closed:
+            self.found.add("verdicts: the latest one of a grant is not its last", before)
+        return latest
 
     def _approval(self, review: Record, plan: Record | None) -> None:
         approvals = list(records(self.source, "approvals"))

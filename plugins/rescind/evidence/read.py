@@ -84,6 +84,11 @@ def records(source: Source, kind: str) -> Iterator[dict[str, Any]]:
             yield json.loads(line)["data"]
 
 
+def latest_verdicts(source: Source) -> Iterator[dict[str, Any]]:
+    """The verdict that counts of each item, ordered by grant id; those before it are left out."""
+    return (record for record in records(source, "verdicts") if record.get("latest", True))
+
+
 def only(source: Source, kind: str) -> dict[str, Any] | None:
     """The single record of a file that holds at most one."""
     return next(records(source, kind), None)

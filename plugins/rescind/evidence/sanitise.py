@@ -39,7 +39,7 @@ _EVERYWHERE = frozenset(
 )  # fmt: skip
 """Fields that hold words of this package or of a vendor's interface, never a name."""
 _LISTS = frozenset({"controls"})
-_OWN = {"review": frozenset({"run", "dag"}), "plan": frozenset({"source_run"})}
+_OWN = {"review": frozenset({"run", "dag", "period_basis"}), "plan": frozenset({"source_run"})}
 """Further harmless fields, by file. The kind of an input file names it."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rescind.evidence.form import MANIFEST
-from rescind.evidence.read import Source, read_json, records
+from rescind.evidence.read import Source, latest_verdicts, read_json, records
 from rescind.evidence.text import shown
 
 Row = dict[str, Any]
@@ -106,7 +106,7 @@ def outcomes(source: Source) -> Iterator[Row]:
     grant_of = _lookup(records(source, "grants"), order)
     given_of = _lookup(records(source, "source_grants"), order)
     decision_of = _lookup(records(source, "decisions"), order)
-    verdict_of = _lookup(records(source, "verdicts"), order)
+    verdict_of = _lookup(latest_verdicts(source), order)
     for item in records(source, "items"):
         grant_id = item["grant_id"]
         grant = grant_of(grant_id) or given_of(grant_id) or {}

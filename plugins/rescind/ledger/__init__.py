@@ -5,7 +5,7 @@ Without it nothing is sent: the intent of every request is committed here before
 
 from __future__ import annotations
 
-from rescind.ledger.inputs import NewInput, StoredInput
+from rescind.ledger.inputs import OCCASION, NewInput, StoredInput
 from rescind.ledger.ledger import Ledger
 from rescind.ledger.plan_records import (
     Approval,
@@ -47,6 +47,7 @@ from rescind.ledger.seals import Seal
 from rescind.ledger.sightings import NewSighting, Sighting, WatchCheck, Watched
 
 __all__ = [
+    "OCCASION",
     "Approval",
     "Attempt",
     "AttemptRecord",

@@ -18,6 +18,10 @@ MAX_BYTES = 64 * 2**20
 """Largest input, in bytes; the schema holds the same limit."""
 
 
+OCCASION = "occasion"
+"""What is recorded with every run beside its files: why it began, and what the deployment says of its evidence."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewInput:
     """One file as it was read.

@@ -72,6 +72,15 @@ class Verdicts(Repository):
         for row in self._pages(run_id, select, where, {"verdict": verdict, "system": system}, key="v"):
             yield _verdict(row)
 
+    def every(self, run_id: str) -> Iterator[tuple[VerdictRecord, bool]]:
+        """All verdicts, ordered by grant id and then oldest first, each with whether it is the latest on its item."""
+        query = (
+            f"SELECT {_SELECT}, v.verdict_no = max(v.verdict_no) OVER (PARTITION BY v.grant_id)"
+            " FROM rescind.verdict v WHERE v.run_no = %(run)s ORDER BY v.grant_id, v.verdict_no"
+        )
+        for *row, latest in self._spooled(run_id, query, {}):
+            yield _verdict(row), latest
+
     def history(self, run_id: str, grant_id: str) -> list[VerdictRecord]:
         """All verdicts on one item, oldest first."""
         query = (

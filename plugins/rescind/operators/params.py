@@ -55,10 +55,20 @@ def restore_params() -> dict[str, Param]:
     return {
         "run": Param(
             None,
-            type="string",
-            pattern=r"^[A-Za-z0-9-]{1,60}$",
+            type=["null", "string"],
+            pattern=r"^[A-Za-z0-9-]{0,60}$",
             title="Run to undo",
-            description_md="Number or id of the run that took it away, for example `17` or `run-000017-0f3a9c1e`.",
+            description_md="Number or id of the run that took it away, for example `17` or `run-000017-0f3a9c1e`. "
+            "Or name its bundle.",
+            section="What",
+        ),
+        "bundle": Param(
+            None,
+            type=["null", "string"],
+            maxLength=1000,
+            title="Or its bundle",
+            description_md="Folder of its last bundle: its name, or path or URL below the deployment's evidence. It is "
+            "verified, and held against the ledger, before anything else.",
             section="What",
         ),
         "principals": Param(

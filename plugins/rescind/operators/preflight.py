@@ -17,6 +17,7 @@ from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.evidence import check_evidence
 from rescind.operators.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
+from rescind.operators.occasion import occasion
 from rescind.operators.pools import POOLS
 from rescind.operators.switch import StopVariable, refuse_if_set
 from rescind.review.roster import DEFAULT_SPACES
@@ -62,7 +63,7 @@ class PreflightOperator(ReviewOperator):
         self.log.info(check_pools(POOLS))
         check_evidence(settings)
         known = self.find_run(context, ledger)
-        found = [] if known else collect_inputs(settings, request)
+        found = [] if known else [*collect_inputs(settings, request), occasion(context, settings, requester)]
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
         specs = asyncio.run(_identify(ledger, settings, request))
         run = ledger.runs.begin(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import rescind
 from rescind.errors import GuardTripped, InputError, RescindError
+from rescind.evidence.imports import IMPORTED
 from rescind.execution.places import PlacesRead, read_places
 from rescind.execution.restore import RestoreReport, RestoreRunner, RestoreVerifier
 from rescind.execution.revoke import BatchReport
@@ -18,8 +19,10 @@ from rescind.ledger import Batch, Certificate, Lease, Ledger, NewRun, Plan, Run,
 from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.base import ReviewOperator, ScopeOperator, connected
+from rescind.operators.bundles import compare_grants, run_of_bundle, verified_bundle
 from rescind.operators.canary import named_batches
 from rescind.operators.evidence import check_evidence
+from rescind.operators.occasion import occasion
 from rescind.operators.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.preflight import check_approvers, requester_of
 from rescind.operators.restoring import (
@@ -43,7 +46,7 @@ from rescind.systems.base import Place
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_FIELDS = frozenset(RestoreRequest.model_fields)
+_FIELDS = frozenset(RestoreRequest.model_fields) - {"root"}
 _EXAMPLES = 12
 
 
@@ -73,8 +76,7 @@ class RestorePreflightOperator(ReviewOperator):
         refuse_if_set(StopVariable())
         self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
         check_evidence(settings)
-        source = source_of(ledger, request)
-        grants = chosen(ledger, source, request)
+        request, source, grants = self._source(ledger, settings, request)
         reading = reading_scopes(ledger, source, grants)
         asyncio.run(_identify(ledger, settings, reading))
         run = ledger.runs.begin(
@@ -89,7 +91,8 @@ class RestorePreflightOperator(ReviewOperator):
                 dry_run=request.dry_run,
                 policy_version=source.policy_version,
                 code_version=rescind.__version__,
-            )
+            ),
+            [occasion(context, settings, requester)],
         )
         self.run_number = run.number
         specs = [ScopeSpec(scope.system, scope.account, TOUCHED, scope.conn_id) for scope in reading]
@@ -106,6 +109,22 @@ class RestorePreflightOperator(ReviewOperator):
             {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
             for scope in ledger.scopes.open(run.run_id, specs)
         ]
+
+    def _source(
+        self, ledger: Ledger, settings: Settings, request: RestoreRequest
+    ) -> tuple[RestoreRequest, Run, dict[str, Grant]]:
+        """The run to undo and what of it; a bundle is verified, and held against the ledger, first."""
+        if not request.bundle:
+            source = source_of(ledger, request)
+            return request, source, chosen(ledger, source, request)
+        with verified_bundle(settings, request.bundle) as bundle:
+            self.log.info("bundle of %s holds, root %s; %s", bundle.run_id, bundle.root, "; ".join(bundle.notes))
+            found = run_of_bundle(ledger, bundle)
+            request = request.model_copy(update={"run": found.run_id, "root": bundle.root})
+            source = source_of(ledger, request)
+            grants = chosen(ledger, source, request)
+            compare_grants(ledger, source, bundle, grants)
+            return request, source, grants
 
 
 class ReadTouchedOperator(ScopeOperator):
@@ -248,6 +267,7 @@ def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
         f"{source.number} took away ({source.started_at:%Y-%m-%d}, asked for by {plain(source.requested_by)}).",
         "",
         f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
+        *_named_by(run, source),
         "",
         "| system | account | to give back | there again | left alone | calls |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -262,6 +282,18 @@ def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
         "your answer counts for exactly this plan. Nothing happens without an answer."
     )
     return "\n".join(lines)
+
+
+def _named_by(run: Run, source: Run) -> list[str]:
+    """What to know when the run was named by its bundle."""
+    root, known = run.params.get("root"), source.params.get(IMPORTED)
+    lines = [f"It was named by its evidence bundle, which was verified (root `{root}`)."] if root else []
+    if known:
+        lines.append(
+            f"This ledger knows run {source.number} from that bundle alone: there it was run {known['number']}, begun "
+            f"{plain(known['started_at'])[:10]}. What has happened since is known from the platform only."
+        )
+    return ["", " ".join(lines)] if lines else []
 
 
 def _receivers(ledger: Ledger, run: Run, plan: Plan) -> list[str]:

@@ -47,7 +47,10 @@ Account = tuple[str, str]
 class RestoreRequest(BaseModel):
     """What one run is to give back: the trigger form, closed to unknown keys.
 
-    :param run: the run that took it away, by number or id.
+    :param run: the run that took it away, by number or id; or
+    :param bundle: the bundle of that run: its name, or its path or URL below the deployment's evidence. What preflight
+        found in it stands in ``run`` and ``root`` from then on.
+    :param root: root (hex) of the verified bundle; no field of the form.
     :param systems: only these; empty means all. The same for ``principals`` (ids as the platform names them) and
         ``grants`` (grant ids, 64 hex characters, as in the items file). What is named must all apply to an item.
     :param max_restores: most grants this run may give back; None takes the deployment's ceiling.
@@ -55,7 +58,9 @@ class RestoreRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: str = Field(pattern=r"^[A-Za-z0-9-]{1,60}$")
+    run: str = Field(default="", pattern=r"^[A-Za-z0-9-]{0,60}$")
+    bundle: str = Field(default="", max_length=1000)
+    root: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     systems: tuple[str, ...] = ()
     principals: tuple[str, ...] = Field(default=(), max_length=_MAX_NAMES)
     grants: tuple[str, ...] = Field(default=(), max_length=_MAX_NAMES)
@@ -66,7 +71,7 @@ class RestoreRequest(BaseModel):
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
-        """The request from the run's params.
+        """The request from the form.
 
         :raises InputError: naming field, shape and remedy.
         """
@@ -74,6 +79,9 @@ class RestoreRequest(BaseModel):
             request = cls.model_validate(dict(raw))
         except ValidationError as error:
             raise InputError("trigger form", explained(error), "Correct the field and start a new run") from None
+        if bool(request.run) == bool(request.bundle):
+            problem = "both are given" if request.run else "neither is given"
+            raise InputError("run, bundle", problem, "Name the run to undo, or its bundle")
         unknown = sorted(set(request.systems) - set(REGISTRY))
         if unknown:
             known = ", ".join(REGISTRY)

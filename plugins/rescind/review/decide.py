@@ -163,6 +163,8 @@ def _check(ctx: DecisionContext) -> None:
 
 def _waived(name: str, waiver: Waiver, view: View) -> Decision:
     facts = {**view.facts, "exception": waiver.id, "owner": waiver.owner, "end": as_fact(waiver.end)}
+    if waiver.compensating_control:
+        facts["compensating_control"] = waiver.compensating_control
     return Decision(name, Choice.KEEP, EXCEPTION, waiver.reason, facts=facts)
 
 

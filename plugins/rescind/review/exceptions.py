@@ -41,6 +41,7 @@ class WaiverFile(Strict):
     end: Line
     match: MatchFile
     glob: bool = False
+    compensating_control: Line | None = None
 
 
 class ExceptionsFile(Strict):
@@ -56,6 +57,7 @@ class Waiver:
 
     :param end: the moment from which it no longer applies, in UTC.
     :param match: (field of :class:`~rescind.model.GrantKey`, value or pattern) pairs that must all fit.
+    :param compensating_control: what guards against the risk while the grant stays; empty when the file says nothing.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Waiver:
     end: datetime
     match: tuple[tuple[str, str], ...]
     glob: bool
+    compensating_control: str = ""
 
     def covers(self, key: GrantKey) -> bool:
         """Whether the exception covers this grant (whatever the date)."""
@@ -139,4 +142,5 @@ def _waiver(entry: WaiverFile, where: str) -> Waiver:
         check_pattern(value, where=place, glob=entry.glob)
         _ = check_id(value, where=place) if name in _IDS else check_text(value, where=place)
     end = parse_moment(entry.end, where=f"{where}, end")
-    return Waiver(entry.id, entry.owner, entry.reason, end, tuple(sorted(fields.items())), entry.glob)
+    match, control = tuple(sorted(fields.items())), entry.compensating_control or ""
+    return Waiver(entry.id, entry.owner, entry.reason, end, match, entry.glob, control)

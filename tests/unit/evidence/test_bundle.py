@@ -3,17 +3,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from rescind.evidence.__main__ import main
 from rescind.evidence.form import RECORD_FILES, Chain, Merkle, Raw, encode, manifest_of
-from rescind.evidence.read import MemorySource, bundle_source, records
+from rescind.evidence.read import MemorySource, bundle_source, latest_verdicts, records
 from rescind.evidence.signing import sign
+from rescind.evidence.tables import outcomes
 from rescind.evidence.values import plain
 from rescind.evidence.verify import verify
-from rescind.ledger import Ledger
+from rescind.ledger import Ledger, VerdictRecord
+from rescind.model import Verdict
 from tests.support.ledger_runs import begin, grant, list_scope
 from tests.unit.evidence.conftest import HOSTILE, KEY, OTHER, PUBLIC, bundle, closed_run, contents
 
@@ -167,6 +170,28 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
     assert any("as many grants as it counted" in one for one in refused("scopes", counted=11))
     assert any("dry run has sent" in one for one in refused("review", dry_run=True))
     assert any("the population is not the one" in one for one in refused("review", snapshot_digest="0" * 64))
+
+
+def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: Path) -> None:
+    run = closed_run(ledger)
+    gone = [one.grant_id for one in ledger.verdicts.latest(run.run_id) if one.verdict == Verdict.VERIFIED_GONE]
+    again = VerdictRecord(gone[0], Verdict.STILL_PRESENT, "listed again", datetime.now(UTC))
+    ledger.verdicts.record(run.run_id, [again])
+    place = bundle(ledger, run, tmp_path, key=None)
+    source = bundle_source(place)
+    assert verify(source).problems == []
+    history = [(one["verdict"], one["latest"]) for one in records(source, "verdicts") if one["grant_id"] == gone[0]]
+    assert history == [("verified_gone", False), ("still_present", True)]
+    assert sum(1 for _ in records(source, "verdicts")) == 5 and sum(1 for _ in latest_verdicts(source)) == 4
+    standings = {item["grant_id"]: item["standing"] for item in records(source, "items")}
+    assert standings[gone[0]] == "still_present" and standings[gone[1]] == "verified_gone"
+    assert {row["grant_id"]: row["standing"] for row in outcomes(source)} == standings
+    assert ("still_present", gone[0]) in {(one["finding"], one["subject"]) for one in records(source, "findings")}
+    for latest in (True, False):
+        found = verify(MemorySource(remade(contents(place), "verdicts", {"latest": latest}))).problems
+        assert any("the latest one of a grant is not its last" in one for one in found)
+    assert main(["sanitise", str(place), str(tmp_path / "copy")]) == 0
+    assert main(["verify", str(tmp_path / "copy")]) == 0
 
 
 def remade(files: dict[str, bytes], kind: str, change: dict[str, object]) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rescind.errors import ConfigurationError
 from rescind.evidence.__main__ import main
+from rescind.evidence.controls import held_fields, missing
 from rescind.evidence.read import bundle_source, records
 from rescind.evidence.verify import verify
 from rescind.operators.evidence import evidence_folder, signing_key
@@ -158,3 +160,49 @@ def test_a_folder_or_key_that_cannot_be_used_is_named(change: dict[str, Any], wo
     settings = Settings(**change)
     with pytest.raises(ConfigurationError, match=words):
         _ = evidence_folder(settings) if "evidence" in change else signing_key(settings)
+
+
+CONTROL = "ISO 27001 A.5.18"
+KNOWN = {
+    "frequency and due date",
+    "period covered",
+    "digest of the answers (rows of each page)",
+    "compensating control",
+    "retention",
+    "trusted time source",
+}
+
+
+def test_what_the_deployment_knows_is_in_the_bundle(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
+    setup = bench()
+    dry = setup.run("manual__1")
+    dry.through_plan()
+    with dry.ledger() as ledger:
+        run = ledger.runs.find(dry.dag_id, dry.run_id)
+        waived = next(grant.key for grant, _ in ledger.decisions.each(run.run_id, choice="revoke"))
+    lacking = {one.name: one.line() for one in missing(bundle_source(evidence_of(dry.report())), CONTROL)}
+    # No exception was used and nothing verified; and this deployment says nothing of clocks and retention yet.
+    assert lacking.keys() & KNOWN == {"retention", "trusted time source"}
+    assert all("in the setting" in lacking[name] for name in lacking.keys() & KNOWN)
+
+    match = {name: getattr(waived, name) for name in ("system", "resource_id", "principal_id")}
+    entry = {"id": "X1", "owner": "omar", "reason": "handover", "end": "2099-01-01", "match": match}
+    entry["compensating_control"] = "every query is logged"
+    exceptions = tmp_path / "exceptions.yaml"
+    exceptions.write_text(json.dumps({"format": 1, "exceptions": [entry]}))
+    setup.configure(exceptions=str(exceptions), evidence_retention="7 years, object lock", time_source="chrony")
+    summary = setup.run("manual__2", dry_run=False).whole()
+    source = bundle_source(evidence_of(summary))
+    assert verify(source).problems == []
+    held = {one.name: one.held for one in held_fields(source, CONTROL)}
+    assert {name: held[name] for name in KNOWN} == dict.fromkeys(KNOWN, "yes")
+    (review,) = records(source, "review")
+    assert review["schedule"] == "started by a person; no schedule" and review["due_at"] is None
+    assert review["period_basis"] == "time of the listings" and review["period_start"] <= review["period_end"]
+    assert (review["retention"], review["time_source"]) == ("7 years, object lock", "chrony")
+    (used,) = records(source, "exceptions")
+    assert (used["exception"], used["compensating_control"]) == ("X1", "every query is logged")
+    for check in records(source, "kept"):
+        answers = check["detail"]["answers"]
+        assert answers["pages"] > 0 and re.fullmatch("[0-9a-f]{64}", answers["digest"])
+    assert "every query is logged" in Path(summary["report"]).read_text(encoding="utf-8")

@@ -55,6 +55,16 @@ def test_an_exception_ends_with_its_last_day(make: SimpleNamespace) -> None:
     assert every.expired(END - timedelta(seconds=1)) == ()
 
 
+def test_a_compensating_control_is_kept_with_the_decision(make: SimpleNamespace) -> None:
+    given = exceptions(
+        waiver("{principal_id: '51002'}", more=", compensating_control: log is read each week"),
+        waiver("{principal_id: '51003'}", name="E2"),
+    )
+    assert [one.compensating_control for one in given.waivers] == ["log is read each week", ""]
+    with pytest.raises(InputError, match="at least 1"):
+        exceptions(waiver("{principal_id: '51002'}", more=", compensating_control: ''"))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

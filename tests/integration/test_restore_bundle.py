@@ -1,0 +1,224 @@
+"""Giving back what a bundle names: the bundle is verified, and held against the ledger, before anything is planned."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from rescind.evidence.__main__ import main
+from rescind.evidence.read import bundle_source, records
+from tests.integration.test_restore import truth
+from tests.support.postgres import own_ledger_dsn  # noqa: F401 - fixture
+from tests.support.review import Restore, ReviewBench
+from tests.unit.evidence.conftest import OTHER, contents
+from tests.unit.evidence.test_bundle import remade
+from tests.unit.evidence.test_operator import key_file
+
+Bench = Callable[..., ReviewBench]
+
+
+def reviewed(setup: ReviewBench) -> dict[str, Any]:
+    """A review that took something away and was proven; its summary."""
+    summary = setup.run(dry_run=False, systems=["quickbi_menus"]).whole()
+    assert summary["problems"] == []
+    return summary
+
+
+def plan_of(restore: Restore) -> tuple[str, int]:
+    """(digest, items) of the plan."""
+    restore.through_plan()
+    with restore.ledger() as ledger:
+        run = ledger.runs.find(restore.dag_id, restore.run_id)
+        plan = ledger.plans.get(run.run_id)
+        return plan.digest, plan.items
+
+
+def refused(setup: ReviewBench, message: str, **asked: Any) -> None:
+    """A restore that ends in preflight: no run is begun, and nothing is sent."""
+    writes, restore = len(setup.emulator.writes()), setup.restore("refused", **asked)
+    with pytest.raises(Exception, match=message):
+        restore.preflight()
+    with restore.ledger() as ledger:
+        assert ledger.runs.find(restore.dag_id, restore.run_id) is None
+    assert len(setup.emulator.writes()) == writes
+
+
+def test_a_bundle_gives_the_same_plan_as_its_run_and_brings_the_same_back(bench: Bench) -> None:
+    setup = bench()
+    before = truth(setup)["quickbi_menus"]
+    summary = reviewed(setup)
+    place = Path(summary["bundle"])
+    expected = plan_of(setup.restore("by-number", run="1", dry_run=True))
+    for number, named in enumerate((place.name, str(place), f"{place}/", f"bundles/{place.name}")):
+        assert plan_of(setup.restore(f"by-bundle-{number}", bundle=named, dry_run=True)) == expected
+    restore = setup.restore(bundle=place.name)
+    assert plan_of(restore) == expected
+    with restore.ledger() as ledger:
+        run = ledger.runs.find(restore.dag_id, restore.run_id)
+        assert (run.params["run"], run.params["root"]) == (summary["run"], summary["root"])
+        _, body = restore.approval().question(ledger, run, ledger.plans.get(run.run_id))
+    assert summary["root"] in body
+    restore.approve()
+    restore.revoke()
+    restore.verify()
+    again = restore.report()
+    assert again["problems"] == [] and restore.gate() == "succeeded"
+    after = truth(setup)["quickbi_menus"]
+    assert not after - before
+    assert (before - after).total() == sum(row["held"] for row in again["systems"]) < expected[1]
+
+
+def test_a_bundle_that_cannot_be_meant_is_refused(bench: Bench) -> None:
+    setup = bench()
+    for asked, message in (
+        ({}, "run, bundle: neither is given"),
+        ({"run": "1", "bundle": "000001-run-1"}, "run, bundle: both are given"),
+        ({"bundle": "000009-run-000009-0f3a9c1e"}, "no such bundle below the evidence"),
+        ({"bundle": "/etc"}, "neither a bundle's name nor a place below the evidence"),
+        ({"bundle": "bundles/../../evidence"}, "neither a bundle's name"),
+        ({"bundle": "s3://elsewhere/000001-run-1"}, "neither a bundle's name"),
+        ({"bundle": "reports/1"}, "no such bundle"),
+        ({"bundle": "x" * 1001}, "trigger form: bundle"),
+        ({"bundle": "000001-run-1", "root": "0" * 64}, "unknown 'root'"),
+    ):
+        refused(setup, message, **asked)
+
+
+def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, tmp_path: Path) -> None:
+    setup = bench()
+    summary = reviewed(setup)
+    place = Path(summary["bundle"])
+    good = contents(place)
+
+    (place / "calls.jsonl").write_bytes(good["calls.jsonl"].replace(b'"AuthPointsValue":1', b'"AuthPointsValue":3'))
+    refused(setup, r"does not hold: calls.jsonl: the chain breaks", bundle=place.name)
+    # Whole by every hash, with another level to give back: only the ledger's seal tells.
+    for name, content in remade(good, "calls", {"inverse": {}}).items():
+        (place / name).write_bytes(content)
+    refused(setup, r"the ledger differ in run 1: last seal", bundle=place.name)
+    for name, content in good.items():
+        (place / name).write_bytes(content)
+    (place / "more.txt").write_text("x")
+    refused(setup, r"holds 1 files that belong to no bundle: 'more.txt'", bundle=place.name)
+    (place / "more.txt").unlink()
+    (place / "grants.jsonl").rename(tmp_path / "grants.jsonl")
+    (place / "grants.jsonl").symlink_to(tmp_path / "grants.jsonl")
+    refused(setup, r"grants.jsonl cannot be read: it is no regular file", bundle=place.name)
+    (place / "grants.jsonl").unlink()
+    refused(setup, r"does not hold: grants.jsonl: is not there", bundle=place.name)
+    (place / "grants.jsonl").write_bytes(good["grants.jsonl"])
+
+    assert main(["sanitise", str(place), str(place.parent / "copy")]) == 0
+    refused(setup, "is a copy without personal data", bundle="copy")
+    shutil.copytree(place, tmp_path / "outside")
+    (place.parent / "link").symlink_to(tmp_path / "outside")
+    refused(setup, "no such bundle below the evidence", bundle="link")
+    refused(setup, "neither a bundle's name", bundle=str(tmp_path / "outside"))
+    plan_of(setup.restore(bundle=place.name, dry_run=True))
+
+
+def test_where_bundles_are_signed_this_one_must_be(bench: Bench, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    setup = bench()
+    unsigned = reviewed(setup)
+    setup.configure(evidence_key_file=str(key_file(tmp_path)))
+    refused(setup, "signed by nobody, expected key", bundle=Path(unsigned["bundle"]).name)
+    again = setup.run("manual__2", dry_run=False, systems=["dms_permissions"]).whole()
+    plan_of(setup.restore("signed", bundle=Path(again["bundle"]).name, dry_run=True))
+    other = tmp_path / "other.pem"
+    other.write_bytes(OTHER.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    setup.configure(evidence_key_file=str(other))
+    refused(setup, r"signed by key \w+, expected key", bundle=Path(again["bundle"]).name)
+
+
+def test_a_ledger_that_says_otherwise_is_named(bench: Bench) -> None:
+    setup = bench()
+    name = Path(reviewed(setup)["bundle"]).name
+
+    def changed(statement: str, back: str, message: str) -> None:
+        with psycopg.connect(setup.ledger_dsn, autocommit=True) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(statement)
+            refused(setup, message, bundle=name)
+            connection.execute(back)
+
+    name_of = '"AuthPointsValue": '
+    level = f"UPDATE rescind.call SET inverse = replace(inverse::text, '{name_of}{{0}}', '{name_of}{{1}}')::jsonb"
+    changed(level.format(1, 7), level.format(7, 1), "differ in what giving back needs of the grants: ")
+    digest = "UPDATE rescind.run SET snapshot_digest = reverse(snapshot_digest) WHERE number = 1"
+    changed(digest, digest, "differ in run 1: snapshot digest")
+    origin = "UPDATE rescind.grant_row SET resource_name = reverse(resource_name)"
+    changed(origin, origin, "differ in the grants: ")
+    plan_of(setup.restore(bundle=name, dry_run=True))
+
+
+def test_an_older_bundle_of_the_run_is_refused(bench: Bench) -> None:
+    setup = bench()
+    review = setup.run(dry_run=False, systems=["quickbi_menus"])
+    first = review.whole()
+    review.verify()
+    second = review.report()
+    assert first["bundle"] != second["bundle"]
+    refused(setup, "differ in run 1: last seal. Name the last bundle", bundle=Path(first["bundle"]).name)
+    plan_of(setup.restore(bundle=Path(second["bundle"]).name, dry_run=True))
+
+
+def test_the_bundle_of_another_deployment_is_refused(bench: Bench, own_ledger_dsn: str) -> None:  # noqa: F811
+    setup = bench()
+    name = Path(reviewed(setup)["bundle"]).name
+    setup.ledger_dsn = own_ledger_dsn
+    setup.configure()
+    refused(setup, r"is about run-000001-\w+, which this ledger does not hold, and no key shows", bundle=name)
+
+
+def test_a_run_whose_ledger_is_lost_comes_back_from_its_signed_bundle(
+    bench: Bench,
+    tmp_path: Path,
+    own_ledger_dsn: str,  # noqa: F811
+) -> None:
+    setup = bench(evidence_key_file=str(key_file(tmp_path)))
+    before = truth(setup)
+    dry = setup.run("dry", systems=["quickbi_menus"])
+    dry.through_plan()
+    nothing = Path(dry.report()["bundle"]).name
+    summary = setup.run(dry_run=False).whole()
+    taken = {row["grant_id"]: row["standing"] for row in records(bundle_source(summary["bundle"]), "items")}
+    name = Path(summary["bundle"]).name
+
+    setup.ledger_dsn = own_ledger_dsn
+    setup.configure()
+    refused(setup, "is about a run that took nothing away", bundle=nothing)
+    plan = plan_of(setup.restore("first", bundle=name, dry_run=True))
+    restore = setup.restore(bundle=name)
+    assert plan_of(restore) == plan
+    with restore.ledger() as ledger:
+        imported, _, run = sorted(ledger.runs.latest(), key=lambda one: one.number)
+        assert (imported.number, imported.dag_id, imported.dry_run) == (1, "imported", False)
+        assert imported.params["imported"]["run"] == summary["run"] and imported.finished_at is not None
+        assert imported.requested_by == "rita" and ledger.plans.get(imported.run_id).digest == summary["plan"]
+        assert {one.grant_id: str(one.verdict) for one in ledger.verdicts.latest(imported.run_id)} == {
+            ident: standing for ident, standing in taken.items() if standing != "held"
+        }
+        _, body = restore.approval().question(ledger, run, ledger.plans.get(run.run_id))
+        assert "from that bundle alone: there it was run 2" in body
+    restore.approve()
+    restore.revoke()
+    restore.verify()
+    after = restore.report()
+    assert after["problems"] == [] and main(["verify", after["bundle"]]) == 0
+    held = sum(row["held"] for row in after["systems"])
+    left = {system: before[system] - truth(setup)[system] for system in before}
+    assert sum(rows.total() for rows in left.values()) == held < sum(row["items"] for row in after["systems"])
+    # Later reviews are not measured against what was imported.
+    review = setup.run("next", systems=["quickbi_menus"])
+    review.preflight()
+    with review.ledger() as ledger:
+        run = ledger.runs.find(review.dag_id, review.run_id)
+        assert run.number == 4
+        assert [ledger.scopes.baseline(run.run_id, scope.scope_id) for scope in ledger.scopes.all(run.run_id)] == [None]
