@@ -46,7 +46,7 @@ def _page() -> Any:
     from rescind.systems import REGISTRY
     from rescind.web.app import create_app
 
-    return create_app(_ledger, _report_folders, {name: system.title for name, system in REGISTRY.items()})
+    return create_app(_ledger, _evidence_folders, {name: system.title for name, system in REGISTRY.items()})
 
 
 def _ledger() -> str:
@@ -55,12 +55,13 @@ def _ledger() -> str:
     return LedgerHook().dsn()
 
 
-def _report_folders() -> Iterator[Path]:
-    """The folder that the deployment keeps its reports in, where it is on this machine."""
+def _evidence_folders() -> Iterator[Path]:
+    """The folders that the deployment keeps reports and bundles in, where they are on this machine."""
     from airflow.sdk import Variable
 
     from rescind.settings import VARIABLE, Settings
 
     settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
     if "://" not in settings.location("evidence"):
-        yield settings.path("evidence") / "reports"
+        for kind in ("reports", "bundles"):
+            yield settings.path("evidence") / kind

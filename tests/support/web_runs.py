@@ -6,7 +6,8 @@ import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rescind.ledger import Ledger, NewRun, Run, VerdictRecord
+from rescind.evidence.write import BundleWriter
+from rescind.ledger import Ledger, NewRun, NewSighting, Run, VerdictRecord, WatchCheck
 from rescind.model import Grant, Verdict
 from tests.support import ledger_runs
 
@@ -34,8 +35,11 @@ def hostile_grants(count: int, account: str = ledger_runs.ACCOUNT) -> list[Grant
     ]
 
 
-def finished_run(ledger: Ledger, report: Path, *, name: str = "manual__1") -> Run:
-    """A closed run of 4 items: two proven gone, one still effective, one without a verdict."""
+def finished_run(ledger: Ledger, report: Path, *, name: str = "manual__1", bundles: Path | None = None) -> Run:
+    """A closed run of 4 items: two proven gone, one still effective, one without a verdict.
+
+    Its bundle is written below ``bundles``, or beside the report.
+    """
     frozen = ledger_runs.ready_run(ledger, name)
     marks = (Verdict.VERIFIED_GONE, Verdict.ALREADY_ABSENT, Verdict.STILL_EFFECTIVE)
     ledger.verdicts.record(
@@ -45,8 +49,10 @@ def finished_run(ledger: Ledger, report: Path, *, name: str = "manual__1") -> Ru
             for one, mark in zip([g for group in frozen.calls.values() for g in group], marks, strict=False)
         ],
     )
-    summary = {"report": str(report), "bundle": "/evidence/bundles/000001", "findings": [{}, {}], "problems": ["a <b>"]}
-    return ledger.runs.finish(frozen.run.run_id, "failed", summary)
+    summary = {"report": str(report), "findings": [{}, {}], "problems": ["a <b>"]}
+    closed = ledger.runs.finish(frozen.run.run_id, "failed", summary)
+    with BundleWriter(ledger, closed, bundles or report.parent) as written:
+        return ledger.runs.finish(frozen.run.run_id, "failed", {**summary, "bundle": written.path})
 
 
 def working_run(
@@ -64,3 +70,28 @@ def working_run(
     ledger_runs.decide(ledger, run, grants, grants)
     ledger_runs.approve(ledger, ledger_runs.freeze(ledger, run, [[one] for one in grants]))
     return run
+
+
+def returned(ledger: Ledger, run: Run, count: int, *, name: str = "scheduled__1", not_checked: int = 0) -> None:
+    """A watching run that sees the first grants of a finished run again, with another level and a hostile source."""
+    gone = [ledger_runs.grant(number) for number in range(count)]
+    seen = [
+        NewSighting(
+            run.run_id,
+            one.grant_id,
+            datetime.now(UTC),
+            dataclasses.replace(
+                one, key=one.key._replace(entitlement="edit"), origin=HOSTILE[0], created_raw=HOSTILE[3]
+            ),
+        )
+        for one in gone
+    ]
+    check = WatchCheck(
+        ledger_runs.SYSTEM,
+        ledger_runs.ACCOUNT,
+        watched=2 + not_checked,
+        still_gone=2 - count,
+        returned=count,
+        not_checked=not_checked,
+    )
+    ledger.sightings.record("watch_regrants", name, check, seen)

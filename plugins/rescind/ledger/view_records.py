@@ -19,6 +19,11 @@ class RunLine:
     :param proven: of these, proven gone or found absent; for a restore, proven there again.
     :param findings: open findings of the closing summary.
     :param answer: ``approve``, ``reject``, or None while nobody has answered.
+    :param asked_at: since when approvers are asked; None where they are not or not yet.
+    :param valid_until: when the plan can no longer be approved or executed.
+    :param owners_asked_at: since when the oldest open question to an owner waits; None where none is open.
+    :param owners_open: questions to owners that nobody has answered.
+    :param returned: grants of this run that a later watching run saw there again.
     """
 
     number: int
@@ -43,6 +48,11 @@ class RunLine:
     scopes: int
     scopes_pending: int
     calls_open: int
+    asked_at: datetime | None = None
+    valid_until: datetime | None = None
+    owners_asked_at: datetime | None = None
+    owners_open: int = 0
+    returned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,6 @@ class RunFacts:
     bundle: str
     plan: str
     lower_bound: int | None
-    asked_at: datetime | None
     responded_at: datetime | None
     policy_version: str
     code_version: str
@@ -166,3 +175,47 @@ class ItemCount:
     verdict: str
     items: int
     proven: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLine:
+    """A grant that a run proved gone and that was seen there again.
+
+    :param first_seen: when a watching run first saw it; ``last_seen`` is the latest such moment.
+    :param times: in how many watching runs it was seen.
+    :param seen_entitlement: what stood there at the latest look; likewise all that follows, empty where the platform
+        tells nothing.
+    """
+
+    system: str
+    account: str
+    resource_type: str
+    resource_id: str
+    resource_name: str
+    principal_type: str
+    principal_id: str
+    principal_name: str
+    entitlement: str
+    first_seen: datetime
+    last_seen: datetime
+    times: int
+    seen_entitlement: str
+    seen_native_id: str
+    seen_created: str
+    seen_expires: str
+    seen_origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLine:
+    """The latest watching run: what it could say about what was proven gone. Counts of grants.
+
+    :param not_checked: those whose place could not be read completely. Nothing is said about them.
+    """
+
+    dag_id: str
+    checked_at: datetime
+    watched: int
+    still_gone: int
+    returned: int
+    not_checked: int

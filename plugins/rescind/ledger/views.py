@@ -20,9 +20,11 @@ from rescind.ledger.view_records import (
     ItemLine,
     ItemPage,
     LaneLine,
+    ReturnLine,
     RunFacts,
     RunLine,
     SystemLine,
+    WatchLine,
 )
 
 T = TypeVar("T")
@@ -47,7 +49,11 @@ SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r
        (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number) AS scopes,
        (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number AND s.state = 'pending') AS scopes_pending,
        (SELECT count(*) FROM rescind.call c WHERE c.run_no = r.number AND r.finished_at IS NULL
-           AND c.state IN ('pending', 'sent')) AS calls_open
+           AND c.state IN ('pending', 'sent')) AS calls_open,
+       a.requested_at AS asked_at, p.valid_until,
+       (SELECT min(q.asked_at) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_asked_at,
+       (SELECT count(*) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_open,
+       (SELECT count(DISTINCT s.grant_id) FROM rescind.sighting s WHERE s.run_no = r.number) AS returned
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
 LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
@@ -60,7 +66,7 @@ SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
        ) AS line LIMIT 50) AS problems,
        coalesce(r.summary ->> 'report', r.summary -> 'evidence' ->> 'report', '') AS report,
        coalesce(r.summary ->> 'bundle', r.summary -> 'evidence' ->> 'bundle', '') AS bundle,
-       coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.requested_at AS asked_at, a.responded_at,
+       coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.responded_at,
        r.policy_version, r.code_version
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
@@ -191,12 +197,50 @@ ORDER BY min(started_at), stage, system, account LIMIT {_MOST_LANES}
 """
 
 
+# What a page names of a grant, with the latest sighting of each.
+_RETURNS = """
+WITH seen AS (
+    SELECT s.grant_id, min(s.seen_at) AS first_seen, max(s.sighting_no) AS latest,
+           count(DISTINCT (c.dag_id, c.airflow_run_id)) AS times
+    FROM rescind.sighting s JOIN rescind.watch_check c USING (check_no)
+    JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
+    WHERE s.run_no = %(run)s GROUP BY s.grant_id
+)
+SELECT g.system, g.account, g.resource_type, g.resource_id, g.resource_name, g.principal_type, g.principal_id,
+       coalesce(nullif(g.principal_name, ''), p.name, '') AS principal_name, g.entitlement,
+       seen.first_seen, s.seen_at AS last_seen, seen.times, s.entitlement AS seen_entitlement,
+       s.native_id AS seen_native_id, s.created_raw AS seen_created, s.expires_raw AS seen_expires,
+       s.origin AS seen_origin
+FROM seen JOIN rescind.sighting s ON s.sighting_no = seen.latest
+JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = s.grant_id
+LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
+     AND p.principal_type = g.principal_type AND p.principal_id = g.principal_id
+ORDER BY s.seen_at DESC, g.system, g.account, principal_name, g.principal_id, g.resource_id LIMIT %(limit)s
+"""
+
+# Where a watching run looked twice, its later look counts.
+_WATCH = """
+WITH newest AS (
+    SELECT dag_id, airflow_run_id FROM rescind.watch_check WHERE dag_id = ANY(%(dags)s) ORDER BY check_no DESC LIMIT 1
+), checks AS (
+    SELECT DISTINCT ON (system, account) c.* FROM rescind.watch_check c JOIN newest USING (dag_id, airflow_run_id)
+    ORDER BY system, account, check_no DESC
+)
+SELECT min(dag_id) AS dag_id, max(checked_at) AS checked_at, sum(watched) AS watched, sum(still_gone) AS still_gone,
+       sum(returned) AS returned, sum(not_checked) AS not_checked
+FROM checks HAVING count(*) > 0
+"""
+
+
 class Views(Repository):
     """Reads for pages. ``dags`` are the DAG ids whose runs the reader may see."""
 
     def dag_ids(self) -> list[str]:
-        """The DAGs that have runs here."""
-        query = f"SELECT DISTINCT dag_id FROM rescind.run ORDER BY dag_id LIMIT {_MOST_DAGS}"
+        """The DAGs that have runs or watched here."""
+        query = (
+            "SELECT dag_id FROM rescind.run UNION SELECT dag_id FROM rescind.watch_check"
+            f" ORDER BY dag_id LIMIT {_MOST_DAGS}"
+        )
         return [row["dag_id"] for row in self._look(lambda connection: connection.execute(query).fetchall())]
 
     def runs(self, dags: Collection[str], *, before: int | None = None, limit: int = 25) -> list[RunLine]:
@@ -257,6 +301,16 @@ class Views(Repository):
         """
         values = {"dags": list(dags), "run": number}
         return self._look(lambda connection: _all(connection, ItemCount, query, values))
+
+    def returns(self, number: int, dags: Collection[str]) -> list[ReturnLine]:
+        """What came back of what a run had proven gone, the latest first; at most :data:`MOST_ROWS`."""
+        values = {"dags": list(dags), "run": number, "limit": MOST_ROWS}
+        return self._look(lambda connection: _all(connection, ReturnLine, _RETURNS, values))
+
+    def watch(self, dags: Collection[str]) -> WatchLine | None:
+        """The latest watching run of the DAGs that the reader may see, or None."""
+        found = self._look(lambda connection: _all(connection, WatchLine, _WATCH, {"dags": list(dags)}))
+        return found[0] if found else None
 
     def _look(self, work: Callable[[Connection], T]) -> T:
         def guarded(connection: Connection) -> T:

@@ -1,4 +1,4 @@
-"""The FastAPI app: five pages and three static files, all of them GET, all of them behind the gate."""
+"""The FastAPI app: pages, report, bundle and static files, all of them GET, all of them behind the gate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathPart
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.responses import StreamingResponse
 
 from rescind.ledger import Ledger
 from rescind.ledger.view_records import ItemFilter, RunFacts, RunLine
 from rescind.ledger.views import Views
 from rescind.web import access, pages, shape
+from rescind.web.bundles import find_bundle, packed
 from rescind.web.gate import Gate, reader_of
 from rescind.web.reports import find_report
 
@@ -48,7 +50,7 @@ def create_app(
     """The app.
 
     :param dsn: connection string of the ledger; asked for when the first page is.
-    :param folders: the folders that reports may lie in.
+    :param folders: the folders that reports and bundles may lie in.
     :param titles: names of the permission systems for people; one that is missing goes by its own name.
     :param identify: see :class:`~rescind.web.gate.Gate`; likewise ``readable``. The defaults are Airflow's own.
     """
@@ -94,15 +96,25 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
     @app.get("/runs")
     def runs(request: Request, before: Before = None) -> Response:
         found = views().runs(reader_of(request).dags, before=before, limit=RUNS_PER_PAGE + 1)
+        first = before is None
         more = found[RUNS_PER_PAGE - 1].number if len(found) > RUNS_PER_PAGE else None
-        return pages.page(request, "runs.html", runs=found[:RUNS_PER_PAGE], more=more, first=before is None)
+        watch = views().watch(reader_of(request).dags) if first else None
+        return pages.page(request, "runs.html", runs=found[:RUNS_PER_PAGE], more=more, first=first, watch=watch)
 
     @app.get("/runs/{number}")
     def run(request: Request, number: Number) -> Response:
         line, facts = _find(views(), request, number)
-        has_report = bool(facts.report) and find_report(facts.report, folders()) is not None
-        live = _live(views(), request, line)
-        return pages.page(request, "run.html", run=line, facts=facts, has_report=has_report, **live)
+        where = list(folders()) if facts.report or facts.bundle else []
+        return pages.page(
+            request,
+            "run.html",
+            run=line,
+            facts=facts,
+            has_report=find_report(facts.report, where) is not None,
+            bundle=find_bundle(facts.bundle, where),
+            returns=views().returns(number, reader_of(request).dags) if line.returned else [],
+            **_live(views(), request, line),
+        )
 
     @app.get("/runs/{number}/live")
     def live(request: Request, number: Number) -> Response:
@@ -159,6 +171,15 @@ def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Itera
         if path is None:
             raise HTTPException(404)
         return Response(path.read_bytes(), media_type="text/html; charset=utf-8", headers=pages.REPORT_HEADERS)
+
+    @app.get("/runs/{number}/bundle")
+    def bundle(request: Request, number: Number) -> Response:
+        _, facts = _find(views(), request, number)
+        path = find_bundle(facts.bundle, folders())
+        if path is None:
+            raise HTTPException(404)
+        headers = {**pages.BUNDLE_HEADERS, "content-disposition": f'attachment; filename="{path.name}.zip"'}
+        return StreamingResponse(packed(path), media_type="application/zip", headers=headers)
 
     @app.get("/static/{name}")
     def static(request: Request, name: str) -> Response:

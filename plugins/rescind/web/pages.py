@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ REPORT_HEADERS = {
 }
 """A report is a file that was written elsewhere: no script at all, an origin of its own, nothing from anywhere."""
 
+BUNDLE_HEADERS = {"content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'self'"}
+"""A bundle is to be kept, not to be shown."""
+
 
 def _environment() -> Environment:
     environment = Environment(
@@ -77,7 +81,11 @@ def _environment() -> Environment:
         "tone": lambda name: shape.TONES.get(name, ""),
         "count": lambda number: f"{number:,}".replace(",", "\u202f"),
     }
-    environment.globals |= {"stage_of": shape.stage_of, "share": shape.share}
+    environment.globals |= {
+        "stage_of": shape.stage_of,
+        "share": shape.share,
+        "overdue": lambda run: shape.overdue(run, datetime.now(UTC)),
+    }
     return environment
 
 

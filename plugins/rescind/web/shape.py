@@ -28,6 +28,9 @@ TONES = {
 }
 """Colour of a state or verdict; everything else is plain."""
 
+LATE_S = 86_400
+"""Seconds that a run may wait for people before the page says so."""
+
 VERDICTS = ("verified_gone", "already_absent", "still_present", "still_effective", "unverified")
 
 
@@ -80,7 +83,9 @@ def stage_of(run: RunLine) -> str:
     if not run.scopes:
         return "starting"
     if run.items is None:
-        return "discovering" if run.scopes_pending else "deciding"
+        if run.scopes_pending:
+            return "discovering"
+        return "waiting for owners" if run.owners_open else "deciding"
     if run.dry_run:
         return "closing"
     if run.answer is None:
@@ -90,6 +95,22 @@ def stage_of(run: RunLine) -> str:
     if run.calls_open:
         return "giving back" if run.operation == "restore" else "revoking"
     return "verifying"
+
+
+def overdue(run: RunLine, now: datetime) -> str:
+    """What is to be said of a run that has waited for people for more than a day, or for too long; else empty."""
+    stage = stage_of(run)
+    if stage == "waiting for owners" and run.owners_asked_at:
+        waited = (now - run.owners_asked_at).total_seconds()
+        whom = f"{run.owners_open} owner{'s' if run.owners_open > 1 else ''}"
+        return f"has waited {lasting(waited)} for {whom}" if waited > LATE_S else ""
+    if stage != "waiting for approval" or not run.asked_at:
+        return ""
+    waited = (now - run.asked_at).total_seconds()
+    if run.valid_until and run.valid_until <= now:
+        return f"the plan was valid until {moment(run.valid_until)}: nobody can approve it any more, start a new run"
+    until = f", plan valid until {moment(run.valid_until)}" if run.valid_until else ""
+    return f"has waited {lasting(waited)} for approval{until}" if waited > LATE_S else ""
 
 
 def funnel(systems: Sequence[SystemLine], operation: str = "revoke") -> list[Step]:

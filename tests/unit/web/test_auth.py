@@ -55,7 +55,7 @@ def site(
     report.parent.mkdir(parents=True)
     report.write_text("<p>report</p>", encoding="utf-8")
     with Ledger(dsn) as ledger:
-        finished_run(ledger, report)
+        finished_run(ledger, report, bundles=home / "evidence" / "bundles")
         working_run(ledger, count=7)
         working_run(ledger, name="manual__3", count=3, dag_id="revoke_access", account="alibaba:2:cn-hangzhou")
     environ = {
@@ -108,7 +108,8 @@ REFUSED: dict[str, tuple[str, Spoil, int]] = {
 
 
 def test_what_is_asked_for_is_what_there_is() -> None:
-    assert {"runs", "runs/1", "runs/1/live", "runs/1/items", "runs/1/report", "static/app.css"} <= set(ROUTES)
+    inside = ("bundle", "items", "live", "report")
+    assert {"runs", "runs/1", *(f"runs/1/{name}" for name in inside), "static/app.css"} == set(ROUTES)
 
 
 @pytest.mark.parametrize("path", [*ROUTES, "nothing"])
@@ -160,7 +161,8 @@ def test_who_may_read_one_dag_sees_the_runs_of_that_one(site: Site) -> None:
             assert site.get(path, headers).status_code == 404
             assert site.get(path.replace("runs/1", "runs/2"), headers).status_code == 404
     assert site.get("runs/3/items", headers).status_code == 200
-    assert site.get("runs/3/report", headers).status_code == 404, "this run has none"
+    for name in ("report", "bundle"):
+        assert site.get(f"runs/3/{name}", headers).status_code == 404, "this run has none"
 
 
 def test_a_token_that_was_given_back_is_refused(site: Site) -> None:

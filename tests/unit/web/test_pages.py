@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -10,10 +12,11 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from rescind.ledger import Ledger
+from rescind.web.app import create_app
 from rescind.web.pages import ERROR_STYLE
 from tests.support import ledger_runs
 from tests.support.markup import Markup
-from tests.support.web_runs import HOSTILE, finished_run, working_run
+from tests.support.web_runs import HOSTILE, finished_run, returned, working_run
 
 REPORT = "<!doctype html><title>Report</title><style>p{color:red}</style><p>the report</p>"
 
@@ -63,9 +66,11 @@ def test_the_list_is_paged(browser: Any, ledger: Ledger) -> None:
 def test_a_closed_run_shows_result_problems_and_where_its_evidence_is(browser: Any, filled: Ledger) -> None:
     html = browser.get("runs/1").text
     text = Markup.of(html).text
-    for words in ("failed", "a <b>", "given by anna", "/evidence/bundles/000001", "proven gone by a complete re-read"):
+    told = ("failed", "a <b>", "given by anna", "rescind.evidence verify 000001-", "proven gone by a complete re-read")
+    for words in told:
         assert words in text
     assert 'href="../runs/1/report"' in html
+    assert 'href="../runs/1/bundle"' in html
     assert "data-refresh" not in html, "a closed run does not change any more"
 
 
@@ -113,7 +118,8 @@ def test_a_filter_that_does_not_fit_is_refused_without_being_repeated(browser: A
 
 
 @pytest.mark.parametrize("path", ["runs/9", "runs/0", "runs/x", "runs/9/items", "runs/9/live", "runs/9/report",
-                                  "runs/2/report", "static/app.py", "static/..%2fapp.py", "docs", "openapi.json", "",
+                                  "runs/9/bundle", "runs/2/report", "runs/2/bundle", "static/app.py",
+                                  "static/..%2fapp.py", "docs", "openapi.json", "",
                                   "runs/99999999999999999999"])  # fmt: skip
 def test_what_is_not_there_is_not_found(browser: Any, filled: Ledger, path: str) -> None:
     assert browser.get(path).status_code == 404
@@ -155,12 +161,12 @@ def test_every_link_works_below_a_prefix(browser: Any, filled: Ledger) -> None:
         answer = browser.get(path)
         assert answer.status_code == 200, path
         # What the live part links to is resolved by the page that it is put into.
-        if answer.headers["content-type"].startswith("text/html") and not path.endswith(("report", "live")):
+        if answer.headers["content-type"].startswith("text/html") and not path.endswith(("report", "live", "bundle")):
             for _, address in Markup.of(answer.text).addresses:
                 to = urljoin(f"http://airflow.test{root}{path}", address)
                 assert to.startswith(f"http://airflow.test{root}"), (path, address)
                 waiting.append(to.removeprefix(f"http://airflow.test{root}"))
-    assert {"runs", "runs/1", "runs/2", "runs/2/live", "runs/1/items", "runs/1/report", "static/app.css"} <= seen
+    assert {"runs", "runs/1", "runs/2", "runs/2/live", "runs/1/items", "runs/1/report", "runs/1/bundle"} <= seen
 
 
 def test_every_answer_is_fenced_in(browser: Any, filled: Ledger) -> None:
@@ -188,8 +194,22 @@ def test_a_report_is_served_as_it_is_and_may_do_nothing(browser: Any, filled: Le
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_report_elsewhere_is_named_but_not_served(browser: Any, ledger: Ledger) -> None:
-    finished_run(ledger, Path("/etc/passwd.html"))
+def test_a_bundle_is_one_archive_that_is_kept_and_not_shown(browser: Any, filled: Ledger, tmp_path: Path) -> None:
+    answer = browser.get("runs/1/bundle")
+    (bundle,) = tmp_path.glob("000001-*/")
+    assert answer.headers["content-type"] == "application/zip"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{bundle.name}.zip"'
+    assert answer.headers["content-security-policy"].startswith("sandbox;")
+    assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        content = {name: archive.read(name) for name in archive.namelist()}
+    assert content == {f"{bundle.name}/{file.name}": file.read_bytes() for file in bundle.iterdir()}
+    assert browser.get("runs/1/bundle").content == answer.content
+
+
+def test_a_report_elsewhere_is_named_but_not_served(browser: Any, ledger: Ledger, tmp_path: Path) -> None:
+    finished_run(ledger, Path("/etc/passwd.html"), bundles=tmp_path)
     assert browser.get("runs/1/report").status_code == 404
     html = browser.get("runs/1").text
     assert "/etc/passwd.html" in html
@@ -199,3 +219,69 @@ def test_a_report_elsewhere_is_named_but_not_served(browser: Any, ledger: Ledger
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_nothing_can_be_changed(browser: Any, filled: Ledger, method: str) -> None:
     assert browser.get("runs/1", method=method).status_code == 405
+
+
+def test_a_bundle_elsewhere_is_named_but_not_served(browser: Any, ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "deeper").mkdir()
+    finished_run(ledger, tmp_path / "r.html", bundles=tmp_path / "deeper")
+    assert browser.get("runs/1/bundle").status_code == 404
+    html = browser.get("runs/1").text
+    assert str(tmp_path / "deeper" / "000001-") in html
+    assert "1/bundle" not in html
+
+
+def test_what_came_back_stands_with_the_run_that_had_proven_it_gone(browser: Any, filled: Ledger) -> None:
+    run = filled.views.runs({"access_review"}, before=2)[0]
+    source = filled.runs.find(run.dag_id, run.airflow_run_id)
+    assert source is not None
+    assert "Watched" not in browser.get("runs").text
+    returned(filled, source, 2, not_checked=1)
+    returned(filled, source, 1, name="scheduled__2")
+    page = Markup.of(browser.get("runs/1").text)
+    for words in ("Came back since", "2 grants that this run had proven gone", "was view", "in 2 watches"):
+        assert words in page.text
+    assert HOSTILE[0] in page.text, "a source is text"
+    assert "invoice<U+202E>gnp.exe" in page.text
+    assert page.acting == []
+    assert "Came back since" not in browser.get("runs/2").text
+    text = Markup.of(browser.get("runs").text).text
+    assert "of 2 grants that were proven gone, 1 is still gone, 1 came back." in text
+    assert "2 came back since" in text
+    returned(filled, source, 0, name="scheduled__3", not_checked=4)
+    assert "none was seen again, 4 could not be checked" in Markup.of(browser.get("runs").text).text
+
+
+def test_who_may_not_read_the_watch_does_not_see_it(
+    browser_of: Any, filled: Ledger, ledger_dsn: str, tmp_path: Path
+) -> None:
+    run = filled.views.runs({"access_review"}, before=2)[0]
+    source = filled.runs.find(run.dag_id, run.airflow_run_id)
+    assert source is not None
+    returned(filled, source, 1)
+
+    async def reader(_request: Any) -> str:
+        return "vera"
+
+    def page(*dags: str) -> str:
+        app = create_app(
+            lambda: ledger_dsn, lambda: [tmp_path], {}, identify=reader, readable=lambda _, known: known & set(dags)
+        )
+        return str(browser_of(app).get("runs").text)
+
+    assert "Watched" in page("access_review", "watch_regrants")
+    assert "Watched" not in page("access_review")
+    alone = page("watch_regrants")
+    assert "Watched" in alone and "runs/1" not in alone
+
+
+def test_a_run_that_waits_for_too_long_says_so(browser: Any, ledger: Ledger) -> None:
+    frozen = ledger_runs.frozen_run(ledger)
+    ledger.approvals.request(
+        frozen.run.run_id, frozen.plan.digest, requested_by="rita", valid_until=frozen.plan.valid_until
+    )
+    assert "has waited" not in browser.get("runs").text
+    with ledger.database.transaction() as connection:  # as if it had been asked earlier: approvals are never changed
+        connection.execute("ALTER TABLE rescind.approval DISABLE TRIGGER USER")
+        connection.execute("UPDATE rescind.approval SET requested_at = requested_at - interval '26 hours'")
+    for path in ("runs", "runs/1", "runs/1/live"):
+        assert "has waited 1 d 2 h for approval, plan valid until" in Markup.of(browser.get(path).text).text

@@ -21,6 +21,7 @@ RUN = RunLine(
         ({}, "starting"),
         ({"scopes": 4, "scopes_pending": 1}, "discovering"),
         ({"scopes": 4}, "deciding"),
+        ({"scopes": 4, "owners_open": 2}, "waiting for owners"),
         ({"scopes": 4, "items": 3, "calls": 2}, "waiting for approval"),
         ({"scopes": 4, "items": 3, "calls": 0}, "closing"),
         ({"scopes": 4, "items": 3, "calls": 2, "dry_run": True}, "closing"),
@@ -33,6 +34,29 @@ RUN = RunLine(
 )
 def test_the_stage_of_a_run(changes: dict[str, object], stage: str) -> None:
     assert shape.stage_of(dataclasses.replace(RUN, **changes)) == stage  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "hours", "words"),
+    [
+        ({}, 23, ""),
+        ({}, 26, "has waited 1 d 2 h for approval, plan valid until 2026-06-03 06:00 UTC"),
+        ({}, 48, "the plan was valid until 2026-06-03 06:00 UTC: nobody can approve it any more, start a new run"),
+        ({"answer": "approve"}, 26, ""),
+        ({"dry_run": True}, 26, ""),
+        ({"finished_at": START}, 26, ""),
+        ({"asked_at": None}, 26, ""),
+        ({"items": None, "calls": None}, 26, ""),
+        ({"items": None, "owners_open": 1}, 23, ""),
+        ({"items": None, "owners_open": 1}, 26, "has waited 1 d 2 h for 1 owner"),
+        ({"items": None, "owners_open": 3}, 72, "has waited 3 d 0 h for 3 owners"),
+    ],
+)
+def test_who_waits_for_too_long_is_said(changes: dict[str, object], hours: int, words: str) -> None:
+    until = START + timedelta(days=2)
+    waits = {"scopes": 4, "items": 3, "calls": 2, "asked_at": START, "valid_until": until, "owners_asked_at": START}
+    run = dataclasses.replace(RUN, **{**waits, **changes})  # type: ignore[arg-type]
+    assert shape.overdue(run, START + timedelta(hours=hours)) == words
 
 
 def test_the_funnel_narrows_from_found_to_verified() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from rescind.errors import LedgerError
-from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewRun
+from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewQuestion, NewRun, QuestionItem
 from rescind.ledger.view_records import ItemFilter
 from tests.support import ledger_runs
-from tests.support.web_runs import finished_run, hostile_grants, working_run
+from tests.support.web_runs import finished_run, hostile_grants, returned, working_run
 
 ALL = {"access_review", "revoke_access"}
 
@@ -45,24 +45,26 @@ def test_facts_of_a_run(ledger: Ledger, tmp_path: Path) -> None:
     found = ledger.views.run(run.number, ALL)
     assert found is not None
     assert found[1].report == str(tmp_path / "r.html")
-    assert found[1].bundle == "/evidence/bundles/000001"
+    assert Path(found[1].bundle).parent == tmp_path
     assert found[1].problems == ["a <b>"]
     assert found[1].plan == ledger.plans.get(run.run_id).digest
 
 
 def test_no_method_shows_a_run_of_another_dag(ledger: Ledger, tmp_path: Path) -> None:
-    finished_run(ledger, tmp_path / "r.html")
+    returned(ledger, finished_run(ledger, tmp_path / "r.html"), 1)
     working_run(ledger, dag_id="revoke_access", count=8)
     views = ledger.views
     assert [run.number for run in views.runs({"revoke_access"})] == [2]
     for dags in ({"revoke_access"}, {"other"}, set()):
         assert views.run(1, dags) is None
         assert views.systems(1, dags) == []
+        assert views.returns(1, dags) == []
+        assert views.watch(dags) is None
         assert views.lanes(1, dags) == []
         assert views.item_counts(1, dags) == []
         page = views.items(1, dags, ItemFilter())
         assert (page.total, page.rows) == (0, [])
-    assert views.dag_ids() == ["access_review", "revoke_access"]
+    assert views.dag_ids() == ["access_review", "revoke_access", "watch_regrants"]
 
 
 def test_items_are_searched_filtered_and_paged(ledger: Ledger, tmp_path: Path) -> None:
@@ -188,3 +190,38 @@ def test_the_server_itself_keeps_these_reads_from_writing(ledger: Ledger) -> Non
         ledger.views._look(lambda connection: connection.execute("UPDATE rescind.run SET state = 'x'"))
     assert ledger.views.runs(ALL)[0].state == "created"
     ledger.runs.set_state(ledger.views.runs(ALL)[0].run_id, "planned")  # the connection writes again afterwards
+
+
+def test_returns_are_counted_once_and_shown_as_last_seen(ledger: Ledger, tmp_path: Path) -> None:
+    run = finished_run(ledger, tmp_path / "r.html")
+    assert ledger.views.watch({"watch_regrants"}) is None
+    returned(ledger, run, 2, not_checked=3)
+    # The same watching run after a retry: its later look counts, and it is still one watch.
+    returned(ledger, run, 1, not_checked=0)
+    watch = ledger.views.watch({"watch_regrants"})
+    assert watch is not None
+    assert (watch.watched, watch.still_gone, watch.returned, watch.not_checked) == (2, 1, 1, 0)
+    returned(ledger, run, 1, name="scheduled__2")
+    lines = {line.principal_id: line for line in ledger.views.returns(run.number, ALL)}
+    assert {who: line.times for who, line in lines.items()} == {"u000000": 2, "u000001": 1}
+    assert all(line.seen_entitlement == "edit" and line.entitlement == "view" for line in lines.values())
+    assert lines["u000000"].first_seen < lines["u000000"].last_seen
+    assert ledger.views.runs(ALL)[0].returned == 2
+    assert "watch_regrants" in ledger.views.dag_ids()
+
+
+def test_who_is_waited_for_and_since_when(ledger: Ledger) -> None:
+    run = ledger_runs.begin(ledger)
+    grants = [ledger_runs.grant(number) for number in range(3)]
+    ledger_runs.list_scope(ledger, run, grants)
+    both = zip("ab", grants, strict=False)
+    asked = [NewQuestion(who, "keep", (QuestionItem(one.grant_id, "x"),)) for who, one in both]
+    first = ledger.questions.ask(run.run_id, asked)[0]
+    (line,) = ledger.views.runs(ALL)
+    assert (line.owners_open, line.owners_asked_at) == (2, first.asked_at)
+    for question in ledger.questions.all(run.run_id):
+        ledger.questions.answer(
+            run.run_id, question.digest, revoke=[], responded_by=question.reviewer, responded_at=datetime.now(UTC)
+        )
+    (line,) = ledger.views.runs(ALL)
+    assert (line.owners_open, line.owners_asked_at, line.asked_at, line.valid_until) == (0, None, None, None)
