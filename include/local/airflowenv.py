@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from local.config import HOST, PROJECT, Config
-from local.state import USERS, Secrets, write_private
+from local.state import ROLES, SERVICE, Secrets, write_private
 
 LEDGER_VARIABLE = "AIRFLOW_CONN_RESCIND_LEDGER"
+API_VARIABLE = "AIRFLOW_CONN_RESCIND_AIRFLOW"
 METADATA_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
@@ -85,7 +86,7 @@ def environment(
     # Without kept byte code each of the processes, and each task, compiles some 3,000 modules anew.
     for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG"):
         own.pop(name, None)
-    env = {**DEFAULTS, **own}
+    env = {**DEFAULTS, API_VARIABLE: _api_connection(config, secrets), **own}
     env.update(provided)
     env.update(
         {
@@ -96,7 +97,7 @@ def environment(
             "AIRFLOW__CORE__PARALLELISM": str(config.parallelism),
             "AIRFLOW__CORE__FERNET_KEY": secrets.fernet_key,
             "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGER,
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in ROLES.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(config.airflow_home / "passwords.json"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{config.base_url}/execution/",
             "AIRFLOW__API__HOST": HOST,
@@ -141,6 +142,18 @@ def ledger_connection(host: str, port: int, user: str, password: str, database: 
         "schema": database,
     }
     return {LEDGER_VARIABLE: json.dumps(fields)}
+
+
+def _api_connection(config: Config, secrets: Secrets) -> str:
+    """The connection with which tasks ask this stack's own Airflow."""
+    fields = {
+        "conn_type": "http",
+        "host": HOST,
+        "port": config.ui_port,
+        "login": SERVICE,
+        "password": secrets.passwords[SERVICE],
+    }
+    return json.dumps(fields)
 
 
 def fingerprint(env: Mapping[str, str], folders: Iterable[Path]) -> str:

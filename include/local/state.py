@@ -19,6 +19,12 @@ from local.errors import LocalError
 USERS = {"rita": "user", "omar": "user", "vera": "viewer", "ada": "admin"}
 """The users of the stack and their Airflow roles: rita asks, omar approves, vera looks on, ada administers."""
 
+SERVICE = "bot"
+"""The stack's own user, for the connection with which tasks ask Airflow: reads pools, writes notes on runs."""
+
+ROLES = {**USERS, SERVICE: "user"}
+"""Everybody who can sign in; ``user`` is the least role that may write a note."""
+
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -88,7 +94,7 @@ def load_secrets(folder: Path) -> Secrets:
         postgres_password=kept.get("postgres_password") or secrets.token_urlsafe(24),
         airflow_db_password=kept.get("airflow_db_password") or secrets.token_urlsafe(24),
         ledger_db_password=kept.get("ledger_db_password") or secrets.token_urlsafe(24),
-        passwords={user: passwords.get(user) or secrets.token_urlsafe(9) for user in USERS},
+        passwords={user: passwords.get(user) or secrets.token_urlsafe(9) for user in ROLES},
     )
     wanted = {name: getattr(found, name) for name in Secrets.__slots__}
     if wanted != kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from rescind.operators.links import PAGE, ReportLink, ReviewLink
+from rescind.operators.links import PAGE, ConsoleLink, EvidenceLink, ReportLink, ReviewLink
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -36,6 +37,7 @@ def test_every_stage_of_a_run_leads_to_its_page_and_the_last_to_its_report(bench
 
     setup = bench()
     page = {"Access review": f"{PAGE}/1"}
+    mapped = {**page, "Vendor console": ""}  # the emulator is nobody's console
     review = setup.run(dry_run=False, systems=["wedata_data_sources"])
     assert executed(review, PreflightOperator, "preflight", kind="policy") == page
     review.preflight()
@@ -48,11 +50,11 @@ def test_every_stage_of_a_run_leads_to_its_page_and_the_last_to_its_report(bench
     approve.execute(review.context("approve"))
     assert links(approve) == page
     review.canary()
-    assert executed(review, RevokeBatchOperator, "revoke", batch=review.batches[0]) == page
-    assert executed(review, VerifyOperator, "verify", scope=review.scopes[0]) == page
-    both = {**page, "Report": f"{PAGE}/1/report"}
-    assert executed(review, ReportOperator, "report") == both
-    assert executed(review, GateOperator, "gate") == both
+    assert executed(review, RevokeBatchOperator, "revoke", batch=review.batches[0]) == mapped
+    assert executed(review, VerifyOperator, "verify", scope=review.scopes[0]) == mapped
+    closing = {**page, "Report": f"{PAGE}/1/report", "Evidence": f"{PAGE}/1/bundle"}
+    assert executed(review, ReportOperator, "report") == closing
+    assert executed(review, GateOperator, "gate") == closing
 
 
 def test_a_task_that_fails_keeps_its_link(bench: Bench) -> None:
@@ -80,8 +82,8 @@ def test_a_restore_leads_to_its_own_page(bench: Bench) -> None:
 
 @pytest.mark.parametrize("served_under", ["https://air.example/", "https://air.example/prefix/"])
 def test_a_link_stays_below_the_path_that_the_interface_is_served_under(served_under: str) -> None:
-    operator = SimpleNamespace(run_number=7, report_at="/srv/evidence/reports/x.html")
-    for link in (ReviewLink(), ReportLink()):
+    operator = SimpleNamespace(run_number=7, report_at="/srv/reports/x.html", bundle_at="/srv/bundles/x")
+    for link in (ReviewLink(), ReportLink(), EvidenceLink()):
         assert urljoin(served_under, link.get_link(operator, ti_key=KEY)).startswith(f"{served_under}rescind/runs/7")
 
 
@@ -95,8 +97,28 @@ def test_a_link_stays_below_the_path_that_the_interface_is_served_under(served_u
         (None, "/srv/evidence/reports/x.html"),
     ],
 )
-def test_a_report_that_the_page_does_not_serve_has_no_link(number: int | None, address: str) -> None:
-    assert ReportLink().get_link(SimpleNamespace(run_number=number, report_at=address), ti_key=KEY) == ""
+def test_what_the_page_does_not_serve_has_no_link(number: int | None, address: str) -> None:
+    operator = SimpleNamespace(run_number=number, report_at=address, bundle_at=address)
+    assert ReportLink().get_link(operator, ti_key=KEY) == ""
+    assert EvidenceLink().get_link(operator, ti_key=KEY) == ""
+
+
+def test_the_console_is_that_of_the_connection_and_no_secret_of_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rescind.operators.discover import DiscoverOperator
+
+    setup = bench()
+    review = setup.run(systems=["dms_permissions"])
+    review.preflight()
+    operator = DiscoverOperator(task_id="discover", scope=review.scopes[0])
+    real = {"conn_type": "alibaba_dms", "login": "LTAI5tNobody0000", "password": "s3cret"}
+    monkeypatch.setenv("AIRFLOW_CONN_DMS_DEFAULT", json.dumps({**real, "extra": {"region": "cn-hangzhou"}}))
+    operator.looks_at("dms_permissions", "dms_default")
+    assert ConsoleLink().get_link(operator, ti_key=KEY) == "https://dms.aliyun.com/new"
+    monkeypatch.delenv("AIRFLOW_CONN_DMS_DEFAULT")
+    operator.looks_at("dms_permissions", "dms_default")
+    assert ConsoleLink().get_link(operator, ti_key=KEY) == ""
 
 
 def test_the_page_is_served_where_the_links_lead() -> None:

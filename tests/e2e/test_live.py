@@ -73,11 +73,24 @@ def test_tasks_lead_to_the_page_of_their_run(live: LiveStack) -> None:
     api = live.api("rita")
     run = api.runs("access_review", "success")[-1]["dag_run_id"]
     page = f"rescind/runs/{_summary(api, 'access_review', run)['number']}"
-    both = {"Access review": page, "Report": f"{page}/report"}
     one = {"Access review": page}
-    for task, index, links in (("preflight", -1, one), ("discover", 0, one), ("report", -1, both), ("gate", -1, both)):
+    mapped = {**one, "Vendor console": None}  # the emulator is nobody's console
+    last = {**one, "Evidence": f"{page}/bundle", "Report": f"{page}/report"}
+    expected = (("preflight", -1, one), ("discover", 0, mapped), ("report", -1, last), ("gate", -1, last))
+    for task, index, links in expected:
         path = f"/dags/access_review/dagRuns/{quote(run, safe='')}/taskInstances/{task}/links"
         assert api.get(path, map_index=index)["extra_links"] == links, task
+
+
+def test_the_run_carries_its_result_as_a_note_and_its_pools_were_checked(live: LiveStack) -> None:
+    api = live.api("vera")
+    run = api.runs("access_review", "success")[-1]
+    number = _summary(api, "access_review", run["dag_run_id"])["number"]
+    assert run["note"].startswith(f"[Rescind] Run {number}: succeeded, "), run["note"]
+    for system in SYSTEMS:
+        assert f"\n- {system}: " in run["note"]
+    (preflight,) = [task for task in api.tasks("access_review", run["dag_run_id"]) if task["task_id"] == "preflight"]
+    assert "pools: rescind_discover" in api.log(preflight)
 
 
 def test_revoke_access_takes_a_leaver_off_all_four_systems(live: LiveStack) -> None:

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.cloud.client import CloudClient
+from rescind.cloud.consoles import console_address
 from rescind.cloud.settings import ClientSettings
 from rescind.errors import (
     ConfigurationError,
@@ -21,6 +22,7 @@ from rescind.errors import (
     NotFound,
     PlanError,
     Refused,
+    RescindError,
     Stopped,
     Unauthorised,
     first_of,
@@ -29,8 +31,9 @@ from rescind.execution.counting import CountingPacer
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Run, Scope
 from rescind.ledger.pacing import LanePacer, PacerSettings
-from rescind.operators.links import ReviewLink
+from rescind.operators.links import ConsoleLink, ReviewLink
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
+from rescind.systems import system_named
 from rescind.systems.base import PermissionSystem, account_of
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ class ReviewOperator(BaseOperator):
     operator_extra_links: Collection[BaseOperatorLink] = (ReviewLink(),)
     run_number: int | None = None
     """Number of the run in the ledger, once the task has found it: for its link."""
+    console_at = ""
+    """Address of the vendor's console, once the task knows its connection: for its link."""
 
     def __init__(self, *, ledger_conn_id: str = LEDGER_CONNECTION, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -101,6 +106,13 @@ class ReviewOperator(BaseOperator):
         self.run_number = run.number if run else None
         return run
 
+    def looks_at(self, system: str, conn_id: str) -> None:
+        """Note the console of what the task works on. A bad connection has none; the work itself says what is wrong."""
+        try:
+            self.console_at = console_address(_hook(system_named(system), conn_id).settings())
+        except RescindError:
+            self.console_at = ""
+
 
 class ScopeOperator(ReviewOperator):
     """Base of the operators that are mapped over scopes.
@@ -109,6 +121,7 @@ class ScopeOperator(ReviewOperator):
     """
 
     template_fields = ()
+    operator_extra_links = (ReviewLink(), ConsoleLink())
     LOOKS: ClassVar[dict[str, str]] = {}
     """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
 
@@ -118,7 +131,9 @@ class ScopeOperator(ReviewOperator):
 
     def scope_of(self, run: Run, ledger: Ledger) -> Scope:
         """The ledger's scope for this mapped task."""
-        return ledger.scopes.get(run.run_id, self.scope["scope"])
+        scope = ledger.scopes.get(run.run_id, self.scope["scope"])
+        self.looks_at(scope.system, scope.conn_id)
+        return scope
 
 
 class _Guarded:
@@ -129,6 +144,11 @@ class _Guarded:
         telling = first_of(error) if error else None
         if isinstance(telling, _NO_RETRY_MENDS) and not isinstance(telling, ListingIncomplete):
             raise AirflowFailException(f"{type(telling).__name__}: {telling}") from error
+
+
+def _hook(system: PermissionSystem[Any], conn_id: str) -> Any:
+    module, _, name = system.hook.rpartition(".")
+    return getattr(import_module(module), name)(conn_id)
 
 
 @asynccontextmanager
@@ -166,8 +186,7 @@ async def connected(
         that neither a revocation nor a "gone" can ever come from the wrong account.
     :raises ConfigurationError: for another account.
     """
-    module, _, name = system.hook.rpartition(".")
-    hook = getattr(import_module(module), name)(conn_id)
+    hook = _hook(system, conn_id)
     cloud: ClientSettings = hook.settings()
     pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
     counting = CountingPacer(pacer)

@@ -1,9 +1,9 @@
-"""Links from a task to the page "Access reviews".
+"""Links from a task to the page "Access reviews", and to the vendor's console.
 
-Airflow computes a link on the worker when the task ends, whatever came of it, and keeps it for the interface. These
-hold no scheme, host or leading slash: the interface resolves them against the path that it is served under, so a link
-leads to the interface itself and nowhere else, also behind a proxy with a prefix. What a link opens asks for sign-in
-and rights again.
+Airflow computes a link on the worker when the task ends, whatever came of it, and keeps it for the interface. Those to
+the page hold no scheme, host or leading slash: the interface resolves them against the path that it is served under,
+so they lead to the interface itself and nowhere else, also behind a proxy with a prefix. What a link opens asks for
+sign-in and rights again.
 """
 
 from __future__ import annotations
@@ -43,6 +43,37 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
         """See the class."""
-        number, address = getattr(operator, "run_number", None), getattr(operator, "report_at", "")
-        served = bool(address) and ("://" not in address or address.startswith("file://"))
-        return f"{PAGE}/{number:d}/report" if number and served else ""
+        return _served(operator, getattr(operator, "report_at", ""), "report")
+
+
+class EvidenceLink(BaseOperatorLink):
+    """The run's evidence bundle, as one archive; empty where :class:`ReportLink` would be.
+
+    The operator has the bundle's address in ``bundle_at``.
+    """
+
+    name = "Evidence"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """See the class."""
+        return _served(operator, getattr(operator, "bundle_at", ""), "bundle")
+
+
+class ConsoleLink(BaseOperatorLink):
+    """The vendor's own console of the task's permission system; empty where no address is documented.
+
+    The operator has it in ``console_at``, out of :mod:`rescind.cloud.consoles`: whole, ``https``, and constant.
+    """
+
+    name = "Vendor console"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """See the class."""
+        return str(getattr(operator, "console_at", ""))
+
+
+def _served(operator: Any, address: str, name: str) -> str:
+    """The page's address of a file of the run, where the page can serve it."""
+    number = getattr(operator, "run_number", None)
+    local = bool(address) and ("://" not in address or address.startswith("file://"))
+    return f"{PAGE}/{number:d}/{name}" if number and local else ""

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.errors import LedgerError
+from rescind.hooks.airflow_api import write_note
 from rescind.ledger import Ledger, Plan, Run, TaskProgress
 from rescind.model import Grant, ItemState
 from rescind.operators.base import ReviewOperator
 from rescind.operators.evidence import write_evidence
-from rescind.operators.links import ReportLink, ReviewLink
+from rescind.operators.links import EvidenceLink, ReportLink, ReviewLink
 from rescind.operators.outlook import STAYS_REACHABLE
 from rescind.plan.giveback import OPERATION
 
@@ -26,6 +27,9 @@ NO_EVIDENCE = "the evidence of this run was not written; see the log of the repo
 _PROVEN = ("verified_gone", "already_absent")
 _NAMED = 20
 """Grants named in one message."""
+_OPEN = ("held", "still_present", "still_effective", "unverified", "kept_lost")
+_COUNTED = ("items", "restored", *_PROVEN, *_OPEN)
+"""What a headline counts of each system; of the open ones only what is there."""
 
 
 class ReportOperator(ReviewOperator):
@@ -33,13 +37,13 @@ class ReportOperator(ReviewOperator):
 
     :returns: the places of ``summary``, ``report``, ``bundle`` and ``tables``, and headline figures.
 
-    Airflow's task SDK lets no task write a note on its own DAG run (3.3), and a task has no key for the API that
-    could. So the summary's lines are in this task's log and its headline in this result.
+    The summary's lines are in this task's log. Its headline is the note of the DAG run, where a connection lets it be
+    written (see :mod:`rescind.hooks.airflow_api`): Airflow's interface for tasks knows no notes.
     """
 
-    operator_extra_links = (ReviewLink(), ReportLink())
-    report_at = ""
-    """Address of the report, once it is written: for its link."""
+    operator_extra_links = (ReviewLink(), ReportLink(), EvidenceLink())
+    report_at = bundle_at = ""
+    """Addresses of report and bundle, once they are written: for their links."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Report")
@@ -68,15 +72,16 @@ class ReportOperator(ReviewOperator):
         for line in summary_lines(summary):
             self.log.info(line)
         places = {name: summary[name] for name in ("report", "bundle", "tables")}
-        self.report_at = str(summary["report"])
+        self.report_at, self.bundle_at = str(summary["report"]), str(summary["bundle"])
+        self.log.info(write_note(run.dag_id, run.airflow_run_id, headline(summary)))
         return {"summary": str(path), **places, "state": summary["state"], "findings": len(summary["findings"])}
 
 
 class GateOperator(ReviewOperator):
     """Turns the run red when something that should be gone may still be there, or a scope was not seen whole."""
 
-    operator_extra_links = (ReviewLink(), ReportLink())
-    report_at = ""
+    operator_extra_links = (ReviewLink(), ReportLink(), EvidenceLink())
+    report_at = bundle_at = ""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("task_display_name", "Gate")
@@ -86,7 +91,7 @@ class GateOperator(ReviewOperator):
     def review(self, context: Context, ledger: Ledger) -> str:
         """See the class."""
         run = self.run_of(context, ledger)
-        self.report_at = str(run.summary.get("report", ""))
+        self.report_at, self.bundle_at = str(run.summary.get("report", "")), str(run.summary.get("bundle", ""))
         problems = list(run.summary.get("problems", ["the report was not written"]))
         if problems:
             raise AirflowFailException("; ".join(problems))
@@ -163,6 +168,27 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
             f"{row['kept_lost']} lost, {row['throttled']} throttled"
         )
     return lines + [f"PROBLEM: {problem}" for problem in summary["problems"]]
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """The run in a few lines of words and counts of our own: nothing that a vendor or a person has written."""
+    rows, back = summary["systems"], summary["operation"] == OPERATION
+    proven = ("restored",) if back else _PROVEN
+    lines = [f"Run {summary['number']}: {str(summary['state']).replace('_', ' ')}, {summary['calls']} calls planned"]
+    for system in sorted({row["system"] for row in rows}):
+        of = {name: sum(row[name] for row in rows if row["system"] == system) for name in _COUNTED}
+        if summary["dry_run"]:
+            what = "come back" if back else "go"
+            lines.append(f"- {system}: {of['items'] - of['held']} would {what}, {of['held']} held")
+            continue
+        done = sum(of[name] for name in proven)
+        what = "there again" if back else "proven gone"
+        left = [f"{of[name]} {name.replace('_', ' ')}" for name in _COUNTED if of[name] and name in _OPEN]
+        lines.append(f"- {system}: " + ", ".join([f"{done} of {of['items']} {what}", *left]))
+    for name in ("problems", "findings"):
+        if summary[name]:
+            lines.append(f"{name}: {len(summary[name])}, named in the report")
+    return "\n".join(lines)
 
 
 def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None) -> list[str]:

@@ -20,6 +20,7 @@ from rescind.operators.automatic import require_automatic
 from rescind.operators.base import ReviewOperator, connected
 from rescind.operators.canary import planned_batch
 from rescind.operators.inputs import protection_context
+from rescind.operators.links import ConsoleLink, ReviewLink
 from rescind.operators.metrics import span
 from rescind.operators.progress import Board
 from rescind.operators.switch import StopVariable
@@ -43,6 +44,7 @@ class RevokeBatchOperator(ReviewOperator):
     """
 
     template_fields = ()
+    operator_extra_links = (ReviewLink(), ConsoleLink())
     LOOKS: ClassVar[dict[str, str]] = {
         "task_display_name": "Revoke",
         "map_index_template": "{{ task.batch['label'] }}",
@@ -61,6 +63,7 @@ class RevokeBatchOperator(ReviewOperator):
         """See the class."""
         run = self.run_of(context, ledger)
         batch = planned_batch(ledger, run, self.batch["batch"])
+        self.looks_at(batch.system, batch.conn_id)
         if not batch.canary:
             require_canaries(ledger, run.run_id)
         self._stop.read = StopVariable()

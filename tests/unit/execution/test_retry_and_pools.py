@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import pytest
 
 from rescind.errors import ConfigurationError, LedgerError, Throttled, Transient
-from rescind.hooks.pools import AIRFLOW_CONNECTION, check_pools
+from rescind.hooks.airflow_api import AIRFLOW_CONNECTION
+from rescind.hooks.pools import check_pools
 from rescind.operators.pools import POOLS
 from rescind.operators.retry import LONGEST_S, AsTheVendorAsks
 

@@ -32,7 +32,7 @@ def test_all_components_share_what_makes_them_one_stack(config: Config) -> None:
     assert env["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:9123/execution/"
     assert env["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert env["AIRFLOW__API_AUTH__JWT_SECRET"] == secrets.jwt_secret
-    assert env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "rita:user,omar:user,vera:viewer,ada:admin"
+    assert env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "rita:user,omar:user,vera:viewer,ada:admin,bot:user"
     assert env["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
     assert env["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "True"
     assert env["PATH"].split(os.pathsep)[-1] == "/bin"

@@ -26,7 +26,7 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -
     first = state.load_secrets(folder)
     assert mode(folder / "secrets.json") == 0o600
     assert state.load_secrets(folder) == first
-    assert set(first.passwords) == set(state.USERS)
+    assert set(first.passwords) == set(state.ROLES)
     texts = [first.jwt_secret, first.fernet_key, first.api_secret_key, first.postgres_password,
              first.airflow_db_password, first.ledger_db_password, *first.passwords.values()]  # fmt: skip
     assert len(set(texts)) == len(texts)

@@ -1,0 +1,86 @@
+"""Airflow's public API, for the little that a task can neither see nor say through Airflow's interface for tasks.
+
+Name a user of Airflow in the connection ``rescind_airflow`` (type ``http``; host and port of the API server, login and
+password of that user). One that may read pools lets preflight check them; one that may edit DAG runs as well lets a run
+carry its result as a note. Without that connection neither happens, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import httpx
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+AIRFLOW_CONNECTION = "rescind_airflow"
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError)
+"""What asking Airflow's API may raise: not reached, refused, or an answer that is none."""
+
+MOST_NOTE = 1000
+"""Characters of a DAG run's note, as Airflow's API limits them."""
+_MARK = "[Rescind] "
+_LEAST = 100
+_SECONDS = 10.0
+
+
+@contextmanager
+def airflow_api(conn_id: str = AIRFLOW_CONNECTION) -> Iterator[httpx.Client]:
+    """An open client that carries a token of the connection's user; paths begin with ``/api/v2``.
+
+    :raises AirflowNotFoundException: when there is no such connection.
+    """
+    connection = BaseHook.get_connection(conn_id)
+    host = connection.host or ""
+    scheme = connection.schema if connection.schema in ("http", "https") else "http"
+    base = host if "://" in host else f"{scheme}://{host}"
+    url = f"{base}:{connection.port}" if connection.port else base
+    with httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False, follow_redirects=False) as client:
+        who = {"username": connection.login or "", "password": connection.password or ""}
+        told = client.post("/auth/token", json=who).raise_for_status().json()
+        client.headers["authorization"] = f"Bearer {told['access_token']}"
+        yield client
+
+
+def what_failed(error: Exception) -> str:
+    """What went wrong, without addresses or answers."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP {error.response.status_code}"
+    return type(error).__name__
+
+
+def write_note(dag_id: str, run_id: str, text: str, conn_id: str = AIRFLOW_CONNECTION) -> str:
+    """Put a text on a DAG run as its note; returns a sentence for the log. Never raises: a note is a convenience.
+
+    What people have written there stays before it; what an earlier attempt wrote is replaced.
+    """
+    try:
+        with airflow_api(conn_id) as api:
+            path = f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+            before = api.get(path).raise_for_status().json()["note"] or ""
+            note = joined(before, text)
+            api.patch(path, params={"update_mask": "note"}, json={"note": note}).raise_for_status()
+    except AirflowNotFoundException:
+        return f"no note on the DAG run: there is no connection {conn_id!r} to write it with"
+    except FAILURES as error:
+        why = what_failed(error)
+    except Exception as error:  # whatever a secrets backend raises must not fail a finished run
+        why = type(error).__name__
+    else:
+        return "the note on the DAG run is written"
+    return f"no note on the DAG run: connection {conn_id!r} does not let it be written ({why})"
+
+
+def joined(before: str, text: str) -> str:
+    """The note so far with our text after it, within :data:`MOST_NOTE` characters; people's words are never cut.
+
+    :raises ValueError: when people's words leave no room.
+    """
+    theirs = "" if before.startswith(_MARK) else before.partition(f"\n\n{_MARK}")[0].rstrip()
+    start = f"{theirs}\n\n{_MARK}" if theirs else _MARK
+    room = MOST_NOTE - len(start)
+    if room < _LEAST:
+        raise ValueError("the note is full")
+    return start + (text if len(text) <= room else text[: room - 1] + "…")

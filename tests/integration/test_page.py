@@ -1,0 +1,87 @@
+"""What the page shows of a real review: its bundle holds for the offline verifier, and what came back is named."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from rescind.evidence.read import bundle_source
+from rescind.evidence.verify import verify
+from rescind.operators.report import headline
+from rescind.systems import REGISTRY
+from rescind.web.app import create_app
+from tests.integration.test_restore import reviewed
+from tests.integration.test_watch import give, gone, watched
+from tests.support.markup import Markup
+from tests.support.review import ReviewBench
+
+Bench = Callable[..., ReviewBench]
+
+
+def page(setup: ReviewBench, path: str) -> httpx.Response:
+    """An answer of the page for a reader of every DAG."""
+
+    async def reader(_request: Any) -> str:
+        return "vera"
+
+    async def ask() -> httpx.Response:
+        app = create_app(
+            lambda: setup.ledger_dsn,
+            lambda: [setup.folder / "evidence" / kind for kind in ("reports", "bundles")],
+            {name: system.title for name, system in REGISTRY.items()},
+            identify=reader,
+            readable=lambda _, dags: frozenset(dags),
+        )
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page.test") as client:
+            return await client.get(path)
+
+    return asyncio.run(ask())
+
+
+def test_the_bundle_that_the_page_hands_out_holds(bench: Bench, tmp_path: Path) -> None:
+    setup = bench()
+    reviewed(setup)
+    with zipfile.ZipFile(io.BytesIO(page(setup, "/runs/1/bundle").content)) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    (folder,) = (tmp_path / "unpacked").iterdir()
+    verification = verify(bundle_source(folder))
+    assert verification.holds, verification.problems
+    assert f"verify {folder.name}" in Markup.of(page(setup, "/runs/1").text).text
+    assert page(setup, "/runs/1/report").status_code == 200
+
+
+def test_what_came_back_is_on_the_page_of_its_run(bench: Bench) -> None:
+    setup = bench()
+    before = setup.emulator.get("truth")
+    reviewed(setup)
+    back = gone(setup, before)
+    back["dms_permissions"]["origin"] = "Granted by <b>a colleague</b>"
+    give(setup, back)
+    watched()
+    text = Markup.of(page(setup, "/runs/1").text).text
+    assert "4 grants that this run had proven gone" in text
+    assert "Granted by <b>a colleague</b>" in text
+    for system in back:
+        assert REGISTRY[system].title in text.partition("Came back since")[2]
+    assert "4 came back" in Markup.of(page(setup, "/runs").text).text
+
+
+def test_a_headline_holds_counts_and_nobodys_words(bench: Bench) -> None:
+    setup = bench()
+    summary = setup.run(dry_run=False, reason="[click](javascript:alert(1)) <b>", ticket="click/7").whole()
+    text = headline(summary)
+    assert text.startswith("Run 1: succeeded, ")
+    for row in summary["systems"]:
+        assert f"\n- {row['system']}: " in text
+        assert row["account"] not in text
+    assert "click" not in text and "<" not in text and len(text) < 900
+    again = setup.run("manual__2", dry_run=True)
+    again.through_plan()
+    dry = headline(again.report())
+    assert dry.startswith("Run 2: dry run, ") and " would go, " in dry and "proven" not in dry
