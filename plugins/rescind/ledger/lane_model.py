@@ -31,6 +31,8 @@ MOST_MARGIN = 0.99
 LEAST_MARGIN = 0.88
 LEARNED_MARGIN = 0.97
 NARROW = 0.7
+# After trying more than an estimate that had held: where the limit lies is known, and it is near.
+NARROW_AFTER_TRY = 0.9
 # Part of the target that the pace wins back each second.
 RECOVER_PER_S = 0.4
 # Part of the distance to the goal that the margin covers each second while nothing is refused.
@@ -43,7 +45,8 @@ MOST_PAUSE_S = 30.0
 STREAK_S = 1.5
 FIRST_PROBE = 0.05
 MOST_PROBE = 0.5
-FIRST_WAIT_S = 2.0
+FIRST_WAIT_S = 3.0
+RISE_WAIT_S = 2.0
 MOST_WAIT_S = 30.0
 WAIT_LONGER = 2.5
 FORGET_S = 600.0
@@ -160,11 +163,14 @@ def throttled(
     streak = control.streak + 1 if sent_at - control.resume_at < STREAK_S else 1
     # The vendor's window is full; its oldest entry leaves it one second after it arrived.
     full_for = 1.0 - accepted / control.pace - age_s
-    pause = max(retry_after, full_for, busy_s, min(MOST_PAUSE_S, FIRST_PAUSE_S * 2 ** (streak - 1)))
     changed = _learn(control, accepted)
+    # What others still send comes at the pace that was too fast, and fills the window once more.
+    held = busy_s + max(0.0, 1.0 - LEARNED_MARGIN * math.floor(accepted + 0.25) / control.pace) if busy_s else 0.0
+    pause = max(retry_after, full_for, held, min(MOST_PAUSE_S, FIRST_PAUSE_S * 2 ** (streak - 1)))
+    tried = streak == 1 and control.learned is not None and changed.learned == changed.good >= control.good
     changed = replace(
         changed,
-        pace=max(changed.target * NARROW, 0.01),
+        pace=max(changed.target * (NARROW_AFTER_TRY if tried else NARROW), 0.01),
         event_at=now,
         resume_at=now + pause,
         streak=streak,
@@ -184,10 +190,11 @@ def _learn(control: Control, accepted: float) -> Control:
             return replace(control, cap=cap, margin=cap)
         return _estimate(control, math.floor(accepted + 0.25), FIRST_WAIT_S)
     if control.learned > control.good and accepted >= control.good - max(1.5, 0.03 * control.good):
-        # Trying more was too much: back to what had worked, and wait longer before the next try.
-        return replace(
-            control, learned=control.good, probe=FIRST_PROBE, wait=min(MOST_WAIT_S, control.wait * WAIT_LONGER)
-        )
+        # Trying more was too much: back to what had worked, or to what was accepted just now where that is more, and
+        # wait longer before the next try.
+        good = min(max(control.good, math.floor(accepted + 0.25)), control.learned)
+        wait = min(MOST_WAIT_S, control.wait * WAIT_LONGER)
+        return replace(control, learned=good, good=good, probe=FIRST_PROBE, wait=wait)
     if accepted >= control.learned - max(1.5, 0.03 * control.learned):
         return _estimate(control, control.learned * 0.97, control.wait)
     return _estimate(control, math.floor(accepted + 0.25), FIRST_WAIT_S)
@@ -200,12 +207,15 @@ def _estimate(control: Control, limit: float, wait: float) -> Control:
 
 def _probed(control: Control, now: float) -> Control:
     """After a while without refusals try a little more than the estimate."""
-    if control.learned is None or now - control.probe_at < control.wait:
+    if control.learned is None:
+        return control
+    trying = control.learned > control.good
+    if now - control.probe_at < (RISE_WAIT_S if trying else control.wait):
         return control
     more = control.learned * (1 + control.probe)
     probe = min(MOST_PROBE, control.probe * 2)
-    # What has just gone well for a whole wait is good, and the next step may come sooner.
-    wait = control.wait if control.learned <= control.good else FIRST_WAIT_S
+    # What has just gone well is good, and the next step may come sooner.
+    wait = FIRST_WAIT_S if trying else control.wait
     if more * LEARNED_MARGIN >= control.ceiling * control.margin:
         return replace(control, learned=None, good=0.0, probe=FIRST_PROBE, wait=FIRST_WAIT_S, probe_at=now)
     return replace(control, learned=more, good=control.learned, probe=probe, wait=wait, probe_at=now)

@@ -133,6 +133,15 @@ def test_a_lower_limit_than_documented_is_learnt(limit: int, told: int, answer: 
     assert len(world.refused) <= max(5, 0.02 * len(world.accepted))
 
 
+@pytest.mark.parametrize("answer", [0.02, 0.15, 0.5])
+def test_three_of_twenty_are_found_and_used(answer: float) -> None:
+    world = World(lambda _: 3, 20, answer)
+    world.run(60)
+    refused = sum(at >= 5 for at in world.refused)
+    assert world.share(5, 60) >= 0.93
+    assert refused <= 0.02 * (refused + sum(at >= 5 for at in world.accepted))
+
+
 def test_what_others_take_is_left_to_them_and_taken_back_when_they_stop() -> None:
     def limit(t: float) -> float:
         return 8 if 20 <= t < 40 else 20
