@@ -142,6 +142,7 @@ class Settings(BaseModel):
         complete listing (less what was revoked since); a smaller one counts as incomplete. 100 turns this off.
     :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
+    :param settle_in_place_seconds: how long of that a task waits with its worker; for longer it gives its slot back.
     :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
     :param watch_days: for how many days what was verified gone is looked after.
     :param watch_alarm: what turns the watching run red: a return that is ``new``, ``any`` return that is there, or
@@ -193,7 +194,8 @@ class Settings(BaseModel):
     max_shrink_percent: int = Field(default=30, ge=0, le=100)
     sentinels: dict[str, tuple[KnownGrant, ...]] = Field(default_factory=dict)
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
-    settle_limit_seconds: float = Field(default=120.0, gt=0, le=3600)
+    settle_in_place_seconds: float = Field(default=30.0, gt=0, le=600)
+    settle_limit_seconds: float = Field(default=300.0, gt=0, le=86_400)
     watch_days: int = Field(default=14, ge=1, le=365)
     watch_alarm: Literal["new", "any", "none"] = "new"
     summaries: str = ".rescind/summaries"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +21,9 @@ import pytest
 from tests.support.emulator import ROOT
 
 sys.path.insert(0, str(ROOT / "include"))
-from local.api import AirflowApi
+from local.api import AirflowApi, Json
 from local.config import Config, load
+from local.demo import READING_SECONDS
 from local.emulated import Control
 
 
@@ -65,6 +68,33 @@ class LiveStack:
             and all(person[space] in ids for space, ids in held.items())
         )
 
+    def carried_out(
+        self, dag: str, run: str, choose: Callable[[list[str]], str] = lambda options: options[0]
+    ) -> tuple[Json, list[Json], set[tuple[str, str]]]:
+        """Answer a run's questions as omar and wait for its end.
+
+        :returns: the run, its tasks, and every (task, state) that was seen on the way.
+        """
+        rita, omar = self.api("rita"), self.api("omar")
+        answered: set[int] = set()
+        seen: set[tuple[str, str]] = set()
+        row: Json = {}
+        tasks: list[Json] = []
+        for row, tasks in rita.watch(dag, run, 600):  # noqa: B007 - the last one counts
+            seen |= {(task["task_id"], str(task["state"])) for task in tasks}
+            for task in tasks:
+                if task["state"] == "awaiting_input" and task["try_number"] not in answered:
+                    time.sleep(READING_SECONDS)
+                    omar.answer(task, [choose(omar.question(task)["options"])])
+                    answered.add(task["try_number"])
+        return row, tasks, seen
+
+    def summary(self, dag: str, run: str) -> dict[str, Any]:
+        """What the report of a run says."""
+        path = Path(self.api("rita").xcom(dag, run, "report")["summary"])
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
     def close(self) -> None:
         """Close every client."""
         for client in self.clients.values():
@@ -89,7 +119,9 @@ def live() -> Iterator[LiveStack]:
         "RESCIND_EMULATOR_PORT": str(_free_port()),
         "RESCIND_START_TIMEOUT": "400",
         # one resource a call: several hundred calls on one lane, in several tasks at once
-        "RESCIND_DEMO_SETTINGS": '{"rows_per_call": {"wedata_privileges": 1}}',
+        "RESCIND_DEMO_SETTINGS": json.dumps(
+            {"rows_per_call": {"wedata_privileges": 1}, "settle_in_place_seconds": 2, "settle_limit_seconds": 120}
+        ),
     }
     env: dict[str, str] = {**_outside_airflow(), **settings}
     command = [sys.executable, str(ROOT / "include/local")]

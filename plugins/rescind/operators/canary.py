@@ -9,19 +9,22 @@ from rescind.errors import ConfigurationError
 from rescind.execution.canary import require_canaries
 from rescind.ledger import Batch, Ledger, Run
 from rescind.operators.base import ReviewOperator
+from rescind.operators.links import ConsoleLink, ReviewLink
+from rescind.operators.settling import SettlingOperator
 from rescind.operators.verify import verified
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class VerifyCanaryOperator(ReviewOperator):
+class VerifyCanaryOperator(SettlingOperator):
     """Verifies the items of one canary batch; fails when one is not proven gone or a kept grant is missing.
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     """
 
     template_fields = ()
+    operator_extra_links = (ReviewLink(), ConsoleLink())
     LOOKS: ClassVar[dict[str, str]] = {
         "task_display_name": "Verify canary",
         "map_index_template": "{{ task.batch['label'] }}",
@@ -33,17 +36,21 @@ class VerifyCanaryOperator(ReviewOperator):
         super().__init__(**{**self.LOOKS, **kwargs})
         self.batch = batch
 
-    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+    def verify(self, context: Context, ledger: Ledger, waited: float) -> dict[str, Any]:
         """See the class. :raises GuardTripped: when the canary shows that something is wrong."""
-        run = self.run_of(context, ledger)
+        run, settings = self.run_of(context, ledger), self.settings()
         batch = planned_batch(ledger, run, self.batch["batch"])
+        self.looks_at(batch.system, batch.conn_id)
         scope = next(
             scope
             for scope in ledger.scopes.all(run.run_id)
             if (scope.system, scope.account) == (batch.system, batch.account)
         )
-        report = asyncio.run(verified(context, ledger, run, scope, self.settings(), batch_id=batch.batch_id))
+        patience = self.patience(settings, waited)
+        report = asyncio.run(verified(context, ledger, run, scope, settings, patience, batch_id=batch.batch_id))
         self.log.info("%s: %s", self.batch["label"], report.as_dict())
+        if report.worth_waiting:
+            self.come_again(settings, waited)
         require_canaries(ledger, run.run_id, batch.batch_id)
         return report.as_dict()
 

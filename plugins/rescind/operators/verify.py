@@ -11,6 +11,7 @@ from rescind.ledger import Ledger, Run, Scope
 from rescind.operators.base import ScopeOperator, reading
 from rescind.operators.inputs import same_people
 from rescind.operators.progress import Board
+from rescind.operators.settling import SettlingOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class VerifyOperator(ScopeOperator):
+class VerifyOperator(SettlingOperator, ScopeOperator):
     """Reads the touched places of one scope again, completely, and gives every item a verdict.
 
     Runs whatever became of the revocation; with nothing planned it does nothing.
@@ -30,22 +31,35 @@ class VerifyOperator(ScopeOperator):
         "doc_md": "Complete re-reads: is it gone, is other access left, is everything else untouched?",
     }
 
-    def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
+    def verify(self, context: Context, ledger: Ledger, waited: float) -> dict[str, Any]:
         """See the class."""
-        run = self.run_of(context, ledger)
+        run, settings = self.run_of(context, ledger), self.settings()
         scope = self.scope_of(run, ledger)
         if run.dry_run or scope.state != "complete":
             self.log.info("nothing to verify: %s", "dry run" if run.dry_run else "the scope is not complete")
             return ScopeReport().as_dict()
-        report = asyncio.run(verified(context, ledger, run, scope, self.settings()))
+        patience = self.patience(settings, waited)
+        report = asyncio.run(verified(context, ledger, run, scope, settings, patience))
         self.log.info("%s: %s", self.scope["label"], report.as_dict())
+        if report.worth_waiting:
+            self.come_again(settings, waited)
         return report.as_dict()
 
 
 async def verified(
-    context: Context, ledger: Ledger, run: Run, scope: Scope, settings: Settings, *, batch_id: str | None = None
+    context: Context,
+    ledger: Ledger,
+    run: Run,
+    scope: Scope,
+    settings: Settings,
+    patience: float,
+    *,
+    batch_id: str | None = None,
 ) -> ScopeReport:
-    """Verify the planned items of one scope, or of one batch of it."""
+    """Verify the planned items of one scope, or of one batch of it.
+
+    :param patience: seconds to wait for a platform that still shows an item.
+    """
     system = system_named(scope.system)
     async with reading(system, scope, ledger, settings) as (client, pacer):
         stage = "verify" if batch_id is None else "verify_canary"
@@ -61,7 +75,7 @@ async def verified(
             run_id=run.run_id,
             account=scope.account,
             settle_seconds=settings.settle_seconds,
-            settle_limit_seconds=settings.settle_limit_seconds,
+            settle_limit_seconds=patience,
             batch_id=batch_id,
             same_people=same_people(ledger, run, scope.system, scope.account),
             meter=meter,
