@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.support.api_server import ApiServer, running_api_server
 from tests.support.emulator import ROOT
 from tests.support.postgres import *  # noqa: F403
 from tests.support.review import ledger_connection
-from tests.support.web_runs import HOSTILE, finished_run, working_run
+from tests.support.web_runs import HOSTILE, finished_run, late_run, returned, working_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PICTURES = ROOT / "test-results"
@@ -70,7 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, postgres_server: Any, ledger_
         "AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps({"evidence": str(home / "evidence")}),
     }
     with Ledger(dsn) as ledger:
-        finished_run(ledger, report)
+        finished_run(ledger, report, bundles=home / "evidence" / "bundles")
         working_run(ledger)
         with running_api_server(home, {"vera": "viewer"}, **environ) as server, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
@@ -135,6 +136,7 @@ def test_filters_search_and_pages(site: Site) -> None:
     assert "state=approved" in page.url
     assert page.get_by_role("searchbox").input_value() == "<script"
     page.get_by_text("17 items").wait_for()
+    _picture(page, "access-reviews-filters")
     assert _complaints(page) == []
     page.close()
 
@@ -167,4 +169,43 @@ def test_on_a_phone_nothing_is_cut_off(site: Site) -> None:
         page.goto(f"{site.server.base}/rescind/{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
         _picture(page, "access-reviews-phone-" + path.replace("/", "-"))
+    page.close()
+
+
+def test_the_evidence_can_be_downloaded_inside_the_interface(site: Site, tmp_path: Path) -> None:
+    """The interface shows the page in a sandboxed frame, which must let a download through."""
+    page = site.page()
+    page.goto(f"{site.server.base}/plugin/access-reviews")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("link", name="1", exact=True).click(timeout=60_000)
+    with page.expect_download(timeout=60_000) as waiting:
+        frame.get_by_role("link", name="Evidence bundle").click()
+    waiting.value.save_as(tmp_path / "bundle.zip")
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        archive.extractall(tmp_path)
+    assert waiting.value.suggested_filename.startswith("000001-")
+    (bundle,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert json.loads((bundle / "manifest.json").read_text())["number"] == 1
+    assert _complaints(page) == []
+    page.close()
+
+
+def test_what_came_back_and_what_waits_for_too_long_is_seen(site: Site) -> None:
+    source = site.ledger.runs.find("access_review", "manual__1")
+    assert source is not None
+    returned(site.ledger, source, 2, not_checked=1)
+    late_run(site.ledger)
+    page = site.page()
+    page.goto(f"{site.server.base}/rescind/runs")
+    page.get_by_text("2 came back", exact=True).wait_for()
+    page.get_by_text("1 could not be checked").wait_for()
+    page.get_by_text("has waited 1 d 2 h for approval, plan valid until").wait_for()
+    _picture(page, "access-reviews-list")
+    page.goto(f"{site.server.base}/rescind/runs/1")
+    came_back = page.get_by_role("region", name="Came back since")
+    assert came_back.locator("tbody tr").count() == 2
+    assert HOSTILE[0] in came_back.inner_text()
+    came_back.scroll_into_view_if_needed()
+    _picture(page, "access-reviews-came-back")
+    assert _complaints(page) == []
     page.close()

@@ -95,3 +95,21 @@ def returned(ledger: Ledger, run: Run, count: int, *, name: str = "scheduled__1"
         not_checked=not_checked,
     )
     ledger.sightings.record("watch_regrants", name, check, seen)
+
+
+def late_run(ledger: Ledger, name: str = "manual__late", account: str = "alibaba:3:cn-hangzhou") -> Run:
+    """A run whose plan waits for an approval, asked for 26 hours ago."""
+    run = ledger_runs.begin(ledger, name)
+    grants = [ledger_runs.grant(number, account=account) for number in range(4)]
+    ledger_runs.list_scope(ledger, run, grants)
+    ledger_runs.decide(ledger, run, grants, grants)
+    plan = ledger_runs.freeze(ledger, run, [grants]).plan
+    ledger.approvals.request(run.run_id, plan.digest, requested_by="rita", valid_until=plan.valid_until)
+    with ledger.database.transaction() as connection:  # an approval is never changed otherwise
+        connection.execute("ALTER TABLE rescind.approval DISABLE TRIGGER USER")
+        connection.execute(
+            "UPDATE rescind.approval SET requested_at = requested_at - interval '26 hours' WHERE run_no = %s",
+            (run.number,),
+        )
+        connection.execute("ALTER TABLE rescind.approval ENABLE TRIGGER USER")
+    return run
