@@ -30,10 +30,17 @@ TUNING = {
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(CONCURRENCY),
     "AIRFLOW__CELERY__TASK_ACKS_LATE": "True",
+}
+"""What makes a stack with workers out of one without."""
+
+IMPATIENT = "RESCIND_IMPATIENT"
+"""Environment variable: anything but nothing makes a stack with workers notice losses soon, for watching that."""
+
+SOON = {
     # A task that waited in the hands of a lost worker is handed out again after this many seconds. A task that lasts
     # longer is handed out a second time while it runs, and refused: Airflow knows that it runs.
     "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "20",
-    # A lost task is noticed after 12 s, not after Airflow's 300: this stack is there to watch that.
+    # A lost task is noticed after 12 s, not after Airflow's 300.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
@@ -41,12 +48,12 @@ TUNING = {
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
 }
-"""What makes a stack with workers out of one without, and what makes it notice losses soon."""
 
 
 def environment(config: Config) -> dict[str, str]:
     """What every component needs to know about the broker and the workers."""
-    return {**TUNING, "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://{_socket(config)}"}
+    soon = SOON if os.environ.get(IMPATIENT) else {}
+    return {**TUNING, **soon, "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://{_socket(config)}"}
 
 
 def start_redis(config: Config, registry: Registry) -> Record:

@@ -69,7 +69,11 @@ with DAG("single_calls", schedule=None, params={"calls": 100}) as dag:
 
 @dataclass(frozen=True)
 class Figures:
-    """One row: seconds, megabytes, counts."""
+    """One row: seconds, megabytes, counts.
+
+    :param largest: title of the process that was the largest.
+    :param timeline: each task with its label, its begin and its end in seconds since the run's first task.
+    """
 
     executor: str
     grants: int
@@ -85,6 +89,8 @@ class Figures:
     silence_s: float
     exact: bool
     single_per_s: float
+    largest: str
+    timeline: list[tuple[str, str, float, float]]
 
 
 class Watcher(threading.Thread):
@@ -92,15 +98,16 @@ class Watcher(threading.Thread):
 
     def __init__(self, api: AirflowApi) -> None:
         super().__init__(daemon=True)
-        self.api, self.largest, self.silence, self.done = api, 0, 0.0, threading.Event()
+        self.api, self.largest, self.title, self.silence, self.done = api, 0, "", 0.0, threading.Event()
 
     def run(self) -> None:
         """Until :attr:`done`."""
         while not self.done.wait(0.5):
             for process in psutil.process_iter(["name", "cmdline", "memory_info"]):
                 words = " ".join(process.info["cmdline"] or ())
-                if "airflow worker" in words or "airflow task" in words:
-                    self.largest = max(self.largest, process.info["memory_info"].rss)
+                resident = process.info["memory_info"].rss if process.info["memory_info"] else 0
+                if resident > self.largest and ("airflow worker" in words or "airflow task" in words):
+                    self.largest, self.title = resident, words
             with suppress(Exception):
                 health = self.api.health()
                 for part in ("scheduler", "triggerer"):
@@ -167,6 +174,8 @@ def _review(config: Config, stack: Stack, executor: str, grants: int, singles: i
             silence_s=watcher.silence,
             exact=exact and not summary["problems"],
             single_per_s=_singles(rita, singles),
+            largest=watcher.title,
+            timeline=_timeline(tasks),
         )
 
 
@@ -192,6 +201,18 @@ def _seconds(tasks: list[Json], stage: str) -> float:
         return 0.0
     first = min(datetime.fromisoformat(task["start_date"]) for task in own)
     return (max(datetime.fromisoformat(task["end_date"]) for task in own) - first).total_seconds()
+
+
+def _timeline(tasks: list[Json]) -> list[tuple[str, str, float, float]]:
+    """When each task ran."""
+    ran = [task for task in tasks if task["start_date"] and task["end_date"]]
+    times = {id(task): [datetime.fromisoformat(task[at]) for at in ("start_date", "end_date")] for task in ran}
+    zero = min(begin for begin, _ in times.values())
+    found = []
+    for task in ran:
+        begin, end = (round((at - zero).total_seconds(), 1) for at in times[id(task)])
+        found.append((task["task_id"], str(task["rendered_map_index"] or ""), begin, end))
+    return sorted(found, key=lambda one: one[2:])
 
 
 def _singles(rita: AirflowApi, calls: int) -> float:

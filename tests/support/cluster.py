@@ -306,6 +306,7 @@ def running_cluster() -> Iterator[Cluster]:
     env = {
         **_outside_airflow(),
         "RESCIND_EXECUTOR": "celery",
+        "RESCIND_IMPATIENT": "1",
         "RESCIND_STATE_DIR": str(state / "s"),
         "RESCIND_DAGS_DIR": str(quick_dags(dags)),
         "RESCIND_UI_PORT": str(_free_port()),
