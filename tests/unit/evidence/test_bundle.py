@@ -195,10 +195,11 @@ def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: P
 
 
 def remade(files: dict[str, bytes], kind: str, change: dict[str, object]) -> dict[str, bytes]:
-    """The bundle with every record of a file changed, and all hashes made anew; unsigned."""
+    """The bundle with every record of a file changed (``...`` takes a field out) and all hashes made anew; unsigned."""
     manifest = json.loads(files["manifest.json"])
     chain = Chain(manifest["run"], f"{kind}.jsonl")
-    lines = [chain.line({**record, **change}) for record in records(MemorySource(files), kind)]
+    changed = ({**record, **change} for record in records(MemorySource(files), kind))
+    lines = [chain.line({name: value for name, value in one.items() if value is not ...}) for one in changed]
     entries = [entry for entry in manifest["files"] if entry["name"] != chain.name] + [chain.entry()]
     again = encode(manifest_of(manifest["run"], manifest["number"], manifest["seal"], None, entries)) + b"\n"
     return {**files, chain.name: b"".join(lines), "manifest.json": again, "signature.json": sign(again, None)}

@@ -7,13 +7,21 @@ import pytest
 
 from rescind.evidence.__main__ import main
 from rescind.evidence.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figures
-from rescind.evidence.read import bundle_source
-from rescind.evidence.report import headline, span, text
+from rescind.evidence.read import MemorySource, bundle_source
+from rescind.evidence.report import headline, report, span, text
+from rescind.evidence.tables import outcomes
+from rescind.evidence.verify import verify
 from rescind.ledger import Ledger
 from tests.support.ledger_runs import begin
-from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run
+from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run, contents
+from tests.unit.evidence.test_bundle import remade
 
 pytestmark = pytest.mark.postgres
+ADDED_SINCE = {
+    "review": ("schedule", "due_at", "period_start", "period_end", "period_basis", "retention", "time_source"),
+    "approvals": ("measured_against",),
+    "verdicts": ("latest",),
+}
 VOID = {"meta", "br", "img", "input", "link", "hr"}
 
 
@@ -69,6 +77,16 @@ def test_the_same_bundle_gives_the_same_report(ledger: Ledger, tmp_path: Path) -
     page_of(place, tmp_path / "1.html")
     page_of(place, tmp_path / "2.html")
     assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
+
+
+def test_a_bundle_of_an_older_version_holds_and_has_a_report(ledger: Ledger, tmp_path: Path) -> None:
+    """What was added since the first version may be missing from records, and nothing else."""
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path, key=None))
+    for kind, added in ADDED_SINCE.items():
+        files = remade(files, kind, dict.fromkeys(added, ...))
+    assert verify(MemorySource(files)).problems == []
+    assert b"Gone" in report(figures(MemorySource(files)))
+    assert sum(1 for _ in outcomes(MemorySource(files))) == 5
 
 
 def test_a_run_that_did_nothing_has_a_report(ledger: Ledger, tmp_path: Path) -> None:
