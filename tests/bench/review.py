@@ -71,8 +71,8 @@ with DAG("single_calls", schedule=None, params={"calls": 100}) as dag:
 class Figures:
     """One row: seconds, megabytes, counts.
 
-    :param largest: title of the process that was the largest.
-    :param timeline: each task with its label, its begin and its end in seconds since the run's first task.
+    :param timeline: each task with its label, its begin and its end in seconds since the run's first task, and the
+        largest of its processes in megabytes.
     """
 
     executor: str
@@ -89,8 +89,7 @@ class Figures:
     silence_s: float
     exact: bool
     single_per_s: float
-    largest: str
-    timeline: list[tuple[str, str, float, float]]
+    timeline: list[tuple[str, str, float, float, float]]
 
 
 class Watcher(threading.Thread):
@@ -98,16 +97,17 @@ class Watcher(threading.Thread):
 
     def __init__(self, api: AirflowApi) -> None:
         super().__init__(daemon=True)
-        self.api, self.largest, self.title, self.silence, self.done = api, 0, "", 0.0, threading.Event()
+        self.api, self.silence, self.done = api, 0.0, threading.Event()
+        self.sizes: dict[str, int] = {}
 
     def run(self) -> None:
         """Until :attr:`done`."""
         while not self.done.wait(0.5):
             for process in psutil.process_iter(["name", "cmdline", "memory_info"]):
                 words = " ".join(process.info["cmdline"] or ())
-                resident = process.info["memory_info"].rss if process.info["memory_info"] else 0
-                if resident > self.largest and ("airflow worker" in words or "airflow task" in words):
-                    self.largest, self.title = resident, words
+                if process.info["memory_info"] and ("airflow worker" in words or "airflow task" in words):
+                    words = words.strip()
+                    self.sizes[words] = max(self.sizes.get(words, 0), process.info["memory_info"].rss)
             with suppress(Exception):
                 health = self.api.health()
                 for part in ("scheduler", "triggerer"):
@@ -170,12 +170,11 @@ def _review(config: Config, stack: Stack, executor: str, grants: int, singles: i
             ratio=revoke / floor,
             throttled=sum(limits[action]["throttled"] for action in LANES.values() if action in limits),
             run_s=run_s,
-            task_mb=watcher.largest / 1e6,
+            task_mb=max(watcher.sizes.values(), default=0) / 1e6,
             silence_s=watcher.silence,
             exact=exact and not summary["problems"],
             single_per_s=_singles(rita, singles),
-            largest=watcher.title,
-            timeline=_timeline(tasks),
+            timeline=_timeline(tasks, watcher.sizes),
         )
 
 
@@ -203,16 +202,17 @@ def _seconds(tasks: list[Json], stage: str) -> float:
     return (max(datetime.fromisoformat(task["end_date"]) for task in own) - first).total_seconds()
 
 
-def _timeline(tasks: list[Json]) -> list[tuple[str, str, float, float]]:
-    """When each task ran."""
+def _timeline(tasks: list[Json], sizes: dict[str, int]) -> list[tuple[str, str, float, float, float]]:
+    """When each task ran, and how large it was; its process has its id for a title."""
     ran = [task for task in tasks if task["start_date"] and task["end_date"]]
-    times = {id(task): [datetime.fromisoformat(task[at]) for at in ("start_date", "end_date")] for task in ran}
+    times = {task["id"]: [datetime.fromisoformat(task[at]) for at in ("start_date", "end_date")] for task in ran}
     zero = min(begin for begin, _ in times.values())
     found = []
     for task in ran:
-        begin, end = (round((at - zero).total_seconds(), 1) for at in times[id(task)])
-        found.append((task["task_id"], str(task["rendered_map_index"] or ""), begin, end))
-    return sorted(found, key=lambda one: one[2:])
+        begin, end = (round((at - zero).total_seconds(), 1) for at in times[task["id"]])
+        size = max((size for title, size in sizes.items() if task["id"] in title), default=0)
+        found.append((task["task_id"], str(task["rendered_map_index"] or ""), begin, end, round(size / 1e6, 1)))
+    return sorted(found, key=lambda one: one[2:4])
 
 
 def _singles(rita: AirflowApi, calls: int) -> float:
