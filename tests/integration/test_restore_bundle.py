@@ -58,6 +58,7 @@ def test_a_bundle_gives_the_same_plan_as_its_run_and_brings_the_same_back(bench:
         assert plan_of(setup.restore(f"by-bundle-{number}", bundle=named, dry_run=True)) == expected
     restore = setup.restore(bundle=place.name)
     assert plan_of(restore) == expected
+    restore.preflight()  # cleared: it is the same run
     with restore.ledger() as ledger:
         run = ledger.runs.find(restore.dag_id, restore.run_id)
         assert (run.params["run"], run.params["root"]) == (summary["run"], summary["root"])
@@ -156,6 +157,19 @@ def test_a_ledger_that_says_otherwise_is_named(bench: Bench) -> None:
     origin = "UPDATE rescind.grant_row SET resource_name = reverse(resource_name)"
     changed(origin, origin, "differ in the grants: ")
     plan_of(setup.restore(bundle=name, dry_run=True))
+
+
+def test_bundles_in_object_storage_are_named_by_their_address(bench: Bench, tmp_path: Path) -> None:
+    setup = bench(evidence=f"file://{tmp_path}/store")
+    place = str(reviewed(setup)["bundle"])
+    assert place.startswith("file://")
+    expected = plan_of(setup.restore("by-number", run="1", dry_run=True))
+    assert plan_of(setup.restore("by-address", bundle=place, dry_run=True)) == expected
+    assert plan_of(setup.restore("by-name", bundle=place.rpartition("/")[2], dry_run=True)) == expected
+    refused(setup, "neither a bundle's name", bundle=place.replace("/store/", "/elsewhere/"))
+    lines = tmp_path / "store" / "bundles" / place.rpartition("/")[2] / "items.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-1])
+    refused(setup, "does not hold: items.jsonl", bundle=place)
 
 
 def test_an_older_bundle_of_the_run_is_refused(bench: Bench) -> None:
