@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -113,4 +115,78 @@ def test_the_approval_page_reads_by_itself(live: LiveStack, browser: Any) -> Non
         assert words in body
     assert Path(PICTURES).exists()
     _picture(page, "approve")
+    page.close()
+
+
+REASON = "last day, asked for in a browser"
+
+
+def _fill_in_the_form(page: Any, person: str) -> None:
+    """Ask for everything of a person, not as a dry run, and send it off."""
+    page.get_by_role("button", name="Trigger").first.click(timeout=60_000)
+    dialog = page.get_by_role("dialog")
+    for section, field, text in (("What", "principals", person), ("Why", "reason", REASON)):
+        dialog.get_by_role("button", name=section).wait_for(timeout=60_000)
+        if not dialog.locator(f"[name=element_{field}]").is_visible():
+            dialog.get_by_role("button", name=section).click()
+        dialog.locator(f"[name=element_{field}]").fill(text)
+    dialog.get_by_role("button", name="Safety").click()
+    dialog.locator("label:has([name=element_dry_run])").click()  # the form begins as a dry run
+    page.wait_for_timeout(1_000)  # the sections unfold slowly
+    _picture(page, "form-filled-in")
+    dialog.get_by_role("button", name="Trigger").click()
+    page.get_by_text("Dag Run Triggered").first.wait_for(timeout=60_000)
+
+
+def _run_that_waits(live: LiveStack) -> tuple[str, dict[str, Any]]:
+    """The run that the form has started, and the task of it whose question waits for an answer."""
+    api = live.api("rita")
+    runs = [run for state in ("queued", "running") for run in api.runs("revoke_access", state)]
+    (run,) = (str(run["dag_run_id"]) for run in runs if run["conf"].get("reason") == REASON)
+    for _, tasks in api.watch("revoke_access", run, 400):
+        waiting = [task for task in tasks if task["state"] == "awaiting_input"]
+        if waiting:
+            return run, waiting[0]
+    raise AssertionError("the run ended without a question")
+
+
+def test_a_form_is_filled_in_its_sender_is_refused_and_somebody_else_approves(live: LiveStack, browser: Any) -> None:
+    api, person = live.api("rita"), live.holder()
+    api.wait_for_dag("revoke_access", 60)
+    api.unpause("revoke_access")
+    page = _page(live, browser, "rita", "/dags/revoke_access")
+    _fill_in_the_form(page, person["person_id"])
+    page.close()
+
+    run, task = _run_that_waits(live)
+    before = live.control.get("truth")
+    question = f"/dags/revoke_access/runs/{quote(run)}/tasks/approve/required_actions"
+    page = _page(live, browser, "rita", question)
+    page.get_by_role("button", name=re.compile("^Approve ")).click(timeout=60_000)
+    page.get_by_text("Access Denied").first.wait_for(timeout=60_000)
+    _picture(page, "approve-refused")
+    page.close()
+    assert not api.question(task)["response_received"]
+    assert live.control.get("truth") == before
+
+    page = _page(live, browser, "omar", question)
+    page.get_by_role("button", name=re.compile("^Approve ")).click(timeout=60_000)
+    page.get_by_text("approve response successful").first.wait_for(timeout=60_000)
+    assert api.wait("revoke_access", run, 400)["state"] == "success"
+    summary = json.loads(Path(api.xcom("revoke_access", run, "report")["summary"]).read_text(encoding="utf-8"))
+    assert (summary["requested_by"], summary["approved_by"], summary["problems"]) == ("rita", "omar", [])
+    assert live.control.get("truth") != before
+    page.close()
+
+
+def test_a_finished_run_shows_its_note_and_its_report(live: LiveStack, browser: Any) -> None:
+    run = live.api("rita").runs("access_review", "success")[-1]
+    number = re.search(r"\[Rescind\] Run (\d+): succeeded", run["note"])
+    assert number is not None
+    page = _page(live, browser, "vera", f"/dags/access_review/runs/{quote(run['dag_run_id'])}")
+    page.get_by_text(f"[Rescind] Run {number[1]}: succeeded").first.wait_for(timeout=60_000)
+    _picture(page, "note")
+    page.goto(f"{live.config.base_url}/rescind/runs/{number[1]}/report")
+    page.get_by_text("Demonstration").first.wait_for(timeout=60_000)
+    _picture(page, "report")
     page.close()

@@ -87,6 +87,7 @@ def test_the_run_carries_its_result_as_a_note_and_its_pools_were_checked(live: L
     run = api.runs("access_review", "success")[-1]
     number = _summary(api, "access_review", run["dag_run_id"])["number"]
     assert run["note"].startswith(f"[Rescind] Run {number}: succeeded, "), run["note"]
+    assert run["note"].endswith("\n\nstarted by make demo"), "what people wrote stays"
     for system in SYSTEMS:
         assert f"\n- {system}: " in run["note"]
     (preflight,) = [task for task in api.tasks("access_review", run["dag_run_id"]) if task["task_id"] == "preflight"]

@@ -54,7 +54,7 @@ def what_failed(error: Exception) -> str:
 def write_note(dag_id: str, run_id: str, text: str, conn_id: str = AIRFLOW_CONNECTION) -> str:
     """Put a text on a DAG run as its note; returns a sentence for the log. Never raises: a note is a convenience.
 
-    What people have written there stays before it; what an earlier attempt wrote is replaced.
+    What people have written there stays, after it; what an earlier attempt wrote is replaced.
     """
     try:
         with airflow_api(conn_id) as api:
@@ -74,13 +74,15 @@ def write_note(dag_id: str, run_id: str, text: str, conn_id: str = AIRFLOW_CONNE
 
 
 def joined(before: str, text: str) -> str:
-    """The note so far with our text after it, within :data:`MOST_NOTE` characters; people's words are never cut.
+    """Our text and, after a blank line, the note as people wrote it, which is never cut; of ours what then has room.
+
+    The interface shows the first line, so that is ours. A text without blank lines can be told from theirs.
 
     :raises ValueError: when people's words leave no room.
     """
-    theirs = "" if before.startswith(_MARK) else before.partition(f"\n\n{_MARK}")[0].rstrip()
-    start = f"{theirs}\n\n{_MARK}" if theirs else _MARK
-    room = MOST_NOTE - len(start)
+    theirs = before.partition("\n\n")[2] if before.startswith(_MARK) else before.strip()
+    rest = f"\n\n{theirs}" if theirs else ""
+    room = MOST_NOTE - len(_MARK) - len(rest)
     if room < _LEAST:
         raise ValueError("the note is full")
-    return start + (text if len(text) <= room else text[: room - 1] + "…")
+    return _MARK + (text if len(text) <= room else text[: room - 1] + "…") + rest

@@ -172,23 +172,27 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
 
 def headline(summary: dict[str, Any]) -> str:
     """The run in a few lines of words and counts of our own: nothing that a vendor or a person has written."""
-    rows, back = summary["systems"], summary["operation"] == OPERATION
-    proven = ("restored",) if back else _PROVEN
-    lines = [f"Run {summary['number']}: {str(summary['state']).replace('_', ' ')}, {summary['calls']} calls planned"]
-    for system in sorted({row["system"] for row in rows}):
-        of = {name: sum(row[name] for row in rows if row["system"] == system) for name in _COUNTED}
-        if summary["dry_run"]:
-            what = "come back" if back else "go"
-            lines.append(f"- {system}: {of['items'] - of['held']} would {what}, {of['held']} held")
-            continue
-        done = sum(of[name] for name in proven)
-        what = "there again" if back else "proven gone"
-        left = [f"{of[name]} {name.replace('_', ' ')}" for name in _COUNTED if of[name] and name in _OPEN]
-        lines.append(f"- {system}: " + ", ".join([f"{done} of {of['items']} {what}", *left]))
+    by_system: dict[str, dict[str, int]] = {}
+    for row in summary["systems"]:
+        counts = by_system.setdefault(row["system"], dict.fromkeys(_COUNTED, 0))
+        counts |= {name: counts[name] + row[name] for name in _COUNTED}
+    whole = {name: sum(counts[name] for counts in by_system.values()) for name in _COUNTED}
+    state = str(summary["state"]).replace("_", " ")
+    lines = [f"Run {summary['number']}: {state}, {_came_to(summary, whole)}; {summary['calls']} calls planned"]
+    lines += [f"- {system}: {_came_to(summary, by_system[system])}" for system in sorted(by_system)]
     for name in ("problems", "findings"):
         if summary[name]:
             lines.append(f"{name}: {len(summary[name])}, named in the report")
     return "\n".join(lines)
+
+
+def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:
+    back = summary["operation"] == OPERATION
+    if summary["dry_run"]:
+        return f"{counts['items'] - counts['held']} would {'come back' if back else 'go'}, {counts['held']} held"
+    done = counts["restored"] if back else sum(counts[name] for name in _PROVEN)
+    left = [f"{counts[name]} {name.replace('_', ' ')}" for name in _OPEN if counts[name]]
+    return ", ".join([f"{done} of {counts['items']} {'there again' if back else 'proven gone'}", *left])
 
 
 def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None) -> list[str]:

@@ -81,13 +81,14 @@ def test_what_people_wrote_stays(airflow: type[_Airflow]) -> None:
     airflow.note = "asked for by audit\n\nsee TICKET-7"
     write_note("access_review", RUN, "Run 1: failed")
     write_note("access_review", RUN, "Run 1: succeeded")
-    assert airflow.note == "asked for by audit\n\nsee TICKET-7\n\n[Rescind] Run 1: succeeded"
+    assert airflow.note == "[Rescind] Run 1: succeeded\n\nasked for by audit\n\nsee TICKET-7"
 
 
 def test_a_note_fits_and_people_are_never_cut() -> None:
     assert len(joined("", "x" * 5000)) == MOST_NOTE
     long = joined("p" * 800, "x" * 5000)
-    assert len(long) == MOST_NOTE and long.startswith("p" * 800 + "\n\n[Rescind] x") and long.endswith("x…")
+    assert len(long) == MOST_NOTE and long.startswith("[Rescind] x") and long.endswith("x…\n\n" + "p" * 800)
+    assert joined(long, "Run 1") == "[Rescind] Run 1\n\n" + "p" * 800
     with pytest.raises(ValueError, match="full"):
         joined("p" * 950, "Run 1")
 
