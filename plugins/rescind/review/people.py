@@ -97,7 +97,9 @@ class People:
             ids = (*ids, (PERSON_SPACE, person.person_id))
         principal = self._principals.get(key)
         self._serial += 1
-        facts = {"matched_by": method} if person is None else {"matched_by": method, "person.id": person.person_id}
+        facts = {"matched_by": method}
+        if person is not None:
+            facts |= {"person.id": person.person_id, **({"person.manager": person.manager} if person.manager else {})}
         return View(
             serial=self._serial,
             person=person,

@@ -57,6 +57,7 @@ def test_a_decision_carries_rule_reason_severity_controls_and_facts(make: Simple
         "now": "2026-03-01T12:00:00Z",
         "matched_by": "id:dms_user_id",
         "person.id": "P2",
+        "person.manager": "P4",
     }
     canonical(dict(decision.facts))
 
