@@ -189,7 +189,7 @@ def headline(summary: dict[str, Any]) -> str:
 def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:
     back = summary["operation"] == OPERATION
     if summary["dry_run"]:
-        return f"{counts['items'] - counts['held']} would {'come back' if back else 'go'}, {counts['held']} held"
+        return f"{counts['items']} would {'come back' if back else 'go'}, {counts['held']} held"
     done = counts["restored"] if back else sum(counts[name] for name in _PROVEN)
     left = [f"{counts[name]} {name.replace('_', ' ')}" for name in _OPEN if counts[name]]
     return ", ".join([f"{done} of {counts['items']} {'there again' if back else 'proven gone'}", *left])
