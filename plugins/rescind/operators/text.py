@@ -14,17 +14,27 @@ from rescind.review.policy import SEVERITIES
 from rescind.systems import system_named
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:])")
+_LINKS = re.compile(r"@\w|://|\bwww\.|\bmailto:", re.IGNORECASE)
+"""What readers of Markdown make links of by themselves, escaped or not; in a code span they leave it alone."""
 _EXAMPLES = 12
 
 
 def plain(text: str, limit: int = 80) -> str:
     """Text from a vendor or a person, made harmless for Markdown.
 
-    One line, no control or bidi characters, every mark escaped, cut at ``limit`` characters.
+    One line, no control or bidi characters, every mark escaped, cut at ``limit`` characters. What would become a link
+    is a code span.
     """
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
-    return _MARKDOWN.sub(r"\\\1", shown)
+    return _code(shown) if _LINKS.search(shown) else _MARKDOWN.sub(r"\\\1", shown)
+
+
+def _code(text: str) -> str:
+    """A code span: nothing in it is markup, but a bar would end the cell of a table, so a broken one is shown."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    edge = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{fence}{edge}{text.replace('|', '¦')}{edge}{fence}"
 
 
 def going(ledger: Ledger, run: Run) -> int:
