@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from local.api import AirflowApi, Json
-from local.demo import READING_SECONDS
 from local.errors import ApiError
 from local.truth import judge
 from tests.support.live import LiveStack
@@ -20,26 +15,6 @@ from tests.support.live import LiveStack
 pytestmark = [pytest.mark.live, pytest.mark.seconds(1200)]
 SYSTEMS = {"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"}
 WRITES = ("RevokePrivileges", "RevokeDataSourceAuthorization")
-
-
-def _answer(live: LiveStack, dag: str, run: str, choose: Callable[[list[str]], str]) -> tuple[Json, list[Json]]:
-    """Wait for the question of a run, answer it as omar, and wait for the end of the run."""
-    requester, approver = live.api("rita"), live.api("omar")
-    answered: set[int] = set()
-    last: tuple[Json, list[Json]] = ({}, [])
-    for last in requester.watch(dag, run, 600):
-        tasks = last[1]
-        waiting = [task for task in tasks if task["state"] == "awaiting_input"]
-        if waiting and waiting[0]["try_number"] not in answered:
-            time.sleep(READING_SECONDS)
-            approver.answer(waiting[0], [choose(approver.question(waiting[0])["options"])])
-            answered.add(waiting[0]["try_number"])
-    return last
-
-
-def _summary(api: AirflowApi, dag: str, run: str) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads(Path(api.xcom(dag, run, "report")["summary"]).read_text(encoding="utf-8"))
-    return summary
 
 
 def test_the_demonstration_ends_green_with_every_check(live: LiveStack) -> None:
@@ -72,7 +47,7 @@ def test_revoking_ran_in_several_labelled_tasks_at_once(live: LiveStack) -> None
 def test_tasks_lead_to_the_page_of_their_run(live: LiveStack) -> None:
     api = live.api("rita")
     run = api.runs("access_review", "success")[-1]["dag_run_id"]
-    page = f"rescind/runs/{_summary(api, 'access_review', run)['number']}"
+    page = f"rescind/runs/{live.summary('access_review', run)['number']}"
     one = {"Access review": page}
     mapped = {**one, "Vendor console": None}  # the emulator is nobody's console
     last = {**one, "Evidence": f"{page}/bundle", "Report": f"{page}/report"}
@@ -85,7 +60,7 @@ def test_tasks_lead_to_the_page_of_their_run(live: LiveStack) -> None:
 def test_the_run_carries_its_result_as_a_note_and_its_pools_were_checked(live: LiveStack) -> None:
     api = live.api("vera")
     run = api.runs("access_review", "success")[-1]
-    number = _summary(api, "access_review", run["dag_run_id"])["number"]
+    number = live.summary("access_review", run["dag_run_id"])["number"]
     assert run["note"].startswith(f"[Rescind] Run {number}: succeeded, "), run["note"]
     assert run["note"].endswith("\n\nstarted by make demo"), "what people wrote stays"
     for system in SYSTEMS:
@@ -102,10 +77,10 @@ def test_revoke_access_takes_a_leaver_off_all_four_systems(live: LiveStack) -> N
     api.unpause("revoke_access")
     conf = {"principals": [person["person_id"]], "reason": "last day today", "ticket": "HR-7", "dry_run": False}
     run = api.trigger("revoke_access", conf)
-    row, tasks = _answer(live, "revoke_access", run, lambda options: options[0])
+    row, tasks, _ = live.carried_out("revoke_access", run)
     failed = [t["task_id"] for t in tasks if t["state"] == "failed"]
     assert row["state"] == "success", (failed, [api.log(t)[-1500:] for t in tasks if t["state"] == "failed"][:1])
-    summary = _summary(api, "revoke_access", run)
+    summary = live.summary("revoke_access", run)
     assert summary["approved_by"] == "omar" and summary["ticket"] == "HR-7"
     assert {row["system"] for row in summary["systems"] if row["items"]} == SYSTEMS
     for judged in judge(before, live.control.get("truth"), Path(summary["items_file"])):
@@ -119,10 +94,10 @@ def test_a_rejected_plan_revokes_nothing_and_is_not_red(live: LiveStack) -> None
     run = api.trigger(
         "revoke_access", {"principals": [person["person_id"]], "reason": "asked for by mistake", "dry_run": False}
     )
-    row, tasks = _answer(live, "revoke_access", run, lambda options: options[-1])
+    row, tasks, _ = live.carried_out("revoke_access", run, lambda options: options[-1])
     assert row["state"] == "success"
     assert {t["state"] for t in tasks if t["task_id"] in ("approve", "revoke")} == {"skipped"}
-    assert _summary(api, "revoke_access", run)["state"] == "rejected"
+    assert live.summary("revoke_access", run)["state"] == "rejected"
     assert live.control.get("truth") == before
 
 

@@ -23,7 +23,7 @@ from rescind.execution.settle import CLEAN_READS, Item, Settling
 from rescind.ledger import KeptCheck, Ledger, VerdictRecord
 from rescind.model import Choice, Grant, ItemState, Membership, Verdict
 from rescind.systems.base import PermissionSystem, Place
-from rescind.systems.effective import RemainingAccess
+from rescind.systems.effective import RemainingAccess, access_around
 
 _TO_VERIFY = (ItemState.APPROVED, ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN, ItemState.REFUSED)
 _NOT_KNOWN = "not known"
@@ -164,12 +164,14 @@ class ScopeVerifier:
 
     def _remaining(self, settling: Settling) -> RemainingAccess:
         """Everything in the snapshot that is not gone, as far as it was read again, plus what is new."""
-        gone = settling.gone()
-        known = self.ledger.snapshot.grants(self.run_id, system=self.system.name, account=self.account)
-        held = {grant.key: grant for grant in known if grant.grant_id not in gone}
+        name, account = self.system.name, self.account
         fresh = {grant.key: grant for grant in settling.grants()}
-        memberships = self.ledger.snapshot.memberships(self.run_id, system=self.system.name, account=self.account)
-        return RemainingAccess(self.system, {**held, **fresh}.values(), chain(memberships, self.same_people))
+        gone = settling.gone()
+        known = self.ledger.snapshot.grants(self.run_id, system=name, account=account)
+        held = (grant for grant in known if grant.grant_id not in gone and grant.key not in fresh)
+        items = [item.grant for item in settling.items.values()]
+        memberships = self.ledger.snapshot.memberships(self.run_id, system=name, account=account)
+        return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people)
 
     def _record_kept(self, settling: Settling, now: datetime) -> None:
         """Compare the grants that were to be kept, in every listing that was read, with what is there now."""

@@ -90,6 +90,37 @@ class RemainingAccess:
                 yield (everyone,), everyone
 
 
+def access_around(
+    system: PermissionSystem[Any],
+    looked_at: Collection[Grant],
+    remaining: Iterable[Grant],
+    memberships: Iterable[Membership],
+    same_people: Collection[Membership] = (),
+) -> RemainingAccess:
+    """What remains, as far as it can lie on a path of some grants.
+
+    Grants and memberships are read once, as a stream, so memory grows with the grants that are looked at and not with
+    the population.
+
+    :param looked_at: the grants whose :meth:`RemainingAccess.paths` will be asked for, of one system and account.
+    :param remaining: every grant known to remain.
+    :param same_people: from the ids of people in grants to their other ids in memberships.
+    """
+    holders = {(grant.key.principal_type, grant.key.principal_id) for grant in looked_at}
+    others = [edge for edge in same_people if (edge.member_type, edge.member_id) in holders]
+    holders.update((edge.container_type, edge.container_id) for edge in others)
+    places = {(grant.key.resource_type, grant.key.resource_id) for grant in looked_at}
+    places.update(place for grant in looked_at for place in system.parents(grant))
+    edges = _edges_from(holders, memberships)
+    near = (
+        grant
+        for grant in remaining
+        if (grant.key.resource_type, grant.key.resource_id) in places
+        and _reaches(grant.key.principal_type, grant.key.principal_id, holders)
+    )
+    return RemainingAccess(system, near, [*edges, *others])
+
+
 def still_reachable(
     system: PermissionSystem[Any],
     revoke: Collection[Grant],
@@ -100,27 +131,11 @@ def still_reachable(
 ) -> Iterator[tuple[Grant, AccessPath]]:
     """Which of these grants' holders would keep their access once the plan is carried out, each with one path.
 
-    Grants and memberships are read once, as a stream; only those are kept that can lie on a path of ``revoke``, so
-    memory grows with the grants to be revoked and not with the population.
-
-    :param revoke: the grants to look at, all of one system and account.
+    :param revoke: the grants to look at, all of one system and account; see :func:`access_around` for the rest.
     :param gone: ids of every grant of the plan: none of them can be the end of a path.
-    :param same_people: from the ids of people in grants to their other ids in memberships.
     """
-    holders = {(grant.key.principal_type, grant.key.principal_id) for grant in revoke}
-    others = [edge for edge in same_people if (edge.member_type, edge.member_id) in holders]
-    holders.update((edge.container_type, edge.container_id) for edge in others)
-    places = {(grant.key.resource_type, grant.key.resource_id) for grant in revoke}
-    places.update(place for grant in revoke for place in system.parents(grant))
-    edges = _edges_from(holders, memberships)
-    remaining = [
-        grant
-        for grant in grants
-        if (grant.key.resource_type, grant.key.resource_id) in places
-        and _reaches(grant.key.principal_type, grant.key.principal_id, holders)
-        and grant.grant_id not in gone
-    ]
-    access = RemainingAccess(system, remaining, [*edges, *others])
+    staying = (grant for grant in grants if grant.grant_id not in gone)
+    access = access_around(system, revoke, staying, memberships, same_people)
     for grant in revoke:
         path = next(iter(access.paths(grant)), None)
         if path is not None:
