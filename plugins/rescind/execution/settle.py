@@ -10,7 +10,7 @@ unless the platform still shows something.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,11 +32,13 @@ class Item:
     """One item while the platform settles.
 
     :ivar places: what proves it absent: by ``resource``, and by ``principal`` where the vendor has such a listing.
+    :ivar sent: whether anything was asked of the platform; without that it can be absent, but never late.
     :ivar clean: complete readings in a row that lacked it.
     """
 
     grant: Grant
     places: dict[str, Place]
+    sent: bool = True
     clean: int = 0
 
 
@@ -69,12 +71,16 @@ class Settling:
     pages: list[str] = field(default_factory=list)
     _order: tuple[str, ...] = ()
 
-    def add(self, grants: Mapping[str, Grant]) -> int:
-        """The items to look at, by grant id; returns how many listings it takes when nothing lags."""
+    def add(self, grants: Mapping[str, Grant], unsent: Container[str] = ()) -> int:
+        """The items to look at, by grant id; returns how many listings it takes when nothing lags.
+
+        :param unsent: those of them of which nothing was asked: it would be in vain to wait for them.
+        """
         for ident, grant in grants.items():
             places = {"resource": self.system.place(grant)}
             own = self.system.own_place(grant)
-            self.items[ident] = Item(grant, places if own is None else {**places, "principal": own})
+            places = places if own is None else {**places, "principal": own}
+            self.items[ident] = Item(grant, places, ident not in unsent)
         sides = {
             side: len({item.places[side] for item in self.items.values() if side in item.places}) for side in SIDES
         }
@@ -93,7 +99,7 @@ class Settling:
         waited, pause = 0.0, self.pause
         while wanted := {ident: place for ident, item in self.items.items() if (place := self._next(item))}:
             self._take(wanted, await read_places(self.system, self.client, set(wanted.values())))
-            if waited + pause > self.limit or not any(self._next(item) for item in self.items.values()):
+            if waited + pause > self.limit or not any(self._worth_reading(item) for item in self.items.values()):
                 return
             await asyncio.sleep(pause)
             waited, pause = waited + pause, pause * 1.5
@@ -104,7 +110,7 @@ class Settling:
 
     def lagging(self) -> int:
         """How many items are not settled though their listings can be read: later they may be."""
-        return sum(self._next(item) is not None for item in self.items.values())
+        return sum(item.sent and self._next(item) is not None for item in self.items.values())
 
     def shows(self, item: Item) -> bool:
         """Whether the last complete listing of either side shows it."""
@@ -126,6 +132,10 @@ class Settling:
     def grants(self) -> Iterator[Grant]:
         """Every grant of the last complete listings, each once."""
         yield from {key: grant for shown in self.seen.values() for key, grant in shown.items()}.values()
+
+    def _worth_reading(self, item: Item) -> bool:
+        """Whether another reading may change what is known of it: it may be late, or lack its second absence."""
+        return (item.sent or item.clean > 0) and self._next(item) is not None
 
     def _next(self, item: Item) -> Place | None:
         """The listing to read next for an item: none when it is settled, or cannot be."""

@@ -26,6 +26,7 @@ from rescind.systems.base import PermissionSystem, Place
 from rescind.systems.effective import RemainingAccess, access_around
 
 _TO_VERIFY = (ItemState.APPROVED, ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN, ItemState.REFUSED)
+_UNSENT = (ItemState.APPROVED, ItemState.REFUSED)
 _NOT_KNOWN = "not known"
 
 
@@ -93,7 +94,8 @@ class ScopeVerifier:
         if not states:
             return self.report
         settling = Settling(self.system, self.client, self.settle_seconds, self.settle_limit_seconds)
-        self.meter.of = settling.add({ident: grant for ident, (grant, _) in states.items()})
+        unsent = {ident for ident, (_, state) in states.items() if state in _UNSENT}
+        self.meter.of = settling.add({ident: grant for ident, (grant, _) in states.items()}, unsent)
         await settling.run()
         self.report.list_calls, self.report.problem = settling.calls, settling.problem()
         self.report.lagging = settling.lagging()
@@ -154,8 +156,7 @@ class ScopeVerifier:
         else:
             paths = [path.describe() for path in remaining.paths(item.grant)]
             paths += [self._other[ident]] if ident in self._other else []
-            sent = state is not ItemState.REFUSED and state is not ItemState.APPROVED
-            verdict = Verdict.VERIFIED_GONE if sent else Verdict.ALREADY_ABSENT
+            verdict = Verdict.ALREADY_ABSENT if state in _UNSENT else Verdict.VERIFIED_GONE
             if paths:
                 verdict, path = Verdict.STILL_EFFECTIVE, paths[0]
                 detail |= {"paths": len(paths)}

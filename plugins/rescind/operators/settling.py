@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+SHORTEST_S = 15.0
+"""Airflow 3.3 takes a task that comes back before its first process was laid aside for a lost one, and runs it anew."""
+
+
 class SettlingOperator(ReviewOperator):
     """Base of the operators that read a platform until it has settled.
 
@@ -48,9 +52,10 @@ class SettlingOperator(ReviewOperator):
     def come_again(self, settings: Settings, waited: float) -> None:
         """Defer, each time longer than before; return when what is left is too short for another reading after it."""
         waited += self.patience(settings, waited)
-        pause = min(waited, settings.settle_limit_seconds - waited - settings.settle_in_place_seconds)
-        if pause <= 0:
+        left = settings.settle_limit_seconds - waited - settings.settle_in_place_seconds
+        if left < SHORTEST_S:
             return
+        pause = min(max(waited, SHORTEST_S), left)
         self.log.info("the platform lags: reading again in %.0f s, without holding a worker", pause)
         self.defer(
             trigger=TimeDeltaTrigger(timedelta(seconds=pause)),
