@@ -32,7 +32,7 @@ LEAST_MARGIN = 0.88
 LEARNED_MARGIN = 0.97
 NARROW = 0.7
 # After trying more than an estimate that had held: where the limit lies is known, and it is near.
-NARROW_AFTER_TRY = 0.9
+NARROW_AFTER_TRY = 0.95
 # Part of the target that the pace wins back each second.
 RECOVER_PER_S = 0.4
 # Part of the distance to the goal that the margin covers each second while nothing is refused.
@@ -114,12 +114,13 @@ class Control:
         return replace(fresh, pace=min(fresh.pace, fresh.target))
 
 
-def calm(control: Control, now: float, due: float, refused: float, jitter_s: float) -> Control:
+def calm(control: Control, now: float, due: float, refused: float, jitter_s: float, *, ahead_s: float = 0.0) -> Control:
     """One step while nothing is refused: recover, raise the margin, try a little more.
 
     :param due: requests whose instant has come, since the lane exists.
     :param refused: refused requests since the lane exists.
     :param jitter_s: measured mean jitter.
+    :param ahead_s: for how long instants are handed out already: a new pace is not seen before.
     """
     passed = now - control.stepped_at
     if passed > FORGET_S:
@@ -130,7 +131,7 @@ def calm(control: Control, now: float, due: float, refused: float, jitter_s: flo
         cap = min(MOST_MARGIN, control.cap + CAP_RISE_PER_S * passed)
         goal = min(cap, max(START_MARGIN, 1 / (1 + jitter_s * _JITTER_FACTOR)))
         margin = control.margin + (goal - control.margin) * min(1.0, RISE_PER_S * passed)
-        control = _probed(replace(control, cap=cap, margin=margin), now)
+        control = _probed(replace(control, cap=cap, margin=margin), now, now + ahead_s)
     pace = min(control.target, control.pace + RECOVER_PER_S * control.target * passed)
     return _marked(replace(control, pace=pace, stepped_at=now), now, due, refused)
 
@@ -145,18 +146,20 @@ def throttled(
     age_s: float,
     count: int = 1,
     busy_s: float = 0.0,
+    ahead_s: float = 0.0,
 ) -> Control:
     """React to a refusal: pause until ``resume_at`` of the new state, then go on more slowly.
 
     :param due: requests whose instant has come, since the lane exists.
     :param refused: refused requests since the lane exists, with the ``count`` reported now.
-    :param busy_s: for how long instants that other workers hold in reserve still come.
+    :param busy_s: how many instants other workers hold in reserve, as the seconds that they take.
+    :param ahead_s: until when those may come: what was thrown away may have lain between them.
     :param retry_after: what the vendor asked for, or 0.
     :param age_s: how long ago the first of the refused requests left.
     """
     sent_at = now - max(age_s, 0.0)
-    if sent_at < control.event_at + RESERVE_S:
-        # It left before the lane was pushed: this has been reacted to.
+    if sent_at < max(control.event_at + RESERVE_S, control.resume_at):
+        # Its instant was handed out before the lane was pushed: this has been reacted to.
         later = max(control.resume_at, now + retry_after if retry_after else 0.0)
         return _marked(replace(control, resume_at=later), now, due, refused)
     accepted = _accepted_before(control, sent_at, now, due, refused - count)
@@ -165,7 +168,9 @@ def throttled(
     full_for = 1.0 - accepted / control.pace - age_s
     changed = _learn(control, accepted)
     # What others still send comes at the pace that was too fast, and fills the window once more.
-    held = busy_s + max(0.0, 1.0 - LEARNED_MARGIN * math.floor(accepted + 0.25) / control.pace) if busy_s else 0.0
+    more = max(0.0, 1.0 - LEARNED_MARGIN * math.floor(accepted + 0.25) / control.pace)
+    # The last instant that was handed out lies a gap before the next one.
+    held = max(busy_s, ahead_s) + more if busy_s * control.pace > 1.01 else busy_s
     pause = max(retry_after, full_for, held, min(MOST_PAUSE_S, FIRST_PAUSE_S * 2 ** (streak - 1)))
     tried = streak == 1 and control.learned is not None and changed.learned == changed.good >= control.good
     changed = replace(
@@ -205,8 +210,8 @@ def _estimate(control: Control, limit: float, wait: float) -> Control:
     return replace(control, learned=limit, good=limit, probe=FIRST_PROBE, wait=wait)
 
 
-def _probed(control: Control, now: float) -> Control:
-    """After a while without refusals try a little more than the estimate."""
+def _probed(control: Control, now: float, seen_at: float) -> Control:
+    """After a while without refusals try a little more than the estimate; ``seen_at`` is when requests show it."""
     if control.learned is None:
         return control
     trying = control.learned > control.good
@@ -218,7 +223,7 @@ def _probed(control: Control, now: float) -> Control:
     wait = FIRST_WAIT_S if trying else control.wait
     if more * LEARNED_MARGIN >= control.ceiling * control.margin:
         return replace(control, learned=None, good=0.0, probe=FIRST_PROBE, wait=FIRST_WAIT_S, probe_at=now)
-    return replace(control, learned=more, good=control.learned, probe=probe, wait=wait, probe_at=now)
+    return replace(control, learned=more, good=control.learned, probe=probe, wait=wait, probe_at=seen_at)
 
 
 def _accepted_before(control: Control, sent_at: float, now: float, due: float, refused: float) -> float:

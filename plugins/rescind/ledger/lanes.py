@@ -135,8 +135,10 @@ def adjust(connection: Connection, lane: LaneKey) -> None:
         if row is None:
             return
         control = Control.from_json(row["control"], row["ceiling"])
-        due = row["handed"] - _ahead(row, control) * row["pace"]
-        _store(connection, lane, lane_model.calm(control, row["now"], due, row["throttles"], row["jitter_s"]))
+        ahead = _ahead(row, control)
+        due = row["handed"] - ahead * row["pace"]
+        calmer = lane_model.calm(control, row["now"], due, row["throttles"], row["jitter_s"], ahead_s=ahead)
+        _store(connection, lane, calmer)
 
 
 def report_throttled(
@@ -164,6 +166,7 @@ def report_throttled(
             age_s=age_s,
             count=refused,
             busy_s=max(0.0, ahead - unused / row["pace"]),
+            ahead_s=ahead,
         )
         # Everything after the pause starts anew; what this worker threw away leaves no hole behind.
         resume = control.resume_at if control.resume_at > before else row["next"]
