@@ -1,0 +1,49 @@
+"""Sending by hand: what tests of attempts and leases share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from rescind.ledger import Attempt, Lease, Ledger
+from rescind.model import ItemState
+from tests.support.ledger_runs import Frozen
+
+pytestmark = pytest.mark.postgres
+S = ItemState
+
+
+def send(ledger: Ledger, lease: Lease, run: Frozen, call: int = 0, **more: Any) -> Attempt:
+    given: dict[str, Any] = {
+        "plan_digest": run.plan.digest,
+        "request_digest": "d1",
+        "action": "CancelAuthorizationMenu",
+        "version": "2022-01-01",
+        **more,
+    }
+    return ledger.attempts.begin(lease, run.call_ids[call], **given)
+
+
+def claim(ledger: Ledger, run: Frozen, owner: str = "w") -> Lease:
+    return ledger.batches.claim(run.run.run_id, run.batch_id, owner)
+
+
+def states(ledger: Ledger, run: Frozen, call: int = 0) -> tuple[str, set[str]]:
+    found = ledger.plans.call(run.run.run_id, run.call_ids[call])
+    return found.state, {str(i.state) for i in ledger.plans.items(run.run.run_id, call_id=found.call_id)}
+
+
+def refuse(ledger: Ledger, lease: Lease, run: Frozen, kind: type[Exception], why: str, **more: Any) -> None:
+    """A refused intent leaves no trace: no attempt, no changed state."""
+    before = states(ledger, run)
+    with pytest.raises(kind, match=why):
+        send(ledger, lease, run, **more)
+    assert ledger.attempts.of_call(run.run.run_id, run.call_ids[0]) == []
+    assert states(ledger, run) == before
+
+
+def execute(dsn: str, statement: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(statement)
