@@ -24,8 +24,15 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
-from rescind.operators.chain import review_chain
-from rescind.operators.params import cap_params, dry_run_param, reason_params, review_params, sparse_param, system_param
+from rescind.dag_parts.review_dag import review_chain
+from rescind.dag_parts.trigger_forms import (
+    cap_params,
+    dry_run_param,
+    reason_params,
+    review_params,
+    sparse_param,
+    system_param,
+)
 
 with DAG(
     dag_id="access_review",

@@ -26,8 +26,9 @@ from typing import Any
 
 from airflow.sdk import DAG, TriggerRule, chain
 
-from rescind.operators.chain import stage
-from rescind.operators.params import dry_run_param, reason_params, restore_params, system_param
+from rescind.dag_parts.retry_policy import AsTheVendorAsks
+from rescind.dag_parts.review_dag import stage
+from rescind.dag_parts.trigger_forms import dry_run_param, reason_params, restore_params, system_param
 from rescind.operators.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.report import GateOperator, ReportOperator
 from rescind.operators.restore import (
@@ -38,7 +39,6 @@ from rescind.operators.restore import (
     RestorePreflightOperator,
     VerifyRestoreOperator,
 )
-from rescind.operators.retry import AsTheVendorAsks
 
 READS: dict[str, Any] = {
     "pool": VERIFY_POOL,

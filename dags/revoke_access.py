@@ -14,8 +14,15 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from rescind.operators.chain import review_chain
-from rescind.operators.params import cap_params, dry_run_param, reason_params, sparse_param, system_param, target_params
+from rescind.dag_parts.review_dag import review_chain
+from rescind.dag_parts.trigger_forms import (
+    cap_params,
+    dry_run_param,
+    reason_params,
+    sparse_param,
+    system_param,
+    target_params,
+)
 
 with DAG(
     dag_id="revoke_access",

@@ -21,8 +21,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, TriggerRule, chain
 
+from rescind.dag_parts.retry_policy import AsTheVendorAsks
 from rescind.operators.pools import VERIFY_POOL
-from rescind.operators.retry import AsTheVendorAsks
 from rescind.operators.watch import WatchGateOperator, WatchOperator
 
 with DAG(

@@ -48,7 +48,7 @@ class App:
         self.limiter = Limiter(self.world.clock, {**DEFAULT_LIMITS, **self.settings.limits})
         self.faults = FaultScript()
         self.gateway = Gateway(self.world, self.limiter, self.faults, self.settings.latency, self.settings.jitter)
-        self.control = Control(self)
+        self.control = Control(self.world, self.limiter, self.faults, self.gateway, self.reset)
         build(self.world, self.settings.sizes, self.settings.seed)
 
     def handle(self, request: Request) -> Answer:

@@ -49,8 +49,8 @@ PRELOAD = (
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cel_expr_python",
     "yaml",
-    "rescind.operators.chain",
-    "rescind.operators.params",
+    "rescind.dag_parts.review_dag",
+    "rescind.dag_parts.trigger_forms",
 )
 """Loaded by the scheduler before it forks workers: what the tasks of this project import."""
 

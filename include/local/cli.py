@@ -12,8 +12,7 @@ from types import FrameType
 
 from local.config import SETTINGS, Config, load
 from local.errors import LocalError
-from local.stack import Running, Stack, say
-from local.state import USERS
+from local.stack import Stack, announce, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,16 +56,6 @@ def _up(config: Config, options: argparse.Namespace) -> int:
     say(f"bringing up the stack in {config.state}")
     announce(stack.up(emulator=options.emulator))
     return 0
-
-
-def announce(running: Running) -> None:
-    """Print where the interface is and who may sign in."""
-    how = "was running" if running.reused else "is up"
-    say(f"\nAirflow {how} ({running.seconds:.1f} s): {running.base_url}")
-    for user, role in USERS.items():
-        say(f"  user {user:<5} password {running.passwords[user]:<14} role {role}")
-    if running.emulator_url:
-        say(f"emulator: {running.emulator_url}/_control/health")
 
 
 def _demo(config: Config, _: argparse.Namespace) -> int:

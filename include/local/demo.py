@@ -21,13 +21,12 @@ from typing import Any
 
 from local import emulated, truth
 from local.api import AirflowApi, Json
-from local.cli import announce
 from local.closing import closing_lines
 from local.config import PROJECT, Config
 from local.errors import ApiError, CheckFailed
 from local.journalcheck import problems
 from local.migrations import ledger_dsn
-from local.stack import Stack, say
+from local.stack import Stack, announce, say
 from local.state import write_private
 
 DAG_ID = "access_review"

@@ -286,3 +286,13 @@ class Stack:
 
     def _log(self, name: str) -> Path:
         return self.config.logs / f"{name}.log"
+
+
+def announce(running: Running) -> None:
+    """Print where the interface is and who may sign in."""
+    how = "was running" if running.reused else "is up"
+    say(f"\nAirflow {how} ({running.seconds:.1f} s): {running.base_url}")
+    for user, role in state.USERS.items():
+        say(f"  user {user:<5} password {running.passwords[user]:<14} role {role}")
+    if running.emulator_url:
+        say(f"emulator: {running.emulator_url}/_control/health")

@@ -18,10 +18,10 @@ from rescind.errors import InputError, RescindError
 from rescind.ledger import Ledger, Run
 from rescind.ledger.__main__ import DSN_VARIABLE
 from rescind.model import Choice, Grant
-from rescind.operators.inputs import decision_context
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
 from rescind.review.policy import Policy
 from rescind.review.text import printable
+from rescind.workflow.inputs import decision_context
 
 EXAMPLES = 5
 """Grants shown for each rule and each difference."""

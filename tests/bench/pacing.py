@@ -27,8 +27,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rescind.ledger import Ledger
-from rescind.ledger.migrate import migrate
-from rescind.ledger.pacing import LanePacer, PacerSettings
+from rescind.ledger.ratelimit.pacer import LanePacer, PacerSettings
+from rescind.ledger.store.migrate import migrate
 from tests.support.postgres import PostgresServer
 
 _SPAWN = multiprocessing.get_context("spawn")

@@ -31,9 +31,9 @@ from rescind.errors import PlanError
 from rescind.model import CallShape, Cell, Mode
 from rescind.plan import plan_calls
 from rescind.plan.check import check_plan
-from rescind.plan.problem import Clock
-from rescind.plan.solve import stream
-from rescind.plan.table import Piece, pieces
+from rescind.plan.solver.pieces import Piece, pieces
+from rescind.plan.solver.problem import Clock
+from rescind.plan.solver.solve import stream
 from tests.bench.organisations import BLOCKS, LARGE, MEDIUM, SMALL, Instance, Line
 from tests.bench.planning_best import BEST
 

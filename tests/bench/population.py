@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 
-from rescind.ledger.migrate import migrate
+from rescind.ledger.store.migrate import migrate
 from tests.support.emulator import Emulator, running_emulator
 from tests.support.postgres import PostgresServer
 from tests.support.review import Review, ReviewBench

@@ -16,11 +16,13 @@ from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
 import rescind.cloud
-from rescind.cloud import dms_messages, quickbi_messages, wedata_messages
 from rescind.cloud.base import Part, Request
-from rescind.cloud.dms_inventory import GetUser
+from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.dms import permissions
+from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.fields import WireInt
-from rescind.cloud.settings import ClientSettings
+from rescind.cloud.quickbi import menus
+from rescind.cloud.wedata import data_sources, privileges
 
 Strategy = st.SearchStrategy[Any]
 # Characters that signatures and queries stumble over, beside whatever hypothesis finds.
@@ -136,7 +138,7 @@ def _privileges(draw: Any, kind: type[Request[Any]]) -> Any:
     uris = draw(st.lists(VISIBLE, min_size=1, max_size=12, unique=True))
     pairs = draw(st.integers(1, 4))
     subjects = [
-        wedata_messages.Subject(
+        privileges.Subject(
             SubjectType=draw(st.sampled_from(["User", "Project", "Role", "GlobalRole"])),
             SubjectValues=draw(
                 st.lists(st.from_regex(r"[A-Za-z0-9._@-]{1,40}", fullmatch=True), min_size=1, max_size=8, unique=True)
@@ -148,9 +150,9 @@ def _privileges(draw: Any, kind: type[Request[Any]]) -> Any:
         st.lists(st.from_regex(r"[A-Z][A-Z_]{2,20}", fullmatch=True), min_size=pairs, max_size=pairs, unique=True)
     )
     return kind(
-        Resources=[wedata_messages.PrivilegeResource(ResourceType=kind_of, ResourceUri=uri) for uri in uris],
+        Resources=[privileges.PrivilegeResource(ResourceType=kind_of, ResourceUri=uri) for uri in uris],
         Subjects=subjects,
-        Privileges=[wedata_messages.Privilege(Name=name) for name in names],
+        Privileges=[privileges.Privilege(Name=name) for name in names],
     )
 
 
@@ -158,16 +160,16 @@ _DIGITS = st.from_regex(r"[1-9][0-9]{0,18}", fullmatch=True)
 
 
 def _revoke_source(kind: type[Request[Any]]) -> Strategy:
-    targets = st.builds(wedata_messages.FromProject, project_id=_DIGITS) | st.builds(
-        wedata_messages.FromUser, project_id=_DIGITS, user_id=_DIGITS
+    targets = st.builds(data_sources.FromProject, project_id=_DIGITS) | st.builds(
+        data_sources.FromUser, project_id=_DIGITS, user_id=_DIGITS
     )
     return st.builds(kind, DataSourceId=_DIGITS, target=targets)
 
 
 def _authorize_source(kind: type[Request[Any]]) -> Strategy:
     users = st.lists(_DIGITS, min_size=1, max_size=60, unique=True)
-    targets = st.builds(wedata_messages.ToProject, project_id=_DIGITS) | st.builds(
-        wedata_messages.ToUsers, project_id=_DIGITS, user_ids=users
+    targets = st.builds(data_sources.ToProject, project_id=_DIGITS) | st.builds(
+        data_sources.ToUsers, project_id=_DIGITS, user_ids=users
     )
     return st.builds(kind, DataSourceId=_DIGITS, target=targets)
 
@@ -186,7 +188,7 @@ def _dms_write(draw: Any, kind: type[Request[Any]]) -> Any:
         given |= {"DbId": draw(_DIGITS), "Logic": ds_type.startswith("LOGIC_")}
     if ds_type.endswith("TABLE"):
         given |= {"TableId": draw(_DIGITS), "TableName": draw(st.none() | VISIBLE)}
-    if kind is dms_messages.RevokeUserPermission:
+    if kind is permissions.RevokeUserPermission:
         given["UserAccessId"] = draw(_DIGITS)
     else:
         given["ExpireDate"] = draw(st.datetimes()).strftime("%Y-%m-%d %H:%M:%S").rjust(19, "0")
@@ -199,7 +201,7 @@ def _menu_write(draw: Any, kind: type[Request[Any]]) -> Any:
     users, groups = draw(st.sampled_from([(60, 0), (0, 60), (30, 30)]))
     given |= {"UserIds": draw(_ids(users))} if users else {}
     given |= {"UserGroupIds": draw(_ids(groups))} if groups else {}
-    if kind is quickbi_messages.AuthorizeMenu:
+    if kind is menus.AuthorizeMenu:
         given["AuthPointsValue"] = draw(st.sampled_from([1, 3]))
     return kind(**given)
 
@@ -211,14 +213,14 @@ def _get_user(kind: type[Request[Any]]) -> Strategy:
 
 
 _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = {
-    wedata_messages.RevokePrivileges: _privileges,
-    wedata_messages.AuthorizePrivileges: _privileges,
-    wedata_messages.RevokeDataSourceAuthorization: _revoke_source,
-    wedata_messages.AuthorizeDataSource: _authorize_source,
-    dms_messages.RevokeUserPermission: _dms_write,
-    dms_messages.GrantUserPermission: _dms_write,
-    quickbi_messages.CancelAuthorizationMenu: _menu_write,
-    quickbi_messages.AuthorizeMenu: _menu_write,
+    privileges.RevokePrivileges: _privileges,
+    privileges.AuthorizePrivileges: _privileges,
+    data_sources.RevokeDataSourceAuthorization: _revoke_source,
+    data_sources.AuthorizeDataSource: _authorize_source,
+    permissions.RevokeUserPermission: _dms_write,
+    permissions.GrantUserPermission: _dms_write,
+    menus.CancelAuthorizationMenu: _menu_write,
+    menus.AuthorizeMenu: _menu_write,
     GetUser: _get_user,
 }
 
@@ -227,11 +229,11 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
 
 def library_input(message: Request[Any]) -> dict[str, Any]:
     """What a user of the vendor's library would give for the same call. Does not use the message's ``wire``."""
-    if isinstance(message, wedata_messages.RevokeDataSourceAuthorization):
+    if isinstance(message, data_sources.RevokeDataSourceAuthorization):
         return {"DataSourceId": message.DataSourceId, **_revoke_target(message.target)}
-    if isinstance(message, wedata_messages.AuthorizeDataSource):
+    if isinstance(message, data_sources.AuthorizeDataSource):
         return {"DataSourceId": message.DataSourceId, **_authorize_target(message.target)}
-    if isinstance(message, quickbi_messages._MenuWrite):
+    if isinstance(message, menus._MenuWrite):
         lists = {name: getattr(message, name) for name in ("MenuIds", "UserIds", "UserGroupIds")}
         given: dict[str, Any] = {"DataPortalId": message.DataPortalId}
         given |= {name: ",".join(ids) for name, ids in lists.items() if ids}
@@ -247,13 +249,13 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
 
 
 def _revoke_target(target: Any) -> dict[str, Any]:
-    if isinstance(target, wedata_messages.FromProject):
+    if isinstance(target, data_sources.FromProject):
         return {"RevokeProjectId": target.project_id}
     return {"RevokeUser": target.project_id + "_" + target.user_id}
 
 
 def _authorize_target(target: Any) -> dict[str, Any]:
-    if isinstance(target, wedata_messages.ToProject):
+    if isinstance(target, data_sources.ToProject):
         return {"AuthProjectId": target.project_id}
     return {"AuthUsers": [target.project_id + "_" + user for user in target.user_ids]}
 

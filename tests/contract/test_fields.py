@@ -12,7 +12,7 @@ from hypothesis import given
 from pydantic import AliasChoices, BaseModel, SecretStr
 
 from rescind.cloud.base import Reply, Request
-from rescind.cloud.quickbi_messages import ListPortalMenusAnswer
+from rescind.cloud.quickbi.menus import ListPortalMenusAnswer
 from tests.contract.conftest import vendor_of
 from tests.contract.libraries import _ALIBABA, _TENCENT
 from tests.contract.library_fields import alibaba_fields, tencent_fields

@@ -1,6 +1,6 @@
 """Writes ``docs/reference.md`` from the code: DAGs and their forms, operators, hooks, settings, command lines.
 
-    python -m tests.docs.reference [--write]
+python -m tests.docs.reference [--write]
 """
 
 from __future__ import annotations

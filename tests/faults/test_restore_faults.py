@@ -100,7 +100,7 @@ def test_killed_between_intent_and_outcome_the_next_try_reads_first(bench: Bench
         def killed(*_: Any, **__: Any) -> None:
             raise RuntimeError("killed")
 
-        patch.setattr("rescind.ledger.attempts.Attempts.finish", killed)
+        patch.setattr("rescind.ledger.plans.attempts.Attempts.finish", killed)
         with pytest.raises(BaseException, match="killed"):
             restore.revoke()
         run = ledger.runs.find("restore_access", restore.run_id)

@@ -24,7 +24,7 @@ from emulator.wire import Request as Wire
 from rescind.cloud.base import ListRequest, Prepared, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
-from rescind.cloud.pacing import FreePacer
+from rescind.cloud.local_pacer import FreePacer
 from rescind.errors import CloudError
 from tests.contract.messages import client_settings, messages
 from tests.contract.picks import READS, some_grant, some_portal, some_record, some_source
@@ -132,7 +132,7 @@ def _golden(app: App, name: str, product: str, message: Request[Any]) -> Golden:
 def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     kinds = {action: kind for (_, action), kind in messages().items() if kind.write}
     world, grant, source, record = app.world, some_grant(app.world), some_source(app.world), some_record(app.world)
-    from rescind.cloud import wedata_messages as wedata
+    from rescind.cloud.wedata import data_sources, privileges
 
     tables = [row for row in world.privileges.rows() if row["resource_type"] == "Table"]
     uris = list(dict.fromkeys(row["resource_uri"] for row in tables))[:3]
@@ -140,19 +140,19 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
         yield (
             "wedata",
             kinds[action](
-                Resources=[wedata.PrivilegeResource(ResourceType="Table", ResourceUri=uri) for uri in uris],
-                Subjects=[wedata.Subject(SubjectType="User", SubjectValues=[grant["subject_value"]])],
-                Privileges=[wedata.Privilege(Name="SELECT_TABLE")],
+                Resources=[privileges.PrivilegeResource(ResourceType="Table", ResourceUri=uri) for uri in uris],
+                Subjects=[privileges.Subject(SubjectType="User", SubjectValues=[grant["subject_value"]])],
+                Privileges=[privileges.Privilege(Name="SELECT_TABLE")],
             ),
         )
     where, project = str(source.source_id), next(iter(world.projects))
     yield (
         "wedata",
         kinds["RevokeDataSourceAuthorization"](
-            DataSourceId=where, target=wedata.FromUser(project_id=project, user_id="700099990001")
+            DataSourceId=where, target=data_sources.FromUser(project_id=project, user_id="700099990001")
         ),
     )
-    yield "wedata", kinds["AuthorizeDataSource"](DataSourceId=where, target=wedata.ToProject(project_id=project))
+    yield "wedata", kinds["AuthorizeDataSource"](DataSourceId=where, target=data_sources.ToProject(project_id=project))
     place = {"DsType": "DATABASE", "DbId": str(record.target.db_id), "Logic": False, "PermTypes": record.perm}
     yield "dms", kinds["GrantUserPermission"](UserId=record.user_id, ExpireDate="2099-12-31 00:00:00", **place)
     yield "dms", kinds["RevokeUserPermission"](UserId=record.user_id, UserAccessId=str(record.access_id), **place)

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from rescind.cloud import answers, paging, strictjson, wedata_messages
-from rescind.cloud.quickbi_messages import WholePage
-from rescind.cloud.wedata_base import ItemsPage
-from rescind.cloud.wedata_sources import RevokeDataSourceAuthorization
+from rescind.cloud import paging
+from rescind.cloud import responses as answers
+from rescind.cloud import strict_json as strictjson
+from rescind.cloud.quickbi.menus import WholePage
+from rescind.cloud.wedata import privileges
+from rescind.cloud.wedata.base import ItemsPage
+from rescind.cloud.wedata.data_sources import RevokeDataSourceAuthorization
 from tests.fuzz.drive import Tally, Wrong, case, raw_of, run
 from tests.fuzz.goldens import Golden, documents, goldens
 
@@ -66,8 +69,8 @@ def null_status_is_success(patch: pytest.MonkeyPatch) -> None:
 
 def results_by_index(patch: pytest.MonkeyPatch) -> None:
     """The echoed resource is not looked at."""
-    patch.setattr(wedata_messages, "_contradiction", lambda data, results, foreign: "")
-    patch.setattr(wedata_messages, "_judge", lambda result, times, doubt: (wedata_messages.Said.ACCEPTED, ""))
+    patch.setattr(privileges, "_contradiction", lambda data, results, foreign: "")
+    patch.setattr(privileges, "_judge", lambda result, times, doubt: (privileges.Said.ACCEPTED, ""))
 
 
 def unknown_codes_are_refusals(patch: pytest.MonkeyPatch) -> None:

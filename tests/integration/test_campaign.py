@@ -19,10 +19,10 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowException
 
 from rescind.operators.approve import ApprovePlanOperator
-from rescind.operators.automatic import measure
 from rescind.operators.decide import DecideOperator
 from rescind.operators.owners import AskOwnerOperator, options
 from rescind.settings import Settings
+from rescind.workflow.auto_approval import measure
 from tests.support.review import Review, ReviewBench
 
 pytestmark = pytest.mark.seconds(180)

@@ -14,10 +14,10 @@ import pytest
 from rescind import settings
 from rescind.cloud import guard
 from rescind.cloud.base import Lane, Prepared
+from rescind.dag_parts import trigger_forms as params
 from rescind.errors import BlastSetExceeded
 from rescind.evidence import report
 from rescind.model import Grant, PlannedCall
-from rescind.operators import params
 from rescind.review import roster
 from rescind.systems import REGISTRY
 from tests.support.emulator import ROOT

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rescind.model import Cell, Mode
-from rescind.operators.text import approval_body
 from rescind.plan.approved import Approved, read_approved
+from rescind.workflow.approval_text import approval_body
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]

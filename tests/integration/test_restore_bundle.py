@@ -17,7 +17,7 @@ from tests.support.postgres import own_ledger_dsn  # noqa: F401 - fixture
 from tests.support.review import Restore, ReviewBench
 from tests.unit.evidence.conftest import OTHER, contents
 from tests.unit.evidence.test_bundle import remade
-from tests.unit.evidence.test_operator import key_file
+from tests.unit.operators.test_report import key_file
 
 Bench = Callable[..., ReviewBench]
 

@@ -9,8 +9,8 @@ import httpx
 
 from rescind.cloud.base import Lane
 from rescind.cloud.client import CloudClient
-from rescind.cloud.quickbi_messages import CancelAuthorizationMenu
-from rescind.cloud.wedata_messages import FromProject, RevokeDataSourceAuthorization
+from rescind.cloud.quickbi.menus import CancelAuthorizationMenu
+from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 
 Client = Callable[..., CloudClient]
 Make = Callable[..., httpx.Response]

@@ -48,7 +48,7 @@ def revoke_with_a_failing_ledger(review: Review, batch: dict[str, str], n: int, 
     :returns: name and moment of the write that failed, or an empty text when there was none.
     """
     from rescind.errors import LedgerError
-    from rescind.ledger.faults import DatabaseFailed
+    from rescind.ledger.store.errors import DatabaseFailed
 
     failed: list[str] = []
     count = iter(range(1, 1_000_000, 2))
@@ -80,8 +80,8 @@ def revoke_with_a_failing_ledger(review: Review, batch: dict[str, str], n: int, 
 
 
 def _ledger_writes() -> list[tuple[Any, str]]:
-    from rescind.ledger.attempts import Attempts
-    from rescind.ledger.batches import Batches
+    from rescind.ledger.plans.attempts import Attempts
+    from rescind.ledger.plans.batches import Batches
 
     return [(Batches, "claim"), (Attempts, "begin"), (Attempts, "finish"), (Batches, "release")]
 
@@ -108,7 +108,7 @@ def _send(review: Review, batch: dict[str, str]) -> None:
 def _install(countdown: _Countdown) -> None:
     """Put the boundaries around the product's own methods; in the child only."""
     from rescind.cloud.client import CloudClient
-    from rescind.execution.counting import CountingPacer
+    from rescind.cloud.counting_pacer import CountingPacer
 
     for owner, name in _ledger_writes():
         setattr(owner, name, _around(getattr(owner, name), countdown))

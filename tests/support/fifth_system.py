@@ -18,7 +18,7 @@ from rescind.cloud import guard
 from rescind.cloud.base import Answer, Prepared, Reply, WriteRequest
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.fields import Flag, Token
-from rescind.cloud.quickbi_inventory import (
+from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
     GroupMember,
     QueryUserGroupListByParentId,
@@ -27,10 +27,10 @@ from rescind.cloud.quickbi_inventory import (
     QueryUserList,
     UserGroup,
 )
+from rescind.dag_parts import trigger_forms as params
 from rescind.errors import BlastSetExceeded
 from rescind.evidence import report
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
-from rescind.operators import params
 from rescind.review import roster
 from rescind.systems import REGISTRY
 from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker

@@ -28,7 +28,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-__all__ = ["PostgresServer", "ledger_dsn", "ledger_template", "own_ledger_dsn", "postgres_server"]
+from rescind.ledger import Ledger
+
+__all__ = ["PostgresServer", "ledger", "ledger_dsn", "ledger_template", "own_ledger_dsn", "postgres_server"]
 
 
 class PostgresServer:
@@ -138,7 +140,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def ledger_template(postgres_server: PostgresServer) -> str:
     """The name of a database that holds a migrated, empty ledger; copy it, never connect to it."""
-    from rescind.ledger.migrate import migrate
+    from rescind.ledger.store.migrate import migrate
 
     name = postgres_server.create_database()
     migrate(postgres_server.uri(name))
@@ -149,6 +151,13 @@ def ledger_template(postgres_server: PostgresServer) -> str:
 def ledger_dsn(postgres_server: PostgresServer, ledger_template: str) -> str:
     """The connection string of an empty ledger; emptied before each test, so do not change its schema."""
     return postgres_server.uri(postgres_server.emptied_ledger(ledger_template))
+
+
+@pytest.fixture
+def ledger(ledger_dsn: str) -> Iterator[Ledger]:
+    """An empty ledger, open."""
+    with Ledger(ledger_dsn) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emulator.errors import ApiError
 from emulator.faults import edit, pretend, wires
+from emulator.faults.fault import Fault
 from emulator.visibility import Lag
 from emulator.wire import Answer
-
-if TYPE_CHECKING:
-    from emulator.faults.script import Fault
 
 _TOKEN_ERRORS = {
     "tencent": ApiError("AuthFailure.TokenFailure", "The token has expired."),

@@ -22,14 +22,14 @@ import httpx
 import rescind
 from rescind.cloud import guard
 from rescind.cloud.alibaba import canonical_query, request_query
-from rescind.cloud.answers import Judged, from_fault, judge
 from rescind.cloud.base import Answer, Identity, Lane, Pacer, Prepared, ReadRequest, ReplyT, Request
-from rescind.cloud.codes import Class
+from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.credentials import UNSIGNED, Credentials, CredentialSource, CredentialsUnavailable, Sources
-from rescind.cloud.pacing import LocalPacer
+from rescind.cloud.error_codes import Class
+from rescind.cloud.local_pacer import LocalPacer
+from rescind.cloud.permission_probe import Probe
+from rescind.cloud.responses import Judged, from_fault, judge
 from rescind.cloud.retry import MAX_ATTEMPTS, RetryBudget, backoff
-from rescind.cloud.rights import Probe
-from rescind.cloud.settings import ClientSettings
 from rescind.cloud.signing import Acs3Auth, Nonce, RpcAuth, SkipAuth, Tc3Auth, fresh_nonce
 from rescind.cloud.sts_messages import AlibabaGetCallerIdentity, TencentGetCallerIdentity
 from rescind.cloud.transport import Raw, Transport, TransportFault

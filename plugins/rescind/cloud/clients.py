@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from rescind.cloud.base import Prepared, ReplyT, Request
 from rescind.cloud.client import CloudClient
-from rescind.cloud.dms_inventory import GetUserActiveTenant
-from rescind.cloud.quickbi_inventory import QueryUserList
-from rescind.cloud.rights import DMS, QUICKBI, WEDATA, Probe
-from rescind.cloud.settings import ClientSettings
-from rescind.cloud.wedata_inventory import ListProjects
+from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.dms.inventory import GetUserActiveTenant
+from rescind.cloud.permission_probe import DMS, QUICKBI, WEDATA, Probe
+from rescind.cloud.quickbi.inventory import QueryUserList
+from rescind.cloud.wedata.inventory import ListProjects
 from rescind.errors import ConfigurationError
 
 

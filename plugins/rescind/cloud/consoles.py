@@ -12,8 +12,8 @@ international console, Quick BI in regions beyond those below, and whatever runs
 
 from __future__ import annotations
 
+from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.hosts import CENTRAL
-from rescind.cloud.settings import ClientSettings
 
 _WEDATA = {"mainland": "https://console.cloud.tencent.com/wedata"}
 _DMS_MAINLAND = "https://dms.aliyun.com/new"

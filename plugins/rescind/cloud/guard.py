@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from rescind.cloud.base import Prepared
-from rescind.cloud.strictjson import JsonError, loads
+from rescind.cloud.strict_json import JsonError, loads
 from rescind.errors import BlastSetExceeded, InputError
 
 _READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+")

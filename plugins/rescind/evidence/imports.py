@@ -29,7 +29,7 @@ from rescind.ledger import (
     ScopeSpec,
     VerdictRecord,
 )
-from rescind.ledger.snapshot import ScopeSpool
+from rescind.ledger.population.snapshot import ScopeSpool
 from rescind.model import (
     Cell,
     Choice,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from rescind.cloud.settings import ClientSettings
+from rescind.cloud.connection_settings import ClientSettings
 
 
 def cloud_settings(hook: str, conn_id: str) -> ClientSettings:

@@ -5,9 +5,8 @@ Without it nothing is sent: the intent of every request is committed here before
 
 from __future__ import annotations
 
-from rescind.ledger.inputs import OCCASION, NewInput, StoredInput
 from rescind.ledger.ledger import Ledger
-from rescind.ledger.plan_records import (
+from rescind.ledger.plans.records import (
     Approval,
     Attempt,
     AttemptRecord,
@@ -23,8 +22,11 @@ from rescind.ledger.plan_records import (
     Plan,
     TaskProgress,
 )
-from rescind.ledger.questions import NewQuestion, Question, QuestionItem
-from rescind.ledger.records import (
+from rescind.ledger.population.regrants import NewSighting, Sighting, WatchCheck, Watched
+from rescind.ledger.runs.evidence_chain import Seal
+from rescind.ledger.runs.inputs import OCCASION, NewInput, StoredInput
+from rescind.ledger.runs.owner_questions import NewQuestion, Question, QuestionItem
+from rescind.ledger.runs.records import (
     Baseline,
     Certificate,
     DecisionCounts,
@@ -43,8 +45,6 @@ from rescind.ledger.records import (
     SystemSummary,
     VerdictRecord,
 )
-from rescind.ledger.seals import Seal
-from rescind.ledger.sightings import NewSighting, Sighting, WatchCheck, Watched
 
 __all__ = [
     "OCCASION",

@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 from rescind.errors import RescindError
 from rescind.ledger.ledger import Ledger
-from rescind.ledger.records import SwitchEvent
+from rescind.ledger.runs.records import SwitchEvent
 
 DSN_VARIABLE = "RESCIND_LEDGER_DSN"
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -60,7 +60,7 @@ def _run(ledger: Ledger, options: argparse.Namespace) -> str:
 
 def _diff(ledger: Ledger, options: argparse.Namespace) -> int:
     """Print the differences as they are found; exit code 1 when nothing could be compared."""
-    found = ledger.snapshot.diff(options.old, options.new, options.system)
+    found = ledger.diff(options.old, options.new, options.system)
     counts: Counter[str] = Counter()
     for change in found.changes():
         counts[change.kind] += 1

@@ -5,27 +5,28 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from rescind.ledger import migrate
-from rescind.ledger.approvals import Approvals
-from rescind.ledger.attempts import Attempts
-from rescind.ledger.batches import Batches
-from rescind.ledger.control import Control
-from rescind.ledger.database import Database, Timeouts
-from rescind.ledger.decisions import Decisions
-from rescind.ledger.inputs import Inputs
-from rescind.ledger.lanes import Lanes
-from rescind.ledger.plans import Plans
-from rescind.ledger.progress import ProgressBoard
-from rescind.ledger.questions import Questions
-from rescind.ledger.repository import RunNumbers
-from rescind.ledger.runs import Runs
-from rescind.ledger.scopes import Scopes
-from rescind.ledger.seals import Seals
-from rescind.ledger.sightings import Sightings
-from rescind.ledger.snapshot import Snapshot
-from rescind.ledger.summary import Summary
-from rescind.ledger.verdicts import Verdicts
-from rescind.ledger.views import Views
+from rescind.ledger.plans.approvals import Approvals
+from rescind.ledger.plans.attempts import Attempts
+from rescind.ledger.plans.batches import Batches
+from rescind.ledger.plans.plans import Plans
+from rescind.ledger.plans.verdicts import Verdicts
+from rescind.ledger.population.decisions import Decisions
+from rescind.ledger.population.regrants import Sightings
+from rescind.ledger.population.snapshot import Snapshot
+from rescind.ledger.population.snapshot_diff import SnapshotDiff
+from rescind.ledger.ratelimit.lane_store import Lanes
+from rescind.ledger.read_models.queries import Views
+from rescind.ledger.runs.evidence_chain import Seals
+from rescind.ledger.runs.inputs import Inputs
+from rescind.ledger.runs.kill_switch import Control
+from rescind.ledger.runs.owner_questions import Questions
+from rescind.ledger.runs.progress import ProgressBoard
+from rescind.ledger.runs.runs import Runs
+from rescind.ledger.runs.scopes import Scopes
+from rescind.ledger.runs.summary import Summary
+from rescind.ledger.store import migrate
+from rescind.ledger.store.database import Database, Timeouts
+from rescind.ledger.store.repository import RunNumbers
 
 
 class Ledger:
@@ -80,7 +81,7 @@ class Ledger:
         return f"Ledger({self.database.label})"
 
     def migrate(self, *, create_database: bool = False) -> list[str]:
-        """Bring the schema to this version of the code; see :func:`rescind.ledger.migrate.migrate`."""
+        """Bring the schema to this version of the code; see :func:`rescind.ledger.store.migrate.migrate`."""
         return migrate.migrate(self.database, create_database=create_database)
 
     def check(self) -> None:
@@ -89,6 +90,13 @@ class Ledger:
         :raises ConfigurationError: when it cannot; the message names the remedy.
         """
         migrate.check(self.database)
+
+    def diff(self, old: str, new: str, system: str | None = None) -> SnapshotDiff:
+        """What changed between the snapshots of two runs, each named by id or number.
+
+        :raises InputError: when a run does not exist.
+        """
+        return SnapshotDiff(self.runs, self.scopes, self.snapshot, old=old, new=new, system=system)
 
     def close(self) -> None:
         """Close idle connections. The ledger can be used again afterwards."""

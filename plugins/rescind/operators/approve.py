@@ -12,10 +12,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from rescind.errors import ConfigurationError, RescindError
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Plan, Run
-from rescind.operators.automatic import BY, measure
 from rescind.operators.links import ReviewLink
-from rescind.operators.text import approval_body, going
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
+from rescind.workflow.approval_text import approval_body, going
+from rescind.workflow.auto_approval import BY, measure
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

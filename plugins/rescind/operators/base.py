@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
-from importlib import import_module
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
-from rescind.cloud.client import CloudClient
 from rescind.cloud.consoles import console_address
-from rescind.cloud.settings import ClientSettings
 from rescind.errors import (
     ConfigurationError,
     GuardTripped,
@@ -27,14 +23,12 @@ from rescind.errors import (
     Unauthorised,
     first_of,
 )
-from rescind.execution.counting import CountingPacer
+from rescind.hooks.clients import hook_of
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Run, Scope
-from rescind.ledger.pacing import LanePacer, PacerSettings
 from rescind.operators.links import ConsoleLink, ReviewLink
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 from rescind.systems import system_named
-from rescind.systems.base import PermissionSystem, account_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -109,7 +103,7 @@ class ReviewOperator(BaseOperator):
     def looks_at(self, system: str, conn_id: str) -> None:
         """Note the console of what the task works on. A bad connection has none; the work itself says what is wrong."""
         try:
-            self.console_at = console_address(_hook(system_named(system), conn_id).settings())
+            self.console_at = console_address(hook_of(system_named(system), conn_id).settings())
         except RescindError:
             self.console_at = ""
 
@@ -144,61 +138,3 @@ class _Guarded:
         telling = first_of(error) if error else None
         if isinstance(telling, _NO_RETRY_MENDS) and not isinstance(telling, ListingIncomplete):
             raise AirflowFailException(f"{type(telling).__name__}: {telling}") from error
-
-
-def _hook(system: PermissionSystem[Any], conn_id: str) -> Any:
-    module, _, name = system.hook.rpartition(".")
-    return getattr(import_module(module), name)(conn_id)
-
-
-@asynccontextmanager
-async def reading(
-    system: PermissionSystem[Any], scope: Scope, ledger: Ledger, settings: Settings
-) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
-    """The scope's verifying connection where the settings name any for its system, else the scope's own.
-
-    :raises ConfigurationError: when none of the configured ones answers for the scope's account.
-    """
-    conn_ids = settings.verifying_connections.get(system.name, [])
-    seen = []
-    for conn_id in conn_ids:
-        async with connected(system, conn_id, ledger, settings) as (client, pacer):
-            if account_of(client) == scope.account:
-                yield client, pacer
-                return
-            seen.append(f"{conn_id!r} answers for {account_of(client)}")
-    if conn_ids:
-        raise ConfigurationError(
-            f"no verifying connection of {system.name} answers for account {scope.account}: {', '.join(seen)}. Add one "
-            f"under 'verifying_connections' in the Airflow Variable {VARIABLE!r}, or remove the system there"
-        )
-    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as found:
-        yield found
-
-
-@asynccontextmanager
-async def connected(
-    system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings, *, account: str = ""
-) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
-    """An open, identified client of the connection, paced through the ledger together with every other worker.
-
-    :param account: the account that the run is about; a connection that answers for another one is refused, so
-        that neither a revocation nor a "gone" can ever come from the wrong account.
-    :raises ConfigurationError: for another account.
-    """
-    hook = _hook(system, conn_id)
-    cloud: ClientSettings = hook.settings()
-    pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
-    counting = CountingPacer(pacer)
-    client: CloudClient = hook.get_conn(pacer=counting)
-    try:
-        async with client:
-            await client.identify()
-            if account and account_of(client) != account:
-                raise ConfigurationError(
-                    f"connection {conn_id!r} answers for account {account_of(client)}, the run is about {account}. "
-                    "Restore the connection, or start a new run"
-                )
-            yield client, counting
-    finally:
-        await pacer.aclose()

@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ConfigurationError
-from rescind.execution.canary import require_canaries
 from rescind.ledger import Batch, Ledger, Run
 from rescind.operators.base import ReviewOperator
 from rescind.operators.links import ConsoleLink, ReviewLink
 from rescind.operators.settling import SettlingOperator
 from rescind.operators.verify import verified
+from rescind.workflow.execute.canary import require_canaries
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

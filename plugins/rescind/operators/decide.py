@@ -12,13 +12,13 @@ from rescind.ledger import Ledger
 from rescind.model import Decision
 from rescind.operators.base import ReviewOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.inputs import decision_context, inputs_of
-from rescind.operators.outlook import note_outlook
 from rescind.operators.owners import put_questions
-from rescind.operators.planning import Planner
 from rescind.review import Decider
 from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
+from rescind.workflow.inputs import decision_context, inputs_of
+from rescind.workflow.residual_access import note_outlook
+from rescind.workflow.revoke_planner import Planner
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

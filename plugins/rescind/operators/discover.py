@@ -7,18 +7,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rescind.cloud.counting_pacer import CountingPacer
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncomplete, RescindError
-from rescind.execution.counting import CountingPacer
-from rescind.execution.progress import Meter
+from rescind.hooks.clients import connected, reading
 from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
-from rescind.ledger.snapshot import ScopeSpool
+from rescind.ledger.population.snapshot import ScopeSpool
 from rescind.model import Grant, Membership, Principal
-from rescind.operators.base import ScopeOperator, connected, reading
+from rescind.operators.base import ScopeOperator
 from rescind.operators.progress import Board
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.systems.population import Population, Sentinel
+from rescind.workflow.execute.progress_meter import Meter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rescind.cloud.clients import DmsClient
-from rescind.cloud.dms_messages import ListUserPermissions, RevokeUserPermission
+from rescind.cloud.dms.permissions import ListUserPermissions, RevokeUserPermission
 from rescind.hooks.dms import DmsHook
 from rescind.operators.single import ListOperator, RevokeOperator
 

@@ -16,10 +16,10 @@ from rescind.ledger import Ledger, NewQuestion, Question, QuestionItem, Run
 from rescind.model import Decision
 from rescind.operators.approve import careful
 from rescind.operators.links import ReviewLink
-from rescind.operators.text import question_body
 from rescind.review import Decider, Owners
 from rescind.review.owners import questions
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
+from rescind.workflow.approval_text import question_body
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

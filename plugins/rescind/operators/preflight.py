@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import rescind
 from rescind.cloud.client import CloudClient
-from rescind.cloud.rights import Right, allowed_actions, in_short
+from rescind.cloud.permission_probe import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
+from rescind.hooks.clients import connected
+from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
 from rescind.ledger import Ledger, NewRun, ScopeSpec
-from rescind.operators.base import ReviewOperator, connected
-from rescind.operators.evidence import check_evidence
-from rescind.operators.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
-from rescind.operators.occasion import occasion
+from rescind.operators.base import ReviewOperator
 from rescind.operators.pools import POOLS
 from rescind.operators.switch import StopVariable, refuse_if_set
 from rescind.review.roster import DEFAULT_SPACES
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
+from rescind.workflow.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
+from rescind.workflow.run_occasion import occasion
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,11 +6,11 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rescind.execution.counting import CountingPacer
-from rescind.execution.progress import Reading
-from rescind.execution.revoke import BatchReport
+from rescind.cloud.counting_pacer import CountingPacer
 from rescind.ledger import Ledger
 from rescind.operators.metrics import Metrics
+from rescind.workflow.execute.progress_meter import Reading
+from rescind.workflow.execute.revoke_batch import BatchReport
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

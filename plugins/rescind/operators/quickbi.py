@@ -7,7 +7,7 @@ from typing import Any
 
 from rescind.cloud.base import Answer, WriteRequest
 from rescind.cloud.clients import QuickBiClient
-from rescind.cloud.quickbi_messages import CancelAuthorizationMenu, ListPortalMenuAuthorization
+from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization
 from rescind.hooks.calls import texts
 from rescind.hooks.quickbi import QuickBiHook
 from rescind.operators.single import ListOperator, RevokeOperator

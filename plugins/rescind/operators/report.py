@@ -12,13 +12,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.errors import LedgerError
 from rescind.hooks.airflow_api import write_note
+from rescind.hooks.evidence_store import write_evidence
 from rescind.ledger import Ledger, Plan, Run, TaskProgress
 from rescind.model import Grant, ItemState
 from rescind.operators.base import ReviewOperator
-from rescind.operators.evidence import write_evidence
 from rescind.operators.links import EvidenceLink, ReportLink, ReviewLink
-from rescind.operators.outlook import STAYS_REACHABLE
 from rescind.plan.giveback import OPERATION
+from rescind.workflow.residual_access import STAYS_REACHABLE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

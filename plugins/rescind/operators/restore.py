@@ -11,21 +11,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import rescind
 from rescind.errors import GuardTripped, InputError, RescindError
 from rescind.evidence.imports import IMPORTED
-from rescind.execution.places import PlacesRead, read_places
-from rescind.execution.restore import RestoreReport, RestoreRunner, RestoreVerifier
-from rescind.execution.revoke import BatchReport
+from rescind.hooks.clients import connected
+from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
-from rescind.operators.base import ReviewOperator, ScopeOperator, connected
-from rescind.operators.bundles import compare_grants, run_of_bundle, verified_bundle
+from rescind.operators.base import ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.evidence import check_evidence
-from rescind.operators.occasion import occasion
 from rescind.operators.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.preflight import check_approvers, requester_of
-from rescind.operators.restoring import (
+from rescind.operators.revoke import RevokeBatchOperator
+from rescind.operators.switch import StopVariable, refuse_if_set
+from rescind.settings import Settings
+from rescind.systems import system_named
+from rescind.systems.base import Place
+from rescind.workflow.approval_text import plain
+from rescind.workflow.bundle_source import compare_grants, run_of_bundle, verified_bundle
+from rescind.workflow.execute.listings import PlacesRead, read_places
+from rescind.workflow.execute.restore_batch import RestoreReport, RestoreRunner, RestoreVerifier
+from rescind.workflow.execute.revoke_batch import BatchReport
+from rescind.workflow.restore_planner import (
     GONE_HOLDERS,
     GONE_PLACES,
     TOUCHED,
@@ -36,12 +42,7 @@ from rescind.operators.restoring import (
     reading_scopes,
     source_of,
 )
-from rescind.operators.revoke import RevokeBatchOperator
-from rescind.operators.switch import StopVariable, refuse_if_set
-from rescind.operators.text import plain
-from rescind.settings import Settings
-from rescind.systems import system_named
-from rescind.systems.base import Place
+from rescind.workflow.run_occasion import occasion
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -8,18 +8,13 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rescind.cloud.counting_pacer import CountingPacer
 from rescind.errors import NotApproved, PlanError, RescindError
-from rescind.execution.canary import require_canaries
-from rescind.execution.counting import CountingPacer
-from rescind.execution.progress import Meter
-from rescind.execution.revoke import BatchReport, BatchRunner
-from rescind.execution.stop import StopWatch
+from rescind.hooks.clients import connected
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.model import Choice, Grant
-from rescind.operators.automatic import require_automatic
-from rescind.operators.base import ReviewOperator, connected
+from rescind.operators.base import ReviewOperator
 from rescind.operators.canary import planned_batch
-from rescind.operators.inputs import protection_context
 from rescind.operators.links import ConsoleLink, ReviewLink
 from rescind.operators.metrics import span
 from rescind.operators.progress import Board
@@ -27,6 +22,12 @@ from rescind.operators.switch import StopVariable
 from rescind.review import Decider
 from rescind.settings import Settings
 from rescind.systems import system_named
+from rescind.workflow.auto_approval import require_automatic
+from rescind.workflow.execute.canary import require_canaries
+from rescind.workflow.execute.progress_meter import Meter
+from rescind.workflow.execute.revoke_batch import BatchReport, BatchRunner
+from rescind.workflow.execute.stop_switch import StopWatch
+from rescind.workflow.inputs import protection_context
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -99,7 +100,7 @@ class RevokeBatchOperator(ReviewOperator):
     async def send(
         self, context: Context, ledger: Ledger, run: Run, batch: Batch, plan: Plan, lease: Lease, settings: Settings
     ) -> BatchReport:
-        """Send what is open of the claimed batch; see :meth:`rescind.execution.revoke.BatchRunner.run` for errors."""
+        """Send what is open of the claimed batch; errors are those of ``BatchRunner.run``."""
         system = system_named(batch.system)
         decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rescind.execution.progress import Meter
-from rescind.execution.verify import ScopeReport, ScopeVerifier
+from rescind.hooks.clients import reading
 from rescind.ledger import Ledger, Run, Scope
-from rescind.operators.base import ScopeOperator, reading
-from rescind.operators.inputs import same_people
+from rescind.operators.base import ScopeOperator
 from rescind.operators.progress import Board
 from rescind.operators.settling import SettlingOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
+from rescind.workflow.execute.progress_meter import Meter
+from rescind.workflow.execute.verify import ScopeReport, ScopeVerifier
+from rescind.workflow.inputs import same_people
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.errors import CloudError, ConfigurationError, ListingIncomplete
-from rescind.execution.watch import unchecked, watch_account
+from rescind.hooks.clients import connected
 from rescind.ledger import Ledger, NewSighting, Sighting, WatchCheck, Watched
-from rescind.operators.base import ReviewOperator, connected
-from rescind.operators.text import plain
+from rescind.operators.base import ReviewOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
+from rescind.workflow.approval_text import plain
+from rescind.workflow.execute.watch import unchecked, watch_account
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

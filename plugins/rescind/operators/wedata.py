@@ -12,16 +12,8 @@ from typing import Any
 from rescind.cloud.base import Answer, WriteRequest
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.outcomes import Said
-from rescind.cloud.wedata_messages import (
-    FromProject,
-    FromUser,
-    ListPermissions,
-    Privilege,
-    PrivilegeResource,
-    RevokeDataSourceAuthorization,
-    RevokePrivileges,
-    Subject,
-)
+from rescind.cloud.wedata.data_sources import FromProject, FromUser, RevokeDataSourceAuthorization
+from rescind.cloud.wedata.privileges import ListPermissions, Privilege, PrivilegeResource, RevokePrivileges, Subject
 from rescind.hooks.calls import refused
 from rescind.hooks.wedata import WeDataHook
 from rescind.operators.single import ListOperator, RevokeOperator

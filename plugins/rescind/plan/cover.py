@@ -10,10 +10,10 @@ from random import Random
 
 from rescind.errors import InputError
 from rescind.model import CallShape, Cell, Mode, PlannedCall
-from rescind.plan.bits import members
-from rescind.plan.problem import Clock, Rect
-from rescind.plan.solve import solve, stream
-from rescind.plan.table import EmptiedColumn, Piece, pieces
+from rescind.plan.solver.bitsets import members
+from rescind.plan.solver.pieces import EmptiedColumn, Piece, pieces
+from rescind.plan.solver.problem import Clock, Rect
+from rescind.plan.solver.solve import solve, stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from rescind.cloud.clients import DmsClient
-from rescind.cloud.dms_messages import (
+from rescind.cloud.dms.permissions import (
     AuthorizedDatabase,
     AuthorizedInstance,
     ListAuthorizedDatabasesForUser,

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from rescind.cloud.base import Prepared
 from rescind.cloud.clients import DmsClient
-from rescind.cloud.dms_inventory import (
+from rescind.cloud.dms.inventory import (
     DmsUser,
     GetUser,
     GetUserActiveTenant,
@@ -26,7 +26,7 @@ from rescind.cloud.dms_inventory import (
     ListLogicDatabases,
     ListUsers,
 )
-from rescind.cloud.dms_messages import (
+from rescind.cloud.dms.permissions import (
     GrantUserPermission,
     ListDatabaseUserPermssions,
     ListInstanceUserPermissions,

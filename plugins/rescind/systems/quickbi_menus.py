@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from rescind.cloud.base import Prepared
 from rescind.cloud.clients import QuickBiClient
-from rescind.cloud.quickbi_inventory import (
+from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
     QueryOrganizationWorkspaceList,
     QueryUserGroupListByParentId,
@@ -26,7 +26,7 @@ from rescind.cloud.quickbi_inventory import (
     QuickBiUser,
     UserGroup,
 )
-from rescind.cloud.quickbi_messages import (
+from rescind.cloud.quickbi.menus import (
     AuthorizeMenu,
     CancelAuthorizationMenu,
     ListPortalMenuAuthorization,

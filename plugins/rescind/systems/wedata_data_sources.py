@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, Prepared
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.wedata_inventory import ListProjects
-from rescind.cloud.wedata_messages import (
+from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
     DescribeDataSourceAuthority,
     FromProject,
@@ -23,6 +22,7 @@ from rescind.cloud.wedata_messages import (
     ToProject,
     ToUsers,
 )
+from rescind.cloud.wedata.inventory import ListProjects
 from rescind.errors import BlastSetExceeded, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType, digest
 from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker

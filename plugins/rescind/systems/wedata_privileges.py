@@ -15,14 +15,14 @@ from typing import Any, ClassVar
 from rescind.cloud.base import Answer, Prepared
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.outcomes import Said
-from rescind.cloud.wedata_inventory import (
+from rescind.cloud.wedata.inventory import (
     ListCatalog,
     ListDatabase,
     ListProjects,
     ListSchema,
     ListTable,
 )
-from rescind.cloud.wedata_messages import (
+from rescind.cloud.wedata.privileges import (
     AuthorizePrivileges,
     ListPermissions,
     PermissionDetail,

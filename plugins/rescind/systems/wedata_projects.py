@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.wedata_inventory import ListProjectMembers, ListProjects, Project, ProjectMember
+from rescind.cloud.wedata.inventory import ListProjectMembers, ListProjects, Project, ProjectMember
 from rescind.model import Grant, Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population

@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import StreamingResponse
 
 from rescind.ledger import Ledger
-from rescind.ledger.view_records import ItemFilter, RunFacts, RunLine
-from rescind.ledger.views import Views
+from rescind.ledger.read_models.queries import Views
+from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
 from rescind.web import access, pages, shape
 from rescind.web.bundles import find_bundle, packed
 from rescind.web.gate import Gate, reader_of

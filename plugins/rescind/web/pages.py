@@ -94,9 +94,7 @@ _PAGES = _environment()
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page made from a template; every link in it is relative, so that any path prefix will do."""
-    html = _PAGES.get_template(template).render(
-        up=up(request), titles=request.app.state.titles, **values
-    )
+    html = _PAGES.get_template(template).render(up=up(request), titles=request.app.state.titles, **values)
     return HTMLResponse(html, status)
 
 

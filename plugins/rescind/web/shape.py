@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rescind.ledger.view_records import STALE_S, ItemCount, LaneLine, RunLine, SystemLine
+from rescind.ledger.read_models.rows import STALE_S, ItemCount, LaneLine, RunLine, SystemLine
 
 TONES = {
     "succeeded": "good",

@@ -9,14 +9,14 @@ import pytest
 
 from rescind.cloud.base import Lane
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient, client_class
-from rescind.cloud.dms_inventory import GetUserActiveTenant, ListInstances
-from rescind.cloud.dms_messages import RevokeUserPermission
-from rescind.cloud.quickbi_inventory import QueryUserList
-from rescind.cloud.quickbi_messages import CancelAuthorizationMenu
+from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.dms.inventory import GetUserActiveTenant, ListInstances
+from rescind.cloud.dms.permissions import RevokeUserPermission
+from rescind.cloud.quickbi.inventory import QueryUserList
+from rescind.cloud.quickbi.menus import CancelAuthorizationMenu
 from rescind.cloud.retry import MAX_ATTEMPTS, RetryBudget, asked_wait, backoff
-from rescind.cloud.settings import ClientSettings
-from rescind.cloud.wedata_inventory import ListProjects, ListTenantRoles
-from rescind.cloud.wedata_messages import FromProject, RevokeDataSourceAuthorization
+from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
+from rescind.cloud.wedata.inventory import ListProjects, ListTenantRoles
 from rescind.errors import (
     ConfigurationError,
     InputError,

@@ -10,10 +10,10 @@ import pytest
 
 from rescind.cloud.client import ServerClock
 from rescind.cloud.clients import WeDataClient
+from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.credentials import StaticSource
-from rescind.cloud.dms_inventory import GetUserActiveTenant
-from rescind.cloud.settings import ClientSettings
-from rescind.cloud.wedata_inventory import ListTenantRoles
+from rescind.cloud.dms.inventory import GetUserActiveTenant
+from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import (
     ConfigurationError,
     Transient,

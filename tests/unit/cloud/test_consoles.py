@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from rescind.cloud import consoles
+from rescind.cloud.connection_settings import ClientSettings, Service
 from rescind.cloud.consoles import console_address
-from rescind.cloud.settings import ClientSettings, Service
 
 
 def settings(service: Service, **fields: Any) -> ClientSettings:

@@ -14,22 +14,18 @@ from hypothesis import strategies as st
 from rescind.cloud import guard
 from rescind.cloud.base import Lane, Prepared, WriteRequest
 from rescind.cloud.client import CloudClient
-from rescind.cloud.dms_messages import GrantUserPermission, RevokeUserPermission
-from rescind.cloud.quickbi_messages import AuthorizeMenu, CancelAuthorizationMenu
-from rescind.cloud.wedata_inventory import ListProjects
-from rescind.cloud.wedata_messages import (
+from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
+from rescind.cloud.quickbi.menus import AuthorizeMenu, CancelAuthorizationMenu
+from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
-    AuthorizePrivileges,
     FromProject,
     FromUser,
-    Privilege,
-    PrivilegeResource,
     RevokeDataSourceAuthorization,
-    RevokePrivileges,
-    Subject,
     ToProject,
     ToUsers,
 )
+from rescind.cloud.wedata.inventory import ListProjects
+from rescind.cloud.wedata.privileges import AuthorizePrivileges, Privilege, PrivilegeResource, RevokePrivileges, Subject
 from rescind.errors import BlastSetExceeded, InputError
 
 Refusals = (BlastSetExceeded, InputError)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from rescind.cloud.clients import WeDataClient, client_class
+from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.credentials import (
     AlibabaInstanceSource,
     AssumedRoleSource,
@@ -25,10 +26,9 @@ from rescind.cloud.credentials import (
     StaticSource,
     TencentInstanceSource,
 )
-from rescind.cloud.pacing import FreePacer
-from rescind.cloud.settings import ClientSettings
-from rescind.cloud.wedata_inventory import ListTenantRoles
-from rescind.cloud.wedata_messages import FromProject, RevokeDataSourceAuthorization
+from rescind.cloud.local_pacer import FreePacer
+from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
+from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import (
     BlastSetExceeded,
     ConfigurationError,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
@@ -8,45 +10,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from rescind.cloud import (
-    dms_inventory,
-    dms_messages,
-    quickbi_inventory,
-    quickbi_messages,
-    sts_messages,
-    wedata_inventory,
-    wedata_messages,
-)
+import rescind.cloud
 from rescind.cloud.alibaba import request_query
 from rescind.cloud.base import Reply, Request, WriteRequest
-from rescind.cloud.dms_inventory import ListUsers
-from rescind.cloud.dms_messages import (
+from rescind.cloud.dms.inventory import ListUsers
+from rescind.cloud.dms.permissions import (
     ListAuthorizedUsersForDatabase,
 )
 from rescind.cloud.outcomes import Said
-from rescind.cloud.quickbi_inventory import QueryUserList
-from rescind.cloud.wedata_inventory import ListProjectMembers, ListTable
-from rescind.cloud.wedata_messages import (
+from rescind.cloud.quickbi.inventory import QueryUserList
+from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
     DescribeDataSourceAuthority,
     FromProject,
     FromUser,
     ListDataSources,
+    RevokeDataSourceAuthorization,
+    ToProject,
+    ToUsers,
+)
+from rescind.cloud.wedata.inventory import ListProjectMembers, ListTable
+from rescind.cloud.wedata.privileges import (
     ListPermissions,
     Privilege,
     PrivilegeResource,
     PrivilegesWriteAnswer,
-    RevokeDataSourceAuthorization,
     RevokePrivileges,
     Subject,
-    ToProject,
-    ToUsers,
 )
 from rescind.errors import InputError
 
-MODULES = (
-    wedata_messages, wedata_inventory, dms_messages, dms_inventory, quickbi_messages, quickbi_inventory, sts_messages,
-)  # fmt: skip
+MODULES = [import_module(found.name) for found in walk_packages(rescind.cloud.__path__, "rescind.cloud.")]
 
 
 def concrete() -> list[type[Request[Any]]]:
@@ -71,7 +65,7 @@ NEEDED = {
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByUserId QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "
     "QueryWorkspaceUserList ListWorkspaceUserRolesByUserId",
-    "sts": "GetCallerIdentity AssumeRole",
+    "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from rescind.cloud.alibaba import MAX_QUERY, percent, query_text, request_query
-from rescind.cloud.dms_inventory import GetUser
-from rescind.cloud.dms_messages import (
+from rescind.cloud.dms.inventory import GetUser
+from rescind.cloud.dms.permissions import (
     GrantUserPermission,
     RevokeUserPermission,
     UserPermissionsAnswer,
 )
-from rescind.cloud.quickbi_inventory import GroupMember, UserGroup
-from rescind.cloud.quickbi_messages import AuthorizeMenu, CancelAuthorizationMenu, ListPortalMenusAnswer
+from rescind.cloud.quickbi.inventory import GroupMember, UserGroup
+from rescind.cloud.quickbi.menus import AuthorizeMenu, CancelAuthorizationMenu, ListPortalMenusAnswer
 from rescind.errors import InputError
 
 RECORD = {"UserId": "51001", "PermTypes": "QUERY", "UserAccessId": "774001"}

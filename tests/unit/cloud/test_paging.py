@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rescind.cloud.base import Answer, ListRequest
-from rescind.cloud.dms_inventory import ListUserOwnedResources, ListUsers
-from rescind.cloud.dms_messages import ListAuthorizedUsersForInstance, ListUserPermissions
+from rescind.cloud.dms.inventory import ListUserOwnedResources, ListUsers
+from rescind.cloud.dms.permissions import ListAuthorizedUsersForInstance, ListUserPermissions
 from rescind.cloud.paging import Bounds, Listing, collect
-from rescind.cloud.quickbi_messages import ListPortalMenuAuthorization, QueryWorksByOrganization
-from rescind.cloud.wedata_inventory import ListCatalog, ListProjects, ListTenantRoles
-from rescind.cloud.wedata_messages import ListDataSources, ListPermissions, PrivilegeResource
+from rescind.cloud.quickbi.menus import ListPortalMenuAuthorization, QueryWorksByOrganization
+from rescind.cloud.wedata.data_sources import ListDataSources
+from rescind.cloud.wedata.inventory import ListCatalog, ListProjects, ListTenantRoles
+from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource
 from rescind.errors import ListingIncomplete, Transient
 
 Pages = Callable[[int, int], dict[str, Any]]

@@ -19,11 +19,11 @@ import pytest
 
 from rescind.cloud.base import Request
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.pacing import FreePacer
-from rescind.cloud.settings import ClientSettings
+from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.local_pacer import FreePacer
 from rescind.cloud.transport import tls_context
-from rescind.cloud.wedata_inventory import ListTenantRoles
-from rescind.cloud.wedata_messages import FromProject, RevokeDataSourceAuthorization
+from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
+from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import Malformed, RescindError, Transient, UnknownOutcome
 
 WRITE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2"))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rescind.evidence.write import BundleWriter
@@ -21,12 +20,6 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 HOSTILE = "=cmd|'/c calc'!A1 <script>alert(1)</script> {{ 7*7 }} \u202eevil\u202c \x1b[31m \"q\""
-
-
-@pytest.fixture
-def ledger(ledger_dsn: str) -> Iterator[Ledger]:
-    with Ledger(ledger_dsn) as opened:
-        yield opened
 
 
 def closed_run(ledger: Ledger, name: str = "manual__1", *, grants: int = 10, revoke: int = 4) -> Run:

@@ -77,7 +77,7 @@ def test_only_the_scheduler_loads_early(config: Config) -> None:
     early = airflowenv.for_tasks(env)
     assert "RESCIND_PRELOAD" not in env
     assert (Path(early["PYTHONPATH"]) / "airflow_local_settings.py").is_file()
-    assert "rescind.operators.chain" in early["RESCIND_PRELOAD"].split(",")
+    assert "rescind.dag_parts.review_dag" in early["RESCIND_PRELOAD"].split(",")
 
 
 def test_the_fingerprint_follows_configuration_and_code(config: Config, tmp_path: Path) -> None:

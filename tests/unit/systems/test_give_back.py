@@ -12,9 +12,9 @@ import pytest
 
 from rescind.cloud.base import Lane, Prepared
 from rescind.errors import BlastSetExceeded, PlanError
-from rescind.execution.places import there_again
 from rescind.model import Cell, Grant, GrantKey, canonical
 from rescind.systems import REGISTRY, system_named
+from rescind.workflow.execute.listings import there_again
 
 SOURCES = system_named("wedata_data_sources")
 PRIVILEGES = system_named("wedata_privileges")

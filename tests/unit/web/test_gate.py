@@ -107,9 +107,7 @@ async def _nothing(_request: Any) -> None:
     ],
     ids=["no token", "no user", "login fails", "check fails", "no permission"],
 )
-def test_every_route_is_closed_to(
-    dsn: str, tmp_path: Path, browser_of: Any, gate: dict[str, Any], status: int
-) -> None:
+def test_every_route_is_closed_to(dsn: str, tmp_path: Path, browser_of: Any, gate: dict[str, Any], status: int) -> None:
     app = make(dsn, tmp_path, **gate)
     browser = browser_of(app)
     for path in (*paths(app.routes), "nothing"):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rescind.ledger.view_records import ItemCount, LaneLine, RunLine, SystemLine
+from rescind.ledger.read_models.rows import ItemCount, LaneLine, RunLine, SystemLine
 from rescind.web import shape
 
 START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)

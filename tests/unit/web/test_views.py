@@ -11,7 +11,7 @@ import pytest
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewQuestion, NewRun, QuestionItem
-from rescind.ledger.view_records import ItemFilter
+from rescind.ledger.read_models.rows import ItemFilter
 from tests.support import ledger_runs
 from tests.support.web_runs import finished_run, hostile_grants, returned, working_run
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.credentials.base import Ask, Clock, CredentialSource, OnSecret, StaticSource, keep_silent
 from rescind.cloud.credentials.environment import EnvironmentSource
 from rescind.cloud.credentials.metadata import AlibabaInstanceSource, TencentInstanceSource
 from rescind.cloud.credentials.oidc import OidcSource, WebIdentity, from_environment
 from rescind.cloud.credentials.profiles import Profile, ProfileSource
 from rescind.cloud.credentials.roles import AssumedRoleSource, Role
-from rescind.cloud.settings import ClientSettings
 
 
 @dataclass(frozen=True, slots=True)

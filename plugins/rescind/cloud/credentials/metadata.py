@@ -31,7 +31,7 @@ from rescind.cloud.credentials.base import (
     keep_silent,
 )
 from rescind.cloud.credentials.roles import utc_seconds
-from rescind.cloud.strictjson import JsonError, loads
+from rescind.cloud.strict_json import JsonError, loads
 from rescind.errors import ConfigurationError
 
 REQUEST_SECONDS = 2.0

@@ -28,7 +28,7 @@ from rescind.cloud.credentials.base import (
     keep_silent,
     shape_problem,
 )
-from rescind.cloud.strictjson import JsonError, loads
+from rescind.cloud.strict_json import JsonError, loads
 from rescind.errors import ConfigurationError
 
 _MOST_BYTES = 1024 * 1024

@@ -1,0 +1,1 @@
+"""Alibaba Cloud DMS: one typed message for each action."""

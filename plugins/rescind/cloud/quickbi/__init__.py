@@ -1,0 +1,1 @@
+"""Alibaba Cloud Quick BI: one typed message for each action."""

@@ -1,0 +1,1 @@
+"""Tencent Cloud WeData: one typed message for each action."""

@@ -1,0 +1,1 @@
+"""The parts that DAG files are made of: task chains, trigger forms, retry policy."""

@@ -1,1 +1,0 @@
-"""Runs a batch of approved calls, and verifies what they did."""

@@ -1,0 +1,76 @@
+"""Open the vendor client of a permission system through its Airflow connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any
+
+from rescind.cloud.client import CloudClient
+from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.counting_pacer import CountingPacer
+from rescind.errors import ConfigurationError
+from rescind.ledger import Ledger, Scope
+from rescind.ledger.ratelimit.pacer import LanePacer, PacerSettings
+from rescind.settings import VARIABLE, Settings
+from rescind.systems.base import PermissionSystem, account_of
+
+
+def hook_of(system: PermissionSystem[Any], conn_id: str) -> Any:
+    """The Airflow hook of the system for that connection."""
+    module, _, name = system.hook.rpartition(".")
+    return getattr(import_module(module), name)(conn_id)
+
+
+@asynccontextmanager
+async def reading(
+    system: PermissionSystem[Any], scope: Scope, ledger: Ledger, settings: Settings
+) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
+    """The scope's verifying connection where the settings name any for its system, else the scope's own.
+
+    :raises ConfigurationError: when none of the configured ones answers for the scope's account.
+    """
+    conn_ids = settings.verifying_connections.get(system.name, [])
+    seen = []
+    for conn_id in conn_ids:
+        async with connected(system, conn_id, ledger, settings) as (client, pacer):
+            if account_of(client) == scope.account:
+                yield client, pacer
+                return
+            seen.append(f"{conn_id!r} answers for {account_of(client)}")
+    if conn_ids:
+        raise ConfigurationError(
+            f"no verifying connection of {system.name} answers for account {scope.account}: {', '.join(seen)}. Add one "
+            f"under 'verifying_connections' in the Airflow Variable {VARIABLE!r}, or remove the system there"
+        )
+    async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as found:
+        yield found
+
+
+@asynccontextmanager
+async def connected(
+    system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings, *, account: str = ""
+) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
+    """An open, identified client of the connection, paced through the ledger together with every other worker.
+
+    :param account: the account that the run is about; a connection that answers for another one is refused, so
+        that neither a revocation nor a "gone" can ever come from the wrong account.
+    :raises ConfigurationError: for another account.
+    """
+    hook = hook_of(system, conn_id)
+    cloud: ClientSettings = hook.settings()
+    pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
+    counting = CountingPacer(pacer)
+    client: CloudClient = hook.get_conn(pacer=counting)
+    try:
+        async with client:
+            await client.identify()
+            if account and account_of(client) != account:
+                raise ConfigurationError(
+                    f"connection {conn_id!r} answers for account {account_of(client)}, the run is about {account}. "
+                    "Restore the connection, or start a new run"
+                )
+            yield client, counting
+    finally:
+        await pacer.aclose()

@@ -1,0 +1,117 @@
+"""Write a run's bundle, report and tables to the evidence folder, and find the folder and the signing key."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from rescind.errors import ConfigurationError
+from rescind.evidence.read import FolderSource
+from rescind.evidence.report import write_report
+from rescind.evidence.signing import private_key
+from rescind.evidence.tables import export
+from rescind.evidence.write import BundleWriter, publish
+from rescind.ledger import Ledger, Run
+from rescind.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, str]:
+    """Write bundle, report and tables of a closed run; repeated, the same ledger gives the same files.
+
+    :returns: ``bundle``, ``report``, ``tables`` (their places) and ``root`` of the bundle.
+    :raises ConfigurationError: when the folder cannot be written to, or the key is none.
+    """
+    key = signing_key(settings)
+    folder = evidence_folder(settings)
+    try:
+        with BundleWriter(ledger, run, folder / "bundles", key) as written, tempfile.TemporaryDirectory() as spool:
+            source = FolderSource(written.local)
+            reports, tables = Path(spool, "reports"), Path(spool, "tables")
+            reports.mkdir()
+            write_report(source, reports / f"{written.name}.html")
+            export(source, tables)
+            publish(reports, folder / "reports")
+            publish(tables, folder / "tables" / written.name)
+            return {
+                "bundle": written.path,
+                "report": str(folder / "reports" / f"{written.name}.html"),
+                "tables": str(folder / "tables" / written.name),
+                "root": written.root,
+            }
+    except OSError as error:
+        raise ConfigurationError(
+            f"evidence of run {run.run_id} cannot be written ({error.strerror or type(error).__name__}). Make the "
+            "folder of the setting 'evidence' writable for the workers, or set another one"
+        ) from None
+
+
+def check_evidence(settings: Settings) -> None:
+    """See that evidence can be signed and has a place, before a run begins.
+
+    :raises ConfigurationError: when not.
+    """
+    signing_key(settings)
+    evidence_folder(settings)
+
+
+def evidence_folder(settings: Settings) -> Any:
+    """The folder as a ``Path``, or as an ``ObjectStoragePath`` where the setting is a URL.
+
+    :raises ConfigurationError: for a scheme that Airflow does not know.
+    """
+    text = settings.location("evidence")
+    if "://" not in text:
+        path = settings.path("evidence")
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold names of people
+        except OSError as error:
+            raise ConfigurationError(
+                f"the folder of the setting 'evidence' cannot be made ({error.strerror}). Make it writable for the "
+                "workers, or set another one"
+            ) from None
+        return path
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        place = ObjectStoragePath(text)
+        _ = place.fs  # schemes are looked up on first use
+        return place
+    except (ValueError, ImportError) as error:
+        raise ConfigurationError(
+            f"setting 'evidence' names an object storage that is not known ({type(error).__name__}). Use a scheme "
+            "whose Airflow provider is installed, for example s3://conn_id@bucket/key"
+        ) from None
+
+
+def signing_key(settings: Settings) -> Ed25519PrivateKey | None:
+    """The key that signs bundles, or None when none is configured.
+
+    :raises ConfigurationError: when two are configured, or the one that is cannot be used.
+    """
+    file, conn_id = settings.evidence_key_file, settings.evidence_key_conn_id
+    if file and conn_id:
+        raise ConfigurationError("settings 'evidence_key_file' and 'evidence_key_conn_id' are both set: keep one")
+    if file:
+        try:
+            pem = settings.path("evidence_key_file").read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"setting 'evidence_key_file': the file cannot be read ({error.strerror}). Put the key there, readable "
+                "for the workers only"
+            ) from None
+        return private_key(pem, source="the file of the setting 'evidence_key_file'")
+    if conn_id:
+        try:
+            text = BaseHook.get_connection(conn_id).password or ""
+        except AirflowNotFoundException:
+            raise ConfigurationError(f"connection {conn_id!r} (setting 'evidence_key_conn_id') is missing") from None
+        # A PEM pasted into one line of a form keeps its line ends as \n.
+        return private_key(text.replace("\\n", "\n").encode(), source=f"the password of connection {conn_id!r}")
+    return None

@@ -1,0 +1,121 @@
+"""Where input files come from: a path, object storage, or an HTTP service. Read once, whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
+
+from rescind.errors import ConfigurationError, InputError
+from rescind.ledger.runs.inputs import MAX_BYTES
+from rescind.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow.sdk import ObjectStoragePath
+
+CHECKSUM_SUFFIX = ".sha256"
+_MOST_CHECKSUM_BYTES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One input as it was read.
+
+    :param source: its name, for people.
+    :param as_of: when it was true, timezone-aware, in UTC.
+    :param checksums: SHA-256 (hex) that were announced for the content, each with where it stands.
+    """
+
+    content: bytes
+    source: str
+    format: Literal["csv", "json", "scim", "yaml"]
+    as_of: datetime
+    checksums: tuple[tuple[str, str], ...] = ()
+
+
+def read_file(settings: Settings, name: str) -> Fetched:
+    """A YAML file that a setting names.
+
+    :raises ConfigurationError: when it is not there or cannot be read.
+    """
+    path = _place(settings, name)
+    content, as_of = _read(path, name)
+    return Fetched(content, path.name, "yaml", as_of)
+
+
+def read_roster_file(settings: Settings) -> Fetched:
+    """The roster, from a path or object storage.
+
+    :raises ConfigurationError: when it is not there, or its service does not answer as it should.
+    :raises InputError: for an unknown format, a broken checksum file, or pages that do not make one roster.
+    """
+    path = _place(settings, "roster")
+    suffix = PurePosixPath(path.name).suffix.lower()
+    if suffix not in (".csv", ".json"):
+        raise InputError("roster", f"a file of kind {suffix or '(none)'}", "Name it .csv, or .json (people or SCIM).")
+    content, as_of = _read(path, "roster")
+    return Fetched(content, path.name, "csv" if suffix == ".csv" else "json", as_of, _checksums(settings, path))
+
+
+def _place(settings: Settings, name: str) -> Path | ObjectStoragePath:
+    text = settings.location(name)
+    if "://" not in text:
+        return settings.path(name)
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        return ObjectStoragePath(text)
+    except (ValueError, ImportError) as error:
+        remedy = "Use a scheme whose Airflow provider is installed, for example s3://conn_id@bucket/key"
+        raise ConfigurationError(
+            f"setting {name!r} names an object storage that is not known ({type(error).__name__}). {remedy}"
+        ) from None
+
+
+def _read(path: Path | ObjectStoragePath, name: str, limit: int = MAX_BYTES) -> tuple[bytes, datetime]:
+    with _explained(path, name):
+        with path.open("rb") as file:
+            content: bytes = file.read(limit + 1)
+        changed = path.stat().st_mtime
+    if len(content) > limit:
+        raise InputError(f"{name}, {path.name}", f"more than {limit} bytes", "Check that it is the right file.")
+    return content, _moment(changed)
+
+
+@contextmanager
+def _explained(path: Path | ObjectStoragePath, name: str) -> Iterator[None]:
+    """Storage libraries raise what they like; people get one error that names setting and file, and no address."""
+    try:
+        yield
+    except Exception as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigurationError(
+            f"the {name} file cannot be read ({why}): {path.name}. Put it there, or point the setting {name!r} to it"
+        ) from None
+
+
+def _checksums(settings: Settings, path: Path | ObjectStoragePath) -> tuple[tuple[str, str], ...]:
+    announced = [("setting roster_sha256", settings.roster_sha256)] if settings.roster_sha256 else []
+    beside = path.with_name(path.name + CHECKSUM_SUFFIX)
+    with _explained(beside, "roster checksum"):
+        there = beside.exists()
+    if there:
+        text = _read(beside, "roster checksum", _MOST_CHECKSUM_BYTES)[0].decode("utf-8", "replace")
+        word = text.split(maxsplit=1)[0].lower() if text.strip() else ""
+        if len(word) != 64 or not set(word) <= set("0123456789abcdef"):
+            remedy = "Write it with sha256sum, or remove the file."
+            raise InputError(beside.name, "its first word is no SHA-256 in hex (64 characters)", remedy)
+        announced.append((beside.name, word))
+    return tuple(announced)
+
+
+def _moment(changed: Any) -> datetime:
+    """File systems say when a file changed in seconds, object stores with a datetime."""
+    if isinstance(changed, datetime):
+        return (changed if changed.tzinfo else changed.replace(tzinfo=UTC)).astimezone(UTC)
+    return datetime.fromtimestamp(float(changed), UTC)

@@ -1,0 +1,146 @@
+"""The roster from an HTTP service, through Airflow's HTTP connection: page after page, each one checked."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk.exceptions import AirflowException
+
+from rescind.errors import ConfigurationError, InputError
+from rescind.hooks.input_files import Fetched
+from rescind.ledger.runs.inputs import MAX_BYTES
+from rescind.review.roster_pages import PageFields, RosterPages
+from rescind.review.text import parse_moment
+from rescind.settings import RosterEndpoint
+
+SECONDS = 60
+"""Longest silence of the service, in seconds."""
+
+_TYPES = {
+    "csv": re.compile(r"text/csv|application/csv"),
+    "json": re.compile(r"application/([a-z0-9.+-]+\+)?json"),
+    "scim": re.compile(r"application/(scim\+)?json"),
+}
+_ACCEPT = {"csv": "text/csv", "json": "application/json", "scim": "application/scim+json, application/json"}
+_CHUNK = 65_536
+
+
+def fetch(endpoint: RosterEndpoint) -> Fetched:
+    """The whole roster of the service.
+
+    :raises ConfigurationError: no connection, no answer, or an answer other than 200 with the right content type.
+    :raises InputError: a page that is truncated or does not fit the others, or a roster without any date.
+    """
+    return _Service(endpoint).read()
+
+
+class _Service:
+    """One reading of one service."""
+
+    def __init__(self, endpoint: RosterEndpoint) -> None:
+        self.endpoint = endpoint
+        self.hook = HttpHook(method="GET", http_conn_id=endpoint.conn_id)
+        self.source = f"roster endpoint {endpoint.endpoint.partition('?')[0]} of {endpoint.conn_id}"
+        self.left = MAX_BYTES
+        self.dates: list[datetime] = []
+
+    def read(self) -> Fetched:
+        """See :func:`fetch`."""
+        if self.endpoint.format == "csv":
+            content = self._get(self.endpoint.endpoint)[0]
+            return Fetched(content, self.source, "csv", self._as_of([]))
+        names = PageFields(self.endpoint.items, self.endpoint.total, self.endpoint.next, self.endpoint.as_of)
+        pages = RosterPages(self.source, self.endpoint.format, names)
+        seen = set()
+        place, query = self.endpoint.endpoint, self._query("1")
+        while True:
+            content, answer = self._get(place, query)
+            pages.add(content, linked="next" in answer.links)
+            if pages.next is None:
+                break
+            if self.endpoint.format == "scim":
+                query = self._query(pages.next)
+            else:
+                place = self._below(pages.next, answer.url)
+                if place in seen:
+                    raise InputError(self.source, "a page links to an earlier one", "Mend the service's paging.")
+                seen.add(place)
+        return Fetched(pages.document(), self.source, self.endpoint.format, self._as_of(pages.as_of))
+
+    def _query(self, start: str) -> dict[str, str] | None:
+        if self.endpoint.format != "scim":
+            return None
+        return {"startIndex": start, "count": str(self.endpoint.page_size)}
+
+    def _get(self, place: str, query: dict[str, str] | None = None) -> tuple[bytes, requests.Response]:
+        """One page, read to its declared end. Redirects are refused: they would carry the credentials elsewhere."""
+        options = {"timeout": SECONDS, "stream": True, "allow_redirects": False, "check_response": False}
+        headers = {"Accept": _ACCEPT[self.endpoint.format]}
+        try:
+            answer: requests.Response = self.hook.run(place, query, headers, options)
+            with answer:
+                self._check(answer)
+                content = b"".join(self._chunks(answer))
+        except (requests.RequestException, AirflowException, ValueError, OSError) as error:
+            raise ConfigurationError(
+                f"{self.source} does not answer whole ({type(error).__name__}). Check the connection "
+                f"{self.endpoint.conn_id!r} and the service"
+            ) from None
+        self.dates.append(self._date(answer))
+        return content, answer
+
+    def _check(self, answer: requests.Response) -> None:
+        if answer.status_code != 200:
+            raise ConfigurationError(
+                f"{self.source} answers with HTTP {answer.status_code}, not 200. Check login, rights and path"
+            )
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if not _TYPES[self.endpoint.format].fullmatch(kind):
+            raise ConfigurationError(
+                f"{self.source} answers with content type {kind[:60]!r}, which is not {self.endpoint.format}. "
+                "Check the path (a login page?) or the setting's format"
+            )
+
+    def _chunks(self, answer: requests.Response) -> Any:
+        for chunk in answer.iter_content(_CHUNK):
+            self.left -= len(chunk)
+            if self.left < 0:
+                raise ConfigurationError(f"{self.source} sends more than {MAX_BYTES} bytes. Check the path")
+            yield chunk
+
+    def _below(self, link: str, here: str) -> str:
+        """The link as a path below the connection's host: credentials never leave it."""
+        base, full = urlsplit(self.hook.base_url), urlsplit(urljoin(here, link))
+        root = base.path.rstrip("/")
+        same = (base.scheme, base.hostname, base.port) == (full.scheme, full.hostname, full.port)
+        if not same or not full.path.startswith(root + "/"):
+            problem = "a page links to another host or outside the connection's path"
+            raise InputError(self.source, problem, "Let the service link to its own pages.")
+        return full.path.removeprefix(root) + (f"?{full.query}" if full.query else "")
+
+    def _date(self, answer: requests.Response) -> datetime:
+        """When the service says that this answer was true; a stale cache shows in ``Age``."""
+        changed, date = answer.headers.get("Last-Modified"), answer.headers.get("Date")
+        try:
+            moment = parsedate_to_datetime(changed or date or "")
+            age = 0 if changed else int(answer.headers.get("Age", "0"))
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - timedelta(seconds=age)
+        except (ValueError, TypeError):
+            if self.endpoint.as_of:
+                return datetime.max.replace(tzinfo=UTC)
+            problem = "neither Last-Modified nor Date can be read, so nobody knows how old it is"
+            raise InputError(self.source, problem, "Let the service send one, or name the field in as_of.") from None
+
+    def _as_of(self, told: list[str]) -> datetime:
+        """The oldest time that any page told."""
+        where = f"{self.source}, {self.endpoint.as_of}"
+        moments = [parse_moment(text, where=where, end_of_day=False) for text in told]
+        if self.endpoint.as_of and not moments:
+            raise InputError(where, "no page tells the time of the export", "Send it, or leave as_of empty.")
+        return min(moments or self.dates).astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Plans: items, batches, approvals, attempts, checks before a send, verdicts."""

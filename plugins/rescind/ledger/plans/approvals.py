@@ -1,0 +1,213 @@
+"""Approvals: the answer to "may exactly this be revoked, in exactly this run?", recorded once."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from rescind.errors import LedgerError, NotApproved
+from rescind.ledger.plans.records import Approval
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.repository import Repository, raw
+
+_COLUMNS = (
+    "digest, nonce, requested_by, requested_at, valid_until, answer, responded_by, responded_at, automatic, method,"
+    " used_at, used_by_batch"
+)
+APPROVE = "approve"
+REJECT = "reject"
+
+
+class Approvals(Repository):
+    """The approvals of each run and plan."""
+
+    def request(self, run_id: str, digest: str, *, requested_by: str, valid_until: datetime) -> Approval:
+        """Put the question and make its nonce; asked again, the first question stands, with its deadline.
+
+        :raises LedgerError: when the run has no such plan.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, run_id)
+            _plan_state(connection, number, run_id, digest)
+            connection.execute(
+                "INSERT INTO rescind.approval (run_no, digest, nonce, requested_by, valid_until)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (run_no, digest) DO NOTHING",
+                (number, raw(digest), secrets.token_hex(16), requested_by, valid_until),
+            )
+            return _need(connection, run_id, number, digest)
+
+    def answer(
+        self,
+        run_id: str,
+        digest: str,
+        *,
+        nonce: str,
+        answer: str,
+        responded_by: str,
+        responded_at: datetime | None = None,
+        automatic: bool = False,
+        method: str = "",
+    ) -> Approval:
+        """Record the answer. Approving moves the plan and its items to approved in the same transaction.
+
+        :param answer: ``approve`` or ``reject``; anything else, such as a timeout, is no answer.
+        :param automatic: a rule answered; ``responded_by`` names it.
+        :param method: for an automatic answer, the limits and what was measured against them.
+        :raises NotApproved: when the answer does not belong to this question, comes too late, or comes from the
+            one who asked.
+        :raises RecordConflict: when the other answer was recorded before.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            state = _plan_state(connection, number, run_id, digest, lock=True)
+            known = _need(connection, run_id, number, digest, lock=True)
+            _check_answer(connection, known, state, nonce, answer, responded_by, automatic)
+            if known.answer is None:
+                connection.execute(
+                    "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_at ="
+                    " coalesce(%s, clock_timestamp()), automatic = %s, method = %s WHERE run_no = %s AND digest = %s",
+                    (answer, responded_by, responded_at, automatic, method, number, raw(digest)),
+                )
+            if answer == APPROVE and state == "frozen":
+                _approve(connection, number, digest)
+            if answer == REJECT:
+                # Nothing will be sent under this plan: others may work on its scopes.
+                connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (number,))
+            return _need(connection, run_id, number, digest)
+
+    def get(self, run_id: str, digest: str) -> Approval | None:
+        """The question and its answer, or None when nobody was asked."""
+        return self._db.read(lambda connection: _load(connection, run_id, self._numbers.of(connection, run_id), digest))
+
+    def require(self, run_id: str, digest: str) -> Approval:
+        """The approval of exactly this plan.
+
+        :raises NotApproved: when it was not asked for, not answered, rejected, or has run out.
+        """
+
+        def work(connection: Connection) -> Approval:
+            approval = _load(connection, run_id, self._numbers.of(connection, run_id), digest)
+            now = _now(connection)
+            return granted(approval, run_id, digest, now)
+
+        return self._db.read(work)
+
+
+def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) -> Approval:
+    """The approval, when it is one.
+
+    :raises NotApproved: when it is not.
+    """
+    if approval is None:
+        problem = "nobody was asked"
+    elif approval.answer is None:
+        problem = "nobody has answered"
+    elif approval.answer != APPROVE:
+        problem = f"{approval.responded_by!r} rejected it"
+    elif approval.valid_until <= now:
+        problem = f"the approval ran out at {approval.valid_until:%Y-%m-%d %H:%M:%S %Z}"
+    elif not approval.automatic and approval.responded_by == approval.requested_by:
+        problem = f"{approval.responded_by!r} approved it, the one who asked for it"
+    else:
+        return approval
+    raise NotApproved(f"plan {digest} of run {run_id} may not be executed: {problem}. Nothing was sent")
+
+
+def load(connection: Connection, run_id: str, run_no: int, digest: str) -> Approval | None:
+    """The approval of a plan, inside a transaction."""
+    return _load(connection, run_id, run_no, digest)
+
+
+def mark_used(connection: Connection, run_no: int, digest: bytes, batch_id: bytes) -> None:
+    """Note when the approval was first used, and by which batch."""
+    connection.execute(
+        "UPDATE rescind.approval SET used_at = clock_timestamp(), used_by_batch = %s"
+        " WHERE run_no = %s AND digest = %s AND answer = 'approve' AND used_at IS NULL",
+        (batch_id, run_no, digest),
+    )
+
+
+def _check_answer(
+    connection: Connection,
+    known: Approval,
+    state: str,
+    nonce: str,
+    answer: str,
+    responded_by: str,
+    automatic: bool,
+) -> None:
+    where = f"plan {known.digest} of run {known.run_id}"
+    if answer not in (APPROVE, REJECT):
+        raise NotApproved(f"{where}: only 'approve' and 'reject' are answers. Nothing was recorded")
+    if not secrets.compare_digest(nonce.encode(), known.nonce.encode()):
+        raise NotApproved(f"{where}: the answer quotes another question (its nonce differs). Answer the current one")
+    if not responded_by.strip():
+        raise NotApproved(f"{where}: nobody is named as the one who answered. Nothing was recorded")
+    if known.answer is not None and known.answer != answer:
+        raise RecordConflict(f"{where}: the answer {known.answer!r} is recorded already and stays")
+    if answer == APPROVE:
+        if not automatic and responded_by == known.requested_by:
+            raise NotApproved(f"{where}: the one who asked may not approve. Ask somebody else")
+        if known.valid_until <= _now(connection):
+            raise NotApproved(f"{where}: the answer came after {known.valid_until:%Y-%m-%d %H:%M:%S %Z}. Plan again")
+        if state == "superseded":
+            raise NotApproved(f"{where}: another plan has taken its place. Answer for that one")
+
+
+def _approve(connection: Connection, run_no: int, digest: str) -> None:
+    connection.execute(
+        "UPDATE rescind.plan SET state = 'approved' WHERE run_no = %s AND digest = %s AND state = 'frozen'",
+        (run_no, raw(digest)),
+    )
+    connection.execute(
+        "UPDATE rescind.plan_item SET state = 'approved', updated_at = clock_timestamp()"
+        " WHERE run_no = %s AND state = 'planned'",
+        (run_no,),
+    )
+
+
+def _plan_state(connection: Connection, run_no: int, run_id: str, digest: str, *, lock: bool = False) -> str:
+    row = connection.execute(
+        "SELECT state FROM rescind.plan WHERE run_no = %s AND digest = %s" + (" FOR UPDATE" if lock else ""),
+        (run_no, raw(digest)),
+    ).fetchone()
+    if row is None:
+        raise LedgerError(f"ledger: run {run_id} has no plan with digest {digest}. Freeze it with plans.freeze()")
+    return str(row["state"])
+
+
+def _load(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM rescind.approval WHERE run_no = %s AND digest = %s" + (" FOR UPDATE" if lock else ""),
+        (run_no, raw(digest)),
+    ).fetchone()
+    return None if row is None else _approval(run_id, row)
+
+
+def _need(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval:
+    approval = _load(connection, run_id, run_no, digest, lock=lock)
+    if approval is None:
+        raise NotApproved(f"plan {digest} of run {run_id}: nobody was asked. Ask with approvals.request()")
+    return approval
+
+
+def _approval(run_id: str, row: DictRow) -> Approval:
+    used_by = row["used_by_batch"]
+    values: dict[str, Any] = {
+        **row,
+        "digest": row["digest"].hex(),
+        "used_by_batch": None if used_by is None else used_by.hex(),
+    }
+    return Approval(run_id=run_id, **values)
+
+
+def _now(connection: Connection) -> datetime:
+    row = connection.execute("SELECT clock_timestamp() AS now").fetchone()
+    if row is None:
+        raise LedgerError("ledger: the database did not tell the time")
+    now: datetime = row["now"]
+    return now

@@ -1,0 +1,265 @@
+"""Attempts: the intent before each request and its outcome after it. Append only.
+
+No intent, no request: :meth:`Attempts.begin` returns after its COMMIT, and only then may the caller
+sign and send, once. What was sent and not answered stays without outcome until it is closed as
+unknown; it is never sent again before the platform was read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from rescind.errors import LeaseLost, LedgerError
+from rescind.ledger.plans import send_checks, transitions
+from rescind.ledger.plans.batches import hold, load_call
+from rescind.ledger.plans.records import Attempt, AttemptRecord, Call, Lease
+from rescind.ledger.runs import kill_switch
+from rescind.ledger.store.database import Connection, Database
+from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.repository import PAGE, Repository, RunNumbers, raw
+from rescind.model import ItemState
+
+_S = ItemState
+_RECORD = (
+    "attempt_id, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action, api_version, intent_at,"
+    " sent_at, answered_at, outcome, code, http_status, request_id, detail, closed_at"
+)
+# What an outcome means for the call and for its items that were sent. Throttled and not sent: the
+# request was certainly not executed.
+_MEANING: Mapping[str, tuple[str, ItemState]] = {
+    "accepted": ("accepted", _S.ACCEPTED),
+    "refused": ("refused", _S.REFUSED),
+    "unknown": ("unknown", _S.UNKNOWN),
+    "throttled": ("pending", _S.APPROVED),
+    "not_sent": ("pending", _S.APPROVED),
+}
+_INTENT = """
+INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action,
+                             api_version)
+VALUES (%(run)s, %(call)s, %(n)s, %(batch)s, %(epoch)s, %(owner)s, %(plan)s, %(request)s, %(action)s, %(version)s)
+RETURNING attempt_id, n, intent_at
+"""
+_RENEWED_TO = timedelta(seconds=120)
+_RENEW_EVERY_S = 30.0
+
+
+class Attempts(Repository):
+    """The attempts of each run.
+
+    ``max_attempts`` bounds how often one call may be tried, throttled answers not counted.
+    """
+
+    max_attempts = 8
+
+    def __init__(self, database: Database, numbers: RunNumbers) -> None:
+        super().__init__(database, numbers)
+        self._renewed: dict[tuple[str, str, int], float] = {}
+
+    def begin(
+        self, lease: Lease, call_id: str, *, plan_digest: str, request_digest: str, action: str, version: str
+    ) -> Attempt:
+        """Record that a call is about to be sent; the request may leave once this has returned.
+
+        One transaction checks everything that has to hold at this moment, then marks call and items as sent.
+
+        :param request_digest: digest of the final request without secrets.
+        :param version: version of the vendor's API.
+        :raises Stopped: when the kill switch is set.
+        :raises KeptLost: when verification found that a grant which was to be kept is gone.
+        :raises LeaseLost: when another process has claimed the batch.
+        :raises PlanStale: when the plan was superseded or has run out, or an item of the call may not be sent.
+        :raises NotApproved: for a dry run, and when there is no valid approval for exactly this plan.
+        :raises ScopeBusy: when another run holds the scope's lock.
+        :raises CallSettled: when the call is not pending, or was tried too often.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, lease.run_id)
+            name = raw(call_id)
+            # Locks first, facts after: what is read below is at least as new as the locks.
+            hold(connection, number, lease)
+            call = send_checks.lock_call(connection, number, lease, call_id)
+            kill_switch.refuse_if_stopped(connection)
+            facts = send_checks.gather(connection, number, name, plan_digest, call)
+            send_checks.nothing_kept_is_lost(lease, facts)
+            send_checks.call_may_be_sent(lease, call_id, call, facts, self.max_attempts)
+            send_checks.plan_may_be_sent(connection, lease, number, plan_digest, facts)
+            row = connection.execute(
+                _INTENT,
+                {
+                    "run": number,
+                    "call": name,
+                    "n": facts["attempts"] + 1,
+                    "batch": raw(lease.batch_id),
+                    "epoch": lease.epoch,
+                    "owner": lease.owner,
+                    "plan": raw(plan_digest),
+                    "request": request_digest,
+                    "action": action,
+                    "version": version,
+                },
+            ).fetchone()
+            transitions.move_call(connection, number, name, ("pending",), "sent")
+            transitions.move_call_items(connection, number, name, [_S.APPROVED], _S.SENT)
+        if row is None:
+            raise LedgerError("ledger: the attempt just written cannot be read back; nothing may be sent")
+        self._renew(lease)
+        return Attempt(row["attempt_id"], call_id, row["n"], row["intent_at"])
+
+    def finish(
+        self,
+        attempt_id: int,
+        outcome: str,
+        *,
+        sent_at: datetime | None = None,
+        answered_at: datetime | None = None,
+        code: str = "",
+        http_status: int | None = None,
+        request_id: str = "",
+        detail: Mapping[str, Any] | None = None,
+        items: Mapping[str, tuple[ItemState, str]] | None = None,
+        reason: str = "",
+    ) -> Call:
+        """Record what came of an attempt, once, and move its call and items.
+
+        :param outcome: ``accepted``, ``refused``, ``throttled``, ``not_sent`` or ``unknown``. The last but one
+            and ``throttled`` mean certainly not executed: the call is pending again.
+        :param items: single items that fared otherwise than their call: (state, reason) by grant id.
+        :raises RecordConflict: when the attempt has an outcome already.
+        :raises LeaseLost: when another process has claimed the batch meanwhile; the outcome is recorded
+            all the same, call and items stay unknown.
+        """
+        if outcome not in _MEANING:
+            raise LedgerError(f"ledger: {outcome!r} is no outcome. Use one of {', '.join(_MEANING)}")
+        with self._db.transaction() as connection:
+            attempt = _close(
+                connection,
+                attempt_id,
+                {
+                    "outcome": outcome,
+                    "sent_at": sent_at,
+                    "answered_at": answered_at,
+                    "code": code,
+                    "http_status": http_status,
+                    "request_id": request_id,
+                    "detail": Jsonb(dict(detail or {})),
+                },
+            )
+            number, name = attempt["run_no"], attempt["call_id"]
+            ours = _still_ours(connection, attempt)
+            if ours:
+                _settle(connection, number, name, outcome, items or {}, reason)
+            call = load_call(connection, attempt["run_id"], number, name.hex())
+        if not ours:
+            raise LeaseLost(
+                f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another"
+                " process has claimed the batch since. This one stops"
+            )
+        return call
+
+    def of_call(self, run_id: str, call_id: str) -> list[AttemptRecord]:
+        """All attempts of a call, oldest first."""
+        query = f"SELECT {_RECORD} FROM rescind.attempt WHERE run_no = %(run)s AND call_id = %(call)s ORDER BY n"
+        return [_record(row) for row in self._rows(run_id, query, {"call": raw(call_id)})]
+
+    def each(self, run_id: str) -> Iterator[AttemptRecord]:
+        """All attempts of a run, in the order of their intents."""
+        query = (
+            f"SELECT {_RECORD} FROM rescind.attempt WHERE run_no = %(run)s AND attempt_id > %(after)s"
+            f" ORDER BY attempt_id LIMIT {PAGE}"
+        )
+        after = 0
+        while rows := self._rows(run_id, query, {"after": after}):
+            yield from (_record(row) for row in rows)
+            after = rows[-1][0]
+
+    def settle_open(self, run_id: str) -> int:
+        """Close as unknown every attempt whose process has lost or let go its batch; returns how many.
+
+        Their calls and items become unknown as well, where they still say sent.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            rows = connection.execute(
+                "UPDATE rescind.attempt a SET outcome = 'unknown', closed_at = clock_timestamp()"
+                " FROM rescind.batch b WHERE a.run_no = %s AND a.outcome IS NULL AND b.run_no = a.run_no"
+                " AND b.batch_id = a.batch_id AND (b.lease_epoch <> a.lease_epoch OR b.lease_until <="
+                " clock_timestamp()) RETURNING a.call_id",
+                (number,),
+            ).fetchall()
+            for row in rows:
+                if transitions.move_call(
+                    connection, number, row["call_id"], ("sent",), "unknown", "nobody recorded an outcome"
+                ):
+                    transitions.move_call_items(connection, number, row["call_id"], [_S.SENT], _S.UNKNOWN)
+        return len(rows)
+
+    def _renew(self, lease: Lease) -> None:
+        """Sending shows that the holder lives: extend its lease, at most every half minute."""
+        key = (lease.run_id, lease.batch_id, lease.epoch)
+        now = time.monotonic()
+        if now - self._renewed.get(key, float("-inf")) < _RENEW_EVERY_S:
+            return
+        self._renewed[key] = now
+        with self._db.transaction() as connection:
+            connection.execute(
+                "UPDATE rescind.batch SET lease_until = greatest(lease_until, clock_timestamp() + %s)"
+                " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s",
+                (_RENEWED_TO, self._numbers.of(connection, lease.run_id), raw(lease.batch_id), lease.epoch),
+            )
+
+
+def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) -> DictRow:
+    """Fill an attempt's outcome once.
+
+    :raises RecordConflict: when it is filled already.
+    :raises LedgerError: when there is no such attempt.
+    """
+    row = connection.execute(
+        "UPDATE rescind.attempt a SET outcome = %(outcome)s, sent_at = %(sent_at)s, answered_at = %(answered_at)s,"
+        " code = %(code)s, http_status = %(http_status)s, request_id = %(request_id)s, detail = %(detail)s,"
+        " closed_at = clock_timestamp() FROM rescind.run r WHERE a.attempt_id = %(id)s AND a.outcome IS NULL"
+        " AND r.number = a.run_no RETURNING a.run_no, r.run_id, a.call_id, a.batch_id, a.lease_epoch",
+        {**outcome, "id": attempt_id},
+    ).fetchone()
+    if row is not None:
+        return row
+    known = connection.execute("SELECT outcome FROM rescind.attempt WHERE attempt_id = %s", (attempt_id,)).fetchone()
+    if known is None:
+        raise LedgerError(f"ledger: there is no attempt {attempt_id}. Begin it before sending")
+    raise RecordConflict(f"ledger: attempt {attempt_id} has the outcome {known['outcome']!r}, which stays")
+
+
+def _still_ours(connection: Connection, attempt: DictRow) -> bool:
+    row = connection.execute(
+        "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
+        (attempt["run_no"], attempt["batch_id"]),
+    ).fetchone()
+    return row is not None and row["lease_epoch"] == attempt["lease_epoch"]
+
+
+def _settle(
+    connection: Connection,
+    run_no: int,
+    call_id: bytes,
+    outcome: str,
+    items: Mapping[str, tuple[ItemState, str]],
+    reason: str,
+) -> None:
+    call_state, item_state = _MEANING[outcome]
+    transitions.move_call(connection, run_no, call_id, ("sent",), call_state, reason)
+    if items:
+        transitions.refuse_reserved(items)
+        transitions.move_items(connection, run_no, items, call_id=call_id)
+    transitions.move_call_items(connection, run_no, call_id, [_S.SENT], item_state, reason)
+
+
+def _record(row: tuple[Any, ...]) -> AttemptRecord:
+    values = list(row)
+    values[1], values[3], values[6] = row[1].hex(), row[3].hex(), row[6].hex()
+    return AttemptRecord(*values)

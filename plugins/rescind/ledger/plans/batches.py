@@ -1,0 +1,323 @@
+"""Batches: who may send their calls, and what becomes of calls that are not sent or have to be sent again.
+
+A batch is claimed by raising its epoch. Whoever held it before finds out at the next step and stops;
+what it had under way counts as unknown until the platform was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from rescind.errors import LeaseLost, LedgerError, PlanStale
+from rescind.ledger.plans import approvals, transitions
+from rescind.ledger.plans.records import Batch, Call, Canary, Lease, NewCall
+from rescind.ledger.plans.rows import BATCH_COLUMNS, CALL_COLUMNS, batch_of, call_of, call_rows, copy_calls, count_items
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.errors import CallSettled, RecordConflict, TransitionRefused
+from rescind.ledger.store.repository import Repository, raw
+from rescind.model import ItemState, Verdict
+
+_S = ItemState
+_CANARIES = """
+SELECT b.batch_id, b.system, b.account, b.label, count(i.grant_id),
+       count(*) FILTER (WHERE v.verdict IN ('verified_gone', 'already_absent', 'still_effective')),
+       count(*) FILTER (WHERE i.state IN ('held', 'stale', 'expired'))
+FROM rescind.batch b
+LEFT JOIN rescind.call c ON c.run_no = b.run_no AND c.batch_id = b.batch_id
+LEFT JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id = c.call_id
+LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
+WHERE b.run_no = %(run)s AND b.canary GROUP BY b.batch_id, b.system, b.account, b.label, b.ordinal ORDER BY b.ordinal
+"""
+_UNDER_WAY = "the process that had sent it lost its lease; read before anything else"
+
+
+class Batches(Repository):
+    """The batches of each run."""
+
+    def get(self, run_id: str, batch_id: str) -> Batch:
+        """One batch of the live plan.
+
+        :raises PlanStale: when the live plan has no such batch.
+        """
+
+        def work(connection: Connection) -> Batch:
+            row = connection.execute(
+                f"SELECT {BATCH_COLUMNS} FROM rescind.batch WHERE run_no = %s AND batch_id = %s",
+                (self._numbers.of(connection, run_id), raw(batch_id)),
+            ).fetchone()
+            if row is None:
+                raise _gone(run_id, batch_id)
+            return batch_of(run_id, row)
+
+        return self._db.read(work)
+
+    def canaries(self, run_id: str) -> list[Canary]:
+        """The canary batches of the live plan and what is proven of them, in order."""
+        return [Canary(row[0].hex(), *row[1:]) for row in self._rows(run_id, _CANARIES, {})]
+
+    def claim(self, run_id: str, batch_id: str, owner: str, ttl_s: float = 120.0) -> Lease:
+        """Take a batch, from whomever. Calls that an earlier holder had under way become unknown.
+
+        :param owner: who claims: task, try and process, for people.
+        :param ttl_s: seconds until the lease has to be renewed; sending renews it.
+        :raises PlanStale: when the live plan has no such batch.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, run_id)
+            self._note_start(connection, number, raw(batch_id))
+        with self._db.transaction() as connection:
+            row = connection.execute(
+                "UPDATE rescind.batch SET lease_epoch = lease_epoch + 1, lease_owner = %s, state = 'claimed',"
+                " lease_until = clock_timestamp() + %s WHERE run_no = %s AND batch_id = %s"
+                " RETURNING lease_epoch, lease_until",
+                (owner, timedelta(seconds=ttl_s), number, raw(batch_id)),
+            ).fetchone()
+            if row is None:
+                raise _gone(run_id, batch_id)
+            left = connection.execute(
+                "UPDATE rescind.call SET state = 'unknown', reason = %s, updated_at = clock_timestamp()"
+                " WHERE run_no = %s AND batch_id = %s AND state = 'sent' RETURNING call_id",
+                (_UNDER_WAY, number, raw(batch_id)),
+            ).fetchall()
+            for call in left:
+                transitions.move_call_items(connection, number, call["call_id"], [_S.SENT], _S.UNKNOWN, _UNDER_WAY)
+        return Lease(run_id, batch_id, owner, row["lease_epoch"], row["lease_until"])
+
+    def renew(self, lease: Lease, ttl_s: float = 120.0) -> Lease:
+        """Keep a batch for longer.
+
+        :raises LeaseLost: when somebody else has claimed it.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, lease.run_id)
+            row = connection.execute(
+                "UPDATE rescind.batch SET lease_until = clock_timestamp() + %s"
+                " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s RETURNING lease_until",
+                (timedelta(seconds=ttl_s), number, raw(lease.batch_id), lease.epoch),
+            ).fetchone()
+        if row is None:
+            raise lost(lease)
+        return Lease(lease.run_id, lease.batch_id, lease.owner, lease.epoch, row["lease_until"])
+
+    def release(self, lease: Lease, *, done: bool = False) -> None:
+        """Let a batch go; ``done`` says that nothing of it is left to send.
+
+        :raises LeaseLost: when somebody else has claimed it.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, lease.run_id)
+            changed = connection.execute(
+                "UPDATE rescind.batch SET lease_until = clock_timestamp(), state = %s"
+                " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s",
+                ("done" if done else "open", number, raw(lease.batch_id), lease.epoch),
+            ).rowcount
+        if not changed:
+            raise lost(lease)
+
+    def set_call(
+        self,
+        lease: Lease,
+        call_id: str,
+        state: str,
+        *,
+        reason: str,
+        items: Mapping[str, tuple[ItemState, str]] | None = None,
+    ) -> Call:
+        """Settle a call that will not be sent: ``stale`` (the world changed) or ``skipped``.
+
+        :param items: where its items go; without it, those that were to be sent become stale.
+        :raises LeaseLost: when somebody else has claimed the batch.
+        :raises CallSettled: when the call is not pending, refused or unknown.
+        """
+        if state not in ("stale", "skipped"):
+            raise TransitionRefused(f"ledger: a call that was not sent becomes stale or skipped, not {state!r}")
+        transitions.refuse_reserved(items or {})
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, lease.run_id)
+            hold(connection, number, lease)
+            name = raw(call_id)
+            if not transitions.move_call(connection, number, name, ("pending", "refused", "unknown"), state, reason):
+                raise _settled(connection, number, lease, call_id)
+            if items is None:
+                transitions.move_call_items(connection, number, name, [_S.APPROVED, _S.REFUSED], _S.STALE, reason)
+            else:
+                transitions.move_items(connection, number, items, call_id=name)
+            return load_call(connection, lease.run_id, number, call_id)
+
+    def set_items(self, holder: Lease | str, moves: Mapping[str, tuple[ItemState, str]]) -> None:
+        """Move single items, all or none.
+
+        :param holder: the lease under which it happens, or the run id outside of sending.
+        :raises TransitionRefused: when an arrow does not exist; nothing is moved then.
+        :raises LeaseLost: when somebody else has claimed the batch.
+        """
+        transitions.refuse_reserved(moves)
+        run_id = holder.run_id if isinstance(holder, Lease) else holder
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            if isinstance(holder, Lease):
+                hold(connection, number, holder)
+            transitions.move_items(connection, number, moves)
+
+    def reopen(
+        self,
+        lease: Lease,
+        call_id: str,
+        *,
+        present: Sequence[str],
+        method: str,
+        observed_at: datetime,
+        reason: str,
+        verdict: Verdict = Verdict.STILL_PRESENT,
+    ) -> Call:
+        """Make a call pending again after the platform was read and shows items as they were before it.
+
+        :param present: the grant ids that were seen (when giving back: surely not seen); they become approved
+            again, and the observation is recorded as this verdict.
+        :param observed_at: when they were seen; has to be later than the call's last attempt.
+        :raises CallSettled: when the call is not unknown, refused or accepted.
+        :raises RecordConflict: when the observation is older than the last attempt, or shows nothing.
+        :raises LeaseLost: when somebody else has claimed the batch.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, lease.run_id)
+            hold(connection, number, lease)
+            name = raw(call_id)
+            last = connection.execute(
+                "SELECT max(coalesce(answered_at, sent_at, intent_at)) AS at FROM rescind.attempt"
+                " WHERE run_no = %s AND call_id = %s",
+                (number, name),
+            ).fetchone()
+            if not present or last is None or last["at"] is None or observed_at <= last["at"]:
+                raise RecordConflict(
+                    f"ledger: call {call_id} can be sent again only after a read that is later than its last attempt"
+                    " and shows one of its items. Read the platform first"
+                )
+            if not transitions.move_call(
+                connection, number, name, ("unknown", "refused", "accepted"), "pending", reason
+            ):
+                raise _settled(connection, number, lease, call_id)
+            transitions.move_items(connection, number, {one: (_S.APPROVED, reason) for one in present}, call_id=name)
+            connection.cursor().executemany(
+                "INSERT INTO rescind.verdict (run_no, grant_id, verdict, method, observed_at)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                [(number, raw(one), str(verdict), method, observed_at) for one in present],
+            )
+            return load_call(connection, lease.run_id, number, call_id)
+
+    def split(
+        self, lease: Lease, call_id: str, parts: Sequence[NewCall], item_calls: Mapping[str, str], *, reason: str
+    ) -> list[Call]:
+        """Put smaller calls in the place of one that was not executed.
+
+        :param parts: the new calls; each may touch nothing that the old one did not.
+        :param item_calls: the call of each item that a part takes away; items left out become stale.
+        :raises TransitionRefused: when a part reaches beyond the old call, or an item is not part of it.
+        :raises CallSettled: when the call is neither pending nor refused.
+        :raises LeaseLost: when somebody else has claimed the batch.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, lease.run_id)
+            hold(connection, number, lease)
+            old = load_call(connection, lease.run_id, number, call_id)
+            _within(old, parts, item_calls)
+            name = raw(call_id)
+            if not transitions.move_call(connection, number, name, ("pending", "refused"), "skipped", reason):
+                raise _settled(connection, number, lease, call_id)
+            copy_calls(
+                connection, call_rows(number, old.batch_id, old.conn_id, ((old.ordinal, part) for part in parts))
+            )
+            connection.execute(
+                "UPDATE rescind.plan_item i SET call_id = m.part, state = 'approved', reason = %s, updated_at ="
+                " clock_timestamp() FROM unnest(%s::bytea[], %s::bytea[]) AS m(grant_id, part)"
+                " WHERE i.run_no = %s AND i.grant_id = m.grant_id AND i.call_id = %s"
+                " AND i.state IN ('approved', 'refused')",
+                (
+                    reason,
+                    [raw(one) for one in item_calls],
+                    [raw(part) for part in item_calls.values()],
+                    number,
+                    name,
+                ),
+            )
+            transitions.move_call_items(connection, number, name, [_S.APPROVED, _S.REFUSED], _S.STALE, reason)
+            count_items(connection, number)
+            return [load_call(connection, lease.run_id, number, part.call_id) for part in parts]
+
+    def _note_start(self, connection: Connection, run_no: int, batch_id: bytes) -> None:
+        """Move the plan to executing and note the use of its approval; in a transaction before the claim.
+
+        Attempts hold their batch while they look at the plan, so a claim must not hold the plan while
+        it waits for a batch.
+        """
+        row = connection.execute(
+            "UPDATE rescind.plan SET state = 'executing' WHERE run_no = %s AND state = 'approved' RETURNING digest",
+            (run_no,),
+        ).fetchone()
+        if row is not None:
+            approvals.mark_used(connection, run_no, row["digest"], batch_id)
+
+
+def hold(connection: Connection, run_no: int, lease: Lease) -> None:
+    """Make sure, until the transaction ends, that the batch is still this holder's.
+
+    :raises LeaseLost: when somebody else has claimed it.
+    :raises PlanStale: when the live plan has no such batch any more.
+    """
+    row = connection.execute(
+        "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
+        (run_no, raw(lease.batch_id)),
+    ).fetchone()
+    if row is None:
+        raise _gone(lease.run_id, lease.batch_id)
+    if row["lease_epoch"] != lease.epoch:
+        raise lost(lease)
+
+
+def lost(lease: Lease) -> LeaseLost:
+    """The error for a holder whose batch was claimed by somebody else."""
+    return LeaseLost(
+        f"batch {lease.batch_id[:12]} of run {lease.run_id}: {lease.owner} held epoch {lease.epoch} and another process"
+        " has claimed the batch since. This one stops"
+    )
+
+
+def load_call(connection: Connection, run_id: str, run_no: int, call_id: str) -> Call:
+    """One call, inside a transaction.
+
+    :raises LedgerError: when the plan has no such call.
+    """
+    row = connection.execute(
+        f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND call_id = %s", (run_no, raw(call_id))
+    ).fetchone()
+    if row is None:
+        raise LedgerError(f"ledger: run {run_id} has no call {call_id}. Read the batch's calls anew")
+    return call_of(run_id, row)
+
+
+def _gone(run_id: str, batch_id: str) -> PlanStale:
+    return PlanStale(
+        f"the live plan of run {run_id} has no batch {batch_id[:12]}: another plan has taken its place."
+        " Nothing was sent"
+    )
+
+
+def _settled(connection: Connection, run_no: int, lease: Lease, call_id: str) -> CallSettled:
+    call = load_call(connection, lease.run_id, run_no, call_id)
+    return CallSettled(f"ledger: call {call_id[:12]} of run {lease.run_id} is {call.state}; leave it", call.state)
+
+
+def _within(old: Call, parts: Sequence[NewCall], item_calls: Mapping[str, str]) -> None:
+    allowed = old.planned.cells()
+    for part in parts:
+        same = (part.planned.system, part.planned.account) == (old.planned.system, old.planned.account)
+        if not same or not part.planned.cells() <= allowed:
+            raise TransitionRefused(
+                f"ledger: a part of call {old.call_id[:12]} reaches beyond it. Split within its cells"
+            )
+    strangers = set(item_calls.values()) - {part.call_id for part in parts}
+    if strangers:
+        raise TransitionRefused(
+            f"ledger: {len(strangers)} items are given to calls that are no parts of {old.call_id[:12]}"
+        )

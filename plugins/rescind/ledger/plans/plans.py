@@ -1,0 +1,388 @@
+"""Plans: the effects that a person is asked about, frozen under one digest, and the calls that bring them about."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from rescind.errors import LedgerError, PlanError
+from rescind.ledger.plans.records import (
+    Batch,
+    Call,
+    Item,
+    NewBatch,
+    NewItem,
+    NewPlan,
+    Plan,
+)
+from rescind.ledger.plans.rows import (
+    BATCH_COLUMNS,
+    CALL_COLUMNS,
+    ITEM_COLUMNS,
+    batch_of,
+    call_of,
+    item_of,
+    write_batches,
+    write_items,
+)
+from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.errors import ScopeBusy, SnapshotClosed
+from rescind.ledger.store.repository import Repository, raw, supersede_live_plan
+from rescind.model import Grant, GrantKey, ItemState
+
+_COLUMNS = (
+    "r.run_id, p.digest, p.operation, s.run_id AS source_run_id, p.state, p.created_at, p.valid_until, p.guards,"
+    " p.caps, p.lower_bound, p.calls, p.items, p.code_version, p.policy_version"
+)
+_FROM = "rescind.plan p JOIN rescind.run r ON r.number = p.run_no JOIN rescind.run s ON s.number = p.source_no"
+_KEY = ", ".join(f"g.{name}" for name in GrantKey._fields)
+_CHUNK = 1 << 20
+
+
+class Plans(Repository):
+    """The plans of each run; at most one of them is live."""
+
+    def freeze(self, run_id: str, plan: NewPlan, batches: Iterable[NewBatch], items: Iterable[NewItem]) -> Plan:
+        """Fix what may be revoked, and lock its scopes for this run (unless it is a dry run).
+
+        The same digest again returns the plan as it is. Another digest takes its place as long as no
+        request was recorded.
+
+        :raises PlanError: when the effects do not give the digest.
+        :raises LedgerError: when an item is no grant of a complete scope with the decision revoke (to give back: with
+            the proof that it is gone), or names a call that is not in the plan.
+        :raises ScopeBusy: when another run holds the lock of a scope.
+        :raises SnapshotClosed: when requests of this run were sent already under another plan.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            run = connection.execute(
+                "SELECT dry_run FROM rescind.run WHERE number = %s FOR UPDATE", (number,)
+            ).fetchone()
+            known = _live(connection, number)
+            if known is not None and known.digest == plan.digest:
+                return known
+            supersede_live_plan(connection, number, run_id)
+            source = self._numbers.of(connection, plan.source_run_id) if plan.source_run_id else number
+            _insert(connection, number, source, plan)
+            calls, places = write_batches(connection, number, batches)
+            count = write_items(connection, number, items)
+            _check_items(connection, run_id, number, source, plan.operation)
+            connection.execute(
+                "UPDATE rescind.plan SET calls = %s, items = %s WHERE run_no = %s AND digest = %s",
+                (calls, count, number, raw(plan.digest)),
+            )
+            if run is not None and not run["dry_run"]:
+                _lock_scopes(connection, number, run_id, sorted(places), plan)
+            frozen = _live(connection, number)
+        if frozen is None:
+            raise LedgerError("ledger: the plan just written cannot be read back")
+        return frozen
+
+    def get(self, run_id: str, digest: str | None = None) -> Plan:
+        """A plan; without a digest the live one.
+
+        :raises LedgerError: when there is none.
+        """
+        plan = self.find(run_id, digest)
+        if plan is None:
+            what = "no live plan" if digest is None else f"no plan with digest {digest}"
+            raise LedgerError(f"ledger: run {run_id} has {what}. Freeze one with plans.freeze()")
+        return plan
+
+    def find(self, run_id: str, digest: str | None = None) -> Plan | None:
+        """A plan, or None; without a digest the live one."""
+
+        def work(connection: Connection) -> Plan | None:
+            number = self._numbers.of(connection, run_id)
+            return _live(connection, number) if digest is None else _named(connection, number, digest)
+
+        return self._db.read(work)
+
+    def effects(self, run_id: str, digest: str) -> Iterator[bytes]:
+        """The canonical bytes of the effects, in pieces, after they were checked against the digest.
+
+        :raises PlanError: when they no longer give it.
+        """
+        query = (
+            "SELECT chunk FROM rescind.plan_effect WHERE run_no = %(run)s AND digest = %(digest)s AND ordinal = %(n)s"
+        )
+        total, count = hashlib.sha256(), 0
+        while rows := self._rows(run_id, query, {"digest": raw(digest), "n": count}):
+            total.update(rows[0][0])
+            count += 1
+        if total.hexdigest() != digest:
+            raise PlanError(
+                f"the stored effects of plan {digest} of run {run_id} do not give this digest: they were changed or"
+                " cut. Nothing may be sent; plan again"
+            )
+        for ordinal in range(count):
+            (piece,) = self._rows(run_id, query, {"digest": raw(digest), "n": ordinal})
+            yield piece[0]
+
+    def batches(self, run_id: str) -> list[Batch]:
+        """The batches of the live plan, in order."""
+        rows = self._db.read(
+            lambda connection: connection.execute(
+                f"SELECT {BATCH_COLUMNS} FROM rescind.batch WHERE run_no = %s ORDER BY ordinal, batch_id",
+                (self._numbers.of(connection, run_id),),
+            ).fetchall()
+        )
+        return [batch_of(run_id, row) for row in rows]
+
+    def calls(self, run_id: str, batch_id: str | None = None) -> Iterator[Call]:
+        """The calls of the live plan, or of one batch, in the order in which they are to be sent."""
+        wanted = [batch_id] if batch_id is not None else [batch.batch_id for batch in self.batches(run_id)]
+        for name in wanted:
+            rows = self._db.read(partial(self._calls, run_id, name))
+            yield from (call_of(run_id, row) for row in rows)
+
+    def call(self, run_id: str, call_id: str) -> Call:
+        """One call.
+
+        :raises LedgerError: when the plan has no such call.
+        """
+        row = self._db.read(
+            lambda connection: connection.execute(
+                f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND call_id = %s",
+                (self._numbers.of(connection, run_id), raw(call_id)),
+            ).fetchone()
+        )
+        if row is None:
+            raise LedgerError(f"ledger: run {run_id} has no call {call_id}. Read the calls anew")
+        return call_of(run_id, row)
+
+    def items(self, run_id: str, *, call_id: str | None = None, state: ItemState | None = None) -> Iterator[Item]:
+        """The items of the live plan, ordered by grant id."""
+        where = "(%(state)s::text IS NULL OR i.state = %(state)s)"
+        values: dict[str, Any] = {"state": state}
+        if call_id is not None:
+            where += " AND i.call_id = %(call)s"
+            values["call"] = raw(call_id)
+        for row in self._pages(run_id, f"SELECT {ITEM_COLUMNS} FROM rescind.plan_item i", where, values, key="i"):
+            yield item_of(run_id, row)
+
+    def item_grants(self, run_id: str, call_id: str) -> list[tuple[Item, Grant]]:
+        """The items of one call with the grants that the plan was made from, ordered by grant id."""
+        query = (
+            f"SELECT {GRANT_SELECT}, {ITEM_COLUMNS} FROM rescind.plan_item i JOIN rescind.plan p ON p.run_no = i.run_no"
+            " AND p.state <> 'superseded' JOIN rescind.grant_row g ON g.run_no = p.source_no"
+            " AND g.grant_id = i.grant_id WHERE i.run_no = %(run)s AND i.call_id = %(call)s ORDER BY i.grant_id"
+        )
+        rows = self._rows(run_id, query, {"call": raw(call_id)})
+        return [(item_of(run_id, row[GRANT_WIDTH:]), grant_of(row)) for row in rows]
+
+    def batch_keys(self, run_id: str, batch_id: str) -> list[GrantKey]:
+        """The keys of all grants that the calls of a batch are to take away."""
+        query = (
+            f"SELECT {_KEY} FROM rescind.call c JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id ="
+            " c.call_id JOIN rescind.plan p ON p.run_no = i.run_no AND p.state <> 'superseded' JOIN rescind.grant_row g"
+            " ON g.run_no = p.source_no AND g.grant_id = i.grant_id"
+            " WHERE c.run_no = %(run)s AND c.batch_id = %(batch)s"
+        )
+        return [GrantKey(*row) for row in self._rows(run_id, query, {"batch": raw(batch_id)})]
+
+    def replace_calls(
+        self, run_id: str, digest: str, batches: Iterable[NewBatch], item_calls: Iterable[tuple[str, str]]
+    ) -> Plan:
+        """Put better calls in the place of those of the live plan: same effects, same digest, other requests.
+
+        :param item_calls: for every item that a call is to take away, (grant id, call id).
+        :raises PlanError: when ``digest`` is not the live plan.
+        :raises SnapshotClosed: when a request of this run was recorded already.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
+            plan = _live(connection, number)
+            if plan is None or plan.digest != digest:
+                raise PlanError(f"run {run_id}: plan {digest} is not the live plan. Read the plan anew")
+            _drop_unsent_calls(connection, number, run_id)
+            calls, _ = write_batches(connection, number, batches)
+            _reassign(connection, number, item_calls)
+            _check_calls(connection, run_id, number)
+            connection.execute(
+                "UPDATE rescind.plan SET calls = %s WHERE run_no = %s AND digest = %s", (calls, number, raw(digest))
+            )
+        return self.get(run_id, digest)
+
+    def done(self, run_id: str, digest: str) -> Plan:
+        """Say that nothing more will be sent under this plan; repeatable."""
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, run_id)
+            connection.execute(
+                "UPDATE rescind.plan SET state = 'done' WHERE run_no = %s AND digest = %s"
+                " AND state IN ('approved', 'executing')",
+                (number, raw(digest)),
+            )
+        return self.get(run_id, digest)
+
+    def _calls(self, run_id: str, batch_id: str, connection: Connection) -> list[DictRow]:
+        return connection.execute(
+            f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND batch_id = %s ORDER BY ordinal, call_id",
+            (self._numbers.of(connection, run_id), raw(batch_id)),
+        ).fetchall()
+
+
+def _live(connection: Connection, run_no: int) -> Plan | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE p.run_no = %s AND p.state <> 'superseded'", (run_no,)
+    ).fetchone()
+    return None if row is None else _plan(row)
+
+
+def _named(connection: Connection, run_no: int, digest: str) -> Plan | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE p.run_no = %s AND p.digest = %s", (run_no, raw(digest))
+    ).fetchone()
+    return None if row is None else _plan(row)
+
+
+def _plan(row: DictRow) -> Plan:
+    values: dict[str, Any] = {**row, "digest": row["digest"].hex()}
+    return Plan(**values)
+
+
+def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) -> None:
+    """Write the plan and its effects; a plan that was superseded before comes back as frozen."""
+    digest = raw(plan.digest)
+    connection.execute(
+        "INSERT INTO rescind.plan AS p (run_no, digest, source_no, operation, valid_until, guards, caps, lower_bound,"
+        " code_version, policy_version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (run_no, digest) DO UPDATE SET state = 'frozen', source_no = excluded.source_no, operation ="
+        " excluded.operation, created_at = clock_timestamp(), valid_until = excluded.valid_until, guards ="
+        " excluded.guards, caps = excluded.caps, lower_bound = excluded.lower_bound, code_version ="
+        " excluded.code_version, policy_version = excluded.policy_version",
+        (
+            run_no,
+            digest,
+            source_no,
+            plan.operation,
+            plan.valid_until,
+            Jsonb(plan.guards),
+            Jsonb(plan.caps),
+            plan.lower_bound,
+            plan.code_version,
+            plan.policy_version,
+        ),
+    )
+    connection.execute("DELETE FROM rescind.plan_effect WHERE run_no = %s AND digest = %s", (run_no, digest))
+    total = hashlib.sha256()
+    for ordinal, piece in enumerate(_pieces(plan.effects)):
+        total.update(piece)
+        connection.execute(
+            "INSERT INTO rescind.plan_effect (run_no, digest, ordinal, chunk) VALUES (%s, %s, %s, %b)",
+            (run_no, digest, ordinal, piece),
+        )
+    if total.hexdigest() != plan.digest:
+        raise PlanError(f"the effects of this plan have the digest {total.hexdigest()}, not {plan.digest}. Plan again")
+
+
+def _pieces(effects: bytes | Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of one size."""
+    buffer = bytearray()
+    for part in (effects,) if isinstance(effects, bytes) else effects:
+        buffer += part
+        while len(buffer) >= _CHUNK:
+            yield bytes(buffer[:_CHUNK])
+            del buffer[:_CHUNK]
+    if buffer:
+        yield bytes(buffer)
+
+
+def _check_items(connection: Connection, run_id: str, run_no: int, source_no: int, operation: str) -> None:
+    """Every item is a grant that may be revoked, or is surely gone and may be given back, and has its call.
+
+    :raises LedgerError: otherwise.
+    """
+    decided = (
+        " AND EXISTS (SELECT 1 FROM rescind.decision d WHERE d.run_no = i.run_no AND d.grant_id = i.grant_id"
+        " AND d.choice = 'revoke')"
+        if operation == "revoke"
+        else " AND (i.state <> 'planned' OR EXISTS (SELECT 1 FROM rescind.verdict_latest v WHERE v.run_no = %(source)s"
+        " AND v.grant_id = i.grant_id AND v.verdict IN ('verified_gone', 'still_effective'))"
+        " OR EXISTS (SELECT 1 FROM rescind.kept_check k WHERE k.run_no = %(source)s"
+        " AND k.lost ? encode(i.grant_id, 'hex')))"
+    )
+    row = connection.execute(
+        "SELECT count(*) AS n FROM rescind.plan_item i WHERE i.run_no = %(run)s AND NOT EXISTS ("
+        " SELECT 1 FROM rescind.grant_row g JOIN rescind.scope s ON s.run_no = g.run_no AND s.scope_no = g.scope_no"
+        " WHERE g.run_no = %(source)s AND g.grant_id = i.grant_id AND (s.state = 'complete' OR i.state <> 'planned')"
+        f"{decided})",
+        {"run": run_no, "source": source_no},
+    ).fetchone()
+    if row is not None and row["n"]:
+        what = "with the decision revoke" if operation == "revoke" else "that its run has proven gone or found missing"
+        raise LedgerError(
+            f"ledger: run {run_id}: {row['n']} items of the plan are not grants of a complete scope {what}. Plan from"
+            " what the ledger holds"
+        )
+    _check_calls(connection, run_id, run_no)
+
+
+def _check_calls(connection: Connection, run_id: str, run_no: int) -> None:
+    row = connection.execute(
+        "SELECT count(*) AS n FROM rescind.plan_item i LEFT JOIN rescind.call c ON c.run_no = i.run_no AND"
+        " c.call_id = i.call_id WHERE i.run_no = %s AND c.call_id IS NULL"
+        " AND (i.call_id IS NOT NULL OR i.state IN ('planned', 'approved'))",
+        (run_no,),
+    ).fetchone()
+    if row is not None and row["n"]:
+        raise LedgerError(f"ledger: run {run_id}: {row['n']} items have no call of the plan. Give each its call")
+
+
+def _lock_scopes(
+    connection: Connection, run_no: int, run_id: str, places: list[tuple[str, str]], plan: NewPlan
+) -> None:
+    """Take the lock of every scope that the plan acts on; sorted, so that two runs never wait in a circle.
+
+    A lock whose time is over is free: the plan that took it may not be executed any more either.
+    """
+    for system, account in places:
+        row = connection.execute(
+            "INSERT INTO rescind.scope_lock AS l (system, account, run_no, expires_at) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (system, account) DO UPDATE SET run_no = excluded.run_no, acquired_at = clock_timestamp(),"
+            " expires_at = excluded.expires_at WHERE l.run_no = excluded.run_no OR l.expires_at < clock_timestamp()"
+            " RETURNING run_no",
+            (system, account, run_no, plan.valid_until),
+        ).fetchone()
+        if row is not None:
+            continue
+        holder = connection.execute(
+            "SELECT r.run_id, l.expires_at FROM rescind.scope_lock l JOIN rescind.run r ON r.number = l.run_no"
+            " WHERE l.system = %s AND l.account = %s",
+            (system, account),
+        ).fetchone()
+        who = f"{holder['run_id']} until {holder['expires_at']:%Y-%m-%d %H:%M %Z}" if holder else "another run"
+        raise ScopeBusy(
+            f"ledger: {system} of account {account} is locked by {who}; run {run_id} may not plan there. Finish or"
+            " reject that run first"
+        )
+
+
+def _drop_unsent_calls(connection: Connection, run_no: int, run_id: str) -> None:
+    connection.execute("DELETE FROM rescind.batch WHERE run_no = %s", (run_no,))
+    row = connection.execute("SELECT count(*) AS n FROM rescind.attempt WHERE run_no = %s", (run_no,)).fetchone()
+    if row is not None and row["n"]:
+        raise SnapshotClosed(f"run {run_id} has {row['n']} recorded attempts: its calls stay as they are")
+    connection.execute("DELETE FROM rescind.call WHERE run_no = %s", (run_no,))
+
+
+def _reassign(connection: Connection, run_no: int, item_calls: Iterable[tuple[str, str]]) -> None:
+    connection.execute("CREATE TEMP TABLE reassigned (grant_id bytea, call_id bytea) ON COMMIT DROP")
+    with connection.cursor() as cursor, cursor.copy("COPY reassigned FROM STDIN") as copy:
+        for grant_id, call_id in item_calls:
+            copy.write_row((raw(grant_id), raw(call_id)))
+    connection.execute("UPDATE rescind.plan_item SET call_id = NULL WHERE run_no = %s", (run_no,))
+    connection.execute(
+        "UPDATE rescind.plan_item i SET call_id = a.call_id FROM reassigned a"
+        " WHERE i.run_no = %s AND i.grant_id = a.grant_id",
+        (run_no,),
+    )
+    connection.execute("DROP TABLE reassigned")

@@ -1,0 +1,251 @@
+"""What the ledger hands out and takes in about plans, approvals, calls and attempts, as plain values.
+
+For ids, times and counts see :mod:`rescind.ledger.runs.records`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rescind.model import ItemState, PlannedCall, digest
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call of a plan. ``inverse`` holds what giving back would need."""
+
+    planned: PlannedCall
+    inverse: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def call_id(self) -> str:
+        """See :attr:`PlannedCall.call_id`."""
+        return self.planned.call_id
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """The calls of one mapped task, in the order in which they are to be sent.
+
+    :param canary: True for a batch that is sent and verified before all that are not.
+    """
+
+    system: str
+    account: str
+    conn_id: str
+    calls: Sequence[NewCall]
+    label: str = ""
+    canary: bool = False
+
+    @property
+    def batch_id(self) -> str:
+        """Digest of the call ids in order: names the batch by its content, not by a map index."""
+        return digest([call.call_id for call in self.calls])
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """One grant of a plan: PLANNED with the call that takes it away, or HELD and the like without one."""
+
+    grant_id: str
+    call_id: str | None
+    state: ItemState = ItemState.PLANNED
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlan:
+    """A plan to freeze.
+
+    :param digest: SHA-256 (hex) of ``effects``.
+    :param effects: the canonical bytes that were digested, whole or in pieces.
+    :param operation: ``revoke``, or ``restore`` for giving back.
+    :param source_run_id: the run whose snapshot holds the items' grants; empty for this run.
+    """
+
+    digest: str
+    effects: bytes | Iterable[bytes]
+    valid_until: datetime
+    code_version: str
+    policy_version: str = ""
+    guards: Any = field(default_factory=dict)
+    caps: Any = field(default_factory=dict)
+    lower_bound: int = 0
+    operation: str = "revoke"
+    source_run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan: ``frozen``, ``approved``, ``executing``, ``done`` or ``superseded``."""
+
+    run_id: str
+    digest: str
+    operation: str
+    source_run_id: str
+    state: str
+    created_at: datetime
+    valid_until: datetime
+    guards: Any
+    caps: Any
+    lower_bound: int
+    calls: int
+    items: int
+    code_version: str
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch: ``open``, ``claimed`` or ``done``."""
+
+    run_id: str
+    batch_id: str
+    ordinal: int
+    system: str
+    account: str
+    conn_id: str
+    label: str
+    calls: int
+    items: int
+    state: str
+    lease_owner: str
+    lease_epoch: int
+    lease_until: datetime | None
+    canary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What came of a canary batch.
+
+    :param items: grants that it is about.
+    :param proven: those whose latest verdict says that the record is gone.
+    :param left_alone: those that were held, found stale or expired, and were never sent.
+    """
+
+    batch_id: str
+    system: str
+    account: str
+    label: str
+    items: int
+    proven: int
+    left_alone: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """How far one task of a run is.
+
+    :param total: 0 when nobody can know it. :param per_second: pace when it was written down.
+    """
+
+    stage: str
+    lane: str
+    label: str
+    done: int
+    total: int
+    per_second: float
+    started_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call and where it stands: pending, sent, accepted, refused, unknown, stale or skipped."""
+
+    run_id: str
+    call_id: str
+    batch_id: str
+    conn_id: str
+    ordinal: int
+    planned: PlannedCall
+    inverse: Mapping[str, Any]
+    state: str
+    reason: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A grant of the plan and where it stands."""
+
+    run_id: str
+    grant_id: str
+    call_id: str | None
+    state: ItemState
+    reason: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A question about exactly one plan of one run, and its answer once there is one.
+
+    :param nonce: ties the answer to this question: the answer has to quote it.
+    :param automatic: True when a rule answered, not a person.
+    :param method: what an automatic answer was measured against; empty for a person's.
+    """
+
+    run_id: str
+    digest: str
+    nonce: str
+    requested_by: str
+    requested_at: datetime
+    valid_until: datetime
+    answer: str | None
+    responded_by: str
+    responded_at: datetime | None
+    automatic: bool
+    method: str
+    used_at: datetime | None
+    used_by_batch: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to send a batch's calls, until somebody else claims it (a higher epoch)."""
+
+    run_id: str
+    batch_id: str
+    owner: str
+    epoch: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A recorded intent: the request may be sent now, once."""
+
+    attempt_id: int
+    call_id: str
+    n: int
+    intent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """An attempt with its outcome, or without one when nobody knows."""
+
+    attempt_id: int
+    call_id: str
+    n: int
+    batch_id: str
+    lease_epoch: int
+    owner: str
+    plan_digest: str
+    request_digest: str
+    action: str
+    api_version: str
+    intent_at: datetime
+    sent_at: datetime | None
+    answered_at: datetime | None
+    outcome: str | None
+    code: str
+    http_status: int | None
+    request_id: str
+    detail: Mapping[str, Any]
+    closed_at: datetime | None

@@ -1,0 +1,208 @@
+"""Batches, calls and items as rows, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from rescind.errors import LedgerError
+from rescind.ledger.plans.records import (
+    Batch,
+    Call,
+    Item,
+    NewBatch,
+    NewCall,
+    NewItem,
+)
+from rescind.ledger.store.copy_spool import NULL, RowFile, array, digest_bytes, document, text
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.repository import ANALYZE_FROM, raw
+from rescind.model import ItemState, PlannedCall
+
+BATCH_COLUMNS = (
+    "batch_id, ordinal, system, account, conn_id, label, calls, items, state, lease_owner, lease_epoch, lease_until,"
+    " canary"
+)
+CALL_COLUMNS = (
+    "call_id, batch_id, system, account, conn_id, ordinal, container, rows, columns, inverse, state, reason, updated_at"
+)
+ITEM_COLUMNS = "i.grant_id, i.call_id, i.state, i.reason, i.updated_at"
+
+_CALL_WRITTEN = (
+    "run_no",
+    "call_id",
+    "batch_id",
+    "system",
+    "account",
+    "conn_id",
+    "ordinal",
+    "container",
+    "rows",
+    "columns",
+    "inverse",
+)
+_ITEM_WRITTEN = ("run_no", "grant_id", "call_id", "state", "reason")
+
+
+def write_batches(connection: Connection, run_no: int, batches: Iterable[NewBatch]) -> tuple[int, set[tuple[str, str]]]:
+    """Write batches with their calls.
+
+    :returns: number of calls, and the (system, account) pairs that they act on.
+    :raises LedgerError: when a call stands in a batch of another system or account.
+    :raises RecordConflict: when a call stands in the plan twice.
+    """
+    places: set[tuple[str, str]] = set()
+    rows = RowFile("rescind.call", _CALL_WRITTEN)
+    try:
+        for ordinal, batch in enumerate(batches):
+            for call in batch.calls:
+                if (call.planned.system, call.planned.account) != (batch.system, batch.account):
+                    raise LedgerError(
+                        f"ledger: batch {ordinal} is for {batch.system} of {batch.account} and holds a call for"
+                        f" {call.planned.system} of {call.planned.account}. One batch has one system and account"
+                    )
+            places.add((batch.system, batch.account))
+            _write_batch(connection, run_no, ordinal, batch)
+            rows.add(call_rows(run_no, batch.batch_id, batch.conn_id, enumerate(batch.calls)))
+        rows.copy_into(connection)
+    except psycopg.errors.UniqueViolation:
+        raise RecordConflict("ledger: a call or a batch stands in the plan twice. Plan each call once") from None
+    finally:
+        rows.close()
+    return rows.rows, places
+
+
+def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBatch) -> None:
+    connection.execute(
+        "INSERT INTO rescind.batch (run_no, batch_id, ordinal, system, account, conn_id, label, calls, canary)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            run_no,
+            raw(batch.batch_id),
+            ordinal,
+            batch.system,
+            batch.account,
+            batch.conn_id,
+            batch.label,
+            len(batch.calls),
+            batch.canary,
+        ),
+    )
+
+
+def write_items(connection: Connection, run_no: int, items: Iterable[NewItem]) -> int:
+    """Write the items of a plan and count them into their batches; returns how many there are.
+
+    :raises RecordConflict: when a grant stands in the plan twice.
+    """
+    rows = RowFile("rescind.plan_item", _ITEM_WRITTEN)
+    try:
+        rows.add(_item_rows(run_no, items))
+        rows.copy_into(connection)
+    except psycopg.errors.UniqueViolation:
+        raise RecordConflict("ledger: a grant stands in the plan twice. Plan each grant once") from None
+    finally:
+        rows.close()
+    if rows.rows >= ANALYZE_FROM:
+        connection.execute("ANALYZE rescind.plan_item")
+    count_items(connection, run_no)
+    return rows.rows
+
+
+def count_items(connection: Connection, run_no: int) -> None:
+    """Write each batch's numbers of calls and items."""
+    connection.execute(
+        "UPDATE rescind.batch b SET calls = n.calls, items = n.items FROM ("
+        " SELECT c.batch_id, count(DISTINCT c.call_id) AS calls, count(i.grant_id) AS items FROM rescind.call c"
+        " LEFT JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id = c.call_id"
+        " WHERE c.run_no = %(run)s GROUP BY c.batch_id) n WHERE b.run_no = %(run)s AND b.batch_id = n.batch_id",
+        {"run": run_no},
+    )
+
+
+def call_rows(
+    run_no: int, batch_id: str, conn_id: str, calls: Iterable[tuple[int, NewCall]]
+) -> Iterator[Sequence[str]]:
+    """The COPY rows of numbered calls of one batch."""
+    for ordinal, call in calls:
+        planned = call.planned
+        yield (
+            str(run_no),
+            digest_bytes(planned.call_id),
+            digest_bytes(batch_id),
+            text(planned.system),
+            text(planned.account),
+            text(conn_id),
+            str(ordinal),
+            text(planned.container),
+            array(planned.rows),
+            document([[kind, list(column)] for kind, column in planned.columns]),
+            document(dict(call.inverse)),
+        )
+
+
+def copy_calls(connection: Connection, rows: Iterable[Sequence[str]]) -> None:
+    """Write a few calls from their COPY rows."""
+    file = RowFile("rescind.call", _CALL_WRITTEN)
+    try:
+        file.add(rows)
+        file.copy_into(connection)
+    finally:
+        file.close()
+
+
+def _item_rows(run_no: int, items: Iterable[NewItem]) -> Iterator[Sequence[str]]:
+    run = str(run_no)
+    for item in items:
+        call = NULL if item.call_id is None else digest_bytes(item.call_id)
+        yield (run, digest_bytes(item.grant_id), call, text(item.state), text(item.reason))
+
+
+def batch_of(run_id: str, row: DictRow) -> Batch:
+    """A batch from the columns of :data:`BATCH_COLUMNS`."""
+    values: dict[str, Any] = {**row, "batch_id": row["batch_id"].hex()}
+    return Batch(run_id=run_id, **values)
+
+
+def call_of(run_id: str, row: DictRow) -> Call:
+    """A call from the columns of :data:`CALL_COLUMNS`.
+
+    :raises LedgerError: when the stored content no longer gives the call id.
+    """
+    planned = PlannedCall(
+        row["system"],
+        row["account"],
+        row["container"],
+        tuple(row["rows"]),
+        tuple((kind, tuple(column)) for kind, column in row["columns"]),
+    )
+    call_id = row["call_id"].hex()
+    if planned.call_id != call_id:
+        raise LedgerError(
+            f"ledger: call {call_id} of run {run_id} holds other content than its id names: the row was changed."
+            " Nothing of it may be sent; plan again"
+        )
+    return Call(
+        run_id=run_id,
+        call_id=call_id,
+        batch_id=row["batch_id"].hex(),
+        conn_id=row["conn_id"],
+        ordinal=row["ordinal"],
+        planned=planned,
+        inverse=row["inverse"] or {},
+        state=row["state"],
+        reason=row["reason"],
+        updated_at=row["updated_at"],
+    )
+
+
+def item_of(run_id: str, row: Sequence[Any]) -> Item:
+    """An item from the columns of :data:`ITEM_COLUMNS`."""
+    grant_id, call_id, state, reason, updated_at = row
+    return Item(
+        run_id, grant_id.hex(), None if call_id is None else call_id.hex(), ItemState(state), reason, updated_at
+    )

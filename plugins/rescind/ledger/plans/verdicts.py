@@ -1,0 +1,192 @@
+"""Verdicts: what complete re-reads of the platforms showed. History is kept, the latest counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from rescind.errors import LedgerError
+from rescind.ledger.runs.records import KeptCheck, VerdictRecord
+from rescind.ledger.store.copy_spool import RowFile, digest_bytes, document, moment, text
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.repository import ANALYZE_FROM, Repository, raw
+from rescind.model import Verdict
+
+_WRITTEN = ("run_no", "grant_id", "verdict", "method", "observed_at", "path", "detail")
+_SELECT = "v.grant_id, v.verdict, v.method, v.observed_at, v.path, v.detail::text"
+
+_KEPT = """
+SELECT g.grant_id, EXISTS (SELECT 1 FROM observed o WHERE o.grant_id = g.grant_id) AS there
+FROM rescind.grant_row g
+JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id AND d.choice = 'keep'
+WHERE g.run_no = %(run)s AND g.system = %(system)s AND g.account = %(account)s
+  AND (%(containers)s::text[] IS NULL OR g.cell_container = ANY(%(containers)s))
+"""
+
+
+class Verdicts(Repository):
+    """The verdicts and kept checks of each run."""
+
+    def record(self, run_id: str, records: Iterable[VerdictRecord]) -> int:
+        """Add verdicts, in one transaction; returns how many.
+
+        :raises LedgerError: when one names a grant that is no item of the run's plan.
+        """
+        rows = RowFile("incoming_verdict", _WRITTEN)
+        try:
+            number = self._db.read(lambda connection: self._numbers.of(connection, run_id))
+            rows.add(_encoded(number, records))
+            with self._db.transaction(bulk=True) as connection:
+                columns = ", ".join(_WRITTEN)
+                connection.execute(
+                    "CREATE TEMP TABLE incoming_verdict ON COMMIT DROP AS"
+                    f" SELECT {columns} FROM rescind.verdict LIMIT 0"
+                )
+                rows.copy_into(connection)
+                _refuse_strangers(connection, number, run_id)
+                connection.execute(
+                    f"INSERT INTO rescind.verdict ({columns}) SELECT {columns} FROM incoming_verdict ORDER BY grant_id"
+                )
+                connection.execute("DROP TABLE incoming_verdict")
+                if rows.rows >= ANALYZE_FROM:
+                    connection.execute("ANALYZE rescind.verdict")
+        finally:
+            rows.close()
+        return rows.rows
+
+    def latest(
+        self, run_id: str, *, system: str | None = None, verdict: Verdict | None = None
+    ) -> Iterator[VerdictRecord]:
+        """The latest verdict of each item that has one, ordered by grant id, a page at a time."""
+        select = f"SELECT {_SELECT} FROM rescind.verdict_latest v"
+        where = "(%(verdict)s::text IS NULL OR v.verdict = %(verdict)s)"
+        if system is not None:
+            where += (
+                " AND EXISTS (SELECT 1 FROM rescind.plan p JOIN rescind.grant_row g ON g.run_no = p.source_no"
+                " WHERE p.run_no = v.run_no AND p.state <> 'superseded' AND g.grant_id = v.grant_id"
+                " AND g.system = %(system)s)"
+            )
+        for row in self._pages(run_id, select, where, {"verdict": verdict, "system": system}, key="v"):
+            yield _verdict(row)
+
+    def every(self, run_id: str) -> Iterator[tuple[VerdictRecord, bool]]:
+        """All verdicts, ordered by grant id and then oldest first, each with whether it is the latest on its item."""
+        query = (
+            f"SELECT {_SELECT}, v.verdict_no = max(v.verdict_no) OVER (PARTITION BY v.grant_id)"
+            " FROM rescind.verdict v WHERE v.run_no = %(run)s ORDER BY v.grant_id, v.verdict_no"
+        )
+        for *row, latest in self._spooled(run_id, query, {}):
+            yield _verdict(row), latest
+
+    def history(self, run_id: str, grant_id: str) -> list[VerdictRecord]:
+        """All verdicts on one item, oldest first."""
+        query = (
+            f"SELECT {_SELECT} FROM rescind.verdict v WHERE v.run_no = %(run)s AND v.grant_id = %(id)s"
+            " ORDER BY v.verdict_no"
+        )
+        return [_verdict(row) for row in self._rows(run_id, query, {"id": raw(grant_id)})]
+
+    def record_kept(self, run_id: str, check: KeptCheck) -> None:
+        """Add the result of a kept check."""
+        with self._db.transaction() as connection:
+            connection.execute(
+                "INSERT INTO rescind.kept_check (run_no, system, account, compared, lost, complete, observed_at,"
+                " detail) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    self._numbers.of(connection, run_id),
+                    check.system,
+                    check.account,
+                    check.compared,
+                    Jsonb(list(check.lost)),
+                    check.complete,
+                    check.observed_at,
+                    Jsonb(dict(check.detail)),
+                ),
+            )
+
+    def kept(self, run_id: str) -> list[KeptCheck]:
+        """The latest kept check of each system and account."""
+        query = (
+            "SELECT DISTINCT ON (system, account) system, account, compared, lost, complete, observed_at, detail"
+            " FROM rescind.kept_check WHERE run_no = %(run)s ORDER BY system, account, kept_no DESC"
+        )
+        return [KeptCheck(*row) for row in self._rows(run_id, query, {})]
+
+    def compare_kept(
+        self,
+        run_id: str,
+        system: str,
+        account: str,
+        observed: Iterable[str],
+        *,
+        containers: Sequence[str] | None = None,
+    ) -> tuple[int, list[str]]:
+        """Compare the grants that were decided to be kept with those that a re-read showed.
+
+        :param observed: grant ids of a complete listing; streamed.
+        :param containers: compare only grants whose cell lies in these; all without it.
+        :returns: how many kept grants were compared, and the ids of those that are missing, in order.
+        """
+        rows = RowFile("observed", ("grant_id",))
+        try:
+            rows.add((digest_bytes(grant_id),) for grant_id in observed)
+            with self._db.transaction(bulk=True) as connection:
+                number = self._numbers.of(connection, run_id)
+                connection.execute("CREATE TEMP TABLE observed (grant_id bytea) ON COMMIT DROP")
+                rows.copy_into(connection)
+                connection.execute("ANALYZE observed")
+                found = connection.execute(
+                    _KEPT,
+                    {
+                        "run": number,
+                        "system": system,
+                        "account": account,
+                        "containers": None if containers is None else list(containers),
+                    },
+                )
+                compared, lost = 0, []
+                for row in found:
+                    compared += 1
+                    if not row["there"]:
+                        lost.append(row["grant_id"].hex())
+                connection.execute("DROP TABLE observed")
+        finally:
+            rows.close()
+        return compared, sorted(lost)
+
+
+def _encoded(run_no: int, records: Iterable[VerdictRecord]) -> Iterator[Sequence[str]]:
+    run = str(run_no)
+    for record in records:
+        yield (
+            run,
+            digest_bytes(record.grant_id),
+            text(record.verdict),
+            text(record.method),
+            moment(record.observed_at),
+            text(record.path),
+            document(dict(record.detail)),
+        )
+
+
+def _refuse_strangers(connection: Connection, run_no: int, run_id: str) -> None:
+    row = connection.execute(
+        "SELECT count(*) AS n FROM incoming_verdict v WHERE NOT EXISTS (SELECT 1 FROM rescind.plan_item i"
+        " WHERE i.run_no = %s AND i.grant_id = v.grant_id)",
+        (run_no,),
+    ).fetchone()
+    if row is not None and row["n"]:
+        raise LedgerError(
+            f"ledger: run {run_id}: {row['n']} verdicts are about grants that are no items of its plan. Give a verdict"
+            " on items only"
+        )
+
+
+def _verdict(row: Sequence[Any]) -> VerdictRecord:
+    grant_id, verdict, method, observed_at, path, detail = row
+    return VerdictRecord(
+        grant_id.hex(), Verdict(verdict), method, observed_at, path, json.loads(detail) if detail else {}
+    )

@@ -1,0 +1,1 @@
+"""What was found: snapshots, grants, differences, decisions, regrants."""

@@ -1,0 +1,139 @@
+"""Decisions: for every grant of a snapshot, keep or revoke, by which rule and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import psycopg
+
+from rescind.errors import LedgerError
+from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
+from rescind.ledger.runs.records import DecisionCounts, RuleCount
+from rescind.ledger.store.copy_spool import RowFile, array, digest_bytes, document, text
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.repository import ANALYZE_FROM, Repository, raw, supersede_live_plan
+from rescind.model import Choice, Decision, Grant
+
+_COLUMNS = ("run_no", "grant_id", "choice", "rule", "reason", "severity", "controls", "facts")
+_SELECT = "d.grant_id, d.choice, d.rule, d.reason, d.severity, d.controls, d.facts::text"
+
+
+class Decisions(Repository):
+    """The decisions of each run."""
+
+    def write(self, run_id: str, decisions: Iterable[Decision]) -> DecisionCounts:
+        """Replace all decisions of a run, in one transaction.
+
+        :raises LedgerError: when a decision names no grant of the run, or a grant got none.
+        :raises RecordConflict: when a grant got two.
+        :raises SnapshotClosed: when requests of this run were sent already.
+        """
+        rows = RowFile("rescind.decision", _COLUMNS)
+        try:
+            number = self._db.read(lambda connection: self._numbers.of(connection, run_id))
+            rows.add(_encoded(number, decisions))
+            with self._db.transaction(bulk=True) as connection:
+                supersede_live_plan(connection, number, run_id)
+                connection.execute("DELETE FROM rescind.decision WHERE run_no = %s", (number,))
+                try:
+                    rows.copy_into(connection)
+                except psycopg.errors.UniqueViolation:
+                    raise RecordConflict(f"ledger: run {run_id}: a grant got two decisions. Decide each once") from None
+                if rows.rows >= ANALYZE_FROM:
+                    connection.execute("ANALYZE rescind.decision")
+                _complete(connection, number, run_id)
+                row = connection.execute(
+                    "SELECT count(*) AS decided, count(*) FILTER (WHERE choice = 'keep') AS keep,"
+                    " count(*) FILTER (WHERE choice = 'revoke') AS revoke FROM rescind.decision WHERE run_no = %s",
+                    (number,),
+                ).fetchone()
+        finally:
+            rows.close()
+        return DecisionCounts(**(row or {"decided": 0, "keep": 0, "revoke": 0}))
+
+    def each(
+        self, run_id: str, *, choice: Choice | None = None, system: str | None = None, account: str | None = None
+    ) -> Iterator[tuple[Grant, Decision]]:
+        """Every decided grant with its decision, ordered by grant id, a page at a time."""
+        select = (
+            f"SELECT {GRANT_SELECT}, {_SELECT} FROM rescind.decision d JOIN rescind.grant_row g"
+            " ON g.run_no = d.run_no AND g.grant_id = d.grant_id"
+        )
+        # The start of the page for both tables: from one alone a merge join reads the other from its beginning.
+        where = (
+            "g.run_no = %(run)s AND g.grant_id > %(after)s"
+            " AND (%(choice)s::text IS NULL OR d.choice = %(choice)s)"
+            " AND (%(system)s::text IS NULL OR g.system = %(system)s)"
+            " AND (%(account)s::text IS NULL OR g.account = %(account)s)"
+        )
+        values = {"choice": choice, "system": system, "account": account}
+        for row in self._pages(run_id, select, where, values, key="d"):
+            yield grant_of(row), _decision(row[GRANT_WIDTH:])
+
+    def bare(self, run_id: str, *, choice: Choice | None = None, fact: str = "") -> Iterator[Decision]:
+        """The decisions without their grants, ordered by grant id, a page at a time.
+
+        :param fact: only those that show a fact of this name.
+        """
+        where = "(%(choice)s::text IS NULL OR d.choice = %(choice)s) AND (%(fact)s = '' OR d.facts ? %(fact)s)"
+        values = {"choice": choice, "fact": fact}
+        for row in self._pages(run_id, f"SELECT {_SELECT} FROM rescind.decision d", where, values, key="d"):
+            yield _decision(row)
+
+    def get(self, run_id: str, grant_id: str) -> Decision | None:
+        """The decision on one grant, or None."""
+        query = f"SELECT {_SELECT} FROM rescind.decision d WHERE d.run_no = %(run)s AND d.grant_id = %(id)s"
+        rows = self._rows(run_id, query, {"id": raw(grant_id)})
+        return _decision(rows[0]) if rows else None
+
+    def by_rule(self, run_id: str) -> list[RuleCount]:
+        """How many grants each rule decided on, most first."""
+        query = (
+            "SELECT g.system, d.choice, d.rule, d.severity, count(*) FROM rescind.decision d JOIN rescind.grant_row g"
+            " ON g.run_no = d.run_no AND g.grant_id = d.grant_id WHERE d.run_no = %(run)s GROUP BY 1, 2, 3, 4"
+            " ORDER BY 5 DESC, 1, 2, 3, 4"
+        )
+        return [RuleCount(*row) for row in self._rows(run_id, query, {})]
+
+
+def _encoded(run_no: int, decisions: Iterable[Decision]) -> Iterator[Sequence[str]]:
+    run = str(run_no)
+    for decision in decisions:
+        yield (
+            run,
+            digest_bytes(decision.grant_id),
+            text(decision.choice),
+            text(decision.rule),
+            text(decision.reason),
+            text(decision.severity),
+            array(decision.controls),
+            document(dict(decision.facts)),
+        )
+
+
+def _decision(row: Sequence[Any]) -> Decision:
+    grant_id, choice, rule, reason, severity, controls, facts = row
+    return Decision(
+        grant_id.hex(), Choice(choice), rule, reason, severity, tuple(controls), json.loads(facts) if facts else {}
+    )
+
+
+def _complete(connection: Connection, run_no: int, run_id: str) -> None:
+    """Compare both ways: every decision has its grant, every grant its decision.
+
+    :raises LedgerError: when they differ.
+    """
+    unmatched = "SELECT count(*) AS n FROM {a} a WHERE a.run_no = %(run)s AND NOT EXISTS (SELECT 1 FROM {b} b WHERE"
+    unmatched += " b.run_no = %(run)s AND b.grant_id = a.grant_id)"
+    for a, b, problem in (
+        ("rescind.decision", "rescind.grant_row", "decisions name grants that the snapshot does not hold"),
+        ("rescind.grant_row", "rescind.decision", "grants of the snapshot got no decision"),
+    ):
+        row = connection.execute(unmatched.format(a=a, b=b), {"run": run_no}).fetchone()
+        if row is not None and row["n"]:
+            raise LedgerError(
+                f"ledger: run {run_id}: {row['n']} {problem}. Decide on every grant of this run, and no other"
+            )

@@ -1,0 +1,221 @@
+"""Sightings: what was verified gone and is there again, and what was looked at to know it. Append only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from rescind.errors import LedgerError
+from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.repository import Repository, raw
+from rescind.model import Grant
+
+_RUNS = """
+SELECT r.run_id FROM rescind.run r
+JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded' AND p.operation = 'revoke'
+WHERE r.finished_at >= %(since)s AND NOT r.dry_run ORDER BY r.number DESC
+"""
+# What was given back on purpose, or was found there again when it should be, is no return.
+_GONE = f"""
+SELECT {GRANT_SELECT}, s.conn_id FROM rescind.verdict_latest v
+JOIN rescind.grant_row g ON g.run_no = v.run_no AND g.grant_id = v.grant_id
+JOIN rescind.scope s ON s.run_no = g.run_no AND s.scope_no = g.scope_no
+"""
+_WHERE = """
+v.verdict IN ('verified_gone', 'still_effective') AND v.observed_at >= %(since)s
+AND NOT EXISTS (SELECT 1 FROM rescind.plan p JOIN rescind.plan_item i ON i.run_no = p.run_no
+                WHERE p.source_no = v.run_no AND p.operation = 'restore' AND p.state <> 'superseded'
+                  AND i.grant_id = v.grant_id AND i.state IN ('restored', 'accepted', 'sent', 'unknown'))
+"""
+_SIGHTING = """
+SELECT r.run_id, r.number, g.system, g.account, g.resource_type, g.resource_id, g.principal_type, g.principal_id,
+       g.entitlement, g.principal_name, g.resource_name, encode(s.grant_id, 'hex'), s.seen_at, s.first, s.native_id,
+       s.entitlement, s.expires_raw, s.created_raw, s.origin, s.detail
+FROM rescind.sighting s JOIN rescind.watch_check c USING (check_no) JOIN rescind.run r ON r.number = s.run_no
+JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = s.grant_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A grant that a run proved gone. ``conn_id`` is the connection that the run read it with."""
+
+    run_id: str
+    conn_id: str
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class NewSighting:
+    """A grant that is there again.
+
+    :param run_id: the run that had proven it gone; ``grant_id`` is the item's.
+    :param seen: what the platform shows now, which may have another record id, level or end.
+    :param detail: further vendor facts.
+    """
+
+    run_id: str
+    grant_id: str
+    seen_at: datetime
+    seen: Grant
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCheck:
+    """What one watching run found in one system and account; counts of grants.
+
+    :param not_checked: those whose place could not be read completely. Nothing is said about them.
+    """
+
+    system: str
+    account: str
+    watched: int
+    still_gone: int
+    returned: int
+    not_checked: int
+    list_calls: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A recorded sighting: the item as it was, and after ``grant_id`` what was seen instead of it."""
+
+    run_id: str
+    run_number: int
+    system: str
+    account: str
+    resource_type: str
+    resource_id: str
+    principal_type: str
+    principal_id: str
+    entitlement: str
+    principal_name: str
+    resource_name: str
+    grant_id: str
+    seen_at: datetime
+    first: bool
+    seen_native_id: str
+    seen_entitlement: str
+    seen_expires: str
+    seen_created: str
+    seen_origin: str
+    detail: Mapping[str, Any]
+
+
+class Sightings(Repository):
+    """What came back."""
+
+    def due(self, since: datetime) -> Iterator[Watched]:
+        """Every grant that a run finished since then has proven gone, and nobody gave back through a restore.
+
+        A grant that several runs proved gone is watched for the newest of them.
+        """
+        runs = self._db.read(lambda connection: connection.execute(_RUNS, {"since": since}).fetchall())
+        seen: set[str] = set()
+        for run in runs:
+            for row in self._pages(run["run_id"], _GONE, _WHERE, {"since": since}, key="v"):
+                grant = grant_of(row[:GRANT_WIDTH])
+                if grant.grant_id not in seen:
+                    seen.add(grant.grant_id)
+                    yield Watched(run["run_id"], row[GRANT_WIDTH], grant)
+
+    def record(
+        self, dag_id: str, airflow_run_id: str, check: WatchCheck, sightings: Sequence[NewSighting]
+    ) -> tuple[int, int]:
+        """Add what was found in one system and account, in one transaction.
+
+        :returns: how many returns are seen for the first time, and how many again.
+        :raises LedgerError: when the check counts other than these sightings.
+        """
+        if check.returned != len(sightings):
+            raise LedgerError(f"ledger: the check counts {check.returned} returns and brings {len(sightings)}")
+        with self._db.transaction() as connection:
+            number = _insert_check(connection, dag_id, airflow_run_id, check)
+            first = 0
+            for one in sightings:
+                run_no = self._numbers.of(connection, one.run_id)
+                first += _insert_sighting(connection, number, run_no, one)
+        return first, len(sightings) - first
+
+    def checks(self, dag_id: str, airflow_run_id: str) -> list[WatchCheck]:
+        """The latest check of each system and account in one watching run."""
+        query = (
+            "SELECT DISTINCT ON (system, account) system, account, watched, still_gone, returned, not_checked,"
+            " list_calls, problem FROM rescind.watch_check WHERE dag_id = %s AND airflow_run_id = %s"
+            " ORDER BY system, account, check_no DESC"
+        )
+        return [WatchCheck(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
+
+    def seen(self, dag_id: str, airflow_run_id: str) -> list[Sighting]:
+        """What a watching run saw again; where it looked twice, at its latest look."""
+        query = (
+            f"{_SIGHTING} WHERE s.check_no IN (SELECT max(check_no) FROM rescind.watch_check"
+            " WHERE dag_id = %s AND airflow_run_id = %s GROUP BY system, account) ORDER BY s.sighting_no"
+        )
+        return [Sighting(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
+
+    def of_run(self, run_id: str) -> list[Sighting]:
+        """All returns of what one run had taken away, oldest first."""
+        return [Sighting(*row) for row in self._rows(run_id, f"{_SIGHTING} WHERE s.run_no = %(run)s ORDER BY 13", {})]
+
+    def _tuples(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        def work(connection: Connection) -> list[tuple[Any, ...]]:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                return cursor.execute(query, values).fetchall()
+
+        return self._db.read(work)
+
+
+def _insert_check(connection: Connection, dag_id: str, airflow_run_id: str, check: WatchCheck) -> int:
+    row = connection.execute(
+        "INSERT INTO rescind.watch_check (dag_id, airflow_run_id, system, account, watched, still_gone, returned,"
+        " not_checked, list_calls, problem) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING check_no",
+        (
+            dag_id,
+            airflow_run_id,
+            check.system,
+            check.account,
+            check.watched,
+            check.still_gone,
+            check.returned,
+            check.not_checked,
+            check.list_calls,
+            check.problem,
+        ),
+    ).fetchone()
+    if row is None:
+        raise LedgerError("ledger: the check just written cannot be read back")
+    return int(row["check_no"])
+
+
+def _insert_sighting(connection: Connection, check_no: int, run_no: int, one: NewSighting) -> bool:
+    """Write a sighting; returns whether no other watching run has seen the grant before."""
+    row = connection.execute(
+        "INSERT INTO rescind.sighting (check_no, run_no, grant_id, seen_at, first, native_id, entitlement, expires_raw,"
+        " created_raw, origin, detail) SELECT %(check)s, %(run)s, %(id)s, %(at)s, NOT EXISTS (SELECT 1 FROM"
+        " rescind.sighting s JOIN rescind.watch_check c USING (check_no) JOIN rescind.watch_check mine ON"
+        " mine.check_no = %(check)s WHERE s.run_no = %(run)s AND s.grant_id = %(id)s AND (c.dag_id, c.airflow_run_id)"
+        " <> (mine.dag_id, mine.airflow_run_id)), %(native)s, %(entitlement)s, %(expires)s,"
+        " %(created)s, %(origin)s, %(detail)s RETURNING first",
+        {
+            "check": check_no,
+            "run": run_no,
+            "id": raw(one.grant_id),
+            "at": one.seen_at,
+            "native": one.seen.key.native_id,
+            "entitlement": one.seen.key.entitlement,
+            "expires": one.seen.expires_raw,
+            "created": one.seen.created_raw,
+            "origin": one.seen.origin,
+            "detail": Jsonb(dict(one.detail)),
+        },
+    ).fetchone()
+    return bool(row and row["first"])

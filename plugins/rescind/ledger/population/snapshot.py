@@ -1,0 +1,295 @@
+"""The snapshot of a run: what was there when it looked. Written scope by scope, read in a fixed order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from rescind.errors import LedgerError
+from rescind.ledger.population.grant_rows import (
+    GRANT_COLUMNS,
+    GRANT_SELECT,
+    LISTING_COLUMNS,
+    MEMBERSHIP_COLUMNS,
+    PRINCIPAL_COLUMNS,
+    grant_of,
+    grant_rows,
+    listing_of,
+    listing_row,
+    membership_of,
+    membership_rows,
+    principal_of,
+    principal_rows,
+)
+from rescind.ledger.runs import scopes
+from rescind.ledger.runs.records import Certificate, Listing, PopulationCount, Scope
+from rescind.ledger.store.copy_spool import RowFile
+from rescind.ledger.store.database import Connection, Database
+from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.repository import PAGE, Repository, chunks, raw
+from rescind.model import Cell, Grant, Membership, Principal
+
+_CELL_HASH = (
+    "hash_array_extended({c}column, hashtextextended({c}kind, hashtextextended({c}row,"
+    " hashtextextended({c}container, 0))))"
+)
+
+
+class ScopeSpool:
+    """The rows of one scope while it is being listed; on disk, no transaction open.
+
+    :meth:`commit` replaces whatever the scope held before, all at once.
+    """
+
+    def __init__(self, database: Database, run_id: str, run_no: int, scope_id: str, scope_no: int) -> None:
+        self._db = database
+        self._run_id, self._run_no = run_id, run_no
+        self._scope_id, self._scope_no = scope_id, scope_no
+        self._grants = RowFile("rescind.grant_row", GRANT_COLUMNS)
+        self._principals = RowFile("rescind.principal", PRINCIPAL_COLUMNS)
+        self._memberships = RowFile("rescind.membership", MEMBERSHIP_COLUMNS)
+        self._listings = RowFile("rescind.listing", LISTING_COLUMNS)
+
+    def add_grants(self, grants: Iterable[Grant]) -> None:
+        """Append grants; the same grant twice is refused at :meth:`commit`."""
+        self._grants.add(grant_rows(self._run_no, self._scope_no, grants))
+
+    def add_principals(self, principals: Iterable[Principal]) -> None:
+        """Append principals; of the same principal the first one stays."""
+        self._principals.add(principal_rows(self._run_no, self._scope_no, principals))
+
+    def add_memberships(self, memberships: Iterable[Membership]) -> None:
+        """Append memberships; of the same edge one stays."""
+        self._memberships.add(membership_rows(self._run_no, self._scope_no, memberships))
+
+    def add_listing(self, listing: Listing) -> None:
+        """Append the record of one complete listing."""
+        self._listings.add([listing_row(self._run_no, self._scope_no, listing)])
+
+    def commit(self, certificate: Certificate) -> Scope:
+        """Replace the scope's rows by these, in one transaction, and write its certificate.
+
+        :raises LedgerError: when a complete listing counted other than what was added.
+        :raises RecordConflict: when a grant was added twice or belongs to another scope of the run.
+        :raises SnapshotClosed: when requests of this run were sent already.
+        """
+        if certificate.complete and certificate.counted != self._grants.rows:
+            raise LedgerError(
+                f"ledger: scope {self._scope_id} of run {self._run_id} counted {certificate.counted} grants and added"
+                f" {self._grants.rows}. A listing whose numbers disagree is not complete"
+            )
+        with self._db.transaction(bulk=True) as connection:
+            scopes.clear(connection, self._run_no, self._run_id, self._scope_id)
+            try:
+                self._grants.copy_into(connection)
+            except psycopg.errors.UniqueViolation:
+                raise RecordConflict(
+                    f"ledger: scope {self._scope_id} of run {self._run_id} holds a grant twice, or one that another"
+                    " scope of the run holds. Drop duplicates before adding; scopes of one run must not overlap"
+                ) from None
+            for rows, table in ((self._principals, "principal"), (self._memberships, "membership")):
+                _copy_distinct(connection, rows, table)
+            self._listings.copy_into(connection)
+            scopes.certify(connection, self._run_no, self._scope_id, certificate)
+            return scopes.load(connection, self._run_id, self._run_no, self._scope_id)
+
+    def close(self) -> None:
+        """Remove the files."""
+        for rows in (self._grants, self._principals, self._memberships, self._listings):
+            rows.close()
+
+
+class Snapshot(Repository):
+    """Grants, principals and memberships of each run."""
+
+    @contextmanager
+    def spool(self, run_id: str, scope_id: str) -> Iterator[ScopeSpool]:
+        """Collect the rows of one scope while listing it; nothing is written before ``commit``."""
+        number, scope_no = self._db.read(lambda connection: self._place(connection, run_id, scope_id))
+        spool = ScopeSpool(self._db, run_id, number, scope_id, scope_no)
+        try:
+            yield spool
+        finally:
+            spool.close()
+
+    def replace_scope(
+        self,
+        run_id: str,
+        scope_id: str,
+        grants: Iterable[Grant],
+        principals: Iterable[Principal],
+        memberships: Iterable[Membership],
+        certificate: Certificate,
+    ) -> Scope:
+        """Write a scope in one call; see :meth:`ScopeSpool.commit` for the errors."""
+        with self.spool(run_id, scope_id) as spool:
+            spool.add_grants(grants)
+            spool.add_principals(principals)
+            spool.add_memberships(memberships)
+            return spool.commit(certificate)
+
+    def grants(
+        self,
+        run_id: str,
+        *,
+        system: str | None = None,
+        account: str | None = None,
+        complete_only: bool = False,
+        revocable: bool | None = None,
+    ) -> Iterator[Grant]:
+        """Every grant, ordered by grant id, a page at a time."""
+        where = (
+            "(%(system)s::text IS NULL OR g.system = %(system)s) AND (%(account)s::text IS NULL OR g.account ="
+            " %(account)s) AND (%(revocable)s::boolean IS NULL OR g.revocable = %(revocable)s)"
+        )
+        if complete_only:
+            where += (
+                " AND g.scope_no IN (SELECT scope_no FROM rescind.scope WHERE run_no = %(run)s AND state = 'complete')"
+            )
+        values = {"system": system, "account": account, "revocable": revocable}
+        for row in self._pages(run_id, f"SELECT {GRANT_SELECT} FROM rescind.grant_row g", where, values, key="g"):
+            yield grant_of(row)
+
+    def grants_with_scope(self, run_id: str) -> Iterator[tuple[str, Grant]]:
+        """Every grant with the id of its scope, ordered by grant id, a page at a time."""
+        select = (
+            f"SELECT {GRANT_SELECT}, s.scope_id FROM rescind.grant_row g JOIN rescind.scope s ON s.run_no = g.run_no"
+            " AND s.scope_no = g.scope_no"
+        )
+        for row in self._pages(run_id, select, "true", {}, key="g"):
+            yield row[-1], grant_of(row)
+
+    def grants_by_id(self, run_id: str, grant_ids: Iterable[str]) -> dict[str, Grant]:
+        """The grants with these ids; ids that the run does not hold are left out."""
+        found: dict[str, Grant] = {}
+        for piece in chunks(grant_ids, PAGE):
+            ids = [raw(grant_id) for grant_id in piece]
+            where = "g.grant_id = ANY(%(ids)s)"
+            for row in self._select(run_id, where, {"ids": ids}):
+                found[row[0].hex()] = grant_of(row)
+        return found
+
+    def grants_in_cells(self, run_id: str, system: str, account: str, cells: Iterable[Cell]) -> list[Grant]:
+        """Every grant whose place is one of these cells, ordered by grant id: what a call would hit."""
+        grid = _CELL_HASH.format(c="g.cell_")
+        asked = _CELL_HASH.format(c="c.cell_")
+        found: dict[bytes, Grant] = {}
+        for piece in chunks(cells, PAGE):
+            query = (
+                f"SELECT {GRANT_SELECT} FROM (SELECT u.container AS cell_container, u.line AS cell_row, u.kind AS"
+                " cell_kind, ARRAY(SELECT jsonb_array_elements_text(u.col)) AS cell_column FROM"
+                " unnest(%(containers)s::text[], %(rows)s::text[], %(kinds)s::text[], %(columns)s::jsonb[])"
+                " AS u(container, line, kind, col)) c"
+                f" JOIN rescind.grant_row g ON g.run_no = %(run)s AND {grid} = {asked} AND g.cell_container ="
+                " c.cell_container AND g.cell_row = c.cell_row AND g.cell_kind = c.cell_kind AND g.cell_column ="
+                " c.cell_column WHERE g.system = %(system)s AND g.account = %(account)s"
+            )
+            values = {
+                "system": system,
+                "account": account,
+                "containers": [cell.container for cell in piece],
+                "rows": [cell.row for cell in piece],
+                "kinds": [cell.kind for cell in piece],
+                "columns": [_json_text(cell.column) for cell in piece],
+            }
+            found.update((row[0], grant_of(row)) for row in self._rows(run_id, query, values))
+        return [found[grant_id] for grant_id in sorted(found)]
+
+    def grants_of_principal(
+        self, run_id: str, system: str, account: str, principal_type: str, principal_id: str
+    ) -> list[Grant]:
+        """Every direct grant of one principal, ordered by grant id."""
+        where = (
+            "hashtextextended(g.principal_id, hashtextextended(g.principal_type, 0)) ="
+            " hashtextextended(%(id)s, hashtextextended(%(type)s, 0)) AND g.principal_type = %(type)s"
+            " AND g.principal_id = %(id)s AND g.system = %(system)s AND g.account = %(account)s"
+        )
+        values = {"system": system, "account": account, "type": principal_type, "id": principal_id}
+        return [grant_of(row) for row in self._select(run_id, where, values)]
+
+    def principals(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Principal]:
+        """Every principal, by scope, type and id; one seen in several scopes comes once for each."""
+        for row in self._small(
+            run_id, "principal", PRINCIPAL_COLUMNS, ("principal_type", "principal_id"), system, account
+        ):
+            yield principal_of(row)
+
+    def memberships(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Membership]:
+        """Every membership, by scope, member and container."""
+        order = ("member_type", "member_id", "container_type", "container_id")
+        for row in self._small(run_id, "membership", MEMBERSHIP_COLUMNS, order, system, account):
+            yield membership_of(row)
+
+    def listings(self, run_id: str, scope_id: str) -> list[Listing]:
+        """The record of every listing of one scope, by action and parameters."""
+        columns = ", ".join(f"l.{name}" for name in LISTING_COLUMNS[2:])
+        query = (
+            f"SELECT {columns} FROM rescind.listing l JOIN rescind.scope s"
+            " USING (run_no, scope_no) WHERE l.run_no = %(run)s AND s.scope_id = %(scope)s"
+            ' ORDER BY l.action COLLATE "C", l.parameters_digest COLLATE "C"'
+        )
+        return [listing_of(row) for row in self._rows(run_id, query, {"scope": scope_id})]
+
+    def counts(self, run_id: str) -> list[PopulationCount]:
+        """How much was found, for each permission system and account."""
+        query = (
+            "SELECT s.system, s.account, coalesce(g.n, 0), coalesce(g.revocable, 0), coalesce(p.n, 0), s.n, s.complete"
+            " FROM (SELECT system, account, count(*) AS n, bool_and(state = 'complete') AS complete"
+            "       FROM rescind.scope WHERE run_no = %(run)s GROUP BY 1, 2) s"
+            " LEFT JOIN (SELECT system, account, count(*) AS n, count(*) FILTER (WHERE revocable) AS revocable"
+            "       FROM rescind.grant_row WHERE run_no = %(run)s GROUP BY 1, 2) g USING (system, account)"
+            " LEFT JOIN (SELECT system, account, count(DISTINCT (principal_type, principal_id)) AS n"
+            "       FROM rescind.principal WHERE run_no = %(run)s GROUP BY 1, 2) p USING (system, account)"
+            " ORDER BY 1, 2"
+        )
+        return [PopulationCount(*row) for row in self._rows(run_id, query, {})]
+
+    def _place(self, connection: Connection, run_id: str, scope_id: str) -> tuple[int, int]:
+        number = self._numbers.of(connection, run_id)
+        row = connection.execute(
+            "SELECT scope_no FROM rescind.scope WHERE run_no = %s AND scope_id = %s", (number, scope_id)
+        ).fetchone()
+        if row is None:
+            raise LedgerError(f"ledger: run {run_id} has no scope {scope_id!r}. Announce it with scopes.open()")
+        return number, int(row["scope_no"])
+
+    def _select(self, run_id: str, where: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        query = (
+            f"SELECT {GRANT_SELECT} FROM rescind.grant_row g WHERE g.run_no = %(run)s AND {where} ORDER BY g.grant_id"
+        )
+        return self._rows(run_id, query, values)
+
+    def _small(
+        self,
+        run_id: str,
+        table: str,
+        columns: Sequence[str],
+        order: Sequence[str],
+        system: str | None,
+        account: str | None,
+    ) -> Iterator[tuple[Any, ...]]:
+        ordered = ", ".join(f'{name} COLLATE "C"' for name in order)
+        query = (
+            f"SELECT {', '.join(columns[2:])} FROM rescind.{table} WHERE run_no = %(run)s AND (%(system)s::text IS NULL"
+            " OR system = %(system)s) AND (%(account)s::text IS NULL OR account = %(account)s)"
+            f" ORDER BY scope_no, {ordered}"
+        )
+        return self._spooled(run_id, query, {"system": system, "account": account})
+
+
+def _copy_distinct(connection: Connection, rows: RowFile, table: str) -> None:
+    """COPY rows that may repeat: through a temporary table, of each key the first one stays."""
+    if not rows.rows:
+        return
+    connection.execute(f"CREATE TEMP TABLE incoming (LIKE rescind.{table}) ON COMMIT DROP")
+    rows.copy_into(connection, "incoming")
+    connection.execute(f"INSERT INTO rescind.{table} SELECT * FROM incoming ON CONFLICT DO NOTHING")
+    connection.execute("DROP TABLE incoming")
+
+
+def _json_text(column: Sequence[str]) -> str:
+    return json.dumps(list(column), ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""The rate limiter that all workers share, kept in the ledger."""

@@ -1,0 +1,197 @@
+"""Pacing: every request of every process waits here for its instant.
+
+Per lane, a process asks the ledger for its next sending instants when somebody waits, a quarter of a
+second's worth at most, turns "in x seconds" into its own monotonic clock at once, and lets one waiter
+go at each instant. Asking is one UPDATE, in a thread of its own with a connection of its own, so the
+event loop never blocks and the pool of the ledger is left alone.
+
+When the database does not answer, the process keeps to its static part of the limit (limit / number of
+configured workers), never to more, and after a bounded time to nothing at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from rescind.errors import ConfigurationError, LedgerError
+from rescind.ledger.ledger import Ledger
+from rescind.ledger.ratelimit.db_thread import Desk
+from rescind.ledger.ratelimit.lane_queue import LanePlan, LaneQueue
+from rescind.ledger.ratelimit.lane_store import LaneKey
+
+TENCENT_LIMIT = 20.0
+"""Per action and second, as the pages of the WeData permission actions say."""
+QUICKBI_READ_LIMIT = 30.0
+QUICKBI_WRITE_LIMIT = 50.0
+"""Per action and second, from the Quick BI developer guide (older editions: 30 for queries, 50 for writes)."""
+CAUTIOUS_LIMIT = 5.0
+"""For DMS, which documents no limit, and for everything unknown."""
+QUICKBI_READS = frozenset(
+    {
+        "ListPortalMenuAuthorization",
+        "ListPortalMenus",
+        "ListUserGroupsByUserId",
+        "ListWhitePortalMenu",
+        "ListWorkspaceUserRolesByUserId",
+        "QueryOrganizationWorkspaceList",
+        "QueryUserGroupListByParentId",
+        "QueryUserGroupMember",
+        "QueryUserInfoByAccount",
+        "QueryUserInfoByUserId",
+        "QueryUserList",
+        "QueryWorksByOrganization",
+        "QueryWorkspaceUserList",
+    }
+)
+QUICKBI_WRITES = frozenset({"AuthorizeMenu", "CancelAuthorizationMenu"})
+
+_LONGEST_ANSWER_S = 120.0
+LimitOf = Callable[[LaneKey, bool], float]
+_sent: contextvars.ContextVar[float] = contextvars.ContextVar("rescind_lane_sent_at", default=0.0)
+
+
+def documented_limit(lane: LaneKey, write: bool) -> float:
+    """Requests per second that the vendor documents for a lane, or a cautious guess."""
+    vendor, _, _, action = lane
+    if vendor == "tencent":
+        return TENCENT_LIMIT
+    if action in QUICKBI_WRITES or (vendor == "alibaba_quickbi" and write):
+        return QUICKBI_WRITE_LIMIT
+    if action in QUICKBI_READS or vendor == "alibaba_quickbi":
+        return QUICKBI_READ_LIMIT
+    return CAUTIOUS_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class PacerSettings:
+    """How fast and how patient.
+
+    :param limits: requests per second by ``vendor:action``, ``action``, ``vendor:*`` or ``*``, first match
+        in this order; what is not named has its documented limit.
+    :param limit_of: asked first, when given: (lane, write) -> requests per second.
+    :param share: part of each limit that this tool may use; the rest is left for people.
+    :param workers: processes that may pace at the same time; used only while the database does not answer.
+    :param reserve_s: most seconds' worth of instants to hold in reserve.
+    :param retry_s: pause between two tries while the database does not answer.
+    :param give_up_s: after this long without the database nothing is sent any more.
+    """
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    limit_of: LimitOf | None = None
+    share: float = 1.0
+    workers: int = 8
+    reserve_s: float = 0.25
+    retry_s: float = 1.0
+    give_up_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ConfigurationError("pacing share: a number over 0 and up to 1 is needed. Set the connection's share")
+        if self.workers < 1:
+            raise ConfigurationError("pacing workers: a whole number from 1 is needed. Set the number of worker slots")
+
+    def limit(self, lane: LaneKey, write: bool) -> float:
+        """Requests per second for everybody on this lane.
+
+        :raises ConfigurationError: when a configured limit is not above 0.
+        """
+        vendor, _, _, action = lane
+        value = self.limit_of(lane, write) if self.limit_of is not None else None
+        for name in (f"{vendor}:{action}", action, f"{vendor}:*", "*"):
+            if value is None:
+                value = self.limits.get(name)
+        if value is None:
+            value = documented_limit(lane, write)
+        if not value > 0:
+            raise ConfigurationError(
+                f"limit for {vendor} {action}: a number over 0 is needed. Set the connection's limits"
+            )
+        return float(value)
+
+    def plan(self, lane: LaneKey, write: bool) -> LanePlan:
+        """Everything that a worker has to know about one lane."""
+        limit = self.limit(lane, write)
+        return LanePlan(limit, self.share, self.workers, self.reserve_s, self.retry_s, self.give_up_s)
+
+
+class LanePacer:
+    """Paces all requests of this process together with those of all others on the same ledger.
+
+    :param ledger: says where the lanes are; its own connections are not used.
+    """
+
+    def __init__(self, ledger: Ledger, settings: PacerSettings | None = None) -> None:
+        self.settings = settings or PacerSettings()
+        self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._desk = Desk(ledger.database)
+        self._lanes: dict[LaneKey, LaneQueue] = {}
+
+    async def slot(self, lane: LaneKey, *, write: bool = True) -> None:
+        """Wait until one request of this lane may leave, and send it at once.
+
+        Waiters of a lane go in the order in which they came. A waiter that is cancelled loses nothing
+        but its place.
+
+        :param write: False for reads, which the kill switch does not stop.
+        :raises Stopped: when the kill switch is set and the request is a write.
+        :raises LedgerError: when the ledger has not answered for ``give_up_s`` seconds.
+        """
+        queue = self._queue(lane, write)
+        again = False
+        while True:
+            instant = await queue.wait(write, again=again)
+            if queue.in_time(instant):
+                _sent.set(time.monotonic())
+                return
+            again = True
+
+    def throttled(self, lane: LaneKey, retry_after: float | None) -> None:
+        """The vendor refused a request of this lane because of its rate: everybody pauses and slows down.
+
+        :param retry_after: seconds that the vendor asked to wait, or None.
+        """
+        now = time.monotonic()
+        sent = _sent.get()
+        # Without a slot of this task nobody knows when it left: a moment ago, then.
+        self._queue(lane, True).throttled(retry_after or 0.0, sent if now - sent < _LONGEST_ANSWER_S else now)
+
+    def succeeded(self, lane: LaneKey) -> None:
+        """The vendor answered a request of this lane. Call it in the task that awaited :meth:`slot`."""
+        sent = _sent.get()
+        if sent:
+            self._queue(lane, True).answered(time.monotonic() - sent)
+
+    async def warm(self, lane: LaneKey, *, write: bool = True) -> None:
+        """Open the connection and make the lane, so that the first instant is not missed for that."""
+        queue = self._queue(lane, write)
+        with suppress(LedgerError):
+            await queue.announce()
+
+    async def aclose(self) -> None:
+        """Stop: waiting requests get a LedgerError."""
+        for queue in self._lanes.values():
+            queue.close()
+        await asyncio.to_thread(self._desk.close)
+
+    def close(self) -> None:
+        """The same outside of a coroutine, when no loop uses this pacer any more."""
+        self._lanes.clear()
+        self._desk.close()
+
+    def _queue(self, lane: LaneKey, write: bool) -> LaneQueue:
+        key = (lane[0], lane[1], lane[2], lane[3])
+        loop = asyncio.get_running_loop()
+        queue = self._lanes.get(key)
+        if queue is None or queue.loop is not loop:
+            plan = self.settings.plan(key, write)
+            queue = LaneQueue(key, plan, self._desk, self.worker, loop)
+            self._lanes[key] = queue
+        return queue

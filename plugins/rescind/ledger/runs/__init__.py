@@ -1,0 +1,1 @@
+"""Runs: their inputs, scopes, owner questions, kill switch, progress, summary and evidence chain."""

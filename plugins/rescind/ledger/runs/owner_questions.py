@@ -1,0 +1,211 @@
+"""Questions: what the owners of resources are asked about single grants, and what they answered, once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Literal
+
+from psycopg.rows import DictRow
+
+from rescind.errors import LedgerError, NotApproved
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.repository import Repository, raw, supersede_live_plan
+from rescind.model import digest
+
+Answer = Literal["keep", "revoke"]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionItem:
+    """One grant of a question.
+
+    :param shown: the line that the reviewer sees.
+    :param answer: ``keep``, ``revoke``, or None while nobody has answered.
+    """
+
+    grant_id: str
+    shown: str
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewQuestion:
+    """What one person is asked at once.
+
+    :param reviewer: Airflow user id of the one who may answer.
+    :param no_answer: what no answer means for every item.
+    """
+
+    reviewer: str
+    no_answer: Answer
+    items: tuple[QuestionItem, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the reviewer, the rule for no answer, and every item as shown."""
+        return digest([self.reviewer, self.no_answer, [[item.grant_id, item.shown] for item in self.items]])
+
+
+@dataclass(frozen=True, slots=True)
+class Question(NewQuestion):
+    """A question as the ledger holds it.
+
+    :param method: ``answer`` (the reviewer answered), ``no_answer`` (the rule did), or empty while it is open.
+    """
+
+    asked_at: datetime
+    method: str
+    responded_by: str
+    responded_at: datetime | None
+
+
+class Questions(Repository):
+    """The questions of each run."""
+
+    def ask(self, run_id: str, questions: Sequence[NewQuestion]) -> list[Question]:
+        """Put the questions of a run, all at once; asked again, the same questions stand with their answers.
+
+        :raises RecordConflict: when other questions were put before, or one grant stands in two questions.
+        """
+        ids = [item.grant_id for question in questions for item in question.items]
+        if len(set(ids)) != len(ids):
+            raise RecordConflict(f"ledger: run {run_id}: one grant stands in two questions. Ask about each once")
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
+            known = [row["digest"].hex() for row in _digests(connection, number)]
+            if known and known != [question.digest for question in questions]:
+                raise RecordConflict(
+                    f"ledger: run {run_id} has put other questions already, and they stay. Start a new run"
+                )
+            if not known:
+                for ordinal, question in enumerate(questions):
+                    _insert(connection, number, ordinal, question)
+        return self.all(run_id)
+
+    def all(self, run_id: str) -> list[Question]:
+        """Every question of a run in the order in which they were put, with all items."""
+        return self._load(run_id, None)
+
+    def get(self, run_id: str, question: str) -> Question:
+        """One question by its digest.
+
+        :raises LedgerError: when the run has not put it.
+        """
+        found = self._load(run_id, raw(question))
+        if not found:
+            raise LedgerError(f"ledger: run {run_id} has put no question {question[:12]}. Start a new run")
+        return found[0]
+
+    def answer(
+        self, run_id: str, question: str, *, revoke: Collection[str], responded_by: str, responded_at: datetime
+    ) -> Question:
+        """Record the reviewer's answer: the items named in ``revoke`` are to go, all others stay.
+
+        :raises NotApproved: when somebody else answered, or the answer names other items than the question.
+        :raises RecordConflict: when the question was answered otherwise before.
+        """
+        known = self.get(run_id, question)
+        if responded_by != known.reviewer:
+            raise NotApproved(f"question {question[:12]} of run {run_id}: only its reviewer may answer it")
+        strange = set(revoke) - {item.grant_id for item in known.items}
+        if strange:
+            raise NotApproved(f"question {question[:12]} of run {run_id}: the answer names {len(strange)} other items")
+        return self._settle(run_id, known, frozenset(revoke), "answer", responded_by, responded_at)
+
+    def close(self, run_id: str, question: str, *, at: datetime) -> Question:
+        """Settle a question that nobody answered in time by its own rule; an answer that came stands."""
+        known = self.get(run_id, question)
+        if known.method:
+            return known
+        gone = frozenset(item.grant_id for item in known.items) if known.no_answer == "revoke" else frozenset()
+        return self._settle(run_id, known, gone, "no_answer", "", at)
+
+    def apply(self, run_id: str) -> int:
+        """Write the answers into the decisions of the run; returns how many grants are to go by them.
+
+        :raises NotApproved: while a question is open.
+        :raises SnapshotClosed: when requests of this run were sent already.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            questions = _digests(connection, number)
+            waiting = sum(row["method"] == "" for row in questions)
+            if waiting:
+                raise NotApproved(f"run {run_id}: {waiting} of {len(questions)} questions to owners are not settled")
+            if not questions:
+                return 0
+            supersede_live_plan(connection, number, run_id)
+            connection.execute(
+                "UPDATE rescind.decision d SET choice = i.answer, facts = coalesce(d.facts, '{}') ||"
+                " jsonb_build_object("
+                "'reviewed_by', q.responded_by, 'question', encode(q.digest, 'hex'), 'review',"
+                " CASE q.method WHEN 'answer' THEN i.answer ELSE 'no answer: ' || i.answer END)"
+                " FROM rescind.question_item i JOIN rescind.question q ON q.run_no = i.run_no AND q.digest = i.question"
+                " WHERE d.run_no = %(run)s AND i.run_no = %(run)s AND i.grant_id = d.grant_id",
+                {"run": number},
+            )
+            row = connection.execute(
+                "SELECT count(*) AS n FROM rescind.question_item WHERE run_no = %s AND answer = 'revoke'", (number,)
+            ).fetchone()
+        return int(row["n"]) if row else 0
+
+    def _settle(
+        self, run_id: str, known: Question, gone: frozenset[str], method: str, by: str, at: datetime
+    ) -> Question:
+        mark = raw(known.digest)
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, run_id)
+            done = connection.execute(
+                "UPDATE rescind.question SET method = %s, responded_by = %s, responded_at = %s"
+                " WHERE run_no = %s AND digest = %s AND method = ''",
+                (method, by, at, number, mark),
+            ).rowcount
+            if done:
+                connection.execute(
+                    "UPDATE rescind.question_item SET answer ="
+                    " CASE WHEN grant_id = ANY(%s) THEN 'revoke' ELSE 'keep' END WHERE run_no = %s AND question = %s",
+                    ([raw(ident) for ident in gone], number, mark),
+                )
+        settled = self.get(run_id, known.digest)
+        stands = frozenset(item.grant_id for item in settled.items if item.answer == "revoke")
+        if not done and (settled.method, stands) != (method, gone):
+            raise RecordConflict(f"question {known.digest[:12]} of run {run_id} was answered before, and that stays")
+        return settled
+
+    def _load(self, run_id: str, mark: bytes | None) -> list[Question]:
+        query = (
+            "SELECT q.ordinal, q.reviewer, q.no_answer, q.asked_at, q.method, q.responded_by, q.responded_at,"
+            " i.grant_id, i.shown, i.answer FROM rescind.question q JOIN rescind.question_item i"
+            " ON i.run_no = q.run_no AND i.question = q.digest WHERE q.run_no = %(run)s"
+            " AND (%(mark)s::bytea IS NULL OR q.digest = %(mark)s) ORDER BY q.ordinal, i.ordinal"
+        )
+        found = []
+        for head, rows in groupby(self._rows(run_id, query, {"mark": mark}), key=lambda row: row[:7]):
+            _, reviewer, no_answer, asked_at, method, by, at = head
+            items = tuple(QuestionItem(row[7].hex(), row[8], row[9]) for row in rows)
+            found.append(Question(reviewer, no_answer, items, asked_at, method, by, at))
+        return found
+
+
+def _digests(connection: Connection, run_no: int) -> list[DictRow]:
+    query = "SELECT digest, method FROM rescind.question WHERE run_no = %s ORDER BY ordinal"
+    return connection.execute(query, (run_no,)).fetchall()
+
+
+def _insert(connection: Connection, run_no: int, ordinal: int, question: NewQuestion) -> None:
+    mark = raw(question.digest)
+    connection.execute(
+        "INSERT INTO rescind.question (run_no, digest, ordinal, reviewer, no_answer) VALUES (%s, %s, %s, %s, %s)",
+        (run_no, mark, ordinal, question.reviewer, question.no_answer),
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO rescind.question_item (run_no, grant_id, question, ordinal, shown)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            [(run_no, raw(item.grant_id), mark, place, item.shown) for place, item in enumerate(question.items)],
+        )

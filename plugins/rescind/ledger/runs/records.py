@@ -1,0 +1,317 @@
+"""What the ledger hands out and takes in about runs, populations, decisions and verdicts, as plain values.
+
+Plans, calls and attempts are in :mod:`rescind.ledger.plans.records`. Digests and ids made of them
+(grant, call, batch, plan) are 64 lower-case hex characters here and 32 bytes in the database. Times
+carry a time zone. Counts are counts of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rescind.model import Verdict, digest
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be.
+
+    :param kind: ``scheduled``, ``manual`` or ``restore``.
+    :param params: the run's parameters as given; no secrets.
+    :param dry_run: True sends nothing, ever: :meth:`Attempts.begin` refuses.
+    """
+
+    dag_id: str
+    airflow_run_id: str
+    kind: str
+    requested_by: str
+    reason: str = ""
+    ticket: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    dry_run: bool = True
+    policy_version: str = ""
+    code_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the ledger knows it. ``number`` counts all runs of this ledger without gaps."""
+
+    run_id: str
+    number: int
+    dag_id: str
+    airflow_run_id: str
+    kind: str
+    requested_by: str
+    reason: str
+    ticket: str
+    params: Mapping[str, Any]
+    dry_run: bool
+    policy_version: str
+    code_version: str
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    summary: Mapping[str, Any]
+    snapshot_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeSpec:
+    """One part of the population that is listed as a whole: system, account and, within it, a part."""
+
+    system: str
+    account: str
+    part: str = ""
+    conn_id: str = ""
+
+    @property
+    def scope_id(self) -> str:
+        """Short name of the scope: 16 hex characters of the digest of the four fields."""
+        return digest([self.system, self.account, self.part, self.conn_id])[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What shows that a listing is the whole population of its scope.
+
+    :param identity: who listed, as the vendor names the caller.
+    :param declared: rows that the vendor declared in all listings, where it does.
+    :param counted: distinct grants read; must equal the grants written when ``complete``.
+    :param duplicates: rows and grants that came again.
+    :param dangling: references of grants to principals or resources that no listing showed.
+    :param page_digests: for scopes of few pages; what each page held is in the listing records.
+    :param complete: False when the listing cannot prove absence; ``missing`` says why.
+    :param notes: further facts, such as a second pass.
+    """
+
+    identity: str
+    query: Mapping[str, Any]
+    pages: int
+    counted: int
+    declared: int | None = None
+    duplicates: int = 0
+    dangling: int = 0
+    page_digests: Sequence[str] = ()
+    complete: bool = True
+    missing: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is left to show of one complete listing.
+
+    :param parameters_digest: SHA-256 (hex) of the request's parameters without the page.
+    :param declared: rows that the vendor declared, or None where the action declares none.
+    :param counted: distinct rows read.
+    :param passes: how often it was read until it held still.
+    :param page_digests: SHA-256 (hex) of the rows of each page of the last pass, in order.
+    """
+
+    action: str
+    parameters_digest: str
+    pages: int
+    declared: int | None
+    counted: int
+    duplicates: int
+    passes: int
+    null_as_empty: bool
+    page_digests: tuple[str, ...]
+    request_ids: tuple[str, ...]
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The last complete listing of the same population before a run.
+
+    :param counted: grants that it held.
+    :param removed: how many of them that run proved gone.
+    """
+
+    run_id: str
+    run_number: int
+    counted: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A scope of a run: ``pending``, ``complete`` or ``incomplete``."""
+
+    run_id: str
+    scope_id: str
+    system: str
+    account: str
+    part: str
+    conn_id: str
+    state: str
+    identity: str
+    query: Mapping[str, Any]
+    pages: int
+    declared: int | None
+    counted: int
+    duplicates: int
+    dangling: int
+    page_digests: tuple[str, ...]
+    missing: str
+    error: str
+    notes: Mapping[str, Any]
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The verdict on a snapshot. ``complete`` is True for a (system, account) whose scopes all are."""
+
+    run_id: str
+    digest: str
+    scopes: tuple[Scope, ...]
+    complete: Mapping[tuple[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationCount:
+    """Sizes of one permission system of one account in a snapshot."""
+
+    system: str
+    account: str
+    grants: int
+    revocable: int
+    principals: int
+    scopes: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionCounts:
+    """How many grants got which decision."""
+
+    decided: int
+    keep: int
+    revoke: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How many grants one rule decided on."""
+
+    system: str
+    choice: str
+    rule: str
+    severity: str
+    grants: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRecord:
+    """What a complete re-read showed for one item.
+
+    :param path: for ``still_effective``, the path that remains.
+    """
+
+    grant_id: str
+    verdict: Verdict
+    method: str
+    observed_at: datetime
+    path: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCheck:
+    """Whether the grants that were to be kept are still there; ``lost`` holds grant ids."""
+
+    system: str
+    account: str
+    compared: int
+    lost: Sequence[str]
+    complete: bool
+    observed_at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchEvent:
+    """One change of the kill switch."""
+
+    stopped: bool
+    changed_by: str
+    changed_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSummary:
+    """One line of a run's report. Item counts are by state; verdict counts are by the latest verdict."""
+
+    system: str
+    account: str
+    discovered: int
+    complete: bool
+    keep: int
+    revoke: int
+    items: int
+    held: int
+    accepted: int
+    refused: int
+    unknown: int
+    stale: int
+    expired: int
+    restored: int
+    not_sent: int
+    calls: int
+    attempts: int
+    throttled: int
+    verified_gone: int
+    already_absent: int
+    still_present: int
+    still_effective: int
+    unverified: int
+    without_verdict: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. ``calls_per_s`` is taken over the last ten seconds; ``eta_s`` needs it."""
+
+    run_id: str
+    state: str
+    scopes: int
+    scopes_done: int
+    items: int
+    items_settled: int
+    calls: int
+    calls_settled: int
+    in_flight: int
+    throttled: int
+    calls_per_s: float
+    eta_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """A lane of requests and its pace, in requests per second."""
+
+    vendor: str
+    account: str
+    region: str
+    action: str
+    limit: float
+    share: float
+    pace: float
+    margin: float
+    learned: float | None
+    jitter_s: float
+    next_at: datetime
+    handed: int
+    throttles: int
+    updated_at: datetime

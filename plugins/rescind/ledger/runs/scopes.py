@@ -1,0 +1,230 @@
+"""Scopes: which parts of the population were listed, and whether each listing is the whole of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from rescind.errors import LedgerError
+from rescind.ledger.runs.records import Baseline, Certificate, Scope, ScopeSpec, Sealed
+from rescind.ledger.store.database import Connection
+from rescind.ledger.store.repository import ANALYZE_FROM, Repository, supersede_live_plan
+
+_COLUMNS = (
+    "scope_id, system, account, part, conn_id, state, identity, query, pages, declared, counted, duplicates, dangling,"
+    " page_digests, missing, error, notes, started_at, ended_at"
+)
+
+
+class Scopes(Repository):
+    """The scopes of each run."""
+
+    def open(self, run_id: str, specs: Iterable[ScopeSpec]) -> list[Scope]:
+        """Announce the scopes of a run; a scope that is there already stays as it is.
+
+        A scope that an earlier try announced and this one does not stays too: not listed means incomplete.
+
+        :returns: all scopes of the run.
+        """
+        with self._db.transaction() as connection:
+            number = self._numbers.of(connection, run_id)
+            connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
+            known = {scope.scope_id: scope for scope in _all(connection, run_id, number)}
+            for spec in specs:
+                if spec.scope_id in known:
+                    continue
+                connection.execute(
+                    "INSERT INTO rescind.scope (run_no, scope_no, scope_id, system, account, part, conn_id)"
+                    " SELECT %(run)s, coalesce(max(scope_no), 0) + 1, %(id)s, %(system)s, %(account)s, %(part)s,"
+                    " %(conn)s"
+                    " FROM rescind.scope WHERE run_no = %(run)s ON CONFLICT DO NOTHING",
+                    {
+                        "run": number,
+                        "id": spec.scope_id,
+                        "system": spec.system,
+                        "account": spec.account,
+                        "part": spec.part,
+                        "conn": spec.conn_id,
+                    },
+                )
+            return _all(connection, run_id, number)
+
+    def all(self, run_id: str) -> list[Scope]:
+        """The scopes of a run in the order in which they were announced."""
+        return self._db.read(
+            lambda connection: _all(connection, run_id, self._numbers.of(connection, run_id)),
+        )
+
+    def get(self, run_id: str, scope_id: str) -> Scope:
+        """One scope.
+
+        :raises LedgerError: when the run has no such scope.
+        """
+        return self._db.read(
+            lambda connection: load(connection, run_id, self._numbers.of(connection, run_id), scope_id)
+        )
+
+    def fail(self, run_id: str, scope_id: str, error: str, certificate: Certificate | None = None) -> Scope:
+        """Mark a scope as incomplete and drop what an earlier try had written for it.
+
+        :param error: what went wrong, for people; no secrets.
+        :raises SnapshotClosed: when requests of this run were sent already.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            clear(connection, number, run_id, scope_id)
+            if certificate is not None:
+                certify(connection, number, scope_id, certificate)
+            connection.execute(
+                "UPDATE rescind.scope SET state = 'incomplete', error = %s WHERE run_no = %s AND scope_id = %s",
+                (error, number, scope_id),
+            )
+            return load(connection, run_id, number, scope_id)
+
+    def baseline(self, run_id: str, scope_id: str) -> Baseline | None:
+        """The last complete listing of the same system, account and part in an earlier run, or None."""
+        query = (
+            "SELECT r.run_id, r.number AS run_number, s.counted, (SELECT count(*) FROM rescind.verdict_latest v"
+            " JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = v.grant_id AND g.scope_no = s.scope_no"
+            " WHERE v.run_no = s.run_no AND v.verdict IN ('verified_gone', 'already_absent', 'still_effective'))"
+            " AS removed FROM rescind.scope asked JOIN rescind.scope s USING (system, account, part)"
+            " JOIN rescind.run r ON r.number = s.run_no WHERE asked.run_no = %s AND asked.scope_id = %s"
+            " AND s.run_no < asked.run_no AND s.state = 'complete' ORDER BY s.run_no DESC LIMIT 1"
+        )
+
+        def work(connection: Connection) -> Baseline | None:
+            row = connection.execute(query, (self._numbers.of(connection, run_id), scope_id)).fetchone()
+            return Baseline(**row) if row else None
+
+        return self._db.read(work)
+
+    def note(self, run_id: str, system: str, account: str, name: str, value: Any) -> None:
+        """Add one fact, as JSON, to the notes of a system and account; it stands with its first scope."""
+        with self._db.transaction() as connection:
+            connection.execute(
+                "UPDATE rescind.scope SET notes = notes || %(note)s WHERE (run_no, scope_no) = (SELECT run_no,"
+                " min(scope_no) FROM rescind.scope WHERE run_no = %(run)s AND system = %(system)s"
+                " AND account = %(account)s GROUP BY run_no)",
+                {
+                    "note": Jsonb({name: value}),
+                    "run": self._numbers.of(connection, run_id),
+                    "system": system,
+                    "account": account,
+                },
+            )
+
+    def seal(self, run_id: str) -> Sealed:
+        """Say what the snapshot is worth and give it a digest; changes nothing else and can be repeated.
+
+        A scope that was announced and not listed counts as incomplete. The digest covers each scope's
+        name and state and the ids of all its grants.
+        """
+        with self._db.transaction(bulk=True) as connection:
+            number = self._numbers.of(connection, run_id)
+            scopes = tuple(_all(connection, run_id, number))
+            if sum(scope.counted for scope in scopes) >= ANALYZE_FROM:
+                connection.execute("ANALYZE rescind.grant_row")
+            digest = _snapshot_digest(connection, number)
+            connection.execute("UPDATE rescind.run SET snapshot_digest = %s WHERE number = %s", (digest, number))
+        complete: dict[tuple[str, str], bool] = {}
+        for scope in scopes:
+            place = (scope.system, scope.account)
+            complete[place] = complete.get(place, True) and scope.state == "complete"
+        return Sealed(run_id, digest, scopes, complete)
+
+
+def load(connection: Connection, run_id: str, run_no: int, scope_id: str) -> Scope:
+    """One scope, inside a transaction.
+
+    :raises LedgerError: when the run has no such scope.
+    """
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM rescind.scope WHERE run_no = %s AND scope_id = %s", (run_no, scope_id)
+    ).fetchone()
+    if row is None:
+        raise LedgerError(f"ledger: run {run_id} has no scope {scope_id!r}. Announce it with scopes.open()")
+    return _scope(run_id, row)
+
+
+def clear(connection: Connection, run_no: int, run_id: str, scope_id: str) -> tuple[int, Scope]:
+    """Remove a scope's rows so that it can be written anew; returns its number and what it was.
+
+    :raises SnapshotClosed: when requests of this run were sent already.
+    """
+    scope = load(connection, run_id, run_no, scope_id)
+    row = connection.execute(
+        "SELECT scope_no FROM rescind.scope WHERE run_no = %s AND scope_id = %s FOR UPDATE", (run_no, scope_id)
+    ).fetchone()
+    if row is None:
+        raise LedgerError(f"ledger: scope {scope_id!r} of run {run_id} has gone")
+    supersede_live_plan(connection, run_no, run_id)
+    for table in ("grant_row", "principal", "membership", "listing"):
+        connection.execute(
+            f"DELETE FROM rescind.{table} WHERE run_no = %s AND scope_no = %s", (run_no, row["scope_no"])
+        )
+    connection.execute(
+        "UPDATE rescind.scope SET state = 'pending', identity = '', query = '{}', pages = 0, declared = NULL,"
+        " counted = 0, duplicates = 0, dangling = 0, page_digests = '{}', missing = '', error = '', notes = '{}',"
+        " started_at = NULL, ended_at = NULL WHERE run_no = %s AND scope_id = %s",
+        (run_no, scope_id),
+    )
+    return int(row["scope_no"]), scope
+
+
+def certify(connection: Connection, run_no: int, scope_id: str, certificate: Certificate) -> None:
+    """Write a scope's certificate and the state that follows from it."""
+    connection.execute(
+        "UPDATE rescind.scope SET state = %(state)s, identity = %(identity)s, query = %(query)s, pages = %(pages)s,"
+        " declared = %(declared)s, counted = %(counted)s, duplicates = %(duplicates)s, dangling = %(dangling)s,"
+        " page_digests = %(page_digests)s, missing = %(missing)s, error = '', notes = %(notes)s,"
+        " started_at = %(started_at)s, ended_at = coalesce(%(ended_at)s, clock_timestamp())"
+        " WHERE run_no = %(run)s AND scope_id = %(scope)s",
+        {
+            "run": run_no,
+            "scope": scope_id,
+            "state": "complete" if certificate.complete else "incomplete",
+            "identity": certificate.identity,
+            "query": Jsonb(dict(certificate.query)),
+            "pages": certificate.pages,
+            "declared": certificate.declared,
+            "counted": certificate.counted,
+            "duplicates": certificate.duplicates,
+            "dangling": certificate.dangling,
+            "page_digests": list(certificate.page_digests),
+            "missing": certificate.missing,
+            "notes": Jsonb(dict(certificate.notes)),
+            "started_at": certificate.started_at,
+            "ended_at": certificate.ended_at,
+        },
+    )
+
+
+def _all(connection: Connection, run_id: str, run_no: int) -> list[Scope]:
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM rescind.scope WHERE run_no = %s ORDER BY scope_no", (run_no,)
+    ).fetchall()
+    return [_scope(run_id, row) for row in rows]
+
+
+def _scope(run_id: str, row: DictRow) -> Scope:
+    values: dict[str, Any] = {**row, "page_digests": tuple(row["page_digests"])}
+    return Scope(run_id=run_id, **values)
+
+
+def _snapshot_digest(connection: Connection, run_no: int) -> str:
+    """SHA-256 over the scopes by name, and for each the SHA-256 over its grant ids in order."""
+    rows = connection.execute(
+        "SELECT s.scope_id, s.state, encode(sha256(coalesce(string_agg(g.grant_id, ''::bytea ORDER BY g.grant_id),"
+        " ''::bytea)), 'hex') AS grants FROM rescind.scope s"
+        " LEFT JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.scope_no = s.scope_no"
+        " WHERE s.run_no = %s GROUP BY s.scope_id, s.state ORDER BY s.scope_id",
+        (run_no,),
+    ).fetchall()
+    total = hashlib.sha256()
+    for row in sorted(rows, key=lambda row: str(row["scope_id"])):
+        total.update(f"{row['scope_id']} {row['state']} {row['grants']}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,1 @@
+"""Connections to PostgreSQL, migrations, bulk copy, and the base class of all repositories."""

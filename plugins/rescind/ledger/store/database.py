@@ -1,0 +1,285 @@
+"""Connections to the ledger's PostgreSQL: few, short-lived, safe after a fork, and never silent.
+
+A task process needs a handful of connections for minutes, so the pool is a plain list of idle
+connections. What it does take care of:
+
+- a forked child starts with an empty pool; the parent's sockets are left alone;
+- every session has a statement timeout and a lock timeout, so nothing waits for ever;
+- a connection that idled is asked for a sign of life before a write uses it, and a read is tried once
+  more on a new connection; a write is never repeated on its own account: whether a broken COMMIT took
+  effect cannot be known here;
+- every error of the driver becomes a :class:`~rescind.errors.LedgerError` with a remedy, without the
+  DETAIL line, in which PostgreSQL quotes row contents.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import DictRow, dict_row
+
+from rescind.errors import ConfigurationError, LedgerError
+from rescind.ledger.store.errors import DatabaseFailed
+
+Connection = psycopg.Connection[DictRow]
+T = TypeVar("T")
+
+MIGRATE_HINT = "run `python -m rescind.ledger migrate` with the same connection string"
+# A peer that vanished without a word is noticed within half a minute (no effect on local sockets).
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "rescind",
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_IDLE_TRUSTED_S = 1.0
+_IDLE_KEPT_S = 120.0
+# Connections of a parent process: kept referenced so that a child never closes the parent's sessions.
+_inherited: list[Connection] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in seconds. ``bulk`` replaces ``statement`` where millions of rows are moved."""
+
+    connect: float = 10.0
+    statement: float = 30.0
+    bulk: float = 900.0
+    lock: float = 10.0
+    checkout: float = 30.0
+
+
+class Database:
+    """A small pool of connections to one database.
+
+    ``target`` holds the parts of the connection string, the password among them.
+
+    :param dsn: a PostgreSQL connection string or URI.
+    :param max_connections: most connections of this process at a time.
+    """
+
+    def __init__(self, dsn: str, *, max_connections: int = 4, timeouts: Timeouts | None = None) -> None:
+        self.timeouts = timeouts or Timeouts()
+        try:
+            self.target: dict[str, Any] = dict(conninfo_to_dict(dsn))
+        except psycopg.ProgrammingError:
+            # The driver's own message quotes the string, password and all.
+            raise ConfigurationError(
+                "ledger: the connection string cannot be read. Give a URI such as postgresql://user@host:5432/rescind"
+            ) from None
+        limit = {"connect_timeout": math.ceil(self.timeouts.connect)}
+        self._conninfo = make_conninfo("", **{**_DEFAULTS, **limit, **self.target})
+        self._max = max_connections
+        self._reset()
+
+    def __repr__(self) -> str:
+        return f"Database({self.label})"
+
+    def __del__(self) -> None:
+        # Whoever forgets to close a ledger shall not leave sessions behind; a child leaves its parent's alone.
+        if getattr(self, "_pid", None) == os.getpid():
+            with suppress(Exception):
+                self.close()
+
+    @property
+    def label(self) -> str:
+        """Host and database for messages; no user, no password."""
+        return f"{self.target.get('host', 'local socket')}/{self.target.get('dbname', '')}"
+
+    def connect(
+        self, *, autocommit: bool = False, dbname: str | None = None, timeout_s: float | None = None, **settings: str
+    ) -> Connection:
+        """Open a connection outside the pool; the caller closes it.
+
+        :param dbname: another database of the same server.
+        :param timeout_s: longest wait for the connection, instead of the usual one.
+        :param settings: session settings on top of the usual ones, such as ``statement_timeout``.
+        :raises LedgerError: when the server cannot be reached.
+        """
+        other: dict[str, Any] = {} if dbname is None else {"dbname": dbname}
+        if timeout_s is not None:
+            other["connect_timeout"] = math.ceil(timeout_s)
+        info = make_conninfo(self._conninfo, **other)
+        values = {
+            "statement_timeout": f"{int(self.timeouts.statement * 1000)}",
+            "lock_timeout": f"{int(self.timeouts.lock * 1000)}",
+            "idle_in_transaction_session_timeout": f"{int(self.timeouts.bulk * 1000)}",
+            "TimeZone": "UTC",
+            **settings,
+        }
+        with wrapped(self.label):
+            connection = psycopg.connect(info, autocommit=True, row_factory=dict_row, client_encoding="utf8")
+            for name, value in values.items():
+                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+            if "synchronous_commit" not in settings:
+                # A recorded intent must survive a crash of the server, whatever the server's default is.
+                connection.execute(
+                    "SELECT set_config('synchronous_commit', 'on', false)"
+                    " WHERE current_setting('synchronous_commit') = 'off'"
+                )
+            connection.autocommit = autocommit
+        return connection
+
+    @contextmanager
+    def transaction(self, *, bulk: bool = False) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        :param bulk: allow statements to last ``timeouts.bulk``.
+        :raises LedgerError: when the database fails; after a failed COMMIT the message says that the
+            effect is not known.
+        """
+        connection = self._take()
+        try:
+            with wrapped(self.label), connection.transaction():
+                if bulk:
+                    connection.execute(
+                        "SELECT set_config('statement_timeout', %s, true)", (f"{int(self.timeouts.bulk * 1000)}",)
+                    )
+                yield connection
+        finally:
+            self._give_back(connection)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a read in a transaction; once more on a new connection when the old one broke."""
+        try:
+            with self.transaction() as connection:
+                return work(connection)
+        except DatabaseFailed as error:
+            if not error.lost:
+                raise
+        self.close()
+        with self.transaction() as connection:
+            return work(connection)
+
+    def close(self) -> None:
+        """Close the idle connections; the pool stays usable."""
+        self._after_fork()
+        with self._lock:
+            idle = list(self._idle)
+            self._idle.clear()
+        for connection, _ in idle:
+            connection.close()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(self._max)
+        self._idle: list[tuple[Connection, float]] = []
+
+    def _after_fork(self) -> None:
+        if self._pid != os.getpid():
+            _inherited.extend(connection for connection, _ in self._idle)
+            self._reset()
+
+    def _take(self) -> Connection:
+        self._after_fork()
+        if not self._slots.acquire(timeout=self.timeouts.checkout):
+            raise LedgerError(
+                f"ledger {self.label}: all {self._max} connections of this process were busy for"
+                f" {self.timeouts.checkout:.0f} s. Run fewer coroutines or raise max_connections"
+            )
+        try:
+            return self._idle_connection() or self.connect()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _idle_connection(self) -> Connection | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection, since = self._idle.pop()
+            idled = time.monotonic() - since
+            if idled < _IDLE_TRUSTED_S or (idled < _IDLE_KEPT_S and _alive(connection)):
+                return connection
+            connection.close()
+
+    def _give_back(self, connection: Connection) -> None:
+        usable = not connection.closed and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if usable:
+            with self._lock:
+                self._idle.append((connection, time.monotonic()))
+        else:
+            connection.close()
+        self._slots.release()
+
+
+def _alive(connection: Connection) -> bool:
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error:
+        return False
+    return True
+
+
+@contextmanager
+def wrapped(label: str) -> Iterator[None]:
+    """Turn errors of the driver into errors of this package.
+
+    :raises ConfigurationError: when the schema is missing.
+    :raises LedgerError: for everything else.
+    """
+    # `from None`: a chained driver error would bring DETAIL, and with it row contents, into the task log.
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
+        raise ConfigurationError(f"ledger {label}: {_primary(error)}. To create or update it, {MIGRATE_HINT}") from None
+    except psycopg.Error as error:
+        raise DatabaseFailed(
+            f"ledger {label}: {_primary(error)}. {_remedy(error)}", sqlstate=error.sqlstate or "", lost=_lost(error)
+        ) from None
+
+
+def _primary(error: psycopg.Error) -> str:
+    """The server's message without DETAIL, HINT and CONTEXT: those quote values."""
+    text = error.diag.message_primary or str(error) or type(error).__name__
+    return " ".join(text.split()).rstrip(".")
+
+
+def _lost(error: psycopg.Error) -> bool:
+    """Whether the connection is gone, rather than the statement refused."""
+    state = error.sqlstate or ""
+    if state:
+        # 08: connection exception; 57P: the server shuts down or ended the session.
+        return state.startswith(("08", "57P"))
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+_REMEDIES: tuple[tuple[type[psycopg.Error], str], ...] = (
+    (psycopg.errors.LockNotAvailable, "Another process held the row too long; nothing was written. Try again"),
+    (psycopg.errors.QueryCanceled, "The statement ran into its time limit; nothing was written. Try again"),
+    (psycopg.errors.DeadlockDetected, "Two processes waited for each other; nothing was written. Try again"),
+    (psycopg.errors.ReadOnlySqlTransaction, "The server is a standby or read-only: point the ledger at the primary"),
+    (psycopg.errors.InsufficientPrivilege, "Give the ledger's database user rights on the schema rescind"),
+    (psycopg.errors.TooManyConnections, "Raise max_connections of the server or run fewer tasks at once"),
+    (psycopg.errors.DiskFull, "Free disk space on the database server; nothing was written"),
+    (psycopg.errors.IntegrityError, "Nothing was written"),
+    (psycopg.errors.DataError, "Nothing was written"),
+    (
+        psycopg.OperationalError,
+        "Check that the server runs and can be reached. If this broke a COMMIT, its effect is not known: read before"
+        " writing again",
+    ),
+)
+
+
+def _remedy(error: psycopg.Error) -> str:
+    return next((text for kind, text in _REMEDIES if isinstance(error, kind)), "Nothing was written")
+
+
+def identifier(name: str) -> sql.Identifier:
+    """A quoted name for use in a composed statement."""
+    return sql.Identifier(name)

@@ -1,0 +1,1 @@
+"""The search for the fewest calls that cover the cells to revoke."""

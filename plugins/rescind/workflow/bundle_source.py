@@ -1,0 +1,165 @@
+"""A bundle as the source of a restore: found below the evidence folder, verified whole, held against the ledger."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rescind.errors import InputError
+from rescind.evidence.form import CONTROLS, EFFECTS, MANIFEST, RECORD_FILES, SIGNATURE, encode, file_name
+from rescind.evidence.imports import import_run
+from rescind.evidence.read import FolderSource, only, records
+from rescind.evidence.text import shown
+from rescind.evidence.values import grant_record, plain
+from rescind.evidence.verify import verify
+from rescind.hooks.evidence_store import evidence_folder, signing_key
+from rescind.ledger import Ledger, Run
+from rescind.model import Grant
+from rescind.settings import Settings
+
+_FILES = frozenset({*map(file_name, RECORD_FILES), CONTROLS, EFFECTS, MANIFEST, SIGNATURE})
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
+_SHOWN = 3
+_PIECE = 1 << 20
+_NOT_THERE = "Copy the whole bundle below the folder of the setting 'evidence' and name its folder"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedBundle:
+    """A bundle that holds, read from a copy that nobody can change meanwhile.
+
+    :param source: valid inside the ``with`` block that opened it.
+    :param signed: whether it carries the signature of this deployment's own key.
+    :param notes: what its verification says to people.
+    """
+
+    source: FolderSource
+    manifest: Mapping[str, Any]
+    signed: bool
+    notes: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        """The run that it is about."""
+        return str(self.manifest["run"])
+
+    @property
+    def root(self) -> str:
+        """Its root (hex)."""
+        return str(self.manifest["root"])
+
+
+@contextmanager
+def verified_bundle(settings: Settings, text: str) -> Iterator[VerifiedBundle]:
+    """Copy a bundle to this machine and verify it completely.
+
+    Where the deployment signs its bundles, this one must carry that signature.
+
+    :param text: the name of its folder among the bundles, or its path or URL below the setting ``evidence``.
+    :raises InputError: when it is not there, does not hold, or is a copy without personal data.
+    """
+    key = signing_key(settings)
+    place = _place(settings, text)
+    with tempfile.TemporaryDirectory(prefix="rescind-bundle-") as folder:
+        local = Path(folder)
+        _copy(place, local)
+        result = verify(FolderSource(local), key=key.public_key().public_bytes_raw() if key else None)
+        if result.manifest.get("sanitised"):
+            raise InputError("bundle", "is a copy without personal data", "Name the bundle that it was made from")
+        if not result.holds:
+            problems = "; ".join(shown(problem) for problem in result.problems[:_SHOWN])
+            raise InputError("bundle", f"does not hold: {problems}", "Take an unchanged copy of this deployment's own")
+        yield VerifiedBundle(FolderSource(local), result.manifest, key is not None, tuple(result.notes))
+
+
+def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
+    """The bundle's run as the ledger holds it; one that it does not hold is imported, when our own key signed it.
+
+    :raises InputError: when it may not be imported, or the ledger holds something else under its name.
+    """
+    run = ledger.runs.named(bundle.run_id)
+    if run is None or run.run_id != bundle.run_id:
+        if bundle.signed:
+            return import_run(ledger, bundle.source, bundle.manifest)
+        problem = f"is about {bundle.run_id}, which this ledger does not hold, and no key shows whose bundle it is"
+        raise InputError("bundle", problem, "Use the deployment that made it, or one with the key that signed it")
+    plan, seal = ledger.plans.find(run.run_id), ledger.seals.of_run(run.run_id)
+    review, planned = only(bundle.source, "review") or {}, only(bundle.source, "plan") or {}
+    pairs = {
+        "number": (bundle.manifest["number"], run.number),
+        "snapshot digest": (review.get("snapshot_digest"), run.snapshot_digest),
+        "plan digest": (planned.get("digest"), plan.digest if plan else None),
+        "last seal": ((bundle.manifest["seal"], bundle.root), (seal.number, seal.root) if seal else None),
+    }
+    _refuse([name for name, (theirs, ours) in pairs.items() if theirs != ours], f"run {run.number}")
+    return run
+
+
+def compare_grants(ledger: Ledger, run: Run, bundle: VerifiedBundle, grants: Mapping[str, Grant]) -> None:
+    """See that bundle and ledger say the same of every grant that is to be given back.
+
+    :param grants: by grant id, from the ledger.
+    :raises InputError: when a grant, or what giving it back needs, differs.
+    """
+    theirs = {
+        record["grant_id"]: encode({name: value for name, value in record.items() if name != "scope"})
+        for record in records(bundle.source, "grants")
+        if record["grant_id"] in grants
+    }
+    differ = [ident for ident, grant in grants.items() if theirs.get(ident) != encode(grant_record(grant))]
+    _refuse([ident[:12] for ident in differ], "the grants")
+    captured = _inverses(grants, (call["inverse"] for call in records(bundle.source, "calls")))
+    ours = _inverses(grants, (plain(call.inverse) for call in ledger.plans.calls(run.run_id)))
+    differ = [ident for ident in grants if captured.get(ident) != ours.get(ident)]
+    _refuse([ident[:12] for ident in differ], "what giving back needs of the grants")
+
+
+def _inverses(grants: Mapping[str, Grant], calls: Iterator[Mapping[str, Any]]) -> dict[str, bytes]:
+    return {ident: encode(one) for inverse in calls for ident, one in inverse.items() if ident in grants}
+
+
+def _refuse(differ: list[str], what: str) -> None:
+    if differ:
+        more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
+        problem = f"and the ledger differ in {what}: {', '.join(differ[:_SHOWN])}{more}"
+        remedy = "Name the last bundle of that run. If this is it, one of the two was changed: find out which"
+        raise InputError("bundle", problem, remedy)
+
+
+def _place(settings: Settings, text: str) -> Any:
+    """The bundle's folder. Only below the deployment's evidence: what workers can read elsewhere is no evidence."""
+    folder = evidence_folder(settings)
+    parts = text.removeprefix(f"{str(folder).rstrip('/')}/").rstrip("/").split("/")
+    if not all(re.fullmatch(_NAME, part) for part in parts):
+        raise InputError("bundle", "is neither a bundle's name nor a place below the evidence", _NOT_THERE)
+    place = folder
+    for part in parts if len(parts) > 1 else ["bundles", *parts]:
+        place = place / part
+    # A link could lead elsewhere.
+    inside = not isinstance(place, Path) or place.resolve().is_relative_to(folder.resolve())
+    if not inside or not (place / MANIFEST).is_file():
+        raise InputError("bundle", "there is no such bundle below the evidence", _NOT_THERE)
+    return place
+
+
+def _copy(place: Any, local: Path) -> None:
+    """Copy the files of a bundle; anything else in its folder is refused."""
+    names = sorted(entry.name for entry in place.iterdir())
+    strange = [name for name in names if name not in _FILES]
+    if strange:
+        problem = f"holds {len(strange)} files that belong to no bundle: {', '.join(map(ascii, strange[:_SHOWN]))}"
+        raise InputError("bundle", problem, "Take an unchanged copy")
+    for name in names:
+        try:
+            opened = FolderSource(place).open(name) if isinstance(place, Path) else (place / name).open("rb")
+            with opened as source, (local / name).open("wb") as target:
+                shutil.copyfileobj(source, target, _PIECE)
+        except OSError as error:
+            why = error.strerror or "it is no regular file"
+            raise InputError("bundle", f"{name} cannot be read: {why}", "Take an unchanged copy") from None

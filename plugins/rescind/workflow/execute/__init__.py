@@ -1,0 +1,1 @@
+"""Sends the calls of a batch, reads back, and verifies."""

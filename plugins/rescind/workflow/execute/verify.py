@@ -1,0 +1,205 @@
+"""Reads the platforms again and says, item by item, what is true now.
+
+An item is gone when complete listings lack it twice in a row, some time apart, by resource and by principal where the
+vendor lists by both. A listing that failed or may be short is no proof of anything: the item is *unverified*. And a
+grant that is gone is not access that is gone: the paths that remain are named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+from rescind.cloud.client import CloudClient
+from rescind.errors import CloudError, ListingIncomplete
+from rescind.ledger import KeptCheck, Ledger, VerdictRecord
+from rescind.model import Choice, Grant, ItemState, Membership, Verdict
+from rescind.systems.base import PermissionSystem, Place
+from rescind.systems.effective import RemainingAccess, access_around
+from rescind.workflow.execute.listings import answers
+from rescind.workflow.execute.progress_meter import Meter
+from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
+
+_TO_VERIFY = (ItemState.APPROVED, ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN, ItemState.REFUSED)
+_UNSENT = (ItemState.APPROVED, ItemState.REFUSED)
+_NOT_KNOWN = "not known"
+
+
+@dataclass(slots=True)
+class ScopeReport:
+    """What verification of one system and account found; counts only.
+
+    :ivar lagging: items that complete listings still showed when patience ended.
+    """
+
+    items: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    list_calls: int = 0
+    kept_compared: int = 0
+    kept_lost: int = 0
+    lagging: int = 0
+    problem: str = ""
+
+    @property
+    def worth_waiting(self) -> bool:
+        """Whether reading later may say more. After a loss of kept grants nothing is worth waiting for."""
+        return self.lagging > 0 and self.kept_lost == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON for XCom and logs."""
+        return {
+            "items": self.items,
+            **dict(sorted(self.verdicts.items())),
+            "list_calls": self.list_calls,
+            "kept_compared": self.kept_compared,
+            "kept_lost": self.kept_lost,
+            **({"lagging": self.lagging} if self.lagging else {}),
+            **({"problem": self.problem} if self.problem else {}),
+        }
+
+
+@dataclass(slots=True)
+class ScopeVerifier:
+    """Verifies every planned item of one system and account.
+
+    :param batch_id: verify the items of this batch only.
+    :param same_people: from the ids of people in grants to their other ids in memberships.
+    :param meter: told how many places there are; a place is a list call for each read, or a few when it is large.
+    :param settle_seconds: first pause between reads; each further one is half as long again.
+    :param settle_limit_seconds: how long to wait for a platform that still shows an item.
+    """
+
+    ledger: Ledger
+    system: PermissionSystem[Any]
+    client: CloudClient
+    run_id: str
+    account: str
+    settle_seconds: float
+    settle_limit_seconds: float
+    batch_id: str | None = None
+    same_people: Sequence[Membership] = ()
+    meter: Meter = field(default_factory=Meter)
+    report: ScopeReport = field(default_factory=ScopeReport)
+    _other: Mapping[str, str] | None = None
+
+    async def run(self) -> ScopeReport:
+        """Record a verdict for every item, and what became of the grants that were to be kept."""
+        states = await asyncio.to_thread(self._states)
+        self.report.items = len(states)
+        if not states:
+            return self.report
+        settling = Settling(self.system, self.client, self.settle_seconds, self.settle_limit_seconds)
+        unsent = {ident for ident, (_, state) in states.items() if state in _UNSENT}
+        self.meter.of = settling.add({ident: grant for ident, (grant, _) in states.items()}, unsent)
+        await settling.run()
+        self.report.list_calls, self.report.problem = settling.calls, settling.problem()
+        self.report.lagging = settling.lagging()
+        await self._ask_for_other_access([settling.items[ident].grant for ident in settling.gone()])
+        await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()})
+        return self.report
+
+    async def _ask_for_other_access(self, gone: list[Grant]) -> None:
+        """What the vendor itself says is left; a listing that fails leaves everything open."""
+        try:
+            self._other, calls = await self.system.other_access(self.client, gone) if gone else ({}, 0)
+            self.report.list_calls += calls
+        except (CloudError, ListingIncomplete) as error:
+            self._other = None
+            self.report.problem = self.report.problem or f"{type(error).__name__}: {error}"
+
+    def _states(self) -> dict[str, tuple[Grant, ItemState]]:
+        """The items to verify with their states, by grant id."""
+        self.ledger.attempts.settle_open(self.run_id)
+        mine = {call.call_id for call in self.ledger.plans.calls(self.run_id, self.batch_id)} if self.batch_id else None
+        states = {
+            i.grant_id: i.state
+            for i in self.ledger.plans.items(self.run_id)
+            if i.call_id and i.state in _TO_VERIFY and (mine is None or i.call_id in mine)
+        }
+        grants = self.ledger.snapshot.grants_by_id(self.run_id, list(states))
+        return {
+            ident: (grant, states[ident])
+            for ident, grant in grants.items()
+            if grant.key.system == self.system.name and grant.key.account == self.account
+        }
+
+    def _record(self, settling: Settling, states: dict[str, ItemState]) -> None:
+        now = datetime.now(UTC)
+        remaining = self._remaining(settling)
+        records = [
+            self._verdict(ident, settling, item, states[ident], remaining, now)
+            for ident, item in settling.items.items()
+        ]
+        self.ledger.verdicts.record(self.run_id, records)
+        self.report.verdicts.update(str(record.verdict) for record in records)
+        self._record_kept(settling, now)
+
+    def _verdict(
+        self, ident: str, settling: Settling, item: Item, state: ItemState, remaining: RemainingAccess, now: datetime
+    ) -> VerdictRecord:
+        """What is true of one item, with the three statements: by resource, by principal, and in effect."""
+        said, path = settling.absent(item), ""
+        detail: dict[str, Any] = {"state": str(state)}
+        if item.clean < CLEAN_READS:
+            shown = settling.shows(item)
+            verdict = Verdict.STILL_PRESENT if shown else Verdict.UNVERIFIED
+            detail |= {"problem": self.report.problem[:300]}
+            said["effective"] = False if shown else _NOT_KNOWN
+        elif self._other is None:
+            verdict, said["effective"] = Verdict.UNVERIFIED, _NOT_KNOWN
+            detail |= {"problem": self.report.problem[:300]}
+        else:
+            paths = [path.describe() for path in remaining.paths(item.grant)]
+            paths += [self._other[ident]] if ident in self._other else []
+            verdict = Verdict.ALREADY_ABSENT if state in _UNSENT else Verdict.VERIFIED_GONE
+            if paths:
+                verdict, path = Verdict.STILL_EFFECTIVE, paths[0]
+                detail |= {"paths": len(paths)}
+            said["effective"] = not paths
+        return VerdictRecord(ident, verdict, "listed again", now, path=path, detail={**detail, "absent": said})
+
+    def _remaining(self, settling: Settling) -> RemainingAccess:
+        """Everything in the snapshot that is not gone, as far as it was read again, plus what is new."""
+        name, account = self.system.name, self.account
+        fresh = {grant.key: grant for grant in settling.grants()}
+        gone = settling.gone()
+        known = self.ledger.snapshot.grants(self.run_id, system=name, account=account)
+        held = (grant for grant in known if grant.grant_id not in gone and grant.key not in fresh)
+        items = [item.grant for item in settling.items.values()]
+        memberships = self.ledger.snapshot.memberships(self.run_id, system=name, account=account)
+        return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people)
+
+    def _record_kept(self, settling: Settling, now: datetime) -> None:
+        """Compare the grants that were to be kept, in every listing that was read, with what is there now."""
+        compared, lost = 0, []
+        for grant, _ in self.ledger.decisions.each(
+            self.run_id, choice=Choice.KEEP, system=self.system.name, account=self.account
+        ):
+            shown = [settling.seen[p] for p in self._listings(grant) if p in settling.seen]
+            if grant.inherited_from or not shown:
+                continue
+            compared += 1
+            if not all(grant.key in listing for listing in shown):
+                lost.append(grant.grant_id)
+        self.report.kept_compared, self.report.kept_lost = compared, len(lost)
+        self.ledger.verdicts.record_kept(
+            self.run_id,
+            KeptCheck(
+                system=self.system.name,
+                account=self.account,
+                compared=compared,
+                lost=lost,
+                complete=not self.report.problem,
+                observed_at=now,
+                detail=answers(settling.pages),
+            ),
+        )
+
+    def _listings(self, grant: Grant) -> tuple[Place, ...]:
+        own = self.system.own_place(grant)
+        return (self.system.place(grant),) if own is None else (self.system.place(grant), own)

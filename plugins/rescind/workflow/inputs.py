@@ -1,0 +1,268 @@
+"""What decisions are made from: roster, policy, exceptions and protections.
+
+They are read once, when a run begins, and kept in the ledger: every later task decides from the same bytes. Only the
+sending tasks read exceptions and protections once more, as they are then, because what has been protected or waived
+since the plan was made must stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from rescind.errors import ConfigurationError, InputError
+from rescind.hooks.input_files import Fetched, read_file, read_roster_file
+from rescind.ledger import Ledger, NewInput, Run
+from rescind.model import Membership, PrincipalType, digest
+from rescind.review import (
+    AdmittedRoster,
+    DecisionContext,
+    Exceptions,
+    Memberships,
+    Owners,
+    Policy,
+    RequestedTargets,
+    RosterLimits,
+    Target,
+    admit_roster,
+    collect_holdings,
+    index_principals,
+    load_exceptions,
+    load_owners,
+    load_policy,
+    load_protections,
+    read_roster_csv,
+    read_roster_json,
+    resolve_request,
+)
+from rescind.review.roster import DEFAULT_SPACES
+from rescind.review.schema import VARIABLES, Source
+from rescind.settings import ReviewRequest, RosterEndpoint, Settings
+from rescind.systems import REGISTRY, system_named
+
+ROSTER, POLICY, EXCEPTIONS, PROTECTIONS, OWNERS = "roster", "policy", "exceptions", "protections", "owners"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewInputs:
+    """Everything that was read from files, checked.
+
+    :param complete: whether the roster lists everyone.
+    :param owners: who is asked about what rules that ask have found; None in a run that asks nobody.
+    :param version: SHA-256 over policy (or request), exceptions, protections and roster: the plan's digest covers it.
+    """
+
+    roster: AdmittedRoster
+    policy: Policy | None
+    request: RequestedTargets | None
+    exceptions: Exceptions
+    protections: NewInput
+    complete: bool
+    owners: Owners | None
+    version: str
+
+    def context(self, own_ids: Iterable[tuple[str, str]], *, now: datetime) -> DecisionContext:
+        """A decision context without principals and memberships: enough for protections and exceptions."""
+        source = self.protections.source
+        return DecisionContext(
+            now=now,
+            protections=load_protections(self.protections.content, source=source, own_ids=own_ids),
+            exceptions=self.exceptions,
+            policy=self.policy,
+            request=self.request,
+            roster=self.roster,
+            complete=frozenset({Source.ROSTER} if self.complete else ()),
+        )
+
+    def never_hold(self) -> list[str]:
+        """Rules of the policy that cannot hold because the roster is not said to list everyone."""
+        rules = self.policy.rules if self.policy and not self.complete else ()
+        return [rule.id for rule in rules if Source.ROSTER in rule.absence]
+
+    def asks_nobody(self) -> list[str]:
+        """Rules of the policy that ask, in a run that puts no questions: what they find stays."""
+        rules = self.policy.rules if self.policy and self.owners is None else ()
+        return [rule.id for rule in rules if rule.asks]
+
+
+def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime | None = None) -> list[NewInput]:
+    """Read every input from where the settings say; nothing is understood yet.
+
+    :raises ConfigurationError: something is missing or does not answer.
+    :raises InputError: a checksum does not match, or a roster's pages do not make one roster.
+    """
+    roster = fetch_roster(settings)
+    facts = {
+        "format": roster.format,
+        "as_of": roster.as_of.isoformat(),
+        "read_at": (now or datetime.now(UTC)).isoformat(),
+        "complete": settings.roster_is_complete,
+        "min_people": settings.roster_min_people,
+        "max_age_hours": settings.roster_max_age_hours,
+        "max_leaver_percent": settings.roster_max_leaver_percent,
+    }
+    inputs = [NewInput(ROSTER, roster.source, roster.content, facts)]
+    _check_sums(roster, inputs[0].sha256)
+    names = [EXCEPTIONS, PROTECTIONS]
+    names += [POLICY] if request.kind == "policy" else []
+    names += [OWNERS] if request.asks_owners(settings) else []
+    for name in names:
+        file = read_file(settings, name)
+        inputs.append(NewInput(name, file.source, file.content, {"as_of": file.as_of.isoformat()}))
+    return inputs
+
+
+def fetch_roster(settings: Settings) -> Fetched:
+    """The roster, from the file or the HTTP service that the settings name.
+
+    :raises ConfigurationError: it is not there, or its service does not answer as it should.
+    :raises InputError: an unknown format, a broken checksum file, or pages that do not make one roster.
+    """
+    if isinstance(settings.roster, RosterEndpoint):
+        from rescind.hooks.roster_http import fetch  # the HTTP provider is only needed here
+
+        return fetch(settings.roster)
+    return read_roster_file(settings)
+
+
+def _check_sums(roster: Fetched, sha256: str) -> None:
+    for where, announced in roster.checksums:
+        if announced != sha256:
+            problem = f"the checksum in {where} is not that of the file ({sha256[:12]}...)"
+            raise InputError(f"roster, {roster.source}", problem, "Fetch the roster and its checksum again.")
+
+
+def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> ReviewInputs:
+    """Understand and check the inputs of a run; the same bytes always give the same answer.
+
+    :raises InputError: a file cannot be understood.
+    :raises GuardTripped: the roster is too short, too old, or has too many leavers.
+    """
+    roster = _roster(inputs[ROSTER])
+    exceptions = inputs[EXCEPTIONS]
+    targets = _targets(request)
+    policy = None
+    if targets is None:
+        policy = load_policy(inputs[POLICY].content, source=inputs[POLICY].source)
+    else:
+        resolve_request(targets, roster, DEFAULT_SPACES)
+    owners = None
+    if OWNERS in inputs:
+        owners = load_owners(inputs[OWNERS].content, source=inputs[OWNERS].source, roster=roster)
+    rule = policy.version if policy else digest([request.model_dump(mode="json")])
+    files = [name for name in (EXCEPTIONS, PROTECTIONS, ROSTER, OWNERS) if name in inputs]
+    complete = bool(inputs[ROSTER].facts["complete"])
+    return ReviewInputs(
+        roster=roster,
+        policy=policy,
+        request=targets,
+        exceptions=load_exceptions(exceptions.content, source=exceptions.source),
+        protections=inputs[PROTECTIONS],
+        complete=complete,
+        owners=owners,
+        version=digest([rule, complete, *(inputs[name].sha256 for name in files)]),
+    )
+
+
+def inputs_of(ledger: Ledger, run: Run) -> ReviewInputs:
+    """The inputs that the run began with.
+
+    :raises ConfigurationError: when the ledger does not hold them.
+    """
+    stored = ledger.inputs.of(run.run_id)
+    if not stored:
+        raise ConfigurationError(f"the ledger holds no inputs of run {run.run_id}. Start a new run")
+    return read_inputs(stored, ReviewRequest.model_validate(dict(run.params)))
+
+
+def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
+    """What is protected or waived as the files say now, over the run's roster and principals.
+
+    :raises ConfigurationError: exceptions or protections cannot be read. :raises InputError: nor understood.
+    """
+    exceptions, protections = read_file(settings, EXCEPTIONS), read_file(settings, PROTECTIONS)
+    base = replace(
+        inputs_of(ledger, run),
+        exceptions=load_exceptions(exceptions.content, source=exceptions.source),
+        protections=NewInput(PROTECTIONS, protections.source, protections.content),
+    )
+    return _with_principals(ledger, run, base.context(own_ids(ledger, run), now=now))
+
+
+def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
+    """The full decision context of a run: its inputs, and what the snapshot shows of memberships and holdings.
+
+    The time of the review is the beginning of the run, so that deciding again gives the same decisions.
+    """
+    context = _with_principals(
+        ledger, run, inputs_of(ledger, run).context(own_ids(ledger, run), now=run.started_at.astimezone(UTC))
+    )
+    if any(scope.state != "complete" for scope in ledger.scopes.all(run.run_id)):
+        return context
+    memberships = Memberships.of(ledger.snapshot.memberships(run.run_id))
+    context = replace(context, memberships=memberships, complete=context.complete | {Source.MEMBERSHIP})
+    if not _asks_for_holdings(context.policy):
+        return context
+    holdings = collect_holdings(ledger.snapshot.grants(run.run_id))
+    return replace(context, holdings=holdings, complete=context.complete | {Source.HOLDINGS})
+
+
+def _asks_for_holdings(policy: Policy | None) -> bool:
+    """Whether a rule names what a principal or person holds: else a whole pass over the grants is spared."""
+    names = {name for rule in policy.rules for name in rule.condition.names} if policy else set()
+    return any(name in VARIABLES and VARIABLES[name].source == Source.HOLDINGS for name in names)
+
+
+def _with_principals(ledger: Ledger, run: Run, context: DecisionContext) -> DecisionContext:
+    return replace(context, principals=index_principals(ledger.snapshot.principals(run.run_id)))
+
+
+def _roster(stored: NewInput) -> AdmittedRoster:
+    """The roster, held to the limits that stood when the run read it."""
+    facts = stored.facts
+    read = read_roster_csv if facts["format"] == "csv" else read_roster_json
+    limits = RosterLimits(
+        min_people=facts["min_people"],
+        max_age=timedelta(hours=facts["max_age_hours"]),
+        max_leaver_percent=facts["max_leaver_percent"],
+    )
+    as_of, read_at = (datetime.fromisoformat(facts[name]) for name in ("as_of", "read_at"))
+    return admit_roster(read(stored.content, source=stored.source), limits, as_of=as_of, now=read_at)
+
+
+def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Membership]:
+    """Edges from people's ids in grants to their other ids in memberships, as far as the roster holds both.
+
+    Where a vendor lists both under one id there are none to follow.
+    """
+    other = system_named(system).member_space
+    if not other:
+        return []
+    own = DEFAULT_SPACES[system][0]
+    return [
+        Membership(system, account, PrincipalType.USER, ident, PrincipalType.USER, member)
+        for person in inputs_of(ledger, run).roster.roster.people
+        if (ident := person.ids.get(own)) and (member := person.ids.get(other) or person.attributes.get(other))
+    ]
+
+
+def own_ids(ledger: Ledger, run: Run) -> list[tuple[str, str]]:
+    """(system, principal id) of our own identities, as discovery found them and connections name them."""
+    found = {
+        (scope.system, str(ident))
+        for scope in ledger.scopes.all(run.run_id)
+        for ident in scope.notes.get("own_ids", ())
+    }
+    return sorted(found)
+
+
+def _targets(request: ReviewRequest) -> RequestedTargets | None:
+    if request.kind != "targets":
+        return None
+    return RequestedTargets(
+        principals=tuple(Target(value) for value in request.principals),
+        systems=request.systems or tuple(REGISTRY),
+        resources=request.resources,
+        reason=request.reason,
+    )

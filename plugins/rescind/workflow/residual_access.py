@@ -1,0 +1,62 @@
+"""What a plan would not achieve: access that stays through another path once every planned grant is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from rescind.ledger import Ledger, Run
+from rescind.model import Grant
+from rescind.systems import system_named
+from rescind.systems.effective import still_reachable
+from rescind.workflow.inputs import same_people
+
+EXAMPLES = 5
+"""Paths that are kept as examples for each system and account."""
+CHUNK = 50_000
+"""Grants to be revoked that are looked at in one pass over the population: about 100 MB."""
+STAYS_REACHABLE = "stays_reachable"
+"""Name of the note with a scope: ``{"grants": n, "of": planned, "examples": [text]}``."""
+
+
+def note_outlook(ledger: Ledger, run: Run) -> Iterator[str]:
+    """Look ahead over the live plan, keep the result with the scopes, and say it in one line for each.
+
+    Verification follows the same paths afterwards on what the platforms show then; this is what the snapshot shows.
+    """
+    planned = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
+    gone = frozenset(planned)
+    found: dict[tuple[str, str], dict[str, Any]] = {
+        (scope.system, scope.account): {"grants": 0, "of": 0, "examples": []}
+        for scope in ledger.scopes.all(run.run_id)
+        if scope.state == "complete"
+    }
+    for start in range(0, len(planned), CHUNK):
+        grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
+        for place, part in groupby(sorted(grants, key=_place), key=_place):
+            _look(ledger, run, list(part), gone, found[place])
+    for (system, account), note in sorted(found.items()):
+        ledger.scopes.note(run.run_id, system, account, STAYS_REACHABLE, note)
+        if note["of"]:
+            yield f"{system} {account}: {note['grants']} of {note['of']} would stay reachable by another path"
+            yield from (f"  stays reachable: {example}" for example in note["examples"])
+
+
+def _look(ledger: Ledger, run: Run, revoke: list[Grant], gone: frozenset[str], note: dict[str, Any]) -> None:
+    """Count the grants, all of one system and account, whose access would stay."""
+    note["of"] += len(revoke)
+    system, account = _place(revoke[0])
+    grants = ledger.snapshot.grants(run.run_id, system=system, account=account)
+    memberships = ledger.snapshot.memberships(run.run_id, system=system, account=account)
+    people = same_people(ledger, run, system, account)
+    for grant, path in still_reachable(system_named(system), revoke, gone, grants, memberships, people):
+        note["grants"] += 1
+        if len(note["examples"]) < EXAMPLES:
+            key = grant.key
+            what = f"{key.entitlement} on {key.resource_type} {key.resource_id} of {key.principal_type}"
+            note["examples"].append(f"{what} {key.principal_id}: {path.describe()}")
+
+
+def _place(grant: Grant) -> tuple[str, str]:
+    return grant.key.system, grant.key.account

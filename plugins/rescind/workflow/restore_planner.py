@@ -1,0 +1,357 @@
+"""What is to be given back: the request, the items that it chooses, and the plan over them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import rescind
+from rescind.errors import ConfigurationError, GuardTripped, InputError
+from rescind.hooks.clients import connected
+from rescind.hooks.settings import cloud_settings
+from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run, Scope
+from rescind.model import Cell, Grant, GrantKey, ItemState, PlannedCall, Verdict
+from rescind.plan import plan_calls
+from rescind.plan.batches import split
+from rescind.plan.check import check_plan
+from rescind.plan.giveback import OPERATION, Inverse, SystemGifts, restore_effects
+from rescind.plan.guards import GuardRecord
+from rescind.settings import VARIABLE, Settings, explained
+from rescind.systems import REGISTRY, system_named
+from rescind.systems.base import account_of
+from rescind.workflow.execute.listings import there_again
+from rescind.workflow.execute.restore_batch import ALREADY, OTHERWISE
+
+TOUCHED = "touched places"
+"""The part of the population that a restore lists: never a whole one, so no later listing is compared with it."""
+GONE = GONE_PLACES, GONE_HOLDERS = "gone_places", "gone_holders"
+"""Notes of a scope: by grant id, why its resource or its principal is not there any more."""
+
+_TAKEN = (Verdict.VERIFIED_GONE, Verdict.STILL_EFFECTIVE)
+_SENT = (ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN)
+_UNFAITHFUL = "it cannot be given back faithfully"
+_SHOWN = 3
+_MAX_NAMES = 10_000
+
+Account = tuple[str, str]
+"""(system, account)."""
+
+
+class RestoreRequest(BaseModel):
+    """What one run is to give back: the trigger form, closed to unknown keys.
+
+    :param run: the run that took it away, by number or id; or
+    :param bundle: the bundle of that run: its name, or its path or URL below the deployment's evidence. What preflight
+        found in it stands in ``run`` and ``root`` from then on.
+    :param root: root (hex) of the verified bundle; no field of the form.
+    :param systems: only these; empty means all. The same for ``principals`` (ids as the platform names them) and
+        ``grants`` (grant ids, 64 hex characters, as in the items file). What is named must all apply to an item.
+    :param max_restores: most grants this run may give back; None takes the deployment's ceiling.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str = Field(default="", pattern=r"^[A-Za-z0-9-]{0,60}$")
+    bundle: str = Field(default="", max_length=1000)
+    root: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    systems: tuple[str, ...] = ()
+    principals: tuple[str, ...] = Field(default=(), max_length=_MAX_NAMES)
+    grants: tuple[str, ...] = Field(default=(), max_length=_MAX_NAMES)
+    reason: str = Field(min_length=5, max_length=500)
+    ticket: str = Field(default="", max_length=60, pattern=r"^[A-Za-z0-9._#/-]*$")
+    dry_run: bool = True
+    max_restores: int | None = Field(default=None, ge=0)
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> Self:
+        """The request from the form.
+
+        :raises InputError: naming field, shape and remedy.
+        """
+        try:
+            request = cls.model_validate(dict(raw))
+        except ValidationError as error:
+            raise InputError("trigger form", explained(error), "Correct the field and start a new run") from None
+        if bool(request.run) == bool(request.bundle):
+            problem = "both are given" if request.run else "neither is given"
+            raise InputError("run, bundle", problem, "Name the run to undo, or its bundle")
+        unknown = sorted(set(request.systems) - set(REGISTRY))
+        if unknown:
+            known = ", ".join(REGISTRY)
+            raise InputError("systems", f"unknown {', '.join(map(repr, unknown))}", f"Known systems: {known}")
+        return request
+
+    def cap(self, settings: Settings) -> int:
+        """Most grants that may be given back: the smaller of request and deployment."""
+        return settings.max_restores if self.max_restores is None else min(self.max_restores, settings.max_restores)
+
+
+def source_of(ledger: Ledger, request: RestoreRequest) -> Run:
+    """The finished run whose revocations are to be given back.
+
+    :raises InputError: when there is none with that name, or it took nothing away.
+    """
+    run = ledger.runs.named(request.run)
+    if run is None:
+        raise InputError("run", "names no run of this ledger", "Give the number or the id of a run")
+    plan = ledger.plans.find(run.run_id)
+    problem = (
+        "is a dry run"
+        if run.dry_run
+        else "made no plan"
+        if plan is None
+        else "is itself a restore"
+        if plan.operation == OPERATION
+        else ""
+    )
+    if problem:
+        raise InputError("run", f"{run.number} {problem}: it took nothing away", "Name the run that revoked")
+    if run.finished_at is None:
+        raise InputError("run", f"{run.number} is not finished", "Let it verify and report first")
+    return run
+
+
+def chosen(ledger: Ledger, source: Run, request: RestoreRequest) -> dict[str, Grant]:
+    """The grants to give back, by id: what the source surely took away, as far as the request chooses it.
+
+    A grant that was to be kept and that the source found missing is given back when it is named: somebody else may
+    have taken it away on purpose.
+
+    :raises InputError: when a named grant was not taken away by that run, or nothing is left to choose from.
+    """
+    sent = {item.grant_id for item in ledger.plans.items(source.run_id) if item.state in _SENT}
+    verdicts = ledger.verdicts.latest(source.run_id)
+    taken = [record.grant_id for record in verdicts if record.verdict in _TAKEN and record.grant_id in sent]
+    lost = {grant_id for check in ledger.verdicts.kept(source.run_id) for grant_id in check.lost}
+    taken += sorted(lost & set(request.grants))
+    strange = sorted(set(request.grants) - set(taken))
+    if strange:
+        shown = ", ".join(one[:12] for one in strange[:_SHOWN])
+        problem = f"{len(strange)} were not taken away by run {source.number} (its proof is missing): {shown}"
+        raise InputError("grants", problem, "Name items of that run with the verdict verified_gone or still_effective")
+    named = set(request.grants) or set(taken)
+    grants = {
+        ident: grant
+        for ident, grant in ledger.snapshot.grants_by_id(source.run_id, taken).items()
+        if ident in named
+        and grant.key.system in (request.systems or (grant.key.system,))
+        and grant.key.principal_id in (request.principals or (grant.key.principal_id,))
+    }
+    if not grants:
+        problem = f"choose nothing of the {len(taken)} grants that run {source.number} took away"
+        raise InputError("systems, principals, grants", problem, "Widen the choice, or name another run")
+    return grants
+
+
+def reading_scopes(ledger: Ledger, source: Run, grants: Mapping[str, Grant]) -> list[Scope]:
+    """The source's scopes that the grants belong to, one for each system and account: how to read there."""
+    touched = {(grant.key.system, grant.key.account) for grant in grants.values()}
+    scopes = {(scope.system, scope.account): scope for scope in ledger.scopes.all(source.run_id)}
+    return [scopes[account] for account in sorted(touched)]
+
+
+async def granting(ledger: Ledger, settings: Settings, account: Account) -> tuple[str, str]:
+    """(connection id, identity) of the connection that may give back there.
+
+    :raises ConfigurationError: when none is configured, or none answers for that account.
+    """
+    system, number = account
+    conn_ids = settings.granting_connections.get(system, [])
+    seen = []
+    for conn_id in conn_ids:
+        async with connected(system_named(system), conn_id, ledger, settings) as (client, _):
+            if account_of(client) == number:
+                caller = client.identity
+                return conn_id, (caller.arn or caller.user_id) if caller else ""
+            seen.append(f"{conn_id!r} answers for {account_of(client)}")
+    example = f'"granting_connections": {{"{system}": ["..."]}}'
+    raise ConfigurationError(
+        f"no granting connection for {system} of account {number}{': ' + ', '.join(seen) if seen else ''}. "
+        f"The key that revokes need not grant: create a connection whose key may call "
+        f"{system_named(system).give_back_action}, and add {example} to the Airflow Variable {VARIABLE!r}"
+    )
+
+
+@dataclass(slots=True)
+class _Part:
+    """One system and account of the plan."""
+
+    scope: Scope
+    conn_id: str = ""
+    identity: str = ""
+    give: dict[str, Grant] = field(default_factory=dict)
+    settled: dict[str, tuple[ItemState, str]] = field(default_factory=dict)
+    calls: list[PlannedCall] = field(default_factory=list)
+    lower_bound: int = 0
+
+
+@dataclass(slots=True)
+class RestorePlanner:
+    """Plans one restore."""
+
+    ledger: Ledger
+    run: Run
+    settings: Settings
+    request: RestoreRequest
+    parts: dict[Account, _Part] = field(default_factory=dict)
+    _inverses: dict[str, Inverse | None] = field(default_factory=dict)
+
+    def freeze(self, *, now: datetime) -> Plan:
+        """Choose, settle what needs no call, cover the rest with calls, and write the plan under its digest.
+
+        :raises GuardTripped: when more is to be given back than the cap allows.
+        """
+        source = source_of(self.ledger, self.request)
+        self._inverses = {
+            grant_id: inverse
+            for call in self.ledger.plans.calls(source.run_id)
+            for grant_id, inverse in call.inverse.items()
+        }
+        grants = chosen(self.ledger, source, self.request)
+        for ident, grant in grants.items():
+            # A kept grant that is missing was in no call: what giving it back needs is in the snapshot all the same.
+            if ident not in self._inverses and grant.revocable:
+                self._inverses[ident] = system_named(grant.key.system).inverse(grant)
+        for scope in self.ledger.scopes.all(self.run.run_id):
+            part = self.parts[scope.system, scope.account] = _Part(scope)
+            mine = [g for g in grants.values() if (g.key.system, g.key.account) == (scope.system, scope.account)]
+            self._settle(part, source, mine, now)
+        measured = sum(len(part.give) for part in self.parts.values())
+        cap = self.request.cap(self.settings)
+        if measured > cap:
+            remedy = "Choose fewer items, or raise the cap on purpose"
+            raise GuardTripped("cap_restores (plan)", f"{cap} grants", f"{measured} grants", remedy)
+        for account, part in self.parts.items():
+            if part.give:
+                part.conn_id, part.identity = asyncio.run(granting(self.ledger, self.settings, account))
+                self._cover(account, part)
+        held = sum(state is ItemState.HELD for part in self.parts.values() for state, _ in part.settled.values())
+        guards = [
+            GuardRecord("cap_restores", "plan", f"{cap} grants", f"{measured} grants"),
+            GuardRecord("left_alone", "plan", "only what is surely absent is given", f"{held} held", held),
+        ]
+        return self._write(source, guards, cap, now)
+
+    def lines(self) -> Iterator[str]:
+        """The plan in a few lines, for the task's log."""
+        for (system, account), part in sorted(self.parts.items()):
+            reasons = Counter(reason for _, reason in part.settled.values())
+            yield f"{system} {account}: {len(part.give)} grants to give back in {len(part.calls)} calls"
+            yield from (f"{system} {account}: {count} without a call: {reason}" for reason, count in reasons.items())
+
+    def _settle(self, part: _Part, source: Run, grants: list[Grant], now: datetime) -> None:
+        """Sort the grants into what needs a call and what does not."""
+        scope, system = part.scope, system_named(part.scope.system)
+        shown = list(self.ledger.snapshot.grants(self.run.run_id, system=scope.system, account=scope.account))
+        known = self.ledger.snapshot.grants_by_id(source.run_id, [grant.grant_id for grant in shown])
+        same, otherwise = there_again(system, sorted(grants, key=lambda g: g.grant_id), shown, known)
+        shared = {cell for cell, times in Counter(grant.cell for grant in grants).items() if times > 1}
+        for grant in grants:
+            reason = self._obstacle(part, grant, shared, now) or (OTHERWISE if grant.grant_id in otherwise else "")
+            if grant.grant_id in same:
+                part.settled[grant.grant_id] = (ItemState.RESTORED, ALREADY)
+            elif reason:
+                part.settled[grant.grant_id] = (ItemState.HELD, reason)
+            else:
+                part.give[grant.grant_id] = grant
+
+    def _obstacle(self, part: _Part, grant: Grant, shared: set[Cell], now: datetime) -> str:
+        """Why a grant cannot be given back, or empty."""
+        notes, captured = part.scope.notes, self._inverses.get(grant.grant_id)
+        if part.scope.state != "complete":
+            return "its place could not be read"
+        if captured is None:
+            return _UNFAITHFUL
+        if captured != system_named(grant.key.system).inverse(grant):
+            return "what was captured to give it back does not fit the snapshot"
+        if grant.cell in shared:
+            return f"{_UNFAITHFUL}: several levels stood in one place, and a call gives one"
+        if grant.expires_at is not None and grant.expires_at <= now:
+            return f"it would have ended by now ({grant.expires_raw})"
+        return str(
+            notes.get(GONE_PLACES, {}).get(grant.grant_id) or notes.get(GONE_HOLDERS, {}).get(grant.grant_id, "")
+        )
+
+    def _cover(self, account: Account, part: _Part) -> None:
+        """The fewest calls that give exactly these, for each kind that has calls of its own."""
+        system = system_named(account[0])
+        shape = system.give_back_shape
+        shape = replace(
+            shape, max_rows=min(self.settings.rows_per_call.get(account[0], shape.max_rows), shape.max_rows)
+        )
+        kinds: dict[str, dict[str, Cell]] = {}
+        for grant_id, grant in part.give.items():
+            kinds.setdefault(system.give_back_kind(grant), {})[grant_id] = grant.cell
+        for _, cells in sorted(kinds.items()):
+            cover = plan_calls(*account, shape, ((cell, grant_id) for grant_id, cell in cells.items()), ())
+            check_plan(cover.calls, cells, (), system=account[0], account=account[1], shape=shape)
+            part.calls += cover.calls
+            part.lower_bound += cover.lower_bound
+
+    def _write(self, source: Run, guards: list[GuardRecord], cap: int, now: datetime) -> Plan:
+        valid_for = timedelta(hours=self.settings.plan_valid_hours)
+        caps = {"total": cap}
+        bound = restore_effects(
+            [
+                SystemGifts(system, account, {"caller": part.identity}, self._gifts(part))
+                for (system, account), part in self.parts.items()
+                if part.give
+            ],
+            source_run=source.run_id,
+            source_plan=self.ledger.plans.get(source.run_id).digest,
+            guards=caps,
+            valid_for_s=int(valid_for.total_seconds()),
+        )
+        plan = NewPlan(
+            digest=hashlib.sha256(bound).hexdigest(),
+            effects=bound,
+            valid_until=now + valid_for,
+            code_version=rescind.__version__,
+            policy_version=self.run.policy_version,
+            guards=[guard.facts() for guard in guards],
+            caps=caps,
+            lower_bound=sum(part.lower_bound for part in self.parts.values()),
+            operation=OPERATION,
+            source_run_id=source.run_id,
+        )
+        return self.ledger.plans.freeze(self.run.run_id, plan, self._batches(), self._items())
+
+    def _gifts(self, part: _Part) -> dict[GrantKey, Inverse]:
+        return {grant.key: self._inverses[grant_id] or {} for grant_id, grant in part.give.items()}
+
+    def _items(self) -> Iterator[NewItem]:
+        for part in self.parts.values():
+            by_cell = {grant.cell: grant_id for grant_id, grant in part.give.items()}
+            for call in part.calls:
+                yield from (NewItem(by_cell[cell], call.call_id) for cell in sorted(call.cells()))
+            yield from (NewItem(ident, None, state, reason) for ident, (state, reason) in part.settled.items())
+
+    def _batches(self) -> Iterator[NewBatch]:
+        calls = [call for part in self.parts.values() for call in part.calls]
+        rates = {account: self._rate(account, part) for account, part in self.parts.items() if part.give}
+        batches = split(
+            calls,
+            rates,
+            canary=0,
+            target_seconds=self.settings.batch_seconds,
+            max_batches=self.settings.max_batches,
+        )
+        for number, batch in enumerate(batches, 1):
+            part = self.parts[batch.system, batch.account]
+            by_cell = {grant.cell: grant_id for grant_id, grant in part.give.items()}
+            ids = {call: [by_cell[cell] for cell in sorted(call.cells())] for call in batch.calls}
+            new = [NewCall(call, {ident: self._inverses[ident] for ident in ids[call]}) for call in batch.calls]
+            title = system_named(batch.system).title
+            label = f"{title} · {batch.account} · {sum(map(len, ids.values()))} grants in {len(new)} calls · {number}"
+            yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label)
+
+    def _rate(self, account: Account, part: _Part) -> float:
+        system = system_named(account[0])
+        return cloud_settings(system.hook, part.conn_id).rate(system.give_back_action, write=True)

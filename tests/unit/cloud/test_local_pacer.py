@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from rescind.cloud.base import Lane, Pacer
+from rescind.cloud.client import local_pacer
+from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.local_pacer import PACE, FreePacer, LocalPacer
+
+LANE = Lane("tencent", "1", "r", "RevokePrivileges")
+OTHER = Lane("tencent", "1", "r", "ListPermissions")
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+
+    async def sleep(seconds: float) -> None:
+        made.now += seconds
+
+    monkeypatch.setattr("rescind.cloud.local_pacer.asyncio.sleep", sleep)
+    return made
+
+
+def times(pacer: LocalPacer, clock: Clock, count: int, lane: Lane = LANE) -> list[float]:
+    async def run() -> list[float]:
+        out = []
+        for _ in range(count):
+            await pacer.slot(lane, write=True)
+            out.append(clock.now)
+        return out
+
+    return asyncio.run(run())
+
+
+def test_both_are_pacers() -> None:
+    assert isinstance(FreePacer(), Pacer)
+    assert isinstance(LocalPacer({}, 1.0), Pacer)
+
+
+def test_requests_are_evenly_spaced_under_the_limit(clock: Clock) -> None:
+    at = times(LocalPacer({"RevokePrivileges": 20.0}, 5.0, clock=clock), clock, 60)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert all(abs(gap - 1 / (20 * PACE)) < 1e-9 for gap in gaps)
+    for start in at:
+        assert sum(start <= moment < start + 1 for moment in at) <= 20
+
+
+def test_lanes_do_not_wait_for_each_other(clock: Clock) -> None:
+    pacer = LocalPacer({"RevokePrivileges": 1.0}, 10.0, clock=clock)
+    assert times(pacer, clock, 1) == [100.0]
+    assert times(pacer, clock, 1, OTHER) == [100.0]
+
+
+def test_concurrent_callers_get_different_places() -> None:
+    pacer = LocalPacer({}, 200.0)
+
+    async def run() -> float:
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(pacer.slot(LANE, write=True) for _ in range(20)))
+        return asyncio.get_running_loop().time() - started
+
+    assert asyncio.run(run()) >= 19 / 200
+
+
+def test_throttling_holds_back_and_narrows(clock: Clock) -> None:
+    pacer = LocalPacer({}, 10.0, clock=clock)
+    times(pacer, clock, 1)
+    pacer.throttled(LANE, 7.0)
+    first, second = times(pacer, clock, 2)
+    assert first >= 107.0
+    assert second - first > 1 / (10 * PACE)
+    for _ in range(30):
+        pacer.succeeded(LANE)
+    third, fourth = times(pacer, clock, 2)
+    assert fourth - third == pytest.approx(1 / (10 * PACE))
+
+
+def test_pauses_grow_without_advice_and_stay_bounded(clock: Clock) -> None:
+    pacer = LocalPacer({}, 10.0, clock=clock)
+    waits = []
+    for _ in range(12):
+        pacer.throttled(LANE, None)
+        before = clock.now
+        waits.append(times(pacer, clock, 1)[0] - before)
+    assert waits[0] >= 0.5
+    assert waits[3] >= 4.0
+    assert max(waits) <= 31.0
+
+
+@pytest.mark.parametrize("rates", [({}, 0.0), ({"A": -1.0}, 1.0)])
+def test_rates_must_be_positive(rates: Any) -> None:
+    with pytest.raises(ValueError, match="rates"):
+        LocalPacer(*rates)
+
+
+def test_the_default_pacer_follows_the_connection(clock: Clock) -> None:
+    fields = {"login": "a", "password": "b", "region": "cn-hangzhou", "share": 0.5, "limits": {"ListPortalMenus": 4}}
+    pacer = local_pacer(ClientSettings.from_fields("quickbi", fields))
+    pacer._clock = clock
+
+    def gap(action: str) -> float:
+        one, two = times(pacer, clock, 2, Lane("alibaba", "1", "r", action))
+        return 1 / ((two - one) * PACE)
+
+    assert gap("CancelAuthorizationMenu") == pytest.approx(25.0)
+    assert gap("ListPortalMenus") == pytest.approx(2.0)
+    assert gap("QueryUserList") == pytest.approx(15.0)

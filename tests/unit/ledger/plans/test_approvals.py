@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from rescind.errors import LedgerError, NotApproved
+from rescind.ledger import Ledger
+from rescind.ledger.store.errors import RecordConflict
+from tests.support.ledger_runs import Frozen, approve, freeze, frozen_run, grant
+
+pytestmark = pytest.mark.postgres
+
+
+def ask(ledger: Ledger, frozen: Frozen, **more: object) -> str:
+    given = {"requested_by": "rita", "valid_until": frozen.plan.valid_until, **more}
+    return ledger.approvals.request(frozen.run.run_id, frozen.plan.digest, **given).nonce  # type: ignore[arg-type]
+
+
+def answer(ledger: Ledger, frozen: Frozen, nonce: str, text: str = "approve", by: str = "anna", **more: object) -> str:
+    found = ledger.approvals.answer(
+        frozen.run.run_id,
+        frozen.plan.digest,
+        nonce=nonce,
+        answer=text,
+        responded_by=by,
+        **more,  # type: ignore[arg-type]
+    )
+    return str(found.answer)
+
+
+def test_an_approval_moves_plan_and_items(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    given = approve(ledger, frozen)
+    assert (given.answer, given.responded_by, given.automatic, given.used_at) == ("approve", "anna", False, None)
+    assert given.responded_at is not None
+    assert ledger.plans.get(frozen.run.run_id).state == "approved"
+    assert {item.state for item in ledger.plans.items(frozen.run.run_id)} == {"approved"}
+    assert ledger.approvals.require(frozen.run.run_id, frozen.plan.digest) == given
+
+
+def test_a_rejection_moves_nothing_and_frees_the_scope(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    assert answer(ledger, frozen, ask(ledger, frozen), "reject", by="rita") == "reject"
+    assert ledger.plans.get(frozen.run.run_id).state == "frozen"
+    with pytest.raises(NotApproved, match="'rita' rejected it"):
+        ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+    assert frozen_run(ledger, "next").plan.state == "frozen"
+
+
+def test_asking_again_is_the_same_question(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen)
+    later = frozen.plan.valid_until + timedelta(days=1)
+    assert ask(ledger, frozen, requested_by="mallory", valid_until=later) == nonce
+    stands = ledger.approvals.get(frozen.run.run_id, frozen.plan.digest)
+    assert stands is not None
+    assert (stands.requested_by, stands.valid_until) == ("rita", frozen.plan.valid_until)
+
+
+def test_every_question_has_its_own_nonce(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    other = freeze(ledger, frozen.run, [frozen.grants[:1]])
+    assert ask(ledger, frozen) != ask(ledger, other)
+
+
+def test_the_same_answer_again_is_fine_and_another_one_is_not(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen)
+    answer(ledger, frozen, nonce, by="anna")
+    first = ledger.approvals.get(frozen.run.run_id, frozen.plan.digest)
+    assert answer(ledger, frozen, nonce, by="bert") == "approve"
+    with pytest.raises(RecordConflict, match="'approve' is recorded already"):
+        answer(ledger, frozen, nonce, "reject")
+    assert ledger.approvals.get(frozen.run.run_id, frozen.plan.digest) == first
+
+
+def test_opposite_answers_at_the_same_instant_leave_one(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen)
+    barrier, seen = threading.Barrier(2), []
+
+    def give(text: str) -> None:
+        barrier.wait()
+        try:
+            seen.append(answer(ledger, frozen, nonce, text))
+        except RecordConflict:
+            seen.append("conflict")
+
+    threads = [threading.Thread(target=give, args=(text,)) for text in ("approve", "reject")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stands = ledger.approvals.get(frozen.run.run_id, frozen.plan.digest)
+    assert stands is not None
+    assert sorted(seen) == sorted([str(stands.answer), "conflict"])
+    assert ledger.plans.get(frozen.run.run_id).state == ("approved" if stands.answer == "approve" else "frozen")
+
+
+def test_the_one_who_asks_does_not_approve(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen)
+    with pytest.raises(NotApproved, match="the one who asked may not approve"):
+        answer(ledger, frozen, nonce, by="rita")
+    with pytest.raises(NotApproved, match="nobody is named"):
+        answer(ledger, frozen, nonce, by=" ")
+    with pytest.raises(NotApproved, match="nobody has answered"):
+        ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+
+
+def test_a_rule_may_answer_and_is_recorded_as_one(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    answer(ledger, frozen, ask(ledger, frozen), by="rule:small", automatic=True)
+    stands = ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+    assert (stands.automatic, stands.responded_by) == (True, "rule:small")
+
+
+@pytest.mark.parametrize("text", ["", "Approve", "timeout", "yes"])
+def test_only_two_words_are_answers(ledger: Ledger, text: str) -> None:
+    frozen = frozen_run(ledger)
+    with pytest.raises(NotApproved, match="only 'approve' and 'reject'"):
+        answer(ledger, frozen, ask(ledger, frozen), text)
+
+
+def test_an_answer_belongs_to_one_question_of_one_run(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger, "one")
+    old = ask(ledger, frozen)
+    answer(ledger, frozen, old)
+    ledger.runs.finish(frozen.run.run_id, "succeeded", {})
+    # The same effects in another run have the same digest, and the answer for the first is worth nothing there.
+    same = frozen_run(ledger, "two")
+    assert same.plan.digest == frozen.plan.digest
+    with pytest.raises(NotApproved, match="nobody was asked"):
+        answer(ledger, same, old)
+    assert ask(ledger, same) != old
+    with pytest.raises(NotApproved, match="nonce differs"):
+        answer(ledger, same, old)
+    with pytest.raises(NotApproved, match="nobody has answered"):
+        ledger.approvals.require(same.run.run_id, same.plan.digest)
+
+
+def test_a_late_answer_and_an_old_approval_are_worth_nothing(ledger: Ledger, ledger_dsn: str) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen, valid_until=datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(NotApproved, match="came after"):
+        answer(ledger, frozen, nonce)
+    other = freeze(ledger, frozen.run, [frozen.grants[:1]])
+    approve(ledger, other)
+    with psycopg.connect(ledger_dsn) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute("UPDATE rescind.approval SET valid_until = clock_timestamp() - interval '1 second'")
+    with pytest.raises(NotApproved, match="ran out"):
+        ledger.approvals.require(other.run.run_id, other.plan.digest)
+
+
+def test_a_superseded_plan_is_not_approved(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen)
+    freeze(ledger, frozen.run, [frozen.grants[:1]])
+    with pytest.raises(NotApproved, match="taken its place"):
+        answer(ledger, frozen, nonce)
+
+
+def test_nobody_is_asked_about_a_plan_that_is_not_there(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    with pytest.raises(LedgerError, match="has no plan with digest"):
+        ledger.approvals.request(
+            frozen.run.run_id, grant(1).grant_id, requested_by="rita", valid_until=frozen.plan.valid_until
+        )
+
+
+@pytest.mark.parametrize(
+    "change", ["answer = 'reject'", "responded_by = 'other'", "valid_until = valid_until + interval '1 day'"]
+)
+def test_the_database_itself_keeps_an_answer(ledger: Ledger, ledger_dsn: str, change: str) -> None:
+    approve(ledger, frozen_run(ledger))
+    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="answered once"):
+        connection.execute(f"UPDATE rescind.approval SET {change}")
+    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
+        connection.execute("DELETE FROM rescind.approval")
+
+
+def test_the_first_batch_that_uses_an_approval_is_noted(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    approve(ledger, frozen)
+    run_id, digest = frozen.run.run_id, frozen.plan.digest
+    ledger.batches.claim(run_id, frozen.batch_id, "w")
+    first = ledger.approvals.require(run_id, digest)
+    assert first.used_by_batch == frozen.batch_id
+    assert first.used_at is not None
+    ledger.batches.claim(run_id, frozen.batch_id, "v")
+    assert ledger.approvals.require(run_id, digest) == first
+    assert ledger.plans.get(run_id).state == "executing"

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+import threading
+
+import psycopg
+import pytest
+
+from rescind.errors import ConfigurationError, LedgerError
+from rescind.ledger import Ledger
+from rescind.ledger.store.database import Connection, Database, Timeouts
+from rescind.ledger.store.errors import DatabaseFailed
+from tests.support.ledger_runs import begin
+from tests.support.postgres import PostgresServer
+
+pytestmark = pytest.mark.postgres
+
+
+def backend(database: Database) -> int:
+    with database.transaction() as connection:
+        return connection.info.backend_pid
+
+
+def test_connections_are_used_again(ledger_dsn: str) -> None:
+    database = Database(ledger_dsn)
+    assert backend(database) == backend(database)
+    database.close()
+
+
+def test_sessions_have_timeouts_utc_and_durable_commits(ledger_dsn: str) -> None:
+    with Database(ledger_dsn, timeouts=Timeouts(statement=7, lock=3)).transaction() as connection:
+        settings = {
+            name: connection.execute(f"SHOW {name}").fetchone()
+            for name in ("statement_timeout", "lock_timeout", "synchronous_commit", "TimeZone")
+        }
+    assert settings["statement_timeout"] == {"statement_timeout": "7s"}
+    assert settings["lock_timeout"] == {"lock_timeout": "3s"}
+    # The test server's default is off: an intent has to be durable all the same.
+    assert settings["synchronous_commit"] == {"synchronous_commit": "on"}
+    assert settings["TimeZone"] == {"TimeZone": "UTC"}
+
+
+def test_a_read_survives_that_its_idle_connections_were_ended(postgres_server: PostgresServer, ledger: Ledger) -> None:
+    run = begin(ledger)
+    assert postgres_server.end_sessions(str(ledger.database.target["dbname"])) >= 1
+    assert ledger.runs.get(run.run_id) == run
+
+
+def test_a_read_is_tried_once_more_and_not_for_ever(ledger: Ledger) -> None:
+    tries = []
+
+    def work(connection: Connection) -> None:
+        tries.append(connection.info.backend_pid)
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(DatabaseFailed) as caught:
+        ledger.database.read(work)
+    assert caught.value.lost
+    assert len(tries) == 2
+    assert len(set(tries)) == 2
+
+
+def test_a_write_is_not_repeated(ledger: Ledger) -> None:
+    tries = []
+    with pytest.raises(LedgerError, match="effect is not known"), ledger.database.transaction() as connection:
+        tries.append(1)
+        connection.execute("UPDATE rescind.run_counter SET last = last + 1")
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert len(tries) == 1
+    assert begin(ledger).number == 1
+
+
+def test_a_statement_that_takes_too_long_is_an_error_and_not_a_lost_connection(ledger_dsn: str) -> None:
+    database = Database(ledger_dsn, timeouts=Timeouts(statement=0.05))
+    with pytest.raises(DatabaseFailed, match="time limit") as caught:
+        database.read(lambda connection: connection.execute("SELECT pg_sleep(5)"))
+    assert not caught.value.lost
+    database.close()
+
+
+def test_waiting_for_a_lock_ends(ledger_dsn: str) -> None:
+    database = Database(ledger_dsn, timeouts=Timeouts(lock=0.05))
+    with psycopg.connect(ledger_dsn) as other:
+        other.execute("LOCK TABLE rescind.run_counter")
+        with pytest.raises(DatabaseFailed, match="held the row too long"), database.transaction() as connection:
+            connection.execute("UPDATE rescind.run_counter SET last = 7")
+    database.close()
+
+
+def test_no_more_connections_than_allowed(ledger_dsn: str) -> None:
+    database = Database(ledger_dsn, max_connections=1, timeouts=Timeouts(checkout=0.05))
+    with database.transaction(), pytest.raises(LedgerError, match="busy"), database.transaction():
+        pytest.fail("a second connection was given out")
+    assert backend(database) > 0
+    database.close()
+
+
+def test_a_connection_left_in_a_broken_state_is_not_used_again(ledger: Ledger) -> None:
+    first = backend(ledger.database)
+    with pytest.raises(LedgerError), ledger.database.transaction() as connection:
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert backend(ledger.database) != first
+
+
+def test_errors_do_not_quote_rows(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError) as caught, ledger.database.transaction() as connection:
+        connection.execute("INSERT INTO rescind.principal VALUES (1, 1, 's', 'a', 't', 'i', 'n', 'k', 'SECRET', NULL)")
+        connection.execute("INSERT INTO rescind.principal VALUES (1, 1, 's', 'a', 't', 'i', 'n', 'k', 'SECRET', NULL)")
+    assert "duplicate key" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+    assert "Key (" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_schema_names_the_migration(postgres_server: PostgresServer) -> None:
+    with pytest.raises(ConfigurationError, match=r"rescind\.ledger migrate"):
+        begin(Ledger(postgres_server.uri(postgres_server.create_database())))
+
+
+def test_threads_share_the_ledger(ledger: Ledger) -> None:
+    runs: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: runs.append(begin(ledger, f"r{n}").number)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(runs) == list(range(1, 13))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_forked_child_connects_for_itself_and_leaves_the_parent_alone(ledger: Ledger) -> None:
+    run = begin(ledger)
+    mine = backend(ledger.database)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            ledger.runs.set_state(run.run_id, "from the child")
+            os.write(writer, str(backend(ledger.database)).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        theirs = int(pipe.read() or 0)
+    assert theirs not in (0, mine)
+    assert backend(ledger.database) == mine
+    assert ledger.runs.get(run.run_id).state == "from the child"

@@ -1,0 +1,6 @@
+"""A fake cloud on loopback and Airflow connections that point at it."""
+
+from __future__ import annotations
+
+from tests.support.fake_cloud import *  # noqa: F403
+from tests.support.postgres import *  # noqa: F403

@@ -1,0 +1,5 @@
+"""A migrated ledger for every test."""
+
+from __future__ import annotations
+
+from tests.support.postgres import *  # noqa: F403
