@@ -69,7 +69,7 @@ def _session_home() -> Path:
 HOME = _session_home()
 
 
-class NotLoopback(AssertionError):
+class NotLoopbackError(AssertionError):
     """A test tried to reach another machine."""
 
 
@@ -78,7 +78,7 @@ def _guard_sockets() -> None:
 
     def check(address: Any) -> None:
         if isinstance(address, tuple) and not _is_loopback(str(address[0])):
-            raise NotLoopback(f"tests talk to this machine only, not to {address[0]}:{address[1]}")
+            raise NotLoopbackError(f"tests talk to this machine only, not to {address[0]}:{address[1]}")
 
     class LoopbackSocket(socket.socket):
         def connect(self, address: Any, /) -> None:

@@ -58,12 +58,12 @@ class App:
                 return self.control.handle(request)
             return self.gateway.handle(request)
         except Exception:
-            # A defect of the emulator must not look like a vendor's behaviour.
+            # A defect of the emulator must not look like a vendor's behavior.
             traceback.print_exc()
             return Answer(500, b"the emulator itself failed, see its standard error", "text/plain")
 
     def reset(self, seed: int | None = None, *, keep_journal: bool = False) -> None:
-        """Build the organisation anew; faults, counts, delays and (unless kept) the journal start empty."""
+        """Build the organization anew; faults, counts, delays and (unless kept) the journal start empty."""
         if seed is not None:
             self.settings.seed = seed
         self.faults.clear()

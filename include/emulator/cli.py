@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
                        help="an own limit for one action, e.g. dms.RevokeUserPermission=5")  # fmt: skip
     serve.add_argument("--mode", action="append", default=[], metavar="NAME=VALUE",
                        help=f"how the vendors' open questions are answered: {', '.join(CHOICES)}")  # fmt: skip
-    inspect = commands.add_parser("inspect", help="print the numbers of an organisation and end")
+    inspect = commands.add_parser("inspect", help="print the numbers of an organization and end")
     for command in (serve, inspect):
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--preset", choices=sorted(PRESETS), default="demo")

@@ -15,7 +15,7 @@ from emulator.limits import Limiter, Load
 from emulator.signing.alibaba import parse_query
 from emulator.store.people import as_rows, protected_ids, roster_csv
 from emulator.wire import Answer, Request
-from emulator.world import ORGANISATION_ID, SYSTEMS, TENANT_ID, World
+from emulator.world import ORGANIZATION_ID, SYSTEMS, TENANT_ID, World
 
 Query = dict[str, str]
 
@@ -124,7 +124,7 @@ class Control:
         return {
             "seed": world.settings.get("seed"), "sizes": world.settings.get("sizes"), "grants": world.counts(),
             "keys": world.keys.public(), "tool": tool[0] if tool else None, "people": as_rows(world.people),
-            "dms_tenant_id": str(TENANT_ID), "quickbi_organization_id": ORGANISATION_ID,
+            "dms_tenant_id": str(TENANT_ID), "quickbi_organization_id": ORGANIZATION_ID,
             "projects": [{"project_id": item.project_id, "name": item.name} for item in world.projects.values()],
             "portals": [{"portal_id": item.portal_id, "name": item.name} for item in world.quickbi.portals.values()],
         }  # fmt: skip

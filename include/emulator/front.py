@@ -14,7 +14,7 @@ from emulator.wire import Answer, Request
 
 @dataclass(slots=True)
 class Inbound:
-    """A recognised request on its way through the gateway."""
+    """A recognized request on its way through the gateway."""
 
     request: Request
     vendor: str
@@ -36,7 +36,7 @@ class Front(Protocol):
     """One vendor."""
 
     def open(self, request: Request) -> Inbound | None:
-        """Recognise a request of this vendor; None when it is none."""
+        """Recognize a request of this vendor; None when it is none."""
 
     def identify(self, inbound: Inbound) -> None:
         """Fill in product, version and raw parameters.

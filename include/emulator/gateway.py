@@ -1,4 +1,4 @@
-"""The way of a request: recognise, authenticate, limit, misbehave if scripted, carry out, wrap, write down."""
+"""The way of a request: recognize, authenticate, limit, misbehave if scripted, carry out, wrap, write down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emulator.faults import pretend
 from emulator.faults.plan import FaultPlan
 from emulator.faults.script import FaultScript
 from emulator.front import Front, Inbound, to_json
-from emulator.limits import LaneKey, Limiter
+from emulator.limits import BucketKey, Limiter
 from emulator.mutate import Mutations
 from emulator.registry import Action, Call
 from emulator.tencent.front import TencentFront
@@ -89,7 +89,7 @@ class Gateway:
 
     def _limit(self, front: Front, inbound: Inbound, outcome: Outcome) -> None:
         account = inbound.identity.account if inbound.identity else ""
-        lane = LaneKey(inbound.product, account, inbound.region, inbound.action)
+        lane = BucketKey(inbound.product, account, inbound.region, inbound.action)
         wait = self.limiter.admit(lane, self.faults.load(inbound.product, inbound.action))
         if wait > 0:
             outcome.throttled = True

@@ -18,7 +18,7 @@ class Identity:
 
     :param account: id of the cloud account (Tencent: root uin; Alibaba: account uid).
     :param user: id of the user or role session inside it.
-    :param kind: ``user``, ``application`` (a user who is nobody of the organisation) or ``role``.
+    :param kind: ``user``, ``application`` (a user who is nobody of the organization) or ``role``.
     :param allowed: False for a caller without any rights.
     """
 

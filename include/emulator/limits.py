@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from emulator.clock import Clock
 
 
-class LaneKey(NamedTuple):
+class BucketKey(NamedTuple):
     """What a limit is counted on: (product, account, region, action)."""
 
     product: str
@@ -50,7 +50,7 @@ class Window:
 
 
 @dataclass(slots=True)
-class LaneState:
+class BucketState:
     """One lane: every request that came, and those that were let through."""
 
     every: Window = field(default_factory=Window)
@@ -80,14 +80,14 @@ class Limiter:
     def __init__(self, clock: Clock, limits: dict[str, float]) -> None:
         self._clock = clock
         self.limits = dict(limits)
-        self.lanes: dict[LaneKey, LaneState] = {}
+        self.lanes: dict[BucketKey, BucketState] = {}
         self.loads: list[Load] = []
 
-    def limit_for(self, lane: LaneKey) -> float:
+    def limit_for(self, lane: BucketKey) -> float:
         """Requests per second allowed on a lane, before the load of others."""
         return self.limits.get(f"{lane.product}.{lane.action}", self.limits.get(lane.product, 0))
 
-    def admit(self, lane: LaneKey, reserved: float = 0.0) -> float:
+    def admit(self, lane: BucketKey, reserved: float = 0.0) -> float:
         """Count a request.
 
         :param reserved: requests per second that a fault takes away from the limit.
@@ -96,7 +96,7 @@ class Limiter:
         now = self._clock.mono()
         state = self.lanes.get(lane)
         if state is None:
-            state = self.lanes[lane] = LaneState(first=now)
+            state = self.lanes[lane] = BucketState(first=now)
         state.last = now
         state.every.add(now)
         limit = self.limit_for(lane)
@@ -107,7 +107,7 @@ class Limiter:
         state.accepted.add(now)
         return 0.0
 
-    def _load(self, lane: LaneKey, now: float) -> float:
+    def _load(self, lane: BucketKey, now: float) -> float:
         if not self.loads:
             return 0.0
         self.loads = [load for load in self.loads if load.until > now]
@@ -134,7 +134,7 @@ class Limiter:
         self.lanes.clear()
 
 
-def _figures(state: LaneState) -> dict[str, Any]:
+def _figures(state: BucketState) -> dict[str, Any]:
     return {
         "requests": state.every.total,
         "accepted": state.accepted.total,

@@ -41,7 +41,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "quickbi_error_status": ("400", "500"),
     # CancelAuthorizationMenu's Result: menus that lost something, or menus named in the request.
     "quickbi_result_counts": ("removed", "requested"),
-    # AuthorizeMenu on an existing pair: left as it is, or its authorisation points replaced.
+    # AuthorizeMenu on an existing pair: left as it is, or its authorization points replaced.
     "quickbi_authorize_existing": ("keep", "overwrite"),
     # Whether a group receiver reaches the members of its sub-groups.
     "quickbi_subgroups": ("covered", "not_covered"),

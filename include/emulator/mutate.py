@@ -151,7 +151,7 @@ class Mutations:
         return True
 
     def _quickbi_user(self, given: Operation) -> bool:
-        """Deactivate, activate (``deleted``) or take out of the organisation altogether (``remove``)."""
+        """Deactivate, activate (``deleted``) or take out of the organization altogether (``remove``)."""
         store, user_id = self.world.quickbi, given["user_id"]
         user = store.users[user_id]
         if given.get("remove"):

@@ -50,7 +50,7 @@ class Delivery(Protocol):
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: status, headers, body bytes; a delay in seconds and a delivery for misbehaviour."""
+    """What goes back: status, headers, body bytes; a delay in seconds and a delivery for misbehavior."""
 
     status: int
     body: bytes

@@ -17,7 +17,7 @@ from emulator.store.wedata import DataSourceStore, PrivilegeStore, Project
 from emulator.visibility import Visibility
 
 TENANT_ID = 3001
-ORGANISATION_ID = "2fe4fbd8-588f-489a-b3e1-e92c7af0e1c3"
+ORGANIZATION_ID = "2fe4fbd8-588f-489a-b3e1-e92c7af0e1c3"
 SYSTEMS = ("wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus")
 
 
@@ -34,15 +34,15 @@ class World:
         self.clear()
 
     def clear(self) -> None:
-        """Empty the organisation (the journal, modes and keys stay)."""
+        """Empty the organization (the journal, modes and keys stay)."""
         self.people: list[Person] = []
         self.privileges = PrivilegeStore(self.journal, self.visibility)
         self.projects: dict[str, Project] = {}
         self.data_sources = DataSourceStore(self.journal, self.visibility)
         self.dms = DmsStore(self.journal, self.visibility, TENANT_ID)
-        self.quickbi = QuickBiStore(self.journal, self.visibility, ORGANISATION_ID)
+        self.quickbi = QuickBiStore(self.journal, self.visibility, ORGANIZATION_ID)
         self.table_details: dict[str, dict[str, Any]] = {}
-        # Things derived from the organisation; dropped when its objects (not its grants) change.
+        # Things derived from the organization; dropped when its objects (not its grants) change.
         self.cache: dict[str, Any] = {}
 
     @property

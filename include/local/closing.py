@@ -72,7 +72,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _way(remains: str) -> str:
-    """``organisation 2fe4... holds view on menu 1j43...`` without the ids, so that like ways add up."""
+    """``organization 2fe4... holds view on menu 1j43...`` without the ids, so that like ways add up."""
     words = _CONTROL.sub(" ", remains).split(" holds ")
     holder = words[0] if words[0].startswith("the principal") else words[0].split(" ")[0]
     through = " in a group" if " in " in words[0] and not words[0].startswith("the principal") else ""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.errors import PortTaken, SettingError
+from local.errors import PortTakenError, SettingError
 
 PROJECT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -34,7 +34,7 @@ EXECUTOR = Setting(
     "RESCIND_EXECUTOR", "local", "where tasks run: local (beside the scheduler) or celery (Redis and two workers)"
 )
 EMULATOR_GRANTS = Setting(
-    "RESCIND_EMULATOR_GRANTS", "0", "about how many grants the emulated organisation has; 0 for the demonstration's"
+    "RESCIND_EMULATOR_GRANTS", "0", "about how many grants the emulated organization has; 0 for the demonstration's"
 )
 SETTINGS = (
     STATE_DIR,
@@ -55,7 +55,7 @@ class Config:
 
     :param state: the state folder; everything that the stack writes is below it.
     :param start_timeout: seconds.
-    :param emulator_grants: about how many grants the emulated organisation has; 0 for the demonstration's.
+    :param emulator_grants: about how many grants the emulated organization has; 0 for the demonstration's.
     :param celery: tasks run on Celery workers instead of beside the scheduler.
     """
 
@@ -118,14 +118,14 @@ def load(flags: Mapping[str, str | None] | None = None, environ: Mapping[str, st
 def require_free_port(port: int, setting: Setting) -> None:
     """Check that nothing listens on a port of the loopback interface.
 
-    :raises PortTaken: names the port, the setting and the remedy.
+    :raises PortTakenError: names the port, the setting and the remedy.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise PortTaken(
+            raise PortTakenError(
                 f"Port {port} on {HOST} is not free ({error.strerror}); it is to be the {setting.meaning}.",
                 f"Stop what uses it, or choose another with {setting.variable}=<port>.",
             ) from error

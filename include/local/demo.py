@@ -23,7 +23,7 @@ from local import emulated, truth
 from local.api import AirflowApi, Json
 from local.closing import closing_lines
 from local.config import PROJECT, Config
-from local.errors import ApiError, CheckFailed
+from local.errors import ApiError, CheckError
 from local.journalcheck import problems
 from local.migrations import ledger_dsn
 from local.stack import Stack, announce, say
@@ -95,7 +95,7 @@ def main(config: Config) -> int:
     say(f"the summary as JSON: {place}")
     say(f"the run: {config.base_url}/dags/{DAG_ID}/runs/{run_id}")
     if checks.failed:
-        raise CheckFailed(f"{len(checks.failed)} checks did not hold ({seconds:.0f} s).", f"Logs: {config.logs}")
+        raise CheckError(f"{len(checks.failed)} checks did not hold ({seconds:.0f} s).", f"Logs: {config.logs}")
     say(f"every check held, {seconds:.0f} s in all; the stack keeps running, make down stops it")
     return 0
 
@@ -145,7 +145,7 @@ def _approve(task: Json, requester: AirflowApi, approver: AirflowApi, progress: 
 def read_summary(api: AirflowApi, run_id: str) -> dict[str, Any]:
     """The run's closing summary.
 
-    :raises CheckFailed: when the run has written none; shows the end of the log of the task that failed.
+    :raises CheckError: when the run has written none; shows the end of the log of the task that failed.
     """
     report = api.xcom(DAG_ID, run_id, "report")
     if isinstance(report, dict) and "summary" in report:
@@ -155,7 +155,7 @@ def read_summary(api: AirflowApi, run_id: str) -> dict[str, Any]:
     first = min(failed, key=lambda task: task["end_date"] or "", default=None)
     log = "\n".join(api.log(first).splitlines()[-25:]) if first else ""
     name = first["task_id"] if first else "none"
-    raise CheckFailed(f"The run has no summary; the first task that failed: {name}.\n{log}")
+    raise CheckError(f"The run has no summary; the first task that failed: {name}.\n{log}")
 
 
 def check(checks: Checks, run: Json, summary: Mapping[str, Any], refused: bool) -> None:

@@ -1,6 +1,6 @@
 """What the stack hands to Airflow when the emulator stands in for the vendors: connections, settings, files.
 
-Everything here comes from the emulator's own control interface, which knows the organisation it plays.
+Everything here comes from the emulator's own control interface, which knows the organization it plays.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.config import Config
-from local.errors import StartFailed
+from local.errors import StartError
 from local.state import write_private
 
 TOOL = "rescind-bot"
-"""The name of the tool's own identity in the emulated organisation."""
+"""The name of the tool's own identity in the emulated organization."""
 
 KEYS = {"DEFAULT": TOOL, "GRANTING": "second-application"}
 """Whose key each kind of connection has: one to find and revoke, one to give back."""
@@ -93,22 +93,22 @@ class Control:
             answer = self._client.request(method, f"/{path}", json=body)
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            raise StartFailed(f"The emulator's control interface failed on {method} {path}: {error}.") from error
+            raise StartError(f"The emulator's control interface failed on {method} {path}: {error}.") from error
         return answer
 
 
 def connections(url: str, control: Control) -> dict[str, str]:
     """Connections to the emulator, as ``AIRFLOW_CONN_...`` variables.
 
-    :raises StartFailed: when the emulator plays an organisation without the tool's identity.
+    :raises StartError: when the emulator plays an organization without the tool's identity.
     """
-    organisation = control.get("org")
+    organization = control.get("org")
     try:
-        keys = {(key["vendor"], key["name"]): key for key in reversed(organisation["keys"])}
-        own = next(person for person in organisation["people"] if person.get("name") == TOOL)
+        keys = {(key["vendor"], key["name"]): key for key in reversed(organization["keys"])}
+        own = next(person for person in organization["people"] if person.get("name") == TOOL)
         uses = {use: (keys["tencent", name], keys["alibaba", name]) for use, name in KEYS.items()}
     except (KeyError, StopIteration):
-        raise StartFailed(f"The emulator knows no identity {TOOL}.", "Run make down and try again.") from None
+        raise StartError(f"The emulator knows no identity {TOOL}.", "Run make down and try again.") from None
     common: dict[str, Any] = {"base_url": url, "allow_loopback_http": True}
     limits = json.loads(os.environ.get(LIMITS, "{}"))
     if limits:

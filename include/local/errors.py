@@ -20,11 +20,11 @@ class SettingError(LocalError):
     """A setting has a value that cannot be used."""
 
 
-class PortTaken(LocalError):
+class PortTakenError(LocalError):
     """A port that the stack needs is in use by something else."""
 
 
-class StartFailed(LocalError):
+class StartError(LocalError):
     """A component ended or did not become healthy in time; names its log."""
 
 
@@ -39,5 +39,5 @@ class ApiError(LocalError):
         self.status = status
 
 
-class CheckFailed(LocalError):
+class CheckError(LocalError):
     """A check of the demonstration did not hold."""

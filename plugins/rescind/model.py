@@ -57,7 +57,7 @@ class PrincipalType(StrEnum):
     ROLE = "role"
     PLATFORM_ROLE = "platform_role"
     PROJECT = "project"
-    ORGANISATION = "organisation"
+    ORGANIZATION = "organization"
     WORKSPACE = "workspace"
     EVERYONE = "everyone"
     UNKNOWN = "unknown"
@@ -110,7 +110,7 @@ class Grant:
     :param key: the identity.
     :param cell: its place in the system's revoke call.
     :param revocable: False for kinds that the system's revoke call cannot take away (inherited,
-        organisation or workspace receivers, column permissions, unknown kinds): kept and reported.
+        organization or workspace receivers, column permissions, unknown kinds): kept and reported.
     :param why_not: for a grant that is not revocable, the reason in a few words; else empty.
     :param inherited_from: the parent resource id when the vendor marks the grant as inherited.
     :param expires_at: end of validity, timezone-aware, or None (no end, or no readable end).

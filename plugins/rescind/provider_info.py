@@ -69,7 +69,7 @@ def _connection(kind: str, module: str, hook: str, name: str, fields: dict[str, 
         "hook-class-name": f"rescind.hooks.{module}.{hook}",
         "hook-name": name,
         "conn-fields": fields,
-        "ui-field-behaviour": {
+        "ui-field-behavior": {
             "hidden-fields": ["host", "port", "schema"],
             "relabeling": {"login": "Key id", "password": "Secret"},
             "placeholders": {"login": key, "region": "ap-singapore" if kind.startswith("tencent") else "cn-hangzhou"},
@@ -114,7 +114,7 @@ def get_provider_info() -> dict[str, Any]:
                 "quickbi",
                 "QuickBiHook",
                 "Alibaba Cloud Quick BI",
-                {**_common("Required: the region of the organisation, for example cn-hangzhou."), **alibaba},
+                {**_common("Required: the region of the organization, for example cn-hangzhou."), **alibaba},
                 "LTAI...",
             ),
         ],

@@ -1,4 +1,4 @@
-"""Made-up organisations with access to take away, for the planner's benchmark; equal seeds give equal tables.
+"""Made-up organizations with access to take away, for the planner's benchmark; equal seeds give equal tables.
 
 A table has menus as rows and principals as columns. Roles are sets of menus that lie near each other, with some
 anywhere; departments have a few roles, people hold some roles of their department, and sometimes a menu of their own.
@@ -56,7 +56,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Size:
-    """How large an organisation is. :param own: share of people who also hold menus that no role gives them."""
+    """How large an organization is. :param own: share of people who also hold menus that no role gives them."""
 
     rows: int
     people: int
@@ -67,7 +67,7 @@ class Size:
 
 
 @dataclass
-class Organisation:
+class Organization:
     """Roles as bit sets of menus, and what each person holds."""
 
     size: Size
@@ -122,14 +122,14 @@ class Organisation:
 
 def movers(size: Size, seed: int, share: float = 0.25) -> Instance:
     """Some people change the department; what only the old one gave goes."""
-    made = Organisation(size, Random(seed))
+    made = Organization(size, Random(seed))
     pairs = [made.moved(held, n) if made.rng.random() < share else (0, held) for _, held, n in made.people]
     return Instance(size.rows, [need for need, _ in pairs], [keep for _, keep in pairs])
 
 
 def leavers(size: Size, seed: int, share: float = 0.4) -> Instance:
     """Some people leave and lose everything."""
-    made = Organisation(size, Random(seed))
+    made = Organization(size, Random(seed))
     gone = [made.rng.random() < share for _ in made.people]
     need = [held if left else 0 for left, (_, held, _) in zip(gone, made.people, strict=True)]
     keep = [0 if left else held for left, (_, held, _) in zip(gone, made.people, strict=True)]
@@ -138,7 +138,7 @@ def leavers(size: Size, seed: int, share: float = 0.4) -> Instance:
 
 def policies(size: Size, seed: int, count: int = 12) -> Instance:
     """Each policy takes a set of menus from a third of the departments, with a few exceptions."""
-    made = Organisation(size, Random(seed))
+    made = Organization(size, Random(seed))
     rng = made.rng
     need = [0] * size.people
     for _ in range(count):
@@ -155,7 +155,7 @@ def policies(size: Size, seed: int, count: int = 12) -> Instance:
 
 def mixed(size: Size, seed: int) -> Instance:
     """Leavers, movers, and single grants whose end has passed; a tenth of the receivers are groups."""
-    made = Organisation(size, Random(seed))
+    made = Organization(size, Random(seed))
     pairs = []
     for _, held, count in made.people:
         luck = made.rng.random()

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rescind.ledger import Ledger
-from rescind.ledger.ratelimit.pacer import LanePacer, PacerSettings
+from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
 from rescind.ledger.store.migrate import migrate
 from tests.support.postgres import PostgresServer
 
@@ -155,7 +155,7 @@ class _Ours:
 
     def __init__(self, dsn: str, case: Case) -> None:
         self.ledger = Ledger(dsn)
-        self.pacer = LanePacer(self.ledger, PacerSettings(limits={"*": case.believed}, workers=case.workers))
+        self.pacer = LedgerPacer(self.ledger, PacerSettings(limits={"*": case.believed}, workers=case.workers))
 
     async def slot(self) -> None:
         await self.pacer.slot(self.lane)

@@ -1,6 +1,6 @@
 """How few calls the planner needs, how fast, and in how much memory: beside the obvious ways and the best known.
 
-Made-up organisations (tests/bench/organisations.py) of three sizes, with the vendor's limits (100 menus x 200 users
+Made-up organizations (tests/bench/organizations.py) of three sizes, with the vendor's limits (100 menus x 200 users
 and 200 groups). Every case runs in a process of its own on one core; every cover is judged by the independent
 checker, and a cover that does not pass ends the benchmark.
 
@@ -27,6 +27,8 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
 
+from tests.bench.organizations import BLOCKS, LARGE, MEDIUM, SMALL, Instance, Line
+
 from rescind.errors import PlanError
 from rescind.model import CallShape, Cell, Mode
 from rescind.plan import plan_calls
@@ -34,7 +36,6 @@ from rescind.plan.check import check_plan
 from rescind.plan.solver.pieces import Piece, pieces
 from rescind.plan.solver.problem import Clock
 from rescind.plan.solver.solve import stream
-from tests.bench.organisations import BLOCKS, LARGE, MEDIUM, SMALL, Instance, Line
 from tests.bench.planning_best import BEST
 
 _SPAWN = multiprocessing.get_context("spawn")

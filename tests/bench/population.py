@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="50,000 grants instead of a million")
     parser.add_argument("--grants", type=int, default=0, help="grants in the population")
-    parser.add_argument("--users", type=int, default=0, help="people in the organisation (default: grants / 50)")
+    parser.add_argument("--users", type=int, default=0, help="people in the organization (default: grants / 50)")
     parser.add_argument("--json", default="", help="write the figures to this file as well")
     options = parser.parse_args(arguments)
     grants = options.grants or (50_000 if options.quick else 1_000_000)

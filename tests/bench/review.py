@@ -229,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print one row for each executor."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the demonstration's size, about two minutes a row")
-    parser.add_argument("--grants", type=int, default=80_000, help="size of the organisation")
+    parser.add_argument("--grants", type=int, default=80_000, help="size of the organization")
     parser.add_argument("--executor", nargs="+", choices=("local", "celery"), default=["local", "celery"])
     parser.add_argument("--json", default="", help="write the figures to this file as well")
     options = parser.parse_args(arguments)

@@ -32,7 +32,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def emulator() -> Iterator[Server]:
-    """A tiny organisation without rate limits, for one test."""
+    """A tiny organization without rate limits, for one test."""
     with running(Settings(sizes=TINY, limits=dict(_FREE))) as server:
         yield server
 

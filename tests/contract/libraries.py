@@ -29,7 +29,7 @@ _NOT_SIGNED = {"AssumeRoleWithWebIdentity"}
 """Sent with the library's option for it, as the library's own credential class sends it."""
 
 
-class LibraryRefusal(Exception):
+class LibraryRefusalError(Exception):
     """The library raised its own error for an answer.
 
     :param status: HTTP status as the library gives it, or None.
@@ -52,7 +52,7 @@ class Library:
     def call(self, action: str, **params: Any) -> dict[str, Any]:
         """Call an action with parameters under the vendor's names; the answer under the vendor's names.
 
-        :raises LibraryRefusal: when the library raises its error for the vendor's answer.
+        :raises LibraryRefusalError: when the library raises its error for the vendor's answer.
         """
         raise NotImplementedError
 
@@ -101,7 +101,7 @@ class TencentLibrary(Library):
                 answer = self._send(action, request)
             except TencentCloudSDKException as error:
                 assert error.code != "UserWarning", f"{action}: the library does not know {error.message}"
-                raise LibraryRefusal(error.code, error.message) from None
+                raise LibraryRefusalError(error.code, error.message) from None
         return dict(json.loads(answer.to_json_string()))
 
     def _send(self, action: str, request: Any) -> Any:
@@ -180,7 +180,9 @@ class AlibabaLibrary(Library):
         try:
             answer = method(request) if inspect.signature(method).parameters else method()
         except DaraException as error:
-            raise LibraryRefusal(str(error.code), str(error.message), getattr(error, "status_code", None)) from None
+            raise LibraryRefusalError(
+                str(error.code), str(error.message), getattr(error, "status_code", None)
+            ) from None
         return dict(answer.body.to_map())
 
     def close(self) -> None:

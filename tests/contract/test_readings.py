@@ -16,7 +16,7 @@ from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
 from rescind.cloud.local_pacer import FreePacer
 from rescind.cloud.paging import Bounds, collect
-from rescind.errors import ListingIncomplete, Refused, UnknownOutcome
+from rescind.errors import ListingIncompleteError, RefusedError, UnknownOutcomeError
 from tests.contract.conftest import KEYS, MakeLibrary, vendor_of
 from tests.contract.libraries import Library
 from tests.contract.messages import client_settings, messages
@@ -118,7 +118,7 @@ def test_a_total_that_counts_something_else_makes_a_listing_incomplete(emulator:
     emulator.app.world.modes.set("wedata_total", "grants")
     emulator.app.world.modes.set("wedata_rows", "grouped")
     message = message_for(("wedata", "ListPermissions"), emulator)
-    with pytest.raises(ListingIncomplete, match="rows declared"):
+    with pytest.raises(ListingIncompleteError, match="rows declared"):
         with_client(emulator, "wedata", lambda client: collect(client, message))
 
 
@@ -142,7 +142,7 @@ def test_a_refused_write_is_refused_to_us_in_both_styles(style: str, emulator: S
         return await client.dispatch(client.prepare(message))
 
     # InvalidParameterValid is a refusal by its family.
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         with_client(emulator, "dms", write)
 
 
@@ -162,6 +162,6 @@ def test_noise_beside_a_success_is_no_success_to_us(emulator: Server) -> None:
     async def write(client: CloudClient) -> Any:
         return await client.dispatch(client.prepare(message))
 
-    with pytest.raises(UnknownOutcome):
+    with pytest.raises(UnknownOutcomeError):
         with_client(emulator, "dms", write)
     assert record.access_id not in emulator.app.world.dms.records

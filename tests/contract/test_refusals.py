@@ -11,7 +11,7 @@ import pytest
 
 from emulator.app import Server
 from tests.contract.conftest import KEYS, MakeLibrary, vendor_of
-from tests.contract.libraries import AlibabaLibrary, Library, LibraryRefusal
+from tests.contract.libraries import AlibabaLibrary, Library, LibraryRefusalError
 from tests.contract.picks import READS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
@@ -33,8 +33,8 @@ def ask(library: Library, server: Server) -> object:
     return library.call(action, **READS[library.product, action](server.app.world))
 
 
-def refusal(library: Library, server: Server) -> LibraryRefusal:
-    with pytest.raises(LibraryRefusal) as caught:
+def refusal(library: Library, server: Server) -> LibraryRefusalError:
+    with pytest.raises(LibraryRefusalError) as caught:
         ask(library, server)
     return caught.value
 
@@ -190,7 +190,7 @@ def test_the_wait_that_alibaba_asks_for_reaches_the_library(emulator: Server, li
     emulator.app.world.modes.set("alibaba_retry_after", "on")
     emulator.app.limiter.limits["dms"] = 0.5
     library = libraries("dms")
-    with pytest.raises(LibraryRefusal) as caught:
+    with pytest.raises(LibraryRefusalError) as caught:
         ask(library, emulator)
     assert isinstance(caught.value.__context__, ThrottlingException)
     assert 0 < caught.value.__context__.retry_after <= 1000

@@ -65,7 +65,7 @@ def test_a_task_that_fails_keeps_its_link(bench: Bench) -> None:
     review.discover()
     review.decide()
     operator = PlanOperator(task_id="plan")
-    with pytest.raises(Exception, match="GuardTripped"):
+    with pytest.raises(Exception, match="GuardTrippedError"):
         operator.execute(review.context("plan"))
     assert links(operator) == {"Access review": f"{PAGE}/1"}
 

@@ -79,12 +79,12 @@ def test_a_throttled_give_back_is_sent_again_and_counted(bench: Bench, action: s
 def test_the_kill_switch_stops_giving_back_and_the_run_resumes(bench: Bench) -> None:
     restore, before, after = _ready(bench, "dms_permissions")
     with restore.ledger() as ledger:
-        ledger.control.stop("ada", "an incident")
+        ledger.kill_switch.stop("ada", "an incident")
     with pytest.raises(Exception, match="Stopped"):
         restore.revoke()
     assert truth(restore.bench) == after and not restore.bench.emulator.writes("GrantUserPermission")
     with restore.ledger() as ledger:
-        ledger.control.resume("ada", "it is over")
+        ledger.kill_switch.resume("ada", "it is over")
     restore.revoke()
     assert _finish(restore, before)["problems"] == []
 

@@ -169,7 +169,7 @@ def test_a_key_that_loses_its_right_in_mid_run_stops_the_batch(bench: Bench) -> 
     code = {"code": "UnauthorizedOperation", "message": "no"}
     _script(review, {"id": "no", "kind": "error", "action": "RevokePrivileges", "times": 0, **code})
     review.batches = [b for b in review.batches if b["label"].startswith("WeData privileges")]
-    with pytest.raises(Exception, match="Unauthorised"):
+    with pytest.raises(Exception, match="UnauthorizedError"):
         review.revoke()
     assert len(review.bench.emulator.writes("RevokePrivileges")) <= 16
 
@@ -190,12 +190,12 @@ def test_the_kill_switch_stops_between_calls_and_the_run_resumes(bench: Bench) -
     review = _planned(bench)
     before = review.bench.emulator.get("truth")
     with review.ledger() as ledger:
-        ledger.control.stop("ada", "an incident")
+        ledger.kill_switch.stop("ada", "an incident")
     with pytest.raises(Exception, match="Stopped"):
         review.revoke()
     assert review.bench.emulator.writes() == []
     with review.ledger() as ledger:
-        ledger.control.resume("ada", "it is over")
+        ledger.kill_switch.resume("ada", "it is over")
     review.revoke()
     assert _finish(review, before)["problems"] == []
 

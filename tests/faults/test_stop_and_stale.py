@@ -100,7 +100,7 @@ def test_the_stop_variable_stops_a_batch_in_its_middle_and_the_run_resumes(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGALRM])
 def test_a_task_that_is_told_to_end_leaves_a_batch_that_goes_on_later(bench: Bench, number: signal.Signals) -> None:
-    from rescind.errors import Interrupted
+    from rescind.errors import RunInterruptedError
 
     review, batch = _planned(bench, limits=SLOW)
     _slow_answers(review)
@@ -113,7 +113,7 @@ def test_a_task_that_is_told_to_end_leaves_a_batch_that_goes_on_later(bench: Ben
             signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
             signal.signal(signal.SIGALRM, _time_is_up)
             operator.execute(review.context("revoke"))
-        except Interrupted:
+        except RunInterruptedError:
             code = 3
         except _TimeIsUp:
             code = 5
@@ -160,7 +160,7 @@ def test_two_deliveries_of_one_batch_at_once_send_each_call_once(bench: Bench) -
     senders[1].start()
     for sender in senders:
         sender.join(90)
-    assert sorted(ends) == ["LeaseLost", "whole"]
+    assert sorted(ends) == ["LeaseLostError", "whole"]
     _whole(review)
 
 

@@ -18,14 +18,14 @@ from rescind.cloud.responses import judge
 from rescind.cloud.transport import Raw
 from rescind.errors import (
     CloudError,
-    ListingIncomplete,
-    Malformed,
-    NotFound,
-    Refused,
-    Throttled,
-    Transient,
-    Unauthorised,
-    UnknownOutcome,
+    ListingIncompleteError,
+    MalformedResponseError,
+    NotFoundError,
+    RefusedError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
+    UnknownOutcomeError,
 )
 from tests.fuzz import reading
 from tests.fuzz.goldens import PAGE_SIZE, Golden, Sent
@@ -36,13 +36,13 @@ STATUSES = (200,) * 30 + (204, 302, 400, 403, 404, 429, 500, 502, 503, 504)
 HEADERS: tuple[dict[str, str], ...] = (
     {}, {}, {"x-acs-retry-after": "250"}, {"retry-after": "3"}, {"retry-after": "\u0663"}, {"retry-after": "9" * 400},
 )  # fmt: skip
-OF_A_READ = (Throttled, Transient, Refused, NotFound, Unauthorised, Malformed)
-OF_A_WRITE = (Throttled, Refused, NotFound, Unauthorised, UnknownOutcome)
+OF_A_READ = (ThrottledError, TransientError, RefusedError, NotFoundError, UnauthorizedError, MalformedResponseError)
+OF_A_WRITE = (ThrottledError, RefusedError, NotFoundError, UnauthorizedError, UnknownOutcomeError)
 SLOWEST_S = 3.0
 """More than this for one small answer is no noise of a busy machine."""
 
 
-class Wrong(AssertionError):
+class WrongVerdictError(AssertionError):
     """An answer was taken for more than it says."""
 
 
@@ -70,7 +70,7 @@ class _Pages:
     async def read(self, request: ReadRequest[Any]) -> Answer[Any]:
         number = len(self.read_bodies)
         if number >= len(self.golden.pages):
-            raise ListingIncomplete(self.golden.name, "no golden page is left")
+            raise ListingIncompleteError(self.golden.name, "no golden page is left")
         page = self.golden.pages[number]
         raw = self.broken if number == self.place else raw_of(page)
         self.read_bodies.append(raw.body)
@@ -99,17 +99,17 @@ def case(goldens: list[Golden], documents: list[Any], rng: random.Random) -> tup
 def run(golden: Golden, place: int, raw: Raw, tally: Tally) -> None:
     """Judge one answer and check the outcome.
 
-    :raises Wrong: when the outcome is more than the bytes say, or no typed error.
+    :raises WrongVerdictError: when the outcome is more than the bytes say, or no typed error.
     """
     page = golden.pages[place]
     began = time.perf_counter()
     try:
         judged = judge(page.prepared, raw, repeated=lambda request_id: False)
     except Exception as error:
-        raise Wrong(f"judge raised {type(error).__name__}: {error}") from error
+        raise WrongVerdictError(f"judge raised {type(error).__name__}: {error}") from error
     tally.slowest = max(tally.slowest, time.perf_counter() - began)
     if (judged.answer is None) == (judged.error is None):
-        raise Wrong("neither or both of answer and error")
+        raise WrongVerdictError("neither or both of answer and error")
     if judged.error is not None:
         check_error(golden, raw, judged.error)
         tally.outcomes[type(judged.error).__name__] += 1
@@ -127,51 +127,51 @@ def run(golden: Golden, place: int, raw: Raw, tally: Tally) -> None:
 def check_error(golden: Golden, raw: Raw, error: CloudError) -> None:
     """The class fits the kind of request; "not executed" is said only when the answer says so."""
     allowed = OF_A_WRITE if golden.message.write else OF_A_READ
-    if type(error) not in allowed and not (golden.message.write and isinstance(error, UnknownOutcome)):
-        raise Wrong(f"{type(error).__name__} for a {'write' if golden.message.write else 'read'}")
+    if type(error) not in allowed and not (golden.message.write and isinstance(error, UnknownOutcomeError)):
+        raise WrongVerdictError(f"{type(error).__name__} for a {'write' if golden.message.write else 'read'}")
     if error.retry_after is not None and not 0 <= error.retry_after <= 60:
-        raise Wrong(f"a wait of {error.retry_after} s")
+        raise WrongVerdictError(f"a wait of {error.retry_after} s")
     if len(str(error)) > 900 or not str(error).isprintable():
-        raise Wrong(f"an error text of {len(str(error))} characters, or with control characters")
-    settled = golden.message.write and not isinstance(error, UnknownOutcome)
+        raise WrongVerdictError(f"an error text of {len(str(error))} characters, or with control characters")
+    settled = golden.message.write and not isinstance(error, UnknownOutcomeError)
     if settled and not reading.failed(golden.product, golden.action, raw.body):
-        raise Wrong(f"{type(error).__name__}, but the answer does not say that it failed")
+        raise WrongVerdictError(f"{type(error).__name__}, but the answer does not say that it failed")
 
 
 def check_write(golden: Golden, raw: Raw, answer: Any) -> None:
     """Accepted only when the answer plainly says so, part by part where it has parts."""
     if not 200 <= raw.status < 300:
-        raise Wrong(f"accepted under HTTP {raw.status}")
+        raise WrongVerdictError(f"accepted under HTTP {raw.status}")
     wire = golden.message.wire()
     if not hasattr(answer.value, "outcomes"):
         if not reading.worked(golden.product, golden.action, wire, raw.body):
-            raise Wrong("accepted, but the answer does not say so")
+            raise WrongVerdictError("accepted, but the answer does not say so")
         return
     said = reading.payload(golden.product, raw.body)
     outcomes = answer.value.outcomes(golden.message.Resources)
     if [(o.resource_type, o.resource_uri) for o in outcomes] != [tuple(r.values()) for r in wire["Resources"]]:
-        raise Wrong("outcomes of other resources")
+        raise WrongVerdictError("outcomes of other resources")
     for outcome, resource in zip(outcomes, wire["Resources"], strict=True):
         if outcome.said is Said.UNKNOWN or (outcome.said is Said.ACCEPTED) is not reading.said(said, resource):
-            raise Wrong(f"{outcome.said}, but the answer says {reading.said(said, resource)}")
+            raise WrongVerdictError(f"{outcome.said}, but the answer says {reading.said(said, resource)}")
     if all(o.said is Said.ACCEPTED for o in outcomes) and not reading.worked(
         golden.product, golden.action, wire, raw.body
     ):
-        raise Wrong("all accepted, but the answer does not say so")
+        raise WrongVerdictError("all accepted, but the answer does not say so")
 
 
 def check_read(golden: Golden, raw: Raw, answer: Any) -> None:
     """What is handed up stands in the bytes, all of it and nothing else."""
     if not 200 <= raw.status < 300:
-        raise Wrong(f"read under HTTP {raw.status}")
+        raise WrongVerdictError(f"read under HTTP {raw.status}")
     try:
         said = reading.payload(golden.product, raw.body)
         if not reading.same(plain(answer.value), said):
-            raise Wrong("the value is not what stands in the answer")
-    except reading.Unclear as why:
-        raise Wrong(f"read, but the answer is unclear: {why}") from None
+            raise WrongVerdictError("the value is not what stands in the answer")
+    except reading.UnclearReadingError as why:
+        raise WrongVerdictError(f"read, but the answer is unclear: {why}") from None
     if missing := reading.unsaid(golden.action, said):
-        raise Wrong(f"read although {missing} is not in the answer")
+        raise WrongVerdictError(f"read although {missing} is not in the answer")
 
 
 def plain(model: Any) -> Any:
@@ -191,25 +191,25 @@ def check_listing(golden: Golden, place: int, raw: Raw) -> bool:
     pages = _Pages(golden, place, raw)
     try:
         listing = finish(collect(pages, golden.message, bounds=Bounds(page_size=PAGE_SIZE, pages=20)))
-    except (ListingIncomplete, CloudError):
+    except (ListingIncompleteError, CloudError):
         return False
     except Exception as error:
-        raise Wrong(f"collect raised {type(error).__name__}: {error}") from error
+        raise WrongVerdictError(f"collect raised {type(error).__name__}: {error}") from error
     product, action = golden.product, golden.action
     try:
         shown = [row for body in pages.read_bodies for row in reading.rows(product, action, body)]
         totals = {reading.declared(product, action, body) for body in pages.read_bodies}
-    except reading.Unclear as why:
-        raise Wrong(f"complete, but a page is unclear: {why}") from None
+    except reading.UnclearReadingError as why:
+        raise WrongVerdictError(f"complete, but a page is unclear: {why}") from None
     if len(totals) != 1:
-        raise Wrong(f"complete with the totals {totals}")
+        raise WrongVerdictError(f"complete with the totals {totals}")
     if totals != {None} and totals != {len(listing.rows)}:
-        raise Wrong(f"complete with {len(listing.rows)} rows of {totals}")
+        raise WrongVerdictError(f"complete with {len(listing.rows)} rows of {totals}")
     handed = [plain(row) for row in listing.rows]
     if not all(any(reading.same(row, each) for each in shown) for row in handed):
-        raise Wrong("a row that no page shows")
+        raise WrongVerdictError("a row that no page shows")
     if not all(any(reading.same(row, each) for row in handed) for each in shown):
-        raise Wrong("a row of a page is missing")
+        raise WrongVerdictError("a row of a page is missing")
     return True
 
 

@@ -1,6 +1,6 @@
 """Answers of the emulator to every message, page by page, with what is needed to judge them again.
 
-The clients talk to an emulator in this process without sockets; its organisation and clock are fixed and the request
+The clients talk to an emulator in this process without sockets; its organization and clock are fixed and the request
 ids are replaced by counted ones, so that a case can be made again from its number.
 """
 

@@ -47,48 +47,48 @@ NULL_MEANS_NONE = {"ListProjects", "ListProjectMembers", "ListProjectRoles", "Li
 MISSING = object()
 
 
-class Unclear(Exception):
+class UnclearReadingError(Exception):
     """The bytes do not say one thing."""
 
 
 def document(body: bytes) -> Any:
     """The JSON value.
 
-    :raises Unclear: when it is no JSON or says something twice.
+    :raises UnclearReadingError: when it is no JSON or says something twice.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) != len(pairs):
-            raise Unclear("a key comes twice")
+            raise UnclearReadingError("a key comes twice")
         return dict(pairs)
 
     def never(word: str) -> Any:
-        raise Unclear(word)
+        raise UnclearReadingError(word)
 
     try:
         return json.loads(body.decode("utf-8"), object_pairs_hook=once, parse_constant=never)
     except (ValueError, RecursionError):
-        raise Unclear("no JSON") from None
+        raise UnclearReadingError("no JSON") from None
 
 
 def payload(product: str, body: bytes) -> dict[str, Any]:
     """What a successful answer carries.
 
-    :raises Unclear: when the answer does not plainly say that the call worked.
+    :raises UnclearReadingError: when the answer does not plainly say that the call worked.
     """
     whole = document(body)
     if product in ("wedata", "tencent-sts"):
         inner = whole.get("Response") if isinstance(whole, dict) else None
         if not isinstance(inner, dict) or "Error" in inner:
-            raise Unclear("no Response, or an Error")
+            raise UnclearReadingError("no Response, or an Error")
         return inner
     if not isinstance(whole, dict):
-        raise Unclear("no object")
+        raise UnclearReadingError("no object")
     if "Success" in whole:
         if whole["Success"] is not True and whole["Success"] != "true":
-            raise Unclear("Success is not true")
+            raise UnclearReadingError("Success is not true")
     elif any(str(whole.get(name) or "").strip() for name in ("Code", "code")):
-        raise Unclear("a Code without Success")
+        raise UnclearReadingError("a Code without Success")
     return whole
 
 
@@ -122,20 +122,20 @@ def total_path(product: str, action: str) -> str:
 def rows(product: str, action: str, body: bytes) -> list[Any]:
     """The rows that the bytes show.
 
-    :raises Unclear: when there is no explicit list.
+    :raises UnclearReadingError: when there is no explicit list.
     """
     found = at(payload(product, body), list_path(product, action))
     if found is None and action in NULL_MEANS_NONE and declared(product, action, body) == 0:
         return []
     if not isinstance(found, list):
-        raise Unclear("no list of rows")
+        raise UnclearReadingError("no list of rows")
     return found
 
 
 def declared(product: str, action: str, body: bytes) -> int | None:
     """The declared total, or None for an action without one.
 
-    :raises Unclear: when it belongs there and is no plain number.
+    :raises UnclearReadingError: when it belongs there and is no plain number.
     """
     path = total_path(product, action)
     if not path:
@@ -144,7 +144,7 @@ def declared(product: str, action: str, body: bytes) -> int | None:
     if isinstance(found, str) and found.isascii() and found.isdigit():
         return int(found)
     if not isinstance(found, int) or isinstance(found, bool):
-        raise Unclear("no total")
+        raise UnclearReadingError("no total")
     return found
 
 
@@ -188,7 +188,7 @@ def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool
     """Whether the answer of a write plainly says that everything that was asked for has been done."""
     try:
         answer = payload(product, body)
-    except Unclear:
+    except UnclearReadingError:
         return False
     if product == "dms":
         return "Success" in answer and not str(answer.get("ErrorCode") or "").strip()
@@ -233,7 +233,7 @@ def failed(product: str, action: str, body: bytes) -> bool:
         return True
     try:
         whole = document(body)
-    except Unclear:
+    except UnclearReadingError:
         return False
     if not isinstance(whole, dict):
         return False

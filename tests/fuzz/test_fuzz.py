@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from rescind.cloud.responses import judge
 from rescind.cloud.transport import Raw
-from rescind.errors import Malformed, UnknownOutcome
+from rescind.errors import MalformedResponseError, UnknownOutcomeError
 from tests.contract.messages import calm, messages
-from tests.fuzz.drive import NOW, SLOWEST_S, Tally, Wrong, case, raw_of, run
+from tests.fuzz.drive import NOW, SLOWEST_S, Tally, WrongVerdictError, case, raw_of, run
 from tests.fuzz.goldens import Golden, documents, goldens
 
 CASES = int(os.environ.get("FUZZ_CASES", "100000"))
@@ -61,7 +61,7 @@ def test_the_goldens_are_answers_and_refusals() -> None:
     assert kinds == set(messages())
     assert tally.outcomes["complete"] > 80
     assert tally.outcomes["accepted"] >= 8
-    assert tally.outcomes["Unauthorised"] >= 10
+    assert tally.outcomes["UnauthorizedError"] >= 10
 
 
 @pytest.mark.seconds(180 + CASES // 200)
@@ -73,7 +73,7 @@ def test_broken_answers(part: int) -> None:
         golden, place, raw = case(pool, parts, random.Random(SEED * 1_000_003 + number))
         try:
             run(golden, place, raw, tally)
-        except Wrong as wrong:
+        except WrongVerdictError as wrong:
             where = f"case {number} of seed {SEED}, {golden.name} page {place + 1}"
             pytest.fail(f"{where}: {wrong}\n{raw.status} {raw.body[:3000]!r}")
     print(f"part {part}: {dict(tally.outcomes.most_common())}, slowest {tally.slowest * 1000:.1f} ms")
@@ -81,7 +81,9 @@ def test_broken_answers(part: int) -> None:
     assert tally.slowest < SLOWEST_S
     assert peak_mb() - before < MEMORY_MB
     if CASES >= 20_000:  # the mutator reaches every kind of outcome
-        assert {"accepted", "complete", "incomplete", "read", "Malformed", "UnknownOutcome"} <= set(+tally.outcomes)
+        assert {"accepted", "complete", "incomplete", "read", "Malformed", "UnknownOutcomeError"} <= set(
+            +tally.outcomes
+        )
 
 
 def peak_mb() -> float:
@@ -122,13 +124,13 @@ def test_hostile_answers_cost_little(kind: str, name: str) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(judged.error, UnknownOutcome if golden.message.write else Malformed)
+    assert isinstance(judged.error, UnknownOutcomeError if golden.message.write else MalformedResponseError)
     assert time.perf_counter() - began < 30
     assert peak < 60 * len(body) + 2_000_000
 
 
 def test_an_answer_with_the_id_of_an_earlier_one_is_not_believed() -> None:
-    for action, error in (("RevokePrivileges", "UnknownOutcome"), ("ListPermissions", "Transient")):
+    for action, error in (("RevokePrivileges", "UnknownOutcomeError"), ("ListPermissions", "Transient")):
         golden = of(action)
         judged = judge(golden.pages[0].prepared, raw_of(golden.pages[0]), repeated=lambda request_id: True)
         assert type(judged.error).__name__ == error

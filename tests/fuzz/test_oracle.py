@@ -17,7 +17,7 @@ from rescind.cloud.quickbi.menus import WholePage
 from rescind.cloud.wedata import privileges
 from rescind.cloud.wedata.base import ItemsPage
 from rescind.cloud.wedata.data_sources import RevokeDataSourceAuthorization
-from tests.fuzz.drive import Tally, Wrong, case, raw_of, run
+from tests.fuzz.drive import Tally, WrongVerdictError, case, raw_of, run
 from tests.fuzz.goldens import Golden, documents, goldens
 
 MOST_CASES = 12_000
@@ -75,7 +75,7 @@ def results_by_index(patch: pytest.MonkeyPatch) -> None:
 
 def unknown_codes_are_refusals(patch: pytest.MonkeyPatch) -> None:
     """A write with an unreadable answer is said not to have happened."""
-    patch.setattr(answers, "UnknownOutcome", answers.Refused)
+    patch.setattr(answers, "UnknownOutcomeError", answers.RefusedError)
 
 
 def totals_are_not_asked_for(patch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ PLANTS: tuple[Plant, ...] = (
 def test_a_planted_defect_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     pool, parts = list(goldens()), documents()
     plant(monkeypatch)
-    with pytest.raises(Wrong):
+    with pytest.raises(WrongVerdictError):
         for number in range(MOST_CASES):
             golden, place, raw = case(pool, parts, random.Random(number))
             run(golden, place, raw, Tally())
@@ -155,7 +155,7 @@ def test_an_inventory_is_empty_only_when_it_says_so() -> None:
 
 @pytest.mark.parametrize("code", [7, ["NoPermission"], {"a": 1}, 1.5, True])
 def test_an_error_code_of_any_type_is_one(code: Any) -> None:
-    assert judged("RevokeUserPermission", lambda a: a.update(ErrorCode=code)) == "UnknownOutcome"
+    assert judged("RevokeUserPermission", lambda a: a.update(ErrorCode=code)) == "UnknownOutcomeError"
 
 
 @pytest.mark.parametrize("code", [None, "", " "])

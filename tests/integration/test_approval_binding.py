@@ -88,7 +88,7 @@ def test_an_approval_of_another_run_is_worth_nothing(bench: Bench) -> None:
     with first.ledger() as ledger:
         digests = {ledger.plans.get(ledger.runs.find("access_review", r.run_id).run_id).digest for r in (first, second)}
     assert len(digests) == 1, "the same effects: only the run tells the two apart"
-    _refused(second, "NotApproved.*nobody was asked")
+    _refused(second, "NotApprovedError.*nobody was asked")
 
 
 def test_a_batch_of_another_run_is_refused(bench: Bench) -> None:
@@ -102,7 +102,7 @@ def test_a_batch_of_another_run_is_refused(bench: Bench) -> None:
     ("edit", "message"),
     [
         ("UPDATE rescind.approval SET valid_until = now() - interval '1 s'", "ran out"),
-        ("UPDATE rescind.plan SET valid_until = now() - interval '1 s'", "run out|PlanStale|valid"),
+        ("UPDATE rescind.plan SET valid_until = now() - interval '1 s'", "run out|PlanStaleError|valid"),
         ("UPDATE rescind.approval SET answer = 'reject'", "rejected"),
         ("UPDATE rescind.approval SET answer = NULL, responded_by = '', responded_at = NULL", "nobody has answered"),
         ("UPDATE rescind.approval SET digest = sha256('another plan')", "nobody was asked"),

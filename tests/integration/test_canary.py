@@ -51,7 +51,7 @@ def test_the_canary_is_small_sent_first_and_proven_before_the_rest(bench: Bench)
         assert {batch.system for batch in canaries} <= planned
     with pytest.raises(Exception, match=r"0 of .* proven"):
         _proceed(review)
-    with pytest.raises(Exception, match="GuardTripped: guard canary"):
+    with pytest.raises(Exception, match="GuardTrippedError: guard canary"):
         review.revoke()
     assert review.bench.emulator.writes() == []
     review.canary()
@@ -85,22 +85,22 @@ def test_a_canary_that_is_not_gone_stops_the_run_and_a_forged_success_does_not_h
 
 def test_a_kept_grant_that_goes_with_the_canary_stops_the_run(bench: Bench) -> None:
     review = _approved(bench, canary_above=0, canary_items=2)
-    kept = _kept_beside_the_canary(review)
+    kept = _retained_beside_the_canary(review)
     operation = {"op": "revoke", "system": "dms_permissions", "user_access_id": kept}
     assert review.bench.emulator.post("mutate", {"ops": [operation]})["changed"] == [True]
     with pytest.raises(Exception, match="every kept grant still there"):
         review.canary()
 
 
-def _kept_beside_the_canary(review: Review) -> str:
+def _retained_beside_the_canary(review: Review) -> str:
     """The record id of a kept DMS grant in a place that the canary's verification reads."""
     from rescind.systems import system_named
 
-    place = system_named("dms_permissions").place
+    listing_scope = system_named("dms_permissions").listing_scope
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
         canary = next(b for b in ledger.plans.batches(run.run_id) if b.canary and b.system == "dms_permissions")
         calls = list(ledger.plans.calls(run.run_id, canary.batch_id))
-        read = {place(g) for call in calls for _, g in ledger.plans.item_grants(run.run_id, call.call_id)}
+        read = {listing_scope(g) for call in calls for _, g in ledger.plans.item_grants(run.run_id, call.call_id)}
         decided = list(ledger.decisions.each(run.run_id, system="dms_permissions"))
-        return next(g.key.native_id for g, d in decided if d.choice == "keep" and place(g) in read)
+        return next(g.key.native_id for g, d in decided if d.choice == "keep" and listing_scope(g) in read)

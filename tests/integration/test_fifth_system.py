@@ -13,9 +13,9 @@ import pytest
 
 from rescind import settings
 from rescind.cloud import guard
-from rescind.cloud.base import Lane, Prepared
+from rescind.cloud.base import Bucket, Prepared
 from rescind.dag_parts import trigger_forms as params
-from rescind.errors import BlastSetExceeded
+from rescind.errors import BlastRadiusExceededError
 from rescind.evidence import report
 from rescind.model import Grant, PlannedCall
 from rescind.review import roster
@@ -182,7 +182,7 @@ def test_a_request_that_would_hit_more_than_planned_is_not_sent(bench: Bench, mo
     review = asked(setup, busiest(setup))
     review.through_plan()
     review.approve()
-    with pytest.raises(Exception, match=r"BlastSetExceeded: .*not approved.*'one-more'"):
+    with pytest.raises(Exception, match=r"BlastRadiusExceededError: .*not approved.*'one-more'"):
         review.revoke()
     review.verify()
     assert {row["verdict"] for row in items(review.report())} == {"still_present"}
@@ -210,14 +210,14 @@ def test_final_bytes_without_exactly_one_user_and_its_groups_are_refused(
 ) -> None:
     register(monkeypatch)
     prepared = _prepared(query)
-    with pytest.raises((BlastSetExceeded, ValueError)):
-        REGISTRY[NAME].blast_set(prepared)
-    with pytest.raises(BlastSetExceeded):
+    with pytest.raises((BlastRadiusExceededError, ValueError)):
+        REGISTRY[NAME].blast_radius(prepared)
+    with pytest.raises(BlastRadiusExceededError):
         guard.check(prepared)
     whole = _prepared("UserGroupIds=g,h&UserId=u")
     guard.check(whole)
-    assert len(REGISTRY[NAME].blast_set(whole)) == 2
-    with pytest.raises(BlastSetExceeded):
+    assert len(REGISTRY[NAME].blast_radius(whole)) == 2
+    with pytest.raises(BlastRadiusExceededError):
         guard.check(dataclasses.replace(whole, action="WithdrawAllUserGroups", headers={}))
 
 
@@ -225,7 +225,7 @@ def test_the_places_that_the_document_names_are_all_there_are() -> None:
     """Each of the four stands in every place that the document names, and in no further module of the package."""
     tables: dict[str, Collection[str]] = {
         "systems/__init__.py": REGISTRY,
-        "operators/params.py": params.SYSTEMS,
+        "dag_parts/trigger_forms.py": params.SYSTEMS,
         "review/roster.py": roster.DEFAULT_SPACES,
         "settings.py": settings._DEFAULT_CONNECTIONS,
         "evidence/report.py": report._TITLES,
@@ -233,7 +233,7 @@ def test_the_places_that_the_document_names_are_all_there_are() -> None:
     for system in REGISTRY.values():
         assert [name for name, table in tables.items() if system.name not in table] == []
         writes = {(action, service) for service, action in guard._WRITES}
-        assert {system.revoke_action, system.give_back_action} <= {action for action, _ in writes}
+        assert {system.revoke_action, system.restore_action} <= {action for action, _ in writes}
     code = ROOT / "plugins/rescind"
     key = re.compile(rf'^\s+"({"|".join(REGISTRY)})":', re.MULTILINE)
     found = {str(path.relative_to(code)) for path in code.rglob("*.py") if key.search(path.read_text(encoding="utf-8"))}
@@ -253,6 +253,6 @@ def _prepared(query: str) -> Prepared[Any]:
         url=f"https://example.invalid/?{query}",
         headers={"x-acs-action": "DeleteUserGroupMembers"},
         body=b"",
-        lane=Lane("alibaba", "a", "r", "DeleteUserGroupMembers"),
+        bucket=Bucket("alibaba", "a", "r", "DeleteUserGroupMembers"),
         request=DeleteUserGroupMembers(UserGroupIds=("g",), UserId="u"),
     )

@@ -134,7 +134,10 @@ def test_every_source_of_the_same_roster_gives_the_same_decisions(bench: Bench) 
     fields = {"format": "json", "items": "people", "total": "count", "next": "more"}
     with serving(setup, linked, **fields):
         assert planned(setup, "linked pages") == expected
-    with serving(setup, linked, **fields, as_of="exported"), pytest.raises(Exception, match=r"GuardTripped.*max_age"):
+    with (
+        serving(setup, linked, **fields, as_of="exported"),
+        pytest.raises(Exception, match=r"GuardTrippedError.*max_age"),
+    ):
         planned(setup, "stale")
 
 
@@ -256,7 +259,7 @@ def test_an_old_file_decides_nothing(bench: Bench) -> None:
     os.utime(setup.settings["roster"], (1_700_000_000, 1_700_000_000))
     for roster in (setup.settings["roster"], f"file://{setup.folder}/roster.csv"):
         setup.configure(roster=roster)
-        with pytest.raises(Exception, match=r"GuardTripped.*roster.max_age"):
+        with pytest.raises(Exception, match=r"GuardTrippedError.*roster.max_age"):
             setup.run().preflight()
 
 

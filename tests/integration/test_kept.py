@@ -13,16 +13,16 @@ from tests.support.verdicts import DMS, PRIVILEGES, Row, approved, mutate, recor
 Bench = Callable[..., ReviewBench]
 
 
-def _kept_beside(review: Review) -> Row:
+def _retained_beside(review: Review) -> Row:
     """A kept grant of somebody else in a place that verification reads, as the ledger has it."""
     from rescind.systems import system_named
 
-    place = system_named(DMS).place
+    listing_scope = system_named(DMS).listing_scope
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
         decided = list(ledger.decisions.each(run.run_id, system=DMS))
-        read = {place(grant) for grant, decision in decided if decision.choice == "revoke"}
-        kept = next(g for g, d in decided if d.choice == "keep" and g.revocable and place(g) in read)
+        read = {listing_scope(grant) for grant, decision in decided if decision.choice == "revoke"}
+        kept = next(g for g, d in decided if d.choice == "keep" and g.revocable and listing_scope(g) in read)
         return {"grant_id": kept.grant_id, "user_access_id": kept.key.native_id}
 
 
@@ -32,7 +32,7 @@ def test_a_kept_grant_that_is_lost_stops_the_run_and_can_be_given_back(bench: Be
     records_of(setup, person, 4)
     review = approved(setup, person, DMS)
     truth = setup.emulator.get("truth")[DMS]
-    kept = _kept_beside(review)
+    kept = _retained_beside(review)
     (lost,) = [row for row in truth if row["user_access_id"] == kept["user_access_id"]]
     # One call is left open, as if its worker had ended; meanwhile somebody takes a kept grant away.
     script(setup, {"kind": "throttle", "action": "RevokeUserPermission", "from": 2})
@@ -43,11 +43,11 @@ def test_a_kept_grant_that_is_lost_stops_the_run_and_can_be_given_back(bench: Be
     (report,) = review.verify()
     assert report["kept_lost"] == 1
     sent = len(setup.emulator.writes())
-    with pytest.raises(Exception, match=r"KeptLost: .*1 grants that were to be kept are gone"):
+    with pytest.raises(Exception, match=r"RetainedGrantLostError: .*1 grants that were to be kept are gone"):
         review.revoke()
     assert len(setup.emulator.writes()) == sent
     with review.ledger() as ledger:
-        assert ledger.control.state() is None, "other runs may go on"
+        assert ledger.kill_switch.state() is None, "other runs may go on"
     summary = review.report()
     with pytest.raises(Exception, match="trigger the DAG restore_access"):
         review.gate()
@@ -71,7 +71,7 @@ def test_a_kept_grant_that_is_there_again_lets_the_run_go_on(bench: Bench) -> No
     review = approved(setup, person, PRIVILEGES)
     mutate(setup, {**table, "op": "revoke", "system": PRIVILEGES})
     assert [report["kept_lost"] for report in review.verify()] == [1]
-    with pytest.raises(Exception, match="KeptLost"):
+    with pytest.raises(Exception, match="RetainedGrantLostError"):
         review.revoke()
     assert setup.emulator.writes() == []
     mutate(setup, {**table, "op": "grant", "system": PRIVILEGES})

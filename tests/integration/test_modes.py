@@ -33,7 +33,7 @@ def _asked(review: Review) -> str:
         return approval_body(ledger, run, ledger.plans.get(run.run_id))
 
 
-def _places(review: Review) -> tuple[set[Cell], set[Cell]]:
+def _listing_scopes(review: Review) -> tuple[set[Cell], set[Cell]]:
     """(cells with a grant that goes, other cells inside calls)."""
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
@@ -80,7 +80,7 @@ def test_leavers_go_with_the_places_that_they_did_not_hold(bench: Bench) -> None
     setup = bench()
     before = _held(setup)
     review = _planned(setup)
-    going, absent = _places(review)
+    going, absent = _listing_scopes(review)
     approved = _approved(review)
     assert approved.mode is Mode.EMPTYING and absent
     assert {(cell.container, cell.kind, cell.column) for cell in absent} == approved.emptied
@@ -95,7 +95,7 @@ def test_a_column_in_which_something_stays_is_not_emptied(bench: Bench) -> None:
     setup = bench()
     probe = setup.run("probe", systems=[SYSTEM])
     probe.through_plan()
-    going, _ = _places(probe)
+    going, _ = _listing_scopes(probe)
     one = min(going)
     exceptions = setup.folder / "exceptions.yaml"
     match = f"{{system: {SYSTEM}, principal_id: {one.column[0]}, resource_id: {one.row}}}"
@@ -104,7 +104,7 @@ def test_a_column_in_which_something_stays_is_not_emptied(bench: Bench) -> None:
     setup.configure(exceptions=str(exceptions))
     before = _held(setup)
     review = _planned(setup)
-    going, absent = _places(review)
+    going, absent = _listing_scopes(review)
     assert one not in going and {cell for cell in absent if cell.column == one.column} == set()
     assert not [column for column in _approved(review).emptied if column[2] == one.column]
     review.revoke()
@@ -145,7 +145,7 @@ def test_sparse_calls_are_shorter_and_only_on_request(pair: Pair) -> None:
     probe.through_plan()
     assert _approved(probe).mode is Mode.STRICT and "Beside these grants" not in _asked(probe)
     review = _planned(setup, sparse=True, **params)
-    assert _approved(review).mode is Mode.SPARSE and _places(review) == (set(going), {empty})
+    assert _approved(review).mode is Mode.SPARSE and _listing_scopes(review) == (set(going), {empty})
     review.revoke()
     assert len(setup.emulator.writes("CancelAuthorizationMenu")) == 1
     assert _held(setup) == before - set(going)

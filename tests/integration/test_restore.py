@@ -194,7 +194,7 @@ def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(reviewed
     writes = len(setup.emulator.writes())
     restore = setup.restore(run="1", user="rita")
     restore.through_plan()
-    with pytest.raises(Exception, match="NotApproved"):
+    with pytest.raises(Exception, match="NotApprovedError"):
         restore.revoke()
     with pytest.raises(Exception, match="approvers"):
         restore.approve(user="vera")
@@ -248,7 +248,7 @@ def test_the_cap_stops_a_restore_before_any_plan(reviewed_once: Review) -> None:
     restore = reviewed_once.bench.restore(run="1", max_restores=1)
     restore.preflight()
     restore.discover()
-    with pytest.raises(Exception, match=r"GuardTripped.*cap_restores.*limit 1 grants"):
+    with pytest.raises(Exception, match=r"GuardTrippedError.*cap_restores.*limit 1 grants"):
         restore.plan()
 
 

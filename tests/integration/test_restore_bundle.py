@@ -52,11 +52,13 @@ def test_a_bundle_gives_the_same_plan_as_its_run_and_brings_the_same_back(bench:
     setup = bench()
     before = truth(setup)["quickbi_menus"]
     summary = reviewed(setup)
-    place = Path(summary["bundle"])
+    listing_scope = Path(summary["bundle"])
     expected = plan_of(setup.restore("by-number", run="1", dry_run=True))
-    for number, named in enumerate((place.name, str(place), f"{place}/", f"bundles/{place.name}")):
+    for number, named in enumerate(
+        (listing_scope.name, str(listing_scope), f"{listing_scope}/", f"bundles/{listing_scope.name}")
+    ):
         assert plan_of(setup.restore(f"by-bundle-{number}", bundle=named, dry_run=True)) == expected
-    restore = setup.restore(bundle=place.name)
+    restore = setup.restore(bundle=listing_scope.name)
     assert plan_of(restore) == expected
     restore.preflight()  # cleared: it is the same run
     with restore.ledger() as ledger:
@@ -93,34 +95,36 @@ def test_a_bundle_that_cannot_be_meant_is_refused(bench: Bench) -> None:
 def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, tmp_path: Path) -> None:
     setup = bench()
     summary = reviewed(setup)
-    place = Path(summary["bundle"])
-    good = contents(place)
+    listing_scope = Path(summary["bundle"])
+    good = contents(listing_scope)
 
-    (place / "calls.jsonl").write_bytes(good["calls.jsonl"].replace(b'"AuthPointsValue":1', b'"AuthPointsValue":3'))
-    refused(setup, r"does not hold: calls.jsonl: the chain breaks", bundle=place.name)
+    (listing_scope / "calls.jsonl").write_bytes(
+        good["calls.jsonl"].replace(b'"AuthPointsValue":1', b'"AuthPointsValue":3')
+    )
+    refused(setup, r"does not hold: calls.jsonl: the chain breaks", bundle=listing_scope.name)
     # Whole by every hash, with another level to give back: only the ledger's seal tells.
     for name, content in remade(good, "calls", {"inverse": {}}).items():
-        (place / name).write_bytes(content)
-    refused(setup, r"the ledger differ in run 1: last seal", bundle=place.name)
+        (listing_scope / name).write_bytes(content)
+    refused(setup, r"the ledger differ in run 1: last seal", bundle=listing_scope.name)
     for name, content in good.items():
-        (place / name).write_bytes(content)
-    (place / "more.txt").write_text("x")
-    refused(setup, r"holds 1 files that belong to no bundle: 'more.txt'", bundle=place.name)
-    (place / "more.txt").unlink()
-    (place / "grants.jsonl").rename(tmp_path / "grants.jsonl")
-    (place / "grants.jsonl").symlink_to(tmp_path / "grants.jsonl")
-    refused(setup, r"grants.jsonl cannot be read: it is no regular file", bundle=place.name)
-    (place / "grants.jsonl").unlink()
-    refused(setup, r"does not hold: grants.jsonl: is not there", bundle=place.name)
-    (place / "grants.jsonl").write_bytes(good["grants.jsonl"])
+        (listing_scope / name).write_bytes(content)
+    (listing_scope / "more.txt").write_text("x")
+    refused(setup, r"holds 1 files that belong to no bundle: 'more.txt'", bundle=listing_scope.name)
+    (listing_scope / "more.txt").unlink()
+    (listing_scope / "grants.jsonl").rename(tmp_path / "grants.jsonl")
+    (listing_scope / "grants.jsonl").symlink_to(tmp_path / "grants.jsonl")
+    refused(setup, r"grants.jsonl cannot be read: it is no regular file", bundle=listing_scope.name)
+    (listing_scope / "grants.jsonl").unlink()
+    refused(setup, r"does not hold: grants.jsonl: is not there", bundle=listing_scope.name)
+    (listing_scope / "grants.jsonl").write_bytes(good["grants.jsonl"])
 
-    assert main(["sanitise", str(place), str(place.parent / "copy")]) == 0
+    assert main(["sanitize", str(listing_scope), str(listing_scope.parent / "copy")]) == 0
     refused(setup, "is a copy without personal data", bundle="copy")
-    shutil.copytree(place, tmp_path / "outside")
-    (place.parent / "link").symlink_to(tmp_path / "outside")
+    shutil.copytree(listing_scope, tmp_path / "outside")
+    (listing_scope.parent / "link").symlink_to(tmp_path / "outside")
     refused(setup, "no such bundle below the evidence", bundle="link")
     refused(setup, "neither a bundle's name", bundle=str(tmp_path / "outside"))
-    plan_of(setup.restore(bundle=place.name, dry_run=True))
+    plan_of(setup.restore(bundle=listing_scope.name, dry_run=True))
 
 
 def test_where_bundles_are_signed_this_one_must_be(bench: Bench, tmp_path: Path) -> None:
@@ -161,15 +165,15 @@ def test_a_ledger_that_says_otherwise_is_named(bench: Bench) -> None:
 
 def test_bundles_in_object_storage_are_named_by_their_address(bench: Bench, tmp_path: Path) -> None:
     setup = bench(evidence=f"file://{tmp_path}/store")
-    place = str(reviewed(setup)["bundle"])
-    assert place.startswith("file://")
+    listing_scope = str(reviewed(setup)["bundle"])
+    assert listing_scope.startswith("file://")
     expected = plan_of(setup.restore("by-number", run="1", dry_run=True))
-    assert plan_of(setup.restore("by-address", bundle=place, dry_run=True)) == expected
-    assert plan_of(setup.restore("by-name", bundle=place.rpartition("/")[2], dry_run=True)) == expected
-    refused(setup, "neither a bundle's name", bundle=place.replace("/store/", "/elsewhere/"))
-    lines = tmp_path / "store" / "bundles" / place.rpartition("/")[2] / "items.jsonl"
+    assert plan_of(setup.restore("by-address", bundle=listing_scope, dry_run=True)) == expected
+    assert plan_of(setup.restore("by-name", bundle=listing_scope.rpartition("/")[2], dry_run=True)) == expected
+    refused(setup, "neither a bundle's name", bundle=listing_scope.replace("/store/", "/elsewhere/"))
+    lines = tmp_path / "store" / "bundles" / listing_scope.rpartition("/")[2] / "items.jsonl"
     lines.write_bytes(lines.read_bytes()[:-1])
-    refused(setup, "does not hold: items.jsonl", bundle=place)
+    refused(setup, "does not hold: items.jsonl", bundle=listing_scope)
 
 
 def test_an_older_bundle_of_the_run_is_refused(bench: Bench) -> None:

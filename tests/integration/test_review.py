@@ -158,11 +158,11 @@ def test_nothing_is_sent_without_an_approval(bench: Bench) -> None:
     setup = bench()
     review = setup.run(dry_run=False)
     review.through_plan()
-    with pytest.raises(Exception, match="NotApproved"):
+    with pytest.raises(Exception, match="NotApprovedError"):
         review.revoke()
     with pytest.raises(Exception, match="approvers"):
         review.approve(user="vera")
-    with pytest.raises(Exception, match="NotApproved"):
+    with pytest.raises(Exception, match="NotApprovedError"):
         review.revoke()
     assert setup.emulator.writes() == []
     review.verify()
@@ -177,7 +177,7 @@ def test_the_requester_cannot_approve(bench: Bench) -> None:
     review.through_plan()
     with pytest.raises(Exception, match="may not approve"):
         review.approve(user="rita")
-    with pytest.raises(Exception, match="NotApproved"):
+    with pytest.raises(Exception, match="NotApprovedError"):
         review.revoke()
     assert setup.emulator.writes() == []
 
@@ -188,7 +188,7 @@ def test_the_requester_cannot_approve_under_another_id(bench: Bench) -> None:
     review.through_plan()
     with pytest.raises(Exception, match="the one who asked may not approve"):
         review.approve(user="17", name="rita")
-    with pytest.raises(Exception, match="NotApproved"):
+    with pytest.raises(Exception, match="NotApprovedError"):
         review.revoke()
     assert setup.emulator.writes() == []
 
@@ -198,7 +198,7 @@ def test_a_guard_stops_the_run_before_any_plan(bench: Bench) -> None:
     review = setup.run(dry_run=False, max_revocations=3)
     review.preflight()
     review.discover()
-    with pytest.raises(Exception, match=r"GuardTripped.*limit 3"):
+    with pytest.raises(Exception, match=r"GuardTrippedError.*limit 3"):
         review.plan()
 
 
@@ -257,7 +257,7 @@ def test_an_assumed_role_has_to_say_who_it_is(bench: Bench) -> None:
         setup.run(systems=["dms_permissions"]).preflight()
 
 
-def test_an_approval_task_that_was_lost_honours_the_recorded_answer(bench: Bench) -> None:
+def test_an_approval_task_that_was_lost_honors_the_recorded_answer(bench: Bench) -> None:
     from rescind.operators.approve import ApprovePlanOperator
 
     setup = bench()
@@ -289,6 +289,6 @@ def test_an_answer_to_an_older_question_approves_nothing(bench: Bench) -> None:
         ApprovePlanOperator(task_id="approve").execute_complete(
             review.context("approve"), {"error": "too late", "error_type": "timeout"}
         )
-    with pytest.raises(AirflowFailException, match="NotApproved"):
+    with pytest.raises(AirflowFailException, match="NotApprovedError"):
         review.revoke()
     assert setup.emulator.writes() == []

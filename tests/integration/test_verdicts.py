@@ -180,9 +180,9 @@ def test_every_path_that_remains_is_found_and_named(bench: Bench) -> None:
     review.revoke()
     review.verify()
     items = {(row["resource_id"], row["entitlement"]): row for row in items_of(review)}
-    for place, path in expected.items():
-        row = items[place]
-        assert row["verdict"] == "still_effective" and row["absent"]["effective"] is False, (place, row)
+    for listing_scope, path in expected.items():
+        row = items[listing_scope]
+        assert row["verdict"] == "still_effective" and row["absent"]["effective"] is False, (listing_scope, row)
         assert row["remains"] == path
     assert review.gate() == "succeeded", "an open finding, not a failure"
 
@@ -264,19 +264,19 @@ def _wedata_paths(setup: ReviewBench, person: Row) -> dict[tuple[str, str], str]
 
 
 def _quickbi_paths(setup: ReviewBench, person: Row) -> dict[tuple[str, str], str]:
-    """Menus that stay visible by a group, a group in a group, the organisation, a workspace, and to everybody."""
+    """Menus that stay visible by a group, a group in a group, the organization, a workspace, and to everybody."""
     user = person["quickbi_user_id"]
     extra = setup.emulator.get("truth?extra=1")
     rows = extra[MENUS]
     menus = sorted({(row["portal_id"], row["menu_id"]) for row in rows})
     closed = [m for m in menus if m not in {(o["portal_id"], o["menu_id"]) for o in extra["quickbi_open_menus"]}]
-    group_menu, nested_menu, organisation_menu, workspace_menu, open_menu = closed[:5]
+    group_menu, nested_menu, organization_menu, workspace_menu, open_menu = closed[:5]
     mutate(setup, *({**row, "op": "revoke", "system": MENUS} for row in rows
                      if (row["portal_id"], row["menu_id"]) in closed[:5]))  # fmt: skip
     members = extra["quickbi_group_members"]
     child = next(row for row in members if row["parent"] != "-1")
     inner, outer = child["group_id"], child["parent"]
-    organisation = setup.emulator.get("org")["quickbi_organization_id"]
+    organization = setup.emulator.get("org")["quickbi_organization_id"]
     workspace = extra["quickbi_workspace_members"][0]["workspace_id"]
     for operation in (
         *({"op": "group_member", "group_id": row["group_id"], "user_id": user, "remove": True} for row in members
@@ -287,22 +287,22 @@ def _quickbi_paths(setup: ReviewBench, person: Row) -> dict[tuple[str, str], str
         setup.emulator.post("mutate", {"ops": [operation]})
 
     def receive(menu: tuple[str, str], kind: int, ident: str, level: int = 1) -> Row:
-        place = {"op": "grant", "system": MENUS, "portal_id": menu[0], "menu_id": menu[1]}
-        return {**place, "receiver_type": kind, "receiver_id": ident, "auth_points": level}
+        listing_scope = {"op": "grant", "system": MENUS, "portal_id": menu[0], "menu_id": menu[1]}
+        return {**listing_scope, "receiver_type": kind, "receiver_id": ident, "auth_points": level}
 
     mutate(setup, *(receive(menu, 0, user) for menu in closed[:4]), receive(open_menu, 0, user, 3))
     mutate(
         setup,
         receive(group_menu, 1, inner),
         receive(nested_menu, 1, outer),
-        receive(organisation_menu, 2, organisation),
+        receive(organization_menu, 2, organization),
         receive(workspace_menu, 3, workspace),
         {"op": "menu_visibility", "portal_id": open_menu[0], "menu_id": open_menu[1], "show_only_with_access": False},
     )
     return {
         (group_menu[1], "view"): f"group {inner} holds view on menu {group_menu[1]}",
         (nested_menu[1], "view"): f"group {inner} in group {outer} holds view on menu {nested_menu[1]}",
-        (organisation_menu[1], "view"): f"organisation {organisation} holds view on menu {organisation_menu[1]}",
+        (organization_menu[1], "view"): f"organization {organization} holds view on menu {organization_menu[1]}",
         (workspace_menu[1], "view"): f"workspace {workspace} holds view on menu {workspace_menu[1]}",
         # The export goes, the menu is still there for everybody.
         (open_menu[1], "view_export"): f"everyone everyone holds view on menu {open_menu[1]}",

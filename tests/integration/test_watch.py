@@ -84,7 +84,7 @@ def test_returns_are_seen_in_every_system_and_told_with_their_source(bench: Benc
     assert len(setup.emulator.writes()) == writes
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
-        assert len(ledger.sightings.of_run(run.run_id)) == 4
+        assert len(ledger.regrants.of_run(run.run_id)) == 4
 
 
 def test_a_return_alarms_once_and_again_where_that_is_asked_for(bench: Bench) -> None:
@@ -167,7 +167,7 @@ def test_each_place_is_read_once(bench: Bench) -> None:
         from rescind.systems import system_named
 
         system = system_named("dms_permissions")
-        due = list(ledger.sightings.due(datetime.now(UTC) - timedelta(days=1)))
-        places = {system.place(one.grant) for one in due}
-        assert run is not None and len(due) > len(places)
-    assert watched()["list_calls"] == len(places)
+        due = list(ledger.regrants.due(datetime.now(UTC) - timedelta(days=1)))
+        listings = {system.listing_scope(one.grant) for one in due}
+        assert run is not None and len(due) > len(listings)
+    assert watched()["list_calls"] == len(listings)

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from rescind.cloud.base import Lane
+from rescind.cloud.base import Bucket
 from rescind.cloud.client import CloudClient
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
@@ -25,14 +25,14 @@ class Recorder:
     def __init__(self) -> None:
         self.said: list[tuple[str, Any]] = []
 
-    async def slot(self, lane: Lane, *, write: bool) -> None:
+    async def slot(self, bucket: Bucket, *, write: bool) -> None:
         self.said.append(("slot", write))
 
-    def throttled(self, lane: Lane, retry_after: float | None) -> None:
+    def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
         self.said.append(("throttled", retry_after))
 
-    def succeeded(self, lane: Lane) -> None:
-        self.said.append(("succeeded", lane.action))
+    def succeeded(self, bucket: Bucket) -> None:
+        self.said.append(("succeeded", bucket.action))
 
 
 def script(*steps: Any) -> Callable[[httpx.Request], httpx.Response]:

@@ -190,7 +190,7 @@ class Held:
 
     @classmethod
     def begin(cls, cluster: Cluster, grants: int = 190) -> Held:
-        """Set the organisation back to its beginning and ask for a revocation."""
+        """Set the organization back to its beginning and ask for a revocation."""
         cluster.control.post("reset")
         before = cluster.control.get("truth")
         conf = {"principals": cluster.staff(grants), "systems": list(SYSTEMS), "reason": "a case", "dry_run": False}

@@ -48,7 +48,7 @@ def revoke_with_a_failing_ledger(review: Review, batch: dict[str, str], n: int, 
     :returns: name and moment of the write that failed, or an empty text when there was none.
     """
     from rescind.errors import LedgerError
-    from rescind.ledger.store.errors import DatabaseFailed
+    from rescind.ledger.store.errors import DatabaseError
 
     failed: list[str] = []
     count = iter(range(1, 1_000_000, 2))
@@ -60,11 +60,11 @@ def revoke_with_a_failing_ledger(review: Review, batch: dict[str, str], n: int, 
             number = next(count)
             if number == n:
                 failed.append(f"{name}, before its commit")
-                raise DatabaseFailed("ledger: the connection is gone", lost=True)
+                raise DatabaseError("ledger: the connection is gone", lost=True)
             result = method(*arguments, **named)
             if number + 1 == n:
                 failed.append(f"{name}, after its commit")
-                raise DatabaseFailed("ledger: the connection is gone, the effect is not known", lost=True)
+                raise DatabaseError("ledger: the connection is gone, the effect is not known", lost=True)
             return result
 
         return wrapped
@@ -127,10 +127,10 @@ def _around(method: Callable[..., Any], countdown: _Countdown) -> Callable[..., 
 
 
 def _around_async(method: Callable[..., Any], countdown: _Countdown) -> Callable[..., Any]:
-    async def wrapped(self: Any, lane: Any, *, write: bool) -> None:
+    async def wrapped(self: Any, bucket: Any, *, write: bool) -> None:
         if write:
             countdown.tick()
-        await method(self, lane, write=write)
+        await method(self, bucket, write=write)
         if write:
             countdown.tick()
 

@@ -28,12 +28,12 @@ from rescind.cloud.quickbi.inventory import (
     UserGroup,
 )
 from rescind.dag_parts import trigger_forms as params
-from rescind.errors import BlastSetExceeded
+from rescind.errors import BlastRadiusExceededError
 from rescind.evidence import report
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
 from rescind.review import roster
 from rescind.systems import REGISTRY
-from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 
 MAX_GROUPS = 50
@@ -80,7 +80,7 @@ def look_at_bytes(action: str, given: Mapping[str, Any]) -> None:
     """For the guard: the final parameters of both writes name somebody, and nothing else."""
     named = given.get("UserGroupIds", "").split(",")
     if set(given) != {"UserGroupIds", "UserId"} or not all(named) or not given["UserId"] or "," in given["UserId"]:
-        raise BlastSetExceeded(f"{action}: does not name exactly one user and its groups; it was not sent")
+        raise BlastRadiusExceededError(f"{action}: does not name exactly one user and its groups; it was not sent")
 
 
 # --- 3. the system (2, the hook, is the vendor's own) ---------------------------------------------------
@@ -95,14 +95,14 @@ class QuickBiGroups(PermissionSystem[QuickBiClient]):
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
     revoke_action: ClassVar[str] = "DeleteUserGroupMembers"
-    give_back_action: ClassVar[str] = "AddUserGroupMembers"
-    give_back_shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
+    restore_action: ClassVar[str] = "AddUserGroupMembers"
+    restore_shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
     reads: ClassVar[frozenset[str]] = frozenset(
         {"QueryUserGroupListByParentId", "QueryUserGroupMember", "QueryUserInfoByAccount", "QueryUserList"}
     )
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
-        """The people of the organisation, the tree of groups from its root down, and the members of each."""
+        """The people of the organization, the tree of groups from its root down, and the members of each."""
         walker = Walker(client, found)
         users = await walker.rows(QueryUserList())
         found.shown(PrincipalType.USER, (user.UserId for user in users))
@@ -126,35 +126,35 @@ class QuickBiGroups(PermissionSystem[QuickBiClient]):
         )
 
     def cell(self, key: GrantKey) -> Cell:
-        """One user in one group; all groups of the organisation fit into one call."""
-        return Cell("organisation", key.resource_id, key.principal_type, (key.principal_id,))
+        """One user in one group; all groups of the organization fit into one call."""
+        return Cell("organization", key.resource_id, key.principal_type, (key.principal_id,))
 
-    def place(self, grant: Grant) -> Place:
+    def listing_scope(self, grant: Grant) -> ListingScope:
         """The group: one listing shows all its members."""
         return (grant.key.resource_id, grant.resource_name)
 
-    async def reread(self, client: QuickBiClient, places: Collection[Place]) -> Reading:
+    async def reread(self, client: QuickBiClient, listings: Collection[ListingScope]) -> Reading:
         """One listing for each group."""
         walker = Walker(client)
         listed = await walker.each(
-            sorted(places), lambda place: walker.rows(QueryUserGroupMember(UserGroupId=place[0]))
+            sorted(listings), lambda listing_scope: walker.rows(QueryUserGroupMember(UserGroupId=listing_scope[0]))
         )
         grants = [
             grant
-            for (group, name), people in zip(sorted(places), listed, strict=True)
+            for (group, name), people in zip(sorted(listings), listed, strict=True)
             for grant in _grants(walker.account, group, name, people)
         ]
-        return Reading(tuple(grants), frozenset(places), walker.calls, tuple(walker.pages))
+        return Reading(tuple(grants), frozenset(listings), walker.calls, tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> DeleteUserGroupMembers:
         """The one user of the call, and its groups."""
         ((_, (user,)),) = call.columns
         return DeleteUserGroupMembers(UserGroupIds=call.rows, UserId=user)
 
-    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """Every group of the final query string times its one user."""
         groups, user = _named(prepared)
-        return frozenset(Cell("organisation", group, "user", (user,)) for group in groups)
+        return frozenset(Cell("organization", group, "user", (user,)) for group in groups)
 
     def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
         """The flag speaks of the whole call: true is accepted, false refused, none says nothing."""
@@ -170,7 +170,7 @@ class QuickBiGroups(PermissionSystem[QuickBiClient]):
             "UserId": grant.key.principal_id,
         }
 
-    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> AddUserGroupMembers:
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> AddUserGroupMembers:
         """One user into several groups."""
         (user,) = {inverse["UserId"] for inverse in inverses}
         return AddUserGroupMembers(UserGroupIds=tuple(sorted(i["UserGroupId"] for i in inverses)), UserId=user)
@@ -196,7 +196,7 @@ def _grants(account: str, group: str, name: str, people: Sequence[GroupMember]) 
         found.append(
             Grant(
                 key=GrantKey("quickbi_groups", account, "user_group", group, kind, member.Id, "member"),
-                cell=Cell("organisation", group, kind, (member.Id,)),
+                cell=Cell("organization", group, kind, (member.Id,)),
                 revocable=kind == PrincipalType.USER,
                 why_not="" if kind == PrincipalType.USER else "a group inside a group is moved, not taken out",
                 principal_name=member.Name or "",
@@ -209,13 +209,15 @@ def _grants(account: str, group: str, name: str, people: Sequence[GroupMember]) 
 def _named(prepared: Prepared[Any]) -> tuple[list[str], str]:
     """Groups and user of the final query string.
 
-    :raises BlastSetExceeded: when it names none of one kind, or anything twice.
+    :raises BlastRadiusExceededError: when it names none of one kind, or anything twice.
     """
     pairs = parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True)
     fields = dict(pairs)
     groups, user = fields.get("UserGroupIds", "").split(","), fields.get("UserId", "")
     if len(pairs) != 2 or not all(groups) or not user or "," in user:
-        raise BlastSetExceeded(f"the final {prepared.action} query does not name exactly one user and its groups")
+        raise BlastRadiusExceededError(
+            f"the final {prepared.action} query does not name exactly one user and its groups"
+        )
     return groups, user
 
 
@@ -229,7 +231,7 @@ def register(monkeypatch: pytest.MonkeyPatch, system: PermissionSystem[Any] | No
     """
     new = system or QuickBiGroups()
     monkeypatch.setitem(REGISTRY, new.name, new)
-    for action in (new.revoke_action, new.give_back_action):
+    for action in (new.revoke_action, new.restore_action):
         monkeypatch.setitem(guard._WRITES, ("quickbi", action), look_at_bytes)
     monkeypatch.setitem(roster.DEFAULT_SPACES, new.name, ("quickbi_user_id", "alibaba_uid"))
     monkeypatch.setitem(settings._DEFAULT_CONNECTIONS, new.name, ["quickbi_default"])

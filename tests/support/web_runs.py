@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rescind.evidence.write import BundleWriter
-from rescind.ledger import Ledger, NewRun, NewSighting, Run, VerdictRecord, WatchCheck
+from rescind.ledger import Ledger, NewRegrant, NewRun, Run, VerdictRecord, WatchCheck
 from rescind.model import Grant, Verdict
 from tests.support import ledger_runs
 
@@ -76,7 +76,7 @@ def returned(ledger: Ledger, run: Run, count: int, *, name: str = "scheduled__1"
     """A watching run that sees the first grants of a finished run again, with another level and a hostile source."""
     gone = [ledger_runs.grant(number) for number in range(count)]
     seen = [
-        NewSighting(
+        NewRegrant(
             run.run_id,
             one.grant_id,
             datetime.now(UTC),
@@ -94,7 +94,7 @@ def returned(ledger: Ledger, run: Run, count: int, *, name: str = "scheduled__1"
         returned=count,
         not_checked=not_checked,
     )
-    ledger.sightings.record("watch_regrants", name, check, seen)
+    ledger.regrants.record("watch_regrants", name, check, seen)
 
 
 def late_run(ledger: Ledger, name: str = "manual__late", account: str = "alibaba:3:cn-hangzhou") -> Run:

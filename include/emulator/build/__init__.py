@@ -1,4 +1,4 @@
-"""Makes an organisation from a seed and sizes: the same ones always give the same organisation."""
+"""Makes an organization from a seed and sizes: the same ones always give the same organization."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DMS's part of the organisation."""
+"""DMS's part of the organization."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quick BI's part of the organisation."""
+"""Quick BI's part of the organization."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emulator.store.people import Person
 from emulator.store.quickbi import (
     FOLDER_TYPE,
     GROUP,
-    ORGANISATION,
+    ORGANIZATION,
     USER,
     WORKSPACE,
     BiUser,
@@ -109,7 +109,7 @@ def _menu_id(rng: random.Random) -> str:
 
 
 def _shared(world: World, rng: random.Random, sizes: Sizes, places: list[tuple[Portal, Menu]]) -> None:
-    """Groups, the organisation, workspaces, white lists, menus open to all."""
+    """Groups, the organization, workspaces, white lists, menus open to all."""
     store, groups = world.quickbi, list(world.quickbi.groups)
     first = Receiver(GROUP, groups[0]) if groups else None
     for number, (portal, menu) in enumerate(places):
@@ -118,7 +118,7 @@ def _shared(world: World, rng: random.Random, sizes: Sizes, places: list[tuple[P
         if first is not None and number % 25 == 3:
             store.seed(menu, first, 3)
         if number % 37 == 5:
-            store.seed(menu, Receiver(ORGANISATION, store.organisation_id), 1)
+            store.seed(menu, Receiver(ORGANIZATION, store.organization_id), 1)
         if number % 23 == 7:
             store.seed(menu, Receiver(WORKSPACE, portal.workspace_id), 1)
     step = max(1, len(places) // max(1, sizes.open_menus))
@@ -138,7 +138,7 @@ def _special(world: World, places: list[tuple[Portal, Menu]]) -> None:
 def _give_leaver(
     world: World, rng: random.Random, places: list[tuple[Portal, Menu]], person: Person, wanted: int
 ) -> None:
-    """A leaver held runs of neighbouring menus in one or two portals, as departments are given them."""
+    """A leaver held runs of neighboring menus in one or two portals, as departments are given them."""
     receiver, given, tries = Receiver(USER, person.quickbi_user_id), 0, 0
     while given < wanted and tries < 50:
         tries += 1

@@ -1,4 +1,4 @@
-"""How large an organisation is. Every field is a command line argument (``--size name=number``)."""
+"""How large an organization is. Every field is a command line argument (``--size name=number``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes of the generated organisation; the defaults are the preset ``demo``.
+    """Sizes of the generated organization; the defaults are the preset ``demo``.
 
     Grants are spread so that a leaver holds ``*_per_leaver`` of them; what remains up to the total goes to
     the people who stay, to groups, roles and projects. ``leavers_in_groups`` leavers stay in a user group

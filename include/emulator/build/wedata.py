@@ -1,4 +1,4 @@
-"""WeData's part of the organisation."""
+"""WeData's part of the organization."""
 
 from __future__ import annotations
 

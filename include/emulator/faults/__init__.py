@@ -1,3 +1,3 @@
-"""Scripted misbehaviour: which calls it hits, what it does to them, and an account of what really fired."""
+"""Scripted misbehavior: which calls it hits, what it does to them, and an account of what really fired."""
 
 from __future__ import annotations

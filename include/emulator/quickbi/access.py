@@ -12,7 +12,7 @@ def _identities(call: Call, user_id: str) -> set[Receiver]:
 
 
 def authorised_menus(call: Call, portal: Portal, user_id: str) -> set[str]:
-    """Leaf menus for which a user holds an authorisation, directly or through a group, workspace or organisation."""
+    """Leaf menus for which a user holds an authorization, directly or through a group, workspace or organization."""
     user = call.world.quickbi.users.get(user_id)
     if user is None or user.deleted:
         return set()
@@ -24,7 +24,7 @@ def authorised_menus(call: Call, portal: Portal, user_id: str) -> set[str]:
 
 
 def can_open(call: Call, portal: Portal, user_id: str, menus: set[str]) -> bool:
-    """Whether a user can open a portal: its owner, a member of its workspace, or one with an authorised menu."""
+    """Whether a user can open a portal: its owner, a member of its workspace, or one with an authorized menu."""
     user = call.world.quickbi.users.get(user_id)
     if user is None or user.deleted:
         return False
@@ -33,7 +33,7 @@ def can_open(call: Call, portal: Portal, user_id: str, menus: set[str]) -> bool:
 
 
 def visible_menus(call: Call, portal: Portal, user_id: str) -> set[str]:
-    """Leaf menus that a user sees: authorised ones, and open ones when the portal can be opened."""
+    """Leaf menus that a user sees: authorized ones, and open ones when the portal can be opened."""
     menus = authorised_menus(call, portal, user_id)
     if can_open(call, portal, user_id, menus):
         menus |= {menu.menu_id for menu in portal.leaves() if not menu.show_only_with_access}

@@ -53,7 +53,7 @@ def find_portal(call: Call, portal_id: str) -> Portal:
 
 
 def find_user(call: Call, user_id: str) -> BiUser:
-    """A member of the organisation, deactivated ones included.
+    """A member of the organization, deactivated ones included.
 
     :raises ApiError: User.Not.In.Organization.
     """

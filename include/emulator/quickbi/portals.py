@@ -38,8 +38,8 @@ def _works(call: Call, workspace_id: str = "") -> dict[str, Any]:
 
 
 @QUICKBI.action("QueryWorksByOrganization", _WORKS)
-def works_by_organisation(call: Call) -> dict[str, Any]:
-    """Works of the organisation: portals only here."""
+def works_by_organization(call: Call) -> dict[str, Any]:
+    """Works of the organization: portals only here."""
     check_caller(call)
     return _works(call)
 

@@ -1,4 +1,4 @@
-"""Members of the organisation."""
+"""Members of the organization."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def user_by_account(call: Call) -> dict[str, Any]:
 
 @QUICKBI.action("CheckOrganizationMember", "UserId!")
 def check_member(call: Call) -> bool:
-    """Whether an id belongs to the organisation."""
+    """Whether an id belongs to the organization."""
     check_caller(call)
     return call.text("UserId") in call.world.quickbi.users
 
@@ -104,15 +104,15 @@ _ROLES = [
 
 
 @QUICKBI.action("ListOrganizationRoles")
-def organisation_roles(call: Call) -> list[dict[str, Any]]:
-    """Roles of the organisation: the preset ones."""
+def organization_roles(call: Call) -> list[dict[str, Any]]:
+    """Roles of the organization: the preset ones."""
     check_caller(call)
     return [{"RoleId": role, "RoleName": name, "IsSystemRole": True, "AuthConfigList": []} for role, name in _ROLES]
 
 
 @QUICKBI.action("ListOrganizationRoleUsers", f"RoleId!:int {PAGE} Keyword")
-def organisation_role_users(call: Call) -> dict[str, Any]:
-    """Members with an organisation role: the way to the last administrator."""
+def organization_role_users(call: Call) -> dict[str, Any]:
+    """Members with an organization role: the way to the last administrator."""
     check_caller(call)
     found = [user for user in call.world.quickbi.users.values()
              if call.params["RoleId"] in user.roles and call.text("Keyword") in user.nick]  # fmt: skip

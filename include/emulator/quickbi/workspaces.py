@@ -20,7 +20,7 @@ def _workspace(call: Call, space: Workspace) -> dict[str, Any]:
     name = owner.account_name if owner else ""
     return {
         "WorkspaceId": space.workspace_id, "WorkspaceName": space.name, "WorkspaceDescription": "",
-        "OrganizationId": call.world.quickbi.organisation_id, "Owner": space.owner, "OwnerAccountName": name,
+        "OrganizationId": call.world.quickbi.organization_id, "Owner": space.owner, "OwnerAccountName": name,
         "RealOwnerAccountName": name, "CreateUser": space.owner, "CreateUserAccountName": name,
         "ModifyUser": space.owner, "ModifyUserAccountName": name, "CreateTime": "2025-03-01 10:00:00",
         "ModifiedTime": "2025-03-01 10:00:00", "AllowPublishOperation": True, "AllowShareOperation": True,

@@ -76,7 +76,7 @@ class Target(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One authorisation record: one privilege of one user on one object."""
+    """One authorization record: one privilege of one user on one object."""
 
     access_id: int
     user_id: str
@@ -148,7 +148,7 @@ class DmsStore:
         self.by_uid[user.uid] = user.user_id
 
     def seed(self, user_id: str, target: Target, perm: str, created: str, expires: str, origin: str) -> Record:
-        """Add a record without telling the journal (building the organisation)."""
+        """Add a record without telling the journal (building the organization)."""
         record = Record(self.next_id, user_id, target, perm, created, expires, origin)
         self.next_id += 1
         self.records[record.access_id] = record

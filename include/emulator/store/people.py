@@ -1,4 +1,4 @@
-"""The people of the organisation and their ids in the vendors' id spaces."""
+"""The people of the organization and their ids in the vendors' id spaces."""
 
 from __future__ import annotations
 

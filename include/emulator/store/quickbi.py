@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from emulator.journal import Journal
 from emulator.visibility import Visibility
 
-USER, GROUP, ORGANISATION, WORKSPACE = 0, 1, 2, 3
+USER, GROUP, ORGANIZATION, WORKSPACE = 0, 1, 2, 3
 FOLDER_TYPE = 4
 WORKSPACE_ROLES = {
     25: ("role_workspace_admin", "Workspace administrator"),
@@ -20,7 +20,7 @@ WORKSPACE_ROLES = {
 
 
 class Receiver(NamedTuple):
-    """Who a menu is authorised to: kind (0 user, 1 group, 2 organisation, 3 workspace) and id."""
+    """Who a menu is authorized to: kind (0 user, 1 group, 2 organization, 3 workspace) and id."""
 
     kind: int
     id: str
@@ -28,7 +28,7 @@ class Receiver(NamedTuple):
 
 @dataclass(slots=True)
 class BiUser:
-    """A member of the organisation; ``deleted`` means deactivated."""
+    """A member of the organization; ``deleted`` means deactivated."""
 
     user_id: str
     account_id: str
@@ -63,7 +63,7 @@ class Workspace:
 
 @dataclass(slots=True)
 class Menu:
-    """A node of a portal's menu tree; type 4 is a folder and cannot be authorised."""
+    """A node of a portal's menu tree; type 4 is a folder and cannot be authorized."""
 
     menu_id: str
     name: str
@@ -88,17 +88,17 @@ class Portal:
     white: dict[Receiver, int] = field(default_factory=dict)
 
     def leaves(self) -> Iterator[Menu]:
-        """Menus that can be authorised."""
+        """Menus that can be authorized."""
         return (menu for menu in self.menus.values() if menu.type != FOLDER_TYPE)
 
 
 class QuickBiStore:
-    """The organisation."""
+    """The organization."""
 
-    def __init__(self, journal: Journal, visibility: Visibility, organisation_id: str) -> None:
+    def __init__(self, journal: Journal, visibility: Visibility, organization_id: str) -> None:
         self._journal = journal
         self._visibility = visibility
-        self.organisation_id = organisation_id
+        self.organization_id = organization_id
         self.users: dict[str, BiUser] = {}
         self.groups: dict[str, Group] = {}
         self.workspaces: dict[str, Workspace] = {}
@@ -106,7 +106,7 @@ class QuickBiStore:
         self.count = 0
 
     def seed(self, menu: Menu, receiver: Receiver, points: int) -> bool:
-        """Authorise without telling the journal (building the organisation); False when it was there."""
+        """Authorize without telling the journal (building the organization); False when it was there."""
         if receiver in menu.receivers:
             return False
         menu.receivers[receiver] = points
@@ -114,14 +114,14 @@ class QuickBiStore:
         return True
 
     def add(self, portal: Portal, menu: Menu, receiver: Receiver, points: int) -> bool:
-        """Authorise; False when the receiver has a record already."""
+        """Authorize; False when the receiver has a record already."""
         added = self.seed(menu, receiver, points)
         if added:
             self._journal.effect("added", "quickbi_menus", self.row(portal, menu, receiver, points))
         return added
 
     def change(self, portal: Portal, menu: Menu, receiver: Receiver, points: int) -> bool:
-        """Give an existing record other authorisation points."""
+        """Give an existing record other authorization points."""
         before = menu.receivers.get(receiver)
         if before is None or before == points:
             return False
@@ -171,8 +171,8 @@ class QuickBiStore:
         return found
 
     def identities(self, user_id: str, *, subgroups: bool) -> set[Receiver]:
-        """Every receiver through which a user gets access: own id, groups, workspaces, the organisation."""
-        found = {Receiver(USER, user_id), Receiver(ORGANISATION, self.organisation_id)}
+        """Every receiver through which a user gets access: own id, groups, workspaces, the organization."""
+        found = {Receiver(USER, user_id), Receiver(ORGANIZATION, self.organization_id)}
         found |= {Receiver(GROUP, group) for group in self.groups_of(user_id, subgroups=subgroups)}
         found |= {Receiver(WORKSPACE, space.workspace_id) for space in self.workspaces.values()
                   if user_id in space.members}  # fmt: skip

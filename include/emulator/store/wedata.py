@@ -81,7 +81,7 @@ class PrivilegeStore:
         return [name for index, name in enumerate(self.names) if mask >> index & 1]
 
     def seed(self, resource: Resource, subject: Subject, name: str) -> bool:
-        """Add without telling the journal (building the organisation); False when it was there."""
+        """Add without telling the journal (building the organization); False when it was there."""
         holders = self.grants.setdefault(resource, {})
         before = holders.get(subject, 0)
         bit = self.bit(name)
@@ -188,7 +188,7 @@ class DataSource:
 
 
 class DataSourceStore:
-    """Data sources and whom they are authorised to."""
+    """Data sources and whom they are authorized to."""
 
     def __init__(self, journal: Journal, visibility: Visibility) -> None:
         self._journal = journal

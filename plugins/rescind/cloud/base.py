@@ -21,7 +21,7 @@ from rescind.cloud.fields import WireInt
 from rescind.errors import CloudError, InputError
 
 
-class Lane(NamedTuple):
+class Bucket(NamedTuple):
     """What one vendor rate limit applies to."""
 
     vendor: str
@@ -34,17 +34,17 @@ class Lane(NamedTuple):
 class Pacer(Protocol):
     """Decides when a request may be sent."""
 
-    async def slot(self, lane: Lane, *, write: bool) -> None:
+    async def slot(self, bucket: Bucket, *, write: bool) -> None:
         """Wait until one request of this lane may be sent.
 
         :raises LedgerError: when no place can be reserved.
-        :raises Stopped: when the kill switch is set.
+        :raises RunStoppedError: when the kill switch is set.
         """
 
-    def throttled(self, lane: Lane, retry_after: float | None) -> None:
+    def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
         """Report a throttled answer; ``retry_after`` in seconds when the vendor gave it."""
 
-    def succeeded(self, lane: Lane) -> None:
+    def succeeded(self, bucket: Bucket) -> None:
         """Report an answer that was not throttled."""
 
 
@@ -119,8 +119,8 @@ class Request(Part, Generic[ReplyT]):
         """Look for failure inside a formally successful answer.
 
         :param facts: keyword arguments for the error: vendor, action, request id, status.
-        :return: ``Refused`` when the vendor said no inside the answer, ``UnknownOutcome`` when a write's answer
-            proves nothing, else None.
+        :return: ``RefusedError`` when the vendor said no inside the answer, ``UnknownOutcomeError`` when the answer
+            of a write proves nothing, else None.
         """
         return None
 
@@ -187,7 +187,7 @@ class Prepared(Generic[ReplyT]):
     url: str
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-    lane: Lane
+    bucket: Bucket
     request: Request[ReplyT] = field(repr=False)
 
     @property

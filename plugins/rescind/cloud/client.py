@@ -22,9 +22,9 @@ import httpx
 import rescind
 from rescind.cloud import guard
 from rescind.cloud.alibaba import canonical_query, request_query
-from rescind.cloud.base import Answer, Identity, Lane, Pacer, Prepared, ReadRequest, ReplyT, Request
+from rescind.cloud.base import Answer, Bucket, Identity, Pacer, Prepared, ReadRequest, ReplyT, Request
 from rescind.cloud.connection_settings import ClientSettings
-from rescind.cloud.credentials import UNSIGNED, Credentials, CredentialSource, CredentialsUnavailable, Sources
+from rescind.cloud.credentials import UNSIGNED, Credentials, CredentialSource, CredentialsUnavailableError, Sources
 from rescind.cloud.error_codes import Class
 from rescind.cloud.local_pacer import LocalPacer
 from rescind.cloud.permission_probe import Probe
@@ -32,8 +32,8 @@ from rescind.cloud.responses import Judged, from_fault, judge
 from rescind.cloud.retry import MAX_ATTEMPTS, RetryBudget, backoff
 from rescind.cloud.signing import Acs3Auth, Nonce, RpcAuth, SkipAuth, Tc3Auth, fresh_nonce
 from rescind.cloud.sts_messages import AlibabaGetCallerIdentity, TencentGetCallerIdentity
-from rescind.cloud.transport import Raw, Transport, TransportFault
-from rescind.errors import CloudError, ConfigurationError, InputError, Throttled, Transient
+from rescind.cloud.transport import Raw, Transport, TransportError
+from rescind.errors import CloudError, ConfigurationError, InputError, ThrottledError, TransientError
 
 _USER_AGENT = f"rescind/{getattr(rescind, '__version__', '0')}"
 _REMEMBERED_ANSWERS = 4096
@@ -100,7 +100,7 @@ class CloudClient:
             raise ConfigurationError(f"service: {type(self).__name__} cannot use settings for {settings.service}")
         self.settings = settings
         self.vendor = settings.vendor
-        self.region = settings.lane_region
+        self.region = settings.rate_region
         self._pacer: Pacer = pacer or local_pacer(settings)
         self._transport = Transport(settings, transport)
         self._clock = ServerClock(clock)
@@ -185,7 +185,7 @@ class CloudClient:
         if request.vendor != self.vendor or request.service not in (self.service, "sts"):
             raise TypeError(f"{type(self).__name__} does not speak {request.service} {request.action}")
         url, headers, body = self._bytes(request)
-        lane = Lane(self.vendor, self.account or self.settings.key_mark, self.region, request.action)
+        bucket = Bucket(self.vendor, self.account or self.settings.key_mark, self.region, request.action)
         return Prepared(
             vendor=self.vendor,
             service=request.service,
@@ -196,7 +196,7 @@ class CloudClient:
             url=url,
             headers=headers,
             body=body,
-            lane=lane,
+            bucket=bucket,
             request=request,
         )
 
@@ -230,15 +230,15 @@ class CloudClient:
     async def dispatch(self, prepared: Prepared[ReplyT]) -> Answer[ReplyT]:
         """Guard, sign anew, send once, judge. No pacing and no retry.
 
-        :raises BlastSetExceeded: from the guard; nothing was sent. So with :class:`InputError`.
-        :raises Throttled: not executed.
-        :raises Transient: nothing was sent, or the vendor rejected it for a reason that has been mended.
-        :raises Refused: the vendor said no. So with :class:`NotFound` and :class:`Unauthorised`.
-        :raises UnknownOutcome: a write that may have happened.
-        :raises Malformed: a read whose answer breaks the contract.
+        :raises BlastRadiusExceededError: from the guard; nothing was sent. So with :class:`InputError`.
+        :raises ThrottledError: not executed.
+        :raises TransientError: nothing was sent, or the vendor rejected it for a reason that has been mended.
+        :raises RefusedError: the vendor said no. So with :class:`NotFoundError` and :class:`UnauthorizedError`.
+        :raises UnknownOutcomeError: a write that may have happened.
+        :raises MalformedResponseError: a read whose answer breaks the contract.
 
-        A task that is cancelled while this waits has sent a request whose outcome is unknown. A write for which
-        no key could be had is a :class:`Transient` that says why: the vendor did not see it, so it stays open.
+        A task that is canceled while this waits has sent a request whose outcome is unknown. A write for which
+        no key could be had is a :class:`TransientError` that says why: the vendor did not see it, so it stays open.
         """
         guard.check(prepared)
         return await self._attempt(prepared, self._source)
@@ -258,10 +258,10 @@ class CloudClient:
         attempt = 0
         while True:
             attempt += 1
-            await self._pacer.slot(prepared.lane, write=False)
+            await self._pacer.slot(prepared.bucket, write=False)
             try:
                 answer = await self._attempt(prepared, source)
-            except (Throttled, Transient) as error:
+            except (ThrottledError, TransientError) as error:
                 if attempt >= self._attempts or not self._budget.spend():
                     raise
                 wait = backoff(attempt, error.retry_after)
@@ -272,29 +272,29 @@ class CloudClient:
 
     async def _attempt(self, prepared: Prepared[ReplyT], source: CredentialSource) -> Answer[ReplyT]:
         credentials = await self._key(prepared, source)
-        fault: TransportFault | None = None
+        fault: TransportError | None = None
         raw: Raw | None = None
         try:
             raw = await self._transport.send(prepared, self._auth(prepared, credentials))
-        except TransportFault as broken:
+        except TransportError as broken:
             fault = broken
         if raw is None:
-            raise from_fault(prepared, fault or TransportFault("no answer", sent=True))
+            raise from_fault(prepared, fault or TransportError("no answer", sent=True))
         judged = judge(prepared, raw, repeated=self._seen_before)
-        self._report(prepared.lane, judged)
+        self._report(prepared.bucket, judged)
         if judged.answer is not None:
             self._renewed.discard(id(source))
             return judged.answer
         raise self._mended(judged, raw, source, credentials)
 
-    def _report(self, lane: Lane, judged: Judged[Any]) -> None:
-        if isinstance(judged.error, Throttled):
-            self._pacer.throttled(lane, judged.error.retry_after)
+    def _report(self, bucket: Bucket, judged: Judged[Any]) -> None:
+        if isinstance(judged.error, ThrottledError):
+            self._pacer.throttled(bucket, judged.error.retry_after)
         else:
-            self._pacer.succeeded(lane)
+            self._pacer.succeeded(bucket)
 
     def _mended(self, judged: Judged[Any], raw: Raw, source: CredentialSource, credentials: Credentials) -> CloudError:
-        """The error, or a :class:`Transient` when the cause was a clock or a token that is right again by now.
+        """The error, or a :class:`TransientError` when the cause was a clock or a token that is right again by now.
 
         Both kinds are rejected before anything is executed, so this holds for writes too.
         """
@@ -309,7 +309,7 @@ class CloudClient:
             text = "the temporary key had ended and is being renewed; not executed"
         if not text:
             return error
-        return Transient(
+        return TransientError(
             text,
             vendor=error.vendor,
             action=error.action,
@@ -350,7 +350,7 @@ class CloudClient:
             if not prepared.write:
                 raise
             text, asked = f"no key, so nothing was sent: {error}", getattr(error, "retry_after", None)
-        raise CredentialsUnavailable(text, vendor=self.vendor, action=prepared.action, retry_after=asked)
+        raise CredentialsUnavailableError(text, vendor=self.vendor, action=prepared.action, retry_after=asked)
 
     async def _ask(self, request: ReadRequest[Any], source: CredentialSource) -> Any:
         return (await self._retrying(self.prepare(request), source)).value

@@ -159,7 +159,7 @@ class ClientSettings(BaseModel):
         return self.vendors[self.service]
 
     @property
-    def lane_region(self) -> str:
+    def rate_region(self) -> str:
         """The region word of lanes and grants: ``central`` when there is one host for all regions."""
         return self.region or hosts.CENTRAL
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rescind.cloud.base import Lane, Pacer
+from rescind.cloud.base import Bucket, Pacer
 
 
 class CountingPacer:
@@ -22,25 +22,25 @@ class CountingPacer:
         self.waited_s = 0.0
         self.on_answer: Callable[[], None] = lambda: None
 
-    async def slot(self, lane: Lane, *, write: bool) -> None:
+    async def slot(self, bucket: Bucket, *, write: bool) -> None:
         """See :class:`rescind.cloud.base.Pacer`."""
         started = time.monotonic()
-        await self._inner.slot(lane, write=write)
+        await self._inner.slot(bucket, write=write)
         self.waited_s += time.monotonic() - started
         if write:
             self.writes += 1
         else:
             self.reads += 1
 
-    def throttled(self, lane: Lane, retry_after: float | None) -> None:
+    def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
         """See :class:`rescind.cloud.base.Pacer`."""
         self.throttles += 1
-        self._inner.throttled(lane, retry_after)
+        self._inner.throttled(bucket, retry_after)
 
-    def succeeded(self, lane: Lane) -> None:
+    def succeeded(self, bucket: Bucket) -> None:
         """See :class:`rescind.cloud.base.Pacer`."""
         self.answers += 1
-        self._inner.succeeded(lane)
+        self._inner.succeeded(bucket)
         self.on_answer()
 
     def counts(self) -> dict[str, int | float]:

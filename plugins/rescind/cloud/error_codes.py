@@ -4,7 +4,7 @@ Quick BI answered HTTP 500 for permanent business errors and answers 400 for the
 answers 200 for everything: a status says little. Choices that no vendor page settles:
 
 * **An unknown code on a write is an unknown outcome**, whatever the status: no vendor states that an error
-  means "not executed". A known code of the rows *refused*, *unauthorised*, *not found* and *throttled* is
+  means "not executed". A known code of the rows *refused*, *unauthorized*, *not found* and *throttled* is
   taken as not executed, because it names a check that comes before the work. For a batch call that holds for
   the call, not for each cell of it; verification reads all cells again.
 * ``FailedOperation``, ``InternalError`` and their like on a write are unknown outcomes: they may come from the
@@ -12,7 +12,7 @@ answers 200 for everything: a status says little. Choices that no vendor page se
   re-read costs one request, a wrong guess a second write.
 * ``SignatureNonceUsed`` on a write is an unknown outcome: the first copy may have been executed.
 * A code that says the whole account cannot work (expired instance or tenant, key or edition not allowed) is
-  *unauthorised* and not *refused*: it would meet every further call too, so the run should stop early.
+  *unauthorized* and not *refused*: it would meet every further call too, so the run should stop early.
 * An unknown code on a read is worth another try only when the status is 5xx.
 
 Sources: the error tables of the four API pages and of both vendors' common error code pages, SDK code lists.
@@ -31,7 +31,7 @@ class Class(StrEnum):
     TOKEN = "token"
     NONCE = "nonce"
     AMBIGUOUS = "ambiguous"
-    UNAUTHORISED = "unauthorised"
+    UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not found"
     REFUSED = "refused"
     UNKNOWN = "unknown"
@@ -43,10 +43,10 @@ _TENCENT: dict[str, Class] = {
     "InternalError.InvalidParameter": Class.REFUSED,  # fatal in spite of its prefix
     "InvalidParameter.ServiceIsBusy": Class.AMBIGUOUS,  # passing in spite of its prefix
     "FailedOperation.ExecutorClusterStatusError": Class.AMBIGUOUS,
-    "InvalidParameter.ClientIpNotAuthorized": Class.UNAUTHORISED,
+    "InvalidParameter.ClientIpNotAuthorized": Class.UNAUTHORIZED,
     "InvalidParameter.WorkspaceNotExist": Class.NOT_FOUND,
-    "IpInBlacklist": Class.UNAUTHORISED,
-    "IpNotInWhitelist": Class.UNAUTHORISED,
+    "IpInBlacklist": Class.UNAUTHORIZED,
+    "IpNotInWhitelist": Class.UNAUTHORIZED,
     "ActionOffline": Class.REFUSED,
     "DryRunOperation": Class.REFUSED,
     "InvalidAction": Class.REFUSED,
@@ -62,9 +62,9 @@ _TENCENT: dict[str, Class] = {
 }
 _TENCENT_FAMILIES: tuple[tuple[str, Class], ...] = (
     ("RequestLimitExceeded", Class.THROTTLED),
-    ("AuthFailure", Class.UNAUTHORISED),
-    ("UnauthorizedOperation", Class.UNAUTHORISED),
-    ("OperationDenied", Class.UNAUTHORISED),
+    ("AuthFailure", Class.UNAUTHORIZED),
+    ("UnauthorizedOperation", Class.UNAUTHORIZED),
+    ("OperationDenied", Class.UNAUTHORIZED),
     ("ResourceNotFound", Class.NOT_FOUND),
     ("InvalidParameterValue", Class.REFUSED),
     ("InvalidParameter", Class.REFUSED),
@@ -87,13 +87,13 @@ _ALIBABA: dict[str, Class] = {
     "InvalidTimeStamp.Format": Class.CLOCK,
     "IllegalTimestamp": Class.CLOCK,
     "InvalidSecurityToken.Expired": Class.TOKEN,
-    "SignatureDoesNotMatch": Class.UNAUTHORISED,
-    "IncompleteSignature": Class.UNAUTHORISED,
-    "MissingSecurityToken": Class.UNAUTHORISED,
-    "MissingAccessKeyId": Class.UNAUTHORISED,
-    "ActionUnauthorized": Class.UNAUTHORISED,
-    "NoPermission": Class.UNAUTHORISED,
-    "InsufficientBalance": Class.UNAUTHORISED,
+    "SignatureDoesNotMatch": Class.UNAUTHORIZED,
+    "IncompleteSignature": Class.UNAUTHORIZED,
+    "MissingSecurityToken": Class.UNAUTHORIZED,
+    "MissingAccessKeyId": Class.UNAUTHORIZED,
+    "ActionUnauthorized": Class.UNAUTHORIZED,
+    "NoPermission": Class.UNAUTHORIZED,
+    "InsufficientBalance": Class.UNAUTHORIZED,
     "InvalidApi.NotFound": Class.REFUSED,
     "InvalidAction": Class.REFUSED,
     "InvalidAction.NotFound": Class.REFUSED,
@@ -104,11 +104,11 @@ _ALIBABA: dict[str, Class] = {
     "InvalidProtocol.NeedSsl": Class.REFUSED,
     # DMS
     "NotSupportYet": Class.REFUSED,
-    "UserNotExist": Class.UNAUTHORISED,  # the calling account is not a DMS user
-    "UserStatusIllegal": Class.UNAUTHORISED,
-    "TenantNotExist": Class.UNAUTHORISED,
-    "TenantExpired": Class.UNAUTHORISED,
-    "TenantStatusIllegal": Class.UNAUTHORISED,
+    "UserNotExist": Class.UNAUTHORIZED,  # the calling account is not a DMS user
+    "UserStatusIllegal": Class.UNAUTHORIZED,
+    "TenantNotExist": Class.UNAUTHORIZED,
+    "TenantExpired": Class.UNAUTHORIZED,
+    "TenantStatusIllegal": Class.UNAUTHORIZED,
     "InstanceExisted": Class.REFUSED,
     "InstanceNoEnoughNumber": Class.REFUSED,
     "UserExisted": Class.REFUSED,
@@ -116,11 +116,11 @@ _ALIBABA: dict[str, Class] = {
     "SecurityRuleNotExist": Class.NOT_FOUND,
     "WorkspaceNotExist": Class.NOT_FOUND,
     # Quick BI
-    "Instance.Expired": Class.UNAUTHORISED,
-    "Instance.Not.Exist": Class.UNAUTHORISED,
-    "Access.Forbidden": Class.UNAUTHORISED,
-    "Not.Organization.AuthAdmin": Class.UNAUTHORISED,
-    "Invalid.Organization": Class.UNAUTHORISED,
+    "Instance.Expired": Class.UNAUTHORIZED,
+    "Instance.Not.Exist": Class.UNAUTHORIZED,
+    "Access.Forbidden": Class.UNAUTHORIZED,
+    "Not.Organization.AuthAdmin": Class.UNAUTHORIZED,
+    "Invalid.Organization": Class.UNAUTHORIZED,
     "User.Not.In.Organization": Class.NOT_FOUND,
     "Report.NotExist.Error": Class.NOT_FOUND,
     "Workspace.NotIn.Organization": Class.NOT_FOUND,
@@ -133,10 +133,10 @@ _ALIBABA: dict[str, Class] = {
     "Internal.System.Error": Class.AMBIGUOUS,
 }
 _ALIBABA_FAMILIES: tuple[tuple[str, Class], ...] = (
-    ("InvalidAccessKeyId", Class.UNAUTHORISED),
-    ("InvalidSecurityToken", Class.UNAUTHORISED),
-    ("Forbidden", Class.UNAUTHORISED),
-    ("NoPermission", Class.UNAUTHORISED),
+    ("InvalidAccessKeyId", Class.UNAUTHORIZED),
+    ("InvalidSecurityToken", Class.UNAUTHORIZED),
+    ("Forbidden", Class.UNAUTHORIZED),
+    ("NoPermission", Class.UNAUTHORIZED),
     ("InvalidParameter", Class.REFUSED),
     ("Invalid.Parameter", Class.REFUSED),
     ("Missing", Class.REFUSED),

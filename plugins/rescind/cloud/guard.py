@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from rescind.cloud.base import Prepared
 from rescind.cloud.strict_json import JsonError, loads
-from rescind.errors import BlastSetExceeded, InputError
+from rescind.errors import BlastRadiusExceededError, InputError
 
 _READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+")
 _TOKEN_SERVICE = frozenset({"GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithOIDC"})
@@ -38,7 +38,7 @@ Parameters = Mapping[str, Any]
 def check(prepared: Prepared[Any]) -> None:
     """Let a request pass or refuse it.
 
-    :raises BlastSetExceeded: when the request could touch more than it names, or is not a known action.
+    :raises BlastRadiusExceededError: when the request could touch more than it names, or is not a known action.
     :raises InputError: when a value has the wrong shape.
     """
     action, parameters = _final(prepared)
@@ -97,7 +97,7 @@ def _decode(text: str) -> str:
 
 
 def _refuse(action: str, why: str) -> None:
-    raise BlastSetExceeded(f"{action}: {why}; it was not sent")
+    raise BlastRadiusExceededError(f"{action}: {why}; it was not sent")
 
 
 def _names(action: str, given: Parameters, required: set[str], optional: frozenset[str] | set[str] = _NONE) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rescind.cloud.base import Lane
+from rescind.cloud.base import Bucket
 
 PACE = 0.95
 """Part of a limit that is used: what is kept back covers jitter on the way."""
@@ -18,13 +18,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 class FreePacer:
     """Never waits. For tests."""
 
-    async def slot(self, lane: Lane, *, write: bool) -> None:
+    async def slot(self, bucket: Bucket, *, write: bool) -> None:
         """Return at once."""
 
-    def throttled(self, lane: Lane, retry_after: float | None) -> None:
+    def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
         """Ignore it."""
 
-    def succeeded(self, lane: Lane) -> None:
+    def succeeded(self, bucket: Bucket) -> None:
         """Ignore it."""
 
 
@@ -54,33 +54,33 @@ class LocalPacer:
         self._rates = dict(rates)
         self._default = default
         self._clock = clock
-        self._lanes: dict[Lane, _State] = {}
+        self._buckets: dict[Bucket, _State] = {}
 
-    async def slot(self, lane: Lane, *, write: bool) -> None:
+    async def slot(self, bucket: Bucket, *, write: bool) -> None:
         """Wait for the lane's next place; waiting callers are served in order."""
-        state = self._state(lane)
+        state = self._state(bucket)
         now = self._clock()
         at = max(now, state.next_at)
-        rate = self._rates.get(lane.action, self._default) * PACE * state.factor
+        rate = self._rates.get(bucket.action, self._default) * PACE * state.factor
         state.next_at = at + 1.0 / rate
         if at > now:
             await asyncio.sleep(at - now)
 
-    def throttled(self, lane: Lane, retry_after: float | None) -> None:
+    def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
         """Hold the lane back and narrow it."""
-        state = self._state(lane)
+        state = self._state(bucket)
         wait = max(retry_after or 0.0, state.pause)
         state.next_at = max(state.next_at, self._clock() + wait)
         state.pause = min(state.pause * 2, _LONGEST_PAUSE)
         state.factor = max(state.factor * _NARROW, _LEAST)
 
-    def succeeded(self, lane: Lane) -> None:
+    def succeeded(self, bucket: Bucket) -> None:
         """Widen the lane a little, up to its rate."""
-        state = self._state(lane)
+        state = self._state(bucket)
         state.factor = min(state.factor * _WIDEN, 1.0)
         state.pause = _FIRST_PAUSE
 
-    def _state(self, lane: Lane) -> _State:
-        if lane not in self._lanes:
-            self._lanes[lane] = _State(next_at=self._clock())
-        return self._lanes[lane]
+    def _state(self, bucket: Bucket) -> _State:
+        if bucket not in self._buckets:
+            self._buckets[bucket] = _State(next_at=self._clock())
+        return self._buckets[bucket]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from rescind.errors import UnknownOutcome
+from rescind.errors import UnknownOutcomeError
 
 
 class Said(StrEnum):
@@ -33,7 +33,7 @@ class ResourceOutcome:
     detail: str = ""
 
 
-class UnknownResults(UnknownOutcome):
+class UnknownResultsError(UnknownOutcomeError):
     """A batch write whose answer leaves at least one resource open.
 
     :param outcomes: one entry per requested resource, in the order of the request; some may be accepted

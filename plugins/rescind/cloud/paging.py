@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Protocol
 
 from rescind.cloud.base import Answer, ListRequest, Page, ReadRequest, ReplyT, RowT
-from rescind.errors import ListingIncomplete
+from rescind.errors import ListingIncompleteError
 from rescind.model import digest
 
 
@@ -97,8 +97,8 @@ class _Walk(Generic[RowT]):
     duplicates: int = 0
     null_as_empty: bool = False
 
-    def give_up(self, why: str, *, shifted: bool = False) -> ListingIncomplete:
-        return ListingIncomplete(self.name, why, shifted=shifted)
+    def give_up(self, why: str, *, shifted: bool = False) -> ListingIncompleteError:
+        return ListingIncompleteError(self.name, why, shifted=shifted)
 
     def take_total(self, total: int | None, needed: bool) -> None:
         """The declared total must be there when it belongs there, and never change."""
@@ -143,7 +143,7 @@ async def collect(
     """Read a listing to its end.
 
     :param restarts: how many times to begin again when the listing turns out incomplete (it may have shifted).
-    :raises ListingIncomplete: says which listing and what is missing.
+    :raises ListingIncompleteError: says which listing and what is missing.
     :raises CloudError: when a page could not be read at all.
     """
     limits = bounds or Bounds()
@@ -153,7 +153,7 @@ async def collect(
         walk: _Walk[RowT] = _Walk(_name(request))
         try:
             await _run(client, request, walk, limits, lambda: clock() > ends_at)
-        except ListingIncomplete:
+        except ListingIncompleteError:
             if attempt == restarts:
                 raise
             continue

@@ -50,7 +50,7 @@ from rescind.cloud.wedata.inventory import (
     ListTable,
 )
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource
-from rescind.errors import CloudError, InputError, Unauthorised, first_of
+from rescind.errors import CloudError, InputError, UnauthorizedError, first_of
 
 
 class ProbeClient(Protocol):
@@ -203,7 +203,7 @@ async def allowed_actions(
         (:attr:`~rescind.cloud.client.CloudClient.probes`). A probe's ``after`` must stand before it.
     :return: by action, in the order given: ``allowed`` (the vendor answered), ``refused`` (the vendor says that the
         identity may not), or ``unknown`` (a write, nothing to try it on, or any other answer).
-    :raises LedgerError: from the pacer. So with :class:`Stopped`.
+    :raises LedgerError: from the pacer. So with :class:`RunStoppedError`.
     :raises ConfigurationError: when there is no key.
     """
     probes = [_as_probe(each) for each in (client.probes if requests is None else requests)]
@@ -233,7 +233,7 @@ async def _try(client: ProbeClient, probe: Probe, before: asyncio.Task[tuple[Rig
         if request is None or request.write:
             return "unknown", None
         seen = (await client.read(request)).value
-    except Unauthorised:
+    except UnauthorizedError:
         return "refused", None
     except (CloudError, InputError):  # InputError: an id of the row has a shape that no request takes
         return "unknown", None

@@ -14,16 +14,16 @@ from rescind.cloud.error_codes import Class, meaning
 from rescind.cloud.fields import exact_flag
 from rescind.cloud.retry import asked_wait
 from rescind.cloud.strict_json import JsonError, loads
-from rescind.cloud.transport import Raw, TransportFault
+from rescind.cloud.transport import Raw, TransportError
 from rescind.errors import (
     CloudError,
-    Malformed,
-    NotFound,
-    Refused,
-    Throttled,
-    Transient,
-    Unauthorised,
-    UnknownOutcome,
+    MalformedResponseError,
+    NotFoundError,
+    RefusedError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
+    UnknownOutcomeError,
 )
 
 _XML_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9._-]{1,100})\s*</Code>")
@@ -62,12 +62,12 @@ class _EnvelopeError(ValueError):
     """An answer without a readable envelope."""
 
 
-def from_fault(prepared: Prepared[Any], fault: TransportFault) -> CloudError:
+def from_fault(prepared: Prepared[Any], fault: TransportError) -> CloudError:
     """The error for a request without an answer.
 
     A write that may have left is an unknown outcome; everything else can be tried again.
     """
-    kind = UnknownOutcome if prepared.write and fault.sent else Transient
+    kind = UnknownOutcomeError if prepared.write and fault.sent else TransientError
     tail = "" if fault.sent else "; nothing was sent"
     return kind(fault.reason + tail, vendor=prepared.vendor, action=prepared.action)
 
@@ -84,14 +84,14 @@ def judge(prepared: Prepared[ReplyT], raw: Raw, *, repeated: Any) -> Judged[Repl
         return Judged(error=_unreadable(prepared, raw, str(problem)))
     facts = _facts(prepared, raw, envelope)
     if envelope.contradiction and prepared.write:
-        return Judged(error=UnknownOutcome("the answer holds a success and an error", **facts))
+        return Judged(error=UnknownOutcomeError("the answer holds a success and an error", **facts))
     if envelope.failed:
         found = meaning(prepared.vendor, envelope.code)
         return Judged(error=_failure(prepared, raw, envelope, found, facts), meaning=found)
     if not 200 <= raw.status < 300:
         return Judged(error=_doubt(prepared, "a success under an error status", facts))
     if envelope.request_id and repeated(envelope.request_id):
-        kind = UnknownOutcome if prepared.write else Transient
+        kind = UnknownOutcomeError if prepared.write else TransientError
         return Judged(error=kind("the answer carries the id of an earlier request", **facts))
     return _reply(prepared, raw, envelope, facts)
 
@@ -167,32 +167,32 @@ def _xml(body: bytes) -> Envelope:
 def _failure(prepared: Prepared[Any], raw: Raw, envelope: Envelope, found: Class, facts: dict[str, Any]) -> CloudError:
     text = _said(envelope)
     if found is Class.THROTTLED:
-        return Throttled(text, retry_after=asked_wait(raw.headers), **facts)
+        return ThrottledError(text, retry_after=asked_wait(raw.headers), **facts)
     if found is Class.NOT_FOUND:
-        return NotFound(text, **facts)
+        return NotFoundError(text, **facts)
     if found is Class.REFUSED:
-        return Refused(text, **facts)
-    if found in (Class.UNAUTHORISED, Class.CLOCK, Class.TOKEN):
-        return Unauthorised(text, **facts)
+        return RefusedError(text, **facts)
+    if found in (Class.UNAUTHORIZED, Class.CLOCK, Class.TOKEN):
+        return UnauthorizedError(text, **facts)
     if prepared.write:  # NONCE, AMBIGUOUS, UNKNOWN
-        return UnknownOutcome(text, **facts)
+        return UnknownOutcomeError(text, **facts)
     if found in (Class.NONCE, Class.AMBIGUOUS) or raw.status >= 500:
-        return Transient(text, retry_after=asked_wait(raw.headers), **facts)
-    return Refused(text, **facts)
+        return TransientError(text, retry_after=asked_wait(raw.headers), **facts)
+    return RefusedError(text, **facts)
 
 
 def _unreadable(prepared: Prepared[Any], raw: Raw, problem: str) -> CloudError:
     facts: dict[str, Any] = {"vendor": prepared.vendor, "action": prepared.action, "http_status": raw.status}
     text = f"the answer is unreadable: {problem}"
     if prepared.write:
-        return UnknownOutcome(text, **facts)
+        return UnknownOutcomeError(text, **facts)
     if raw.status == 429:
-        return Throttled(text, retry_after=asked_wait(raw.headers), **facts)
-    return (Transient if raw.status >= 500 else Malformed)(text, **facts)
+        return ThrottledError(text, retry_after=asked_wait(raw.headers), **facts)
+    return (TransientError if raw.status >= 500 else MalformedResponseError)(text, **facts)
 
 
 def _doubt(prepared: Prepared[Any], problem: str, facts: dict[str, Any]) -> CloudError:
-    return (UnknownOutcome if prepared.write else Malformed)(problem, **facts)
+    return (UnknownOutcomeError if prepared.write else MalformedResponseError)(problem, **facts)
 
 
 def _facts(prepared: Prepared[Any], raw: Raw, envelope: Envelope) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _KEEP_ALIVE_S = 15.0
 _KEPT_HEADERS = ("date", "retry-after", "x-acs-retry-after", "content-type", "x-acs-request-id")
 
 
-class TransportFault(Exception):
+class TransportError(Exception):
     """No usable answer arrived.
 
     :param sent: True when the request may have reached the vendor.
@@ -128,20 +128,20 @@ class Transport:
     async def send(self, prepared: Prepared[Any], auth: httpx.Auth) -> Raw:
         """Sign and send once.
 
-        :raises TransportFault: when no whole answer arrived.
+        :raises TransportError: when no whole answer arrived.
         """
         progress = _Progress()
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await self._exchange(prepared, auth, progress)
         except TimeoutError:
-            fault = TransportFault(f"no whole answer within {self._settings.timeout_s:g} s", sent=progress.maybe_sent)
-        except TransportFault as error:
+            fault = TransportError(f"no whole answer within {self._settings.timeout_s:g} s", sent=progress.maybe_sent)
+        except TransportError as error:
             fault = error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            fault = TransportFault(f"no connection ({type(error).__name__}{_tls_hint(error)})", sent=False)
+            fault = TransportError(f"no connection ({type(error).__name__}{_tls_hint(error)})", sent=False)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            fault = TransportFault(f"the exchange broke off ({type(error).__name__})", sent=progress.maybe_sent)
+            fault = TransportError(f"the exchange broke off ({type(error).__name__})", sent=progress.maybe_sent)
         # Raised out here, so that no httpx error with its request and headers hangs on as context.
         raise fault
 
@@ -170,11 +170,11 @@ class Transport:
             return await self._collect(response.aiter_raw())
         if encoding in ("gzip", "x-gzip", "deflate"):
             return await self._inflate(response.aiter_raw())
-        raise TransportFault("the answer has an encoding that was not asked for", sent=True)
+        raise TransportError("the answer has an encoding that was not asked for", sent=True)
 
     def _bounded(self, body: bytes) -> bytes:
         if len(body) > self._settings.max_response_bytes:
-            raise TransportFault(f"the answer is over {self._settings.max_response_bytes} bytes", sent=True)
+            raise TransportError(f"the answer is over {self._settings.max_response_bytes} bytes", sent=True)
         return body
 
     async def _collect(self, chunks: AsyncIterator[bytes]) -> bytes:
@@ -182,7 +182,7 @@ class Transport:
         async for chunk in chunks:
             body += chunk
             if len(body) > self._settings.max_response_bytes:
-                raise TransportFault(f"the answer is over {self._settings.max_response_bytes} bytes", sent=True)
+                raise TransportError(f"the answer is over {self._settings.max_response_bytes} bytes", sent=True)
         return bytes(body)
 
     async def _inflate(self, chunks: AsyncIterator[bytes]) -> bytes:
@@ -195,13 +195,13 @@ class Transport:
                 raw += len(chunk)
                 body += inflater.decompress(chunk, limit - len(body) + 1)
                 if raw > limit or len(body) > limit:
-                    raise TransportFault(f"the answer is over {limit} bytes", sent=True)
+                    raise TransportError(f"the answer is over {limit} bytes", sent=True)
         except zlib.error:
             broken = True
         else:
             broken = not inflater.eof
         if broken:
-            raise TransportFault("the answer's compression is broken", sent=True)
+            raise TransportError("the answer's compression is broken", sent=True)
         return bytes(body)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from rescind.errors import CloudError, Throttled, Transient, first_of
+from rescind.errors import CloudError, ThrottledError, TransientError, first_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +33,7 @@ class AsTheVendorAsks(RetryPolicy):
     ) -> RetryDecision:
         """See the class."""
         cause = first_of(exception)
-        if not isinstance(cause, (Throttled, Transient)):
+        if not isinstance(cause, (ThrottledError, TransientError)):
             return RetryDecision.default()
         pause = max(_asked(cause), self.first_s * 2.0 ** (try_number - 1))
         seconds = min(pause, LONGEST_S)

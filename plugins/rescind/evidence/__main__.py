@@ -1,4 +1,4 @@
-"""Command line: verify, missing, report, export, sanitise. Status 0, 1 (does not hold, lacks something), 2 (usage)."""
+"""Command line: verify, missing, report, export, sanitize. Status 0, 1 (does not hold, lacks something), 2 (usage)."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("out", type=Path)
     one.set_defaults(run=_export)
 
-    one = commands.add_parser("sanitise", help="write a copy without personal data")
+    one = commands.add_parser("sanitize", help="write a copy without personal data")
     one.add_argument("path", type=Path)
     one.add_argument("out", type=Path)
     one.add_argument("--key", type=Path, help="file with a secret: the same secret gives the same pseudonyms")
-    one.set_defaults(run=_sanitise)
+    one.set_defaults(run=_sanitize)
     return parser
 
 
@@ -114,11 +114,11 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _sanitise(options: argparse.Namespace) -> int:
-    from rescind.evidence.sanitise import sanitise
+def _sanitize(options: argparse.Namespace) -> int:
+    from rescind.evidence.sanitize import sanitize
 
     secret = options.key.read_bytes() if options.key else None
-    sanitise(bundle_source(options.path), options.out, secret)
+    sanitize(bundle_source(options.path), options.out, secret)
     return 0
 
 

@@ -350,7 +350,7 @@ class Collector:
 
     def _switch_of(self) -> Iterator[Record]:
         """The kill switch while the run lasted."""
-        for event in self.ledger.control.history():
+        for event in self.ledger.kill_switch.history():
             if self.run.finished_at and self.run.started_at <= event.changed_at <= self.run.finished_at:
                 yield {
                     "stopped": event.stopped,

@@ -178,7 +178,7 @@ def root_of(entries: Iterable[Mapping[str, Any]]) -> str:
 
 
 def link_of(
-    run_id: str, number: int, seal: int, previous: Mapping[str, Any] | None, root: str, sanitised: str = ""
+    run_id: str, number: int, seal: int, previous: Mapping[str, Any] | None, root: str, sanitized: str = ""
 ) -> str:
     """The link (hex): what the next bundle names, so that none can be left out or put in between."""
     facts = {
@@ -187,7 +187,7 @@ def link_of(
         "previous": previous,
         "root": root,
         "run": run_id,
-        "sanitised": sanitised,
+        "sanitized": sanitized,
         "seal": seal,
     }
     return hashlib.sha256(encode(facts)).hexdigest()
@@ -199,23 +199,23 @@ def manifest_of(
     seal: int,
     previous: Mapping[str, Any] | None,
     entries: Iterable[Mapping[str, Any]],
-    sanitised: str = "",
+    sanitized: str = "",
 ) -> dict[str, Any]:
     """The manifest.
 
     :param previous: ``{"seal", "run", "root", "link"}`` of the bundle sealed before, None for the first.
-    :param sanitised: for a copy without personal data, the root that it was made from.
+    :param sanitized: for a copy without personal data, the root that it was made from.
     """
     files = sorted((dict(entry) for entry in entries), key=lambda entry: str(entry["name"]))
     root = root_of(files)
     return {
         "files": files,
         "format": FORMAT,
-        "link": link_of(run_id, number, seal, previous, root, sanitised),
+        "link": link_of(run_id, number, seal, previous, root, sanitized),
         "number": number,
         "previous": previous,
         "root": root,
         "run": run_id,
-        "sanitised": sanitised,
+        "sanitized": sanitized,
         "seal": seal,
     }

@@ -18,13 +18,13 @@ from rescind.evidence.form import EFFECTS
 from rescind.evidence.read import Source, latest_verdicts, only, records
 from rescind.ledger import (
     Certificate,
-    KeptCheck,
     Ledger,
     NewBatch,
     NewCall,
     NewItem,
     NewPlan,
     NewRun,
+    RetainedCheck,
     Run,
     ScopeSpec,
     VerdictRecord,
@@ -79,7 +79,7 @@ def import_run(ledger: Ledger, source: Source, manifest: Record) -> Run:
         ledger.plans.freeze(run.run_id, _plan(source, plan), _batches(source), map(_item, records(source, "items")))
         ledger.verdicts.record(run.run_id, map(_verdict, latest_verdicts(source)))
         for check in records(source, "kept"):
-            ledger.verdicts.record_kept(run.run_id, _kept(check))
+            ledger.verdicts.record_retained(run.run_id, _kept(check))
         run = ledger.runs.finish(run.run_id, review["state"], {IMPORTED: facts, "problems": [], "findings": []})
     return run
 
@@ -183,8 +183,8 @@ def _verdict(record: Record) -> VerdictRecord:
     )
 
 
-def _kept(record: Record) -> KeptCheck:
-    return KeptCheck(**{**record, "observed_at": datetime.fromisoformat(record["observed_at"])})
+def _kept(record: Record) -> RetainedCheck:
+    return RetainedCheck(**{**record, "observed_at": datetime.fromisoformat(record["observed_at"])})
 
 
 def _time(text: str | None) -> datetime | None:

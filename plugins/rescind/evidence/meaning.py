@@ -70,7 +70,7 @@ class Found:
 
 @dataclass(slots=True)
 class Checker:
-    """The checks over one bundle. ``sanitised`` copies hold no real ids, so digests over ids are not made anew."""
+    """The checks over one bundle. ``sanitized`` copies hold no real ids, so digests over ids are not made anew."""
 
     source: Source
     manifest: Mapping[str, Any]
@@ -80,9 +80,9 @@ class Checker:
     calls: dict[str, Record] = field(default_factory=dict)
 
     @property
-    def sanitised(self) -> bool:
+    def sanitized(self) -> bool:
         """Whether this is a copy without personal data."""
-        return bool(self.manifest["sanitised"])
+        return bool(self.manifest["sanitized"])
 
     def run(self) -> None:
         """All checks."""
@@ -115,7 +115,7 @@ class Checker:
     def _load_calls(self) -> None:
         for call in records(self.source, "calls"):
             made = [call["system"], call["account"], call["container"], call["rows"], call["columns"]]
-            if not self.sanitised and hashlib.sha256(encode(made)).hexdigest() != call["call"]:
+            if not self.sanitized and hashlib.sha256(encode(made)).hexdigest() != call["call"]:
                 self.found.add("a call does not have the content that its id names", call["call"])
             if call["call"] in self.calls:
                 self.found.add("a call stands twice", call["call"])
@@ -127,7 +127,7 @@ class Checker:
         """The records of a file that is ordered by grant id, each grant once."""
         before = ""
         for record in records(self.source, kind):
-            if not self.sanitised and record["grant_id"] <= before:
+            if not self.sanitized and record["grant_id"] <= before:
                 self.found.add(f"{kind}: a grant stands twice or out of order", record["grant_id"])
             before = record["grant_id"]
             yield record
@@ -166,13 +166,13 @@ class Checker:
                 self.found.add("a scope does not hold as many grants as it counted", name)
         whole = "".join(f"{n} {scopes[n]['state']} {sums[n].hexdigest()}\n" for n in sorted(scopes))
         sealed = review["snapshot_digest"]
-        if sealed and not self.sanitised and hashlib.sha256(whole.encode()).hexdigest() != sealed:
+        if sealed and not self.sanitized and hashlib.sha256(whole.encode()).hexdigest() != sealed:
             self.found.add("the population is not the one that was sealed")
         return seen
 
     def _grant(self, grant: Record) -> None:
         key = _ARRAY.encode([grant[name] for name in _KEY])
-        if not self.sanitised and hashlib.sha256(key.encode()).hexdigest() != grant["grant_id"]:
+        if not self.sanitized and hashlib.sha256(key.encode()).hexdigest() != grant["grant_id"]:
             self.found.add("a grant is not the one that its id names", grant["grant_id"])
         item = self.items.get(grant["grant_id"])
         if item is None or item["call"] is None:
@@ -224,7 +224,7 @@ class Checker:
             grant_id = verdict["grant_id"]
             if grant_id in latest or (not closed and grant_id != before):
                 self.found.add("verdicts: the latest one of a grant is not its last", grant_id)
-            if not self.sanitised and grant_id < before:
+            if not self.sanitized and grant_id < before:
                 self.found.add("verdicts: a grant stands out of order", grant_id)
             before, closed = grant_id, verdict.get("latest", True)
             if closed:
@@ -247,7 +247,7 @@ class Checker:
     def _effects(self, plan: Record | None) -> None:
         """The approved bytes give the plan's digest, and name exactly the items that have a call."""
         there = EFFECTS in {entry["name"] for entry in self.manifest["files"]}
-        if there != (plan is not None and not self.sanitised):
+        if there != (plan is not None and not self.sanitized):
             self.found.add(f"{EFFECTS} is there without a plan, or missing")
         if plan is None or not there:
             return

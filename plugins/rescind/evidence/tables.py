@@ -131,8 +131,8 @@ def decided(source: Source) -> Iterator[Row]:
 
 
 def _order(source: Source) -> Callable[[str], Any]:
-    """The place of a grant id in the order that all files share: the id itself, but not in a sanitised copy."""
-    if not read_json(source, MANIFEST)["sanitised"]:
+    """The place of a grant id in the order that all files share: the id itself, but not in a sanitized copy."""
+    if not read_json(source, MANIFEST)["sanitized"]:
         return lambda grant_id: grant_id
     places = {grant["grant_id"]: place for place, grant in enumerate(records(source, "grants"))}
     return lambda grant_id: places.get(grant_id, len(places))

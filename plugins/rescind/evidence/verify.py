@@ -32,7 +32,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _PIECE = 1 << 20
 _MOST_JSON = 1 << 22
-_KEYS = {"files", "format", "link", "number", "previous", "root", "run", "sanitised", "seal"}
+_KEYS = {"files", "format", "link", "number", "previous", "root", "run", "sanitized", "seal"}
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ def _manifest(source: Source, result: Verification) -> dict[str, Any] | None:
             raise ValueError("is not in canonical form")
         _shape(facts)
         again = manifest_of(
-            facts["run"], facts["number"], facts["seal"], facts["previous"], facts["files"], facts["sanitised"]
+            facts["run"], facts["number"], facts["seal"], facts["previous"], facts["files"], facts["sanitized"]
         )
         for name in ("root", "link", "files"):
             if again[name] != facts[name]:
@@ -103,7 +103,7 @@ def _shape(facts: Any) -> None:
         raise ValueError("names no run")
     if not (_count(facts["number"], 1) and _count(facts["seal"], 1)):
         raise ValueError("has no number of run or seal")
-    if facts["sanitised"] != "" and not _digest(facts["sanitised"]):
+    if facts["sanitized"] != "" and not _digest(facts["sanitized"]):
         raise ValueError("names no root as its source")
     before = facts["previous"]
     first = facts["seal"] == 1
@@ -216,15 +216,15 @@ def verify_series(verified: Mapping[str, Verification]) -> list[str]:
     :param verified: the bundles of one folder, by name.
     """
     problems = []
-    seals = {result.manifest["seal"]: result.manifest for result in verified.values() if result.manifest}
-    if len(seals) != sum(1 for result in verified.values() if result.manifest):
+    evidence_chain = {result.manifest["seal"]: result.manifest for result in verified.values() if result.manifest}
+    if len(evidence_chain) != sum(1 for result in verified.values() if result.manifest):
         problems.append("two bundles carry the same seal")
-    for seal in range(1, max(seals, default=0) + 1):
-        manifest = seals.get(seal)
+    for seal in range(1, max(evidence_chain, default=0) + 1):
+        manifest = evidence_chain.get(seal)
         if manifest is None:
             problems.append(f"seal {seal}: the bundle is missing")
             continue
-        before = seals.get(seal - 1)
+        before = evidence_chain.get(seal - 1)
         named = manifest["previous"]
         if before is not None and named != {name: before[name] for name in ("seal", "run", "root", "link")}:
             problems.append(f"seal {seal}: does not follow the bundle of seal {seal - 1} that is here")

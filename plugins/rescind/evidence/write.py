@@ -29,7 +29,7 @@ from rescind.evidence.form import (
     root_of,
 )
 from rescind.evidence.signing import sign
-from rescind.ledger import Ledger, Run, Seal
+from rescind.ledger import ChainEntry, Ledger, Run
 
 _PIECE = 1 << 20
 
@@ -85,10 +85,10 @@ class BundleWriter:
         entries = spool(Collector(self._ledger, self._run), local)
         root = root_of(entries)
 
-        def link(number: int, before: Seal | None) -> str:
+        def link(number: int, before: ChainEntry | None) -> str:
             return link_of(self._run.run_id, self._run.number, number, _previous(before), root)
 
-        seal = self._ledger.seals.take(self._run.run_id, root, link)
+        seal = self._ledger.evidence_chain.take(self._run.run_id, root, link)
         facts = manifest_of(self._run.run_id, self._run.number, seal.number, _previous(seal.previous), entries)
         if facts["link"] != seal.link:
             raise ConfigurationError(
@@ -137,7 +137,7 @@ def _raw(folder: Path, name: str, pieces: Any) -> dict[str, Any]:
     return raw.entry()
 
 
-def _previous(before: Seal | None) -> dict[str, Any] | None:
+def _previous(before: ChainEntry | None) -> dict[str, Any] | None:
     if before is None:
         return None
     return {"seal": before.number, "run": before.run_id, "root": before.root, "link": before.link}

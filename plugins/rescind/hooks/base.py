@@ -12,7 +12,14 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from rescind.cloud.connection_settings import ClientSettings, Service
-from rescind.errors import CloudError, ConfigurationError, RescindError, Throttled, Transient, Unauthorised
+from rescind.errors import (
+    CloudError,
+    ConfigurationError,
+    RescindError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
+)
 
 if TYPE_CHECKING:
     from rescind.cloud.base import Pacer
@@ -164,16 +171,16 @@ async def _probe(client: AnyClient) -> str:
 
 def explain(error: RescindError, settings: ClientSettings) -> str:
     """An error of a connection test as a sentence that names the remedy."""
-    from rescind.cloud.credentials import CredentialsUnavailable  # not while Dags are parsed
+    from rescind.cloud.credentials import CredentialsUnavailableError  # not while Dags are parsed
 
     host = settings.endpoint().host
-    if isinstance(error, CredentialsUnavailable):
+    if isinstance(error, CredentialsUnavailableError):
         return f"credentials {settings.credentials!r} give no key: {error}"
-    if isinstance(error, Throttled):
+    if isinstance(error, ThrottledError):
         return f"{error}. The key works, the limit is used up: try again, or lower 'share'"
-    if isinstance(error, Transient) and error.http_status is None:
+    if isinstance(error, TransientError) and error.http_status is None:
         return f"{host} cannot be reached ({error}). Check network, firewall, region and edition"
-    if isinstance(error, Unauthorised):
+    if isinstance(error, UnauthorizedError):
         return f"{error}. Check {_KEY_IN[settings.credentials]}, this machine's clock, and the rights of the key"
     if isinstance(error, CloudError):
         return f"{error}. Check region and edition, and that the service is activated for this account"

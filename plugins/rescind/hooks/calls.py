@@ -14,7 +14,7 @@ from rescind.cloud.base import Answer, ListRequest, ReplyT, Request, RowT
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import Listing, collect
 from rescind.cloud.retry import backoff
-from rescind.errors import InputError, Refused, RescindError, Throttled, Transient
+from rescind.errors import InputError, RefusedError, RescindError, ThrottledError, TransientError
 from rescind.hooks.base import run
 
 
@@ -41,7 +41,7 @@ def airflow_outcomes() -> Iterator[None]:
     """
     try:
         yield
-    except (Throttled, Transient) as error:
+    except (ThrottledError, TransientError) as error:
         failure: AirflowException = AirflowException(f"{error}. Nothing was changed; the task can be tried again")
     except RescindError as error:
         failure = AirflowFailException(f"{type(error).__name__}: {error}")
@@ -53,7 +53,7 @@ def airflow_outcomes() -> Iterator[None]:
 def list_all(client: CloudClient, request: ListRequest[RowT]) -> dict[str, Any]:
     """A complete listing as JSON values.
 
-    :raises ListingIncomplete: when it cannot prove that it is complete.
+    :raises ListingIncompleteError: when it cannot prove that it is complete.
     """
 
     async def work() -> Listing[RowT]:
@@ -71,7 +71,7 @@ def write_once(client: CloudClient, request: Request[ReplyT], patience_s: float)
     """Send one write. Only what was surely not executed is sent again, each time signed anew.
 
     :param patience_s: how long throttled attempts may go on, in seconds.
-    :raises UnknownOutcome: read the platform before anything else.
+    :raises UnknownOutcomeError: read the platform before anything else.
     :raises CloudError: see :meth:`rescind.cloud.client.CloudClient.dispatch`.
     """
 
@@ -88,10 +88,10 @@ async def _patiently(client: CloudClient, request: Request[ReplyT], patience_s: 
     attempt = 0
     while True:
         attempt += 1
-        await client.pacer.slot(prepared.lane, write=True)
+        await client.pacer.slot(prepared.bucket, write=True)
         try:
             return await client.dispatch(prepared)
-        except (Throttled, Transient) as error:
+        except (ThrottledError, TransientError) as error:
             wait = backoff(attempt, error.retry_after)
             if time.monotonic() + wait > ends_at:
                 raise
@@ -118,10 +118,10 @@ def checked_flag(name: str, value: Any) -> bool:
     return value
 
 
-def refused(request: Request[Any], detail: str, answer: Answer[Any]) -> Refused:
+def refused(request: Request[Any], detail: str, answer: Answer[Any]) -> RefusedError:
     """The error for a part of a batch that the vendor refused; vendor text without control characters."""
     words = "".join(letter if letter.isprintable() else "?" for letter in detail)[:200]
-    return Refused(
+    return RefusedError(
         f"the vendor refused it: {words!r}",
         vendor=request.vendor,
         action=request.action,

@@ -12,7 +12,7 @@ from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.counting_pacer import CountingPacer
 from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger, Scope
-from rescind.ledger.ratelimit.pacer import LanePacer, PacerSettings
+from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
 from rescind.settings import VARIABLE, Settings
 from rescind.systems.base import PermissionSystem, account_of
 
@@ -60,7 +60,7 @@ async def connected(
     """
     hook = hook_of(system, conn_id)
     cloud: ClientSettings = hook.settings()
-    pacer = LanePacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
+    pacer = LedgerPacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
     counting = CountingPacer(pacer)
     client: CloudClient = hook.get_conn(pacer=counting)
     try:

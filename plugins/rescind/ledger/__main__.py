@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 from rescind.errors import RescindError
 from rescind.ledger.ledger import Ledger
-from rescind.ledger.runs.records import SwitchEvent
+from rescind.ledger.runs.records import KillSwitchEvent
 
 DSN_VARIABLE = "RESCIND_LEDGER_DSN"
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -49,9 +49,9 @@ def _run(ledger: Ledger, options: argparse.Namespace) -> str:
         ledger.check()
         return "ok"
     if options.command == "stop":
-        return _switch(ledger.control.stop(options.by, options.reason))
+        return _switch(ledger.kill_switch.stop(options.by, options.reason))
     if options.command == "resume":
-        return _switch(ledger.control.resume(options.by, options.reason))
+        return _switch(ledger.kill_switch.resume(options.by, options.reason))
     if options.command == "abandon":
         done = ledger.runs.finish(options.run_id, "abandoned", {"by": options.by, "reason": options.reason})
         return f"{done.run_id} is {done.state}; its scope locks are free, and nothing more can be sent for it"
@@ -85,7 +85,7 @@ def _diff(ledger: Ledger, options: argparse.Namespace) -> int:
 
 
 def _status(ledger: Ledger) -> str:
-    lines = [_switch(ledger.control.state())]
+    lines = [_switch(ledger.kill_switch.state())]
     for run in ledger.runs.latest(10):
         mode = "dry run" if run.dry_run else "enforcing"
         ended = f"{run.finished_at:%Y-%m-%d %H:%M:%S}" if run.finished_at else "-"
@@ -95,12 +95,12 @@ def _status(ledger: Ledger) -> str:
     lines += [
         f"lane {lane.vendor}/{lane.action} in {lane.region or '-'}: {lane.pace:.2f} of {lane.limit:g} requests/s"
         + (f", learned {lane.learned:.2f}" if lane.learned else "")
-        for lane in ledger.lanes.states()
+        for lane in ledger.buckets.states()
     ]
     return "\n".join(lines)
 
 
-def _switch(event: SwitchEvent | None) -> str:
+def _switch(event: KillSwitchEvent | None) -> str:
     if event is None:
         return "kill switch: not set"
     word = "SET" if event.stopped else "not set"

@@ -11,14 +11,14 @@ from rescind.ledger.plans.batches import Batches
 from rescind.ledger.plans.plans import Plans
 from rescind.ledger.plans.verdicts import Verdicts
 from rescind.ledger.population.decisions import Decisions
-from rescind.ledger.population.regrants import Sightings
+from rescind.ledger.population.regrants import Regrants
 from rescind.ledger.population.snapshot import Snapshot
 from rescind.ledger.population.snapshot_diff import SnapshotDiff
-from rescind.ledger.ratelimit.lane_store import Lanes
+from rescind.ledger.ratelimit.store import Buckets
 from rescind.ledger.read_models.queries import Views
-from rescind.ledger.runs.evidence_chain import Seals
+from rescind.ledger.runs.evidence_chain import EvidenceChain
 from rescind.ledger.runs.inputs import Inputs
-from rescind.ledger.runs.kill_switch import Control
+from rescind.ledger.runs.kill_switch import KillSwitch
 from rescind.ledger.runs.owner_questions import Questions
 from rescind.ledger.runs.progress import ProgressBoard
 from rescind.ledger.runs.runs import Runs
@@ -69,12 +69,12 @@ class Ledger:
         self.batches = Batches(self.database, numbers)
         self.attempts = Attempts(self.database, numbers)
         self.verdicts = Verdicts(self.database, numbers)
-        self.control = Control(self.database, numbers)
+        self.kill_switch = KillSwitch(self.database, numbers)
         self.progress = ProgressBoard(self.database, numbers)
-        self.lanes = Lanes(self.database, numbers)
+        self.buckets = Buckets(self.database, numbers)
         self.summary = Summary(self.database, numbers)
-        self.seals = Seals(self.database, numbers)
-        self.sightings = Sightings(self.database, numbers)
+        self.evidence_chain = EvidenceChain(self.database, numbers)
+        self.regrants = Regrants(self.database, numbers)
         self.views = Views(self.database, numbers)
 
     def __repr__(self) -> str:

@@ -12,15 +12,15 @@ from airflow.sdk.exceptions import AirflowFailException
 from rescind.cloud.consoles import console_address
 from rescind.errors import (
     ConfigurationError,
-    GuardTripped,
+    GuardTrippedError,
     InputError,
-    ListingIncomplete,
-    NotFound,
+    ListingIncompleteError,
+    NotFoundError,
     PlanError,
-    Refused,
+    RefusedError,
     RescindError,
-    Stopped,
-    Unauthorised,
+    RunStoppedError,
+    UnauthorizedError,
     first_of,
 )
 from rescind.hooks.clients import hook_of
@@ -33,15 +33,15 @@ from rescind.systems import system_named
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_NO_RETRY_MENDS = (
+_NON_RETRYABLE = (
     InputError,
     ConfigurationError,
-    GuardTripped,
+    GuardTrippedError,
     PlanError,
-    Stopped,
-    Unauthorised,
-    Refused,
-    NotFound,
+    RunStoppedError,
+    UnauthorizedError,
+    RefusedError,
+    NotFoundError,
 )
 
 
@@ -136,5 +136,5 @@ class _Guarded:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         telling = first_of(error) if error else None
-        if isinstance(telling, _NO_RETRY_MENDS) and not isinstance(telling, ListingIncomplete):
+        if isinstance(telling, _NON_RETRYABLE) and not isinstance(telling, ListingIncompleteError):
             raise AirflowFailException(f"{type(telling).__name__}: {telling}") from error

@@ -37,7 +37,7 @@ class VerifyCanaryOperator(SettlingOperator):
         self.batch = batch
 
     def verify(self, context: Context, ledger: Ledger, waited: float) -> dict[str, Any]:
-        """See the class. :raises GuardTripped: when the canary shows that something is wrong."""
+        """See the class. :raises GuardTrippedError: when the canary shows that something is wrong."""
         run, settings = self.run_of(context, ledger), self.settings()
         batch = planned_batch(ledger, run, self.batch["batch"])
         self.looks_at(batch.system, batch.conn_id)
@@ -67,7 +67,7 @@ class ProceedOperator(ReviewOperator):
         super().__init__(**kwargs)
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class. :raises GuardTripped: when a canary is not proven."""
+        """See the class. :raises GuardTrippedError: when a canary is not proven."""
         run = self.run_of(context, ledger)
         canaries = require_canaries(ledger, run.run_id)
         batches = named_batches(ledger, run, canary=False)

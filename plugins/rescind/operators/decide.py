@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rescind.errors import ListingIncomplete
+from rescind.errors import ListingIncompleteError
 from rescind.ledger import Ledger
 from rescind.model import Decision
 from rescind.operators.base import ReviewOperator
@@ -36,7 +36,7 @@ class SealOperator(ReviewOperator):
         super().__init__(**kwargs)
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class. :raises ListingIncomplete: when no scope at all is complete."""
+        """See the class. :raises ListingIncompleteError: when no scope at all is complete."""
         run = self.run_of(context, ledger)
         sealed = ledger.scopes.seal(run.run_id)
         for scope in sealed.scopes:
@@ -44,7 +44,7 @@ class SealOperator(ReviewOperator):
             figures = f"{scope.counted} grants, {scope.pages} pages, {scope.dangling} dangling references"
             level("%s %s: %s, %s %s", scope.system, scope.account, scope.state, figures, scope.error)
         if not any(sealed.complete.values()):
-            raise ListingIncomplete(
+            raise ListingIncompleteError(
                 "the snapshot", "no scope is complete, so nothing can be decided; see the discover tasks"
             )
         return {
@@ -108,7 +108,7 @@ class PlanOperator(ReviewOperator):
         super().__init__(**kwargs)
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class. :raises GuardTripped: when a cap or another guard stops the run."""
+        """See the class. :raises GuardTrippedError: when a cap or another guard stops the run."""
         run = self.run_of(context, ledger)
         settings = self.settings()
         answered = ledger.questions.apply(run.run_id)

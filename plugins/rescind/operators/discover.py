@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.cloud.counting_pacer import CountingPacer
 from rescind.cloud.paging import ListingRecord
-from rescind.errors import ListingIncomplete, RescindError
+from rescind.errors import ListingIncompleteError, RescindError
 from rescind.hooks.clients import connected, reading
 from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
 from rescind.ledger.population.snapshot import ScopeSpool
@@ -82,7 +82,7 @@ class _ScopeListing:
     async def read(self, context: Context, ledger: Ledger) -> None:
         """Read the whole population; neither who reads nor who will revoke shall lose access by it.
 
-        :raises ListingIncomplete: when any of it is missing.
+        :raises ListingIncompleteError: when any of it is missing.
         """
         scope, system = self._scope, system_named(self._scope.system)
         async with reading(system, scope, ledger, self._settings) as (client, pacer):
@@ -178,14 +178,14 @@ def check_size(counted: int, before: Baseline | None, settings: Settings) -> Non
 
     What that run proved gone is taken off first: our own revocations are no reason for doubt.
 
-    :raises ListingIncomplete: when it shrank by more than the setting ``max_shrink_percent`` allows.
+    :raises ListingIncompleteError: when it shrank by more than the setting ``max_shrink_percent`` allows.
     """
     if before is None or before.counted < SHRINK_FROM:
         return
     expected = max(0, before.counted - before.removed)
     if counted * 100 < expected * (100 - settings.max_shrink_percent):
         removed = f" (less {before.removed} revoked by it)" if before.removed else ""
-        raise ListingIncomplete(
+        raise ListingIncompleteError(
             "the population",
             f"{counted} grants found, {before.counted} at the last complete listing, run {before.run_number}{removed}:"
             f" more than max_shrink_percent ({settings.max_shrink_percent}) allows. Check the rights of the reading"
@@ -194,7 +194,7 @@ def check_size(counted: int, before: Baseline | None, settings: Settings) -> Non
 
 
 def _fail(ledger: Ledger, run: Run, scope: Scope, listing: _ScopeListing, error: RescindError) -> None:
-    missing = error.missing if isinstance(error, ListingIncomplete) else ""
+    missing = error.missing if isinstance(error, ListingIncompleteError) else ""
     text = f"{type(error).__name__}: {error}"
     certificate = listing.certificate(missing=(missing or text)[:2000])
     ledger.scopes.fail(run.run_id, scope.scope_id, text[:2000], certificate)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rescind
 from rescind.cloud.client import CloudClient
 from rescind.cloud.permission_probe import Right, allowed_actions, in_short
-from rescind.errors import CloudError, ConfigurationError, InputError, Unauthorised
+from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
@@ -59,7 +59,7 @@ class PreflightOperator(ReviewOperator):
         request.may_be_sparse(settings)
         check_approvers(settings, requester, dry_run)
         ledger.check()
-        ledger.control.raise_if_stopped()
+        ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
         check_evidence(settings)
@@ -167,7 +167,7 @@ async def _ask(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> _
     except CloudError as error:
         remedy = (
             "Check where its key comes from: login (key id), password (secret), session_token, or 'credentials'"
-            if isinstance(error, Unauthorised)
+            if isinstance(error, UnauthorizedError)
             else "Check region, edition and the network between this worker and the vendor"
         )
         raise ConfigurationError(f"connection {conn_id!r} does not answer: {error}. {remedy}") from error

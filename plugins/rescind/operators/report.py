@@ -17,7 +17,7 @@ from rescind.ledger import Ledger, Plan, Run, TaskProgress
 from rescind.model import Grant, ItemState
 from rescind.operators.base import ReviewOperator
 from rescind.operators.links import EvidenceLink, ReportLink, ReviewLink
-from rescind.plan.giveback import OPERATION
+from rescind.plan.restore_effects import OPERATION
 from rescind.workflow.residual_access import STAYS_REACHABLE
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import rescind
-from rescind.errors import GuardTripped, InputError, RescindError
+from rescind.errors import GuardTrippedError, InputError, RescindError
 from rescind.evidence.imports import IMPORTED
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
@@ -25,15 +25,15 @@ from rescind.operators.revoke import RevokeBatchOperator
 from rescind.operators.switch import StopVariable, refuse_if_set
 from rescind.settings import Settings
 from rescind.systems import system_named
-from rescind.systems.base import Place
+from rescind.systems.base import ListingScope
 from rescind.workflow.approval_text import plain
 from rescind.workflow.bundle_source import compare_grants, run_of_bundle, verified_bundle
-from rescind.workflow.execute.listings import PlacesRead, read_places
+from rescind.workflow.execute.listings import ListingsRead, read_listings
 from rescind.workflow.execute.restore_batch import RestoreReport, RestoreRunner, RestoreVerifier
 from rescind.workflow.execute.revoke_batch import BatchReport
 from rescind.workflow.restore_planner import (
     GONE_HOLDERS,
-    GONE_PLACES,
+    GONE_LISTINGS,
     TOUCHED,
     RestorePlanner,
     RestoreRequest,
@@ -73,7 +73,7 @@ class RestorePreflightOperator(ReviewOperator):
             raise InputError("max_restores", "is 0, which means that nothing may be given back", "Raise the cap")
         check_approvers(settings, requester, request.dry_run)
         ledger.check()
-        ledger.control.raise_if_stopped()
+        ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
         check_evidence(settings)
@@ -171,7 +171,7 @@ class PlanRestoreOperator(ReviewOperator):
         super().__init__(**kwargs)
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class. :raises GuardTripped: when the cap stops it."""
+        """See the class. :raises GuardTrippedError: when the cap stops it."""
         run, settings = self.run_of(context, ledger), self.settings()
         ledger.scopes.seal(run.run_id)
         request = RestoreRequest.model_validate(dict(run.params))
@@ -213,8 +213,8 @@ class RestoreBatchOperator(RevokeBatchOperator):
     ) -> BatchReport:
         """See the class."""
         system, account = system_named(batch.system), batch.account
-        places = [scope for scope in ledger.scopes.all(run.run_id) if scope.system == batch.system]
-        reading = next(scope.conn_id for scope in places if scope.account == account)
+        listings = [scope for scope in ledger.scopes.all(run.run_id) if scope.system == batch.system]
+        reading = next(scope.conn_id for scope in listings if scope.account == account)
         async with (
             connected(system, batch.conn_id, ledger, settings, account=account) as (client, pacer),
             connected(system, reading, ledger, settings, account=account) as (reader, _),
@@ -246,7 +246,7 @@ class VerifyRestoreOperator(ScopeOperator):
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class. :raises GuardTripped: when something was given that no item asked for."""
+        """See the class. :raises GuardTrippedError: when something was given that no item asked for."""
         run = self.run_of(context, ledger)
         scope = self.scope_of(run, ledger)
         if run.dry_run or scope.state != "complete" or ledger.plans.find(run.run_id) is None:
@@ -256,7 +256,7 @@ class VerifyRestoreOperator(ScopeOperator):
         self.log.info("%s: %s", self.scope["label"], report.as_dict())
         if report.beyond:
             remedy = "See the detail of this run's kept check; take it away by hand or with a new run"
-            raise GuardTripped("nothing beyond the items", "0 grants", f"{report.beyond} grants", remedy)
+            raise GuardTrippedError("nothing beyond the items", "0 grants", f"{report.beyond} grants", remedy)
         return report.as_dict()
 
 
@@ -338,24 +338,24 @@ async def _read(
 ) -> tuple[Certificate, list[Grant]]:
     """Every touched place, and which items have lost their resource or their holder.
 
-    :raises ListingIncomplete, CloudError: when a place could not be read.
+    :raises ListingIncompleteError, CloudError: when a place could not be read.
     """
     system, started = system_named(scope.system), datetime.now(UTC)
     async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, _):
-        seen = await read_places(system, client, {system.place(grant) for grant in grants})
+        seen = await read_listings(system, client, {system.listing_scope(grant) for grant in grants})
         for error in seen.failed.values():
             raise error
         holders = await system.gone_holders(client, grants)
         caller = client.identity
     shown = list(seen.grants())
-    places = {g.grant_id: _why(seen, system.place(g)) for g in grants if system.place(g) in seen.gone}
+    listings = {g.grant_id: _why(seen, system.listing_scope(g)) for g in grants if system.listing_scope(g) in seen.gone}
     return (
         Certificate(
             identity=(caller.arn or caller.user_id) if caller else "",
             query={"places": len(seen.shown)},
             pages=seen.calls,
             counted=len(shown),
-            notes={GONE_PLACES: places, GONE_HOLDERS: dict(holders)},
+            notes={GONE_LISTINGS: listings, GONE_HOLDERS: dict(holders)},
             started_at=started,
             ended_at=datetime.now(UTC),
         ),
@@ -363,8 +363,8 @@ async def _read(
     )
 
 
-def _why(seen: PlacesRead, place: Place) -> str:
-    return f"its resource is not there any more ({seen.gone[place]})"
+def _why(seen: ListingsRead, listing_scope: ListingScope) -> str:
+    return f"its resource is not there any more ({seen.gone[listing_scope]})"
 
 
 async def _verified(ledger: Ledger, run: Run, scope: Scope, settings: Settings) -> RestoreReport:

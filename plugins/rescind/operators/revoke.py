@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.cloud.counting_pacer import CountingPacer
-from rescind.errors import NotApproved, PlanError, RescindError
+from rescind.errors import NotApprovedError, PlanError, RescindError
 from rescind.hooks.clients import connected
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.model import Choice, Grant
@@ -24,9 +24,9 @@ from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.workflow.auto_approval import require_automatic
 from rescind.workflow.execute.canary import require_canaries
+from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.revoke_batch import BatchReport, BatchRunner
-from rescind.workflow.execute.stop_switch import StopWatch
 from rescind.workflow.inputs import protection_context
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _STAYS = frozenset({"kept.protected", "kept.exception"})
 class RevokeBatchOperator(ReviewOperator):
     """Sends the calls of one batch of an approved plan; safe to retry, to clear and to deliver twice.
 
-    Whatever this task's neighbours say, it checks plan, approval, lease, kill switch, protections and the
+    Whatever this task's neighbors say, it checks plan, approval, lease, kill switch, protections and the
     blast set itself, for every call.
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
@@ -58,7 +58,7 @@ class RevokeBatchOperator(ReviewOperator):
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
         super().__init__(**{**self.LOOKS, **kwargs})
         self.batch = batch
-        self._stop = StopWatch()
+        self._stop = KillSwitchMonitor()
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
@@ -129,10 +129,10 @@ class RevokeBatchOperator(ReviewOperator):
 def _check_approver(approval: Approval, settings: Settings) -> None:
     """Who approved must still be allowed to.
 
-    :raises NotApproved: for somebody who is not on the list now.
+    :raises NotApprovedError: for somebody who is not on the list now.
     """
     if approval.responded_by not in settings.approvers:
-        raise NotApproved(
+        raise NotApprovedError(
             f"plan {approval.digest[:12]} was approved by {approval.responded_by!r}, who is not listed under "
             "'approvers' in the settings now. Nothing was sent; start a new run"
         )

@@ -62,7 +62,7 @@ class RevokeOperator(BaseOperator):
     def told(self, request: WriteRequest[Any], answer: Answer[Any]) -> dict[str, Any]:
         """What the vendor's answer adds to the result.
 
-        :raises Refused: when the answer refuses what the operator asked for.
+        :raises RefusedError: when the answer refuses what the operator asked for.
         """
         return {}
 

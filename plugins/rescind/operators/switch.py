@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import Variable
 
-from rescind.errors import Interrupted, Stopped
+from rescind.errors import RunInterruptedError, RunStoppedError
 
 STOP_VARIABLE = "rescind_stop"
 _GO_ON = (None, False, 0, "", "false", "0", "null", "none", "no", "off", "go")
@@ -32,20 +32,20 @@ class StopVariable:
     def __call__(self) -> str:
         """The reason to stop, or an empty text.
 
-        :raises Interrupted: when Airflow does not answer. ``Variable.get`` alone would say "not found" then, which is
-            "go on", so the list of keys is asked first: that request fails where the API server does.
+        :raises RunInterruptedError: when Airflow does not answer. ``Variable.get`` alone would say "not found" then,
+            which is "go on", so the list of keys is asked first: that request fails where the API server does.
         """
         if _supervised():
             try:
                 there = STOP_VARIABLE in Variable.keys(prefix=STOP_VARIABLE)
             except Exception as error:
-                raise Interrupted(f"Airflow does not say whether {STOP_VARIABLE!r} is set: {error}") from error
+                raise RunInterruptedError(f"Airflow does not say whether {STOP_VARIABLE!r} is set: {error}") from error
             if not there and not self._first:
                 return ""
             self._first = False
             value = Variable.get(STOP_VARIABLE, default=None)
             if there and value is None:
-                raise Interrupted(f"the Variable {STOP_VARIABLE!r} is set and cannot be read")
+                raise RunInterruptedError(f"the Variable {STOP_VARIABLE!r} is set and cannot be read")
             return stop_reason(value)
         return stop_reason(Variable.get(STOP_VARIABLE, default=None))
 
@@ -53,10 +53,13 @@ class StopVariable:
 def refuse_if_set(variable: StopVariable) -> None:
     """Begin nothing while the switch is set.
 
-    :raises Stopped: when it is set. :raises Interrupted: when nobody can say.
+    :raises RunStoppedError: when it is set.
+    :raises RunInterruptedError: when nobody can say.
     """
     if reason := variable():
-        raise Stopped(f"the Variable {STOP_VARIABLE!r} is set: {reason}. To go on, delete it under Admin, Variables")
+        raise RunStoppedError(
+            f"the Variable {STOP_VARIABLE!r} is set: {reason}. To go on, delete it under Admin, Variables"
+        )
 
 
 def stop_reason(value: Any) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from rescind.errors import CloudError, ConfigurationError, ListingIncomplete
+from rescind.errors import CloudError, ConfigurationError, ListingIncompleteError
 from rescind.hooks.clients import connected
-from rescind.ledger import Ledger, NewSighting, Sighting, WatchCheck, Watched
+from rescind.ledger import Ledger, NewRegrant, Regrant, WatchCheck, Watched
 from rescind.operators.base import ReviewOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -23,7 +23,7 @@ from rescind.workflow.execute.watch import unchecked, watch_account
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_NOT_CHECKED = (CloudError, ListingIncomplete, ConfigurationError)
+_NOT_CHECKED = (CloudError, ListingIncompleteError, ConfigurationError)
 _SHOWN = 20
 
 Account = tuple[str, str]
@@ -47,18 +47,16 @@ class WatchOperator(ReviewOperator):
         ledger.check()
         due = due_by_account(ledger, settings)
         names = (dag_run.dag_id, dag_run.run_id)
-        for check, sightings in asyncio.run(_look(ledger, settings, due)):
-            first, again = ledger.sightings.record(*names, check, sightings)
+        for check, regrants in asyncio.run(_look(ledger, settings, due)):
+            first, again = ledger.regrants.record(*names, check, regrants)
             self.log.info("%s: %d seen for the first time, %d again", _counts(check), first, again)
-        seen = ledger.sightings.seen(*names)
+        seen = ledger.regrants.seen(*names)
         for one in seen[:_SHOWN]:
             self.log.warning("%s", describe(one))
         return self._write(ledger, settings, names, seen)
 
-    def _write(
-        self, ledger: Ledger, settings: Settings, names: tuple[str, str], seen: list[Sighting]
-    ) -> dict[str, Any]:
-        checks = ledger.sightings.checks(*names)
+    def _write(self, ledger: Ledger, settings: Settings, names: tuple[str, str], seen: list[Regrant]) -> dict[str, Any]:
+        checks = ledger.regrants.checks(*names)
         totals = {
             name: sum(getattr(check, name) for check in checks)
             for name in ("watched", "still_gone", "returned", "not_checked", "list_calls")
@@ -95,8 +93,8 @@ class WatchGateOperator(ReviewOperator):
         """See the class."""
         settings, dag_run = self.settings(), context["dag_run"]
         names = (dag_run.dag_id, dag_run.run_id)
-        checks = {(check.system, check.account): check for check in ledger.sightings.checks(*names)}
-        seen = ledger.sightings.seen(*names)
+        checks = {(check.system, check.account): check for check in ledger.regrants.checks(*names)}
+        seen = ledger.regrants.seen(*names)
         problems = [
             f"{system} {account}: {len(due)} grants were not looked at"
             for (system, account), due in due_by_account(ledger, settings).items()
@@ -117,12 +115,12 @@ class WatchGateOperator(ReviewOperator):
 def due_by_account(ledger: Ledger, settings: Settings) -> dict[Account, list[Watched]]:
     """What is to be watched now, by system and account; of newer runs first."""
     found: dict[Account, list[Watched]] = {}
-    for one in ledger.sightings.due(datetime.now(UTC) - timedelta(days=settings.watch_days)):
+    for one in ledger.regrants.due(datetime.now(UTC) - timedelta(days=settings.watch_days)):
         found.setdefault((one.grant.key.system, one.grant.key.account), []).append(one)
     return found
 
 
-def describe(one: Sighting) -> str:
+def describe(one: Regrant) -> str:
     """A return in one line: who, what, since when it was gone, and what is known of its source."""
     who = f"{one.principal_type} {plain(one.principal_id)}"
     what = f"{plain(one.entitlement)} on {plain(one.resource_type)} {plain(one.resource_id)}"
@@ -151,10 +149,10 @@ def _counts(check: WatchCheck) -> str:
 
 async def _look(
     ledger: Ledger, settings: Settings, due: dict[Account, list[Watched]]
-) -> list[tuple[WatchCheck, list[NewSighting]]]:
+) -> list[tuple[WatchCheck, list[NewRegrant]]]:
     """All accounts at once; one that cannot be reached is not checked and stops no other."""
 
-    async def one(account: Account, watched: list[Watched]) -> tuple[WatchCheck, list[NewSighting]]:
+    async def one(account: Account, watched: list[Watched]) -> tuple[WatchCheck, list[NewRegrant]]:
         system = system_named(account[0])
         try:
             async with connected(system, watched[0].conn_id, ledger, settings, account=account[1]) as (client, _):

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from rescind.errors import BlastSetExceeded, PlanError
+from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Mode, PlannedCall
 
 Place = tuple[str, str]
@@ -57,7 +57,7 @@ def check_plan(
     :param revoke: grant id -> cell of every grant that is to go.
     :param keep: the cells of all other known grants, protected and unsupported ones included.
     :param emptied: columns of which the approved decision leaves nothing; one that holds a kept cell counts not.
-    :raises BlastSetExceeded: a call would touch a kept grant, or a cell outside the approved effect.
+    :raises BlastRadiusExceededError: a call would touch a kept grant, or a cell outside the approved effect.
     :raises PlanError: a cell is missed, covered twice where that is not harmless, a limit of the call is
         exceeded, a call is empty or repeated, or belongs to another system or account.
     """
@@ -65,7 +65,7 @@ def check_plan(
         raise PlanError(f"mode {mode} is not one that this call allows: {', '.join(shape.modes)}")
     approved, kept = _by_place(revoke.values()), _by_place(keep)
     for place, columns in approved.items():
-        _refuse_kept(place, columns & kept.get(place, NOTHING))
+        _refuse_retained(place, columns & kept.get(place, NOTHING))
     free = _free(emptied, kept) if mode is Mode.EMPTYING else frozenset()
     covered: dict[Place, set[Column]] = {}
     seen: set[tuple[str, frozenset[str], frozenset[Column]]] = set()
@@ -101,7 +101,8 @@ def check_request(
     :param absent: cells that a re-read right before has shown to be empty (sparse mode only).
     :param kept: cells known to hold a grant that stays; they win over everything else.
     :returns: the number of approved cells that the request takes away.
-    :raises BlastSetExceeded: for a cell outside, a kept cell, or a request without cells (it may mean everything).
+    :raises BlastRadiusExceededError: for a cell outside, a retained cell, or a request without cells
+        (it may mean everything).
     :raises PlanError: when the request takes nothing that was approved.
     """
     rows = {(cell.container, cell.row) for cell in approved} if emptied else set()
@@ -109,15 +110,15 @@ def check_request(
     for cell in cells:
         count += 1
         if cell in kept:
-            raise BlastSetExceeded(f"the request would take a grant that stays: {_shown(cell)}")
+            raise BlastRadiusExceededError(f"the request would take a grant that stays: {_shown(cell)}")
         if cell in approved:
             going += 1
         elif cell not in absent and not (
             (cell.container, cell.kind, cell.column) in emptied and (cell.container, cell.row) in rows
         ):
-            raise BlastSetExceeded(f"the request would touch a cell that was not approved: {_shown(cell)}")
+            raise BlastRadiusExceededError(f"the request would touch a cell that was not approved: {_shown(cell)}")
     if not count:
-        raise BlastSetExceeded("the request names no cell; it could mean everything")
+        raise BlastRadiusExceededError("the request names no cell; it could mean everything")
     if not going:
         raise PlanError("the request takes nothing that was approved")
     return going
@@ -168,19 +169,21 @@ def _check_cells(
     useful: set[Column] = set()
     for row in call.rows:
         place = (call.container, row)
-        _refuse_kept(place, columns & kept.get(place, NOTHING))
+        _refuse_retained(place, columns & kept.get(place, NOTHING))
         going = columns & approved.get(place, NOTHING)
         if not going:
-            raise BlastSetExceeded(f"row {row!r} of {call.container!r} holds nothing that was approved in its call")
+            raise BlastRadiusExceededError(
+                f"row {row!r} of {call.container!r} holds nothing that was approved in its call"
+            )
         useful |= going
         if mode is Mode.SPARSE:
             continue
         for kind, column in columns - going:
             if (call.container, kind, column) not in free:
                 cell = Cell(call.container, row, kind, column)
-                raise BlastSetExceeded(f"a call would touch a cell that was not approved: {_shown(cell)}")
+                raise BlastRadiusExceededError(f"a call would touch a cell that was not approved: {_shown(cell)}")
     for kind, column in columns - useful:
-        raise BlastSetExceeded(
+        raise BlastRadiusExceededError(
             f"column {kind} {column} of {call.container!r} holds nothing that was approved in its call"
         )
 
@@ -195,10 +198,10 @@ def _cover(call: PlannedCall, covered: dict[Place, set[Column]], *, overlap: boo
         before |= columns
 
 
-def _refuse_kept(place: Place, columns: Set[Column]) -> None:
+def _refuse_retained(place: Place, columns: Set[Column]) -> None:
     if columns:
         kind, column = min(columns)
-        raise BlastSetExceeded(f"a cell holds a grant that stays: {_shown(Cell(*place, kind, column))}")
+        raise BlastRadiusExceededError(f"a cell holds a grant that stays: {_shown(Cell(*place, kind, column))}")
 
 
 def _refuse_missed(approved: Mapping[Place, set[Column]], covered: Mapping[Place, set[Column]]) -> None:

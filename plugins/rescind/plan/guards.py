@@ -2,7 +2,7 @@
 
 Pure functions over planned grants and counts of the complete population. Each returns a record with
 limit and measured value, for the approval page and the evidence; a guard that is passed is recorded too.
-A cap raises :class:`~rescind.errors.GuardTripped`: a plan that is too large is a sign that something is
+A cap raises :class:`~rescind.errors.GuardTrippedError`: a plan that is too large is a sign that something is
 wrong, and a part of it is not the answer. The other guards hold single items and let the rest go on.
 
 All comparisons are exact (integers and fractions), and whatever is not known counts against revoking.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from rescind.errors import ConfigurationError, GuardTripped
+from rescind.errors import ConfigurationError, GuardTrippedError
 from rescind.model import GrantKey
 
 Percent = Fraction | int | str
@@ -110,11 +110,12 @@ def check_caps(planned: Collection[GrantKey], population: Mapping[str, int], cap
     :param planned: every grant that the plan would revoke, each once.
     :param population: system -> number of grants in its complete snapshot; no entry means not complete.
     :returns: one record for each limit that applies.
-    :raises GuardTripped: for the first limit that is exceeded, or when a planned system has no complete population.
+    :raises GuardTrippedError: for the first limit that is exceeded, or when a planned system has no complete
+        population.
     """
     by_system = Counter(key.system for key in planned)
     for system in sorted(by_system.keys() - population.keys()):
-        raise GuardTripped(
+        raise GuardTrippedError(
             f"population of {system}",
             "a complete population",
             "none",
@@ -193,7 +194,7 @@ def count_holders(population: Iterable[GrantKey], administrative: Collection[tup
 
 def _count_cap(guard: str, scope: str, measured: int, cap: int) -> GuardRecord:
     if measured > cap:
-        raise GuardTripped(
+        raise GuardTrippedError(
             f"{guard} ({scope})",
             f"{cap} grants",
             f"{measured} grants",
@@ -207,7 +208,7 @@ def _percent_cap(guard: str, scope: str, measured: int, population: int, percent
     share = Fraction(100 * measured, population) if population else Fraction(100 if measured else 0)
     text = f"{_text(share)} % ({measured} of {population} grants)"
     if share > limit:
-        raise GuardTripped(
+        raise GuardTrippedError(
             f"{guard} ({scope})", f"{_text(limit)} %", text, "Narrow the review or raise the cap on purpose."
         )
     return GuardRecord(guard, scope, f"{_text(limit)} %", text)
@@ -219,7 +220,7 @@ def _largest_cap(
     counts = Counter(owner(key) for key in planned)
     worst, count = max(((who, n) for who, n in counts.items()), key=lambda pair: (pair[1], pair[0]), default=((), 0))
     if count > cap:
-        raise GuardTripped(
+        raise GuardTrippedError(
             guard,
             f"{cap} grants",
             f"{count} grants of {noun} {' '.join(worst[2:])}",

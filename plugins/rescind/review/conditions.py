@@ -1,6 +1,6 @@
 """CEL conditions: compiled, type-checked and examined before anything runs.
 
-The checked syntax tree is read from CEL's own serialised form (``cel.expr.CheckedExpr`` of the cel-spec
+The checked syntax tree is read from CEL's own serialized form (``cel.expr.CheckedExpr`` of the cel-spec
 repository, ``checked.proto`` and ``syntax.proto``), so that there is one parser and no second opinion.
 """
 
@@ -216,9 +216,9 @@ class _Use:
             self.visit(part, inner)
 
 
-def _root(serialised: bytes) -> Message:
+def _root(serialized: bytes) -> Message:
     """The expression inside ``google.protobuf.Any`` of ``cel.expr.CheckedExpr``."""
-    checked = decode(decode(serialised)[_ANY_VALUE][0])
+    checked = decode(decode(serialized)[_ANY_VALUE][0])
     return decode(checked[_CHECKED_EXPR][0])
 
 

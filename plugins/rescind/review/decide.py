@@ -33,7 +33,7 @@ NOT_REQUESTED = "kept.not_requested"
 OTHERWISE = "kept.otherwise"
 REQUESTED = "requested"
 
-_RECEIVERS = frozenset(PrincipalType) - {PrincipalType.UNKNOWN, PrincipalType.ORGANISATION, PrincipalType.WORKSPACE}
+_RECEIVERS = frozenset(PrincipalType) - {PrincipalType.UNKNOWN, PrincipalType.ORGANIZATION, PrincipalType.WORKSPACE}
 _REMEMBERED = 50_000
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, NamedTuple
 
-from rescind.errors import GuardTripped, InputError
+from rescind.errors import GuardTrippedError, InputError
 from rescind.model import Principal
 
 PERSON_SPACE = "person_id"
@@ -149,7 +149,7 @@ def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: 
 
     :param as_of: when the roster was true (its export time), timezone-aware.
     :raises InputError: wrong checksum, limits that make no sense, ``as_of`` without zone.
-    :raises GuardTripped: too few people, too old, from the future, too many leavers.
+    :raises GuardTrippedError: too few people, too old, from the future, too many leavers.
     """
     _check_limits(roster, limits, as_of, now)
     if limits.checksum and not hmac.compare_digest(limits.checksum.strip().lower(), roster.digest):
@@ -158,16 +158,16 @@ def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: 
     count = len(roster.people)
     if count < limits.min_people:
         remedy = "A short roster decides nothing: export it whole, or lower the limit knowingly."
-        raise GuardTripped("roster.min_people", str(limits.min_people), str(count), remedy)
+        raise GuardTrippedError("roster.min_people", str(limits.min_people), str(count), remedy)
     age = now - as_of
     if age > limits.max_age or age < -timedelta(minutes=5):
         remedy = "Export the roster again (a date in the future is a wrong clock or zone)."
-        raise GuardTripped("roster.max_age", str(limits.max_age), str(age), remedy)
+        raise GuardTrippedError("roster.max_age", str(limits.max_age), str(age), remedy)
     left = sum(person.status == "left" for person in roster.people)
     if left * 100 > limits.max_leaver_percent * count:
         remedy = "Check the status column at its source, or raise the limit knowingly."
         measured = f"{left} of {count} people"
-        raise GuardTripped("roster.max_leaver_percent", f"{limits.max_leaver_percent} %", measured, remedy)
+        raise GuardTrippedError("roster.max_leaver_percent", f"{limits.max_leaver_percent} %", measured, remedy)
     return AdmittedRoster(roster, limits, as_of, now)
 
 

@@ -94,7 +94,7 @@ class RosterPages:
             problem = (
                 f"it starts at user {start if isinstance(start, int) else shape(start)}, not {len(self._rows) + 1}"
             )
-            raise InputError(f"{where}, startIndex", problem, "The service must honour startIndex; fetch again.")
+            raise InputError(f"{where}, startIndex", problem, "The service must honor startIndex; fetch again.")
         self._append(users, where)
         self.next = str(len(self._rows) + 1) if len(self._rows) < (self._total or 0) else None
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import Listing, collect
-from rescind.errors import ListingIncomplete, first_of
+from rescind.errors import ListingIncompleteError, first_of
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall
 from rescind.systems.population import Population
 
@@ -24,7 +24,7 @@ ClientT = TypeVar("ClientT", bound=CloudClient)
 T = TypeVar("T")
 U = TypeVar("U")
 
-Place = tuple[str, ...]
+ListingScope = tuple[str, ...]
 """The smallest thing whose complete listing proves a grant absent: a table, a portal, a data source."""
 
 READS_IN_FLIGHT = 16
@@ -39,13 +39,13 @@ class Reading:
     """A complete re-read of some places.
 
     :param grants: every grant that the platform shows now in the places that were read.
-    :param places: the places that were read completely; absence counts only inside them.
+    :param listings: the places that were read completely; absence counts only inside them.
     :param calls: how many list requests it took.
     :param pages: SHA-256 (hex) of the rows of each page that was read, in no order.
     """
 
     grants: tuple[Grant, ...]
-    places: frozenset[Place]
+    listings: frozenset[ListingScope]
     calls: int
     pages: tuple[str, ...] = ()
 
@@ -88,7 +88,7 @@ class Walker(Generic[ClientT]):
     async def rows(self, request: ListRequest[RowT]) -> tuple[RowT, ...]:
         """Every row of one listing.
 
-        :raises ListingIncomplete: when it could not be read whole.
+        :raises ListingIncompleteError: when it could not be read whole.
         """
         async with self._gate:
             if self._found is None:
@@ -109,7 +109,7 @@ class Walker(Generic[ClientT]):
         for number in range(PASSES):
             try:
                 listing = await collect(self.client, request)
-            except ListingIncomplete as error:
+            except ListingIncompleteError as error:
                 if not error.shifted or number == PASSES - 1:
                     raise
                 before = b""
@@ -120,7 +120,7 @@ class Walker(Generic[ClientT]):
                 return replace(listing, record=replace(listing.record, restarts=number))
             before = now
             del listing
-        raise ListingIncomplete(
+        raise ListingIncompleteError(
             request.action, f"{PASSES} passes over its pages never showed the same rows twice in a row", shifted=True
         )
 
@@ -149,10 +149,10 @@ class Walker(Generic[ClientT]):
         """The same with all results in the order of the items: for few and small ones."""
         results: dict[int, T] = {}
 
-        def take(place: tuple[int, U], result: T) -> None:
-            results[place[0]] = result
+        def take(listing_scope: tuple[int, U], result: T) -> None:
+            results[listing_scope[0]] = result
 
-        await self.for_each(enumerate(items), lambda place: read(place[1]), take)
+        await self.for_each(enumerate(items), lambda listing_scope: read(listing_scope[1]), take)
         return [results[number] for number in sorted(results)]
 
 
@@ -183,15 +183,15 @@ class PermissionSystem(ABC, Generic[ClientT]):
     reads: ClassVar[frozenset[str]]
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
     member_space: ClassVar[str] = ""
-    give_back_action: ClassVar[str]
-    give_back_shape: ClassVar[CallShape]
-    give_back_repeats: ClassVar[bool] = True
+    restore_action: ClassVar[str]
+    restore_shape: ClassVar[CallShape]
+    restore_is_idempotent: ClassVar[bool] = True
 
     @abstractmethod
     async def discover(self, client: ClientT, found: Population) -> None:
         """Find every grant that the client's identity can see and hand it to ``found``, a listing at a time.
 
-        :raises ListingIncomplete: when any part could not be read whole.
+        :raises ListingIncompleteError: when any part could not be read whole.
         """
 
     @abstractmethod
@@ -199,20 +199,20 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """Where a grant that can be revoked sits in the calls of this system, told by its identity alone."""
 
     @abstractmethod
-    def place(self, grant: Grant) -> Place:
+    def listing_scope(self, grant: Grant) -> ListingScope:
         """The smallest place by resource whose complete listing proves this grant absent."""
 
-    def own_place(self, grant: Grant) -> Place | None:
+    def principal_listing_scope(self, grant: Grant) -> ListingScope | None:
         """The listing by principal that proves it absent as well; None where the vendor lists by resource only."""
         return None
 
     @abstractmethod
-    async def reread(self, client: ClientT, places: Collection[Place]) -> Reading:
+    async def reread(self, client: ClientT, listings: Collection[ListingScope]) -> Reading:
         """Read these places again, completely, with one list call per place and page.
 
-        :param places: of :meth:`place` or :meth:`own_place`, not of both at once.
+        :param listings: of :meth:`listing_scope` or :meth:`principal_listing_scope`, not of both at once.
 
-        :raises ListingIncomplete: when any part could not be read whole.
+        :raises ListingIncompleteError: when any part could not be read whole.
         """
 
     @abstractmethod
@@ -220,12 +220,12 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """The typed revoke request for one planned call and the grants that it is to take away."""
 
     @abstractmethod
-    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """Every cell that the final request could take away, read from its bytes alone.
 
         Shares nothing with :meth:`request` or with the planner.
 
-        :raises BlastSetExceeded: when the request names no selector or cannot be read.
+        :raises BlastRadiusExceededError: when the request names no selector or cannot be read.
         """
 
     def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
@@ -239,24 +239,24 @@ class PermissionSystem(ABC, Generic[ClientT]):
         One flat mapping of the vendor's field names (and ``action``) to text or numbers.
         """
 
-    def give_back_kind(self, grant: Grant) -> str:
+    def restore_group(self, grant: Grant) -> str:
         """Grants of different kinds do not fit into one give-back call."""
         return ""
 
     @abstractmethod
-    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> Request[Any]:
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> Request[Any]:
         """The typed request that gives these back, made of nothing but their captured inverses.
 
-        :param inverses: of the cells of one call, all of one :meth:`give_back_kind`.
+        :param inverses: of the cells of one call, all of one :meth:`restore_group`.
         """
 
     @abstractmethod
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
         """Every single grant that the final give-back request could add, as inverses, read from its bytes alone.
 
-        Shares nothing with :meth:`give_back` or with the planner.
+        Shares nothing with :meth:`restore_request` or with the planner.
 
-        :raises BlastSetExceeded: when the request cannot be read, or names nobody.
+        :raises BlastRadiusExceededError: when the request cannot be read, or names nobody.
         """
 
     def slot(self, key: GrantKey) -> tuple[str, ...]:
@@ -270,7 +270,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     async def gone_holders(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
         """By grant id: why its principal cannot hold it any more, as far as a few listings can tell.
 
-        :raises ListingIncomplete: when a listing could not be read whole.
+        :raises ListingIncompleteError: when a listing could not be read whole.
         """
         return {}
 
@@ -279,7 +279,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
         :returns: by grant id, the source in words; and how many list requests it took. Nothing where the vendor has
             no such listing.
-        :raises ListingIncomplete: when a listing could not be read whole.
+        :raises ListingIncompleteError: when a listing could not be read whole.
         """
         return {}, 0
 

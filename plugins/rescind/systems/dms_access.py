@@ -11,7 +11,7 @@ from rescind.cloud.dms.permissions import (
     ListAuthorizedDatabasesForUser,
     ListAuthorizedInstancesForUser,
 )
-from rescind.errors import CloudError, NotFound, Unauthorised
+from rescind.errors import CloudError, NotFoundError, UnauthorizedError
 from rescind.model import Grant
 from rescind.systems.base import Walker
 
@@ -25,13 +25,13 @@ def no_such_user(error: CloudError) -> bool:
 
     It has the same code for a caller who is no user, but then no other listing answers either.
     """
-    return isinstance(error, NotFound) or (isinstance(error, Unauthorised) and error.code == "UserNotExist")
+    return isinstance(error, NotFoundError) or (isinstance(error, UnauthorizedError) and error.code == "UserNotExist")
 
 
 async def access_beside_records(walker: Walker[DmsClient], tid: str, grants: Collection[Grant]) -> set[Access]:
     """What the holders of these grants may reach by policies and ownership, two or three listings a user.
 
-    :raises ListingIncomplete: when a listing could not be read whole.
+    :raises ListingIncompleteError: when a listing could not be read whole.
     """
 
     async def reached(one: tuple[str, str]) -> list[Access]:
@@ -43,7 +43,7 @@ async def access_beside_records(walker: Walker[DmsClient], tid: str, grants: Col
             asked = ListAuthorizedDatabasesForUser(UserId=user, Logic=logic == "true", Tid=tid)
             databases = await walker.rows(asked)
             return [(user, _DATABASE[logic], row.DbId, name) for row in databases for name in _beside(row)]
-        except (NotFound, Unauthorised) as error:
+        except (NotFoundError, UnauthorizedError) as error:
             if not no_such_user(error):
                 raise
             return []

@@ -35,9 +35,9 @@ from rescind.cloud.dms.permissions import (
     RevokeUserPermission,
     UserPermissionRow,
 )
-from rescind.errors import BlastSetExceeded, ListingIncomplete, NotFound, Unauthorised
+from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.dms_access import access_beside_records, no_such_user
 from rescind.systems.population import Population
 
@@ -65,9 +65,9 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"record": 1}, max_cells=1)
     revoke_action: ClassVar[str] = "RevokeUserPermission"
-    give_back_action: ClassVar[str] = "GrantUserPermission"
-    give_back_shape: ClassVar[CallShape] = shape
-    give_back_repeats: ClassVar[bool] = False
+    restore_action: ClassVar[str] = "GrantUserPermission"
+    restore_shape: ClassVar[CallShape] = shape
+    restore_is_idempotent: ClassVar[bool] = False
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "GetUser",
@@ -91,38 +91,40 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         users = await walker.rows(ListUsers(Tid=tid))
         found.shown(PrincipalType.USER, (user.UserId for user in users))
         found.add_principals(_principal(self.name, walker.account, user) for user in users)
-        places = await _places(walker, tid)
+        listings = await _listing_scopes(walker, tid)
         for kind in ("instance", "database", "logic_database"):
-            found.shown(kind, (ident for listing, ident, logic in places if _LISTED[listing, logic] == kind))
+            found.shown(kind, (ident for listing, ident, logic in listings if _LISTED[listing, logic] == kind))
         await walker.for_each(
-            places, lambda place: self._records(walker, tid, place), lambda _, rows: found.add_grants(rows)
+            listings,
+            lambda listing_scope: self._records(walker, tid, listing_scope),
+            lambda _, rows: found.add_grants(rows),
         )
-        found.note("objects", len(places))
+        found.note("objects", len(listings))
 
-    async def _records(self, walker: Walker[DmsClient], tid: str, place: Place) -> list[Grant]:
-        kind, ident, logic = place
+    async def _records(self, walker: Walker[DmsClient], tid: str, listing_scope: ListingScope) -> list[Grant]:
+        kind, ident, logic = listing_scope
         if kind == "INSTANCE":
             rows = await walker.rows(ListInstanceUserPermissions(InstanceId=ident, Tid=tid))
         else:
             fields = {"DbId": ident, "PermType": kind, "Logic": logic == "true", "Tid": tid}
             rows = await walker.rows(ListDatabaseUserPermssions.model_validate(fields))
-        return [_grant(walker.account, tid, place, row, record) for row in rows for record in row.details]
+        return [_grant(walker.account, tid, listing_scope, row, record) for row in rows for record in row.details]
 
-    async def _records_of(self, walker: Walker[DmsClient], tid: str, place: Place) -> list[Grant]:
+    async def _records_of(self, walker: Walker[DmsClient], tid: str, listing_scope: ListingScope) -> list[Grant]:
         """One user's records of one kind, as the listings by object show them."""
-        _, user, kind, logic = place
+        _, user, kind, logic = listing_scope
         fields: dict[str, Any] = {"UserId": user, "PermType": kind, "Tid": tid}
         if kind != "INSTANCE":
             fields["Logic"] = logic == "true"
         try:
             rows = await walker.rows(ListUserPermissions.model_validate(fields))
-        except Unauthorised as error:
+        except UnauthorizedError as error:
             if not no_such_user(error):
                 raise
             # Here it is the user asked about: if our own were gone, no listing by object would answer either.
-            raise NotFound("no such user", vendor=error.vendor, action=error.action, code=error.code) from error
+            raise NotFoundError("no such user", vendor=error.vendor, action=error.action, code=error.code) from error
         if any(row.UserId != user for row in rows):
-            raise ListingIncomplete(f"ListUserPermissions({kind})", "a row is about another user")
+            raise ListingIncompleteError(f"ListUserPermissions({kind})", "a row is about another user")
         return [
             _grant(walker.account, tid, (kind, _listed_in(kind, row), logic), row, record)
             for row in rows
@@ -133,27 +135,27 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         """The record of one privilege."""
         return Cell(key.principal_id, key.native_id, "record", (key.principal_id, key.entitlement))
 
-    def place(self, grant: Grant) -> Place:
+    def listing_scope(self, grant: Grant) -> ListingScope:
         """The listing that shows the record: an instance, or one kind of object of one database."""
         facts = grant.attributes
         return (facts["Listing"], facts["ListedIn"], facts["ListedLogic"])
 
-    def own_place(self, grant: Grant) -> Place | None:
+    def principal_listing_scope(self, grant: Grant) -> ListingScope | None:
         """The user's records of one kind."""
         facts = grant.attributes
         return (_BY_USER, grant.key.principal_id, facts["Listing"], facts["ListedLogic"])
 
-    async def reread(self, client: DmsClient, places: Collection[Place]) -> Reading:
+    async def reread(self, client: DmsClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched instance or database and kind, or per touched user and kind."""
         walker = Walker(client)
         tid = await _tenant(client)
 
-        async def read(place: Place) -> list[Grant]:
-            listed = self._records_of if place[0] == _BY_USER else self._records
-            return await listed(walker, tid, place)
+        async def read(listing_scope: ListingScope) -> list[Grant]:
+            listed = self._records_of if listing_scope[0] == _BY_USER else self._records
+            return await listed(walker, tid, listing_scope)
 
-        found = await walker.each(sorted(places), read)
-        return Reading(tuple(g for rows in found for g in rows), frozenset(places), walker.calls, tuple(walker.pages))
+        found = await walker.each(sorted(listings), read)
+        return Reading(tuple(g for rows in found for g in rows), frozenset(listings), walker.calls, tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeUserPermission:
         """The request is the listing's own row, field by field, so that object and record cannot disagree."""
@@ -174,12 +176,12 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         }
         return RevokeUserPermission.model_validate(fields)
 
-    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """The one record that the final query string names."""
         fields = _query(prepared, "RevokeUserPermission")
         user, record, privilege = fields.get("UserId", ""), fields.get("UserAccessId", ""), fields.get("PermTypes", "")
         if not user or not record or privilege not in _PRIVILEGES:
-            raise BlastSetExceeded("the final RevokeUserPermission query names no single record of one user")
+            raise BlastRadiusExceededError("the final RevokeUserPermission query names no single record of one user")
         return frozenset({Cell(user, record, "record", (user, privilege))})
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
@@ -197,7 +199,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             **{name: facts[name] for name in wanted},
         }
 
-    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> GrantUserPermission:
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> GrantUserPermission:
         """One record; fields that the object kind does not have are left out."""
         (inverse,) = inverses
         fields = {name: value for name, value in inverse.items() if value and name not in ("action", "Logic")}
@@ -209,7 +211,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         """The one record that the final query string describes."""
         fields = _query(prepared, "GrantUserPermission")
         if not fields.get("UserId") or fields.get("PermTypes") not in _PRIVILEGES or not fields.get("ExpireDate"):
-            raise BlastSetExceeded("the final GrantUserPermission query describes no single record of one user")
+            raise BlastRadiusExceededError("the final GrantUserPermission query describes no single record of one user")
         names = ("UserId", "PermTypes", "ExpireDate", *_OBJECT)
         return [{"action": "GrantUserPermission", **{name: fields.get(name, "") for name in names}}]
 
@@ -233,10 +235,10 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         reached = await access_beside_records(walker, await _tenant(client), grants)
         left: dict[str, str] = {}
         for grant in grants:
-            places = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
-            for place, right in product(places, (grant.key.entitlement, "")):
-                if (grant.key.principal_id, *place, right) in reached:
-                    what = f"{right or 'everything'} on {place[0]} {place[1]}"
+            listings = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
+            for listing_scope, right in product(listings, (grant.key.entitlement, "")):
+                if (grant.key.principal_id, *listing_scope, right) in reached:
+                    what = f"{right or 'everything'} on {listing_scope[0]} {listing_scope[1]}"
                     left.setdefault(grant.grant_id, f"a policy or ownership gives {what}")
         return left, walker.calls
 
@@ -247,7 +249,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             return frozenset()
         try:
             answer = await client.read(GetUser(Uid=uid, Tid=await _tenant(client)))
-        except (NotFound, Unauthorised) as error:
+        except (NotFoundError, UnauthorizedError) as error:
             if not no_such_user(error):
                 raise
             return frozenset()
@@ -267,12 +269,12 @@ class DmsPermissions(PermissionSystem[DmsClient]):
 def _query(prepared: Prepared[Any], action: str) -> dict[str, str]:
     """The final query string, each name once.
 
-    :raises BlastSetExceeded: for a name that stands twice.
+    :raises BlastRadiusExceededError: for a name that stands twice.
     """
     fields: dict[str, str] = {}
     for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
         if name in fields:
-            raise BlastSetExceeded(f"the final {action} query names {name} twice")
+            raise BlastRadiusExceededError(f"the final {action} query names {name} twice")
         fields[name] = value
     return fields
 
@@ -285,20 +287,20 @@ async def _tenant(client: DmsClient) -> str:
     return known
 
 
-async def _places(walker: Walker[DmsClient], tid: str) -> list[Place]:
+async def _listing_scopes(walker: Walker[DmsClient], tid: str) -> list[ListingScope]:
     """Every listing that discovery has to read."""
     instances = await walker.rows(ListInstances(Tid=tid))
     listed = await walker.each(instances, lambda i: walker.rows(ListDatabases(InstanceId=i.InstanceId, Tid=tid)))
     physical = {database.DatabaseId for databases in listed for database in databases}
     logical = {database.DatabaseId for database in await walker.rows(ListLogicDatabases(Tid=tid))}
-    places: list[Place] = [("INSTANCE", instance.InstanceId, "false") for instance in instances]
-    places += [(kind, ident, "false") for ident in sorted(physical) for kind in _KINDS]
-    places += [(kind, ident, "true") for ident in sorted(logical) for kind in _KINDS]
-    return places
+    listings: list[ListingScope] = [("INSTANCE", instance.InstanceId, "false") for instance in instances]
+    listings += [(kind, ident, "false") for ident in sorted(physical) for kind in _KINDS]
+    listings += [(kind, ident, "true") for ident in sorted(logical) for kind in _KINDS]
+    return listings
 
 
-def _grant(account: str, tid: str, place: Place, row: UserPermissionRow, record: PermRecord) -> Grant:
-    listing, listed_in, listed_logic = place
+def _grant(account: str, tid: str, listing_scope: ListingScope, row: UserPermissionRow, record: PermRecord) -> Grant:
+    listing, listed_in, listed_logic = listing_scope
     ds_type = row.DsType or ("INSTANCE" if listing == "INSTANCE" else "")
     resource_type = "column" if row.ColumnName or listing == "COLUMN" else ds_type.lower() or "unknown"
     facts = {
@@ -314,7 +316,7 @@ def _grant(account: str, tid: str, place: Place, row: UserPermissionRow, record:
         "ListedIn": listed_in,
         "ListedLogic": listed_logic,
     }
-    why_not = _why_not(resource_type, facts, record, place)
+    why_not = _why_not(resource_type, facts, record, listing_scope)
     if not why_not and facts["Logic"] == "" and ds_type != "INSTANCE":
         facts["Logic"] = str(ds_type.startswith("LOGIC_")).lower()
     return Grant(
@@ -346,7 +348,7 @@ def _listed_in(kind: str, row: UserPermissionRow) -> str:
     return (row.InstanceId if kind == "INSTANCE" else row.DbId) or ""
 
 
-def _why_not(resource_type: str, facts: Mapping[str, str], record: PermRecord, place: Place) -> str:
+def _why_not(resource_type: str, facts: Mapping[str, str], record: PermRecord, listing_scope: ListingScope) -> str:
     """Why the revoke call cannot take this record, or empty."""
     ds_type, logic = facts["DsType"], facts["Logic"]
     if resource_type == "column":

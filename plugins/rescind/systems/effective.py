@@ -62,17 +62,17 @@ class RemainingAccess:
     def paths(self, grant: Grant) -> list[AccessPath]:
         """Every way in which the grant's principal still has the grant's entitlement on its resource."""
         key = grant.key
-        places = [(key.resource_type, key.resource_id), *self._system.parents(grant)]
+        listings = [(key.resource_type, key.resource_id), *self._system.parents(grant)]
         return [
             AccessPath(through, other)
             for through, holder in self._holders((key.principal_type, key.principal_id))
-            for place in places
-            for other in self._at(place, holder)
+            for listing_scope in listings
+            for other in self._at(listing_scope, holder)
             if other.key != key and self._system.includes(other.key.entitlement, key.entitlement)
         ]
 
-    def _at(self, place: _Node, holder: _Node) -> list[Grant]:
-        held = self._held.get(place)
+    def _at(self, listing_scope: _Node, holder: _Node) -> list[Grant]:
+        held = self._held.get(listing_scope)
         return held.get(holder, []) if held else []
 
     def _holders(self, principal: _Node) -> Iterator[tuple[tuple[_Node, ...], _Node]]:
@@ -109,13 +109,13 @@ def access_around(
     holders = {(grant.key.principal_type, grant.key.principal_id) for grant in looked_at}
     others = [edge for edge in same_people if (edge.member_type, edge.member_id) in holders]
     holders.update((edge.container_type, edge.container_id) for edge in others)
-    places = {(grant.key.resource_type, grant.key.resource_id) for grant in looked_at}
-    places.update(place for grant in looked_at for place in system.parents(grant))
+    listings = {(grant.key.resource_type, grant.key.resource_id) for grant in looked_at}
+    listings.update(listing_scope for grant in looked_at for listing_scope in system.parents(grant))
     edges = _edges_from(holders, memberships)
     near = (
         grant
         for grant in remaining
-        if (grant.key.resource_type, grant.key.resource_id) in places
+        if (grant.key.resource_type, grant.key.resource_id) in listings
         and _reaches(grant.key.principal_type, grant.key.principal_id, holders)
     )
     return RemainingAccess(system, near, [*edges, *others])

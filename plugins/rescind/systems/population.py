@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from rescind.cloud.paging import ListingRecord
-from rescind.errors import ListingIncomplete
+from rescind.errors import ListingIncompleteError
 from rescind.model import Grant, Membership, Principal
 
 EXAMPLES = 5
@@ -94,7 +94,7 @@ class Population:
     def add_grants(self, grants: Iterable[Grant]) -> None:
         """Hand on grants that were not seen before.
 
-        :raises ListingIncomplete: when the same grant comes once as revocable and once not: nobody knows which holds.
+        :raises ListingIncompleteError: when the same grant is listed once as revocable and once not.
         """
         self._sink.add_grants(self._new(grants))
 
@@ -123,10 +123,10 @@ class Population:
     def close(self) -> None:
         """Everything has been read.
 
-        :raises ListingIncomplete: when a sentinel was not among the grants.
+        :raises ListingIncompleteError: when a sentinel was not among the grants.
         """
         if self._missing:
-            raise ListingIncomplete(
+            raise ListingIncompleteError(
                 "the population",
                 f"{len(self._missing)} of {self.sentinels} sentinels were not found among {self.grants} grants, the"
                 f" first: {min(self._missing).describe()}. Either the reading key no longer sees everything (check its"
@@ -139,7 +139,7 @@ class Population:
             before = self._seen.get(name)
             if before is not None:
                 if before != grant.revocable:
-                    raise ListingIncomplete(
+                    raise ListingIncompleteError(
                         "the population",
                         f"a grant on a {grant.key.resource_type} was listed twice, once revocable and once not",
                         shifted=True,

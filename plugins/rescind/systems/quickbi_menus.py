@@ -1,8 +1,8 @@
 """Alibaba Quick BI: who may see which menu of which data portal.
 
 One listing shows all receivers of all menus of a portal, and one call takes menus x (users and groups)
-away, skipping pairs that do not exist. Organisation and workspace receivers cannot be named by the call,
-and a menu that is open to all stays visible whatever is cancelled: both are found, kept and reported.
+away, skipping pairs that do not exist. Organization and workspace receivers cannot be named by the call,
+and a menu that is open to all stays visible whatever is canceled: both are found, kept and reported.
 The vendor has no listing of the menus of one user or group: absence is proven by resource alone.
 """
 
@@ -35,15 +35,15 @@ from rescind.cloud.quickbi.menus import (
     QueryWorksByOrganization,
     Receiver,
 )
-from rescind.errors import BlastSetExceeded, CloudError
+from rescind.errors import BlastRadiusExceededError, CloudError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, Mode, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 
 _RECEIVERS = {
     0: PrincipalType.USER,
     1: PrincipalType.GROUP,
-    2: PrincipalType.ORGANISATION,
+    2: PrincipalType.ORGANIZATION,
     3: PrincipalType.WORKSPACE,
 }
 _LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
@@ -70,8 +70,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         modes=(Mode.STRICT, Mode.EMPTYING, Mode.SPARSE),
     )
     revoke_action: ClassVar[str] = "CancelAuthorizationMenu"
-    give_back_action: ClassVar[str] = "AuthorizeMenu"
-    give_back_shape: ClassVar[CallShape] = CallShape(max_rows=80, max_columns={"user": 60, "group": 40})
+    restore_action: ClassVar[str] = "AuthorizeMenu"
+    restore_shape: ClassVar[CallShape] = CallShape(max_rows=80, max_columns={"user": 60, "group": 40})
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListPortalMenuAuthorization",
@@ -95,24 +95,26 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         await _groups(walker, found)
         await _workspaces(walker, found)
         portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
-        organisations: set[str] = set()
+        organizations: set[str] = set()
 
         def take(_: object, listed: tuple[list[Grant], frozenset[str]]) -> None:
             grants, menus = listed
             found.shown("menu", menus)
             found.add_grants(grants)
-            receivers = (grant.key for grant in grants if grant.key.principal_type == PrincipalType.ORGANISATION)
-            organisations.update(key.principal_id for key in receivers)
+            receivers = (grant.key for grant in grants if grant.key.principal_type == PrincipalType.ORGANIZATION)
+            organizations.update(key.principal_id for key in receivers)
 
         await walker.for_each(portals, lambda portal: self._portal(walker, (portal.WorksId,)), take)
-        for organisation in sorted(organisations):
+        for organization in sorted(organizations):
             ids = (user.UserId for user in users)
-            found.add_memberships(_edge(walker, "user", ident, "organisation", organisation) for ident in ids)
+            found.add_memberships(_edge(walker, "user", ident, "organization", organization) for ident in ids)
         found.note("portals", len(portals))
 
-    async def _portal(self, walker: Walker[QuickBiClient], place: Place) -> tuple[list[Grant], frozenset[str]]:
+    async def _portal(
+        self, walker: Walker[QuickBiClient], listing_scope: ListingScope
+    ) -> tuple[list[Grant], frozenset[str]]:
         """The grants on one portal's menus, and the menus that its tree shows."""
-        (portal,) = place
+        (portal,) = listing_scope
         tree = await walker.client.read(ListPortalMenus(DataPortalId=portal))
         names = {menu.menuId: menu.menuName or "" for menu in tree.value.nodes()}
         rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
@@ -125,16 +127,16 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         """One receiver on one menu of a portal."""
         return Cell(key.native_id, key.resource_id, key.principal_type, (key.principal_id,))
 
-    def place(self, grant: Grant) -> Place:
+    def listing_scope(self, grant: Grant) -> ListingScope:
         """The portal: one listing holds all its menus."""
         return (grant.cell.container,)
 
-    async def reread(self, client: QuickBiClient, places: Collection[Place]) -> Reading:
+    async def reread(self, client: QuickBiClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched portal (and its menu tree, for names)."""
         walker = Walker(client)
-        found = await walker.each(sorted(places), lambda place: self._portal(walker, place))
+        found = await walker.each(sorted(listings), lambda listing_scope: self._portal(walker, listing_scope))
         grants = tuple(g for grants, _ in found for g in grants)
-        return Reading(grants, frozenset(places), 2 * len(places), tuple(walker.pages))
+        return Reading(grants, frozenset(listings), 2 * len(listings), tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> CancelAuthorizationMenu:
         """Menus of one portal, users and groups apart."""
@@ -145,7 +147,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
             UserGroupIds=tuple(column[0] for kind, column in call.columns if kind == "group"),
         )
 
-    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """All menus times all users and groups of the final query string."""
         portal, menus, receivers, _ = _query(prepared, "CancelAuthorizationMenu")
         return frozenset(Cell(portal, menu, kind, (ident,)) for menu in menus for kind, ident in receivers)
@@ -164,11 +166,11 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
             "AuthPointsValue": points,
         }
 
-    def give_back_kind(self, grant: Grant) -> str:
+    def restore_group(self, grant: Grant) -> str:
         """One call gives one level."""
         return grant.key.entitlement
 
-    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizeMenu:
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizeMenu:
         """Every menu times every receiver of the given ones, at their one level."""
         (portal,) = {inverse["DataPortalId"] for inverse in inverses}
         (points,) = {inverse["AuthPointsValue"] for inverse in inverses}
@@ -186,7 +188,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         portal, menus, receivers, fields = _query(prepared, "AuthorizeMenu")
         points = "".join(fields.get("AuthPointsValue", []))
         if points not in ("1", "3"):
-            raise BlastSetExceeded("the final AuthorizeMenu query names no level that can be given back")
+            raise BlastRadiusExceededError("the final AuthorizeMenu query names no level that can be given back")
         return [
             {
                 "action": "AuthorizeMenu",
@@ -209,17 +211,17 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         return (grant.key.entitlement,)
 
     async def gone_holders(self, client: QuickBiClient, grants: Collection[Grant]) -> Mapping[str, str]:
-        """Users who left the organisation. A group that is gone shows when the vendor refuses it."""
+        """Users who left the organization. A group that is gone shows when the vendor refuses it."""
         users = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER]
         if not users:
             return {}
         there = {user.UserId for user in await Walker(client).rows(QueryUserList()) if not user.IsDeleted}
         return {
-            grant.grant_id: "the user left the organisation" for grant in users if grant.key.principal_id not in there
+            grant.grant_id: "the user left the organization" for grant in users if grant.key.principal_id not in there
         }
 
     async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
-        """The Quick BI user id of the calling account, where it is a member of the organisation."""
+        """The Quick BI user id of the calling account, where it is a member of the organization."""
         if client.identity is None:
             return frozenset()
         try:
@@ -236,19 +238,19 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
 def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[tuple[str, str]], dict[str, list[str]]]:
     """Portal, menus, receivers as (kind, id), and all fields of the final query string.
 
-    :raises BlastSetExceeded: for a name that stands twice, and for an empty selector.
+    :raises BlastRadiusExceededError: for a name that stands twice, and for an empty selector.
     """
     fields: dict[str, list[str]] = {}
     for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
         if name in fields:
-            raise BlastSetExceeded(f"the final {action} query names {name} twice")
+            raise BlastRadiusExceededError(f"the final {action} query names {name} twice")
         fields[name] = value.split(",")
     portal, menus = fields.get("DataPortalId", []), fields.get("MenuIds", [])
     receivers = [("user", u) for u in fields.get("UserIds", [])] + [
         ("group", g) for g in fields.get("UserGroupIds", [])
     ]
     if len(portal) != 1 or not menus or not receivers or not all([*portal, *menus, *(r for _, r in receivers)]):
-        raise BlastSetExceeded(f"the final {action} query has an empty selector")
+        raise BlastRadiusExceededError(f"the final {action} query has an empty selector")
     return portal[0], menus, receivers, fields
 
 
@@ -275,7 +277,7 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
     if kind not in (PrincipalType.USER, PrincipalType.GROUP):
         why_not = f"a {kind} receiver cannot be named by the revoke call"
     elif level.startswith("level "):
-        why_not = f"unknown authorisation {level}"
+        why_not = f"unknown authorization {level}"
     else:
         why_not = "" if ident else "the receiver has no id"
     return Grant(

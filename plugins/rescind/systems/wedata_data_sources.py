@@ -23,9 +23,9 @@ from rescind.cloud.wedata.data_sources import (
     ToUsers,
 )
 from rescind.cloud.wedata.inventory import ListProjects
-from rescind.errors import BlastSetExceeded, PlanError
+from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType, digest
-from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.wedata_projects import discover_projects, holders
 
@@ -36,7 +36,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     """One call takes one source from one project, or from one user inside one project.
 
     The vendor's call without a selector withdraws everything from everybody. The typed request cannot
-    express it, and :meth:`blast_set` refuses it once more on the final bytes.
+    express it, and :meth:`blast_radius` refuses it once more on the final bytes.
     """
 
     name: ClassVar[str] = "wedata_data_sources"
@@ -46,8 +46,8 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     member_space: ClassVar[str] = "wedata_uin"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
     revoke_action: ClassVar[str] = "RevokeDataSourceAuthorization"
-    give_back_action: ClassVar[str] = "AuthorizeDataSource"
-    give_back_shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 20})
+    restore_action: ClassVar[str] = "AuthorizeDataSource"
+    restore_shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 20})
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "DescribeDataSourceAuthority",
@@ -100,16 +100,18 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         column = ("user", (match[1], match[2])) if match else ("project", (key.principal_id,))
         return Cell(key.resource_id, key.resource_id, *column)
 
-    def place(self, grant: Grant) -> Place:
+    def listing_scope(self, grant: Grant) -> ListingScope:
         """The data source."""
         return (grant.key.resource_id, grant.resource_name)
 
-    async def reread(self, client: WeDataClient, places: Collection[Place]) -> Reading:
+    async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """One DescribeDataSourceAuthority per data source."""
         walker = Walker(client)
-        found = await walker.each(sorted(places), lambda place: self._authority(walker, place[0], place[1]))
+        found = await walker.each(
+            sorted(listings), lambda listing_scope: self._authority(walker, listing_scope[0], listing_scope[1])
+        )
         grants = tuple(g for grants in found for g in grants)
-        return Reading(grants, frozenset(places), len(places), tuple(walker.pages))
+        return Reading(grants, frozenset(listings), len(listings), tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeDataSourceAuthorization:
         """Exactly one selector."""
@@ -119,13 +121,13 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
             return RevokeDataSourceAuthorization(DataSourceId=row, target=FromProject(project_id=column[0]))
         return RevokeDataSourceAuthorization(DataSourceId=row, target=FromUser(project_id=column[0], user_id=column[1]))
 
-    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """One cell, or a refusal: anything but exactly one well-formed selector could mean everybody."""
         body = json.loads(prepared.body)
         source = body.get("DataSourceId") if isinstance(body, dict) else None
         selectors = {name: value for name, value in body.items() if name != "DataSourceId"} if source else {}
         if not isinstance(source, str) or not source.isdigit() or len(selectors) != 1:
-            raise BlastSetExceeded(
+            raise BlastRadiusExceededError(
                 "RevokeDataSourceAuthorization without exactly one selector would wipe the data source"
             )
         ((name, value),) = selectors.items()
@@ -133,7 +135,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
             return frozenset({Cell(source, source, "project", (value,))})
         match = _ENTRY.fullmatch(value) if name == "RevokeUser" and isinstance(value, str) else None
         if match is None:
-            raise BlastSetExceeded(f"RevokeDataSourceAuthorization with an unreadable selector {name}")
+            raise BlastRadiusExceededError(f"RevokeDataSourceAuthorization with an unreadable selector {name}")
         return frozenset({Cell(source, source, "user", (match[1], match[2]))})
 
     def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
@@ -153,11 +155,11 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         inverse = {"action": "AuthorizeDataSource", "DataSourceId": grant.key.resource_id, "project_id": column[0]}
         return inverse if grant.cell.kind == "project" else {**inverse, "user_id": column[1]}
 
-    def give_back_kind(self, grant: Grant) -> str:
+    def restore_group(self, grant: Grant) -> str:
         """Users of one project go together, a project goes alone."""
         return f"user of {grant.cell.column[0]}" if grant.cell.kind == "user" else "project"
 
-    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizeDataSource:
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizeDataSource:
         """Exactly one selector: a project, or users of one project."""
         (source,) = {inverse["DataSourceId"] for inverse in inverses}
         (project,) = {inverse["project_id"] for inverse in inverses}
@@ -181,7 +183,9 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
             pairs = [match for entry in entries if isinstance(entry, str) and (match := _ENTRY.fullmatch(entry))]
             if pairs and len(pairs) == len(entries):
                 return [{**common, "project_id": pair[1], "user_id": pair[2]} for pair in pairs]
-        raise BlastSetExceeded("the final AuthorizeDataSource body names no project and no users that can be read")
+        raise BlastRadiusExceededError(
+            "the final AuthorizeDataSource body names no project and no users that can be read"
+        )
 
     async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """Projects that are gone; the vendor has no listing of users."""
@@ -203,6 +207,6 @@ def _grant(
         key=GrantKey("wedata_data_sources", account, "data_source", source, kind, principal, "use", entry),
         cell=Cell(source, source, *column),
         revocable=not unknown,
-        why_not="an authorisation entry that is not <project>_<user>" if unknown else "",
+        why_not="an authorization entry that is not <project>_<user>" if unknown else "",
         resource_name=name,
     )

@@ -34,7 +34,7 @@ from rescind.cloud.wedata.privileges import (
     Subject,
     SubjectDetail,
 )
-from rescind.errors import BlastSetExceeded, ListingIncomplete
+from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import (
     CallShape,
     Cell,
@@ -44,7 +44,7 @@ from rescind.model import (
     PlannedCall,
     PrincipalType,
 )
-from rescind.systems.base import PartOutcome, PermissionSystem, Place, Reading, Walker
+from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.wedata_projects import discover_projects, holders
 
@@ -73,8 +73,8 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     member_space: ClassVar[str] = "wedata_uin"
     shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1}, overlap=False)
     revoke_action: ClassVar[str] = "RevokePrivileges"
-    give_back_action: ClassVar[str] = "AuthorizePrivileges"
-    give_back_shape: ClassVar[CallShape] = shape
+    restore_action: ClassVar[str] = "AuthorizePrivileges"
+    restore_shape: ClassVar[CallShape] = shape
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListCatalog",
@@ -108,16 +108,18 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         subject = next((name for name, known in _SUBJECTS.items() if known == kind), "")
         return Cell(key.resource_type, key.resource_id, "pair", (subject, key.principal_id, key.entitlement))
 
-    def place(self, grant: Grant) -> Place:
+    def listing_scope(self, grant: Grant) -> ListingScope:
         """The object itself."""
         return (grant.attributes["ResourceType"], grant.key.resource_id)
 
-    async def reread(self, client: WeDataClient, places: Collection[Place]) -> Reading:
+    async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """One ListPermissions per object; shadows of a parent's grant are left out, as in discovery."""
         walker = Walker(client)
-        listed = await walker.each(sorted(places), lambda place: _permissions(walker, (place[0], place[1])))
+        listed = await walker.each(
+            sorted(listings), lambda listing_scope: _permissions(walker, (listing_scope[0], listing_scope[1]))
+        )
         grants = tuple(grant for grants in listed for grant in grants if not grant.inherited_from)
-        return Reading(grants, frozenset(places), walker.calls, tuple(walker.pages))
+        return Reading(grants, frozenset(listings), walker.calls, tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokePrivileges:
         """Objects of one type, one subject with one value, one privilege."""
@@ -128,7 +130,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
             Privileges=tuple(Privilege(Name=name) for _, (_t, _v, name) in call.columns),
         )
 
-    def blast_set(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """All objects times all values of all subjects times all privileges: the widest reading there is."""
         return frozenset(
             Cell(spelling.lower(), uri, "pair", (subject, value, name))
@@ -160,7 +162,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
             "Privilege": name,
         }
 
-    def give_back(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizePrivileges:
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizePrivileges:
         """Objects of one type, one subject with one value, one privilege."""
         ((kind, value, name),) = {(i["SubjectType"], i["SubjectValue"], i["Privilege"]) for i in inverses}
         objects = sorted((i["ResourceType"], i["ResourceUri"]) for i in inverses)
@@ -224,7 +226,7 @@ class _Sources:
 async def _objects(
     walker: Walker[WeDataClient],
     found: Population,
-    places: Sequence[tuple[str, str]],
+    listings: Sequence[tuple[str, str]],
     sources: _Sources,
     *,
     last: bool = False,
@@ -237,8 +239,8 @@ async def _objects(
         found.add_principals(holders(direct))
         found.note("inherited", len(rows) - len(direct))
 
-    await walker.for_each(places, lambda place: _permissions(walker, place), take)
-    found.note("objects", len(places))
+    await walker.for_each(listings, lambda listing_scope: _permissions(walker, listing_scope), take)
+    found.note("objects", len(listings))
 
 
 async def _below(walker: Walker[WeDataClient], catalog: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -248,7 +250,7 @@ async def _below(walker: Walker[WeDataClient], catalog: str) -> tuple[list[tuple
     tables = await walker.rows(ListTable(CatalogName=catalog))
     paths = sorted({(table.SchemaName or table.DatabaseName or "", table.Name) for table in tables})
     if any(not schema for schema, _ in paths):
-        raise ListingIncomplete(f"ListTable(CatalogName={catalog})", "a table names neither schema nor database")
+        raise ListingIncompleteError(f"ListTable(CatalogName={catalog})", "a table names neither schema nor database")
     schemas.update(schema for schema, _ in paths)
     return (
         [("Schema", f"{catalog}.{_plain(schema)}") for schema in sorted(schemas)],
@@ -259,7 +261,7 @@ async def _below(walker: Walker[WeDataClient], catalog: str) -> tuple[list[tuple
 def _product(prepared: Prepared[Any], action: str) -> list[tuple[str, str, str, str, str]]:
     """(ResourceType, ResourceUri, SubjectType, value, privilege): the product of all lists of the final body.
 
-    :raises BlastSetExceeded: when it cannot be read, or a list is empty.
+    :raises BlastRadiusExceededError: when it cannot be read, or a list is empty.
     """
     body = json.loads(prepared.body)
     try:
@@ -267,9 +269,9 @@ def _product(prepared: Prepared[Any], action: str) -> list[tuple[str, str, str, 
         subjects = [(s["SubjectType"], value) for s in body["Subjects"] for value in s["SubjectValues"]]
         names = [p["Name"] for p in body["Privileges"]]
     except (KeyError, TypeError) as error:
-        raise BlastSetExceeded(f"the final {action} body cannot be read: {error!r}") from None
+        raise BlastRadiusExceededError(f"the final {action} body cannot be read: {error!r}") from None
     if not objects or not subjects or not names:
-        raise BlastSetExceeded(f"the final {action} body has an empty list")
+        raise BlastRadiusExceededError(f"the final {action} body has an empty list")
     return [(*thing, *subject, name) for thing in objects for subject in subjects for name in names]
 
 
@@ -287,18 +289,18 @@ def _subject(kind: str, value: str) -> Subject:
 def _plain(name: str) -> str:
     """A name that can stand in a dotted path; escaping is not documented, so a dotted name is refused."""
     if "." in name or not name:
-        raise ListingIncomplete(
+        raise ListingIncompleteError(
             "the catalog walk", "an object's name has a dot, so its permissions cannot be addressed"
         )
     return name
 
 
-async def _permissions(walker: Walker[WeDataClient], place: tuple[str, str]) -> list[Grant]:
-    kind, uri = place
+async def _permissions(walker: Walker[WeDataClient], listing_scope: tuple[str, str]) -> list[Grant]:
+    kind, uri = listing_scope
     rows = await walker.rows(ListPermissions(Resource=PrivilegeResource(ResourceType=kind, ResourceUri=uri)))
     for row in rows:
         if row.Resource.ResourceUri != uri or (row.Resource.ResourceType or "").lower() != kind.lower():
-            raise ListingIncomplete(f"ListPermissions({kind} {uri})", "a row is about another object")
+            raise ListingIncompleteError(f"ListPermissions({kind} {uri})", "a row is about another object")
     found = {
         grant.key: grant
         for row in rows

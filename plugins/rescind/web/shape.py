@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rescind.ledger.read_models.rows import STALE_S, ItemCount, LaneLine, RunLine, SystemLine
+from rescind.ledger.read_models.rows import STALE_S, ItemCount, ProgressLine, RunLine, SystemLine
 
 TONES = {
     "succeeded": "good",
@@ -26,7 +26,7 @@ TONES = {
     "held": "hold",
     "rejected": "hold",
 }
-"""Colour of a state or verdict; everything else is plain."""
+"""Color of a state or verdict; everything else is plain."""
 
 LATE_S = 86_400
 """Seconds that a run may wait for people before the page says so."""
@@ -139,7 +139,7 @@ def share(part: int, whole: int) -> float:
     return min(100.0, max(0.6, round(100.0 * part / whole, 2)))
 
 
-def lanes(lines: Sequence[LaneLine], titles: Mapping[str, str], *, finished: bool) -> list[Lane]:
+def lanes(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finished: bool) -> list[Lane]:
     """The lanes with their forecasts; a finished run has none. Systems go by their titles."""
     shown = []
     for line in lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rescind.errors import NotApproved
+from rescind.errors import NotApprovedError
 from rescind.ledger import Ledger, Plan, Run
 from rescind.model import Choice, ItemState
 from rescind.settings import AutomaticApproval, Settings
@@ -16,11 +16,11 @@ BY = "automatic"
 def require_automatic(ledger: Ledger, run: Run, plan: Plan, settings: Settings) -> None:
     """See once more, before anything is sent, that the plan may be executed without a person's approval.
 
-    :raises NotApproved: when a key is missing or a limit does not hold now.
+    :raises NotApprovedError: when a key is missing or a limit does not hold now.
     """
     _, reasons = measure(ledger, run, plan, settings.automatic_approval)
     if reasons:
-        raise NotApproved(
+        raise NotApprovedError(
             f"plan {plan.digest[:12]} was approved automatically, and {'; '.join(reasons)}. Nothing was sent; "
             "start a new run"
         )

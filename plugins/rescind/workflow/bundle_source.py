@@ -70,7 +70,7 @@ def verified_bundle(settings: Settings, text: str) -> Iterator[VerifiedBundle]:
         local = Path(folder)
         _copy(place, local)
         result = verify(FolderSource(local), key=key.public_key().public_bytes_raw() if key else None)
-        if result.manifest.get("sanitised"):
+        if result.manifest.get("sanitized"):
             raise InputError("bundle", "is a copy without personal data", "Name the bundle that it was made from")
         if not result.holds:
             problems = "; ".join(shown(problem) for problem in result.problems[:_SHOWN])
@@ -89,7 +89,7 @@ def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
             return import_run(ledger, bundle.source, bundle.manifest)
         problem = f"is about {bundle.run_id}, which this ledger does not hold, and no key shows whose bundle it is"
         raise InputError("bundle", problem, "Use the deployment that made it, or one with the key that signed it")
-    plan, seal = ledger.plans.find(run.run_id), ledger.seals.of_run(run.run_id)
+    plan, seal = ledger.plans.find(run.run_id), ledger.evidence_chain.of_run(run.run_id)
     review, planned = only(bundle.source, "review") or {}, only(bundle.source, "plan") or {}
     pairs = {
         "number": (bundle.manifest["number"], run.number),

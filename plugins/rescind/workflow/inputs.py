@@ -137,7 +137,7 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
     """Understand and check the inputs of a run; the same bytes always give the same answer.
 
     :raises InputError: a file cannot be understood.
-    :raises GuardTripped: the roster is too short, too old, or has too many leavers.
+    :raises GuardTrippedError: the roster is too short, too old, or has too many leavers.
     """
     roster = _roster(inputs[ROSTER])
     exceptions = inputs[EXCEPTIONS]
@@ -179,7 +179,8 @@ def inputs_of(ledger: Ledger, run: Run) -> ReviewInputs:
 def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
     """What is protected or waived as the files say now, over the run's roster and principals.
 
-    :raises ConfigurationError: exceptions or protections cannot be read. :raises InputError: nor understood.
+    :raises ConfigurationError: exceptions or protections cannot be read.
+    :raises InputError: nor understood.
     """
     exceptions, protections = read_file(settings, EXCEPTIONS), read_file(settings, PROTECTIONS)
     base = replace(

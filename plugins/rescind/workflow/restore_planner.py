@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import rescind
-from rescind.errors import ConfigurationError, GuardTripped, InputError
+from rescind.errors import ConfigurationError, GuardTrippedError, InputError
 from rescind.hooks.clients import connected
 from rescind.hooks.settings import cloud_settings
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run, Scope
@@ -21,8 +21,8 @@ from rescind.model import Cell, Grant, GrantKey, ItemState, PlannedCall, Verdict
 from rescind.plan import plan_calls
 from rescind.plan.batches import split
 from rescind.plan.check import check_plan
-from rescind.plan.giveback import OPERATION, Inverse, SystemGifts, restore_effects
 from rescind.plan.guards import GuardRecord
+from rescind.plan.restore_effects import OPERATION, Inverse, SystemGifts, restore_effects
 from rescind.settings import VARIABLE, Settings, explained
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
@@ -31,7 +31,7 @@ from rescind.workflow.execute.restore_batch import ALREADY, OTHERWISE
 
 TOUCHED = "touched places"
 """The part of the population that a restore lists: never a whole one, so no later listing is compared with it."""
-GONE = GONE_PLACES, GONE_HOLDERS = "gone_places", "gone_holders"
+GONE = GONE_LISTINGS, GONE_HOLDERS = "gone_places", "gone_holders"
 """Notes of a scope: by grant id, why its resource or its principal is not there any more."""
 
 _TAKEN = (Verdict.VERIFIED_GONE, Verdict.STILL_EFFECTIVE)
@@ -175,7 +175,7 @@ async def granting(ledger: Ledger, settings: Settings, account: Account) -> tupl
     raise ConfigurationError(
         f"no granting connection for {system} of account {number}{': ' + ', '.join(seen) if seen else ''}. "
         f"The key that revokes need not grant: create a connection whose key may call "
-        f"{system_named(system).give_back_action}, and add {example} to the Airflow Variable {VARIABLE!r}"
+        f"{system_named(system).restore_action}, and add {example} to the Airflow Variable {VARIABLE!r}"
     )
 
 
@@ -206,7 +206,7 @@ class RestorePlanner:
     def freeze(self, *, now: datetime) -> Plan:
         """Choose, settle what needs no call, cover the rest with calls, and write the plan under its digest.
 
-        :raises GuardTripped: when more is to be given back than the cap allows.
+        :raises GuardTrippedError: when more is to be given back than the cap allows.
         """
         source = source_of(self.ledger, self.request)
         self._inverses = {
@@ -227,7 +227,7 @@ class RestorePlanner:
         cap = self.request.cap(self.settings)
         if measured > cap:
             remedy = "Choose fewer items, or raise the cap on purpose"
-            raise GuardTripped("cap_restores (plan)", f"{cap} grants", f"{measured} grants", remedy)
+            raise GuardTrippedError("cap_restores (plan)", f"{cap} grants", f"{measured} grants", remedy)
         for account, part in self.parts.items():
             if part.give:
                 part.conn_id, part.identity = asyncio.run(granting(self.ledger, self.settings, account))
@@ -276,19 +276,19 @@ class RestorePlanner:
         if grant.expires_at is not None and grant.expires_at <= now:
             return f"it would have ended by now ({grant.expires_raw})"
         return str(
-            notes.get(GONE_PLACES, {}).get(grant.grant_id) or notes.get(GONE_HOLDERS, {}).get(grant.grant_id, "")
+            notes.get(GONE_LISTINGS, {}).get(grant.grant_id) or notes.get(GONE_HOLDERS, {}).get(grant.grant_id, "")
         )
 
     def _cover(self, account: Account, part: _Part) -> None:
         """The fewest calls that give exactly these, for each kind that has calls of its own."""
         system = system_named(account[0])
-        shape = system.give_back_shape
+        shape = system.restore_shape
         shape = replace(
             shape, max_rows=min(self.settings.rows_per_call.get(account[0], shape.max_rows), shape.max_rows)
         )
         kinds: dict[str, dict[str, Cell]] = {}
         for grant_id, grant in part.give.items():
-            kinds.setdefault(system.give_back_kind(grant), {})[grant_id] = grant.cell
+            kinds.setdefault(system.restore_group(grant), {})[grant_id] = grant.cell
         for _, cells in sorted(kinds.items()):
             cover = plan_calls(*account, shape, ((cell, grant_id) for grant_id, cell in cells.items()), ())
             check_plan(cover.calls, cells, (), system=account[0], account=account[1], shape=shape)
@@ -354,4 +354,4 @@ class RestorePlanner:
 
     def _rate(self, account: Account, part: _Part) -> float:
         system = system_named(account[0])
-        return cloud_settings(system.hook, part.conn_id).rate(system.give_back_action, write=True)
+        return cloud_settings(system.hook, part.conn_id).rate(system.restore_action, write=True)

@@ -128,7 +128,7 @@ class Planner:
     def freeze(self, *, now: datetime) -> Plan:
         """Plan, check, and write the plan to the ledger under its digest.
 
-        :raises GuardTripped: when a cap stops the run; nothing was planned then.
+        :raises GuardTrippedError: when a cap stops the run; nothing was planned then.
         """
         self._read()
         self._hold()

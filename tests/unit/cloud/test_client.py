@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from rescind.cloud.base import Lane
+from rescind.cloud.base import Bucket
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient, client_class
 from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.dms.inventory import GetUserActiveTenant, ListInstances
@@ -20,11 +20,11 @@ from rescind.cloud.wedata.inventory import ListProjects, ListTenantRoles
 from rescind.errors import (
     ConfigurationError,
     InputError,
-    Refused,
-    Throttled,
-    Transient,
-    Unauthorised,
-    UnknownOutcome,
+    RefusedError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
+    UnknownOutcomeError,
 )
 from tests.support.cloud_client import CANARIES, CANCEL, SOURCE, Client, Make, Recorder, script, throttle
 
@@ -36,7 +36,7 @@ def test_tencent_request_on_the_wire(client: Client, tencent: Make) -> None:
     speaker = client(network, session_token="canary-token-0001", clock=lambda: 1767225600.9)
     prepared = speaker.prepare(SOURCE)
     assert prepared.body == b'{"DataSourceId":"65377","RevokeProjectId":"29"}'
-    assert prepared.lane == Lane("tencent", speaker.settings.key_mark, "ap-singapore", SOURCE.action)
+    assert prepared.bucket == Bucket("tencent", speaker.settings.key_mark, "ap-singapore", SOURCE.action)
     asyncio.run(speaker.dispatch(prepared))
     (sent,) = network.seen  # type: ignore[attr-defined]
     assert (sent.method, str(sent.url)) == ("POST", "https://wedata.intl.tencentcloudapi.com/")
@@ -157,7 +157,7 @@ def test_reads_are_tried_again_and_paced_each_time(client: Client, tencent: Make
 @pytest.mark.parametrize("code", ["InvalidParameter", "AuthFailure.SecretIdNotFound", "ResourceNotFound"])
 def test_final_answers_are_not_tried_again(client: Client, tencent: Make, code: str) -> None:
     network = script(tencent(Error={"Code": code}))
-    with pytest.raises((Refused, Unauthorised, Exception)) as caught:
+    with pytest.raises((RefusedError, UnauthorizedError, Exception)) as caught:
         asyncio.run(client(network).read(ListProjects()))
     assert code in str(caught.value)
     assert len(network.seen) == 1  # type: ignore[attr-defined]
@@ -165,7 +165,7 @@ def test_final_answers_are_not_tried_again(client: Client, tencent: Make, code: 
 
 def test_attempts_are_bounded(client: Client, tencent: Make) -> None:
     network = script(lambda _: throttle(tencent))
-    with pytest.raises(Throttled):
+    with pytest.raises(ThrottledError):
         asyncio.run(client(network).read(ListProjects()))
     assert len(network.seen) == MAX_ATTEMPTS  # type: ignore[attr-defined]
 
@@ -176,7 +176,7 @@ def test_the_budget_stops_amplification(client: Client, tencent: Make) -> None:
 
     async def storm() -> None:
         for _ in range(100):
-            with pytest.raises(Throttled):
+            with pytest.raises(ThrottledError):
                 await speaker.read(ListProjects())
 
     asyncio.run(storm())
@@ -206,15 +206,15 @@ def test_backoff_has_bounds_and_jitter() -> None:
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        (httpx.ConnectError("inner words"), Transient),
-        (httpx.ConnectTimeout("inner words"), Transient),
-        (httpx.PoolTimeout("inner words"), Transient),
-        (httpx.ReadTimeout("inner words"), UnknownOutcome),
-        (httpx.WriteTimeout("inner words"), UnknownOutcome),
-        (httpx.ReadError("inner words"), UnknownOutcome),
-        (httpx.WriteError("inner words"), UnknownOutcome),
-        (httpx.RemoteProtocolError("inner words"), UnknownOutcome),
-        (ConnectionResetError("inner words"), UnknownOutcome),
+        (httpx.ConnectError("inner words"), TransientError),
+        (httpx.ConnectTimeout("inner words"), TransientError),
+        (httpx.PoolTimeout("inner words"), TransientError),
+        (httpx.ReadTimeout("inner words"), UnknownOutcomeError),
+        (httpx.WriteTimeout("inner words"), UnknownOutcomeError),
+        (httpx.ReadError("inner words"), UnknownOutcomeError),
+        (httpx.WriteError("inner words"), UnknownOutcomeError),
+        (httpx.RemoteProtocolError("inner words"), UnknownOutcomeError),
+        (ConnectionResetError("inner words"), UnknownOutcomeError),
     ],
 )
 def test_a_write_is_sent_once_and_faults_are_classified(
@@ -234,7 +234,7 @@ def test_a_throttled_write_is_not_retried_here(client: Client, tencent: Make) ->
     pacer = Recorder()
     network = script(throttle(tencent, {"retry-after": "9"}))
     speaker = client(network, pacer=pacer)
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(ThrottledError) as caught:
         asyncio.run(speaker.dispatch(speaker.prepare(SOURCE)))
     assert caught.value.retry_after == 9.0
     assert pacer.said == [("throttled", 9.0)]

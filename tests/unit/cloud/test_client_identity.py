@@ -16,8 +16,8 @@ from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import (
     ConfigurationError,
-    Transient,
-    Unauthorised,
+    TransientError,
+    UnauthorizedError,
 )
 from tests.support.cloud_client import CANCEL, SOURCE, Client, Make, script
 
@@ -43,7 +43,7 @@ def test_a_clock_error_with_a_good_clock_is_an_authorisation_problem(client: Cli
             Error={"Code": "AuthFailure.SignatureExpire"}, headers={"date": formatdate(1000, usegmt=True)}
         )
     )
-    with pytest.raises(Unauthorised):
+    with pytest.raises(UnauthorizedError):
         asyncio.run(client(network, clock=lambda: 1000.0).read(ListTenantRoles()))
     assert len(network.seen) == 1  # type: ignore[attr-defined]
 
@@ -57,7 +57,7 @@ def test_a_write_with_a_wrong_clock_was_not_executed(client: Client, alibaba: Ma
 
     async def again() -> None:
         prepared = speaker.prepare(CANCEL)
-        with pytest.raises(Transient, match="not executed"):
+        with pytest.raises(TransientError, match="not executed"):
             await speaker.dispatch(prepared)
         await speaker.dispatch(prepared)
 
@@ -95,7 +95,7 @@ def test_identify_tencent(client: Client, tencent: Make) -> None:
     assert (identity.account_id, identity.arn, identity.kind) == ("100000000001", "qcs::cam::uin/1:uin/2", "CAMUser")
     assert speaker.account == "100000000001"
     assert speaker.identity == identity
-    assert speaker.prepare(SOURCE).lane.account == "100000000001"
+    assert speaker.prepare(SOURCE).bucket.account == "100000000001"
 
 
 @pytest.mark.parametrize("signature", ["acs3", "rpc"])
@@ -176,14 +176,14 @@ def test_a_token_that_stays_refused_is_an_authorisation_problem(client: Client, 
             return alibaba(Credentials=given)
         return alibaba(400, Code="InvalidSecurityToken.Expired")
 
-    with pytest.raises(Unauthorised):
+    with pytest.raises(UnauthorizedError):
         asyncio.run(client(network, "dms", role_arn="acs:ram::1:role/r").read(GetUserActiveTenant()))
     assert len(asked) == 2
 
 
 def test_a_static_token_cannot_be_renewed(client: Client, alibaba: Make) -> None:
     network = script(alibaba(400, Code="InvalidSecurityToken.Expired"))
-    with pytest.raises(Unauthorised):
+    with pytest.raises(UnauthorizedError):
         asyncio.run(client(network, "dms", session_token="x" * 20).read(GetUserActiveTenant()))
     assert len(network.seen) == 1  # type: ignore[attr-defined]
 

@@ -19,8 +19,8 @@ def test_defaults() -> None:
     assert settings.vendor == "tencent"
     assert settings.endpoint().host == "wedata.intl.tencentcloudapi.com"
     assert settings.endpoint("sts").host == "sts.intl.tencentcloudapi.com"
-    assert settings.lane_region == "ap-singapore"
-    assert ClientSettings.from_fields("dms", {"login": "a", "password": "b"}).lane_region == "central"
+    assert settings.rate_region == "ap-singapore"
+    assert ClientSettings.from_fields("dms", {"login": "a", "password": "b"}).rate_region == "central"
 
 
 def test_secret_is_not_shown() -> None:

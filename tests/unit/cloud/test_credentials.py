@@ -11,7 +11,7 @@ from rescind.cloud.credentials import (
     AssumedRoleSource,
     Credentials,
     CredentialSource,
-    CredentialsUnavailable,
+    CredentialsUnavailableError,
     EnvironmentSource,
     Role,
     StaticSource,
@@ -20,13 +20,13 @@ from rescind.cloud.sts_messages import AlibabaAssumeRoleAnswer, TencentAssumeRol
 from rescind.errors import (
     ConfigurationError,
     InputError,
-    Malformed,
-    NotFound,
-    Refused,
-    Stopped,
-    Throttled,
-    Transient,
-    Unauthorised,
+    MalformedResponseError,
+    NotFoundError,
+    RefusedError,
+    RunStoppedError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
 )
 
 ROLE = Role("qcs::cam::uin/1:roleName/r", "rescind", 3600)
@@ -37,7 +37,7 @@ def tencent_reply(name: str, expires: int) -> TencentAssumeRoleAnswer:
     return TencentAssumeRoleAnswer.model_validate({"Credentials": keys, "ExpiredTime": expires})
 
 
-class Desk:
+class FakeSts:
     """A token service: hands out what is scripted, counts what was asked."""
 
     def __init__(self, *steps: Any) -> None:
@@ -53,10 +53,8 @@ class Desk:
         return step
 
 
-def source(desk: Desk, now: list[float], **options: Any) -> AssumedRoleSource:
-    return AssumedRoleSource(
-        "tencent", ROLE, StaticSource("base", "base-secret"), desk, clock=lambda: now[0], **options
-    )
+def source(sts: FakeSts, now: list[float], **options: Any) -> AssumedRoleSource:
+    return AssumedRoleSource("tencent", ROLE, StaticSource("base", "base-secret"), sts, clock=lambda: now[0], **options)
 
 
 def fault(kind: type[Exception]) -> Exception:
@@ -90,8 +88,8 @@ def test_environment_is_read_at_every_use() -> None:
 
 
 def test_a_session_is_reused_until_its_end_is_near() -> None:
-    now, desk = [1000.0], Desk(tencent_reply("one", 4600), tencent_reply("two", 9000))
-    keys = source(desk, now)
+    now, sts = [1000.0], FakeSts(tencent_reply("one", 4600), tencent_reply("two", 9000))
+    keys = source(sts, now)
 
     async def run() -> list[str]:
         used = []
@@ -100,38 +98,38 @@ def test_a_session_is_reused_until_its_end_is_near() -> None:
         return used
 
     assert asyncio.run(run()) == ["one", "one", "one", "two", "two"]
-    request, base = desk.asked[0]
+    request, base = sts.asked[0]
     assert (request.RoleArn, request.DurationSeconds, base.key_id) == (ROLE.arn, 3600, "base")
 
 
 def test_a_short_session_is_not_renewed_at_every_use() -> None:
-    now, desk = [0.0], Desk(tencent_reply("one", 300))
-    keys = source(desk, now)
+    now, sts = [0.0], FakeSts(tencent_reply("one", 300))
+    keys = source(sts, now)
 
     async def run() -> None:
         for now[0] in (0.0, 50.0, 199.0):
             assert (await keys.current()).key_id == "one"
 
     asyncio.run(run())
-    assert len(desk.asked) == 1
+    assert len(sts.asked) == 1
 
 
 def test_one_renewal_at_a_time() -> None:
-    desk = Desk(tencent_reply("one", 9999))
-    keys = source(desk, [0.0])
+    sts = FakeSts(tencent_reply("one", 9999))
+    keys = source(sts, [0.0])
 
     async def run() -> None:
         found = await asyncio.gather(*(keys.current() for _ in range(20)))
         assert {each.key_id for each in found} == {"one"}
 
     asyncio.run(run())
-    assert len(desk.asked) == 1
+    assert len(sts.asked) == 1
 
 
-@pytest.mark.parametrize(("kind", "seen"), [(Transient, Transient), (Refused, Unauthorised)])
+@pytest.mark.parametrize(("kind", "seen"), [(TransientError, TransientError), (RefusedError, UnauthorizedError)])
 def test_an_old_key_serves_while_the_token_service_is_away(kind: type[Exception], seen: type[Exception]) -> None:
-    now, desk = [0.0], Desk(tencent_reply("one", 3600), *[fault(kind)] * 3, tencent_reply("two", 9000))
-    keys = source(desk, now)
+    now, sts = [0.0], FakeSts(tencent_reply("one", 3600), *[fault(kind)] * 3, tencent_reply("two", 9000))
+    keys = source(sts, now)
 
     async def run() -> None:
         assert (await keys.current()).key_id == "one"
@@ -146,34 +144,34 @@ def test_an_old_key_serves_while_the_token_service_is_away(kind: type[Exception]
 
 
 def test_a_token_service_that_is_away_is_not_asked_at_every_request() -> None:
-    now, desk = [0.0], Desk(tencent_reply("one", 3600), *[fault(Transient)] * 2, tencent_reply("two", 9000))
-    keys = source(desk, now)
+    now, sts = [0.0], FakeSts(tencent_reply("one", 3600), *[fault(TransientError)] * 2, tencent_reply("two", 9000))
+    keys = source(sts, now)
 
     async def run() -> list[tuple[str, int]]:
         seen = []
         for now[0] in (0.0, 3001.0, 3002.0, 3001.0 + RETRY_PAUSE - 1, 3001.0 + RETRY_PAUSE, 3050.0):
-            seen.append(((await keys.current()).key_id, len(desk.asked)))
+            seen.append(((await keys.current()).key_id, len(sts.asked)))
         return seen
 
     assert asyncio.run(run()) == [("one", 1), ("one", 2), ("one", 2), ("one", 2), ("one", 3), ("two", 4)]
 
 
 def test_waiting_coroutines_share_a_failure_and_the_next_one_tries_again() -> None:
-    desk = Desk(fault(Transient), tencent_reply("one", 9000))
-    keys = source(desk, [0.0])
+    sts = FakeSts(fault(TransientError), tencent_reply("one", 9000))
+    keys = source(sts, [0.0])
 
     async def run() -> None:
         found = await asyncio.gather(*(keys.current() for _ in range(20)), return_exceptions=True)
-        assert {type(each) for each in found} == {Transient}
-        assert len(desk.asked) == 1
+        assert {type(each) for each in found} == {TransientError}
+        assert len(sts.asked) == 1
         assert (await keys.current()).key_id == "one"
 
     asyncio.run(run())
 
 
 def test_a_cancelled_renewal_leaves_the_others_working() -> None:
-    desk = Desk(tencent_reply("one", 9000))
-    keys = source(desk, [0.0])
+    sts = FakeSts(tencent_reply("one", 9000))
+    keys = source(sts, [0.0])
 
     async def run() -> None:
         first, second = asyncio.create_task(keys.current()), asyncio.create_task(keys.current())
@@ -184,36 +182,36 @@ def test_a_cancelled_renewal_leaves_the_others_working() -> None:
             await first
 
     asyncio.run(run())
-    assert len(desk.asked) == 2
+    assert len(sts.asked) == 2
 
 
 @pytest.mark.parametrize(
     ("step", "seen"),
     [
-        (fault(Refused), Unauthorised),
-        (fault(NotFound), Unauthorised),
-        (fault(Unauthorised), Unauthorised),
-        (fault(Malformed), CredentialsUnavailable),
-        (fault(Throttled), Throttled),
-        (fault(Transient), Transient),
-        (tencent_reply("gone", 900), CredentialsUnavailable),
-        (tencent_reply("has blank", 9000), CredentialsUnavailable),
-        (tencent_reply("", 9000), CredentialsUnavailable),
+        (fault(RefusedError), UnauthorizedError),
+        (fault(NotFoundError), UnauthorizedError),
+        (fault(UnauthorizedError), UnauthorizedError),
+        (fault(MalformedResponseError), CredentialsUnavailableError),
+        (fault(ThrottledError), ThrottledError),
+        (fault(TransientError), TransientError),
+        (tencent_reply("gone", 900), CredentialsUnavailableError),
+        (tencent_reply("has blank", 9000), CredentialsUnavailableError),
+        (tencent_reply("", 9000), CredentialsUnavailableError),
     ],
 )
 def test_failures_are_those_of_a_key_not_of_a_request(step: Any, seen: type[Exception]) -> None:
     """A refusal by the token service must never look like a refusal of the call that needed the key."""
     with pytest.raises(seen) as caught:
-        asyncio.run(source(Desk(step), [1000.0]).current())
+        asyncio.run(source(FakeSts(step), [1000.0]).current())
     assert type(caught.value) is seen
-    if isinstance(step, Refused | NotFound):
+    if isinstance(step, RefusedError | NotFoundError):
         assert "role_arn" in str(caught.value)
     assert "secret-" not in str(caught.value)
 
 
 def test_the_kill_switch_passes_through() -> None:
-    keys = source(Desk(Stopped("stop"), tencent_reply("one", 9000)), [0.0])
-    with pytest.raises(Stopped):
+    keys = source(FakeSts(RunStoppedError("stop"), tencent_reply("one", 9000)), [0.0])
+    with pytest.raises(RunStoppedError):
         asyncio.run(keys.current())
     assert asyncio.run(keys.current()).key_id == "one"
 
@@ -221,8 +219,8 @@ def test_the_kill_switch_passes_through() -> None:
 def test_a_role_on_a_role() -> None:
     """Each link renews by its own end; the first role's key pays for the second one's."""
     now = [0.0]
-    first = Desk(tencent_reply("hop1", 3600), tencent_reply("hop2", 9000))
-    second = Desk(tencent_reply("end1", 1800), tencent_reply("end2", 8000))
+    first = FakeSts(tencent_reply("hop1", 3600), tencent_reply("hop2", 9000))
+    second = FakeSts(tencent_reply("end1", 1800), tencent_reply("end2", 8000))
     chain = AssumedRoleSource("tencent", ROLE, source(first, now), second, clock=lambda: now[0])
 
     async def run() -> list[str]:
@@ -234,26 +232,26 @@ def test_a_role_on_a_role() -> None:
 
 
 def test_a_withdrawn_role_stops_at_once() -> None:
-    now, desk = [0.0], Desk(tencent_reply("one", 3600), fault(Unauthorised))
-    keys = source(desk, now)
+    now, sts = [0.0], FakeSts(tencent_reply("one", 3600), fault(UnauthorizedError))
+    keys = source(sts, now)
 
     async def run() -> None:
         await keys.current()
         now[0] = 3100.0
-        with pytest.raises(Unauthorised):
+        with pytest.raises(UnauthorizedError):
             await keys.current()
 
     asyncio.run(run())
 
 
 def test_a_rejected_key_is_never_used_again() -> None:
-    desk = Desk(tencent_reply("one", 9000), fault(Transient), tencent_reply("two", 9000))
-    keys = source(desk, [0.0])
+    sts = FakeSts(tencent_reply("one", 9000), fault(TransientError), tencent_reply("two", 9000))
+    keys = source(sts, [0.0])
 
     async def run() -> None:
         one = await keys.current()
         assert keys.invalidate(one)
-        with pytest.raises(Transient):
+        with pytest.raises(TransientError):
             await keys.current()
         two = await keys.current()
         assert two.key_id == "two"
@@ -265,7 +263,7 @@ def test_a_rejected_key_is_never_used_again() -> None:
 
 def test_secrets_are_announced_for_masking() -> None:
     told: list[str] = []
-    keys = source(Desk(tencent_reply("one", 9000)), [0.0], on_secret=told.append)
+    keys = source(FakeSts(tencent_reply("one", 9000)), [0.0], on_secret=told.append)
     asyncio.run(keys.current())
     assert told == ["secret-one", "token-one"]
 
@@ -281,13 +279,13 @@ def alibaba_reply() -> Callable[[str], AlibabaAssumeRoleAnswer]:
 
 def test_alibaba_times(alibaba_reply: Callable[[str], AlibabaAssumeRoleAnswer]) -> None:
     keys = AssumedRoleSource(
-        "alibaba", ROLE, StaticSource("b", "s"), Desk(alibaba_reply("2026-01-02T03:04:05Z")), clock=lambda: 0.0
+        "alibaba", ROLE, StaticSource("b", "s"), FakeSts(alibaba_reply("2026-01-02T03:04:05Z")), clock=lambda: 0.0
     )
     assert asyncio.run(keys.current()).expires_at == 1767323045.0
     broken = AssumedRoleSource(
-        "alibaba", ROLE, StaticSource("b", "s"), Desk(alibaba_reply("tomorrow")), clock=lambda: 0.0
+        "alibaba", ROLE, StaticSource("b", "s"), FakeSts(alibaba_reply("tomorrow")), clock=lambda: 0.0
     )
-    with pytest.raises(CredentialsUnavailable, match="Expiration"):
+    with pytest.raises(CredentialsUnavailableError, match="Expiration"):
         asyncio.run(broken.current())
 
 

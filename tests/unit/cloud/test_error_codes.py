@@ -10,7 +10,7 @@ TENCENT = {
     "RequestLimitExceeded.SomethingNew",
     Class.CLOCK: "AuthFailure.SignatureExpire",
     Class.TOKEN: "AuthFailure.TokenFailure",
-    Class.UNAUTHORISED: "AuthFailure AuthFailure.SignatureFailure AuthFailure.SecretIdNotFound "
+    Class.UNAUTHORIZED: "AuthFailure AuthFailure.SignatureFailure AuthFailure.SecretIdNotFound "
     "AuthFailure.InvalidSecretId AuthFailure.MFAFailure AuthFailure.UnauthorizedOperation "
     "UnauthorizedOperation UnauthorizedOperation.UserNotInProject OperationDenied "
     "OperationDenied.UserNotInWhitelistError IpNotInWhitelist IpInBlacklist "
@@ -30,7 +30,7 @@ ALIBABA = {
     Class.CLOCK: "InvalidTimeStamp.Expired InvalidTimeStamp.Format IllegalTimestamp",
     Class.TOKEN: "InvalidSecurityToken.Expired",
     Class.NONCE: "SignatureNonceUsed",
-    Class.UNAUTHORISED: "SignatureDoesNotMatch IncompleteSignature InvalidAccessKeyId.NotFound "
+    Class.UNAUTHORIZED: "SignatureDoesNotMatch IncompleteSignature InvalidAccessKeyId.NotFound "
     "InvalidAccessKeyId.Inactive InvalidSecurityToken.MismatchWithAccessKey MissingSecurityToken "
     "Forbidden Forbidden.RAM Forbidden.RiskControl NoPermission ActionUnauthorized UserNotExist "
     "UserStatusIllegal TenantNotExist TenantExpired Access.Forbidden Instance.Expired "

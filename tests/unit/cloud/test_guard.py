@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rescind.cloud import guard
-from rescind.cloud.base import Lane, Prepared, WriteRequest
+from rescind.cloud.base import Bucket, Prepared, WriteRequest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
 from rescind.cloud.quickbi.menus import AuthorizeMenu, CancelAuthorizationMenu
@@ -26,9 +26,9 @@ from rescind.cloud.wedata.data_sources import (
 )
 from rescind.cloud.wedata.inventory import ListProjects
 from rescind.cloud.wedata.privileges import AuthorizePrivileges, Privilege, PrivilegeResource, RevokePrivileges, Subject
-from rescind.errors import BlastSetExceeded, InputError
+from rescind.errors import BlastRadiusExceededError, InputError
 
-Refusals = (BlastSetExceeded, InputError)
+Refusals = (BlastRadiusExceededError, InputError)
 CATALOG = PrivilegeResource(ResourceType="Catalog", ResourceUri="demo")
 USER = Subject(SubjectType="User", SubjectValues=["700001"])
 RECORD = {"UserId": "51001", "DsType": "DATABASE", "DbId": "1860001", "Logic": False, "PermTypes": "CORRECT"}
@@ -68,15 +68,15 @@ def tencent(
 ) -> Prepared[Any]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"x-tc-action": action if header is None else header}
-    lane = Lane("tencent", "a", "r", action)
-    return Prepared("tencent", "wedata", action, "v", write, "POST", url, headers, content, lane, GOOD[0][1])
+    bucket = Bucket("tencent", "a", "r", action)
+    return Prepared("tencent", "wedata", action, "v", write, "POST", url, headers, content, bucket, GOOD[0][1])
 
 
 def alibaba(service: str, action: str, query: str, *, write: bool = True, body: bytes = b"") -> Prepared[Any]:
-    lane = Lane("alibaba", "a", "r", action)
+    bucket = Bucket("alibaba", "a", "r", action)
     headers = {"x-acs-action": action}
     return Prepared(
-        "alibaba", service, action, "v", write, "POST", f"https://h/?{query}", headers, body, lane, GOOD[0][1]
+        "alibaba", service, action, "v", write, "POST", f"https://h/?{query}", headers, body, bucket, GOOD[0][1]
     )
 
 
@@ -234,16 +234,16 @@ def test_limits_are_inclusive() -> None:
 
 
 def test_parameters_outside_the_query_are_refused() -> None:
-    with pytest.raises(BlastSetExceeded):
+    with pytest.raises(BlastRadiusExceededError):
         guard.check(alibaba("dms", "RevokeUserPermission", q(**_REV), body=b"UserAccessId=8"))
-    with pytest.raises(BlastSetExceeded):
+    with pytest.raises(BlastRadiusExceededError):
         guard.check(tencent("RevokePrivileges", rp(), url="https://h/?RevokeUser=1"))
 
 
 def test_writes_are_posted() -> None:
     posted = alibaba("dms", "RevokeUserPermission", q(**_REV))
     guard.check(posted)
-    with pytest.raises(BlastSetExceeded):
+    with pytest.raises(BlastRadiusExceededError):
         guard.check(dataclasses.replace(posted, method="GET"))
 
 
@@ -259,7 +259,7 @@ def test_a_write_cannot_pass_as_a_read() -> None:
         alibaba("dms", "SetOwners", "", write=False),
         alibaba("sts", "ListUsers", "", write=False),
     ):
-        with pytest.raises(BlastSetExceeded):
+        with pytest.raises(BlastRadiusExceededError):
             guard.check(prepared)
 
 
@@ -275,7 +275,7 @@ def test_dispatch_asks_the_guard_before_anything_leaves(client: Callable[..., Cl
     speaker = client(never)
     prepared = speaker.prepare(RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2")))
     widened = dataclasses.replace(prepared, body=b'{"DataSourceId":"1"}')
-    with pytest.raises(BlastSetExceeded, match="selectors"):
+    with pytest.raises(BlastRadiusExceededError, match="selectors"):
         asyncio.run(speaker.dispatch(widened))
 
 

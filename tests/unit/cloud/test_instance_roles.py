@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rescind.cloud.credentials import AlibabaInstanceSource, CredentialsUnavailable, TencentInstanceSource
+from rescind.cloud.credentials import AlibabaInstanceSource, CredentialsUnavailableError, TencentInstanceSource
 from rescind.errors import ConfigurationError, RescindError
 
 NOW = 1_767_323_045.0
@@ -115,7 +115,7 @@ def test_no_fallback_to_version_1_unless_allowed(status: int) -> None:
 def test_a_fault_is_never_a_reason_for_version_1(broken: Any) -> None:
     """Only a service that says it has no tokens is read without one; a passing fault is not such a word."""
     service = Service("alibaba", **{f"PUT {TOKEN_PATH}": broken})
-    with pytest.raises(CredentialsUnavailable):
+    with pytest.raises(CredentialsUnavailableError):
         asyncio.run(made("alibaba", service, allow_v1=True).current())
     assert {request.method for request in service.asked} == {"PUT"}
 
@@ -141,28 +141,33 @@ BAD: list[tuple[str, dict[str, Any], type[RescindError], str]] = [
         (vendor, {f"GET BASE{role}": answer}, kind, words)
         for vendor in ("tencent", "alibaba")
         for role, answer, kind, words in (
-            ("", "<html>Login</html>", CredentialsUnavailable, "something else"),
-            ("", "two\nroles", CredentialsUnavailable, "something else"),
-            ("", "../../user-data", CredentialsUnavailable, "something else"),
-            ("", "", CredentialsUnavailable, "something else"),
+            ("", "<html>Login</html>", CredentialsUnavailableError, "something else"),
+            ("", "two\nroles", CredentialsUnavailableError, "something else"),
+            ("", "../../user-data", CredentialsUnavailableError, "something else"),
+            ("", "", CredentialsUnavailableError, "something else"),
             ("", 404, ConfigurationError, "Attach a role"),
             ("", 403, ConfigurationError, "hop limit"),
-            ("", httpx.Response(302, headers={"location": "http://10.0.0.1/"}), CredentialsUnavailable, "HTTP 302"),
-            ("AuditRole", "<html>canary-page</html>", CredentialsUnavailable, "not JSON"),
-            ("AuditRole", [1], CredentialsUnavailable, "no object"),
-            ("AuditRole", {"Code": "Failed"}, CredentialsUnavailable, "says Failed"),
-            ("AuditRole", {"Code": {"a": 1}}, CredentialsUnavailable, "unreadable"),
-            ("AuditRole", {}, CredentialsUnavailable, "where Success belongs"),
-            ("AuditRole", 500, CredentialsUnavailable, "HTTP 500"),
-            ("AuditRole", 429, CredentialsUnavailable, "HTTP 429"),
-            ("AuditRole", httpx.ReadTimeout("x"), CredentialsUnavailable, "cannot be reached"),
-            ("AuditRole", httpx.ConnectError("x"), CredentialsUnavailable, "cannot be reached"),
-            ("AuditRole", httpx.RemoteProtocolError("x"), CredentialsUnavailable, "cannot be reached"),
-            ("AuditRole", "[" * 70_000, CredentialsUnavailable, "more than 65536 bytes"),
+            (
+                "",
+                httpx.Response(302, headers={"location": "http://10.0.0.1/"}),
+                CredentialsUnavailableError,
+                "HTTP 302",
+            ),
+            ("AuditRole", "<html>canary-page</html>", CredentialsUnavailableError, "not JSON"),
+            ("AuditRole", [1], CredentialsUnavailableError, "no object"),
+            ("AuditRole", {"Code": "Failed"}, CredentialsUnavailableError, "says Failed"),
+            ("AuditRole", {"Code": {"a": 1}}, CredentialsUnavailableError, "unreadable"),
+            ("AuditRole", {}, CredentialsUnavailableError, "where Success belongs"),
+            ("AuditRole", 500, CredentialsUnavailableError, "HTTP 500"),
+            ("AuditRole", 429, CredentialsUnavailableError, "HTTP 429"),
+            ("AuditRole", httpx.ReadTimeout("x"), CredentialsUnavailableError, "cannot be reached"),
+            ("AuditRole", httpx.ConnectError("x"), CredentialsUnavailableError, "cannot be reached"),
+            ("AuditRole", httpx.RemoteProtocolError("x"), CredentialsUnavailableError, "cannot be reached"),
+            ("AuditRole", "[" * 70_000, CredentialsUnavailableError, "more than 65536 bytes"),
         )
     ],
     *[
-        ("tencent", {"GET BASEAuditRole": facts}, CredentialsUnavailable, words)
+        ("tencent", {"GET BASEAuditRole": facts}, CredentialsUnavailableError, words)
         for facts, words in (
             (without(TENCENT, "Token"), "no Token"),
             (without(TENCENT, "TmpSecretKey"), "no TmpSecretKey"),
@@ -175,7 +180,7 @@ BAD: list[tuple[str, dict[str, Any], type[RescindError], str]] = [
         )
     ],
     *[
-        ("alibaba", {"GET BASEAuditRole": facts}, CredentialsUnavailable, words)
+        ("alibaba", {"GET BASEAuditRole": facts}, CredentialsUnavailableError, words)
         for facts, words in (
             (without(ALIBABA, "SecurityToken"), "no SecurityToken"),
             (without(ALIBABA, "Expiration"), "no Expiration"),
@@ -279,7 +284,7 @@ def test_a_slow_service_ends_within_its_limit(raw_server: Serve) -> None:
         async with raw_server(drip) as port:
             keys = TencentInstanceSource(base=f"http://127.0.0.1:{port}", seconds=0.3)
             started = time.monotonic()
-            with pytest.raises(CredentialsUnavailable, match=r"within 0.3 s"):
+            with pytest.raises(CredentialsUnavailableError, match=r"within 0.3 s"):
                 await keys.current()
             return time.monotonic() - started
 

@@ -18,7 +18,7 @@ from rescind.cloud.credentials import (
     AssumedRoleSource,
     Credentials,
     CredentialSource,
-    CredentialsUnavailable,
+    CredentialsUnavailableError,
     EnvironmentSource,
     OidcSource,
     ProfileSource,
@@ -30,13 +30,13 @@ from rescind.cloud.local_pacer import FreePacer
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import (
-    BlastSetExceeded,
+    BlastRadiusExceededError,
     ConfigurationError,
     LedgerError,
-    Refused,
-    Throttled,
-    Transient,
-    Unauthorised,
+    RefusedError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
 )
 
 Make = Callable[..., httpx.Response]
@@ -155,16 +155,16 @@ FACTS: dict[str, Any] = {"vendor": "tencent", "action": "AssumeRole"}
     "error",
     [
         ConfigurationError("credentials: no"),
-        Unauthorised("no", **FACTS),
-        Refused("no", **FACTS),
-        Transient("no", **FACTS),
-        Throttled("no", retry_after=7.0, **FACTS),
+        UnauthorizedError("no", **FACTS),
+        RefusedError("no", **FACTS),
+        TransientError("no", **FACTS),
+        ThrottledError("no", retry_after=7.0, **FACTS),
     ],
 )
 def test_a_write_without_a_key_was_not_sent_and_stays_open(
     settings: Callable[..., ClientSettings], error: Exception
 ) -> None:
-    """``Refused`` or ``Unauthorised`` out of dispatch would close the items of the call as refused by the platform."""
+    """``RefusedError`` or ``UnauthorizedError`` out of dispatch would close the items of the call as refused."""
     client = WeDataClient(
         settings(),
         pacer=FreePacer(),
@@ -172,17 +172,17 @@ def test_a_write_without_a_key_was_not_sent_and_stays_open(
         transport=httpx.MockTransport(lambda request: pytest.fail("something was sent")),
     )
     with pytest.raises(
-        CredentialsUnavailable, match=r"RevokeDataSourceAuthorization: no key.*nothing was sent"
+        CredentialsUnavailableError, match=r"RevokeDataSourceAuthorization: no key.*nothing was sent"
     ) as caught:
         asyncio.run(client.dispatch(client.prepare(WRITE)))
     assert caught.value.retry_after == getattr(error, "retry_after", None)
     assert caught.value.__context__ is None
-    if not isinstance(error, Transient | Throttled):
+    if not isinstance(error, TransientError | ThrottledError):
         with pytest.raises(type(error)):
             asyncio.run(client.read(ListTenantRoles()))
 
 
-@pytest.mark.parametrize("error", [LedgerError("no ledger"), BlastSetExceeded("guard")])
+@pytest.mark.parametrize("error", [LedgerError("no ledger"), BlastRadiusExceededError("guard")])
 def test_other_errors_keep_their_meaning(settings: Callable[..., ClientSettings], error: Exception) -> None:
     client = WeDataClient(
         settings(), credentials=Broken(error), transport=httpx.MockTransport(lambda r: pytest.fail("x"))

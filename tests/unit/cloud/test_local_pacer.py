@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from rescind.cloud.base import Lane, Pacer
+from rescind.cloud.base import Bucket, Pacer
 from rescind.cloud.client import local_pacer
 from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.local_pacer import PACE, FreePacer, LocalPacer
 
-LANE = Lane("tencent", "1", "r", "RevokePrivileges")
-OTHER = Lane("tencent", "1", "r", "ListPermissions")
+BUCKET = Bucket("tencent", "1", "r", "RevokePrivileges")
+OTHER = Bucket("tencent", "1", "r", "ListPermissions")
 
 
 class Clock:
@@ -36,11 +36,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def times(pacer: LocalPacer, clock: Clock, count: int, lane: Lane = LANE) -> list[float]:
+def times(pacer: LocalPacer, clock: Clock, count: int, bucket: Bucket = BUCKET) -> list[float]:
     async def run() -> list[float]:
         out = []
         for _ in range(count):
-            await pacer.slot(lane, write=True)
+            await pacer.slot(bucket, write=True)
             out.append(clock.now)
         return out
 
@@ -71,7 +71,7 @@ def test_concurrent_callers_get_different_places() -> None:
 
     async def run() -> float:
         started = asyncio.get_running_loop().time()
-        await asyncio.gather(*(pacer.slot(LANE, write=True) for _ in range(20)))
+        await asyncio.gather(*(pacer.slot(BUCKET, write=True) for _ in range(20)))
         return asyncio.get_running_loop().time() - started
 
     assert asyncio.run(run()) >= 19 / 200
@@ -80,12 +80,12 @@ def test_concurrent_callers_get_different_places() -> None:
 def test_throttling_holds_back_and_narrows(clock: Clock) -> None:
     pacer = LocalPacer({}, 10.0, clock=clock)
     times(pacer, clock, 1)
-    pacer.throttled(LANE, 7.0)
+    pacer.throttled(BUCKET, 7.0)
     first, second = times(pacer, clock, 2)
     assert first >= 107.0
     assert second - first > 1 / (10 * PACE)
     for _ in range(30):
-        pacer.succeeded(LANE)
+        pacer.succeeded(BUCKET)
     third, fourth = times(pacer, clock, 2)
     assert fourth - third == pytest.approx(1 / (10 * PACE))
 
@@ -94,7 +94,7 @@ def test_pauses_grow_without_advice_and_stay_bounded(clock: Clock) -> None:
     pacer = LocalPacer({}, 10.0, clock=clock)
     waits = []
     for _ in range(12):
-        pacer.throttled(LANE, None)
+        pacer.throttled(BUCKET, None)
         before = clock.now
         waits.append(times(pacer, clock, 1)[0] - before)
     assert waits[0] >= 0.5
@@ -114,7 +114,7 @@ def test_the_default_pacer_follows_the_connection(clock: Clock) -> None:
     pacer._clock = clock
 
     def gap(action: str) -> float:
-        one, two = times(pacer, clock, 2, Lane("alibaba", "1", "r", action))
+        one, two = times(pacer, clock, 2, Bucket("alibaba", "1", "r", action))
         return 1 / ((two - one) * PACE)
 
     assert gap("CancelAuthorizationMenu") == pytest.approx(25.0)

@@ -21,7 +21,7 @@ from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.local_pacer import FreePacer
 from rescind.cloud.sts_messages import AlibabaAssumeRoleAnswer
 from rescind.cloud.wedata.inventory import ListTenantRoles
-from rescind.errors import ConfigurationError, InputError, Unauthorised
+from rescind.errors import ConfigurationError, InputError, UnauthorizedError
 
 Make = Callable[..., httpx.Response]
 JWT = "eyJhbGciOi.canary-identity-token." + "x" * 9000
@@ -244,7 +244,7 @@ def test_a_refused_token_says_what_to_check(environ: dict[str, str], alibaba: Ma
     client = speaker(
         "dms", lambda request: alibaba(400, Code="AuthenticationFail.OIDCToken.Invalid", Message=JWT), environ, []
     )
-    with pytest.raises(Unauthorised, match="audience and subject") as caught:
+    with pytest.raises(UnauthorizedError, match="audience and subject") as caught:
         asyncio.run(client.read(GetUserActiveTenant()))
     assert caught.value.code == "AuthenticationFail.OIDCToken.Invalid"
     assert caught.value.action == "AssumeRoleWithOIDC"

@@ -18,7 +18,7 @@ from rescind.cloud.quickbi.menus import ListPortalMenuAuthorization, QueryWorksB
 from rescind.cloud.wedata.data_sources import ListDataSources
 from rescind.cloud.wedata.inventory import ListCatalog, ListProjects, ListTenantRoles
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource
-from rescind.errors import ListingIncomplete, Transient
+from rescind.errors import ListingIncompleteError, TransientError
 
 Pages = Callable[[int, int], dict[str, Any]]
 
@@ -45,7 +45,7 @@ def walk(request: ListRequest[Any], pages: Pages, **options: Any) -> tuple[Listi
 
 
 def incomplete(request: ListRequest[Any], pages: Pages, **options: Any) -> str:
-    with pytest.raises(ListingIncomplete) as caught:
+    with pytest.raises(ListingIncompleteError) as caught:
         walk(request, pages, **options)
     assert request.action in caught.value.what
     return caught.value.missing
@@ -280,9 +280,9 @@ def test_restarts_read_everything_again() -> None:
 def test_vendor_errors_pass_through() -> None:
     class Broken:
         async def read(self, request: Any) -> Any:
-            raise Transient("no", vendor="alibaba", action="ListUsers")
+            raise TransientError("no", vendor="alibaba", action="ListUsers")
 
-    with pytest.raises(Transient):
+    with pytest.raises(TransientError):
         asyncio.run(collect(Broken(), ListUsers()))
 
 
@@ -303,7 +303,7 @@ def test_whatever_the_pages_say_a_listing_is_complete_or_refused(
 
     try:
         listing, fake = walk(ListUsers(), page, bounds=Bounds(page_size=5, pages=50))
-    except ListingIncomplete:
+    except ListingIncompleteError:
         return
     read = [each for number, _ in fake.asked for each in (pages[number - 1] if number <= len(pages) else [])]
     assert {row.UserId for row in listing.rows} == {str(each) for each in read}

@@ -38,7 +38,7 @@ def needed() -> dict[str, set[str]]:
 
     Giving back is another connection's right, so it is not asked for.
     """
-    given = {"", *(system_named(name).give_back_action for name in REGISTRY)}
+    given = {"", *(system_named(name).restore_action for name in REGISTRY)}
     found: dict[str, set[str]] = {}
     for path in (Path(rescind.__file__).parent / "systems").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -207,7 +207,7 @@ def test_a_row_that_fits_no_request_cannot_be_told(client: Client, tencent: Make
 @pytest.mark.parametrize("error", [LedgerError("the ledger is away"), ConfigurationError("no key")])
 def test_our_own_errors_come_through_plain(client: Client, error: Exception) -> None:
     class Pacer:
-        async def slot(self, lane: Any, *, write: bool) -> None:
+        async def slot(self, bucket: Any, *, write: bool) -> None:
             raise error
 
     with pytest.raises(type(error)):

@@ -17,7 +17,7 @@ from rescind.cloud.base import Answer, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.dms.permissions import ListAuthorizedUsersForInstance, RevokeUserPermission
-from rescind.cloud.outcomes import Said, UnknownResults
+from rescind.cloud.outcomes import Said, UnknownResultsError
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization
 from rescind.cloud.responses import judge
 from rescind.cloud.transport import Raw
@@ -26,13 +26,13 @@ from rescind.cloud.wedata.inventory import ListProjects
 from rescind.cloud.wedata.privileges import Privilege, PrivilegeResource, RevokePrivileges, Subject
 from rescind.errors import (
     CloudError,
-    Malformed,
-    NotFound,
-    Refused,
-    Throttled,
-    Transient,
-    Unauthorised,
-    UnknownOutcome,
+    MalformedResponseError,
+    NotFoundError,
+    RefusedError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
+    UnknownOutcomeError,
 )
 
 REVOKE = RevokePrivileges(
@@ -67,7 +67,7 @@ def ask(client: Client, request: Request[Any], response: httpx.Response) -> Answ
 def fails(client: Client, request: Request[Any], response: httpx.Response, kind: type[CloudError]) -> CloudError:
     with pytest.raises(CloudError) as caught:
         ask(client, request, response)
-    assert type(caught.value) is kind or (kind is UnknownOutcome and isinstance(caught.value, UnknownOutcome))
+    assert type(caught.value) is kind or (kind is UnknownOutcomeError and isinstance(caught.value, UnknownOutcomeError))
     return caught.value
 
 
@@ -111,7 +111,7 @@ def test_content_type_decides_nothing(client: Client, kind: str) -> None:
         {"Response": {"Error": {"Code": "InvalidParameter", "Message": "m"}, "RequestId": "r"}},
         **{"content-type": kind},
     )
-    fails(client, SOURCE, bad, Refused)
+    fails(client, SOURCE, bad, RefusedError)
 
 
 # --- codes, for reads and writes ----------------------------------------------------------------------
@@ -121,15 +121,15 @@ def test_content_type_decides_nothing(client: Client, kind: str) -> None:
 @pytest.mark.parametrize(
     ("code", "read", "write"),
     [
-        ("RequestLimitExceeded", Throttled, Throttled),
-        ("InvalidParameter", Refused, Refused),
-        ("InternalError.InvalidParameter", Refused, Refused),
-        ("ResourceNotFound", NotFound, NotFound),
-        ("UnauthorizedOperation.UserNotInProject", Unauthorised, Unauthorised),
-        ("AuthFailure.SignatureFailure", Unauthorised, Unauthorised),
-        ("InternalError", Transient, UnknownOutcome),
-        ("FailedOperation", Transient, UnknownOutcome),
-        ("InvalidParameter.ServiceIsBusy", Transient, UnknownOutcome),
+        ("RequestLimitExceeded", ThrottledError, ThrottledError),
+        ("InvalidParameter", RefusedError, RefusedError),
+        ("InternalError.InvalidParameter", RefusedError, RefusedError),
+        ("ResourceNotFound", NotFoundError, NotFoundError),
+        ("UnauthorizedOperation.UserNotInProject", UnauthorizedError, UnauthorizedError),
+        ("AuthFailure.SignatureFailure", UnauthorizedError, UnauthorizedError),
+        ("InternalError", TransientError, UnknownOutcomeError),
+        ("FailedOperation", TransientError, UnknownOutcomeError),
+        ("InvalidParameter.ServiceIsBusy", TransientError, UnknownOutcomeError),
     ],
 )
 def test_tencent_codes_decide_not_the_status(
@@ -144,15 +144,15 @@ def test_tencent_codes_decide_not_the_status(
 @pytest.mark.parametrize(
     ("code", "read", "write"),
     [
-        ("Throttling.User", Throttled, Throttled),
-        ("Rejected.Throttling", Throttled, Throttled),
-        ("Invalid.Parameter.Error", Refused, Refused),
-        ("FolderMenu.CanNot.Authorize", Refused, Refused),
-        ("User.NotBelongTo.CurrentOrganization", NotFound, NotFound),
-        ("Access.Forbidden", Unauthorised, Unauthorised),
-        ("Internal.System.Error", Transient, UnknownOutcome),
-        ("ServiceUnavailable", Transient, UnknownOutcome),
-        ("SignatureNonceUsed", Transient, UnknownOutcome),
+        ("Throttling.User", ThrottledError, ThrottledError),
+        ("Rejected.Throttling", ThrottledError, ThrottledError),
+        ("Invalid.Parameter.Error", RefusedError, RefusedError),
+        ("FolderMenu.CanNot.Authorize", RefusedError, RefusedError),
+        ("User.NotBelongTo.CurrentOrganization", NotFoundError, NotFoundError),
+        ("Access.Forbidden", UnauthorizedError, UnauthorizedError),
+        ("Internal.System.Error", TransientError, UnknownOutcomeError),
+        ("ServiceUnavailable", TransientError, UnknownOutcomeError),
+        ("SignatureNonceUsed", TransientError, UnknownOutcomeError),
     ],
 )
 def test_alibaba_codes_decide_not_the_status(
@@ -172,12 +172,12 @@ def test_alibaba_codes_decide_not_the_status(
 
 def test_an_unknown_code_is_never_retried_for_a_write(client: Client) -> None:
     for status in (200, 400, 500):
-        fails(client, SOURCE, tencent_error("BrandNew", status), UnknownOutcome)
-        fails(client, CANCEL, gateway("Brand.New", status), UnknownOutcome)
-        fails(client, RECORD, body({"Success": False, "RequestId": "r"}, status), UnknownOutcome)
-    fails(client, ListProjects(), tencent_error("BrandNew", 500), Transient)
-    fails(client, ListProjects(), tencent_error("BrandNew", 200), Refused)
-    fails(client, TENANT, gateway("Brand.New", 400), Refused)
+        fails(client, SOURCE, tencent_error("BrandNew", status), UnknownOutcomeError)
+        fails(client, CANCEL, gateway("Brand.New", status), UnknownOutcomeError)
+        fails(client, RECORD, body({"Success": False, "RequestId": "r"}, status), UnknownOutcomeError)
+    fails(client, ListProjects(), tencent_error("BrandNew", 500), TransientError)
+    fails(client, ListProjects(), tencent_error("BrandNew", 200), RefusedError)
+    fails(client, TENANT, gateway("Brand.New", 400), RefusedError)
 
 
 # --- success that is none -----------------------------------------------------------------------------
@@ -185,40 +185,45 @@ def test_an_unknown_code_is_never_retried_for_a_write(client: Client) -> None:
 
 @pytest.mark.parametrize("success", ["FALSE", "TRUE", "True", "0", "1", 0, 1, None, [], {}, "yes", 1.0])
 def test_success_is_read_strictly(client: Client, success: Any) -> None:
-    fails(client, RECORD, body({"Success": success, "RequestId": "r"}), UnknownOutcome)
-    fails(client, CANCEL, body({"Success": success, "Result": 2, "RequestId": "r"}), UnknownOutcome)
-    fails(client, TENANT, body({"Success": success, "Tenant": {"Tid": 1}}), Malformed)
+    fails(client, RECORD, body({"Success": success, "RequestId": "r"}), UnknownOutcomeError)
+    fails(client, CANCEL, body({"Success": success, "Result": 2, "RequestId": "r"}), UnknownOutcomeError)
+    fails(client, TENANT, body({"Success": success, "Tenant": {"Tid": 1}}), MalformedResponseError)
 
 
 def test_missing_success(client: Client) -> None:
-    fails(client, RECORD, body({"RequestId": "r"}), UnknownOutcome)
-    fails(client, TENANT, body({"Tenant": {"Tid": 1}, "RequestId": "r"}), Malformed)
+    fails(client, RECORD, body({"RequestId": "r"}), UnknownOutcomeError)
+    fails(client, TENANT, body({"Tenant": {"Tid": 1}, "RequestId": "r"}), MalformedResponseError)
     answer = ask(client, ListAuthorizedUsersForInstance(InstanceId="1"), body({"Users": [], "RequestId": "r"}))
     assert answer.value.rows() == ()
 
 
 def test_success_beside_an_error_code(client: Client) -> None:
     noise = {"Success": True, "ErrorCode": "MissingUserId", "ErrorMessage": "m", "RequestId": "r"}
-    assert fails(client, RECORD, body(noise), UnknownOutcome).code == "MissingUserId"
+    assert fails(client, RECORD, body(noise), UnknownOutcomeError).code == "MissingUserId"
     assert ask(client, TENANT, body({**noise, "Tenant": {"Tid": 1}})).value.Tenant.Tid == "1"
-    fails(client, CANCEL, body({"Success": True, "Result": 1, "Code": "Throttling", "RequestId": "r"}), UnknownOutcome)
+    fails(
+        client,
+        CANCEL,
+        body({"Success": True, "Result": 1, "Code": "Throttling", "RequestId": "r"}),
+        UnknownOutcomeError,
+    )
     both = {"Response": {"Data": {"Status": True}, "Error": {"Code": "InvalidParameter"}, "RequestId": "r"}}
-    fails(client, SOURCE, body(both), UnknownOutcome)
+    fails(client, SOURCE, body(both), UnknownOutcomeError)
 
 
 @pytest.mark.parametrize("result", [None, "two", -1, 1.5, "", True, [], "2 ", {}])
 def test_quick_bi_result_is_a_count(client: Client, result: Any) -> None:
-    fails(client, CANCEL, body({"Success": True, "Result": result, "RequestId": "r"}), UnknownOutcome)
+    fails(client, CANCEL, body({"Success": True, "Result": result, "RequestId": "r"}), UnknownOutcomeError)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"Status": None}, {"Status": "maybe"}, {"Status": 1}, [], "x"])
 def test_data_source_status_must_be_true(client: Client, data: Any) -> None:
-    fails(client, SOURCE, body({"Response": {"Data": data, "RequestId": "r"}}), UnknownOutcome)
+    fails(client, SOURCE, body({"Response": {"Data": data, "RequestId": "r"}}), UnknownOutcomeError)
 
 
 def test_data_source_status_false_is_a_refusal(client: Client) -> None:
-    fails(client, SOURCE, body({"Response": {"Data": {"Status": False}, "RequestId": "r"}}), Refused)
-    fails(client, SOURCE, body({"Response": {"RequestId": "r"}}), UnknownOutcome)
+    fails(client, SOURCE, body({"Response": {"Data": {"Status": False}, "RequestId": "r"}}), RefusedError)
+    fails(client, SOURCE, body({"Response": {"RequestId": "r"}}), UnknownOutcomeError)
 
 
 def test_open_results_carry_every_outcome(client: Client) -> None:
@@ -226,8 +231,8 @@ def test_open_results_carry_every_outcome(client: Client) -> None:
         "OverallSuccess": True,
         "Results": [{"Resource": {"ResourceType": "Catalog", "ResourceUri": "a"}, "Result": True}],
     }
-    error = fails(client, REVOKE, body({"Response": {"Data": data, "RequestId": "r"}}), UnknownOutcome)
-    assert isinstance(error, UnknownResults)
+    error = fails(client, REVOKE, body({"Response": {"Data": data, "RequestId": "r"}}), UnknownOutcomeError)
+    assert isinstance(error, UnknownResultsError)
     assert [(o.resource_uri, o.said) for o in error.outcomes] == [("a", Said.ACCEPTED), ("b", Said.UNKNOWN)]
     assert error.request_id == "r"
 
@@ -249,8 +254,8 @@ def test_a_success_under_another_status_is_no_success(client: Client, status: in
     )
     if status == 204:
         return  # 2xx counts as success
-    fails(client, SOURCE, response, UnknownOutcome)
-    fails(client, TENANT, body({"Success": True, "Tenant": {"Tid": 1}}, status), Malformed)
+    fails(client, SOURCE, response, UnknownOutcomeError)
+    fails(client, TENANT, body({"Success": True, "Tenant": {"Tid": 1}}, status), MalformedResponseError)
 
 
 # --- unreadable answers -------------------------------------------------------------------------------
@@ -269,21 +274,21 @@ GARBAGE = [
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_garbage(client: Client, garbage: bytes, status: int) -> None:
     for write in (SOURCE, RECORD, CANCEL):
-        fails(client, write, body(garbage, status), UnknownOutcome)
+        fails(client, write, body(garbage, status), UnknownOutcomeError)
     for read in (ListProjects(), TENANT):
-        fails(client, read, body(garbage, status), Transient if status >= 500 else Malformed)
+        fails(client, read, body(garbage, status), TransientError if status >= 500 else MalformedResponseError)
 
 
 def test_garbage_under_429_is_a_throttled_read(client: Client) -> None:
-    error = fails(client, TENANT, body(b"slow down", 429, **{"retry-after": "7"}), Throttled)
+    error = fails(client, TENANT, body(b"slow down", 429, **{"retry-after": "7"}), ThrottledError)
     assert error.retry_after == 7.0
-    fails(client, CANCEL, body(b"slow down", 429), UnknownOutcome)
+    fails(client, CANCEL, body(b"slow down", 429), UnknownOutcomeError)
 
 
 def test_ids_never_pass_through_floats(client: Client) -> None:
     for number in ("1.0", "1e18", "1234567890123456789.0", "true"):
         text = f'{{"Response":{{"Data":{{"AuthProjectIds":[{number}],"AuthUsers":null}},"RequestId":"r"}}}}'
-        fails(client, DescribeDataSourceAuthority(Id="1"), body(text.encode()), Malformed)
+        fails(client, DescribeDataSourceAuthority(Id="1"), body(text.encode()), MalformedResponseError)
     text = '{"Response":{"Data":{"AuthProjectIds":[1234567890123456789],"AuthUsers":null},"RequestId":"r"}}'
     assert ask(client, DescribeDataSourceAuthority(Id="1"), body(text.encode())).value.project_ids == (
         "1234567890123456789",
@@ -291,7 +296,12 @@ def test_ids_never_pass_through_floats(client: Client) -> None:
 
 
 def test_null_data_is_not_an_empty_list(client: Client) -> None:
-    fails(client, DescribeDataSourceAuthority(Id="1"), body({"Response": {"Data": None, "RequestId": "r"}}), Malformed)
+    fails(
+        client,
+        DescribeDataSourceAuthority(Id="1"),
+        body({"Response": {"Data": None, "RequestId": "r"}}),
+        MalformedResponseError,
+    )
     empty = body({"Response": {"Data": {"AuthProjectIds": None, "AuthUsers": None}, "RequestId": "r"}})
     assert ask(client, DescribeDataSourceAuthority(Id="1"), empty).value.users == ()
 
@@ -309,7 +319,7 @@ def test_null_data_is_not_an_empty_list(client: Client) -> None:
 def test_asked_waits_are_read_defensively(client: Client, header: str, value: str, expected: float | None) -> None:
     response = gateway("Throttling", 400)
     response.headers = httpx.Headers([(header.encode(), value.encode("latin-1"))], encoding="latin-1")
-    assert fails(client, CANCEL, response, Throttled).retry_after == expected
+    assert fails(client, CANCEL, response, ThrottledError).retry_after == expected
 
 
 # --- what errors may say ------------------------------------------------------------------------------
@@ -323,7 +333,7 @@ def test_errors_quote_no_secret(client: Client) -> None:
         ("InvalidParameter", "seen " + "Zm9v" * 30),
         ("InvalidParameter", "line\r\nbreak \x1b[31m red \u202e bidi {{ var.value.x }} ` [x](http://e)"),
     ):
-        error = fails(client, CANCEL, body({"Code": code, "Message": message, "RequestId": "r"}, 400), (Unauthorised if "Sig" in code else Refused))  # fmt: skip  # noqa: E501
+        error = fails(client, CANCEL, body({"Code": code, "Message": message, "RequestId": "r"}, 400), (UnauthorizedError if "Sig" in code else RefusedError))  # fmt: skip  # noqa: E501
         text = str(error) + repr(error)
         assert "canary" not in text
         assert "Zm9vZm9vZm9vZm9vZm9vZm9vZm9vZm9vZm9vZm9v" not in text
@@ -335,7 +345,7 @@ def test_answers_with_a_known_request_id_belong_to_somebody_else(client: Client)
 
     async def twice() -> None:
         assert (await speaker.dispatch(speaker.prepare(SOURCE))).request_id == "same"
-        with pytest.raises(UnknownOutcome, match="earlier request"):
+        with pytest.raises(UnknownOutcomeError, match="earlier request"):
             await speaker.dispatch(speaker.prepare(SOURCE))
 
     asyncio.run(twice())
@@ -369,4 +379,4 @@ def test_no_shape_escapes_the_error_tree(client: Client, shape: Any, status: int
     for request in (SOURCE, REVOKE, RECORD, CANCEL):
         judged = judge(speakers[request.service].prepare(request), raw, repeated=lambda _: False)
         assert (judged.answer is None) != (judged.error is None)
-        assert not isinstance(judged.error, Malformed), "a write is never merely malformed"
+        assert not isinstance(judged.error, MalformedResponseError), "a write is never merely malformed"

@@ -24,7 +24,7 @@ from rescind.cloud.local_pacer import FreePacer
 from rescind.cloud.transport import tls_context
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
-from rescind.errors import Malformed, RescindError, Transient, UnknownOutcome
+from rescind.errors import MalformedResponseError, RescindError, TransientError, UnknownOutcomeError
 
 WRITE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2"))
 READ = ListTenantRoles()
@@ -107,9 +107,9 @@ def test_truncated_at_every_byte(raw_server: Any, request_reader: Reader) -> Non
     async def run() -> None:
         async with raw_server(talk) as port, make(port) as client:
             for cut["at"] in range(len(whole)):
-                with pytest.raises(UnknownOutcome):
+                with pytest.raises(UnknownOutcomeError):
                     await client.dispatch(client.prepare(WRITE))
-                with pytest.raises((Transient, Malformed)):
+                with pytest.raises((TransientError, MalformedResponseError)):
                     await client.dispatch(client.prepare(READ))
 
     asyncio.run(run())
@@ -120,7 +120,7 @@ def test_chunks_that_break_off(says: Callable[..., Any]) -> None:
         chunked = head(transfer_encoding="chunked")
         for tail in (b'5\r\n{"Res', b'5\r\n{"Res\r\n', b"zz\r\n", b"ffffffffffffffff\r\nx", b"2\r\n{}\r\n"):
             async with says(chunked, tail) as port:
-                assert isinstance(await failure(port), UnknownOutcome)
+                assert isinstance(await failure(port), UnknownOutcomeError)
 
     asyncio.run(run())
 
@@ -130,7 +130,7 @@ def test_a_slow_drip_meets_the_total_deadline(says: Callable[..., Any]) -> None:
         async with says(head(len(GOLDEN)), *[bytes([byte]) for byte in GOLDEN], pause=0.05) as port:
             started = time.monotonic()
             error = await failure(port, timeout_s=0.4)
-            assert isinstance(error, UnknownOutcome)
+            assert isinstance(error, UnknownOutcomeError)
             assert "0.4 s" in str(error)
             assert time.monotonic() - started < 3
 
@@ -140,11 +140,11 @@ def test_a_slow_drip_meets_the_total_deadline(says: Callable[..., Any]) -> None:
 def test_silence_and_hanging_up(says: Callable[..., Any]) -> None:
     async def run() -> None:
         async with says(hold=True) as port:
-            assert isinstance(await failure(port, timeout_s=0.3), UnknownOutcome)
-            assert isinstance(await failure(port, READ, timeout_s=0.3), Transient)
+            assert isinstance(await failure(port, timeout_s=0.3), UnknownOutcomeError)
+            assert isinstance(await failure(port, READ, timeout_s=0.3), TransientError)
         async with says() as port:
-            assert isinstance(await failure(port), UnknownOutcome)
-            assert isinstance(await failure(port, READ), Transient)
+            assert isinstance(await failure(port), UnknownOutcomeError)
+            assert isinstance(await failure(port, READ), TransientError)
 
     asyncio.run(run())
 
@@ -157,7 +157,7 @@ def test_a_reset_after_the_request_is_unknown(raw_server: Any, request_reader: R
 
     async def run() -> None:
         async with raw_server(talk) as port:
-            assert isinstance(await failure(port), UnknownOutcome)
+            assert isinstance(await failure(port), UnknownOutcomeError)
 
     asyncio.run(run())
 
@@ -167,7 +167,7 @@ def test_a_refused_connection_was_not_sent() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     error = asyncio.run(failure(port))
-    assert type(error) is Transient
+    assert type(error) is TransientError
     assert "nothing was sent" in str(error)
 
 
@@ -183,7 +183,7 @@ def test_a_connection_that_is_never_accepted_was_not_sent() -> None:
         error = asyncio.run(failure(port, timeout_s=1.5, connect_timeout_s=0.3))
         for filler in fillers:
             filler.close()
-    assert type(error) is Transient
+    assert type(error) is TransientError
 
 
 def test_the_deadline_while_connecting_was_not_sent() -> None:
@@ -198,7 +198,7 @@ def test_the_deadline_while_connecting_was_not_sent() -> None:
         error = asyncio.run(failure(port, timeout_s=0.3, connect_timeout_s=5))
         for filler in fillers:
             filler.close()
-    assert type(error) is Transient
+    assert type(error) is TransientError
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
@@ -211,9 +211,9 @@ def test_redirects_are_not_followed(says: Callable[..., Any], raw_server: Any, s
     async def run() -> None:
         async with raw_server(trap) as target:
             async with says(head(0, status, location=f"http://127.0.0.1:{target}/")) as port:
-                assert isinstance(await failure(port), UnknownOutcome)
+                assert isinstance(await failure(port), UnknownOutcomeError)
             async with says(head(0, status, location=f"http://127.0.0.1:{target}/")) as port:
-                assert isinstance(await failure(port, READ), Malformed)
+                assert isinstance(await failure(port, READ), MalformedResponseError)
             await asyncio.sleep(0.02)
 
     asyncio.run(run())
@@ -225,7 +225,7 @@ def test_too_large_bodies_are_cut_off_in_bounded_memory(says: Callable[..., Any]
         pieces = [b"x" * 65536] * 400  # 26 MB
         async with says(head(), *pieces) as port:
             error = await failure(port, max_response_bytes=1_000_000)
-            assert isinstance(error, UnknownOutcome)
+            assert isinstance(error, UnknownOutcomeError)
             assert "over 1000000 bytes" in str(error)
 
     tracemalloc.start()
@@ -249,7 +249,7 @@ def test_compression_that_was_not_asked_for_is_bounded(says: Callable[..., Any],
             assert "over 1000000 bytes" in str(error)
         for broken in (good[:-6], good[:4] + b"\x00" * 20, b"plain"):
             async with says(head(len(broken), content_encoding=encoding), broken) as port:
-                assert isinstance(await failure(port), UnknownOutcome)
+                assert isinstance(await failure(port), UnknownOutcomeError)
 
     asyncio.run(run())
 
@@ -257,7 +257,7 @@ def test_compression_that_was_not_asked_for_is_bounded(says: Callable[..., Any],
 def test_other_encodings_are_refused(says: Callable[..., Any]) -> None:
     async def run() -> None:
         async with says(head(len(GOLDEN), content_encoding="br"), GOLDEN) as port:
-            assert isinstance(await failure(port), UnknownOutcome)
+            assert isinstance(await failure(port), UnknownOutcomeError)
 
     asyncio.run(run())
 
@@ -280,7 +280,7 @@ def test_a_second_answer_on_the_same_connection_is_not_taken(raw_server: Any, re
             await asyncio.sleep(0.02)
             try:
                 second = await client.dispatch(client.prepare(WRITE))
-            except UnknownOutcome:
+            except UnknownOutcomeError:
                 return
             assert second.request_id != first.request_id
 
@@ -343,7 +343,7 @@ def test_an_untrusted_certificate_stops_before_anything_is_sent(
             return await failure(port, scheme="https")
 
     error = asyncio.run(run())
-    assert type(error) is Transient
+    assert type(error) is TransientError
     assert "certificate" in str(error)
     assert not any(received)
     assert not (tmp_path / "keys.log").exists()

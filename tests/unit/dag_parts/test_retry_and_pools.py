@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 import pytest
 
 from rescind.dag_parts.retry_policy import LONGEST_S, AsTheVendorAsks
-from rescind.errors import ConfigurationError, LedgerError, Throttled, Transient
+from rescind.errors import ConfigurationError, LedgerError, ThrottledError, TransientError
 from rescind.hooks.airflow_api import AIRFLOW_CONNECTION
 from rescind.hooks.pools import check_pools
 from rescind.operators.pools import POOLS
 
 
-def _throttled(seconds: float | None) -> Throttled:
-    return Throttled("slow down", vendor="tencent", action="RevokePrivileges", retry_after=seconds)
+def _throttled(seconds: float | None) -> ThrottledError:
+    return ThrottledError("slow down", vendor="tencent", action="RevokePrivileges", retry_after=seconds)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def _throttled(seconds: float | None) -> Throttled:
         (_throttled(None), 3, 80.0),
         (_throttled(-5.0), 2, 40.0),
         (_throttled(1e9), 1, LONGEST_S),
-        (Transient("away", vendor="alibaba", action="x"), 2, 40.0),
+        (TransientError("away", vendor="alibaba", action="x"), 2, 40.0),
         (ExceptionGroup("both", [_throttled(50.0)]), 1, 50.0),
     ],
 )

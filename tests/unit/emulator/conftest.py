@@ -22,7 +22,7 @@ from emulator.clock import ManualClock  # noqa: E402
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    """A tiny organisation with a clock that stands still, without sockets and without limits."""
+    """A tiny organization with a clock that stands still, without sockets and without limits."""
     settings = Settings(sizes=TINY, limits={"wedata": 0, "dms": 0, "quickbi": 0, "tencent-sts": 0, "alibaba-sts": 0})
     made = App(settings, ManualClock())
     yield made

@@ -1,4 +1,4 @@
-"""The generated organisation: the same for the same seed, with everything a review has to cope with."""
+"""The generated organization: the same for the same seed, with everything a review has to cope with."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from emulator.world import SYSTEMS
 
 @pytest.fixture(scope="module")
 def demo() -> App:
-    """The demo organisation; not changed by the tests here."""
+    """The demo organization; not changed by the tests here."""
     return App(Settings(sizes=PRESETS["demo"]), ManualClock())
 
 
-def test_same_seed_same_organisation(demo: App) -> None:
+def test_same_seed_same_organization(demo: App) -> None:
     """Another one with the same seed is equal to the row; another seed is not."""
     again = App(Settings(sizes=PRESETS["demo"]), ManualClock())
     other = App(Settings(sizes=PRESETS["demo"], seed=2), ManualClock())
@@ -87,7 +87,7 @@ def test_ids_are_text_of_the_vendors_shapes(demo: App, clients: Clients) -> None
 
 
 def test_roster_and_protected(demo: App) -> None:
-    """The roster's columns; the protected ids of every space; the tool in the organisation's overview."""
+    """The roster's columns; the protected ids of every space; the tool in the organization's overview."""
     answers = Clients(demo)
     from emulator.wire import Request
 

@@ -357,7 +357,7 @@ def test_load_by_fault_and_sessions_that_end(app: App, clients: Clients) -> None
 
 
 def test_reset_starts_again(app: App, clients: Clients) -> None:
-    """The same organisation, no faults, no counts, an empty journal."""
+    """The same organization, no faults, no counts, an empty journal."""
     before = {system: list(app.world.truth(system)) for system in app.world.counts()}
     script(clients, {"kind": "error", "times": 0, "action": "GetUser"})
     clients.wedata("RevokeDataSourceAuthorization", {"DataSourceId": "65300"})

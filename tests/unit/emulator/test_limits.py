@@ -8,9 +8,9 @@ from emulator_client import Clients
 
 from emulator.app import App
 from emulator.clock import ManualClock
-from emulator.limits import LaneKey, Limiter
+from emulator.limits import BucketKey, Limiter
 
-LANE = LaneKey("wedata", "1", "ap-singapore", "RevokePrivileges")
+LANE = BucketKey("wedata", "1", "ap-singapore", "RevokePrivileges")
 
 
 def test_a_sliding_second_holds_exactly_the_limit() -> None:

@@ -24,7 +24,7 @@ def leaves(portal: Portal) -> list[Menu]:
 
 
 def people(app: App, number: int) -> list[str]:
-    """Ids of active members who are in nothing but the organisation."""
+    """Ids of active members who are in nothing but the organization."""
     store = app.world.quickbi
     grouped = {user for group in store.groups.values() for user in group.members}
     spaced = {user for space in store.workspaces.values() for user in space.members}
@@ -166,7 +166,7 @@ def test_authorize_is_the_additive_mirror(app: App, clients: Clients, portal: Po
 
 
 def test_what_a_user_sees(app: App, clients: Clients, portal: Portal) -> None:
-    """Own record, group, parent group, workspace, organisation, white list, open menus."""
+    """Own record, group, parent group, workspace, organization, white list, open menus."""
     store, user = app.world.quickbi, people(app, 1)[0]
     for menu in portal.leaves():
         menu.receivers.clear()
@@ -192,7 +192,7 @@ def test_what_a_user_sees(app: App, clients: Clients, portal: Portal) -> None:
     assert tree_ids(clients, portal, user) == {own, opened, grouped}
     clients.quickbi("AddUserToWorkspace", UserId=user, WorkspaceId=portal.workspace_id, RoleId=30)
     store.seed(portal.menus[spaced], Receiver(3, portal.workspace_id), 1)
-    store.seed(portal.menus[everyone], Receiver(2, store.organisation_id), 1)
+    store.seed(portal.menus[everyone], Receiver(2, store.organization_id), 1)
     assert tree_ids(clients, portal, user) == {own, opened, grouped, spaced, everyone}
     portal.white[Receiver(0, user)] = 1
     assert tree_ids(clients, portal, user) == {menu.menu_id for menu in portal.leaves()}
@@ -261,7 +261,7 @@ def test_users_groups_and_workspaces(app: App, clients: Clients) -> None:
     assert users[0]["UserId"] not in store.workspaces[space["WorkspaceId"]].members
 
 
-def test_a_foreign_account_has_no_organisation(clients: Clients, portal: Portal) -> None:
+def test_a_foreign_account_has_no_organization(clients: Clients, portal: Portal) -> None:
     """Wrong account and missing rights have their own codes."""
     foreign = ("LTAIDEMO00000000000003", "alibaba-demo-secret-3")
     answer = clients.alibaba_raw("quickbi", "ListPortalMenus", {"DataPortalId": portal.portal_id}, key=foreign)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rescind.evidence.write import BundleWriter
-from rescind.ledger import KeptCheck, Ledger, NewBatch, NewCall, NewItem, NewPlan, Run, VerdictRecord
+from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, RetainedCheck, Run, VerdictRecord
 from rescind.model import Grant, ItemState, Mode, Verdict
 from rescind.plan import SystemEffects, effects
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, begin, call_for, decide, grant, list_scope
@@ -46,7 +46,7 @@ def closed_run(ledger: Ledger, name: str = "manual__1", *, grants: int = 10, rev
         [VerdictRecord(one.grant_id, Verdict.VERIFIED_GONE, "listed again", now) for one in gone[1:]]
         + [VerdictRecord(gone[0].grant_id, Verdict.STILL_EFFECTIVE, "listed again", now, path=f"group {HOSTILE}")],
     )
-    ledger.verdicts.record_kept(run.run_id, KeptCheck(SYSTEM, ACCOUNT, len(every) - revoke - 1, [], True, now))
+    ledger.verdicts.record_retained(run.run_id, RetainedCheck(SYSTEM, ACCOUNT, len(every) - revoke - 1, [], True, now))
     return ledger.runs.finish(run.run_id, "succeeded", {"problems": []})
 
 

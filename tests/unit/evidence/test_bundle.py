@@ -140,7 +140,7 @@ def test_the_verifier_needs_neither_airflow_nor_the_ledger(ledger: Ledger, tmp_p
         ["verify", str(place)],
         ["missing", str(place), "--control", "SOC 2 CC6.2"],
         ["export", str(place), str(tmp_path / "tables")],
-        ["sanitise", str(place), str(tmp_path / "copy")],
+        ["sanitize", str(place), str(tmp_path / "copy")],
     ):
         done = subprocess.run(
             [sys.executable, "-c", BLOCKER, *command],
@@ -190,7 +190,7 @@ def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: P
     for latest in (True, False):
         found = verify(MemorySource(remade(contents(place), "verdicts", {"latest": latest}))).problems
         assert any("the latest one of a grant is not its last" in one for one in found)
-    assert main(["sanitise", str(place), str(tmp_path / "copy")]) == 0
+    assert main(["sanitize", str(place), str(tmp_path / "copy")]) == 0
     assert main(["verify", str(tmp_path / "copy")]) == 0
 
 

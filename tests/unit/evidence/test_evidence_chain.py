@@ -12,15 +12,15 @@ from rescind.evidence.__main__ import main
 from rescind.evidence.read import bundle_source, records
 from rescind.evidence.report import write_report
 from rescind.evidence.verify import verify
-from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Seal
-from rescind.plan.giveback import SystemGifts, restore_effects
+from rescind.ledger import ChainEntry, Ledger, NewBatch, NewCall, NewItem, NewPlan
+from rescind.plan.restore_effects import SystemGifts, restore_effects
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for
 from tests.unit.evidence.conftest import bundle, closed_run
 
 pytestmark = pytest.mark.postgres
 
 
-def link(number: int, before: Seal | None) -> str:
+def link(number: int, before: ChainEntry | None) -> str:
     return hashlib.sha256(f"{number} {before.link if before else ''}".encode()).hexdigest()
 
 
@@ -28,31 +28,34 @@ def test_many_at_once_make_one_row(ledger: Ledger) -> None:
     runs = [begin(ledger, f"manual__{number}", dry_run=True).run_id for number in range(8)]
     roots = {run_id: hashlib.sha256(run_id.encode()).hexdigest() for run_id in runs}
     threads = [
-        threading.Thread(target=lambda run_id=run_id: ledger.seals.take(run_id, roots[run_id], link)) for run_id in runs
+        threading.Thread(target=lambda run_id=run_id: ledger.evidence_chain.take(run_id, roots[run_id], link))
+        for run_id in runs
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seals = sorted((ledger.seals.of_run(run_id) for run_id in runs), key=lambda seal: seal.number if seal else 0)
-    assert [seal.number for seal in seals if seal] == list(range(1, 9))
-    for before, seal in zip([None, *seals], seals, strict=False):
+    evidence_chain = sorted(
+        (ledger.evidence_chain.of_run(run_id) for run_id in runs), key=lambda seal: seal.number if seal else 0
+    )
+    assert [seal.number for seal in evidence_chain if seal] == list(range(1, 9))
+    for before, seal in zip([None, *evidence_chain], evidence_chain, strict=False):
         assert seal is not None and seal.link == link(seal.number, before)
         assert (seal.previous.number if seal.previous else None) == (before.number if before else None)
 
 
 def test_the_same_content_keeps_its_seal(ledger: Ledger) -> None:
     run_id = begin(ledger).run_id
-    first = ledger.seals.take(run_id, "a" * 64, link)
-    assert ledger.seals.take(run_id, "a" * 64, link) == first
-    assert ledger.seals.take(run_id, "b" * 64, link).number == 2
-    assert ledger.seals.of_run(begin(ledger, "manual__2").run_id) is None
+    first = ledger.evidence_chain.take(run_id, "a" * 64, link)
+    assert ledger.evidence_chain.take(run_id, "a" * 64, link) == first
+    assert ledger.evidence_chain.take(run_id, "b" * 64, link).number == 2
+    assert ledger.evidence_chain.of_run(begin(ledger, "manual__2").run_id) is None
 
 
 @pytest.mark.parametrize("statement", ["UPDATE rescind.seal SET seal_no = 9", "DELETE FROM rescind.seal",
                                        "TRUNCATE rescind.seal"])  # fmt: skip
 def test_seals_are_kept(ledger: Ledger, ledger_dsn: str, statement: str) -> None:
-    ledger.seals.take(begin(ledger).run_id, "a" * 64, link)
+    ledger.evidence_chain.take(begin(ledger).run_id, "a" * 64, link)
     with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
         connection.execute(statement)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rescind.errors import InputError, NotApproved
+from rescind.errors import InputError, NotApprovedError
 from rescind.evidence.collect import Collector
 from rescind.evidence.imports import import_run
 from rescind.evidence.read import FolderSource, bundle_source, read_json
-from rescind.ledger import KeptCheck, Ledger, Run
+from rescind.ledger import Ledger, RetainedCheck, Run
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin
 from tests.unit.evidence.conftest import bundle, closed_run
 
@@ -39,7 +39,9 @@ def test_everything_that_giving_back_needs_comes_back(ledger: Ledger, other: Led
     run = closed_run(ledger)
     lost = [next(ledger.snapshot.grants(run.run_id)).grant_id]
     check = next(iter(ledger.verdicts.kept(run.run_id)))
-    ledger.verdicts.record_kept(run.run_id, KeptCheck(SYSTEM, ACCOUNT, 5, lost, True, check.observed_at, {"a": 1}))
+    ledger.verdicts.record_retained(
+        run.run_id, RetainedCheck(SYSTEM, ACCOUNT, 5, lost, True, check.observed_at, {"a": 1})
+    )
     source = bundle_source(bundle(ledger, run, tmp_path))
     begin(other, "something of its own")
     back = imported(other, source)
@@ -66,7 +68,7 @@ def test_an_import_is_repeatable_and_can_send_nothing(ledger: Ledger, other: Led
     (batch,) = other.plans.batches(back.run_id)
     lease = other.batches.claim(back.run_id, batch.batch_id, "worker")
     plan, call = other.plans.get(back.run_id), next(other.plans.calls(back.run_id))
-    with pytest.raises(NotApproved):
+    with pytest.raises(NotApprovedError):
         other.attempts.begin(
             lease, call.call_id, plan_digest=plan.digest, request_digest="d" * 64, action="Cancel", version="v1"
         )

@@ -50,12 +50,12 @@ def test_tables_for_spreadsheets_and_tools(ledger: Ledger, tmp_path: Path) -> No
 
 
 @pytest.mark.postgres
-def test_a_sanitised_copy_keeps_its_shape_and_no_person(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_sanitized_copy_keeps_its_shape_and_no_person(ledger: Ledger, tmp_path: Path) -> None:
     place = bundle(ledger, closed_run(ledger), tmp_path / "real")
     secret = tmp_path / "secret"
     secret.write_text("0123456789abcdef")
     for name in ("one", "two"):
-        assert main(["sanitise", str(place), str(tmp_path / name), "--key", str(secret)]) == 0
+        assert main(["sanitize", str(place), str(tmp_path / name), "--key", str(secret)]) == 0
     copy, real = bundle_source(tmp_path / "one"), bundle_source(place)
     assert verify(copy).problems == []
     whole = "".join(p.read_text() for p in (tmp_path / "one").iterdir() if p.name != "controls.json")
@@ -74,6 +74,6 @@ def test_a_sanitised_copy_keeps_its_shape_and_no_person(ledger: Ledger, tmp_path
     assert main(["report", str(tmp_path / "one"), str(tmp_path / "copy.html")]) == 0
     page = (tmp_path / "copy.html").read_text()
     assert "copy without personal data" in page and "rita" not in page and "anna" not in page
-    assert main(["sanitise", str(place), str(tmp_path / "one")]) == 2
+    assert main(["sanitize", str(place), str(tmp_path / "one")]) == 2
     secret.write_text("short")
-    assert main(["sanitise", str(place), str(tmp_path / "three"), "--key", str(secret)]) == 2
+    assert main(["sanitize", str(place), str(tmp_path / "three"), "--key", str(secret)]) == 2

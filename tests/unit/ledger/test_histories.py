@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from rescind.errors import LeaseLost, Stopped
+from rescind.errors import LeaseLostError, RunStoppedError
 from rescind.ledger import Lease, Ledger
-from rescind.ledger.store.errors import CallSettled, RecordConflict
+from rescind.ledger.store.errors import CallSettledError, RecordConflictError
 from tests.support.ledger_runs import approve, begin, decide, freeze, grant, list_scope
 
 pytestmark = pytest.mark.postgres
@@ -65,11 +65,11 @@ class Histories(RuleBasedStateMachine):
         lease = self.leases[-2] if late and len(self.leases) > 1 else self.leases[-1]
         expected: type[Exception] | None = None
         if lease is not self.leases[-1]:
-            expected = LeaseLost
+            expected = LeaseLostError
         elif self.stopped:
-            expected = Stopped
+            expected = RunStoppedError
         elif self.states[call] != "pending" or self.tries(call) >= self.ledger.attempts.max_attempts:
-            expected = CallSettled
+            expected = CallSettledError
         given: dict[str, Any] = {"plan_digest": self.frozen.plan.digest, "request_digest": "d", "action": "A"}
         if expected is not None:
             with pytest.raises(expected):
@@ -85,14 +85,14 @@ class Histories(RuleBasedStateMachine):
         attempt_id = data.draw(st.sampled_from(sorted(self.intents)))
         call, epoch = self.intents[attempt_id]
         if attempt_id in self.outcomes:
-            with pytest.raises(RecordConflict):
+            with pytest.raises(RecordConflictError):
                 self.ledger.attempts.finish(attempt_id, outcome)
             return
         if epoch == self.leases[-1].epoch:
             self.ledger.attempts.finish(attempt_id, outcome)
             self.states[call] = AFTER[outcome]
         else:
-            with pytest.raises(LeaseLost):
+            with pytest.raises(LeaseLostError):
                 self.ledger.attempts.finish(attempt_id, outcome)
         self.outcomes[attempt_id] = outcome
 
@@ -109,13 +109,13 @@ class Histories(RuleBasedStateMachine):
             self.ledger.batches.reopen(self.leases[-1], name, present=present, **given)
             self.states[call] = "pending"
         else:
-            with pytest.raises((CallSettled, RecordConflict)):
+            with pytest.raises((CallSettledError, RecordConflictError)):
                 self.ledger.batches.reopen(self.leases[-1], name, present=present, **given)
 
     @rule()
     def switch(self) -> None:
         self.stopped = not self.stopped
-        (self.ledger.control.stop if self.stopped else self.ledger.control.resume)("olga", "why")
+        (self.ledger.kill_switch.stop if self.stopped else self.ledger.kill_switch.resume)("olga", "why")
 
     @invariant()
     def calls_and_items_are_where_the_model_says(self) -> None:
@@ -136,7 +136,7 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if self.stopped:
-            self.ledger.control.resume("olga", "end")
+            self.ledger.kill_switch.resume("olga", "end")
 
 
 def test_histories(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from local import airflowenv, emulated, migrations, state
 from local.config import Config, load
-from local.errors import SettingError, StartFailed
+from local.errors import SettingError, StartError
 
 
 @pytest.fixture
@@ -169,8 +169,8 @@ def test_connections_lead_to_the_emulator_with_the_tools_own_keys() -> None:
     assert made["AIRFLOW_CONN_WEDATA_DEFAULT"]["extra"]["own_ids"] == ["7000"]
 
 
-def test_an_organisation_without_the_tool_is_refused() -> None:
-    with pytest.raises(StartFailed, match="rescind-bot"):
+def test_an_organization_without_the_tool_is_refused() -> None:
+    with pytest.raises(StartError, match="rescind-bot"):
         emulated.connections("http://127.0.0.1:9", FakeControl([]))
 
 
@@ -190,5 +190,5 @@ def test_the_demonstrations_settings_name_files_that_are_there(config: Config) -
 def test_a_control_interface_that_does_not_answer_is_named() -> None:
     control = emulated.Control("http://127.0.0.1:1")
     assert not control.healthy()
-    with pytest.raises(StartFailed, match="GET truth"):
+    with pytest.raises(StartError, match="GET truth"):
         control.get("truth")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.config import PROJECT, SETTINGS, UI_PORT, load, require_free_port
-from local.errors import PortTaken, SettingError
+from local.errors import PortTakenError, SettingError
 
 
 def test_defaults_are_workable() -> None:
@@ -57,7 +57,7 @@ def test_a_taken_port_names_port_setting_and_remedy() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PortTaken) as caught:
+        with pytest.raises(PortTakenError) as caught:
             require_free_port(port, UI_PORT)
     assert str(port) in caught.value.problem
     assert "RESCIND_UI_PORT=<port>" in caught.value.remedy

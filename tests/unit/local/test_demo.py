@@ -10,7 +10,7 @@ import pytest
 
 from local import demo
 from local.api import AirflowApi
-from local.errors import ApiError, CheckFailed
+from local.errors import ApiError, CheckError
 
 SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2, "already_absent": 1,
           "still_effective": 0, "kept_compared": 6, "kept_lost": 0}  # fmt: skip
@@ -120,7 +120,7 @@ def test_the_emulators_record_decides(tmp_path: Path) -> None:
 
 
 def test_a_run_without_summary_shows_the_first_failure() -> None:
-    with pytest.raises(CheckFailed, match=r"failed: discover\.\nlog of discover"):
+    with pytest.raises(CheckError, match=r"failed: discover\.\nlog of discover"):
         demo.read_summary(cast(AirflowApi, FakeApi()), "r")
 
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from local import postgres, state
-from local.errors import StartFailed
+from local.errors import StartError
 from local.postgres import Account, Cluster
 from local.processes import Registry, identity
 
@@ -89,7 +89,7 @@ def test_a_server_that_the_registry_has_lost_is_taken_over(cluster: Cluster, fol
 
 
 def test_a_password_that_changed_names_the_remedy(cluster: Cluster, folder: Path, registry: Registry) -> None:
-    with pytest.raises(StartFailed) as caught:
+    with pytest.raises(StartError) as caught:
         Cluster(folder, "another").ensure_running(registry, 30)
     assert "secrets.json" in str(caught.value) and "make clean" in caught.value.remedy
 
@@ -167,8 +167,8 @@ def test_a_version_that_does_not_fit_names_both(tmp_path: Path) -> None:
     try:
         made.data.mkdir(parents=True)
         (made.data / "PG_VERSION").write_text("9\n")
-        with pytest.raises(StartFailed, match=r"belongs to PostgreSQL 9.*program is \d+") as caught:
-            made._initialise()
+        with pytest.raises(StartError, match=r"belongs to PostgreSQL 9.*program is \d+") as caught:
+            made._initialize()
     finally:
         made.remove()
     assert "make clean" in caught.value.remedy

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.errors import StartFailed
+from local.errors import StartError
 from local.processes import Record, Registry, identity, rotate, tail
 from local.state import write_private
 
@@ -131,7 +131,7 @@ def test_a_broken_registry_is_an_empty_one(tmp_path: Path, content: str) -> None
 
 
 def test_a_program_that_is_missing_names_the_remedy(registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(StartFailed) as caught:
+    with pytest.raises(StartError) as caught:
         registry.start("none", [str(tmp_path / "none")], env={}, log=tmp_path / "none.log", cwd=tmp_path)
     assert "make install" in caught.value.remedy
     assert registry.records() == []

@@ -88,7 +88,7 @@ def test_an_unclear_answer_fails_without_retry(
     cloud: Any, operator: Any, fields: dict[str, Any], conn_id: str, action: str
 ) -> None:
     cloud.replies = {action: (502, {"oops": 1})}
-    with pytest.raises(AirflowFailException, match="UnknownOutcome"):
+    with pytest.raises(AirflowFailException, match="UnknownOutcomeError"):
         made(operator, **fields, dry_run=False).execute({})
     assert len(cloud.asked) == 1
 
@@ -170,7 +170,7 @@ def test_listings(cloud: Any) -> None:
 
 def test_an_incomplete_listing_fails(cloud: Any) -> None:
     cloud.replies = {"ListPermissions": {"Response": {"Data": {"Details": [], "TotalCount": 4}}}}
-    with pytest.raises(AirflowFailException, match=r"ListingIncomplete.*4 rows declared"):
+    with pytest.raises(AirflowFailException, match=r"ListingIncompleteError.*4 rows declared"):
         made(WeDataListPermissionsOperator, resource_type="Catalog", resource_uri="demo").execute({})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rescind.errors import BlastSetExceeded, PlanError
+from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Mode, PlannedCall
 from rescind.plan.check import EmptiedColumn, PlanCheck, check_plan, check_request
 
@@ -141,7 +141,7 @@ FAULTS: dict[str, Fault] = {
     "a blank behind an id": rows_as(lambda row: row + " "),
     "another case": rows_as(str.upper),
     "column split elsewhere": columns_as(lambda column: (column[0], (column[1][0][:1], column[1][0][1:]))),
-    "an unknown kind": columns_as(lambda column: ("organisation", column[1])),
+    "an unknown kind": columns_as(lambda column: ("organization", column[1])),
     "everything in one call": lambda calls: [call(("m1", "m2", "m3"), [USERS[0], USERS[1]])],
 }
 
@@ -168,11 +168,11 @@ def test_harmful_faults_are_caught_in_every_mode(name: str, mode: Mode) -> None:
 
 
 def test_touching_a_kept_grant_has_its_own_error() -> None:
-    with pytest.raises(BlastSetExceeded, match=r"holds a grant that stays.*'m1'.*u3"):
+    with pytest.raises(BlastRadiusExceededError, match=r"holds a grant that stays.*'m1'.*u3"):
         check(wider(list(planner(GOING, SHAPE)), USERS[3]), GOING, STAYING)
-    with pytest.raises(BlastSetExceeded, match="holds nothing that was approved"):
+    with pytest.raises(BlastRadiusExceededError, match="holds nothing that was approved"):
         check(wider(list(planner(GOING, SHAPE)), USERS[3], ("m4",)), GOING, STAYING)
-    with pytest.raises(BlastSetExceeded, match="not approved"):
+    with pytest.raises(BlastRadiusExceededError, match="not approved"):
         check(
             [call(("m1", "m2"), USERS[2:3] + USERS[:1])],
             [cell("m1", USERS[2]), cell("m1", USERS[0]), cell("m2", USERS[0])],
@@ -180,7 +180,7 @@ def test_touching_a_kept_grant_has_its_own_error() -> None:
 
 
 def test_a_cell_cannot_go_and_stay() -> None:
-    with pytest.raises(BlastSetExceeded, match="stays"):
+    with pytest.raises(BlastRadiusExceededError, match="stays"):
         check([], [cell("m1", USERS[0])], [cell("m1", USERS[0])])
 
 
@@ -190,11 +190,11 @@ BOX = [call(("m1", "m2"), USERS[:2])]
 
 
 def test_an_absent_cell_is_free_only_where_the_mode_says_so() -> None:
-    with pytest.raises(BlastSetExceeded, match="not approved"):
+    with pytest.raises(BlastRadiusExceededError, match="not approved"):
         check(BOX, PAIR)
-    with pytest.raises(BlastSetExceeded, match="not approved"):
+    with pytest.raises(BlastRadiusExceededError, match="not approved"):
         check(BOX, PAIR, emptied=EMPTIED)
-    with pytest.raises(BlastSetExceeded, match="not approved"):
+    with pytest.raises(BlastRadiusExceededError, match="not approved"):
         check(BOX, PAIR, mode=Mode.EMPTYING, emptied={("p", *USERS[0]), ("q", *USERS[1])})
     assert check(BOX, PAIR, mode=Mode.EMPTYING, emptied=EMPTIED).absent == 1
     assert check(BOX, PAIR, mode=Mode.SPARSE).absent == 1
@@ -202,7 +202,7 @@ def test_an_absent_cell_is_free_only_where_the_mode_says_so() -> None:
 
 def test_a_column_that_keeps_something_is_not_emptied() -> None:
     kept = [cell("m8", USERS[1])]
-    with pytest.raises(BlastSetExceeded, match="not approved"):
+    with pytest.raises(BlastRadiusExceededError, match="not approved"):
         check(BOX, PAIR, kept, mode=Mode.EMPTYING, emptied=EMPTIED)
     elsewhere = [cell("m8", USERS[1], "q")]
     assert check(BOX, PAIR, elsewhere, mode=Mode.EMPTYING, emptied=EMPTIED).absent == 1
@@ -210,9 +210,9 @@ def test_a_column_that_keeps_something_is_not_emptied() -> None:
 
 @pytest.mark.parametrize("mode", [Mode.EMPTYING, Mode.SPARSE])
 def test_rows_and_columns_that_only_widen_a_call_are_refused(mode: Mode) -> None:
-    with pytest.raises(BlastSetExceeded, match=r"row 'm3'"):
+    with pytest.raises(BlastRadiusExceededError, match=r"row 'm3'"):
         check([call(("m1", "m2", "m3"), USERS[:2])], PAIR, mode=mode, emptied=EMPTIED)
-    with pytest.raises(BlastSetExceeded, match=r"column user \('u1',\)"):
+    with pytest.raises(BlastRadiusExceededError, match=r"column user \('u1',\)"):
         check([call(("m1", "m2"), USERS[:2])], PAIR[:2], mode=mode, emptied=EMPTIED)
 
 
@@ -333,17 +333,17 @@ def test_a_cell_beyond_the_approved_ones(approved: frozenset[Cell], change: dict
     if passes:
         assert check_request([*PAIR, beyond], approved, **change) == 3
         return
-    with pytest.raises(BlastSetExceeded):
+    with pytest.raises(BlastRadiusExceededError):
         check_request([*PAIR, beyond], approved, **change)
 
 
 def test_a_kept_cell_wins_over_an_approval(approved: frozenset[Cell]) -> None:
-    with pytest.raises(BlastSetExceeded, match="stays"):
+    with pytest.raises(BlastRadiusExceededError, match="stays"):
         check_request(PAIR, approved, kept=frozenset(PAIR[1:2]))
 
 
 def test_a_request_without_cells_may_mean_everything(approved: frozenset[Cell]) -> None:
-    with pytest.raises(BlastSetExceeded, match="everything"):
+    with pytest.raises(BlastRadiusExceededError, match="everything"):
         check_request([], approved)
 
 
@@ -359,7 +359,7 @@ def test_the_cells_of_a_planned_call_pass_as_its_request() -> None:
 
 
 def test_control_characters_are_escaped_in_messages() -> None:
-    with pytest.raises(BlastSetExceeded) as caught:
+    with pytest.raises(BlastRadiusExceededError) as caught:
         check_request([cell("m\x1b[2J", USERS[0])], frozenset())
     assert "\x1b" not in str(caught.value)
 

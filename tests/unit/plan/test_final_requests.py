@@ -15,7 +15,7 @@ from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
 from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.local_pacer import FreePacer
-from rescind.errors import BlastSetExceeded
+from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Mode
 from rescind.plan import SystemEffects, effects_digest, plan_calls
 from rescind.plan.approved import read_approved
@@ -135,13 +135,13 @@ def test_final_requests_take_exactly_what_was_approved(name: str) -> None:
         taken: list[Cell] = []
         for call in cover.calls:
             mine = [grant for grant in planned.values() if grant.cell in call.cells()]
-            blast = system.blast_set(client.prepare(system.request(call, mine)))
+            blast = system.blast_radius(client.prepare(system.request(call, mine)))
             assert blast == call.cells() and not blast & staying
             own = frozenset(grant.cell for grant in mine)
             absent = blast - own if mode is Mode.SPARSE else frozenset()
             assert check_request(blast, own, emptied, absent=absent, kept=staying) == len(own)
             if own:
-                with pytest.raises(BlastSetExceeded):
+                with pytest.raises(BlastRadiusExceededError):
                     check_request([*blast, Cell("elsewhere", *blast_row(own), "user", ("u1",))], own, emptied)
             taken += own
         assert sorted(taken) == sorted(set(cells.values()))

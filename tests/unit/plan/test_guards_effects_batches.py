@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from rescind.errors import ConfigurationError, GuardTripped, InputError
+from rescind.errors import ConfigurationError, GuardTrippedError, InputError
 from rescind.model import GrantKey, Mode, PlannedCall
 from rescind.plan import SystemEffects, effects, effects_digest
 from rescind.plan.batches import split
@@ -32,18 +32,18 @@ def test_caps_state_their_figures_and_zero_means_none() -> None:
         Caps(total=99, percent=9),
         Caps(total=99, percent=0),
     ):
-        with pytest.raises(GuardTripped):
+        with pytest.raises(GuardTrippedError):
             check_caps(PLANNED, {"s": 100}, caps)
     assert check_caps([], {"s": 100}, Caps(total=0, percent=0))
 
 
 def test_a_percentage_of_an_unknown_population_means_nothing() -> None:
-    with pytest.raises(GuardTripped, match="complete population"):
+    with pytest.raises(GuardTrippedError, match="complete population"):
         check_caps(PLANNED, {"other": 1000}, Caps(total=100, percent=100))
 
 
 def test_per_principal_and_per_resource() -> None:
-    with pytest.raises(GuardTripped, match=r"cap_per_resource.*10 grants of resource menu r"):
+    with pytest.raises(GuardTrippedError, match=r"cap_per_resource.*10 grants of resource menu r"):
         check_caps(PLANNED, {"s": 100}, Caps(total=100, percent=100, per_resource=9))
 
 

@@ -98,7 +98,7 @@ def test_an_end_counts_only_when_it_can_be_read(make: SimpleNamespace, change: d
         {"revocable": False},
         {"inherited_from": "catalog1"},
         {"principal_type": "unknown"},
-        {"principal_type": "organisation"},
+        {"principal_type": "organization"},
         {"principal_type": "workspace"},
         {"principal_type": "UserGroupV9"},
     ],

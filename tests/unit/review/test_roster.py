@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rescind.errors import GuardTripped, InputError, RescindError
+from rescind.errors import GuardTrippedError, InputError, RescindError
 from rescind.review import RosterLimits, RosterOptions, admit_roster, read_roster_csv, read_roster_json
 
 HEADER = "person_id,status,terminated_at,dms_user_id"
@@ -225,7 +225,7 @@ def test_a_good_roster_is_admitted() -> None:
     ],
 )
 def test_a_roster_outside_its_limits_decides_nothing(rows: tuple[str, ...], age: timedelta, guard: str) -> None:
-    with pytest.raises(GuardTripped) as caught:
+    with pytest.raises(GuardTrippedError) as caught:
         admit_roster(csv(*rows), LIMITS, as_of=NOW - age, now=NOW)
     assert caught.value.guard == guard
     assert caught.value.measured
@@ -233,7 +233,7 @@ def test_a_roster_outside_its_limits_decides_nothing(rows: tuple[str, ...], age:
 
 def test_zero_percent_means_none() -> None:
     limits = RosterLimits(min_people=1, max_age=timedelta(hours=1), max_leaver_percent=0)
-    with pytest.raises(GuardTripped):
+    with pytest.raises(GuardTrippedError):
         admit_roster(csv("P1,left,,1", "P2,active,,2"), limits, as_of=NOW, now=NOW)
     admit_roster(csv("P1,active,,1"), limits, as_of=NOW, now=NOW)
 

@@ -158,7 +158,7 @@ def test_everyone(make: SimpleNamespace) -> None:
     assert of("public_holidays") == "kept.otherwise"
     assert of("something_else") == "kept.otherwise"
     assert of("internal_costs", "group") == "kept.otherwise"
-    assert of("internal_costs", "organisation") == "kept.unsupported"
+    assert of("internal_costs", "organization") == "kept.unsupported"
 
 
 def test_the_examples_fit_together(make: SimpleNamespace) -> None:

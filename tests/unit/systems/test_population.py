@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from rescind.cloud.base import Page, Reply, Row
-from rescind.errors import ListingIncomplete
+from rescind.errors import ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Principal
 from rescind.systems.base import PASSES, READS_IN_FLIGHT, Walker
 from rescind.systems.population import Lists, Population, Sentinel, shape_of
@@ -36,7 +36,7 @@ def test_everything_is_handed_on_once() -> None:
 def test_a_grant_that_contradicts_itself_is_not_believed_either_way(first: bool) -> None:
     found = Population(Lists())
     found.add_grants([replace(grant("a"), revocable=first)])
-    with pytest.raises(ListingIncomplete, match="once revocable and once not"):
+    with pytest.raises(ListingIncompleteError, match="once revocable and once not"):
         found.add_grants([replace(grant("a"), revocable=not first)])
 
 
@@ -54,7 +54,9 @@ def test_references_are_judged_only_against_kinds_that_a_listing_showed() -> Non
 def test_every_sentinel_must_be_seen() -> None:
     found = Population(Lists(), [Sentinel("a", "m1", "view"), Sentinel("b", "m1", "edit")])
     found.add_grants([grant("a"), grant("b")])
-    with pytest.raises(ListingIncomplete, match=r"1 of 2 sentinels were not found among 2 grants.*edit of b on m1"):
+    with pytest.raises(
+        ListingIncompleteError, match=r"1 of 2 sentinels were not found among 2 grants.*edit of b on m1"
+    ):
         found.close()
     found.add_grants([grant("b", level="edit")])
     found.close()
@@ -147,9 +149,9 @@ def test_a_row_that_slips_between_pages_is_found() -> None:
 
 def test_a_listing_that_never_holds_still_is_given_up() -> None:
     passes = [["abc"], ["abd"], ["abe"], ["abf"], ["abf"]]
-    with pytest.raises(ListingIncomplete, match=f"{PASSES} passes"):
+    with pytest.raises(ListingIncompleteError, match=f"{PASSES} passes"):
         _read(*passes)
-    with pytest.raises(ListingIncomplete, match="total went from 4 to 3"):
+    with pytest.raises(ListingIncompleteError, match="total went from 4 to 3"):
         _read(["abcd", "bcd"])
 
 
@@ -163,7 +165,7 @@ def test_reading_ahead_is_bounded_and_the_first_failure_ends_it() -> None:
         await asyncio.sleep(0)
         waiting -= 1
         if item == 100:
-            raise ListingIncomplete("listing 100", "half of it")
+            raise ListingIncompleteError("listing 100", "half of it")
         return item * 2
 
     walker: Walker[Any] = Walker(_Client(["a"]))
@@ -172,6 +174,6 @@ def test_reading_ahead_is_bounded_and_the_first_failure_ends_it() -> None:
     assert taken == {item: item * 2 for item in range(90)} and most <= READS_IN_FLIGHT
     assert asyncio.run(walker.each([3, 1, 2], read)) == [6, 2, 4]
     started = 0
-    with pytest.raises(ListingIncomplete, match="listing 100"):
+    with pytest.raises(ListingIncompleteError, match="listing 100"):
         asyncio.run(walker.for_each(range(50, 5000), read, lambda *_: None))
     assert started < 50 + 3 * READS_IN_FLIGHT

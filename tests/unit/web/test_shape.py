@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rescind.ledger.read_models.rows import ItemCount, LaneLine, RunLine, SystemLine
+from rescind.ledger.read_models.rows import ItemCount, ProgressLine, RunLine, SystemLine
 from rescind.web import shape
 
 START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)
@@ -80,7 +80,7 @@ def test_the_funnel_narrows_from_found_to_verified() -> None:
 
 
 def test_a_forecast_needs_an_end_a_pace_and_a_fresh_word() -> None:
-    line = LaneLine("revoke", "dms_permissions", "7/central", "", 25, 100, 2.5, 1.0)
+    line = ProgressLine("revoke", "dms_permissions", "7/central", "", 25, 100, 2.5, 1.0)
 
     def left(finished: bool = False, **changes: object) -> float | None:
         return shape.lanes([dataclasses.replace(line, **changes)], {}, finished=finished)[0].left_s  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def test_a_forecast_needs_an_end_a_pace_and_a_fresh_word() -> None:
 
 
 def test_a_lane_without_an_end_has_no_bar() -> None:
-    (lane,) = shape.lanes([LaneLine("roster", "", "", "people", 7, 0, 1.0, 0.0)], {}, finished=False)
+    (lane,) = shape.lanes([ProgressLine("roster", "", "", "people", 7, 0, 1.0, 0.0)], {}, finished=False)
     assert lane.part is None
     assert (lane.name, lane.done) == ("people", 7)
 

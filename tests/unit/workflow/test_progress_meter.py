@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rescind.cloud.base import Lane
+from rescind.cloud.base import Bucket
 from rescind.cloud.counting_pacer import CountingPacer
 from rescind.cloud.local_pacer import FreePacer
 from rescind.workflow.execute.progress_meter import Meter, Reading
 
-LANE = Lane("tencent", "1", "r", "ListPermissions")
+BUCKET = Bucket("tencent", "1", "r", "ListPermissions")
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_a_counting_pacer_passes_on_and_counts() -> None:
         def __init__(self) -> None:
             self.heard: list[Any] = []
 
-        async def slot(self, lane: Lane, *, write: bool) -> None:
+        async def slot(self, bucket: Bucket, *, write: bool) -> None:
             self.heard.append(("slot", write))
 
-        def throttled(self, lane: Lane, retry_after: float | None) -> None:
+        def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
             self.heard.append(("throttled", retry_after))
 
-        def succeeded(self, lane: Lane) -> None:
+        def succeeded(self, bucket: Bucket) -> None:
             self.heard.append("succeeded")
 
     inner, answers = Inner(), []
@@ -100,11 +100,11 @@ def test_a_counting_pacer_passes_on_and_counts() -> None:
     pacer.on_answer = lambda: answers.append(1)
 
     async def work() -> None:
-        await pacer.slot(LANE, write=True)
-        await pacer.slot(LANE, write=False)
-        await pacer.slot(LANE, write=False)
-        pacer.throttled(LANE, 2.5)
-        pacer.succeeded(LANE)
+        await pacer.slot(BUCKET, write=True)
+        await pacer.slot(BUCKET, write=False)
+        await pacer.slot(BUCKET, write=False)
+        pacer.throttled(BUCKET, 2.5)
+        pacer.succeeded(BUCKET)
 
     asyncio.run(work())
     assert inner.heard == [("slot", True), ("slot", False), ("slot", False), ("throttled", 2.5), "succeeded"]

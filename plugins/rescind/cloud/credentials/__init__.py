@@ -18,7 +18,7 @@ from rescind.cloud.credentials.base import (
     Ask,
     Credentials,
     CredentialSource,
-    CredentialsUnavailable,
+    CredentialsUnavailableError,
     RenewingSource,
     StaticSource,
 )
@@ -39,7 +39,7 @@ __all__ = [
     "AssumedRoleSource",
     "CredentialSource",
     "Credentials",
-    "CredentialsUnavailable",
+    "CredentialsUnavailableError",
     "EnvironmentSource",
     "OidcSource",
     "ProfileSource",

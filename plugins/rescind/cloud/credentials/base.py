@@ -15,11 +15,11 @@ from rescind.errors import (
     CloudError,
     ConfigurationError,
     InputError,
-    Malformed,
+    MalformedResponseError,
     RescindError,
-    Throttled,
-    Transient,
-    Unauthorised,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
 )
 
 REFRESH_MARGIN = 600.0
@@ -77,7 +77,7 @@ def shape_problem(key: Credentials, *, temporary: bool = False) -> str:
     return ""
 
 
-class CredentialsUnavailable(Transient):
+class CredentialsUnavailableError(TransientError):
     """No key could be had, so nothing was sent. Another try may help when the source answers again."""
 
 
@@ -88,9 +88,9 @@ class CredentialSource(Protocol):
         """A key that is good for the next request.
 
         :raises ConfigurationError: when there is none, and no retry can mend that.
-        :raises CloudError: when a token or metadata service refused (:class:`~rescind.errors.Unauthorised`) or
-            did not answer (:class:`~rescind.errors.Transient`, :class:`~rescind.errors.Throttled`). Nothing was
-            sent with the key.
+        :raises CloudError: when a token or metadata service refused (:class:`~rescind.errors.UnauthorizedError`) or
+            did not answer (:class:`~rescind.errors.TransientError`, :class:`~rescind.errors.ThrottledError`).
+            Nothing was sent with the key.
         """
 
     def invalidate(self, used: Credentials) -> bool:
@@ -191,7 +191,7 @@ class RenewingSource(ABC):
             return fresh
         self._fetches += 1
         held = self._held
-        passing = isinstance(failure, CloudError) and not isinstance(failure, Unauthorised)
+        passing = isinstance(failure, CloudError) and not isinstance(failure, UnauthorizedError)
         if passing and held is not None and not self._rejected and self._left(held) > LAST_MINUTE:
             self._quiet_until = self._clock() + RETRY_PAUSE
             self._failure = None
@@ -215,10 +215,12 @@ class RenewingSource(ABC):
             raise self.unavailable(problem)
         return fresh
 
-    def unavailable(self, text: str, *, action: str = "", http_status: int | None = None) -> CredentialsUnavailable:
+    def unavailable(
+        self, text: str, *, action: str = "", http_status: int | None = None
+    ) -> CredentialsUnavailableError:
         """The error of a source that gave no usable answer."""
         where = action or self.label
-        return CredentialsUnavailable(
+        return CredentialsUnavailableError(
             f"no key: {text}. {self.remedy}", vendor=self._vendor, action=where, http_status=http_status
         )
 
@@ -227,10 +229,10 @@ class RenewingSource(ABC):
 
         What a token service says no to must not look like the vendor's no to the request that needed the key.
         """
-        if not isinstance(error, CloudError) or isinstance(error, Transient | Throttled):
+        if not isinstance(error, CloudError) or isinstance(error, TransientError | ThrottledError):
             return error
         text = str(error).removeprefix(f"{error.vendor} {error.action}: ")
-        kind = CredentialsUnavailable if isinstance(error, Malformed) else Unauthorised
+        kind = CredentialsUnavailableError if isinstance(error, MalformedResponseError) else UnauthorizedError
         found = kind(f"no key: {text}. {self.remedy}", vendor=error.vendor, action=error.action)
         found.code, found.request_id, found.http_status = error.code, error.request_id, error.http_status
         return found

@@ -25,7 +25,7 @@ from rescind.cloud import hosts
 from rescind.cloud.credentials.base import (
     Clock,
     Credentials,
-    CredentialsUnavailable,
+    CredentialsUnavailableError,
     OnSecret,
     RenewingSource,
     keep_silent,
@@ -143,7 +143,7 @@ class _InstanceRoleSource(RenewingSource):
         try:
             facts = loads(body, max_entries=1000)
         except JsonError as error:
-            broken: CredentialsUnavailable | None = self.unavailable(f"the metadata service's answer is {error}")
+            broken: CredentialsUnavailableError | None = self.unavailable(f"the metadata service's answer is {error}")
         else:
             broken = None if isinstance(facts, dict) else self.unavailable("the metadata service sends no object")
         if broken is not None:

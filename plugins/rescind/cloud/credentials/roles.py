@@ -23,7 +23,7 @@ from rescind.cloud.sts_messages import (
     TencentAssumeRole,
     TencentAssumeRoleAnswer,
 )
-from rescind.errors import Malformed
+from rescind.errors import MalformedResponseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _assume(vendor: str, role: Role) -> ReadRequest[Any]:
 def session_keys(reply: TencentAssumeRoleAnswer | AlibabaAssumeRoleAnswer, vendor: str) -> Credentials:
     """The key of a token service's answer.
 
-    :raises Malformed: when its end cannot be read.
+    :raises MalformedResponseError: when its end cannot be read.
     """
     if isinstance(reply, TencentAssumeRoleAnswer):
         given = reply.Credentials
@@ -97,7 +97,7 @@ def session_keys(reply: TencentAssumeRoleAnswer | AlibabaAssumeRoleAnswer, vendo
     keys = reply.Credentials
     end = utc_seconds(keys.Expiration)
     if end is None:
-        raise Malformed("Expiration is not a time", vendor=vendor, action="AssumeRole")
+        raise MalformedResponseError("Expiration is not a time", vendor=vendor, action="AssumeRole")
     return Credentials(
         keys.AccessKeyId, keys.AccessKeySecret.get_secret_value(), keys.SecurityToken.get_secret_value(), end
     )

@@ -1,7 +1,7 @@
 """Alibaba Cloud DMS Enterprise 2018-11-01: tenant, users, instances, databases, tables, ownership.
 
 Account fields of instances (``DatabaseUser``, ``DatabasePassword``), phones, mails, robots and webhooks of users
-are not modelled. Sources: the vendor's Python SDK models and CLI metadata.
+are not modeled. Sources: the vendor's Python SDK models and CLI metadata.
 """
 
 from __future__ import annotations

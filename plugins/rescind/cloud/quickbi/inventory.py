@@ -1,6 +1,6 @@
 """Alibaba Cloud Quick BI 2022-01-01: users, user groups, workspaces.
 
-Phones and mails are not modelled. Sources: the vendor's Python SDK models (1.19.0) and Go SDK examples.
+Phones and mails are not modeled. Sources: the vendor's Python SDK models (1.19.0) and Go SDK examples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROOT_GROUP = "-1"
 
 
 class QuickBiUser(Row):
-    """A member of the organisation. ``UserId`` is Quick BI's own id, ``AccountId`` the cloud account's."""
+    """A member of the organization. ``UserId`` is Quick BI's own id, ``AccountId`` the cloud account's."""
 
     UserId: IdText
     AccountId: OptionalId = None
@@ -38,7 +38,7 @@ class QuickBiUser(Row):
 
 
 class QueryUserList(QuickBiList[QuickBiUser]):
-    """Members of the organisation; page size at most 1000. A GET action."""
+    """Members of the organization; page size at most 1000. A GET action."""
 
     action: ClassVar[str] = "QueryUserList"
     method: ClassVar[str] = "GET"
@@ -136,7 +136,7 @@ class Workspace(Row):
 
 
 class QueryOrganizationWorkspaceList(QuickBiList[Workspace]):
-    """Workspaces of the organisation, or those of one user; page size at most 1000."""
+    """Workspaces of the organization, or those of one user; page size at most 1000."""
 
     action: ClassVar[str] = "QueryOrganizationWorkspaceList"
     Answer: ClassVar[type[Reply]] = DataPage[Workspace]

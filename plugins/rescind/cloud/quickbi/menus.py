@@ -1,7 +1,7 @@
-"""Alibaba Cloud Quick BI 2022-01-01: portals, menus and their authorisation records.
+"""Alibaba Cloud Quick BI 2022-01-01: portals, menus and their authorization records.
 
 Sources: the vendor's help page of CancelAuthorizationMenu, the vendor's Python SDK models (1.19.0) and Go SDK
-examples. The organisation follows from the calling account.
+examples. The organization follows from the calling account.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rescind.cloud.strict_json import loads_text
 VERSION = "2022-01-01"
 MAX_MENUS, MAX_USERS, MAX_GROUPS = 100, 200, 200
 FOLDER = 4
-"""``menuType`` of a folder: it cannot be authorised."""
+"""``menuType`` of a folder: it cannot be authorized."""
 
 
 class _QuickBi:
@@ -124,7 +124,7 @@ class AuthorizeMenu(_MenuWrite):
     AuthPointsValue: Literal[1, 3]
 
     def wire(self) -> dict[str, Any]:
-        """As for cancelling, with the authorisation points."""
+        """As for canceling, with the authorization points."""
         return {**super().wire(), "AuthPointsValue": self.AuthPointsValue}
 
 
@@ -152,7 +152,7 @@ class Work(Row):
 
 
 class QueryWorksByOrganization(QuickBiList[Work]):
-    """Works of the organisation; ``WorksType=DATAPRODUCT`` lists the portals."""
+    """Works of the organization; ``WorksType=DATAPRODUCT`` lists the portals."""
 
     action: ClassVar[str] = "QueryWorksByOrganization"
     Answer: ClassVar[type[Reply]] = DataPage[Work]
@@ -197,7 +197,7 @@ class ListPortalMenusAnswer(Reply):
         return tuple(node for root in self.Result for node in root.walk())
 
     def leaves(self) -> tuple[Menu, ...]:
-        """The menus that can be authorised."""
+        """The menus that can be authorized."""
         return tuple(node for node in self.nodes() if not node.is_folder)
 
 
@@ -213,7 +213,7 @@ class ListPortalMenus(QuickBiRead[ListPortalMenusAnswer]):
 class Receiver(Row):
     """A receiver of a menu.
 
-    ``ReceiverType``: 0 user, 1 group, 2 organisation, 3 workspace; others are unknown kinds.
+    ``ReceiverType``: 0 user, 1 group, 2 organization, 3 workspace; others are unknown kinds.
     ``AuthPointsValue``: 1 view, 3 view and export, 10 manage data entry, 11 edit.
     """
 

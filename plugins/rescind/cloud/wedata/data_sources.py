@@ -1,7 +1,7 @@
 """Tencent Cloud WeData 2025-08-06: sharing of data sources.
 
 Sources: the vendor's page of RevokeDataSourceAuthorization, SDK models and CLI metadata of version 2025-08-06.
-Connection settings (``ProdConProperties``, ``DevConProperties``) can hold passwords and are not modelled.
+Connection settings (``ProdConProperties``, ``DevConProperties``) can hold passwords and are not modeled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import Field
 from rescind.cloud.base import Part, ReadRequest, Reply, Row, WriteRequest
 from rescind.cloud.fields import Digits, DigitsAsInt, Flag, IdText, OptionalId, SearchText, Text
 from rescind.cloud.wedata.base import MAX_ENTRIES, ItemsPage, WeDataCall, WeDataList
-from rescind.errors import CloudError, Refused, UnknownOutcome
+from rescind.errors import CloudError, RefusedError, UnknownOutcomeError
 
 
 class FromProject(Part):
@@ -53,8 +53,8 @@ class _DataSourceWrite(WeDataCall, WriteRequest[StatusAnswer]):
     def objection(self, reply: StatusAnswer, facts: Mapping[str, Any]) -> CloudError | None:
         """Only ``Status: true`` counts; false is a refusal, null or nothing proves nothing."""
         if reply.Status is None:
-            return UnknownOutcome("the answer has no Status", **facts)
-        return None if reply.Status else Refused("Status is false", **facts)
+            return UnknownOutcomeError("the answer has no Status", **facts)
+        return None if reply.Status else RefusedError("Status is false", **facts)
 
 
 class RevokeDataSourceAuthorization(_DataSourceWrite):
@@ -127,7 +127,7 @@ class DescribeDataSourceAuthorityAnswer(Reply):
 
 
 class DescribeDataSourceAuthority(WeDataCall, ReadRequest[DescribeDataSourceAuthorityAnswer]):
-    """Which projects and users a data source is authorised to. No paging. 20 a second, documented."""
+    """Which projects and users a data source is authorized to. No paging. 20 a second, documented."""
 
     action: ClassVar[str] = "DescribeDataSourceAuthority"
     Answer: ClassVar[type[Reply]] = DescribeDataSourceAuthorityAnswer

@@ -55,7 +55,7 @@ class SystemRole(Row):
 
 
 class ProjectMember(Row):
-    """A member with roles; phone and mail are not modelled. ``UserUin`` is null in an official sample."""
+    """A member with roles; phone and mail are not modeled. ``UserUin`` is null in an official sample."""
 
     UserUin: OptionalId = None
     UserName: Text | None = None

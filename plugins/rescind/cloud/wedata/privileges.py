@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from rescind.cloud.base import ListRequest, Page, Part, Reply, Row, WriteRequest
 from rescind.cloud.fields import Count, Flag, IdText, NameText, SubjectValue, Text, Word
-from rescind.cloud.outcomes import ResourceOutcome, Said, UnknownResults
+from rescind.cloud.outcomes import ResourceOutcome, Said, UnknownResultsError
 from rescind.cloud.wedata.base import MAX_ENTRIES, WeDataCall
 from rescind.errors import CloudError
 
@@ -81,13 +81,13 @@ class _PrivilegesWrite(WeDataCall, WriteRequest["PrivilegesWriteAnswer"]):
         }
 
     def objection(self, reply: PrivilegesWriteAnswer, facts: Mapping[str, Any]) -> CloudError | None:
-        """:class:`UnknownResults` when the answer leaves a resource open; refused ones are left to the caller."""
+        """:class:`UnknownResultsError` when the answer leaves a resource open; refused ones are left to the caller."""
         outcomes = reply.outcomes(self.Resources)
         open_ones = [outcome for outcome in outcomes if outcome.said is Said.UNKNOWN]
         if not open_ones:
             return None
         text = f"{len(open_ones)} of {len(outcomes)} resources are open: {open_ones[0].detail}"
-        return UnknownResults(text, outcomes=outcomes, **facts)
+        return UnknownResultsError(text, outcomes=outcomes, **facts)
 
 
 class _Result(Reply):

@@ -8,10 +8,10 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from rescind.errors import LedgerError, NotApproved
+from rescind.errors import LedgerError, NotApprovedError
 from rescind.ledger.plans.records import Approval
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import Repository, raw
 
 _COLUMNS = (
@@ -57,9 +57,9 @@ class Approvals(Repository):
         :param answer: ``approve`` or ``reject``; anything else, such as a timeout, is no answer.
         :param automatic: a rule answered; ``responded_by`` names it.
         :param method: for an automatic answer, the limits and what was measured against them.
-        :raises NotApproved: when the answer does not belong to this question, comes too late, or comes from the
+        :raises NotApprovedError: when the answer does not belong to this question, comes too late, or comes from the
             one who asked.
-        :raises RecordConflict: when the other answer was recorded before.
+        :raises RecordConflictError: when the other answer was recorded before.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -86,7 +86,7 @@ class Approvals(Repository):
     def require(self, run_id: str, digest: str) -> Approval:
         """The approval of exactly this plan.
 
-        :raises NotApproved: when it was not asked for, not answered, rejected, or has run out.
+        :raises NotApprovedError: when it was not asked for, not answered, rejected, or has run out.
         """
 
         def work(connection: Connection) -> Approval:
@@ -100,7 +100,7 @@ class Approvals(Repository):
 def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) -> Approval:
     """The approval, when it is one.
 
-    :raises NotApproved: when it is not.
+    :raises NotApprovedError: when it is not.
     """
     if approval is None:
         problem = "nobody was asked"
@@ -114,7 +114,7 @@ def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) 
         problem = f"{approval.responded_by!r} approved it, the one who asked for it"
     else:
         return approval
-    raise NotApproved(f"plan {digest} of run {run_id} may not be executed: {problem}. Nothing was sent")
+    raise NotApprovedError(f"plan {digest} of run {run_id} may not be executed: {problem}. Nothing was sent")
 
 
 def load(connection: Connection, run_id: str, run_no: int, digest: str) -> Approval | None:
@@ -142,20 +142,24 @@ def _check_answer(
 ) -> None:
     where = f"plan {known.digest} of run {known.run_id}"
     if answer not in (APPROVE, REJECT):
-        raise NotApproved(f"{where}: only 'approve' and 'reject' are answers. Nothing was recorded")
+        raise NotApprovedError(f"{where}: only 'approve' and 'reject' are answers. Nothing was recorded")
     if not secrets.compare_digest(nonce.encode(), known.nonce.encode()):
-        raise NotApproved(f"{where}: the answer quotes another question (its nonce differs). Answer the current one")
+        raise NotApprovedError(
+            f"{where}: the answer quotes another question (its nonce differs). Answer the current one"
+        )
     if not responded_by.strip():
-        raise NotApproved(f"{where}: nobody is named as the one who answered. Nothing was recorded")
+        raise NotApprovedError(f"{where}: nobody is named as the one who answered. Nothing was recorded")
     if known.answer is not None and known.answer != answer:
-        raise RecordConflict(f"{where}: the answer {known.answer!r} is recorded already and stays")
+        raise RecordConflictError(f"{where}: the answer {known.answer!r} is recorded already and stays")
     if answer == APPROVE:
         if not automatic and responded_by == known.requested_by:
-            raise NotApproved(f"{where}: the one who asked may not approve. Ask somebody else")
+            raise NotApprovedError(f"{where}: the one who asked may not approve. Ask somebody else")
         if known.valid_until <= _now(connection):
-            raise NotApproved(f"{where}: the answer came after {known.valid_until:%Y-%m-%d %H:%M:%S %Z}. Plan again")
+            raise NotApprovedError(
+                f"{where}: the answer came after {known.valid_until:%Y-%m-%d %H:%M:%S %Z}. Plan again"
+            )
         if state == "superseded":
-            raise NotApproved(f"{where}: another plan has taken its place. Answer for that one")
+            raise NotApprovedError(f"{where}: another plan has taken its place. Answer for that one")
 
 
 def _approve(connection: Connection, run_no: int, digest: str) -> None:
@@ -191,7 +195,7 @@ def _load(connection: Connection, run_id: str, run_no: int, digest: str, *, lock
 def _need(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval:
     approval = _load(connection, run_id, run_no, digest, lock=lock)
     if approval is None:
-        raise NotApproved(f"plan {digest} of run {run_id}: nobody was asked. Ask with approvals.request()")
+        raise NotApprovedError(f"plan {digest} of run {run_id}: nobody was asked. Ask with approvals.request()")
     return approval
 
 

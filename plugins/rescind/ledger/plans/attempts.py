@@ -15,13 +15,13 @@ from typing import Any
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from rescind.errors import LeaseLost, LedgerError
+from rescind.errors import LeaseLostError, LedgerError
 from rescind.ledger.plans import send_checks, transitions
 from rescind.ledger.plans.batches import hold, load_call
 from rescind.ledger.plans.records import Attempt, AttemptRecord, Call, Lease
 from rescind.ledger.runs import kill_switch
 from rescind.ledger.store.database import Connection, Database
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import PAGE, Repository, RunNumbers, raw
 from rescind.model import ItemState
 
@@ -70,13 +70,13 @@ class Attempts(Repository):
 
         :param request_digest: digest of the final request without secrets.
         :param version: version of the vendor's API.
-        :raises Stopped: when the kill switch is set.
-        :raises KeptLost: when verification found that a grant which was to be kept is gone.
-        :raises LeaseLost: when another process has claimed the batch.
-        :raises PlanStale: when the plan was superseded or has run out, or an item of the call may not be sent.
-        :raises NotApproved: for a dry run, and when there is no valid approval for exactly this plan.
-        :raises ScopeBusy: when another run holds the scope's lock.
-        :raises CallSettled: when the call is not pending, or was tried too often.
+        :raises RunStoppedError: when the kill switch is set.
+        :raises RetainedGrantLostError: when verification found that a grant which was to be kept is gone.
+        :raises LeaseLostError: when another process has claimed the batch.
+        :raises PlanStaleError: when the plan was superseded or has run out, or an item of the call may not be sent.
+        :raises NotApprovedError: for a dry run, and when there is no valid approval for exactly this plan.
+        :raises ScopeLockedError: when another run holds the scope's lock.
+        :raises CallSettledError: when the call is not pending, or was tried too often.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -86,7 +86,7 @@ class Attempts(Repository):
             call = send_checks.lock_call(connection, number, lease, call_id)
             kill_switch.refuse_if_stopped(connection)
             facts = send_checks.gather(connection, number, name, plan_digest, call)
-            send_checks.nothing_kept_is_lost(lease, facts)
+            send_checks.no_retained_grant_is_lost(lease, facts)
             send_checks.call_may_be_sent(lease, call_id, call, facts, self.max_attempts)
             send_checks.plan_may_be_sent(connection, lease, number, plan_digest, facts)
             row = connection.execute(
@@ -130,8 +130,8 @@ class Attempts(Repository):
         :param outcome: ``accepted``, ``refused``, ``throttled``, ``not_sent`` or ``unknown``. The last but one
             and ``throttled`` mean certainly not executed: the call is pending again.
         :param items: single items that fared otherwise than their call: (state, reason) by grant id.
-        :raises RecordConflict: when the attempt has an outcome already.
-        :raises LeaseLost: when another process has claimed the batch meanwhile; the outcome is recorded
+        :raises RecordConflictError: when the attempt has an outcome already.
+        :raises LeaseLostError: when another process has claimed the batch meanwhile; the outcome is recorded
             all the same, call and items stay unknown.
         """
         if outcome not in _MEANING:
@@ -156,7 +156,7 @@ class Attempts(Repository):
                 _settle(connection, number, name, outcome, items or {}, reason)
             call = load_call(connection, attempt["run_id"], number, name.hex())
         if not ours:
-            raise LeaseLost(
+            raise LeaseLostError(
                 f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another"
                 " process has claimed the batch since. This one stops"
             )
@@ -217,7 +217,7 @@ class Attempts(Repository):
 def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) -> DictRow:
     """Fill an attempt's outcome once.
 
-    :raises RecordConflict: when it is filled already.
+    :raises RecordConflictError: when it is filled already.
     :raises LedgerError: when there is no such attempt.
     """
     row = connection.execute(
@@ -232,7 +232,7 @@ def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) 
     known = connection.execute("SELECT outcome FROM rescind.attempt WHERE attempt_id = %s", (attempt_id,)).fetchone()
     if known is None:
         raise LedgerError(f"ledger: there is no attempt {attempt_id}. Begin it before sending")
-    raise RecordConflict(f"ledger: attempt {attempt_id} has the outcome {known['outcome']!r}, which stays")
+    raise RecordConflictError(f"ledger: attempt {attempt_id} has the outcome {known['outcome']!r}, which stays")
 
 
 def _still_ours(connection: Connection, attempt: DictRow) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from rescind.errors import LeaseLost, LedgerError, PlanStale
+from rescind.errors import LeaseLostError, LedgerError, PlanStaleError
 from rescind.ledger.plans import approvals, transitions
 from rescind.ledger.plans.records import Batch, Call, Canary, Lease, NewCall
 from rescind.ledger.plans.rows import BATCH_COLUMNS, CALL_COLUMNS, batch_of, call_of, call_rows, copy_calls, count_items
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import CallSettled, RecordConflict, TransitionRefused
+from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
 from rescind.ledger.store.repository import Repository, raw
 from rescind.model import ItemState, Verdict
 
@@ -38,7 +38,7 @@ class Batches(Repository):
     def get(self, run_id: str, batch_id: str) -> Batch:
         """One batch of the live plan.
 
-        :raises PlanStale: when the live plan has no such batch.
+        :raises PlanStaleError: when the live plan has no such batch.
         """
 
         def work(connection: Connection) -> Batch:
@@ -61,7 +61,7 @@ class Batches(Repository):
 
         :param owner: who claims: task, try and process, for people.
         :param ttl_s: seconds until the lease has to be renewed; sending renews it.
-        :raises PlanStale: when the live plan has no such batch.
+        :raises PlanStaleError: when the live plan has no such batch.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, run_id)
@@ -87,7 +87,7 @@ class Batches(Repository):
     def renew(self, lease: Lease, ttl_s: float = 120.0) -> Lease:
         """Keep a batch for longer.
 
-        :raises LeaseLost: when somebody else has claimed it.
+        :raises LeaseLostError: when somebody else has claimed it.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -103,7 +103,7 @@ class Batches(Repository):
     def release(self, lease: Lease, *, done: bool = False) -> None:
         """Let a batch go; ``done`` says that nothing of it is left to send.
 
-        :raises LeaseLost: when somebody else has claimed it.
+        :raises LeaseLostError: when somebody else has claimed it.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -127,11 +127,11 @@ class Batches(Repository):
         """Settle a call that will not be sent: ``stale`` (the world changed) or ``skipped``.
 
         :param items: where its items go; without it, those that were to be sent become stale.
-        :raises LeaseLost: when somebody else has claimed the batch.
-        :raises CallSettled: when the call is not pending, refused or unknown.
+        :raises LeaseLostError: when somebody else has claimed the batch.
+        :raises CallSettledError: when the call is not pending, refused or unknown.
         """
         if state not in ("stale", "skipped"):
-            raise TransitionRefused(f"ledger: a call that was not sent becomes stale or skipped, not {state!r}")
+            raise TransitionError(f"ledger: a call that was not sent becomes stale or skipped, not {state!r}")
         transitions.refuse_reserved(items or {})
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -149,8 +149,8 @@ class Batches(Repository):
         """Move single items, all or none.
 
         :param holder: the lease under which it happens, or the run id outside of sending.
-        :raises TransitionRefused: when an arrow does not exist; nothing is moved then.
-        :raises LeaseLost: when somebody else has claimed the batch.
+        :raises TransitionError: when an arrow does not exist; nothing is moved then.
+        :raises LeaseLostError: when somebody else has claimed the batch.
         """
         transitions.refuse_reserved(moves)
         run_id = holder.run_id if isinstance(holder, Lease) else holder
@@ -176,9 +176,9 @@ class Batches(Repository):
         :param present: the grant ids that were seen (when giving back: surely not seen); they become approved
             again, and the observation is recorded as this verdict.
         :param observed_at: when they were seen; has to be later than the call's last attempt.
-        :raises CallSettled: when the call is not unknown, refused or accepted.
-        :raises RecordConflict: when the observation is older than the last attempt, or shows nothing.
-        :raises LeaseLost: when somebody else has claimed the batch.
+        :raises CallSettledError: when the call is not unknown, refused or accepted.
+        :raises RecordConflictError: when the observation is older than the last attempt, or shows nothing.
+        :raises LeaseLostError: when somebody else has claimed the batch.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -190,7 +190,7 @@ class Batches(Repository):
                 (number, name),
             ).fetchone()
             if not present or last is None or last["at"] is None or observed_at <= last["at"]:
-                raise RecordConflict(
+                raise RecordConflictError(
                     f"ledger: call {call_id} can be sent again only after a read that is later than its last attempt"
                     " and shows one of its items. Read the platform first"
                 )
@@ -213,9 +213,9 @@ class Batches(Repository):
 
         :param parts: the new calls; each may touch nothing that the old one did not.
         :param item_calls: the call of each item that a part takes away; items left out become stale.
-        :raises TransitionRefused: when a part reaches beyond the old call, or an item is not part of it.
-        :raises CallSettled: when the call is neither pending nor refused.
-        :raises LeaseLost: when somebody else has claimed the batch.
+        :raises TransitionError: when a part reaches beyond the old call, or an item is not part of it.
+        :raises CallSettledError: when the call is neither pending nor refused.
+        :raises LeaseLostError: when somebody else has claimed the batch.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -262,8 +262,8 @@ class Batches(Repository):
 def hold(connection: Connection, run_no: int, lease: Lease) -> None:
     """Make sure, until the transaction ends, that the batch is still this holder's.
 
-    :raises LeaseLost: when somebody else has claimed it.
-    :raises PlanStale: when the live plan has no such batch any more.
+    :raises LeaseLostError: when somebody else has claimed it.
+    :raises PlanStaleError: when the live plan has no such batch any more.
     """
     row = connection.execute(
         "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
@@ -275,9 +275,9 @@ def hold(connection: Connection, run_no: int, lease: Lease) -> None:
         raise lost(lease)
 
 
-def lost(lease: Lease) -> LeaseLost:
+def lost(lease: Lease) -> LeaseLostError:
     """The error for a holder whose batch was claimed by somebody else."""
-    return LeaseLost(
+    return LeaseLostError(
         f"batch {lease.batch_id[:12]} of run {lease.run_id}: {lease.owner} held epoch {lease.epoch} and another process"
         " has claimed the batch since. This one stops"
     )
@@ -296,16 +296,16 @@ def load_call(connection: Connection, run_id: str, run_no: int, call_id: str) ->
     return call_of(run_id, row)
 
 
-def _gone(run_id: str, batch_id: str) -> PlanStale:
-    return PlanStale(
+def _gone(run_id: str, batch_id: str) -> PlanStaleError:
+    return PlanStaleError(
         f"the live plan of run {run_id} has no batch {batch_id[:12]}: another plan has taken its place."
         " Nothing was sent"
     )
 
 
-def _settled(connection: Connection, run_no: int, lease: Lease, call_id: str) -> CallSettled:
+def _settled(connection: Connection, run_no: int, lease: Lease, call_id: str) -> CallSettledError:
     call = load_call(connection, lease.run_id, run_no, call_id)
-    return CallSettled(f"ledger: call {call_id[:12]} of run {lease.run_id} is {call.state}; leave it", call.state)
+    return CallSettledError(f"ledger: call {call_id[:12]} of run {lease.run_id} is {call.state}; leave it", call.state)
 
 
 def _within(old: Call, parts: Sequence[NewCall], item_calls: Mapping[str, str]) -> None:
@@ -313,11 +313,11 @@ def _within(old: Call, parts: Sequence[NewCall], item_calls: Mapping[str, str]) 
     for part in parts:
         same = (part.planned.system, part.planned.account) == (old.planned.system, old.planned.account)
         if not same or not part.planned.cells() <= allowed:
-            raise TransitionRefused(
+            raise TransitionError(
                 f"ledger: a part of call {old.call_id[:12]} reaches beyond it. Split within its cells"
             )
     strangers = set(item_calls.values()) - {part.call_id for part in parts}
     if strangers:
-        raise TransitionRefused(
+        raise TransitionError(
             f"ledger: {len(strangers)} items are given to calls that are no parts of {old.call_id[:12]}"
         )

@@ -32,7 +32,7 @@ from rescind.ledger.plans.rows import (
 )
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import ScopeBusy, SnapshotClosed
+from rescind.ledger.store.errors import ScopeLockedError, SnapshotClosedError
 from rescind.ledger.store.repository import Repository, raw, supersede_live_plan
 from rescind.model import Grant, GrantKey, ItemState
 
@@ -57,8 +57,8 @@ class Plans(Repository):
         :raises PlanError: when the effects do not give the digest.
         :raises LedgerError: when an item is no grant of a complete scope with the decision revoke (to give back: with
             the proof that it is gone), or names a call that is not in the plan.
-        :raises ScopeBusy: when another run holds the lock of a scope.
-        :raises SnapshotClosed: when requests of this run were sent already under another plan.
+        :raises ScopeLockedError: when another run holds the lock of a scope.
+        :raises SnapshotClosedError: when requests of this run were sent already under another plan.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -195,7 +195,7 @@ class Plans(Repository):
 
         :param item_calls: for every item that a call is to take away, (grant id, call id).
         :raises PlanError: when ``digest`` is not the live plan.
-        :raises SnapshotClosed: when a request of this run was recorded already.
+        :raises SnapshotClosedError: when a request of this run was recorded already.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -360,7 +360,7 @@ def _lock_scopes(
             (system, account),
         ).fetchone()
         who = f"{holder['run_id']} until {holder['expires_at']:%Y-%m-%d %H:%M %Z}" if holder else "another run"
-        raise ScopeBusy(
+        raise ScopeLockedError(
             f"ledger: {system} of account {account} is locked by {who}; run {run_id} may not plan there. Finish or"
             " reject that run first"
         )
@@ -370,7 +370,7 @@ def _drop_unsent_calls(connection: Connection, run_no: int, run_id: str) -> None
     connection.execute("DELETE FROM rescind.batch WHERE run_no = %s", (run_no,))
     row = connection.execute("SELECT count(*) AS n FROM rescind.attempt WHERE run_no = %s", (run_no,)).fetchone()
     if row is not None and row["n"]:
-        raise SnapshotClosed(f"run {run_id} has {row['n']} recorded attempts: its calls stay as they are")
+        raise SnapshotClosedError(f"run {run_id} has {row['n']} recorded attempts: its calls stay as they are")
     connection.execute("DELETE FROM rescind.call WHERE run_no = %s", (run_no,))
 
 

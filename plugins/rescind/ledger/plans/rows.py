@@ -19,7 +19,7 @@ from rescind.ledger.plans.records import (
 )
 from rescind.ledger.store.copy_spool import NULL, RowFile, array, digest_bytes, document, text
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import ANALYZE_FROM, raw
 from rescind.model import ItemState, PlannedCall
 
@@ -53,7 +53,7 @@ def write_batches(connection: Connection, run_no: int, batches: Iterable[NewBatc
 
     :returns: number of calls, and the (system, account) pairs that they act on.
     :raises LedgerError: when a call stands in a batch of another system or account.
-    :raises RecordConflict: when a call stands in the plan twice.
+    :raises RecordConflictError: when a call stands in the plan twice.
     """
     places: set[tuple[str, str]] = set()
     rows = RowFile("rescind.call", _CALL_WRITTEN)
@@ -70,7 +70,7 @@ def write_batches(connection: Connection, run_no: int, batches: Iterable[NewBatc
             rows.add(call_rows(run_no, batch.batch_id, batch.conn_id, enumerate(batch.calls)))
         rows.copy_into(connection)
     except psycopg.errors.UniqueViolation:
-        raise RecordConflict("ledger: a call or a batch stands in the plan twice. Plan each call once") from None
+        raise RecordConflictError("ledger: a call or a batch stands in the plan twice. Plan each call once") from None
     finally:
         rows.close()
     return rows.rows, places
@@ -97,14 +97,14 @@ def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBa
 def write_items(connection: Connection, run_no: int, items: Iterable[NewItem]) -> int:
     """Write the items of a plan and count them into their batches; returns how many there are.
 
-    :raises RecordConflict: when a grant stands in the plan twice.
+    :raises RecordConflictError: when a grant stands in the plan twice.
     """
     rows = RowFile("rescind.plan_item", _ITEM_WRITTEN)
     try:
         rows.add(_item_rows(run_no, items))
         rows.copy_into(connection)
     except psycopg.errors.UniqueViolation:
-        raise RecordConflict("ledger: a grant stands in the plan twice. Plan each grant once") from None
+        raise RecordConflictError("ledger: a grant stands in the plan twice. Plan each grant once") from None
     finally:
         rows.close()
     if rows.rows >= ANALYZE_FROM:

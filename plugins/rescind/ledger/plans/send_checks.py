@@ -7,11 +7,11 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from rescind.errors import KeptLost, LedgerError, NotApproved, PlanStale
+from rescind.errors import LedgerError, NotApprovedError, PlanStaleError, RetainedGrantLostError
 from rescind.ledger.plans import approvals, transitions
 from rescind.ledger.plans.records import Lease
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import CallSettled, ScopeBusy
+from rescind.ledger.store.errors import CallSettledError, ScopeLockedError
 from rescind.ledger.store.repository import raw
 
 _FACTS = """
@@ -70,13 +70,14 @@ def gather(
     return row
 
 
-def nothing_kept_is_lost(lease: Lease, facts: Mapping[str, Any]) -> None:
+def no_retained_grant_is_lost(lease: Lease, facts: Mapping[str, Any]) -> None:
     """Look at the latest comparison of the grants that were to be kept, on every system of the run.
 
-    :raises KeptLost: when one of them is missing. A later comparison that finds all of them lets the run go on.
+    :raises RetainedGrantLostError: when one of them is missing. The run goes on after a later comparison
+        that finds all of them.
     """
     if facts["kept_lost"]:
-        raise KeptLost(
+        raise RetainedGrantLostError(
             f"run {lease.run_id}: {facts['kept_lost']} grants that were to be kept are gone, so nothing more of it is"
             " sent. Find out what took them away; the run's report says how to give them back. If they are there"
             " again, clear the task that compared them"
@@ -88,25 +89,25 @@ def call_may_be_sent(
 ) -> None:
     """Look at the call and its items.
 
-    :raises CallSettled: when the call is not pending, was tried too often, or has nothing left to take away.
-    :raises PlanStale: when one of its items is held, stale or expired: the request would take it away too.
+    :raises CallSettledError: when the call is not pending, was tried too often, or has nothing left to take away.
+    :raises PlanStaleError: when one of its items is held, stale or expired: the request would take it away too.
     """
     where = f"call {call_id[:12]} of run {lease.run_id}"
     if call["state"] != "pending":
-        raise CallSettled(f"ledger: {where} is {call['state']}; it is not sent now", call["state"])
+        raise CallSettledError(f"ledger: {where} is {call['state']}; it is not sent now", call["state"])
     if facts["tries"] >= max_attempts:
-        raise CallSettled(f"ledger: {where} was tried {facts['tries']} times; it needs a person", "exhausted")
+        raise CallSettledError(f"ledger: {where} was tried {facts['tries']} times; it needs a person", "exhausted")
     if facts["dry_run"]:
         return
     if facts["plan_state"] not in ("approved", "executing"):
         # The plan's own check explains this better than its items, which are still planned.
         return
     if facts["blocked"]:
-        raise PlanStale(
+        raise PlanStaleError(
             f"{where}: {facts['blocked']} of its items may not be sent (held, stale or expired). Split the call"
         )
     if not facts["approved"]:
-        raise CallSettled(f"ledger: {where} has no approved item left", call["state"])
+        raise CallSettledError(f"ledger: {where} has no approved item left", call["state"])
 
 
 def plan_may_be_sent(
@@ -114,23 +115,25 @@ def plan_may_be_sent(
 ) -> None:
     """Look at run, plan, approval and scope lock.
 
-    :raises NotApproved: for a dry run, and without a valid approval of exactly this plan.
-    :raises PlanStale: when the plan is not the live one, is done, or has run out.
-    :raises ScopeBusy: when the scope's lock is not this run's.
+    :raises NotApprovedError: for a dry run, and without a valid approval of exactly this plan.
+    :raises PlanStaleError: when the plan is not the live one, is done, or has run out.
+    :raises ScopeLockedError: when the scope's lock is not this run's.
     """
     where = f"plan {plan_digest[:12]} of run {lease.run_id}"
     if facts["dry_run"]:
-        raise NotApproved(f"run {lease.run_id} is a dry run: nothing may be sent")
+        raise NotApprovedError(f"run {lease.run_id} is a dry run: nothing may be sent")
     if facts["plan_state"] is None or facts["plan_state"] in ("superseded", "done"):
         what = "unknown" if facts["plan_state"] is None else facts["plan_state"]
-        raise PlanStale(f"{where} is {what}; nothing was sent. Plan again")
+        raise PlanStaleError(f"{where} is {what}; nothing was sent. Plan again")
     if facts["valid_until"] <= facts["now"]:
-        raise PlanStale(f"{where} ran out at {facts['valid_until']:%Y-%m-%d %H:%M:%S %Z}; nothing was sent. Plan again")
+        raise PlanStaleError(
+            f"{where} ran out at {facts['valid_until']:%Y-%m-%d %H:%M:%S %Z}; nothing was sent. Plan again"
+        )
     approval = approvals.load(connection, lease.run_id, run_no, plan_digest)
     approvals.granted(approval, lease.run_id, plan_digest, facts["now"])
     if facts["locked_by"] != run_no:
-        raise ScopeBusy(
+        raise ScopeLockedError(
             f"ledger: {where} no longer holds the lock of its scope; another run may be acting there. Nothing was sent"
         )
     if facts["plan_state"] == "frozen":
-        raise NotApproved(f"{where} was approved in an earlier form and frozen anew: ask again. Nothing was sent")
+        raise NotApprovedError(f"{where} was approved in an earlier form and frozen anew: ask again. Nothing was sent")

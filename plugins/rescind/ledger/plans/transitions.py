@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import TransitionRefused
+from rescind.ledger.store.errors import TransitionError
 from rescind.ledger.store.repository import raw
 from rescind.model import ItemState
 
@@ -51,7 +51,7 @@ def move_items(
     """Move single items, each to its state with its reason. An item that is there already stays.
 
     :param call_id: allow items of this call only.
-    :raises TransitionRefused: when a state cannot be reached from where an item is; nothing is moved then.
+    :raises TransitionError: when a state cannot be reached from where an item is; nothing is moved then.
     """
     grouped: dict[tuple[ItemState, str], list[bytes]] = {}
     for grant_id, (state, reason) in moves.items():
@@ -68,7 +68,7 @@ def move_items(
         ).fetchone()
         done = 0 if row is None else int(row["moved"]) + int(row["there"])
         if done != len(ids):
-            raise TransitionRefused(
+            raise TransitionError(
                 f"ledger: {len(ids) - done} of {len(ids)} items cannot become {state}: they are not in a state that"
                 f" allows it ({', '.join(sources(state)) or 'none'}), or not part of this plan or call"
             )
@@ -77,11 +77,11 @@ def move_items(
 def refuse_reserved(moves: Mapping[str, tuple[ItemState, str]]) -> None:
     """Keep callers from walking arrows that belong to an attempt, an approval or a reopening.
 
-    :raises TransitionRefused: when one of the targets is such a state.
+    :raises TransitionError: when one of the targets is such a state.
     """
     asked = {state for state, _ in moves.values()} & _RESERVED
     if asked:
-        raise TransitionRefused(
+        raise TransitionError(
             f"ledger: {', '.join(sorted(asked))} cannot be set by hand. Record an attempt or an approval"
         )
 

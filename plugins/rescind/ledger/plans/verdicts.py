@@ -9,7 +9,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
-from rescind.ledger.runs.records import KeptCheck, VerdictRecord
+from rescind.ledger.runs.records import RetainedCheck, VerdictRecord
 from rescind.ledger.store.copy_spool import RowFile, digest_bytes, document, moment, text
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import ANALYZE_FROM, Repository, raw
@@ -89,7 +89,7 @@ class Verdicts(Repository):
         )
         return [_verdict(row) for row in self._rows(run_id, query, {"id": raw(grant_id)})]
 
-    def record_kept(self, run_id: str, check: KeptCheck) -> None:
+    def record_retained(self, run_id: str, check: RetainedCheck) -> None:
         """Add the result of a kept check."""
         with self._db.transaction() as connection:
             connection.execute(
@@ -107,15 +107,15 @@ class Verdicts(Repository):
                 ),
             )
 
-    def kept(self, run_id: str) -> list[KeptCheck]:
+    def kept(self, run_id: str) -> list[RetainedCheck]:
         """The latest kept check of each system and account."""
         query = (
             "SELECT DISTINCT ON (system, account) system, account, compared, lost, complete, observed_at, detail"
             " FROM rescind.kept_check WHERE run_no = %(run)s ORDER BY system, account, kept_no DESC"
         )
-        return [KeptCheck(*row) for row in self._rows(run_id, query, {})]
+        return [RetainedCheck(*row) for row in self._rows(run_id, query, {})]
 
-    def compare_kept(
+    def compare_retained(
         self,
         run_id: str,
         system: str,

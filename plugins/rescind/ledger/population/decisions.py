@@ -13,7 +13,7 @@ from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, gran
 from rescind.ledger.runs.records import DecisionCounts, RuleCount
 from rescind.ledger.store.copy_spool import RowFile, array, digest_bytes, document, text
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import ANALYZE_FROM, Repository, raw, supersede_live_plan
 from rescind.model import Choice, Decision, Grant
 
@@ -28,8 +28,8 @@ class Decisions(Repository):
         """Replace all decisions of a run, in one transaction.
 
         :raises LedgerError: when a decision names no grant of the run, or a grant got none.
-        :raises RecordConflict: when a grant got two.
-        :raises SnapshotClosed: when requests of this run were sent already.
+        :raises RecordConflictError: when a grant got two.
+        :raises SnapshotClosedError: when requests of this run were sent already.
         """
         rows = RowFile("rescind.decision", _COLUMNS)
         try:
@@ -41,7 +41,9 @@ class Decisions(Repository):
                 try:
                     rows.copy_into(connection)
                 except psycopg.errors.UniqueViolation:
-                    raise RecordConflict(f"ledger: run {run_id}: a grant got two decisions. Decide each once") from None
+                    raise RecordConflictError(
+                        f"ledger: run {run_id}: a grant got two decisions. Decide each once"
+                    ) from None
                 if rows.rows >= ANALYZE_FROM:
                     connection.execute("ANALYZE rescind.decision")
                 _complete(connection, number, run_id)

@@ -1,4 +1,4 @@
-"""Sightings: what was verified gone and is there again, and what was looked at to know it. Append only."""
+"""Regrants: what was verified gone and is there again, and what was looked at to know it. Append only."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class NewSighting:
+class NewRegrant:
     """A grant that is there again.
 
     :param run_id: the run that had proven it gone; ``grant_id`` is the item's.
@@ -85,7 +85,7 @@ class WatchCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Regrant:
     """A recorded sighting: the item as it was, and after ``grant_id`` what was seen instead of it."""
 
     run_id: str
@@ -110,7 +110,7 @@ class Sighting:
     detail: Mapping[str, Any]
 
 
-class Sightings(Repository):
+class Regrants(Repository):
     """What came back."""
 
     def due(self, since: datetime) -> Iterator[Watched]:
@@ -128,22 +128,22 @@ class Sightings(Repository):
                     yield Watched(run["run_id"], row[GRANT_WIDTH], grant)
 
     def record(
-        self, dag_id: str, airflow_run_id: str, check: WatchCheck, sightings: Sequence[NewSighting]
+        self, dag_id: str, airflow_run_id: str, check: WatchCheck, regrants: Sequence[NewRegrant]
     ) -> tuple[int, int]:
         """Add what was found in one system and account, in one transaction.
 
         :returns: how many returns are seen for the first time, and how many again.
         :raises LedgerError: when the check counts other than these sightings.
         """
-        if check.returned != len(sightings):
-            raise LedgerError(f"ledger: the check counts {check.returned} returns and brings {len(sightings)}")
+        if check.returned != len(regrants):
+            raise LedgerError(f"ledger: the check counts {check.returned} returns and brings {len(regrants)}")
         with self._db.transaction() as connection:
             number = _insert_check(connection, dag_id, airflow_run_id, check)
             first = 0
-            for one in sightings:
+            for one in regrants:
                 run_no = self._numbers.of(connection, one.run_id)
                 first += _insert_sighting(connection, number, run_no, one)
-        return first, len(sightings) - first
+        return first, len(regrants) - first
 
     def checks(self, dag_id: str, airflow_run_id: str) -> list[WatchCheck]:
         """The latest check of each system and account in one watching run."""
@@ -154,17 +154,17 @@ class Sightings(Repository):
         )
         return [WatchCheck(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
 
-    def seen(self, dag_id: str, airflow_run_id: str) -> list[Sighting]:
+    def seen(self, dag_id: str, airflow_run_id: str) -> list[Regrant]:
         """What a watching run saw again; where it looked twice, at its latest look."""
         query = (
             f"{_SIGHTING} WHERE s.check_no IN (SELECT max(check_no) FROM rescind.watch_check"
             " WHERE dag_id = %s AND airflow_run_id = %s GROUP BY system, account) ORDER BY s.sighting_no"
         )
-        return [Sighting(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
+        return [Regrant(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
 
-    def of_run(self, run_id: str) -> list[Sighting]:
+    def of_run(self, run_id: str) -> list[Regrant]:
         """All returns of what one run had taken away, oldest first."""
-        return [Sighting(*row) for row in self._rows(run_id, f"{_SIGHTING} WHERE s.run_no = %(run)s ORDER BY 13", {})]
+        return [Regrant(*row) for row in self._rows(run_id, f"{_SIGHTING} WHERE s.run_no = %(run)s ORDER BY 13", {})]
 
     def _tuples(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         def work(connection: Connection) -> list[tuple[Any, ...]]:
@@ -196,7 +196,7 @@ def _insert_check(connection: Connection, dag_id: str, airflow_run_id: str, chec
     return int(row["check_no"])
 
 
-def _insert_sighting(connection: Connection, check_no: int, run_no: int, one: NewSighting) -> bool:
+def _insert_sighting(connection: Connection, check_no: int, run_no: int, one: NewRegrant) -> bool:
     """Write a sighting; returns whether no other watching run has seen the grant before."""
     row = connection.execute(
         "INSERT INTO rescind.sighting (check_no, run_no, grant_id, seen_at, first, native_id, entitlement, expires_raw,"

@@ -29,7 +29,7 @@ from rescind.ledger.runs import scopes
 from rescind.ledger.runs.records import Certificate, Listing, PopulationCount, Scope
 from rescind.ledger.store.copy_spool import RowFile
 from rescind.ledger.store.database import Connection, Database
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import PAGE, Repository, chunks, raw
 from rescind.model import Cell, Grant, Membership, Principal
 
@@ -74,8 +74,8 @@ class ScopeSpool:
         """Replace the scope's rows by these, in one transaction, and write its certificate.
 
         :raises LedgerError: when a complete listing counted other than what was added.
-        :raises RecordConflict: when a grant was added twice or belongs to another scope of the run.
-        :raises SnapshotClosed: when requests of this run were sent already.
+        :raises RecordConflictError: when a grant was added twice or belongs to another scope of the run.
+        :raises SnapshotClosedError: when requests of this run were sent already.
         """
         if certificate.complete and certificate.counted != self._grants.rows:
             raise LedgerError(
@@ -87,7 +87,7 @@ class ScopeSpool:
             try:
                 self._grants.copy_into(connection)
             except psycopg.errors.UniqueViolation:
-                raise RecordConflict(
+                raise RecordConflictError(
                     f"ledger: scope {self._scope_id} of run {self._run_id} holds a grant twice, or one that another"
                     " scope of the run holds. Drop duplicates before adding; scopes of one run must not overlap"
                 ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rescind.ledger.ratelimit.lane_store import Reservation
+from rescind.ledger.ratelimit.store import Reservation
 
 # How far a single reading of the database's clock may be corrected by earlier ones.
 _MOST_CORRECTION_S = 0.02
@@ -12,7 +12,7 @@ _READINGS = 32
 _ANSWERS = 64
 
 
-class LaneClock:
+class BucketClock:
     """Turns instants of the database's clock into instants of this process's monotonic clock.
 
     The answer to a reservation says "in x seconds"; how long it took on its way back is unknown and

@@ -23,7 +23,7 @@ _STATEMENT_S = 3.0
 _ANSWER_S = 5.0
 
 
-class Desk:
+class DatabaseThread:
     """One thread with one connection that runs the lanes' statements, first come first served."""
 
     def __init__(self, database: Database) -> None:

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 
 from rescind.errors import ConfigurationError, LedgerError
 from rescind.ledger.ledger import Ledger
-from rescind.ledger.ratelimit.db_thread import Desk
-from rescind.ledger.ratelimit.lane_queue import LanePlan, LaneQueue
-from rescind.ledger.ratelimit.lane_store import LaneKey
+from rescind.ledger.ratelimit.db_thread import DatabaseThread
+from rescind.ledger.ratelimit.queue import BucketPlan, BucketQueue
+from rescind.ledger.ratelimit.store import BucketKey
 
 TENCENT_LIMIT = 20.0
 """Per action and second, as the pages of the WeData permission actions say."""
@@ -54,13 +54,13 @@ QUICKBI_READS = frozenset(
 QUICKBI_WRITES = frozenset({"AuthorizeMenu", "CancelAuthorizationMenu"})
 
 _LONGEST_ANSWER_S = 120.0
-LimitOf = Callable[[LaneKey, bool], float]
+LimitOf = Callable[[BucketKey, bool], float]
 _sent: contextvars.ContextVar[float] = contextvars.ContextVar("rescind_lane_sent_at", default=0.0)
 
 
-def documented_limit(lane: LaneKey, write: bool) -> float:
+def documented_limit(bucket: BucketKey, write: bool) -> float:
     """Requests per second that the vendor documents for a lane, or a cautious guess."""
-    vendor, _, _, action = lane
+    vendor, _, _, action = bucket
     if vendor == "tencent":
         return TENCENT_LIMIT
     if action in QUICKBI_WRITES or (vendor == "alibaba_quickbi" and write):
@@ -98,31 +98,31 @@ class PacerSettings:
         if self.workers < 1:
             raise ConfigurationError("pacing workers: a whole number from 1 is needed. Set the number of worker slots")
 
-    def limit(self, lane: LaneKey, write: bool) -> float:
+    def limit(self, bucket: BucketKey, write: bool) -> float:
         """Requests per second for everybody on this lane.
 
         :raises ConfigurationError: when a configured limit is not above 0.
         """
-        vendor, _, _, action = lane
-        value = self.limit_of(lane, write) if self.limit_of is not None else None
+        vendor, _, _, action = bucket
+        value = self.limit_of(bucket, write) if self.limit_of is not None else None
         for name in (f"{vendor}:{action}", action, f"{vendor}:*", "*"):
             if value is None:
                 value = self.limits.get(name)
         if value is None:
-            value = documented_limit(lane, write)
+            value = documented_limit(bucket, write)
         if not value > 0:
             raise ConfigurationError(
                 f"limit for {vendor} {action}: a number over 0 is needed. Set the connection's limits"
             )
         return float(value)
 
-    def plan(self, lane: LaneKey, write: bool) -> LanePlan:
+    def plan(self, bucket: BucketKey, write: bool) -> BucketPlan:
         """Everything that a worker has to know about one lane."""
-        limit = self.limit(lane, write)
-        return LanePlan(limit, self.share, self.workers, self.reserve_s, self.retry_s, self.give_up_s)
+        limit = self.limit(bucket, write)
+        return BucketPlan(limit, self.share, self.workers, self.reserve_s, self.retry_s, self.give_up_s)
 
 
-class LanePacer:
+class LedgerPacer:
     """Paces all requests of this process together with those of all others on the same ledger.
 
     :param ledger: says where the lanes are; its own connections are not used.
@@ -131,20 +131,20 @@ class LanePacer:
     def __init__(self, ledger: Ledger, settings: PacerSettings | None = None) -> None:
         self.settings = settings or PacerSettings()
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._desk = Desk(ledger.database)
-        self._lanes: dict[LaneKey, LaneQueue] = {}
+        self._db_thread = DatabaseThread(ledger.database)
+        self._buckets: dict[BucketKey, BucketQueue] = {}
 
-    async def slot(self, lane: LaneKey, *, write: bool = True) -> None:
+    async def slot(self, bucket: BucketKey, *, write: bool = True) -> None:
         """Wait until one request of this lane may leave, and send it at once.
 
-        Waiters of a lane go in the order in which they came. A waiter that is cancelled loses nothing
+        Waiters of a lane go in the order in which they came. A waiter that is canceled loses nothing
         but its place.
 
         :param write: False for reads, which the kill switch does not stop.
-        :raises Stopped: when the kill switch is set and the request is a write.
+        :raises RunStoppedError: when the kill switch is set and the request is a write.
         :raises LedgerError: when the ledger has not answered for ``give_up_s`` seconds.
         """
-        queue = self._queue(lane, write)
+        queue = self._queue(bucket, write)
         again = False
         while True:
             instant = await queue.wait(write, again=again)
@@ -153,7 +153,7 @@ class LanePacer:
                 return
             again = True
 
-    def throttled(self, lane: LaneKey, retry_after: float | None) -> None:
+    def throttled(self, bucket: BucketKey, retry_after: float | None) -> None:
         """The vendor refused a request of this lane because of its rate: everybody pauses and slows down.
 
         :param retry_after: seconds that the vendor asked to wait, or None.
@@ -161,37 +161,37 @@ class LanePacer:
         now = time.monotonic()
         sent = _sent.get()
         # Without a slot of this task nobody knows when it left: a moment ago, then.
-        self._queue(lane, True).throttled(retry_after or 0.0, sent if now - sent < _LONGEST_ANSWER_S else now)
+        self._queue(bucket, True).throttled(retry_after or 0.0, sent if now - sent < _LONGEST_ANSWER_S else now)
 
-    def succeeded(self, lane: LaneKey) -> None:
+    def succeeded(self, bucket: BucketKey) -> None:
         """The vendor answered a request of this lane. Call it in the task that awaited :meth:`slot`."""
         sent = _sent.get()
         if sent:
-            self._queue(lane, True).answered(time.monotonic() - sent)
+            self._queue(bucket, True).answered(time.monotonic() - sent)
 
-    async def warm(self, lane: LaneKey, *, write: bool = True) -> None:
+    async def warm(self, bucket: BucketKey, *, write: bool = True) -> None:
         """Open the connection and make the lane, so that the first instant is not missed for that."""
-        queue = self._queue(lane, write)
+        queue = self._queue(bucket, write)
         with suppress(LedgerError):
             await queue.announce()
 
     async def aclose(self) -> None:
         """Stop: waiting requests get a LedgerError."""
-        for queue in self._lanes.values():
+        for queue in self._buckets.values():
             queue.close()
-        await asyncio.to_thread(self._desk.close)
+        await asyncio.to_thread(self._db_thread.close)
 
     def close(self) -> None:
         """The same outside of a coroutine, when no loop uses this pacer any more."""
-        self._lanes.clear()
-        self._desk.close()
+        self._buckets.clear()
+        self._db_thread.close()
 
-    def _queue(self, lane: LaneKey, write: bool) -> LaneQueue:
-        key = (lane[0], lane[1], lane[2], lane[3])
+    def _queue(self, bucket: BucketKey, write: bool) -> BucketQueue:
+        key = (bucket[0], bucket[1], bucket[2], bucket[3])
         loop = asyncio.get_running_loop()
-        queue = self._lanes.get(key)
+        queue = self._buckets.get(key)
         if queue is None or queue.loop is not loop:
             plan = self.settings.plan(key, write)
-            queue = LaneQueue(key, plan, self._desk, self.worker, loop)
-            self._lanes[key] = queue
+            queue = BucketQueue(key, plan, self._db_thread, self.worker, loop)
+            self._buckets[key] = queue
         return queue

@@ -17,7 +17,7 @@ from rescind.ledger.read_models.rows import (
     ItemFilter,
     ItemLine,
     ItemPage,
-    LaneLine,
+    ProgressLine,
     ReturnLine,
     RunFacts,
     RunLine,
@@ -264,10 +264,10 @@ class Views(Repository):
         values = {"dags": list(dags), "run": number}
         return self._look(lambda connection: _all(connection, SystemLine, _SYSTEMS, values))
 
-    def lanes(self, number: int, dags: Collection[str]) -> list[LaneLine]:
+    def lanes(self, number: int, dags: Collection[str]) -> list[ProgressLine]:
         """How far each stage of a run is, by permission system and account, as its tasks last said."""
         values = {"dags": list(dags), "run": number}
-        return self._look(lambda connection: _all(connection, LaneLine, _LANES, values))
+        return self._look(lambda connection: _all(connection, ProgressLine, _LANES, values))
 
     def items(
         self, number: int, dags: Collection[str], wanted: ItemFilter, *, offset: int = 0, limit: int = 50

@@ -99,7 +99,7 @@ class SystemLine:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneLine:
+class ProgressLine:
     """How far one stage is with one permission system of one account: all its tasks together.
 
     :param system: empty where the tasks work for none in particular; ``label`` then says what they do.

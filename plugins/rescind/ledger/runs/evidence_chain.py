@@ -1,4 +1,4 @@
-"""Seals: the root of every evidence bundle, numbered without gaps and linked to the one before."""
+"""EvidenceChain: the root of every evidence bundle, numbered without gaps and linked to the one before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SELECT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class ChainEntry:
     """One bundle's place in the row of all bundles. ``previous`` is None for the first."""
 
     number: int
@@ -26,13 +26,13 @@ class Seal:
     root: str
     link: str
     sealed_at: datetime
-    previous: Seal | None = None
+    previous: ChainEntry | None = None
 
 
-class Seals(Repository):
+class EvidenceChain(Repository):
     """The seals of this ledger."""
 
-    def take(self, run_id: str, root: str, link: Callable[[int, Seal | None], str]) -> Seal:
+    def take(self, run_id: str, root: str, link: Callable[[int, ChainEntry | None], str]) -> ChainEntry:
         """Seal a bundle; the same content that the run was last sealed with keeps its seal.
 
         :param root: the bundle's root.
@@ -54,10 +54,10 @@ class Seals(Repository):
             )
             return _with_previous(connection, _one(connection, "s.seal_no = %s", seal_no) or {})
 
-    def of_run(self, run_id: str) -> Seal | None:
+    def of_run(self, run_id: str) -> ChainEntry | None:
         """The run's latest seal, or None."""
 
-        def work(connection: Connection) -> Seal | None:
+        def work(connection: Connection) -> ChainEntry | None:
             row = _one(connection, "r.run_id = %s ORDER BY s.seal_no DESC LIMIT 1", run_id)
             return None if row is None else _with_previous(connection, row)
 
@@ -68,10 +68,10 @@ def _one(connection: Connection, where: str, *values: object) -> DictRow | None:
     return connection.execute(f"{_SELECT} WHERE {where}", values).fetchone()
 
 
-def _with_previous(connection: Connection, row: DictRow) -> Seal:
+def _with_previous(connection: Connection, row: DictRow) -> ChainEntry:
     before = _one(connection, "s.seal_no = %s", row["seal_no"] - 1)
     return _seal(row, None if before is None else _seal(before))
 
 
-def _seal(row: DictRow, previous: Seal | None = None) -> Seal:
-    return Seal(row["seal_no"], row["run_id"], row["root"].hex(), row["link"].hex(), row["sealed_at"], previous)
+def _seal(row: DictRow, previous: ChainEntry | None = None) -> ChainEntry:
+    return ChainEntry(row["seal_no"], row["run_id"], row["root"].hex(), row["link"].hex(), row["sealed_at"], previous)

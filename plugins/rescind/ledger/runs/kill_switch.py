@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from rescind.errors import InputError, Stopped
-from rescind.ledger.runs.records import SwitchEvent
+from rescind.errors import InputError, RunStoppedError
+from rescind.ledger.runs.records import KillSwitchEvent
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import Repository
 
 _COLUMNS = "stopped, changed_by, changed_at, reason"
 
 
-class Control(Repository):
+class KillSwitch(Repository):
     """The kill switch of this ledger. Its history is kept; the last event counts."""
 
-    def stop(self, by: str, reason: str) -> SwitchEvent:
+    def stop(self, by: str, reason: str) -> KillSwitchEvent:
         """Stop: no attempt begins after this has returned; requests already under way may still arrive.
 
         :raises InputError: when nobody or no reason is named.
         """
         return self._change(True, by, reason)
 
-    def resume(self, by: str, reason: str) -> SwitchEvent:
+    def resume(self, by: str, reason: str) -> KillSwitchEvent:
         """Allow attempts again.
 
         :raises InputError: when nobody or no reason is named.
         """
         return self._change(False, by, reason)
 
-    def state(self) -> SwitchEvent | None:
+    def state(self) -> KillSwitchEvent | None:
         """The last event, or None when the switch was never touched."""
         return self._db.read(current)
 
-    def history(self) -> list[SwitchEvent]:
+    def history(self) -> list[KillSwitchEvent]:
         """All events, oldest first."""
         rows = self._db.read(
             lambda connection: connection.execute(
                 f"SELECT {_COLUMNS} FROM rescind.kill_switch ORDER BY switch_no"
             ).fetchall()
         )
-        return [SwitchEvent(**row) for row in rows]
+        return [KillSwitchEvent(**row) for row in rows]
 
     def raise_if_stopped(self) -> None:
         """Do nothing unless the switch is set.
 
-        :raises Stopped: when it is set; says by whom, when and why.
+        :raises RunStoppedError: when it is set; says by whom, when and why.
         """
         self._db.read(refuse_if_stopped)
 
-    def _change(self, stopped: bool, by: str, reason: str) -> SwitchEvent:
+    def _change(self, stopped: bool, by: str, reason: str) -> KillSwitchEvent:
         for name, value in (("by", by), ("reason", reason)):
             if not value.strip():
                 raise InputError(f"kill switch {name}", "empty text", "Say who changes the switch and why")
@@ -57,23 +57,23 @@ class Control(Repository):
                 f" RETURNING {_COLUMNS}",
                 (stopped, by.strip(), reason.strip()),
             ).fetchone()
-        return SwitchEvent(**(row or {}))
+        return KillSwitchEvent(**(row or {}))
 
 
-def current(connection: Connection) -> SwitchEvent | None:
+def current(connection: Connection) -> KillSwitchEvent | None:
     """The last event, inside a transaction."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM rescind.kill_switch ORDER BY switch_no DESC LIMIT 1").fetchone()
-    return None if row is None else SwitchEvent(**row)
+    return None if row is None else KillSwitchEvent(**row)
 
 
 def refuse_if_stopped(connection: Connection) -> None:
-    """The check of :meth:`Control.raise_if_stopped`, inside a transaction.
+    """The check of :meth:`KillSwitch.raise_if_stopped`, inside a transaction.
 
-    :raises Stopped: when the switch is set.
+    :raises RunStoppedError: when the switch is set.
     """
     event = current(connection)
     if event is not None and event.stopped:
-        raise Stopped(
+        raise RunStoppedError(
             f"the kill switch is set (by {event.changed_by!r} at {event.changed_at:%Y-%m-%d %H:%M:%S %Z}:"
             f" {event.reason!r}). To go on: python -m rescind.ledger resume --by NAME --reason TEXT"
         )

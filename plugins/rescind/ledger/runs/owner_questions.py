@@ -10,9 +10,9 @@ from typing import Literal
 
 from psycopg.rows import DictRow
 
-from rescind.errors import LedgerError, NotApproved
+from rescind.errors import LedgerError, NotApprovedError
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import Repository, raw, supersede_live_plan
 from rescind.model import digest
 
@@ -69,17 +69,17 @@ class Questions(Repository):
     def ask(self, run_id: str, questions: Sequence[NewQuestion]) -> list[Question]:
         """Put the questions of a run, all at once; asked again, the same questions stand with their answers.
 
-        :raises RecordConflict: when other questions were put before, or one grant stands in two questions.
+        :raises RecordConflictError: when other questions were put before, or one grant stands in two questions.
         """
         ids = [item.grant_id for question in questions for item in question.items]
         if len(set(ids)) != len(ids):
-            raise RecordConflict(f"ledger: run {run_id}: one grant stands in two questions. Ask about each once")
+            raise RecordConflictError(f"ledger: run {run_id}: one grant stands in two questions. Ask about each once")
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
             connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
             known = [row["digest"].hex() for row in _digests(connection, number)]
             if known and known != [question.digest for question in questions]:
-                raise RecordConflict(
+                raise RecordConflictError(
                     f"ledger: run {run_id} has put other questions already, and they stay. Start a new run"
                 )
             if not known:
@@ -106,15 +106,17 @@ class Questions(Repository):
     ) -> Question:
         """Record the reviewer's answer: the items named in ``revoke`` are to go, all others stay.
 
-        :raises NotApproved: when somebody else answered, or the answer names other items than the question.
-        :raises RecordConflict: when the question was answered otherwise before.
+        :raises NotApprovedError: when somebody else answered, or the answer names other items than the question.
+        :raises RecordConflictError: when the question was answered otherwise before.
         """
         known = self.get(run_id, question)
         if responded_by != known.reviewer:
-            raise NotApproved(f"question {question[:12]} of run {run_id}: only its reviewer may answer it")
+            raise NotApprovedError(f"question {question[:12]} of run {run_id}: only its reviewer may answer it")
         strange = set(revoke) - {item.grant_id for item in known.items}
         if strange:
-            raise NotApproved(f"question {question[:12]} of run {run_id}: the answer names {len(strange)} other items")
+            raise NotApprovedError(
+                f"question {question[:12]} of run {run_id}: the answer names {len(strange)} other items"
+            )
         return self._settle(run_id, known, frozenset(revoke), "answer", responded_by, responded_at)
 
     def close(self, run_id: str, question: str, *, at: datetime) -> Question:
@@ -128,15 +130,17 @@ class Questions(Repository):
     def apply(self, run_id: str) -> int:
         """Write the answers into the decisions of the run; returns how many grants are to go by them.
 
-        :raises NotApproved: while a question is open.
-        :raises SnapshotClosed: when requests of this run were sent already.
+        :raises NotApprovedError: while a question is open.
+        :raises SnapshotClosedError: when requests of this run were sent already.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
             questions = _digests(connection, number)
             waiting = sum(row["method"] == "" for row in questions)
             if waiting:
-                raise NotApproved(f"run {run_id}: {waiting} of {len(questions)} questions to owners are not settled")
+                raise NotApprovedError(
+                    f"run {run_id}: {waiting} of {len(questions)} questions to owners are not settled"
+                )
             if not questions:
                 return 0
             supersede_live_plan(connection, number, run_id)
@@ -174,7 +178,9 @@ class Questions(Repository):
         settled = self.get(run_id, known.digest)
         stands = frozenset(item.grant_id for item in settled.items if item.answer == "revoke")
         if not done and (settled.method, stands) != (method, gone):
-            raise RecordConflict(f"question {known.digest[:12]} of run {run_id} was answered before, and that stays")
+            raise RecordConflictError(
+                f"question {known.digest[:12]} of run {run_id} was answered before, and that stays"
+            )
         return settled
 
     def _load(self, run_id: str, mark: bytes | None) -> list[Question]:

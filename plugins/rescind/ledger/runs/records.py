@@ -227,7 +227,7 @@ class VerdictRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCheck:
+class RetainedCheck:
     """Whether the grants that were to be kept are still there; ``lost`` holds grant ids."""
 
     system: str
@@ -240,7 +240,7 @@ class KeptCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchEvent:
+class KillSwitchEvent:
     """One change of the kill switch."""
 
     stopped: bool
@@ -298,7 +298,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneState:
+class BucketState:
     """A lane of requests and its pace, in requests per second."""
 
     vendor: str

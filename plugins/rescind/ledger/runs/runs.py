@@ -13,7 +13,7 @@ from rescind.errors import LedgerError
 from rescind.ledger.runs import inputs as stored_inputs
 from rescind.ledger.runs.records import NewRun, Run
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import Repository
 from rescind.model import canonical
 
@@ -30,7 +30,7 @@ class Runs(Repository):
         """Open a run, or find it again: the same Airflow run is the same run, however often it is cleared.
 
         :param inputs: what the run decides from, kept with it; a run that is found again keeps what it began with.
-        :raises RecordConflict: when the Airflow run is known with another kind, parameters or dry run.
+        :raises RecordConflictError: when the Airflow run is known with another kind, parameters or dry run.
         """
         with self._db.transaction() as connection:
             # The lock on the counter row orders all beginners, so no two of them insert the same run.
@@ -140,7 +140,7 @@ def _same(known: Run, new: NewRun) -> None:
     """
     before = canonical([known.kind, known.dry_run, _plain(known.params)])
     if before != canonical([new.kind, new.dry_run, _plain(new.params)]):
-        raise RecordConflict(
+        raise RecordConflictError(
             f"run {known.run_id} ({new.dag_id}, {new.airflow_run_id}) was begun with another kind, dry run or"
             " parameters. Trigger a new run instead of changing this one"
         )

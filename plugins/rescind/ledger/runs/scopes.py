@@ -72,7 +72,7 @@ class Scopes(Repository):
         """Mark a scope as incomplete and drop what an earlier try had written for it.
 
         :param error: what went wrong, for people; no secrets.
-        :raises SnapshotClosed: when requests of this run were sent already.
+        :raises SnapshotClosedError: when requests of this run were sent already.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -153,7 +153,7 @@ def load(connection: Connection, run_id: str, run_no: int, scope_id: str) -> Sco
 def clear(connection: Connection, run_no: int, run_id: str, scope_id: str) -> tuple[int, Scope]:
     """Remove a scope's rows so that it can be written anew; returns its number and what it was.
 
-    :raises SnapshotClosed: when requests of this run were sent already.
+    :raises SnapshotClosedError: when requests of this run were sent already.
     """
     scope = load(connection, run_id, run_no, scope_id)
     row = connection.execute(

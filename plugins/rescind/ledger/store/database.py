@@ -29,7 +29,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from rescind.errors import ConfigurationError, LedgerError
-from rescind.ledger.store.errors import DatabaseFailed
+from rescind.ledger.store.errors import DatabaseError
 
 Connection = psycopg.Connection[DictRow]
 T = TypeVar("T")
@@ -155,7 +155,7 @@ class Database:
         try:
             with self.transaction() as connection:
                 return work(connection)
-        except DatabaseFailed as error:
+        except DatabaseError as error:
             if not error.lost:
                 raise
         self.close()
@@ -238,7 +238,7 @@ def wrapped(label: str) -> Iterator[None]:
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
         raise ConfigurationError(f"ledger {label}: {_primary(error)}. To create or update it, {MIGRATE_HINT}") from None
     except psycopg.Error as error:
-        raise DatabaseFailed(
+        raise DatabaseError(
             f"ledger {label}: {_primary(error)}. {_remedy(error)}", sqlstate=error.sqlstate or "", lost=_lost(error)
         ) from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rescind.errors import LedgerError
 
 
-class DatabaseFailed(LedgerError):
+class DatabaseError(LedgerError):
     """PostgreSQL refused or did not answer.
 
     :param sqlstate: PostgreSQL's five-character code, or empty when no server answered.
@@ -18,11 +18,11 @@ class DatabaseFailed(LedgerError):
         self.lost = lost
 
 
-class ScopeBusy(LedgerError):
+class ScopeLockedError(LedgerError):
     """Another run holds the lock on a permission system of an account; two runs never revoke there at once."""
 
 
-class CallSettled(LedgerError):
+class CallSettledError(LedgerError):
     """The call may not be sent: it is not pending, or it was tried too often.
 
     :param state: the call's state, or ``exhausted`` when its attempts are used up.
@@ -33,13 +33,13 @@ class CallSettled(LedgerError):
         self.state = state
 
 
-class RecordConflict(LedgerError):
+class RecordConflictError(LedgerError):
     """A record that is written once is there already and says something else."""
 
 
-class TransitionRefused(LedgerError):
+class TransitionError(LedgerError):
     """An item is not in a state from which the wanted state can be reached."""
 
 
-class SnapshotClosed(LedgerError):
+class SnapshotClosedError(LedgerError):
     """Requests of this run were sent already: its snapshot, decisions and plan stay as they were."""

@@ -17,7 +17,7 @@ import psycopg
 
 from rescind.errors import ConfigurationError
 from rescind.ledger.store.database import MIGRATE_HINT, Connection, Database, identifier, wrapped
-from rescind.ledger.store.errors import DatabaseFailed
+from rescind.ledger.store.errors import DatabaseError
 
 # Any fixed number will do; it names "somebody migrates the ledger" among the advisory locks.
 _LOCK = 7_233_126_045
@@ -107,7 +107,7 @@ def check(database: Database) -> None:
 def _session(database: Database) -> Iterator[Connection]:
     try:
         connection = database.connect(autocommit=True, lock_timeout="120000", statement_timeout="600000")
-    except DatabaseFailed as error:
+    except DatabaseError as error:
         raise ConfigurationError(f"{error}. {_connect_remedy(error)}") from None
     try:
         with wrapped(database.label):
@@ -116,7 +116,7 @@ def _session(database: Database) -> Iterator[Connection]:
         connection.close()
 
 
-def _connect_remedy(error: DatabaseFailed) -> str:
+def _connect_remedy(error: DatabaseError) -> str:
     if "does not exist" in str(error):
         return f"Create the database, or {MIGRATE_HINT} and --create-database"
     return "Check host, port, user and password of the connection rescind_ledger"
@@ -128,14 +128,14 @@ def _create_database(database: Database) -> None:
         raise ConfigurationError("ledger: the connection string names no database. Append /rescind to it")
     try:
         connection = database.connect(autocommit=True, dbname=_MAINTENANCE_DATABASE)
-    except DatabaseFailed as error:
+    except DatabaseError as error:
         raise ConfigurationError(f"{error}. {_connect_remedy(error)}") from None
     try:
         with wrapped(database.label):
             connection.execute(
                 psycopg.sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(identifier(name))
             )
-    except DatabaseFailed as error:
+    except DatabaseError as error:
         # Two processes may race: whoever is second finds a duplicate name or a unique violation.
         if error.sqlstate not in (psycopg.errors.DuplicateDatabase.sqlstate, psycopg.errors.UniqueViolation.sqlstate):
             raise

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
 from rescind.ledger.store.database import Connection, Database
-from rescind.ledger.store.errors import SnapshotClosed
+from rescind.ledger.store.errors import SnapshotClosedError
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ def supersede_live_plan(connection: Connection, run_no: int, run_id: str) -> Non
     Deleting the batches waits for every attempt that is just being recorded (they hold a shared lock on
     their batch), so afterwards the count of attempts is final.
 
-    :raises SnapshotClosed: when a request of this run has been sent, or may have been.
+    :raises SnapshotClosedError: when a request of this run has been sent, or may have been.
     """
     live = connection.execute(
         "UPDATE rescind.plan SET state = 'superseded' WHERE run_no = %s AND state <> 'superseded' RETURNING digest",
@@ -122,7 +122,7 @@ def supersede_live_plan(connection: Connection, run_no: int, run_id: str) -> Non
     connection.execute("DELETE FROM rescind.batch WHERE run_no = %s", (run_no,))
     row = connection.execute("SELECT count(*) AS n FROM rescind.attempt WHERE run_no = %s", (run_no,)).fetchone()
     if row is not None and row["n"]:
-        raise SnapshotClosed(
+        raise SnapshotClosedError(
             f"run {run_id} has {row['n']} recorded attempts: its snapshot, decisions and plan stay as they are."
             " Start a new run"
         )

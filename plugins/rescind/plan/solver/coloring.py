@@ -1,11 +1,11 @@
-"""Cells and their conflicts as a graph: colours are calls.
+"""Cells and their conflicts as a graph: colors are calls.
 
 A few uncovered cells, as they come up while a cover is improved (or all cells of a small problem), are
-coloured so that conflicting cells differ; each colour class spans a free rectangle and so is a call, as long as
-it keeps within the size limits. The next cell is the one with the fewest colours left (DSATUR, Brélaz 1979), its
-colour the one that takes the fewest possibilities from others.
+colored so that conflicting cells differ; each color class spans a free rectangle and so is a call, as long as
+it keeps within the size limits. The next cell is the one with the fewest colors left (DSATUR, Brélaz 1979), its
+color the one that takes the fewest possibilities from others.
 
-Columns that look alike to the cells concerned (same needs, same free rows) get the same colours, so one
+Columns that look alike to the cells concerned (same needs, same free rows) get the same colors, so one
 stands for all of them.
 """
 
@@ -88,7 +88,7 @@ def _graph(cells: Sequence[tuple[int, Look, int]]) -> Graph:
     return Graph([Vertex(row, columns) for row, _, columns in cells], conflicts)
 
 
-def colour(problem: Problem, graph: Graph, colours: int) -> list[tuple[int, int]] | None:
+def color(problem: Problem, graph: Graph, colors: int) -> list[tuple[int, int]] | None:
     """At most so many calls as (set of rows, set of columns) that cover all vertices, or None when greed fails."""
     vertices, conflicts = graph.vertices, graph.conflicts
     left = (1 << len(vertices)) - 1
@@ -107,7 +107,7 @@ def colour(problem: Problem, graph: Graph, colours: int) -> list[tuple[int, int]
                 spans[index] = span
                 break
         else:
-            if len(spans) == colours:
+            if len(spans) == colors:
                 return None
             blocked.append(conflicts[vertex])
             spans.append((1 << vertices[vertex].row, vertices[vertex].columns))

@@ -1,9 +1,9 @@
 """Small problems to the end: fewer calls, or the proof that there are none.
 
-The fewest calls are a colouring question (:mod:`rescind.plan.solver.coloring`). Where size limits cannot bind, a cell
+The fewest calls are a coloring question (:mod:`rescind.plan.solver.coloring`). Where size limits cannot bind, a cell
 that conflicts with a subset of what a compatible cell conflicts with goes along with that cell and is left out
-(dominated; Ene et al. 2008). On what is left a depth-first search asks whether one colour fewer is enough: a
-clique gets its colours first, then always the cell with the fewest possibilities (DSATUR).
+(dominated; Ene et al. 2008). On what is left a depth-first search asks whether one color fewer is enough: a
+clique gets its colors first, then always the cell with the fewest possibilities (DSATUR).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NODES = 6_000
 Span = tuple[int, int]
 
 
-class _GaveUp(Exception):
+class _BudgetSpentError(Exception):
     """The search has used up its nodes."""
 
 
@@ -43,7 +43,7 @@ def settle(problem: Problem, cover: list[Rect], bound: int, rng: Random, clock: 
         search = _Search(problem, graph, kept, len(cover) - 1, bounded)
         try:
             classes = search.run()
-        except _GaveUp:
+        except _BudgetSpentError:
             break
         finally:
             clock.spent += 12 * (_NODES - search.nodes)
@@ -60,7 +60,7 @@ def _unlimited(problem: Problem) -> bool:
 
 
 def reduce_graph(graph: Graph) -> tuple[list[int], dict[int, int]]:
-    """Vertices that are not dominated, and for each dominated one the vertex whose colour it takes."""
+    """Vertices that are not dominated, and for each dominated one the vertex whose color it takes."""
     alive = (1 << len(graph.vertices)) - 1
     follows: dict[int, int] = {}
     for vertex, conflicts in enumerate(graph.conflicts):
@@ -74,24 +74,24 @@ def reduce_graph(graph: Graph) -> tuple[list[int], dict[int, int]]:
 
 
 def _calls(graph: Graph, classes: Sequence[Sequence[int]], follows: dict[int, int]) -> list[Rect]:
-    """The calls that the colour classes span, with everything that follows their members."""
-    colour_of = {vertex: index for index, vertices in enumerate(classes) for vertex in vertices}
+    """The calls that the color classes span, with everything that follows their members."""
+    color_of = {vertex: index for index, vertices in enumerate(classes) for vertex in vertices}
     rows: list[set[int]] = [set() for _ in classes]
     columns = [0] * len(classes)
     for vertex, cell in enumerate(graph.vertices):
         leader = vertex
         while leader in follows:
             leader = follows[leader]
-        index = colour_of[leader]
+        index = color_of[leader]
         rows[index].add(cell.row)
         columns[index] |= cell.columns
     return [(tuple(sorted(rows[index])), columns[index]) for index in range(len(classes))]
 
 
 class _Search:
-    """Whether the graph can be coloured with so many colours."""
+    """Whether the graph can be colored with so many colors."""
 
-    def __init__(self, problem: Problem, graph: Graph, kept: Sequence[int], colours: int, bounded: bool) -> None:
+    def __init__(self, problem: Problem, graph: Graph, kept: Sequence[int], colors: int, bounded: bool) -> None:
         here = bit_set(kept)
         order = sorted(kept, key=lambda vertex: -(graph.conflicts[vertex] & here).bit_count())
         place = {vertex: index for index, vertex in enumerate(order)}
@@ -99,22 +99,22 @@ class _Search:
         self.order = order
         self.cells = [graph.vertices[vertex] for vertex in order]
         self.conflicts = [bit_set(place[v] for v in members(graph.conflicts[vertex] & here)) for vertex in order]
-        self.colours = colours
+        self.colors = colors
         self.bounded = bounded
         self.nodes = _NODES
-        self.classes: list[list[int]] = [[] for _ in range(colours)]
-        self.spans: list[Span] = [(0, 0)] * colours
+        self.classes: list[list[int]] = [[] for _ in range(colors)]
+        self.spans: list[Span] = [(0, 0)] * colors
 
     def run(self) -> list[list[int]] | None:
-        """The colour classes (vertices of the graph), or None when there are none.
+        """The color classes (vertices of the graph), or None when there are none.
 
-        :raises _GaveUp: undecided.
+        :raises _BudgetSpentError: undecided.
         """
         clique = self._clique()
-        if len(clique) > self.colours:
+        if len(clique) > self.colors:
             return None
         left = (1 << len(self.order)) - 1
-        blocked = [0] * self.colours
+        blocked = [0] * self.colors
         for index, vertex in enumerate(clique):
             self._enter(index, vertex, (1 << self.cells[vertex].row, self.cells[vertex].columns))
             blocked[index] = self.conflicts[vertex]
@@ -143,11 +143,11 @@ class _Search:
             return True
         self.nodes -= 1
         if self.nodes < 0:
-            raise _GaveUp
+            raise _BudgetSpentError
         pool = most(tally(bits & left for bits in blocked[:used]), left)
         flag = pool & -pool
         vertex = flag.bit_length() - 1
-        for index in range(min(used + 1, self.colours)):
+        for index in range(min(used + 1, self.colors)):
             if blocked[index] & flag:
                 continue
             before = self.spans[index]

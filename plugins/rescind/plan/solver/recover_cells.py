@@ -14,7 +14,7 @@ from operator import and_, or_
 from random import Random
 
 from rescind.plan.solver.bitsets import largest, least, members, pick, tally, tally_sub, union
-from rescind.plan.solver.coloring import colour, conflict_graph
+from rescind.plan.solver.coloring import color, conflict_graph
 from rescind.plan.solver.greedy import crop
 from rescind.plan.solver.line_cover import call_for, slack_size
 from rescind.plan.solver.problem import Clock, Rect, Residue
@@ -35,7 +35,7 @@ def recover(rest: Residue, most: int, rng: Random, clock: Clock) -> list[Rect] |
         clock.spent += 10 + 0.6 * min(cells, 6 * VERTICES)
         if graph is not None:
             clock.spent += len(graph.vertices) * (5 + 0.05 * len(rest.need))
-            spans = colour(problem, graph, most)
+            spans = color(problem, graph, most)
             return None if spans is None else [(tuple(members(rows)), columns) for rows, columns in spans]
     way = WAYS[int(rng.random() * len(WAYS))]
     calls: list[Rect] = []

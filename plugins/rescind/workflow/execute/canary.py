@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rescind.errors import GuardTripped
+from rescind.errors import GuardTrippedError
 from rescind.ledger import Ledger
 
 
@@ -13,14 +13,14 @@ def require_canaries(ledger: Ledger, run_id: str, batch_id: str | None = None) -
 
     The ledger is asked and not Airflow: a verification that somebody marked as successful proves nothing.
 
-    :raises GuardTripped: when an item of a canary is not proven gone, when none of its items was tried at all, or
+    :raises GuardTrippedError: when an item of a canary is not proven gone, when none of its items was tried at all, or
         when a grant that was to be kept is missing.
     """
     canaries = [one for one in ledger.batches.canaries(run_id) if batch_id in (None, one.batch_id)]
     kept = {(check.system, check.account): check for check in ledger.verdicts.kept(run_id)} if canaries else {}
     for canary in canaries:
         if canary.proven == 0 or canary.proven + canary.left_alone < canary.items:
-            raise GuardTripped(
+            raise GuardTrippedError(
                 f"canary of {canary.system} {canary.account}",
                 "every item proven gone",
                 f"{canary.proven} of {canary.items} proven, {canary.left_alone} left alone",
@@ -28,7 +28,7 @@ def require_canaries(ledger: Ledger, run_id: str, batch_id: str | None = None) -
             )
         check = kept.get((canary.system, canary.account))
         if check is None or check.lost or not check.complete:
-            raise GuardTripped(
+            raise GuardTrippedError(
                 f"canary of {canary.system} {canary.account}",
                 "every kept grant still there",
                 f"{len(check.lost)} of {check.compared} lost" if check else "not compared",

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rescind.cloud.client import CloudClient
-from rescind.errors import CloudError, ListingIncomplete, NotFound, Refused
+from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, RefusedError
 from rescind.model import Grant
-from rescind.systems.base import READS_IN_FLIGHT, PermissionSystem, Place
+from rescind.systems.base import READS_IN_FLIGHT, ListingScope, PermissionSystem
 
 
 @dataclass(slots=True)
-class PlacesRead:
+class ListingsRead:
     """What complete listings showed.
 
     :ivar shown: every place that was read completely, with the grants in it.
@@ -26,9 +26,9 @@ class PlacesRead:
     :ivar pages: SHA-256 (hex) of the rows of each page of the complete listings, in no order.
     """
 
-    shown: dict[Place, tuple[Grant, ...]] = field(default_factory=dict)
-    gone: dict[Place, str] = field(default_factory=dict)
-    failed: dict[Place, CloudError | ListingIncomplete] = field(default_factory=dict)
+    shown: dict[ListingScope, tuple[Grant, ...]] = field(default_factory=dict)
+    gone: dict[ListingScope, str] = field(default_factory=dict)
+    failed: dict[ListingScope, CloudError | ListingIncompleteError] = field(default_factory=dict)
     calls: int = 0
     pages: list[str] = field(default_factory=list)
 
@@ -38,30 +38,32 @@ class PlacesRead:
         yield from seen.values()
 
 
-async def read_places(system: PermissionSystem[Any], client: CloudClient, places: Collection[Place]) -> PlacesRead:
+async def read_listings(
+    system: PermissionSystem[Any], client: CloudClient, listings: Collection[ListingScope]
+) -> ListingsRead:
     """Read each place on its own, so that one that is gone or broken spoils no other.
 
     After a failure that concerns the platform rather than a place, the places that are left count as failed.
     """
-    found, waiting = PlacesRead(), iter(sorted(places))
-    broken: list[CloudError | ListingIncomplete] = []
+    found, waiting = ListingsRead(), iter(sorted(listings))
+    broken: list[CloudError | ListingIncompleteError] = []
 
     async def work() -> None:
-        for place in waiting:
+        for listing_scope in waiting:
             if broken:
-                found.failed[place] = broken[0]
+                found.failed[listing_scope] = broken[0]
                 continue
             try:
-                reading = await system.reread(client, {place})
-            except (NotFound, Refused) as error:
-                found.gone[place] = f"{type(error).__name__} {error.code}".strip()
-            except ListingIncomplete as error:
-                found.failed[place] = error
+                reading = await system.reread(client, {listing_scope})
+            except (NotFoundError, RefusedError) as error:
+                found.gone[listing_scope] = f"{type(error).__name__} {error.code}".strip()
+            except ListingIncompleteError as error:
+                found.failed[listing_scope] = error
             except CloudError as error:
-                found.failed[place] = error
+                found.failed[listing_scope] = error
                 broken.append(error)
             else:
-                found.shown[place] = reading.grants
+                found.shown[listing_scope] = reading.grants
                 found.calls += reading.calls
                 found.pages += reading.pages
 

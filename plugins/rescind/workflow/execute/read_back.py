@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rescind.cloud.client import CloudClient
-from rescind.errors import CloudError, ListingIncomplete
+from rescind.errors import CloudError, ListingIncompleteError
 from rescind.ledger import Call, Lease, Ledger
 from rescind.model import Grant, ItemState
 from rescind.systems.base import PermissionSystem
@@ -32,8 +32,8 @@ async def read_back(
     pairs = await asyncio.to_thread(ledger.plans.item_grants, call.run_id, call.call_id)
     doubtful = [grant for item, grant in pairs if item.state in _DOUBTFUL]
     try:
-        reading = await system.reread(client, {system.place(grant) for grant in doubtful})
-    except (CloudError, ListingIncomplete) as error:
+        reading = await system.reread(client, {system.listing_scope(grant) for grant in doubtful})
+    except (CloudError, ListingIncompleteError) as error:
         log.warning("call %s stays unknown: the read-back failed: %s", call.call_id[:12], error)
         return False
     observed_at = datetime.now(UTC)

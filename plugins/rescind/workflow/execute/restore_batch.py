@@ -21,13 +21,13 @@ from typing import Any
 
 from rescind.cloud.base import Prepared
 from rescind.cloud.client import CloudClient
-from rescind.errors import BlastSetExceeded
-from rescind.ledger import Call, KeptCheck, Ledger, VerdictRecord
+from rescind.errors import BlastRadiusExceededError
+from rescind.ledger import Call, Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Cell, Grant, GrantKey, ItemState, Mode, Verdict, canonical
 from rescind.plan.approved import Approved
-from rescind.plan.giveback import Inverse, read_gifts
-from rescind.systems.base import PermissionSystem, Place, account_of
-from rescind.workflow.execute.listings import PlacesRead, answers, read_places, there_again
+from rescind.plan.restore_effects import Inverse, read_gifts
+from rescind.systems.base import ListingScope, PermissionSystem, account_of
+from rescind.workflow.execute.listings import ListingsRead, answers, read_listings, there_again
 from rescind.workflow.execute.revoke_batch import BatchRunner
 from rescind.workflow.execute.settle_reads import CLEAN_READS
 
@@ -57,8 +57,8 @@ class RestoreRunner(BatchRunner):
     _gifts: dict[GrantKey, Inverse] = field(default_factory=dict)
     _peers: dict[tuple[str, ...], list[Grant]] = field(default_factory=dict)
     _known: dict[str, bool] = field(default_factory=dict)
-    _read: dict[Place, tuple[float, tuple[Grant, ...]]] = field(default_factory=dict)
-    _locks: dict[Place, asyncio.Lock] = field(default_factory=dict)
+    _read: dict[ListingScope, tuple[float, tuple[Grant, ...]]] = field(default_factory=dict)
+    _locks: dict[ListingScope, asyncio.Lock] = field(default_factory=dict)
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _gone: Mapping[str, str] | None = None
 
@@ -76,20 +76,23 @@ class RestoreRunner(BatchRunner):
         """What is still to be given; what is there again or cannot be there any more is settled without a send."""
         if not grants:
             return grants
-        seen = await self._reading({self.system.place(grant) for grant in grants})
+        seen = await self._reading({self.system.listing_scope(grant) for grant in grants})
         for error in seen.failed.values():
             raise error
         same, otherwise = await self._there(grants, seen)
         gone = await self._gone_holders()
         moves: dict[str, tuple[ItemState, str]] = {}
         for grant in grants:
-            place = self.system.place(grant)
+            listing_scope = self.system.listing_scope(grant)
             if grant.grant_id in same:
                 moves[grant.grant_id] = (ItemState.RESTORED, ALREADY)
             elif grant.grant_id in otherwise:
                 moves[grant.grant_id] = (ItemState.HELD, OTHERWISE)
-            elif place in seen.gone:
-                moves[grant.grant_id] = (ItemState.HELD, f"its resource is not there any more ({seen.gone[place]})")
+            elif listing_scope in seen.gone:
+                moves[grant.grant_id] = (
+                    ItemState.HELD,
+                    f"its resource is not there any more ({seen.gone[listing_scope]})",
+                )
             elif grant.grant_id in gone:
                 moves[grant.grant_id] = (ItemState.HELD, gone[grant.grant_id])
         left = [grant for grant in grants if grant.grant_id not in moves]
@@ -117,10 +120,10 @@ class RestoreRunner(BatchRunner):
     def _prepared(self, call: Call, grants: list[Grant], absent: frozenset[Cell]) -> Prepared[Any]:
         """The final request, after everything that it could give was held against what was approved."""
         wanted = [self._gifts[grant.key] for grant in grants]
-        prepared = self.client.prepare(self.system.give_back(wanted))
+        prepared = self.client.prepare(self.system.restore_request(wanted))
         given, approved = (Counter(map(canonical, side)) for side in (self.system.given(prepared), wanted))
         if given != approved:
-            raise BlastSetExceeded(
+            raise BlastRadiusExceededError(
                 f"the final {prepared.action} would give {(given - approved).total()} grants that were not approved, "
                 f"or lack {(approved - given).total()}. It was not sent"
             )
@@ -146,14 +149,14 @@ class RestoreRunner(BatchRunner):
 
     async def _surely_absent(self, grants: list[Grant]) -> set[str]:
         """Ids of those that no complete listing showed, time after time; none when a place cannot be read."""
-        places = {self.system.place(grant) for grant in grants}
-        patience = 0.0 if self.system.give_back_repeats else self.settle_limit_seconds
+        listings = {self.system.listing_scope(grant) for grant in grants}
+        patience = 0.0 if self.system.restore_is_idempotent else self.settle_limit_seconds
         began, pause, reads = time.monotonic(), self.settle_seconds, 0
         absent = {grant.grant_id for grant in grants}
         while absent:
-            for place in places:
-                self._read.pop(place, None)
-            seen = await self._reading(places)
+            for listing_scope in listings:
+                self._read.pop(listing_scope, None)
+            seen = await self._reading(listings)
             if seen.failed or seen.gone:
                 return set()
             same, otherwise = await self._there(grants, seen)
@@ -165,27 +168,31 @@ class RestoreRunner(BatchRunner):
             pause *= 1.5
         return absent
 
-    async def _reading(self, places: set[Place]) -> PlacesRead:
+    async def _reading(self, listings: set[ListingScope]) -> ListingsRead:
         """The places as they are now, or were within :data:`FRESH_SECONDS`."""
         async with AsyncExitStack() as stack:
             # Always in the same order, so that two calls never wait for each other.
-            for place in sorted(places):
-                await stack.enter_async_context(self._locks.setdefault(place, asyncio.Lock()))
-            return await self._read_stale(places)
+            for listing_scope in sorted(listings):
+                await stack.enter_async_context(self._locks.setdefault(listing_scope, asyncio.Lock()))
+            return await self._read_stale(listings)
 
-    async def _read_stale(self, places: set[Place]) -> PlacesRead:
+    async def _read_stale(self, listings: set[ListingScope]) -> ListingsRead:
         now = time.monotonic()
-        stale = {place for place in places if now - self._read.get(place, (-FRESH_SECONDS, ()))[0] >= FRESH_SECONDS}
-        seen = await read_places(self.system, self.reader, stale) if stale else PlacesRead()
-        self._read |= {place: (now, grants) for place, grants in seen.shown.items()}
+        stale = {
+            listing_scope
+            for listing_scope in listings
+            if now - self._read.get(listing_scope, (-FRESH_SECONDS, ()))[0] >= FRESH_SECONDS
+        }
+        seen = await read_listings(self.system, self.reader, stale) if stale else ListingsRead()
+        self._read |= {listing_scope: (now, grants) for listing_scope, grants in seen.shown.items()}
         new = [grant.grant_id for grant in seen.grants() if grant.grant_id not in self._known]
         if new:
             before = await self._db(self.ledger.snapshot.grants_by_id, self.source_run_id, new)
             self._known |= {grant_id: grant_id in before for grant_id in new}
-        seen.shown |= {place: self._read[place][1] for place in places - stale}
+        seen.shown |= {listing_scope: self._read[listing_scope][1] for listing_scope in listings - stale}
         return seen
 
-    async def _there(self, grants: list[Grant], seen: PlacesRead) -> tuple[dict[str, Grant], dict[str, Grant]]:
+    async def _there(self, grants: list[Grant], seen: ListingsRead) -> tuple[dict[str, Grant], dict[str, Grant]]:
         """See :func:`there_again`; items in the same slot that are there already choose first."""
         slots = {self.system.slot(grant.key) for grant in grants}
         peers = [grant for slot in slots for grant in self._peers[slot]]
@@ -249,7 +256,7 @@ class RestoreVerifier:
     report: RestoreReport = field(default_factory=RestoreReport)
     _source: str = ""
     _states: dict[str, ItemState] = field(default_factory=dict)
-    _now: dict[Place, tuple[Grant, ...]] = field(default_factory=dict)
+    _now: dict[ListingScope, tuple[Grant, ...]] = field(default_factory=dict)
     _pages: list[str] = field(default_factory=list)
 
     async def run(self) -> RestoreReport:
@@ -279,18 +286,18 @@ class RestoreVerifier:
             open_ = [grant for grant in waiting if times[grant.grant_id] < CLEAN_READS]
             if not open_:
                 return times
-            seen = await read_places(self.system, self.client, {self.system.place(grant) for grant in open_})
+            seen = await read_listings(self.system, self.client, {self.system.listing_scope(grant) for grant in open_})
             self.report.list_calls += seen.calls
             self._pages += seen.pages
             self.report.problem = "; ".join(
                 [*(f"{type(e).__name__}: {e}" for e in seen.failed.values()), *sorted(set(seen.gone.values()))][:3]
             )
-            for place in seen.failed.keys() | seen.gone.keys():
-                self._now.pop(place, None)
+            for listing_scope in seen.failed.keys() | seen.gone.keys():
+                self._now.pop(listing_scope, None)
             self._now |= seen.shown
             same, _ = there_again(self.system, peers, self._shown(), self._before_the_act())
             for grant in open_:
-                there = grant.grant_id in same and self.system.place(grant) in seen.shown
+                there = grant.grant_id in same and self.system.listing_scope(grant) in seen.shown
                 times[grant.grant_id] = times[grant.grant_id] + 1 if there else 0
             if time.monotonic() + pause > deadline:
                 return times
@@ -298,7 +305,7 @@ class RestoreVerifier:
             pause *= 1.5
 
     def _shown(self) -> Iterable[Grant]:
-        return PlacesRead(shown=self._now).grants()
+        return ListingsRead(shown=self._now).grants()
 
     def _before_the_act(self) -> set[str]:
         """Ids of shown grants that the source's snapshot holds."""
@@ -316,12 +323,12 @@ class RestoreVerifier:
         self.ledger.verdicts.record(
             self.run_id, [VerdictRecord(i, Verdict.UNVERIFIED, "listed again", now, detail=detail) for i in missing]
         )
-        self._record_kept(peers, now)
+        self._record_retained(peers, now)
 
-    def _record_kept(self, peers: list[Grant], now: datetime) -> None:
+    def _record_retained(self, peers: list[Grant], now: datetime) -> None:
         """Compare the touched places with what was there before: what is lost, and what came beside the items."""
         known = self.ledger.snapshot.grants(self.run_id, system=self.system.name, account=self.account)
-        before = {grant.grant_id: grant for grant in known if self.system.place(grant) in self._now}
+        before = {grant.grant_id: grant for grant in known if self.system.listing_scope(grant) in self._now}
         after = {grant.grant_id: grant for grant in self._shown()}
         same, otherwise = there_again(self.system, peers, after.values(), self._before_the_act())
         ours = {grant.grant_id for grant in same.values()}
@@ -332,9 +339,9 @@ class RestoreVerifier:
         beyond = [one for one in appeared if one not in others and self.system.slot(after[one].key) in slots]
         self.report.kept_compared, self.report.kept_lost = len(before), len(lost)
         self.report.appeared, self.report.beyond = len(appeared), len(beyond)
-        self.ledger.verdicts.record_kept(
+        self.ledger.verdicts.record_retained(
             self.run_id,
-            KeptCheck(
+            RetainedCheck(
                 system=self.system.name,
                 account=self.account,
                 compared=len(before),

@@ -1,4 +1,4 @@
-"""Sends the calls of one batch: each checked again, paced, journalled before and after, and classified.
+"""Sends the calls of one batch: each checked again, paced, journaled before and after, and classified.
 
 Order for every call, and why no step may move:
 
@@ -24,27 +24,27 @@ from typing import Any, ParamSpec, TypeVar
 
 from rescind.cloud.base import Answer, Pacer, Prepared
 from rescind.cloud.client import CloudClient
-from rescind.cloud.outcomes import UnknownResults
+from rescind.cloud.outcomes import UnknownResultsError
 from rescind.errors import (
     CloudError,
-    Interrupted,
-    NotFound,
+    NotFoundError,
     PlanError,
-    Refused,
-    Throttled,
-    Transient,
-    Unauthorised,
-    UnknownOutcome,
+    RefusedError,
+    RunInterruptedError,
+    ThrottledError,
+    TransientError,
+    UnauthorizedError,
+    UnknownOutcomeError,
 )
 from rescind.ledger import Attempt, Call, Lease, Ledger
 from rescind.model import Cell, Grant, GrantKey, ItemState, Mode
 from rescind.plan.approved import Approved, read_approved
 from rescind.plan.check import check_request
 from rescind.systems.base import PermissionSystem, account_of
+from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.read_back import read_back
 from rescind.workflow.execute.split_call import halves
-from rescind.workflow.execute.stop_switch import StopWatch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,22 +108,23 @@ class BatchRunner:
     plan_digest: str
     protected: Protected
     meter: Meter = field(default_factory=Meter)
-    stop: StopWatch = field(default_factory=StopWatch)
+    stop: KillSwitchMonitor = field(default_factory=KillSwitchMonitor)
     in_flight: int = 16
     report: BatchReport = field(default_factory=BatchReport)
     _approved: Approved | None = None
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
-    _aloft: set[asyncio.Task[None]] = field(default_factory=set)
+    _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     _ended: list[Exception] = field(default_factory=list)
 
     async def run(self) -> BatchReport:
         """Send every open call.
 
-        :raises Stopped: a kill switch is set. :raises LeaseLost: another process took over.
-        :raises Interrupted: the process is to end, or whether to stop cannot be known; open calls stay open.
+        :raises RunStoppedError: a kill switch is set.
+        :raises LeaseLostError: another process took over.
+        :raises RunInterruptedError: the process is to end, or whether to stop cannot be known; open calls stay open.
         :raises PlanError: plan, approval or blast set do not allow a call; nothing of it was sent.
-        :raises Unauthorised: the key may not do this; the rest of the batch was not tried.
-        :raises Throttled, Transient: some calls are still open after all tries here; worth a later try.
+        :raises UnauthorizedError: the key may not do this; the rest of the batch was not tried.
+        :raises ThrottledError, Transient: some calls are still open after all tries here; worth a later try.
         """
         started = time.monotonic()
         calls = [c for c in await self._db(self._open_calls) if c.state in ("pending", "sent", "unknown")]
@@ -189,7 +190,7 @@ class BatchRunner:
         """End the batch: who has a request in the air takes its answer down first, all others stop where they are."""
         self._ended.append(error)
         for worker in self._workers:
-            if worker not in self._aloft and worker is not asyncio.current_task():
+            if worker not in self._in_flight and worker is not asyncio.current_task():
                 worker.cancel()
 
     @contextmanager
@@ -197,12 +198,12 @@ class BatchRunner:
         """From the intent to the outcome, a worker is not to be disturbed."""
         worker = asyncio.current_task()
         if worker is not None:
-            self._aloft.add(worker)
+            self._in_flight.add(worker)
         try:
             yield
         finally:
             if worker is not None:
-                self._aloft.discard(worker)
+                self._in_flight.discard(worker)
 
     async def _settle(self, call: Call) -> list[Call]:
         """Bring one call to an outcome; returns smaller calls when the vendor refused it as a whole."""
@@ -219,7 +220,7 @@ class BatchRunner:
                 if absent is None:
                     return await self._split(call, "a part of it is settled, or holds another grant by now")
                 state = await self._attempt(call, grants, absent)
-            except (Throttled, Transient) as error:
+            except (ThrottledError, TransientError) as error:
                 if number == MAX_TRIES or self._ended:
                     raise
                 await asyncio.sleep(min(error.retry_after or 2 ** (number - 1), 30))
@@ -260,7 +261,7 @@ class BatchRunner:
         if approved is None or not going or not others:
             return frozenset()
         if approved.mode is Mode.SPARSE:
-            reading = await self.system.reread(self.client, {self.system.place(grant) for grant in grants})
+            reading = await self.system.reread(self.client, {self.system.listing_scope(grant) for grant in grants})
             return None if others & {grant.cell for grant in reading.grants} else others
         strange = {c for c in others if (c.container, c.kind, c.column) not in approved.emptied}
         if not strange <= own:
@@ -269,13 +270,13 @@ class BatchRunner:
         return None if strange or any(cell.row not in rows for cell in others) else frozenset()
 
     async def _attempt(self, call: Call, grants: list[Grant], absent: frozenset[Cell]) -> str:
-        """One checked, paced, journalled send; returns accepted, refused or unknown."""
+        """One checked, paced, journaled send; returns accepted, refused or unknown."""
         self._refuse_beyond(self._approved, frozenset(grant.key for grant in grants))
         prepared = self._prepared(call, grants, absent)
-        await self.pacer.slot(prepared.lane, write=True)
+        await self.pacer.slot(prepared.bucket, write=True)
         self.stop.check()
         if self._ended:
-            raise Interrupted("another call ended the batch")
+            raise RunInterruptedError("another call ended the batch")
         leaves_at = time.monotonic() + INTENT_SECONDS
         with self._in_the_air():
             attempt = await self._db(
@@ -295,7 +296,7 @@ class BatchRunner:
         emptied = self._approved.emptied if self._approved else frozenset()
         prepared = self.client.prepare(self.system.request(call.planned, grants))
         going = frozenset(self.system.cell(grant.key) for grant in grants)
-        check_request(self.system.blast_set(prepared), going, emptied, absent=absent)
+        check_request(self.system.blast_radius(prepared), going, emptied, absent=absent)
         return prepared
 
     async def _send(self, call: Call, attempt: Attempt, prepared: Prepared[Any], grants: list[Grant]) -> str:
@@ -303,25 +304,25 @@ class BatchRunner:
         try:
             with self.report.in_the_air():
                 answer = await self.client.dispatch(prepared)
-        except Throttled as error:
+        except ThrottledError as error:
             self.report.throttled += 1
             await self._finish(attempt, "throttled", sent_at, error)
             raise
-        except Transient as error:
+        except TransientError as error:
             await self._finish(attempt, "not_sent", sent_at, error)
             raise
-        except (Refused, NotFound) as error:
+        except (RefusedError, NotFoundError) as error:
             await self._finish(attempt, "refused", sent_at, error)
             return "refused"
-        except Unauthorised as error:
+        except UnauthorizedError as error:
             await self._finish(attempt, "refused", sent_at, error)
             raise
-        except UnknownResults as error:
+        except UnknownResultsError as error:
             said = {(o.resource_uri): (ItemState(o.said.value), o.detail) for o in error.outcomes}
             items = {g.grant_id: said[g.key.resource_id] for g in grants if g.key.resource_id in said}
             await self._finish(attempt, "unknown", sent_at, error, items)
             return "unknown"
-        except UnknownOutcome as error:
+        except UnknownOutcomeError as error:
             await self._finish(attempt, "unknown", sent_at, error)
             return "unknown"
         return await self._accepted(call, attempt, answer, grants)
@@ -392,4 +393,4 @@ def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
             queue.extend(error.exceptions)
         else:
             flat.append(error)
-    return min(flat, key=lambda error: isinstance(error, (Throttled, Transient, Interrupted)))
+    return min(flat, key=lambda error: isinstance(error, (ThrottledError, TransientError, RunInterruptedError)))

@@ -16,8 +16,8 @@ from typing import Any
 
 from rescind.cloud.client import CloudClient
 from rescind.model import Grant, GrantKey
-from rescind.systems.base import PermissionSystem, Place
-from rescind.workflow.execute.listings import PlacesRead, read_places
+from rescind.systems.base import ListingScope, PermissionSystem
+from rescind.workflow.execute.listings import ListingsRead, read_listings
 
 CLEAN_READS = 2
 """Complete listings in a row that must lack an item."""
@@ -37,7 +37,7 @@ class Item:
     """
 
     grant: Grant
-    places: dict[str, Place]
+    listings: dict[str, ListingScope]
     sent: bool = True
     clean: int = 0
 
@@ -64,9 +64,9 @@ class Settling:
     pause: float
     limit: float
     items: dict[str, Item] = field(default_factory=dict)
-    seen: dict[Place, dict[GrantKey, Grant]] = field(default_factory=dict)
-    failed: dict[Place, str] = field(default_factory=dict)
-    refused: dict[Place, str] = field(default_factory=dict)
+    seen: dict[ListingScope, dict[GrantKey, Grant]] = field(default_factory=dict)
+    failed: dict[ListingScope, str] = field(default_factory=dict)
+    refused: dict[ListingScope, str] = field(default_factory=dict)
     calls: int = 0
     pages: list[str] = field(default_factory=list)
     _order: tuple[str, ...] = ()
@@ -77,12 +77,12 @@ class Settling:
         :param unsent: those of them of which nothing was asked: it would be in vain to wait for them.
         """
         for ident, grant in grants.items():
-            places = {"resource": self.system.place(grant)}
-            own = self.system.own_place(grant)
-            places = places if own is None else {**places, "principal": own}
-            self.items[ident] = Item(grant, places, ident not in unsent)
+            listings = {"resource": self.system.listing_scope(grant)}
+            own = self.system.principal_listing_scope(grant)
+            listings = listings if own is None else {**listings, "principal": own}
+            self.items[ident] = Item(grant, listings, ident not in unsent)
         sides = {
-            side: len({item.places[side] for item in self.items.values() if side in item.places}) for side in SIDES
+            side: len({item.listings[side] for item in self.items.values() if side in item.listings}) for side in SIDES
         }
         self._order = tuple(sorted((side for side in sides if sides[side]), key=lambda side: sides[side]))
         return sum(sides.values()) if len(self._order) > 1 else CLEAN_READS * sum(sides.values())
@@ -90,15 +90,17 @@ class Settling:
     async def run(self) -> None:
         """See the class. In the end every touched listing was read, for what else was in it."""
         await self._until_settled()
-        touched = {place for item in self.items.values() for place in item.places.values()}
+        touched = {listing_scope for item in self.items.values() for listing_scope in item.listings.values()}
         unread = touched - self.seen.keys() - self.failed.keys() - self.refused.keys()
         if unread:
-            self._take({}, await read_places(self.system, self.client, unread))
+            self._take({}, await read_listings(self.system, self.client, unread))
 
     async def _until_settled(self) -> None:
         waited, pause = 0.0, self.pause
-        while wanted := {ident: place for ident, item in self.items.items() if (place := self._next(item))}:
-            self._take(wanted, await read_places(self.system, self.client, set(wanted.values())))
+        while wanted := {
+            ident: listing_scope for ident, item in self.items.items() if (listing_scope := self._next(item))
+        }:
+            self._take(wanted, await read_listings(self.system, self.client, set(wanted.values())))
             if waited + pause > self.limit or not any(self._worth_reading(item) for item in self.items.values()):
                 return
             await asyncio.sleep(pause)
@@ -114,7 +116,11 @@ class Settling:
 
     def shows(self, item: Item) -> bool:
         """Whether the last complete listing of either side shows it."""
-        return any(item.grant.key in self.seen[place] for place in item.places.values() if place in self.seen)
+        return any(
+            item.grant.key in self.seen[listing_scope]
+            for listing_scope in item.listings.values()
+            if listing_scope in self.seen
+        )
 
     def absent(self, item: Item) -> dict[str, bool | str]:
         """What each side says: absent or not, or why it says nothing."""
@@ -125,7 +131,7 @@ class Settling:
 
         That a principal is not there any more is none: its items are proven absent by resource.
         """
-        missing = {item.places["resource"] for item in self.items.values()} & self.refused.keys()
+        missing = {item.listings["resource"] for item in self.items.values()} & self.refused.keys()
         reasons = {*self.failed.values(), *(f"a place is not listed any more: {self.refused[one]}" for one in missing)}
         return "; ".join(sorted(reasons)[:_SHOWN])
 
@@ -137,35 +143,39 @@ class Settling:
         """Whether another reading may change what is known of it: it may be late, or lack its second absence."""
         return (item.sent or item.clean > 0) and self._next(item) is not None
 
-    def _next(self, item: Item) -> Place | None:
+    def _next(self, item: Item) -> ListingScope | None:
         """The listing to read next for an item: none when it is settled, or cannot be."""
-        if item.clean >= CLEAN_READS or any(place in self.failed for place in item.places.values()):
+        if item.clean >= CLEAN_READS or any(listing_scope in self.failed for listing_scope in item.listings.values()):
             return None
-        open_ = [item.places[side] for side in self._order if side in item.places]
-        open_ = [place for place in open_ if place not in self.refused]
+        open_ = [item.listings[side] for side in self._order if side in item.listings]
+        open_ = [listing_scope for listing_scope in open_ if listing_scope not in self.refused]
         return None if not open_ else open_[0 if item.clean == 0 else -1]
 
-    def _take(self, wanted: Mapping[str, Place], read: PlacesRead) -> None:
+    def _take(self, wanted: Mapping[str, ListingScope], read: ListingsRead) -> None:
         self.calls += read.calls
         self.pages += read.pages
-        for place, error in read.failed.items():
-            self.failed[place] = f"{type(error).__name__}: {error}"
+        for listing_scope, error in read.failed.items():
+            self.failed[listing_scope] = f"{type(error).__name__}: {error}"
         self.refused |= read.gone
-        shown = {place: {grant.key: grant for grant in grants} for place, grants in read.shown.items()}
+        shown = {listing_scope: {grant.key: grant for grant in grants} for listing_scope, grants in read.shown.items()}
         self.seen |= shown
         for ident, item in self.items.items():
             # A settled item whose place was read for another one counts again: gone and back is not gone.
-            if any(item.grant.key in shown[place] for place in item.places.values() if place in shown):
+            if any(
+                item.grant.key in shown[listing_scope]
+                for listing_scope in item.listings.values()
+                if listing_scope in shown
+            ):
                 item.clean = 0
             elif wanted.get(ident) in shown:
                 item.clean += 1
 
     def _statement(self, item: Item, side: str) -> bool | str:
-        place = item.places.get(side)
-        if place is None:
+        listing_scope = item.listings.get(side)
+        if listing_scope is None:
             return NOT_OFFERED
-        if place in self.failed:
+        if listing_scope in self.failed:
             return _FAILED
-        if place in self.refused:
-            return f"the vendor does not list it ({self.refused[place]})"
-        return item.grant.key not in self.seen[place] if place in self.seen else _UNREAD
+        if listing_scope in self.refused:
+            return f"the vendor does not list it ({self.refused[listing_scope]})"
+        return item.grant.key not in self.seen[listing_scope] if listing_scope in self.seen else _UNREAD

@@ -16,10 +16,10 @@ from itertools import chain
 from typing import Any
 
 from rescind.cloud.client import CloudClient
-from rescind.errors import CloudError, ListingIncomplete
-from rescind.ledger import KeptCheck, Ledger, VerdictRecord
+from rescind.errors import CloudError, ListingIncompleteError
+from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Choice, Grant, ItemState, Membership, Verdict
-from rescind.systems.base import PermissionSystem, Place
+from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.systems.effective import RemainingAccess, access_around
 from rescind.workflow.execute.listings import answers
 from rescind.workflow.execute.progress_meter import Meter
@@ -108,7 +108,7 @@ class ScopeVerifier:
         try:
             self._other, calls = await self.system.other_access(self.client, gone) if gone else ({}, 0)
             self.report.list_calls += calls
-        except (CloudError, ListingIncomplete) as error:
+        except (CloudError, ListingIncompleteError) as error:
             self._other = None
             self.report.problem = self.report.problem or f"{type(error).__name__}: {error}"
 
@@ -137,7 +137,7 @@ class ScopeVerifier:
         ]
         self.ledger.verdicts.record(self.run_id, records)
         self.report.verdicts.update(str(record.verdict) for record in records)
-        self._record_kept(settling, now)
+        self._record_retained(settling, now)
 
     def _verdict(
         self, ident: str, settling: Settling, item: Item, state: ItemState, remaining: RemainingAccess, now: datetime
@@ -174,7 +174,7 @@ class ScopeVerifier:
         memberships = self.ledger.snapshot.memberships(self.run_id, system=name, account=account)
         return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people)
 
-    def _record_kept(self, settling: Settling, now: datetime) -> None:
+    def _record_retained(self, settling: Settling, now: datetime) -> None:
         """Compare the grants that were to be kept, in every listing that was read, with what is there now."""
         compared, lost = 0, []
         for grant, _ in self.ledger.decisions.each(
@@ -187,9 +187,9 @@ class ScopeVerifier:
             if not all(grant.key in listing for listing in shown):
                 lost.append(grant.grant_id)
         self.report.kept_compared, self.report.kept_lost = compared, len(lost)
-        self.ledger.verdicts.record_kept(
+        self.ledger.verdicts.record_retained(
             self.run_id,
-            KeptCheck(
+            RetainedCheck(
                 system=self.system.name,
                 account=self.account,
                 compared=compared,
@@ -200,6 +200,6 @@ class ScopeVerifier:
             ),
         )
 
-    def _listings(self, grant: Grant) -> tuple[Place, ...]:
-        own = self.system.own_place(grant)
-        return (self.system.place(grant),) if own is None else (self.system.place(grant), own)
+    def _listings(self, grant: Grant) -> tuple[ListingScope, ...]:
+        own = self.system.principal_listing_scope(grant)
+        return (self.system.listing_scope(grant),) if own is None else (self.system.listing_scope(grant), own)

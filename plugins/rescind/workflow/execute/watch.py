@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rescind.cloud.client import CloudClient
-from rescind.ledger import Ledger, NewSighting, WatchCheck, Watched
+from rescind.ledger import Ledger, NewRegrant, WatchCheck, Watched
 from rescind.model import Grant
 from rescind.systems.base import PermissionSystem
-from rescind.workflow.execute.listings import PlacesRead, read_places, there_again
+from rescind.workflow.execute.listings import ListingsRead, read_listings, there_again
 
 _SHOWN = 3
 
 
 async def watch_account(
     ledger: Ledger, system: PermissionSystem[Any], client: CloudClient, account: str, watched: list[Watched]
-) -> tuple[WatchCheck, list[NewSighting]]:
+) -> tuple[WatchCheck, list[NewRegrant]]:
     """Read every place once in which something was taken away, and compare.
 
     A grant that stands in the same slot counts as a return whatever its record id, level or end. What lies in a place
@@ -27,12 +27,12 @@ async def watch_account(
 
     :param watched: what to look at, all of this system and account; of newer runs first.
     """
-    seen = await read_places(system, client, {system.place(one.grant) for one in watched})
+    seen = await read_listings(system, client, {system.listing_scope(one.grant) for one in watched})
     now = datetime.now(UTC)
-    looked = [one for one in watched if system.place(one.grant) in seen.shown]
+    looked = [one for one in watched if system.listing_scope(one.grant) in seen.shown]
     returned = await asyncio.to_thread(_returned, ledger, system, looked, list(seen.grants()))
-    sightings = [
-        NewSighting(one.run_id, one.grant.grant_id, now, there, {"attributes": dict(there.attributes)})
+    regrants = [
+        NewRegrant(one.run_id, one.grant.grant_id, now, there, {"attributes": dict(there.attributes)})
         for one in looked
         if (there := returned.get(one.grant.grant_id)) is not None
     ]
@@ -40,13 +40,13 @@ async def watch_account(
         system.name,
         account,
         watched=len(watched),
-        still_gone=len(looked) - len(sightings),
-        returned=len(sightings),
+        still_gone=len(looked) - len(regrants),
+        returned=len(regrants),
         not_checked=len(watched) - len(looked),
         list_calls=seen.calls,
         problem=_problem(seen),
     )
-    return check, sightings
+    return check, regrants
 
 
 def unchecked(system: str, account: str, watched: list[Watched], error: Exception) -> WatchCheck:
@@ -77,7 +77,7 @@ def _ids(grants: Iterable[Grant]) -> list[str]:
     return [grant.grant_id for grant in grants]
 
 
-def _problem(seen: PlacesRead) -> str:
+def _problem(seen: ListingsRead) -> str:
     reasons = [f"{type(error).__name__}: {error}" for error in seen.failed.values()]
     reasons += [f"a place is not there any more: {why}" for why in seen.gone.values()]
     return "; ".join(sorted(set(reasons))[:_SHOWN])[:1000]

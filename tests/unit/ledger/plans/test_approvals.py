@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from rescind.errors import LedgerError, NotApproved
+from rescind.errors import LedgerError, NotApprovedError
 from rescind.ledger import Ledger
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from tests.support.ledger_runs import Frozen, approve, freeze, frozen_run, grant
 
 pytestmark = pytest.mark.postgres
@@ -45,7 +45,7 @@ def test_a_rejection_moves_nothing_and_frees_the_scope(ledger: Ledger) -> None:
     frozen = frozen_run(ledger)
     assert answer(ledger, frozen, ask(ledger, frozen), "reject", by="rita") == "reject"
     assert ledger.plans.get(frozen.run.run_id).state == "frozen"
-    with pytest.raises(NotApproved, match="'rita' rejected it"):
+    with pytest.raises(NotApprovedError, match="'rita' rejected it"):
         ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
     assert frozen_run(ledger, "next").plan.state == "frozen"
 
@@ -72,7 +72,7 @@ def test_the_same_answer_again_is_fine_and_another_one_is_not(ledger: Ledger) ->
     answer(ledger, frozen, nonce, by="anna")
     first = ledger.approvals.get(frozen.run.run_id, frozen.plan.digest)
     assert answer(ledger, frozen, nonce, by="bert") == "approve"
-    with pytest.raises(RecordConflict, match="'approve' is recorded already"):
+    with pytest.raises(RecordConflictError, match="'approve' is recorded already"):
         answer(ledger, frozen, nonce, "reject")
     assert ledger.approvals.get(frozen.run.run_id, frozen.plan.digest) == first
 
@@ -86,7 +86,7 @@ def test_opposite_answers_at_the_same_instant_leave_one(ledger: Ledger) -> None:
         barrier.wait()
         try:
             seen.append(answer(ledger, frozen, nonce, text))
-        except RecordConflict:
+        except RecordConflictError:
             seen.append("conflict")
 
     threads = [threading.Thread(target=give, args=(text,)) for text in ("approve", "reject")]
@@ -103,11 +103,11 @@ def test_opposite_answers_at_the_same_instant_leave_one(ledger: Ledger) -> None:
 def test_the_one_who_asks_does_not_approve(ledger: Ledger) -> None:
     frozen = frozen_run(ledger)
     nonce = ask(ledger, frozen)
-    with pytest.raises(NotApproved, match="the one who asked may not approve"):
+    with pytest.raises(NotApprovedError, match="the one who asked may not approve"):
         answer(ledger, frozen, nonce, by="rita")
-    with pytest.raises(NotApproved, match="nobody is named"):
+    with pytest.raises(NotApprovedError, match="nobody is named"):
         answer(ledger, frozen, nonce, by=" ")
-    with pytest.raises(NotApproved, match="nobody has answered"):
+    with pytest.raises(NotApprovedError, match="nobody has answered"):
         ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
 
 
@@ -121,7 +121,7 @@ def test_a_rule_may_answer_and_is_recorded_as_one(ledger: Ledger) -> None:
 @pytest.mark.parametrize("text", ["", "Approve", "timeout", "yes"])
 def test_only_two_words_are_answers(ledger: Ledger, text: str) -> None:
     frozen = frozen_run(ledger)
-    with pytest.raises(NotApproved, match="only 'approve' and 'reject'"):
+    with pytest.raises(NotApprovedError, match="only 'approve' and 'reject'"):
         answer(ledger, frozen, ask(ledger, frozen), text)
 
 
@@ -133,26 +133,26 @@ def test_an_answer_belongs_to_one_question_of_one_run(ledger: Ledger) -> None:
     # The same effects in another run have the same digest, and the answer for the first is worth nothing there.
     same = frozen_run(ledger, "two")
     assert same.plan.digest == frozen.plan.digest
-    with pytest.raises(NotApproved, match="nobody was asked"):
+    with pytest.raises(NotApprovedError, match="nobody was asked"):
         answer(ledger, same, old)
     assert ask(ledger, same) != old
-    with pytest.raises(NotApproved, match="nonce differs"):
+    with pytest.raises(NotApprovedError, match="nonce differs"):
         answer(ledger, same, old)
-    with pytest.raises(NotApproved, match="nobody has answered"):
+    with pytest.raises(NotApprovedError, match="nobody has answered"):
         ledger.approvals.require(same.run.run_id, same.plan.digest)
 
 
 def test_a_late_answer_and_an_old_approval_are_worth_nothing(ledger: Ledger, ledger_dsn: str) -> None:
     frozen = frozen_run(ledger)
     nonce = ask(ledger, frozen, valid_until=datetime.now(UTC) - timedelta(seconds=1))
-    with pytest.raises(NotApproved, match="came after"):
+    with pytest.raises(NotApprovedError, match="came after"):
         answer(ledger, frozen, nonce)
     other = freeze(ledger, frozen.run, [frozen.grants[:1]])
     approve(ledger, other)
     with psycopg.connect(ledger_dsn) as connection:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("UPDATE rescind.approval SET valid_until = clock_timestamp() - interval '1 second'")
-    with pytest.raises(NotApproved, match="ran out"):
+    with pytest.raises(NotApprovedError, match="ran out"):
         ledger.approvals.require(other.run.run_id, other.plan.digest)
 
 
@@ -160,7 +160,7 @@ def test_a_superseded_plan_is_not_approved(ledger: Ledger) -> None:
     frozen = frozen_run(ledger)
     nonce = ask(ledger, frozen)
     freeze(ledger, frozen.run, [frozen.grants[:1]])
-    with pytest.raises(NotApproved, match="taken its place"):
+    with pytest.raises(NotApprovedError, match="taken its place"):
         answer(ledger, frozen, nonce)
 
 

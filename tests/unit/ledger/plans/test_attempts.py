@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from rescind.errors import LedgerError, NotApproved, PlanStale, Stopped
+from rescind.errors import LedgerError, NotApprovedError, PlanStaleError, RunStoppedError
 from rescind.ledger import Ledger
-from rescind.ledger.store.errors import CallSettled, RecordConflict, ScopeBusy
+from rescind.ledger.store.errors import CallSettledError, RecordConflictError, ScopeLockedError
 from rescind.model import ItemState
 from tests.support.ledger_attempts import S, claim, execute, refuse, send, states
 from tests.support.ledger_runs import approve, freeze, frozen_run, ready_run
@@ -84,7 +84,7 @@ def test_an_attempt_has_one_outcome(ledger: Ledger, ledger_dsn: str) -> None:
     attempt = send(ledger, claim(ledger, run), run)
     ledger.attempts.finish(attempt.attempt_id, "accepted", request_id="first")
     for outcome in ("accepted", "unknown"):
-        with pytest.raises(RecordConflict, match="'accepted', which stays"):
+        with pytest.raises(RecordConflictError, match="'accepted', which stays"):
             ledger.attempts.finish(attempt.attempt_id, outcome, request_id="second")
     (record,) = ledger.attempts.of_call(run.run.run_id, run.call_ids[0])
     assert (record.outcome, record.request_id) == ("accepted", "first")
@@ -115,19 +115,19 @@ def test_an_outcome_needs_its_intent_and_a_known_word(ledger: Ledger) -> None:
 def test_nothing_is_sent_without_an_approval(ledger: Ledger) -> None:
     run = frozen_run(ledger)
     lease = claim(ledger, run)
-    refuse(ledger, lease, run, NotApproved, "nobody was asked")
+    refuse(ledger, lease, run, NotApprovedError, "nobody was asked")
     asked = ledger.approvals.request(
         run.run.run_id, run.plan.digest, requested_by="rita", valid_until=run.plan.valid_until
     )
-    refuse(ledger, lease, run, NotApproved, "nobody has answered")
+    refuse(ledger, lease, run, NotApprovedError, "nobody has answered")
     ledger.approvals.answer(run.run.run_id, run.plan.digest, nonce=asked.nonce, answer="reject", responded_by="anna")
-    refuse(ledger, lease, run, NotApproved, "'anna' rejected it")
+    refuse(ledger, lease, run, NotApprovedError, "'anna' rejected it")
 
 
 def test_nothing_is_sent_in_a_dry_run_even_when_approved(ledger: Ledger) -> None:
     run = frozen_run(ledger, dry_run=True)
     approve(ledger, run)
-    refuse(ledger, claim(ledger, run), run, NotApproved, "dry run")
+    refuse(ledger, claim(ledger, run), run, NotApprovedError, "dry run")
 
 
 def test_nothing_is_sent_after_the_approval_ran_out(ledger: Ledger, ledger_dsn: str) -> None:
@@ -138,14 +138,14 @@ def test_nothing_is_sent_after_the_approval_ran_out(ledger: Ledger, ledger_dsn: 
         "SET LOCAL session_replication_role = replica;"
         "UPDATE rescind.approval SET valid_until = clock_timestamp() - interval '1 second'",
     )
-    refuse(ledger, lease, run, NotApproved, "ran out")
+    refuse(ledger, lease, run, NotApprovedError, "ran out")
 
 
 def test_nothing_is_sent_under_a_plan_that_ran_out(ledger: Ledger, ledger_dsn: str) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
     execute(ledger_dsn, "UPDATE rescind.plan SET valid_until = clock_timestamp() - interval '1 second'")
-    refuse(ledger, lease, run, PlanStale, "ran out")
+    refuse(ledger, lease, run, PlanStaleError, "ran out")
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, None])
@@ -155,7 +155,12 @@ def test_nothing_is_sent_under_a_plan_that_is_not_the_live_one(ledger: Ledger, d
     if digest is None:
         ledger.plans.done(run.run.run_id, run.plan.digest)
     refuse(
-        ledger, lease, run, PlanStale, "unknown" if digest else "done", **({"plan_digest": digest} if digest else {})
+        ledger,
+        lease,
+        run,
+        PlanStaleError,
+        "unknown" if digest else "done",
+        **({"plan_digest": digest} if digest else {}),
     )
 
 
@@ -163,7 +168,7 @@ def test_nothing_is_sent_for_a_plan_that_was_replaced(ledger: Ledger) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
     freeze(ledger, run.run, [run.grants[:1]])
-    with pytest.raises(PlanStale, match="has no batch"):
+    with pytest.raises(PlanStaleError, match="has no batch"):
         send(ledger, lease, run)
     assert list(ledger.attempts.each(run.run.run_id)) == []
 
@@ -171,9 +176,9 @@ def test_nothing_is_sent_for_a_plan_that_was_replaced(ledger: Ledger) -> None:
 def test_nothing_is_sent_while_the_kill_switch_is_set(ledger: Ledger) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
-    ledger.control.stop("olga", "incident")
-    refuse(ledger, lease, run, Stopped, "kill switch is set")
-    ledger.control.resume("olga", "over")
+    ledger.kill_switch.stop("olga", "incident")
+    refuse(ledger, lease, run, RunStoppedError, "kill switch is set")
+    ledger.kill_switch.resume("olga", "over")
     assert send(ledger, lease, run).n == 1
 
 
@@ -181,7 +186,7 @@ def test_nothing_is_sent_when_another_run_holds_the_scope(ledger: Ledger, ledger
     run = ready_run(ledger)
     lease = claim(ledger, run)
     execute(ledger_dsn, "DELETE FROM rescind.scope_lock")
-    refuse(ledger, lease, run, ScopeBusy, "no longer holds the lock")
+    refuse(ledger, lease, run, ScopeLockedError, "no longer holds the lock")
 
 
 @pytest.mark.parametrize("state", [S.HELD, S.STALE, S.EXPIRED])
@@ -189,7 +194,7 @@ def test_a_call_with_an_item_that_may_not_go_is_not_sent(ledger: Ledger, state: 
     run = ready_run(ledger)
     lease = claim(ledger, run)
     ledger.batches.set_items(lease, {run.calls[run.call_ids[0]][0].grant_id: (state, "protected since")})
-    refuse(ledger, lease, run, PlanStale, "1 of its items may not be sent")
+    refuse(ledger, lease, run, PlanStaleError, "1 of its items may not be sent")
     assert send(ledger, lease, run, call=1).n == 1
 
 
@@ -197,11 +202,11 @@ def test_a_settled_call_is_not_sent_again(ledger: Ledger) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
     attempt = send(ledger, lease, run)
-    with pytest.raises(CallSettled, match="is sent") as caught:
+    with pytest.raises(CallSettledError, match="is sent") as caught:
         send(ledger, lease, run)
     assert caught.value.state == "sent"
     ledger.attempts.finish(attempt.attempt_id, "accepted")
-    with pytest.raises(CallSettled, match="is accepted"):
+    with pytest.raises(CallSettledError, match="is accepted"):
         send(ledger, lease, run)
     assert len(ledger.attempts.of_call(run.run.run_id, run.call_ids[0])) == 1
 
@@ -212,7 +217,7 @@ def test_tries_are_bounded_and_throttled_ones_do_not_count(ledger: Ledger, monke
     lease = claim(ledger, run)
     for outcome in ("throttled", "throttled", "throttled", "not_sent", "not_sent"):
         ledger.attempts.finish(send(ledger, lease, run).attempt_id, outcome)
-    with pytest.raises(CallSettled, match="tried 2 times") as caught:
+    with pytest.raises(CallSettledError, match="tried 2 times") as caught:
         send(ledger, lease, run)
     assert caught.value.state == "exhausted"
     assert [record.n for record in ledger.attempts.of_call(run.run.run_id, run.call_ids[0])] == [1, 2, 3, 4, 5]
@@ -234,7 +239,7 @@ def test_many_senders_of_one_call_record_one_intent(ledger: Ledger) -> None:
     def try_it() -> None:
         try:
             seen.append(f"sent {send(ledger, lease, run).n}")
-        except CallSettled as error:
+        except CallSettledError as error:
             seen.append(error.state)
 
     threads = [threading.Thread(target=try_it) for _ in range(6)]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rescind.errors import LeaseLost
+from rescind.errors import LeaseLostError
 from rescind.ledger import Ledger, NewCall
-from rescind.ledger.store.errors import CallSettled, RecordConflict, TransitionRefused
+from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
 from rescind.model import Verdict
 from tests.support.ledger_attempts import S, claim, send, states
 from tests.support.ledger_runs import call_for, ready_run
@@ -30,7 +30,7 @@ def test_claiming_again_takes_the_batch_away(ledger: Ledger) -> None:
         lambda: ledger.batches.split(old, run.call_ids[0], [], {}, reason="x"),
     )
     for step in steps:
-        with pytest.raises(LeaseLost, match="old held epoch 1"):
+        with pytest.raises(LeaseLostError, match="old held epoch 1"):
             step()
     assert send(ledger, new, run).n == 1
     batch = ledger.batches.get(run.run.run_id, run.batch_id)
@@ -44,7 +44,7 @@ def test_what_the_old_holder_had_under_way_is_unknown(ledger: Ledger) -> None:
     claim(ledger, run, "new")
     assert states(ledger, run) == ("unknown", {"unknown"})
     assert states(ledger, run, 1) == ("pending", {"approved"})
-    with pytest.raises(LeaseLost, match="the outcome accepted is recorded"):
+    with pytest.raises(LeaseLostError, match="the outcome accepted is recorded"):
         ledger.attempts.finish(attempt.attempt_id, "accepted", request_id="late")
     (record,) = ledger.attempts.of_call(run.run.run_id, run.call_ids[0])
     assert (record.outcome, record.request_id) == ("accepted", "late")
@@ -61,7 +61,7 @@ def test_no_intent_slips_past_a_claim(ledger: Ledger) -> None:
         for number in range(5):
             try:
                 sent.append(send(ledger, old, run, number).attempt_id)
-            except LeaseLost:
+            except LeaseLostError:
                 return
 
     worker = threading.Thread(target=work)
@@ -106,7 +106,7 @@ def test_open_attempts_are_closed_as_unknown_once_their_holder_is_gone(ledger: L
     (record,) = ledger.attempts.of_call(run.run.run_id, run.call_ids[0])
     assert (record.outcome, record.answered_at) == ("unknown", None)
     assert states(ledger, run) == ("unknown", {"unknown"})
-    with pytest.raises(RecordConflict):
+    with pytest.raises(RecordConflictError):
         ledger.attempts.finish(attempt.attempt_id, "accepted")
 
 
@@ -118,7 +118,7 @@ def test_a_stale_call_takes_its_items_along(ledger: Ledger) -> None:
     lease = claim(ledger, run)
     ledger.batches.set_call(lease, run.call_ids[0], "stale", reason="granted anew")
     assert states(ledger, run) == ("stale", {"stale"})
-    with pytest.raises(CallSettled, match="is stale"):
+    with pytest.raises(CallSettledError, match="is stale"):
         send(ledger, lease, run)
     grant_ids = {one.grant_id: (S.HELD, "protected") for one in run.calls[run.call_ids[1]]}
     ledger.batches.set_call(lease, run.call_ids[1], "skipped", reason="protected", items=grant_ids)
@@ -129,9 +129,9 @@ def test_a_sent_call_cannot_be_called_stale(ledger: Ledger) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
     ledger.attempts.finish(send(ledger, lease, run).attempt_id, "accepted")
-    with pytest.raises(CallSettled, match="is accepted; leave it"):
+    with pytest.raises(CallSettledError, match="is accepted; leave it"):
         ledger.batches.set_call(lease, run.call_ids[0], "stale", reason="x")
-    with pytest.raises(TransitionRefused, match="stale or skipped"):
+    with pytest.raises(TransitionError, match="stale or skipped"):
         ledger.batches.set_call(lease, run.call_ids[1], "accepted", reason="x")
 
 
@@ -144,7 +144,7 @@ def test_a_call_is_sent_again_only_after_a_later_read_that_shows_its_items(ledge
     here, gone = (one.grant_id for one in run.calls[run.call_ids[0]])
     again: dict[str, Any] = {"method": "listing", "reason": "still there"}
     for present, at in (([here], attempt.intent_at), ([], datetime.now(UTC) + timedelta(minutes=1))):
-        with pytest.raises(RecordConflict, match="Read the platform first"):
+        with pytest.raises(RecordConflictError, match="Read the platform first"):
             ledger.batches.reopen(lease, run.call_ids[0], present=present, observed_at=at, **again)
     seen = datetime.now(UTC) + timedelta(minutes=1)
     reopened = ledger.batches.reopen(lease, run.call_ids[0], present=[here], observed_at=seen, **again)
@@ -160,7 +160,7 @@ def test_a_pending_call_is_not_reopened(ledger: Ledger) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
     ledger.attempts.finish(send(ledger, lease, run).attempt_id, "not_sent")
-    with pytest.raises(CallSettled, match="is pending"):
+    with pytest.raises(CallSettledError, match="is pending"):
         ledger.batches.reopen(
             lease,
             run.call_ids[0],
@@ -205,9 +205,9 @@ def test_a_part_may_not_reach_beyond_its_call(ledger: Ledger) -> None:
     lease = claim(ledger, run)
     first = run.calls[run.call_ids[0]][0]
     wide = call_for([first, run.calls[run.call_ids[1]][0]])
-    with pytest.raises(TransitionRefused, match="reaches beyond"):
+    with pytest.raises(TransitionError, match="reaches beyond"):
         ledger.batches.split(lease, run.call_ids[0], [NewCall(wide)], {}, reason="x")
-    with pytest.raises(TransitionRefused, match="no parts of"):
+    with pytest.raises(TransitionError, match="no parts of"):
         ledger.batches.split(lease, run.call_ids[0], [], {first.grant_id: run.call_ids[1]}, reason="x")
     assert states(ledger, run) == ("pending", {"approved"})
 
@@ -218,5 +218,5 @@ def test_a_call_whose_outcome_is_unknown_is_not_split(ledger: Ledger) -> None:
     ledger.attempts.finish(send(ledger, lease, run).attempt_id, "unknown")
     first = run.calls[run.call_ids[0]][0]
     part = call_for([first])
-    with pytest.raises(CallSettled, match="is unknown"):
+    with pytest.raises(CallSettledError, match="is unknown"):
         ledger.batches.split(lease, run.call_ids[0], [NewCall(part)], {first.grant_id: part.call_id}, reason="x")

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from rescind.errors import LedgerError, PlanError, PlanStale
+from rescind.errors import LedgerError, PlanError, PlanStaleError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, VerdictRecord
-from rescind.ledger.store.errors import RecordConflict, ScopeBusy, SnapshotClosed
+from rescind.ledger.store.errors import RecordConflictError, ScopeLockedError, SnapshotClosedError
 from rescind.model import ItemState, PlannedCall, Verdict, digest
 from tests.support.ledger_runs import (
     ACCOUNT,
@@ -119,7 +119,7 @@ def test_another_plan_takes_its_place_while_nothing_was_sent(ledger: Ledger) -> 
     assert ledger.plans.get(run_id).digest == other.plan.digest
     assert ledger.plans.get(run_id, frozen.plan.digest).state == "superseded"
     assert [item.grant_id for item in ledger.plans.items(run_id)] == [frozen.grants[0].grant_id]
-    with pytest.raises(PlanStale, match="has no batch"):
+    with pytest.raises(PlanStaleError, match="has no batch"):
         ledger.batches.claim(run_id, frozen.batch_id, "w")
 
 
@@ -139,9 +139,9 @@ def test_once_something_was_sent_no_other_plan_takes_its_place(ledger: Ledger) -
     ledger.attempts.begin(
         lease, ready.call_ids[0], plan_digest=ready.plan.digest, request_digest="d", action="A", version="1"
     )
-    with pytest.raises(SnapshotClosed):
+    with pytest.raises(SnapshotClosedError):
         freeze(ledger, ready.run, [ready.grants[:1]])
-    with pytest.raises(SnapshotClosed):
+    with pytest.raises(SnapshotClosedError):
         ledger.plans.replace_calls(ready.run.run_id, ready.plan.digest, [], [])
     assert ledger.plans.get(ready.run.run_id).digest == ready.plan.digest
     assert len(ledger.plans.batches(ready.run.run_id)) == 1
@@ -188,7 +188,7 @@ def test_nothing_of_an_incomplete_scope_is_planned(ledger: Ledger) -> None:
 def test_a_call_stands_in_the_plan_once_and_in_a_batch_of_its_own_account(ledger: Ledger) -> None:
     run = begin(ledger)
     call = NewCall(PlannedCall(SYSTEM, ACCOUNT, "p", ("m",), (("user", ("u",)),)))
-    with pytest.raises(RecordConflict, match="stands in the plan twice"):
+    with pytest.raises(RecordConflictError, match="stands in the plan twice"):
         ledger.plans.freeze(run.run_id, plan_of(b"x"), [NewBatch(SYSTEM, ACCOUNT, "c", [call, call])], [])
     with pytest.raises(LedgerError, match="One batch has one system and account"):
         ledger.plans.freeze(run.run_id, plan_of(b"x"), [NewBatch(SYSTEM, "other", "c", [call])], [])
@@ -196,7 +196,7 @@ def test_a_call_stands_in_the_plan_once_and_in_a_batch_of_its_own_account(ledger
 
 def test_two_runs_may_not_plan_in_the_same_place(ledger: Ledger) -> None:
     first = frozen_run(ledger, "one")
-    with pytest.raises(ScopeBusy, match=first.run.run_id):
+    with pytest.raises(ScopeLockedError, match=first.run.run_id):
         frozen_run(ledger, "two")
     ledger.runs.finish(first.run.run_id, "rejected", {})
     assert frozen_run(ledger, "three").plan.state == "frozen"

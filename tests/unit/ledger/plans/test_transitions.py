@@ -5,7 +5,7 @@ import pytest
 
 from rescind.ledger import Ledger
 from rescind.ledger.plans.transitions import ARROWS
-from rescind.ledger.store.errors import TransitionRefused
+from rescind.ledger.store.errors import TransitionError
 from rescind.model import ItemState
 from tests.support.ledger_runs import ready_run
 
@@ -36,7 +36,7 @@ def test_only_existing_arrows_can_be_walked(ledger: Ledger, ledger_dsn: str) -> 
                 walked = True
                 try:
                     ledger.batches.set_items(run_id, {grant_id: (target, "why")})
-                except TransitionRefused:
+                except TransitionError:
                     walked = False
                 allowed = target not in RESERVED and (target in ARROWS[origin] or target is origin)
                 assert walked == allowed, (origin, target)
@@ -47,9 +47,9 @@ def test_either_all_items_move_or_none(ledger: Ledger) -> None:
     run = ready_run(ledger)
     first, second = run.grants[0].grant_id, run.grants[1].grant_id
     ledger.batches.set_items(run.run.run_id, {first: (S.HELD, "guard")})
-    with pytest.raises(TransitionRefused, match="1 of 2 items cannot become stale"):
+    with pytest.raises(TransitionError, match="1 of 2 items cannot become stale"):
         ledger.batches.set_items(run.run.run_id, {first: (S.STALE, "x"), second: (S.STALE, "x")})
-    with pytest.raises(TransitionRefused):
+    with pytest.raises(TransitionError):
         ledger.batches.set_items(run.run.run_id, {second: (S.STALE, "x"), "a" * 64: (S.HELD, "no such item")})
     found = {item.grant_id: (item.state, item.reason) for item in ledger.plans.items(run.run.run_id)}
     assert found[first] == (S.HELD, "guard")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from rescind.errors import InputError, LedgerError, Stopped
-from rescind.ledger import KeptCheck, Ledger, VerdictRecord
+from rescind.errors import InputError, LedgerError, RunStoppedError
+from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Verdict
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, frozen_run, grant, list_scope, ready_run
 
@@ -65,30 +65,30 @@ def test_kept_grants_are_compared_with_what_was_seen(ledger: Ledger) -> None:
     run_id = run.run.run_id
     kept = [grant(number) for number in range(4, 10)]
     seen = [one.grant_id for one in kept[1:]] + [grant(77).grant_id]
-    assert ledger.verdicts.compare_kept(run_id, SYSTEM, ACCOUNT, iter(seen)) == (6, [kept[0].grant_id])
-    assert ledger.verdicts.compare_kept(run_id, SYSTEM, ACCOUNT, [], containers=["portal-9"]) == (0, [])
-    assert ledger.verdicts.compare_kept(run_id, SYSTEM, "other", seen) == (0, [])
+    assert ledger.verdicts.compare_retained(run_id, SYSTEM, ACCOUNT, iter(seen)) == (6, [kept[0].grant_id])
+    assert ledger.verdicts.compare_retained(run_id, SYSTEM, ACCOUNT, [], containers=["portal-9"]) == (0, [])
+    assert ledger.verdicts.compare_retained(run_id, SYSTEM, "other", seen) == (0, [])
 
 
 def test_kept_checks_come_back_the_latest_of_each_place(ledger: Ledger) -> None:
     run = begin(ledger)
-    first = KeptCheck(SYSTEM, ACCOUNT, 6, ["a" * 64], True, NOW, {"pages": 2})
-    second = KeptCheck(SYSTEM, ACCOUNT, 6, [], True, NOW, {})
+    first = RetainedCheck(SYSTEM, ACCOUNT, 6, ["a" * 64], True, NOW, {"pages": 2})
+    second = RetainedCheck(SYSTEM, ACCOUNT, 6, [], True, NOW, {})
     for check in (first, second):
-        ledger.verdicts.record_kept(run.run_id, check)
+        ledger.verdicts.record_retained(run.run_id, check)
     assert ledger.verdicts.kept(run.run_id) == [second]
 
 
 def test_the_kill_switch(ledger: Ledger, ledger_dsn: str) -> None:
-    ledger.control.raise_if_stopped()
-    assert ledger.control.state() is None
-    ledger.control.stop(" olga ", "incident 7")
-    with pytest.raises(Stopped, match=r"by 'olga' at .*'incident 7'.*resume --by"):
-        ledger.control.raise_if_stopped()
-    event = ledger.control.resume("otto", "over")
-    ledger.control.raise_if_stopped()
-    assert ledger.control.state() == event
-    assert [(one.stopped, one.changed_by) for one in ledger.control.history()] == [(True, "olga"), (False, "otto")]
+    ledger.kill_switch.raise_if_stopped()
+    assert ledger.kill_switch.state() is None
+    ledger.kill_switch.stop(" olga ", "incident 7")
+    with pytest.raises(RunStoppedError, match=r"by 'olga' at .*'incident 7'.*resume --by"):
+        ledger.kill_switch.raise_if_stopped()
+    event = ledger.kill_switch.resume("otto", "over")
+    ledger.kill_switch.raise_if_stopped()
+    assert ledger.kill_switch.state() == event
+    assert [(one.stopped, one.changed_by) for one in ledger.kill_switch.history()] == [(True, "olga"), (False, "otto")]
     with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
         connection.execute("DELETE FROM rescind.kill_switch")
 
@@ -96,8 +96,8 @@ def test_the_kill_switch(ledger: Ledger, ledger_dsn: str) -> None:
 @pytest.mark.parametrize(("by", "reason"), [("", "x"), ("x", " ")])
 def test_the_kill_switch_wants_a_name_and_a_reason(ledger: Ledger, by: str, reason: str) -> None:
     with pytest.raises(InputError, match="empty text"):
-        ledger.control.stop(by, reason)
-    assert ledger.control.state() is None
+        ledger.kill_switch.stop(by, reason)
+    assert ledger.kill_switch.state() is None
 
 
 def test_the_summary_has_a_line_for_every_place_and_every_item_is_counted_once(ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from rescind.model import Choice, Decision
 from tests.support.ledger_runs import begin, decide, frozen_run, grant, list_scope
 
@@ -57,7 +57,7 @@ def test_every_grant_is_decided_exactly_once(ledger: Ledger, decided: list[int],
     decide(ledger, run, grants, [])
     with pytest.raises(LedgerError, match=problem) as caught:
         ledger.decisions.write(run.run_id, [Decision(grant(n).grant_id, Choice.REVOKE, "r", "x") for n in decided])
-    assert isinstance(caught.value, RecordConflict) == (problem == "two decisions")
+    assert isinstance(caught.value, RecordConflictError) == (problem == "two decisions")
     assert ledger.decisions.get(run.run_id, grants[0].grant_id) == Decision(
         grants[0].grant_id, Choice.KEEP, "default", "left the company"
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, ScopeSpec
-from rescind.ledger.store.errors import RecordConflict, SnapshotClosed
+from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, certificate, frozen_run, grant, list_scope, ready_run
 
@@ -150,7 +150,7 @@ def test_a_try_that_fails_leaves_what_was_there(ledger: Ledger) -> None:
 
     with pytest.raises(RuntimeError, match="the listing broke"):
         ledger.snapshot.replace_scope(run.run_id, scope_id, breaks(), [], [], certificate(1))
-    with pytest.raises(RecordConflict, match="twice"):
+    with pytest.raises(RecordConflictError, match="twice"):
         ledger.snapshot.replace_scope(run.run_id, scope_id, [grant(2), grant(2)], [], [], certificate(2))
     assert [one.grant_id for one in ledger.snapshot.grants(run.run_id)] == [grant(1).grant_id]
     assert ledger.scopes.get(run.run_id, scope_id) == before
@@ -159,7 +159,7 @@ def test_a_try_that_fails_leaves_what_was_there(ledger: Ledger) -> None:
 def test_two_scopes_of_a_run_may_not_overlap(ledger: Ledger) -> None:
     run = begin(ledger)
     list_scope(ledger, run, [grant(1)], part="one")
-    with pytest.raises(RecordConflict, match="must not overlap"):
+    with pytest.raises(RecordConflictError, match="must not overlap"):
         list_scope(ledger, run, [grant(1)], part="two")
 
 
@@ -265,7 +265,7 @@ def test_once_something_was_sent_the_snapshot_stays(ledger: Ledger) -> None:
         lambda: ledger.scopes.fail(run_id, scope_id, "x"),
         lambda: ledger.decisions.write(run_id, []),
     ):
-        with pytest.raises(SnapshotClosed, match="Start a new run"):
+        with pytest.raises(SnapshotClosedError, match="Start a new run"):
             change()
     assert list(ledger.snapshot.grants(run_id)) == before
     assert ledger.plans.get(run_id).digest == ready.plan.digest

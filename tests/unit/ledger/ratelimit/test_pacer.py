@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from rescind.errors import ConfigurationError, LedgerError, Stopped
+from rescind.errors import ConfigurationError, LedgerError, RunStoppedError
 from rescind.ledger import Ledger
-from rescind.ledger.ratelimit.pacer import LanePacer, PacerSettings, documented_limit
+from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings, documented_limit
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres
 
 
-class Lane(NamedTuple):
+class Bucket(NamedTuple):
     """The shape that the cloud seam uses."""
 
     vendor: str
@@ -28,12 +28,12 @@ class Lane(NamedTuple):
     action: str
 
 
-LANE = Lane("tencent", "1000", "ap-guangzhou", "RevokePrivileges")
+BUCKET = Bucket("tencent", "1000", "ap-guangzhou", "RevokePrivileges")
 
 
 @asynccontextmanager
-async def pacing(ledger: Ledger, **settings: Any) -> AsyncIterator[LanePacer]:
-    pacer = LanePacer(ledger, PacerSettings(**settings))
+async def pacing(ledger: Ledger, **settings: Any) -> AsyncIterator[LedgerPacer]:
+    pacer = LedgerPacer(ledger, PacerSettings(**settings))
     try:
         yield pacer
     finally:
@@ -49,11 +49,11 @@ def test_requests_are_spaced_whoever_asks(ledger: Ledger) -> None:
         async with pacing(ledger, limits={"*": 100.0}) as one, pacing(ledger, limits={"*": 100.0}) as two:
             times: list[float] = []
 
-            async def sender(pacer: LanePacer) -> None:
+            async def sender(pacer: LedgerPacer) -> None:
                 for _ in range(8):
-                    await pacer.slot(LANE, write=True)
+                    await pacer.slot(BUCKET, write=True)
                     times.append(time.monotonic())
-                    pacer.succeeded(LANE)
+                    pacer.succeeded(BUCKET)
 
             begun = time.monotonic()
             await asyncio.gather(*(sender(pacer) for pacer in (one, two) for _ in range(2)))
@@ -63,8 +63,8 @@ def test_requests_are_spaced_whoever_asks(ledger: Ledger) -> None:
     assert len(times) == 32
     # 32 requests at no more than 99 a second; a slow machine only makes it longer.
     assert max(times) - begun >= 31 / 99
-    (lane,) = ledger.lanes.states()
-    assert (lane.vendor, lane.action, lane.throttles) == ("tencent", "RevokePrivileges", 0)
+    (bucket,) = ledger.buckets.states()
+    assert (bucket.vendor, bucket.action, bucket.throttles) == ("tencent", "RevokePrivileges", 0)
 
 
 def test_waiters_of_a_lane_go_in_order(ledger: Ledger) -> None:
@@ -73,7 +73,7 @@ def test_waiters_of_a_lane_go_in_order(ledger: Ledger) -> None:
             order: list[int] = []
 
             async def sender(number: int) -> None:
-                await pacer.slot(LANE)
+                await pacer.slot(BUCKET)
                 order.append(number)
 
             tasks = []
@@ -89,7 +89,7 @@ def test_waiters_of_a_lane_go_in_order(ledger: Ledger) -> None:
 def test_lanes_do_not_wait_for_each_other(ledger: Ledger) -> None:
     async def work() -> None:
         async with pacing(ledger, limits={"slow": 0.01, "fast": 200.0}) as pacer:
-            slow, fast = LANE._replace(action="slow"), LANE._replace(action="fast")
+            slow, fast = BUCKET._replace(action="slow"), BUCKET._replace(action="fast")
             await pacer.slot(slow)
             waiting = asyncio.create_task(pacer.slot(slow))
             for _ in range(10):
@@ -98,7 +98,7 @@ def test_lanes_do_not_wait_for_each_other(ledger: Ledger) -> None:
             waiting.cancel()
 
     run(work)
-    assert {lane.action for lane in ledger.lanes.states()} == {"slow", "fast"}
+    assert {bucket.action for bucket in ledger.buckets.states()} == {"slow", "fast"}
 
 
 def test_a_waiter_that_gives_up_leaves_its_place_to_the_next(ledger: Ledger) -> None:
@@ -107,7 +107,7 @@ def test_a_waiter_that_gives_up_leaves_its_place_to_the_next(ledger: Ledger) -> 
             served: list[str] = []
 
             async def sender(name: str) -> None:
-                await pacer.slot(LANE)
+                await pacer.slot(BUCKET)
                 served.append(name)
 
             tasks = {name: asyncio.create_task(sender(name)) for name in "abcd"}
@@ -122,12 +122,12 @@ def test_a_waiter_that_gives_up_leaves_its_place_to_the_next(ledger: Ledger) -> 
 def test_the_kill_switch_stops_writes_and_not_reads(ledger: Ledger) -> None:
     async def work() -> None:
         async with pacing(ledger, limits={"*": 100.0}) as pacer:
-            await pacer.slot(LANE, write=True)
-            await asyncio.to_thread(ledger.control.stop, "olga", "incident")
-            reading = LANE._replace(action="ListPermissions")
-            with pytest.raises(Stopped):
+            await pacer.slot(BUCKET, write=True)
+            await asyncio.to_thread(ledger.kill_switch.stop, "olga", "incident")
+            reading = BUCKET._replace(action="ListPermissions")
+            with pytest.raises(RunStoppedError):
                 for _ in range(60):
-                    await pacer.slot(LANE, write=True)
+                    await pacer.slot(BUCKET, write=True)
             await pacer.slot(reading, write=False)
 
     run(work)
@@ -136,19 +136,19 @@ def test_the_kill_switch_stops_writes_and_not_reads(ledger: Ledger) -> None:
 def test_a_refusal_here_holds_everybody_back(ledger: Ledger) -> None:
     async def work() -> float:
         async with pacing(ledger, limits={"*": 100.0}) as here, pacing(ledger, limits={"*": 100.0}) as there:
-            await here.slot(LANE)
-            await there.slot(LANE)
-            here.throttled(LANE, 1.0)
+            await here.slot(BUCKET)
+            await there.slot(BUCKET)
+            here.throttled(BUCKET, 1.0)
             refused = time.monotonic()
-            while not (await asyncio.to_thread(ledger.lanes.states))[0].throttles:
+            while not (await asyncio.to_thread(ledger.buckets.states))[0].throttles:
                 await asyncio.sleep(0.01)
             reported = time.monotonic()
-            await there.slot(LANE)
+            await there.slot(BUCKET)
             assert reported - refused < 30
             return time.monotonic() - refused
 
     assert run(work) >= 0.95
-    assert ledger.lanes.states()[0].pace < 0.8 * 95
+    assert ledger.buckets.states()[0].pace < 0.8 * 95
 
 
 def test_instants_that_were_missed_are_given_up(ledger: Ledger) -> None:
@@ -158,7 +158,7 @@ def test_instants_that_were_missed_are_given_up(ledger: Ledger) -> None:
 
             async def sender() -> None:
                 while True:
-                    await pacer.slot(LANE)
+                    await pacer.slot(BUCKET)
                     times.append(time.monotonic())
 
             tasks = [asyncio.create_task(sender()) for _ in range(40)]
@@ -179,11 +179,11 @@ def test_instants_that_were_missed_are_given_up(ledger: Ledger) -> None:
 def test_the_event_loop_runs_while_the_ledger_thinks(ledger: Ledger, ledger_dsn: str) -> None:
     async def work() -> int:
         async with pacing(ledger, limits={"*": 100.0}) as pacer:
-            await pacer.slot(LANE)
+            await pacer.slot(BUCKET)
             ticks = 0
             with psycopg.connect(ledger_dsn) as other:
                 other.execute("SELECT 1 FROM rescind.lane FOR UPDATE")
-                waiting = asyncio.create_task(pacer.slot(LANE))
+                waiting = asyncio.create_task(pacer.slot(BUCKET))
                 for _ in range(20):
                     await asyncio.sleep(0.01)
                     ticks += 1
@@ -199,16 +199,16 @@ def test_without_the_ledger_each_worker_keeps_to_its_part(
 ) -> None:
     async def work(ledger: Ledger, name: str) -> tuple[float, int]:
         async with pacing(ledger, limits={"*": 100.0}, workers=4, retry_s=0.2) as pacer:
-            await pacer.slot(LANE)
+            await pacer.slot(BUCKET)
             await asyncio.to_thread(postgres_server.cut_off, name)
             begun = time.monotonic()
-            await asyncio.gather(*(pacer.slot(LANE) for _ in range(12)))
+            await asyncio.gather(*(pacer.slot(BUCKET) for _ in range(12)))
             took = time.monotonic() - begun
             await asyncio.to_thread(postgres_server.let_in, name)
-            handed = (await asyncio.to_thread(ledger.lanes.states))[0].handed
+            handed = (await asyncio.to_thread(ledger.buckets.states))[0].handed
             for _ in range(200):
-                await pacer.slot(LANE)
-                if (await asyncio.to_thread(ledger.lanes.states))[0].handed > handed:
+                await pacer.slot(BUCKET)
+                if (await asyncio.to_thread(ledger.buckets.states))[0].handed > handed:
                     return took, handed
             pytest.fail("the ledger was never asked again")
 
@@ -224,7 +224,7 @@ def test_without_the_ledger_for_long_nothing_is_sent(tmp_path: Path) -> None:
 
     async def work() -> int:
         async with pacing(ledger, limits={"*": 1.0}, workers=100, retry_s=0.05, give_up_s=0.4) as pacer:
-            results = await asyncio.gather(*(pacer.slot(LANE) for _ in range(5)), return_exceptions=True)
+            results = await asyncio.gather(*(pacer.slot(BUCKET) for _ in range(5)), return_exceptions=True)
             errors = [result for result in results if result is not None]
             assert all(isinstance(error, LedgerError) for error in errors)
             assert "no answer from the ledger" in str(errors[0])
@@ -240,7 +240,7 @@ def test_an_error_of_any_kind_reaches_those_who_wait(postgres_server: PostgresSe
     async def work() -> None:
         async with pacing(ledger) as pacer:
             with pytest.raises(ConfigurationError, match="ledger migrate"):
-                await pacer.slot(LANE)
+                await pacer.slot(BUCKET)
 
     run(work)
 
@@ -248,8 +248,8 @@ def test_an_error_of_any_kind_reaches_those_who_wait(postgres_server: PostgresSe
 def test_closing_sends_everybody_away(ledger: Ledger) -> None:
     async def work() -> None:
         async with pacing(ledger, limits={"*": 0.01}) as pacer:
-            await pacer.slot(LANE)
-            waiting = asyncio.create_task(pacer.slot(LANE))
+            await pacer.slot(BUCKET)
+            waiting = asyncio.create_task(pacer.slot(BUCKET))
             await asyncio.sleep(0.05)
         with pytest.raises(LedgerError, match="was closed"):
             await waiting
@@ -258,21 +258,21 @@ def test_closing_sends_everybody_away(ledger: Ledger) -> None:
 
 
 def test_a_pacer_outlives_its_event_loop(ledger: Ledger) -> None:
-    pacer = LanePacer(ledger, PacerSettings(limits={"*": 100.0}))
+    pacer = LedgerPacer(ledger, PacerSettings(limits={"*": 100.0}))
 
     async def work() -> None:
-        await pacer.warm(LANE)
-        await pacer.slot(LANE)
-        pacer.succeeded(LANE)
+        await pacer.warm(BUCKET)
+        await pacer.slot(BUCKET)
+        pacer.succeeded(BUCKET)
 
     run(work)
     run(work)
     pacer.close()
-    assert ledger.lanes.states()[0].handed == 2
+    assert ledger.buckets.states()[0].handed == 2
 
 
 @pytest.mark.parametrize(
-    ("lane", "write", "limit"),
+    ("bucket", "write", "limit"),
     [
         (("tencent", "a", "r", "RevokePrivileges"), True, 20),
         (("alibaba", "a", "r", "RevokeUserPermission"), True, 5),
@@ -284,19 +284,19 @@ def test_a_pacer_outlives_its_event_loop(ledger: Ledger) -> None:
         (("somebody", "a", "r", "Whatever"), False, 5),
     ],
 )
-def test_documented_limits(lane: tuple[str, str, str, str], write: bool, limit: float) -> None:
-    assert documented_limit(lane, write) == limit
-    assert PacerSettings().limit(lane, write) == limit
+def test_documented_limits(bucket: tuple[str, str, str, str], write: bool, limit: float) -> None:
+    assert documented_limit(bucket, write) == limit
+    assert PacerSettings().limit(bucket, write) == limit
 
 
 def test_configured_limits_come_first_the_most_special_before_all() -> None:
     limits = {"tencent:RevokePrivileges": 1.0, "RevokePrivileges": 2.0, "tencent:*": 3.0, "*": 4.0}
     expected = []
     for name in list(limits):
-        expected.append(PacerSettings(limits=limits).limit(LANE, True))
+        expected.append(PacerSettings(limits=limits).limit(BUCKET, True))
         del limits[name]
     assert expected == [1.0, 2.0, 3.0, 4.0]
-    assert PacerSettings(limits={"*": 1.0}, limit_of=lambda lane, write: 7.0).limit(LANE, True) == 7.0
+    assert PacerSettings(limits={"*": 1.0}, limit_of=lambda bucket, write: 7.0).limit(BUCKET, True) == 7.0
 
 
 @pytest.mark.parametrize("settings", [{"share": 0.0}, {"share": 1.5}, {"workers": 0}])
@@ -304,7 +304,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
     with pytest.raises(ConfigurationError):
         PacerSettings(**settings)
     with pytest.raises(ConfigurationError, match="a number over 0"):
-        PacerSettings(limits={"*": 0.0}).limit(LANE, True)
+        PacerSettings(limits={"*": 0.0}).limit(BUCKET, True)
 
 
 def test_spacing_is_even(ledger: Ledger) -> None:
@@ -314,7 +314,7 @@ def test_spacing_is_even(ledger: Ledger) -> None:
         seen: list[float] = []
         async with pacing(ledger, limits={"*": 50.0}) as one, pacing(ledger, limits={"*": 50.0}) as two:
             for pacer in (one, two):
-                queue = pacer._queue(LANE, True)
+                queue = pacer._queue(BUCKET, True)
                 at = queue._at
 
                 def noted(instant: float, at: Callable[[float], None] = at) -> None:
@@ -322,7 +322,7 @@ def test_spacing_is_even(ledger: Ledger) -> None:
                     at(instant)
 
                 queue._at = noted  # type: ignore[method-assign]
-            await asyncio.gather(*(pacer.slot(LANE) for pacer in (one, two) for _ in range(10)))
+            await asyncio.gather(*(pacer.slot(BUCKET) for pacer in (one, two) for _ in range(10)))
         return sorted(seen)
 
     instants = run(work)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rescind.errors import InputError, LedgerError, NotApproved
+from rescind.errors import InputError, LedgerError, NotApprovedError
 from rescind.ledger import Ledger, NewInput, NewQuestion, NewRun, QuestionItem, Run
 from rescind.ledger.runs.inputs import MAX_BYTES
-from rescind.ledger.store.errors import RecordConflict, SnapshotClosed
+from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import Choice
 from tests.support.ledger_runs import begin, decide, grant, list_scope, ready_run
 
@@ -39,12 +39,12 @@ def test_answers_become_decisions_and_only_when_all_are_there(ledger: Ledger) ->
     first, second = question(0, 1), question(2, reviewer="bob", no_answer="revoke")
     put = ledger.questions.ask(run.run_id, [first, second])
     assert [q.digest for q in put] == [first.digest, second.digest] and {q.method for q in put} == {""}
-    with pytest.raises(NotApproved, match="2 of 2 questions"):
+    with pytest.raises(NotApprovedError, match="2 of 2 questions"):
         ledger.questions.apply(run.run_id)
     ledger.questions.answer(
         run.run_id, first.digest, revoke=[GRANTS[1].grant_id], responded_by="alice", responded_at=NOW
     )
-    with pytest.raises(NotApproved, match="1 of 2 questions"):
+    with pytest.raises(NotApprovedError, match="1 of 2 questions"):
         ledger.questions.apply(run.run_id)
     assert ledger.questions.close(run.run_id, second.digest, at=NOW).method == "no_answer"
     assert ledger.questions.apply(run.run_id) == 2 == ledger.questions.apply(run.run_id)
@@ -76,13 +76,13 @@ def test_a_question_is_answered_once_by_its_reviewer(ledger: Ledger) -> None:
         gone = [GRANTS[number].grant_id for number in numbers]
         ledger.questions.answer(run.run_id, asked.digest, revoke=gone, responded_by=by, responded_at=NOW)
 
-    with pytest.raises(NotApproved, match="only its reviewer"):
+    with pytest.raises(NotApprovedError, match="only its reviewer"):
         answer(by="bob")
-    with pytest.raises(NotApproved, match="1 other items"):
+    with pytest.raises(NotApprovedError, match="1 other items"):
         answer(2)
     answer(0)
     answer(0)
-    with pytest.raises(RecordConflict, match="answered before"):
+    with pytest.raises(RecordConflictError, match="answered before"):
         answer(0, 1)
     assert ledger.questions.close(run.run_id, asked.digest, at=NOW).responded_by == "alice"
     with pytest.raises(LedgerError, match="put no question"):
@@ -94,9 +94,9 @@ def test_other_questions_are_refused_once_some_were_put(ledger: Ledger) -> None:
     ledger.questions.ask(run.run_id, [question(0)])
     assert len(ledger.questions.ask(run.run_id, [question(0)])) == 1
     for others in ([question(0, 1)], [question(0, reviewer="bob")], [question(0), question(1)], []):
-        with pytest.raises(RecordConflict, match="other questions already"):
+        with pytest.raises(RecordConflictError, match="other questions already"):
             ledger.questions.ask(run.run_id, others)
-    with pytest.raises(RecordConflict, match="stands in two questions"):
+    with pytest.raises(RecordConflictError, match="stands in two questions"):
         ledger.questions.ask(run.run_id, [question(0), question(0, reviewer="bob")])
 
 
@@ -130,7 +130,7 @@ def test_answers_come_too_late_once_something_was_sent(ledger: Ledger) -> None:
     asked = NewQuestion("alice", "revoke", (QuestionItem(grants[0].grant_id, "line"),))
     ledger.questions.ask(run_id, [asked])
     ledger.questions.close(run_id, asked.digest, at=NOW)
-    with pytest.raises(SnapshotClosed):
+    with pytest.raises(SnapshotClosedError):
         ledger.questions.apply(run_id)
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from rescind.errors import GuardTripped
-from rescind.ledger import KeptCheck, Ledger, NewBatch, NewCall, NewItem, NewPlan, VerdictRecord
+from rescind.errors import GuardTrippedError
+from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, RetainedCheck, VerdictRecord
 from rescind.model import ItemState, Verdict
 from rescind.workflow.execute.canary import require_canaries
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for, decide, effects_of, grant, list_scope
@@ -61,31 +61,31 @@ def _verdicts(ledger: Ledger, run_id: str, ids: list[str], verdict: Verdict) -> 
 
 
 def _kept(ledger: Ledger, run_id: str, *, lost: list[str], complete: bool = True) -> None:
-    ledger.verdicts.record_kept(run_id, KeptCheck(SYSTEM, ACCOUNT, 2, lost, complete, datetime.now(UTC)))
+    ledger.verdicts.record_retained(run_id, RetainedCheck(SYSTEM, ACCOUNT, 2, lost, complete, datetime.now(UTC)))
 
 
 def test_a_canary_is_proven_item_by_item_and_by_what_was_kept(ledger: Ledger) -> None:
     run_id, items = _with_a_canary(ledger)
-    with pytest.raises(GuardTripped, match="0 of 2 proven"):
+    with pytest.raises(GuardTrippedError, match="0 of 2 proven"):
         require_canaries(ledger, run_id)
     _verdicts(ledger, run_id, items[:1], Verdict.VERIFIED_GONE)
-    with pytest.raises(GuardTripped, match="1 of 2 proven"):
+    with pytest.raises(GuardTrippedError, match="1 of 2 proven"):
         require_canaries(ledger, run_id)
     _verdicts(ledger, run_id, items[1:], Verdict.STILL_EFFECTIVE)
-    with pytest.raises(GuardTripped, match="not compared"):
+    with pytest.raises(GuardTrippedError, match="not compared"):
         require_canaries(ledger, run_id)
     _kept(ledger, run_id, lost=[items[0]])
-    with pytest.raises(GuardTripped, match="1 of 2 lost"):
+    with pytest.raises(GuardTrippedError, match="1 of 2 lost"):
         require_canaries(ledger, run_id)
     _kept(ledger, run_id, lost=[], complete=False)
-    with pytest.raises(GuardTripped, match="kept grant"):
+    with pytest.raises(GuardTrippedError, match="kept grant"):
         require_canaries(ledger, run_id)
     _kept(ledger, run_id, lost=[])
     assert require_canaries(ledger, run_id) == 1
     (canary,) = ledger.batches.canaries(run_id)
     assert require_canaries(ledger, run_id, canary.batch_id) == 1 and require_canaries(ledger, run_id, "other") == 0
     _verdicts(ledger, run_id, items[:1], Verdict.STILL_PRESENT)
-    with pytest.raises(GuardTripped, match="1 of 2 proven"):
+    with pytest.raises(GuardTrippedError, match="1 of 2 proven"):
         require_canaries(ledger, run_id)
 
 
@@ -99,5 +99,5 @@ def test_a_canary_of_which_nothing_was_tried_proves_nothing(ledger: Ledger, ledg
     with psycopg.connect(ledger_dsn) as connection:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("DELETE FROM rescind.verdict")
-    with pytest.raises(GuardTripped, match="0 of 2 proven, 2 left alone"):
+    with pytest.raises(GuardTrippedError, match="0 of 2 proven, 2 left alone"):
         require_canaries(ledger, run_id)

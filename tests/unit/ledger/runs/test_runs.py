@@ -8,7 +8,7 @@ import pytest
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewRun
-from rescind.ledger.store.errors import RecordConflict
+from rescind.ledger.store.errors import RecordConflictError
 from tests.support.ledger_runs import begin, ready_run
 
 pytestmark = pytest.mark.postgres
@@ -49,7 +49,7 @@ def test_the_same_airflow_run_is_the_same_run(ledger: Ledger) -> None:
 @pytest.mark.parametrize("changed", [{"dry_run": True}, {"params": {"systems": []}}, {"kind": "manual"}])
 def test_the_same_airflow_run_with_another_purpose_is_refused(ledger: Ledger, changed: dict[str, object]) -> None:
     ledger.runs.begin(NEW)
-    with pytest.raises(RecordConflict, match="Trigger a new run"):
+    with pytest.raises(RecordConflictError, match="Trigger a new run"):
         ledger.runs.begin(replace(NEW, **changed))  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ import pytest
 from rescind.errors import ConfigurationError, LedgerError
 from rescind.ledger import Ledger
 from rescind.ledger.store.database import Connection, Database, Timeouts
-from rescind.ledger.store.errors import DatabaseFailed
+from rescind.ledger.store.errors import DatabaseError
 from tests.support.ledger_runs import begin
 from tests.support.postgres import PostgresServer
 
@@ -53,7 +53,7 @@ def test_a_read_is_tried_once_more_and_not_for_ever(ledger: Ledger) -> None:
         tries.append(connection.info.backend_pid)
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    with pytest.raises(DatabaseFailed) as caught:
+    with pytest.raises(DatabaseError) as caught:
         ledger.database.read(work)
     assert caught.value.lost
     assert len(tries) == 2
@@ -72,7 +72,7 @@ def test_a_write_is_not_repeated(ledger: Ledger) -> None:
 
 def test_a_statement_that_takes_too_long_is_an_error_and_not_a_lost_connection(ledger_dsn: str) -> None:
     database = Database(ledger_dsn, timeouts=Timeouts(statement=0.05))
-    with pytest.raises(DatabaseFailed, match="time limit") as caught:
+    with pytest.raises(DatabaseError, match="time limit") as caught:
         database.read(lambda connection: connection.execute("SELECT pg_sleep(5)"))
     assert not caught.value.lost
     database.close()
@@ -82,7 +82,7 @@ def test_waiting_for_a_lock_ends(ledger_dsn: str) -> None:
     database = Database(ledger_dsn, timeouts=Timeouts(lock=0.05))
     with psycopg.connect(ledger_dsn) as other:
         other.execute("LOCK TABLE rescind.run_counter")
-        with pytest.raises(DatabaseFailed, match="held the row too long"), database.transaction() as connection:
+        with pytest.raises(DatabaseError, match="held the row too long"), database.transaction() as connection:
             connection.execute("UPDATE rescind.run_counter SET last = 7")
     database.close()
 

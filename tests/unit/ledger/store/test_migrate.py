@@ -11,7 +11,7 @@ import pytest
 from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger
 from rescind.ledger.__main__ import DSN_VARIABLE, main
-from rescind.ledger.store.errors import ScopeBusy
+from rescind.ledger.store.errors import ScopeLockedError
 from rescind.ledger.store.migrate import migrate, migrations
 from tests.support.ledger_runs import ready_run
 from tests.support.postgres import PostgresServer
@@ -140,7 +140,7 @@ def test_command_line_abandons_a_run(ledger_dsn: str, capsys: pytest.CaptureFixt
         assert main(["--dsn", ledger_dsn, "abandon", run.run.run_id, "--by", "olga", "--reason", "lost"]) == 0
         assert "is abandoned" in capsys.readouterr().out
         assert ledger.runs.get(run.run.run_id).summary == {"by": "olga", "reason": "lost"}
-        with pytest.raises(ScopeBusy):
+        with pytest.raises(ScopeLockedError):
             ledger.attempts.begin(
                 lease, run.call_ids[0], plan_digest=run.plan.digest, request_digest="d", action="A", version="1"
             )

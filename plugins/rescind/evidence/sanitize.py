@@ -78,7 +78,7 @@ def _word(key: str) -> bool:
     return re.fullmatch(r"[A-Za-z_.]{1,40}", key) is not None
 
 
-def sanitise(source: Source, folder: str | Path, secret: bytes | None = None) -> None:
+def sanitize(source: Source, folder: str | Path, secret: bytes | None = None) -> None:
     """Write the copy; it is unsigned and names the root that it was made from.
 
     :param secret: at least 16 bytes; the same secret gives the same pseudonyms. None takes a random one and forgets it.

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rescind.errors import Interrupted, Stopped
+from rescind.errors import RunInterruptedError, RunStoppedError
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class StopWatch:
+class KillSwitchMonitor:
     """Keeps the last answer of the second switch, and how old it is.
 
     :param read: the reason why everything has to stop, or an empty text. It may block and may fail: it runs in a
@@ -40,19 +40,22 @@ class StopWatch:
     async def start(self) -> None:
         """Read the switch for the first time; nothing may be sent before it is known.
 
-        :raises Stopped: when it is set. :raises Interrupted: when it cannot be read for ``patience_s`` seconds.
+        :raises RunStoppedError: when it is set.
+        :raises RunInterruptedError: when it cannot be read for ``patience_s`` seconds.
         """
         began = time.monotonic()
         while self.read is not None and not self._known_at:
             await self._look()
             if not self._known_at:
                 if time.monotonic() - began >= self.patience_s:
-                    raise Interrupted(f"the stop switch could not be read for {self.patience_s:.0f} s: nothing is sent")
+                    raise RunInterruptedError(
+                        f"the stop switch could not be read for {self.patience_s:.0f} s: nothing is sent"
+                    )
                 await asyncio.sleep(self.every_s)
         self.check()
 
     async def watch(self) -> None:
-        """Keep the answer fresh, until cancelled."""
+        """Keep the answer fresh, until canceled."""
         while self.read is not None:
             await asyncio.sleep(self.every_s)
             await self._look()
@@ -64,15 +67,15 @@ class StopWatch:
     def check(self) -> None:
         """Do nothing while sending may go on. Costs nothing.
 
-        :raises Stopped: the switch is set; no retry mends that.
-        :raises Interrupted: the process is to end, or nobody knows for too long whether the switch is set.
+        :raises RunStoppedError: the switch is set; no retry mends that.
+        :raises RunInterruptedError: the process is to end, or nobody knows for too long whether the switch is set.
         """
         if self._reason:
-            raise Stopped(f"the stop switch is set: {self._reason}")
+            raise RunStoppedError(f"the stop switch is set: {self._reason}")
         if self._ending:
-            raise Interrupted(f"{self._ending}: what is open stays open and is sent by a later try")
+            raise RunInterruptedError(f"{self._ending}: what is open stays open and is sent by a later try")
         if self.read is not None and time.monotonic() - self._known_at > self.patience_s:
-            raise Interrupted(f"the stop switch could not be read for {self.patience_s:.0f} s: no more is sent")
+            raise RunInterruptedError(f"the stop switch could not be read for {self.patience_s:.0f} s: no more is sent")
 
     async def _look(self) -> None:
         if self.read is None:

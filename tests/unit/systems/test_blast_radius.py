@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from rescind.cloud.base import Lane, Prepared
-from rescind.errors import BlastSetExceeded
+from rescind.cloud.base import Bucket, Prepared
+from rescind.errors import BlastRadiusExceededError
 from rescind.model import Cell
 from rescind.systems import system_named
 
@@ -23,7 +23,7 @@ def _prepared(action: str, *, body: object = None, query: str = "") -> Prepared:
         url=f"https://example.invalid/?{query}",
         headers={},
         body=json.dumps(body).encode() if body is not None else b"",
-        lane=Lane("v", "a", "r", action),
+        bucket=Bucket("v", "a", "r", action),
         request=None,
     )
 
@@ -52,8 +52,8 @@ MENUS = system_named("quickbi_menus")
     ],
 )
 def test_a_data_source_request_without_exactly_one_selector_is_refused(body: object) -> None:
-    with pytest.raises(BlastSetExceeded):
-        SOURCES.blast_set(_prepared("RevokeDataSourceAuthorization", body=body))
+    with pytest.raises(BlastRadiusExceededError):
+        SOURCES.blast_radius(_prepared("RevokeDataSourceAuthorization", body=body))
 
 
 def test_data_source_selectors_are_read_back_exactly() -> None:
@@ -63,8 +63,8 @@ def test_data_source_selectors_are_read_back_exactly() -> None:
     user = _prepared(
         "RevokeDataSourceAuthorization", body={"DataSourceId": "65377", "RevokeUser": "2956525852619374592_7000"}
     )
-    assert SOURCES.blast_set(project) == {Cell("65377", "65377", "project", ("2956525852619374592",))}
-    assert SOURCES.blast_set(user) == {Cell("65377", "65377", "user", ("2956525852619374592", "7000"))}
+    assert SOURCES.blast_radius(project) == {Cell("65377", "65377", "project", ("2956525852619374592",))}
+    assert SOURCES.blast_radius(user) == {Cell("65377", "65377", "user", ("2956525852619374592", "7000"))}
 
 
 def test_wedata_privileges_are_read_as_the_widest_product() -> None:
@@ -76,7 +76,7 @@ def test_wedata_privileges_are_read_as_the_widest_product() -> None:
         "Subjects": [{"SubjectType": "User", "SubjectValues": ["1", "2"]}],
         "Privileges": [{"Name": "SELECT_TABLE"}],
     }
-    cells = PRIVILEGES.blast_set(_prepared("RevokePrivileges", body=body))
+    cells = PRIVILEGES.blast_radius(_prepared("RevokePrivileges", body=body))
     assert cells == {
         Cell("table", f"c.s.{table}", "pair", ("User", user, "SELECT_TABLE")) for table in "ab" for user in "12"
     }
@@ -89,15 +89,17 @@ def test_wedata_privileges_with_an_empty_list_are_refused(empty: str) -> None:
         "Subjects": [{"SubjectType": "User", "SubjectValues": ["1"]}],
         "Privileges": [{"Name": "SELECT_TABLE"}],
     }
-    with pytest.raises(BlastSetExceeded):
-        PRIVILEGES.blast_set(_prepared("RevokePrivileges", body={**body, empty: []}))
-    with pytest.raises(BlastSetExceeded):
-        PRIVILEGES.blast_set(_prepared("RevokePrivileges", body={name: v for name, v in body.items() if name != empty}))
+    with pytest.raises(BlastRadiusExceededError):
+        PRIVILEGES.blast_radius(_prepared("RevokePrivileges", body={**body, empty: []}))
+    with pytest.raises(BlastRadiusExceededError):
+        PRIVILEGES.blast_radius(
+            _prepared("RevokePrivileges", body={name: v for name, v in body.items() if name != empty})
+        )
 
 
 def test_dms_names_one_record_of_one_user() -> None:
     query = "DbId=1&DsType=DATABASE&Logic=false&PermTypes=QUERY&Tid=3&UserAccessId=774&UserId=51"
-    assert DMS.blast_set(_prepared("RevokeUserPermission", query=query)) == {
+    assert DMS.blast_radius(_prepared("RevokeUserPermission", query=query)) == {
         Cell("51", "774", "record", ("51", "QUERY"))
     }
 
@@ -113,13 +115,13 @@ def test_dms_names_one_record_of_one_user() -> None:
     ],
 )
 def test_dms_requests_that_are_not_one_record_are_refused(query: str) -> None:
-    with pytest.raises(BlastSetExceeded):
-        DMS.blast_set(_prepared("RevokeUserPermission", query=query))
+    with pytest.raises(BlastRadiusExceededError):
+        DMS.blast_radius(_prepared("RevokeUserPermission", query=query))
 
 
 def test_quickbi_is_read_as_menus_times_receivers() -> None:
     query = "DataPortalId=p&MenuIds=m1%2Cm2&UserIds=u1&UserGroupIds=g1%2Cg2"
-    cells = MENUS.blast_set(_prepared("CancelAuthorizationMenu", query=query))
+    cells = MENUS.blast_radius(_prepared("CancelAuthorizationMenu", query=query))
     receivers = [("user", "u1"), ("group", "g1"), ("group", "g2")]
     assert cells == {Cell("p", menu, kind, (ident,)) for menu in ("m1", "m2") for kind, ident in receivers}
 
@@ -137,5 +139,5 @@ def test_quickbi_is_read_as_menus_times_receivers() -> None:
     ],
 )
 def test_quickbi_requests_with_an_open_selector_are_refused(query: str) -> None:
-    with pytest.raises(BlastSetExceeded):
-        MENUS.blast_set(_prepared("CancelAuthorizationMenu", query=query))
+    with pytest.raises(BlastRadiusExceededError):
+        MENUS.blast_radius(_prepared("CancelAuthorizationMenu", query=query))

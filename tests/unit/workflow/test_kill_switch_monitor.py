@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rescind.errors import Interrupted, Stopped
+from rescind.errors import RunInterruptedError, RunStoppedError
 from rescind.operators.switch import STOP_VARIABLE, StopVariable, refuse_if_set, stop_reason
-from rescind.workflow.execute.stop_switch import StopWatch
+from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
 
 
 def _answers(*answers: str | Exception) -> Callable[[], str]:
@@ -26,32 +26,32 @@ def _answers(*answers: str | Exception) -> Callable[[], str]:
 
 
 def test_without_a_second_switch_sending_goes_on() -> None:
-    watch = StopWatch()
+    watch = KillSwitchMonitor()
     asyncio.run(watch.start())
     asyncio.run(watch.watch())
     watch.check()
 
 
 def test_nothing_is_sent_before_the_switch_is_known() -> None:
-    with pytest.raises(Interrupted, match="could not be read"):
-        StopWatch(lambda: "").check()
-    with pytest.raises(Interrupted, match="nothing is sent"):
-        asyncio.run(StopWatch(_answers(OSError("down")), every_s=0.001, patience_s=0.01).start())
-    watch = StopWatch(_answers(OSError("down"), ""), every_s=0.001)
+    with pytest.raises(RunInterruptedError, match="could not be read"):
+        KillSwitchMonitor(lambda: "").check()
+    with pytest.raises(RunInterruptedError, match="nothing is sent"):
+        asyncio.run(KillSwitchMonitor(_answers(OSError("down")), every_s=0.001, patience_s=0.01).start())
+    watch = KillSwitchMonitor(_answers(OSError("down"), ""), every_s=0.001)
     asyncio.run(watch.start())
     watch.check()
 
 
 def test_a_switch_that_is_set_stops_before_the_first_call_and_between_calls() -> None:
-    with pytest.raises(Stopped, match="incident 17"):
-        asyncio.run(StopWatch(_answers("incident 17")).start())
+    with pytest.raises(RunStoppedError, match="incident 17"):
+        asyncio.run(KillSwitchMonitor(_answers("incident 17")).start())
 
     async def later() -> None:
-        watch = StopWatch(_answers("", "incident 18"), every_s=0.001)
+        watch = KillSwitchMonitor(_answers("", "incident 18"), every_s=0.001)
         await watch.start()
         watch.check()
         watching = asyncio.create_task(watch.watch())
-        with pytest.raises(Stopped, match="incident 18"):
+        with pytest.raises(RunStoppedError, match="incident 18"):
             while True:
                 await asyncio.sleep(0.001)
                 watch.check()
@@ -62,10 +62,10 @@ def test_a_switch_that_is_set_stops_before_the_first_call_and_between_calls() ->
 
 def test_a_switch_that_cannot_be_read_any_more_ends_the_sending() -> None:
     async def work() -> None:
-        watch = StopWatch(_answers("", OSError("down")), every_s=0.001, patience_s=0.05)
+        watch = KillSwitchMonitor(_answers("", OSError("down")), every_s=0.001, patience_s=0.05)
         await watch.start()
         watching = asyncio.create_task(watch.watch())
-        with pytest.raises(Interrupted, match="no more is sent"):
+        with pytest.raises(RunInterruptedError, match="no more is sent"):
             while True:
                 await asyncio.sleep(0.001)
                 watch.check()
@@ -75,9 +75,9 @@ def test_a_switch_that_cannot_be_read_any_more_ends_the_sending() -> None:
 
 
 def test_a_process_that_is_told_to_end_stops_between_calls() -> None:
-    watch = StopWatch()
+    watch = KillSwitchMonitor()
     watch.end("the task was told to end")
-    with pytest.raises(Interrupted, match=r"told to end.*stays open"):
+    with pytest.raises(RunInterruptedError, match=r"told to end.*stays open"):
         watch.check()
 
 
@@ -106,7 +106,7 @@ def test_everything_else_stops(value: str, said: str) -> None:
 def test_the_variable_is_read_from_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_if_set(StopVariable())
     monkeypatch.setenv(f"AIRFLOW_VAR_{STOP_VARIABLE.upper()}", "incident 17")
-    with pytest.raises(Stopped, match=r"incident 17.*delete it under Admin"):
+    with pytest.raises(RunStoppedError, match=r"incident 17.*delete it under Admin"):
         refuse_if_set(StopVariable())
 
 
@@ -124,13 +124,13 @@ def test_an_api_server_that_is_away_is_not_taken_for_no_variable(monkeypatch: py
     # What Airflow itself says while its server is away: there is no such Variable.
     monkeypatch.setattr(Variable, "get", lambda name, default: asked.append(name) or default)
     variable = StopVariable()
-    with pytest.raises(Interrupted, match="does not say"):
+    with pytest.raises(RunInterruptedError, match="does not say"):
         variable()
     monkeypatch.setattr(Variable, "keys", lambda prefix: [])
     assert variable() == "" and asked == [STOP_VARIABLE]
     assert variable() == "" and asked == [STOP_VARIABLE], "later readings cost one request"
     monkeypatch.setattr(Variable, "keys", lambda prefix: [STOP_VARIABLE])
-    with pytest.raises(Interrupted, match="cannot be read"):
+    with pytest.raises(RunInterruptedError, match="cannot be read"):
         variable()
     monkeypatch.setattr(Variable, "get", lambda name, default: "incident 17")
     assert variable() == "incident 17"

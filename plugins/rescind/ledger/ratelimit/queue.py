@@ -9,12 +9,12 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rescind.errors import LedgerError, Stopped
-from rescind.ledger.ratelimit import lane_store
-from rescind.ledger.ratelimit.clock_sync import LaneClock
-from rescind.ledger.ratelimit.db_thread import Desk
-from rescind.ledger.ratelimit.lane_store import LaneKey, Reservation
+from rescind.errors import LedgerError, RunStoppedError
+from rescind.ledger.ratelimit import store
+from rescind.ledger.ratelimit.clock_sync import BucketClock
+from rescind.ledger.ratelimit.db_thread import DatabaseThread
 from rescind.ledger.ratelimit.rate_controller import RESERVE_S, START_MARGIN
+from rescind.ledger.ratelimit.store import BucketKey, Reservation
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _STATIC_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class LanePlan:
+class BucketPlan:
     """What a worker has to know about one lane.
 
     :param limit: requests per second for everybody, before ``share``.
@@ -39,22 +39,22 @@ class LanePlan:
     give_up_s: float
 
 
-class LaneQueue:
+class BucketQueue:
     """The waiters of one lane in one event loop. All methods run in the loop."""
 
     def __init__(
         self,
-        lane: LaneKey,
-        plan: LanePlan,
-        desk: Desk,
+        bucket: BucketKey,
+        plan: BucketPlan,
+        db_thread: DatabaseThread,
         worker: str,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.lane, self.loop = lane, loop
-        self._plan, self._desk, self._worker = plan, desk, worker
+        self.bucket, self.loop = bucket, loop
+        self._plan, self._db_thread, self._worker = plan, db_thread, worker
         self._waiters: deque[tuple[asyncio.Future[float], bool]] = deque()
         self._timers: dict[float, asyncio.TimerHandle] = {}
-        self._clock = LaneClock()
+        self._clock = BucketClock()
         self._feeder: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._workers_seen = 1
@@ -115,8 +115,8 @@ class LaneQueue:
         """Make the lane in the ledger and learn how many workers share it; at most once a second."""
         if time.monotonic() - self._announced_at < _ANNOUNCE_EVERY_S:
             return
-        self._workers_seen, _, self._announced_at = await self._desk.ask(
-            lane_store.announce, self.lane, self._worker, self._plan.limit, self._plan.share
+        self._workers_seen, _, self._announced_at = await self._db_thread.ask(
+            store.announce, self.bucket, self._worker, self._plan.limit, self._plan.share
         )
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ class LaneQueue:
     def _kick(self) -> None:
         self._wake.set()
         if self._feeder is None or self._feeder.done():
-            self._feeder = self.loop.create_task(self._feed(), name=f"rescind-lane-{self.lane[3]}")
+            self._feeder = self.loop.create_task(self._feed(), name=f"rescind-lane-{self.bucket[3]}")
 
     def _must_report(self) -> bool:
         return self._refused > 0
@@ -174,9 +174,9 @@ class LaneQueue:
         if count <= 0 or self._must_report():
             return
         unused, self._unused = self._unused, 0
-        reservation, started, ended = await self._desk.ask(
-            lane_store.reserve,
-            self.lane,
+        reservation, started, ended = await self._db_thread.ask(
+            store.reserve,
+            self.bucket,
             count,
             lead_s=self._clock.way_back_s,
             unused=unused,
@@ -188,7 +188,7 @@ class LaneQueue:
             return
         self._take(reservation, self._clock.local(reservation, started, ended))
         if reservation.stale:
-            await self._desk.ask(lane_store.adjust, self.lane)
+            await self._db_thread.ask(store.adjust, self.bucket)
         # What is in reserve stays within bounds: ask again only shortly before the last instant of it.
         await self._pause(self._last - self._clock.ahead_s - time.monotonic())
 
@@ -241,9 +241,9 @@ class LaneQueue:
         self._refused, self._retry_after, self._unused, self._refused_sent = 0, 0.0, 0, float("inf")
         reacted_at = time.monotonic()
         try:
-            await self._desk.ask(
-                lane_store.report_throttled,
-                self.lane,
+            await self._db_thread.ask(
+                store.report_throttled,
+                self.bucket,
                 refused=refused,
                 unused=unused,
                 retry_after=retry_after,
@@ -307,7 +307,7 @@ class LaneQueue:
             if not write:
                 keep.append((future, write))
             elif not future.done():
-                future.set_exception(Stopped("the kill switch is set: no further write leaves"))
+                future.set_exception(RunStoppedError("the kill switch is set: no further write leaves"))
         self._waiters = keep
 
     def _fail(self, error: Exception) -> None:

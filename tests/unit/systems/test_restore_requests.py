@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from rescind.cloud.base import Lane, Prepared
-from rescind.errors import BlastSetExceeded, PlanError
+from rescind.cloud.base import Bucket, Prepared
+from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import Cell, Grant, GrantKey, canonical
 from rescind.systems import REGISTRY, system_named
 from rescind.workflow.execute.listings import there_again
@@ -40,13 +40,13 @@ def record(user: str = "51", native: str = "900", end: str = "2031-01-01 00:00:0
 
 
 def menu(ident: str, receiver: str, kind: str = "user", level: str = "view") -> Grant:
-    """A Quick BI menu authorisation."""
+    """A Quick BI menu authorization."""
     key = GrantKey("quickbi_menus", "a", "menu", ident, kind, receiver, level, "p1")
     return Grant(key, Cell("p1", ident, kind, (receiver,)))
 
 
 def source(project: str, user: str = "") -> Grant:
-    """A WeData data source authorisation."""
+    """A WeData data source authorization."""
     entry = f"{project}_{user}" if user else ""
     kind, holder, column = ("user", user, (project, user)) if user else ("project", project, (project,))
     key = GrantKey("wedata_data_sources", "a", "data_source", "65377", kind, holder, "use", entry)
@@ -82,7 +82,7 @@ def raw(action: str, *, body: bytes = b"", query: str = "") -> Prepared[Any]:
         url=f"https://example.invalid/?{query}",
         headers={},
         body=body,
-        lane=Lane("v", "a", "r", action),
+        bucket=Bucket("v", "a", "r", action),
         request=None,
     )
 
@@ -102,15 +102,15 @@ def raw(action: str, *, body: bytes = b"", query: str = "") -> Prepared[Any]:
 )
 def test_a_request_gives_exactly_what_was_captured(system: Any, grants: list[Grant]) -> None:
     inverses = [system.inverse(grant) for grant in grants]
-    request = system.give_back(inverses)
-    assert request.action == system.give_back_action and request.write
+    request = system.restore_request(inverses)
+    assert request.action == system.restore_action and request.write
     given = system.given(prepared(system, request))
     assert sorted(map(canonical, given)) == sorted(map(canonical, inverses))
 
 
 def test_what_the_vendor_would_add_beyond_shows_in_the_bytes() -> None:
     diagonal = [menu("m1", "u1"), menu("m2", "u2")]
-    given = MENUS.given(prepared(MENUS, MENUS.give_back([MENUS.inverse(one) or {} for one in diagonal])))
+    given = MENUS.given(prepared(MENUS, MENUS.restore_request([MENUS.inverse(one) or {} for one in diagonal])))
     assert len(given) == 4
 
 
@@ -134,15 +134,15 @@ def test_what_the_vendor_would_add_beyond_shows_in_the_bytes() -> None:
     ],
 )
 def test_a_request_whose_gifts_cannot_be_told_is_refused(system: Any, final: Prepared[Any]) -> None:
-    with pytest.raises(BlastSetExceeded):
+    with pytest.raises(BlastRadiusExceededError):
         system.given(final)
 
 
 def test_a_project_and_its_users_never_share_a_call() -> None:
     whole, user = source("1"), source("1", "5")
-    assert SOURCES.give_back_kind(whole) != SOURCES.give_back_kind(user)
+    assert SOURCES.restore_group(whole) != SOURCES.restore_group(user)
     with pytest.raises(PlanError, match="do not fit"):
-        SOURCES.give_back([SOURCES.inverse(whole) or {}, SOURCES.inverse(user) or {}])
+        SOURCES.restore_request([SOURCES.inverse(whole) or {}, SOURCES.inverse(user) or {}])
 
 
 @pytest.mark.parametrize("grant", [menu("m", "u", level="edit"), menu("m", "u", level="data_entry"), record(end="")])

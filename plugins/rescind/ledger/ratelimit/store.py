@@ -1,4 +1,4 @@
-"""Lanes: one row for each stream of requests that a vendor counts together.
+"""Buckets: one row for each stream of requests that a vendor counts together.
 
 Reserving is one UPDATE that hands out the next sending instants by the database's clock; whoever
 comes next continues where it ended. Nothing asks "may I now?", so nobody polls and nobody is starved.
@@ -15,11 +15,11 @@ from psycopg.types.json import Jsonb
 from rescind.errors import LedgerError
 from rescind.ledger.ratelimit import rate_controller
 from rescind.ledger.ratelimit.rate_controller import Control
-from rescind.ledger.runs.records import LaneState
+from rescind.ledger.runs.records import BucketState
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import Repository
 
-LaneKey = tuple[str, str, str, str]
+BucketKey = tuple[str, str, str, str]
 
 _KEY = "vendor = %(vendor)s AND account = %(account)s AND region = %(region)s AND action = %(action)s"
 # How often the pace is looked at; how long a worker counts as taking part.
@@ -34,7 +34,7 @@ class Reservation:
     :param at: the first instant in seconds of the database's epoch clock.
     :param limit: the limit that the pace keeps a margin to, in requests per second.
     :param stopped: whether the kill switch is set.
-    :param stale: whether the pace should be looked at (:meth:`Lanes.adjust`).
+    :param stale: whether the pace should be looked at (:meth:`Buckets.adjust`).
     """
 
     in_s: float
@@ -51,10 +51,10 @@ class Reservation:
         return max(0.0, self.limit * self.gap_s - 1.0)
 
 
-class Lanes(Repository):
+class Buckets(Repository):
     """The lanes of this ledger. The pacer brings its own connection for what it does many times a second."""
 
-    def states(self) -> list[LaneState]:
+    def states(self) -> list[BucketState]:
         """All lanes, the ones used last first."""
         rows = self._db.read(
             lambda connection: connection.execute("SELECT * FROM rescind.lane ORDER BY updated_at DESC").fetchall()
@@ -62,13 +62,13 @@ class Lanes(Repository):
         return [_state(row) for row in rows]
 
 
-def announce(connection: Connection, lane: LaneKey, worker: str, documented: float, share: float) -> int:
+def announce(connection: Connection, bucket: BucketKey, worker: str, documented: float, share: float) -> int:
     """Make the lane if it is new, say that this worker takes part, return how many do.
 
     :param documented: the vendor's limit in requests per second, for everybody together.
     :param share: the part of it that this tool may use.
     """
-    values = {**_named(lane), "worker": worker, "documented": documented, "share": share}
+    values = {**_named(bucket), "worker": worker, "documented": documented, "share": share}
     with connection.transaction():
         connection.execute(
             "INSERT INTO rescind.lane AS l (vendor, account, region, action, documented, share, pace)"
@@ -97,7 +97,7 @@ def announce(connection: Connection, lane: LaneKey, worker: str, documented: flo
 
 
 def reserve(
-    connection: Connection, lane: LaneKey, count: int, *, lead_s: float, unused: int, jitter_s: float
+    connection: Connection, bucket: BucketKey, count: int, *, lead_s: float, unused: int, jitter_s: float
 ) -> Reservation:
     """Hand out the next ``count`` instants of a lane.
 
@@ -118,31 +118,31 @@ def reserve(
         " extract(epoch FROM clock_timestamp())::float AS now,"
         f" adjusted_at < clock_timestamp() - interval '{ADJUST_EVERY_S} seconds' AS stale,"
         " (SELECT stopped FROM rescind.kill_switch ORDER BY switch_no DESC LIMIT 1) AS stopped",
-        {**_named(lane), "count": count, "lead": lead_s, "unused": unused, "jitter": jitter_s},
+        {**_named(bucket), "count": count, "lead": lead_s, "unused": unused, "jitter": jitter_s},
     ).fetchone()
     if row is None:
-        raise LedgerError(f"ledger: the lane {lane[0]}/{lane[3]} is gone from the ledger. Restart the task")
+        raise LedgerError(f"ledger: the lane {bucket[0]}/{bucket[3]} is gone from the ledger. Restart the task")
     limit = row["ceiling"] if row["learned"] is None else min(row["learned"], row["ceiling"])
     return Reservation(
         row["at"] - row["now"], row["at"], 1 / row["pace"], count, limit, bool(row["stopped"]), row["stale"]
     )
 
 
-def adjust(connection: Connection, lane: LaneKey) -> None:
+def adjust(connection: Connection, bucket: BucketKey) -> None:
     """Take one calm step with the pace, unless somebody else is at it or has just done so."""
     with connection.transaction():
-        row = _locked(connection, lane, f" AND adjusted_at < now() - interval '{ADJUST_EVERY_S} seconds'")
+        row = _locked(connection, bucket, f" AND adjusted_at < now() - interval '{ADJUST_EVERY_S} seconds'")
         if row is None:
             return
         control = Control.from_json(row["control"], row["ceiling"])
         ahead = _ahead(row, control)
         due = row["handed"] - ahead * row["pace"]
         calmer = rate_controller.calm(control, row["now"], due, row["throttles"], row["jitter_s"], ahead_s=ahead)
-        _store(connection, lane, calmer)
+        _store(connection, bucket, calmer)
 
 
 def report_throttled(
-    connection: Connection, lane: LaneKey, *, refused: int, unused: int, retry_after: float, age_s: float
+    connection: Connection, bucket: BucketKey, *, refused: int, unused: int, retry_after: float, age_s: float
 ) -> None:
     """Tell everybody that ``refused`` requests were refused: the lane pauses and its pace changes.
 
@@ -151,7 +151,7 @@ def report_throttled(
     :param age_s: how long ago the first of the refused requests left.
     """
     with connection.transaction():
-        row = _locked(connection, lane, "")
+        row = _locked(connection, bucket, "")
         if row is None:
             return
         control = Control.from_json(row["control"], row["ceiling"])
@@ -173,25 +173,25 @@ def report_throttled(
         connection.execute(
             "UPDATE rescind.lane SET throttles = throttles + %(refused)s, handed = handed - %(unused)s,"
             f" next_at = to_timestamp(%(resume)s) WHERE {_KEY}",
-            {**_named(lane), "refused": refused, "unused": unused, "resume": resume},
+            {**_named(bucket), "refused": refused, "unused": unused, "resume": resume},
         )
-        _store(connection, lane, control)
+        _store(connection, bucket, control)
 
 
-def _locked(connection: Connection, lane: LaneKey, more: str) -> DictRow | None:
+def _locked(connection: Connection, bucket: BucketKey, more: str) -> DictRow | None:
     skip = " SKIP LOCKED" if more else ""
     return connection.execute(
         "SELECT *, documented * share AS ceiling, extract(epoch FROM clock_timestamp())::float AS now,"
         " extract(epoch FROM next_at)::float AS next"
         f" FROM rescind.lane WHERE {_KEY}{more} FOR UPDATE{skip}",
-        _named(lane),
+        _named(bucket),
     ).fetchone()
 
 
-def _store(connection: Connection, lane: LaneKey, control: Control) -> None:
+def _store(connection: Connection, bucket: BucketKey, control: Control) -> None:
     connection.execute(
         f"UPDATE rescind.lane SET pace = %(pace)s, control = %(control)s, adjusted_at = clock_timestamp() WHERE {_KEY}",
-        {**_named(lane), "pace": control.pace, "control": Jsonb(control.to_json())},
+        {**_named(bucket), "pace": control.pace, "control": Jsonb(control.to_json())},
     )
 
 
@@ -200,13 +200,13 @@ def _ahead(row: DictRow, control: Control) -> float:
     return max(0.0, float(row["next"] - max(row["now"], control.resume_at)))
 
 
-def _named(lane: LaneKey) -> dict[str, Any]:
-    return dict(zip(("vendor", "account", "region", "action"), lane, strict=True))
+def _named(bucket: BucketKey) -> dict[str, Any]:
+    return dict(zip(("vendor", "account", "region", "action"), bucket, strict=True))
 
 
-def _state(row: DictRow) -> LaneState:
+def _state(row: DictRow) -> BucketState:
     control = Control.from_json(row["control"], row["documented"] * row["share"])
-    return LaneState(
+    return BucketState(
         vendor=row["vendor"],
         account=row["account"],
         region=row["region"],

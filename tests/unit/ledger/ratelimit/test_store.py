@@ -14,26 +14,26 @@ import pytest
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger
-from rescind.ledger.ratelimit import lane_store as lanes
-from rescind.ledger.ratelimit.lane_store import LaneKey, Reservation
+from rescind.ledger.ratelimit import store as buckets
+from rescind.ledger.ratelimit.store import BucketKey, Reservation
 from rescind.ledger.store.database import Connection
 
 pytestmark = pytest.mark.postgres
 
-LANE: LaneKey = ("tencent", "100012345678", "ap-guangzhou", "RevokePrivileges")
+BUCKET: BucketKey = ("tencent", "100012345678", "ap-guangzhou", "RevokePrivileges")
 PACE = 19.0
 
 
 @pytest.fixture
 def connection(ledger: Ledger) -> Iterator[Connection]:
     opened = ledger.database.connect(autocommit=True)
-    lanes.announce(opened, LANE, "w1", 20.0, 1.0)
+    buckets.announce(opened, BUCKET, "w1", 20.0, 1.0)
     yield opened
     opened.close()
 
 
 def take(connection: Connection, count: int = 1, *, lead_s: float = 0.0, unused: int = 0) -> Reservation:
-    return lanes.reserve(connection, LANE, count, lead_s=lead_s, unused=unused, jitter_s=0.0)
+    return buckets.reserve(connection, BUCKET, count, lead_s=lead_s, unused=unused, jitter_s=0.0)
 
 
 def instants(reservation: Reservation) -> list[float]:
@@ -60,7 +60,7 @@ def test_an_idle_lane_saves_nothing_up(connection: Connection) -> None:
 
 
 def test_many_threads_get_every_instant_once(ledger: Ledger, connection: Connection) -> None:
-    lanes.announce(connection, LANE, "w1", 2000.0, 1.0)
+    buckets.announce(connection, BUCKET, "w1", 2000.0, 1.0)
     connection.execute("UPDATE rescind.lane SET pace = 1000")
     handed: list[float] = []
 
@@ -79,12 +79,12 @@ def test_many_threads_get_every_instant_once(ledger: Ledger, connection: Connect
     gaps = [b - a for a, b in pairwise(sorted(handed))]
     # A lead far ahead of all of them: the lane is busy throughout, so nothing may be left out either.
     assert min(gaps) > 0.99e-3
-    assert ledger.lanes.states()[0].handed == len(handed)
+    assert ledger.buckets.states()[0].handed == len(handed)
 
 
 WORKER = """
 import json, sys
-from rescind.ledger.ratelimit import lane_store as lanes
+from rescind.ledger.ratelimit import store as lanes
 from rescind.ledger.store.database import Database
 connection = Database(sys.argv[1]).connect(autocommit=True)
 lane = tuple(json.loads(sys.argv[2]))
@@ -100,7 +100,7 @@ print(json.dumps(found))
 def test_processes_get_every_instant_once(ledger_dsn: str, connection: Connection) -> None:
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, ledger_dsn, json.dumps(LANE)],
+            [sys.executable, "-c", WORKER, ledger_dsn, json.dumps(BUCKET)],
             stdout=subprocess.PIPE,
             text=True,
             env={"PYTHONPATH": str(Path(__file__).parents[4] / "plugins")},
@@ -115,71 +115,71 @@ def test_processes_get_every_instant_once(ledger_dsn: str, connection: Connectio
 def test_instants_that_were_not_used_do_not_count_as_sent(ledger: Ledger, connection: Connection) -> None:
     take(connection, 5)
     take(connection, 2, unused=3)
-    assert ledger.lanes.states()[0].handed == 4
+    assert ledger.buckets.states()[0].handed == 4
 
 
 def test_a_lane_that_was_never_announced_is_an_error(connection: Connection) -> None:
     with pytest.raises(LedgerError, match="is gone from the ledger"):
-        lanes.reserve(connection, ("a", "b", "c", "d"), 1, lead_s=0, unused=0, jitter_s=0)
+        buckets.reserve(connection, ("a", "b", "c", "d"), 1, lead_s=0, unused=0, jitter_s=0)
 
 
 def test_lanes_are_apart(connection: Connection) -> None:
-    other = (*LANE[:3], "AuthorizePrivileges")
-    lanes.announce(connection, other, "w1", 20.0, 1.0)
+    other = (*BUCKET[:3], "AuthorizePrivileges")
+    buckets.announce(connection, other, "w1", 20.0, 1.0)
     take(connection, 100)
-    assert lanes.reserve(connection, other, 1, lead_s=0, unused=0, jitter_s=0).in_s <= 0.001
+    assert buckets.reserve(connection, other, 1, lead_s=0, unused=0, jitter_s=0).in_s <= 0.001
 
 
 def test_workers_are_counted_while_they_are_seen(connection: Connection) -> None:
-    assert lanes.announce(connection, LANE, "w2", 20.0, 1.0) == 2
-    assert lanes.announce(connection, LANE, "w2", 20.0, 1.0) == 2
+    assert buckets.announce(connection, BUCKET, "w2", 20.0, 1.0) == 2
+    assert buckets.announce(connection, BUCKET, "w2", 20.0, 1.0) == 2
     connection.execute("UPDATE rescind.lane_worker SET seen_at = seen_at - interval '1 minute' WHERE worker = 'w1'")
-    assert lanes.announce(connection, LANE, "w2", 20.0, 1.0) == 1
+    assert buckets.announce(connection, BUCKET, "w2", 20.0, 1.0) == 1
 
 
 def test_a_lower_limit_takes_effect_at_once_and_a_higher_one_in_steps(ledger: Ledger, connection: Connection) -> None:
-    lanes.announce(connection, LANE, "w1", 20.0, 0.5)
-    (lane,) = ledger.lanes.states()
-    assert (lane.limit, lane.share, lane.pace) == (20.0, 0.5, pytest.approx(9.5))
+    buckets.announce(connection, BUCKET, "w1", 20.0, 0.5)
+    (bucket,) = ledger.buckets.states()
+    assert (bucket.limit, bucket.share, bucket.pace) == (20.0, 0.5, pytest.approx(9.5))
     assert take(connection).limit == 10.0
-    lanes.announce(connection, LANE, "w1", 40.0, 1.0)
-    assert ledger.lanes.states()[0].pace == pytest.approx(9.5)
-    lanes.adjust(connection, LANE)
-    assert 9.5 < ledger.lanes.states()[0].pace <= 40.0
+    buckets.announce(connection, BUCKET, "w1", 40.0, 1.0)
+    assert ledger.buckets.states()[0].pace == pytest.approx(9.5)
+    buckets.adjust(connection, BUCKET)
+    assert 9.5 < ledger.buckets.states()[0].pace <= 40.0
 
 
 def test_a_refusal_stops_everybody_and_slows_everybody_down(ledger: Ledger, connection: Connection) -> None:
     take(connection, 3)
-    lanes.report_throttled(connection, LANE, refused=1, unused=2, retry_after=4.0, age_s=0.05)
-    (lane,) = ledger.lanes.states()
-    assert (lane.throttles, lane.handed) == (1, 1)
-    assert lane.pace < 0.75 * PACE
+    buckets.report_throttled(connection, BUCKET, refused=1, unused=2, retry_after=4.0, age_s=0.05)
+    (bucket,) = ledger.buckets.states()
+    assert (bucket.throttles, bucket.handed) == (1, 1)
+    assert bucket.pace < 0.75 * PACE
     with ledger.database.connect(autocommit=True) as other:
         assert 3.0 < take(other).in_s <= 4.0
     # The second refusal of the same moment is counted and changes nothing else.
-    lanes.report_throttled(connection, LANE, refused=2, unused=0, retry_after=0.0, age_s=0.1)
-    assert ledger.lanes.states()[0].throttles == 3
-    assert ledger.lanes.states()[0].pace == lane.pace
+    buckets.report_throttled(connection, BUCKET, refused=2, unused=0, retry_after=0.0, age_s=0.1)
+    assert ledger.buckets.states()[0].throttles == 3
+    assert ledger.buckets.states()[0].pace == bucket.pace
 
 
 def test_the_pace_is_looked_at_by_one_at_a_time_and_not_too_often(ledger: Ledger, connection: Connection) -> None:
     assert take(connection).stale
     with ledger.database.connect() as other:
         other.execute("SELECT 1 FROM rescind.lane FOR UPDATE")
-        lanes.adjust(connection, LANE)
-        assert ledger.lanes.states()[0].margin == pytest.approx(0.95)
-    lanes.adjust(connection, LANE)
+        buckets.adjust(connection, BUCKET)
+        assert ledger.buckets.states()[0].margin == pytest.approx(0.95)
+    buckets.adjust(connection, BUCKET)
     first = connection.execute("SELECT adjusted_at FROM rescind.lane").fetchone()
-    lanes.adjust(connection, LANE)
+    buckets.adjust(connection, BUCKET)
     assert connection.execute("SELECT adjusted_at FROM rescind.lane").fetchone() == first
     assert not take(connection).stale
 
 
 def test_a_reservation_tells_whether_the_kill_switch_is_set(ledger: Ledger, connection: Connection) -> None:
     assert not take(connection).stopped
-    ledger.control.stop("olga", "incident")
+    ledger.kill_switch.stop("olga", "incident")
     assert take(connection).stopped
-    ledger.control.resume("olga", "over")
+    ledger.kill_switch.resume("olga", "over")
     assert not take(connection).stopped
 
 
@@ -189,4 +189,4 @@ def test_tolerance_is_what_the_margin_leaves(connection: Connection) -> None:
 
 def test_a_broken_limit_is_refused_by_the_database(connection: Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
-        lanes.announce(connection, LANE, "w1", 0.0, 1.0)
+        buckets.announce(connection, BUCKET, "w1", 0.0, 1.0)

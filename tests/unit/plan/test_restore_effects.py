@@ -12,7 +12,7 @@ from rescind.errors import InputError, PlanError
 from rescind.model import GrantKey, Mode
 from rescind.plan import SystemEffects, effects
 from rescind.plan.approved import read_approved
-from rescind.plan.giveback import SystemGifts, read_gifts, restore_effects
+from rescind.plan.restore_effects import SystemGifts, read_gifts, restore_effects
 
 KEY = GrantKey("quickbi_menus", "acc", "menu", "m1", "user", "u1", "view", "p1")
 OTHER = KEY._replace(principal_id="u2")
