@@ -84,7 +84,7 @@ def test_returns_are_seen_in_every_system_and_told_with_their_source(bench: Benc
     assert len(setup.emulator.writes()) == writes
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
-        assert len(ledger.regrants.of_run(run.run_id)) == 4
+        assert len(ledger.views.returns(run.number, {run.dag_id})) == 4
 
 
 def test_a_return_alarms_once_and_again_where_that_is_asked_for(bench: Bench) -> None:

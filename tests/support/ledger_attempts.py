@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from rescind.ledger import Attempt, Lease, Ledger
+from rescind.ledger import Attempt, AttemptRecord, Batch, Lease, Ledger
 from rescind.model import ItemState
 from tests.support.ledger_runs import Frozen
 
@@ -31,8 +31,18 @@ def claim(ledger: Ledger, run: Frozen, owner: str = "w") -> Lease:
 
 
 def states(ledger: Ledger, run: Frozen, call: int = 0) -> tuple[str, set[str]]:
-    found = ledger.plans.call(run.run.run_id, run.call_ids[call])
-    return found.state, {str(i.state) for i in ledger.plans.items(run.run.run_id, call_id=found.call_id)}
+    state = {one.call_id: one.state for one in ledger.plans.calls(run.run.run_id)}[run.call_ids[call]]
+    return state, {str(i.state) for i in ledger.plans.items(run.run.run_id, call_id=run.call_ids[call])}
+
+
+def attempts(ledger: Ledger, run: Frozen, call: int = 0) -> list[AttemptRecord]:
+    return [one for one in ledger.attempts.each(run.run.run_id) if one.call_id == run.call_ids[call]]
+
+
+def batch_now(ledger: Ledger, run: Frozen) -> Batch:
+    (batch,) = ledger.plans.batches(run.run.run_id)
+    assert batch.batch_id == run.batch_id
+    return batch
 
 
 def refuse(ledger: Ledger, lease: Lease, run: Frozen, kind: type[Exception], why: str, **more: Any) -> None:
@@ -40,7 +50,7 @@ def refuse(ledger: Ledger, lease: Lease, run: Frozen, kind: type[Exception], why
     before = states(ledger, run)
     with pytest.raises(kind, match=why):
         send(ledger, lease, run, **more)
-    assert ledger.attempts.of_call(run.run.run_id, run.call_ids[0]) == []
+    assert attempts(ledger, run) == []
     assert states(ledger, run) == before
 
 

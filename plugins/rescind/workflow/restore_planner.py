@@ -31,7 +31,7 @@ from rescind.workflow.execute.restore_batch import ALREADY, OTHERWISE
 
 TOUCHED = "touched places"
 """The part of the population that a restore lists: never a whole one, so no later listing is compared with it."""
-GONE = GONE_LISTINGS, GONE_HOLDERS = "gone_places", "gone_holders"
+GONE_LISTINGS, GONE_HOLDERS = "gone_places", "gone_holders"
 """Notes of a scope: by grant id, why its resource or its principal is not there any more."""
 
 _TAKEN = (Verdict.VERIFIED_GONE, Verdict.STILL_EFFECTIVE)

@@ -28,5 +28,5 @@ def test_one_run_from_listing_to_verdict(ledger: Ledger) -> None:
     (line,) = ledger.summary.per_system(run_id)
     assert (line.discovered, line.keep, line.revoke, line.items, line.accepted) == (10, 6, 4, 4, 4)
     assert (line.calls, line.attempts, line.verified_gone, line.without_verdict) == (2, 2, 4, 0)
-    progress = ledger.summary.progress(run_id)
-    assert (progress.calls, progress.calls_settled, progress.in_flight) == (2, 2, 0)
+    assert {call.state for call in ledger.plans.calls(run_id)} == {"accepted"}
+    assert all(attempt.outcome for attempt in ledger.attempts.each(run_id))

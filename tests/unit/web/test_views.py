@@ -189,7 +189,7 @@ def test_the_server_itself_keeps_these_reads_from_writing(ledger: Ledger) -> Non
     with pytest.raises(LedgerError, match="read-only"):
         ledger.views._look(lambda connection: connection.execute("UPDATE rescind.run SET state = 'x'"))
     assert ledger.views.runs(ALL)[0].state == "created"
-    ledger.runs.set_state(ledger.views.runs(ALL)[0].run_id, "planned")  # the connection writes again afterwards
+    ledger.runs.finish(ledger.views.runs(ALL)[0].run_id, "planned", {})  # the connection writes again afterwards
 
 
 def test_returns_are_counted_once_and_shown_as_last_seen(ledger: Ledger, tmp_path: Path) -> None:

@@ -162,11 +162,6 @@ class Attempts(Repository):
             )
         return call
 
-    def of_call(self, run_id: str, call_id: str) -> list[AttemptRecord]:
-        """All attempts of a call, oldest first."""
-        query = f"SELECT {_RECORD} FROM rescind.attempt WHERE run_no = %(run)s AND call_id = %(call)s ORDER BY n"
-        return [_record(row) for row in self._rows(run_id, query, {"call": raw(call_id)})]
-
     def each(self, run_id: str) -> Iterator[AttemptRecord]:
         """All attempts of a run, in the order of their intents."""
         query = (

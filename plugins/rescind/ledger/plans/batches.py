@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from rescind.errors import LeaseLostError, LedgerError, PlanStaleError
 from rescind.ledger.plans import approvals, transitions
-from rescind.ledger.plans.records import Batch, Call, Canary, Lease, NewCall
-from rescind.ledger.plans.rows import BATCH_COLUMNS, CALL_COLUMNS, batch_of, call_of, call_rows, copy_calls, count_items
+from rescind.ledger.plans.records import Call, Canary, Lease, NewCall
+from rescind.ledger.plans.rows import CALL_COLUMNS, call_of, call_rows, copy_calls, count_items
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
 from rescind.ledger.store.repository import Repository, raw
@@ -34,23 +34,6 @@ _UNDER_WAY = "the process that had sent it lost its lease; read before anything 
 
 class Batches(Repository):
     """The batches of each run."""
-
-    def get(self, run_id: str, batch_id: str) -> Batch:
-        """One batch of the live plan.
-
-        :raises PlanStaleError: when the live plan has no such batch.
-        """
-
-        def work(connection: Connection) -> Batch:
-            row = connection.execute(
-                f"SELECT {BATCH_COLUMNS} FROM rescind.batch WHERE run_no = %s AND batch_id = %s",
-                (self._numbers.of(connection, run_id), raw(batch_id)),
-            ).fetchone()
-            if row is None:
-                raise _gone(run_id, batch_id)
-            return batch_of(run_id, row)
-
-        return self._db.read(work)
 
     def canaries(self, run_id: str) -> list[Canary]:
         """The canary batches of the live plan and what is proven of them, in order."""
@@ -83,22 +66,6 @@ class Batches(Repository):
             for call in left:
                 transitions.move_call_items(connection, number, call["call_id"], [_S.SENT], _S.UNKNOWN, _UNDER_WAY)
         return Lease(run_id, batch_id, owner, row["lease_epoch"], row["lease_until"])
-
-    def renew(self, lease: Lease, ttl_s: float = 120.0) -> Lease:
-        """Keep a batch for longer.
-
-        :raises LeaseLostError: when somebody else has claimed it.
-        """
-        with self._db.transaction() as connection:
-            number = self._numbers.of(connection, lease.run_id)
-            row = connection.execute(
-                "UPDATE rescind.batch SET lease_until = clock_timestamp() + %s"
-                " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s RETURNING lease_until",
-                (timedelta(seconds=ttl_s), number, raw(lease.batch_id), lease.epoch),
-            ).fetchone()
-        if row is None:
-            raise lost(lease)
-        return Lease(lease.run_id, lease.batch_id, lease.owner, lease.epoch, row["lease_until"])
 
     def release(self, lease: Lease, *, done: bool = False) -> None:
         """Let a batch go; ``done`` says that nothing of it is left to send.

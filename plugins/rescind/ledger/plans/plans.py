@@ -32,7 +32,7 @@ from rescind.ledger.plans.rows import (
 )
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.errors import ScopeLockedError, SnapshotClosedError
+from rescind.ledger.store.errors import ScopeLockedError
 from rescind.ledger.store.repository import Repository, raw, supersede_live_plan
 from rescind.model import Grant, GrantKey, ItemState
 
@@ -143,21 +143,6 @@ class Plans(Repository):
             rows = self._db.read(partial(self._calls, run_id, name))
             yield from (call_of(run_id, row) for row in rows)
 
-    def call(self, run_id: str, call_id: str) -> Call:
-        """One call.
-
-        :raises LedgerError: when the plan has no such call.
-        """
-        row = self._db.read(
-            lambda connection: connection.execute(
-                f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND call_id = %s",
-                (self._numbers.of(connection, run_id), raw(call_id)),
-            ).fetchone()
-        )
-        if row is None:
-            raise LedgerError(f"ledger: run {run_id} has no call {call_id}. Read the calls anew")
-        return call_of(run_id, row)
-
     def items(self, run_id: str, *, call_id: str | None = None, state: ItemState | None = None) -> Iterator[Item]:
         """The items of the live plan, ordered by grant id."""
         where = "(%(state)s::text IS NULL OR i.state = %(state)s)"
@@ -187,41 +172,6 @@ class Plans(Repository):
             " WHERE c.run_no = %(run)s AND c.batch_id = %(batch)s"
         )
         return [GrantKey(*row) for row in self._rows(run_id, query, {"batch": raw(batch_id)})]
-
-    def replace_calls(
-        self, run_id: str, digest: str, batches: Iterable[NewBatch], item_calls: Iterable[tuple[str, str]]
-    ) -> Plan:
-        """Put better calls in the place of those of the live plan: same effects, same digest, other requests.
-
-        :param item_calls: for every item that a call is to take away, (grant id, call id).
-        :raises PlanError: when ``digest`` is not the live plan.
-        :raises SnapshotClosedError: when a request of this run was recorded already.
-        """
-        with self._db.transaction(bulk=True) as connection:
-            number = self._numbers.of(connection, run_id)
-            connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
-            plan = _live(connection, number)
-            if plan is None or plan.digest != digest:
-                raise PlanError(f"run {run_id}: plan {digest} is not the live plan. Read the plan anew")
-            _drop_unsent_calls(connection, number, run_id)
-            calls, _ = write_batches(connection, number, batches)
-            _reassign(connection, number, item_calls)
-            _check_calls(connection, run_id, number)
-            connection.execute(
-                "UPDATE rescind.plan SET calls = %s WHERE run_no = %s AND digest = %s", (calls, number, raw(digest))
-            )
-        return self.get(run_id, digest)
-
-    def done(self, run_id: str, digest: str) -> Plan:
-        """Say that nothing more will be sent under this plan; repeatable."""
-        with self._db.transaction() as connection:
-            number = self._numbers.of(connection, run_id)
-            connection.execute(
-                "UPDATE rescind.plan SET state = 'done' WHERE run_no = %s AND digest = %s"
-                " AND state IN ('approved', 'executing')",
-                (number, raw(digest)),
-            )
-        return self.get(run_id, digest)
 
     def _calls(self, run_id: str, batch_id: str, connection: Connection) -> list[DictRow]:
         return connection.execute(
@@ -364,25 +314,3 @@ def _lock_scopes(
             f"ledger: {system} of account {account} is locked by {who}; run {run_id} may not plan there. Finish or"
             " reject that run first"
         )
-
-
-def _drop_unsent_calls(connection: Connection, run_no: int, run_id: str) -> None:
-    connection.execute("DELETE FROM rescind.batch WHERE run_no = %s", (run_no,))
-    row = connection.execute("SELECT count(*) AS n FROM rescind.attempt WHERE run_no = %s", (run_no,)).fetchone()
-    if row is not None and row["n"]:
-        raise SnapshotClosedError(f"run {run_id} has {row['n']} recorded attempts: its calls stay as they are")
-    connection.execute("DELETE FROM rescind.call WHERE run_no = %s", (run_no,))
-
-
-def _reassign(connection: Connection, run_no: int, item_calls: Iterable[tuple[str, str]]) -> None:
-    connection.execute("CREATE TEMP TABLE reassigned (grant_id bytea, call_id bytea) ON COMMIT DROP")
-    with connection.cursor() as cursor, cursor.copy("COPY reassigned FROM STDIN") as copy:
-        for grant_id, call_id in item_calls:
-            copy.write_row((raw(grant_id), raw(call_id)))
-    connection.execute("UPDATE rescind.plan_item SET call_id = NULL WHERE run_no = %s", (run_no,))
-    connection.execute(
-        "UPDATE rescind.plan_item i SET call_id = a.call_id FROM reassigned a"
-        " WHERE i.run_no = %s AND i.grant_id = a.grant_id",
-        (run_no,),
-    )
-    connection.execute("DROP TABLE reassigned")

@@ -12,19 +12,11 @@ from rescind.errors import LedgerError
 from rescind.ledger.runs.records import RetainedCheck, VerdictRecord
 from rescind.ledger.store.copy_spool import RowFile, digest_bytes, document, moment, text
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.repository import ANALYZE_FROM, Repository, raw
+from rescind.ledger.store.repository import ANALYZE_FROM, Repository
 from rescind.model import Verdict
 
 _WRITTEN = ("run_no", "grant_id", "verdict", "method", "observed_at", "path", "detail")
 _SELECT = "v.grant_id, v.verdict, v.method, v.observed_at, v.path, v.detail::text"
-
-_KEPT = """
-SELECT g.grant_id, EXISTS (SELECT 1 FROM observed o WHERE o.grant_id = g.grant_id) AS there
-FROM rescind.grant_row g
-JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id AND d.choice = 'keep'
-WHERE g.run_no = %(run)s AND g.system = %(system)s AND g.account = %(account)s
-  AND (%(containers)s::text[] IS NULL OR g.cell_container = ANY(%(containers)s))
-"""
 
 
 class Verdicts(Repository):
@@ -81,14 +73,6 @@ class Verdicts(Repository):
         for *row, latest in self._spooled(run_id, query, {}):
             yield _verdict(row), latest
 
-    def history(self, run_id: str, grant_id: str) -> list[VerdictRecord]:
-        """All verdicts on one item, oldest first."""
-        query = (
-            f"SELECT {_SELECT} FROM rescind.verdict v WHERE v.run_no = %(run)s AND v.grant_id = %(id)s"
-            " ORDER BY v.verdict_no"
-        )
-        return [_verdict(row) for row in self._rows(run_id, query, {"id": raw(grant_id)})]
-
     def record_retained(self, run_id: str, check: RetainedCheck) -> None:
         """Add the result of a kept check."""
         with self._db.transaction() as connection:
@@ -114,48 +98,6 @@ class Verdicts(Repository):
             " FROM rescind.kept_check WHERE run_no = %(run)s ORDER BY system, account, kept_no DESC"
         )
         return [RetainedCheck(*row) for row in self._rows(run_id, query, {})]
-
-    def compare_retained(
-        self,
-        run_id: str,
-        system: str,
-        account: str,
-        observed: Iterable[str],
-        *,
-        containers: Sequence[str] | None = None,
-    ) -> tuple[int, list[str]]:
-        """Compare the grants that were decided to be kept with those that a re-read showed.
-
-        :param observed: grant ids of a complete listing; streamed.
-        :param containers: compare only grants whose cell lies in these; all without it.
-        :returns: how many kept grants were compared, and the ids of those that are missing, in order.
-        """
-        rows = RowFile("observed", ("grant_id",))
-        try:
-            rows.add((digest_bytes(grant_id),) for grant_id in observed)
-            with self._db.transaction(bulk=True) as connection:
-                number = self._numbers.of(connection, run_id)
-                connection.execute("CREATE TEMP TABLE observed (grant_id bytea) ON COMMIT DROP")
-                rows.copy_into(connection)
-                connection.execute("ANALYZE observed")
-                found = connection.execute(
-                    _KEPT,
-                    {
-                        "run": number,
-                        "system": system,
-                        "account": account,
-                        "containers": None if containers is None else list(containers),
-                    },
-                )
-                compared, lost = 0, []
-                for row in found:
-                    compared += 1
-                    if not row["there"]:
-                        lost.append(row["grant_id"].hex())
-                connection.execute("DROP TABLE observed")
-        finally:
-            rows.close()
-        return compared, sorted(lost)
 
 
 def _encoded(run_no: int, records: Iterable[VerdictRecord]) -> Iterator[Sequence[str]]:

@@ -162,10 +162,6 @@ class Regrants(Repository):
         )
         return [Regrant(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
 
-    def of_run(self, run_id: str) -> list[Regrant]:
-        """All returns of what one run had taken away, oldest first."""
-        return [Regrant(*row) for row in self._rows(run_id, f"{_SIGHTING} WHERE s.run_no = %(run)s ORDER BY 13", {})]
-
     def _tuples(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             with connection.cursor(row_factory=tuple_row) as cursor:

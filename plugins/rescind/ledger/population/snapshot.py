@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -31,12 +30,7 @@ from rescind.ledger.store.copy_spool import RowFile
 from rescind.ledger.store.database import Connection, Database
 from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import PAGE, Repository, chunks, raw
-from rescind.model import Cell, Grant, Membership, Principal
-
-_CELL_HASH = (
-    "hash_array_extended({c}column, hashtextextended({c}kind, hashtextextended({c}row,"
-    " hashtextextended({c}container, 0))))"
-)
+from rescind.model import Grant, Membership, Principal
 
 
 class ScopeSpool:
@@ -168,48 +162,12 @@ class Snapshot(Repository):
         found: dict[str, Grant] = {}
         for piece in chunks(grant_ids, PAGE):
             ids = [raw(grant_id) for grant_id in piece]
-            where = "g.grant_id = ANY(%(ids)s)"
-            for row in self._select(run_id, where, {"ids": ids}):
+            query = (
+                f"SELECT {GRANT_SELECT} FROM rescind.grant_row g WHERE g.run_no = %(run)s AND g.grant_id = ANY(%(ids)s)"
+            )
+            for row in self._rows(run_id, query, {"ids": ids}):
                 found[row[0].hex()] = grant_of(row)
         return found
-
-    def grants_in_cells(self, run_id: str, system: str, account: str, cells: Iterable[Cell]) -> list[Grant]:
-        """Every grant whose place is one of these cells, ordered by grant id: what a call would hit."""
-        grid = _CELL_HASH.format(c="g.cell_")
-        asked = _CELL_HASH.format(c="c.cell_")
-        found: dict[bytes, Grant] = {}
-        for piece in chunks(cells, PAGE):
-            query = (
-                f"SELECT {GRANT_SELECT} FROM (SELECT u.container AS cell_container, u.line AS cell_row, u.kind AS"
-                " cell_kind, ARRAY(SELECT jsonb_array_elements_text(u.col)) AS cell_column FROM"
-                " unnest(%(containers)s::text[], %(rows)s::text[], %(kinds)s::text[], %(columns)s::jsonb[])"
-                " AS u(container, line, kind, col)) c"
-                f" JOIN rescind.grant_row g ON g.run_no = %(run)s AND {grid} = {asked} AND g.cell_container ="
-                " c.cell_container AND g.cell_row = c.cell_row AND g.cell_kind = c.cell_kind AND g.cell_column ="
-                " c.cell_column WHERE g.system = %(system)s AND g.account = %(account)s"
-            )
-            values = {
-                "system": system,
-                "account": account,
-                "containers": [cell.container for cell in piece],
-                "rows": [cell.row for cell in piece],
-                "kinds": [cell.kind for cell in piece],
-                "columns": [_json_text(cell.column) for cell in piece],
-            }
-            found.update((row[0], grant_of(row)) for row in self._rows(run_id, query, values))
-        return [found[grant_id] for grant_id in sorted(found)]
-
-    def grants_of_principal(
-        self, run_id: str, system: str, account: str, principal_type: str, principal_id: str
-    ) -> list[Grant]:
-        """Every direct grant of one principal, ordered by grant id."""
-        where = (
-            "hashtextextended(g.principal_id, hashtextextended(g.principal_type, 0)) ="
-            " hashtextextended(%(id)s, hashtextextended(%(type)s, 0)) AND g.principal_type = %(type)s"
-            " AND g.principal_id = %(id)s AND g.system = %(system)s AND g.account = %(account)s"
-        )
-        values = {"system": system, "account": account, "type": principal_type, "id": principal_id}
-        return [grant_of(row) for row in self._select(run_id, where, values)]
 
     def principals(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Principal]:
         """Every principal, by scope, type and id; one seen in several scopes comes once for each."""
@@ -257,12 +215,6 @@ class Snapshot(Repository):
             raise LedgerError(f"ledger: run {run_id} has no scope {scope_id!r}. Announce it with scopes.open()")
         return number, int(row["scope_no"])
 
-    def _select(self, run_id: str, where: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        query = (
-            f"SELECT {GRANT_SELECT} FROM rescind.grant_row g WHERE g.run_no = %(run)s AND {where} ORDER BY g.grant_id"
-        )
-        return self._rows(run_id, query, values)
-
     def _small(
         self,
         run_id: str,
@@ -289,7 +241,3 @@ def _copy_distinct(connection: Connection, rows: RowFile, table: str) -> None:
     rows.copy_into(connection, "incoming")
     connection.execute(f"INSERT INTO rescind.{table} SELECT * FROM incoming ON CONFLICT DO NOTHING")
     connection.execute("DROP TABLE incoming")
-
-
-def _json_text(column: Sequence[str]) -> str:
-    return json.dumps(list(column), ensure_ascii=False)

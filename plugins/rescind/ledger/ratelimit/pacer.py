@@ -17,11 +17,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rescind.errors import ConfigurationError, LedgerError
+from rescind.errors import ConfigurationError
 from rescind.ledger.ledger import Ledger
 from rescind.ledger.ratelimit.db_thread import DatabaseThread
 from rescind.ledger.ratelimit.queue import BucketPlan, BucketQueue
@@ -54,7 +53,6 @@ QUICKBI_READS = frozenset(
 QUICKBI_WRITES = frozenset({"AuthorizeMenu", "CancelAuthorizationMenu"})
 
 _LONGEST_ANSWER_S = 120.0
-LimitOf = Callable[[BucketKey, bool], float]
 _sent: contextvars.ContextVar[float] = contextvars.ContextVar("rescind_lane_sent_at", default=0.0)
 
 
@@ -76,7 +74,6 @@ class PacerSettings:
 
     :param limits: requests per second by ``vendor:action``, ``action``, ``vendor:*`` or ``*``, first match
         in this order; what is not named has its documented limit.
-    :param limit_of: asked first, when given: (lane, write) -> requests per second.
     :param share: part of each limit that this tool may use; the rest is left for people.
     :param workers: processes that may pace at the same time; used only while the database does not answer.
     :param reserve_s: most seconds' worth of instants to hold in reserve.
@@ -85,7 +82,6 @@ class PacerSettings:
     """
 
     limits: Mapping[str, float] = field(default_factory=dict)
-    limit_of: LimitOf | None = None
     share: float = 1.0
     workers: int = 8
     reserve_s: float = 0.25
@@ -104,12 +100,8 @@ class PacerSettings:
         :raises ConfigurationError: when a configured limit is not above 0.
         """
         vendor, _, _, action = bucket
-        value = self.limit_of(bucket, write) if self.limit_of is not None else None
-        for name in (f"{vendor}:{action}", action, f"{vendor}:*", "*"):
-            if value is None:
-                value = self.limits.get(name)
-        if value is None:
-            value = documented_limit(bucket, write)
+        names = (f"{vendor}:{action}", action, f"{vendor}:*", "*")
+        value = next((self.limits[name] for name in names if name in self.limits), documented_limit(bucket, write))
         if not value > 0:
             raise ConfigurationError(
                 f"limit for {vendor} {action}: a number over 0 is needed. Set the connection's limits"
@@ -169,22 +161,11 @@ class LedgerPacer:
         if sent:
             self._queue(bucket, True).answered(time.monotonic() - sent)
 
-    async def warm(self, bucket: BucketKey, *, write: bool = True) -> None:
-        """Open the connection and make the lane, so that the first instant is not missed for that."""
-        queue = self._queue(bucket, write)
-        with suppress(LedgerError):
-            await queue.announce()
-
     async def aclose(self) -> None:
         """Stop: waiting requests get a LedgerError."""
         for queue in self._buckets.values():
             queue.close()
         await asyncio.to_thread(self._db_thread.close)
-
-    def close(self) -> None:
-        """The same outside of a coroutine, when no loop uses this pacer any more."""
-        self._buckets.clear()
-        self._db_thread.close()
 
     def _queue(self, bucket: BucketKey, write: bool) -> BucketQueue:
         key = (bucket[0], bucket[1], bucket[2], bucket[3])

@@ -280,24 +280,6 @@ class SystemSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is. ``calls_per_s`` is taken over the last ten seconds; ``eta_s`` needs it."""
-
-    run_id: str
-    state: str
-    scopes: int
-    scopes_done: int
-    items: int
-    items_settled: int
-    calls: int
-    calls_settled: int
-    in_flight: int
-    throttled: int
-    calls_per_s: float
-    eta_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class BucketState:
     """A lane of requests and its pace, in requests per second."""
 

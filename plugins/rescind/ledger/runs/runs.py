@@ -107,12 +107,6 @@ class Runs(Repository):
         )
         return [Run(**row) for row in rows]
 
-    def set_state(self, run_id: str, state: str) -> None:
-        """Say how far the run is. For people only: no safety check reads it."""
-        with self._db.transaction() as connection:
-            number = self._numbers.of(connection, run_id)
-            connection.execute("UPDATE rescind.run SET state = %s WHERE number = %s", (state, number))
-
     def finish(self, run_id: str, state: str, summary: Mapping[str, Any]) -> Run:
         """Close the run and release its scope locks; closing again replaces state and summary."""
         with self._db.transaction() as connection:

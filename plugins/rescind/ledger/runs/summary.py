@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from rescind.errors import LedgerError
-from rescind.ledger.runs.records import Progress, SystemSummary
+from rescind.ledger.runs.records import SystemSummary
 from rescind.ledger.store.repository import Repository
 
 _PER_SYSTEM = """
@@ -58,25 +55,6 @@ LEFT JOIN attempts USING (system, account)
 ORDER BY 1, 2
 """
 
-_PROGRESS = """
-SELECT r.state,
-       (SELECT count(*) FROM rescind.scope WHERE run_no = r.number) AS scopes,
-       (SELECT count(*) FROM rescind.scope WHERE run_no = r.number AND state <> 'pending') AS scopes_done,
-       (SELECT count(*) FROM rescind.plan_item WHERE run_no = r.number) AS items,
-       (SELECT count(*) FROM rescind.plan_item WHERE run_no = r.number
-           AND state NOT IN ('planned', 'approved', 'sent')) AS items_settled,
-       (SELECT count(*) FROM rescind.call WHERE run_no = r.number) AS calls,
-       (SELECT count(*) FROM rescind.call WHERE run_no = r.number
-           AND state NOT IN ('pending', 'sent')) AS calls_settled,
-       (SELECT count(*) FROM rescind.attempt WHERE run_no = r.number AND outcome IS NULL) AS in_flight,
-       (SELECT count(*) FROM rescind.attempt WHERE run_no = r.number AND outcome = 'throttled') AS throttled,
-       (SELECT count(*) FROM rescind.attempt WHERE run_no = r.number AND outcome <> 'throttled'
-           AND closed_at > clock_timestamp() - interval '10 seconds') AS recent,
-       (SELECT extract(epoch FROM clock_timestamp() - min(intent_at))::float FROM rescind.attempt
-           WHERE run_no = r.number AND closed_at > clock_timestamp() - interval '10 seconds') AS recent_s
-FROM rescind.run r WHERE r.number = %(run)s
-"""
-
 
 class Summary(Repository):
     """Counts over all tables of a run."""
@@ -84,17 +62,3 @@ class Summary(Repository):
     def per_system(self, run_id: str) -> list[SystemSummary]:
         """One line for each permission system and account. An item that is still marked sent counts as unknown."""
         return [SystemSummary(*row) for row in self._rows(run_id, _PER_SYSTEM, {})]
-
-    def progress(self, run_id: str) -> Progress:
-        """How far the run is, with the rate of the last ten seconds and the time that the rest would take.
-
-        :raises LedgerError: when there is no such run.
-        """
-        rows = self._rows(run_id, _PROGRESS, {})
-        if not rows:
-            raise LedgerError(f"ledger: there is no run {run_id!r}")
-        recent, recent_s = rows[0][9:]
-        rate = recent / min(max(recent_s or 0.0, 1.0), 10.0) if recent else 0.0
-        left = rows[0][5] - rows[0][6]
-        counts: list[Any] = [*rows[0][:9], rate, left / rate if rate > 0 else None]
-        return Progress(run_id, *counts)

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from psycopg.rows import tuple_row
-from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
 from rescind.ledger.store.database import Connection, Database
@@ -150,8 +149,3 @@ def raw(hex_id: str) -> bytes:
     if len(value) != 32:
         raise LedgerError(f"ledger: an id of {len(hex_id)} characters is not a SHA-256 digest in hex (64 characters)")
     return value
-
-
-def json_value(value: Mapping[str, Any] | list[Any] | None) -> Jsonb | None:
-    """A JSON parameter; None stays NULL."""
-    return None if value is None else Jsonb(value)

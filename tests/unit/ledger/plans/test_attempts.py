@@ -10,7 +10,7 @@ from rescind.errors import LedgerError, NotApprovedError, PlanStaleError, RunSto
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, ScopeLockedError
 from rescind.model import ItemState
-from tests.support.ledger_attempts import S, claim, execute, refuse, send, states
+from tests.support.ledger_attempts import S, attempts, claim, execute, refuse, send, states
 from tests.support.ledger_runs import approve, freeze, frozen_run, ready_run
 
 pytestmark = pytest.mark.postgres
@@ -59,7 +59,7 @@ def test_what_an_outcome_means(ledger: Ledger, outcome: str, call: str, item: st
     )
     assert done.state == call
     assert states(ledger, run) == (call, {item})
-    (record,) = ledger.attempts.of_call(run.run.run_id, run.call_ids[0])
+    (record,) = attempts(ledger, run)
     assert (record.outcome, record.sent_at, record.answered_at) == (outcome, sent, answered)
     assert (record.code, record.http_status, record.request_id, record.detail) == (
         "Throttling.User",
@@ -86,7 +86,7 @@ def test_an_attempt_has_one_outcome(ledger: Ledger, ledger_dsn: str) -> None:
     for outcome in ("accepted", "unknown"):
         with pytest.raises(RecordConflictError, match="'accepted', which stays"):
             ledger.attempts.finish(attempt.attempt_id, outcome, request_id="second")
-    (record,) = ledger.attempts.of_call(run.run.run_id, run.call_ids[0])
+    (record,) = attempts(ledger, run)
     assert (record.outcome, record.request_id) == ("accepted", "first")
     with pytest.raises(psycopg.errors.IntegrityError, match="has its outcome already"):
         execute(ledger_dsn, "UPDATE rescind.attempt SET outcome = 'refused'")
@@ -149,11 +149,13 @@ def test_nothing_is_sent_under_a_plan_that_ran_out(ledger: Ledger, ledger_dsn: s
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, None])
-def test_nothing_is_sent_under_a_plan_that_is_not_the_live_one(ledger: Ledger, digest: str | None) -> None:
+def test_nothing_is_sent_under_a_plan_that_is_not_the_live_one(
+    ledger: Ledger, ledger_dsn: str, digest: str | None
+) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
     if digest is None:
-        ledger.plans.done(run.run.run_id, run.plan.digest)
+        execute(ledger_dsn, "UPDATE rescind.plan SET state = 'done'")
     refuse(
         ledger,
         lease,
@@ -208,7 +210,7 @@ def test_a_settled_call_is_not_sent_again(ledger: Ledger) -> None:
     ledger.attempts.finish(attempt.attempt_id, "accepted")
     with pytest.raises(CallSettledError, match="is accepted"):
         send(ledger, lease, run)
-    assert len(ledger.attempts.of_call(run.run.run_id, run.call_ids[0])) == 1
+    assert len(attempts(ledger, run)) == 1
 
 
 def test_tries_are_bounded_and_throttled_ones_do_not_count(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +222,7 @@ def test_tries_are_bounded_and_throttled_ones_do_not_count(ledger: Ledger, monke
     with pytest.raises(CallSettledError, match="tried 2 times") as caught:
         send(ledger, lease, run)
     assert caught.value.state == "exhausted"
-    assert [record.n for record in ledger.attempts.of_call(run.run.run_id, run.call_ids[0])] == [1, 2, 3, 4, 5]
+    assert [record.n for record in attempts(ledger, run)] == [1, 2, 3, 4, 5]
 
 
 def test_a_batch_holds_only_its_own_calls(ledger: Ledger) -> None:

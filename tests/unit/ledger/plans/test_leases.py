@@ -10,7 +10,7 @@ from rescind.errors import LeaseLostError
 from rescind.ledger import Ledger, NewCall
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
 from rescind.model import Verdict
-from tests.support.ledger_attempts import S, claim, send, states
+from tests.support.ledger_attempts import S, attempts, batch_now, claim, send, states
 from tests.support.ledger_runs import call_for, ready_run
 
 pytestmark = pytest.mark.postgres
@@ -23,7 +23,6 @@ def test_claiming_again_takes_the_batch_away(ledger: Ledger) -> None:
     assert (old.epoch, new.epoch) == (1, 2)
     steps = (
         lambda: send(ledger, old, run),
-        lambda: ledger.batches.renew(old),
         lambda: ledger.batches.release(old),
         lambda: ledger.batches.set_call(old, run.call_ids[0], "skipped", reason="x"),
         lambda: ledger.batches.set_items(old, {run.grants[0].grant_id: (S.HELD, "x")}),
@@ -33,7 +32,7 @@ def test_claiming_again_takes_the_batch_away(ledger: Ledger) -> None:
         with pytest.raises(LeaseLostError, match="old held epoch 1"):
             step()
     assert send(ledger, new, run).n == 1
-    batch = ledger.batches.get(run.run.run_id, run.batch_id)
+    batch = batch_now(ledger, run)
     assert (batch.lease_owner, batch.lease_epoch, batch.state) == ("new", 2, "claimed")
 
 
@@ -46,7 +45,7 @@ def test_what_the_old_holder_had_under_way_is_unknown(ledger: Ledger) -> None:
     assert states(ledger, run, 1) == ("pending", {"approved"})
     with pytest.raises(LeaseLostError, match="the outcome accepted is recorded"):
         ledger.attempts.finish(attempt.attempt_id, "accepted", request_id="late")
-    (record,) = ledger.attempts.of_call(run.run.run_id, run.call_ids[0])
+    (record,) = attempts(ledger, run)
     assert (record.outcome, record.request_id) == ("accepted", "late")
     # What is known of the effect did not change: the platform has to be read.
     assert states(ledger, run) == ("unknown", {"unknown"})
@@ -74,23 +73,20 @@ def test_no_intent_slips_past_a_claim(ledger: Ledger) -> None:
     found = [call.state for call in ledger.plans.calls(run.run.run_id)]
     assert found.count("unknown") == len(sent)
     assert "sent" not in found
-    assert ledger.batches.renew(new).epoch == 2
+    ledger.batches.release(new)
 
 
-def test_renewing_and_releasing(ledger: Ledger) -> None:
+def test_releasing(ledger: Ledger) -> None:
     run = ready_run(ledger)
-    lease = claim(ledger, run)
-    longer = ledger.batches.renew(lease, ttl_s=600)
-    assert longer.until > lease.until + timedelta(seconds=400)
-    ledger.batches.release(longer, done=True)
-    assert ledger.batches.get(run.run.run_id, run.batch_id).state == "done"
+    ledger.batches.release(claim(ledger, run), done=True)
+    assert batch_now(ledger, run).state == "done"
 
 
 def test_sending_keeps_the_lease_alive(ledger: Ledger) -> None:
     run = ready_run(ledger)
     lease = ledger.batches.claim(run.run.run_id, run.batch_id, "w", ttl_s=1)
     send(ledger, lease, run)
-    until = ledger.batches.get(run.run.run_id, run.batch_id).lease_until
+    until = batch_now(ledger, run).lease_until
     assert until is not None
     assert until > lease.until + timedelta(seconds=60)
 
@@ -103,7 +99,7 @@ def test_open_attempts_are_closed_as_unknown_once_their_holder_is_gone(ledger: L
     ledger.batches.release(lease)
     assert ledger.attempts.settle_open(run.run.run_id) == 1
     assert ledger.attempts.settle_open(run.run.run_id) == 0
-    (record,) = ledger.attempts.of_call(run.run.run_id, run.call_ids[0])
+    (record,) = attempts(ledger, run)
     assert (record.outcome, record.answered_at) == ("unknown", None)
     assert states(ledger, run) == ("unknown", {"unknown"})
     with pytest.raises(RecordConflictError):
@@ -151,7 +147,8 @@ def test_a_call_is_sent_again_only_after_a_later_read_that_shows_its_items(ledge
     assert reopened.state == "pending"
     found = {i.grant_id: str(i.state) for i in ledger.plans.items(run.run.run_id, call_id=run.call_ids[0])}
     assert found == {here: "approved", gone: outcome}
-    (verdict,) = ledger.verdicts.history(run.run.run_id, here)
+    ((verdict, _),) = ledger.verdicts.every(run.run.run_id)
+    assert verdict.grant_id == here
     assert (verdict.verdict, verdict.method, verdict.observed_at) == (Verdict.STILL_PRESENT, "listing", seen)
     assert send(ledger, lease, run).n == 2
 
@@ -189,8 +186,8 @@ def test_a_refused_call_is_split_into_smaller_ones(ledger: Ledger) -> None:
     items = {i.grant_id: (str(i.state), i.call_id) for i in ledger.plans.items(run.run.run_id)}
     assert items[first.grant_id] == ("approved", part.call_id)
     assert items[second.grant_id] == ("stale", run.call_ids[0])
-    assert ledger.plans.call(run.run.run_id, run.call_ids[0]).state == "skipped"
-    batch = ledger.batches.get(run.run.run_id, run.batch_id)
+    assert {one.call_id: one.state for one in ledger.plans.calls(run.run.run_id)}[run.call_ids[0]] == "skipped"
+    batch = batch_now(ledger, run)
     assert (batch.calls, batch.items) == (3, 4)
     assert (
         ledger.attempts.begin(

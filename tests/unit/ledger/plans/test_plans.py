@@ -57,7 +57,6 @@ def test_a_plan_comes_back_as_it_was(ledger: Ledger) -> None:
     assert [call.call_id for call in calls] == frozen.call_ids
     assert [call.planned for call in calls] == [call_for(group) for group in frozen.calls.values()]
     assert calls[0].inverse == {"give": "back"}
-    assert ledger.plans.call(run_id, calls[0].call_id) == calls[0]
     pairs = ledger.plans.item_grants(run_id, frozen.call_ids[0])
     assert {one.grant_id: one for _, one in pairs} == {one.grant_id: one for one in frozen.calls[frozen.call_ids[0]]}
     assert all(item.state is ItemState.PLANNED and item.call_id == frozen.call_ids[0] for item, _ in pairs)
@@ -141,8 +140,6 @@ def test_once_something_was_sent_no_other_plan_takes_its_place(ledger: Ledger) -
     )
     with pytest.raises(SnapshotClosedError):
         freeze(ledger, ready.run, [ready.grants[:1]])
-    with pytest.raises(SnapshotClosedError):
-        ledger.plans.replace_calls(ready.run.run_id, ready.plan.digest, [], [])
     assert ledger.plans.get(ready.run.run_id).digest == ready.plan.digest
     assert len(ledger.plans.batches(ready.run.run_id)) == 1
 
@@ -213,23 +210,6 @@ def test_a_lock_whose_plan_ran_out_is_free(ledger: Ledger, ledger_dsn: str) -> N
     with psycopg.connect(ledger_dsn) as connection:
         connection.execute("UPDATE rescind.scope_lock SET expires_at = clock_timestamp() - interval '1 second'")
     assert frozen_run(ledger, "two").plan.state == "frozen"
-
-
-def test_better_calls_for_the_same_effects(ledger: Ledger) -> None:
-    ready = ready_run(ledger)
-    run_id = ready.run.run_id
-    every = list(ready.grants)
-    better = call_for(every)
-    plan = ledger.plans.replace_calls(
-        run_id, ready.plan.digest, one_call(*every), [(one.grant_id, better.call_id) for one in every]
-    )
-    assert (plan.calls, plan.items, plan.state) == (1, 4, "approved")
-    assert {item.call_id for item in ledger.plans.items(run_id)} == {better.call_id}
-    with pytest.raises(LedgerError, match="have no call"):
-        ledger.plans.replace_calls(run_id, ready.plan.digest, one_call(*every), [(every[0].grant_id, better.call_id)])
-    with pytest.raises(PlanError, match="not the live plan"):
-        ledger.plans.replace_calls(run_id, "a" * 64, [], [])
-    assert [call.call_id for call in ledger.plans.calls(run_id)] == [better.call_id]
 
 
 def test_a_restore_plans_over_what_another_run_has_proven_gone(ledger: Ledger) -> None:

@@ -62,7 +62,6 @@ def test_any_text_comes_back_as_it_was(ledger: Ledger, parts: list[str], cell: l
     ledger.scopes.open(run.run_id, [spec])
     ledger.snapshot.replace_scope(run.run_id, spec.scope_id, [one], [], [], certificate(1))
     assert list(ledger.snapshot.grants(run.run_id)) == [one]
-    assert ledger.snapshot.grants_in_cells(run.run_id, parts[0], parts[1], [one.cell]) == [one]
 
 
 @pytest.mark.parametrize(("text", "why"), [("a\x00b", "NUL"), ("\ud800", "lone surrogate")])
@@ -116,20 +115,6 @@ def test_filters(ledger: Ledger) -> None:
     assert ids(system="dms_permissions") == set()
     assert ids(complete_only=True) == {one.grant_id for one in here}
     assert ids(revocable=False) == {here[1].grant_id}
-
-
-def test_grants_by_cell_and_by_principal(ledger: Ledger) -> None:
-    run = begin(ledger)
-    grants = [grant(number) for number in range(30)]
-    shared = Grant(grants[3].key._replace(entitlement="edit"), grants[3].cell)
-    list_scope(ledger, run, [*grants, shared])
-    asked = [grants[3].cell, grants[4].cell, Cell("portal-1", "m3", "user", ("u999999",))]
-    found = ledger.snapshot.grants_in_cells(run.run_id, SYSTEM, ACCOUNT, asked)
-    assert {one.grant_id for one in found} == {grants[3].grant_id, shared.grant_id, grants[4].grant_id}
-    assert ledger.snapshot.grants_in_cells(run.run_id, SYSTEM, "other", asked) == []
-    mine = ledger.snapshot.grants_of_principal(run.run_id, SYSTEM, ACCOUNT, "user", "u000003")
-    assert {one.grant_id for one in mine} == {grants[3].grant_id, shared.grant_id}
-    assert ledger.snapshot.grants_of_principal(run.run_id, SYSTEM, ACCOUNT, "group", "u000003") == []
 
 
 def test_listing_a_scope_again_replaces_it(ledger: Ledger) -> None:

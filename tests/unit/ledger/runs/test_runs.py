@@ -97,6 +97,6 @@ def test_runs_cannot_be_removed(ledger: Ledger, ledger_dsn: str) -> None:
 
 
 def test_an_unknown_run_is_an_error_that_says_so(ledger: Ledger) -> None:
-    for ask in (ledger.runs.get, ledger.scopes.all, ledger.summary.progress, ledger.plans.get):
+    for ask in (ledger.runs.get, ledger.scopes.all, ledger.summary.per_system, ledger.plans.get):
         with pytest.raises(LedgerError, match="no run 'run-9'"):
             ask("run-9")

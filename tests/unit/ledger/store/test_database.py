@@ -135,7 +135,7 @@ def test_a_forked_child_connects_for_itself_and_leaves_the_parent_alone(ledger: 
     child = os.fork()
     if child == 0:
         try:
-            ledger.runs.set_state(run.run_id, "from the child")
+            ledger.runs.finish(run.run_id, "from the child", {})
             os.write(writer, str(backend(ledger.database)).encode())
         finally:
             os._exit(0)
