@@ -151,7 +151,7 @@ class _PerProcess:
 
 
 class _Ours:
-    lane = ("tencent", "bench", "region", "Revoke")
+    lane = ("tencent", "bench", "region", "Revoke", 20.0)
 
     def __init__(self, dsn: str, case: Case) -> None:
         self.ledger = Ledger(dsn)

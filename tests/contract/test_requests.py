@@ -369,3 +369,11 @@ def test_any_body_is_signed_alike_by_both(body: dict[str, Any], at: int, service
         "POST", "/", "", headers, ("content-type", "host"), emulated_tc3.payload_hash({}, content)
     )
     assert emulated_tc3.signature(SECRET, at, date, service, canonical) == theirs
+
+
+def test_no_message_may_be_sent_faster_than_its_vendor_documents() -> None:
+    """Every rate by product; a new message has the rate of its product unless it names its own with a source."""
+    documented = {"wedata": {20.0}, "dms": {5.0}, "tencent-sts": {5.0}, "alibaba-sts": {5.0}}
+    for (product, action), kind in messages().items():
+        allowed = {50.0 if kind.write else 30.0} if product == "quickbi" else documented[product]
+        assert kind.rate in allowed, (product, action, kind.rate)

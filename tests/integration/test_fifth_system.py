@@ -233,7 +233,7 @@ def test_the_places_that_the_document_names_are_all_there_are() -> None:
     for system in REGISTRY.values():
         assert [name for name, table in tables.items() if system.name not in table] == []
         writes = {(action, service) for service, action in guard._WRITES}
-        assert {system.revoke_action, system.restore_action} <= {action for action, _ in writes}
+        assert {system.revoke_message.action, system.restore_message.action} <= {action for action, _ in writes}
     code = ROOT / "plugins/rescind"
     key = re.compile(rf'^\s+"({"|".join(REGISTRY)})":', re.MULTILINE)
     found = {str(path.relative_to(code)) for path in code.rglob("*.py") if key.search(path.read_text(encoding="utf-8"))}
@@ -253,6 +253,6 @@ def _prepared(query: str) -> Prepared[Any]:
         url=f"https://example.invalid/?{query}",
         headers={"x-acs-action": "DeleteUserGroupMembers"},
         body=b"",
-        bucket=Bucket("alibaba", "a", "r", "DeleteUserGroupMembers"),
+        bucket=Bucket("alibaba", "a", "r", "DeleteUserGroupMembers", 50.0),
         request=DeleteUserGroupMembers(UserGroupIds=("g",), UserId="u"),
     )

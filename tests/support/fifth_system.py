@@ -94,8 +94,8 @@ class QuickBiGroups(PermissionSystem[QuickBiClient]):
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
-    revoke_action: ClassVar[str] = "DeleteUserGroupMembers"
-    restore_action: ClassVar[str] = "AddUserGroupMembers"
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = DeleteUserGroupMembers
+    restore_message: ClassVar[type[WriteRequest[Any]]] = AddUserGroupMembers
     restore_shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
     reads: ClassVar[frozenset[str]] = frozenset(
         {"QueryUserGroupListByParentId", "QueryUserGroupMember", "QueryUserInfoByAccount", "QueryUserList"}
@@ -231,7 +231,7 @@ def register(monkeypatch: pytest.MonkeyPatch, system: PermissionSystem[Any] | No
     """
     new = system or QuickBiGroups()
     monkeypatch.setitem(REGISTRY, new.name, new)
-    for action in (new.revoke_action, new.restore_action):
+    for action in (new.revoke_message.action, new.restore_message.action):
         monkeypatch.setitem(guard._WRITES, ("quickbi", action), look_at_bytes)
     monkeypatch.setitem(roster.DEFAULT_SPACES, new.name, ("quickbi_user_id", "alibaba_uid"))
     monkeypatch.setitem(settings._DEFAULT_CONNECTIONS, new.name, ["quickbi_default"])

@@ -22,12 +22,16 @@ from rescind.errors import CloudError, InputError
 
 
 class Bucket(NamedTuple):
-    """What one vendor rate limit applies to."""
+    """What one vendor rate limit applies to.
+
+    :param rate: the action's documented limit in requests per second, from its message (:attr:`Request.rate`).
+    """
 
     vendor: str
     account: str
     region: str
     action: str
+    rate: float
 
 
 @runtime_checkable
@@ -35,9 +39,9 @@ class Pacer(Protocol):
     """Decides when a request may be sent."""
 
     async def slot(self, bucket: Bucket, *, write: bool) -> None:
-        """Wait until one request of this lane may be sent.
+        """Wait until one request of this bucket may be sent.
 
-        :raises LedgerError: when no place can be reserved.
+        :raises LedgerError: when no sending time can be reserved.
         :raises RunStoppedError: when the kill switch is set.
         """
 
@@ -97,9 +101,12 @@ class Part(BaseModel):
 class Request(Part, Generic[ReplyT]):
     """One vendor action with its parameters.
 
-    Class variables: ``vendor`` (tencent, alibaba), ``service`` (wedata, dms, quickbi, sts), ``action``,
-    ``version``, ``write``, ``method``, ``needs_success`` (False for the Alibaba actions whose answers carry no
-    ``Success``) and ``Answer``, the reply type.
+    :cvar vendor: ``tencent`` or ``alibaba``.
+    :cvar service: ``wedata``, ``dms``, ``quickbi`` or ``sts``.
+    :cvar rate: the vendor's limit for this action in requests per second. The connection's ``limits`` override it.
+        Each product names its source; 5 is our own choice for products that publish no limit.
+    :cvar needs_success: False for the Alibaba actions whose answers carry no ``Success``.
+    :cvar Answer: the reply type.
     """
 
     vendor: ClassVar[str]
@@ -108,6 +115,7 @@ class Request(Part, Generic[ReplyT]):
     version: ClassVar[str]
     write: ClassVar[bool] = False
     method: ClassVar[str] = "POST"
+    rate: ClassVar[float] = 5.0
     needs_success: ClassVar[bool] = True
     Answer: ClassVar[type[Reply]]
 

@@ -101,7 +101,7 @@ class CloudClient:
         self.settings = settings
         self.vendor = settings.vendor
         self.region = settings.rate_region
-        self._pacer: Pacer = pacer or local_pacer(settings)
+        self._pacer: Pacer = pacer or LocalPacer(settings.limits, settings.share)
         self._transport = Transport(settings, transport)
         self._clock = ServerClock(clock)
         self._nonce = nonce
@@ -185,7 +185,7 @@ class CloudClient:
         if request.vendor != self.vendor or request.service not in (self.service, "sts"):
             raise TypeError(f"{type(self).__name__} does not speak {request.service} {request.action}")
         url, headers, body = self._bytes(request)
-        bucket = Bucket(self.vendor, self.account or self.settings.key_mark, self.region, request.action)
+        bucket = Bucket(self.vendor, self.account or self.settings.key_mark, self.region, request.action, request.rate)
         return Prepared(
             vendor=self.vendor,
             service=request.service,
@@ -354,12 +354,3 @@ class CloudClient:
 
     async def _ask(self, request: ReadRequest[Any], source: CredentialSource) -> Any:
         return (await self._retrying(self.prepare(request), source)).value
-
-
-def local_pacer(settings: ClientSettings) -> LocalPacer:
-    """A pacer for one process by a connection's limits; writes have their own documented rates."""
-    rates = {action: settings.rate(action) for action in settings.limits if action != "*"}
-    for service, action in guard.WRITES:
-        if service == settings.service:
-            rates[action] = settings.rate(action, write=True)
-    return LocalPacer(rates, settings.rate("*"))

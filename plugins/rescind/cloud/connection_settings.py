@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -12,11 +12,10 @@ from rescind.cloud import hosts
 from rescind.cloud.fields import exact_text
 from rescind.errors import ConfigurationError
 
-Service = Literal["wedata", "dms", "quickbi"]
+if TYPE_CHECKING:
+    from rescind.cloud.base import Request  # not while Dags are parsed
 
-# Requests a second as the vendors document them; DMS documents nothing, so little is assumed.
-_READ_RATE: Mapping[str, float] = {"wedata": 20.0, "dms": 5.0, "quickbi": 30.0, "sts": 5.0}
-_WRITE_RATE: Mapping[str, float] = {"wedata": 20.0, "dms": 5.0, "quickbi": 50.0}
+Service = Literal["wedata", "dms", "quickbi"]
 
 
 def _blank_to_none(value: Any) -> Any:
@@ -56,7 +55,7 @@ class ClientSettings(BaseModel):
     :param tid: DMS tenant id; asked from the service when missing.
     :param account_id: the account that the key must belong to; checked by ``identify()``.
     :param own_ids: principal ids that are this tool itself: never revoked.
-    :param limits: requests a second by action, ``*`` for all others; defaults to the documented limits.
+    :param limits: requests per second by action, ``*`` for all others; default: the rate of each typed message.
     :param share: part of each limit that this deployment may use, over 0 and up to 1.
     :param timeout_s: total time for one request, in seconds.
     :param connect_timeout_s: time to reach the host, in seconds.
@@ -180,7 +179,6 @@ class ClientSettings(BaseModel):
             return hosts.tencent_endpoint(service or self.service, self.edition)
         return hosts.alibaba_endpoint(service or self.service, self.region, self.network)
 
-    def rate(self, action: str, *, write: bool = False) -> float:
-        """Requests a second that may be used for an action: its limit times ``share``."""
-        documented = (_WRITE_RATE if write else _READ_RATE)[self.service]
-        return self.limits.get(action, self.limits.get("*", documented)) * self.share
+    def rate(self, message: type[Request[Any]]) -> float:
+        """Return the requests per second that may be used for a message: its limit times ``share``."""
+        return self.limits.get(message.action, self.limits.get("*", message.rate)) * self.share

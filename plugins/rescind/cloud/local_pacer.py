@@ -1,4 +1,4 @@
-"""Pacers for places where no ledger paces: tests, hooks and single-call operators."""
+"""Pacers for use without a ledger: tests, hooks and single-call operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rescind.cloud.base import Bucket
 
 PACE = 0.95
-"""Part of a limit that is used: what is kept back covers jitter on the way."""
+"""Part of a limit that is used; the rest covers network jitter."""
 _NARROW, _WIDEN, _LEAST = 0.7, 1.05, 0.05
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
@@ -19,7 +19,7 @@ class FreePacer:
     """Never waits. For tests."""
 
     async def slot(self, bucket: Bucket, *, write: bool) -> None:
-        """Return at once."""
+        """Return immediately."""
 
     def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
         """Ignore it."""
@@ -36,38 +36,41 @@ class _State:
 
 
 class LocalPacer:
-    """Spaces the requests of one process evenly, lane by lane.
+    """Space the requests of one process evenly, bucket by bucket.
 
-    A throttled answer holds the lane back (at least as long as the vendor asks, else a growing pause) and
-    narrows its pace; answers widen it again step by step. Knows nothing of other processes: with several
-    workers give each its share of the limit.
+    A throttled answer pauses the bucket (at least as long as the vendor asks, else a growing pause) and lowers its
+    pace. Later answers raise it again step by step. Other processes are not seen: with several workers give each
+    its share of the limit.
 
-    :param rates: requests a second by action.
-    :param default: requests a second for all other actions.
+    :param limits: requests per second by action, ``*`` for all others; default: the bucket's documented rate.
+    :param share: part of each limit that this process may use, over 0 and up to 1.
     """
 
     def __init__(
-        self, rates: Mapping[str, float], default: float, *, clock: Callable[[], float] = time.monotonic
+        self, limits: Mapping[str, float], share: float = 1.0, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        if default <= 0 or any(rate <= 0 for rate in rates.values()):
-            raise ValueError("rates must be over 0 requests a second")
-        self._rates = dict(rates)
-        self._default = default
+        if not 0 < share <= 1:
+            raise ValueError("share: must be over 0 and at most 1")
+        if any(rate <= 0 for rate in limits.values()):
+            raise ValueError("limits: must be over 0 requests per second")
+        self._limits = dict(limits)
+        self._share = share
         self._clock = clock
         self._buckets: dict[Bucket, _State] = {}
 
     async def slot(self, bucket: Bucket, *, write: bool) -> None:
-        """Wait for the lane's next place; waiting callers are served in order."""
+        """Wait for the bucket's next sending time; waiting callers are served in order."""
         state = self._state(bucket)
         now = self._clock()
         at = max(now, state.next_at)
-        rate = self._rates.get(bucket.action, self._default) * PACE * state.factor
+        limit = self._limits.get(bucket.action, self._limits.get("*", bucket.rate))
+        rate = limit * self._share * PACE * state.factor
         state.next_at = at + 1.0 / rate
         if at > now:
             await asyncio.sleep(at - now)
 
     def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
-        """Hold the lane back and narrow it."""
+        """Pause the bucket and lower its pace."""
         state = self._state(bucket)
         wait = max(retry_after or 0.0, state.pause)
         state.next_at = max(state.next_at, self._clock() + wait)
@@ -75,7 +78,7 @@ class LocalPacer:
         state.factor = max(state.factor * _NARROW, _LEAST)
 
     def succeeded(self, bucket: Bucket) -> None:
-        """Widen the lane a little, up to its rate."""
+        """Raise the bucket's pace a little, up to its limit."""
         state = self._state(bucket)
         state.factor = min(state.factor * _WIDEN, 1.0)
         state.pause = _FIRST_PAUSE

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
-from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT
+from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT, WriteRequest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import Listing, collect
 from rescind.errors import ListingIncompleteError, first_of
@@ -164,14 +164,14 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar vendor: ``tencent`` or ``alibaba``.
     :cvar hook: import path of the Airflow hook class that gives the client.
     :cvar shape: what one revoke call can cover.
-    :cvar revoke_action: the vendor's action, which names the rate-limit lane.
+    :cvar revoke_message: the typed message that revokes; its action and rate set the pace of a run.
     :cvar reads: the vendor's actions that discovery and verification need; the least a reading key must be allowed.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
     :cvar member_space: roster column with the id under which the vendor lists a person's memberships, where that is
         another one than grants carry and no listing says which belong together; else empty.
-    :cvar give_back_action: the vendor's action that gives a grant back; names its lane.
-    :cvar give_back_shape: what one such call can cover.
-    :cvar give_back_repeats: True when giving what is there already adds nothing.
+    :cvar restore_message: the typed message that restores.
+    :cvar restore_shape: what one restore call can cover.
+    :cvar restore_is_idempotent: True when restoring a grant that exists already adds nothing.
     """
 
     name: ClassVar[str]
@@ -179,11 +179,11 @@ class PermissionSystem(ABC, Generic[ClientT]):
     vendor: ClassVar[str]
     hook: ClassVar[str]
     shape: ClassVar[CallShape]
-    revoke_action: ClassVar[str]
+    revoke_message: ClassVar[type[WriteRequest[Any]]]
     reads: ClassVar[frozenset[str]]
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
     member_space: ClassVar[str] = ""
-    restore_action: ClassVar[str]
+    restore_message: ClassVar[type[WriteRequest[Any]]]
     restore_shape: ClassVar[CallShape]
     restore_is_idempotent: ClassVar[bool] = True
 

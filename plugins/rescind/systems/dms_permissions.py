@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
-from rescind.cloud.base import Prepared
+from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import DmsClient
 from rescind.cloud.dms.inventory import (
     DmsUser,
@@ -64,8 +64,8 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"record": 1}, max_cells=1)
-    revoke_action: ClassVar[str] = "RevokeUserPermission"
-    restore_action: ClassVar[str] = "GrantUserPermission"
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = RevokeUserPermission
+    restore_message: ClassVar[type[WriteRequest[Any]]] = GrantUserPermission
     restore_shape: ClassVar[CallShape] = shape
     restore_is_idempotent: ClassVar[bool] = False
     reads: ClassVar[frozenset[str]] = frozenset(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from rescind.cloud.base import Prepared
+from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
@@ -69,8 +69,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         overlap=True,
         modes=(Mode.STRICT, Mode.EMPTYING, Mode.SPARSE),
     )
-    revoke_action: ClassVar[str] = "CancelAuthorizationMenu"
-    restore_action: ClassVar[str] = "AuthorizeMenu"
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = CancelAuthorizationMenu
+    restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizeMenu
     restore_shape: ClassVar[CallShape] = CallShape(max_rows=80, max_columns={"user": 60, "group": 40})
     reads: ClassVar[frozenset[str]] = frozenset(
         {

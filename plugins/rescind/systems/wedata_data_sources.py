@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from rescind.cloud.base import Answer, Prepared
+from rescind.cloud.base import Answer, Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
@@ -45,8 +45,8 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
-    revoke_action: ClassVar[str] = "RevokeDataSourceAuthorization"
-    restore_action: ClassVar[str] = "AuthorizeDataSource"
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = RevokeDataSourceAuthorization
+    restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizeDataSource
     restore_shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 20})
     reads: ClassVar[frozenset[str]] = frozenset(
         {

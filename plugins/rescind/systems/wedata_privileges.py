@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from rescind.cloud.base import Answer, Prepared
+from rescind.cloud.base import Answer, Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.outcomes import Said
 from rescind.cloud.wedata.inventory import (
@@ -72,8 +72,8 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"
     shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1}, overlap=False)
-    revoke_action: ClassVar[str] = "RevokePrivileges"
-    restore_action: ClassVar[str] = "AuthorizePrivileges"
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = RevokePrivileges
+    restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizePrivileges
     restore_shape: ClassVar[CallShape] = shape
     reads: ClassVar[frozenset[str]] = frozenset(
         {

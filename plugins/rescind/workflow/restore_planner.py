@@ -175,7 +175,7 @@ async def granting(ledger: Ledger, settings: Settings, account: Account) -> tupl
     raise ConfigurationError(
         f"no granting connection for {system} of account {number}{': ' + ', '.join(seen) if seen else ''}. "
         f"The key that revokes need not grant: create a connection whose key may call "
-        f"{system_named(system).restore_action}, and add {example} to the Airflow Variable {VARIABLE!r}"
+        f"{system_named(system).restore_message.action}, and add {example} to the Airflow Variable {VARIABLE!r}"
     )
 
 
@@ -354,4 +354,4 @@ class RestorePlanner:
 
     def _rate(self, account: Account, part: _Part) -> float:
         system = system_named(account[0])
-        return cloud_settings(system.hook, part.conn_id).rate(system.restore_action, write=True)
+        return cloud_settings(system.hook, part.conn_id).rate(system.restore_message)

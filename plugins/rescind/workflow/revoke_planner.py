@@ -305,7 +305,7 @@ class Planner:
 
     def _rate(self, account: Account) -> float:
         system = system_named(account[0])
-        return cloud_settings(system.hook, self.parts[account].conn_id).rate(system.revoke_action, write=True)
+        return cloud_settings(system.hook, self.parts[account].conn_id).rate(system.revoke_message)
 
 
 def _irreversible(grant: Grant) -> str:

@@ -36,7 +36,7 @@ def test_tencent_request_on_the_wire(client: Client, tencent: Make) -> None:
     speaker = client(network, session_token="canary-token-0001", clock=lambda: 1767225600.9)
     prepared = speaker.prepare(SOURCE)
     assert prepared.body == b'{"DataSourceId":"65377","RevokeProjectId":"29"}'
-    assert prepared.bucket == Bucket("tencent", speaker.settings.key_mark, "ap-singapore", SOURCE.action)
+    assert prepared.bucket == Bucket("tencent", speaker.settings.key_mark, "ap-singapore", SOURCE.action, 20.0)
     asyncio.run(speaker.dispatch(prepared))
     (sent,) = network.seen  # type: ignore[attr-defined]
     assert (sent.method, str(sent.url)) == ("POST", "https://wedata.intl.tencentcloudapi.com/")

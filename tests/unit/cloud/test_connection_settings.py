@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenus
+from rescind.cloud.wedata.inventory import ListTable
+from rescind.cloud.wedata.privileges import ListPermissions, RevokePrivileges
 from rescind.errors import ConfigurationError
 
 BASE = {"login": "AKIDx", "password": "sekret-value", "region": "ap-singapore"}
@@ -72,16 +75,16 @@ def test_forms_send_none_and_text() -> None:
     )
     assert settings.own_ids == ("1", "2", "3")
     assert settings.account_id == "1000000000000000001"
-    assert settings.rate("ListPermissions") == 5.0
+    assert settings.rate(ListPermissions) == 5.0
 
 
 def test_rates() -> None:
     settings = wedata(limits={"RevokePrivileges": 4, "*": 8}, share=0.5)
-    assert settings.rate("RevokePrivileges", write=True) == 2.0
-    assert settings.rate("ListTable") == 4.0
+    assert settings.rate(RevokePrivileges) == 2.0
+    assert settings.rate(ListTable) == 4.0
     quickbi = ClientSettings.from_fields("quickbi", {"login": "a", "password": "b", "region": "cn-hangzhou"})
-    assert quickbi.rate("ListPortalMenus") == 30.0
-    assert quickbi.rate("CancelAuthorizationMenu", write=True) == 50.0
+    assert quickbi.rate(ListPortalMenus) == 30.0
+    assert quickbi.rate(CancelAuthorizationMenu) == 50.0
 
 
 def test_loopback_serves_the_token_service_too() -> None:

@@ -68,12 +68,12 @@ def tencent(
 ) -> Prepared[Any]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"x-tc-action": action if header is None else header}
-    bucket = Bucket("tencent", "a", "r", action)
+    bucket = Bucket("tencent", "a", "r", action, 20.0)
     return Prepared("tencent", "wedata", action, "v", write, "POST", url, headers, content, bucket, GOOD[0][1])
 
 
 def alibaba(service: str, action: str, query: str, *, write: bool = True, body: bytes = b"") -> Prepared[Any]:
-    bucket = Bucket("alibaba", "a", "r", action)
+    bucket = Bucket("alibaba", "a", "r", action, 5.0)
     headers = {"x-acs-action": action}
     return Prepared(
         "alibaba", service, action, "v", write, "POST", f"https://h/?{query}", headers, body, bucket, GOOD[0][1]

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from rescind.cloud.base import Bucket, Pacer
-from rescind.cloud.client import local_pacer
+from rescind.cloud.base import Bucket, Pacer, Request
+from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.local_pacer import PACE, FreePacer, LocalPacer
+from rescind.cloud.quickbi.inventory import QueryUserList
+from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenus
 
-BUCKET = Bucket("tencent", "1", "r", "RevokePrivileges")
-OTHER = Bucket("tencent", "1", "r", "ListPermissions")
+BUCKET = Bucket("tencent", "1", "r", "RevokePrivileges", 20.0)
+OTHER = Bucket("tencent", "1", "r", "ListPermissions", 20.0)
 
 
 class Clock:
@@ -49,11 +51,11 @@ def times(pacer: LocalPacer, clock: Clock, count: int, bucket: Bucket = BUCKET) 
 
 def test_both_are_pacers() -> None:
     assert isinstance(FreePacer(), Pacer)
-    assert isinstance(LocalPacer({}, 1.0), Pacer)
+    assert isinstance(LocalPacer({}), Pacer)
 
 
 def test_requests_are_evenly_spaced_under_the_limit(clock: Clock) -> None:
-    at = times(LocalPacer({"RevokePrivileges": 20.0}, 5.0, clock=clock), clock, 60)
+    at = times(LocalPacer({"RevokePrivileges": 20.0, "*": 5.0}, clock=clock), clock, 60)
     gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert all(abs(gap - 1 / (20 * PACE)) < 1e-9 for gap in gaps)
     for start in at:
@@ -61,13 +63,13 @@ def test_requests_are_evenly_spaced_under_the_limit(clock: Clock) -> None:
 
 
 def test_lanes_do_not_wait_for_each_other(clock: Clock) -> None:
-    pacer = LocalPacer({"RevokePrivileges": 1.0}, 10.0, clock=clock)
+    pacer = LocalPacer({"RevokePrivileges": 1.0, "*": 10.0}, clock=clock)
     assert times(pacer, clock, 1) == [100.0]
     assert times(pacer, clock, 1, OTHER) == [100.0]
 
 
 def test_concurrent_callers_get_different_places() -> None:
-    pacer = LocalPacer({}, 200.0)
+    pacer = LocalPacer({"*": 200.0})
 
     async def run() -> float:
         started = asyncio.get_running_loop().time()
@@ -78,7 +80,7 @@ def test_concurrent_callers_get_different_places() -> None:
 
 
 def test_throttling_holds_back_and_narrows(clock: Clock) -> None:
-    pacer = LocalPacer({}, 10.0, clock=clock)
+    pacer = LocalPacer({"*": 10.0}, clock=clock)
     times(pacer, clock, 1)
     pacer.throttled(BUCKET, 7.0)
     first, second = times(pacer, clock, 2)
@@ -91,7 +93,7 @@ def test_throttling_holds_back_and_narrows(clock: Clock) -> None:
 
 
 def test_pauses_grow_without_advice_and_stay_bounded(clock: Clock) -> None:
-    pacer = LocalPacer({}, 10.0, clock=clock)
+    pacer = LocalPacer({"*": 10.0}, clock=clock)
     waits = []
     for _ in range(12):
         pacer.throttled(BUCKET, None)
@@ -102,21 +104,25 @@ def test_pauses_grow_without_advice_and_stay_bounded(clock: Clock) -> None:
     assert max(waits) <= 31.0
 
 
-@pytest.mark.parametrize("rates", [({}, 0.0), ({"A": -1.0}, 1.0)])
-def test_rates_must_be_positive(rates: Any) -> None:
-    with pytest.raises(ValueError, match="rates"):
-        LocalPacer(*rates)
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [(({"*": 0.0},), "limits"), (({"A": -1.0},), "limits"), (({}, 0.0), "share"), (({}, 1.5), "share")],
+)
+def test_limits_and_share_must_make_sense(given: Any, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        LocalPacer(*given)
 
 
 def test_the_default_pacer_follows_the_connection(clock: Clock) -> None:
     fields = {"login": "a", "password": "b", "region": "cn-hangzhou", "share": 0.5, "limits": {"ListPortalMenus": 4}}
-    pacer = local_pacer(ClientSettings.from_fields("quickbi", fields))
+    pacer = QuickBiClient(ClientSettings.from_fields("quickbi", fields)).pacer
+    assert isinstance(pacer, LocalPacer)
     pacer._clock = clock
 
-    def gap(action: str) -> float:
-        one, two = times(pacer, clock, 2, Bucket("alibaba", "1", "r", action))
+    def gap(message: type[Request[Any]]) -> float:
+        one, two = times(pacer, clock, 2, Bucket("alibaba", "1", "r", message.action, message.rate))
         return 1 / ((two - one) * PACE)
 
-    assert gap("CancelAuthorizationMenu") == pytest.approx(25.0)
-    assert gap("ListPortalMenus") == pytest.approx(2.0)
-    assert gap("QueryUserList") == pytest.approx(15.0)
+    assert gap(CancelAuthorizationMenu) == pytest.approx(25.0)
+    assert gap(ListPortalMenus) == pytest.approx(2.0)
+    assert gap(QueryUserList) == pytest.approx(15.0)

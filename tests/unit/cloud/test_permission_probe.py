@@ -38,7 +38,7 @@ def needed() -> dict[str, set[str]]:
 
     Giving back is another connection's right, so it is not asked for.
     """
-    given = {"", *(system_named(name).restore_action for name in REGISTRY)}
+    given = {"", *(system_named(name).restore_message.action for name in REGISTRY)}
     found: dict[str, set[str]] = {}
     for path in (Path(rescind.__file__).parent / "systems").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -13,6 +13,7 @@ import rescind.hooks.dms
 import rescind.hooks.quickbi
 import rescind.hooks.wedata
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient
+from rescind.cloud.dms.inventory import GetUser
 from rescind.errors import ConfigurationError
 from rescind.hooks.base import CloudHook, run
 from rescind.hooks.dms import DmsHook
@@ -55,7 +56,7 @@ def test_an_own_pacer_is_used(connection: Callable[..., str]) -> None:
 def test_older_forms_prefix_their_fields(connection: Callable[..., str]) -> None:
     extra = {"extra__alibaba_dms__tid": "3001", "own_ids": "7, 8", "limits": '{"*": 4}', "session_token": ""}
     settings = DmsHook(connection("dms_a", "alibaba_dms", extra=extra)).settings()
-    assert (settings.tid, settings.own_ids, settings.rate("GetUser"), settings.session_token) == (
+    assert (settings.tid, settings.own_ids, settings.rate(GetUser), settings.session_token) == (
         "3001",
         ("7", "8"),
         4,

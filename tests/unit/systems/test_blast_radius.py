@@ -23,7 +23,7 @@ def _prepared(action: str, *, body: object = None, query: str = "") -> Prepared:
         url=f"https://example.invalid/?{query}",
         headers={},
         body=json.dumps(body).encode() if body is not None else b"",
-        bucket=Bucket("v", "a", "r", action),
+        bucket=Bucket("v", "a", "r", action, 5.0),
         request=None,
     )
 

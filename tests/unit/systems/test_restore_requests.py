@@ -82,7 +82,7 @@ def raw(action: str, *, body: bytes = b"", query: str = "") -> Prepared[Any]:
         url=f"https://example.invalid/?{query}",
         headers={},
         body=body,
-        bucket=Bucket("v", "a", "r", action),
+        bucket=Bucket("v", "a", "r", action, 5.0),
         request=None,
     )
 
@@ -103,7 +103,7 @@ def raw(action: str, *, body: bytes = b"", query: str = "") -> Prepared[Any]:
 def test_a_request_gives_exactly_what_was_captured(system: Any, grants: list[Grant]) -> None:
     inverses = [system.inverse(grant) for grant in grants]
     request = system.restore_request(inverses)
-    assert request.action == system.restore_action and request.write
+    assert request.action == system.restore_message.action and request.write
     given = system.given(prepared(system, request))
     assert sorted(map(canonical, given)) == sorted(map(canonical, inverses))
 

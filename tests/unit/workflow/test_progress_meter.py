@@ -12,7 +12,7 @@ from rescind.cloud.counting_pacer import CountingPacer
 from rescind.cloud.local_pacer import FreePacer
 from rescind.workflow.execute.progress_meter import Meter, Reading
 
-BUCKET = Bucket("tencent", "1", "r", "ListPermissions")
+BUCKET = Bucket("tencent", "1", "r", "ListPermissions", 20.0)
 
 
 @pytest.mark.parametrize(

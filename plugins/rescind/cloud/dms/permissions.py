@@ -26,9 +26,12 @@ ObjectKind = Literal["INSTANCE", "DATABASE", "TABLE", "COLUMN"]
 
 
 class _Dms:
+    """What every DMS message shares. The vendor publishes no rate limit for DMS; 5 per second is our choice."""
+
     vendor: ClassVar[str] = "alibaba"
     service: ClassVar[str] = "dms"
     version: ClassVar[str] = VERSION
+    rate: ClassVar[float] = 5.0
 
 
 class DmsRead(_Dms, ReadRequest[ReplyT], Generic[ReplyT]):

@@ -14,11 +14,17 @@ MAX_ENTRIES = 100
 
 
 class WeDataCall:
-    """Vendor, service and version of every WeData message."""
+    """Vendor, service, version and rate limit of every WeData message.
+
+    20 requests per second and action: the vendor's pages of RevokePrivileges (1267/127235), AuthorizePrivileges,
+    ListPermissions, RevokeDataSourceAuthorization, AuthorizeDataSource and DescribeDataSourceAuthority say so. Their
+    sister actions are assumed to have the same limit.
+    """
 
     vendor: ClassVar[str] = "tencent"
     service: ClassVar[str] = "wedata"
     version: ClassVar[str] = VERSION
+    rate: ClassVar[float] = 20.0
 
 
 class WeDataList(WeDataCall, ListRequest[RowT], Generic[RowT]):

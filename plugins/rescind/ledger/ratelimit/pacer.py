@@ -26,46 +26,11 @@ from rescind.ledger.ratelimit.db_thread import DatabaseThread
 from rescind.ledger.ratelimit.queue import BucketPlan, BucketQueue
 from rescind.ledger.ratelimit.store import BucketKey
 
-TENCENT_LIMIT = 20.0
-"""Per action and second, as the pages of the WeData permission actions say."""
-QUICKBI_READ_LIMIT = 30.0
-QUICKBI_WRITE_LIMIT = 50.0
-"""Per action and second, from the Quick BI developer guide (older editions: 30 for queries, 50 for writes)."""
-CAUTIOUS_LIMIT = 5.0
-"""For DMS, which documents no limit, and for everything unknown."""
-QUICKBI_READS = frozenset(
-    {
-        "ListPortalMenuAuthorization",
-        "ListPortalMenus",
-        "ListUserGroupsByUserId",
-        "ListWhitePortalMenu",
-        "ListWorkspaceUserRolesByUserId",
-        "QueryOrganizationWorkspaceList",
-        "QueryUserGroupListByParentId",
-        "QueryUserGroupMember",
-        "QueryUserInfoByAccount",
-        "QueryUserInfoByUserId",
-        "QueryUserList",
-        "QueryWorksByOrganization",
-        "QueryWorkspaceUserList",
-    }
-)
-QUICKBI_WRITES = frozenset({"AuthorizeMenu", "CancelAuthorizationMenu"})
+RatedBucket = tuple[str, str, str, str, float]
+"""Vendor, account, region, action, and the documented limit of the action in requests per second."""
 
 _LONGEST_ANSWER_S = 120.0
 _sent: contextvars.ContextVar[float] = contextvars.ContextVar("rescind_lane_sent_at", default=0.0)
-
-
-def documented_limit(bucket: BucketKey, write: bool) -> float:
-    """Requests per second that the vendor documents for a lane, or a cautious guess."""
-    vendor, _, _, action = bucket
-    if vendor == "tencent":
-        return TENCENT_LIMIT
-    if action in QUICKBI_WRITES or (vendor == "alibaba_quickbi" and write):
-        return QUICKBI_WRITE_LIMIT
-    if action in QUICKBI_READS or vendor == "alibaba_quickbi":
-        return QUICKBI_READ_LIMIT
-    return CAUTIOUS_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +38,7 @@ class PacerSettings:
     """How fast and how patient.
 
     :param limits: requests per second by ``vendor:action``, ``action``, ``vendor:*`` or ``*``, first match
-        in this order; what is not named has its documented limit.
+        in this order. An action without an entry has the limit that its bucket carries.
     :param share: part of each limit that this tool may use; the rest is left for people.
     :param workers: processes that may pace at the same time; used only while the database does not answer.
     :param reserve_s: most seconds' worth of instants to hold in reserve.
@@ -94,23 +59,23 @@ class PacerSettings:
         if self.workers < 1:
             raise ConfigurationError("pacing workers: a whole number from 1 is needed. Set the number of worker slots")
 
-    def limit(self, bucket: BucketKey, write: bool) -> float:
-        """Requests per second for everybody on this lane.
+    def limit(self, bucket: RatedBucket) -> float:
+        """Return the requests per second for all workers on this bucket.
 
         :raises ConfigurationError: when a configured limit is not above 0.
         """
-        vendor, _, _, action = bucket
+        vendor, _, _, action, documented = bucket
         names = (f"{vendor}:{action}", action, f"{vendor}:*", "*")
-        value = next((self.limits[name] for name in names if name in self.limits), documented_limit(bucket, write))
+        value = next((self.limits[name] for name in names if name in self.limits), documented)
         if not value > 0:
             raise ConfigurationError(
                 f"limit for {vendor} {action}: a number over 0 is needed. Set the connection's limits"
             )
         return float(value)
 
-    def plan(self, bucket: BucketKey, write: bool) -> BucketPlan:
-        """Everything that a worker has to know about one lane."""
-        limit = self.limit(bucket, write)
+    def plan(self, bucket: RatedBucket) -> BucketPlan:
+        """Return everything that a worker has to know about one bucket."""
+        limit = self.limit(bucket)
         return BucketPlan(limit, self.share, self.workers, self.reserve_s, self.retry_s, self.give_up_s)
 
 
@@ -126,7 +91,7 @@ class LedgerPacer:
         self._db_thread = DatabaseThread(ledger.database)
         self._buckets: dict[BucketKey, BucketQueue] = {}
 
-    async def slot(self, bucket: BucketKey, *, write: bool = True) -> None:
+    async def slot(self, bucket: RatedBucket, *, write: bool = True) -> None:
         """Wait until one request of this lane may leave, and send it at once.
 
         Waiters of a lane go in the order in which they came. A waiter that is canceled loses nothing
@@ -136,7 +101,7 @@ class LedgerPacer:
         :raises RunStoppedError: when the kill switch is set and the request is a write.
         :raises LedgerError: when the ledger has not answered for ``give_up_s`` seconds.
         """
-        queue = self._queue(bucket, write)
+        queue = self._queue(bucket)
         again = False
         while True:
             instant = await queue.wait(write, again=again)
@@ -145,7 +110,7 @@ class LedgerPacer:
                 return
             again = True
 
-    def throttled(self, bucket: BucketKey, retry_after: float | None) -> None:
+    def throttled(self, bucket: RatedBucket, retry_after: float | None) -> None:
         """The vendor refused a request of this lane because of its rate: everybody pauses and slows down.
 
         :param retry_after: seconds that the vendor asked to wait, or None.
@@ -153,13 +118,13 @@ class LedgerPacer:
         now = time.monotonic()
         sent = _sent.get()
         # Without a slot of this task nobody knows when it left: a moment ago, then.
-        self._queue(bucket, True).throttled(retry_after or 0.0, sent if now - sent < _LONGEST_ANSWER_S else now)
+        self._queue(bucket).throttled(retry_after or 0.0, sent if now - sent < _LONGEST_ANSWER_S else now)
 
-    def succeeded(self, bucket: BucketKey) -> None:
+    def succeeded(self, bucket: RatedBucket) -> None:
         """The vendor answered a request of this lane. Call it in the task that awaited :meth:`slot`."""
         sent = _sent.get()
         if sent:
-            self._queue(bucket, True).answered(time.monotonic() - sent)
+            self._queue(bucket).answered(time.monotonic() - sent)
 
     async def aclose(self) -> None:
         """Stop: waiting requests get a LedgerError."""
@@ -167,12 +132,12 @@ class LedgerPacer:
             queue.close()
         await asyncio.to_thread(self._db_thread.close)
 
-    def _queue(self, bucket: BucketKey, write: bool) -> BucketQueue:
+    def _queue(self, bucket: RatedBucket) -> BucketQueue:
         key = (bucket[0], bucket[1], bucket[2], bucket[3])
         loop = asyncio.get_running_loop()
         queue = self._buckets.get(key)
         if queue is None or queue.loop is not loop:
-            plan = self.settings.plan(key, write)
+            plan = self.settings.plan(bucket)
             queue = BucketQueue(key, plan, self._db_thread, self.worker, loop)
             self._buckets[key] = queue
         return queue

@@ -13,7 +13,7 @@ import pytest
 
 from rescind.errors import ConfigurationError, LedgerError, RunStoppedError
 from rescind.ledger import Ledger
-from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings, documented_limit
+from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres
@@ -26,9 +26,10 @@ class Bucket(NamedTuple):
     account: str
     region: str
     action: str
+    rate: float
 
 
-BUCKET = Bucket("tencent", "1000", "ap-guangzhou", "RevokePrivileges")
+BUCKET = Bucket("tencent", "1000", "ap-guangzhou", "RevokePrivileges", 20.0)
 
 
 @asynccontextmanager
@@ -273,31 +274,19 @@ def test_a_pacer_outlives_its_event_loop(ledger: Ledger) -> None:
     assert ledger.buckets.states()[0].handed == 2
 
 
-@pytest.mark.parametrize(
-    ("bucket", "write", "limit"),
-    [
-        (("tencent", "a", "r", "RevokePrivileges"), True, 20),
-        (("alibaba", "a", "r", "RevokeUserPermission"), True, 5),
-        (("alibaba", "a", "r", "ListUserPermissions"), False, 5),
-        (("alibaba", "a", "r", "CancelAuthorizationMenu"), True, 50),
-        (("alibaba", "a", "r", "ListPortalMenuAuthorization"), False, 30),
-        (("alibaba_quickbi", "a", "r", "Whatever"), False, 30),
-        (("alibaba_quickbi", "a", "r", "Whatever"), True, 50),
-        (("somebody", "a", "r", "Whatever"), False, 5),
-    ],
-)
-def test_documented_limits(bucket: tuple[str, str, str, str], write: bool, limit: float) -> None:
-    assert documented_limit(bucket, write) == limit
-    assert PacerSettings().limit(bucket, write) == limit
+def test_without_a_configured_limit_the_rate_of_the_message_counts() -> None:
+    assert PacerSettings().limit(BUCKET) == 20.0
+    assert PacerSettings().limit(BUCKET._replace(action="Whatever", rate=5.0)) == 5.0
 
 
 def test_configured_limits_come_first_the_most_special_before_all() -> None:
     limits = {"tencent:RevokePrivileges": 1.0, "RevokePrivileges": 2.0, "tencent:*": 3.0, "*": 4.0}
     expected = []
     for name in list(limits):
-        expected.append(PacerSettings(limits=limits).limit(BUCKET, True))
+        expected.append(PacerSettings(limits=limits).limit(BUCKET))
         del limits[name]
     assert expected == [1.0, 2.0, 3.0, 4.0]
+    assert PacerSettings(limits={"ListTable": 1.0}).limit(BUCKET) == 20.0
 
 
 @pytest.mark.parametrize("settings", [{"share": 0.0}, {"share": 1.5}, {"workers": 0}])
@@ -305,7 +294,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
     with pytest.raises(ConfigurationError):
         PacerSettings(**settings)
     with pytest.raises(ConfigurationError, match="a number over 0"):
-        PacerSettings(limits={"*": 0.0}).limit(BUCKET, True)
+        PacerSettings(limits={"*": 0.0}).limit(BUCKET)
 
 
 def test_spacing_is_even(ledger: Ledger) -> None:
@@ -315,7 +304,7 @@ def test_spacing_is_even(ledger: Ledger) -> None:
         seen: list[float] = []
         async with pacing(ledger, limits={"*": 50.0}) as one, pacing(ledger, limits={"*": 50.0}) as two:
             for pacer in (one, two):
-                queue = pacer._queue(BUCKET, True)
+                queue = pacer._queue(BUCKET)
                 at = queue._at
 
                 def noted(instant: float, at: Callable[[float], None] = at) -> None:
