@@ -1,29 +1,27 @@
 """### Watch regrants.
 
-Looks every day at what finished runs have proven gone, for as many days as the setting `watch_days` says (14), with
-one listing for each place. A return is recorded in the ledger with what the platform tells of its source, written to
-the summary, and reported by a red gate, so that callbacks and notifiers fire. It is **never fought**: somebody has
-decided, and the next review or a person answers it.
+Checks every day whether access that finished runs proved gone has come back, for as many days as the setting
+`watch_days` says (14). It re-lists each affected resource once. A regrant is recorded in the ledger with what the
+platform tells about its source, written to the summary, and reported by a failed gate, so that callbacks and notifiers
+run. It is **never revoked automatically**: somebody granted it on purpose, and the next review or a person decides.
 
-| setting `watch_alarm` | the gate is red when |
+| setting `watch_alarm` | the gate fails when |
 | --- | --- |
-| `new` (default) | something is seen for the first time, or could not be looked at |
-| `any` | something that came back is still there, or could not be looked at |
-| `none` | never; the log and the summary still say it |
+| `new` (default) | a regrant is seen for the first time, or a grant could not be checked |
+| `any` | a regrant is still present, or a grant could not be checked |
+| `none` | never; the log and the summary still report it |
 
-A listing that failed says nothing: those grants are *not checked*, never *still gone*. What was given back through
-*Restore access* is not watched.
+A failed listing proves nothing: its grants are *not checked*, never *still gone*. Grants that *Restore access* restored
+are not watched.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, TriggerRule, chain
+from airflow.sdk import DAG
 
-from rescind.dag_parts.retry_policy import AsTheVendorAsks
-from rescind.operators.pools import VERIFY_POOL
-from rescind.operators.watch import WatchGateOperator, WatchOperator
+from rescind.dag_parts.watch_dag import watch_chain
 
 with DAG(
     dag_id="watch_regrants",
@@ -39,13 +37,4 @@ with DAG(
     tags=["rescind", "watch"],
     default_args={"owner": "security", "retries": 0},
 ) as dag:
-    watch = WatchOperator(
-        task_id="watch",
-        pool=VERIFY_POOL,
-        retries=2,
-        retry_delay=timedelta(minutes=5),
-        retry_policy=AsTheVendorAsks(),
-    )
-    gate = WatchGateOperator(task_id="gate", trigger_rule=TriggerRule.ALL_DONE)
-
-    chain(watch, gate)
+    watch_chain()

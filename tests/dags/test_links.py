@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from rescind.operators.links import PAGE, ConsoleLink, EvidenceLink, ReportLink, ReviewLink
+from rescind.airflow_support.links import PAGE, ConsoleLink, EvidenceLink, ReportLink, ReviewLink
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -114,10 +114,10 @@ def test_the_console_is_that_of_the_connection_and_no_secret_of_it(
     operator = DiscoverOperator(task_id="discover", scope=review.scopes[0])
     real = {"conn_type": "alibaba_dms", "login": "LTAI5tNobody0000", "password": "s3cret"}
     monkeypatch.setenv("AIRFLOW_CONN_DMS_DEFAULT", json.dumps({**real, "extra": {"region": "cn-hangzhou"}}))
-    operator.looks_at("dms_permissions", "dms_default")
+    operator.show_console("dms_permissions", "dms_default")
     assert ConsoleLink().get_link(operator, ti_key=KEY) == "https://dms.aliyun.com/new"
     monkeypatch.delenv("AIRFLOW_CONN_DMS_DEFAULT")
-    operator.looks_at("dms_permissions", "dms_default")
+    operator.show_console("dms_permissions", "dms_default")
     assert ConsoleLink().get_link(operator, ti_key=KEY) == ""
 
 

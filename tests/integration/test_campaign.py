@@ -20,9 +20,10 @@ from airflow.sdk.exceptions import AirflowException
 
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.decide import DecideOperator
-from rescind.operators.owners import AskOwnerOperator, options
+from rescind.operators.owners import AskOwnerOperator
 from rescind.settings import Settings
 from rescind.workflow.auto_approval import measure
+from rescind.workflow.owner_questions import options
 from tests.support.review import Review, ReviewBench
 
 pytestmark = pytest.mark.seconds(180)

@@ -13,9 +13,9 @@ import httpx
 
 from rescind.evidence.read import bundle_source
 from rescind.evidence.verify import verify
-from rescind.operators.report import headline
 from rescind.systems import REGISTRY
 from rescind.web.app import create_app
+from rescind.workflow.run_summary import headline
 from tests.integration.test_restore import reviewed
 from tests.integration.test_watch import give, gone, watched
 from tests.support.markup import Markup

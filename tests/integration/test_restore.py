@@ -198,7 +198,7 @@ def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(reviewed
         restore.revoke()
     with pytest.raises(Exception, match="approvers"):
         restore.approve(user="vera")
-    with pytest.raises(Exception, match="the one who asked may not approve"):
+    with pytest.raises(Exception, match="the requester cannot approve"):
         restore.approve(user="rita")
     restore.approve()
     setup.configure(max_restores=499)

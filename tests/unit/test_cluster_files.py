@@ -153,10 +153,10 @@ def test_mounts_are_the_repositorys_folders_and_read_only(compose: Any) -> None:
 
 
 def test_the_pools_that_the_dags_use_are_the_ones_that_are_imported(compose: Any) -> None:
-    from rescind.dag_parts import review_dag as chain
+    from rescind.airflow_support.pools import POOLS
 
     pools = json.loads((ROOT / "include/pools.json").read_text(encoding="utf-8"))
-    assert pools.keys() == {chain.DISCOVER_POOL, chain.REVOKE_POOL, chain.VERIFY_POOL}
+    assert pools.keys() == set(POOLS)
     assert all(pool.keys() == {"slots", "description", "include_deferred"} for pool in pools.values())
     (script,) = compose["services"]["migrate"]["command"]
     assert "airflow pools import /opt/airflow/include/pools.json" in script

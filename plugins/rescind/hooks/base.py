@@ -99,6 +99,14 @@ class CloudHook(BaseHook):
         self._check_host(connection.host, settings)
         return settings
 
+    def get_conn(self, pacer: Pacer | None = None) -> AnyClient:
+        """Return the asynchronous client of the connection; use it as ``async with hook.get_conn() as client``.
+
+        :param pacer: decides when requests may be sent. Default: by the connection's limits, in this process.
+        :raises ConfigurationError: when the connection is missing or incomplete.
+        """
+        return self._client(pacer)
+
     def _connection(self) -> Any:
         try:
             return self.get_connection(self.conn_id)

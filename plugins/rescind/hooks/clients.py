@@ -11,16 +11,18 @@ from rescind.cloud.client import CloudClient
 from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.counting_pacer import CountingPacer
 from rescind.errors import ConfigurationError
+from rescind.hooks.base import CloudHook
 from rescind.ledger import Ledger, Scope
 from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
 from rescind.settings import VARIABLE, Settings
 from rescind.systems.base import PermissionSystem, account_of
 
 
-def hook_of(system: PermissionSystem[Any], conn_id: str) -> Any:
-    """The Airflow hook of the system for that connection."""
+def hook_of(system: PermissionSystem[Any], conn_id: str) -> CloudHook:
+    """Return the Airflow hook of the system for that connection. Nothing is read or opened yet."""
     module, _, name = system.hook.rpartition(".")
-    return getattr(import_module(module), name)(conn_id)
+    hook: CloudHook = getattr(import_module(module), name)(conn_id)
+    return hook
 
 
 @asynccontextmanager
@@ -62,7 +64,7 @@ async def connected(
     cloud: ClientSettings = hook.settings()
     pacer = LedgerPacer(ledger, PacerSettings(limits=dict(cloud.limits), share=cloud.share, workers=settings.workers))
     counting = CountingPacer(pacer)
-    client: CloudClient = hook.get_conn(pacer=counting)
+    client: CloudClient = hook.get_conn(counting)
     try:
         async with client:
             await client.identify()

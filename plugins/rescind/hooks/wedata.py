@@ -29,9 +29,5 @@ class WeDataHook(CloudHook):
         self.wedata_conn_id = wedata_conn_id
 
     def get_conn(self, pacer: Pacer | None = None) -> WeDataClient:
-        """The asynchronous client; use it as ``async with hook.get_conn() as client``.
-
-        :param pacer: decides when requests may be sent; default: by the connection's limits, in this process.
-        :raises ConfigurationError: when the connection is missing or incomplete.
-        """
+        """Return the asynchronous client; see :meth:`CloudHook.get_conn`."""
         return cast("WeDataClient", self._client(pacer))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ConfigurationError
 from rescind.ledger import Batch, Ledger, Run
-from rescind.operators.base import ReviewOperator
-from rescind.operators.links import ConsoleLink, ReviewLink
+from rescind.operators.base import BatchOperator, ReviewOperator
 from rescind.operators.settling import SettlingOperator
 from rescind.operators.verify import verified
 from rescind.workflow.execute.canary import require_canaries
@@ -17,30 +16,23 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class VerifyCanaryOperator(SettlingOperator):
+class VerifyCanaryOperator(SettlingOperator, BatchOperator):
     """Verifies the items of one canary batch; fails when one is not proven gone or a kept grant is missing.
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     """
 
-    template_fields = ()
-    operator_extra_links = (ReviewLink(), ConsoleLink())
-    LOOKS: ClassVar[dict[str, str]] = {
+    LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Verify canary",
         "map_index_template": "{{ task.batch['label'] }}",
         "doc_md": "Complete re-reads of the canary's places. Anything unproven stops the run before the rest.",
     }
-    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
-
-    def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(**{**self.LOOKS, **kwargs})
-        self.batch = batch
 
     def verify(self, context: Context, ledger: Ledger, waited: float) -> dict[str, Any]:
         """See the class. :raises GuardTrippedError: when the canary shows that something is wrong."""
         run, settings = self.run_of(context, ledger), self.settings()
         batch = planned_batch(ledger, run, self.batch["batch"])
-        self.looks_at(batch.system, batch.conn_id)
+        self.show_console(batch.system, batch.conn_id)
         scope = next(
             scope
             for scope in ledger.scopes.all(run.run_id)
@@ -61,10 +53,10 @@ class ProceedOperator(ReviewOperator):
     :returns: one ``{"batch": id, "label": text}`` for each batch that is no canary.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Proceed")
-        kwargs.setdefault("doc_md", "Hands out the plan's batches, after the canary where there is one.")
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Proceed",
+        "doc_md": "Hands out the plan's batches, after the canary where there is one.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
         """See the class. :raises GuardTrippedError: when a canary is not proven."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ListingIncompleteError
 from rescind.ledger import Ledger
 from rescind.model import Decision
 from rescind.operators.base import ReviewOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.owners import put_questions
 from rescind.review import Decider
 from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
 from rescind.workflow.inputs import decision_context, inputs_of
+from rescind.workflow.owner_questions import put_questions
 from rescind.workflow.residual_access import note_outlook
 from rescind.workflow.revoke_planner import Planner
 
@@ -30,10 +30,10 @@ class SealOperator(ReviewOperator):
     Scopes that are not complete stay visible and take no part in anything after this.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Seal snapshot")
-        kwargs.setdefault("doc_md", "Closes the snapshot. An incomplete scope is shown and excluded.")
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Seal snapshot",
+        "doc_md": "Closes the snapshot. An incomplete scope is shown and excluded.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class. :raises ListingIncompleteError: when no scope at all is complete."""
@@ -60,10 +60,10 @@ class DecideOperator(ReviewOperator):
     :returns: one ``{"question": digest, "label": text}`` for each question, for mapping; none in most runs.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Decide")
-        kwargs.setdefault("doc_md", "Applies policy, roster, exceptions and protections to every grant.")
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Decide",
+        "doc_md": "Applies policy, roster, exceptions and protections to every grant.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
         """See the class."""
@@ -102,10 +102,10 @@ class PlanOperator(ReviewOperator):
         other batches come from :class:`~rescind.operators.canary.ProceedOperator`.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Plan")
-        kwargs.setdefault("doc_md", "Fewest calls that touch nothing else, guards, and one digest over the effects.")
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Plan",
+        "doc_md": "Fewest calls that touch nothing else, guards, and one digest over the effects.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
         """See the class. :raises GuardTrippedError: when a cap or another guard stops the run."""

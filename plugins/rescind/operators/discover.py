@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rescind.airflow_support.progress_board import Board
 from rescind.cloud.counting_pacer import CountingPacer
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncompleteError, RescindError
@@ -15,7 +16,6 @@ from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
 from rescind.ledger.population.snapshot import ScopeSpool
 from rescind.model import Grant, Membership, Principal
 from rescind.operators.base import ScopeOperator
-from rescind.operators.progress import Board
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.systems.population import Population, Sentinel
@@ -36,7 +36,7 @@ class DiscoverOperator(ScopeOperator):
     again, the scope is rewritten as one. Grants go to disk as they are read, so memory does not grow with them.
     """
 
-    LOOKS: ClassVar[dict[str, str]] = {
+    LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Discover",
         "map_index_template": "{{ task.scope['label'] }}",
         "doc_md": "Lists every grant of one system and account, completely, under the vendor's limit.",

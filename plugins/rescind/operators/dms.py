@@ -1,4 +1,4 @@
-"""Single calls to Alibaba Cloud DMS Enterprise, for anybody's Dag; see :mod:`rescind.operators.single`."""
+"""Single calls to Alibaba Cloud DMS Enterprise, for anybody's Dag; see :mod:`rescind.operators.vendor_call`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from rescind.cloud.clients import DmsClient
 from rescind.cloud.dms.permissions import ListUserPermissions, RevokeUserPermission
 from rescind.hooks.dms import DmsHook
-from rescind.operators.single import ListOperator, RevokeOperator
+from rescind.operators.vendor_call import ListOperator, RevokeOperator
 
 
 class DmsListUserPermissionsOperator(ListOperator):

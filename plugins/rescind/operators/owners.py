@@ -1,153 +1,81 @@
-"""The owners of resources are asked about single grants: one request for each person, answered once, kept for good."""
+"""Questions to owners: one request for each reviewer, answered once, recorded in the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Variable
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException
 
-from rescind.errors import InputError, RescindError
-from rescind.hooks.ledger import LedgerHook
-from rescind.ledger import Ledger, NewQuestion, Question, QuestionItem, Run
-from rescind.model import Decision
-from rescind.operators.approve import careful
-from rescind.operators.links import ReviewLink
-from rescind.review import Decider, Owners
-from rescind.review.owners import questions
-from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
+from rescind.ledger import Ledger, Question
+from rescind.operators.human_input import HumanInputOperator
 from rescind.workflow.approval_text import question_body
+from rescind.workflow.owner_questions import chosen, options
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-MOST_QUESTIONS = 200
-"""Most requests of one run: each is a mapped task."""
 
+class AskOwnerOperator(HumanInputOperator):
+    """Ask one reviewer about the grants of one question and record the answer in the ledger.
 
-class AskOwnerOperator(HITLOperator):
-    """Asks one reviewer about the grants of one question and records the answer in the ledger.
-
-    Every option carries the question's digest, so that the answer to a list can never count for another one. The
-    reviewer chooses single items to revoke, or all, or keeps all; whatever is not named stays. When nobody answers in
-    time, the rule of the owners file does, and the ledger says so. Without a settled question there is no plan: the
-    plan reads the ledger, not this task's state.
+    Every option carries the question's digest, so an answer to one list can never count for another. The reviewer
+    chooses single items to revoke, or all, or keeps all; items that are not chosen stay. When the time runs out, the
+    rule ``no_answer`` of the owners file applies and is recorded. A run with an unsettled question gets no plan: the
+    planning task reads the ledger, not the state of this task.
 
     :param question: ``{"question": digest, "label": text}`` from the deciding task.
+    :param ledger_conn_id: connection of the ledger's PostgreSQL database.
+    :param notifiers: called when the task starts to wait for the reviewer, for example Airflow's ``HttpNotifier``.
     """
 
-    template_fields = ()
-    operator_extra_links = (ReviewLink(),)
-    run_number: int | None = None
-    LOOKS: ClassVar[dict[str, str]] = {
+    LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Ask owners",
         "map_index_template": "{{ task.question['label'] }}",
-        "doc_md": "The owner of a resource says which grants go. See *Required actions*.",
+        "doc_md": "The owner of a resource chooses which grants to revoke. Answer under *Required Actions*.",
     }
 
-    def __init__(self, *, question: dict[str, str], ledger_conn_id: str = LEDGER_CONNECTION, **kwargs: Any) -> None:
-        fixed = {"subject": "Access of your resources", "options": ["Keep all listed"], "multiple": True}
-        super().__init__(**{**self.LOOKS, **kwargs, **fixed})
+    def __init__(self, *, question: dict[str, str], **kwargs: Any) -> None:
+        fixed = {"subject": "Access to your resources", "options": ["Keep all listed"], "multiple": True}
+        super().__init__(**{**kwargs, **fixed})
         self.question = question
-        self.notifiers = [careful(notifier, self.log) for notifier in self.notifiers]  # type: ignore[misc]
-        self.ledger_conn_id = ledger_conn_id
 
-    def execute(self, context: Context) -> Any:
-        """Put the question; done at once when the ledger holds its answer."""
-        try:
-            with LedgerHook(self.ledger_conn_id).get_conn() as ledger:
-                run, question = self._question(context, ledger)
-                if question.method:
-                    return _conclude(question)
-                settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
-                self.subject = f"Which of these {len(question.items)} grants go? ({question.digest[:8]})"
-                self.body = question_body(run, question)
-                self.options = options(question)
-                self.assigned_users = [{"id": question.reviewer, "name": question.reviewer}]
-                self.response_timeout = timedelta(hours=settings.campaign_hours)
-        except RescindError as error:
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-        return super().execute(context)
+    def ask(self, context: Context, ledger: Ledger) -> dict[str, Any] | None:
+        """Put the question; ask nobody when the ledger already holds the answer."""
+        run = self.run_of(context, ledger)
+        question = ledger.questions.get(run.run_id, self.question["question"])
+        if question.method:
+            return _result(question)
+        self.subject = f"Which of these {len(question.items)} grants should be revoked? ({question.digest[:8]})"
+        self.body = question_body(run, question)
+        self.options = options(question)
+        self.assigned_users = [{"id": question.reviewer, "name": question.reviewer}]
+        self.response_timeout = timedelta(hours=self.settings().campaign_hours)
+        return None
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Record the answer, or what its absence means."""
-        with LedgerHook(self.ledger_conn_id).get_conn() as ledger:
-            try:
-                run, question = self._question(context, ledger)
-                if event.get("error_type") == "timeout":
-                    question = ledger.questions.close(run.run_id, question.digest, at=datetime.now(UTC))
-                    self.log.warning("nobody answered in time: %s", question.no_answer)
-                    return _conclude(question)
-                if "error" in event:
-                    raise AirflowException("the question was lost; it is asked again")
-                gone = chosen(question, event["chosen_options"])
-                user = str((event.get("responded_by_user") or {}).get("id") or "")
-                answered = ledger.questions.answer(
-                    run.run_id, question.digest, revoke=gone, responded_by=user, responded_at=event["responded_at"]
-                )
-            except RescindError as error:
-                raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-        self.log.info("%s: %d of %d grants go", user, len(gone), len(question.items))
-        return _conclude(answered)
+    def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> dict[str, Any]:
+        """Record the answer, or apply ``no_answer`` after a timeout.
 
-    def _question(self, context: Context, ledger: Ledger) -> tuple[Run, Question]:
-        dag_run = context["dag_run"]
-        run = ledger.runs.find(dag_run.dag_id, dag_run.run_id)
-        if run is None:
-            raise AirflowFailException("this DAG run has no run in the ledger. Start a new run")
-        self.run_number = run.number
-        return run, ledger.questions.get(run.run_id, self.question["question"])
+        :raises AirflowException: when Airflow lost the question; the task's retry asks again.
+        """
+        run = self.run_of(context, ledger)
+        question = ledger.questions.get(run.run_id, self.question["question"])
+        if event.get("error_type") == "timeout":
+            question = ledger.questions.close(run.run_id, question.digest, at=datetime.now(UTC))
+            self.log.warning("no answer in time; no_answer applies: %s", question.no_answer)
+            return _result(question)
+        if "error" in event:
+            raise AirflowException("Airflow lost the question; the retry asks again")
+        revoke = chosen(question, event["chosen_options"])
+        user = str((event.get("responded_by_user") or {}).get("id") or "")
+        answered = ledger.questions.answer(
+            run.run_id, question.digest, revoke=revoke, responded_by=user, responded_at=event["responded_at"]
+        )
+        self.log.info("%s: %d of %d grants to revoke", user, len(revoke), len(question.items))
+        return _result(answered)
 
 
-def put_questions(
-    ledger: Ledger, run: Run, owners: Owners, decider: Decider, asked: Mapping[str, Decision]
-) -> tuple[list[dict[str, str]], Sequence[str]]:
-    """Write the questions about these decisions to the ledger.
-
-    :param asked: grant id -> decision of a rule that asks.
-    :returns: one ``{"question": digest, "label": text}`` for each question, for mapping, and the ids of grants about
-        which nobody may be asked but their holder.
-    :raises InputError: a resource without a reviewer, or more than :data:`MOST_QUESTIONS` questions.
-    """
-    grants = ledger.snapshot.grants_by_id(run.run_id, asked) if asked else {}
-    found = questions(((grants[name], decision) for name, decision in asked.items()), owners, decider)
-    if len(found.questions) > MOST_QUESTIONS:
-        problem = f"{len(asked)} grants make {len(found.questions)} questions, more than {MOST_QUESTIONS}"
-        raise InputError(f"policy, {owners.source}", problem, "Narrow the rules that ask.")
-    new = [
-        NewQuestion(ask.reviewer, owners.no_answer, tuple(QuestionItem(*item) for item in ask.items))
-        for ask in found.questions
-    ]
-    put = ledger.questions.ask(run.run_id, new)
-    return [{"question": q.digest, "label": f"{q.reviewer} · {len(q.items)} grants"} for q in put], found.own
-
-
-def options(question: Question) -> list[str]:
-    """What the reviewer may choose; several of them at once."""
-    mark = question.digest[:8]
-    single = [f"Revoke {number} ({mark})" for number in range(1, len(question.items) + 1)]
-    return [f"Keep all listed ({mark})", f"Revoke all listed ({mark})", *single]
-
-
-def chosen(question: Question, answer: Sequence[str]) -> list[str]:
-    """Ids of the grants that the answer takes away. With "keep all" among the choices, none.
-
-    :raises InputError: for choices that are not this question's.
-    """
-    keep, everything, *single = options(question)
-    if not answer or not set(answer) <= {keep, everything, *single}:
-        raise InputError("answer", "it belongs to another list than the one that was put", "Start a new run.")
-    if keep in answer:
-        return []
-    return [
-        item.grant_id for item, option in zip(question.items, single, strict=True) if {everything, option} & set(answer)
-    ]
-
-
-def _conclude(question: Question) -> dict[str, Any]:
-    """The task's result; the items themselves are in the ledger."""
+def _result(question: Question) -> dict[str, Any]:
+    """Return the task's result; the items themselves are in the ledger."""
     revoke = sum(item.answer == "revoke" for item in question.items)
     return {"question": question.digest, "by": question.responded_by, "method": question.method, "revoke": revoke}

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import rescind
+from rescind.airflow_support.kill_switch_variable import StopVariable, refuse_if_set
+from rescind.airflow_support.pools import POOLS
 from rescind.cloud.client import CloudClient
 from rescind.cloud.permission_probe import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
@@ -17,8 +19,6 @@ from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
 from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator
-from rescind.operators.pools import POOLS
-from rescind.operators.switch import StopVariable, refuse_if_set
 from rescind.review.roster import DEFAULT_SPACES
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
@@ -40,11 +40,12 @@ class PreflightOperator(ReviewOperator):
     :returns: one ``{"scope": id, "label": text}`` for each scope, for mapping.
     """
 
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Preflight",
+        "doc_md": "Checks connections, ledger, policies, roster and caps. One clear error names the fix.",
+    }
+
     def __init__(self, *, kind: Literal["policy", "targets"], **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Preflight")
-        kwargs.setdefault(
-            "doc_md", "Checks connections, ledger, policies, roster and caps. One clear error names the fix."
-        )
         super().__init__(**kwargs)
         self.kind = kind
 

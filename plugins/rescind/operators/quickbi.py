@@ -1,4 +1,4 @@
-"""Single calls to Alibaba Cloud Quick BI, for anybody's Dag; see :mod:`rescind.operators.single`."""
+"""Single calls to Alibaba Cloud Quick BI, for anybody's Dag; see :mod:`rescind.operators.vendor_call`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization
 from rescind.hooks.calls import texts
 from rescind.hooks.quickbi import QuickBiHook
-from rescind.operators.single import ListOperator, RevokeOperator
+from rescind.operators.vendor_call import ListOperator, RevokeOperator
 
 
 class QuickBiListPortalMenuAuthorizationOperator(ListOperator):

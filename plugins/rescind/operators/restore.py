@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import rescind
+from rescind.airflow_support.kill_switch_variable import StopVariable, refuse_if_set
+from rescind.airflow_support.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.errors import GuardTrippedError, InputError, RescindError
-from rescind.evidence.imports import IMPORTED
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
@@ -19,14 +19,11 @@ from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.base import ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.operators.preflight import check_approvers, requester_of
 from rescind.operators.revoke import RevokeBatchOperator
-from rescind.operators.switch import StopVariable, refuse_if_set
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.systems.base import ListingScope
-from rescind.workflow.approval_text import plain
 from rescind.workflow.bundle_source import compare_grants, run_of_bundle, verified_bundle
 from rescind.workflow.execute.listings import ListingsRead, read_listings
 from rescind.workflow.execute.restore_batch import RestoreReport, RestoreRunner, RestoreVerifier
@@ -42,13 +39,13 @@ from rescind.workflow.restore_planner import (
     reading_scopes,
     source_of,
 )
+from rescind.workflow.restore_text import restore_body
 from rescind.workflow.run_occasion import occasion
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _FIELDS = frozenset(RestoreRequest.model_fields) - {"root"}
-_EXAMPLES = 12
 
 
 class RestorePreflightOperator(ReviewOperator):
@@ -57,10 +54,10 @@ class RestorePreflightOperator(ReviewOperator):
     :returns: one ``{"scope": id, "label": text}`` for each system and account that is touched, for mapping.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Preflight")
-        kwargs.setdefault("doc_md", "Checks the run to undo, the choice, caps, approvers and granting connections.")
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Preflight",
+        "doc_md": "Checks the run to undo, the choice, caps, approvers and granting connections.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
         """See the class."""
@@ -135,7 +132,7 @@ class ReadTouchedOperator(ScopeOperator):
     be missing. A place that cannot be read completely makes the scope incomplete: nothing is given back there.
     """
 
-    LOOKS: ClassVar[dict[str, str]] = {
+    LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Read touched places",
         "map_index_template": "{{ task.scope['label'] }}",
         "doc_md": "One listing for each place that the restore touches, before anything is sent.",
@@ -165,10 +162,10 @@ class PlanRestoreOperator(ReviewOperator):
     :returns: one ``{"batch": id, "label": text}`` for each batch, for mapping; none for a dry run.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Plan")
-        kwargs.setdefault("doc_md", "The fewest calls that give back exactly what was chosen, frozen under a digest.")
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Plan",
+        "doc_md": "The fewest calls that give back exactly what was chosen, frozen under a digest.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
         """See the class. :raises GuardTrippedError: when the cap stops it."""
@@ -201,8 +198,8 @@ class RestoreBatchOperator(RevokeBatchOperator):
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     """
 
-    LOOKS: ClassVar[dict[str, str]] = {
-        **RevokeBatchOperator.LOOKS,
+    LABELS: ClassVar[dict[str, str]] = {
+        **RevokeBatchOperator.LABELS,
         "task_display_name": "Give back",
         "doc_md": "Sends one batch of approved calls that give back: intent first, outcome after.",
     }
@@ -239,7 +236,7 @@ class RestoreBatchOperator(RevokeBatchOperator):
 class VerifyRestoreOperator(ScopeOperator):
     """Reads the touched places again: everything is there as it was, and nothing else came or went."""
 
-    LOOKS: ClassVar[dict[str, str]] = {
+    LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Verify",
         "map_index_template": "{{ task.scope['label'] }}",
         "doc_md": "Complete re-reads: each item as it was in the snapshot, nothing beside it added or lost.",
@@ -258,60 +255,6 @@ class VerifyRestoreOperator(ScopeOperator):
             remedy = "See the detail of this run's kept check; take it away by hand or with a new run"
             raise GuardTrippedError("nothing beyond the items", "0 grants", f"{report.beyond} grants", remedy)
         return report.as_dict()
-
-
-def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
-    """What the approver reads: who asked and why, which run is undone, counts, who gets most, and the digest."""
-    source = ledger.runs.get(plan.source_run_id)
-    lines = [
-        f"**{plain(run.requested_by)}** asks to give back **{given} grants** with {plan.calls} calls: what run "
-        f"{source.number} took away ({source.started_at:%Y-%m-%d}, asked for by {plain(source.requested_by)}).",
-        "",
-        f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
-        *_named_by(run, source),
-        "",
-        "| system | account | to give back | there again | left alone | calls |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for row in ledger.summary.per_system(run.run_id):
-        title = system_named(row.system).title
-        cells = (title, plain(row.account), row.not_sent, row.restored, row.held, row.calls)
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", *_receivers(ledger, run, plan), ""]
-    lines.append(
-        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; "
-        "your answer counts for exactly this plan. Nothing happens without an answer."
-    )
-    return "\n".join(lines)
-
-
-def _named_by(run: Run, source: Run) -> list[str]:
-    """What to know when the run was named by its bundle."""
-    root, known = run.params.get("root"), source.params.get(IMPORTED)
-    lines = [f"It was named by its evidence bundle, which was verified (root `{root}`)."] if root else []
-    if known:
-        lines.append(
-            f"This ledger knows run {source.number} from that bundle alone: there it was run {known['number']}, begun "
-            f"{plain(known['started_at'])[:10]}. What has happened since is known from the platform only."
-        )
-    return ["", " ".join(lines)] if lines else []
-
-
-def _receivers(ledger: Ledger, run: Run, plan: Plan) -> list[str]:
-    """Who gets most, as examples, and why something is left alone."""
-    items = list(ledger.plans.items(run.run_id))
-    grants = ledger.snapshot.grants_by_id(plan.source_run_id, [item.grant_id for item in items if item.call_id])
-    counts = Counter((g.key.system, g.key.principal_type, g.key.principal_id) for g in grants.values())
-    names = {
-        (p.system, p.principal_type, p.principal_id): p.name for p in ledger.snapshot.principals(plan.source_run_id)
-    }
-    lines = [f"**Who gets most** ({len(counts)} principals in all)", ""]
-    for who, count in counts.most_common(_EXAMPLES):
-        name = plain(names.get(who, "") or "")
-        shown = f"{name} ({plain(who[2])})" if name else plain(who[2])
-        lines.append(f"- {shown}, {who[1]} in {system_named(who[0]).title}: {count} grants")
-    reasons = Counter(item.reason for item in items if item.call_id is None)
-    return [*lines, "", *(f"- {count} without a call: {plain(reason, 200)}" for reason, count in reasons.most_common())]
 
 
 def _request(context: Context) -> RestoreRequest:

@@ -8,17 +8,16 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rescind.airflow_support.kill_switch_variable import StopVariable
+from rescind.airflow_support.metrics import span
+from rescind.airflow_support.progress_board import Board
 from rescind.cloud.counting_pacer import CountingPacer
 from rescind.errors import NotApprovedError, PlanError, RescindError
 from rescind.hooks.clients import connected
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.model import Choice, Grant
-from rescind.operators.base import ReviewOperator
+from rescind.operators.base import BatchOperator
 from rescind.operators.canary import planned_batch
-from rescind.operators.links import ConsoleLink, ReviewLink
-from rescind.operators.metrics import span
-from rescind.operators.progress import Board
-from rescind.operators.switch import StopVariable
 from rescind.review import Decider
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _STAYS = frozenset({"kept.protected", "kept.exception"})
 
 
-class RevokeBatchOperator(ReviewOperator):
+class RevokeBatchOperator(BatchOperator):
     """Sends the calls of one batch of an approved plan; safe to retry, to clear and to deliver twice.
 
     Whatever this task's neighbors say, it checks plan, approval, lease, kill switch, protections and the
@@ -44,27 +43,23 @@ class RevokeBatchOperator(ReviewOperator):
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     """
 
-    template_fields = ()
-    operator_extra_links = (ReviewLink(), ConsoleLink())
-    LOOKS: ClassVar[dict[str, str]] = {
+    LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Revoke",
         "map_index_template": "{{ task.batch['label'] }}",
         "doc_md": "Sends one batch of approved calls under the vendor's limit: intent first, outcome after.",
     }
-    """Name, label and documentation of the mapped task: what ``partial`` needs to know before mapping."""
     OPERATION: ClassVar[str] = "revoke"
     """What a plan must be for; another one is refused."""
 
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(**{**self.LOOKS, **kwargs})
-        self.batch = batch
+        super().__init__(batch=batch, **kwargs)
         self._stop = KillSwitchMonitor()
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
         run = self.run_of(context, ledger)
         batch = planned_batch(ledger, run, self.batch["batch"])
-        self.looks_at(batch.system, batch.conn_id)
+        self.show_console(batch.system, batch.conn_id)
         if not batch.canary:
             require_canaries(ledger, run.run_id)
         self._stop.read = StopVariable()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
+from rescind.airflow_support.task_errors import fail_without_retry
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger
 from rescind.operators.base import ReviewOperator
@@ -42,7 +43,7 @@ class SettlingOperator(ReviewOperator):
 
     def resume(self, context: Context, event: Any = None, waited: float = 0.0) -> Any:
         """Go on after a deferral. :param event: the trigger's; only its having come counts."""
-        with self.guarded(), LedgerHook(self.ledger_conn_id).get_conn() as ledger:
+        with fail_without_retry(), LedgerHook(self.ledger_conn_id).get_conn() as ledger:
             return self.verify(context, ledger, waited)
 
     def patience(self, settings: Settings, waited: float) -> float:

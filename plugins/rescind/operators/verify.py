@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rescind.airflow_support.progress_board import Board
 from rescind.hooks.clients import reading
 from rescind.ledger import Ledger, Run, Scope
 from rescind.operators.base import ScopeOperator
-from rescind.operators.progress import Board
 from rescind.operators.settling import SettlingOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -26,7 +26,7 @@ class VerifyOperator(SettlingOperator, ScopeOperator):
     Runs whatever became of the revocation; with nothing planned it does nothing.
     """
 
-    LOOKS: ClassVar[dict[str, str]] = {
+    LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Verify",
         "map_index_template": "{{ task.scope['label'] }}",
         "doc_md": "Complete re-reads: is it gone, is other access left, is everything else untouched?",

@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -36,10 +36,10 @@ class WatchOperator(ReviewOperator):
     :returns: the path of the summary (JSON) and its headline figures.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Watch")
-        kwargs.setdefault("doc_md", "Is what was proven gone still gone? Returns are recorded with their source.")
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Watch",
+        "doc_md": "Is what was proven gone still gone? Returns are recorded with their source.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """See the class."""
@@ -82,12 +82,10 @@ class WatchOperator(ReviewOperator):
 class WatchGateOperator(ReviewOperator):
     """Turns the run red when something came back, or could not be looked at; see the setting ``watch_alarm``."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("task_display_name", "Gate")
-        kwargs.setdefault(
-            "doc_md", "Red when access came back or could not be looked at: callbacks and notifiers fire."
-        )
-        super().__init__(**kwargs)
+    LABELS: ClassVar[dict[str, str]] = {
+        "task_display_name": "Gate",
+        "doc_md": "Red when access came back or could not be looked at: callbacks and notifiers fire.",
+    }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, int]:
         """See the class."""

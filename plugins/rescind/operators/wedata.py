@@ -16,7 +16,7 @@ from rescind.cloud.wedata.data_sources import FromProject, FromUser, RevokeDataS
 from rescind.cloud.wedata.privileges import ListPermissions, Privilege, PrivilegeResource, RevokePrivileges, Subject
 from rescind.hooks.calls import refused
 from rescind.hooks.wedata import WeDataHook
-from rescind.operators.single import ListOperator, RevokeOperator
+from rescind.operators.vendor_call import ListOperator, RevokeOperator
 
 
 class WeDataListPermissionsOperator(ListOperator):

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import rescind
 from rescind.errors import ConfigurationError, GuardTrippedError, InputError
-from rescind.hooks.clients import connected
-from rescind.hooks.settings import cloud_settings
+from rescind.hooks.clients import connected, hook_of
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run, Scope
 from rescind.model import Cell, Grant, GrantKey, ItemState, PlannedCall, Verdict
 from rescind.plan import plan_calls
@@ -354,4 +353,4 @@ class RestorePlanner:
 
     def _rate(self, account: Account, part: _Part) -> float:
         system = system_named(account[0])
-        return cloud_settings(system.hook, part.conn_id).rate(system.restore_message)
+        return hook_of(system, part.conn_id).settings().rate(system.restore_message)

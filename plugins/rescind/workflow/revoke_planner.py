@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import rescind
-from rescind.hooks.settings import cloud_settings
+from rescind.hooks.clients import hook_of
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
 from rescind.model import (
     CallShape,
@@ -305,7 +305,7 @@ class Planner:
 
     def _rate(self, account: Account) -> float:
         system = system_named(account[0])
-        return cloud_settings(system.hook, self.parts[account].conn_id).rate(system.revoke_message)
+        return hook_of(system, self.parts[account].conn_id).settings().rate(system.revoke_message)
 
 
 def _irreversible(grant: Grant) -> str:

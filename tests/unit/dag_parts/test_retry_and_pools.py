@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from rescind.airflow_support.pools import POOLS
 from rescind.dag_parts.retry_policy import LONGEST_S, AsTheVendorAsks
 from rescind.errors import ConfigurationError, LedgerError, ThrottledError, TransientError
 from rescind.hooks.airflow_api import AIRFLOW_CONNECTION
 from rescind.hooks.pools import check_pools
-from rescind.operators.pools import POOLS
 
 
 def _throttled(seconds: float | None) -> ThrottledError:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from rescind.airflow_support.kill_switch_variable import STOP_VARIABLE, StopVariable, refuse_if_set, stop_reason
 from rescind.errors import RunInterruptedError, RunStoppedError
-from rescind.operators.switch import STOP_VARIABLE, StopVariable, refuse_if_set, stop_reason
 from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
 
 
@@ -113,7 +113,7 @@ def test_the_variable_is_read_from_airflow(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_api_server_that_is_away_is_not_taken_for_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.sdk import Variable
 
-    from rescind.operators import switch
+    from rescind.airflow_support import kill_switch_variable as switch
 
     def away(prefix: str) -> list[str]:
         raise OSError("connection refused")

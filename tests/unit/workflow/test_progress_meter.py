@@ -113,7 +113,7 @@ def test_a_counting_pacer_passes_on_and_counts() -> None:
 
 
 def test_metrics_grow_by_what_has_come_and_name_the_system_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rescind.operators import metrics
+    from rescind.airflow_support import metrics
 
     sent: list[tuple[Any, ...]] = []
     monkeypatch.setattr(metrics.stats, "incr", lambda name, count, tags: sent.append((name, count, tags)))
@@ -137,7 +137,7 @@ def test_metrics_grow_by_what_has_come_and_name_the_system_only(monkeypatch: pyt
 def test_a_batch_is_one_span() -> None:
     from opentelemetry import trace
 
-    from rescind.operators.metrics import span
+    from rescind.airflow_support.metrics import span
 
     with span("batch", {"system": "dms_permissions", "calls": 3}) as facts:
         assert facts["calls"] == 3

@@ -1,0 +1,1 @@
+"""Airflow features that the operators share: task links, metrics, progress, pools, errors, kill-switch Variable."""

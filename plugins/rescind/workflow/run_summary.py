@@ -1,0 +1,203 @@
+"""The summary of a run, as JSON and as lines for logs and notes, and its items as JSON Lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rescind.ledger import Ledger, Plan, Run, TaskProgress
+from rescind.model import Grant, ItemState
+from rescind.plan.restore_effects import OPERATION
+from rescind.workflow.residual_access import STAYS_REACHABLE
+
+_PROVEN = ("verified_gone", "already_absent")
+_NAMED = 20
+"""Maximum number of grants named in one message."""
+_OPEN = ("held", "still_present", "still_effective", "unverified", "kept_lost")
+_COUNTED = ("items", "restored", *_PROVEN, *_OPEN)
+"""Counts of a system that its headline uses; open ones are shown only if they are not 0."""
+
+
+def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
+    """Everything a reader of the run needs first, as JSON."""
+    plan = ledger.plans.find(run.run_id)
+    rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]
+    kept = {(check.system, check.account): check for check in ledger.verdicts.kept(run.run_id)}
+    outlook = {
+        (scope.system, scope.account): scope.notes[STAYS_REACHABLE]
+        for scope in ledger.scopes.all(run.run_id)
+        if STAYS_REACHABLE in scope.notes
+    }
+    for row in rows:
+        row[STAYS_REACHABLE] = outlook.get((row["system"], row["account"]))
+        check = kept.get((row["system"], row["account"]))
+        row["kept_compared"] = check.compared if check else 0
+        row["kept_lost"] = len(check.lost) if check else 0
+        row["beyond"] = int(check.detail.get("beyond_count", 0)) if check else 0
+    approval = ledger.approvals.get(run.run_id, plan.digest) if plan else None
+    answer = approval.answer if approval else None
+    problems = _problems(ledger, run, rows, plan, answer)
+    state = "failed" if problems else "rejected" if answer == "reject" else "dry_run" if run.dry_run else "succeeded"
+    return {
+        "run": run.run_id,
+        "number": run.number,
+        "dag": run.dag_id,
+        "airflow_run": run.airflow_run_id,
+        "state": state,
+        "dry_run": run.dry_run,
+        "operation": plan.operation if plan else "",
+        "requested_by": run.requested_by,
+        "reason": run.reason,
+        "ticket": run.ticket,
+        "approved_by": approval.responded_by if approval and answer == "approve" else None,
+        "plan": plan.digest if plan else None,
+        "calls": plan.calls if plan else 0,
+        "lower_bound": plan.lower_bound if plan else 0,
+        "guards": plan.guards if plan else [],
+        "systems": rows,
+        "decisions": [asdict(count) for count in ledger.decisions.by_rule(run.run_id)],
+        "tasks": [_task(task) for task in ledger.progress.of_run(run.run_id)],
+        "problems": problems,
+        "findings": _findings(ledger, run),
+        "started_at": run.started_at.isoformat(),
+        "written_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _task(task: TaskProgress) -> dict[str, Any]:
+    """How long a task took and at what pace."""
+    seconds = (task.updated_at - task.started_at).total_seconds()
+    facts = {"stage": task.stage, "label": task.label, "done": task.done, "total": task.total}
+    return {**facts, "seconds": round(seconds, 1), "per_second": round(task.per_second, 1)}
+
+
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    """The summary in a few lines, for logs and terminals."""
+    lines = [f"run {summary['run']}: {summary['state']}"]
+    for row in summary["systems"]:
+        if summary["operation"] == OPERATION:
+            lines.append(
+                f"{row['system']} {row['account']}: {row['restored']} of {row['items']} there again, {row['held']} "
+                f"left alone, {row['calls']} calls, {row['kept_compared']} kept compared, {row['kept_lost']} lost"
+            )
+            continue
+        lines.append(
+            f"{row['system']} {row['account']}: {row['discovered']} found, {row['items']} to revoke, "
+            f"{row['calls']} calls, {row['verified_gone']} verified gone, "
+            f"{row['still_effective']} still effective, {row['kept_compared']} kept compared, "
+            f"{row['kept_lost']} lost, {row['throttled']} throttled"
+        )
+    return lines + [f"PROBLEM: {problem}" for problem in summary["problems"]]
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """The run in a few lines of words and counts of our own: nothing that a vendor or a person has written."""
+    by_system: dict[str, dict[str, int]] = {}
+    for row in summary["systems"]:
+        counts = by_system.setdefault(row["system"], dict.fromkeys(_COUNTED, 0))
+        counts |= {name: counts[name] + row[name] for name in _COUNTED}
+    whole = {name: sum(counts[name] for counts in by_system.values()) for name in _COUNTED}
+    state = str(summary["state"]).replace("_", " ")
+    lines = [f"Run {summary['number']}: {state}, {_came_to(summary, whole)}; {summary['calls']} calls planned"]
+    lines += [f"- {system}: {_came_to(summary, by_system[system])}" for system in sorted(by_system)]
+    for name in ("problems", "findings"):
+        if summary[name]:
+            lines.append(f"{name}: {len(summary[name])}, named in the report")
+    return "\n".join(lines)
+
+
+def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:
+    back = summary["operation"] == OPERATION
+    if summary["dry_run"]:
+        return f"{counts['items']} would {'come back' if back else 'go'}, {counts['held']} held"
+    done = counts["restored"] if back else sum(counts[name] for name in _PROVEN)
+    left = [f"{counts[name]} {name.replace('_', ' ')}" for name in _OPEN if counts[name]]
+    return ", ".join([f"{done} of {counts['items']} {'there again' if back else 'proven gone'}", *left])
+
+
+def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None) -> list[str]:
+    """Why the run cannot be green; empty when everything is proven or openly listed."""
+    found = [
+        f"{scope.system} {scope.account}: the snapshot is {scope.state}: "
+        f"{scope.error or scope.missing or 'not discovered'}"
+        for scope in ledger.scopes.all(run.run_id)
+        if scope.state != "complete"
+    ]
+    if plan is None:
+        return [*found, "no plan was made"]
+    if run.dry_run or answer == "reject" or plan.calls == 0:
+        return found
+    if answer is None:
+        return [*found, "the plan was not approved"]
+    for row in rows:
+        where = f"{row['system']} {row['account']}"
+        back = plan.operation == OPERATION
+        proven = row["restored"] if back else sum(row[name] for name in _PROVEN) + row["still_effective"]
+        if proven < row["items"]:
+            what = "there again" if back else "proven gone"
+            found.append(f"{where}: {row['items'] - proven} of {row['items']} items are not {what}")
+        if row["beyond"]:
+            found.append(f"{where}: {row['beyond']} grants appeared where something was given back, beyond the items")
+        if row["kept_lost"]:
+            found.append(f"{where}: {row['kept_lost']} grants that were to be kept are gone")
+    if plan.operation != OPERATION and (lost := [i for check in ledger.verdicts.kept(run.run_id) for i in check.lost]):
+        found.append(_offer(run, lost))
+    return found
+
+
+def _offer(run: Run, lost: list[str]) -> str:
+    """How to give back what should have stayed. Nobody can tell from here who took it away."""
+    conf = {"run": str(run.number), "grants": lost[:_NAMED], "reason": "kept grants are gone", "dry_run": True}
+    more = f" ({len(lost) - _NAMED} more are among the bundle's findings)" if len(lost) > _NAMED else ""
+    return (
+        "no more calls of this run are sent. A call of this run or somebody else may have taken the kept grants away: "
+        "the platform does not say who. To give them back, trigger the DAG restore_access with the configuration "
+        f"{json.dumps(conf)}{more}"
+    )
+
+
+def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
+    """Items that end open: grant, verdict, and what remains."""
+    back = {item.grant_id for item in ledger.plans.items(run.run_id, state=ItemState.RESTORED)}
+    verdicts = [v for v in ledger.verdicts.latest(run.run_id) if v.verdict not in _PROVEN and v.grant_id not in back]
+    left = (ItemState.HELD, ItemState.STALE)
+    held = (
+        [i for state in left for i in ledger.plans.items(run.run_id, state=state)]
+        if ledger.plans.find(run.run_id)
+        else []
+    )
+    grants = _grants_of(ledger, run, [*(v.grant_id for v in verdicts), *(item.grant_id for item in held)])
+    return [
+        *({**grants[v.grant_id].key._asdict(), "verdict": str(v.verdict), "remains": v.path} for v in verdicts),
+        *({**grants[i.grant_id].key._asdict(), "verdict": str(i.state), "remains": i.reason} for i in held),
+    ]
+
+
+def _grants_of(ledger: Ledger, run: Run, grant_ids: list[str]) -> dict[str, Grant]:
+    """The grants of items: in this run's snapshot, or in that of the run that is given back."""
+    plan = ledger.plans.find(run.run_id)
+    return ledger.snapshot.grants_by_id(plan.source_run_id if plan else run.run_id, grant_ids) if grant_ids else {}
+
+
+def write_items(ledger: Ledger, run: Run, path: Path) -> None:
+    """One line of JSON per planned item; every id is text."""
+    verdicts = {verdict.grant_id: verdict for verdict in ledger.verdicts.latest(run.run_id)}
+    items = {item.grant_id: item for item in ledger.plans.items(run.run_id)} if ledger.plans.find(run.run_id) else {}
+    grants = _grants_of(ledger, run, list(items))
+    with path.open("w", encoding="utf-8") as out:
+        for ident in sorted(items):
+            verdict = verdicts.get(ident)
+            row = {
+                **grants[ident].key._asdict(),
+                "container": grants[ident].cell.container,
+                "column": list(grants[ident].cell.column),
+                "state": str(items[ident].state),
+                "reason": items[ident].reason,
+                "verdict": str(verdict.verdict) if verdict else None,
+                "remains": verdict.path if verdict else "",
+                "absent": verdict.detail.get("absent", {}) if verdict else {},
+            }
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
