@@ -13,6 +13,7 @@ _COLUMNS = (
     ("calls", "calls"),
     ("accepted", "accepted"),
     ("verified gone", "verified_gone"),
+    ("record gone", "record_gone"),
     ("still effective", "still_effective"),
     ("kept, compared", "kept_compared"),
     ("kept, lost", "kept_lost"),

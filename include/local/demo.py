@@ -176,7 +176,7 @@ def check(checks: Checks, run: Json, summary: Mapping[str, Any], refused: bool) 
     checks.that(summary["state"] == "succeeded" and not summary["problems"], "nothing is left unproven",
                 "; ".join([summary["state"], *summary["problems"]]))  # fmt: skip
     for row in summary["systems"]:
-        proven = row["verified_gone"] + row["already_absent"] + row["still_effective"]
+        proven = row["verified_gone"] + row["already_absent"] + row["record_gone"] + row["still_effective"]
         name = row["system"]
         checks.that(
             row["items"] == proven > 0 and row["kept_lost"] == 0 < row["kept_compared"],

@@ -36,6 +36,7 @@ class Verdict(StrEnum):
     """What a complete re-read of the platform showed for one item."""
 
     VERIFIED_GONE = "verified_gone"
+    RECORD_GONE = "record_gone"
     ALREADY_ABSENT = "already_absent"
     STILL_PRESENT = "still_present"
     STILL_EFFECTIVE = "still_effective"

@@ -147,6 +147,8 @@ class Settings(BaseModel):
     :param watch_days: for how many days what was verified gone is looked after.
     :param watch_alarm: what turns the watching run red: a return that is ``new``, ``any`` return that is there, or
         ``none``. What could not be checked turns it red as well, unless this is ``none``.
+    :param record_gone_fails: kinds of run whose gate fails when a record is gone and access was not proven gone:
+        ``policy`` for reviews by policy, ``targets`` for runs about named people or resources, such as a leaver.
     :param evidence: folder of bundles, reports and tables: a path, or a URL of object storage
         (``s3://conn_id@bucket/key``).
     :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are unsigned,
@@ -196,6 +198,7 @@ class Settings(BaseModel):
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_in_place_seconds: float = Field(default=30.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=300.0, gt=0, le=86_400)
+    record_gone_fails: tuple[Literal["policy", "targets"], ...] = ("targets",)
     watch_days: int = Field(default=14, ge=1, le=365)
     watch_alarm: Literal["new", "any", "none"] = "new"
     summaries: str = ".rescind/summaries"

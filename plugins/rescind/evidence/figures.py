@@ -19,7 +19,16 @@ SHOWN_PEOPLE = 30
 SHOWN_WAYS = 12
 SHOWN_ROWS = 25
 
-_ORDER = ("kept_lost", "still_present", "unverified", "without_verdict", "still_effective", "stale", "expired")
+_ORDER = (
+    "kept_lost",
+    "still_present",
+    "unverified",
+    "without_verdict",
+    "still_effective",
+    "record_gone",
+    "stale",
+    "expired",
+)
 """Findings by weight; what was held or not sent comes last."""
 _ID = re.compile(r"\b(?=\w*\d)[\w-]{6,}\b")
 
@@ -178,6 +187,7 @@ def _count(row: Row, counts: Counter[str], made: Figures) -> None:
     counts["restored"] += standing == "restored"
     counts["gone"] += standing in PROVEN
     counts["still_effective"] += standing == "still_effective"
+    counts["record_gone"] += standing == "record_gone"
     counts["open"] += standing in ("still_present", "unverified", "without_verdict")
     if standing == "still_effective":
         made.ways[_ID.sub("…", str(row["remains"]))] += 1
@@ -196,6 +206,7 @@ def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:
             "items": 0,
             "gone": 0,
             "still_effective": 0,
+            "record_gone": 0,
             "open": 0,
         },
     )
@@ -203,6 +214,7 @@ def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:
     one["items"] += 1
     one["gone"] += row["standing"] in (*PROVEN, "restored")
     one["still_effective"] += row["standing"] == "still_effective"
+    one["record_gone"] += row["standing"] == "record_gone"
     one["open"] += row["standing"] in ("still_present", "unverified", "without_verdict")
 
 

@@ -18,6 +18,7 @@ from rescind.evidence.text import shown
 _TEMPLATE = "report.html.j2"
 _WORDS = {
     "verified_gone": "verified gone",
+    "record_gone": "record gone, access not proven gone",
     "already_absent": "already absent",
     "still_present": "still present",
     "still_effective": "still effective",
@@ -76,9 +77,14 @@ def headline(facts: Figures) -> Mapping[str, Any]:
     more += ["A listing was not complete."] if facts.finding_counts["scope_incomplete"] else []
     if more:
         return {"tone": "bad", "word": "Open", "text": " ".join([sentence, *more])}
-    if facts.standings["still_effective"]:
-        rest = f"For {number(facts.standings['still_effective'])} the same right remains through another path."
-        return {"tone": "warn", "word": "Closed, access remains", "text": f"{sentence} {rest}"}
+    rest = []
+    if remains := facts.standings["still_effective"]:
+        rest.append(f"For {number(remains)} the same right remains through another path.")
+    if unproven := facts.standings["record_gone"]:
+        rest.append(f"For {number(unproven)} the record is gone and whether access is gone was not proven.")
+    if rest:
+        word = "Closed, access remains" if remains else "Closed, access not proven gone"
+        return {"tone": "warn", "word": word, "text": " ".join([sentence, *rest])}
     return {"tone": "good", "word": "Closed", "text": sentence}
 
 

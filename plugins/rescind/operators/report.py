@@ -44,7 +44,7 @@ class ReportOperator(ReviewOperator):
         if run is None:
             raise AirflowSkipException("Preflight did not begin a run, so there is nothing to report")
         settings = self.settings()
-        summary = build_summary(ledger, run)
+        summary = build_summary(ledger, run, settings)
         folder = settings.path("summaries")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{run.run_id}.json"

@@ -18,6 +18,7 @@ TONES = {
     "still_present": "bad",
     "refused": "bad",
     "incomplete": "bad",
+    "record_gone": "warn",
     "still_effective": "warn",
     "unverified": "warn",
     "unknown": "warn",
@@ -31,7 +32,7 @@ TONES = {
 LATE_S = 86_400
 """Seconds that a run may wait for people before the page says so."""
 
-VERDICTS = ("verified_gone", "already_absent", "still_present", "still_effective", "unverified")
+VERDICTS = ("verified_gone", "record_gone", "already_absent", "still_present", "still_effective", "unverified")
 
 
 @dataclass(frozen=True, slots=True)

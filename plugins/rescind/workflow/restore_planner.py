@@ -33,7 +33,7 @@ TOUCHED = "touched places"
 GONE_LISTINGS, GONE_HOLDERS = "gone_places", "gone_holders"
 """Notes of a scope: by grant id, why its resource or its principal is not there any more."""
 
-_TAKEN = (Verdict.VERIFIED_GONE, Verdict.STILL_EFFECTIVE)
+_TAKEN = (Verdict.VERIFIED_GONE, Verdict.RECORD_GONE, Verdict.STILL_EFFECTIVE)
 _SENT = (ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN)
 _UNFAITHFUL = "it cannot be given back faithfully"
 _SHOWN = 3
@@ -134,7 +134,9 @@ def chosen(ledger: Ledger, source: Run, request: RestoreRequest) -> dict[str, Gr
     if strange:
         shown = ", ".join(one[:12] for one in strange[:_SHOWN])
         problem = f"{len(strange)} were not taken away by run {source.number} (its proof is missing): {shown}"
-        raise InputError("grants", problem, "Name items of that run with the verdict verified_gone or still_effective")
+        raise InputError(
+            "grants", problem, "Name items of that run with the verdict verified_gone, record_gone or still_effective"
+        )
     named = set(request.grants) or set(taken)
     grants = {
         ident: grant

@@ -11,17 +11,18 @@ from typing import Any
 from rescind.ledger import Ledger, Plan, Run, TaskProgress
 from rescind.model import Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
+from rescind.settings import Settings
 from rescind.workflow.residual_access import STAYS_REACHABLE
 
 _PROVEN = ("verified_gone", "already_absent")
 _NAMED = 20
 """Maximum number of grants named in one message."""
-_OPEN = ("held", "still_present", "still_effective", "unverified", "kept_lost")
+_OPEN = ("held", "record_gone", "still_present", "still_effective", "unverified", "kept_lost")
 _COUNTED = ("items", "restored", *_PROVEN, *_OPEN)
 """Counts of a system that its headline uses; open ones are shown only if they are not 0."""
 
 
-def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
+def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any]:
     """Everything a reader of the run needs first, as JSON."""
     plan = ledger.plans.find(run.run_id)
     rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]
@@ -39,7 +40,7 @@ def build_summary(ledger: Ledger, run: Run) -> dict[str, Any]:
         row["beyond"] = int(check.detail.get("beyond_count", 0)) if check else 0
     approval = ledger.approvals.get(run.run_id, plan.digest) if plan else None
     answer = approval.answer if approval else None
-    problems = _problems(ledger, run, rows, plan, answer)
+    problems = _problems(ledger, run, rows, plan, answer, settings)
     state = "failed" if problems else "rejected" if answer == "reject" else "dry_run" if run.dry_run else "succeeded"
     return {
         "run": run.run_id,
@@ -87,7 +88,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         lines.append(
             f"{row['system']} {row['account']}: {row['discovered']} found, {row['items']} to revoke, "
             f"{row['calls']} calls, {row['verified_gone']} verified gone, "
-            f"{row['still_effective']} still effective, {row['kept_compared']} kept compared, "
+            f"{row['record_gone']} record gone, {row['still_effective']} still effective, "
+            f"{row['kept_compared']} kept compared, "
             f"{row['kept_lost']} lost, {row['throttled']} throttled"
         )
     return lines + [f"PROBLEM: {problem}" for problem in summary["problems"]]
@@ -118,7 +120,14 @@ def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:
     return ", ".join([f"{done} of {counts['items']} {'there again' if back else 'proven gone'}", *left])
 
 
-def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None) -> list[str]:
+def _kind(run: Run) -> str:
+    """``policy`` for a review by policy, ``targets`` for named people or resources."""
+    return str(run.params.get("kind", "policy"))
+
+
+def _problems(
+    ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None, settings: Settings
+) -> list[str]:
     """Why the run cannot be green; empty when everything is proven or openly listed."""
     found = [
         f"{scope.system} {scope.account}: the snapshot is {scope.state}: "
@@ -135,10 +144,15 @@ def _problems(ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan |
     for row in rows:
         where = f"{row['system']} {row['account']}"
         back = plan.operation == OPERATION
-        proven = row["restored"] if back else sum(row[name] for name in _PROVEN) + row["still_effective"]
+        proven = row["restored"] if back else sum(row[name] for name in (*_PROVEN, "record_gone", "still_effective"))
         if proven < row["items"]:
             what = "there again" if back else "proven gone"
             found.append(f"{where}: {row['items'] - proven} of {row['items']} items are not {what}")
+        if row["record_gone"] and _kind(run) in settings.record_gone_fails:
+            found.append(
+                f"{where}: {row['record_gone']} records are gone and whether access is gone was not proven; the report"
+                " lists what was not asked. The setting 'record_gone_fails' makes this run red for it"
+            )
         if row["beyond"]:
             found.append(f"{where}: {row['beyond']} grants appeared where something was given back, beyond the items")
         if row["kept_lost"]:

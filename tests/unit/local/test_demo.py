@@ -12,7 +12,8 @@ from local import demo
 from local.api import AirflowApi
 from local.errors import ApiError, CheckError
 
-SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2, "already_absent": 1,
+SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2,
+          "already_absent": 1, "record_gone": 0,
           "still_effective": 0, "kept_compared": 6, "kept_lost": 0}  # fmt: skip
 STAYS = [{"rule": "kept.protected", "grants": 2}, {"rule": "kept.exception", "grants": 1}]
 HELD = [{"verdict": "held", "remains": "would leave nobody"}]

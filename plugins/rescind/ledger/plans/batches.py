@@ -21,7 +21,7 @@ from rescind.model import ItemState, Verdict
 _S = ItemState
 _CANARIES = """
 SELECT b.batch_id, b.system, b.account, b.label, count(i.grant_id),
-       count(*) FILTER (WHERE v.verdict IN ('verified_gone', 'already_absent', 'still_effective')),
+       count(*) FILTER (WHERE v.verdict IN ('verified_gone', 'record_gone', 'already_absent', 'still_effective')),
        count(*) FILTER (WHERE i.state IN ('held', 'stale', 'expired'))
 FROM rescind.batch b
 LEFT JOIN rescind.call c ON c.run_no = b.run_no AND c.batch_id = b.batch_id

@@ -256,7 +256,7 @@ def _check_items(connection: Connection, run_id: str, run_no: int, source_no: in
         " AND d.choice = 'revoke')"
         if operation == "revoke"
         else " AND (i.state <> 'planned' OR EXISTS (SELECT 1 FROM rescind.verdict_latest v WHERE v.run_no = %(source)s"
-        " AND v.grant_id = i.grant_id AND v.verdict IN ('verified_gone', 'still_effective'))"
+        " AND v.grant_id = i.grant_id AND v.verdict IN ('verified_gone', 'record_gone', 'still_effective'))"
         " OR EXISTS (SELECT 1 FROM rescind.kept_check k WHERE k.run_no = %(source)s"
         " AND k.lost ? encode(i.grant_id, 'hex')))"
     )

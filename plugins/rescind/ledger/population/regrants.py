@@ -28,7 +28,7 @@ JOIN rescind.grant_row g ON g.run_no = v.run_no AND g.grant_id = v.grant_id
 JOIN rescind.scope s ON s.run_no = g.run_no AND s.scope_no = g.scope_no
 """
 _WHERE = """
-v.verdict IN ('verified_gone', 'still_effective') AND v.observed_at >= %(since)s
+v.verdict IN ('verified_gone', 'record_gone', 'still_effective') AND v.observed_at >= %(since)s
 AND NOT EXISTS (SELECT 1 FROM rescind.plan p JOIN rescind.plan_item i ON i.run_no = p.run_no
                 WHERE p.source_no = v.run_no AND p.operation = 'restore' AND p.state <> 'superseded'
                   AND i.grant_id = v.grant_id AND i.state IN ('restored', 'accepted', 'sent', 'unknown'))

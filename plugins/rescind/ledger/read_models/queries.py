@@ -140,6 +140,7 @@ WITH scopes AS (
            count(*) FILTER (WHERE i.state IN ('stale', 'expired')) AS stale,
            count(*) FILTER (WHERE i.state IN ('planned', 'approved')) AS not_sent,
            count(*) FILTER (WHERE {_PROVEN}) AS proven,
+           count(*) FILTER (WHERE v.verdict = 'record_gone') AS record_gone,
            count(*) FILTER (WHERE v.verdict = 'still_present') AS still_present,
            count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
            count(*) FILTER (WHERE v.verdict = 'unverified') AS unverified
@@ -158,6 +159,7 @@ SELECT system, account, coalesce(complete, false) AS complete, coalesce(discover
             "stale",
             "not_sent",
             "proven",
+            "record_gone",
             "still_present",
             "still_effective",
             "unverified",

@@ -93,6 +93,7 @@ class SystemLine:
     stale: int
     not_sent: int
     proven: int
+    record_gone: int
     still_present: int
     still_effective: int
     unverified: int

@@ -215,7 +215,7 @@ class RuleCount:
 class VerdictRecord:
     """What a complete re-read showed for one item.
 
-    :param path: for ``still_effective``, the path that remains.
+    :param path: for ``still_effective``, the path that remains; for ``record_gone``, why access is not proven gone.
     """
 
     grant_id: str
@@ -272,6 +272,7 @@ class SystemSummary:
     attempts: int
     throttled: int
     verified_gone: int
+    record_gone: int
     already_absent: int
     still_present: int
     still_effective: int

@@ -90,7 +90,8 @@ class Scopes(Repository):
         query = (
             "SELECT r.run_id, r.number AS run_number, s.counted, (SELECT count(*) FROM rescind.verdict_latest v"
             " JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = v.grant_id AND g.scope_no = s.scope_no"
-            " WHERE v.run_no = s.run_no AND v.verdict IN ('verified_gone', 'already_absent', 'still_effective'))"
+            " WHERE v.run_no = s.run_no"
+            " AND v.verdict IN ('verified_gone', 'record_gone', 'already_absent', 'still_effective'))"
             " AS removed FROM rescind.scope asked JOIN rescind.scope s USING (system, account, part)"
             " JOIN rescind.run r ON r.number = s.run_no WHERE asked.run_no = %s AND asked.scope_id = %s"
             " AND s.run_no < asked.run_no AND s.state = 'complete' ORDER BY s.run_no DESC LIMIT 1"

@@ -26,6 +26,7 @@ scopes AS (
            count(*) FILTER (WHERE i.state = 'restored') AS restored,
            count(*) FILTER (WHERE i.state IN ('planned', 'approved')) AS not_sent,
            count(*) FILTER (WHERE v.verdict = 'verified_gone') AS verified_gone,
+           count(*) FILTER (WHERE v.verdict = 'record_gone') AS record_gone,
            count(*) FILTER (WHERE v.verdict = 'already_absent') AS already_absent,
            count(*) FILTER (WHERE v.verdict = 'still_present') AS still_present,
            count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
@@ -47,8 +48,9 @@ scopes AS (
 SELECT system, account, coalesce(discovered, 0), coalesce(complete, false), coalesce(keep, 0), coalesce(revoke, 0),
        coalesce(items, 0), coalesce(held, 0), coalesce(accepted, 0), coalesce(refused, 0), coalesce(unknown, 0),
        coalesce(stale, 0), coalesce(expired, 0), coalesce(restored, 0), coalesce(not_sent, 0), coalesce(calls, 0),
-       coalesce(attempts, 0), coalesce(throttled, 0), coalesce(verified_gone, 0), coalesce(already_absent, 0),
-       coalesce(still_present, 0), coalesce(still_effective, 0), coalesce(unverified, 0), coalesce(without_verdict, 0)
+       coalesce(attempts, 0), coalesce(throttled, 0), coalesce(verified_gone, 0), coalesce(record_gone, 0),
+       coalesce(already_absent, 0), coalesce(still_present, 0), coalesce(still_effective, 0),
+       coalesce(unverified, 0), coalesce(without_verdict, 0)
 FROM places LEFT JOIN scopes USING (system, account) LEFT JOIN found USING (system, account)
 LEFT JOIN items USING (system, account) LEFT JOIN calls USING (system, account)
 LEFT JOIN attempts USING (system, account)
