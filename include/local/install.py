@@ -3,10 +3,11 @@
     python3 -I include/local/install.py [--dev] [--venv FOLDER]
     python3 -I include/local/install.py --constraints
 
-Steps: a virtual environment, uv in it (a fast installer; where it does not work, pip does the same), the
-requirements under constraints.txt, the project itself as an editable install, so that Airflow finds the
-provider's entry point. What was installed is noted in the environment: a second run with nothing changed returns
-at once. ``--constraints`` resolves the requirements anew in a throw-away environment and writes constraints.txt.
+Steps: create the environment, install uv (a fast installer; if it fails, pip does the same work), install the pinned
+distributions of constraints.txt, install the project itself as editable, so that Airflow finds the provider's entry
+point. Every downloaded file is checked against the hashes in constraints.txt. The environment records what was
+installed, so a second run with nothing changed returns immediately. ``--constraints`` resolves the requirements again
+and writes constraints.txt.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,11 +24,18 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 OLDEST = (3, 11)
-INPUTS = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "pyproject.toml")
+GROUPS = {"run": "requirements.txt", "dev": "requirements-dev.txt", "auth": "requirements-auth.txt"}
+"""Groups of constraints.txt, in order. Each holds what its file needs beyond the groups before it."""
+INPUTS = (*GROUPS.values(), "constraints.txt", "pyproject.toml")
+_GROUP = re.compile(r"^# group (\w+): .*\n", re.MULTILINE)
+_PINNED = re.compile(r"^[a-z0-9](?:[^\n]*\\\n)*[^\n]*\n", re.MULTILINE)
+_HEAD = """# Every distribution at the version that the test suite passed with, and its hashes (Python 3.11 to 3.13).
+# Written by: make constraints. Read the difference, then run: make test.
+"""
 
 
 class InstallError(Exception):
-    """Something that the person at the keyboard has to settle; the message says how."""
+    """Installation cannot continue. The message names the step and the fix."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,9 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def install(venv: Path, *, dev: bool) -> None:
-    """Bring the environment in line with the requirement files.
+    """Bring the environment in line with constraints.txt.
 
-    :raises InstallError: when a step fails; names the step and the remedy.
+    :raises InstallError: if a step fails; names the step and the fix.
     """
     if sys.version_info[:2] < OLDEST:
         have, want = ".".join(map(str, sys.version_info[:2])), ".".join(map(str, OLDEST))
@@ -64,38 +73,62 @@ def install(venv: Path, *, dev: bool) -> None:
     dev = dev or had_dev  # never take tools away by installing less
     python = _environment(venv)
     note.unlink(missing_ok=True)
-    requirements = PROJECT / ("requirements-dev.txt" if dev else "requirements.txt")
-    _install(python, requirements)
+    _install(python, ("run", "dev") if dev else ("run",))
     note.write_text(f"{'dev' if dev else 'run'} {wanted}\n")
     print(f"install: {venv} is complete", flush=True)
 
 
-def write_constraints() -> None:
-    """Resolve requirements-dev.txt anew and write what came out as constraints.txt.
+def pins(text: str, *groups: str) -> str:
+    """Return the pinned requirements of these groups, with their hashes.
 
-    :raises InstallError: when the requirements do not fit together.
+    :param text: content of constraints.txt.
+    :raises InstallError: if a group is missing.
     """
-    path = PROJECT / "constraints.txt"
+    _, *rest = _GROUP.split(text)
+    found = dict(zip(rest[::2], rest[1::2], strict=True))
+    missing = [group for group in groups if group not in found]
+    if missing:
+        raise InstallError(f"constraints.txt has no group {missing[0]!r}. Run: make constraints")
+    return "".join(found[group] for group in groups)
+
+
+def by_name(text: str) -> dict[str, str]:
+    """Return the pinned requirements by distribution. One that depends on the platform has several versions."""
+    found: dict[str, str] = {}
+    for match in _PINNED.finditer(text):
+        name = match[0].partition("==")[0]
+        found[name] = found.get(name, "") + match[0]
+    return found
+
+
+def write_constraints(path: Path = PROJECT / "constraints.txt") -> None:
+    """Resolve the requirements of all groups together and write the newest versions that fit.
+
+    :raises InstallError: if the requirements contradict each other, or the package index does not answer.
+    """
     with tempfile.TemporaryDirectory(prefix="rescind-constraints-") as folder:
         python = _environment(Path(folder) / "venv")
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-        if not _run([*pip, "install", "--quiet", "uv"]):
+        if not _run([*_pip(python), "install", "--quiet", "uv"]):
             raise InstallError("uv could not be installed, see above. Is the package index reachable?")
-        uv = [str(python.parent / "uv"), "pip"]
-        wanted = str(PROJECT / "requirements-dev.txt")
-        if not _run([*uv, "install", "--quiet", "--python", str(python), "-r", wanted]):
-            raise InstallError("requirements-dev.txt cannot be resolved, see above.")
-        frozen = subprocess.run(
-            [*uv, "freeze", "--python", str(python)], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-    pins = sorted(line for line in frozen if "==" in line and not line.startswith(("-", "pip==", "setuptools==")))
-    version = "{}.{}".format(*sys.version_info[:2])
-    head = (
-        f"# Every distribution at the version that the test suite passed with (Python {version}).\n"
-        "# Written by: make constraints. Read the difference, then run: make test.\n"
-    )
-    path.write_text(head + "\n".join(pins) + "\n")
-    print(f"install: {path.name} now pins {len(pins)} distributions")
+        whole = Path(folder) / "whole.txt"
+        files = list(GROUPS.values())
+        whole.write_text(_resolve(python, files, "--generate-hashes"))
+        pinned, written, text = by_name(whole.read_text()), set[str](), _HEAD
+        for count, group in enumerate(GROUPS, start=1):
+            needed = by_name(_resolve(python, files[:count], "--constraints", str(whole))).keys() - written
+            written |= needed
+            text += f"\n# group {group}: {GROUPS[group]}\n" + "".join(pinned[name] for name in sorted(needed))
+    path.write_text(text)
+    print(f"install: {path.name} now pins {len(written)} distributions")
+
+
+def _resolve(python: Path, files: list[str], *options: str) -> str:
+    compiled = [str(python.parent / "uv"), "pip", "compile", "--quiet", "--universal", "--no-header", "--no-annotate"]
+    wanted = [*compiled, "--python-version", ".".join(map(str, OLDEST)), *options, *(str(PROJECT / f) for f in files)]
+    done = subprocess.run(wanted, capture_output=True, text=True, env=_environ(python))
+    if done.returncode != 0:
+        raise InstallError(f"{', '.join(files)} cannot be resolved: {done.stderr.strip()[-2000:]}")
+    return done.stdout
 
 
 def _digest() -> str:
@@ -128,21 +161,30 @@ def _environment(venv: Path) -> Path:
     return python
 
 
-def _install(python: Path, requirements: Path) -> None:
-    constraints = PROJECT / "constraints.txt"
-    limits = ["-c", str(constraints)] if constraints.exists() else []
-    builds = ["--build-constraints", str(constraints)] if constraints.exists() else []
-    project = ["--no-deps", "--editable", str(PROJECT)]
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    if _run([*pip, *limits, "uv"]):
-        uv = [str(python.parent / "uv"), "pip", "install", "--quiet", "--python", str(python)]
-        print(f"install: {requirements.name} with uv", flush=True)
-        if _run([*uv, "-r", str(requirements), *limits]) and _run([*uv, *project, *builds]):
-            return
-        print("install: uv did not succeed, trying pip", flush=True)
-    print(f"install: {requirements.name} with pip", flush=True)
-    if not (_run([*pip, "-r", str(requirements), *limits]) and _run([*pip, *project])):
-        raise InstallError(f"installing {requirements.name} failed, see above. Is the package index reachable?")
+def _install(python: Path, groups: tuple[str, ...]) -> None:
+    constraints = (PROJECT / "constraints.txt").read_text()
+    names = " and ".join(groups)
+    uv = [str(python.parent / "uv"), "pip", "install", "--quiet", "--python", str(python)]
+    pip = [*_pip(python), "install", "--quiet"]
+    with tempfile.TemporaryDirectory(prefix="rescind-install-") as folder:
+        installer, wanted = Path(folder) / "uv.txt", Path(folder) / "pinned.txt"
+        installer.write_text(by_name(constraints)["uv"])
+        wanted.write_text(pins(constraints, *groups))
+        # What is installed is what the file holds, no more: nothing is resolved, and each file must have its hash.
+        checked = ["--no-deps", "--require-hashes", "-r"]
+        project = ["--no-deps", "--no-build-isolation", "--editable", str(PROJECT)]
+        if _run([*pip, *checked, str(installer)]):
+            print(f"install: {names} of constraints.txt with uv", flush=True)
+            if _run([*uv, *checked, str(wanted)]) and _run([*uv, *project]):
+                return
+            print("install: uv did not succeed, trying pip", flush=True)
+        print(f"install: {names} of constraints.txt with pip", flush=True)
+        if not (_run([*pip, *checked, str(wanted)]) and _run([*pip, *project])):
+            raise InstallError(f"installing {names} failed, see above. Is the package index reachable?")
+
+
+def _pip(python: Path) -> list[str]:
+    return [str(python), "-m", "pip", "--disable-pip-version-check"]
 
 
 def _quiet(*command: str | Path) -> bool:
@@ -152,11 +194,14 @@ def _quiet(*command: str | Path) -> bool:
         return False
 
 
-def _run(command: list[str]) -> bool:
+def _environ(python: Path) -> dict[str, str]:
     # A PYTHONPATH of the caller must not decide what counts as installed.
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    env["VIRTUAL_ENV"] = str(Path(command[0]).parents[1])
-    return subprocess.run(command, env=env).returncode == 0
+    return {**env, "VIRTUAL_ENV": str(python.parents[1])}
+
+
+def _run(command: list[str]) -> bool:
+    return subprocess.run(command, env=_environ(Path(command[0]))).returncode == 0
 
 
 if __name__ == "__main__":

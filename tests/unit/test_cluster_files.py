@@ -76,7 +76,7 @@ def known() -> Any:
 
 
 def _pinned(name: str) -> str:
-    (version,) = re.findall(rf"^{name}==(.+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.M)
+    (version,) = re.findall(rf"^{name}==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.M)
     return str(version)
 
 
@@ -113,7 +113,8 @@ def test_images_are_pinned_to_the_versions_of_the_test_suite(compose: Any, value
     airflow = _pinned("apache-airflow")
     dockerfile = (CLUSTER / "Dockerfile").read_text(encoding="utf-8")
     assert f"FROM apache/airflow:{airflow}-python3.11\n" in dockerfile
-    assert "(Python 3.11)" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert "(Python 3.11 to " in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert f'"uv=={_pinned("uv")}"' in dockerfile
     assert values["airflowVersion"] == values["images"]["airflow"]["tag"] == airflow
     for service in compose["services"].values():
         assert re.fullmatch(r"[a-z/]+:[0-9][\w.-]*", service["image"]), service["image"]

@@ -89,19 +89,19 @@ def test_an_installed_environment_is_left_alone(tmp_path: Path, monkeypatch: pyt
         return venv / "bin" / "python"
 
     monkeypatch.setattr(install, "_environment", environment)
-    monkeypatch.setattr(install, "_install", lambda python, requirements: called.append(requirements.name))
+    monkeypatch.setattr(install, "_install", lambda python, groups: called.append(groups))
     note = tmp_path / "rescind-installed"
     install.install(tmp_path, dev=False)
-    assert called[1:] == ["requirements.txt"] and note.read_text().startswith("run ")
+    assert called[1:] == [("run",)] and note.read_text().startswith("run ")
     install.install(tmp_path, dev=False)
     assert len(called) == 2
     install.install(tmp_path, dev=True)  # more than what is there
-    assert called[-1] == "requirements-dev.txt" and note.read_text().startswith("dev ")
+    assert called[-1] == ("run", "dev") and note.read_text().startswith("dev ")
     install.install(tmp_path, dev=False)  # less than what is there
     assert len(called) == 4
     note.write_text("dev of-older-requirements\n")
     install.install(tmp_path, dev=False)  # tools stay
-    assert called[-1] == "requirements-dev.txt"
+    assert called[-1] == ("run", "dev")
 
 
 def test_a_failed_installation_is_not_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,17 +148,3 @@ def test_make_alone_lists_every_target_with_one_line() -> None:
     assert done.returncode == 0
     shown = [line.split()[1] for line in done.stdout.splitlines()]
     assert set(shown) == described and len(shown) == len(described)
-
-
-def test_constraints_pin_everything_that_is_asked_for_and_point_nowhere() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+", line) for line in lines)
-    pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
-    wanted = set()
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        for line in (ROOT / name).read_text().splitlines():
-            word = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line)
-            if word:
-                wanted.add(re.sub(r"[-_.]+", "-", word.group()).lower())
-    assert {"apache-airflow", "apache-airflow-providers-http", "httpx", "pydantic", "pytest"} <= wanted
-    assert wanted <= pinned
