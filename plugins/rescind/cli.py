@@ -19,7 +19,7 @@ from rescind.ledger import Ledger, Run
 from rescind.ledger.__main__ import DSN_VARIABLE
 from rescind.model import Choice, Grant
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
-from rescind.review.policy import Policy
+from rescind.review.policy.load import Policy
 from rescind.review.text import printable
 from rescind.workflow.inputs import decision_context
 

@@ -27,8 +27,6 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
 
-from tests.bench.organizations import BLOCKS, LARGE, MEDIUM, SMALL, Instance, Line
-
 from rescind.errors import PlanError
 from rescind.model import CallShape, Cell, Mode
 from rescind.plan import plan_calls
@@ -36,6 +34,7 @@ from rescind.plan.check import check_plan
 from rescind.plan.solver.pieces import Piece, pieces
 from rescind.plan.solver.problem import Clock
 from rescind.plan.solver.solve import stream
+from tests.bench.organizations import BLOCKS, LARGE, MEDIUM, SMALL, Instance, Line
 from tests.bench.planning_best import BEST
 
 _SPAWN = multiprocessing.get_context("spawn")

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException
 from rescind.errors import ConfigurationError, InputError
 from rescind.hooks.input_files import Fetched
 from rescind.ledger.runs.inputs import MAX_BYTES
-from rescind.review.roster_pages import PageFields, RosterPages
+from rescind.review.roster.pages import PageFields, RosterPages
 from rescind.review.text import parse_moment
 from rescind.settings import RosterEndpoint
 

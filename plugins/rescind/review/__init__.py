@@ -18,10 +18,10 @@ from rescind.review.knowledge import (
     principal_key,
 )
 from rescind.review.owners import Owners, load_owners
-from rescind.review.policy import Policy, load_policy
+from rescind.review.policy.load import Policy, load_policy
 from rescind.review.protections import Protections, load_protections
 from rescind.review.request import RequestedTargets, Target, resolve_request
-from rescind.review.roster import (
+from rescind.review.roster.admit import (
     DEFAULT_SPACES,
     AdmittedRoster,
     Person,
@@ -30,7 +30,7 @@ from rescind.review.roster import (
     RosterOptions,
     admit_roster,
 )
-from rescind.review.roster_read import read_roster_csv, read_roster_json
+from rescind.review.roster.read import read_roster_csv, read_roster_json
 
 __all__ = [
     "DEFAULT_SPACES",

@@ -12,8 +12,8 @@ from typing import Any
 from rescind.errors import InputError
 from rescind.model import Choice, Grant
 from rescind.review.decide import DecisionContext, decide
-from rescind.review.policy import Policy
-from rescind.review.rules import as_fact
+from rescind.review.policy.load import Policy
+from rescind.review.policy.rules import as_fact
 
 SAMPLES = 20
 """Grants named as examples, for each rule and snapshot."""

@@ -18,12 +18,12 @@ from rescind.model import Choice, Decision, Grant, GrantKey, Principal, Principa
 from rescind.review.exceptions import Exceptions, Waiver
 from rescind.review.knowledge import Holdings, Memberships, PrincipalKey
 from rescind.review.people import People, View
-from rescind.review.policy import Policy
+from rescind.review.policy.load import Policy
+from rescind.review.policy.rules import PolicyRunner, Ruling, as_fact
+from rescind.review.policy.schema import Source
 from rescind.review.protections import Protections
 from rescind.review.request import RequestedTargets, resolve_request
-from rescind.review.roster import DEFAULT_SPACES, AdmittedRoster
-from rescind.review.rules import PolicyRunner, Ruling, as_fact
-from rescind.review.schema import Source
+from rescind.review.roster.admit import DEFAULT_SPACES, AdmittedRoster
 
 UNSUPPORTED = "kept.unsupported"
 PROTECTED = "kept.protected"

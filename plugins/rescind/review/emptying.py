@@ -14,9 +14,9 @@ from rescind.model import Choice, GrantKey
 from rescind.review.decide import REQUESTED
 from rescind.review.exceptions import Exceptions, Waiver
 from rescind.review.patterns import matches
-from rescind.review.policy import Policy, Rule
+from rescind.review.policy.load import Policy, Rule
+from rescind.review.policy.schema import VARIABLES, Scope, Source
 from rescind.review.request import RequestedTargets
-from rescind.review.schema import VARIABLES, Scope, Source
 
 _PRINCIPAL = ("system", "account", "principal_type", "principal_id")
 _RESOURCE = frozenset({"system", "account", "resource_type", "resource_id"})

@@ -10,8 +10,8 @@ from rescind.errors import InputError
 from rescind.model import Choice, Decision, Grant
 from rescind.review.decide import OTHERWISE, Decider, DecisionContext, unsupported
 from rescind.review.knowledge import principal_key
-from rescind.review.roster import PERSON_SPACE
-from rescind.review.rules import Answer
+from rescind.review.policy.rules import Answer
+from rescind.review.roster.admit import PERSON_SPACE
 from rescind.review.text import printable
 
 _WORDS = {True: "holds", False: "does not hold", None: "cannot be answered"}
@@ -39,7 +39,7 @@ class Explanation:
 
     :param ids: all (space, id) pairs under which the principal is known.
     :param person: the roster's ``person_id``, or empty.
-    :param matched_by: how the person was found, see :class:`~rescind.review.roster.Match`.
+    :param matched_by: how the person was found, see :class:`~rescind.review.roster.admit.Match`.
     :param steps: every rule of the policy, also those behind the one that decided.
     """
 

@@ -18,7 +18,7 @@ from rescind.review.decide import Decider
 from rescind.review.files import Line, Strict, load
 from rescind.review.knowledge import principal_key
 from rescind.review.patterns import check_pattern, matches
-from rescind.review.roster import PERSON_SPACE, AdmittedRoster
+from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster
 from rescind.review.text import check_id, check_text
 
 ERROR = "error"

@@ -11,7 +11,7 @@ from rescind.model import Principal
 from rescind.review.knowledge import Holdings, Memberships, PrincipalKey
 from rescind.review.protections import BoundProtections
 from rescind.review.request import ResolvedRequest
-from rescind.review.roster import PERSON_SPACE, AdmittedRoster, Match, Person, match_person, principal_ids
+from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Match, Person, match_person, principal_ids
 from rescind.review.text import to_utc
 
 REMEMBERED = 50_000
@@ -26,7 +26,7 @@ class View:
     """One principal as decisions see it.
 
     :param serial: number of this view within the run.
-    :param method: how the person was matched, see :class:`~rescind.review.roster.Match`.
+    :param method: how the person was matched, see :class:`~rescind.review.roster.admit.Match`.
     :param protected: why nothing is taken from it, or empty.
     :param named: whether the request names it (always False without one).
     :param data: ``principal.*`` and ``person.*`` fields that are known.

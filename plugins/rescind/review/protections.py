@@ -18,7 +18,7 @@ from rescind.errors import InputError
 from rescind.model import GrantKey
 from rescind.review.files import Line, Strict, load
 from rescind.review.patterns import check_pattern, matches
-from rescind.review.roster import PERSON_SPACE, AdmittedRoster, Person
+from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
 from rescind.review.text import check_id, check_text
 
 OWN = "the tool's own identity"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rescind.errors import InputError
 from rescind.review.knowledge import PrincipalKey
-from rescind.review.roster import PERSON_SPACE, AdmittedRoster, Person
+from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
 from rescind.review.text import check_id, check_text
 
 MAX_TARGETS = 10_000

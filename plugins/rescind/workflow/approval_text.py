@@ -10,7 +10,7 @@ from collections import Counter
 from rescind.ledger import Ledger, Plan, Question, Run
 from rescind.model import Choice, ItemState, Mode
 from rescind.plan.approved import read_approved
-from rescind.review.policy import SEVERITIES
+from rescind.review.policy.load import SEVERITIES
 from rescind.systems import system_named
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:])")

@@ -36,8 +36,8 @@ from rescind.review import (
     read_roster_json,
     resolve_request,
 )
-from rescind.review.roster import DEFAULT_SPACES
-from rescind.review.schema import VARIABLES, Source
+from rescind.review.policy.schema import VARIABLES, Source
+from rescind.review.roster.admit import DEFAULT_SPACES
 from rescind.settings import ReviewRequest, RosterEndpoint, Settings
 from rescind.systems import REGISTRY, system_named
 

@@ -22,7 +22,7 @@ from rescind.review import (
     load_protections,
     read_roster_csv,
 )
-from rescind.review.roster import DEFAULT_ID_COLUMNS
+from rescind.review.roster.admit import DEFAULT_ID_COLUMNS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]

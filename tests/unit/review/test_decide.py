@@ -16,7 +16,7 @@ from rescind.errors import InputError
 from rescind.model import Choice, Decision, Grant, GrantKey, Membership, Principal, canonical
 from rescind.review import Memberships, PrincipalKey, collect_holdings, decide, index_principals, load_exceptions
 from rescind.review.decide import grant_id
-from rescind.review.rules import as_fact
+from rescind.review.policy.rules import as_fact
 
 
 def one(make: SimpleNamespace, grant: Grant, policy: Any = None, **context: Any) -> Decision:
@@ -319,7 +319,7 @@ def test_the_same_answer_whatever_came_before(make: SimpleNamespace, monkeypatch
         for s in ("dms_permissions", "quickbi_menus")
     ]
     expected = {grant.grant_id + str(grant.expires_at): one(make, grant) for grant in grants[:72]}
-    for module, limit in (("rescind.review.rules.REMEMBERED", 2), ("rescind.review.people.REMEMBERED", 2)):
+    for module, limit in (("rescind.review.policy.rules.REMEMBERED", 2), ("rescind.review.people.REMEMBERED", 2)):
         monkeypatch.setattr(module, limit)
     monkeypatch.setattr(sys.modules["rescind.review.decide"], "_REMEMBERED", 2)
     for order in (grants, grants[::-1]):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rescind.errors import InputError
-from rescind.review.roster_read import parse_json
+from rescind.review.roster.read import parse_json
 from rescind.review.text import shape
 
 MAX_PAGES = 10_000

@@ -13,8 +13,8 @@ from typing import Any
 
 from rescind.model import Choice, Grant
 from rescind.review.people import View
-from rescind.review.policy import SEVERITIES, Policy, Rule
-from rescind.review.schema import VARIABLES, Scope, Source
+from rescind.review.policy.load import SEVERITIES, Policy, Rule
+from rescind.review.policy.schema import VARIABLES, Scope, Source
 
 REMEMBERED = 100_000
 """Answers kept in all rules together, and resource classes; a rule forgets its own all at once."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from rescind.review.schema import MAPPING, VARIABLES, Variable
+from rescind.review.policy.schema import MAPPING, VARIABLES, Variable
 
 Message = dict[int, list[Any]]
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from rescind.model import Principal
-from rescind.review.roster import DEFAULT_SPACES, match_person, principal_ids
+from rescind.review.roster.admit import DEFAULT_SPACES, match_person, principal_ids
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from rescind.errors import InputError
 from rescind.model import Choice
 from rescind.review import Policy, load_policy
-from rescind.review.conditions import ConditionError, compile_condition, decode, environment
-from rescind.review.params import read_params
-from rescind.review.schema import HINTS, VARIABLES
+from rescind.review.policy.conditions import ConditionError, compile_condition, decode, environment
+from rescind.review.policy.params import read_params
+from rescind.review.policy.schema import HINTS, VARIABLES
 
 GOOD: dict[str, Any] = {
     "format": 1,

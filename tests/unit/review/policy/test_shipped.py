@@ -20,7 +20,7 @@ from rescind.review import (
     load_protections,
     read_roster_csv,
 )
-from rescind.review.conditions import type_names
+from rescind.review.policy.conditions import type_names
 
 NAMES = ("access_review", "dormant", "everyone", "excess_privileges", "expired", "leavers", "movers",
          "separation_of_duties", "service_accounts", "temporary_without_end")  # fmt: skip

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rescind.errors import InputError
-from rescind.review.roster import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
+from rescind.review.roster.admit import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
 from rescind.review.text import check_id, check_rounded, check_text, decode, parse_moment, shape
 
 _REQUIRED = ("person_id", "status")

@@ -7,7 +7,7 @@ import pytest
 
 from rescind.model import Membership, Principal
 from rescind.review import Memberships, collect_holdings, decide, index_principals
-from rescind.review.schema import VARIABLES
+from rescind.review.policy.schema import VARIABLES
 
 TRUE = {
     "STRING": "{} == {}",

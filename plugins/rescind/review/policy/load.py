@@ -18,11 +18,11 @@ from pydantic import Field, StringConstraints
 
 from rescind.errors import InputError
 from rescind.model import Choice, digest
-from rescind.review.conditions import Condition, ConditionError, compile_condition, environment
 from rescind.review.files import Line, Strict, load
-from rescind.review.params import read_params
 from rescind.review.patterns import check_pattern, matches
-from rescind.review.schema import HINTS, VARIABLES, Source
+from rescind.review.policy.conditions import Condition, ConditionError, compile_condition, environment
+from rescind.review.policy.params import read_params
+from rescind.review.policy.schema import HINTS, VARIABLES, Source
 from rescind.review.text import YamlFile
 
 RESERVED = ("kept.", "requested")
