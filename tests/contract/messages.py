@@ -42,8 +42,8 @@ SETTINGS = {
 @cache
 def messages() -> dict[tuple[str, str], type[Request[Any]]]:
     """Message classes by (product, action); products as in the tables."""
-    for module in pkgutil.iter_modules(rescind.cloud.__path__):
-        import_module(f"rescind.cloud.{module.name}")
+    for module in pkgutil.walk_packages(rescind.cloud.__path__, "rescind.cloud."):
+        import_module(module.name)
     found: dict[tuple[str, str], type[Request[Any]]] = {}
     for kind in _subclasses(Request):
         if "action" in vars(kind):

@@ -32,6 +32,7 @@ QUICKBI_PAGED = {
     "QueryUserList",
     "QueryOrganizationWorkspaceList",
     "QueryWorkspaceUserList",
+    "ListOrganizationRoleUsers",
 }
 NO_SUCCESS_FIELD = {name for name in DMS_LISTS if name.startswith("ListAuthorized")}
 NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources"}

@@ -81,7 +81,7 @@ def test_broken_answers(part: int) -> None:
     assert tally.slowest < SLOWEST_S
     assert peak_mb() - before < MEMORY_MB
     if CASES >= 20_000:  # the mutator reaches every kind of outcome
-        assert {"accepted", "complete", "incomplete", "read", "Malformed", "UnknownOutcomeError"} <= set(
+        assert {"accepted", "complete", "incomplete", "read", "MalformedResponseError", "UnknownOutcomeError"} <= set(
             +tally.outcomes
         )
 

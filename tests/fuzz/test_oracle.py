@@ -128,14 +128,14 @@ def judged(action: str, change: Callable[[dict[str, Any]], None]) -> str:
 
 def test_half_a_surrogate_pair_is_no_text() -> None:
     """It passes a JSON parser and then breaks whatever encodes it: the ledger, the evidence, a log."""
-    assert judged("QueryUserGroupMember", lambda a: a["Result"][0].update(Name="\ud800")) == "Malformed"
+    assert judged("QueryUserGroupMember", lambda a: a["Result"][0].update(Name="\ud800")) == "MalformedResponseError"
     assert judged("QueryUserGroupMember", lambda a: a["Result"][0].update(Name="\U0001f512")) == "complete"
 
 
 @pytest.mark.parametrize("name", ["AuthProjectIds", "AuthUsers"])
 def test_an_audience_that_is_not_there_is_not_empty(name: str) -> None:
     """Null says "none"; a list that is missing altogether says nothing."""
-    assert judged("DescribeDataSourceAuthority", lambda a: a["Response"]["Data"].pop(name)) == "Malformed"
+    assert judged("DescribeDataSourceAuthority", lambda a: a["Response"]["Data"].pop(name)) == "MalformedResponseError"
     assert judged("DescribeDataSourceAuthority", lambda a: a["Response"]["Data"].update({name: None})) == "read"
 
 
@@ -150,7 +150,7 @@ def test_an_inventory_is_empty_only_when_it_says_so() -> None:
         del answer["Response"]["Data"]["Items"]
 
     assert judged("ListProjects", empty) == "complete"
-    assert judged("ListProjects", missing) == "Malformed"
+    assert judged("ListProjects", missing) == "MalformedResponseError"
 
 
 @pytest.mark.parametrize("code", [7, ["NoPermission"], {"a": 1}, 1.5, True])
@@ -175,7 +175,7 @@ def test_an_id_that_an_object_does_not_have_may_be_empty_text() -> None:
     def nameless(answer: dict[str, Any]) -> None:
         answer["UserPermissions"]["UserPermission"][0]["UserId"] = ""
 
-    assert judged("ListUserPermissions", nameless) == "Malformed"
+    assert judged("ListUserPermissions", nameless) == "MalformedResponseError"
 
 
 def test_every_golden_has_a_number_of_its_own() -> None:

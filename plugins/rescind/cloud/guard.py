@@ -16,7 +16,8 @@ from rescind.cloud.base import Prepared
 from rescind.cloud.strict_json import JsonError, loads
 from rescind.errors import BlastRadiusExceededError, InputError
 
-_READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+")
+_READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+(?:V[0-9])?")
+_CHECKS = frozenset({"CheckReadable", "CheckBatchTableAccessPermission"})
 _TOKEN_SERVICE = frozenset({"GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithOIDC"})
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _PAIR = re.compile(r"[0-9]{1,20}_[0-9]{1,20}")
@@ -47,7 +48,8 @@ def check(prepared: Prepared[Any]) -> None:
     known = _WRITES.get((prepared.service, action))
     if not prepared.write:
         token_call = prepared.service == "sts" and action in _TOKEN_SERVICE
-        if known is not None or not (token_call or (prepared.service != "sts" and _READS.fullmatch(action))):
+        read = prepared.service != "sts" and (action in _CHECKS or _READS.fullmatch(action))
+        if known is not None or not (token_call or read):
             _refuse(action, "is not a read")
         return
     if known is None or prepared.method != "POST":

@@ -95,6 +95,7 @@ class _Walk(Generic[RowT]):
     request_ids: list[str] = field(default_factory=list)
     declared: int | None = None
     duplicates: int = 0
+    empty_pages: int = 0
     null_as_empty: bool = False
 
     def give_up(self, why: str, *, shifted: bool = False) -> ListingIncompleteError:
@@ -198,7 +199,8 @@ def _ended(request: ListRequest[RowT], walk: _Walk[RowT], rows: int, new: int, s
     """Whether the listing is complete after this page.
 
     With a total: all declared rows are there, and the last page was not full (else one more page is read, to
-    see that nothing follows). Without: an empty page has come.
+    see that nothing follows). Without: two empty pages in a row have come. Rows after an empty page mean that an
+    empty page is not the end, so nothing proves that all rows came.
     """
     have, declared = len(walk.rows), walk.declared
     if not request.page_field:
@@ -206,7 +208,10 @@ def _ended(request: ListRequest[RowT], walk: _Walk[RowT], rows: int, new: int, s
             raise walk.give_up(f"{declared} rows declared, {have} distinct rows read, and there is no next page")
         return True
     if declared is None:
-        return rows == 0
+        if rows and walk.empty_pages:
+            raise walk.give_up("rows came after an empty page, so an empty page is not the end", shifted=True)
+        walk.empty_pages += rows == 0
+        return walk.empty_pages > 1
     if have > declared:
         raise walk.give_up(f"{declared} rows declared, {have} distinct rows read", shifted=True)
     if have == declared:

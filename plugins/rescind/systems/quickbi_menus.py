@@ -35,7 +35,7 @@ from rescind.cloud.quickbi.menus import (
     QueryWorksByOrganization,
     Receiver,
 )
-from rescind.errors import BlastRadiusExceededError, CloudError
+from rescind.errors import BlastRadiusExceededError, CloudError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, Mode, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
@@ -118,6 +118,9 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         tree = await walker.client.read(ListPortalMenus(DataPortalId=portal))
         names = {menu.menuId: menu.menuName or "" for menu in tree.value.nodes()}
         rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
+        if open_menus := [row.MenuId for row in rows if row.unconfirmed]:
+            why = f"{len(open_menus)} menus have no list of receivers (first: {open_menus[0]}); nobody is ruled out"
+            raise ListingIncompleteError(f"ListPortalMenuAuthorization(DataPortalId={portal})", why)
         grants = [
             grant for row in rows for grant in _menu_grants(walker.account, portal, row, names.get(row.MenuId, ""))
         ]
@@ -256,7 +259,7 @@ def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[t
 
 def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -> list[Grant]:
     grants = {
-        grant.key: grant for grant in (_grant(account, portal, row, receiver, name) for receiver in row.Receivers)
+        grant.key: grant for grant in (_grant(account, portal, row, receiver, name) for receiver in row.receivers)
     }
     if row.ShowOnlyWithAccess is False:
         key = GrantKey("quickbi_menus", account, "menu", row.MenuId, PrincipalType.EVERYONE, EVERYONE, "view", portal)

@@ -257,6 +257,8 @@ def test_a_write_cannot_pass_as_a_read() -> None:
         tencent("listProjects", {}, write=False),
         tencent("ListProjects", {}, write=True),
         alibaba("dms", "SetOwners", "", write=False),
+        alibaba("quickbi", "CheckOut", "", write=False),
+        alibaba("quickbi", "QueryUserListX2", "", write=False),
         alibaba("sts", "ListUsers", "", write=False),
     ):
         with pytest.raises(BlastRadiusExceededError):
@@ -266,6 +268,8 @@ def test_a_write_cannot_pass_as_a_read() -> None:
 def test_reads_pass(client: Callable[..., CloudClient]) -> None:
     guard.check(client(never).prepare(ListProjects()))
     guard.check(alibaba("quickbi", "QueryUserList", q(PageNum="1"), write=False))
+    guard.check(alibaba("quickbi", "QueryReadableResourcesListByUserIdV2", q(UserId="1"), write=False))
+    guard.check(alibaba("quickbi", "CheckReadable", q(UserId="1", WorksId="1"), write=False))
     guard.check(alibaba("sts", "GetCallerIdentity", "", write=False))
 
 

@@ -64,7 +64,8 @@ NEEDED = {
     "quickbi": "QueryWorksByOrganization ListPortalMenus ListPortalMenuAuthorization ListWhitePortalMenu "
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByUserId QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "
-    "QueryWorkspaceUserList ListWorkspaceUserRolesByUserId",
+    "QueryWorkspaceUserList ListWorkspaceUserRolesByUserId ListOrganizationRoles ListOrganizationRoleUsers "
+    "CheckReadable",
     "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 

@@ -92,14 +92,48 @@ def test_a_server_that_repeats_its_last_page() -> None:
     assert listing.record.duplicates == 10
 
 
-def test_text_paging_without_total_ends_at_an_empty_page() -> None:
+def test_text_paging_without_total_ends_at_the_second_empty_page() -> None:
     def page(number: int, size: int) -> dict[str, Any]:
         return {"Users": [{"UserId": each} for each in range(250)[(number - 1) * size : number * size]]}
 
     listing, fake = walk(ListAuthorizedUsersForInstance(InstanceId="1"), page)
     assert len(listing.rows) == 250
-    assert [number for number, _ in fake.asked] == [1, 2, 3, 4]
+    assert [number for number, _ in fake.asked] == [1, 2, 3, 4, 5]
     assert listing.record.declared is None
+
+
+def authorized(pages: dict[int, list[int]]) -> Pages:
+    return lambda number, _: {"Users": [{"UserId": each} for each in pages.get(number, [])]}
+
+
+def test_nobody_is_said_by_two_empty_pages() -> None:
+    listing, fake = walk(ListAuthorizedUsersForInstance(InstanceId="1"), authorized({}))
+    assert listing.rows == ()
+    assert [number for number, _ in fake.asked] == [1, 2]
+
+
+@pytest.mark.parametrize("pages", [{2: [1]}, {1: [1], 3: [2]}, {1: [1, 2], 2: [3], 4: [4], 5: [5]}])
+def test_rows_after_an_empty_page_prove_that_it_is_no_end(pages: dict[int, list[int]]) -> None:
+    why = incomplete(ListAuthorizedUsersForInstance(InstanceId="1"), authorized(pages))
+    assert "after an empty page" in why
+
+
+def test_a_null_page_after_an_empty_one_is_no_second_empty_page() -> None:
+    def page(number: int, size: int) -> dict[str, Any]:
+        return {"Users": None if number == 3 else [{"UserId": 1}] if number == 1 else []}
+
+    assert "page 3 is null" in incomplete(ListAuthorizedUsersForInstance(InstanceId="1"), page)
+
+
+def test_a_hole_that_closes_is_read_again() -> None:
+    reads = iter([{}, {2: [1]}, {1: [1]}, {}, {}])
+    listing, fake = walk(
+        ListAuthorizedUsersForInstance(InstanceId="1"),
+        lambda number, size: authorized(next(reads))(number, size),
+        restarts=1,
+    )
+    assert [row.UserId for row in listing.rows] == ["1"]
+    assert (len(fake.asked), listing.record.restarts) == (5, 1)
 
 
 def test_owned_resources_declare_nothing_with_a_zero() -> None:
@@ -118,7 +152,7 @@ def test_whole_listings_take_one_read() -> None:
         ]
     }
     listing, fake = walk(ListPortalMenuAuthorization(DataPortalId="p"), lambda *_: menus)
-    assert listing.rows[0].Receivers[0].ReceiverType == 9
+    assert listing.rows[0].receivers[0].ReceiverType == 9
     assert len(fake.asked) == 1
     roles, _ = walk(ListTenantRoles(), lambda *_: {"Data": []})
     assert roles.rows == ()

@@ -18,7 +18,11 @@ ROOT_GROUP = "-1"
 
 
 class QuickBiUser(Row):
-    """A member of the organization. ``UserId`` is Quick BI's own id, ``AccountId`` the cloud account's."""
+    """A member of the organization. ``UserId`` is Quick BI's own id, ``AccountId`` the cloud account's.
+
+    ``RoleIdList`` has the organization roles (see :mod:`rescind.cloud.quickbi.roles`); null means unknown, not none.
+    ``AdminUser`` and ``AuthAdminUser`` are deprecated in its favor. ``UserType``: 1 developer, 2 visitor, 3 analyst.
+    """
 
     UserId: IdText
     AccountId: OptionalId = None
@@ -123,12 +127,15 @@ class QueryUserGroupMember(QuickBiWhole[GroupMember]):
 
 
 class Workspace(Row):
-    """A workspace."""
+    """A workspace. ``Owner`` and ``CreateUser`` are Quick BI user ids."""
 
     WorkspaceId: IdText
     WorkspaceName: Text | None = None
     OrganizationId: OptionalId = None
     Owner: OptionalId = None
+    OwnerAccountName: Text | None = None
+    CreateUser: OptionalId = None
+    CreateUserAccountName: Text | None = None
 
     def key(self) -> tuple[str, ...]:
         """The workspace id."""

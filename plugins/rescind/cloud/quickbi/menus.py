@@ -145,7 +145,11 @@ class AuthorizeMenu(_MenuWrite):
 
 
 class Work(Row):
-    """A work (portal, dashboard, report ...). A portal is a work of type DATAPRODUCT."""
+    """A work (portal, dashboard, report ...). A portal is a work of type DATAPRODUCT.
+
+    ``PublicFlag``: readable by link until ``PublicInvalidTime`` (milliseconds since the epoch). ``SecurityLevel``:
+    0 private, 12 named members, 1 or 11 all members of the workspace. Null means unknown in each of them.
+    """
 
     WorksId: IdText
     WorkName: Text | None = None
@@ -156,6 +160,7 @@ class Work(Row):
     OwnerName: Text | None = None
     Status: Number | None = None
     PublicFlag: Flag | None = None
+    PublicInvalidTime: Number | None = None
     SecurityLevel: Text | None = None
     GmtModify: Text | None = None
 
@@ -227,7 +232,7 @@ class Receiver(Row):
     """A receiver of a menu.
 
     ``ReceiverType``: 0 user, 1 group, 2 organization, 3 workspace; others are unknown kinds.
-    ``AuthPointsValue``: 1 view, 3 view and export, 10 manage data entry, 11 edit.
+    ``AuthPointsValue``: 1 view, 3 view and export, 10 manage data entry, 11 edit; None is an unknown level.
     """
 
     ReceiverId: OptionalId = None
@@ -240,11 +245,25 @@ class Receiver(Row):
 
 
 class MenuAuthorization(Row):
-    """All receivers of one leaf menu. With ``ShowOnlyWithAccess`` false everybody sees the menu anyway."""
+    """All receivers of one leaf menu. With ``ShowOnlyWithAccess`` false everybody sees the menu anyway.
+
+    The vendor does not say what it sends for a menu without receivers. A list, also an empty one, says who they
+    are. Null or nothing in its place is *unconfirmed*: no receiver is shown, and nothing proves that there is none.
+    """
 
     MenuId: IdText
     ShowOnlyWithAccess: Flag | None = None
-    Receivers: tuple[Receiver, ...]
+    Receivers: tuple[Receiver, ...] | None = None
+
+    @property
+    def receivers(self) -> tuple[Receiver, ...]:
+        """The receivers that are shown; look at :attr:`unconfirmed` before taking none as nobody."""
+        return self.Receivers or ()
+
+    @property
+    def unconfirmed(self) -> bool:
+        """True when the vendor sent no list: a second, equal read can confirm that there are no receivers."""
+        return self.Receivers is None
 
     def key(self) -> tuple[str, ...]:
         """The menu id."""
