@@ -34,7 +34,7 @@ KEYS = {
     "dms": ("LTAIDEMO00000000000001", "alibaba-demo-secret-1"),
 }
 PAGE_SIZE = 3
-MOST_PAGES = 4
+MOST_PAGES = 5
 _REQUEST_ID = re.compile(rb'("[Rr]equestId":\s*")[0-9A-Fa-f-]{36}(")')
 
 

@@ -130,7 +130,7 @@ def test_hostile_answers_cost_little(kind: str, name: str) -> None:
 
 
 def test_an_answer_with_the_id_of_an_earlier_one_is_not_believed() -> None:
-    for action, error in (("RevokePrivileges", "UnknownOutcomeError"), ("ListPermissions", "Transient")):
+    for action, error in (("RevokePrivileges", "UnknownOutcomeError"), ("ListPermissions", "TransientError")):
         golden = of(action)
         judged = judge(golden.pages[0].prepared, raw_of(golden.pages[0]), repeated=lambda request_id: True)
         assert type(judged.error).__name__ == error
