@@ -222,7 +222,7 @@ def check_journal(checks: Checks, dsn: str, run: str, control: emulated.Control)
 
 def check_evidence(checks: Checks, summary: Mapping[str, Any], key: Path) -> None:
     """Verify the run's bundle with the tool that an auditor would use, and the public key of this stack."""
-    command = [sys.executable, "-m", "rescind.evidence", "verify", str(summary["bundle"]), "--key", str(key)]
+    command = [sys.executable, "-m", "rescind", "evidence", "verify", str(summary["bundle"]), "--key", str(key)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT / "plugins")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     checks.that(

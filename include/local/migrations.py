@@ -29,7 +29,7 @@ def migrate(config: Config, env: Mapping[str, str], say: Callable[[str], None], 
     :raises StartError: when a migration fails; names its log.
     """
     _airflow(config, env, say, force=force)
-    _run(config, [sys.executable, "-P", "-m", "rescind.ledger", "migrate"], {**env, LEDGER_DSN: ledger_dsn(env)})
+    _run(config, [sys.executable, "-P", "-m", "rescind", "ledger", "migrate"], {**env, LEDGER_DSN: ledger_dsn(env)})
 
 
 def ledger_dsn(env: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""``python -m rescind``: see :mod:`rescind.cli`."""
+"""``python -m rescind``: the command ``rescind``, see :mod:`rescind.cli`."""
 
 from __future__ import annotations
 

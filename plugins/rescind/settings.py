@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rescind.data_files import project_root
 from rescind.errors import ConfigurationError, InputError
 
 VARIABLE = "rescind_settings"
@@ -76,10 +77,19 @@ class AutomaticApproval(BaseModel):
         return value
 
 
-def project_root() -> Path:
-    """Folder that holds ``dags``, ``plugins`` and ``include``; ``RESCIND_HOME`` overrides it."""
-    override = os.environ.get("RESCIND_HOME")
-    return Path(override) if override else Path(__file__).resolve().parents[2]
+def airflow_home() -> Path:
+    """Return Airflow's own folder, as Airflow finds it: ``AIRFLOW_HOME``, or ``~/airflow``."""
+    return Path(os.path.expandvars(os.environ.get("AIRFLOW_HOME") or "~/airflow")).expanduser()
+
+
+def settings_home() -> Path:
+    """Return the folder that relative paths in settings start from.
+
+    It is ``RESCIND_HOME`` if that is set. Otherwise it is the folder that holds ``plugins/rescind`` and ``include`` (a
+    checkout, or copied folders), and for an installed wheel ``AIRFLOW_HOME``.
+    """
+    home = os.environ.get("RESCIND_HOME")
+    return Path(home).expanduser() if home else project_root() or airflow_home()
 
 
 class KnownGrant(BaseModel):
@@ -112,7 +122,8 @@ class Settings(BaseModel):
     :param roster_max_age_hours: an older roster decides nothing.
     :param roster_min_people: a roster with fewer people decides nothing.
     :param roster_max_leaver_percent: a roster with a larger part of leavers decides nothing.
-    :param policy: file of rules, see ``include/policies/README.md``; relative paths start at the project.
+    :param policy: file of rules, see ``include/policies/README.md``; relative paths start at
+        ``RESCIND_HOME``, see :func:`settings_home`.
     :param protections: file of principals and resources from which nothing is ever taken.
     :param exceptions: file of waivers, each with owner, reason and end.
     :param owners: who answers for which resources, see ``include/config/owners.yaml``.
@@ -241,12 +252,12 @@ class Settings(BaseModel):
         return self
 
     def path(self, name: str) -> Path:
-        """Absolute path of a file setting; relative paths are taken from :func:`project_root`.
+        """Absolute path of a file setting; relative paths start at :func:`settings_home`.
 
         :raises ConfigurationError: when the setting is empty.
         """
         path = Path(self.location(name))
-        return path if path.is_absolute() else project_root() / path
+        return path if path.is_absolute() else settings_home() / path
 
     def location(self, name: str) -> str:
         """The path or URL in a setting.

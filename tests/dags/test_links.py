@@ -122,7 +122,7 @@ def test_the_console_is_that_of_the_connection_and_no_secret_of_it(
 
 
 def test_the_page_is_served_where_the_links_lead() -> None:
-    import rescind_plugin
+    from rescind import airflow_plugin
 
-    (view,) = rescind_plugin.RescindPlugin.external_views
+    (view,) = airflow_plugin.RescindPlugin.external_views
     assert view["href"] == PAGE

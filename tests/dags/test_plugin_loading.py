@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ plugins_manager.ensure_plugins_loaded()
 watched = sys.argv[1].split(",")
 print("PROBE " + json.dumps({
     "import_errors": plugins_manager.get_import_errors(),
-    "plugins": [plugin["name"] for plugin in plugins_manager.get_plugin_info()],
+    "plugins": {plugin["name"]: str(plugin["source"]) for plugin in plugins_manager.get_plugin_info()},
+    "pages": [app["url_prefix"] for app in plugins_manager.get_fastapi_plugins()[0]],
     "origins": {name: getattr(importlib.import_module(name), "__file__", None) for name in watched},
     "bare_init": "__init__" in sys.modules,
     "bare": sorted(name for name in sys.argv[2].split(",") if name in sys.modules
@@ -50,8 +52,11 @@ print("PROBE " + json.dumps({
 """
 
 
-def load(plugins: Path, home: Path) -> dict[str, Any]:
-    """What a fresh Airflow process has after it loaded this plugins folder."""
+def load(plugins: Path, home: Path, *, path: Path | None = None) -> dict[str, Any]:
+    """What a fresh Airflow process has after it loaded this plugins folder.
+
+    :param path: a folder that comes first on the import path, as installed distributions do.
+    """
     stems = sorted({path.stem for path in (plugins / "rescind").rglob("*.py")} - {"__init__"})
     watched = sorted({*STANDARD, *(stem for stem in stems if stem in sys.stdlib_module_names)})
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
@@ -62,6 +67,8 @@ def load(plugins: Path, home: Path) -> dict[str, Any]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
     }
+    if path is not None:
+        env["PYTHONPATH"] = str(path)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROBE, ",".join(watched), ",".join(stems), str(plugins)],
         env=env,
@@ -89,13 +96,37 @@ def foreign(found: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return load(PLUGINS, tmp_path_factory.mktemp("home"))
+    """Copied folders: the distribution that is installed registers no plugin."""
+    site = distribution(tmp_path_factory.mktemp("site"), "")
+    return load(PLUGINS, tmp_path_factory.mktemp("home"), path=site)
 
 
 @pytest.mark.airflow
 def test_every_plugin_loads(loaded: dict[str, Any]) -> None:
     assert loaded["import_errors"] == {}
-    assert "rescind" in loaded["plugins"]
+    assert loaded["plugins"] == {"rescind": "$PLUGINS_FOLDER/rescind_plugin.py"}
+    assert loaded["pages"] == ["/rescind"]
+
+
+def distribution(site: Path, entry_points: str) -> Path:
+    """A folder as an installed distribution leaves it: the package and what it registers."""
+    info = site / "airflow_rescind-9.9.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.4\nName: airflow-rescind\nVersion: 9.9.9\n")
+    (info / "entry_points.txt").write_text(entry_points)
+    (site / "rescind").symlink_to(PLUGINS / "rescind")
+    return site
+
+
+@pytest.mark.airflow
+def test_the_wheel_and_copied_folders_together_register_the_plugin_once(tmp_path: Path) -> None:
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["airflow.plugins"]
+    text = "[airflow.plugins]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+    found = load(PLUGINS, tmp_path / "home", path=distribution(tmp_path / "site", text))
+    assert found["import_errors"] == {}, "Airflow reports the second plugin of a name as an import error"
+    assert list(found["plugins"]) == ["rescind"]
+    assert found["plugins"]["rescind"].startswith("airflow-rescind==9.9.9: ")
+    assert found["pages"] == ["/rescind"]
 
 
 @pytest.mark.airflow

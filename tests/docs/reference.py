@@ -25,6 +25,13 @@ HEAD = """# Reference
 
 Made from the code by `python -m tests.docs.reference --write`; a test keeps it current.
 """
+COMMAND_LINES = {
+    "rescind.cli": "rescind",
+    "rescind.cli.decisions": "rescind explain, backtest, lint",
+    "rescind.cli.ledger": "rescind ledger, diff",
+    "rescind.cli.evidence": "rescind evidence",
+    "rescind.cli.project": "rescind init, dags",
+}
 _FIELD = re.compile(r"^ *:(?:param|raises|returns?)\b", re.MULTILINE)
 
 
@@ -105,10 +112,9 @@ def _class(module: str, name: str, cls: type) -> Iterator[str]:
 
 def _commands() -> Iterator[str]:
     yield "## Command lines\n"
-    for path in sorted((ROOT / "plugins" / "rescind").glob("**/__main__.py")):
-        package = ".".join(path.parent.relative_to(ROOT / "plugins").parts)
-        text = inspect.getdoc(importlib.import_module(f"{package}.__main__")) or ""
-        yield f"### `python -m {package}`\n\n{_plain(text)}\n"
+    for module, name in COMMAND_LINES.items():
+        text = inspect.getdoc(importlib.import_module(module)) or ""
+        yield f"### `{name}`\n\n{_plain(text)}\n"
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``python -m rescind``: explain, backtest and lint over the ledger of a real run."""
+"""``rescind``: explain, backtest and lint over the ledger of a real run."""
 
 from __future__ import annotations
 

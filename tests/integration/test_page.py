@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from rescind.evidence.read import bundle_source
-from rescind.evidence.verify import verify
+from rescind.evidence.bundle.read import bundle_source
+from rescind.evidence.bundle.verify import verify
 from rescind.systems import REGISTRY
 from rescind.web.app import create_app
 from rescind.workflow.run_summary import headline

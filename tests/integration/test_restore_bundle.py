@@ -10,13 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from rescind.evidence.__main__ import main
-from rescind.evidence.read import bundle_source, records
+from rescind.cli import main
+from rescind.evidence.bundle.read import bundle_source, records
 from tests.integration.test_restore import truth
 from tests.support.postgres import own_ledger_dsn  # noqa: F401 - fixture
 from tests.support.review import Restore, ReviewBench
+from tests.unit.evidence.bundle.test_bundle import remade
 from tests.unit.evidence.conftest import OTHER, contents
-from tests.unit.evidence.test_bundle import remade
 from tests.unit.operators.test_report import key_file
 
 Bench = Callable[..., ReviewBench]
@@ -118,7 +118,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     refused(setup, r"does not hold: grants.jsonl: is not there", bundle=listing_scope.name)
     (listing_scope / "grants.jsonl").write_bytes(good["grants.jsonl"])
 
-    assert main(["sanitize", str(listing_scope), str(listing_scope.parent / "copy")]) == 0
+    assert main(["evidence", "sanitize", str(listing_scope), str(listing_scope.parent / "copy")]) == 0
     refused(setup, "is a copy without personal data", bundle="copy")
     shutil.copytree(listing_scope, tmp_path / "outside")
     (listing_scope.parent / "link").symlink_to(tmp_path / "outside")
@@ -229,7 +229,7 @@ def test_a_run_whose_ledger_is_lost_comes_back_from_its_signed_bundle(
     restore.revoke()
     restore.verify()
     after = restore.report()
-    assert after["problems"] == [] and main(["verify", after["bundle"]]) == 0
+    assert after["problems"] == [] and main(["evidence", "verify", after["bundle"]]) == 0
     held = sum(row["held"] for row in after["systems"])
     left = {system: before[system] - truth(setup)[system] for system in before}
     assert sum(rows.total() for rows in left.values()) == held < sum(row["items"] for row in after["systems"])

@@ -29,7 +29,7 @@ from rescind.cloud.quickbi.inventory import (
 )
 from rescind.dag_parts import trigger_forms as params
 from rescind.errors import BlastRadiusExceededError
-from rescind.evidence import report
+from rescind.evidence.report import html_report
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
 from rescind.review import roster
 from rescind.systems import REGISTRY
@@ -236,4 +236,4 @@ def register(monkeypatch: pytest.MonkeyPatch, system: PermissionSystem[Any] | No
     monkeypatch.setitem(roster.DEFAULT_SPACES, new.name, ("quickbi_user_id", "alibaba_uid"))
     monkeypatch.setitem(settings._DEFAULT_CONNECTIONS, new.name, ["quickbi_default"])
     monkeypatch.setitem(params.SYSTEMS, new.name, "Alibaba Quick BI: user groups")
-    monkeypatch.setitem(report._TITLES, new.name, new.title)
+    monkeypatch.setitem(html_report._TITLES, new.name, new.title)

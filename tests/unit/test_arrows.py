@@ -18,22 +18,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "provider_info": set(),
     "errors": set(),
     "model": {"errors"},
-    "settings": BASE,
+    "data_files": {"errors"},
+    "settings": BASE | {"data_files"},
     "cloud": BASE,
     "review": BASE,
     "plan": BASE,
     "ledger": BASE,
     "systems": BASE | {"cloud"},
     "evidence": BASE | {"ledger"},
-    "hooks": BASE | {"settings", "cloud", "systems", "review", "ledger", "evidence", AIRFLOW},
+    "hooks": BASE | {"settings", "data_files", "cloud", "systems", "review", "ledger", "evidence", AIRFLOW},
     "workflow": BASE | {"settings", "cloud", "systems", "review", "plan", "ledger", "evidence", "hooks"},
     "airflow_support": BASE | {"cloud", "ledger", "workflow", AIRFLOW},
     "operators": BASE
     | {"settings", "cloud", "systems", "review", "plan", "ledger", "workflow", "hooks", "airflow_support", AIRFLOW},
     "dag_parts": BASE | {"airflow_support", "operators", AIRFLOW},
-    "cli": BASE | {"settings", "review", "ledger", "workflow", "hooks"},
+    "cli": BASE | {"settings", "data_files", "review", "ledger", "evidence", "workflow", "hooks"},
     "__main__": {"cli"},
     "web": BASE | {"settings", "ledger", AIRFLOW},
+    "airflow_plugin": {"settings", "systems", "hooks", "web", AIRFLOW},
 }
 """Every package of the product and what it may import. A new package is a line here."""
 

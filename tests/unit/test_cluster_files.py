@@ -161,7 +161,7 @@ def test_the_pools_that_the_dags_use_are_the_ones_that_are_imported(compose: Any
     assert all(pool.keys() == {"slots", "description", "include_deferred"} for pool in pools.values())
     (script,) = compose["services"]["migrate"]["command"]
     assert "airflow pools import /opt/airflow/include/pools.json" in script
-    assert "python -m rescind.ledger migrate" in script
+    assert "rescind ledger migrate" in script
 
 
 def test_workers_do_not_know_airflows_database_but_everybody_knows_the_ledger(compose: Any) -> None:

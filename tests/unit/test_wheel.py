@@ -35,9 +35,40 @@ def test_every_file_of_the_package_is_in_it_and_nothing_else(wheel: zipfile.ZipF
     sources = {f"rescind/{path.relative_to(package).as_posix()}" for path in package.rglob("*")
                if path.is_file() and "__pycache__" not in path.parts}  # fmt: skip
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert packed == sources
+    data = {name for name in packed if name.startswith("rescind/data/")}
+    assert packed - data == sources
     assert "rescind/py.typed" in packed
     assert any(name.endswith(".sql") for name in packed), "the ledger's migrations are missing"
+
+
+def test_the_data_is_in_it_byte_for_byte(wheel: zipfile.ZipFile) -> None:
+    places = {"dags": "dags", **{name: f"include/{name}" for name in ("config", "examples", "policies")}}
+    wanted = {"rescind/data/pools.json": (ROOT / "include/pools.json").read_bytes()}
+    for name, place in places.items():
+        files = [path for path in (ROOT / place).iterdir() if path.is_file() and path.suffix != ".pyc"]
+        wanted |= {f"rescind/data/{name}/{path.name}": path.read_bytes() for path in files}
+    packed = {name: wheel.read(name) for name in wheel.namelist() if name.startswith("rescind/data/")}
+    assert packed == wanted
+    assert len(wanted) > 20
+
+
+def test_the_unpacked_wheel_finds_its_data_and_its_settings_home(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    site, home = tmp_path / "site", tmp_path / "airflow"
+    wheel.extractall(site)
+    env = {"PYTHONPATH": str(site), "AIRFLOW_HOME": str(home)}
+    code = "from rescind.settings import Settings; print(Settings().path('policy'))"
+
+    def said(*arguments: str, **more: str) -> str:
+        command = [sys.executable, "-W", "error", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env={**env, **more})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert said("-m", "rescind", "dags") == f"{site}/rescind/data/dags\n"
+    assert "Next steps" in said("-m", "rescind", "init", str(home))
+    assert (home / "dags/access_review.py").read_bytes() == (ROOT / "dags/access_review.py").read_bytes()
+    assert said("-c", code) == f"{home}/include/policies/access_review.yaml\n"
+    assert said("-c", code, RESCIND_HOME="/elsewhere") == "/elsewhere/include/policies/access_review.yaml\n"
 
 
 def test_airflow_finds_the_provider(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
@@ -45,6 +76,8 @@ def test_airflow_finds_the_provider(wheel: zipfile.ZipFile, tmp_path: Path) -> N
     parser = configparser.ConfigParser()
     parser.read_string(wheel.read(points).decode())
     assert dict(parser["apache_airflow_provider"]) == {"provider_info": "rescind.provider_info:get_provider_info"}
+    assert dict(parser["airflow.plugins"]) == {"rescind": "rescind.airflow_plugin:RescindPlugin"}
+    assert dict(parser["console_scripts"]) == {"rescind": "rescind.cli:main"}
     wheel.extractall(tmp_path)
     code = "import sys; from rescind.provider_info import get_provider_info as g\n"
     code += "print(g()['package-name'], sys.modules['rescind'].__file__, 'airflow' in sys.modules)"

@@ -4,7 +4,7 @@ Set it (Admin, Variables) to a reason, or to JSON such as ``{"reason": "incident
 stops between two calls within about two seconds; delete it, or set it to an empty text or ``false``, to go on, and
 start or clear the tasks that ended. Anything else stops: a switch that nobody understands is a switch that is set.
 
-It stands in Airflow's own Variables, not in a secrets backend. The ledger's kill switch (``python -m rescind.ledger
+It stands in Airflow's own Variables, not in a secrets backend. The ledger's kill switch (``rescind ledger
 stop``) is the stronger one: it is read in the transaction of every single intent, whatever Airflow does. This one is
 for whoever has the interface at hand. When Airflow's API server cannot be reached, sending goes on for half a minute
 at most, then the task ends and is tried again.

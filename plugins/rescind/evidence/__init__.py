@@ -3,5 +3,5 @@
 Only :mod:`rescind.evidence.collect` and :mod:`rescind.evidence.write` read the ledger, and
 :mod:`rescind.evidence.imports` writes to one. Everything else works on a bundle alone and needs neither Airflow nor a
 database, so that an auditor can check it anywhere:
-``python -m rescind.evidence verify PATH``.
+``rescind evidence verify PATH``.
 """

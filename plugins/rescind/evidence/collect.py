@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import rescind
-from rescind.evidence.form import PROVEN, moment, standing
+from rescind.evidence.bundle.format import PROVEN, moment, standing
 from rescind.evidence.values import grant_record, plain
 from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Plan, Run, Scope
 from rescind.model import Choice, Decision

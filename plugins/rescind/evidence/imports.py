@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.evidence.form import EFFECTS
-from rescind.evidence.read import Source, latest_verdicts, only, records
+from rescind.evidence.bundle.format import EFFECTS
+from rescind.evidence.bundle.read import Source, latest_verdicts, only, records
 from rescind.ledger import (
     Certificate,
     Ledger,

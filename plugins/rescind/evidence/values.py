@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from rescind.evidence.form import moment
+from rescind.evidence.bundle.format import moment
 from rescind.model import Grant
 
 _SECRET = re.compile(

@@ -11,9 +11,8 @@ from typing import IO, Any, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rescind.errors import ConfigurationError
-from rescind.evidence.collect import Collector
-from rescind.evidence.controls import controls_bytes
-from rescind.evidence.form import (
+from rescind.evidence.bundle.controls import controls_bytes
+from rescind.evidence.bundle.format import (
     CONTROLS,
     EFFECTS,
     MANIFEST,
@@ -28,7 +27,8 @@ from rescind.evidence.form import (
     manifest_of,
     root_of,
 )
-from rescind.evidence.signing import sign
+from rescind.evidence.bundle.signing import sign
+from rescind.evidence.collect import Collector
 from rescind.ledger import ChainEntry, Ledger, Run
 
 _PIECE = 1 << 20

@@ -10,10 +10,10 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from rescind.errors import ConfigurationError
-from rescind.evidence.read import FolderSource
-from rescind.evidence.report import write_report
-from rescind.evidence.signing import private_key
-from rescind.evidence.tables import export
+from rescind.evidence.bundle.read import FolderSource
+from rescind.evidence.bundle.signing import private_key
+from rescind.evidence.report.html_report import write_report
+from rescind.evidence.report.tables import export
 from rescind.evidence.write import BundleWriter, publish
 from rescind.ledger import Ledger, Run
 from rescind.settings import Settings
@@ -100,11 +100,12 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey | None:
         raise ConfigurationError("settings 'evidence_key_file' and 'evidence_key_conn_id' are both set: keep one")
     if file:
         try:
-            pem = settings.path("evidence_key_file").read_bytes()
+            path = settings.path("evidence_key_file")
+            pem = path.read_bytes()
         except OSError as error:
             raise ConfigurationError(
-                f"setting 'evidence_key_file': the file cannot be read ({error.strerror}). Put the key there, readable "
-                "for the workers only"
+                f"setting 'evidence_key_file': {path.name} in {path.parent} cannot be read ({error.strerror})."
+                " Put the key there, readable for the workers only"
             ) from None
         return private_key(pem, source="the file of the setting 'evidence_key_file'")
     if conn_id:

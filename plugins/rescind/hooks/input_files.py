@@ -89,13 +89,14 @@ def _read(path: Path | ObjectStoragePath, name: str, limit: int = MAX_BYTES) -> 
 
 @contextmanager
 def _explained(path: Path | ObjectStoragePath, name: str) -> Iterator[None]:
-    """Storage libraries raise what they like; people get one error that names setting and file, and no address."""
+    """Turn any error of a storage library into one that names setting, file and local folder, and no address."""
     try:
         yield
     except Exception as error:
         why = getattr(error, "strerror", None) or type(error).__name__
+        where = "" if "://" in str(path) else f" in {path.parent}"
         raise ConfigurationError(
-            f"the {name} file cannot be read ({why}): {path.name}. Put it there, or point the setting {name!r} to it"
+            f"the {name} file cannot be read ({why}): {path.name}{where}. Put it there, or set {name!r} to its path"
         ) from None
 
 

@@ -12,10 +12,9 @@ from typing import Any
 import httpx
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from rescind.data_files import data_path
 from rescind.errors import ConfigurationError
 from rescind.hooks.airflow_api import AIRFLOW_CONNECTION, FAILURES, airflow_api, what_failed
-
-IMPORT = "airflow pools import include/pools.json"
 
 
 def check_pools(needed: Collection[str], conn_id: str = AIRFLOW_CONNECTION) -> str:
@@ -37,7 +36,10 @@ def check_pools(needed: Collection[str], conn_id: str = AIRFLOW_CONNECTION) -> s
         ) from None
     missing = sorted(set(needed) - set(slots))
     if missing:
-        raise ConfigurationError(f"Airflow has no pool {', '.join(missing)}: their tasks would wait for ever. {IMPORT}")
+        raise ConfigurationError(
+            f"Airflow has no pool {', '.join(missing)}: their tasks would wait for ever."
+            f" Run: airflow pools import {data_path('pools.json')}"
+        )
     closed = sorted(name for name in needed if slots[name] == 0)
     if closed:
         raise ConfigurationError(

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.evidence.form import CONTROLS, EFFECTS, MANIFEST, RECORD_FILES, SIGNATURE, encode, file_name
+from rescind.evidence.bundle.format import CONTROLS, EFFECTS, MANIFEST, RECORD_FILES, SIGNATURE, encode, file_name
+from rescind.evidence.bundle.read import FolderSource, only, records
+from rescind.evidence.bundle.text import shown
+from rescind.evidence.bundle.verify import verify
 from rescind.evidence.imports import import_run
-from rescind.evidence.read import FolderSource, only, records
-from rescind.evidence.text import shown
 from rescind.evidence.values import grant_record, plain
-from rescind.evidence.verify import verify
 from rescind.hooks.evidence_store import evidence_folder, signing_key
 from rescind.ledger import Ledger, Run
 from rescind.model import Grant

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from rescind.evidence.form import encode, moment
+from rescind.evidence.bundle.format import encode, moment
 from rescind.ledger import OCCASION, NewInput
 from rescind.settings import Settings
 

@@ -98,7 +98,7 @@ def test_pools_that_are_there_are_listed(airflow: type[_Airflow]) -> None:
 
 def test_a_missing_pool_names_the_fix(airflow: type[_Airflow]) -> None:
     del airflow.pools["rescind_revoke"]
-    with pytest.raises(ConfigurationError, match=r"no pool rescind_revoke.*airflow pools import include/pools\.json"):
+    with pytest.raises(ConfigurationError, match=r"no pool rescind_revoke.*pools import \S+/include/pools\.json"):
         check_pools(POOLS)
 
 

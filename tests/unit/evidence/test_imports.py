@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rescind.errors import InputError, NotApprovedError
+from rescind.evidence.bundle.read import FolderSource, bundle_source, read_json
 from rescind.evidence.collect import Collector
 from rescind.evidence.imports import import_run
-from rescind.evidence.read import FolderSource, bundle_source, read_json
 from rescind.ledger import Ledger, RetainedCheck, Run
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin
 from tests.unit.evidence.conftest import bundle, closed_run

@@ -14,11 +14,11 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from rescind.cli import main
 from rescind.errors import ConfigurationError
-from rescind.evidence.__main__ import main
-from rescind.evidence.controls import held_fields, missing
-from rescind.evidence.read import bundle_source, records
-from rescind.evidence.verify import verify
+from rescind.evidence.bundle.controls import held_fields, missing
+from rescind.evidence.bundle.read import bundle_source, records
+from rescind.evidence.bundle.verify import verify
 from rescind.hooks.evidence_store import evidence_folder, signing_key
 from rescind.settings import Settings
 from tests.integration.conftest import bench  # noqa: F401 - fixture
@@ -56,7 +56,7 @@ def test_a_real_review_leaves_a_bundle_that_verifies(bench: Bench, tmp_path: Pat
     assert any(item["terminated_at"] for item in records(source, "items"))
     page = Path(summary["report"]).read_text(encoding="utf-8")
     assert summary["root"] in page and "quarterly review" in page
-    assert main(["report", str(evidence_of(summary)), str(tmp_path / "again.html")]) == 0
+    assert main(["evidence", "report", str(evidence_of(summary)), str(tmp_path / "again.html")]) == 0
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
     assert (Path(summary["tables"]) / "items.csv").is_file()
     secrets = [json.dumps(value) for value in setup.emulator.connections().values()]
@@ -86,7 +86,7 @@ def test_what_was_given_back_leaves_a_bundle_as_well(bench: Bench) -> None:  # n
     assert standings["restored"] == sum(row["restored"] for row in again["systems"]) > 0
     assert standings.keys() <= {"restored", "held"}
     assert "planned grants are seen to be there again." in Path(again["report"]).read_text(encoding="utf-8")
-    assert main(["verify", str(evidence_of(again).parent)]) == 0
+    assert main(["evidence", "verify", str(evidence_of(again).parent)]) == 0
 
 
 def test_dry_runs_and_rejected_plans_leave_bundles_in_one_row(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
@@ -99,7 +99,7 @@ def test_dry_runs_and_rejected_plans_leave_bundles_in_one_row(bench: Bench, tmp_
     with pytest.raises(AirflowSkipException):
         rejected.approve(answer="reject")
     second = rejected.report()
-    assert main(["verify", str(evidence_of(first).parent)]) == 0
+    assert main(["evidence", "verify", str(evidence_of(first).parent)]) == 0
     manifest = json.loads((evidence_of(second) / "manifest.json").read_bytes())
     assert manifest["previous"]["run"] == first["run"] and manifest["previous"]["root"] == first["root"]
     assert list(records(bundle_source(evidence_of(first)), "attempts")) == []

@@ -114,7 +114,7 @@ def run_named(runs: Runs, name: str) -> Run:
     run = runs.named(name)
     if run is None:
         problem = f"no run has the id or number {name[:80]!r}"
-        raise InputError("run", problem, "`python -m rescind.ledger status` lists the runs")
+        raise InputError("run", problem, "`rescind ledger status` lists the runs")
     return run
 
 

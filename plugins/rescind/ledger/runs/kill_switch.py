@@ -75,5 +75,5 @@ def refuse_if_stopped(connection: Connection) -> None:
     if event is not None and event.stopped:
         raise RunStoppedError(
             f"the kill switch is set (by {event.changed_by!r} at {event.changed_at:%Y-%m-%d %H:%M:%S %Z}:"
-            f" {event.reason!r}). To go on: python -m rescind.ledger resume --by NAME --reason TEXT"
+            f" {event.reason!r}). To go on: rescind ledger resume --by NAME --reason TEXT"
         )

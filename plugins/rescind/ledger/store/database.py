@@ -34,7 +34,7 @@ from rescind.ledger.store.errors import DatabaseError
 Connection = psycopg.Connection[DictRow]
 T = TypeVar("T")
 
-MIGRATE_HINT = "run `python -m rescind.ledger migrate` with the same connection string"
+MIGRATE_HINT = "run `rescind ledger migrate` with the same connection string"
 # A peer that vanished without a word is noticed within half a minute (no effect on local sockets).
 _DEFAULTS: dict[str, Any] = {
     "application_name": "rescind",

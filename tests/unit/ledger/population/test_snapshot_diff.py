@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rescind.cli import main
 from rescind.errors import InputError
 from rescind.ledger import Ledger
-from rescind.ledger.__main__ import main
 from rescind.ledger.population.snapshot_diff import merge
 from rescind.model import Grant
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, grant, list_scope

@@ -8,9 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from rescind.cli import main
+from rescind.cli.ledger import DSN_VARIABLE
 from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger
-from rescind.ledger.__main__ import DSN_VARIABLE, main
 from rescind.ledger.store.errors import ScopeLockedError
 from rescind.ledger.store.migrate import migrate, migrations
 from tests.support.ledger_runs import ready_run
@@ -45,7 +46,7 @@ def test_two_at_once_apply_each_file_once(empty_dsn: str) -> None:
 
 
 def test_check_names_the_command_when_nothing_was_migrated(empty_dsn: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"holds no ledger.*python -m rescind\.ledger migrate"):
+    with pytest.raises(ConfigurationError, match=r"holds no ledger.*rescind ledger migrate"):
         Ledger(empty_dsn).check()
 
 
@@ -117,27 +118,27 @@ def test_command_line_migrates_checks_stops_and_resumes(
     empty_dsn: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(DSN_VARIABLE, empty_dsn)
-    assert main(["check"]) == 1
+    assert main(["ledger", "check"]) == 1
     assert "holds no ledger" in capsys.readouterr().err
-    assert main(["migrate"]) == 0
-    assert main(["migrate"]) == 0
+    assert main(["ledger", "migrate"]) == 0
+    assert main(["ledger", "migrate"]) == 0
     assert "up to date" in capsys.readouterr().out
-    assert main(["check"]) == 0
-    assert main(["stop", "--by", "olga", "--reason", "incident 7"]) == 0
+    assert main(["ledger", "check"]) == 0
+    assert main(["ledger", "stop", "--by", "olga", "--reason", "incident 7"]) == 0
     assert "kill switch: SET (by 'olga'" in capsys.readouterr().out
-    assert main(["resume", "--by", "olga", "--reason", "over"]) == 0
-    assert main(["status"]) == 0
+    assert main(["ledger", "resume", "--by", "olga", "--reason", "over"]) == 0
+    assert main(["ledger", "status"]) == 0
     assert "kill switch: not set" in capsys.readouterr().out
     monkeypatch.delenv(DSN_VARIABLE)
-    assert main(["check", "--dsn", empty_dsn]) == 0
-    assert main(["--dsn", empty_dsn, "check"]) == 0
+    assert main(["ledger", "check", "--dsn", empty_dsn]) == 0
+    assert main(["ledger", "--dsn", empty_dsn, "check"]) == 0
 
 
 def test_command_line_abandons_a_run(ledger_dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
     with Ledger(ledger_dsn) as ledger:
         run = ready_run(ledger, "one")
         lease = ledger.batches.claim(run.run.run_id, run.batch_id, "w")
-        assert main(["--dsn", ledger_dsn, "abandon", run.run.run_id, "--by", "olga", "--reason", "lost"]) == 0
+        assert main(["ledger", "--dsn", ledger_dsn, "abandon", run.run.run_id, "--by", "olga", "--reason", "lost"]) == 0
         assert "is abandoned" in capsys.readouterr().out
         assert ledger.runs.get(run.run.run_id).summary == {"by": "olga", "reason": "lost"}
         with pytest.raises(ScopeLockedError):
@@ -145,12 +146,12 @@ def test_command_line_abandons_a_run(ledger_dsn: str, capsys: pytest.CaptureFixt
                 lease, run.call_ids[0], plan_digest=run.plan.digest, request_digest="d", action="A", version="1"
             )
         assert ready_run(ledger, "two").plan.state == "frozen"
-    assert main(["--dsn", ledger_dsn, "abandon", "run-9", "--by", "olga", "--reason", "lost"]) == 1
+    assert main(["ledger", "--dsn", ledger_dsn, "abandon", "run-9", "--by", "olga", "--reason", "lost"]) == 1
 
 
 def test_command_line_without_a_connection_string_says_where_it_goes() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rescind.ledger", "check"],
+        [sys.executable, "-m", "rescind", "ledger", "check"],
         capture_output=True,
         text=True,
         env={"PYTHONPATH": str(Path(__file__).parents[4] / "plugins")},

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from rescind.evidence.__main__ import main
-from rescind.evidence.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figures
-from rescind.evidence.read import MemorySource, bundle_source
-from rescind.evidence.report import headline, report, span, text
-from rescind.evidence.tables import outcomes
-from rescind.evidence.verify import verify
+from rescind.cli import main
+from rescind.evidence.bundle.read import MemorySource, bundle_source
+from rescind.evidence.bundle.verify import verify
+from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figures
+from rescind.evidence.report.html_report import headline, report, span, text
+from rescind.evidence.report.tables import outcomes
 from rescind.ledger import Ledger
 from tests.support.ledger_runs import begin
+from tests.unit.evidence.bundle.test_bundle import remade
 from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run, contents
-from tests.unit.evidence.test_bundle import remade
 
 pytestmark = pytest.mark.postgres
 ADDED_SINCE = {
@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
 
 def page_of(place: Path, out: Path) -> Page:
-    assert main(["report", str(place), str(out)]) == 0
+    assert main(["evidence", "report", str(place), str(out)]) == 0
     return Page(out.read_text(encoding="utf-8"))
 
 

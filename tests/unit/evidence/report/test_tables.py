@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rescind.evidence.__main__ import main
-from rescind.evidence.form import RECORD_FILES
-from rescind.evidence.read import bundle_source, records
-from rescind.evidence.tables import cell
-from rescind.evidence.verify import verify
+from rescind.cli import main
+from rescind.evidence.bundle.format import RECORD_FILES
+from rescind.evidence.bundle.read import bundle_source, records
+from rescind.evidence.bundle.verify import verify
+from rescind.evidence.report.tables import cell
 from rescind.ledger import Ledger
 from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run
 
@@ -34,7 +34,7 @@ def test_invisible_characters_are_spelled_out() -> None:
 @pytest.mark.postgres
 def test_tables_for_spreadsheets_and_tools(ledger: Ledger, tmp_path: Path) -> None:
     place = bundle(ledger, closed_run(ledger), tmp_path)
-    assert main(["export", str(place), str(tmp_path / "out")]) == 0
+    assert main(["evidence", "export", str(place), str(tmp_path / "out")]) == 0
     with (tmp_path / "out" / "items.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     lines = [json.loads(line) for line in (tmp_path / "out" / "items.jsonl").read_text().splitlines()]
@@ -55,7 +55,7 @@ def test_a_sanitized_copy_keeps_its_shape_and_no_person(ledger: Ledger, tmp_path
     secret = tmp_path / "secret"
     secret.write_text("0123456789abcdef")
     for name in ("one", "two"):
-        assert main(["sanitize", str(place), str(tmp_path / name), "--key", str(secret)]) == 0
+        assert main(["evidence", "sanitize", str(place), str(tmp_path / name), "--key", str(secret)]) == 0
     copy, real = bundle_source(tmp_path / "one"), bundle_source(place)
     assert verify(copy).problems == []
     whole = "".join(p.read_text() for p in (tmp_path / "one").iterdir() if p.name != "controls.json")
@@ -67,13 +67,13 @@ def test_a_sanitized_copy_keeps_its_shape_and_no_person(ledger: Ledger, tmp_path
     grants = {grant["principal_id"] for grant in records(copy, "grants")}
     assert len(grants) == 10 and all(name.startswith("p-") for name in grants)
     assert (tmp_path / "one" / "grants.jsonl").read_bytes() == (tmp_path / "two" / "grants.jsonl").read_bytes()
-    assert main(["export", str(tmp_path / "one"), str(tmp_path / "tables")]) == 0
+    assert main(["evidence", "export", str(tmp_path / "one"), str(tmp_path / "tables")]) == 0
     lines = (tmp_path / "tables" / "items.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["standing"] for line in lines)[0] == "held"
     assert all(json.loads(line)["principal_id"] in grants for line in lines)
-    assert main(["report", str(tmp_path / "one"), str(tmp_path / "copy.html")]) == 0
+    assert main(["evidence", "report", str(tmp_path / "one"), str(tmp_path / "copy.html")]) == 0
     page = (tmp_path / "copy.html").read_text()
     assert "copy without personal data" in page and "rita" not in page and "anna" not in page
-    assert main(["sanitize", str(place), str(tmp_path / "one")]) == 2
+    assert main(["evidence", "sanitize", str(place), str(tmp_path / "one")]) == 2
     secret.write_text("short")
-    assert main(["sanitize", str(place), str(tmp_path / "three"), "--key", str(secret)]) == 2
+    assert main(["evidence", "sanitize", str(place), str(tmp_path / "three"), "--key", str(secret)]) == 2

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from rescind.evidence.form import CONTROLS, EFFECTS, PROVEN, RECORD_FILES, encode, file_name, standing
-from rescind.evidence.read import Source, records
+from rescind.evidence.bundle.format import CONTROLS, EFFECTS, PROVEN, RECORD_FILES, encode, file_name, standing
+from rescind.evidence.bundle.read import Source, records
 
 Record = dict[str, Any]
 _KEY = (

@@ -10,9 +10,9 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from rescind.evidence.form import CONTROLS, MANIFEST, PROVEN, SIGNATURE
-from rescind.evidence.read import Source, only, read_json, records
-from rescind.evidence.tables import Row, outcomes
+from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
+from rescind.evidence.bundle.read import Source, only, read_json, records
+from rescind.evidence.report.tables import Row, outcomes
 
 SHOWN_FINDINGS = 40
 SHOWN_PEOPLE = 30

@@ -1,8 +1,7 @@
-"""``python -m rescind``: explain a decision, try a policy on past snapshots, check a policy. Reads only.
+"""``rescind explain``, ``backtest`` and ``lint``: decisions and policies. They only read.
 
-The ledger's connection string comes from the environment variable ``RESCIND_LEDGER_DSN``, as for
-``python -m rescind.ledger``; ``lint`` needs no ledger. A run is named by its ledger id, as
-``python -m rescind.ledger status`` shows it.
+The ledger's connection string comes from the environment variable ``RESCIND_LEDGER_DSN``; ``lint`` needs no ledger.
+A run is named by its ledger id, as ``rescind ledger status`` shows it.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rescind.cli.ledger import DSN_VARIABLE
 from rescind.errors import InputError, RescindError
 from rescind.ledger import Ledger, Run
-from rescind.ledger.__main__ import DSN_VARIABLE
 from rescind.model import Choice, Grant
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
 from rescind.review.policy.load import Policy
@@ -136,7 +135,7 @@ def _policy(name: str) -> Policy:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rescind", description="Decisions and policies of Rescind.")
+    parser = argparse.ArgumentParser(prog="rescind", description="Decisions and policies of Rescind.")
     commands = parser.add_subparsers(dest="command", required=True)
     why = commands.add_parser("explain", help="why grants of a run stay or go")
     why.add_argument("run", help="the ledger's run id")

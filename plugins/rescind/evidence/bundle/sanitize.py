@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.evidence.form import (
+from rescind.evidence.bundle.format import (
     CONTROLS,
     MANIFEST,
     RECORD_FILES,
@@ -27,8 +27,8 @@ from rescind.evidence.form import (
     file_name,
     manifest_of,
 )
-from rescind.evidence.read import Source, read_json, records
-from rescind.evidence.signing import sign
+from rescind.evidence.bundle.read import Source, read_json, records
+from rescind.evidence.bundle.signing import sign
 
 LEAST_SECRET = 16
 _TIMES = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?Z)?")

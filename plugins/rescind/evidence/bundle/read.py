@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from rescind.errors import InputError
-from rescind.evidence.form import MANIFEST, RECORD_FILES, file_name
+from rescind.evidence.bundle.format import MANIFEST, RECORD_FILES, file_name
 
 
 class Source(Protocol):

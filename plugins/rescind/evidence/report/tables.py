@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rescind.evidence.form import MANIFEST
-from rescind.evidence.read import Source, latest_verdicts, read_json, records
-from rescind.evidence.text import shown
+from rescind.evidence.bundle.format import MANIFEST
+from rescind.evidence.bundle.read import Source, latest_verdicts, read_json, records
+from rescind.evidence.bundle.text import shown
 
 Row = dict[str, Any]
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from rescind.evidence.figures import SHOWN_WAYS, Figures, figures
-from rescind.evidence.form import bundle_name
-from rescind.evidence.read import Source
-from rescind.evidence.text import shown
+from rescind.evidence.bundle.format import bundle_name
+from rescind.evidence.bundle.read import Source
+from rescind.evidence.bundle.text import shown
+from rescind.evidence.report.figures import SHOWN_WAYS, Figures, figures
 
 _TEMPLATE = "report.html.j2"
 _WORDS = {
@@ -45,7 +45,7 @@ def report(facts: Figures) -> bytes:
     """The report as UTF-8."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"t": text, "num": number, "words": words, "title": title, "span": span, "at": at}
-    template = resources.files("rescind.evidence").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    template = resources.files("rescind.evidence.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     page = environment.from_string(template).render(
         f=facts,
         headline=headline(facts),

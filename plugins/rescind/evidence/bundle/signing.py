@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from rescind.errors import ConfigurationError
-from rescind.evidence.form import encode
+from rescind.evidence.bundle.format import encode
 
 _CONTEXT = b"rescind-evidence-signature/1\n"
 UNSIGNED: dict[str, Any] = {"algorithm": "none", "note": "unsigned: shows accidental change only"}

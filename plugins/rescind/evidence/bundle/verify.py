@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rescind.evidence import meaning
-from rescind.evidence.form import (
+from rescind.evidence.bundle import meaning
+from rescind.evidence.bundle.format import (
     CONTROLS,
     EFFECTS,
     FORMAT,
@@ -25,8 +25,8 @@ from rescind.evidence.form import (
     file_name,
     manifest_of,
 )
-from rescind.evidence.read import Source
-from rescind.evidence.signing import check, key_name
+from rescind.evidence.bundle.read import Source
+from rescind.evidence.bundle.signing import check, key_name
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[A-Za-z0-9._-]{1,100}")

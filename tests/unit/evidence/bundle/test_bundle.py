@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rescind.evidence.__main__ import main
-from rescind.evidence.form import RECORD_FILES, Chain, Merkle, Raw, encode, manifest_of
-from rescind.evidence.read import MemorySource, bundle_source, latest_verdicts, records
-from rescind.evidence.signing import sign
-from rescind.evidence.tables import outcomes
+from rescind.cli import main
+from rescind.evidence.bundle.format import RECORD_FILES, Chain, Merkle, Raw, encode, manifest_of
+from rescind.evidence.bundle.read import MemorySource, bundle_source, latest_verdicts, records
+from rescind.evidence.bundle.signing import sign
+from rescind.evidence.bundle.verify import verify
+from rescind.evidence.report.tables import outcomes
 from rescind.evidence.values import plain
-from rescind.evidence.verify import verify
 from rescind.ledger import Ledger, VerdictRecord
 from rescind.model import Verdict
 from tests.support.ledger_runs import begin, grant, list_scope
@@ -77,14 +77,14 @@ def test_other_content_gets_another_seal_and_the_first_bundle_stays(ledger: Ledg
     again = bundle(ledger, ledger.runs.finish(run.run_id, "failed", {}), tmp_path)
     assert again.name == f"000002-{run.run_id}"
     assert contents(first) == before
-    assert main(["verify", str(tmp_path)]) == 0
+    assert main(["evidence", "verify", str(tmp_path)]) == 0
 
 
 def test_a_bundle_that_was_taken_away_shows(ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     places = [bundle(ledger, closed_run(ledger, f"manual__{number}"), tmp_path) for number in range(3)]
-    assert main(["verify", str(tmp_path)]) == 0
+    assert main(["evidence", "verify", str(tmp_path)]) == 0
     places[1].rename(tmp_path.parent / "away")
-    assert main(["verify", str(tmp_path)]) == 1
+    assert main(["evidence", "verify", str(tmp_path)]) == 1
     assert "seal 2: the bundle is missing" in capsys.readouterr().out
 
 
@@ -103,22 +103,22 @@ def test_a_bundle_from_another_row_does_not_fit(ledger: Ledger, tmp_path: Path) 
     (first / "manifest.json").write_bytes(again)
     (first / "signature.json").write_bytes(sign(again, KEY))
     assert verify(bundle_source(first), key=PUBLIC).holds
-    assert main(["verify", str(tmp_path)]) == 1
+    assert main(["evidence", "verify", str(tmp_path)]) == 1
 
 
 def test_status_and_words_of_the_command_line(
     ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = bundle(ledger, closed_run(ledger), tmp_path)
-    assert main(["verify", str(place)]) == 0
+    assert main(["evidence", "verify", str(place)]) == 0
     assert "ok " in capsys.readouterr().out
-    assert main(["missing", str(place), "--control", "PCI DSS 7.2.4"]) == 1
+    assert main(["evidence", "missing", str(place), "--control", "PCI DSS 7.2.4"]) == 1
     said = capsys.readouterr().out
     assert "frequency and due date: not held" in said and "HR identity: empty in all 10 records" in said
-    assert main(["missing", str(place), "--control", "nonsense"]) == 2
-    assert main(["verify", str(tmp_path / "nowhere")]) == 2
+    assert main(["evidence", "missing", str(place), "--control", "nonsense"]) == 2
+    assert main(["evidence", "verify", str(tmp_path / "nowhere")]) == 2
     (place / "extra.txt").write_text("x")
-    assert main(["verify", str(place)]) == 1
+    assert main(["evidence", "verify", str(place)]) == 1
     assert "'extra.txt': not part of the bundle" in capsys.readouterr().out
 
 
@@ -129,8 +129,8 @@ class Block:
         if name.split(".")[0] in {"airflow", "psycopg", "pydantic", "httpx", "yaml", "jinja2"} or name.startswith("rescind.ledger"):
             raise ImportError("blocked: " + name)
 sys.meta_path.insert(0, Block())
-from rescind.evidence.__main__ import main
-sys.exit(main(sys.argv[1:]))
+from rescind.cli import main
+sys.exit(main(["evidence", *sys.argv[1:]]))
 """  # noqa: E501
 
 
@@ -190,8 +190,8 @@ def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: P
     for latest in (True, False):
         found = verify(MemorySource(remade(contents(place), "verdicts", {"latest": latest}))).problems
         assert any("the latest one of a grant is not its last" in one for one in found)
-    assert main(["sanitize", str(place), str(tmp_path / "copy")]) == 0
-    assert main(["verify", str(tmp_path / "copy")]) == 0
+    assert main(["evidence", "sanitize", str(place), str(tmp_path / "copy")]) == 0
+    assert main(["evidence", "verify", str(tmp_path / "copy")]) == 0
 
 
 def remade(files: dict[str, bytes], kind: str, change: dict[str, object]) -> dict[str, bytes]:

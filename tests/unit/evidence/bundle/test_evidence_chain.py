@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from rescind.evidence.__main__ import main
-from rescind.evidence.read import bundle_source, records
-from rescind.evidence.report import write_report
-from rescind.evidence.verify import verify
+from rescind.cli import main
+from rescind.evidence.bundle.read import bundle_source, records
+from rescind.evidence.bundle.verify import verify
+from rescind.evidence.report.html_report import write_report
 from rescind.ledger import ChainEntry, Ledger, NewBatch, NewCall, NewItem, NewPlan
 from rescind.plan.restore_effects import SystemGifts, restore_effects
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for
@@ -65,10 +65,10 @@ def test_overlapping_runs_are_no_gap_in_the_row(
 ) -> None:
     slow = begin(ledger, "manual__1", dry_run=True)
     bundle(ledger, closed_run(ledger, "manual__2"), tmp_path)
-    assert main(["verify", str(tmp_path)]) == 0
+    assert main(["evidence", "verify", str(tmp_path)]) == 0
     assert "run 1 has no bundle" in capsys.readouterr().out
     bundle(ledger, ledger.runs.finish(slow.run_id, "dry_run", {}), tmp_path)
-    assert main(["verify", str(tmp_path)]) == 0
+    assert main(["evidence", "verify", str(tmp_path)]) == 0
     assert "has no bundle" not in capsys.readouterr().out
 
 

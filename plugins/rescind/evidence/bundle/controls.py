@@ -12,8 +12,8 @@ from importlib import resources
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.evidence.form import CONTROLS, MANIFEST, SIGNATURE, encode
-from rescind.evidence.read import Source, read_json, records
+from rescind.evidence.bundle.format import CONTROLS, MANIFEST, SIGNATURE, encode
+from rescind.evidence.bundle.read import Source, read_json, records
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {}, "unknown")
 
@@ -44,7 +44,7 @@ class Field:
 
 def controls_bytes() -> bytes:
     """The package's field list and mapping, as it is put into bundles."""
-    text = resources.files("rescind.evidence").joinpath("controls.json").read_text(encoding="utf-8")
+    text = resources.files("rescind.evidence.bundle").joinpath("controls.json").read_text(encoding="utf-8")
     return encode(json.loads(text)) + b"\n"
 
 

@@ -1,4 +1,7 @@
-"""Command line: verify, missing, report, export, sanitize. Status 0, 1 (does not hold, lacks something), 2 (usage)."""
+"""``rescind evidence``: verify, missing, report, export, sanitize. Needs neither Airflow nor a database.
+
+Exit status: 0 done; 1 a bundle does not verify, or a control lacks fields; 2 wrong usage or an unreadable file.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rescind.errors import RescindError
-from rescind.evidence.controls import missing
-from rescind.evidence.form import MANIFEST
-from rescind.evidence.read import FolderSource, bundle_source
-from rescind.evidence.signing import public_key
-from rescind.evidence.text import shown
-from rescind.evidence.verify import Verification, open_runs, verify, verify_series
+from rescind.evidence.bundle.controls import missing
+from rescind.evidence.bundle.format import MANIFEST
+from rescind.evidence.bundle.read import FolderSource, bundle_source
+from rescind.evidence.bundle.signing import public_key
+from rescind.evidence.bundle.text import shown
+from rescind.evidence.bundle.verify import Verification, open_runs, verify, verify_series
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    options = _parser().parse_args(argv)
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status.
+
+    :param arguments: ``evidence``, then the command and its arguments.
+    """
+    return run(arguments[1:], prog="rescind evidence")
+
+
+def run(arguments: Sequence[str], *, prog: str) -> int:
+    """Run one command and return its exit status.
+
+    :param prog: the name of the program in its help.
+    """
+    options = _parser(prog).parse_args(arguments)
     try:
         status: int = options.run(options)
     except (RescindError, OSError) as error:
@@ -27,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rescind.evidence", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Work on evidence bundles.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     one = commands.add_parser("verify", help="verify a bundle, or all bundles of a folder and their order")
@@ -100,14 +114,14 @@ def _missing(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from rescind.evidence.report import write_report
+    from rescind.evidence.report.html_report import write_report
 
     write_report(bundle_source(options.path), options.out)
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    from rescind.evidence.tables import export
+    from rescind.evidence.report.tables import export
 
     for path in export(bundle_source(options.path), options.out):
         print(path)
@@ -115,12 +129,8 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _sanitize(options: argparse.Namespace) -> int:
-    from rescind.evidence.sanitize import sanitize
+    from rescind.evidence.bundle.sanitize import sanitize
 
     secret = options.key.read_bytes() if options.key else None
     sanitize(bundle_source(options.path), options.out, secret)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

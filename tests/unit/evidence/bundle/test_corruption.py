@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from rescind.evidence.form import encode, manifest_of
-from rescind.evidence.read import MemorySource
-from rescind.evidence.signing import sign
-from rescind.evidence.verify import verify
+from rescind.evidence.bundle.format import encode, manifest_of
+from rescind.evidence.bundle.read import MemorySource
+from rescind.evidence.bundle.signing import sign
+from rescind.evidence.bundle.verify import verify
 from rescind.ledger import Ledger
 from tests.unit.evidence.conftest import OTHER, PUBLIC, bundle, closed_run, contents
 

@@ -1,4 +1,4 @@
-"""``python -m rescind.ledger``: create, check and stop, without Airflow.
+"""``rescind ledger`` and ``rescind diff``: create, check, stop and compare, without Airflow.
 
 The connection string comes from ``--dsn`` or, better, from the environment variable
 ``RESCIND_LEDGER_DSN``: an argument with a password can be seen in the list of processes.
@@ -22,10 +22,13 @@ DSN_VARIABLE = "RESCIND_LEDGER_DSN"
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 refused or failed, 2 wrong usage."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status: 0 done, 1 refused or failed, 2 wrong usage.
+
+    :param arguments: ``ledger`` or ``diff``, then the rest.
+    """
+    parser = _diff_parser() if arguments[0] == "diff" else _parser()
+    options = parser.parse_args(arguments[1:])
     dsn = options.dsn or os.environ.get(DSN_VARIABLE, "")
     if not dsn:
         parser.error(f"no connection string: set {DSN_VARIABLE} or give --dsn")
@@ -93,9 +96,10 @@ def _status(ledger: Ledger) -> str:
             f"{run.run_id}  {run.state:<10} {mode:<9} {run.started_at:%Y-%m-%d %H:%M:%S}  {ended}  {run.dag_id!r}"
         )
     lines += [
-        f"lane {lane.vendor}/{lane.action} in {lane.region or '-'}: {lane.pace:.2f} of {lane.limit:g} requests/s"
-        + (f", learned {lane.learned:.2f}" if lane.learned else "")
-        for lane in ledger.buckets.states()
+        f"bucket {bucket.vendor}/{bucket.action} in {bucket.region or '-'}: "
+        f"{bucket.pace:.2f} of {bucket.limit:g} requests/s"
+        + (f", learned {bucket.learned:.2f}" if bucket.learned else "")
+        for bucket in ledger.buckets.states()
     ]
     return "\n".join(lines)
 
@@ -107,19 +111,25 @@ def _switch(event: KillSwitchEvent | None) -> str:
     return f"kill switch: {word} (by {event.changed_by!r} at {event.changed_at:%Y-%m-%d %H:%M:%S %Z}: {event.reason!r})"
 
 
+def _diff_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rescind diff", description="What changed between two snapshots.")
+    parser.set_defaults(command="diff")
+    parser.add_argument("--dsn", default="", help=f"PostgreSQL connection string (default: ${DSN_VARIABLE})")
+    parser.add_argument("old", help="the older run: id or number")
+    parser.add_argument("new", help="the newer run: id or number")
+    parser.add_argument("--system", help="only this permission system")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each difference")
+    return parser
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rescind.ledger", description="The ledger of Rescind.")
+    parser = argparse.ArgumentParser(prog="rescind ledger", description="The ledger of Rescind.")
     parser.add_argument("--dsn", default="", help=f"PostgreSQL connection string (default: ${DSN_VARIABLE})")
     commands = parser.add_subparsers(dest="command", required=True)
     migrate = commands.add_parser("migrate", help="create or update the schema")
     migrate.add_argument("--create-database", action="store_true", help="create the database first if it is missing")
-    commands.add_parser("check", help="see that the ledger can be used")
-    commands.add_parser("status", help="kill switch, latest runs and lanes")
-    diff = commands.add_parser("diff", help="what changed between the snapshots of two runs")
-    diff.add_argument("old", help="the older run: id or number")
-    diff.add_argument("new", help="the newer run: id or number")
-    diff.add_argument("--system", help="only this permission system")
-    diff.add_argument("--json", action="store_true", help="one JSON object for each difference")
+    commands.add_parser("check", help="check that the ledger can be used")
+    commands.add_parser("status", help="kill switch, latest runs and rate limiter buckets")
     for name, text in (
         ("stop", "set the kill switch"),
         ("resume", "clear the kill switch"),
@@ -134,7 +144,3 @@ def _parser() -> argparse.ArgumentParser:
         # Before or after the command; a default here would overwrite what stands before it.
         command.add_argument("--dsn", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

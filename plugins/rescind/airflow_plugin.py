@@ -1,0 +1,71 @@
+"""The Airflow plugin: the page "Access reviews" in the menu under Browse.
+
+The installed distribution registers it with an entry point. ``plugins/rescind_plugin.py`` registers it where the
+folders were copied instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+log = logging.getLogger(__name__)
+
+
+class RescindPlugin(AirflowPlugin):
+    """What the package adds to Airflow itself: the page "Access reviews", in the menu under Browse."""
+
+    name = "rescind"
+
+    # No leading slash: the interface resolves these against the path that it is served under.
+    external_views: list[dict[str, Any]] = [  # noqa: RUF012 - as the base class declares it
+        {
+            "name": "Access reviews",
+            "href": "rescind/runs",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "access-reviews",
+            "icon": "rescind/static/icon.svg",
+            "icon_dark_mode": "rescind/static/icon-dark.svg",
+        }
+    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Built when the API server asks: schedulers and workers load this file as well and need no web server."""
+        try:
+            return [{"app": _page(), "url_prefix": "/rescind", "name": "Access reviews"}]
+        except Exception:
+            # Airflow asks without a net: what is raised here keeps its whole API server from starting.
+            log.exception('The page "Access reviews" could not be made and is left out')
+            return []
+
+
+def _page() -> Any:
+    from rescind.systems import REGISTRY
+    from rescind.web.app import create_app
+
+    return create_app(_ledger, _evidence_folders, {name: system.title for name, system in REGISTRY.items()})
+
+
+def _ledger() -> str:
+    from rescind.hooks.ledger import LedgerHook
+
+    return LedgerHook().dsn()
+
+
+def _evidence_folders() -> Iterator[Path]:
+    """The folders that the deployment keeps reports and bundles in, where they are on this machine."""
+    from airflow.sdk import Variable
+
+    from rescind.settings import VARIABLE, Settings
+
+    settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
+    if "://" not in settings.location("evidence"):
+        for kind in ("reports", "bundles"):
+            yield settings.path("evidence") / kind
