@@ -113,7 +113,7 @@ def test_errors_do_not_quote_rows(ledger: Ledger) -> None:
 
 
 def test_a_missing_schema_names_the_migration(postgres_server: PostgresServer) -> None:
-    with pytest.raises(ConfigurationError, match=r"rescind\.ledger migrate"):
+    with pytest.raises(ConfigurationError, match=r"rescind ledger migrate"):
         begin(Ledger(postgres_server.uri(postgres_server.create_database())))
 
 
