@@ -1,6 +1,6 @@
-"""What Airflow's provider manager reads: the three connection types and their forms.
+"""What Airflow's provider manager reads: connection types with their forms, and the modules of this provider.
 
-Only the installed distribution registers it; the hooks work without, with connections of type ``generic``.
+Only the installed distribution registers it. Without it the hooks work with connections of type ``generic``.
 """
 
 from __future__ import annotations
@@ -118,9 +118,36 @@ def get_provider_info() -> dict[str, Any]:
                 "LTAI...",
             ),
         ],
-        "hooks": [{"integration-name": "Rescind", "python-modules": [f"rescind.hooks.{m}" for m in _MODULES]}],
-        "operators": [{"integration-name": "Rescind", "python-modules": [f"rescind.operators.{m}" for m in _MODULES]}],
+        "integrations": [{"integration-name": name, **facts} for name, (_, facts) in _INTEGRATIONS.items()],
+        "hooks": _modules("hooks"),
+        "operators": _modules("operators"),
+        "sensors": _modules("sensors"),
+        "triggers": _modules("triggers"),
+        "extra-links": [f"rescind.airflow_support.links.{link}" for link in _LINKS],
     }
 
 
-_MODULES = ("wedata", "dms", "quickbi")
+def _modules(package: str) -> list[dict[str, Any]]:
+    """The modules of one package, by integration."""
+    listed = ((name, parts.get(package, ())) for name, (parts, _) in _INTEGRATIONS.items())
+    return [
+        {"integration-name": name, "python-modules": [f"rescind.{package}.{module}" for module in modules]}
+        for name, modules in listed
+        if modules
+    ]
+
+
+def _vendor(module: str, *tags: str) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    return dict.fromkeys(("hooks", "operators", "sensors"), (module,)), {"tags": ["service", *tags]}
+
+
+_LINKS = ("ReviewLink", "ReportLink", "EvidenceLink", "ConsoleLink")
+_STAGES = ("preflight", "discover", "decide", "owners", "approve", "canary", "revoke", "verify", "report")
+_REVIEW = (*_STAGES, "restore", "watch")
+_INTEGRATIONS: dict[str, tuple[dict[str, tuple[str, ...]], dict[str, Any]]] = {
+    "Rescind": ({"hooks": ("ledger",), "operators": _REVIEW, "triggers": ("grant_gone",)}, {"tags": ["security"]}),
+    "Tencent Cloud WeData": _vendor("wedata", "data"),
+    "Alibaba Cloud DMS Enterprise": _vendor("dms", "data"),
+    "Alibaba Cloud Quick BI": _vendor("quickbi", "bi"),
+}
+"""Integration name -> its modules by package, and its facts for the provider registry."""

@@ -1,4 +1,4 @@
-"""Writes ``docs/reference.md`` from the code: DAGs and their forms, operators, hooks, settings, command lines.
+"""Writes ``docs/reference.md`` from the code: DAGs and their forms, operators, sensors, hooks, settings, command lines.
 
 python -m tests.docs.reference [--write]
 """
@@ -16,6 +16,8 @@ from typing import Any
 
 import rescind.hooks
 import rescind.operators
+import rescind.sensors
+import rescind.triggers
 from rescind import provider_info
 from rescind.settings import Settings
 
@@ -38,6 +40,7 @@ _FIELD = re.compile(r"^ *:(?:param|raises|returns?)\b", re.MULTILINE)
 def page() -> str:
     """The whole page."""
     parts = [HEAD, *_dags(), *_settings(), *_connections(), *_classes(rescind.operators, "Operators", "Operator")]
+    parts += [*_classes(rescind.sensors, "Sensors", "Sensor"), *_classes(rescind.triggers, "Triggers", "Trigger")]
     return "\n".join([*parts, *_classes(rescind.hooks, "Hooks", "Hook"), *_commands()])
 
 

@@ -189,7 +189,7 @@ def test_an_answer_counts_only_for_its_question_and_its_reviewer(bench: Bench) -
     late = AskOwnerOperator(task_id="ask", question=mapped[0])
     assert late.execute_complete(review.context("ask"), {"error": "late", "error_type": "timeout"})["by"] == "alice"
     assert late.execute(review.context("ask"))["revoke"] == len(first.items)  # a lost task finds the answer
-    with pytest.raises(AirflowException, match="asked again"):
+    with pytest.raises(AirflowException, match="the retry asks again"):
         AskOwnerOperator(task_id="ask", question=mapped[1]).execute_complete(
             review.context("ask"), {"error": "x", "error_type": "unknown"}
         )

@@ -31,6 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "airflow_support": BASE | {"cloud", "ledger", "workflow", AIRFLOW},
     "operators": BASE
     | {"settings", "cloud", "systems", "review", "plan", "ledger", "workflow", "hooks", "airflow_support", AIRFLOW},
+    "triggers": BASE | {"hooks", AIRFLOW},
+    "sensors": {"hooks", "triggers", AIRFLOW},
+    "example_dags": {"operators", "sensors", AIRFLOW},
     "dag_parts": BASE | {"airflow_support", "operators", AIRFLOW},
     "cli": BASE | {"settings", "data_files", "review", "ledger", "evidence", "workflow", "hooks"},
     "__main__": {"cli"},

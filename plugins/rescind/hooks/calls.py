@@ -1,28 +1,53 @@
-"""One call at a time, for operators that stand alone: paced, judged, and turned into Airflow's outcomes."""
+"""Single vendor calls for stand-alone operators: rate-limited, classified, and turned into Airflow's exceptions."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from rescind.cloud.base import Answer, ListRequest, ReplyT, Request, RowT
+from rescind.cloud.base import Answer, ListRequest, ReadRequest, ReplyT, Request
 from rescind.cloud.client import CloudClient
-from rescind.cloud.paging import Listing, collect
+from rescind.cloud.paging import Listing
 from rescind.cloud.retry import backoff
-from rescind.errors import InputError, RefusedError, RescindError, ThrottledError, TransientError
+from rescind.errors import InputError, RefusedError, RescindError, RunInterruptedError, ThrottledError, TransientError
 from rescind.hooks.base import run
+from rescind.hooks.grants import VendorGrant, read_listing
+from rescind.hooks.verify_gone import GoneReport, verify_gone
 
 
-def described(client: CloudClient, request: Request[Any]) -> dict[str, Any]:
-    """The request that would be sent, as JSON values. Nothing is sent, no key is needed."""
+class Described(TypedDict):
+    """A request that was not sent. ``fingerprint`` is the SHA-256 (hex) of its final bytes, without any secret."""
+
+    sent: Literal[False]
+    action: str
+    host: str
+    region: str
+    parameters: dict[str, Any]
+    fingerprint: str
+
+
+class Listed(TypedDict):
+    """A complete listing.
+
+    ``rows`` are spelled as the vendor spells them. ``grants`` holds one entry for each single grant that a revoke
+    call can remove, with the parameters of the revoke operator. ``record`` says what was read, as evidence.
+    """
+
+    rows: list[dict[str, Any]]
+    grants: list[dict[str, Any]]
+    record: dict[str, Any]
+
+
+def described(client: CloudClient, request: Request[Any]) -> Described:
+    """Return the request that would be sent. Nothing is sent, no key is needed."""
     prepared = client.prepare(request)
     return {
-        "dry_run": True,
+        "sent": False,
         "action": request.action,
         "host": prepared.headers["host"],
         "region": client.region,
@@ -35,13 +60,13 @@ def described(client: CloudClient, request: Request[Any]) -> dict[str, Any]:
 def airflow_outcomes() -> Iterator[None]:
     """Turn this package's errors into Airflow's.
 
-    :raises AirflowFailException: a wrong input, a refusal, an incomplete listing, an unknown outcome: no retry helps,
-        or a blind one could do harm.
-    :raises AirflowException: not executed (throttled too long, host not reached); a retry of the task is safe.
+    :raises AirflowFailException: for a wrong input, a refusal, an incomplete listing, or an unknown outcome: a retry
+        does not help, or could do harm.
+    :raises AirflowException: when nothing was executed (throttled too long, host not reached); a retry is safe.
     """
     try:
         yield
-    except (ThrottledError, TransientError) as error:
+    except (ThrottledError, TransientError, RunInterruptedError) as error:
         failure: AirflowException = AirflowException(f"{error}. Nothing was changed; the task can be tried again")
     except RescindError as error:
         failure = AirflowFailException(f"{type(error).__name__}: {error}")
@@ -50,27 +75,38 @@ def airflow_outcomes() -> Iterator[None]:
     raise failure
 
 
-def list_all(client: CloudClient, request: ListRequest[RowT]) -> dict[str, Any]:
-    """A complete listing as JSON values.
+def list_all(client: CloudClient, kind: type[VendorGrant], request: ListRequest[Any] | ReadRequest[Any]) -> Listed:
+    """Return a complete listing.
 
     :raises ListingIncompleteError: when it cannot prove that it is complete.
     """
 
-    async def work() -> Listing[RowT]:
+    async def work() -> Listing[Any]:
         async with client:
-            return await collect(client, request)
+            return await read_listing(client, request)
 
     listing = run(work())
     return {
         "rows": [row.model_dump(mode="json") for row in listing.rows],
+        "grants": [grant.described() for row in listing.rows for grant in kind.from_row(request, row)],
         "record": listing.record.as_dict(),
     }
 
 
-def write_once(client: CloudClient, request: Request[ReplyT], patience_s: float) -> Answer[ReplyT]:
-    """Send one write. Only what was surely not executed is sent again, each time signed anew.
+def verify_all(client: CloudClient, grants: Sequence[VendorGrant]) -> GoneReport:
+    """See :func:`rescind.hooks.verify_gone.verify_gone`."""
 
-    :param patience_s: how long throttled attempts may go on, in seconds.
+    async def work() -> GoneReport:
+        async with client:
+            return await verify_gone(client, grants)
+
+    return run(work())
+
+
+def write_once(client: CloudClient, request: Request[ReplyT], patience_s: float) -> Answer[ReplyT]:
+    """Send one write. Only an attempt that was certainly not executed is repeated, each time signed again.
+
+    :param patience_s: how long throttled attempts may be repeated, in seconds.
     :raises UnknownOutcomeError: read the platform before anything else.
     :raises CloudError: see :meth:`rescind.cloud.client.CloudClient.dispatch`.
     """
@@ -99,7 +135,7 @@ async def _patiently(client: CloudClient, request: Request[ReplyT], patience_s: 
 
 
 def texts(name: str, value: Any) -> tuple[str, ...]:
-    """A list of ids; one text, as a template may render it, is not taken for a list of letters.
+    """Return a list of ids as a tuple. A single text, as a template may render it, is refused.
 
     :raises InputError: for anything but a list or a tuple.
     """
@@ -109,7 +145,7 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
 
 
 def checked_flag(name: str, value: Any) -> bool:
-    """A flag that must be a real boolean: the text ``"False"`` would count as true.
+    """Return a flag. It must be a real boolean, because the text ``"False"`` is truthy.
 
     :raises ValueError: for anything else.
     """
@@ -119,7 +155,7 @@ def checked_flag(name: str, value: Any) -> bool:
 
 
 def refused(request: Request[Any], detail: str, answer: Answer[Any]) -> RefusedError:
-    """The error for a part of a batch that the vendor refused; vendor text without control characters."""
+    """Return the error for a refused part of a call. Control characters of the vendor's text are replaced."""
     words = "".join(letter if letter.isprintable() else "?" for letter in detail)[:200]
     return RefusedError(
         f"the vendor refused it: {words!r}",

@@ -1,24 +1,27 @@
-"""Single calls to Alibaba Cloud DMS Enterprise, for anybody's Dag; see :mod:`rescind.operators.vendor_call`."""
+"""Operators for single calls to Alibaba Cloud DMS Enterprise, for any DAG; see :mod:`rescind.operators.vendor_call`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from rescind.cloud.clients import DmsClient
-from rescind.cloud.dms.permissions import ListUserPermissions, RevokeUserPermission
-from rescind.hooks.dms import DmsHook
-from rescind.operators.vendor_call import ListOperator, RevokeOperator
+from rescind.cloud.base import WriteRequest
+from rescind.cloud.dms.permissions import ListUserPermissions
+from rescind.hooks.grants import DmsPermission, VendorGrant
+from rescind.operators.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
 
 
 class DmsListUserPermissionsOperator(ListOperator):
-    """All permission records of one user for one kind of object; see :class:`ListOperator`.
+    """List every permission record of one user for one kind of object.
 
-    :param dms_conn_id: the connection. (templated)
-    :param user_id: the DMS user id, not the cloud account's UID. (templated)
+    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+
+    :param user_id: the DMS user id, not the UID of the cloud account. (templated)
     :param object_kind: ``INSTANCE``, ``DATABASE``, ``TABLE`` or ``COLUMN``. (templated)
+    :param dms_conn_id: connection to DMS. (templated)
     """
 
+    grant_kind: ClassVar[type[VendorGrant]] = DmsPermission
     template_fields: Sequence[str] = ("dms_conn_id", "user_id", "object_kind")
 
     def __init__(self, *, user_id: str, object_kind: str, dms_conn_id: str = "dms_default", **kwargs: Any) -> None:
@@ -27,21 +30,16 @@ class DmsListUserPermissionsOperator(ListOperator):
         self.user_id = user_id
         self.object_kind: Any = object_kind
 
-    def client(self) -> DmsClient:
-        """The client of ``dms_conn_id``."""
-        return DmsHook(self.dms_conn_id).get_conn()
-
     def request(self) -> ListUserPermissions:
-        """The user's records of that kind."""
+        """Return the listing of the user's records for that kind."""
         return ListUserPermissions(UserId=self.user_id, PermType=self.object_kind)
 
 
 class DmsRevokeUserPermissionOperator(RevokeOperator):
-    """Take one permission record from a user; see :class:`RevokeOperator`.
+    """Revoke one permission record of a user. Give the fields as the listing's row shows them.
 
-    Give the fields as the listing's row shows them.
+    See :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
-    :param dms_conn_id: the connection. (templated)
     :param user_id: the DMS user id. (templated)
     :param user_access_id: the id of the record. (templated)
     :param ds_type: ``INSTANCE``, ``DATABASE``, ``LOGIC_DATABASE``, ``TABLE`` or ``LOGIC_TABLE``. (templated)
@@ -50,8 +48,11 @@ class DmsRevokeUserPermissionOperator(RevokeOperator):
     :param db_id: needed for all other kinds. (templated)
     :param table_id: needed for tables. (templated)
     :param table_name: for tables. (templated)
+    :param dms_conn_id: connection to DMS. (templated)
+    :param send: True sends the request. False (the default) returns it and sends nothing.
     """
 
+    grant_kind: ClassVar[type[VendorGrant]] = DmsPermission
     template_fields: Sequence[str] = (
         "dms_conn_id",
         "user_id",
@@ -82,27 +83,41 @@ class DmsRevokeUserPermissionOperator(RevokeOperator):
         self.dms_conn_id = dms_conn_id
         self.user_id = user_id
         self.user_access_id = user_access_id
-        self.ds_type: Any = ds_type
-        self.perm_type: Any = perm_type
+        self.ds_type = ds_type
+        self.perm_type = perm_type
         self.instance_id = instance_id
         self.db_id = db_id
         self.table_id = table_id
         self.table_name = table_name
 
-    def client(self) -> DmsClient:
-        """The client of ``dms_conn_id``."""
-        return DmsHook(self.dms_conn_id).get_conn()
+    def request(self) -> WriteRequest[Any]:
+        """Return the call for the record, with the object that it is on."""
+        return DmsPermission(
+            user_id=self.user_id,
+            user_access_id=self.user_access_id,
+            ds_type=self.ds_type,
+            perm_type=self.perm_type,
+            instance_id=self.instance_id,
+            db_id=self.db_id,
+            table_id=self.table_id,
+            table_name=self.table_name,
+        ).revoke_request()
 
-    def request(self) -> RevokeUserPermission:
-        """The record, with the object that it is on."""
-        return RevokeUserPermission(
-            UserId=self.user_id,
-            UserAccessId=self.user_access_id,
-            DsType=self.ds_type,
-            PermTypes=self.perm_type,
-            InstanceId=self.instance_id,
-            DbId=self.db_id,
-            Logic=None if self.ds_type == "INSTANCE" else self.ds_type.startswith("LOGIC_"),
-            TableId=self.table_id,
-            TableName=self.table_name,
-        )
+
+class DmsVerifyUserPermissionsGoneOperator(VerifyGoneOperator):
+    """Check that permission records are gone; fail the task if one is still present.
+
+    Another record of the same permission on the same object (a regrant has a new id) counts as still present. See
+    :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+
+    :param grants: one mapping or a list of them, with the parameters of :class:`DmsRevokeUserPermissionOperator` as
+        keys. (templated)
+    :param dms_conn_id: connection to DMS. (templated)
+    """
+
+    grant_kind: ClassVar[type[VendorGrant]] = DmsPermission
+    template_fields: Sequence[str] = ("dms_conn_id", "grants")
+
+    def __init__(self, *, dms_conn_id: str = "dms_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dms_conn_id = dms_conn_id

@@ -1,25 +1,27 @@
-"""Single calls to Alibaba Cloud Quick BI, for anybody's Dag; see :mod:`rescind.operators.vendor_call`."""
+"""Operators for single calls to Alibaba Cloud Quick BI, for any DAG; see :mod:`rescind.operators.vendor_call`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, WriteRequest
-from rescind.cloud.clients import QuickBiClient
-from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization
+from rescind.cloud.quickbi.menus import ListPortalMenuAuthorization
 from rescind.hooks.calls import texts
-from rescind.hooks.quickbi import QuickBiHook
-from rescind.operators.vendor_call import ListOperator, RevokeOperator
+from rescind.hooks.grants import QuickBiMenuAuthorization, VendorGrant
+from rescind.operators.vendor_call import Accepted, ListOperator, RevokeOperator, VerifyGoneOperator
 
 
 class QuickBiListPortalMenuAuthorizationOperator(ListOperator):
-    """All receivers of all menus of one portal; see :class:`ListOperator`.
+    """List every receiver of every menu of one portal.
 
-    :param quickbi_conn_id: the connection. (templated)
+    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+
     :param portal_id: the data portal. (templated)
+    :param quickbi_conn_id: connection to Quick BI. (templated)
     """
 
+    grant_kind: ClassVar[type[VendorGrant]] = QuickBiMenuAuthorization
     template_fields: Sequence[str] = ("quickbi_conn_id", "portal_id")
 
     def __init__(self, *, portal_id: str, quickbi_conn_id: str = "quickbi_default", **kwargs: Any) -> None:
@@ -27,27 +29,26 @@ class QuickBiListPortalMenuAuthorizationOperator(ListOperator):
         self.quickbi_conn_id = quickbi_conn_id
         self.portal_id = portal_id
 
-    def client(self) -> QuickBiClient:
-        """The client of ``quickbi_conn_id``."""
-        return QuickBiHook(self.quickbi_conn_id).get_conn()
-
     def request(self) -> ListPortalMenuAuthorization:
-        """The portal's records."""
+        """Return the listing of the portal's authorizations."""
         return ListPortalMenuAuthorization(DataPortalId=self.portal_id)
 
 
 class QuickBiCancelAuthorizationMenuOperator(RevokeOperator):
-    """Take every given menu from every given user and user group; see :class:`RevokeOperator`.
+    """Revoke every given menu for every given user and user group.
 
-    The effect is the product: all menus times all receivers. Pairs that do not exist are skipped by the vendor.
+    The effect is the product: all menus times all receivers. The vendor skips pairs that do not exist. See
+    :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
-    :param quickbi_conn_id: the connection. (templated)
     :param portal_id: the data portal. (templated)
     :param menu_ids: leaf menus, at most 100. (templated)
     :param user_ids: Quick BI user ids, at most 200. (templated)
     :param user_group_ids: user groups, at most 200. (templated)
+    :param quickbi_conn_id: connection to Quick BI. (templated)
+    :param send: True sends the request. False (the default) returns it and sends nothing.
     """
 
+    grant_kind: ClassVar[type[VendorGrant]] = QuickBiMenuAuthorization
     template_fields: Sequence[str] = ("quickbi_conn_id", "portal_id", "menu_ids", "user_ids", "user_group_ids")
 
     def __init__(
@@ -67,19 +68,34 @@ class QuickBiCancelAuthorizationMenuOperator(RevokeOperator):
         self.user_ids = user_ids
         self.user_group_ids = user_group_ids
 
-    def client(self) -> QuickBiClient:
-        """The client of ``quickbi_conn_id``."""
-        return QuickBiHook(self.quickbi_conn_id).get_conn()
+    def request(self) -> WriteRequest[Any]:
+        """Return the call for all menus times all receivers."""
+        return QuickBiMenuAuthorization(
+            portal_id=self.portal_id,
+            menu_ids=texts("menu_ids", self.menu_ids),
+            user_ids=texts("user_ids", self.user_ids),
+            user_group_ids=texts("user_group_ids", self.user_group_ids),
+        ).revoke_request()
 
-    def request(self) -> CancelAuthorizationMenu:
-        """All menus times all receivers."""
-        return CancelAuthorizationMenu(
-            DataPortalId=self.portal_id,
-            MenuIds=texts("menu_ids", self.menu_ids),
-            UserIds=texts("user_ids", self.user_ids),
-            UserGroupIds=texts("user_group_ids", self.user_group_ids),
-        )
+    def result(self, request: WriteRequest[Any], answer: Answer[Any]) -> Accepted:
+        """Return the result with the number of menus that the vendor counted, which proves nothing."""
+        return {**super().result(request, answer), "menus_counted": answer.value.Result}
 
-    def told(self, request: WriteRequest[Any], answer: Answer[Any]) -> dict[str, Any]:
-        """How many menus the vendor counted; proves nothing."""
-        return {"menus_counted": answer.value.Result}
+
+class QuickBiVerifyMenuAuthorizationsGoneOperator(VerifyGoneOperator):
+    """Check that menu authorizations are gone; fail the task if one is still present.
+
+    An entry with several menus or receivers is gone when none of its pairs is listed. See
+    :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+
+    :param grants: one mapping or a list of them, with the keys ``portal_id``, ``menu_ids``, ``user_ids`` and
+        ``user_group_ids``. (templated)
+    :param quickbi_conn_id: connection to Quick BI. (templated)
+    """
+
+    grant_kind: ClassVar[type[VendorGrant]] = QuickBiMenuAuthorization
+    template_fields: Sequence[str] = ("quickbi_conn_id", "grants")
+
+    def __init__(self, *, quickbi_conn_id: str = "quickbi_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.quickbi_conn_id = quickbi_conn_id

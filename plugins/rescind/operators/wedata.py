@@ -1,32 +1,34 @@
-"""Single calls to Tencent Cloud WeData, for anybody's Dag.
+"""Operators for single calls to Tencent Cloud WeData, for any DAG.
 
-These operators make exactly one call (or one complete listing) each. They know no plan and no approval; the review
-Dags of this package do not use them to revoke.
+Each operator makes one call or one complete listing. They have no plan and no approval; the review DAGs of this
+package do not use them to revoke.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, WriteRequest
-from rescind.cloud.clients import WeDataClient
 from rescind.cloud.outcomes import Said
-from rescind.cloud.wedata.data_sources import FromProject, FromUser, RevokeDataSourceAuthorization
-from rescind.cloud.wedata.privileges import ListPermissions, Privilege, PrivilegeResource, RevokePrivileges, Subject
+from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority
+from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource, RevokePrivileges
 from rescind.hooks.calls import refused
-from rescind.hooks.wedata import WeDataHook
-from rescind.operators.vendor_call import ListOperator, RevokeOperator
+from rescind.hooks.grants import VendorGrant, WeDataDataSourceAuthorization, WeDataPrivilege
+from rescind.operators.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
 
 
 class WeDataListPermissionsOperator(ListOperator):
-    """All grants on one catalog-mode object; see :class:`ListOperator`.
+    """List every permission on one catalog-mode object, inherited ones included.
 
-    :param wedata_conn_id: the connection. (templated)
+    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+
     :param resource_type: ``Metalake``, ``Catalog``, ``Schema``, ``Table`` ... (templated)
     :param resource_uri: ``default`` for Metalake, else the dotted path of names. (templated)
+    :param wedata_conn_id: connection to WeData. (templated)
     """
 
+    grant_kind: ClassVar[type[VendorGrant]] = WeDataPrivilege
     template_fields: Sequence[str] = ("wedata_conn_id", "resource_type", "resource_uri")
 
     def __init__(
@@ -37,27 +39,49 @@ class WeDataListPermissionsOperator(ListOperator):
         self.resource_type = resource_type
         self.resource_uri = resource_uri
 
-    def client(self) -> WeDataClient:
-        """The client of ``wedata_conn_id``."""
-        return WeDataHook(self.wedata_conn_id).get_conn()
-
     def request(self) -> ListPermissions:
-        """The object's grants."""
+        """Return the listing of the object's permissions."""
         resource = PrivilegeResource(ResourceType=self.resource_type, ResourceUri=self.resource_uri)
         return ListPermissions(Resource=resource)
 
 
-class WeDataRevokePrivilegesOperator(RevokeOperator):
-    """Withdraw one privilege from one subject on one object; see :class:`RevokeOperator`.
+class WeDataListDataSourceAuthorizationsOperator(ListOperator):
+    """List every project and user that a data source is authorized to.
 
-    :param wedata_conn_id: the connection. (templated)
+    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+
+    :param data_source_id: the data source. (templated)
+    :param wedata_conn_id: connection to WeData. (templated)
+    """
+
+    grant_kind: ClassVar[type[VendorGrant]] = WeDataDataSourceAuthorization
+    template_fields: Sequence[str] = ("wedata_conn_id", "data_source_id")
+
+    def __init__(self, *, data_source_id: str, wedata_conn_id: str = "wedata_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wedata_conn_id = wedata_conn_id
+        self.data_source_id = data_source_id
+
+    def request(self) -> DescribeDataSourceAuthority:
+        """Return the one call that shows every entry of the data source."""
+        return DescribeDataSourceAuthority(Id=self.data_source_id)
+
+
+class WeDataRevokePrivilegesOperator(RevokeOperator):
+    """Revoke one privilege of one subject on one object.
+
+    See :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
+
     :param resource_type: as listed. (templated)
     :param resource_uri: as listed. (templated)
     :param subject_type: ``User``, ``Project``, ``Role`` or ``GlobalRole``. (templated)
     :param subject_value: the id as listed. (templated)
     :param privilege: the privilege's name as listed. (templated)
+    :param wedata_conn_id: connection to WeData. (templated)
+    :param send: True sends the request. False (the default) returns it and sends nothing.
     """
 
+    grant_kind: ClassVar[type[VendorGrant]] = WeDataPrivilege
     template_fields: Sequence[str] = (
         "wedata_conn_id",
         "resource_type",
@@ -82,44 +106,65 @@ class WeDataRevokePrivilegesOperator(RevokeOperator):
         self.wedata_conn_id = wedata_conn_id
         self.resource_type = resource_type
         self.resource_uri = resource_uri
-        self.subject_type: Any = subject_type
+        self.subject_type = subject_type
         self.subject_value = subject_value
         self.privilege = privilege
 
-    def client(self) -> WeDataClient:
-        """The client of ``wedata_conn_id``."""
-        return WeDataHook(self.wedata_conn_id).get_conn()
+    def request(self) -> WriteRequest[Any]:
+        """Return the call for one object, one subject, one privilege."""
+        return WeDataPrivilege(
+            resource_type=self.resource_type,
+            resource_uri=self.resource_uri,
+            subject_type=self.subject_type,
+            subject_value=self.subject_value,
+            privilege=self.privilege,
+        ).revoke_request()
 
-    def request(self) -> RevokePrivileges:
-        """One object, one subject, one privilege."""
-        return RevokePrivileges(
-            Resources=(PrivilegeResource(ResourceType=self.resource_type, ResourceUri=self.resource_uri),),
-            Subjects=(Subject(SubjectType=self.subject_type, SubjectValues=(self.subject_value,)),),
-            Privileges=(Privilege(Name=self.privilege),),
-        )
+    def check(self, request: WriteRequest[Any], answer: Answer[Any]) -> None:
+        """See that the vendor's result for the one object is true.
 
-    def told(self, request: WriteRequest[Any], answer: Answer[Any]) -> dict[str, Any]:
-        """Nothing more, once the result for the one object says true."""
+        :raises RefusedError: when it is not.
+        """
         assert isinstance(request, RevokePrivileges)
         outcome = answer.value.outcomes(request.Resources)[0]
         if outcome.said is not Said.ACCEPTED:
             raise refused(request, outcome.detail, answer)
-        return {}
+
+
+class WeDataVerifyPrivilegesGoneOperator(VerifyGoneOperator):
+    """Check that privileges are gone; fail the task if one is still present.
+
+    A privilege that the object inherits from a parent counts as still present, because it remains effective. See
+    :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+
+    :param grants: one mapping or a list of them, with the keys ``resource_type``, ``resource_uri``, ``subject_type``,
+        ``subject_value`` and ``privilege``. (templated)
+    :param wedata_conn_id: connection to WeData. (templated)
+    """
+
+    grant_kind: ClassVar[type[VendorGrant]] = WeDataPrivilege
+    template_fields: Sequence[str] = ("wedata_conn_id", "grants")
+
+    def __init__(self, *, wedata_conn_id: str = "wedata_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wedata_conn_id = wedata_conn_id
 
 
 class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
-    """Withdraw a data source from one project, or from one user inside one project.
+    """Revoke the authorization of one project, or of one user inside one project, for a data source.
 
-    Without ``user_id`` the whole project loses the data source. The vendor's call without any selector would
-    take it from everybody; that call cannot be made here. See
-    :class:`RevokeOperator` for dry run and retries.
+    Without ``user_id`` the whole project loses the data source. The vendor's call without any selector would revoke
+    every authorization; this operator cannot make that call. See
+    :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
-    :param wedata_conn_id: the connection. (templated)
     :param data_source_id: the data source. (templated)
     :param project_id: the project. (templated)
     :param user_id: one user inside the project; None means the whole project. (templated)
+    :param wedata_conn_id: connection to WeData. (templated)
+    :param send: True sends the request. False (the default) returns it and sends nothing.
     """
 
+    grant_kind: ClassVar[type[VendorGrant]] = WeDataDataSourceAuthorization
     template_fields: Sequence[str] = ("wedata_conn_id", "data_source_id", "project_id", "user_id")
 
     def __init__(
@@ -137,14 +182,26 @@ class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
         self.project_id = project_id
         self.user_id = user_id
 
-    def client(self) -> WeDataClient:
-        """The client of ``wedata_conn_id``."""
-        return WeDataHook(self.wedata_conn_id).get_conn()
+    def request(self) -> WriteRequest[Any]:
+        """Return the call with exactly one selector; only None selects the whole project."""
+        return WeDataDataSourceAuthorization(
+            data_source_id=self.data_source_id, project_id=self.project_id, user_id=self.user_id
+        ).revoke_request()
 
-    def request(self) -> RevokeDataSourceAuthorization:
-        """Exactly one selector; only None selects the whole project, an empty text (a template's) is refused."""
-        if self.user_id is None:
-            target: FromProject | FromUser = FromProject(project_id=self.project_id)
-        else:
-            target = FromUser(project_id=self.project_id, user_id=self.user_id)
-        return RevokeDataSourceAuthorization(DataSourceId=self.data_source_id, target=target)
+
+class WeDataVerifyDataSourceAuthorizationsGoneOperator(VerifyGoneOperator):
+    """Check that authorizations of data sources are gone; fail the task if one is still present.
+
+    See :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+
+    :param grants: one mapping or a list of them, with the keys ``data_source_id``, ``project_id`` and, for a single
+        user, ``user_id``. (templated)
+    :param wedata_conn_id: connection to WeData. (templated)
+    """
+
+    grant_kind: ClassVar[type[VendorGrant]] = WeDataDataSourceAuthorization
+    template_fields: Sequence[str] = ("wedata_conn_id", "grants")
+
+    def __init__(self, *, wedata_conn_id: str = "wedata_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wedata_conn_id = wedata_conn_id

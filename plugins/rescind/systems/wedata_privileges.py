@@ -316,7 +316,7 @@ def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: Per
     kind = _SUBJECTS.get(subject.SubjectType, PrincipalType.UNKNOWN)
     if kind is PrincipalType.PLATFORM_ROLE and subject.SubjectValue == EVERY_USER:
         kind = PrincipalType.EVERYONE
-    source, why_not = _inherited(uri, detail), ""
+    source, why_not = inherited_from(uri, detail), ""
     if source:
         why_not = f"inherited from {source}"
     elif kind is PrincipalType.UNKNOWN:
@@ -334,7 +334,7 @@ def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: Per
     )
 
 
-def _inherited(uri: str, detail: PermissionDetail) -> str:
+def inherited_from(uri: str, detail: PermissionDetail) -> str:
     """The object a privilege is inherited from, or empty for a direct grant.
 
     ``InheritedObject`` is filled in direct rows too (pointing at the object itself), so ``Inherited``

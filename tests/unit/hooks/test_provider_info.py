@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +14,10 @@ from rescind.provider_info import get_provider_info
 
 pytestmark = pytest.mark.airflow
 
+BASES = {
+    "operators": {"base", "human_input", "ledger_task", "settling", "vendor_call"},
+    "sensors": {"grant_gone"},
+}
 TYPES: list[dict[str, Any]] = get_provider_info()["connection-types"]
 
 
@@ -69,8 +74,33 @@ def test_airflows_form_reader_takes_it() -> None:
             assert made["schema"]["title"] == form["label"]
 
 
-def test_every_module_named_exists() -> None:
+def modules_of(package: str) -> set[str]:
+    return {module for part in get_provider_info()[package] for module in part["python-modules"]}
+
+
+@pytest.mark.parametrize(
+    ("package", "ending"), [("operators", "Operator"), ("sensors", "Sensor"), ("triggers", "Trigger")]
+)
+def test_every_module_with_a_class_for_dags_is_named(package: str, ending: str) -> None:
+    """Base classes alone need no entry: their modules are named in no integration."""
+    path = importlib.import_module(f"rescind.{package}").__path__
+    found = {info.name for info in pkgutil.iter_modules(path)} - BASES.get(package, set())
+    assert modules_of(package) == {f"rescind.{package}.{name}" for name in found}
+    for module in modules_of(package):
+        assert any(name.endswith(ending) for name in vars(importlib.import_module(module))), module
+
+
+def test_the_hooks_and_links_named_exist() -> None:
     info = get_provider_info()
-    for part in (*info["hooks"], *info["operators"]):
-        for module in part["python-modules"]:
-            importlib.import_module(module)
+    for module in modules_of("hooks"):
+        assert any(name.endswith("Hook") for name in vars(importlib.import_module(module))), module
+    links = importlib.import_module("rescind.airflow_support.links")
+    assert {path.rpartition(".")[2] for path in info["extra-links"]} == {
+        name for name, value in vars(links).items() if isinstance(value, type) and value.__module__ == links.__name__
+    }
+
+
+def test_every_integration_that_a_part_names_is_described() -> None:
+    info = get_provider_info()
+    named = {part["integration-name"] for kind in ("hooks", "operators", "sensors", "triggers") for part in info[kind]}
+    assert named == {one["integration-name"] for one in info["integrations"]}

@@ -60,12 +60,12 @@ def made(operator: Any, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize(("operator", "fields", "conn_id", "action"), WRITES)
-def test_dry_run_is_the_default_and_sends_nothing(
+def test_nothing_is_sent_by_default(
     cloud: Any, operator: Any, fields: dict[str, Any], conn_id: str, action: str
 ) -> None:
     result = made(operator, **fields).execute({})
     assert cloud.asked == []
-    assert (result["dry_run"], result["action"]) == (True, action)
+    assert (result["sent"], result["action"]) == (False, action)
     assert len(result["fingerprint"]) == 64
     assert result["parameters"]
     assert "canary" not in json.dumps(result)
@@ -76,9 +76,9 @@ def test_a_write_says_accepted_and_no_more(
     cloud: Any, operator: Any, fields: dict[str, Any], conn_id: str, action: str
 ) -> None:
     cloud.replies = ACCEPTED
-    result = made(operator, **fields, dry_run=False).execute({})
+    result = made(operator, **fields, send=True).execute({})
     assert cloud.actions() == [action]
-    assert (result["outcome"], result["dry_run"]) == ("accepted", False)
+    assert (result["outcome"], result["sent"]) == ("accepted", True)
     assert result["request_id"].startswith("r")
     json.dumps(result)
 
@@ -89,7 +89,7 @@ def test_an_unclear_answer_fails_without_retry(
 ) -> None:
     cloud.replies = {action: (502, {"oops": 1})}
     with pytest.raises(AirflowFailException, match="UnknownOutcomeError"):
-        made(operator, **fields, dry_run=False).execute({})
+        made(operator, **fields, send=True).execute({})
     assert len(cloud.asked) == 1
 
 
@@ -101,11 +101,11 @@ def test_throttled_writes_are_repeated_in_bounds(
     if conn_id.startswith("wedata"):
         busy = {"Response": {"Error": {"Code": "RequestLimitExceeded", "Message": "m"}}}
     cloud.replies = {action: [busy, ACCEPTED[action]]}
-    assert made(operator, **fields, dry_run=False).execute({})["outcome"] == "accepted"
+    assert made(operator, **fields, send=True).execute({})["outcome"] == "accepted"
     assert len(cloud.asked) == 2
     cloud.replies = {action: busy}
     with pytest.raises(AirflowException, match="Nothing was changed") as caught:
-        made(operator, **fields, dry_run=False, patience_s=0).execute({})
+        made(operator, **fields, send=True, patience_s=0).execute({})
     assert not isinstance(caught.value, AirflowFailException)
 
 
@@ -114,12 +114,12 @@ def test_a_refused_privilege_fails_without_retry(cloud: Any) -> None:
     results = [{"Resource": echo, "Result": False, "Reason": "no\x1b right"}]
     cloud.replies = {"RevokePrivileges": {"Response": {"Data": {"OverallSuccess": False, "Results": results}}}}
     with pytest.raises(AirflowFailException, match=r"no\? right"):
-        made(WeDataRevokePrivilegesOperator, **PRIVILEGE, dry_run=False).execute({})
+        made(WeDataRevokePrivilegesOperator, **PRIVILEGE, send=True).execute({})
 
 
 @pytest.mark.parametrize("user_id", ["", " ", "1,2", "70_71"])
 def test_an_empty_user_never_means_the_whole_project(cloud: Any, user_id: str) -> None:
-    operator = made(WeDataRevokeDataSourceAuthorizationOperator, **{**SOURCE, "user_id": user_id}, dry_run=False)
+    operator = made(WeDataRevokeDataSourceAuthorizationOperator, **{**SOURCE, "user_id": user_id}, send=True)
     with pytest.raises(AirflowFailException, match="InputError"):
         operator.execute({})
     assert cloud.asked == []
@@ -132,15 +132,15 @@ def test_the_whole_project_is_asked_for_by_leaving_the_user_out(cloud: Any) -> N
 
 def test_a_rendered_text_is_not_a_list_of_letters(cloud: Any) -> None:
     with pytest.raises(AirflowFailException, match="not a list"):
-        made(QuickBiCancelAuthorizationMenuOperator, **{**MENUS, "menu_ids": "abc"}, dry_run=False).execute({})
+        made(QuickBiCancelAuthorizationMenuOperator, **{**MENUS, "menu_ids": "abc"}, send=True).execute({})
     assert cloud.asked == []
 
 
 @pytest.mark.parametrize(("operator", "fields", "conn_id", "action"), WRITES)
-def test_dry_run_must_be_a_flag(operator: Any, fields: dict[str, Any], conn_id: str, action: str) -> None:
-    for wrong in ("False", "", 0, None, "{{ params.dry_run }}"):
-        with pytest.raises(ValueError, match="dry_run"):
-            made(operator, **fields, dry_run=wrong)
+def test_send_must_be_a_flag(operator: Any, fields: dict[str, Any], conn_id: str, action: str) -> None:
+    for wrong in ("True", "", 1, None, "{{ params.send }}"):
+        with pytest.raises(ValueError, match="send must be True or False"):
+            made(operator, **fields, send=wrong)
 
 
 def test_a_missing_connection_fails_with_the_remedy() -> None:
@@ -178,7 +178,7 @@ def test_an_incomplete_listing_fails(cloud: Any) -> None:
 def test_templates_hold_ids_and_no_switches(operator: Any) -> None:
     fields = set(operator.template_fields)
     assert fields
-    assert not fields & {"dry_run", "only_describe", "patience_s", "password"}
+    assert not fields & {"send", "patience_s", "password", "deferrable"}
     import inspect
 
     parameters = inspect.signature(operator.__init__).parameters

@@ -1,0 +1,351 @@
+"""One grant of each vendor call: how it is revoked, which listing shows it, and which rows of that listing are it.
+
+The field names are the parameters of the revoke operators, so the same mapping describes a grant to the revoke
+operator, to the verify operator and to the sensor.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, get_args
+
+from rescind.cloud.base import ListRequest, Part, ReadRequest, Row, WriteRequest
+from rescind.cloud.client import CloudClient
+from rescind.cloud.dms.permissions import (
+    ListUserPermissions,
+    ObjectType,
+    PrivilegeName,
+    RevokeUserPermission,
+    UserPermissionRow,
+)
+from rescind.cloud.paging import Listing, ListingRecord, collect
+from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization, MenuAuthorization
+from rescind.cloud.wedata.data_sources import (
+    DescribeDataSourceAuthority,
+    FromProject,
+    FromUser,
+    RevokeDataSourceAuthorization,
+)
+from rescind.cloud.wedata.privileges import (
+    ListPermissions,
+    PermissionRow,
+    Privilege,
+    PrivilegeResource,
+    RevokePrivileges,
+    Subject,
+)
+from rescind.errors import ListingIncompleteError
+from rescind.hooks.base import CloudHook
+from rescind.hooks.dms import DmsHook
+from rescind.hooks.quickbi import QuickBiHook
+from rescind.hooks.wedata import WeDataHook
+from rescind.model import digest
+from rescind.systems.wedata_privileges import inherited_from
+
+_USER, _GROUP = 0, 1
+"""Receiver types of Quick BI that its revoke call can name."""
+
+
+class AuthorizationRow(Row):
+    """One project or user that a WeData data source is authorized to.
+
+    :ivar entry: the vendor's text: a project id, or ``<projectId>_<userId>``.
+    :ivar user_id: None for a whole project, and for an entry in another form.
+    """
+
+    entry: str
+    project_id: str | None
+    user_id: str | None
+
+    def key(self) -> tuple[str, ...]:
+        """The vendor's text, and whether it is a project."""
+        return (self.entry, str(self.user_id is None and self.project_id is not None))
+
+
+class VendorGrant(Part):
+    """Base of the four descriptions. Unknown fields and wrong types raise an ``InputError``.
+
+    :cvar hook: hook class of the vendor product.
+    """
+
+    hook: ClassVar[type[CloudHook]]
+
+    @abstractmethod
+    def revoke_request(self) -> WriteRequest[Any]:
+        """Return the request that revokes this grant.
+
+        :raises InputError: for a value that no such request can have.
+        """
+
+    @abstractmethod
+    def listing(self) -> ListRequest[Any] | DescribeDataSourceAuthority:
+        """Return the complete listing that shows this grant while it exists."""
+
+    @abstractmethod
+    def found_in(self, rows: Sequence[Any]) -> list[str]:
+        """Return one text for each place where the listing still shows this grant; empty if nowhere.
+
+        :raises ListingIncompleteError: for a row that does not belong to the listing.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_row(cls, request: Any, row: Any) -> Iterator[VendorGrant]:
+        """Yield each grant of a listed row that one revoke call can remove. Other grants are left out."""
+
+    def described(self) -> dict[str, Any]:
+        """Return the fields that were given, as JSON values."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class WeDataPrivilege(VendorGrant):
+    """One privilege of one subject on one catalog-mode object."""
+
+    hook: ClassVar[type[CloudHook]] = WeDataHook
+    resource_type: str
+    resource_uri: str
+    subject_type: str
+    subject_value: str
+    privilege: str
+
+    def revoke_request(self) -> RevokePrivileges:
+        """One object, one subject, one privilege."""
+        subject: dict[str, Any] = {"SubjectType": self.subject_type, "SubjectValues": (self.subject_value,)}
+        return RevokePrivileges(
+            Resources=(self._resource(),), Subjects=(Subject(**subject),), Privileges=(Privilege(Name=self.privilege),)
+        )
+
+    def listing(self) -> ListPermissions:
+        """The permissions on the object."""
+        return ListPermissions(Resource=self._resource())
+
+    def found_in(self, rows: Sequence[PermissionRow]) -> list[str]:
+        """A privilege that the object inherits counts as found: it remains effective there."""
+        wanted = (self.subject_type.casefold(), self.subject_value, self.privilege.casefold())
+        found = []
+        for row in rows:
+            about = ((row.Resource.ResourceType or "").casefold(), row.Resource.ResourceUri)
+            if about != (self.resource_type.casefold(), self.resource_uri):
+                raise ListingIncompleteError("ListPermissions", "a row is about another object")
+            for subject in row.SubjectDetails:
+                for detail in row.PermissionDetails:
+                    if (subject.SubjectType.casefold(), subject.SubjectValue, detail.Name.casefold()) == wanted:
+                        source = inherited_from(self.resource_uri, detail)
+                        found.append(f"inherited from {source}" if source else "direct grant")
+        return found
+
+    @classmethod
+    def from_row(cls, request: Any, row: PermissionRow) -> Iterator[WeDataPrivilege]:
+        """Every subject of the row with every privilege that is granted on this object itself."""
+        kind, uri = row.Resource.ResourceType or "", row.Resource.ResourceUri or ""
+        for subject in row.SubjectDetails:
+            for detail in row.PermissionDetails:
+                if subject.SubjectType in _SUBJECT_TYPES and not inherited_from(uri, detail):
+                    yield cls(
+                        resource_type=kind,
+                        resource_uri=uri,
+                        subject_type=subject.SubjectType,
+                        subject_value=subject.SubjectValue,
+                        privilege=detail.Name,
+                    )
+
+    def _resource(self) -> PrivilegeResource:
+        return PrivilegeResource(ResourceType=self.resource_type, ResourceUri=self.resource_uri)
+
+
+_SUBJECT_TYPES = get_args(Subject.model_fields["SubjectType"].annotation)
+
+
+class WeDataDataSourceAuthorization(VendorGrant):
+    """A data source, authorized to one project (``user_id`` None) or to one user inside one project."""
+
+    hook: ClassVar[type[CloudHook]] = WeDataHook
+    data_source_id: str
+    project_id: str
+    user_id: str | None = None
+
+    def revoke_request(self) -> RevokeDataSourceAuthorization:
+        """Exactly one selector. Only None selects the whole project; an empty text (a template's) is refused."""
+        if self.user_id is None:
+            target: FromProject | FromUser = FromProject(project_id=self.project_id)
+        else:
+            target = FromUser(project_id=self.project_id, user_id=self.user_id)
+        return RevokeDataSourceAuthorization(DataSourceId=self.data_source_id, target=target)
+
+    def listing(self) -> DescribeDataSourceAuthority:
+        """Every project and user that the data source is authorized to, in one answer."""
+        return DescribeDataSourceAuthority(Id=self.data_source_id)
+
+    def found_in(self, rows: Sequence[AuthorizationRow]) -> list[str]:
+        """The entry itself. Users of an authorized project are separate entries."""
+        wanted = (self.project_id, self.user_id)
+        return [f"entry {row.entry}" for row in rows if (row.project_id, row.user_id) == wanted]
+
+    @classmethod
+    def from_row(cls, request: Any, row: AuthorizationRow) -> Iterator[WeDataDataSourceAuthorization]:
+        """The entry, unless it has a form that the revoke call cannot name."""
+        if row.project_id is not None:
+            yield cls(data_source_id=request.Id, project_id=row.project_id, user_id=row.user_id)
+
+
+class DmsPermission(VendorGrant):
+    """One permission record of one user: one privilege on one object."""
+
+    hook: ClassVar[type[CloudHook]] = DmsHook
+    user_id: str
+    user_access_id: str
+    ds_type: str
+    perm_type: str
+    instance_id: str | None = None
+    db_id: str | None = None
+    table_id: str | None = None
+    table_name: str | None = None
+
+    def revoke_request(self) -> RevokeUserPermission:
+        """The record, with the object that it is on."""
+        fields: dict[str, Any] = {
+            "UserId": self.user_id,
+            "UserAccessId": self.user_access_id,
+            "DsType": self.ds_type,
+            "PermTypes": self.perm_type,
+            "InstanceId": self.instance_id,
+            "DbId": self.db_id,
+            "Logic": None if self.ds_type == "INSTANCE" else self.ds_type.startswith("LOGIC_"),
+            "TableId": self.table_id,
+            "TableName": self.table_name,
+        }
+        return RevokeUserPermission(**fields)
+
+    def listing(self) -> ListUserPermissions:
+        """The user's records for this kind of object."""
+        fields: dict[str, Any] = {"UserId": self.user_id, "PermType": self.ds_type.removeprefix("LOGIC_")}
+        if self.ds_type != "INSTANCE":
+            fields["Logic"] = self.ds_type.startswith("LOGIC_")
+        return ListUserPermissions(**fields)
+
+    def found_in(self, rows: Sequence[UserPermissionRow]) -> list[str]:
+        """The record, or another record of the same privilege on the same object (a regrant has a new id)."""
+        found = []
+        for row in rows:
+            if row.UserId != self.user_id:
+                raise ListingIncompleteError("ListUserPermissions", "a row is about another user")
+            for record in row.details:
+                if record.UserAccessId == self.user_access_id:
+                    found.append(f"record {record.UserAccessId}")
+                elif record.PermType == self.perm_type and self._same_object(row):
+                    found.append(f"another record of the same permission, {record.UserAccessId}")
+        return found
+
+    @classmethod
+    def from_row(cls, request: Any, row: UserPermissionRow) -> Iterator[DmsPermission]:
+        """Every record of the row, unless the revoke call has no name for its object or privilege."""
+        ds_type = row.DsType or ("INSTANCE" if request.PermType == "INSTANCE" else "")
+        if row.ColumnName or ds_type not in get_args(ObjectType):
+            return
+        table = ds_type.endswith("TABLE")
+        for record in row.details:
+            if record.PermType in get_args(PrivilegeName):
+                yield cls(
+                    user_id=row.UserId,
+                    user_access_id=record.UserAccessId,
+                    ds_type=ds_type,
+                    perm_type=record.PermType,
+                    instance_id=row.InstanceId,
+                    db_id=None if ds_type == "INSTANCE" else row.DbId,
+                    table_id=row.TableId if table else None,
+                    table_name=row.TableName if table else None,
+                )
+
+    def _same_object(self, row: UserPermissionRow) -> bool:
+        if row.ColumnName or (row.DsType or "INSTANCE") != self.ds_type:
+            return False
+        if self.ds_type == "INSTANCE":
+            return row.InstanceId == self.instance_id
+        return row.DbId == self.db_id and (not self.ds_type.endswith("TABLE") or row.TableId == self.table_id)
+
+
+class QuickBiMenuAuthorization(VendorGrant):
+    """Every given menu for every given user and user group of one portal; gone when none of the pairs is listed."""
+
+    hook: ClassVar[type[CloudHook]] = QuickBiHook
+    portal_id: str
+    menu_ids: tuple[str, ...]
+    user_ids: tuple[str, ...] = ()
+    user_group_ids: tuple[str, ...] = ()
+
+    def revoke_request(self) -> CancelAuthorizationMenu:
+        """All menus times all receivers."""
+        return CancelAuthorizationMenu(
+            DataPortalId=self.portal_id,
+            MenuIds=self.menu_ids,
+            UserIds=self.user_ids,
+            UserGroupIds=self.user_group_ids,
+        )
+
+    def listing(self) -> ListPortalMenuAuthorization:
+        """The receivers of all menus of the portal."""
+        return ListPortalMenuAuthorization(DataPortalId=self.portal_id)
+
+    def found_in(self, rows: Sequence[MenuAuthorization]) -> list[str]:
+        """The pairs that are still listed, whatever their level."""
+        named = {*((_USER, user) for user in self.user_ids), *((_GROUP, group) for group in self.user_group_ids)}
+        return [
+            f"menu {row.MenuId} for {'user' if receiver.ReceiverType == _USER else 'group'} {receiver.ReceiverId}"
+            for row in rows
+            if row.MenuId in self.menu_ids
+            for receiver in row.Receivers
+            if (receiver.ReceiverType, receiver.ReceiverId) in named
+        ]
+
+    @classmethod
+    def from_row(cls, request: Any, row: MenuAuthorization) -> Iterator[QuickBiMenuAuthorization]:
+        """One menu for one user or user group. Organization and workspace receivers are left out."""
+        for receiver in row.Receivers:
+            fields = {_USER: "user_ids", _GROUP: "user_group_ids"}.get(receiver.ReceiverType)
+            if fields and receiver.ReceiverId:
+                named: dict[str, Any] = {fields: (receiver.ReceiverId,)}
+                yield cls(portal_id=request.DataPortalId, menu_ids=(row.MenuId,), **named)
+
+
+_ALL = (WeDataPrivilege, WeDataDataSourceAuthorization, DmsPermission, QuickBiMenuAuthorization)
+KINDS: dict[str, type[VendorGrant]] = {kind.__name__: kind for kind in _ALL}
+"""The descriptions by class name: what a serialized trigger names."""
+
+
+async def read_listing(client: CloudClient, request: ListRequest[Any] | ReadRequest[Any]) -> Listing[Any]:
+    """Read a listing to its end.
+
+    :raises ListingIncompleteError: when it cannot prove that it is complete.
+    """
+    if isinstance(request, ListRequest):
+        return await collect(client, request)
+    assert isinstance(request, DescribeDataSourceAuthority), request.action
+    started = datetime.now(UTC)
+    answer = await client.read(request)
+    rows = {row.key(): row for row in _authorization_rows(answer.value.project_ids, answer.value.users)}
+    record = ListingRecord(
+        action=request.action,
+        parameters_digest=digest(request.wire()),
+        pages=1,
+        declared=None,
+        counted=len(rows),
+        duplicates=0,
+        page_digests=(digest(answer.value.model_dump(mode="json")),),
+        request_ids=(answer.request_id,),
+        null_as_empty=False,
+        restarts=0,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+    )
+    return Listing(tuple(rows.values()), record)
+
+
+def _authorization_rows(projects: Iterable[str], users: Iterable[str]) -> Iterator[AuthorizationRow]:
+    for project in projects:
+        yield AuthorizationRow(entry=project, project_id=project, user_id=None)
+    for entry in users:
+        project, _, user = entry.partition("_")
+        known = project.isdecimal() and user.isdecimal()
+        yield AuthorizationRow(entry=entry, project_id=project if known else None, user_id=user if known else None)

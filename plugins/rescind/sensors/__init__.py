@@ -1,0 +1,1 @@
+"""Airflow sensors: wait until one grant is gone."""
