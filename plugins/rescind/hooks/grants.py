@@ -289,20 +289,20 @@ class QuickBiMenuAuthorization(VendorGrant):
         return ListPortalMenuAuthorization(DataPortalId=self.portal_id)
 
     def found_in(self, rows: Sequence[MenuAuthorization]) -> list[str]:
-        """The pairs that are still listed, whatever their level."""
+        """The pairs that are still listed, whatever their level. Null receivers need the second, equal listing."""
         named = {*((_USER, user) for user in self.user_ids), *((_GROUP, group) for group in self.user_group_ids)}
         return [
             f"menu {row.MenuId} for {'user' if receiver.ReceiverType == _USER else 'group'} {receiver.ReceiverId}"
             for row in rows
             if row.MenuId in self.menu_ids
-            for receiver in row.Receivers
+            for receiver in row.receivers
             if (receiver.ReceiverType, receiver.ReceiverId) in named
         ]
 
     @classmethod
     def from_row(cls, request: Any, row: MenuAuthorization) -> Iterator[QuickBiMenuAuthorization]:
         """One menu for one user or user group. Organization and workspace receivers are left out."""
-        for receiver in row.Receivers:
+        for receiver in row.receivers:
             fields = {_USER: "user_ids", _GROUP: "user_group_ids"}.get(receiver.ReceiverType)
             if fields and receiver.ReceiverId:
                 named: dict[str, Any] = {fields: (receiver.ReceiverId,)}
