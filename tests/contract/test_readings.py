@@ -19,7 +19,7 @@ from rescind.cloud.paging import Bounds, collect
 from rescind.errors import ListingIncompleteError, RefusedError, UnknownOutcomeError
 from tests.contract.conftest import KEYS, MakeLibrary, vendor_of
 from tests.contract.libraries import Library
-from tests.contract.messages import client_settings, messages
+from tests.contract.messages import client_settings, library_input, messages
 from tests.contract.picks import READS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
@@ -105,7 +105,7 @@ def test_our_plain_reads_say_what_the_libraries_say(
     if isinstance(message, ListRequest):
         message = message.at_page(1, PAGE_SIZE)
     answer = with_client(emulator, pair[0], lambda client: client.read(message))
-    again = libraries(pair[0]).call(message.action, **message.wire())
+    again = libraries(pair[0]).call(message.action, **library_input(message))
     if message.action.startswith("AssumeRole"):  # new keys each time: only the shape can be compared
         assert type(answer.value).model_validate(again).Credentials != answer.value.Credentials
         return

@@ -114,7 +114,7 @@ def _message(pair: tuple[str, str], app: App) -> Request[Any]:
     for name, value in READS[pair](app.world).items():
         if name in kind.model_fields and not name.startswith("Page"):
             nested = isinstance(value, dict)
-            plain = isinstance(value, bool) or name == "DurationSeconds"
+            plain = isinstance(value, bool | list) or name == "DurationSeconds"
             given[name] = kind.model_fields[name].annotation(**value) if nested else value if plain else str(value)  # type: ignore[misc]
     return kind(**given)
 

@@ -60,7 +60,8 @@ NEEDED = {
     "dms": "GetUserActiveTenant ListUsers GetUser ListInstances ListDatabases ListLogicDatabases ListTables "
     "ListLogicTables ListUserPermissions ListDatabaseUserPermssions ListInstanceUserPermissions "
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "
-    "ListAuthorizedUsersForDatabase RevokeUserPermission GrantUserPermission ListUserOwnedResources",
+    "ListAuthorizedUsersForDatabase RevokeUserPermission GrantUserPermission ListUserOwnedResources "
+    "CheckBatchTableAccessPermission",
     "quickbi": "QueryWorksByOrganization ListPortalMenus ListPortalMenuAuthorization ListWhitePortalMenu "
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByUserId QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "

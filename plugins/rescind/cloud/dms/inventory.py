@@ -29,9 +29,14 @@ class _Owned(Row):
     OwnerNameList: _OwnerNames | None = None
 
     @property
-    def owner_ids(self) -> tuple[str, ...]:
-        """DMS user ids of the owners."""
-        return (self.OwnerIdList.OwnerIds or ()) if self.OwnerIdList else ()
+    def owner_ids(self) -> tuple[str, ...] | None:
+        """DMS user ids of the owners; None when the answer does not say, which is not "no owner"."""
+        return self.OwnerIdList.OwnerIds if self.OwnerIdList else None
+
+    @property
+    def owner_names(self) -> tuple[str, ...] | None:
+        """Nicknames of the owners; None when the answer does not say."""
+        return self.OwnerNameList.OwnerNames if self.OwnerNameList else None
 
 
 # --- tenant and users ---------------------------------------------------------------------------------
@@ -77,9 +82,9 @@ class DmsUser(Row):
     RoleNameList: _RoleNames | None = None
 
     @property
-    def role_names(self) -> tuple[str, ...]:
-        """USER, DBA, ADMIN, SECURITY_ADMIN, STRUCT_READ_ONLY ..."""
-        return (self.RoleNameList.RoleNames or ()) if self.RoleNameList else ()
+    def role_names(self) -> tuple[str, ...] | None:
+        """USER, DBA, ADMIN, SECURITY_ADMIN, STRUCT_READ_ONLY ...; None when the answer does not say."""
+        return self.RoleNameList.RoleNames if self.RoleNameList else None
 
     def key(self) -> tuple[str, ...]:
         """The DMS user id."""
@@ -134,7 +139,11 @@ class GetUser(DmsRead[GetUserAnswer]):
 
 
 class DmsInstance(_Owned):
-    """A database instance. ``StandardGroup.GroupMode``: COMMON, NONE_CONTROL, STABLE."""
+    """A database instance. ``State``: NORMAL, DISABLE.
+
+    ``StandardGroup.GroupMode``: COMMON (security collaboration), STABLE (stable change), NONE_CONTROL (flexible: a
+    database password is enough); null means unknown. ``DbaId`` is the DMS user id of the instance's DBA.
+    """
 
     class _Standard(Reply):
         GroupMode: Text | None = None
@@ -156,7 +165,10 @@ class DmsInstance(_Owned):
 
 
 class DmsDatabase(_Owned):
-    """A physical database; its id is called ``DatabaseId`` here and ``DbId`` elsewhere."""
+    """A physical database; its id is called ``DatabaseId`` here and ``DbId`` elsewhere.
+
+    ``State``: NORMAL, DISABLE, OFFLINE, NOT_EXIST.
+    """
 
     DatabaseId: IdText
     InstanceId: OptionalId = None
@@ -167,6 +179,7 @@ class DmsDatabase(_Owned):
     EnvType: Text | None = None
     State: Text | None = None
     DbaId: OptionalId = None
+    DbaName: Text | None = None
 
     def key(self) -> tuple[str, ...]:
         """The database id."""
@@ -367,7 +380,7 @@ class ListUserOwnedResourcesAnswer(CountedPage[OwnedResource]):
 
 
 class ListUserOwnedResources(DmsList[OwnedResource]):
-    """What a user owns, by kind of object."""
+    """What a user owns, by kind of object; no kind stands for logical tables. The total is usually left out."""
 
     action: ClassVar[str] = "ListUserOwnedResources"
     Answer: ClassVar[type[Reply]] = ListUserOwnedResourcesAnswer

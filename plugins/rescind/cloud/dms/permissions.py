@@ -50,6 +50,12 @@ class DmsList(_Dms, ListRequest[RowT], Generic[RowT]):
     PageSize: int | None = None
 
 
+class DmsWhole(_Dms, ListRequest[RowT], Generic[RowT]):
+    """A DMS listing without paging: one answer holds everything and declares no total."""
+
+    Tid: TenantId | None = None
+
+
 class DmsTextList(DmsList[RowT], Generic[RowT]):
     """A DMS listing whose paging fields are text, and whose answer has neither ``Success`` nor a total."""
 

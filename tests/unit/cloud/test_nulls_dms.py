@@ -1,0 +1,321 @@
+"""DMS listings: every field that may be null or missing, and what becomes of the row."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rescind.cloud.dms.inventory import (
+    GetUser,
+    ListDatabases,
+    ListInstances,
+    ListLogicDatabases,
+    ListLogicTables,
+    ListTables,
+    ListUserOwnedResources,
+    ListUsers,
+)
+from rescind.cloud.dms.permissions import (
+    ListAuthorizedDatabasesForUser,
+    ListAuthorizedInstancesForUser,
+    ListAuthorizedUsersForDatabase,
+    ListAuthorizedUsersForInstance,
+)
+from rescind.cloud.dms.table_access import MAX_TABLES, CheckBatchTableAccessPermission
+from rescind.errors import InputError, ListingIncompleteError, MalformedResponseError
+from tests.support.null_table import MISSING, NULL, Client, Listed, Make, changed, model_paths, paths, read, shown
+
+OWNERS = {"OwnerIdList": {"OwnerIds": ["51001"]}, "OwnerNameList": {"OwnerNames": ["Ann"]}}
+RIGHT = {"DsType": "DATABASE", "PermType": "QUERY", "ExpireDate": "2030-01-01 00:00:00", "Message": "policy"}
+TOTAL: dict[str, Any] = {"total": "TotalCount"}
+USER = {
+    "UserId": "51001",
+    "Uid": "2600000000000001",
+    "NickName": "Ann",
+    "State": "NORMAL",
+    "LastLoginTime": "2026-01-01 00:00:00",
+    "ParentUid": "1600000000000001",
+    "RoleIdList": {"RoleIds": [1]},
+    "RoleNameList": {"RoleNames": ["ADMIN"]},
+}
+
+LISTINGS = (
+    Listed(ListUsers(), "UserList.User", USER, frozenset({"UserId"}), **TOTAL),
+    Listed(
+        ListInstances(),
+        "InstanceList.Instance",
+        {
+            "InstanceId": "9",
+            "InstanceAlias": "shop",
+            "InstanceType": "mysql",
+            "InstanceSource": "RDS",
+            "EnvType": "product",
+            "State": "NORMAL",
+            "DbaId": "51002",
+            "DbaNickName": "Bob",
+            "StandardGroup": {"GroupMode": "COMMON", "GroupName": "strict"},
+            **OWNERS,
+        },
+        frozenset({"InstanceId"}),
+        **TOTAL,
+    ),
+    Listed(
+        ListDatabases(InstanceId="9"),
+        "DatabaseList.Database",
+        {
+            "DatabaseId": "1",
+            "InstanceId": "9",
+            "SchemaName": "shop",
+            "CatalogName": "def",
+            "SearchName": "shop@host",
+            "DbType": "mysql",
+            "EnvType": "product",
+            "State": "NORMAL",
+            "DbaId": "51002",
+            "DbaName": "Bob",
+            **OWNERS,
+        },
+        frozenset({"DatabaseId"}),
+        **TOTAL,
+    ),
+    Listed(
+        ListLogicDatabases(),
+        "LogicDatabaseList.LogicDatabase",
+        {
+            "DatabaseId": "2",
+            "Alias": "logic",
+            "SchemaName": "shop",
+            "SearchName": "shop@logic",
+            "DbType": "mysql",
+            "EnvType": "product",
+            "Logic": True,
+            "DatabaseIds": {"DatabaseIds": [1]},
+            **OWNERS,
+        },
+        frozenset({"DatabaseId"}),
+        **TOTAL,
+    ),
+    Listed(
+        ListTables(DatabaseId="1"),
+        "TableList.Table",
+        {
+            "TableId": "7",
+            "TableName": "orders",
+            "DatabaseId": "1",
+            "TableSchemaName": "shop",
+            "TableType": "NORMAL",
+            **OWNERS,
+        },
+        frozenset({"TableId"}),
+        **TOTAL,
+    ),
+    Listed(
+        ListLogicTables(DatabaseId="2"),
+        "LogicTableList.LogicTable",
+        {"TableId": "8", "TableName": "orders", "DatabaseId": "2", "SchemaName": "shop", "Logic": True, **OWNERS},
+        frozenset({"TableId"}),
+        **TOTAL,
+    ),
+    Listed(
+        ListUserOwnedResources(UserId="51001", OwnerType="TABLE"),
+        "Data.resourceList",
+        {
+            "InstanceId": "9",
+            "DbId": "1",
+            "TableId": "7",
+            "TableName": "orders",
+            "SchemaName": "shop",
+            "SearchName": "shop@host",
+            "Alias": "shop",
+            "EnvType": "product",
+            "DbType": "mysql",
+            "Logic": False,
+        },
+    ),
+    Listed(
+        ListAuthorizedInstancesForUser(UserId="51001"),
+        "Instances",
+        {
+            "InstanceId": "9",
+            "UserId": "51001",
+            "InstanceAlias": "shop",
+            "EnvType": "product",
+            "PermissionDetail": RIGHT,
+        },
+        frozenset({"InstanceId"}),
+    ),
+    Listed(
+        ListAuthorizedDatabasesForUser(UserId="51001"),
+        "Databases",
+        {
+            "DbId": "1",
+            "InstanceId": "9",
+            "UserId": "51001",
+            "Logic": False,
+            "SchemaName": "shop",
+            "SearchName": "shop@host",
+            "EnvType": "product",
+            "PermissionDetail": RIGHT,
+        },
+        frozenset({"DbId"}),
+    ),
+    Listed(
+        ListAuthorizedUsersForInstance(InstanceId="9"),
+        "Users",
+        {"UserId": "51001", "Uid": "2600000000000001", "UserNickName": "Ann"},
+        frozenset({"UserId"}),
+    ),
+    Listed(
+        ListAuthorizedUsersForDatabase(DbId="1", Logic=False),
+        "Users",
+        {"UserId": "51001", "Uid": "2600000000000001", "UserNickName": "Ann"},
+        frozenset({"UserId"}),
+    ),
+)
+CASES = [
+    pytest.param(listed, path, how, id=f"{listed.action}-{path}-{how}")
+    for listed in LISTINGS
+    for path in paths(listed.row)
+    for how in (NULL, MISSING)
+]
+EACH = pytest.mark.parametrize("listed", LISTINGS, ids=lambda listed: listed.action)
+
+
+@EACH
+def test_a_full_row_is_read_and_has_every_field_of_the_model(listed: Listed, client: Client, alibaba: Make) -> None:
+    (row,) = read(client, alibaba, listed, listed.payload([listed.row])).rows
+    assert set(paths(listed.row)) == set(model_paths(type(row)))
+    assert all(shown(row, path) is not None for path in paths(listed.row))
+    assert all(isinstance(part, str) for part in row.key())
+
+
+@pytest.mark.parametrize(("listed", "path", "how"), CASES)
+def test_a_field_is_kept_as_unknown_or_refused(
+    listed: Listed, path: str, how: str, client: Client, alibaba: Make
+) -> None:
+    page = listed.payload([changed(listed.row, path, how)])
+    if path in listed.needed:
+        with pytest.raises(MalformedResponseError, match=path.rpartition(".")[2]):
+            read(client, alibaba, listed, page)
+        return
+    (row,) = read(client, alibaba, listed, page).rows
+    assert shown(row, path) is None
+
+
+@EACH
+@pytest.mark.parametrize("how", [NULL, MISSING])
+def test_no_list_is_not_nobody(listed: Listed, how: str, client: Client, alibaba: Make) -> None:
+    outer = listed.path.partition(".")[0]
+    without: dict[str, Any] = {outer: None} if how == NULL else {}
+    for page in (listed.payload(how, declared=0), {**without, "TotalCount": 0}):
+        with pytest.raises(ListingIncompleteError) as caught:
+            read(client, alibaba, listed, page)
+        assert listed.action in caught.value.what
+
+
+@EACH
+def test_a_null_in_place_of_a_row_is_refused(listed: Listed, client: Client, alibaba: Make) -> None:
+    with pytest.raises(MalformedResponseError):
+        read(client, alibaba, listed, listed.payload([listed.row, None], declared=2))
+
+
+@EACH
+def test_an_explicit_empty_list_is_nobody(listed: Listed, client: Client, alibaba: Make) -> None:
+    assert read(client, alibaba, listed, listed.payload([], declared=0)).rows == ()
+
+
+# --- owners and roles: what is not said is not "nobody" ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({}, None),
+        ({"OwnerIdList": None}, None),
+        ({"OwnerIdList": {}}, None),
+        ({"OwnerIdList": {"OwnerIds": None}}, None),
+        ({"OwnerIdList": {"OwnerIds": []}}, ()),
+        ({"OwnerIdList": {"OwnerIds": [51001, "51002"]}}, ("51001", "51002")),
+    ],
+)
+def test_owners_that_are_not_listed_are_unknown(
+    given: dict[str, Any], meant: tuple[str, ...] | None, client: Client, alibaba: Make
+) -> None:
+    for listed in LISTINGS[1:6]:
+        bare = {name: value for name, value in listed.row.items() if name not in OWNERS}
+        (row,) = read(client, alibaba, listed, listed.payload([{**bare, **given}])).rows
+        assert (row.owner_ids, row.owner_names) == (meant, None), listed.action
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (None, None),
+        ({}, None),
+        ({"RoleNames": None}, None),
+        ({"RoleNames": []}, ()),
+        ({"RoleNames": ["DBA"]}, ("DBA",)),
+    ],
+)
+def test_roles_that_are_not_listed_are_unknown(
+    given: Any, meant: tuple[str, ...] | None, client: Client, alibaba: Make
+) -> None:
+    user = {**USER, "RoleNameList": given}
+    (row,) = read(client, alibaba, LISTINGS[0], LISTINGS[0].payload([user])).rows
+    assert row.role_names == meant
+    assert ask(client, alibaba, GetUser(UserId="51001"), User=user).User.role_names == meant
+
+
+# --- the platform's own answer on tables ------------------------------------------------------------------
+
+
+def ask(client: Client, alibaba: Make, request: Any, **payload: Any) -> Any:
+    async def run() -> Any:
+        async with client(lambda _: alibaba(**payload), service="dms") as made:
+            return (await made.read(request)).value
+
+    return asyncio.run(run())
+
+
+def check(*tables: str) -> CheckBatchTableAccessPermission:
+    return CheckBatchTableAccessPermission(DbId="1", Logic=False, PermissionType="QUERY", TableNameList=tables)
+
+
+def test_table_names_go_as_one_json_text() -> None:
+    assert check('a "b"', "表").wire() == {
+        "DbId": 1,
+        "Logic": False,
+        "PermissionType": "QUERY",
+        "TableNameList": '["a \\"b\\"","表"]',
+    }
+    for bad in ((), ("",), ("t",) * (MAX_TABLES + 1)):
+        with pytest.raises(InputError):
+            check(*bad)
+
+
+@pytest.mark.parametrize(
+    ("entries", "meant"),
+    [
+        ([{"TableName": "t", "Success": "true"}], True),
+        ([{"TableName": "t", "Success": True}], True),
+        ([{"TableName": "t", "Success": "false", "ErrorMessage": "no right"}], False),
+        ([{"TableName": "t", "Success": None}], None),
+        ([{"TableName": "t"}], None),
+        ([{"Success": "false"}], None),
+        ([], None),
+        ([{"TableName": "T", "Success": "false"}], None),
+        ([{"TableName": "t", "Success": "false"}, {"TableName": "t", "Success": "true"}], None),
+    ],
+)
+def test_a_table_is_denied_only_when_exactly_one_entry_says_so(
+    entries: list[Any], meant: bool | None, client: Client, alibaba: Make
+) -> None:
+    assert ask(client, alibaba, check("t"), Data=entries).granted("t") is meant
+
+
+@pytest.mark.parametrize("payload", [{}, {"Data": None}, {"Data": [None]}, {"Data": [{"Success": "no"}]}])
+def test_no_answer_on_tables_is_refused(payload: dict[str, Any], client: Client, alibaba: Make) -> None:
+    with pytest.raises(MalformedResponseError, match="Data"):
+        ask(client, alibaba, check("t"), **payload)
