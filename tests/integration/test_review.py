@@ -33,7 +33,8 @@ def test_exactly_the_planned_grants_are_gone_and_proven(bench: Bench) -> None:
     assert set(rows) == SYSTEMS
     for row in rows.values():
         assert row["items"] > 0
-        assert row["verified_gone"] + row["already_absent"] + row["still_effective"] == row["items"]
+        proven = row["verified_gone"] + row["already_absent"]
+        assert proven + row["record_gone"] + row["still_effective"] == row["items"]
         assert row["kept_compared"] > 0 and row["kept_lost"] == 0 and row["throttled"] == 0
     for judged in judge(before, setup.emulator.get("truth"), Path(summary["items_file"])):
         assert judged.holds, judged
@@ -64,7 +65,8 @@ def test_a_cap_of_zero_means_none_and_names_the_remedy(bench: Bench, field: str)
 
 
 def test_revoke_access_takes_what_the_form_names_and_nothing_else(bench: Bench) -> None:
-    setup = bench()
+    # The bench's roster has no wedata_uin, so access through WeData projects cannot be judged for everybody.
+    setup = bench(record_gone_fails=[])
     before = setup.emulator.get("truth")
     person = next(
         p

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from tests.support.review import ReviewBench
 from tests.support.verdicts import (
@@ -213,10 +214,15 @@ def test_nothing_is_gone_while_the_platform_does_not_say_what_is_left(bench: Ben
     script(setup, {"kind": "null", "path": "Databases", "action": "ListAuthorizedDatabasesForUser"})
     review.verify()
     rows = items_of(review)
-    assert [row["verdict"] for row in rows] == ["unverified"] * 2
-    assert [row["absent"] for row in rows] == [
-        {"by_resource": True, "by_principal": True, "effective": "not known"}
-    ] * 2
+    assert [row["verdict"] for row in rows] == ["record_gone"] * 2
+    for row in rows:
+        assert (row["absent"]["by_resource"], row["absent"]["by_principal"]) == (True, True)
+        assert row["absent"]["effective"] == "unknown"
+        assert "ListAuthorizedDatabasesForUser" in str(row["absent"]["not_asked"])
+        assert "ListAuthorizedDatabasesForUser" in row["remains"]
+    review.report()
+    with pytest.raises(AirflowFailException, match="record_gone_fails"):
+        review.gate()
 
 
 def _wedata_paths(setup: ReviewBench, person: Row) -> dict[tuple[str, str], str]:

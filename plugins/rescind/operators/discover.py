@@ -113,6 +113,7 @@ class _ScopeListing:
             notes={
                 **found.notes,
                 "own_ids": sorted(self._own),
+                "surfaces": dict(sorted(found.surfaces.items())),
                 **({"caller": self._caller} if self._caller else {}),
                 "rows_declared": found.declared,
                 "rows_counted": found.rows,

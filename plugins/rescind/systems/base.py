@@ -19,6 +19,7 @@ from rescind.cloud.paging import Listing, collect
 from rescind.errors import ListingIncompleteError, first_of
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall
 from rescind.systems.population import Population
+from rescind.systems.surfaces import PlatformAnswer, Surface, Untraceable
 
 ClientT = TypeVar("ClientT", bound=CloudClient)
 T = TypeVar("T")
@@ -167,6 +168,9 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar revoke_message: the typed message that revokes; its action and rate set the pace of a run.
     :cvar reads: the vendor's actions that discovery and verification need; the least a reading key must be allowed.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
+    :cvar surfaces: every way in which the system gives access, and the action that shows it.
+    :cvar untraceable: kinds of principal whose members the vendor does not list, each with the surface that stays
+        unanswered where such a principal holds a grant.
     :cvar member_space: roster column with the id under which the vendor lists a person's memberships, where that is
         another one than grants carry and no listing says which belong together; else empty.
     :cvar restore_message: the typed message that restores.
@@ -182,6 +186,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
     revoke_message: ClassVar[type[WriteRequest[Any]]]
     reads: ClassVar[frozenset[str]]
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
+    surfaces: ClassVar[tuple[Surface, ...]] = ()
+    untraceable: ClassVar[Mapping[str, Untraceable]] = {}
     member_space: ClassVar[str] = ""
     restore_message: ClassVar[type[WriteRequest[Any]]]
     restore_shape: ClassVar[CallShape]
@@ -274,14 +280,17 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """
         return {}
 
-    async def other_access(self, client: ClientT, grants: Collection[Grant]) -> tuple[Mapping[str, str], int]:
-        """What the vendor itself says of access that is left through something that is no grant.
+    async def ask_platform(self, client: ClientT, grants: Collection[Grant]) -> PlatformAnswer:
+        """Ask the platform itself what the holders of these grants can still reach.
 
-        :returns: by grant id, the source in words; and how many list requests it took. Nothing where the vendor has
-            no such listing.
-        :raises ListingIncompleteError: when a listing could not be read whole.
+        Surfaces with ``asked_in="verification"`` are asked here. A question that fails for some grants is noted for
+        those; it never hides the others.
+
+        :param grants: grants whose records are gone.
+        :raises CloudError: when nothing could be asked; then these surfaces are unanswered for every grant.
+        :raises ListingIncompleteError: likewise.
         """
-        return {}, 0
+        return PlatformAnswer()
 
     async def own_ids(self, client: ClientT) -> frozenset[str]:
         """Principal ids of the calling identity in this system, as far as a read can tell."""

@@ -40,6 +40,7 @@ from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Princip
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.dms_access import access_beside_records, no_such_user
 from rescind.systems.population import Population
+from rescind.systems.surfaces import PlatformAnswer
 
 _REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
 _PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})
@@ -229,18 +230,18 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         there = {user.UserId for user in users if user.State != "DELETE"}
         return {grant.grant_id: "the user is deleted" for grant in grants if grant.key.principal_id not in there}
 
-    async def other_access(self, client: DmsClient, grants: Collection[Grant]) -> tuple[Mapping[str, str], int]:
+    async def ask_platform(self, client: DmsClient, grants: Collection[Grant]) -> PlatformAnswer:
         """Policies and ownership, which are in no listing of records but in those of what a user may reach."""
         walker = Walker(client)
         reached = await access_beside_records(walker, await _tenant(client), grants)
-        left: dict[str, str] = {}
+        answer = PlatformAnswer(calls=walker.calls)
         for grant in grants:
             listings = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
             for listing_scope, right in product(listings, (grant.key.entitlement, "")):
                 if (grant.key.principal_id, *listing_scope, right) in reached:
                     what = f"{right or 'everything'} on {listing_scope[0]} {listing_scope[1]}"
-                    left.setdefault(grant.grant_id, f"a policy or ownership gives {what}")
-        return left, walker.calls
+                    answer.reaches.setdefault(grant.grant_id, f"a policy or ownership gives {what}")
+        return answer
 
     async def own_ids(self, client: DmsClient) -> frozenset[str]:
         """The DMS user id of the calling account."""

@@ -7,14 +7,22 @@ that is open to all may give the same right. :class:`RemainingAccess` follows th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems.base import PermissionSystem
+from rescind.systems.surfaces import PlatformAnswer
 
 _Node = tuple[str, str]
+CONTAINERS = frozenset({PrincipalType.GROUP, PrincipalType.ROLE, PrincipalType.PROJECT})
+"""Kinds of principal that people are in."""
+UNKNOWN = "unknown"
+DISAGREEMENT = "the platform's own answer"
+"""Name of the surface that stays unanswered where graph and platform disagree."""
+MEMBERSHIP = "memberships of the person"
+"""Name of the surface that stays unanswered where a person cannot be found among members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,31 @@ class RemainingAccess:
             if other.key != key and self._system.includes(other.key.entitlement, key.entitlement)
         ]
 
+    def untraceable(self, grant: Grant) -> dict[str, str]:
+        """Surfaces that stay unanswered for the grant: somebody holds the same right, and who is in it is not known.
+
+        :returns: by surface name, the reason.
+        """
+        key = grant.key
+        reached = {holder for _, holder in self._holders((key.principal_type, key.principal_id))}
+        linked = bool(self._containers.get((key.principal_type, key.principal_id)))
+        found: dict[str, str] = {}
+        for listing_scope in [(key.resource_type, key.resource_id), *self._system.parents(grant)]:
+            for holder, grants in self._held.get(listing_scope, {}).items():
+                if holder in reached or not any(
+                    self._system.includes(other.key.entitlement, key.entitlement) for other in grants
+                ):
+                    continue
+                if gap := self._system.untraceable.get(holder[0]):
+                    found[gap.surface] = f"{gap.why} ({holder[0]} {holder[1]} holds the same right)"
+                elif self._needs_link(holder[0]) and key.principal_type == PrincipalType.USER and not linked:
+                    space = self._system.member_space
+                    found[MEMBERSHIP] = f"the roster has no {space} for this person ({holder[0]} {holder[1]} holds it)"
+        return found
+
+    def _needs_link(self, kind: str) -> bool:
+        return bool(self._system.member_space) and kind in CONTAINERS
+
     def _at(self, listing_scope: _Node, holder: _Node) -> list[Grant]:
         held = self._held.get(listing_scope)
         return held.get(holder, []) if held else []
@@ -88,6 +121,55 @@ class RemainingAccess:
         for everyone in self._everyone:
             if everyone not in seen:
                 yield (everyone,), everyone
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of one grant's access once its record is gone.
+
+    :param paths: ways in that remain, in words.
+    :param unanswered: surfaces that were not asked, or whose answers disagree, each with the reason.
+    """
+
+    paths: tuple[str, ...]
+    unanswered: Mapping[str, str]
+
+    @property
+    def absent(self) -> bool | str:
+        """True when every surface was asked and none shows a way in, False when one does, else ``unknown``."""
+        return False if self.paths else UNKNOWN if self.unanswered else True
+
+    def reason(self) -> str:
+        """Why access is not proven gone, in one line."""
+        return "; ".join(f"{name}: {why}" for name, why in sorted(self.unanswered.items()))
+
+
+class EffectiveAccess:
+    """Effective access as a question with sources: the graph of this run, and the platform's own answer.
+
+    :param remaining: the graph over what remains.
+    :param answer: what the platform itself says.
+    :param unasked: surfaces that were not asked for anybody in this run, each with the reason.
+    """
+
+    def __init__(self, remaining: RemainingAccess, answer: PlatformAnswer, unasked: Mapping[str, str]) -> None:
+        self._remaining = remaining
+        self._answer = answer
+        self._unasked = unasked
+
+    def of(self, grant: Grant) -> Found:
+        """What is known of one grant whose record is gone.
+
+        Where the graph shows a way in and the platform says that there is none, neither is believed.
+        """
+        ident = grant.grant_id
+        paths = [path.describe() for path in self._remaining.paths(grant)]
+        unanswered = {**self._unasked, **self._remaining.untraceable(grant), **self._answer.unknown.get(ident, {})}
+        if paths and ident in self._answer.denies:
+            return Found((), {**unanswered, DISAGREEMENT: f"the platform shows no access, but {paths[0]}"})
+        if ident in self._answer.reaches and not paths:
+            paths = [self._answer.reaches[ident]]
+        return Found(tuple(paths), unanswered)
 
 
 def access_around(
@@ -112,11 +194,12 @@ def access_around(
     listings = {(grant.key.resource_type, grant.key.resource_id) for grant in looked_at}
     listings.update(listing_scope for grant in looked_at for listing_scope in system.parents(grant))
     edges = _edges_from(holders, memberships)
+    open_ = {*system.untraceable, *(CONTAINERS if system.member_space else ())}
     near = (
         grant
         for grant in remaining
         if (grant.key.resource_type, grant.key.resource_id) in listings
-        and _reaches(grant.key.principal_type, grant.key.principal_id, holders)
+        and (_reaches(grant.key.principal_type, grant.key.principal_id, holders) or grant.key.principal_type in open_)
     )
     return RemainingAccess(system, near, [*edges, *others])
 

@@ -72,6 +72,7 @@ class Population:
         self.dangling: Counter[str] = Counter()
         self.dangling_examples: list[str] = []
         self.notes: dict[str, int] = {}
+        self.surfaces: dict[str, str] = {}
 
     @property
     def grants(self) -> int:
@@ -119,6 +120,15 @@ class Population:
     def note(self, name: str, figure: int) -> None:
         """Add to a figure of the certificate that no listing carries."""
         self.notes[name] = self.notes.get(name, 0) + figure
+
+    def asked(self, surface: str) -> None:
+        """Say that a surface was asked completely; one failure stays a failure."""
+        self.surfaces.setdefault(surface, "")
+
+    def could_not_ask(self, surface: str, why: str) -> None:
+        """Say that a surface was not asked, or not completely, and why; the first reason stays."""
+        if not self.surfaces.get(surface):
+            self.surfaces[surface] = why or "not answered"
 
     def close(self) -> None:
         """Everything has been read.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -20,7 +20,8 @@ from rescind.errors import CloudError, ListingIncompleteError
 from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Choice, Grant, ItemState, Membership, Verdict
 from rescind.systems.base import ListingScope, PermissionSystem
-from rescind.systems.effective import RemainingAccess, access_around
+from rescind.systems.effective import EffectiveAccess, RemainingAccess, access_around
+from rescind.systems.surfaces import PlatformAnswer, unasked
 from rescind.workflow.execute.listings import answers
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
@@ -85,7 +86,6 @@ class ScopeVerifier:
     same_people: Sequence[Membership] = ()
     meter: Meter = field(default_factory=Meter)
     report: ScopeReport = field(default_factory=ScopeReport)
-    _other: Mapping[str, str] | None = None
 
     async def run(self) -> ScopeReport:
         """Record a verdict for every item, and what became of the grants that were to be kept."""
@@ -99,18 +99,21 @@ class ScopeVerifier:
         await settling.run()
         self.report.list_calls, self.report.problem = settling.calls, settling.problem()
         self.report.lagging = settling.lagging()
-        await self._ask_for_other_access([settling.items[ident].grant for ident in settling.gone()])
-        await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()})
+        answer = await self._ask_platform([settling.items[ident].grant for ident in settling.gone()])
+        await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()}, answer)
         return self.report
 
-    async def _ask_for_other_access(self, gone: list[Grant]) -> None:
-        """What the vendor itself says is left; a listing that fails leaves everything open."""
+    async def _ask_platform(self, gone: list[Grant]) -> PlatformAnswer:
+        """The platform's own answer; a question that fails leaves its surfaces unanswered for every grant."""
         try:
-            self._other, calls = await self.system.other_access(self.client, gone) if gone else ({}, 0)
-            self.report.list_calls += calls
+            answer = await self.system.ask_platform(self.client, gone) if gone else PlatformAnswer()
         except (CloudError, ListingIncompleteError) as error:
-            self._other = None
-            self.report.problem = self.report.problem or f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {error}"[:300]
+            self.report.problem = self.report.problem or why
+            names = [s.name for s in self.system.surfaces if s.asked_in == "verification"] or ["the platform's answer"]
+            return PlatformAnswer(unknown={grant.grant_id: dict.fromkeys(names, why) for grant in gone})
+        self.report.list_calls += answer.calls
+        return answer
 
     def _states(self) -> dict[str, tuple[Grant, ItemState]]:
         """The items to verify with their states, by grant id."""
@@ -128,40 +131,48 @@ class ScopeVerifier:
             if grant.key.system == self.system.name and grant.key.account == self.account
         }
 
-    def _record(self, settling: Settling, states: dict[str, ItemState]) -> None:
+    def _record(self, settling: Settling, states: dict[str, ItemState], answer: PlatformAnswer) -> None:
         now = datetime.now(UTC)
-        remaining = self._remaining(settling)
+        access = EffectiveAccess(self._remaining(settling), answer, self._unasked())
         records = [
-            self._verdict(ident, settling, item, states[ident], remaining, now)
-            for ident, item in settling.items.items()
+            self._verdict(ident, settling, item, states[ident], access, now) for ident, item in settling.items.items()
         ]
         self.ledger.verdicts.record(self.run_id, records)
         self.report.verdicts.update(str(record.verdict) for record in records)
         self._record_retained(settling, now)
 
     def _verdict(
-        self, ident: str, settling: Settling, item: Item, state: ItemState, remaining: RemainingAccess, now: datetime
+        self, ident: str, settling: Settling, item: Item, state: ItemState, access: EffectiveAccess, now: datetime
     ) -> VerdictRecord:
         """What is true of one item, with the three statements: by resource, by principal, and in effect."""
-        said, path = settling.absent(item), ""
+        said: dict[str, Any] = dict(settling.absent(item))
+        path = ""
         detail: dict[str, Any] = {"state": str(state)}
         if item.clean < CLEAN_READS:
             shown = settling.shows(item)
             verdict = Verdict.STILL_PRESENT if shown else Verdict.UNVERIFIED
             detail |= {"problem": self.report.problem[:300]}
             said["effective"] = False if shown else _NOT_KNOWN
-        elif self._other is None:
-            verdict, said["effective"] = Verdict.UNVERIFIED, _NOT_KNOWN
-            detail |= {"problem": self.report.problem[:300]}
         else:
-            paths = [path.describe() for path in remaining.paths(item.grant)]
-            paths += [self._other[ident]] if ident in self._other else []
-            verdict = Verdict.ALREADY_ABSENT if state in _UNSENT else Verdict.VERIFIED_GONE
-            if paths:
-                verdict, path = Verdict.STILL_EFFECTIVE, paths[0]
-                detail |= {"paths": len(paths)}
-            said["effective"] = not paths
+            found = access.of(item.grant)
+            said["effective"] = found.absent
+            if found.paths:
+                verdict, path = Verdict.STILL_EFFECTIVE, found.paths[0]
+                detail |= {"paths": len(found.paths)}
+            elif found.unanswered:
+                verdict, path = Verdict.RECORD_GONE, found.reason()
+                said["not_asked"] = dict(found.unanswered)
+            else:
+                verdict = Verdict.ALREADY_ABSENT if state in _UNSENT else Verdict.VERIFIED_GONE
         return VerdictRecord(ident, verdict, "listed again", now, path=path, detail={**detail, "absent": said})
+
+    def _unasked(self) -> dict[str, str]:
+        """Surfaces that discovery did not ask completely, each with the reason."""
+        asked: dict[str, str] = {}
+        for scope in self.ledger.scopes.all(self.run_id):
+            if (scope.system, scope.account) == (self.system.name, self.account):
+                asked |= scope.notes.get("surfaces", {})
+        return unasked(self.system.surfaces, asked)
 
     def _remaining(self, settling: Settling) -> RemainingAccess:
         """Everything in the snapshot that is not gone, as far as it was read again, plus what is new."""

@@ -1,0 +1,73 @@
+"""Surfaces: the ways in which a permission system gives access, and whether they were asked.
+
+A record that is gone proves nothing about access that comes another way. Each permission system declares its
+surfaces as data; discovery and verification say of each one whether it was asked in this run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One way of having access.
+
+    :param name: short name for people, for example ``portal white list``.
+    :param action: the vendor's action that shows it; empty where the vendor offers none.
+    :param shows: what the action tells.
+    :param cannot: what it cannot tell, or why it is not asked; empty when there is nothing to add.
+    :param asked_in: the stage that asks: ``discovery`` for the whole population, ``verification`` for the holders of
+        the grants that went.
+    """
+
+    name: str
+    action: str
+    shows: str
+    cannot: str = ""
+    asked_in: Literal["discovery", "verification"] = "discovery"
+
+
+class Untraceable(NamedTuple):
+    """Why holders of one kind cannot be traced to people.
+
+    :param surface: name of the surface that stays unanswered.
+    :param why: the reason, for people.
+    """
+
+    surface: str
+    why: str
+
+
+@dataclass(slots=True)
+class PlatformAnswer:
+    """What the platform itself says of the holders of some grants, once their records are gone.
+
+    :ivar reaches: by grant id, the access that the platform still shows, in words.
+    :ivar denies: ids of grants whose holder cannot reach the resource any more, as the platform says.
+    :ivar unknown: by grant id, surfaces that could not be asked, each with the reason.
+    :ivar calls: list requests.
+    """
+
+    reaches: dict[str, str] = field(default_factory=dict)
+    denies: set[str] = field(default_factory=set)
+    unknown: dict[str, dict[str, str]] = field(default_factory=dict)
+    calls: int = 0
+
+    def could_not_ask(self, grant_id: str, surface: str, why: str) -> None:
+        """Note a surface that stays unanswered for one grant."""
+        self.unknown.setdefault(grant_id, {})[surface] = why
+
+
+def unasked(surfaces: tuple[Surface, ...], asked: Mapping[str, str]) -> dict[str, str]:
+    """The surfaces of discovery that were not asked completely in this run, each with the reason.
+
+    :param asked: by surface name, an empty text where it was asked completely, else the reason why not.
+    """
+    return {
+        surface.name: asked.get(surface.name, "not asked in this run")
+        for surface in surfaces
+        if surface.asked_in == "discovery" and asked.get(surface.name) != ""
+    }
