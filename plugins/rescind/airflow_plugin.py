@@ -47,10 +47,10 @@ class RescindPlugin(AirflowPlugin):
 
 
 def _page() -> Any:
-    from rescind.systems import REGISTRY
+    from rescind.systems import titles
     from rescind.web.app import create_app
 
-    return create_app(_ledger, _evidence_folders, {name: system.title for name, system in REGISTRY.items()})
+    return create_app(_ledger, _evidence_folders, titles())
 
 
 def _ledger() -> str:
@@ -64,8 +64,10 @@ def _evidence_folders() -> Iterator[Path]:
     from airflow.sdk import Variable
 
     from rescind.settings import VARIABLE, Settings
+    from rescind.systems import default_connections
 
-    settings = Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
+    raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
+    settings = Settings.parse(raw, connections=default_connections())
     if "://" not in settings.location("evidence"):
         for kind in ("reports", "bundles"):
             yield settings.path("evidence") / kind

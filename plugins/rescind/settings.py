@@ -20,13 +20,6 @@ from rescind.errors import ConfigurationError, InputError
 VARIABLE = "rescind_settings"
 LEDGER_CONNECTION = "rescind_ledger"
 
-_DEFAULT_CONNECTIONS = {
-    "wedata_privileges": ["wedata_default"],
-    "wedata_data_sources": ["wedata_default"],
-    "dms_permissions": ["dms_default"],
-    "quickbi_menus": ["quickbi_default"],
-}
-
 
 class RosterEndpoint(BaseModel):
     """An HTTP service that hands out the roster.
@@ -106,7 +99,8 @@ class KnownGrant(BaseModel):
 class Settings(BaseModel):
     """Deployment settings. Every limit here is a ceiling for every run.
 
-    :param connections: per permission system, the connection ids that a review covers.
+    :param connections: per permission system, the connection ids that a review covers; without this setting every
+        system with its default connection, such as ``wedata_default``, ``dms_default`` and ``quickbi_default``.
     :param granting_connections: per permission system, the connection ids that may give back what a run took away;
         others than those above, whose keys need no right to grant.
     :param verifying_connections: per permission system, the connection ids that discovery and verification read with,
@@ -173,7 +167,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    connections: dict[str, list[str]] = Field(default_factory=lambda: dict(_DEFAULT_CONNECTIONS))
+    connections: dict[str, list[str]] = Field(default_factory=dict)
     granting_connections: dict[str, list[str]] = Field(default_factory=dict)
     verifying_connections: dict[str, list[str]] = Field(default_factory=dict)
     approvers: tuple[str, ...] = ()
@@ -273,17 +267,17 @@ class Settings(BaseModel):
         return text
 
     @classmethod
-    def parse(cls, raw: object) -> Self:
-        """Settings from the Variable's JSON value.
+    def parse(cls, raw: object, *, connections: Mapping[str, list[str]]) -> Self:
+        """Return the settings from the Variable's JSON value.
 
-        :raises ConfigurationError: naming each bad field.
+        :param connections: used where the value has no ``connections``: the default connections of the systems.
+        :raises ConfigurationError: for a bad field; the message names it.
         """
-        if raw is None:
-            return cls()
+        raw = {} if raw is None else raw
         if not isinstance(raw, Mapping):
             raise ConfigurationError(f"Airflow Variable {VARIABLE!r} must be a JSON object, not {type(raw).__name__}")
         try:
-            return cls.model_validate(dict(raw))
+            return cls.model_validate({"connections": connections, **raw})
         except ValidationError as error:
             raise ConfigurationError(f"Airflow Variable {VARIABLE!r}: {explained(error)}") from None
 

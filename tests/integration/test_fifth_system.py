@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from rescind import settings
 from rescind.cloud import guard
 from rescind.cloud.base import Bucket, Prepared
-from rescind.dag_parts import trigger_forms as params
 from rescind.errors import BlastRadiusExceededError
-from rescind.evidence.report import html_report
 from rescind.model import Grant, PlannedCall
-from rescind.review import roster
-from rescind.systems import REGISTRY
+from rescind.systems import REGISTRY, default_connections
 from tests.support.emulator import ROOT
 from tests.support.fifth_system import DeleteUserGroupMembers, QuickBiGroups, register
 from tests.support.review import Restore, Review, ReviewBench
@@ -150,10 +146,9 @@ def test_a_discovery_that_fails_plans_nothing(bench: Bench) -> None:
     ("table", "line", "message"),
     [
         (REGISTRY, NAME, "systems"),
-        (roster.DEFAULT_SPACES, NAME, "no id spaces|unknown system"),
         (guard._WRITES, ("quickbi", "DeleteUserGroupMembers"), "not a write that this tool makes"),
     ],
-    ids=["registry", "roster", "guard"],
+    ids=["registry", "guard"],
 )
 @pytest.mark.parametrize("kind", ["policy", "targets"])
 def test_a_line_that_was_forgotten_sends_nothing(
@@ -165,6 +160,38 @@ def test_a_line_that_was_forgotten_sends_nothing(
     with pytest.raises(Exception, match=message):
         review.whole()
     assert not setup.emulator.writes()
+
+
+class _Nameless(QuickBiGroups):
+    """Its author forgot which ids of people it has."""
+
+    id_spaces: ClassVar[tuple[str, ...]] = ()
+
+
+@pytest.mark.parametrize("kind", ["policy", "targets"])
+def test_a_system_without_id_spaces_stops_preflight(bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    setup = bench()
+    register(monkeypatch, _Nameless())
+    review = asked(setup, busiest(setup)) if kind == "targets" else setup.run(systems=[NAME], dry_run=False)
+    with pytest.raises(Exception, match=r"no id spaces|unknown system"):
+        review.preflight()
+    assert not setup.emulator.writes()
+
+
+class _Homeless(QuickBiGroups):
+    """No connection is named after it."""
+
+    default_connection: ClassVar[str] = ""
+
+
+def test_a_system_without_a_default_connection_runs_only_where_the_settings_name_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = bench()
+    register(monkeypatch, _Homeless())
+    assert NAME not in default_connections()
+    with pytest.raises(Exception, match=f"no connection is configured for '{NAME}'"):
+        asked(setup, busiest(setup)).preflight()
 
 
 class _Greedy(QuickBiGroups):
@@ -221,25 +248,17 @@ def test_final_bytes_without_exactly_one_user_and_its_groups_are_refused(
         guard.check(dataclasses.replace(whole, action="WithdrawAllUserGroups", headers={}))
 
 
-def test_the_places_that_the_document_names_are_all_there_are() -> None:
-    """Each of the four stands in every place that the document names, and in no further module of the package."""
-    tables: dict[str, Collection[str]] = {
-        "systems/__init__.py": REGISTRY,
-        "dag_parts/trigger_forms.py": params.SYSTEMS,
-        "review/roster.py": roster.DEFAULT_SPACES,
-        "settings.py": settings._DEFAULT_CONNECTIONS,
-        "evidence/report/html_report.py": html_report._TITLES,
-    }
+def test_the_tables_that_the_document_names_are_all_there_are() -> None:
+    """Registry and guard know each of the four; no further module of the package has a table of systems."""
     for system in REGISTRY.values():
-        assert [name for name, table in tables.items() if system.name not in table] == []
-        writes = {(action, service) for service, action in guard._WRITES}
-        assert {system.revoke_message.action, system.restore_message.action} <= {action for action, _ in writes}
+        assert {system.revoke_message.action, system.restore_message.action} <= {action for _, action in guard._WRITES}
+        assert system.id_spaces and system.default_connection and system.title and system.form_label
     code = ROOT / "plugins/rescind"
     key = re.compile(rf'^\s+"({"|".join(REGISTRY)})":', re.MULTILINE)
     found = {str(path.relative_to(code)) for path in code.rglob("*.py") if key.search(path.read_text(encoding="utf-8"))}
-    assert found == set(tables) - {"systems/__init__.py"}
+    assert found == set()
     document = (ROOT / "docs/adding-a-system.md").read_text(encoding="utf-8")
-    assert [name for name in (*tables, "cloud/guard.py") if f"`{name}`" not in document] == []
+    assert [name for name in ("systems/__init__.py", "cloud/guard.py") if f"`{name}`" not in document] == []
 
 
 def _prepared(query: str) -> Prepared[Any]:

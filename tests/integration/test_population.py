@@ -11,6 +11,7 @@ import pytest
 from rescind.ledger import Scope
 from rescind.settings import Settings
 from rescind.systems import base as systems_base
+from rescind.systems import default_connections
 from tests.support.emulator import Emulator
 from tests.support.review import Review, ReviewBench
 
@@ -135,7 +136,7 @@ def test_a_sentinel_that_is_not_seen_makes_the_scope_incomplete(bench: Bench) ->
 def test_a_sentinel_of_a_system_without_connections_is_refused() -> None:
     known = {"principal": "1", "resource": "2", "entitlement": "3"}
     with pytest.raises(Exception, match="sentinels name dms_permision"):
-        Settings.parse({"sentinels": {"dms_permision": [known]}})
+        Settings.parse({"sentinels": {"dms_permision": [known]}}, connections=default_connections())
 
 
 def rows_of_one_listing(emulator: Emulator) -> tuple[str, list[dict[str, Any]]]:

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from pydantic import Field
 
-from rescind import settings
 from rescind.cloud import guard
 from rescind.cloud.base import Answer, Prepared, Reply, WriteRequest
 from rescind.cloud.clients import QuickBiClient
@@ -27,11 +26,8 @@ from rescind.cloud.quickbi.inventory import (
     QueryUserList,
     UserGroup,
 )
-from rescind.dag_parts import trigger_forms as params
 from rescind.errors import BlastRadiusExceededError
-from rescind.evidence.report import html_report
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
-from rescind.review import roster
 from rescind.systems import REGISTRY
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
@@ -91,6 +87,9 @@ class QuickBiGroups(PermissionSystem[QuickBiClient]):
 
     name: ClassVar[str] = "quickbi_groups"
     title: ClassVar[str] = "Quick BI user groups"
+    form_label: ClassVar[str] = "Alibaba Quick BI: user groups"
+    id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
+    default_connection: ClassVar[str] = "quickbi_default"
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
@@ -233,7 +232,3 @@ def register(monkeypatch: pytest.MonkeyPatch, system: PermissionSystem[Any] | No
     monkeypatch.setitem(REGISTRY, new.name, new)
     for action in (new.revoke_message.action, new.restore_message.action):
         monkeypatch.setitem(guard._WRITES, ("quickbi", action), look_at_bytes)
-    monkeypatch.setitem(roster.DEFAULT_SPACES, new.name, ("quickbi_user_id", "alibaba_uid"))
-    monkeypatch.setitem(settings._DEFAULT_CONNECTIONS, new.name, ["quickbi_default"])
-    monkeypatch.setitem(params.SYSTEMS, new.name, "Alibaba Quick BI: user groups")
-    monkeypatch.setitem(html_report._TITLES, new.name, new.title)

@@ -59,7 +59,7 @@ def test_a_run_can_only_narrow_the_caps() -> None:
 )
 def test_bad_settings_are_a_configuration_error(raw: object) -> None:
     with pytest.raises(ConfigurationError, match="rescind_settings"):
-        Settings.parse(raw)
+        Settings.parse(raw, connections={})
 
 
 def test_an_empty_file_setting_names_the_remedy() -> None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
-SYSTEMS = {
-    "wedata_privileges": "Tencent WeData: catalog privileges",
-    "wedata_data_sources": "Tencent WeData: data sources",
-    "dms_permissions": "Alibaba DMS: permissions",
-    "quickbi_menus": "Alibaba Quick BI: portal menus",
-}
+from rescind.systems import REGISTRY
 
 
 def system_param() -> dict[str, Param]:
     """Which permission systems the run covers."""
+    labels = {name: system.form_label for name, system in REGISTRY.items()}
     return {
         "systems": Param(
             [],
             type=["array", "null"],
             items={"type": "string"},
-            examples=list(SYSTEMS),
-            values_display=SYSTEMS,
+            examples=list(labels),
+            values_display=labels,
             title="Systems",
             description_md="Leave empty for all systems that the deployment names.",
             section="What",

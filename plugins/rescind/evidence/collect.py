@@ -26,10 +26,14 @@ _PAGE = 5_000
 
 @dataclass(slots=True)
 class Collector:
-    """Reads one run. :meth:`records` gives a file's records, :meth:`effects` the approved bytes."""
+    """Reads one run. :meth:`records` gives a file's records, :meth:`effects` the approved bytes.
+
+    :param titles: names of the permission systems for people, by name in code; the report shows them.
+    """
 
     ledger: Ledger
     run: Run
+    titles: Mapping[str, str] = field(default_factory=dict)
     plan: Plan | None = None
     approval: Approval | None = None
     _scopes: list[Scope] = field(default_factory=list)
@@ -77,6 +81,7 @@ class Collector:
             **self._period(said),
             "retention": said.get("retention", ""),
             "time_source": said.get("time_source", ""),
+            "titles": dict(sorted(self.titles.items())),
         }
 
     def _period(self, said: Mapping[str, Any]) -> Record:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -65,10 +67,18 @@ class BundleWriter:
     :param target: where bundles are kept; the bundle is a folder below it, named by seal and run, and is never
         changed: the same ledger gives the same bytes, other content another seal.
     :param key: signs the manifest; None leaves the bundle unsigned, and it says so.
+    :param titles: names of the permission systems for people, by name in code.
     """
 
-    def __init__(self, ledger: Ledger, run: Run, target: Folder, key: Ed25519PrivateKey | None = None) -> None:
-        self._ledger, self._run, self._target, self._key = ledger, run, target, key
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: Run,
+        target: Folder,
+        key: Ed25519PrivateKey | None = None,
+        titles: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._ledger, self._run, self._target, self._key, self._titles = ledger, run, target, key, titles
         self._spool = tempfile.TemporaryDirectory(prefix="rescind-evidence-")
 
     def __enter__(self) -> Written:
@@ -82,7 +92,7 @@ class BundleWriter:
         self._spool.cleanup()
 
     def _write(self, local: Path) -> Written:
-        entries = spool(Collector(self._ledger, self._run), local)
+        entries = spool(Collector(self._ledger, self._run, self._titles), local)
         root = root_of(entries)
 
         def link(number: int, before: ChainEntry | None) -> str:

@@ -17,6 +17,7 @@ from rescind.evidence.report.tables import export
 from rescind.evidence.write import BundleWriter, publish
 from rescind.ledger import Ledger, Run
 from rescind.settings import Settings
+from rescind.systems import titles
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,7 +32,8 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
     key = signing_key(settings)
     folder = evidence_folder(settings)
     try:
-        with BundleWriter(ledger, run, folder / "bundles", key) as written, tempfile.TemporaryDirectory() as spool:
+        writer = BundleWriter(ledger, run, folder / "bundles", key, titles())
+        with writer as written, tempfile.TemporaryDirectory() as spool:
             source = FolderSource(written.local)
             reports, tables = Path(spool, "reports"), Path(spool, "tables")
             reports.mkdir()

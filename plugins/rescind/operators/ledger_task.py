@@ -11,6 +11,7 @@ from rescind.airflow_support.links import ReviewLink
 from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger, Run
 from rescind.settings import VARIABLE, Settings
+from rescind.systems import default_connections
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +40,8 @@ class LedgerTaskMixin:
 
     def settings(self) -> Settings:
         """Return the deployment's settings from the Airflow Variable."""
-        return Settings.parse(Variable.get(VARIABLE, default=None, deserialize_json=True))
+        raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
+        return Settings.parse(raw, connections=default_connections())
 
     def run_of(self, context: Context, ledger: Ledger) -> Run:
         """Return the ledger's run for this DAG run.

@@ -19,7 +19,6 @@ from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
 from rescind.ledger import Ledger, NewRun, ScopeSpec
 from rescind.operators.base import ReviewOperator
-from rescind.review.roster.admit import DEFAULT_SPACES
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
@@ -116,11 +115,10 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
     """Ask every connection who it is and what it may read; the answer names the account of its scopes."""
     pairs = []
     for name in request.systems or tuple(settings.connections):
-        system_named(name)
-        if name not in DEFAULT_SPACES:
+        if not system_named(name).id_spaces:
             raise ConfigurationError(
                 f"{name!r} has no id spaces: neither roster nor protections would know its principals. "
-                "Add it to DEFAULT_SPACES in rescind/review/roster.py"
+                "Set id_spaces in the class of the system"
             )
         if name not in settings.connections:
             raise ConfigurationError(

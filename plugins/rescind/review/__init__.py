@@ -22,7 +22,6 @@ from rescind.review.policy.load import Policy, load_policy
 from rescind.review.protections import Protections, load_protections
 from rescind.review.request import RequestedTargets, Target, resolve_request
 from rescind.review.roster.admit import (
-    DEFAULT_SPACES,
     AdmittedRoster,
     Person,
     Roster,
@@ -33,7 +32,6 @@ from rescind.review.roster.admit import (
 from rescind.review.roster.read import read_roster_csv, read_roster_json
 
 __all__ = [
-    "DEFAULT_SPACES",
     "AdmittedRoster",
     "Backtest",
     "Decider",

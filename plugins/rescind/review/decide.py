@@ -23,7 +23,7 @@ from rescind.review.policy.rules import PolicyRunner, Ruling, as_fact
 from rescind.review.policy.schema import Source
 from rescind.review.protections import Protections
 from rescind.review.request import RequestedTargets, resolve_request
-from rescind.review.roster.admit import DEFAULT_SPACES, AdmittedRoster
+from rescind.review.roster.admit import AdmittedRoster
 
 UNSUPPORTED = "kept.unsupported"
 PROTECTED = "kept.protected"
@@ -43,15 +43,16 @@ class DecisionContext:
 
     :param now: the time of the review, timezone-aware; never read from a clock in here.
     :param protections: from :func:`~rescind.review.protections.load_protections`.
+    :param spaces: system -> id spaces: of the grant's principal id first, then of ``Principal.other_ids``.
     :param roster: an admitted roster, or None: then nobody is known and no rule about people applies.
     :param principals: what the platforms say about principals.
     :param complete: sources (``roster``, ``membership``, ``holdings``, ``usage``) whose absences may be believed.
         Rules with ``acts_on_absence`` run only where theirs are named here.
-    :param spaces: system -> id spaces: of the grant's principal id first, then of ``Principal.other_ids``.
     """
 
     now: datetime
     protections: Protections
+    spaces: Mapping[str, tuple[str, ...]]
     exceptions: Exceptions = field(default_factory=Exceptions.none)
     policy: Policy | None = None
     request: RequestedTargets | None = None
@@ -60,7 +61,6 @@ class DecisionContext:
     memberships: Memberships | None = None
     holdings: Holdings | None = None
     complete: frozenset[str] = frozenset()
-    spaces: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_SPACES))
 
 
 def decide(grants: Iterable[Grant], ctx: DecisionContext) -> Iterator[Decision]:

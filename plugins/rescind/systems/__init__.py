@@ -1,4 +1,4 @@
-"""The permission systems, by name. A further one is a module here and a line in the registry."""
+"""The permission systems, by name. To add one, write its class in a module here and add it to the registry."""
 
 from __future__ import annotations
 
@@ -17,10 +17,25 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
 
 
 def system_named(name: str) -> PermissionSystem[Any]:
-    """The system of that name.
+    """Return the system of that name.
 
-    :raises InputError: naming the systems that exist.
+    :raises InputError: for an unknown name; the message names the systems that exist.
     """
     if name not in REGISTRY:
         raise InputError("system", f"unknown {name!r}", f"Known systems: {', '.join(REGISTRY)}")
     return REGISTRY[name]
+
+
+def id_spaces() -> dict[str, tuple[str, ...]]:
+    """Return the roster's id spaces by system. A system without any is left out."""
+    return {name: system.id_spaces for name, system in REGISTRY.items() if system.id_spaces}
+
+
+def default_connections() -> dict[str, list[str]]:
+    """Return the default connection ids by system. A system without one is left out."""
+    return {name: [system.default_connection] for name, system in REGISTRY.items() if system.default_connection}
+
+
+def titles() -> dict[str, str]:
+    """Return the titles of the systems by name."""
+    return {name: system.title for name, system in REGISTRY.items()}

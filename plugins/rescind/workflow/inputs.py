@@ -37,9 +37,8 @@ from rescind.review import (
     resolve_request,
 )
 from rescind.review.policy.schema import VARIABLES, Source
-from rescind.review.roster.admit import DEFAULT_SPACES
 from rescind.settings import ReviewRequest, RosterEndpoint, Settings
-from rescind.systems import REGISTRY, system_named
+from rescind.systems import REGISTRY, id_spaces, system_named
 
 ROSTER, POLICY, EXCEPTIONS, PROTECTIONS, OWNERS = "roster", "policy", "exceptions", "protections", "owners"
 
@@ -68,6 +67,7 @@ class ReviewInputs:
         return DecisionContext(
             now=now,
             protections=load_protections(self.protections.content, source=source, own_ids=own_ids),
+            spaces=id_spaces(),
             exceptions=self.exceptions,
             policy=self.policy,
             request=self.request,
@@ -146,7 +146,7 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
     if targets is None:
         policy = load_policy(inputs[POLICY].content, source=inputs[POLICY].source)
     else:
-        resolve_request(targets, roster, DEFAULT_SPACES)
+        resolve_request(targets, roster, id_spaces())
     owners = None
     if OWNERS in inputs:
         owners = load_owners(inputs[OWNERS].content, source=inputs[OWNERS].source, roster=roster)
@@ -240,7 +240,7 @@ def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Mem
     other = system_named(system).member_space
     if not other:
         return []
-    own = DEFAULT_SPACES[system][0]
+    own = system_named(system).id_spaces[0]
     return [
         Membership(system, account, PrincipalType.USER, ident, PrincipalType.USER, member)
         for person in inputs_of(ledger, run).roster.roster.people

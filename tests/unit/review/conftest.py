@@ -23,6 +23,7 @@ from rescind.review import (
     read_roster_csv,
 )
 from rescind.review.roster.admit import DEFAULT_ID_COLUMNS
+from rescind.systems import id_spaces
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
@@ -80,6 +81,7 @@ def context(the_policy: Policy | None = None, **change: Any) -> DecisionContext:
         now=change.pop("now", NOW),
         protections=change.pop("protections", None) or protections(),
         roster=change.pop("roster", None) or admitted(),
+        spaces=id_spaces(),
         **change,
     )
 

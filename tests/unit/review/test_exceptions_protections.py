@@ -8,7 +8,6 @@ import pytest
 from rescind.errors import InputError
 from rescind.model import Principal
 from rescind.review import (
-    DEFAULT_SPACES,
     Exceptions,
     decide,
     index_principals,
@@ -16,6 +15,7 @@ from rescind.review import (
     load_protections,
 )
 from rescind.review.protections import OWN, UNKNOWN_KIND, BoundProtections
+from rescind.systems import id_spaces
 
 END = datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -105,7 +105,7 @@ OWN_IDS = [("alibaba_uid", "2046000000009999"), ("dms_permissions", "59999")]
 
 def bound(make: SimpleNamespace, principals: str = "[]", resources: str = "[]", more: str = "") -> BoundProtections:
     text = f"format: 1\nprincipals: {principals}\nresources: {resources}\n{more}"
-    return load_protections(text, source="protected.yaml", own_ids=OWN_IDS).bind(make.admitted(), DEFAULT_SPACES)
+    return load_protections(text, source="protected.yaml", own_ids=OWN_IDS).bind(make.admitted(), id_spaces())
 
 
 def test_a_protected_person_is_protected_under_every_id(make: SimpleNamespace) -> None:
@@ -239,7 +239,7 @@ def test_a_protected_person_needs_an_id_in_every_space_or_a_word(make: SimpleNam
 
     def protections(more: str) -> BoundProtections:
         text = f"format: 1\nprincipals: [{{space: person_id, id: P4, reason: r{more}}}]\nresources: []\n"
-        return load_protections(text, source="p", own_ids=OWN_IDS).bind(roster, DEFAULT_SPACES)
+        return load_protections(text, source="p", own_ids=OWN_IDS).bind(roster, id_spaces())
 
     with pytest.raises(InputError, match="no alibaba_uid for this protected person"):
         protections("")
@@ -248,9 +248,9 @@ def test_a_protected_person_needs_an_id_in_every_space_or_a_word(make: SimpleNam
 
 def test_without_a_roster_only_ids_of_systems(make: SimpleNamespace) -> None:
     text = "format: 1\nprincipals: [{space: %s, id: P4, reason: r}]\nresources: []\n"
-    load_protections(text % "dms_user_id", source="p", own_ids=OWN_IDS).bind(None, DEFAULT_SPACES)
+    load_protections(text % "dms_user_id", source="p", own_ids=OWN_IDS).bind(None, id_spaces())
     with pytest.raises(InputError, match="without a roster"):
-        load_protections(text % "person_id", source="p", own_ids=OWN_IDS).bind(None, DEFAULT_SPACES)
+        load_protections(text % "person_id", source="p", own_ids=OWN_IDS).bind(None, id_spaces())
 
 
 def test_platform_kinds_reach_the_protection(make: SimpleNamespace) -> None:
@@ -267,7 +267,7 @@ def test_a_protected_kind_needs_the_rosters_word(
 ) -> None:
     """A row that loses "service" must not fall back to a platform that says "human"."""
     text = "principals: []\nresources: []\nkinds: [service, system]\n"
-    bound_ = make.protections(text).bind(make.admitted(), DEFAULT_SPACES)
+    bound_ = make.protections(text).bind(make.admitted(), id_spaces())
     assert bool(bound_.kind(platform, roster, in_roster=True)) == stays
     asked_for = bound_.kind(platform, roster, in_roster=True, allow_unknown=True)
     assert bool(asked_for) == (roster == "service")

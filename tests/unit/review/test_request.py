@@ -9,7 +9,6 @@ import pytest
 from rescind.errors import InputError
 from rescind.model import Principal
 from rescind.review import (
-    DEFAULT_SPACES,
     RequestedTargets,
     Target,
     decide,
@@ -17,6 +16,7 @@ from rescind.review import (
     load_exceptions,
     resolve_request,
 )
+from rescind.systems import id_spaces
 
 SYSTEMS = ("dms_permissions", "wedata_privileges")
 
@@ -125,15 +125,15 @@ def test_requests_that_mean_too_much_or_nothing_are_refused(
 def test_an_id_of_two_people_needs_its_space(make: SimpleNamespace) -> None:
     roster = make.admitted("P1,active,7,", "P2,active,,7", header="person_id,status,dms_user_id,wedata_user_id")
     with pytest.raises(InputError, match="different people in dms_user_id, wedata_user_id"):
-        resolve_request(request(Target("7")), roster, DEFAULT_SPACES)
-    resolved = resolve_request(request(Target("7", "dms_user_id")), roster, DEFAULT_SPACES)
+        resolve_request(request(Target("7")), roster, id_spaces())
+    resolved = resolve_request(request(Target("7", "dms_user_id")), roster, id_spaces())
     assert resolved.people == {"P1"}
 
 
 def test_without_a_roster_the_space_must_be_named() -> None:
     with pytest.raises(InputError, match="no roster"):
-        resolve_request(request(Target("7")), None, DEFAULT_SPACES)
-    assert resolve_request(request(Target("7", "dms_user_id")), None, DEFAULT_SPACES).ids == {("dms_user_id", "7")}
+        resolve_request(request(Target("7")), None, id_spaces())
+    assert resolve_request(request(Target("7", "dms_user_id")), None, id_spaces()).ids == {("dms_user_id", "7")}
 
 
 def test_the_id_that_is_named_counts_also_where_the_roster_cannot_confirm_it(make: SimpleNamespace) -> None:

@@ -38,7 +38,8 @@ _EVERYWHERE = frozenset(
      "method", "answer", "no_answer", "finding", "operation", "code_version", "exporter_version", "status"}
 )  # fmt: skip
 """Fields that hold words of this package or of a vendor's interface, never a name."""
-_LISTS = frozenset({"controls"})
+_WHOLE = frozenset({"controls", "titles"})
+"""Fields with several values that all are words of this package."""
 _OWN = {"review": frozenset({"run", "dag", "period_basis"}), "plan": frozenset({"source_run"})}
 """Further harmless fields, by file. The kind of an input file names it."""
 
@@ -59,7 +60,7 @@ class Pseudonyms:
         """A record with pseudonyms in the place of its texts."""
         safe = _EVERYWHERE | _OWN.get(kind, frozenset())
         return {
-            name: value if (name in safe and isinstance(value, str)) or name in _LISTS else self._value(value)
+            name: value if (name in safe and isinstance(value, str)) or name in _WHOLE else self._value(value)
             for name, value in record.items()
         }
 

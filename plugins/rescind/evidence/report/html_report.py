@@ -28,12 +28,6 @@ _WORDS = {
     "scope_incomplete": "listing incomplete",
     "kept_lost": "kept, but lost",
 }
-_TITLES = {
-    "wedata_privileges": "WeData privileges",
-    "wedata_data_sources": "WeData data sources",
-    "dms_permissions": "DMS permissions",
-    "quickbi_menus": "Quick BI menus",
-}
 
 
 def write_report(source: Source, out: str | Path) -> None:
@@ -44,7 +38,9 @@ def write_report(source: Source, out: str | Path) -> None:
 def report(facts: Figures) -> bytes:
     """The report as UTF-8."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"t": text, "num": number, "words": words, "title": title, "span": span, "at": at}
+    environment.filters |= {"t": text, "num": number, "words": words, "span": span, "at": at}
+    titles = facts.review.get("titles", {})
+    environment.filters["title"] = lambda system: titles.get(system, system)
     template = resources.files("rescind.evidence.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     page = environment.from_string(template).render(
         f=facts,
@@ -101,11 +97,6 @@ def number(value: int) -> str:
 def words(value: str) -> str:
     """A standing in words."""
     return _WORDS.get(value, value)
-
-
-def title(value: str) -> str:
-    """A system's name for people."""
-    return _TITLES.get(value, value)
 
 
 def at(value: str | None) -> str:

@@ -27,14 +27,6 @@ DEFAULT_ID_COLUMNS: Mapping[str, str] = {
 }
 """Roster column -> id space."""
 
-DEFAULT_SPACES: Mapping[str, tuple[str, ...]] = {
-    "wedata_privileges": ("wedata_user_id",),
-    "wedata_data_sources": ("wedata_user_id",),
-    "dms_permissions": ("dms_user_id", "alibaba_uid"),
-    "quickbi_menus": ("quickbi_user_id", "alibaba_uid"),
-}
-"""System -> its id spaces: first the one of a grant's ``principal_id``, then those of ``Principal.other_ids``."""
-
 Status = Literal["active", "left", "unknown"]
 Kind = Literal["human", "service", "unknown"]
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from rescind.model import Principal
-from rescind.review.roster.admit import DEFAULT_SPACES, match_person, principal_ids
+from rescind.review.roster.admit import match_person, principal_ids
+from rescind.systems import id_spaces
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,6 @@ def test_only_users_are_people(make: SimpleNamespace, kind: str) -> None:
 
 def test_ids_of_a_principal_come_from_the_spaces_of_its_system() -> None:
     principal = Principal("dms_permissions", "a", "user", "51001", other_ids=(("alibaba_uid", "2046"), ("other", "1")))
-    pairs = principal_ids("dms_permissions", "51001", principal, DEFAULT_SPACES)
+    pairs = principal_ids("dms_permissions", "51001", principal, id_spaces())
     assert pairs == (("dms_user_id", "51001"), ("alibaba_uid", "2046"))
-    assert principal_ids("unknown_system", "1", None, DEFAULT_SPACES) == ()
+    assert principal_ids("unknown_system", "1", None, id_spaces()) == ()
