@@ -81,7 +81,7 @@ def context(the_policy: Policy | None = None, **change: Any) -> DecisionContext:
         now=change.pop("now", NOW),
         protections=change.pop("protections", None) or protections(),
         roster=change.pop("roster", None) or admitted(),
-        spaces=id_spaces(),
+        spaces=change.pop("spaces", None) or id_spaces(),
         **change,
     )
 
