@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sensors": {"hooks", "triggers", AIRFLOW},
     "example_dags": {"operators", "sensors", AIRFLOW},
     "dag_parts": BASE | {"airflow_support", "operators", AIRFLOW},
-    "cli": BASE | {"settings", "data_files", "review", "ledger", "evidence", "workflow", "hooks"},
+    "cli": BASE | {"settings", "data_files", "systems", "review", "ledger", "evidence", "workflow", "hooks"},
     "__main__": {"cli"},
     "web": BASE | {"settings", "ledger", AIRFLOW},
     "airflow_plugin": {"settings", "systems", "hooks", "web", AIRFLOW},

@@ -14,6 +14,7 @@ from rescind import cli
 from rescind.data_files import data_path
 from rescind.errors import ConfigurationError
 from rescind.settings import VARIABLE, Settings, settings_home
+from rescind.systems import default_connections
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,7 +61,8 @@ def test_init_writes_inputs_that_the_settings_find(
     assert [line[:2] for line in said.splitlines() if line[:1].isdigit()] == ["1.", "2.", "3."]
     monkeypatch.setenv("RESCIND_HOME", str(tmp_path / "new"))
     raw = json.loads((tmp_path / "new/rescind_settings.json").read_text())
-    settings = Settings.parse(raw[VARIABLE])
+    settings = Settings.parse(raw[VARIABLE], connections={})
+    assert settings.connections == default_connections()
     for name in ("roster", "policy", "protections", "exceptions", "owners"):
         assert settings.path(name).is_file()
         assert settings.path(name).is_relative_to(tmp_path)

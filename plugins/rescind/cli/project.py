@@ -55,15 +55,17 @@ def project_files() -> dict[str, bytes]:
 
 
 def _settings() -> bytes:
+    from rescind.systems import default_connections  # builds the message models, which no other command needs
+
     defaults = Settings()
     chosen = {
-        "connections": defaults.connections,
+        "connections": default_connections(),
         "approvers": [],
         "roster": _ROSTER,
         **{name: getattr(defaults, name) for name in ("policy", "protections", "exceptions", "owners", "evidence")},
         "enforce_scheduled": False,
     }
-    Settings.parse(chosen)
+    Settings.parse(chosen, connections={})
     return (json.dumps({VARIABLE: chosen}, indent=2) + "\n").encode()
 
 
