@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "triggers": BASE | {"hooks", AIRFLOW},
     "sensors": {"hooks", "triggers", AIRFLOW},
     "example_dags": {"operators", "sensors", AIRFLOW},
-    "dag_parts": BASE | {"airflow_support", "operators", AIRFLOW},
+    "dag_parts": BASE | {"systems", "airflow_support", "operators", AIRFLOW},
     "cli": BASE | {"settings", "data_files", "systems", "review", "ledger", "evidence", "workflow", "hooks"},
     "__main__": {"cli"},
     "web": BASE | {"settings", "ledger", AIRFLOW},
