@@ -13,6 +13,7 @@ from emulator.front import to_json
 from emulator.gateway import Gateway
 from emulator.limits import Limiter, Load
 from emulator.signing.alibaba import parse_query
+from emulator.snapshot import beside_grants, snapshot
 from emulator.store.people import as_rows, protected_ids, roster_csv
 from emulator.wire import Answer, Request
 from emulator.world import ORGANIZATION_ID, SYSTEMS, TENANT_ID, World
@@ -32,7 +33,8 @@ class Control:
         self.gateway = gateway
         self.reset = reset
         self._gets: dict[str, Callable[[Query], Any]] = {
-            "health": self._health, "truth": self._truth, "journal": self._journal, "stats": self._stats,
+            "health": self._health, "truth": self._truth, "world": self._world, "journal": self._journal,
+            "stats": self._stats,
             "org": self._org, "protected": self._protected, "faults": self._list_faults, "modes": self._modes,
             "clock": self._clock, "actions": self._actions,
         }  # fmt: skip
@@ -75,40 +77,12 @@ class Control:
         stop = start + limit if limit else None
         result: dict[str, Any] = {system: list(islice(world.truth(system), start, stop)) for system in wanted}
         if query.get("extra"):
-            result |= self._extra()
+            result |= beside_grants(world)
         return result
 
-    def _extra(self) -> dict[str, Any]:
-        """What decides about access beside the grants."""
-        world = self.world
-        return {
-            "wedata_project_members": [
-                {"project_id": project.project_id, "user_uin": uin, "role_ids": sorted(roles)}
-                for project in world.projects.values() for uin, roles in project.members.items()
-            ],
-            "wedata_data_source_sharing": [
-                {"data_source_id": str(source.source_id), "project_id": source.project_id,
-                 "share_mode": source.share_mode, "creator_uin": source.creator}
-                for source in world.data_sources.sources.values()
-            ],
-            "quickbi_group_members": [
-                {"group_id": group.group_id, "parent": group.parent, "user_id": user}
-                for group in world.quickbi.groups.values() for user in group.members
-            ],
-            "quickbi_workspace_members": [
-                {"workspace_id": space.workspace_id, "user_id": user, "role_id": role}
-                for space in world.quickbi.workspaces.values() for user, role in space.members.items()
-            ],
-            "quickbi_open_menus": [
-                {"portal_id": portal.portal_id, "menu_id": menu.menu_id}
-                for portal in world.quickbi.portals.values() for menu in portal.leaves()
-                if not menu.show_only_with_access
-            ],
-            "dms_policy_members": [
-                {"policy_id": str(policy.policy_id), "user_id": user}
-                for policy in world.dms.policies for user in policy.user_ids
-            ],
-        }  # fmt: skip
+    def _world(self, query: Query) -> dict[str, Any]:
+        """Everything that decides about access, for a judge that works out the ways in by itself."""
+        return snapshot(self.world)
 
     def _journal(self, query: Query) -> dict[str, Any]:
         journal = self.world.journal

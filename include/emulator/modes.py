@@ -17,8 +17,20 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "wedata_type_case": ("title", "upper"),
     # The Granted flag of a listed grant (the official sample shows false).
     "wedata_granted_flag": ("false", "true"),
-    # UserUin of ListProjectMembers is null in the official sample.
-    "wedata_member_uin": ("filled", "null"),
+    # UserUin of ListProjectMembers is null in the official sample; mixed: null for every third member.
+    "wedata_member_uin": ("filled", "null", "mixed"),
+    # Owner and creator of a project in ListProjectMembers: always, or only when they are members.
+    "wedata_owner_listed": ("always", "members_only"),
+    # Roles of a member that has none.
+    "wedata_empty_roles": ("empty", "null"),
+    # How CreateUser, CreatorUin and ProjectOwnerUin name a person: by uin, by user id, by login name, or not at all.
+    "wedata_creator_form": ("uin", "user_id", "name", "null"),
+    # Whether the owner and the creator of a project count as its administrators.
+    "wedata_owner_role": ("administrator", "none"),
+    # Whether a privilege of a project or a project role reaches each member.
+    "wedata_project_reach": ("members", "none"),
+    # A page of projects, members, roles or data sources behind the last one: empty, or the last one again.
+    "wedata_beyond_end": ("empty", "last"),
     # Whether the default audience of a data source shows up in DescribeDataSourceAuthority.
     "wedata_default_audience": ("hidden", "listed"),
     # RevokeUserPermission with an unknown or already revoked UserAccessId.
@@ -35,6 +47,26 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dms_logic_omitted": ("both", "physical"),
     # DsType of instance rows in ListUserPermissions.
     "dms_instance_ds_type": ("INSTANCE", "empty"),
+    # Unit of TotalCount in the three permission lists.
+    "dms_total": ("rows", "records"),
+    # Which ways in the four ListAuthorized actions show.
+    "dms_authorized_sources": ("all", "no_roles", "records_policies"),
+    # Their pages (no total): full, or every second one empty although more rows follow.
+    "dms_authorized_pages": ("full", "sparse"),
+    # Roles of the tenant that reach every object without a record.
+    "dms_role_reach": ("admin_dba", "admin", "all", "none"),
+    # Whether owners and the DBA of an instance reach its databases, and owners of a database its tables.
+    "dms_owner_reach": ("down", "own_object"),
+    # Whether a proxy account reaches the instance by itself, or only what records allow.
+    "dms_proxy_reach": ("instance", "records"),
+    # DisableUser and DeleteUser: proxy accounts are not among what the page says goes.
+    "dms_disable_proxies": ("kept", "closed"),
+    # SetOwners replaces the owners, or adds to them.
+    "dms_set_owners": ("replace", "add"),
+    # An empty list of owners, roles, proxies or policies: empty, null, or the field is missing.
+    "dms_empty_lists": ("empty", "null", "missing"),
+    # A page behind the last one: empty, the last one again, or an error.
+    "dms_beyond_end": ("empty", "last", "error"),
     # Success and Result typed, or as text ("true", "2") as in the old samples.
     "quickbi_spelling": ("typed", "strings"),
     # HTTP status of a business error: 400 on the current pages, 500 on the old ones.
@@ -45,6 +77,29 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "quickbi_authorize_existing": ("keep", "overwrite"),
     # Whether a group receiver reaches the members of its sub-groups.
     "quickbi_subgroups": ("covered", "not_covered"),
+    # What a white list entry gives: all menus to any receiver, all menus to workspaces only, or no more than opening.
+    "quickbi_white_list": ("all", "workspaces", "opens"),
+    # ReceiverType of an organization on a white list: 3 as documented for both, or its own 2.
+    "quickbi_white_type": ("documented", "own"),
+    # ListWhitePortalMenu of a portal without a white list.
+    "quickbi_empty_white_list": ("empty", "null"),
+    # Whether a share, the owner of a portal, a workspace administrator or developer see all menus, or the open ones.
+    "quickbi_share_reach": ("all", "opens"),
+    "quickbi_owner_reach": ("all", "opens"),
+    "quickbi_role_reach": ("all", "opens"),
+    # Which roles of the organization see all menus without a record.
+    "quickbi_admin_reach": ("all", "organization_admin", "none"),
+    # The effective answers about a deactivated user: no access, as if it were active, or an error.
+    "quickbi_deactivated": ("nothing", "answered", "refused"),
+    # ListPortalMenus for a user who sees nothing: an empty tree, a null Result, or Access.Forbidden.
+    "quickbi_no_menus": ("empty", "null", "refused"),
+    # AdminUser and AuthAdminUser beside RoleIdList: both, only the role ids true, or only the flags (null list).
+    "quickbi_admin_flags": ("both", "roles_only", "flags_only"),
+    # QueryShareList of a work without shares, and whether QuerySharesToUserList follows groups.
+    "quickbi_empty_shares": ("empty", "null"),
+    "quickbi_shares_to_user": ("direct", "all"),
+    # A page behind the last one: empty, or the last one again.
+    "quickbi_beyond_end": ("empty", "last"),
     # HTTP status of a throttled Alibaba call, and whether it carries x-acs-retry-after (milliseconds).
     "alibaba_throttle_status": ("400", "429", "503"),
     "alibaba_retry_after": ("off", "on"),

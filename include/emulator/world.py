@@ -38,6 +38,8 @@ class World:
         self.people: list[Person] = []
         self.privileges = PrivilegeStore(self.journal, self.visibility)
         self.projects: dict[str, Project] = {}
+        # Holders of platform roles (role id to uins): no action lists or changes them.
+        self.tenant_roles: dict[str, set[str]] = {}
         self.data_sources = DataSourceStore(self.journal, self.visibility)
         self.dms = DmsStore(self.journal, self.visibility, TENANT_ID)
         self.quickbi = QuickBiStore(self.journal, self.visibility, ORGANIZATION_ID)

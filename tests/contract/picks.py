@@ -111,6 +111,10 @@ def some_database(world: World, *, logic: bool = False) -> Any:
     return first(d for d in world.dms.databases.values() if d.logic == logic and (logic or d.instance_id == wanted))
 
 
+def some_proxy(world: World) -> Any:
+    return first(world.dms.proxies.values())
+
+
 def some_dms_user(world: World) -> Any:
     """A user who is nobody special."""
     return first(user for user in world.dms.users.values() if user.roles == ("USER",) and user.state == "NORMAL")
@@ -147,6 +151,16 @@ _reads(
         "PermissionType": "QUERY",
         "TableNameList": [table.name for table in some_database(world).tables],
     },
+    ListStandardGroups=_nothing,
+    ListProxies=_nothing,
+    ListProxyAccesses=lambda world: {"ProxyId": some_proxy(world).proxy_id},
+    GetProxyAccess=lambda world: {"ProxyAccessId": first(some_proxy(world).accesses)},
+    ListAbacPolicies=_page(),
+    GetAbacPolicy=lambda world: {"AbacPolicyId": world.dms.policies[0].policy_id},
+    ListAbacAuthorizations=lambda world: {
+        "PolicyId": str(world.dms.policies[-1].policy_id),
+        "PolicySource": "USER_DEFINE",
+    },
     ListAuthorityTemplate=_page(),
     GetAuthorityTemplate=lambda world: {"TemplateId": first(world.dms.templates)},
     GetAuthorityTemplateItem=lambda world: {"TemplateId": first(world.dms.templates)},
@@ -157,6 +171,12 @@ _reads(
 
 def some_portal(world: World) -> Any:
     return first(world.quickbi.portals.values())
+
+
+def some_share(world: World) -> Any:
+    """A share of a work to a user that is in force."""
+    now = world.clock.now() * 1000
+    return next(s for s in world.quickbi.shares.values() if s.receiver.kind == 0 and s.expires > now)
 
 
 def some_group(world: World) -> Any:
@@ -180,6 +200,15 @@ _reads(
     ListPortalMenuAuthorization=lambda world: {"DataPortalId": some_portal(world).portal_id},
     ListWhitePortalMenu=lambda world: {"DataportalId": some_portal(world).portal_id},
     CheckReadable=lambda world: {"UserId": some_portal(world).owner, "WorksId": some_portal(world).portal_id},
+    QueryReadableResourcesListByUserIdV2=lambda world: {"UserId": some_portal(world).owner, "WorkType": "DATAPRODUCT"},
+    QueryShareList=lambda world: {"ReportId": some_share(world).works_id},
+    QuerySharesToUserList=lambda world: {"UserId": some_share(world).receiver.id},
+    ListAuthConfigByResource=lambda world: {
+        "ResourceId": world.quickbi.collaborations[0].resource_id,
+        "WorksType": "dashboard",
+        "ShareToType": 0,
+        "HasAuth": True,
+    },
     QueryUserList=lambda world: {"PageNum": 1, "PageSize": 5},
     QueryUserInfoByUserId=lambda world: {"UserId": some_portal(world).owner},
     QueryUserInfoByAccount=lambda world: {"Account": world.quickbi.users[some_portal(world).owner].account_id},
@@ -196,6 +225,8 @@ _reads(
         "WorkspaceId": some_space(world).workspace_id,
         "UserId": first(some_space(world).members),
     },
+    ListWorkspaceRoles=lambda world: {"WorkspaceId": some_space(world).workspace_id},
+    ListWorkspaceRoleUsers=lambda world: {"RoleId": 25, "WorkspaceId": some_space(world).workspace_id, "PageSize": 5},
     ListOrganizationRoles=_nothing,
     ListOrganizationRoleUsers=lambda world: {"RoleId": 111111111, "PageNum": 1, "PageSize": 5},
 )

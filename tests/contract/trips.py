@@ -23,6 +23,7 @@ from tests.contract.picks import (
     some_instance,
     some_portal,
     some_project,
+    some_proxy,
     some_source,
     some_space,
 )
@@ -200,6 +201,72 @@ def dms_users(library: Library, world: World) -> None:
         assert library.call("GetUser", UserId=holder.user_id)["User"]["State"] == state
         for kind in ("INSTANCE", "DATABASE", "TABLE"):  # enabling again brings nothing back
             assert library.call("ListUserPermissions", UserId=holder.user_id, PermType=kind)["TotalCount"] == 0
+
+
+@_trip("dms", "SetOwners", "UpdateUser", "GetUser", "ListUserOwnedResources")
+def dms_owners_and_roles(library: Library, world: World) -> None:
+    user, table = some_dms_user(world), some_database(world).tables[0]
+    others = ",".join(table.owners)
+    for owners, expected in ((f"{others},{user.user_id}", True), (others, False)):
+        done = library.call("SetOwners", OwnerIds=owners, OwnerType="TABLE", ResourceId=str(table.table_id))
+        assert done["Success"] is True
+        owned = library.call("ListUserOwnedResources", UserId=user.user_id, OwnerType="TABLE", PageSize=100)
+        assert (str(table.table_id) in {row["TableId"] for row in owned["Data"]["resourceList"]}) is expected
+    for roles in (["USER", "DBA"], ["USER"]):
+        assert library.call("UpdateUser", Uid=int(user.uid), RoleNames=",".join(roles))["Success"] is True
+        assert library.call("GetUser", UserId=user.user_id)["User"]["RoleNameList"]["RoleNames"] == roles
+
+
+@_trip("dms", "CreateProxyAccess", "DeleteProxyAccess", "ListProxyAccesses")
+def dms_proxies(library: Library, world: World) -> None:
+    user, proxy = some_dms_user(world).user_id, some_proxy(world).proxy_id
+
+    def listed() -> set[tuple[int, int]]:
+        rows = library.call("ListProxyAccesses", ProxyId=proxy)["ProxyAccessList"]
+        return {(row["ProxyAccessId"], row["UserId"]) for row in rows}
+
+    before = listed()
+    made = library.call("CreateProxyAccess", ProxyId=proxy, UserId=int(user))["ProxyAccessId"]
+    assert listed() == before | {(made, int(user))}
+    assert library.call("DeleteProxyAccess", ProxyAccessId=made)["Success"] is True
+    assert listed() == before
+
+
+@_trip("dms", "CreateAbacAuthorization", "DeleteAbacAuthorization", "ListAbacAuthorizations")
+def dms_policies(library: Library, world: World) -> None:
+    policy, role = world.dms.policies[0].policy_id, first(world.dms.custom_roles.values())
+
+    def listed() -> dict[tuple[str, int], int]:
+        rows = library.call("ListAbacAuthorizations", PolicyId=str(policy))["AuthorizationList"]
+        return {(row["IdentityType"], row["IdentityId"]): row["AuthorizationId"] for row in rows}
+
+    before = listed()
+    users = {ident for kind, ident in before if kind == "USER"}
+    user = next(int(ident) for ident in world.dms.users if int(ident) not in users)
+    library.call("CreateAbacAuthorization", PolicyId=policy, IdentityType="USER", UserId=user)
+    library.call("CreateAbacAuthorization", PolicyId=policy, IdentityType="ROLE", RoleId=role)
+    added = {pair: number for pair, number in listed().items() if pair not in before}
+    assert set(added) == {("USER", user), ("ROLE", role)}
+    for (kind, _), number in added.items():
+        library.call("DeleteAbacAuthorization", AuthorizationId=number, IdentityType=kind)
+    assert listed() == before
+
+
+@_trip("quickbi", "AddShareReport", "CancelReportShare", "QueryShareList")
+def quickbi_shares(library: Library, world: World) -> None:
+    portal, end = some_portal(world).portal_id, int(world.clock.now() + 86_400) * 1000
+    group = some_group(world).group_id
+
+    def listed() -> set[tuple[int, str, int, int]]:
+        rows = library.call("QueryShareList", ReportId=portal)["Result"]
+        return {(row["ShareToType"], row["ShareToId"], row["AuthPoint"], row["ExpireDate"]) for row in rows}
+
+    before = listed()
+    common = {"WorksId": portal, "AuthPoint": 3, "ShareToType": 1, "ShareToId": group}
+    assert library.call("AddShareReport", ExpireDate=end, **common)["Result"] is True
+    assert listed() == before | {(1, group, 3, end)}
+    assert library.call("CancelReportShare", ReportId=portal, ShareToType=1, ShareToIds=group)["Result"] is True
+    assert listed() == before
 
 
 @_trip("quickbi", "AuthorizeMenu", "CancelAuthorizationMenu", "ListPortalMenuAuthorization")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from emulator.build import dms, people, quickbi, wedata
+from emulator.build import dms, paths, people, quickbi, wedata
 from emulator.build.sizes import Sizes
 from emulator.keys import demo_keyring
 from emulator.world import World
@@ -23,4 +23,5 @@ def build(world: World, sizes: Sizes, seed: int) -> None:
     wedata.build(world, random.Random(f"{seed}/wedata"), sizes)
     dms.build(world, random.Random(f"{seed}/dms"), sizes)
     quickbi.build(world, random.Random(f"{seed}/quickbi"), sizes)
+    paths.build(world, random.Random(f"{seed}/paths"), sizes)
     world.settings.update(seed=seed, sizes=sizes.as_dict())

@@ -11,7 +11,8 @@ class Sizes:
 
     Grants are spread so that a leaver holds ``*_per_leaver`` of them; what remains up to the total goes to
     the people who stay, to groups, roles and projects. ``leavers_in_groups`` leavers stay in a user group
-    that still opens menus, so that access remains after their own records are gone.
+    that still opens menus, so that access remains after their own records are gone. ``paths`` is 1 or 0: whether
+    each way in that is no grant (owners, roles, shares ...) is there, with a leaver.
     """
 
     people: int = 84
@@ -19,6 +20,7 @@ class Sizes:
     services: int = 6
     departments: int = 7
     leavers_in_groups: int = 2
+    paths: int = 1
     # WeData
     catalogs: int = 5
     schemas_per_catalog: int = 3
@@ -80,7 +82,8 @@ def scaled(grants: int) -> Sizes:
     records, sources = int(grants * 0.15), int(grants * 0.08)
     return Sizes(
         people=people, leavers=leavers, services=max(6, people // 50), departments=max(7, int(root * 4)),
-        leavers_in_groups=2, catalogs=max(5, int(5 * root / 2)), schemas_per_catalog=max(3, int(3 * root**0.5)),
+        leavers_in_groups=2, paths=1, catalogs=max(5, int(5 * root / 2)),
+        schemas_per_catalog=max(3, int(3 * root**0.5)),
         tables_per_schema=max(5, int(5 * root**0.5)), privileges=privileges,
         privileges_per_leaver=max(1, privileges // (leavers * 8)), projects=max(6, int(6 * root / 2)),
         data_sources=max(40, int(40 * root)), source_grants=sources,
@@ -95,7 +98,7 @@ def scaled(grants: int) -> Sizes:
 
 
 TINY = Sizes(
-    people=8, leavers=3, services=2, departments=2, leavers_in_groups=1, catalogs=2, schemas_per_catalog=2,
+    people=8, leavers=3, services=2, departments=2, leavers_in_groups=1, paths=1, catalogs=2, schemas_per_catalog=2,
     tables_per_schema=2, privileges=60, privileges_per_leaver=5, projects=2, data_sources=5, source_grants=20,
     source_grants_per_leaver=2, dms_users=9, dms_leavers=3, instances=2, databases_per_instance=2, logic_databases=1,
     tables_per_database=2, dms_records=40, dms_per_leaver=3, dms_expired=6, portals=2, menus_per_portal=6, groups=4,

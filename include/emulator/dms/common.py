@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from emulator.errors import ApiError
@@ -51,5 +52,27 @@ def cut(
     if (sizes and size not in sizes) or not 1 <= size <= largest or number < 1:
         allowed = ", ".join(map(str, sizes)) if sizes else f"1 to {largest}"
         raise ApiError("InvalidParameterValid", f"PageSize must be one of: {allowed}; PageNumber at least 1.")
+    last = max(1, -(-len(items) // size))
+    if number > last and (beyond := call.world.modes["dms_beyond_end"]) != "empty":
+        if beyond == "error":
+            raise ApiError("InvalidParameterValid", "PageNumber is behind the last page.")
+        number = last
     start = (number - 1) * size + int(call.params.get("_shift", 0))
     return items[start : start + size]
+
+
+def authorized_page(call: Call, items: list[Any]) -> list[Any]:
+    """A page of the lists without a total. ``sparse``: rows only on odd pages, so that an empty page is not the end."""
+    if call.world.modes["dms_authorized_pages"] == "full" or not call.text("PageNumber").isdecimal():
+        return cut(call, items)
+    number = call.number("PageNumber", 1)
+    return [] if number % 2 == 0 else cut(replace(call, params={**call.params, "PageNumber": (number + 1) // 2}), items)
+
+
+def optional_list(call: Call, row: dict[str, Any], name: str, items: list[Any], inner: str = "") -> None:
+    """Set a list of a row, wrapped in ``inner`` if given; an empty one may be null or missing, by mode."""
+    how = call.world.modes["dms_empty_lists"]
+    if items or how == "empty":
+        row[name] = {inner: items} if inner else items
+    elif how == "null":
+        row[name] = None

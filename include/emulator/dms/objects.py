@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.dms import DMS
-from emulator.dms.common import PAGE, caller, cut, failure
+from emulator.dms.common import PAGE, caller, cut, failure, optional_list
 from emulator.registry import Call
 from emulator.store.dms import Database, Instance, Table
 
 
 def _owners(call: Call, ids: list[str]) -> dict[str, Any]:
     users = call.world.dms.users
-    return {
-        "OwnerIdList": {"OwnerIds": list(ids)},
-        "OwnerNameList": {"OwnerNames": [users[user].nick for user in ids if user in users]},
-    }
+    lists: dict[str, Any] = {}
+    optional_list(call, lists, "OwnerIdList", list(ids), "OwnerIds")
+    optional_list(call, lists, "OwnerNameList", [users[user].nick for user in ids if user in users], "OwnerNames")
+    return lists
 
 
 def _nick(call: Call, user_id: str) -> str:
@@ -177,42 +177,3 @@ def list_logic_tables(call: Call) -> dict[str, Any]:
         for table in cut(call, found)
     ]  # fmt: skip
     return {"TotalCount": len(found), "LogicTableList": {"LogicTable": rows}}
-
-
-@DMS.action(
-    "ListUserOwnedResources", f"Tid:int UserId! OwnerType! {PAGE} DatabaseName DbType EnvType Logic:bool",
-    methods=("POST",),
-)  # fmt: skip
-def owned_resources(call: Call) -> dict[str, Any]:
-    """What a user owns. No ``TotalCount``: page until a short page."""
-    caller(call)
-    kind, user = call.text("OwnerType"), call.text("UserId")
-    if kind not in ("INSTANCE", "DATABASE", "TABLE"):
-        raise failure(call, "InvalidParameterValid", "OwnerType must be INSTANCE, DATABASE or TABLE.", 400)
-    return {"Data": {"resourceList": cut(call, list(_owned(call, kind, user)))}}
-
-
-def _owned(call: Call, kind: str, user: str) -> list[dict[str, Any]]:
-    store = call.world.dms
-    if kind == "INSTANCE":
-        return [_owned_row(instance, None, None) for instance in store.instances.values() if user in instance.owners]
-    rows = []
-    for database in store.databases.values():
-        if database.logic != call.params.get("Logic", database.logic):
-            continue
-        instance = store.instances[database.instance_id]
-        if kind == "DATABASE" and user in database.owners:
-            rows.append(_owned_row(instance, database, None))
-        elif kind == "TABLE":
-            rows += [_owned_row(instance, database, table) for table in database.tables if user in table.owners]
-    return rows
-
-
-def _owned_row(instance: Instance, database: Database | None, table: Table | None) -> dict[str, Any]:
-    return {
-        "InstanceId": str(instance.instance_id), "DbInstanceId": str(instance.instance_id), "Host": instance.host,
-        "Port": instance.port, "Alias": instance.alias, "DbType": instance.db_type, "EnvType": instance.env,
-        "DbId": str(database.db_id) if database else "", "Logic": bool(database and database.logic),
-        "SchemaName": database.schema if database else "", "SearchName": database.schema if database else instance.host,
-        "TableId": str(table.table_id) if table else "", "TableName": table.name if table else "",
-    }  # fmt: skip

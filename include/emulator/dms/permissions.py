@@ -44,6 +44,11 @@ def _grouped(records: Iterable[Record]) -> list[list[Record]]:
     return list(rows.values())
 
 
+def _total(call: Call, rows: list[list[Record]]) -> int:
+    """``TotalCount``: rows, or records, by mode."""
+    return sum(map(len, rows)) if call.world.modes["dms_total"] == "records" else len(rows)
+
+
 def _details(records: list[Record]) -> dict[str, Any]:
     return {"PermDetail": [
         {
@@ -100,7 +105,7 @@ def list_user_permissions(call: Call) -> dict[str, Any]:
     records = [record for record in call.world.dms.of_user(call.text("UserId")) if record.target.ds_type in kinds]
     rows = [row for row in _grouped(_visible(call, records)) if _fits(call, row[0].target)]
     page = [_row(call, row, host=True) for row in cut(call, rows)]
-    return {"TotalCount": len(rows), "UserPermissions": {"UserPermission": page}}
+    return {"TotalCount": _total(call, rows), "UserPermissions": {"UserPermission": page}}
 
 
 def _fits(call: Call, target: Target) -> bool:
@@ -132,7 +137,7 @@ def list_database_permissions(call: Call) -> dict[str, Any]:
     records = [record for record in call.world.dms.of_database(database.db_id) if record.target.ds_type in kinds]
     rows = _by_nick(call, _grouped(_visible(call, records)))
     page = [_row(call, row, host=False) for row in cut(call, rows)]
-    return {"TotalCount": len(rows), "UserPermissions": {"UserPermission": page}}
+    return {"TotalCount": _total(call, rows), "UserPermissions": {"UserPermission": page}}
 
 
 @DMS.action("ListInstanceUserPermissions", f"Tid:int InstanceId! {PAGE} UserName")
@@ -145,7 +150,7 @@ def list_instance_permissions(call: Call) -> dict[str, Any]:
     rows = _by_nick(call, _grouped(_visible(call, call.world.dms.of_instance(int(text)))))
     names = ("InstanceId", "UserId", "UserNickName", "PermDetails")
     page = [{name: full[name] for name in names} for row in cut(call, rows) for full in [_row(call, row, host=False)]]
-    return {"TotalCount": len(rows), "UserPermissions": {"UserPermission": page}}
+    return {"TotalCount": _total(call, rows), "UserPermissions": {"UserPermission": page}}
 
 
 @DMS.action("RevokeUserPermission", f"Tid:int UserId! {OBJECT} PermTypes! UserAccessId!", write=True)

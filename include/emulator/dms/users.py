@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.dms import DMS
-from emulator.dms.common import PAGE, caller, cut, failure
+from emulator.dms.common import PAGE, caller, cut, failure, optional_list
 from emulator.keys import ALIBABA_ACCOUNT
 from emulator.registry import Call
 from emulator.store.dms import DmsUser
 
-_ROLE_IDS = {"USER": 1, "DBA": 2, "ADMIN": 3, "SECURITY_ADMIN": 4, "STRUCT_READ_ONLY": 5}
+ROLE_IDS = {"USER": 1, "DBA": 2, "ADMIN": 3, "SECURITY_ADMIN": 4, "STRUCT_READ_ONLY": 5}
 
 
 def _tenant(call: Call) -> dict[str, Any]:
@@ -31,11 +31,18 @@ def user_tenants(call: Call) -> dict[str, Any]:
     return {"TenantList": [_tenant(call)]}
 
 
-def _user(user: DmsUser, *, number: bool = False) -> dict[str, Any]:
+def _user(call: Call, user: DmsUser, *, number: bool = False) -> dict[str, Any]:
+    row = _fields(user, number=number)
+    ids = {**ROLE_IDS, **call.world.dms.custom_roles}
+    optional_list(call, row, "RoleIdList", [ids[role] for role in user.roles], "RoleIds")
+    optional_list(call, row, "RoleNameList", list(user.roles), "RoleNames")
+    return row
+
+
+def _fields(user: DmsUser, *, number: bool) -> dict[str, Any]:
     return {
         "UserId": user.user_id, "Uid": user.uid, "NickName": user.nick, "Email": user.email, "State": user.state,
-        "RoleIdList": {"RoleIds": [_ROLE_IDS[role] for role in user.roles]},
-        "RoleNameList": {"RoleNames": list(user.roles)}, "LastLoginTime": "2026-01-05 09:10:11",
+        "LastLoginTime": "2026-01-05 09:10:11",
         "ParentUid": int(ALIBABA_ACCOUNT) if number else ALIBABA_ACCOUNT, "Mobile": "", "DingRobot": "",
         "Webhook": "", "NotificationMode": "EMAIL", "SignatureMethod": "NONE", "CurExecuteCount": 0,
         "CurResultCount": 0, "MaxExecuteCount": 2000, "MaxResultCount": 100000,
@@ -55,7 +62,7 @@ def list_users(call: Call) -> dict[str, Any]:
         and (key in user.nick or key in user.uid)
     ]
     page = cut(call, found, sizes=(10, 20, 50, 100))
-    return {"TotalCount": len(found), "UserList": {"User": [_user(user) for user in page]}}
+    return {"TotalCount": len(found), "UserList": {"User": [_user(call, user) for user in page]}}
 
 
 @DMS.action("GetUser", "Tid:int Uid UserId")
@@ -68,20 +75,27 @@ def get_user(call: Call) -> dict[str, Any]:
         user_id = me.user_id
     if user_id not in store.users:
         raise failure(call, "UserNotExist", "The specified user does not exist.", 404)
-    return {"User": _user(store.users[user_id], number=True)}
+    return {"User": _user(call, store.users[user_id], number=True)}
 
 
-def _named(call: Call) -> DmsUser:
+def find_by_uid(call: Call, uid: str) -> DmsUser:
+    """A user by cloud account id.
+
+    :raises ApiError: UserNotExist.
+    """
     caller(call)
     store = call.world.dms
-    user_id = store.by_uid.get(call.text("Uid"), "")
+    user_id = store.by_uid.get(uid, "")
     if user_id not in store.users:
         raise failure(call, "UserNotExist", "The specified user does not exist.", 404)
     return store.users[user_id]
 
 
 def _strip(call: Call, user: DmsUser, state: str) -> dict[str, Any]:
-    """Take every permission, ownership and DBA setting off a user and set the state."""
+    """Take every permission, ownership and DBA setting off a user and set the state.
+
+    The page names no proxy accounts and no policies: the accounts stay unless the mode closes them.
+    """
     store = call.world.dms
     for record in store.of_user(user.user_id):
         store.remove(record.access_id)
@@ -92,6 +106,10 @@ def _strip(call: Call, user: DmsUser, state: str) -> dict[str, Any]:
         owners[:] = [owner for owner in owners if owner != user.user_id]
     for instance in store.instances.values():
         instance.dba = "" if instance.dba == user.user_id else instance.dba
+    if call.world.modes["dms_disable_proxies"] == "closed":
+        for number in [access.access_id for proxy in store.proxies.values() for access in proxy.accesses.values()
+                       if access.user_id == user.user_id]:  # fmt: skip
+            store.close_access(number)
     user.state = state
     call.world.journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": state})
     return {}
@@ -100,19 +118,19 @@ def _strip(call: Call, user: DmsUser, state: str) -> dict[str, Any]:
 @DMS.action("DisableUser", "Tid:int Uid!", write=True)
 def disable_user(call: Call) -> dict[str, Any]:
     """Stop a user. Not a soft switch: permissions, ownership and DBA settings go for good."""
-    return _strip(call, _named(call), "DISABLE")
+    return _strip(call, find_by_uid(call, call.text("Uid")), "DISABLE")
 
 
 @DMS.action("DeleteUser", "Tid:int Uid!", write=True)
 def delete_user(call: Call) -> dict[str, Any]:
     """Unlink a user from the tenant, with everything it had."""
-    return _strip(call, _named(call), "DELETE")
+    return _strip(call, find_by_uid(call, call.text("Uid")), "DELETE")
 
 
 @DMS.action("EnableUser", "Tid:int Uid!", write=True)
 def enable_user(call: Call) -> dict[str, Any]:
     """Let a user log on again; no permission comes back."""
-    user = _named(call)
+    user = find_by_uid(call, call.text("Uid"))
     user.state = "NORMAL"
     call.world.journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": user.state})
     return {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from emulator.errors import ApiError
 from emulator.registry import Call
-from emulator.store.quickbi import BiUser, Group, Portal, Workspace
+from emulator.store.quickbi import BiUser, Group, Portal, Work, Workspace
 
 PAGE = "PageNum:int PageSize:int"
 
@@ -33,6 +33,8 @@ def page(call: Call, items: list[Any]) -> dict[str, Any]:
     number, size = call.number("PageNum", 1), call.number("PageSize", 10)
     if number < 1 or not 1 <= size <= 1000:
         raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid: PageNum or PageSize.")
+    if call.world.modes["quickbi_beyond_end"] == "last":  # a page after the last one repeats the last one
+        number = max(1, min(number, -(-len(items) // size)))
     start = (number - 1) * size + call.number("_shift", 0)
     return {
         "Data": items[start : start + size], "PageNum": number, "PageSize": size,
@@ -50,6 +52,15 @@ def find_portal(call: Call, portal_id: str) -> Portal:
     if portal is None:
         raise failure(call, "Report.NotExist.Error", f"This work does not exist. Work ID is {portal_id}.")
     return portal
+
+
+def find_work(call: Call, works_id: str) -> Portal | Work:
+    """A portal or another work by id.
+
+    :raises ApiError: Report.NotExist.Error.
+    """
+    work = call.world.quickbi.works.get(works_id)
+    return work if work is not None else find_portal(call, works_id)
 
 
 def find_user(call: Call, user_id: str) -> BiUser:

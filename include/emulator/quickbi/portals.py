@@ -1,4 +1,4 @@
-"""Works, portals and the menu lists."""
+"""Portals and other works, the menu lists, and who can read a work."""
 
 from __future__ import annotations
 
@@ -6,40 +6,64 @@ import json
 from typing import Any
 
 from emulator.quickbi import QUICKBI
-from emulator.quickbi.access import authorised_menus, can_open, tree, visible_menus
-from emulator.quickbi.common import PAGE, check_caller, find_portal, find_user, find_workspace, page
+from emulator.quickbi.access import active, authorised_menus, can_open, shares_of, tree, visible_menus
+from emulator.quickbi.common import PAGE, check_caller, failure, find_portal, find_user, find_work, find_workspace, page
 from emulator.registry import Call
-from emulator.store.quickbi import Portal, Receiver
+from emulator.store.quickbi import ORGANIZATION, WORKSPACE, Portal, Receiver, Work
 
 _WORKS = f"{PAGE} Status:int ThirdPartAuthFlag:int WorksType"
 
 
-def _work(call: Call, portal: Portal) -> dict[str, Any]:
-    owner = call.world.quickbi.users.get(portal.owner)
-    space = call.world.quickbi.workspaces.get(portal.workspace_id)
+def _identity(work: Portal | Work) -> tuple[str, str]:
+    """Id and type of a work."""
+    return (work.portal_id, "DATAPRODUCT") if isinstance(work, Portal) else (work.works_id, work.kind)
+
+
+def _common(call: Call, work: Portal | Work) -> dict[str, Any]:
+    owner = call.world.quickbi.users.get(work.owner)
+    space = call.world.quickbi.workspaces.get(work.workspace_id)
+    works_id, kind = _identity(work)
     return {
-        "WorksId": portal.portal_id, "WorkName": portal.name, "WorkType": "DATAPRODUCT", "Status": 1,
-        "OwnerId": portal.owner, "OwnerName": owner.nick if owner else "", "WorkspaceId": portal.workspace_id,
-        "WorkspaceName": space.name if space else "", "GmtCreate": portal.created, "GmtModify": portal.created,
-        "ModifyName": owner.nick if owner else "", "Description": "", "SecurityLevel": "12", "PublicFlag": False,
-        "PublicInvalidTime": 0, "Auth3rdFlag": 0,
+        "WorksId": works_id, "WorkName": work.name, "WorkType": kind, "Status": 1, "OwnerId": work.owner,
+        "OwnerName": owner.nick if owner else "", "WorkspaceId": work.workspace_id,
+        "WorkspaceName": space.name if space else "", "ModifyName": owner.nick if owner else "", "Description": "",
+        "SecurityLevel": "12",
         "Directory": {"Id": "schemaad8aad00", "Name": "root", "PathId": "schemaad8aad00", "PathName": "root"},
     }  # fmt: skip
 
 
+def _work(call: Call, work: Portal | Work) -> dict[str, Any]:
+    return {
+        **_common(call, work), "GmtCreate": work.created, "GmtModify": work.created, "PublicFlag": False,
+        "PublicInvalidTime": 0, "Auth3rdFlag": 0,
+    }  # fmt: skip
+
+
+def _short(call: Call, work: Portal | Work) -> dict[str, Any]:
+    """A work as the lists of one user show it."""
+    return {**_common(call, work), "CreateTime": work.created, "ModifyTime": work.created, "ThirdPartAuthFlag": 0}
+
+
+def _all_works(call: Call) -> list[Portal | Work]:
+    return [*call.world.quickbi.portals.values(), *call.world.quickbi.works.values()]
+
+
 def _works(call: Call, workspace_id: str = "") -> dict[str, Any]:
-    wanted = call.text("WorksType") in ("", "DATAPRODUCT") and call.number("Status", 1) == 1
+    kind = call.text("WorksType")
     found = [
-        portal for portal in call.world.quickbi.portals.values() if wanted and workspace_id in ("", portal.workspace_id)
-    ]
+        work
+        for work in _all_works(call)
+        if kind in ("", _identity(work)[1]) and workspace_id in ("", work.workspace_id)
+        and call.number("Status", 1) == 1
+    ]  # fmt: skip
     result = page(call, found)
-    result["Data"] = [_work(call, portal) for portal in result["Data"]]
+    result["Data"] = [_work(call, work) for work in result["Data"]]
     return result
 
 
 @QUICKBI.action("QueryWorksByOrganization", _WORKS)
 def works_by_organization(call: Call) -> dict[str, Any]:
-    """Works of the organization: portals only here."""
+    """Works of the organization, with their owners: portals, and some dashboards."""
     check_caller(call)
     return _works(call)
 
@@ -53,17 +77,29 @@ def works_by_workspace(call: Call) -> dict[str, Any]:
 @QUICKBI.action("QueryWorks", "WorksId!")
 def query_works(call: Call) -> dict[str, Any]:
     """One work."""
-    return {**_work(call, find_portal(call, call.text("WorksId"))), "GlobalParamVoList": []}
+    return {**_work(call, find_work(call, call.text("WorksId"))), "GlobalParamVoList": []}
 
 
 @QUICKBI.action("ListPortalMenus", "DataPortalId! UserId")
-def list_portal_menus(call: Call) -> str:
-    """The menu tree as JSON text; with a user, only what that user may see."""
+def list_portal_menus(call: Call) -> str | None:
+    """The menu tree as JSON text; with a user, only what that user may see, whatever the way in."""
     portal = find_portal(call, call.text("DataPortalId"))
     only = None
     if user_id := call.text("UserId"):
-        only = visible_menus(call, portal, find_user(call, user_id).user_id)
+        only = visible_menus(call, portal, _asked(call, user_id))
+        if not only and call.world.modes["quickbi_no_menus"] != "empty":
+            if call.world.modes["quickbi_no_menus"] == "null":
+                return None
+            raise failure(call, "Access.Forbidden", "The user has no permission to the data portal.")
     return json.dumps(tree(portal.roots, only), ensure_ascii=False, separators=(",", ":"))
+
+
+def _asked(call: Call, user_id: str) -> str:
+    """The user that an effective answer is about; a deactivated one may be refused, by mode."""
+    user = find_user(call, user_id)
+    if user.deleted and call.world.modes["quickbi_deactivated"] == "refused":
+        raise failure(call, "User.Not.In.Organization", "The specified user is not in the organizational unit.")
+    return user.user_id
 
 
 def _receivers(receivers: dict[Receiver, int], *, strings: bool) -> list[dict[str, Any]]:
@@ -90,15 +126,70 @@ def list_authorization(call: Call) -> list[dict[str, Any]]:
 
 
 @QUICKBI.action("ListWhitePortalMenu", "DataportalId!")
-def list_white(call: Call) -> list[dict[str, Any]]:
-    """The white list of a portal (the parameter is the vendor's spelling)."""
+def list_white(call: Call) -> list[dict[str, Any]] | None:
+    """The white list of a portal (the parameter is the vendor's spelling).
+
+    The page documents receiver type 3 for "workspace or organization", so an organization has 3 here, unless the mode
+    gives it its own number.
+    """
     portal = find_portal(call, call.text("DataportalId"))
-    return _receivers(portal.white, strings=call.world.modes["quickbi_spelling"] == "strings")
+    modes = call.world.modes
+    if not portal.white and modes["quickbi_empty_white_list"] == "null":
+        return None
+    shown = portal.white
+    if modes["quickbi_white_type"] == "documented":
+        shown = {
+            Receiver(WORKSPACE, receiver.id) if receiver.kind == ORGANIZATION else receiver: points
+            for receiver, points in portal.white.items()
+        }
+    return _receivers(shown, strings=modes["quickbi_spelling"] == "strings")
+
+
+def _readable(call: Call, work: Portal | Work, user_id: str) -> bool:
+    """Whether a user can read a work: for dashboards owner, shares, collaboration and workspace members count."""
+    if isinstance(work, Portal):
+        return can_open(call, work, user_id, authorised_menus(call, work, user_id))
+    if active(call, user_id) is None:
+        return False
+    store = call.world.quickbi
+    mine = store.identities(user_id, subgroups=True)
+    space, now = store.workspaces.get(work.workspace_id), call.world.clock.now() * 1000
+    return (
+        work.owner == user_id
+        or work.works_id in shares_of(call, user_id)
+        or (space is not None and user_id in space.members)
+        or any(item.resource_id == work.works_id and item.receiver in mine and item.expires > now
+               for item in store.collaborations)
+    )  # fmt: skip
 
 
 @QUICKBI.action("CheckReadable", "UserId! WorksId!")
 def check_readable(call: Call) -> bool:
-    """Whether a user can open a portal."""
-    portal = find_portal(call, call.text("WorksId"))
-    user = find_user(call, call.text("UserId"))
-    return can_open(call, portal, user.user_id, authorised_menus(call, portal, user.user_id))
+    """Whether a user can read a work; of a portal, whether it opens."""
+    work = find_work(call, call.text("WorksId"))
+    return _readable(call, work, _asked(call, call.text("UserId")))
+
+
+@QUICKBI.action("QueryReadableResourcesListByUserIdV2", "UserId! WorkType WorkspaceId")
+def readable_works(call: Call) -> list[dict[str, Any]]:
+    """Works that a user can read, whatever the way in. No paging."""
+    user_id = _asked(call, call.text("UserId"))
+    return [
+        _short(call, work)
+        for work in _all_works(call)
+        if call.text("WorkType") in ("", _identity(work)[1])
+        and call.text("WorkspaceId") in ("", work.workspace_id)
+        and _readable(call, work, user_id)
+    ]
+
+
+@QUICKBI.action("QuerySharesToUserList", "UserId!")
+def shares_to_user(call: Call) -> list[dict[str, Any]]:
+    """Works shared to a user: directly, or through groups and the organization too, by mode."""
+    user_id = find_user(call, call.text("UserId")).user_id
+    wanted = set(shares_of(call, user_id))
+    if call.world.modes["quickbi_shares_to_user"] == "direct":
+        now = call.world.clock.now() * 1000
+        wanted = {share.works_id for share in call.world.quickbi.shares.values()
+                  if share.receiver == Receiver(0, user_id) and share.expires > now}  # fmt: skip
+    return [_short(call, work) for work in _all_works(call) if _identity(work)[0] in wanted]

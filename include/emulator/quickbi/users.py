@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.quickbi import QUICKBI
+from emulator.quickbi.access import ORGANIZATION_ADMIN, PERMISSION_ADMIN
 from emulator.quickbi.common import PAGE, check_caller, failure, find_user, page
 from emulator.registry import Call
-from emulator.store.quickbi import USER, BiUser, Receiver
+from emulator.store.quickbi import USER, BiUser, Portal, Receiver, Work
 
-_ADMIN, _AUTH_ADMIN = 111111111, 111111112
+_ADMIN, _AUTH_ADMIN, _ORDINARY = ORGANIZATION_ADMIN, PERMISSION_ADMIN, 111111113
+_FLAGS = {"AdminUser": _ADMIN, "AuthAdminUser": _AUTH_ADMIN}
 
 
-def _user(user: BiUser) -> dict[str, Any]:
+def _user(call: Call, user: BiUser) -> dict[str, Any]:
+    """A member. The two flags are deprecated in favor of the role ids: the mode keeps only one of both."""
+    row = _whole(user)
+    shown = call.world.modes["quickbi_admin_flags"]
+    if shown == "roles_only":
+        row |= dict.fromkeys(_FLAGS, False)
+    elif shown == "flags_only":
+        row["RoleIdList"] = None
+    return row
+
+
+def _whole(user: BiUser) -> dict[str, Any]:
     return {
         "UserId": user.user_id, "AccountId": user.account_id, "AccountName": user.account_name, "NickName": user.nick,
         "IsDeleted": user.deleted, "RoleIdList": list(user.roles), "UserType": 1, "CopilotModules": [],
@@ -28,19 +41,20 @@ def query_user_list(call: Call) -> dict[str, Any]:
     found = [user for user in call.world.quickbi.users.values() if key in user.nick or key in user.account_name]
     result = page(call, found)
     result["Data"] = [
-        {**_user(user), "JoinedDate": user.joined, "LastLoginTime": user.joined + 86_400_000} for user in result["Data"]
+        {**_user(call, user), "JoinedDate": user.joined, "LastLoginTime": user.joined + 86_400_000}
+        for user in result["Data"]
     ]
     return result
 
 
-def _detailed(user: BiUser) -> dict[str, Any]:
-    return {**_user(user), "Email": user.email, "Phone": ""}
+def _detailed(call: Call, user: BiUser) -> dict[str, Any]:
+    return {**_user(call, user), "Email": user.email, "Phone": ""}
 
 
 @QUICKBI.action("QueryUserInfoByUserId", "UserId!")
 def user_by_id(call: Call) -> dict[str, Any]:
     """One member by Quick BI id."""
-    return _detailed(find_user(call, call.text("UserId")))
+    return _detailed(call, find_user(call, call.text("UserId")))
 
 
 @QUICKBI.action("QueryUserInfoByAccount", "Account! ParentAccountName")
@@ -50,7 +64,7 @@ def user_by_account(call: Call) -> dict[str, Any]:
     wanted = call.text("Account")
     for user in call.world.quickbi.users.values():
         if wanted in (user.account_id, user.account_name):
-            return _detailed(user)
+            return _detailed(call, user)
     raise failure(call, "User.Not.In.Organization", "The specified user is not in the organizational unit.")
 
 
@@ -65,7 +79,7 @@ def check_member(call: Call) -> bool:
     "UpdateUser", "UserId! IsDeleted:bool NickName RoleIds UserType:int AdminUser:bool AuthAdminUser:bool", write=True
 )
 def update_user(call: Call) -> bool:
-    """Nickname, roles, active or not; other fields have no effect here."""
+    """Nickname, roles (as ids or as the two flags), active or not; other fields have no effect here."""
     user = find_user(call, call.text("UserId"))
     user.deleted = call.params.get("IsDeleted", user.deleted)
     user.nick = call.params.get("NickName", user.nick)
@@ -74,6 +88,10 @@ def update_user(call: Call) -> bool:
         if len(roles) > 3 or not all(role.isdecimal() for role in roles):
             raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:RoleIds.")
         user.roles = [int(role) for role in roles]
+    for flag, role in _FLAGS.items():
+        if flag in call.params:
+            others = [held for held in user.roles if held != role]
+            user.roles = [role, *others] if call.params[flag] else others or [_ORDINARY]
     call.world.journal.effect("changed", "quickbi_users", {
         "user_id": user.user_id, "deleted": user.deleted, "roles": list(user.roles),
     })  # fmt: skip
@@ -82,7 +100,10 @@ def update_user(call: Call) -> bool:
 
 @QUICKBI.action("DeleteUser", "UserId! TransferUserId", write=True)
 def delete_user(call: Call) -> bool:
-    """Remove a member with its menu records and group memberships; refused while it is in a workspace."""
+    """Remove a member with its records, shares and group memberships; refused while it is in a workspace.
+
+    Its works go to ``TransferUserId``, else to the owner of their workspace.
+    """
     user, store = find_user(call, call.text("UserId")), call.world.quickbi
     if any(user.user_id in space.members for space in store.workspaces.values()):
         raise failure(call, "Member.ExistInWorkspace.Error", "The user is still in a group workspace.")
@@ -91,6 +112,10 @@ def delete_user(call: Call) -> bool:
             del group.members[user.user_id]
             store.membership("removed", "group", group.group_id, user.user_id)
     store.forget(Receiver(USER, user.user_id))
+    works: list[Portal | Work] = [*store.portals.values(), *store.works.values()]
+    for work in works:
+        if work.owner == user.user_id:
+            work.owner = call.text("TransferUserId") or store.workspaces[work.workspace_id].owner
     del store.users[user.user_id]
     call.world.journal.effect("changed", "quickbi_users", {"user_id": user.user_id, "removed": True})
     return True
@@ -99,7 +124,7 @@ def delete_user(call: Call) -> bool:
 _ROLES = [
     (_ADMIN, "Organization administrator"),
     (_AUTH_ADMIN, "Permission administrator"),
-    (111111113, "Ordinary user"),
+    (_ORDINARY, "Ordinary user"),
 ]
 
 

@@ -16,12 +16,13 @@ def _role(role_id: int, *, text: bool = False) -> dict[str, Any]:
 
 
 def _workspace(call: Call, space: Workspace) -> dict[str, Any]:
-    owner = call.world.quickbi.users.get(space.owner)
-    name = owner.account_name if owner else ""
+    users, creator = call.world.quickbi.users, space.creator or space.owner
+    name = users[space.owner].account_name if space.owner in users else ""
+    made_by = users[creator].account_name if creator in users else ""
     return {
         "WorkspaceId": space.workspace_id, "WorkspaceName": space.name, "WorkspaceDescription": "",
         "OrganizationId": call.world.quickbi.organization_id, "Owner": space.owner, "OwnerAccountName": name,
-        "RealOwnerAccountName": name, "CreateUser": space.owner, "CreateUserAccountName": name,
+        "RealOwnerAccountName": name, "CreateUser": creator, "CreateUserAccountName": made_by,
         "ModifyUser": space.owner, "ModifyUserAccountName": name, "CreateTime": "2025-03-01 10:00:00",
         "ModifiedTime": "2025-03-01 10:00:00", "AllowPublishOperation": True, "AllowShareOperation": True,
     }  # fmt: skip
@@ -122,3 +123,36 @@ def add_users(call: Call) -> dict[str, Any]:
         space.members[user_id] = call.params["RoleId"]
         store.membership("added", "workspace", space.workspace_id, user_id, call.text("RoleId"))
     return {"Total": len(ids), "Success": len(ids) - len(failed), "Failure": len(failed), "FailureDetail": failed}
+
+
+@QUICKBI.action("ListWorkspaceRoles", "WorkspaceId!")
+def workspace_roles(call: Call) -> list[dict[str, Any]]:
+    """Roles of a workspace with their rights; the keys of the rights are invented."""
+    find_workspace(call, call.text("WorkspaceId"))
+    return [
+        {"RoleId": role_id, "RoleName": name, "IsSystemRole": True, "AuthConfigList": [
+            {"AuthKey": "dataProduct", "ActionAuthKeys": ["view", "edit"] if role_id in (25, 26) else ["view"]}]}
+        for role_id, (_, name) in WORKSPACE_ROLES.items()
+    ]  # fmt: skip
+
+
+@QUICKBI.action("ListWorkspaceRoleUsers", f"RoleId!:int WorkspaceId {PAGE} Keyword")
+def workspace_role_users(call: Call) -> dict[str, Any]:
+    """Members with a workspace role, in one workspace or in all."""
+    check_caller(call)
+    store, wanted = call.world.quickbi, call.text("WorkspaceId")
+    if wanted:
+        find_workspace(call, wanted)
+    found = [
+        (space, store.users[user_id])
+        for space in store.workspaces.values()
+        for user_id, role in space.members.items()
+        if wanted in ("", space.workspace_id) and role == call.params["RoleId"] and user_id in store.users
+        and call.text("Keyword") in store.users[user_id].nick
+    ]  # fmt: skip
+    result = page(call, found)
+    result["Data"] = [
+        {"UserId": user.user_id, "NickName": user.nick, "WorkspaceId": space.workspace_id, "WorkspaceName": space.name}
+        for space, user in result["Data"]
+    ]
+    return result

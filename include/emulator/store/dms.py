@@ -14,7 +14,7 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 @dataclass(slots=True)
 class DmsUser:
-    """A user of the tenant."""
+    """A user of the tenant. ``roles`` holds preset role names and names of custom roles."""
 
     user_id: str
     uid: str
@@ -26,7 +26,10 @@ class DmsUser:
 
 @dataclass(slots=True)
 class Instance:
-    """A database instance. ``mode`` COMMON is security collaboration: only there tables are listed."""
+    """A database instance. ``mode`` COMMON is security collaboration: only there tables are listed.
+
+    NONE_CONTROL needs no record at all: a database password is enough.
+    """
 
     instance_id: int
     alias: str
@@ -89,7 +92,7 @@ class Record(NamedTuple):
 
 @dataclass(slots=True)
 class Policy:
-    """An ABAC policy: gives access that has no record and no revoke by record id."""
+    """An ABAC policy: gives access that has no record and no revoke by record id, to users and custom roles."""
 
     policy_id: int
     name: str
@@ -97,6 +100,29 @@ class Policy:
     instance_id: int
     db_id: int
     user_ids: list[str]
+    role_ids: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Proxy:
+    """A secure access proxy in front of an instance; ``accesses`` are its accounts by ``ProxyAccessId``."""
+
+    proxy_id: int
+    instance_id: int
+    creator: str
+    accesses: dict[int, ProxyAccess] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ProxyAccess:
+    """A proxy account of one user, with a database password of its own when ``account`` is set."""
+
+    access_id: int
+    proxy_id: int
+    user_id: str
+    account: str
+    origin: str
+    created: str
 
 
 @dataclass(slots=True)
@@ -135,6 +161,8 @@ class DmsStore:
         self.instances: dict[int, Instance] = {}
         self.databases: dict[int, Database] = {}
         self.policies: list[Policy] = []
+        self.custom_roles: dict[str, int] = {}
+        self.proxies: dict[int, Proxy] = {}
         self.templates: dict[int, Template] = {}
         self.records: dict[int, Record] = {}
         self._of_user: dict[str, list[int]] = {}
@@ -196,6 +224,63 @@ class DmsStore:
         found = [records[number] for number in ids if number in records]
         late = self._visibility.shown("dms_permissions", fits)
         return sorted([*found, *late]) if late else found
+
+    def owners_of(self, kind: str, ident: int) -> list[str] | None:
+        """The owner list of an instance, (logical) database or (logical) table; None for an unknown object."""
+        if kind == "INSTANCE":
+            instance = self.instances.get(ident)
+            return instance.owners if instance else None
+        logic = kind.startswith("LOGIC_")
+        if kind.endswith("DATABASE"):
+            database = self.databases.get(ident)
+            return database.owners if database and database.logic == logic else None
+        tables = [table for database in self.databases.values() if database.logic == logic for table in database.tables]
+        return next((table.owners for table in tables if table.table_id == ident), None)
+
+    def own(self, kind: str, ident: int, user_id: str, *, remove: bool = False) -> bool:
+        """Make a user an owner or take it off the list; False when nothing changed.
+
+        :raises KeyError: for an object that does not exist.
+        """
+        owners = self.owners_of(kind, ident)
+        if owners is None:
+            raise KeyError(f"{kind} {ident}")
+        if (user_id in owners) != remove:
+            return False
+        (owners.remove if remove else owners.append)(user_id)
+        self._journal.effect("removed" if remove else "added", "dms_owners", {
+            "owner_type": kind, "resource_id": str(ident), "user_id": user_id,
+        })  # fmt: skip
+        return True
+
+    def changed(self, op: str, kind: str, fields: dict[str, Any]) -> None:
+        """Tell the journal about a role, a DBA, a proxy account or a policy authorization."""
+        self._journal.effect(op, f"dms_{kind}", fields)
+
+    def access(self, proxy_id: int, user_id: str, account: str, created: str, origin: str) -> ProxyAccess:
+        """Open a proxy account."""
+        number = 1 + max((number for proxy in self.proxies.values() for number in proxy.accesses), default=8_800)
+        access = ProxyAccess(number, proxy_id, user_id, account, origin, created)
+        self.proxies[proxy_id].accesses[number] = access
+        self.changed("added", "proxy_accesses", self.access_row(access))
+        return access
+
+    def close_access(self, access_id: int) -> bool:
+        """Close a proxy account; False when there is none."""
+        for proxy in self.proxies.values():
+            access = proxy.accesses.pop(access_id, None)
+            if access is not None:
+                self.changed("removed", "proxy_accesses", self.access_row(access))
+                return True
+        return False
+
+    @staticmethod
+    def access_row(access: ProxyAccess) -> dict[str, Any]:
+        """A proxy account as a row of the truth."""
+        return {
+            "proxy_access_id": str(access.access_id), "proxy_id": str(access.proxy_id), "user_id": access.user_id,
+            "account": access.account,
+        }  # fmt: skip
 
     @staticmethod
     def row(record: Record) -> dict[str, Any]:

@@ -53,11 +53,12 @@ class Group:
 
 @dataclass(slots=True)
 class Workspace:
-    """A workspace with members (user id to role id)."""
+    """A workspace with members (user id to role id). ``creator`` is empty when the owner created it."""
 
     workspace_id: str
     name: str
     owner: str
+    creator: str = ""
     members: dict[str, int] = field(default_factory=dict)
 
 
@@ -92,6 +93,41 @@ class Portal:
         return (menu for menu in self.menus.values() if menu.type != FOLDER_TYPE)
 
 
+@dataclass(slots=True)
+class Work:
+    """A work that is not a portal: a dashboard (``PAGE``) with an owner."""
+
+    works_id: str
+    name: str
+    kind: str
+    workspace_id: str
+    owner: str
+    created: str
+
+
+@dataclass(slots=True)
+class Share:
+    """A work shared to a user (0), group (1) or the organization (2) until ``expires`` (epoch milliseconds)."""
+
+    share_id: str
+    works_id: str
+    receiver: Receiver
+    points: int
+    expires: int
+
+
+@dataclass(slots=True)
+class Collaboration:
+    """A collaboration record of a work, dataset or data source (``scope`` as receiver kinds)."""
+
+    resource_id: str
+    resource_type: str
+    receiver: Receiver
+    authorities: tuple[str, ...]
+    expires: int
+    created: str
+
+
 class QuickBiStore:
     """The organization."""
 
@@ -103,6 +139,9 @@ class QuickBiStore:
         self.groups: dict[str, Group] = {}
         self.workspaces: dict[str, Workspace] = {}
         self.portals: dict[str, Portal] = {}
+        self.works: dict[str, Work] = {}
+        self.shares: dict[str, Share] = {}
+        self.collaborations: list[Collaboration] = []
         self.count = 0
 
     def seed(self, menu: Menu, receiver: Receiver, points: int) -> bool:
@@ -141,13 +180,59 @@ class QuickBiStore:
         return True
 
     def forget(self, receiver: Receiver) -> int:
-        """Withdraw every record of a receiver that is being deleted; how many there were."""
+        """Withdraw every menu record, white list entry and share of a receiver that is being deleted.
+
+        :returns: how many menu records there were.
+        """
+        for portal in self.portals.values():
+            self.white(portal, receiver, remove=True)
+        for share in [share for share in self.shares.values() if share.receiver == receiver]:
+            self.unshare(share.share_id)
+        self.collaborations = [item for item in self.collaborations if item.receiver != receiver]
         return sum(
             self.remove(portal, menu, receiver)
             for portal in self.portals.values()
             for menu in portal.leaves()
             if receiver in menu.receivers
         )
+
+    def white(self, portal: Portal, receiver: Receiver, points: int = 1, *, remove: bool = False) -> bool:
+        """Put a receiver on the white list of a portal or take it off; False when nothing changed."""
+        if (receiver in portal.white) != remove:
+            return False
+        points = portal.white.pop(receiver) if remove else points
+        if not remove:
+            portal.white[receiver] = points
+        self._journal.effect("removed" if remove else "added", "quickbi_white_lists", {
+            "portal_id": portal.portal_id, "receiver_type": receiver.kind, "receiver_id": receiver.id,
+            "auth_points": points,
+        })  # fmt: skip
+        return True
+
+    def share(self, share: Share, *, quiet: bool = False) -> None:
+        """Share a work; a share with the same id is replaced."""
+        self.shares[share.share_id] = share
+        if not quiet:
+            self._journal.effect("added", "quickbi_shares", self.share_row(share))
+
+    def unshare(self, share_id: str) -> bool:
+        """Take a share back; False when there is none."""
+        share = self.shares.pop(share_id, None)
+        if share is not None:
+            self._journal.effect("removed", "quickbi_shares", self.share_row(share))
+        return share is not None
+
+    @staticmethod
+    def share_row(share: Share) -> dict[str, Any]:
+        """A share as a row of the truth."""
+        return {
+            "share_id": share.share_id, "works_id": share.works_id, "receiver_type": share.receiver.kind,
+            "receiver_id": share.receiver.id, "auth_points": share.points, "expires": share.expires,
+        }  # fmt: skip
+
+    def changed(self, kind: str, fields: dict[str, Any]) -> None:
+        """Tell the journal about a change of an owner or a role."""
+        self._journal.effect("changed", f"quickbi_{kind}", fields)
 
     def receivers(self, portal: Portal, *, late: bool = True) -> dict[str, dict[Receiver, int]]:
         """Receivers of every leaf menu as a listing sees them."""

@@ -160,7 +160,7 @@ class PrivilegeStore:
 
 @dataclass(slots=True)
 class Project:
-    """A project with its members (uin to role ids)."""
+    """A project with its members (uin to role ids). Owner and creator need not be members."""
 
     project_id: str
     name: str

@@ -8,7 +8,8 @@ from emulator.errors import ApiError
 from emulator.registry import Call
 from emulator.store.wedata import ADMINISTRATOR_ROLE, DataSource
 from emulator.tencent import WEDATA
-from emulator.tencent.paging import PAGE, project_page
+from emulator.tencent.paging import PAGE, paged
+from emulator.tencent.projects import creator_id
 
 
 def _source(call: Call, text: str | int) -> DataSource:
@@ -19,12 +20,12 @@ def _source(call: Call, text: str | int) -> DataSource:
 
 
 def _item(call: Call, source: DataSource) -> dict[str, Any]:
-    project = call.world.projects[source.project_id]
+    project, creator = call.world.projects[source.project_id], creator_id(call, source.creator)
     secret = '{"url":"jdbc:demo://10.0.0.7:3306","username":"loader","password":"ENC(demo-not-a-secret)"}'
     return {
         "ProjectId": source.project_id, "Id": source.source_id, "Type": source.kind, "Name": source.name,
         "DisplayName": source.name.replace("_", " "), "Description": "", "ProjectName": project.name,
-        "CreateUser": source.creator, "CreateTime": "2025-09-03 00:11:03", "ModifyUser": source.creator,
+        "CreateUser": creator, "CreateTime": "2025-09-03 00:11:03", "ModifyUser": creator,
         "ModifyTime": "2025-10-03 00:11:03", "ProdConProperties": secret, "DevConProperties": None, "Category": "DB",
     }  # fmt: skip
 
@@ -44,7 +45,7 @@ def list_data_sources(call: Call) -> dict[str, Any]:
         and (not params.get("Type") or source.kind in params["Type"])
         and params.get("Creator", source.creator) == source.creator
     ]
-    return {"Data": project_page(params, items, lambda source: _item(call, source))}
+    return {"Data": paged(call, items, lambda source: _item(call, source))}
 
 
 @WEDATA.action("GetDataSource", {"ProjectId!": str, "Id!": int})
@@ -90,6 +91,8 @@ def default_audience(call: Call, source: DataSource) -> tuple[list[str], list[tu
         return [source.project_id], []
     project = call.world.projects[source.project_id]
     uins = {source.creator} | {uin for uin, roles in project.members.items() if ADMINISTRATOR_ROLE in roles}
+    if call.world.modes["wedata_owner_role"] == "administrator":
+        uins |= {project.owner, project.creator}
     users = [(source.project_id, person.wedata_user_id) for person in call.world.people if person.wedata_uin in uins]
     return [], users
 

@@ -24,12 +24,23 @@ def leaves(portal: Portal) -> list[Menu]:
 
 
 def people(app: App, number: int) -> list[str]:
-    """Ids of active members who are in nothing but the organization."""
+    """Ids of active members who are in nothing but the organization; administrators are made ordinary users."""
     store = app.world.quickbi
     grouped = {user for group in store.groups.values() for user in group.members}
     spaced = {user for space in store.workspaces.values() for user in space.members}
-    free = [user for user in store.users if user not in grouped | spaced and not store.users[user].deleted]
-    return free[:number]
+    special = {portal.owner for portal in store.portals.values()} | {r.id for r in all_receivers(app)}
+    taken = grouped | spaced | special
+    free = [user for user in store.users.values() if user.user_id not in taken and not user.deleted][:number]
+    for user in free:
+        user.roles = [111111113]
+    return [user.user_id for user in free]
+
+
+def all_receivers(app: App) -> list[Receiver]:
+    """Receivers of shares and white lists."""
+    store = app.world.quickbi
+    shared = [share.receiver for share in store.shares.values()]
+    return shared + [receiver for portal in store.portals.values() for receiver in portal.white]
 
 
 def pairs(app: App, portal: Portal) -> set[tuple[str, int, str]]:

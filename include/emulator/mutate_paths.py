@@ -1,0 +1,165 @@
+"""Changes of the ways in that are no grants: owners, roles, white lists, shares, proxy accounts, policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from emulator.store.quickbi import Receiver, Share
+from emulator.world import World
+
+Operation = dict[str, Any]
+_FAR = 4_102_444_800_000
+"""The end of a share without one given: the year 2100, in milliseconds."""
+
+
+def operations(world: World) -> dict[str, Callable[[Operation], bool]]:
+    """Operations by name, for :class:`emulator.mutate.Mutations`."""
+    made = {
+        "white_list": _white_list, "share": _share, "portal_owner": _portal_owner, "workspace_owner": _workspace_owner,
+        "workspace_role": _workspace_role, "quickbi_roles": _quickbi_roles, "dms_roles": _dms_roles,
+        "dms_owner": _dms_owner, "dms_dba": _dms_dba, "dms_control_mode": _control_mode,
+        "dms_policy_role": _policy_role, "proxy_access": _proxy_access, "project_owner": _project_owner,
+        "tenant_role": _tenant_role, "data_source_creator": _source_creator,
+    }  # fmt: skip
+    return {name: _bound(world, operation) for name, operation in made.items()}
+
+
+def _bound(world: World, operation: Callable[[World, Operation], bool]) -> Callable[[Operation], bool]:
+    return lambda given: operation(world, given)
+
+
+def _receiver(given: Operation) -> Receiver:
+    return Receiver(int(given["receiver_type"]), given["receiver_id"])
+
+
+def _white_list(world: World, given: Operation) -> bool:
+    portal = world.quickbi.portals[given["portal_id"]]
+    points = int(given.get("auth_points", 1))
+    return world.quickbi.white(portal, _receiver(given), points, remove=bool(given.get("remove")))
+
+
+def _share(world: World, given: Operation) -> bool:
+    store, receiver = world.quickbi, _receiver(given)
+    found = [share.share_id for share in store.shares.values()
+             if (share.works_id, share.receiver) == (given["works_id"], receiver)]  # fmt: skip
+    if given.get("remove"):
+        return any([store.unshare(share_id) for share_id in found])
+    if given["works_id"] not in {**store.portals, **store.works}:
+        raise KeyError(given["works_id"])
+    share_id = found[0] if found else f"share-{len(world.journal) + 1:08d}-{len(store.shares)}"
+    store.unshare(share_id)
+    points, expires = int(given.get("auth_points", 1)), int(given.get("expires", _FAR))
+    store.share(Share(share_id, given["works_id"], receiver, points, expires))
+    return True
+
+
+def _portal_owner(world: World, given: Operation) -> bool:
+    portal, user = world.quickbi.portals[given["portal_id"]], world.quickbi.users[given["user_id"]]
+    before, portal.owner = portal.owner, user.user_id
+    world.quickbi.changed("owners", {"works_id": portal.portal_id, "user_id": portal.owner})
+    return before != portal.owner
+
+
+def _workspace_owner(world: World, given: Operation) -> bool:
+    space, user = world.quickbi.workspaces[given["workspace_id"]], world.quickbi.users[given["user_id"]]
+    before, space.owner = space.owner, user.user_id
+    space.creator = space.creator or before
+    world.quickbi.changed("owners", {"workspace_id": space.workspace_id, "user_id": space.owner})
+    return before != space.owner
+
+
+def _workspace_role(world: World, given: Operation) -> bool:
+    space, user_id, role = world.quickbi.workspaces[given["workspace_id"]], given["user_id"], int(given["role_id"])
+    if space.members[user_id] == role:
+        return False
+    space.members[user_id] = role
+    world.quickbi.membership("changed", "workspace", space.workspace_id, user_id, str(role))
+    return True
+
+
+def _quickbi_roles(world: World, given: Operation) -> bool:
+    user = world.quickbi.users[given["user_id"]]
+    before, user.roles = user.roles, [int(role) for role in given["role_ids"]]
+    world.quickbi.changed("users", {"user_id": user.user_id, "deleted": user.deleted, "roles": list(user.roles)})
+    return before != user.roles
+
+
+def _dms_roles(world: World, given: Operation) -> bool:
+    user = world.dms.users[given["user_id"]]
+    before, user.roles = user.roles, tuple(given["roles"])
+    world.dms.changed("changed", "users", {"user_id": user.user_id, "state": user.state, "roles": list(user.roles)})
+    return before != user.roles
+
+
+def _dms_owner(world: World, given: Operation) -> bool:
+    remove = bool(given.get("remove"))
+    return world.dms.own(given["owner_type"], int(given["resource_id"]), given["user_id"], remove=remove)
+
+
+def _dms_dba(world: World, given: Operation) -> bool:
+    instance = world.dms.instances[int(given["instance_id"])]
+    before, instance.dba = instance.dba, given["user_id"]
+    world.dms.changed("changed", "dbas", {"instance_id": str(instance.instance_id), "user_id": instance.dba})
+    return before != instance.dba
+
+
+def _control_mode(world: World, given: Operation) -> bool:
+    instance = world.dms.instances[int(given["instance_id"])]
+    before, instance.mode = instance.mode, given["mode"]
+    world.dms.changed("changed", "control_modes", {"instance_id": str(instance.instance_id), "mode": instance.mode})
+    return before != instance.mode
+
+
+def _policy_role(world: World, given: Operation) -> bool:
+    policy = {str(item.policy_id): item for item in world.dms.policies}[str(given["policy_id"])]
+    role, remove = int(given["role_id"]), bool(given.get("remove"))
+    if (role in policy.role_ids) != remove:
+        return False
+    (policy.role_ids.remove if remove else policy.role_ids.append)(role)
+    fields = {"policy_id": str(policy.policy_id), "role_id": str(role)}
+    world.dms.changed("removed" if remove else "added", "policy_roles", fields)
+    return True
+
+
+def _proxy_access(world: World, given: Operation) -> bool:
+    proxy, user_id = world.dms.proxies[int(given["proxy_id"])], given["user_id"]
+    found = [access.access_id for access in proxy.accesses.values() if access.user_id == user_id]
+    if given.get("remove"):
+        return any([world.dms.close_access(number) for number in found])
+    if found:
+        return False
+    world.dms.access(proxy.proxy_id, user_id, given.get("account", ""), world.today, "Granted by somebody else")
+    return True
+
+
+def _project_owner(world: World, given: Operation) -> bool:
+    project = world.projects[given["project_id"]]
+    name = "creator" if given.get("creator") else "owner"
+    before = getattr(project, name)
+    setattr(project, name, given["user_uin"])
+    world.journal.effect("changed", "wedata_projects", {
+        "project_id": project.project_id, "owner_uin": project.owner, "creator_uin": project.creator,
+    })  # fmt: skip
+    return bool(before != given["user_uin"])
+
+
+def _tenant_role(world: World, given: Operation) -> bool:
+    holders, uin = world.tenant_roles.setdefault(given["role_id"], set()), given["user_uin"]
+    remove = bool(given.get("remove"))
+    if (uin in holders) != remove:
+        return False
+    (holders.discard if remove else holders.add)(uin)
+    world.journal.effect("removed" if remove else "added", "wedata_tenant_role_holders", {
+        "role_id": given["role_id"], "user_uin": uin,
+    })  # fmt: skip
+    return True
+
+
+def _source_creator(world: World, given: Operation) -> bool:
+    source = world.data_sources.sources[int(given["data_source_id"])]
+    before, source.creator = source.creator, given["user_uin"]
+    world.journal.effect("changed", "wedata_data_source_sharing", {
+        "data_source_id": str(source.source_id), "creator_uin": source.creator,
+    })  # fmt: skip
+    return before != source.creator

@@ -1,0 +1,114 @@
+"""Shares of works with an end, and the collaboration records of dashboards, datasets and data sources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.quickbi import QUICKBI
+from emulator.quickbi.common import check_caller, failure, find_group, find_user, find_work
+from emulator.registry import Call
+from emulator.store.quickbi import GROUP, ORGANIZATION, USER, Portal, Receiver, Share
+
+_TYPES = {"DATAPRODUCT": "dataProduct", "PAGE": "dashboard"}
+_COLLABORATIVE = (
+    "dashboard",
+    "report",
+    "dashboardOfflineQuery",
+    "cube",
+    "datasource",
+    "screen",
+    "ANALYSIS",
+    "dataForm",
+)
+
+
+def _name(call: Call, receiver: Receiver) -> str:
+    store = call.world.quickbi
+    if receiver.kind == USER:
+        user = store.users.get(receiver.id)
+        return user.nick if user else ""
+    if receiver.kind == GROUP:
+        group = store.groups.get(receiver.id)
+        return group.name if group else ""
+    space = store.workspaces.get(receiver.id)
+    return space.name if space else "demo-organization"
+
+
+@QUICKBI.action("QueryShareList", "ReportId!")
+def share_list(call: Call) -> list[dict[str, Any]] | None:
+    """Shares of one work that are in force; an expired one is not listed. No paging."""
+    work = find_work(call, call.text("ReportId"))
+    works_id = call.text("ReportId")
+    kind = _TYPES["DATAPRODUCT" if isinstance(work, Portal) else work.kind]
+    now = call.world.clock.now() * 1000
+    rows = [
+        {"ShareId": share.share_id, "ReportId": works_id, "ShareType": kind, "ShareToType": share.receiver.kind,
+         "ShareToId": share.receiver.id, "ShareToName": _name(call, share.receiver), "AuthPoint": share.points,
+         "ExpireDate": share.expires}
+        for share in call.world.quickbi.shares.values()
+        if share.works_id == works_id and share.expires > now
+    ]  # fmt: skip
+    return None if not rows and call.world.modes["quickbi_empty_shares"] == "null" else rows
+
+
+def _receiver(call: Call, kind: int, ident: str) -> Receiver:
+    """The receiver of a share.
+
+    :raises ApiError: for an unknown user, group or kind.
+    """
+    if kind == USER:
+        return Receiver(USER, find_user(call, ident).user_id)
+    if kind == GROUP:
+        return Receiver(GROUP, find_group(call, ident).group_id)
+    if kind == ORGANIZATION:
+        return Receiver(ORGANIZATION, call.world.quickbi.organization_id)
+    raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:ShareToType.")
+
+
+@QUICKBI.action("AddShareReport", "AuthPoint!:int ExpireDate!:int ShareToId ShareToType!:int WorksId!", write=True)
+def add_share(call: Call) -> bool:
+    """Share a work until a moment (epoch milliseconds); a share of the same receiver is replaced."""
+    find_work(call, call.text("WorksId"))
+    store, receiver = call.world.quickbi, _receiver(call, call.params["ShareToType"], call.text("ShareToId"))
+    if call.params["AuthPoint"] not in (1, 3):
+        raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:AuthPoint.")
+    share_id = next((share.share_id for share in store.shares.values()
+                     if (share.works_id, share.receiver) == (call.text("WorksId"), receiver)),
+                    f"share-{len(call.world.journal) + 1:08d}")  # fmt: skip
+    store.unshare(share_id)
+    store.share(Share(share_id, call.text("WorksId"), receiver, call.params["AuthPoint"], call.params["ExpireDate"]))
+    return True
+
+
+@QUICKBI.action("CancelReportShare", "ReportId! ShareToIds! ShareToType!:int", write=True)
+def cancel_share(call: Call) -> bool:
+    """Take shares of one work back, by receiver; an absent share is skipped."""
+    find_work(call, call.text("ReportId"))
+    store, kind = call.world.quickbi, call.params["ShareToType"]
+    if kind not in (USER, GROUP, ORGANIZATION):
+        raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:ShareToType.")
+    wanted = {Receiver(kind, ident) for ident in call.text("ShareToIds").split(",")}
+    for share in list(store.shares.values()):
+        if share.works_id == call.text("ReportId") and share.receiver in wanted:
+            store.unshare(share.share_id)
+    return True
+
+
+@QUICKBI.action("ListAuthConfigByResource", "HasAuth!:bool Keyword ResourceId! ShareToType!:int WorksType!")
+def auth_config(call: Call) -> list[dict[str, Any]]:
+    """Collaboration records of one resource: type 0 gives users, organization and workspaces, type 1 groups.
+
+    Portals are no type of this action.
+    """
+    check_caller(call)
+    if call.text("WorksType") not in _COLLABORATIVE:
+        raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:WorksType.")
+    groups = call.params["ShareToType"] == 1
+    return [
+        {"ResourceId": item.resource_id, "ResourceType": item.resource_type, "Scope": item.receiver.kind,
+         "AuthorizedId": item.receiver.id, "AuthorizedName": _name(call, item.receiver),
+         "Authorities": list(item.authorities), "ExpireDate": str(item.expires), "GmtCreate": item.created}
+        for item in call.world.quickbi.collaborations
+        if item.resource_id == call.text("ResourceId") and (item.receiver.kind == GROUP) == groups
+        and call.text("Keyword") in _name(call, item.receiver) and call.params["HasAuth"]
+    ]  # fmt: skip
