@@ -32,6 +32,7 @@ INSISTED = {
         "DescribeDataSourceAuthority": {"Data"},
         "ListDataSources": {"Data.Items[].Id"},
         "GetDataSource": {"Data.Id"},
+        "GetProject": {"Data", "Data.ProjectId"},
         "ListProjects": {"Data.Items[].ProjectId"},
         "ListPermissions": {"Data.Details[].PermissionDetails[].Name"},
         "ListDatabase": {"Data.Items[].Name"},

@@ -56,7 +56,7 @@ def concrete() -> list[type[Request[Any]]]:
 NEEDED = {
     "wedata": "ListProjects ListProjectMembers ListProjectRoles ListTenantRoles ListCatalog ListDatabase ListSchema "
     "ListTable ListPermissions RevokePrivileges AuthorizePrivileges ListDataSources GetDataSource "
-    "DescribeDataSourceAuthority RevokeDataSourceAuthorization AuthorizeDataSource",
+    "DescribeDataSourceAuthority RevokeDataSourceAuthorization AuthorizeDataSource GetProject",
     "dms": "GetUserActiveTenant ListUsers GetUser ListInstances ListDatabases ListLogicDatabases ListTables "
     "ListLogicTables ListUserPermissions ListDatabaseUserPermssions ListInstanceUserPermissions "
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "

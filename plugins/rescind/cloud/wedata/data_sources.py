@@ -135,7 +135,11 @@ class DescribeDataSourceAuthority(WeDataCall, ReadRequest[DescribeDataSourceAuth
 
 
 class DataSource(Row):
-    """A data source, without its connection settings."""
+    """A data source, without its connection settings.
+
+    By default the project ``ProjectId`` and the creator ``CreateUser`` may use it: no listing shows that, and which
+    of the two sharing modes a source has is not shown either. Null is unknown. The creator's name is not listed.
+    """
 
     Id: IdText
     ProjectId: OptionalId = None

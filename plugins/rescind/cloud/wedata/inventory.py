@@ -14,7 +14,10 @@ from rescind.cloud.wedata.base import ItemsPage, WeDataCall, WeDataList
 
 
 class Project(Row):
-    """A WeData project. ``Status``: 0 disabled, 1 enabled, -3 disabling, 2 enabling."""
+    """A WeData project. ``Status``: 0 disabled, 1 enabled, -3 disabling, 2 enabling.
+
+    A null ``CreatorUin`` or ``ProjectOwnerUin`` is unknown: the vendor's null says that no valid value was found.
+    """
 
     ProjectId: IdText
     ProjectName: Text | None = None
@@ -55,7 +58,11 @@ class SystemRole(Row):
 
 
 class ProjectMember(Row):
-    """A member with roles; phone and mail are not modeled. ``UserUin`` is null in an official sample."""
+    """A member with roles; phone and mail are not modeled.
+
+    ``UserUin`` is null in an official sample: such a member is a person whose id is unknown. Null ``Roles`` and null
+    flags are unknown too, not "none" and "no".
+    """
 
     UserUin: OptionalId = None
     UserName: Text | None = None
@@ -66,8 +73,12 @@ class ProjectMember(Row):
     CreateTime: Text | None = None
 
     def key(self) -> tuple[str, ...]:
-        """The user id, or the names when the vendor left the id out."""
-        return (self.UserUin,) if self.UserUin else ("", self.UserName or "", self.DisplayName or "")
+        """The user id. When the vendor left it out: all that tells two such members apart."""
+        if self.UserUin:
+            return (self.UserUin,)
+        roles = sorted(role.RoleId for role in self.Roles or ())
+        flags = (str(self.IsCreator), str(self.IsProjectOwner))
+        return ("", self.UserName or "", self.DisplayName or "", self.CreateTime or "", *flags, *roles)
 
 
 class ListProjectMembers(WeDataList[ProjectMember]):
@@ -187,7 +198,8 @@ class ListSchema(_Walk[Schema]):
 class Table(Row):
     """A table.
 
-    The second part of its permission path is ``SchemaName``, or ``DatabaseName`` when that is empty; which of
+    A name may hold a dot; then its permission path cannot be told from that of another object. The second part of
+    the path is ``SchemaName``, or ``DatabaseName`` when that is empty; which of
     them is not documented, so confirm it with ListPermissions.
     """
 
@@ -202,6 +214,11 @@ class Table(Row):
     TableType: Text | None = None
     DatasourceId: OptionalId = None
     TechnicalMetadata: _Technical | None = None
+
+    @property
+    def owner(self) -> str | None:
+        """The owner in the vendor's technical metadata, in no documented form; None is unknown."""
+        return self.TechnicalMetadata.Owner if self.TechnicalMetadata else None
 
     def key(self) -> tuple[str, ...]:
         """Guid and names."""
