@@ -6,9 +6,8 @@ Nothing of the package knows it. It speaks to the emulator's own group actions t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from pydantic import Field
@@ -17,20 +16,15 @@ from rescind.cloud import guard
 from rescind.cloud.base import Answer, Prepared, Reply, WriteRequest
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.fields import Flag, Token
-from rescind.cloud.quickbi.inventory import (
-    ROOT_GROUP,
-    GroupMember,
-    QueryUserGroupListByParentId,
-    QueryUserGroupMember,
-    QueryUserInfoByAccount,
-    QueryUserList,
-    UserGroup,
-)
+from rescind.cloud.quickbi.inventory import QueryUserGroupMember
+from rescind.cloud.quickbi.menus import QuickBiWrite
 from rescind.errors import BlastRadiusExceededError
-from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
+from rescind.model import CallShape, Principal, PrincipalType
 from rescind.systems import REGISTRY
-from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
-from rescind.systems.population import Population
+from rescind.systems.base import PermissionSystem, Walker
+from rescind.systems.final_bytes import query_fields
+from rescind.systems.membership import Member, MembershipSystem, Named
+from rescind.systems.quickbi_users import organization_users, own_user_id, user_groups
 
 MAX_GROUPS = 50
 """Most groups in one call: the vendor names no limit, and the query string stays below 2 kB."""
@@ -45,12 +39,9 @@ class GroupsAnswer(Reply):
     Result: Flag | None = None
 
 
-class _GroupsWrite(WriteRequest[GroupsAnswer]):
+class _GroupsWrite(QuickBiWrite[GroupsAnswer]):
     """One user and several groups; ids joined by commas."""
 
-    vendor: ClassVar[str] = "alibaba"
-    service: ClassVar[str] = "quickbi"
-    version: ClassVar[str] = "2022-01-01"
     Answer: ClassVar[type[Reply]] = GroupsAnswer
     UserGroupIds: Annotated[tuple[Token, ...], Field(min_length=1, max_length=MAX_GROUPS)]
     UserId: Token
@@ -61,7 +52,7 @@ class _GroupsWrite(WriteRequest[GroupsAnswer]):
 
 
 class DeleteUserGroupMembers(_GroupsWrite):
-    """Take one user out of several groups. Its relative WithdrawAllUserGroups, out of all of them, does not exist."""
+    """Take one user out of several groups. WithdrawAllUserGroups, which takes it out of all, does not exist here."""
 
     action: ClassVar[str] = "DeleteUserGroupMembers"
 
@@ -82,7 +73,7 @@ def look_at_bytes(action: str, given: Mapping[str, Any]) -> None:
 # --- 3. the system (2, the hook, is the vendor's own) ---------------------------------------------------
 
 
-class QuickBiGroups(PermissionSystem[QuickBiClient]):
+class QuickBiGroups(MembershipSystem[QuickBiClient]):
     """A grant is one user's membership in one group; one call takes one user out of several groups."""
 
     name: ClassVar[str] = "quickbi_groups"
@@ -92,132 +83,60 @@ class QuickBiGroups(PermissionSystem[QuickBiClient]):
     default_connection: ClassVar[str] = "quickbi_default"
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
+    container_type: ClassVar[str] = "user_group"
     shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
     revoke_message: ClassVar[type[WriteRequest[Any]]] = DeleteUserGroupMembers
     restore_message: ClassVar[type[WriteRequest[Any]]] = AddUserGroupMembers
-    restore_shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
+    restore_shape: ClassVar[CallShape] = shape
     reads: ClassVar[frozenset[str]] = frozenset(
         {"QueryUserGroupListByParentId", "QueryUserGroupMember", "QueryUserInfoByAccount", "QueryUserList"}
     )
 
-    async def discover(self, client: QuickBiClient, found: Population) -> None:
-        """The people of the organization, the tree of groups from its root down, and the members of each."""
-        walker = Walker(client, found)
-        users = await walker.rows(QueryUserList())
-        found.shown(PrincipalType.USER, (user.UserId for user in users))
-        found.add_principals(
-            Principal(self.name, walker.account, PrincipalType.USER, user.UserId, name=user.NickName or "")
-            for user in users
-        )
-        names: dict[str, str] = {}
-        level: Sequence[UserGroup] = await walker.rows(QueryUserGroupListByParentId(ParentUserGroupId=ROOT_GROUP))
-        while level := [group for group in level if group.UserGroupId not in names]:
-            names |= {group.UserGroupId: group.UserGroupName or "" for group in level}
-            below = await walker.each(
-                level, lambda group: walker.rows(QueryUserGroupListByParentId(ParentUserGroupId=group.UserGroupId))
-            )
-            level = [group for groups in below for group in groups]
-        found.shown("user_group", names)
-        await walker.for_each(
-            sorted(names),
-            lambda group: walker.rows(QueryUserGroupMember(UserGroupId=group)),
-            lambda group, people: found.add_grants(_grants(walker.account, group, names[group], people)),
-        )
+    async def people(self, walker: Walker[QuickBiClient]) -> Sequence[Principal]:
+        """The users of the organization."""
+        return await organization_users(walker, self.name)
 
-    def cell(self, key: GrantKey) -> Cell:
-        """One user in one group; all groups of the organization fit into one call."""
-        return Cell("organization", key.resource_id, key.principal_type, (key.principal_id,))
+    async def containers(self, walker: Walker[QuickBiClient]) -> Mapping[str, str]:
+        """The groups of the tree."""
+        return (await user_groups(walker))[0]
 
-    def listing_scope(self, grant: Grant) -> ListingScope:
-        """The group: one listing shows all its members."""
-        return (grant.key.resource_id, grant.resource_name)
-
-    async def reread(self, client: QuickBiClient, listings: Collection[ListingScope]) -> Reading:
-        """One listing for each group."""
-        walker = Walker(client)
-        listed = await walker.each(
-            sorted(listings), lambda listing_scope: walker.rows(QueryUserGroupMember(UserGroupId=listing_scope[0]))
-        )
-        grants = [
-            grant
-            for (group, name), people in zip(sorted(listings), listed, strict=True)
-            for grant in _grants(walker.account, group, name, people)
+    async def members(self, walker: Walker[QuickBiClient], container: str) -> list[Member]:
+        """Members of one group. A group inside a group is kept: the call takes users only."""
+        rows = await walker.rows(QueryUserGroupMember(UserGroupId=container))
+        nested = "a group inside a group is moved, not taken out"
+        return [
+            Member(row.Id, PrincipalType.GROUP, row.Name or "", why_not=nested)
+            if row.IsUserGroup
+            else Member(row.Id, name=row.Name or "")
+            for row in rows
         ]
-        return Reading(tuple(grants), frozenset(listings), walker.calls, tuple(walker.pages))
 
-    def request(self, call: PlannedCall, grants: Sequence[Grant]) -> DeleteUserGroupMembers:
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> DeleteUserGroupMembers:
         """The one user of the call, and its groups."""
-        ((_, (user,)),) = call.columns
-        return DeleteUserGroupMembers(UserGroupIds=call.rows, UserId=user)
+        (user,) = members
+        return DeleteUserGroupMembers(UserGroupIds=containers, UserId=user)
 
-    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
-        """Every group of the final query string times its one user."""
-        groups, user = _named(prepared)
-        return frozenset(Cell("organization", group, "user", (user,)) for group in groups)
-
-    def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
-        """The flag speaks of the whole call: true is accepted, false refused, none says nothing."""
-        said = answer.value.Result
-        state = {True: ItemState.ACCEPTED, False: ItemState.REFUSED}.get(said, ItemState.UNKNOWN)
-        return [PartOutcome(call.cells(), state, "" if said else f"Result {said}")]
-
-    def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
-        """The same user into the same group."""
-        return {
-            "action": "AddUserGroupMembers",
-            "UserGroupId": grant.key.resource_id,
-            "UserId": grant.key.principal_id,
-        }
-
-    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> AddUserGroupMembers:
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> AddUserGroupMembers:
         """One user into several groups."""
-        (user,) = {inverse["UserId"] for inverse in inverses}
-        return AddUserGroupMembers(UserGroupIds=tuple(sorted(i["UserGroupId"] for i in inverses)), UserId=user)
+        (user,) = members
+        return AddUserGroupMembers(UserGroupIds=containers, UserId=user)
 
-    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
-        """Every group of the final query string for its one user."""
-        groups, user = _named(prepared)
-        return [{"action": "AddUserGroupMembers", "UserGroupId": group, "UserId": user} for group in groups]
+    def named(self, prepared: Prepared[Any]) -> Named:
+        """Groups and user of the final query string."""
+        fields = query_fields(prepared)
+        user = fields.get("UserId", "")
+        if set(fields) != {"UserGroupIds", "UserId"} or "," in user:
+            raise BlastRadiusExceededError(f"the final {prepared.action} query does not name one user and its groups")
+        return Named(tuple(fields["UserGroupIds"].split(",")), (user,))
+
+    def accepted(self, answer: Answer[Any]) -> bool | None:
+        """The flag of the whole call."""
+        said: bool | None = answer.value.Result
+        return said
 
     async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
         """The Quick BI user of the calling account."""
-        if client.identity is None:
-            return frozenset()
-        answer = await client.read(QueryUserInfoByAccount(Account=client.identity.user_id))
-        return frozenset({answer.value.Result.UserId})
-
-
-def _grants(account: str, group: str, name: str, people: Sequence[GroupMember]) -> list[Grant]:
-    """Members of one group. A group inside a group is kept: the call takes users only."""
-    found = []
-    for member in people:
-        kind = PrincipalType.GROUP if member.IsUserGroup else PrincipalType.USER
-        found.append(
-            Grant(
-                key=GrantKey("quickbi_groups", account, "user_group", group, kind, member.Id, "member"),
-                cell=Cell("organization", group, kind, (member.Id,)),
-                revocable=kind == PrincipalType.USER,
-                why_not="" if kind == PrincipalType.USER else "a group inside a group is moved, not taken out",
-                principal_name=member.Name or "",
-                resource_name=name,
-            )
-        )
-    return found
-
-
-def _named(prepared: Prepared[Any]) -> tuple[list[str], str]:
-    """Groups and user of the final query string.
-
-    :raises BlastRadiusExceededError: when it names none of one kind, or anything twice.
-    """
-    pairs = parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True)
-    fields = dict(pairs)
-    groups, user = fields.get("UserGroupIds", "").split(","), fields.get("UserId", "")
-    if len(pairs) != 2 or not all(groups) or not user or "," in user:
-        raise BlastRadiusExceededError(
-            f"the final {prepared.action} query does not name exactly one user and its groups"
-        )
-    return groups, user
+        return await own_user_id(client)
 
 
 # --- registration ---------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
 from rescind.cloud.base import Prepared, WriteRequest
@@ -39,6 +38,7 @@ from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, Not
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.dms_access import access_beside_records, no_such_user
+from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
 from rescind.systems.surfaces import PlatformAnswer
 
@@ -182,7 +182,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
 
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """The one record that the final query string names."""
-        fields = _query(prepared, "RevokeUserPermission")
+        fields = query_fields(prepared)
         user, record, privilege = fields.get("UserId", ""), fields.get("UserAccessId", ""), fields.get("PermTypes", "")
         if not user or not record or privilege not in _PRIVILEGES:
             raise BlastRadiusExceededError("the final RevokeUserPermission query names no single record of one user")
@@ -213,7 +213,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
 
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
         """The one record that the final query string describes."""
-        fields = _query(prepared, "GrantUserPermission")
+        fields = query_fields(prepared)
         if not fields.get("UserId") or fields.get("PermTypes") not in _PRIVILEGES or not fields.get("ExpireDate"):
             raise BlastRadiusExceededError("the final GrantUserPermission query describes no single record of one user")
         names = ("UserId", "PermTypes", "ExpireDate", *_OBJECT)
@@ -268,19 +268,6 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             yield "logic_database", facts["DbId"]
         if grant.key.resource_type != "instance" and facts["InstanceId"]:
             yield "instance", facts["InstanceId"]
-
-
-def _query(prepared: Prepared[Any], action: str) -> dict[str, str]:
-    """The final query string, each name once.
-
-    :raises BlastRadiusExceededError: for a name that stands twice.
-    """
-    fields: dict[str, str] = {}
-    for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
-        if name in fields:
-            raise BlastRadiusExceededError(f"the final {action} query names {name} twice")
-        fields[name] = value
-    return fields
 
 
 async def _tenant(client: DmsClient) -> str:

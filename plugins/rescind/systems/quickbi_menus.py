@@ -9,22 +9,15 @@ The vendor has no listing of the menus of one user or group: absence is proven b
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.inventory import (
-    ROOT_GROUP,
     QueryOrganizationWorkspaceList,
-    QueryUserGroupListByParentId,
     QueryUserGroupMember,
-    QueryUserInfoByAccount,
     QueryUserList,
     QueryWorkspaceUserList,
-    QuickBiUser,
-    UserGroup,
 )
 from rescind.cloud.quickbi.menus import (
     AuthorizeMenu,
@@ -35,10 +28,12 @@ from rescind.cloud.quickbi.menus import (
     QueryWorksByOrganization,
     Receiver,
 )
-from rescind.errors import BlastRadiusExceededError, CloudError, ListingIncompleteError
+from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, Mode, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
+from rescind.systems.quickbi_users import organization_users, own_user_id, user_groups
 
 _RECEIVERS = {
     0: PrincipalType.USER,
@@ -92,9 +87,9 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
         walker = Walker(client, found)
-        users = await walker.rows(QueryUserList())
-        found.shown(PrincipalType.USER, (user.UserId for user in users))
-        found.add_principals(_principal(self.name, walker.account, user) for user in users)
+        users = await organization_users(walker, self.name)
+        found.shown(PrincipalType.USER, (user.principal_id for user in users))
+        found.add_principals(users)
         await _groups(walker, found)
         await _workspaces(walker, found)
         portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
@@ -109,7 +104,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
 
         await walker.for_each(portals, lambda portal: self._portal(walker, (portal.WorksId,)), take)
         for organization in sorted(organizations):
-            ids = (user.UserId for user in users)
+            ids = (user.principal_id for user in users)
             found.add_memberships(_edge(walker, "user", ident, "organization", organization) for ident in ids)
         found.note("portals", len(portals))
 
@@ -228,13 +223,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
 
     async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
         """The Quick BI user id of the calling account, where it is a member of the organization."""
-        if client.identity is None:
-            return frozenset()
-        try:
-            answer = await client.read(QueryUserInfoByAccount(Account=client.identity.user_id))
-        except CloudError:
-            return frozenset()
-        return frozenset({answer.value.Result.UserId})
+        return await own_user_id(client)
 
     def includes(self, held: str, entitlement: str) -> bool:
         """Each level that shows the menu counts for the others: who loses the export and still sees it has access."""
@@ -246,11 +235,7 @@ def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[t
 
     :raises BlastRadiusExceededError: for a name that stands twice, and for an empty selector.
     """
-    fields: dict[str, list[str]] = {}
-    for name, value in parse_qsl(urlsplit(prepared.url).query, keep_blank_values=True, strict_parsing=True):
-        if name in fields:
-            raise BlastRadiusExceededError(f"the final {action} query names {name} twice")
-        fields[name] = value.split(",")
+    fields = {name: value.split(",") for name, value in query_fields(prepared).items()}
     portal, menus = fields.get("DataPortalId", []), fields.get("MenuIds", [])
     receivers = [("user", u) for u in fields.get("UserIds", [])] + [
         ("group", g) for g in fields.get("UserGroupIds", [])
@@ -297,26 +282,13 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
 
 
 async def _groups(walker: Walker[QuickBiClient], found: Population) -> None:
-    """Users in groups and groups in groups, walked down from the root; a cycle ends the walk, not the run."""
-    level: Sequence[UserGroup] = await walker.rows(QueryUserGroupListByParentId(ParentUserGroupId=ROOT_GROUP))
-    seen: set[str] = set()
-    while level:
-        seen.update(group.UserGroupId for group in level)
-        found.add_principals(_container(walker, "group", g.UserGroupId, g.UserGroupName) for g in level)
-        below: dict[str, UserGroup] = {}
-
-        def take(parent: UserGroup, groups: Sequence[UserGroup], below: dict[str, UserGroup] = below) -> None:
-            ids = [group.UserGroupId for group in groups]
-            found.add_memberships(_edge(walker, "group", ident, "group", parent.UserGroupId) for ident in ids)
-            below.update((group.UserGroupId, group) for group in groups)
-
-        await walker.for_each(
-            level, lambda g: walker.rows(QueryUserGroupListByParentId(ParentUserGroupId=g.UserGroupId)), take
-        )
-        level = [group for ident, group in below.items() if ident not in seen]
-    found.shown(PrincipalType.GROUP, seen)
+    """Report users in groups and groups in groups."""
+    names, edges = await user_groups(walker)
+    found.add_principals(_container(walker, "group", ident, name) for ident, name in names.items())
+    found.add_memberships(_edge(walker, "group", group, "group", parent) for group, parent in edges)
+    found.shown(PrincipalType.GROUP, names)
     await walker.for_each(
-        sorted(seen),
+        sorted(names),
         lambda ident: walker.rows(QueryUserGroupMember(UserGroupId=ident)),
         lambda ident, people: found.add_memberships(
             _edge(walker, "group" if m.IsUserGroup else "user", m.Id, "group", ident) for m in people
@@ -349,25 +321,3 @@ def _container(
     walker: Walker[QuickBiClient], kind: str, ident: str, name: str | None, owner: str | None = None
 ) -> Principal:
     return Principal("quickbi_menus", walker.account, kind, ident, name=name or "", kind="system", owner=owner or "")
-
-
-def _principal(system: str, account: str, user: QuickBiUser) -> Principal:
-    return Principal(
-        system,
-        account,
-        PrincipalType.USER,
-        user.UserId,
-        name=user.NickName or user.AccountName or "",
-        kind="unknown",
-        status="unknown" if user.IsDeleted is None else "deleted" if user.IsDeleted else "active",
-        last_used_at=_moment(user.LastLoginTime),
-        other_ids=(("alibaba_uid", user.AccountId),) if user.AccountId else (),
-    )
-
-
-def _moment(milliseconds: int | None) -> datetime | None:
-    """A time in milliseconds since 1970; None for none, 0 and nonsense."""
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -1,0 +1,221 @@
+"""Base of the systems whose grants are memberships: a principal is in a group, a workspace, a project or a role.
+
+A subclass names its containers, lists their members, and gives the two writes. Everything else is here.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rescind.cloud.base import Answer, Prepared, WriteRequest
+from rescind.errors import BlastRadiusExceededError
+from rescind.model import Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
+from rescind.systems.base import ClientT, ListingScope, PartOutcome, PermissionSystem, Reading, Walker
+from rescind.systems.population import Population
+
+MEMBER = "member"
+_WHOLE_ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a container, as its listing shows it.
+
+    :param entitlement: the role in the container, where the vendor has several.
+    :param why_not: why the remove call cannot take this member away; empty when it can.
+    """
+
+    ident: str
+    kind: str = PrincipalType.USER
+    name: str = ""
+    entitlement: str = MEMBER
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the final bytes of a write name: every one of the containers times every one of the members."""
+
+    containers: tuple[str, ...]
+    members: tuple[str, ...]
+    kind: str = PrincipalType.USER
+    entitlement: str = MEMBER
+
+
+class MembershipSystem(PermissionSystem[ClientT]):
+    """A permission system of containers and members.
+
+    A call of ``shape`` takes containers (rows) times members (columns); :attr:`shape` says how many of each.
+
+    :cvar container_type: resource type of the containers.
+    :cvar removes_one_role: True when the remove call names the role. A call then holds members of one role only.
+        False when it ends the membership whatever the role is.
+    """
+
+    container_type: ClassVar[str]
+    removes_one_role: ClassVar[bool] = False
+
+    @abstractmethod
+    async def containers(self, walker: Walker[ClientT]) -> Mapping[str, str]:
+        """Return every container as id -> name.
+
+        :raises ListingIncompleteError: when a listing could not be read whole.
+        """
+
+    @abstractmethod
+    async def members(self, walker: Walker[ClientT], container: str) -> Iterable[Member]:
+        """Return every member of one container.
+
+        :raises ListingIncompleteError: when the listing could not be read whole.
+        """
+
+    async def people(self, walker: Walker[ClientT]) -> Sequence[Principal] | None:
+        """Return every user of the account, or None where the vendor has no such listing.
+
+        :raises ListingIncompleteError: when the listing could not be read whole.
+        """
+        return None
+
+    @abstractmethod
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> WriteRequest[Any]:
+        """Return the request that takes the members out of the containers.
+
+        :param entitlement: the role, for systems with :attr:`removes_one_role`; else empty.
+        """
+
+    @abstractmethod
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> WriteRequest[Any]:
+        """Return the request that puts the members into the containers with that role."""
+
+    @abstractmethod
+    def named(self, prepared: Prepared[Any]) -> Named:
+        """Return what the final bytes of either write name. Written from the vendor's page, not from the messages.
+
+        :raises BlastRadiusExceededError: when they cannot be read, or a selector is missing or unknown.
+        """
+
+    def accepted(self, answer: Answer[Any]) -> bool | None:
+        """Return whether the answer says yes (True) or no (False) for the whole call, or nothing (None)."""
+        return True
+
+    async def discover(self, client: ClientT, found: Population) -> None:
+        """List people, containers, and the members of each container."""
+        walker = Walker(client, found)
+        people = await self.people(walker)
+        if people is not None:
+            found.shown(PrincipalType.USER, (person.principal_id for person in people))
+            found.add_principals(people)
+        names = await self.containers(walker)
+        found.shown(self.container_type, names)
+        await walker.for_each(
+            sorted(names),
+            lambda container: self._grants(walker, (container, names[container])),
+            lambda _, grants: found.add_grants(grants),
+        )
+        found.note("objects", len(names))
+
+    async def reread(self, client: ClientT, listings: Collection[ListingScope]) -> Reading:
+        """List the members of each container again."""
+        walker = Walker(client)
+        listed = await walker.each(sorted(listings), lambda scope: self._grants(walker, scope))
+        grants = tuple(grant for found in listed for grant in found)
+        return Reading(grants, frozenset(listings), walker.calls, tuple(walker.pages))
+
+    async def _grants(self, walker: Walker[ClientT], scope: ListingScope) -> list[Grant]:
+        container, name = scope
+        return [self._grant(walker.account, container, name, one) for one in await self.members(walker, container)]
+
+    def _grant(self, account: str, container: str, name: str, member: Member) -> Grant:
+        key = GrantKey(
+            self.name, account, self.container_type, container, member.kind, member.ident, member.entitlement
+        )
+        return Grant(
+            key=key,
+            cell=self.cell(key),
+            revocable=not member.why_not,
+            why_not=member.why_not,
+            principal_name=member.name,
+            resource_name=name,
+        )
+
+    def cell(self, key: GrantKey) -> Cell:
+        """Return the cell of one member in one container; calls span all containers of the account."""
+        role = key.entitlement if self.removes_one_role else _WHOLE_ACCOUNT
+        return Cell(role, key.resource_id, key.principal_type, (key.principal_id,))
+
+    def listing_scope(self, grant: Grant) -> ListingScope:
+        """Return the container and its name: one listing shows all its members."""
+        return (grant.key.resource_id, grant.resource_name)
+
+    def request(self, call: PlannedCall, grants: Sequence[Grant]) -> WriteRequest[Any]:
+        """Return the remove request for the rows and columns of the call."""
+        members = tuple(column[0] for _, column in call.columns)
+        return self.remove(call.rows, members, call.container if self.removes_one_role else "")
+
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+        """Return every container times every member of the final bytes."""
+        named = self._checked(prepared)
+        role = named.entitlement if self.removes_one_role else _WHOLE_ACCOUNT
+        return frozenset(
+            Cell(role, container, named.kind, (member,)) for container in named.containers for member in named.members
+        )
+
+    def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
+        """Return one part for the whole call, see :meth:`accepted`."""
+        said = self.accepted(answer)
+        state = {True: ItemState.ACCEPTED, False: ItemState.REFUSED}.get(said, ItemState.UNKNOWN)  # type: ignore[arg-type]
+        return [PartOutcome(call.cells(), state, "" if said else f"the answer says {said}")]
+
+    def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
+        """Return the same member, role and container."""
+        key = grant.key
+        return {
+            "action": self.restore_message.action,
+            "container": key.resource_id,
+            "member_type": str(key.principal_type),
+            "member": key.principal_id,
+            "role": key.entitlement,
+        }
+
+    def restore_group(self, grant: Grant) -> str:
+        """Return the role: one add call gives one role."""
+        return grant.key.entitlement
+
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> WriteRequest[Any]:
+        """Return the add request for every container times every member, with their one role."""
+        (role,) = {inverse["role"] for inverse in inverses}
+        containers = tuple(sorted({inverse["container"] for inverse in inverses}))
+        return self.add(containers, tuple(sorted({inverse["member"] for inverse in inverses})), role)
+
+    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
+        """Return every container times every member of the final bytes."""
+        named = self._checked(prepared)
+        return [
+            {
+                "action": self.restore_message.action,
+                "container": container,
+                "member_type": str(named.kind),
+                "member": member,
+                "role": named.entitlement,
+            }
+            for container in named.containers
+            for member in named.members
+        ]
+
+    def _checked(self, prepared: Prepared[Any]) -> Named:
+        named = self.named(prepared)
+        if not named.containers or not named.members or not all((*named.containers, *named.members, named.entitlement)):
+            raise BlastRadiusExceededError(f"the final {prepared.action} has an empty selector; it was not sent")
+        return named
+
+    async def gone_holders(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Return the grants of users whom the listing of people does not show or shows as deleted."""
+        people = await self.people(Walker(client))
+        if people is None:
+            return {}
+        there = {person.principal_id for person in people if person.status != "deleted"}
+        users = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER]
+        return {g.grant_id: "the user is deleted" for g in users if g.key.principal_id not in there}
