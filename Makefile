@@ -1,5 +1,5 @@
 # Rescind: access reviews and verified revocation on Apache Airflow.
-# Everything runs from .venv and writes below .rescind; "make clean" removes the data, "make distclean" both.
+# Everything runs from .venv and writes to .rescind; "make clean" removes the data, "make distclean" both.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,20 +8,27 @@ LOCAL := $(PY) include/local
 INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-# One half of the suite waits for processes more than it works; the other runs beside it.
+# One half of the suite mostly waits for processes; the other half runs at the same time.
 WAITING_TESTS := tests/e2e tests/browser tests/faults
-# What may go, what is covered, what is bound: nothing beyond the plan.
+# The quick part: no database, no Airflow, nothing that takes more than ten seconds.
+FAST_TESTS := tests/unit tests/contract tests/docs
+SLOW_MARKERS := airflow live postgres browser faults bench long slow
+LEFT_OUT := $(filter-out $(FAST_TESTS) tests/support tests/__pycache__,$(patsubst %/.,%,$(wildcard tests/*/.)))
+EMPTY :=
+FAST := not $(subst $(EMPTY) $(EMPTY), and not ,$(SLOW_MARKERS))
+# Plans: what may be revoked, what is covered, what is bound.
 PLAN_PROPERTIES := tests/unit/plan/test_final_requests.py tests/unit/plan/test_grouping.py \
 	tests/unit/plan/test_batches_properties.py
-# What is decided: less with less knowledge.
+# Decisions: less knowledge, fewer revocations.
 REVIEW_PROPERTIES := tests/unit/review/test_monotone.py::test_losing_knowledge_never_adds_a_revocation
 
-# Kept byte code halves the time that Airflow takes to start.
+# Cached byte code halves the time that Airflow takes to start.
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status migrate test properties bench lint types check constraints clean distclean
+.PHONY: help install install-dev demo up down status migrate test test-fast properties bench lint types docs check \
+	constraints tag clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +64,11 @@ else
 	@$(PY) -m pytest $(PYTEST_ARGS)
 endif
 
+test-fast: install-dev ## run unit, contract and docs tests that need no database and no Airflow (two minutes)
+	@$(PY) -m pytest -q $(FAST_TESTS) -m "$(FAST)" $(PYTEST_ARGS); code=$$?; \
+	echo "left out: tests marked $(SLOW_MARKERS);"; \
+	echo "left out: $(LEFT_OUT) (make test runs all)"; exit $$code
+
 properties: install-dev ## try the safety properties with 10,000 examples each (some minutes)
 	@export RESCIND_HYPOTHESIS=thorough; $(PY) -m pytest -q $(PLAN_PROPERTIES) & first=$$!; \
 	RESCIND_HYPOTHESIS=thorough $(PY) -m pytest -q $(REVIEW_PROPERTIES); second=$$?; wait $$first && exit $$second
@@ -67,19 +79,31 @@ bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--qu
 	@$(PY) -m tests.bench.population $(BENCH_ARGS)
 	@$(PY) -m tests.bench.review $(BENCH_ARGS)
 
-lint: install-dev ## check style and formatting rules
-	@$(PY) -m ruff check .
+lint: install-dev ## check style, formatting, spelling and wording
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@$(VENV)/bin/codespell && $(PY) -m tests.docs.words
 
 types: install-dev ## check types, strictly in the package
 	@$(PY) -m mypy
 
-check: lint types test ## all of lint, types and test
+docs: install-dev ## build the documentation site in site/, offline; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
-constraints: ## resolve the requirements anew and write constraints.txt
+check: lint types docs test ## all of lint, types, docs and test
+
+constraints: ## resolve the requirements again and write constraints.txt with hashes
 	@$(PYTHON) -I include/local/install.py --constraints
+
+tag: ## create the tag of this version from its section of CHANGELOG.md
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' plugins/rescind/__init__.py); \
+	text=$$(awk -v head="## [$$version] - 20" 'index($$0, head) == 1 { on = 1; print substr($$0, 4); next } \
+		/^## / { on = 0 } on' CHANGELOG.md); \
+	[ -n "$$text" ] || { echo "CHANGELOG.md has no section '## [$$version] - YYYY-MM-DD'"; exit 1; }; \
+	[ -z "$$(git status --porcelain)" ] || { echo "commit everything first"; exit 1; }; \
+	printf '%s\n' "$$text" | git tag --annotate --cleanup=verbatim --file=- "v$$version" && echo "tagged v$$version"
 
 clean: ## stop everything and remove the data, logs and secrets of the stack
 	@if [ -x $(PY) ]; then $(LOCAL) clean; else rm -rf .rescind; fi
 
 distclean: clean ## the same, and remove .venv and caches
-	@rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
