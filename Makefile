@@ -27,8 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status migrate test test-fast properties bench lint types docs check \
-	constraints tag clean distclean
+.PHONY: help install install-dev demo up down status migrate test test-fast properties bench lint types docs check constraints tag clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -23,14 +23,17 @@ ABOUT = {
     "data_files": "finds files of the wheel",
     "errors": "base of all errors",
     "evidence": "bundle, verifier, report",
+    "example_dags": "one per vendor call",
     "hooks": "connections to clients",
     "ledger": "PostgreSQL",
     "model": "grant, decision, call",
     "operators": "one per stage and call",
     "plan": "fewest calls, guards",
     "review": "policies to decisions",
+    "sensors": "wait for a platform",
     "settings": "one JSON variable",
     "systems": "one class per system",
+    "triggers": "wait without a worker",
     "web": "the page",
     "workflow": "stages without Airflow",
 }
@@ -75,7 +78,7 @@ def packages() -> str:
         left = (width - len(names) * (size + 12) + 12) // 2
         for index, name in enumerate(names):
             kind = "airflow" if AIRFLOW in MAY_IMPORT[name] else "store" if name == "ledger" else ""
-            parts += _box(left + index * (size + 12), y, size, name, ABOUT[name], kind)
+            parts += _box(left + index * (size + 12), y, size, name, ABOUT.get(name, ""), kind)
         if level:
             parts.append(f'<path d="M{width // 2} {y + 53} v16" marker-end="url(#end)"/>')
     height = 48 + (top + 1) * step + 20
