@@ -26,6 +26,11 @@ DMS_LISTS = {
     "ListTables": "TableList.Table",
     "ListLogicTables": "LogicTableList.LogicTable",
     "ListUserOwnedResources": "Data.resourceList",
+    "ListProxies": "ProxyList",
+    "ListProxyAccesses": "ProxyAccessList",
+    "ListAbacPolicies": "PolicyList",
+    "ListAbacAuthorizations": "AuthorizationList",
+    "ListStandardGroups": "StandardGroupList",
 }
 QUICKBI_PAGED = {
     "QueryWorksByOrganization",
@@ -33,9 +38,10 @@ QUICKBI_PAGED = {
     "QueryOrganizationWorkspaceList",
     "QueryWorkspaceUserList",
     "ListOrganizationRoleUsers",
+    "ListWorkspaceRoleUsers",
 }
 NO_SUCCESS_FIELD = {name for name in DMS_LISTS if name.startswith("ListAuthorized")}
-NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources"}
+NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources", "ListProxies", "ListProxyAccesses", "ListStandardGroups"}
 # Answers that show an audience: each of these must be there, as a list or as an explicit null.
 EXPLICIT = {"DescribeDataSourceAuthority": ("Data.AuthProjectIds", "Data.AuthUsers")}
 OTHER_SPELLING = {

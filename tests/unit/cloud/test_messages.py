@@ -61,12 +61,14 @@ NEEDED = {
     "ListLogicTables ListUserPermissions ListDatabaseUserPermssions ListInstanceUserPermissions "
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "
     "ListAuthorizedUsersForDatabase RevokeUserPermission GrantUserPermission ListUserOwnedResources "
-    "CheckBatchTableAccessPermission",
+    "CheckBatchTableAccessPermission ListProxies ListProxyAccesses ListAbacPolicies ListAbacAuthorizations "
+    "ListStandardGroups",
     "quickbi": "QueryWorksByOrganization ListPortalMenus ListPortalMenuAuthorization ListWhitePortalMenu "
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByUserId QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "
     "QueryWorkspaceUserList ListWorkspaceUserRolesByUserId ListOrganizationRoles ListOrganizationRoleUsers "
-    "CheckReadable",
+    "CheckReadable ListWorkspaceRoles ListWorkspaceRoleUsers QueryShareList QuerySharesToUserList "
+    "QueryReadableResourcesListByUserIdV2",
     "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 

@@ -23,6 +23,8 @@ from rescind.cloud.dms.permissions import (
     ListAuthorizedUsersForDatabase,
     ListAuthorizedUsersForInstance,
 )
+from rescind.cloud.dms.policies import ListAbacAuthorizations, ListAbacPolicies, ListStandardGroups
+from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
 from rescind.cloud.dms.table_access import MAX_TABLES, CheckBatchTableAccessPermission
 from rescind.errors import InputError, ListingIncompleteError, MalformedResponseError
 from tests.support.null_table import MISSING, NULL, Client, Listed, Make, changed, model_paths, paths, read, shown
@@ -41,7 +43,7 @@ USER = {
     "RoleNameList": {"RoleNames": ["ADMIN"]},
 }
 
-LISTINGS = (
+LISTINGS: tuple[Listed, ...] = (
     Listed(ListUsers(), "UserList.User", USER, frozenset({"UserId"}), **TOTAL),
     Listed(
         ListInstances(),
@@ -117,6 +119,71 @@ LISTINGS = (
         {"TableId": "8", "TableName": "orders", "DatabaseId": "2", "SchemaName": "shop", "Logic": True, **OWNERS},
         frozenset({"TableId"}),
         **TOTAL,
+    ),
+    Listed(
+        ListProxies(),
+        "ProxyList",
+        {
+            "ProxyId": 3,
+            "InstanceId": 9,
+            "CreatorId": 51001,
+            "CreatorName": "Ann",
+            "ProtocolType": "MYSQL",
+            "PrivateEnable": True,
+            "PublicEnable": False,
+            "RegionId": "cn-hangzhou",
+        },
+        frozenset({"ProxyId"}),
+    ),
+    Listed(
+        ListProxyAccesses(ProxyId="3"),
+        "ProxyAccessList",
+        {
+            "ProxyAccessId": 4,
+            "ProxyId": 3,
+            "InstanceId": 9,
+            "UserId": 51001,
+            "UserUid": "2600000000000001",
+            "UserName": "Ann",
+            "IndepAccount": "reader",
+            "OriginInfo": "ticket (1)",
+            "GmtCreate": "2026-01-01 00:00:00",
+        },
+        frozenset({"ProxyAccessId"}),
+    ),
+    Listed(
+        ListAbacPolicies(),
+        "PolicyList",
+        {
+            "AbacPolicyId": 5,
+            "AbacPolicyName": "read all",
+            "AbacPolicySource": "USER_DEFINE",
+            "AbacPolicyContent": '{"Statement":[]}',
+            "CreatorId": 51001,
+        },
+        frozenset({"AbacPolicyId"}),
+        **TOTAL,
+    ),
+    Listed(
+        ListAbacAuthorizations(PolicyId="5", PolicySource="USER_DEFINE"),
+        "AuthorizationList",
+        {
+            "AuthorizationId": 6,
+            "IdentityType": "USER",
+            "IdentityId": 51001,
+            "IdentityName": "Ann",
+            "PolicyId": 5,
+            "PolicyName": "read all",
+            "PolicySource": "USER_DEFINE",
+        },
+        frozenset({"AuthorizationId"}),
+        **TOTAL,
+    ),
+    Listed(
+        ListStandardGroups(),
+        "StandardGroupList",
+        {"GroupId": 7, "GroupName": "strict", "GroupMode": "COMMON", "DbType": "mysql", "LastMenderId": 51001},
+        frozenset({"GroupId"}),
     ),
     Listed(
         ListUserOwnedResources(UserId="51001", OwnerType="TABLE"),
@@ -224,6 +291,23 @@ def test_a_null_in_place_of_a_row_is_refused(listed: Listed, client: Client, ali
 @EACH
 def test_an_explicit_empty_list_is_nobody(listed: Listed, client: Client, alibaba: Make) -> None:
     assert read(client, alibaba, listed, listed.payload([], declared=0)).rows == ()
+
+
+def test_secrets_and_hosts_of_a_proxy_are_not_read(client: Client, alibaba: Make) -> None:
+    listed = next(each for each in LISTINGS if each.action == "ListProxyAccesses")
+    row = {**listed.row, "AccessId": "canary", "AccessSecret": "canary", "PublicHost": "canary"}
+    (access,) = read(client, alibaba, listed, listed.payload([row])).rows
+    assert "canary" not in repr(access) + access.model_dump_json()
+
+
+@pytest.mark.parametrize("identity", [{"IdentityType": "GROUP"}, {"IdentityType": None}, {"IdentityId": None}])
+def test_a_policy_of_an_unknown_holder_is_a_row_among_others(
+    identity: dict[str, Any], client: Client, alibaba: Make
+) -> None:
+    listed = next(each for each in LISTINGS if each.action == "ListAbacAuthorizations")
+    odd = {**listed.row, "AuthorizationId": 8, **identity}
+    rows = read(client, alibaba, listed, listed.payload([listed.row, odd], declared=2)).rows
+    assert [row.AuthorizationId for row in rows] == ["6", "8"]
 
 
 # --- owners and roles: what is not said is not "nobody" ---------------------------------------------------

@@ -22,8 +22,18 @@ from rescind.cloud.quickbi.menus import (
     ListWhitePortalMenu,
     QueryWorksByOrganization,
 )
-from rescind.cloud.quickbi.roles import ListOrganizationRoles, ListOrganizationRoleUsers
-from rescind.cloud.quickbi.shares import CheckReadable
+from rescind.cloud.quickbi.roles import (
+    ListOrganizationRoles,
+    ListOrganizationRoleUsers,
+    ListWorkspaceRoles,
+    ListWorkspaceRoleUsers,
+)
+from rescind.cloud.quickbi.shares import (
+    CheckReadable,
+    QueryReadableResourcesListByUserIdV2,
+    QueryShareList,
+    QuerySharesToUserList,
+)
 from rescind.errors import ListingIncompleteError, MalformedResponseError
 from tests.support.null_table import MISSING, NULL, Client, Listed, Make, changed, model_paths, paths, read, shown
 
@@ -31,8 +41,51 @@ PAGED: dict[str, Any] = {"path": "Result.Data", "total": "Result.TotalNum"}
 WHOLE: dict[str, Any] = {"path": "Result"}
 RECEIVER = {"ReceiverId": "u1", "ReceiverType": 0, "AuthPointsValue": 3}
 ROLE = {"RoleId": 25, "RoleCode": "role_workspace_admin", "RoleName": "Administrator"}
+WORK = {
+    "WorksId": "w1",
+    "WorkName": "Sales",
+    "WorkType": "DATAPRODUCT",
+    "WorkspaceId": "s1",
+    "WorkspaceName": "Space",
+    "OwnerId": "u1",
+    "OwnerName": "ann",
+    "SecurityLevel": "11",
+    "Status": 1,
+    "ThirdPartAuthFlag": 0,
+}
+SHARE = {
+    "ShareId": "h1",
+    "ReportId": "w1",
+    "ShareType": "dataProduct",
+    "ShareToType": 0,
+    "ShareToId": "u1",
+    "ShareToName": "Ann",
+    "AuthPoint": 3,
+    "ExpireDate": 1893456000000,
+}
+SHARES = Listed(QueryShareList(ReportId="w1"), row=SHARE, **WHOLE)
 
 LISTINGS = (
+    SHARES,
+    Listed(QuerySharesToUserList(UserId="u1"), row=WORK, needed=frozenset({"WorksId"}), **WHOLE),
+    Listed(QueryReadableResourcesListByUserIdV2(UserId="u1"), row=WORK, needed=frozenset({"WorksId"}), **WHOLE),
+    Listed(
+        ListWorkspaceRoles(WorkspaceId="s1"),
+        row={
+            "RoleId": 25,
+            "RoleName": "Administrator",
+            "IsSystemRole": True,
+            "AuthConfigList": [{"AuthKey": "portal_create", "ActionAuthKeys": ["portal_create_edit"]}],
+        },
+        needed=frozenset({"RoleId"}),
+        **WHOLE,
+    ),
+    Listed(
+        ListWorkspaceRoleUsers(RoleId="25", WorkspaceId="s1"),
+        row={"UserId": "u1", "NickName": "Ann", "WorkspaceId": "s1", "WorkspaceName": "Space"},
+        needed=frozenset({"UserId"}),
+        **PAGED,
+    ),
     Listed(
         QueryUserList(),
         row={
@@ -190,7 +243,7 @@ def test_an_explicit_empty_list_is_nobody(listed: Listed, client: Client, alibab
 
 
 def test_extra_fields_and_ids_as_numbers(client: Client, alibaba: Make) -> None:
-    listed = LISTINGS[0]
+    listed = next(each for each in LISTINGS if each.action == "QueryUserList")
     row = {**listed.row, "UserId": 9223372036854775807, "Email": "canary@example.org", "Phone": "canary"}
     (user,) = read(client, alibaba, listed, listed.payload([row])).rows
     assert (user.UserId, user.RoleIdList) == ("9223372036854775807", ("111111111",))
@@ -230,6 +283,25 @@ def test_a_receiver_without_a_level_has_an_unknown_level(level: str, client: Cli
     (row,) = read(client, alibaba, MENUS, MENUS.payload([menu])).rows
     assert [(each.ReceiverId, each.AuthPointsValue) for each in row.receivers] == [("u1", None), ("u2", 3)]
     assert len({each.key() for each in row.receivers}) == 2
+
+
+# --- shares -----------------------------------------------------------------------------------------------
+
+
+def test_shares_of_every_kind_level_and_end_are_rows_of_their_own(client: Client, alibaba: Make) -> None:
+    rows = [
+        SHARE,
+        {**SHARE, "ShareToId": "u2"},
+        {**SHARE, "ShareToType": 1},
+        {**SHARE, "ShareToType": None},
+        {**SHARE, "ShareToType": "7"},
+        {**SHARE, "AuthPoint": None},
+        {**SHARE, "ExpireDate": None},
+        {**SHARE, "ShareToId": None},
+    ]
+    listing = read(client, alibaba, SHARES, SHARES.payload(rows))
+    assert [row.ShareToType for row in listing.rows] == [0, 0, 1, None, 7, 0, 0, 0]
+    assert listing.record.counted == 8
 
 
 # --- the platform's own answer --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rescind.cloud.base import Reply, Row
-from rescind.cloud.fields import DigitsAsInt, Flag, IdText, Text
+from rescind.cloud.fields import DigitsAsInt, Flag, IdText, OptionalId, Text, Token
 from rescind.cloud.quickbi.menus import DataPage, QuickBiList, QuickBiWhole, WholePage
 
 ORGANIZATION_ADMINISTRATOR = "111111111"
@@ -66,3 +66,54 @@ class ListOrganizationRoleUsers(QuickBiList[OrganizationRoleUser]):
     action: ClassVar[str] = "ListOrganizationRoleUsers"
     Answer: ClassVar[type[Reply]] = DataPage[OrganizationRoleUser]
     RoleId: DigitsAsInt
+
+
+class WorkspaceAuthConfig(Reply):
+    """One right of a workspace role: a kind of object, and what may be done with it."""
+
+    AuthKey: Text | None = None
+    ActionAuthKeys: tuple[Text, ...] | None = None
+
+
+class DefinedWorkspaceRole(Row):
+    """A role that a workspace has, with its rights. A null list of rights is unknown, not "no rights"."""
+
+    RoleId: IdText
+    RoleName: Text | None = None
+    IsSystemRole: Flag | None = None
+    AuthConfigList: tuple[WorkspaceAuthConfig, ...] | None = None
+
+    def key(self) -> tuple[str, ...]:
+        """The role id."""
+        return (self.RoleId,)
+
+
+class ListWorkspaceRoles(QuickBiWhole[DefinedWorkspaceRole]):
+    """Roles of one workspace, preset and custom, in one answer."""
+
+    action: ClassVar[str] = "ListWorkspaceRoles"
+    Answer: ClassVar[type[Reply]] = WholePage[DefinedWorkspaceRole]
+    WorkspaceId: Token
+
+
+class WorkspaceRoleUser(Row):
+    """A holder of a workspace role in one workspace."""
+
+    UserId: IdText
+    NickName: Text | None = None
+    WorkspaceId: OptionalId = None
+    WorkspaceName: Text | None = None
+
+    def key(self) -> tuple[str, ...]:
+        """Workspace and Quick BI user id."""
+        return (self.WorkspaceId or "", self.UserId)
+
+
+class ListWorkspaceRoleUsers(QuickBiList[WorkspaceRoleUser]):
+    """Holders of one workspace role, in one workspace or in all of them; page size at most 1000."""
+
+    action: ClassVar[str] = "ListWorkspaceRoleUsers"
+    Answer: ClassVar[type[Reply]] = DataPage[WorkspaceRoleUser]
+    page_size: ClassVar[int] = 500
+    RoleId: DigitsAsInt
+    WorkspaceId: Token | None = None

@@ -1,15 +1,82 @@
 """Alibaba Cloud Quick BI 2022-01-01: shares of works, and what a user can read in the end.
 
-Source: the vendor's Python SDK models (1.19.0 and 1.14.1).
+Sources: the vendor's Python SDK models (1.19.0 and 1.14.1). None of these actions pages or declares a total.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from rescind.cloud.base import Reply
-from rescind.cloud.fields import Flag, Token
-from rescind.cloud.quickbi.menus import QuickBiRead
+from rescind.cloud.base import Reply, Row
+from rescind.cloud.fields import Flag, IdText, Number, OptionalId, Text, Token
+from rescind.cloud.quickbi.menus import QuickBiRead, QuickBiWhole, WholePage
+
+
+class Share(Row):
+    """One share of a work that is in force.
+
+    ``ShareToType``: 0 user, 1 group, 2 organization, 3 workspace; others and None are unknown kinds. ``AuthPoint``:
+    1 view, 3 view and export; None is an unknown level. ``ExpireDate``: milliseconds since the epoch.
+    """
+
+    ShareId: OptionalId = None
+    ReportId: OptionalId = None
+    ShareType: Text | None = None
+    ShareToType: Number | None = None
+    ShareToId: OptionalId = None
+    ShareToName: Text | None = None
+    AuthPoint: Number | None = None
+    ExpireDate: Number | None = None
+
+    def key(self) -> tuple[str, ...]:
+        """Share, receiver, level and end: one share id may stand for several receivers."""
+        numbers = (str(self.ShareToType), str(self.AuthPoint), str(self.ExpireDate))
+        return (self.ShareId or "", self.ShareToId or "", *numbers)
+
+
+class QueryShareList(QuickBiWhole[Share]):
+    """Receivers of one work (portals included) in one answer. Expired shares are not listed."""
+
+    action: ClassVar[str] = "QueryShareList"
+    Answer: ClassVar[type[Reply]] = WholePage[Share]
+    ReportId: Token
+
+
+class ReachedWork(Row):
+    """A work that a user reaches. ``SecurityLevel``: 0 private, 12 named members, 1 or 11 the whole workspace."""
+
+    WorksId: IdText
+    WorkName: Text | None = None
+    WorkType: Text | None = None
+    WorkspaceId: OptionalId = None
+    WorkspaceName: Text | None = None
+    OwnerId: OptionalId = None
+    OwnerName: Text | None = None
+    SecurityLevel: Text | None = None
+    Status: Number | None = None
+    ThirdPartAuthFlag: Number | None = None
+
+    def key(self) -> tuple[str, ...]:
+        """The work id."""
+        return (self.WorksId,)
+
+
+class QuerySharesToUserList(QuickBiWhole[ReachedWork]):
+    """Works shared with a user. Whether shares with the user's groups count is not documented."""
+
+    action: ClassVar[str] = "QuerySharesToUserList"
+    Answer: ClassVar[type[Reply]] = WholePage[ReachedWork]
+    UserId: Token
+
+
+class QueryReadableResourcesListByUserIdV2(QuickBiWhole[ReachedWork]):
+    """Works that a user can read, whatever the source of the right, in one answer."""
+
+    action: ClassVar[str] = "QueryReadableResourcesListByUserIdV2"
+    Answer: ClassVar[type[Reply]] = WholePage[ReachedWork]
+    UserId: Token
+    WorkType: Text | None = None
+    WorkspaceId: Token | None = None
 
 
 class CheckReadableAnswer(Reply):
