@@ -55,11 +55,15 @@ def _by_role(call: Call, kind: str) -> Iterator[Path]:
 
 
 def _over_instance(call: Call, instance: Instance) -> Iterator[Path]:
-    """Owners, the DBA and proxy accounts of an instance: they reach its databases too."""
+    """Owners and the DBA of an instance: they reach its databases too."""
     for user in instance.owners:
         yield Path(user, "INSTANCE", "", "", "owner", "owner")
     if instance.dba:
         yield Path(instance.dba, "INSTANCE", "", "", "DBA", "dba")
+
+
+def _by_proxy(call: Call, instance: Instance) -> Iterator[Path]:
+    """Users with an account of a proxy in front of the instance."""
     if call.world.modes["dms_proxy_reach"] == "instance":
         for proxy in call.world.dms.proxies.values():
             if proxy.instance_id == instance.instance_id:
@@ -91,6 +95,7 @@ def instance_paths(call: Call, instance: Instance) -> Iterator[Path]:
     """How users reach an instance."""
     yield from _by_record(call, call.world.dms.of_instance(instance.instance_id), ("INSTANCE",), ())
     yield from _over_instance(call, instance)
+    yield from _by_proxy(call, instance)
     yield from _by_policy(call, "INSTANCE", instance.instance_id, 0, above=False)
     yield from _by_role(call, "INSTANCE")
 
@@ -104,6 +109,7 @@ def database_paths(call: Call, database: Database) -> Iterator[Path]:
         yield from _by_record(call, store.of_instance(database.instance_id), ("INSTANCE",), _DATA)
         if call.world.modes["dms_owner_reach"] == "down":
             yield from _over_instance(call, store.instances[database.instance_id])
+        yield from _by_proxy(call, store.instances[database.instance_id])
     for user in database.owners:
         yield Path(user, kind, "", "", "owner", "owner")
     yield from _by_policy(call, kind, database.instance_id, database.db_id, above=not database.logic)

@@ -1,0 +1,12 @@
+"""An independent judge: from a dump of the emulator's world, who reaches what and through what.
+
+It shares no code with the product and none with the emulator; only :mod:`tests.support.oracle.organizations`, which
+makes organizations to judge, starts an emulator.
+"""
+
+from __future__ import annotations
+
+from tests.support.oracle.judge import effective, judge
+from tests.support.oracle.ways import Dump, Path, Resource
+
+__all__ = ["Dump", "Path", "Resource", "effective", "judge"]

@@ -1,0 +1,89 @@
+"""Who reaches an instance, database or table of DMS with a privilege, and through what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.support.oracle.ways import Dump, Path, Resource
+
+_ROLES = {
+    "admin_dba": {"ADMIN", "DBA"}, "admin": {"ADMIN"}, "none": set[str](),
+    "all": {"ADMIN", "DBA", "SECURITY_ADMIN", "STRUCT_READ_ONLY"},
+}  # fmt: skip
+_DATA = ("QUERY", "EXPORT", "CORRECT")
+
+
+class _Object(NamedTuple):
+    kind: str
+    id: str
+
+
+def object_paths(dump: Dump, user_id: str, resource: Resource, privilege: str) -> Iterator[Path]:
+    """Ways in which a user has a privilege on an object. A user who is not enabled has none."""
+    rows = dump.by("dms_users", "user_id").get((user_id,), [])
+    if not rows or rows[0]["state"] != "NORMAL":
+        return
+    chain = _chain(dump, resource)
+    for number, item in enumerate(chain):
+        if privilege in _DATA or number == 0:
+            yield from _records(dump, user_id, item, privilege, above=number > 0)
+            yield from _policies(dump, user_id, item, privilege)
+        if number == 0 or dump.mode("dms_owner_reach", "down") == "down":
+            yield from _owners(dump, user_id, item)
+        if item.kind == "instance" and dump.mode("dms_proxy_reach", "instance") == "instance":
+            yield from _proxies(dump, user_id, item)
+    for role in rows[0]["roles"]:
+        if role in _ROLES[dump.mode("dms_role_reach", "admin_dba")]:
+            yield Path("role", role)
+
+
+def _chain(dump: Dump, resource: Resource) -> list[_Object]:
+    """The object and those above it. A logical database is above its tables and below nothing."""
+    chain = [_Object(resource.kind, resource.id)]
+    logic = "logic_" if resource.kind.startswith("logic_") else ""
+    database = resource.id
+    if resource.kind.endswith("table"):
+        database = next(iter(dump.values("dms_tables", "db_id", table_id=resource.id)), "")
+        chain.append(_Object(f"{logic}database", database))
+    if resource.kind != "instance" and not logic:
+        chain += [_Object("instance", one) for one in dump.values("dms_databases", "instance_id", db_id=database)]
+    return chain
+
+
+def _records(dump: Dump, user_id: str, item: _Object, privilege: str, *, above: bool) -> Iterator[Path]:
+    column = {"instance": "instance_id"}.get(item.kind, "table_id" if item.kind.endswith("table") else "db_id")
+    for row in dump.by("dms_permissions", "user_id", "ds_type", column).get((user_id, item.kind.upper(), item.id), []):
+        if row["perm_type"] == privilege and row["expire_date"] >= dump.world["today"]:
+            yield Path("record_above", f"{item.kind} {item.id}") if above else Path("direct", row["user_access_id"])
+
+
+def _policies(dump: Dump, user_id: str, item: _Object, privilege: str) -> Iterator[Path]:
+    if item.kind.endswith("table"):
+        return
+    roles = next((row["roles"] for row in dump.by("dms_users", "user_id")[user_id,]), [])
+    mine = {str(row["role_id"]) for row in dump.rows("dms_roles") if row["name"] in roles}
+    for policy in dump.rows("dms_policies"):
+        on_it = policy["db_id"] == item.id
+        if item.kind == "instance":
+            on_it = policy["instance_id"] == item.id and not policy["db_id"]
+        if not on_it or policy["perm_type"] != privilege:
+            continue
+        if dump.has("dms_policy_members", policy_id=policy["policy_id"], user_id=user_id):
+            yield Path("policy", policy["name"])
+        for role in dump.values("dms_policy_roles", "role_id", policy_id=policy["policy_id"]):
+            if role in mine:
+                yield Path("policy_role", policy["name"])
+
+
+def _owners(dump: Dump, user_id: str, item: _Object) -> Iterator[Path]:
+    if dump.has("dms_owners", owner_type=item.kind.upper(), resource_id=item.id, user_id=user_id):
+        yield Path("owner", f"{item.kind} {item.id}")
+    if item.kind == "instance" and dump.has("dms_instances", instance_id=item.id, dba=user_id):
+        yield Path("dba", f"instance {item.id}")
+
+
+def _proxies(dump: Dump, user_id: str, item: _Object) -> Iterator[Path]:
+    for proxy in dump.values("dms_proxies", "proxy_id", instance_id=item.id):
+        for access in dump.by("dms_proxy_accesses", "proxy_id", "user_id").get((proxy, user_id), []):
+            yield Path("proxy", access["proxy_access_id"])
