@@ -19,12 +19,11 @@ def _common(region_help: str) -> dict[str, Any]:
         "region": _text("Region", region_help),
         "credentials": _choice(
             "Credentials",
-            "Where the key comes from: this connection (static), the worker's environment, its profile files, the role "
-            "of its machine, or its mounted identity token. Key id and secret stay empty unless static.",
-            ["static", "environment", "profile", "instance_role", "oidc"],
+            "Where the key comes from: this connection (static), the worker's environment, the role of its "
+            "machine, or its mounted identity token. Key id and secret stay empty unless static.",
+            ["static", "environment", "instance_role", "oidc"],
         ),
         "session_token": _text("Session token", "Only with temporary keys.", format="password"),
-        "profile": _text("Profile", "Only with credentials profile; empty means the vendor's current one."),
         "instance_role_name": _text(
             "Instance role", "Only with credentials instance_role; empty means: ask the machine."
         ),

@@ -40,8 +40,8 @@ class DmsClient(CloudClient):
         return self.settings.tid or self._tenant
 
     async def find_tenant(self) -> str:
-        """The tenant id, asked from the service when the connection does not name one."""
-        if self.tenant is None:
+        """Return the tenant id: of the connection, or the caller's active one, which the service is asked for once."""
+        if not self.tenant:
             self._tenant = (await self.read(GetUserActiveTenant())).value.Tenant.Tid
         return self.tenant or ""
 

@@ -36,7 +36,6 @@ _BELONGS: Mapping[str, str] = {
     "login": "static",
     "password": "static",
     "session_token": "static",
-    "profile": "profile",
     "instance_role_name": "instance_role",
     "oidc_role_arn": "oidc",
     "oidc_provider": "oidc",
@@ -63,9 +62,7 @@ class ClientSettings(BaseModel):
     :param max_response_bytes: longest answer, before and after decompression.
     :param role_arn: role to assume with the key, whatever source that comes from; ``role_*`` describe the session.
     :param credentials: where the key comes from: ``static`` (this connection), ``environment`` (the vendor's
-        variables), ``profile`` (the vendor's profile files), ``instance_role`` (the machine's metadata service) or
-        ``oidc`` (a mounted identity token).
-    :param profile: name of the profile; empty means the vendor's own choice.
+        variables), ``instance_role`` (the machine's metadata service) or ``oidc`` (a mounted identity token).
     :param instance_role_name: name of the machine's role; asked from the machine when missing.
     :param allow_imds_v1: Alibaba only: accept a metadata service without tokens.
     :param oidc_role_arn: role that trusts the worker's identity token; the environment's when missing.
@@ -101,10 +98,7 @@ class ClientSettings(BaseModel):
     role_session_name: str = Field("rescind", pattern=r"^[A-Za-z0-9.@_-]{2,64}$")
     role_duration_s: int = Field(3600, ge=900, le=43200)
     role_external_id: _Optional = None
-    credentials: Literal["static", "environment", "profile", "instance_role", "oidc"] = "static"
-    profile: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(
-        None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"
-    )
+    credentials: Literal["static", "environment", "instance_role", "oidc"] = "static"
     instance_role_name: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(
         None, pattern=r"^[A-Za-z0-9+=,.@_-]{1,128}$"
     )
@@ -165,7 +159,7 @@ class ClientSettings(BaseModel):
     @property
     def key_mark(self) -> str:
         """Twelve hex characters that stand for the key where the account is not known yet."""
-        roles = (self.profile, self.instance_role_name, self.oidc_provider, self.oidc_role_arn, self.role_arn)
+        roles = (self.instance_role_name, self.oidc_provider, self.oidc_role_arn, self.role_arn)
         mark = self.login or "|".join((self.credentials, *(name or "" for name in roles)))
         return "key-" + hashlib.sha256(mark.encode()).hexdigest()[:12]
 

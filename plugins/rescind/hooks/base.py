@@ -33,7 +33,6 @@ _PLAIN_TYPES = ("generic", "http")
 _KEY_IN = {
     "static": "key id (login), secret (password), token",
     "environment": "the key in the worker's environment",
-    "profile": "the key in the worker's profile file",
     "instance_role": "the role of the worker's machine",
     "oidc": "the role that trusts the worker's identity token",
 }
@@ -59,7 +58,6 @@ class CloudHook(BaseHook):
 
     * ``static`` (default): login is the key id, password the secret, ``session_token`` the token of a temporary key;
     * ``environment``: the vendor's own variables in the worker's environment;
-    * ``profile``: the vendor's profile files of the worker's user; the extra ``profile`` names one;
     * ``instance_role``: the role of the Tencent CVM or Alibaba ECS instance that the worker runs on;
     * ``oidc``: the identity token that the cluster mounts into the worker (TKE, ACK).
 

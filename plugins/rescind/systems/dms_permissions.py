@@ -12,14 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import DmsClient
 from rescind.cloud.dms.inventory import (
     DmsUser,
     GetUser,
-    GetUserActiveTenant,
     ListDatabases,
     ListInstances,
     ListLogicDatabases,
@@ -50,8 +48,6 @@ _LISTED = {("INSTANCE", "false"): "instance"}
 _LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
 _BY_USER = "by user"
 _STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
-
-_TENANTS: WeakKeyDictionary[DmsClient, str] = WeakKeyDictionary()
 
 VENDOR_ZONE = timezone(timedelta(hours=8))
 """The vendor's dates carry no zone; China Standard Time is assumed and a day of grace added (:func:`_end`)."""
@@ -91,7 +87,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     async def discover(self, client: DmsClient, found: Population) -> None:
         """Users, then the records on every instance, database and table."""
         walker = Walker(client, found)
-        tid = await _tenant(client)
+        tid = await client.find_tenant()
         users = await walker.rows(ListUsers(Tid=tid))
         found.shown(PrincipalType.USER, (user.UserId for user in users))
         found.add_principals(_principal(self.name, walker.account, user) for user in users)
@@ -152,7 +148,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     async def reread(self, client: DmsClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched instance or database and kind, or per touched user and kind."""
         walker = Walker(client)
-        tid = await _tenant(client)
+        tid = await client.find_tenant()
 
         async def read(listing_scope: ListingScope) -> list[Grant]:
             listed = self._records_of if listing_scope[0] == _BY_USER else self._records
@@ -229,14 +225,14 @@ class DmsPermissions(PermissionSystem[DmsClient]):
 
     async def gone_holders(self, client: DmsClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """Users who are deleted or whom no listing shows."""
-        users = await Walker(client).rows(ListUsers(Tid=await _tenant(client)))
+        users = await Walker(client).rows(ListUsers(Tid=await client.find_tenant()))
         there = {user.UserId for user in users if user.State != "DELETE"}
         return {grant.grant_id: "the user is deleted" for grant in grants if grant.key.principal_id not in there}
 
     async def ask_platform(self, client: DmsClient, grants: Collection[Grant]) -> PlatformAnswer:
         """Policies and ownership, which are in no listing of records but in those of what a user may reach."""
         walker = Walker(client)
-        reached = await access_beside_records(walker, await _tenant(client), grants)
+        reached = await access_beside_records(walker, await client.find_tenant(), grants)
         answer = PlatformAnswer(calls=walker.calls)
         for grant in grants:
             listings = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
@@ -252,7 +248,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         if not uid:
             return frozenset()
         try:
-            answer = await client.read(GetUser(Uid=uid, Tid=await _tenant(client)))
+            answer = await client.read(GetUser(Uid=uid, Tid=await client.find_tenant()))
         except (NotFoundError, UnauthorizedError) as error:
             if not no_such_user(error):
                 raise
@@ -268,14 +264,6 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             yield "logic_database", facts["DbId"]
         if grant.key.resource_type != "instance" and facts["InstanceId"]:
             yield "instance", facts["InstanceId"]
-
-
-async def _tenant(client: DmsClient) -> str:
-    """The connection's tenant, or the caller's active one: asked once for each client."""
-    known = client.settings.tid or _TENANTS.get(client)
-    if known is None:
-        known = _TENANTS[client] = (await client.read(GetUserActiveTenant())).value.Tenant.Tid
-    return known
 
 
 async def _listing_scopes(walker: Walker[DmsClient], tid: str) -> list[ListingScope]:

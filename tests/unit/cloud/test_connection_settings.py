@@ -92,21 +92,24 @@ def test_loopback_serves_the_token_service_too() -> None:
     assert settings.endpoint().base == settings.endpoint("sts").base == "http://127.0.0.1:8123"
 
 
-@pytest.mark.parametrize("kind", ["environment", "profile", "instance_role", "oidc"])
+@pytest.mark.parametrize("kind", ["environment", "instance_role", "oidc"])
 def test_other_credentials_need_no_key_in_the_connection(kind: str) -> None:
     settings = ClientSettings.from_fields("dms", {"credentials": kind, "role_arn": "acs:ram::1:role/r"})
-    assert (settings.login, settings.profile, settings.allow_imds_v1) == ("", None, False)
+    assert (settings.login, settings.allow_imds_v1) == ("", False)
 
 
 def test_settings_of_other_credentials_are_not_left_out_silently() -> None:
     for fields, word in (
-        ({"profile": "audit"}, "profile is only used with credentials=profile, not with static"),
+        ({"instance_role_name": "a"}, "instance_role_name is only used with credentials=instance_role, not with"),
+            {"instance_role_name": "a"},
+            "instance_role_name is only used with credentials=instance_role, not with static",
+        ),
         ({"oidc_role_arn": "acs:ram::1:role/r"}, "oidc_role_arn is only used with credentials=oidc"),
-        ({"credentials": "profile"}, "login is only used with credentials=static, not with profile"),
+        ({"credentials": "environment"}, "login is only used with credentials=static, not with environment"),
         ({"credentials": "oidc", "login": "", "password": "", "session_token": "t"}, "session_token is only used"),
         ({"credentials": "vault"}, "credentials"),
-        ({"credentials": "profile", "profile": "../../etc/passwd"}, "profile"),
-        ({"credentials": "profile", "profile": ".hidden"}, "profile"),
+        ({"credentials": "profile"}, "credentials"),
+        ({"profile": "audit"}, "profile"),
         ({"credentials": "instance_role", "instance_role_name": "a/../b"}, "instance_role_name"),
         ({"role_arn": "has blank in it"}, "role_arn"),
         ({"metadata": "http://10.0.0.1"}, "metadata"),
@@ -122,9 +125,9 @@ def test_connections_without_a_key_are_told_apart() -> None:
         ClientSettings.from_fields("dms", {"credentials": kind, **fields}).key_mark
         for kind, fields in (
             ("environment", {}),
-            ("profile", {}),
-            ("profile", {"profile": "b"}),
-            ("profile", {"profile": "b", "role_arn": "acs:ram::1:role/r"}),
+            ("instance_role", {}),
+            ("instance_role", {"instance_role_name": "b"}),
+            ("instance_role", {"instance_role_name": "b", "role_arn": "acs:ram::1:role/r"}),
         )
     }
     assert len(marks) == 4

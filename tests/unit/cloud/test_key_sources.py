@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +20,6 @@ from rescind.cloud.credentials import (
     CredentialsUnavailableError,
     EnvironmentSource,
     OidcSource,
-    ProfileSource,
     Sources,
     StaticSource,
     TencentInstanceSource,
@@ -58,7 +56,6 @@ def made(service: str, **fields: Any) -> CredentialSource:
     [
         ({"login": "a", "password": "b"}, StaticSource, StaticSource),
         ({"credentials": "environment"}, EnvironmentSource, EnvironmentSource),
-        ({"credentials": "profile", "profile": "audit"}, ProfileSource, ProfileSource),
         ({"credentials": "instance_role"}, TencentInstanceSource, AlibabaInstanceSource),
         ({"credentials": "oidc"}, OidcSource, OidcSource),
     ],
@@ -69,35 +66,6 @@ def test_each_setting_has_its_source_and_any_takes_a_role(fields: dict[str, Any]
         chained = made(service, **fields, role_arn="arn:of:a:role")
         assert type(chained) is AssumedRoleSource
         assert type(chained._base) is kind
-
-
-def test_profiles_become_the_sources_they_describe(tmp_path: Path) -> None:
-    key = {"access_key_id": "LTAIak", "access_key_secret": "canary-secret"}
-    profiles = [
-        {"name": "role", "mode": "RamRoleArn", **key, "ram_role_arn": "acs:ram::1:role/r", "expired_seconds": 900},
-        {"name": "ecs", "mode": "EcsRamRole"},
-        {"name": "pod", "mode": "OIDC", "oidc_provider_arn": "acs:ram::1:oidc-provider/p",
-         "ram_role_arn": "acs:ram::1:role/o", "oidc_token_file": "/nowhere"},
-    ]  # fmt: skip
-    (tmp_path / ".aliyun").mkdir()
-    (tmp_path / ".aliyun" / "config.json").write_text(json.dumps({"profiles": profiles}))
-
-    def inner(name: str) -> CredentialSource:
-        settings = ClientSettings.from_fields(
-            "dms", {"credentials": "profile", "profile": name, "role_session_name": "mine", "role_external_id": "x"}
-        )
-        return Sources(settings, nobody, environ={"HOME": str(tmp_path)}).make()._source()  # type: ignore[attr-defined]
-
-    role, ecs, pod = inner("role"), inner("ecs"), inner("pod")
-    assert isinstance(role, AssumedRoleSource)
-    assert (role._role.arn, role._role.session_name, role._role.duration_s, role._role.external_id) == (
-        "acs:ram::1:role/r", "mine", 900, None,
-    )  # fmt: skip
-    assert asyncio.run(role._base.current()).key_id == "LTAIak"
-    assert isinstance(ecs, AlibabaInstanceSource)
-    assert isinstance(pod, OidcSource)
-    assert pod._identity().token_file == "/nowhere"
-    assert "canary" not in repr(role) + repr(vars(role))
 
 
 def test_an_instance_role_expires_in_the_middle_of_a_run(tencent: Make) -> None:

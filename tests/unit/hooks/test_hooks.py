@@ -178,7 +178,6 @@ def test_missing_rights_are_named_but_are_no_failure(cloud: Any, connection: Cal
     ("extra", "words"),
     [
         ({"credentials": "environment"}, "TENCENTCLOUD_SECRET_ID"),
-        ({"credentials": "profile", "profile": "audit"}, "there is no profile 'audit'"),
         ({"credentials": "oidc"}, "TKE_WEB_IDENTITY_TOKEN_FILE"),
         ({"credentials": "instance_role"}, "credentials 'instance_role' give no key"),
         ({"credentials": "vault"}, "credentials"),

@@ -59,7 +59,7 @@ def test_the_form_offers_every_kind_of_credentials(kind: dict[str, Any]) -> None
     offered = kind["conn-fields"]["credentials"]["schema"]["enum"]
     assert tuple(offered) == get_args(ClientSettings.model_fields["credentials"].annotation)
     assert offered[0] == "static"
-    names = {"profile", "instance_role_name", "oidc_role_arn", "oidc_provider", "role_arn", "role_session_name"}
+    names = {"instance_role_name", "oidc_role_arn", "oidc_provider", "role_arn", "role_session_name"}
     assert names <= set(kind["conn-fields"])
     assert ("allow_imds_v1" in kind["conn-fields"]) == kind["connection-type"].startswith("alibaba")
 

@@ -1,7 +1,7 @@
 """Where keys come from.
 
 One source per setting ``credentials`` of a connection: ``static`` (the connection itself), ``environment``,
-``profile``, ``instance_role``, ``oidc``; on top of any of them the connection's ``role_arn`` is assumed.
+``instance_role``, ``oidc``; on top of any of them the connection's ``role_arn`` is assumed.
 
 The vendors' own credential libraries are not used: Alibaba's reads the environment when it is imported, starts a
 scheduler thread and installs signal handlers; Tencent's leaves tokens out, waits without a timeout and swallows
@@ -26,7 +26,6 @@ from rescind.cloud.credentials.choose import Sources
 from rescind.cloud.credentials.environment import EnvironmentSource
 from rescind.cloud.credentials.metadata import AlibabaInstanceSource, TencentInstanceSource
 from rescind.cloud.credentials.oidc import UNSIGNED, OidcSource, WebIdentity
-from rescind.cloud.credentials.profiles import ProfileSource
 from rescind.cloud.credentials.roles import AssumedRoleSource, Role
 
 __all__ = [
@@ -42,7 +41,6 @@ __all__ = [
     "CredentialsUnavailableError",
     "EnvironmentSource",
     "OidcSource",
-    "ProfileSource",
     "RenewingSource",
     "Role",
     "Sources",

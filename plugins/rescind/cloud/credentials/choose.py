@@ -12,8 +12,7 @@ from rescind.cloud.connection_settings import ClientSettings
 from rescind.cloud.credentials.base import Ask, Clock, CredentialSource, OnSecret, StaticSource, keep_silent
 from rescind.cloud.credentials.environment import EnvironmentSource
 from rescind.cloud.credentials.metadata import AlibabaInstanceSource, TencentInstanceSource
-from rescind.cloud.credentials.oidc import OidcSource, WebIdentity, from_environment
-from rescind.cloud.credentials.profiles import Profile, ProfileSource
+from rescind.cloud.credentials.oidc import OidcSource, from_environment
 from rescind.cloud.credentials.roles import AssumedRoleSource, Role
 
 
@@ -46,14 +45,6 @@ class Sources:
         settings = self.settings
         if settings.credentials == "environment":
             return EnvironmentSource(settings.vendor, self.environ, on_secret=self.on_secret)
-        if settings.credentials == "profile":
-            return ProfileSource(
-                settings.vendor,
-                settings.profile or "",
-                self._of_profile,
-                environ=self.environ,
-                on_secret=self.on_secret,
-            )
         if settings.credentials == "instance_role":
             return self._instance(settings.instance_role_name or "")
         if settings.credentials == "oidc":
@@ -69,20 +60,6 @@ class Sources:
             return OidcSource(settings.vendor, identity, self.ask, clock=self.clock, on_secret=self.on_secret)
         token = settings.session_token.get_secret_value() if settings.session_token else ""
         return StaticSource(settings.login, settings.password.get_secret_value(), token)
-
-    def _of_profile(self, profile: Profile) -> CredentialSource:
-        settings = self.settings
-        session = profile.session_name or settings.role_session_name
-        duration = profile.duration_s or settings.role_duration_s
-        if profile.kind == "instance_role":
-            return self._instance(profile.role_name)
-        if profile.kind == "oidc":
-            identity = WebIdentity(
-                profile.provider, profile.role_arn, profile.token_file, session, duration, profile.place
-            )
-            return OidcSource(settings.vendor, lambda: identity, self.ask, clock=self.clock, on_secret=self.on_secret)
-        keys = StaticSource(profile.keys.key_id, profile.keys.secret, profile.keys.token)
-        return self._role(Role(profile.role_arn, session, duration, profile.external_id or None), keys)
 
     def _role(self, role: Role, base: CredentialSource) -> CredentialSource:
         return AssumedRoleSource(self.settings.vendor, role, base, self.ask, clock=self.clock, on_secret=self.on_secret)

@@ -4,8 +4,8 @@ The vendor trusts the token's issuer, so the call that exchanges it is not signe
 SDK (``OIDCRoleArnCredential``; STS 2018-08-13 AssumeRoleWithWebIdentity) and Alibaba's help page of
 AssumeRoleWithOIDC (STS 2015-04-01) with its Go library for where the parameters travel.
 
-The token file is named by the environment of the worker or by a profile file, never by a connection: who may
-edit a connection must not choose which file of the worker is read and sent.
+The environment of the worker names the token file, never a connection: whoever may edit a connection must not
+choose which file of the worker is read and sent.
 """
 
 from __future__ import annotations
