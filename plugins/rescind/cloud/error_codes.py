@@ -143,18 +143,6 @@ _ALIBABA_FAMILIES: tuple[tuple[str, Class], ...] = (
     ("InternalError", Class.AMBIGUOUS),
 )
 
-BATCH_SUSPECT = frozenset(
-    {
-        "AccessMenu.NotMatch.Portal",
-        "FolderMenu.CanNot.Authorize",
-        "Menu.NotBelongTo.CurrentDataportal",
-        "User.Not.In.Organization",
-        "User.NotBelongTo.CurrentOrganization",
-        "Usergroup.NotBelongTo.CurrentOrganization",
-    }
-)
-"""Codes that one bad id in a batch brings up; the batch can be split to find it."""
-
 
 def meaning(vendor: str, code: str) -> Class:
     """What a code means.

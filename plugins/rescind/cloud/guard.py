@@ -257,6 +257,3 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("quickbi", "CancelAuthorizationMenu"): _menus,
     ("quickbi", "AuthorizeMenu"): _menus,
 }
-
-WRITES: frozenset[tuple[str, str]] = frozenset(_WRITES)
-"""Every write that this package can make, as (service, action)."""

@@ -101,9 +101,6 @@ def test_other_credentials_need_no_key_in_the_connection(kind: str) -> None:
 def test_settings_of_other_credentials_are_not_left_out_silently() -> None:
     for fields, word in (
         ({"instance_role_name": "a"}, "instance_role_name is only used with credentials=instance_role, not with"),
-            {"instance_role_name": "a"},
-            "instance_role_name is only used with credentials=instance_role, not with static",
-        ),
         ({"oidc_role_arn": "acs:ram::1:role/r"}, "oidc_role_arn is only used with credentials=oidc"),
         ({"credentials": "environment"}, "login is only used with credentials=static, not with environment"),
         ({"credentials": "oidc", "login": "", "password": "", "session_token": "t"}, "session_token is only used"),
