@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rescind.cloud.error_codes import BATCH_SUSPECT, Class, meaning
+from rescind.cloud.error_codes import Class, meaning
 
 TENCENT = {
     Class.THROTTLED: "RequestLimitExceeded RequestLimitExceeded.UinLimitExceeded "
@@ -62,4 +62,8 @@ def test_no_code_is_unknown() -> None:
 
 
 def test_codes_of_one_bad_id_are_known_codes() -> None:
-    assert {meaning("alibaba", code) for code in BATCH_SUSPECT} == {Class.NOT_FOUND, Class.REFUSED}
+    codes = (
+        "AccessMenu.NotMatch.Portal FolderMenu.CanNot.Authorize Menu.NotBelongTo.CurrentDataportal "
+        "User.Not.In.Organization User.NotBelongTo.CurrentOrganization Usergroup.NotBelongTo.CurrentOrganization"
+    )
+    assert {meaning("alibaba", code) for code in codes.split()} == {Class.NOT_FOUND, Class.REFUSED}
