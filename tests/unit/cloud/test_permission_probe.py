@@ -34,12 +34,14 @@ def action_of(request: httpx.Request) -> str:
 
 
 def needed() -> dict[str, set[str]]:
-    """Actions of every message that a permission system imports, by service, revocations included.
+    """Actions of every message that a system imports, and of every read that it declares, by service.
 
-    Giving back is another connection's right, so it is not asked for.
+    Revocations are included. Giving back is another connection's right, so it is not asked for.
     """
     given = {"", *(system_named(name).restore_message.action for name in REGISTRY)}
     found: dict[str, set[str]] = {}
+    for system in REGISTRY.values():
+        found.setdefault(system.revoke_message.service, set()).update(system.reads)
     for path in (Path(rescind.__file__).parent / "systems").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("rescind.cloud."):
