@@ -47,7 +47,7 @@ def messages() -> dict[tuple[str, str], type[Request[Any]]]:
         import_module(module.name)
     found: dict[tuple[str, str], type[Request[Any]]] = {}
     for kind in _subclasses(Request):
-        if "action" in vars(kind):
+        if "action" in vars(kind) and kind.__module__.startswith("rescind.cloud."):  # a test may have its own
             assert (product_of(kind), kind.action) not in found, f"{kind.action} has two messages"
             found[product_of(kind), kind.action] = kind
     return dict(sorted(found.items()))
