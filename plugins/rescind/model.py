@@ -208,14 +208,12 @@ class CallShape:
     :param max_rows: most rows in one call.
     :param max_columns: most columns in one call, by :attr:`Cell.kind`.
     :param max_cells: most cells (rows x columns) in one call, or None.
-    :param overlap: True when taking an absent cell away again is documented as harmless.
     :param modes: the modes that this call allows, safest first.
     """
 
     max_rows: int
     max_columns: Mapping[str, int]
     max_cells: int | None = None
-    overlap: bool = False
     modes: tuple[Mode, ...] = (Mode.STRICT,)
 
 

@@ -199,16 +199,15 @@ def planted(rows: int, people: int, count: int, seed: int, tall: tuple[int, int]
 
 
 def crown(size: int) -> Instance:
-    """Everything goes but a diagonal; the fewest calls are the least k with C(k, k/2) >= size."""
+    """Everything goes but a diagonal. Calls that share no cell: one a row, by the rank over the rationals."""
     everything = (1 << size) - 1
-    calls = next(k for k in range(size + 2) if math.comb(k, k // 2) >= size)
     need = [everything ^ (1 << number) for number in range(size)]
-    return Instance(size, need, [1 << number for number in range(size)], optimum=calls)
+    return Instance(size, need, [1 << number for number in range(size)], optimum=size)
 
 
-def block(rows: int, people: int, optimum: int) -> Instance:
+def block(rows: int, people: int) -> Instance:
     """Everything goes, beyond the sizes of one call."""
-    return Instance(rows, [(1 << rows) - 1] * people, [0] * people, optimum=optimum)
+    return Instance(rows, [(1 << rows) - 1] * people, [0] * people)
 
 
 def small(seed: int) -> Instance:
@@ -260,9 +259,13 @@ SMALL: dict[str, Maker] = {f"small {seed}": (lambda seed=seed: small(seed)) for 
     "planted 10": lambda: planted(24, 40, 10, 2, (2, 9), (2, 16)),
     "planted 14": lambda: planted(24, 40, 14, 3, (2, 7), (2, 12)),
 }
+WIDE: dict[str, Maker] = {
+    "movers": lambda: movers(Size(2500, 250, roles=60, menus=(60, 500), each=(2, 4)), 1),
+    "leavers": lambda: leavers(Size(2500, 250, roles=60, menus=(60, 500), own=0.05), 2),
+}
 BLOCKS: dict[str, Maker] = {
-    "150 x 300": lambda: block(150, 300, 3),
-    "250 x 500": lambda: block(250, 500, 8),
+    "150 x 300": lambda: block(150, 300),
+    "250 x 500": lambda: block(250, 500),
     "crown 60": lambda: crown(60),
     "crown 126": lambda: crown(126),
 }

@@ -1,10 +1,10 @@
-"""From decisions to calls: the fewest, and none that can touch anything else.
+"""From decisions to API calls: few of them, and none that can touch anything else.
 
-* :func:`plan_calls` covers the cells to revoke with calls, with a proven lower bound beside them.
-* :func:`iter_calls` gives the same kind of calls one by one, as soon as each is final.
-* :mod:`~rescind.plan.effects` freezes what a plan does under one digest.
-* :mod:`~rescind.plan.guards` stops plans that are too large and holds items that must not go.
-* :mod:`~rescind.plan.batches` splits calls into what one task sends.
+* :func:`plan_calls` finds few calls that cover the cells to revoke, and proves a lower bound on their number.
+* :mod:`~rescind.plan.check` checks a plan and every final request, without code of the planner.
+* :mod:`~rescind.plan.effects` writes the effects of a plan as canonical bytes; their digest is what a person approves.
+* :mod:`~rescind.plan.guards` refuses plans that are too large and holds items that must not be revoked.
+* :mod:`~rescind.plan.batches` splits the calls into batches; one task sends one batch.
 
 Pure functions, standard library only: nothing here knows a vendor, a database or Airflow.
 """
@@ -12,8 +12,8 @@ Pure functions, standard library only: nothing here knows a vendor, a database o
 from __future__ import annotations
 
 from rescind.plan.batches import Batch, split
-from rescind.plan.cover import Cover, iter_calls, plan_calls
-from rescind.plan.effects import SystemEffects, effects, effects_digest
+from rescind.plan.cover import Cover, plan_calls
+from rescind.plan.effects import SystemEffects, effects
 from rescind.plan.guards import (
     AdminSlot,
     Caps,
@@ -36,10 +36,8 @@ __all__ = [
     "check_caps",
     "count_holders",
     "effects",
-    "effects_digest",
     "hold_irreversible",
     "hold_last_holders",
-    "iter_calls",
     "plan_calls",
     "split",
 ]

@@ -58,8 +58,8 @@ def check_plan(
     :param keep: the cells of all other known grants, protected and unsupported ones included.
     :param emptied: columns of which the approved decision leaves nothing; one that holds a kept cell counts not.
     :raises BlastRadiusExceededError: a call would touch a kept grant, or a cell outside the approved effect.
-    :raises PlanError: a cell is missed, covered twice where that is not harmless, a limit of the call is
-        exceeded, a call is empty or repeated, or belongs to another system or account.
+    :raises PlanError: a cell is missed or covered twice, a call exceeds a limit, is empty or repeated, or belongs to
+        another system or account.
     """
     if mode not in shape.modes:
         raise PlanError(f"mode {mode} is not one that this call allows: {', '.join(shape.modes)}")
@@ -78,7 +78,7 @@ def check_plan(
         seen.add(content)
         _check_size(call, shape)
         _check_cells(call, approved, kept, free, mode)
-        _cover(call, covered, overlap=shape.overlap)
+        _cover(call, covered)
     _refuse_missed(approved, covered)
     cells = sum(map(len, approved.values()))
     return PlanCheck(len(seen), cells, sum(map(len, covered.values())) - cells)
@@ -188,11 +188,11 @@ def _check_cells(
         )
 
 
-def _cover(call: PlannedCall, covered: dict[Place, set[Column]], *, overlap: bool) -> None:
+def _cover(call: PlannedCall, covered: dict[Place, set[Column]]) -> None:
     columns = frozenset(call.columns)
     for row in call.rows:
         before = covered.setdefault((call.container, row), set())
-        if not overlap and not before.isdisjoint(columns):
+        if not before.isdisjoint(columns):
             kind, column = min(before & columns)
             raise PlanError(f"a cell is covered twice: {_shown(Cell(call.container, row, kind, column))}")
         before |= columns

@@ -15,7 +15,6 @@ not part of it. It is made in pieces, so that the digest of a million grants nee
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -67,16 +66,6 @@ def effects(
     :raises TypeError: ``guards`` hold a float or something that is not JSON.
     """
     return b"".join(_pieces(systems, policy_version, guards, valid_for_s))
-
-
-def effects_digest(
-    systems: Iterable[SystemEffects], *, policy_version: str, guards: Mapping[str, Any], valid_for_s: int
-) -> str:
-    """SHA-256 (hex, 64 characters) over :func:`effects`, without holding the bytes."""
-    sha = hashlib.sha256()
-    for piece in _pieces(systems, policy_version, guards, valid_for_s):
-        sha.update(piece)
-    return sha.hexdigest()
 
 
 def _pieces(

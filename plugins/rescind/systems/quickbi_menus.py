@@ -64,7 +64,6 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     shape: ClassVar[CallShape] = CallShape(
         max_rows=80,
         max_columns={"user": 60, "group": 40},
-        overlap=True,
         modes=(Mode.STRICT, Mode.EMPTYING, Mode.SPARSE),
     )
     revoke_message: ClassVar[type[WriteRequest[Any]]] = CancelAuthorizationMenu

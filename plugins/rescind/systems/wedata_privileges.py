@@ -74,7 +74,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"
-    shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1}, overlap=False)
+    shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1})
     revoke_message: ClassVar[type[WriteRequest[Any]]] = RevokePrivileges
     restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizePrivileges
     restore_shape: ClassVar[CallShape] = shape

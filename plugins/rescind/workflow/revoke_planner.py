@@ -216,16 +216,12 @@ class Planner:
     def _cover(self, account: Account, part: _Part) -> None:
         """The fewest calls in the safest mode that has them: more than strict only where that saves calls."""
         shape = self._shape(account[0])
-        best = plan_calls(*account, shape, part.going(), part.keep)
+        modes = [Mode.STRICT, *([Mode.EMPTYING] if part.emptied else [])]
+        modes += [Mode.SPARSE] if self.sparse and Mode.SPARSE in shape.modes else []
+        best = plan_calls(*account, shape, part.going(), part.keep, modes=modes, emptied=part.emptied)
         for grant_id, reason in best.held.items():
             part.hold(grant_id, reason)
-        wider = [Mode.EMPTYING] if part.emptied else []
-        wider += [Mode.SPARSE] if self.sparse and Mode.SPARSE in shape.modes else []
-        for mode in wider:
-            if len(best.calls) > len({call.container for call in best.calls}):
-                cover = plan_calls(*account, shape, part.going(), part.keep, mode=mode, emptied=part.emptied)
-                if len(cover.calls) < len(best.calls):
-                    best, part.mode = cover, mode
+        part.mode = best.mode
         part.cover = best
         part.emptied = part.emptied & _reached(best, part) if part.mode is Mode.EMPTYING else set()
         check_plan(
@@ -240,14 +236,10 @@ class Planner:
         )
 
     def _shape(self, system: str) -> CallShape:
-        """What one call may cover: the system's own limit, or fewer rows where the deployment says so.
-
-        Every cell in exactly one call, also where a second call over it would be harmless: then each item has one
-        call that answers for it, and a call's blast set is exactly its own items.
-        """
+        """Return what one call may cover: the system's own limit, or fewer rows where the deployment says so."""
         shape = system_named(system).shape
         rows = self.settings.rows_per_call.get(system, shape.max_rows)
-        return replace(shape, max_rows=min(rows, shape.max_rows), overlap=False)
+        return replace(shape, max_rows=min(rows, shape.max_rows))
 
     def _write(self, bound: bytes, guards: Caps, valid_until: datetime) -> Plan:
         plan = NewPlan(

@@ -25,9 +25,7 @@ MANY = examples(120)
 
 
 def passes(calls: list[PlannedCall], going: set[Cell], staying: set[Cell], **change: object) -> bool:
-    shape = CallShape(
-        2, {"user": 2, "group": 1}, max_cells=4, overlap=bool(change.pop("overlap", False)), modes=tuple(Mode)
-    )
+    shape = CallShape(2, {"user": 2, "group": 1}, max_cells=4, modes=tuple(Mode))
     revoke = {str(n): item for n, item in enumerate(sorted(going))}
     try:
         check_plan(calls, revoke, staying, system="s", account="a", shape=shape, **change)  # type: ignore[arg-type]
@@ -41,27 +39,26 @@ def touched(calls: list[PlannedCall]) -> list[Cell]:
 
 
 @MANY
-@given(st.lists(CALLS, max_size=4), st.sets(CELLS), st.booleans())
+@given(st.lists(CALLS, max_size=4), st.sets(CELLS))
 def test_in_strict_mode_a_plan_that_passes_takes_exactly_what_was_approved(
-    calls: list[PlannedCall], staying: set[Cell], overlap: bool
+    calls: list[PlannedCall], staying: set[Cell]
 ) -> None:
     effect = touched(calls)
     fits = all(len(c.rows) <= 2 and len(c.rows) * len(c.columns) <= 4 for c in calls)
-    once = len(set(effect)) == len(effect) if not overlap else len({c.cells() for c in calls}) == len(calls)
-    assert passes(calls, set(effect), staying, overlap=overlap) == (fits and once and not set(effect) & staying)
+    once = len(set(effect)) == len(effect)
+    assert passes(calls, set(effect), staying) == (fits and once and not set(effect) & staying)
 
 
 @MANY
-@given(st.lists(CALLS, max_size=3), st.sets(CELLS), st.sets(CELLS), EMPTIED, st.sampled_from(Mode), st.booleans())
+@given(st.lists(CALLS, max_size=3), st.sets(CELLS), st.sets(CELLS), EMPTIED, st.sampled_from(Mode))
 def test_whatever_passes_is_inside_the_approved_effect(
     calls: list[PlannedCall],
     going: set[Cell],
     staying: set[Cell],
     emptied: set[tuple[str, str, tuple[str, ...]]],
     mode: Mode,
-    overlap: bool,
 ) -> None:
-    if not passes(calls, going, staying, mode=mode, emptied=frozenset(emptied), overlap=overlap):
+    if not passes(calls, going, staying, mode=mode, emptied=frozenset(emptied)):
         return
     effect = set(touched(calls))
     assert going <= effect

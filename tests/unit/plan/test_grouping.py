@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -15,7 +16,7 @@ from rescind.plan import plan_calls
 from rescind.plan.check import check_plan
 from tests.support.examples import examples
 
-MENUS = CallShape(max_rows=3, max_columns={"user": 2, "group": 2}, overlap=True)
+MENUS = CallShape(max_rows=3, max_columns={"user": 2, "group": 2})
 PAIRS = CallShape(max_rows=4, max_columns={"pair": 1})
 RECORDS = CallShape(max_rows=1, max_columns={"record": 1}, max_cells=1)
 
@@ -71,25 +72,44 @@ def test_an_unknown_kind_or_mode_is_an_error() -> None:
     with pytest.raises(InputError, match="no limit for kind 'workspace'"):
         plan_calls("s", "a", MENUS, _revoke([_cell(1, 1, "workspace")]), [])
     with pytest.raises(InputError, match="sparse is not one of strict"):
-        plan_calls("s", "a", MENUS, [], [], mode=Mode.SPARSE)
+        plan_calls("s", "a", MENUS, [], [], modes=[Mode.SPARSE])
 
 
 def test_search_finds_what_grouping_misses() -> None:
-    """All but a diagonal: grouping needs a call for each row, six rows need only four calls."""
-    shape = CallShape(max_rows=100, max_columns={"user": 200}, overlap=True)
-    cells = [_cell(row, column) for row in range(6) for column in range(6) if row != column]
-    keep = [_cell(n, n) for n in range(6)]
+    """Rows with equal losses and columns with equal losses both need five calls; mixing them needs three."""
+    blocks = [((0, 1, 2), (0,)), ((3,), (0, 1, 2)), ((1,), (3, 4, 5))]
+    cells = sorted({_cell(row, column) for rows, columns in blocks for row in rows for column in columns})
+    keep = [_cell(0, 4), _cell(3, 5)]
+    shape = CallShape(max_rows=100, max_columns={"user": 200})
     cover = plan_calls("s", "a", shape, _revoke(cells), keep)
-    assert len(cover.calls) == 4
+    assert len(cover.calls) == cover.lower_bound == 3 and cover.proven
     check_plan(cover.calls, dict(enumerate_ids(cells)), keep, system="s", account="a", shape=shape)
 
 
-def test_a_block_beyond_the_sizes_is_not_cut_at_them() -> None:
-    """150 rows of 300 columns at 100 x 200: three half blocks that overlap, not four quarters."""
-    shape = CallShape(max_rows=100, max_columns={"user": 200}, overlap=True)
+def test_all_but_a_diagonal_is_proven_by_rank() -> None:
+    """Calls that share no cell: six rows need six calls, and the rank of the matrix proves it."""
+    shape = CallShape(max_rows=100, max_columns={"user": 200})
+    cells = [_cell(row, column) for row in range(6) for column in range(6) if row != column]
+    keep = [_cell(n, n) for n in range(6)]
+    cover = plan_calls("s", "a", shape, _revoke(cells), keep)
+    assert len(cover.calls) == cover.lower_bound == 6 and cover.proven
+    check_plan(cover.calls, dict(enumerate_ids(cells)), keep, system="s", account="a", shape=shape)
+
+
+def test_a_block_beyond_the_sizes_is_cut_into_four() -> None:
+    """150 rows of 300 columns at 100 x 200: four calls that share no cell; three is the bound by area."""
+    shape = CallShape(max_rows=100, max_columns={"user": 200})
     cells = [_cell(row, column) for row in range(150) for column in range(300)]
     cover = plan_calls("s", "a", shape, _revoke(cells), [])
-    assert len(cover.calls) == 3
+    assert (len(cover.calls), cover.lower_bound) == (4, 3)
+    check_plan(cover.calls, dict(enumerate_ids(cells)), [], system="s", account="a", shape=shape)
+
+
+def test_a_limit_of_cells_is_met_by_calls_of_one_row() -> None:
+    shape = CallShape(max_rows=4, max_columns={"user": 4, "group": 4}, max_cells=3)
+    cells = [_cell(row, column, kind) for row in range(4) for column in range(2) for kind in ("user", "group")]
+    cover = plan_calls("s", "a", shape, _revoke(cells), [])
+    assert (len(cover.calls), cover.lower_bound, cover.proven) == (8, 6, False)
     check_plan(cover.calls, dict(enumerate_ids(cells)), [], system="s", account="a", shape=shape)
 
 
@@ -121,26 +141,56 @@ def test_every_plan_passes_the_independent_check(
 
 
 @examples(150)
-@given(going=st.frozensets(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=6))
-def test_the_bound_is_never_above_the_true_optimum(going: frozenset[tuple[int, int]]) -> None:
-    shape = CallShape(max_rows=2, max_columns={"user": 2}, overlap=True)
-    cells = [_cell(*one) for one in sorted(going)]
-    cover = plan_calls("s", "a", shape, _revoke(cells), [], budget_s=0.05)
-    assert cover.lower_bound <= _optimum(going, 2, 2) <= len(cover.calls)
+@given(going=CELLS, staying=CELLS, emptied=st.frozensets(st.integers(0, 6), max_size=7))
+def test_a_wider_mode_never_takes_more_calls_than_strict(
+    going: frozenset[tuple[int, int, str]], staying: frozenset[tuple[int, int, str]], emptied: frozenset[int]
+) -> None:
+    shape = replace(MENUS, modes=tuple(Mode))
+    keep = {_cell(*one) for one in staying}
+    revoke = _revoke([_cell(*one) for one in sorted(going)])
+    columns = {("p", "user", (str(number),)) for number in emptied}
+    strict = plan_calls("s", "a", shape, revoke, keep, budget_s=0.02)
+    wider = plan_calls("s", "a", shape, revoke, keep, modes=list(Mode), emptied=columns, budget_s=0.02)
+    assert len(wider.calls) < len(strict.calls) or (wider.mode is Mode.STRICT and wider.calls == strict.calls)
+    planned = {grant: cell for cell, grant in revoke if grant not in wider.held}
+    known = {"mode": wider.mode, "emptied": columns}
+    facts = check_plan(wider.calls, planned, keep, system="s", account="a", shape=shape, **known)  # type: ignore[arg-type]
+    assert (facts.cells, facts.absent) == (wider.cells, wider.absent)
+    assert wider.lower_bound <= len(wider.calls)
 
 
-def _optimum(going: frozenset[tuple[int, int]], max_rows: int, max_columns: int) -> int:
-    """Fewest legal rectangles, by trying all of them."""
+GRID = frozenset(itertools.product(range(3), range(3)))
+
+
+@examples(150)
+@given(
+    going=st.frozensets(st.sampled_from(sorted(GRID)), min_size=1, max_size=7),
+    staying=st.frozensets(st.sampled_from(sorted(GRID))),
+)
+def test_the_bound_is_never_above_the_true_optimum(
+    going: frozenset[tuple[int, int]], staying: frozenset[tuple[int, int]]
+) -> None:
+    shape = CallShape(max_rows=2, max_columns={"user": 2}, modes=tuple(Mode))
+    revoke, keep = _revoke([_cell(*one) for one in sorted(going)]), [_cell(*one) for one in sorted(staying - going)]
+    for mode, free in ((Mode.STRICT, going), (Mode.SPARSE, GRID - (staying - going))):
+        cover = plan_calls("s", "a", shape, revoke, keep, modes=[mode], budget_s=0.05)
+        assert cover.lower_bound <= _optimum(going, free, 2, 2) <= len(cover.calls)
+
+
+def _optimum(going: frozenset[tuple[int, int]], free: frozenset[tuple[int, int]], most_rows: int, most: int) -> int:
+    """Return the fewest legal rectangles that share no cell, by trying all of them."""
     rows, columns = sorted({r for r, _ in going}), sorted({c for _, c in going})
     legal = [
         frozenset(itertools.product(some, others))
-        for height in range(1, max_rows + 1)
+        for height in range(1, most_rows + 1)
         for some in itertools.combinations(rows, height)
-        for width in range(1, max_columns + 1)
+        for width in range(1, most + 1)
         for others in itertools.combinations(columns, width)
-        if set(itertools.product(some, others)) <= going
+        if set(itertools.product(some, others)) <= free
     ]
     for count in range(1, len(going) + 1):
-        if any(frozenset().union(*chosen) == going for chosen in itertools.combinations(legal, count)):
-            return count
+        for chosen in itertools.combinations(legal, count):
+            together = frozenset().union(*chosen)
+            if len(together) == sum(map(len, chosen)) and together >= going:
+                return count
     raise AssertionError("single cells always cover")

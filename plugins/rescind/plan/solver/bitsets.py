@@ -1,9 +1,10 @@
-"""Sets as integers: the arithmetic under the planner.
+"""Sets of small integers, stored as Python integers.
 
-A set of columns is an integer with bit ``c`` set for each member. Union, intersection and difference are
-then ``|``, ``&`` and ``x ^ (x & y)`` (``~y`` would make a negative number, which is slower), at about one
-nanosecond for 30 members. A *tally* counts members over many sets at once: plane ``i`` of the tally holds
-bit ``i`` of every member's count, so adding a set is a carry chain of two or three operations.
+Bit ``c`` of the integer is set when ``c`` is a member. Union and intersection are ``|`` and ``&``. Difference is
+``x ^ (x & y)``: ``x & ~y`` would create a negative number, which is slower.
+
+A *tally* counts in how many sets each member occurs. It is a list of sets: set ``i`` holds the members whose count
+has bit ``i`` set. Adding a set to a tally is a binary addition with carry, over all members at once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _TRANSPOSE_BYTES = 1 << 25
 
 
 def members(bits: int) -> list[int]:
-    """The members of a set, ascending."""
+    """Return the members of a set, in ascending order."""
     found = []
     text = bin(bits)[:1:-1]
     index = text.find("1")
@@ -28,12 +29,12 @@ def members(bits: int) -> list[int]:
 
 
 def union(sets: Iterable[int]) -> int:
-    """All members of any of the sets."""
+    """Return the union of the sets."""
     return reduce(or_, sets, 0)
 
 
 def bit_set(indexes: Iterable[int]) -> int:
-    """The set with these members."""
+    """Return the set with these members."""
     bits = 0
     for index in indexes:
         bits |= 1 << index
@@ -41,14 +42,14 @@ def bit_set(indexes: Iterable[int]) -> int:
 
 
 def pick(bits: int, rng: Random) -> int:
-    """One member of a non-empty set: the first one at or after a random place."""
-    place = int(rng.random() * bits.bit_length())
-    rest = bits >> place
-    return place + (rest & -rest).bit_length() - 1
+    """Return a random member of a non-empty set; not uniform."""
+    index = int(rng.random() * bits.bit_length())
+    rest = bits >> index
+    return index + (rest & -rest).bit_length() - 1
 
 
 def lowest(bits: int, count: int) -> int:
-    """The ``count`` smallest members of a set that has at least as many."""
+    """Return the ``count`` smallest members of a set that has at least as many."""
     low, high = 0, bits.bit_length()
     while low < high:
         middle = (low + high) // 2
@@ -59,38 +60,22 @@ def lowest(bits: int, count: int) -> int:
     return bits & ((1 << low) - 1)
 
 
-def sample(bits: int, count: int, rng: Random) -> int:
-    """Some ``count`` members of a set, or all of them when there are no more; random, not uniform."""
-    while (size := bits.bit_count()) > count:
-        half = bits & rng.getrandbits(bits.bit_length())
-        kept = half.bit_count()
-        if kept < count:
-            return half | lowest(bits ^ half, count - kept)
-        bits = half if kept < size else bits
-    return bits
-
-
 def tally(sets: Iterable[int]) -> list[int]:
-    """Count every member over the sets."""
+    """Return the tally of the sets."""
     planes: list[int] = []
     for bits in sets:
+        for index, plane in enumerate(planes):
+            if not bits:
+                break
+            planes[index] = plane ^ bits
+            bits &= plane
         if bits:
-            tally_add(planes, bits)
+            planes.append(bits)
     return planes
 
 
-def tally_add(planes: list[int], bits: int) -> None:
-    """Count each member of ``bits`` once more."""
-    for index, plane in enumerate(planes):
-        planes[index] = plane ^ bits
-        bits &= plane
-        if not bits:
-            return
-    planes.append(bits)
-
-
 def tally_sub(planes: list[int], bits: int) -> None:
-    """Count each member of ``bits`` once less; every one of them must have been counted."""
+    """Remove a set from a tally that contains it."""
     for index, plane in enumerate(planes):
         plane ^= bits
         planes[index] = plane
@@ -101,13 +86,8 @@ def tally_sub(planes: list[int], bits: int) -> None:
         planes.pop()
 
 
-def tally_sum(planes: Sequence[int], bits: int) -> int:
-    """The sum of the counts of these members."""
-    return sum((plane & bits).bit_count() << index for index, plane in enumerate(planes))
-
-
 def largest(planes: Sequence[int], pool: int, count: int) -> int:
-    """The (at most) ``count`` members of ``pool`` with the largest counts, none with count 0."""
+    """Return at most ``count`` members of ``pool``: those with the largest counts, none with count 0."""
     chosen = 0
     for plane in reversed(planes):
         high = pool & plane
@@ -128,17 +108,8 @@ def largest(planes: Sequence[int], pool: int, count: int) -> int:
     return chosen | pool
 
 
-def most(planes: Sequence[int], pool: int) -> int:
-    """The members of ``pool`` with the largest count."""
-    for plane in reversed(planes):
-        high = pool & plane
-        if high:
-            pool = high
-    return pool
-
-
 def least(planes: Sequence[int], pool: int) -> int:
-    """The members of ``pool`` with the smallest count."""
+    """Return the members of ``pool`` with the smallest count."""
     for plane in reversed(planes):
         low = pool ^ (pool & plane)
         if low:
@@ -147,7 +118,7 @@ def least(planes: Sequence[int], pool: int) -> int:
 
 
 def transpose(sets: Sequence[int], width: int) -> list[int]:
-    """The matrix the other way round: member ``i`` of result ``j`` is member ``j`` of set ``i``."""
+    """Return the transposed matrix: set ``j`` of the result holds ``i`` when set ``i`` holds ``j``."""
     turned = [0] * width
     step = max(1, _TRANSPOSE_BYTES // max(1, width))
     for start in range(0, len(sets), step):

@@ -1,20 +1,18 @@
-"""Lower bounds: how many calls any cover takes, each with a certificate that is easy to check.
+"""Lower bounds: how many calls every cover takes, with the proof of each.
 
-* *Area*: no call covers more cells than its largest shape.
-* *Slots* (Schönheim's argument for covering designs): a row with more needs than a call has columns is in
-  several calls; all rows together need that many places, and a call has ``max_rows``. The same for columns.
-  That is why 150 x 300 cells need 3 calls of 100 x 200 and 250 x 500 need 8.
-* *Fooling set*: cells of which any two conflict need a call each (a clique of the conflict graph).
-* *Crown*: rows r_1..r_n and columns c_1..c_n where (r_i, c_i) may not be in a call and all other (r_i, c_j)
-  must. The calls over r_i and those over c_j then meet exactly when i != j, so n <= C(k, k/2) for k calls
-  (Bollobás' set pairs).
-* *Rank*: calls that do not overlap add up to the matrix of needs, each of rank 1, over any field; here GF(2).
+* *Area.* No call covers more cells than the largest rectangle that the limits allow.
+* *Slots.* A row with n needed cells in a group is in at least ceil(n / limit) calls. Add that up over all rows: a call
+  holds at most ``max_rows`` rows, so divide by it and round up. The same holds for columns.
+* *Fooling set.* Two needed cells (r, c) and (s, d) conflict when (r, d) or (s, c) is not free: a rectangle with both
+  would contain it. Cells of which any two conflict need a call each.
+* *Rank.* In strict mode the calls do not overlap and contain needed cells only, so the matrix of needs is the sum of
+  the calls' matrices. Each of these has rank 1 over GF(2), and rank is subadditive: there are at least as many calls
+  as the rank of the matrix (Graham and Pollak's argument for biclique partitions).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb
 from random import Random
 
 from rescind.plan.solver.bitsets import members, pick
@@ -22,11 +20,10 @@ from rescind.plan.solver.problem import Clock, Groups, Problem, calls_alone
 
 _ROUNDS = 12
 _LOOKS = 16
-_CROWNS = 4
 
 
 def quick_bound(problem: Problem) -> int:
-    """The best of area and slots."""
+    """Return the better of area and slots."""
     size = sum(min(cap, mask.bit_count()) for mask, cap in problem.column_groups)
     size *= sum(min(cap, mask.bit_count()) for mask, cap in problem.row_groups)
     size = size if problem.max_cells is None else min(size, problem.max_cells)
@@ -41,77 +38,50 @@ def _slots(lines: Sequence[int], own: Groups, across: Groups, max_cells: int | N
 
 
 def lower_bound(problem: Problem, cover: int, rng: Random, clock: Clock) -> int:
-    """The best bound found; never above the true minimum. Stops when it meets ``cover``."""
+    """Return the best bound found; never above the true minimum.
+
+    :param cover: calls of a known cover. The search for a better bound stops when it meets this number.
+    """
     bound = quick_bound(problem)
-    if bound < cover and not problem.overlap and problem.strict:
+    if bound < cover and problem.strict:
         clock.spent += len(problem.need) ** 2 * problem.row_work / 4
         bound = max(bound, gf2_rank(min(problem.need, problem.need_t, key=len)))
-    for turn in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         if bound >= cover or clock.over():
             break
         bound = max(bound, len(fooling_set(problem, rng, clock)))
-        if turn < _CROWNS and comb(bound, bound // 2) < len(problem.need):
-            bound = max(bound, set_pairs_bound(len(crown(problem, rng, clock))))
     return min(bound, cover)
 
 
 def fooling_set(problem: Problem, rng: Random, clock: Clock) -> list[tuple[int, int]]:
-    """Needed cells (row, column) of which any two conflict, chosen greedily: those compatible with few others first."""
-    open_ = dict(enumerate(problem.need))
+    """Return needed cells (row, column) of which any two conflict, chosen greedily.
+
+    Cells whose row and column have few free cells come first: they rule out few others.
+    """
+    left = dict(enumerate(problem.need))
     free, free_t = problem.free, problem.free_t
     cells: list[tuple[int, int]] = []
-    while open_:
-        keys = list(open_)
+    while left:
+        keys = list(left)
         some = [keys[int(rng.random() * len(keys))] for _ in range(_LOOKS)]
-        looks = [(row, pick(open_[row], rng)) for row in some]
+        looks = [(row, pick(left[row], rng)) for row in some]
         row, column = min(looks, key=lambda cell: free[cell[0]].bit_count() * free_t[cell[1]].bit_count())
         cells.append((row, column))
-        reach = free[row]
+        compatible = free[row]
         others = members(free_t[column])
         clock.spent += 20 + len(others) * problem.row_work / 2
         for other in others:
-            left = open_.get(other, 0)
-            left ^= left & reach
-            if left:
-                open_[other] = left
+            rest = left.get(other, 0)
+            rest ^= rest & compatible
+            if rest:
+                left[other] = rest
             else:
-                open_.pop(other, None)
+                left.pop(other, None)
     return cells
 
 
-def crown(problem: Problem, rng: Random, clock: Clock) -> list[tuple[int, int]]:
-    """Pairs (r_i, c_i) that are not free while every (r_i, c_j) with i != j is needed, chosen greedily."""
-    rows = (1 << len(problem.need)) - 1
-    columns = (1 << len(problem.need_t)) - 1
-    pairs: list[tuple[int, int]] = []
-    while rows and columns:
-        clock.spent += 10 * (problem.row_work + problem.column_work)
-        looks = []
-        for _ in range(_LOOKS):
-            row = pick(rows, rng)
-            closed = columns ^ (columns & problem.free[row])
-            if closed:
-                column = pick(closed, rng)
-                next_rows, next_columns = rows & problem.need_t[column], columns & problem.need[row]
-                looks.append((next_rows.bit_count() * next_columns.bit_count(), row, column))
-        if not looks:
-            break
-        _, row, column = max(looks)
-        pairs.append((row, column))
-        rows, columns = rows & problem.need_t[column], columns & problem.need[row]
-    return pairs
-
-
-def set_pairs_bound(size: int) -> int:
-    """The smallest k with C(k, k/2) >= size: calls that a crown of this size takes."""
-    calls = 0
-    while comb(calls, calls // 2) < size:
-        calls += 1
-    return calls if size else 0
-
-
 def gf2_rank(lines: Sequence[int]) -> int:
-    """The rank of a bit matrix over GF(2)."""
+    """Return the rank of a bit matrix over GF(2)."""
     basis: dict[int, int] = {}
     for bits in lines:
         while bits:

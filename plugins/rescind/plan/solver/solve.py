@@ -1,93 +1,73 @@
-"""One covering problem from start to end: first cover, bound, improvement, proof, trimming."""
+"""One covering problem from start to end: a first cover, a lower bound, and improvement until they meet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from random import Random
 
-from rescind.plan.solver.bitsets import bit_set, members, transpose, union
-from rescind.plan.solver.block_codes import code_cover
-from rescind.plan.solver.cover_state import State
-from rescind.plan.solver.exact_search import settle
-from rescind.plan.solver.greedy import Growth, growing
-from rescind.plan.solver.initial_cover import EFFORT, first_cover
-from rescind.plan.solver.local_search import Search
-from rescind.plan.solver.lower_bounds import lower_bound
-from rescind.plan.solver.problem import Clock, Groups, Problem, Rect, Residue, make_problem
+from rescind.plan.solver.bitsets import union
+from rescind.plan.solver.column_fill import filled
+from rescind.plan.solver.greedy import grow
+from rescind.plan.solver.line_cover import finish_columns, finish_rows
+from rescind.plan.solver.local_search import improved
+from rescind.plan.solver.lower_bounds import lower_bound, quick_bound
+from rescind.plan.solver.problem import Clock, Problem, Rect
 from rescind.plan.solver.trivial import trivial_cover
 
-_BEFORE_PROOF = 0.25
+_RESTARTS = 100
+_PART_FOR_RESTARTS = 0.5
 
 
 def solve(problem: Problem, rng: Random, clock: Clock) -> tuple[list[Rect], int]:
-    """Calls that cover the problem, and a number of calls that no cover goes below."""
+    """Return calls that cover the problem, and a number of calls that no cover goes below.
+
+    There is always a cover, however short the budget. The budget that a first cover leaves is spent on further
+    covers with other random choices, then on making the best of them smaller.
+    """
     cover = trivial_cover(problem)
     if cover is not None:
-        return cover, len(cover)
-    cover = first_cover(problem, rng, clock)
+        return cover, len(cover) if problem.max_cells is None else quick_bound(problem)
+    cover = _grown(problem, [], rng, clock)
     bound = lower_bound(problem, len(cover), rng, clock)
-    code = code_cover(problem) if len(cover) > bound else None
-    cover = code if code is not None and len(code) < len(cover) else cover
-    for share in (_BEFORE_PROOF, 1.0):
-        if len(cover) > bound:
-            inner = clock.share(share)
-            cover = _improved(problem, cover, bound, rng, inner)
-            clock.take_back(inner)
-            cover, bound = settle(problem, cover, bound, rng, clock)
-    state = State(problem, cover)
-    state.trim()
-    return list(state.calls.values()), min(bound, len(state.calls))
+    inner = clock.share(_PART_FOR_RESTARTS)
+    for turn in range(_RESTARTS):
+        if len(cover) <= bound or inner.over():
+            break
+        cover = _again(problem, cover, turn, rng, inner)
+    clock.take_back(inner)
+    return [_trimmed(problem, rect) for rect in improved(problem, cover, bound, rng, clock)], bound
 
 
-def _improved(problem: Problem, cover: Sequence[Rect], bound: int, rng: Random, clock: Clock) -> list[Rect]:
-    search = Search(State(problem, cover), rng, clock)
-    search.run(bound)
-    return list(search.state.calls.values())
+def _trimmed(problem: Problem, rect: Rect) -> Rect:
+    """Return the call without rows and columns in which it covers no needed cell."""
+    parts = [(row, part) for row in rect[0] if (part := problem.need[row] & rect[1])]
+    return tuple(row for row, _ in parts), union(part for _, part in parts)
 
 
-def stream(problem: Problem, rng: Random, clock: Clock, head: int) -> Iterator[Rect]:
-    """Calls that cover the problem, the first ``head`` of them as soon as the greedy has chosen them."""
-    growth = Growth()
-    first: list[Rect] = []
-    if trivial_cover(problem) is None:
-        for rect in growing(problem, rng, clock, EFFORT, growth):
-            if len(first) == head:
-                break
-            yield rect
-            first.append(rect)
-    left = left_over(problem, first)
-    if left is not None:
-        rest, rows, columns = left
-        for some, mask in solve(rest, rng, clock)[0]:
-            yield tuple(rows[row] for row in some), bit_set(columns[column] for column in members(mask))
+def _again(problem: Problem, best: list[Rect], turn: int, rng: Random, clock: Clock) -> list[Rect]:
+    """Return the shorter of the best cover and another one, in turn one that finishes columns and a greedy one."""
+    inner = clock.share(1.0)
+    if not problem.strict and turn % 2 == 0:
+        found = filled(problem, rng, inner, len(best)) or best
+    else:
+        found = _grown(problem, best, rng, inner)
+    clock.take_back(inner)
+    return found
 
 
-def left_over(problem: Problem, rects: Sequence[Rect]) -> tuple[Problem, list[int], list[int]] | None:
-    """What the calls leave as a problem of its own, with its rows and columns in this one; None for nothing."""
-    rest = Residue(problem)
-    for rows, columns in rects:
-        rest.strike(rows, columns)
-    if not rest.need:
-        return None
-    lines, places = sorted(rest.need), members(union(rest.need.values()))
-    need = _cut([rest.need[row] for row in lines], places)
-    free = _cut([rest.free[row] for row in lines], places)
-    row_groups, column_groups = _groups(problem.row_groups, lines), _groups(problem.column_groups, places)
-    exact = need if free == need else free
-    return make_problem(need, exact, row_groups, column_groups, problem.max_cells, problem.overlap), lines, places
+def _grown(problem: Problem, best: list[Rect], rng: Random, clock: Clock) -> list[Rect]:
+    """Return the shortest of: the best cover so far; greedy calls as long as they pay, then line by line.
 
-
-def _cut(lines: Sequence[int], places: Sequence[int]) -> list[int]:
-    """Only these columns of the lines, numbered anew."""
-    turned = transpose(lines, max(max(places) + 1, *(bits.bit_length() for bits in lines)))
-    return transpose([turned[place] for place in places], len(lines))
-
-
-def _groups(groups: Groups, kept: Sequence[int]) -> Groups:
-    """The groups over the members that are kept, numbered anew."""
-    found = []
-    for mask, cap in groups:
-        mine = bit_set(index for index, place in enumerate(kept) if mask >> place & 1)
-        if mine:
-            found.append((mine, cap))
-    return tuple(found)
+    Without a best cover, also line by line from the beginning.
+    """
+    growth = grow(problem, rng, clock)
+    covers: list[list[Rect]] = [best] if best else []
+    if growth.complete:
+        covers.append(growth.rects)
+    ways = [(finish, stop.calls) for finish, stop in zip((finish_rows, finish_columns), growth.stops, strict=True)]
+    if not best:
+        ways += [(finish_rows, 0), (finish_columns, 0)]
+    for finish, count in dict.fromkeys(ways):
+        if not covers or not clock.over():
+            done = growth.rects[:count]
+            covers.append([*done, *finish(problem, done, clock)])
+    return min(covers, key=len)

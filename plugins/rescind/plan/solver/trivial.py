@@ -1,9 +1,13 @@
-"""Shapes and tables for which the fewest calls are known at once.
+"""Tables for which the fewest calls are known without a search.
 
-* One row per call, or one row in all: rows share nothing, and a row takes exactly ``calls_alone`` calls. Dealing
-  its columns in turn over that many calls gives each at most its share of every kind and of all cells.
-* One column per call, or one column in all: columns share nothing; ceil(rows / most rows) calls each.
-* Everything in one call.
+* All cells fit into one call.
+* A call takes one row, or there is one row. Rows share no call, and a row takes exactly ``calls_alone`` calls:
+  distributing its columns over that many calls in turn gives each call at most its share of every group.
+* A call takes one column, or there is one column. Each column takes ceil(rows / most rows) calls.
+
+A limit on the cells of a call is met by calls of one row. That is optimal for one cell a call, the only such limit
+that a vendor has; for a larger limit the cover is legal, and :func:`rescind.plan.solver.lower_bounds.quick_bound`
+tells how far it can be from the optimum.
 """
 
 from __future__ import annotations
@@ -13,16 +17,14 @@ from rescind.plan.solver.problem import Problem, Rect, calls_alone
 
 
 def trivial_cover(problem: Problem) -> list[Rect] | None:
-    """An optimal cover, or None when the problem is not trivial."""
-    height, width = len(problem.need), union(problem.need)
-    small = height <= problem.row_groups[0][1] and problem.fits(height, width)
-    if small and all(free & width == width for free in problem.free):
-        return [(tuple(range(height)), width)]
-    if height == 1 or problem.row_groups[0][1] == 1:
+    """Return a cover without a search, or None; optimal unless a call has a limit of cells above 1."""
+    height, width, most = len(problem.need), union(problem.need), problem.row_groups[0][1]
+    if height == 1 or most == 1 or problem.max_cells is not None:
         return _by_rows(problem)
+    if height <= most and problem.fits(width) and all(free & width == width for free in problem.free):
+        return [(tuple(range(height)), width)]
     if len(problem.need_t) == 1 or sum(cap for _, cap in problem.column_groups) == 1:
-        most = problem.row_groups[0][1]
-        return _by_columns(problem, most if problem.max_cells is None else min(most, problem.max_cells))
+        return _by_columns(problem, most)
     return None
 
 
