@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from emulator_client import Clients
@@ -11,6 +12,7 @@ from emulator_client import Clients
 from emulator.app import App, Settings
 from emulator.build.sizes import PRESETS, Sizes, scaled
 from emulator.clock import ManualClock
+from emulator.snapshot import snapshot
 from emulator.world import SYSTEMS
 
 
@@ -71,6 +73,54 @@ def test_demo_has_every_kind_of_grant(demo: App) -> None:
     assert {person.protected for person in world.people} == {"", "break-glass account", "last administrator"}
     left = {person.quickbi_user_id for person in world.people if person.left}
     assert any(left & set(group.members) for group in world.quickbi.groups.values())
+
+
+def test_demo_has_every_way_in_for_a_leaver(demo: App) -> None:
+    """What gives access beside grants: each for at least one person whom the roster calls left."""
+    world = demo.world
+    dump = snapshot(world)
+    leavers = [person for person in world.people if person.left and not person.protected]
+    quickbi, dms = {person.quickbi_user_id for person in leavers}, {person.dms_user_id for person in leavers} - {""}
+    uins = {person.wedata_uin for person in leavers}
+    now = dump["now_ms"]
+    active = {row["user_id"] for row in dump["quickbi_users"] if not row["deleted"]} & quickbi
+    enabled = {row["user_id"] for row in dump["dms_users"] if row["state"] == "NORMAL"} & dms
+
+    def members(name: str, column: str = "user_id", **where: object) -> set[object]:
+        return {row[column] for row in dump[name] if all(row[key] == value for key, value in where.items())}
+
+    nested = {row["group_id"] for row in dump["quickbi_groups"] if row["parent"] != "-1"}
+    shared = {row["receiver_id"] for row in dump["quickbi_shares"] if row["expires"] > now}
+    assert active & members("quickbi_white_lists", "receiver_id", receiver_type=0)
+    assert active & shared and members("quickbi_groups", "group_id") & shared
+    assert members("quickbi_shares", "receiver_type") == {0, 1, 2} and len(shared) == 2
+    assert active & {row["user_id"] for row in dump["quickbi_group_members"] if row["group_id"] in nested}
+    assert active & members("quickbi_portals", "owner") and active & members("quickbi_workspaces", "owner")
+    for role in (25, 26, 30):
+        assert active & members("quickbi_workspace_members", role_id=role)
+    for role in (111111111, 111111112):
+        assert active & {row["user_id"] for row in dump["quickbi_users"] if role in row["role_ids"]}
+    for kind in ("INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"):
+        assert enabled & members("dms_owners", owner_type=kind), kind
+    assert enabled & members("dms_instances", "dba") and enabled & members("dms_proxy_accesses")
+    assert dms & members("dms_policy_members")
+    for name in ("ADMIN", "DBA", "SECURITY_ADMIN", "STRUCT_READ_ONLY", "data_reader"):
+        assert enabled & {row["user_id"] for row in dump["dms_users"] if name in row["roles"]}, name
+    assert {row["mode"] for row in dump["dms_instances"]} == {"COMMON", "STABLE", "NONE_CONTROL"}
+    assert uins & members("wedata_projects", "owner_uin") and uins & members("wedata_projects", "creator_uin")
+    assert uins & members("wedata_project_members", "user_uin")
+    assert uins & members("wedata_data_source_sharing", "creator_uin")
+
+
+def test_ways_in_change_no_grant(demo: App) -> None:
+    """People, objects and grants are the same without them, but for one menu record that goes to a group."""
+    bare = App(Settings(sizes=replace(PRESETS["demo"], paths=0)), ManualClock())
+    assert bare.world.people == demo.world.people
+    assert not bare.world.quickbi.shares and not bare.world.dms.proxies
+    for system in SYSTEMS:
+        rows, others = list(demo.world.truth(system)), list(bare.world.truth(system))
+        assert len(rows) == len(others)
+        assert sum(row not in others for row in rows) == (1 if system == "quickbi_menus" else 0)
 
 
 def test_ids_are_text_of_the_vendors_shapes(demo: App, clients: Clients) -> None:
