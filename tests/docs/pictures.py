@@ -30,7 +30,7 @@ ABOUT = {
     "operators": "one per stage and call",
     "plan": "fewest calls, guards",
     "review": "policies to decisions",
-    "sensors": "wait for a platform",
+    "sensors": "wait until a grant is gone",
     "settings": "one JSON variable",
     "systems": "one class per system",
     "triggers": "wait without a worker",
