@@ -1,8 +1,8 @@
-"""The seam between typed messages, pacing and the clients.
+"""What typed messages, pacers and clients share.
 
-A *request* is one pydantic model per vendor action, with the vendor's own field names. A *reply* is the
-part of the vendor's answer that matters here, lenient in extra fields and strict in meaning. Between them
-stands :class:`Prepared`: the final bytes of one request before it is signed.
+A *request* is one pydantic model per vendor action, with the vendor's own field names. A *reply* is the part of the
+answer that this package needs: extra fields are ignored, the named ones are strict. :class:`Prepared` holds the final
+bytes of one request before it is signed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Row(Reply):
 
     @abstractmethod
     def key(self) -> tuple[str, ...]:
-        """What makes this row distinct in its listing; stable between pages and reads."""
+        """Return what identifies this row in its listing; stable between pages and reads."""
 
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
@@ -79,7 +79,7 @@ class Page(Reply, Generic[RowT]):
 
     @abstractmethod
     def rows(self) -> Sequence[RowT] | None:
-        """The rows, or None when the vendor sent null or nothing where the list belongs."""
+        """Return the rows, or None when the vendor sent null or nothing instead of the list."""
 
     def total(self) -> int | None:
         """The declared number of rows of the whole listing, or None when the action declares none."""
@@ -124,7 +124,7 @@ class Request(Part, Generic[ReplyT]):
         """The parameters as they go on the wire, vendor names to JSON values."""
 
     def objection(self, reply: ReplyT, facts: Mapping[str, Any]) -> CloudError | None:
-        """Look for failure inside a formally successful answer.
+        """Return the failure inside a formally successful answer, if any.
 
         :param facts: keyword arguments for the error: vendor, action, request id, status.
         :return: ``RefusedError`` when the vendor said no inside the answer, ``UnknownOutcomeError`` when the answer
@@ -157,7 +157,7 @@ class ListRequest(ReadRequest[Page[RowT]], Generic[RowT]):
     """A listing. ``page_field`` and ``size_field`` are empty when the action has no paging.
 
     ``null_at_zero``: the vendor documents null in place of an empty list for this inventory, so null
-    beside a declared total of exactly 0 counts as empty. Never set for listings that prove absence of grants.
+    together with a declared total of exactly 0 counts as empty. Never set for listings that prove absence of grants.
     ``needs_total``: the action declares a total, so an answer without one proves nothing.
     """
 
@@ -183,7 +183,7 @@ class Prepared(Generic[ReplyT]):
     """The final bytes of one request, before signing. Sending it twice signs it twice.
 
     :param headers: unsigned headers, without any key, date, nonce or token.
-    :param request: the message it was made from, kept for reading the answer.
+    :param request: the message it was made from, needed to read the answer.
     """
 
     vendor: str
@@ -200,7 +200,7 @@ class Prepared(Generic[ReplyT]):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over what the vendor will read: for journals, without any secret."""
+        """Return a SHA-256 (hex) over what the vendor will read, for the ledger. Contains no secret."""
         parts = [self.method, self.url, self.action, self.version, self.headers.get("x-tc-region", "")]
         return hashlib.sha256("\n".join(parts).encode() + b"\n" + self.body).hexdigest()
 

@@ -1,8 +1,7 @@
 """The asynchronous client: one per connection, for all actions of one service.
 
-Reads go through :meth:`CloudClient.read`: paced, retried within a budget. Writes are prepared, looked at by the
-guard, and dispatched exactly once; whoever dispatches them has recorded the intent before and decides what
-follows from the outcome.
+Reads go through :meth:`CloudClient.read`: paced, and retried within a budget. Writes are prepared, checked by the
+guard, and dispatched exactly once. The caller records the intent before the dispatch and handles the outcome.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ class CloudClient:
     :param sleep: waits between attempts.
     :param attempts: most attempts for one read.
     :param credentials: where keys come from; default: as the settings say.
-    :param on_secret: told every temporary secret and token, so that logs can mask them.
+    :param on_secret: called with every temporary secret and token, so that logs can mask them.
     """
 
     service: ClassVar[str]
@@ -110,7 +109,7 @@ class CloudClient:
         self._budget = RetryBudget()
         self._identity: Identity | None = None
         self._answers_seen: OrderedDict[str, None] = OrderedDict()
-        self._renewed: set[int] = set()  # sources that were told of an ended key and have not worked since
+        self._renewed: set[int] = set()  # sources whose key expired and that have not succeeded since
         self._source = credentials or Sources(settings, self._ask, self._clock, on_secret).make()
 
     async def __aenter__(self) -> Self:
@@ -232,7 +231,7 @@ class CloudClient:
 
         :raises BlastRadiusExceededError: from the guard; nothing was sent. So with :class:`InputError`.
         :raises ThrottledError: not executed.
-        :raises TransientError: nothing was sent, or the vendor rejected it for a reason that has been mended.
+        :raises TransientError: nothing was sent, or the vendor rejected it for a reason that has been corrected.
         :raises RefusedError: the vendor said no. So with :class:`NotFoundError` and :class:`UnauthorizedError`.
         :raises UnknownOutcomeError: a write that may have happened.
         :raises MalformedResponseError: a read whose answer breaks the contract.
@@ -285,7 +284,7 @@ class CloudClient:
         if judged.answer is not None:
             self._renewed.discard(id(source))
             return judged.answer
-        raise self._mended(judged, raw, source, credentials)
+        raise self._final_error(judged, raw, source, credentials)
 
     def _report(self, bucket: Bucket, judged: Judged[Any]) -> None:
         if isinstance(judged.error, ThrottledError):
@@ -293,8 +292,10 @@ class CloudClient:
         else:
             self._pacer.succeeded(bucket)
 
-    def _mended(self, judged: Judged[Any], raw: Raw, source: CredentialSource, credentials: Credentials) -> CloudError:
-        """The error, or a :class:`TransientError` when the cause was a clock or a token that is right again by now.
+    def _final_error(
+        self, judged: Judged[Any], raw: Raw, source: CredentialSource, credentials: Credentials
+    ) -> CloudError:
+        """The error, or a :class:`TransientError` when its cause, the clock or an expired key, has been corrected.
 
         Both kinds are rejected before anything is executed, so this holds for writes too.
         """
@@ -303,10 +304,10 @@ class CloudClient:
             raise AssertionError("neither answer nor error")
         text = ""
         if judged.meaning is Class.CLOCK and self._clock.correct(raw.headers.get("date", "")):
-            text = "the clock was off and has been corrected by the vendor's; not executed"
+            text = "the clock was wrong and now follows the vendor's clock; not executed"
         elif judged.meaning is Class.TOKEN and id(source) not in self._renewed and source.invalidate(credentials):
             self._renewed.add(id(source))
-            text = "the temporary key had ended and is being renewed; not executed"
+            text = "the temporary key had expired and is being renewed; not executed"
         if not text:
             return error
         return TransientError(

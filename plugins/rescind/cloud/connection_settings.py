@@ -31,7 +31,7 @@ def _id_list(value: Any) -> Any:
 _Optional = Annotated[str | None, BeforeValidator(_blank_to_none)]
 _Arn = Annotated[str | None, BeforeValidator(_blank_to_none), Field(pattern=r"^[!-~]{8,512}$")]
 
-# Settings that mean something with one kind of credentials only: elsewhere they would be left out silently.
+# Settings that only one kind of credentials uses. With another kind they would be ignored silently.
 _BELONGS: Mapping[str, str] = {
     "login": "static",
     "password": "static",
@@ -153,12 +153,12 @@ class ClientSettings(BaseModel):
 
     @property
     def rate_region(self) -> str:
-        """The region word of lanes and grants: ``central`` when there is one host for all regions."""
+        """Return the region in buckets and grants: ``central`` when there is one host for all regions."""
         return self.region or hosts.CENTRAL
 
     @property
     def key_mark(self) -> str:
-        """Twelve hex characters that stand for the key where the account is not known yet."""
+        """Return ``key-`` and twelve hex characters that identify the key while the account is not known."""
         roles = (self.instance_role_name, self.oidc_provider, self.oidc_role_arn, self.role_arn)
         mark = self.login or "|".join((self.credentials, *(name or "" for name in roles)))
         return "key-" + hashlib.sha256(mark.encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""Where people look at a service with a browser: a table of addresses that the vendors document, and no others.
+"""Addresses of the vendors' web consoles, as the vendors document them.
 
-An address is never made of anything that came from outside. Where none is documented there is none: WeData's
-international console, Quick BI in regions beyond those below, and whatever runs on a loopback address. Sources:
+No address is built from outside input. There is none for WeData's international console, for Quick BI in other regions
+than those below, and for a loopback address. Sources:
 
 * WeData: Tencent Cloud's documentation of WeData and DataInLong (Chinese site), which links ``/wedata``;
 * DMS: help.aliyun.com and alibabacloud.com/help/en/dms, "Log on to the DMS console V5.0". A connection does not say
@@ -29,7 +29,7 @@ _QUICKBI = {
 
 
 def console_address(settings: ClientSettings) -> str:
-    """The console for what a connection speaks to; empty where no address is documented, or it is the emulator."""
+    """Return the console address for a connection; empty where none is documented, and for the emulator."""
     if settings.base_url:
         return ""
     if settings.service == "wedata":

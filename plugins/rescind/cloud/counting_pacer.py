@@ -1,4 +1,4 @@
-"""Counts requests, waits and throttles on their way through a pacer."""
+"""A pacer that counts requests, waits and throttled answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from rescind.cloud.base import Bucket, Pacer
 
 
 class CountingPacer:
-    """A pacer that passes everything on and counts.
+    """Pass everything on to another pacer, and count.
 
-    :ivar reads: requests that may leave and change nothing. :ivar writes: those that take access away.
-    :ivar answers: answers that were not throttled. :ivar throttles: those that were.
-    :ivar waited_s: seconds spent waiting for a place, all requests together.
+    :ivar reads: read requests that may be sent.
+    :ivar writes: write requests that may be sent.
+    :ivar answers: answers that were not throttled.
+    :ivar throttles: throttled answers.
+    :ivar waited_s: seconds that all requests together waited for their sending time.
     """
 
     def __init__(self, inner: Pacer) -> None:
@@ -44,7 +46,7 @@ class CountingPacer:
         self.on_answer()
 
     def counts(self) -> dict[str, int | float]:
-        """All figures so far, by metric name."""
+        """Return all figures by metric name."""
         return {
             "requests.read": self.reads,
             "requests.write": self.writes,

@@ -1,4 +1,4 @@
-"""What an answer says about each part of a batch write, without believing more than it says."""
+"""What an answer says about each part of a batch write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ResourceOutcome:
 
 
 class UnknownResultsError(UnknownOutcomeError):
-    """A batch write whose answer leaves at least one resource open.
+    """A batch write whose answer leaves the outcome of at least one resource unknown.
 
     :param outcomes: one entry per requested resource, in the order of the request; some may be accepted
         or refused, at least one is unknown.

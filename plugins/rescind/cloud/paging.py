@@ -1,9 +1,9 @@
-"""Listings that end complete or not at all.
+"""Read listings completely, or fail.
 
-A listing may prove absence only when it is complete. So every page is checked: rows are counted by their stable
-keys against the total that the vendor declares; a row that comes twice, a total that changes, a page that is
-null, an end that comes early or never, each make the listing incomplete. The page numbers, page sizes
-and page counts that the vendors send back are not looked at: the vendors' own samples show them wrong.
+Only a complete listing can prove absence. So every page is checked: the rows, counted by their stable keys, must match
+the total that the vendor declares. A repeated row, a changed total, a null page, an early end or no end makes the
+listing incomplete. The page numbers, page sizes and page counts in the answers are ignored: they are wrong in the
+vendors' own samples.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where a listing is given up.
+    """Limits of one listing. A listing that exceeds them fails.
 
     :param pages: most pages.
     :param rows: most rows.
@@ -44,12 +44,12 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class ListingRecord:
-    """What is left to show of a complete listing: for the population certificate.
+    """What the population certificate holds of a complete listing.
 
     :param parameters_digest: SHA-256 of the request's parameters.
     :param declared: the total that the vendor declared, or None where the action declares none.
     :param counted: distinct rows.
-    :param duplicates: rows that came again on a page after the declared end; always harmless repeats.
+    :param duplicates: rows that were repeated on a page after the declared total; always harmless.
     :param page_digests: SHA-256 of each page's rows, in order.
     :param null_as_empty: True when null beside a declared total of 0 was read as empty.
     """
@@ -141,7 +141,7 @@ async def collect(
     restarts: int = 0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Listing[RowT]:
-    """Read a listing to its end.
+    """Read a listing completely.
 
     :param restarts: how many times to begin again when the listing turns out incomplete (it may have shifted).
     :raises ListingIncompleteError: says which listing and what is missing.

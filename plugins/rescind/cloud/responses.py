@@ -1,4 +1,4 @@
-"""From the bytes of an answer to a reply or an error: the one place where outcomes are judged."""
+"""Turn the bytes of an answer into a reply or an error. Outcomes are classified here only."""
 
 from __future__ import annotations
 

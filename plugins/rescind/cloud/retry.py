@@ -1,4 +1,4 @@
-"""How often and how late a read may be tried again."""
+"""How often and when a read is retried."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ MAX_ATTEMPTS = 6
 """Most attempts for one read."""
 BASE_S, CAP_S = 0.5, 20.0
 MAX_ASKED_WAIT_S = 60.0
-"""Longest wait that an answer's header can ask for; more is cut to this."""
+"""Longest wait in seconds that a header can ask for; longer ones are reduced to this."""
 
 
 class RetryBudget:
-    """A token bucket shared by all reads of one client, so that a bad hour does not multiply the load.
+    """A token bucket for the retries of one client, so that an outage does not multiply the load.
 
-    Each retry takes a token; each success gives a part of one back. An empty bucket means: no retries.
+    Each retry takes a token; each success returns a part of one. Without a token there is no retry.
     """
 
     def __init__(self, capacity: float = 50.0, refill: float = 0.2) -> None:
@@ -24,14 +24,14 @@ class RetryBudget:
         self._tokens = capacity
 
     def spend(self) -> bool:
-        """Take a token; False when there is none."""
+        """Take a token; return False when there is none."""
         if self._tokens < 1.0:
             return False
         self._tokens -= 1.0
         return True
 
     def succeeded(self) -> None:
-        """Give a part of a token back."""
+        """Return a part of a token."""
         self._tokens = min(self._capacity, self._tokens + self._refill)
 
 

@@ -97,7 +97,7 @@ class Transport:
             verify=tls_context(),
             trust_env=False,
             follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # nothing is kept between requests
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # no cookies between requests
             timeout=httpx.Timeout(
                 settings.timeout_s, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s
             ),
@@ -128,14 +128,16 @@ class Transport:
     async def send(self, prepared: Prepared[Any], auth: httpx.Auth) -> Raw:
         """Sign and send once.
 
-        :raises TransportError: when no whole answer arrived.
+        :raises TransportError: when no complete answer arrived.
         """
         progress = _Progress()
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await self._exchange(prepared, auth, progress)
         except TimeoutError:
-            fault = TransportError(f"no whole answer within {self._settings.timeout_s:g} s", sent=progress.maybe_sent)
+            fault = TransportError(
+                f"no complete answer within {self._settings.timeout_s:g} s", sent=progress.maybe_sent
+            )
         except TransportError as error:
             fault = error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:

@@ -1,7 +1,7 @@
-"""What a permission system is: how its grants are found, revoked, re-read and given back.
+"""Base class of the permission systems: how grants are found, revoked, re-listed and restored.
 
-One module per system beside this one holds exactly one subclass of :class:`PermissionSystem`. Everything
-above speaks the field's words; the vendor's spellings stop here.
+Each system is one module in this package with one subclass of :class:`PermissionSystem`. The vendor's spellings stop
+here: no package above this one uses them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ListingScope = tuple[str, ...]
 """The smallest thing whose complete listing proves a grant absent: a table, a portal, a data source."""
 
 READS_IN_FLIGHT = 16
-"""List calls in the air at once per task; enough for 20 a second at 800 ms, and the pacer still decides."""
+"""List calls in flight per task: enough for 20 per second at 800 ms each. The pacer still limits the rate."""
 
 PASSES = 4
 """Most passes over one listing of several pages before discovery gives up on it."""
@@ -37,10 +37,10 @@ PASSES = 4
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A complete re-read of some places.
+    """A complete re-read of some listing scopes.
 
-    :param grants: every grant that the platform shows now in the places that were read.
-    :param listings: the places that were read completely; absence counts only inside them.
+    :param grants: every grant that the platform shows now in these listing scopes.
+    :param listings: the listing scopes that were read completely; only inside them does absence count.
     :param calls: how many list requests it took.
     :param pages: SHA-256 (hex) of the rows of each page that was read, in no order.
     """
@@ -61,7 +61,7 @@ class PartOutcome:
 
 
 def account_of(client: CloudClient) -> str:
-    """The account as grants name it: cloud account, region, and tenant where the vendor has several.
+    """Return the account as grants name it: cloud account, region, and tenant where the vendor has several.
 
     Two regions of one account are two populations, so both are part of a grant's identity.
     """
@@ -70,12 +70,12 @@ def account_of(client: CloudClient) -> str:
 
 
 class Walker(Generic[ClientT]):
-    """Reads listings through one client.
+    """Read listings through one client.
 
-    :param found: for a discovery, the population that gets the record of each listing. A listing of several
-        pages is then read until two passes in a row show the same rows: the vendors number pages and promise no
-        order, so a row that goes while another comes between two pages is missed without any figure being wrong.
-    :ivar pages: without one, SHA-256 (hex) of the rows of each page.
+    :param found: for a discovery, the population that gets the record of each listing. A listing of several pages is
+        then read until two consecutive passes show the same rows. The vendors promise no order of pages. If one row is
+        removed and another is added between two pages, a row can be missed although the total is right.
+    :ivar pages: without ``found``: SHA-256 (hex) of the rows of each page.
     """
 
     def __init__(self, client: ClientT, found: Population | None = None) -> None:
@@ -87,9 +87,9 @@ class Walker(Generic[ClientT]):
         self._gate = asyncio.Semaphore(READS_IN_FLIGHT)
 
     async def rows(self, request: ListRequest[RowT]) -> tuple[RowT, ...]:
-        """Every row of one listing.
+        """Return every row of one listing.
 
-        :raises ListingIncompleteError: when it could not be read whole.
+        :raises ListingIncompleteError: when it could not be read completely.
         """
         async with self._gate:
             if self._found is None:
@@ -102,9 +102,9 @@ class Walker(Generic[ClientT]):
         return listing.rows
 
     async def _settled(self, request: ListRequest[RowT]) -> Listing[RowT]:
-        """The listing once it holds still: one page, or two passes in a row with the same rows.
+        """Return the listing once it is stable: one page, or two consecutive passes with the same rows.
 
-        Between two passes only a digest is kept.
+        Between passes only a digest of the rows is in memory.
         """
         before = b""
         for number in range(PASSES):
@@ -122,16 +122,17 @@ class Walker(Generic[ClientT]):
             before = now
             del listing
         raise ListingIncompleteError(
-            request.action, f"{PASSES} passes over its pages never showed the same rows twice in a row", shifted=True
+            request.action,
+            f"{PASSES} passes over its pages, and no two consecutive passes had the same rows",
+            shifted=True,
         )
 
     async def for_each(
         self, items: Iterable[U], read: Callable[[U], Awaitable[T]], take: Callable[[U, T], None]
     ) -> None:
-        """``read`` applied to every item, a few at once; ``take`` gets each result as it comes, in no order.
+        """Apply ``read`` to every item, several in flight, and pass each result to ``take`` in any order.
 
-        No more than :data:`READS_IN_FLIGHT` results are in memory. The first failure cancels the rest and is
-        raised as it is.
+        At most :data:`READS_IN_FLIGHT` results are in memory. The first failure cancels the rest and is raised.
         """
         waiting = iter(items)
 
@@ -147,13 +148,13 @@ class Walker(Generic[ClientT]):
             raise first_of(errors) from errors
 
     async def each(self, items: Iterable[U], read: Callable[[U], Awaitable[T]]) -> list[T]:
-        """The same with all results in the order of the items: for few and small ones."""
+        """Apply ``read`` to every item and return all results in the order of the items."""
         results: dict[int, T] = {}
 
-        def take(listing_scope: tuple[int, U], result: T) -> None:
-            results[listing_scope[0]] = result
+        def take(numbered: tuple[int, U], result: T) -> None:
+            results[numbered[0]] = result
 
-        await self.for_each(enumerate(items), lambda listing_scope: read(listing_scope[1]), take)
+        await self.for_each(enumerate(items), lambda numbered: read(numbered[1]), take)
         return [results[number] for number in sorted(results)]
 
 
@@ -203,88 +204,87 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
     @abstractmethod
     async def discover(self, client: ClientT, found: Population) -> None:
-        """Find every grant that the client's identity can see and hand it to ``found``, a listing at a time.
+        """Find every grant that the client's identity can see and pass it to ``found``, one listing at a time.
 
-        :raises ListingIncompleteError: when any part could not be read whole.
+        :raises ListingIncompleteError: when any part could not be read completely.
         """
 
     @abstractmethod
     def cell(self, key: GrantKey) -> Cell:
-        """Where a grant that can be revoked sits in the calls of this system, told by its identity alone."""
+        """Return the cell of a revocable grant in the calls of this system, from its identity alone."""
 
     @abstractmethod
     def listing_scope(self, grant: Grant) -> ListingScope:
-        """The smallest place by resource whose complete listing proves this grant absent."""
+        """Return the smallest listing by resource that proves this grant absent."""
 
     def principal_listing_scope(self, grant: Grant) -> ListingScope | None:
-        """The listing by principal that proves it absent as well; None where the vendor lists by resource only."""
+        """Return the listing by principal that also proves it absent, or None where the vendor has none."""
         return None
 
     @abstractmethod
     async def reread(self, client: ClientT, listings: Collection[ListingScope]) -> Reading:
-        """Read these places again, completely, with one list call per place and page.
+        """Read these listing scopes again, completely, with one list call per scope and page.
 
-        :param listings: of :meth:`listing_scope` or :meth:`principal_listing_scope`, not of both at once.
-
-        :raises ListingIncompleteError: when any part could not be read whole.
+        :param listings: from :meth:`listing_scope` or from :meth:`principal_listing_scope`, never from both.
+        :raises ListingIncompleteError: when any part could not be read completely.
         """
 
     @abstractmethod
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> Request[Any]:
-        """The typed revoke request for one planned call and the grants that it is to take away."""
+        """Return the typed revoke request for one planned call and the grants that it revokes."""
 
     @abstractmethod
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
-        """Every cell that the final request could take away, read from its bytes alone.
+        """Return every cell that the final request could revoke, read from its bytes alone.
 
-        Shares nothing with :meth:`request` or with the planner.
+        Shares no code with :meth:`request` or with the planner.
 
         :raises BlastRadiusExceededError: when the request names no selector or cannot be read.
         """
 
     def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
-        """What the vendor's answer says, part by part: accepted, refused or unknown."""
+        """Return what the vendor's answer says about each part: accepted, refused or unknown."""
         return [PartOutcome(call.cells(), ItemState.ACCEPTED)]
 
     @abstractmethod
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
-        """What giving this grant back needs, captured before the act; None when it cannot be given back faithfully.
+        """Return what a restore needs, captured before the revocation, or None if the grant cannot be restored exactly.
 
-        One flat mapping of the vendor's field names (and ``action``) to text or numbers.
+        :returns: one flat mapping of the vendor's field names (and ``action``) to text or numbers.
         """
 
     def restore_group(self, grant: Grant) -> str:
-        """Grants of different kinds do not fit into one give-back call."""
+        """Return a group name. Grants of different groups do not fit into one restore call."""
         return ""
 
     @abstractmethod
     def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> Request[Any]:
-        """The typed request that gives these back, made of nothing but their captured inverses.
+        """Return the typed request that restores these grants, made from their captured inverses only.
 
         :param inverses: of the cells of one call, all of one :meth:`restore_group`.
         """
 
     @abstractmethod
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
-        """Every single grant that the final give-back request could add, as inverses, read from its bytes alone.
+        """Return every grant that the final restore request could add, as inverses, read from its bytes alone.
 
-        Shares nothing with :meth:`restore_request` or with the planner.
+        Shares no code with :meth:`restore_request` or with the planner.
 
         :raises BlastRadiusExceededError: when the request cannot be read, or names nobody.
         """
 
     def slot(self, key: GrantKey) -> tuple[str, ...]:
-        """What stays the same when a grant is given again: not the vendor's record id, not its terms."""
+        """Return the identity that a regrant shares: without the vendor's record id and without the terms."""
         return tuple(key)
 
     def terms(self, grant: Grant) -> tuple[str, ...]:
-        """What a new grant in the same slot may have otherwise: a level, an end date."""
+        """Return what may differ in a regrant of the same slot, such as a level or an end date."""
         return ()
 
     async def gone_holders(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
-        """By grant id: why its principal cannot hold it any more, as far as a few listings can tell.
+        """Return by grant id why its principal cannot hold the grant any more, as far as a few listings show.
 
-        :raises ListingIncompleteError: when a listing could not be read whole.
+        :raises ListingIncompleteError: when a listing could not be read completely.
         """
         return {}
 
@@ -301,20 +301,20 @@ class PermissionSystem(ABC, Generic[ClientT]):
         return PlatformAnswer()
 
     async def own_ids(self, client: ClientT) -> frozenset[str]:
-        """Principal ids of the calling identity in this system, as far as a read can tell."""
+        """Return the principal ids of the calling identity in this system, as far as a read shows them."""
         return frozenset()
 
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
-        """(resource type, resource id) of the objects from which the grant's resource inherits."""
+        """Return (resource type, resource id) of the objects from which the grant's resource inherits."""
         return ()
 
     def includes(self, held: str, entitlement: str) -> bool:
-        """Whether holding ``held`` gives ``entitlement`` as well."""
+        """Return whether ``held`` includes ``entitlement``."""
         return held == entitlement
 
 
 def _digest_of(rows: Sequence[Row]) -> bytes:
-    """SHA-256 over the keys of the rows, in no order: the order may differ between passes."""
+    """Return a SHA-256 over the keys of the rows that does not depend on their order."""
     total = hashlib.sha256()
     for key in sorted(hashlib.sha256(repr(row.key()).encode()).digest() for row in rows):
         total.update(key)

@@ -17,7 +17,7 @@ from rescind.systems.base import Walker
 
 _DATABASE = {"false": "database", "true": "logic_database"}
 Access = tuple[str, str, str, str]
-"""(user id, resource type, resource id, privilege); an empty privilege stands for every one, as an owner has it."""
+"""(user id, resource type, resource id, privilege). An empty privilege means every privilege, as an owner has."""
 
 
 def no_such_user(error: CloudError) -> bool:

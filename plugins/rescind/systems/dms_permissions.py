@@ -1,9 +1,8 @@
 """Alibaba DMS: permission records of users on instances, databases and tables.
 
-One record (``UserAccessId``) is one privilege of one user on one object, and the only thing that the
-revoke call takes. Discovery walks objects rather than users: three listings a database and one an
-instance show every user's records, which is fewer calls than four listings a user. The vendor lists by user
-as well, so verification asks both.
+One record (``UserAccessId``) is one privilege of one user on one object. One revoke call takes exactly one record.
+Discovery lists by object: three listings per database and one per instance show the records of all users. Listing by
+user would take four listings per user. Verification asks both.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _BY_USER = "by user"
 _STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
 
 VENDOR_ZONE = timezone(timedelta(hours=8))
-"""The vendor's dates carry no zone; China Standard Time is assumed and a day of grace added (:func:`_end`)."""
+"""The vendor's dates have no zone. China Standard Time is assumed, and :func:`_end` adds one day of grace."""
 
 
 class DmsPermissions(PermissionSystem[DmsClient]):
@@ -96,23 +95,23 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             found.shown(kind, (ident for listing, ident, logic in listings if _LISTED[listing, logic] == kind))
         await walker.for_each(
             listings,
-            lambda listing_scope: self._records(walker, tid, listing_scope),
+            lambda scope: self._records(walker, tid, scope),
             lambda _, rows: found.add_grants(rows),
         )
         found.note("objects", len(listings))
 
-    async def _records(self, walker: Walker[DmsClient], tid: str, listing_scope: ListingScope) -> list[Grant]:
-        kind, ident, logic = listing_scope
+    async def _records(self, walker: Walker[DmsClient], tid: str, scope: ListingScope) -> list[Grant]:
+        kind, ident, logic = scope
         if kind == "INSTANCE":
             rows = await walker.rows(ListInstanceUserPermissions(InstanceId=ident, Tid=tid))
         else:
             fields = {"DbId": ident, "PermType": kind, "Logic": logic == "true", "Tid": tid}
             rows = await walker.rows(ListDatabaseUserPermssions.model_validate(fields))
-        return [_grant(walker.account, tid, listing_scope, row, record) for row in rows for record in row.details]
+        return [_grant(walker.account, tid, scope, row, record) for row in rows for record in row.details]
 
-    async def _records_of(self, walker: Walker[DmsClient], tid: str, listing_scope: ListingScope) -> list[Grant]:
+    async def _records_of(self, walker: Walker[DmsClient], tid: str, scope: ListingScope) -> list[Grant]:
         """One user's records of one kind, as the listings by object show them."""
-        _, user, kind, logic = listing_scope
+        _, user, kind, logic = scope
         fields: dict[str, Any] = {"UserId": user, "PermType": kind, "Tid": tid}
         if kind != "INSTANCE":
             fields["Logic"] = logic == "true"
@@ -121,7 +120,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         except UnauthorizedError as error:
             if not no_such_user(error):
                 raise
-            # Here it is the user asked about: if our own were gone, no listing by object would answer either.
+            # The missing user is the one asked about: without our own user, no listing by object would answer either.
             raise NotFoundError("no such user", vendor=error.vendor, action=error.action, code=error.code) from error
         if any(row.UserId != user for row in rows):
             raise ListingIncompleteError(f"ListUserPermissions({kind})", "a row is about another user")
@@ -150,15 +149,15 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         walker = Walker(client)
         tid = await client.find_tenant()
 
-        async def read(listing_scope: ListingScope) -> list[Grant]:
-            listed = self._records_of if listing_scope[0] == _BY_USER else self._records
-            return await listed(walker, tid, listing_scope)
+        async def read(scope: ListingScope) -> list[Grant]:
+            listed = self._records_of if scope[0] == _BY_USER else self._records
+            return await listed(walker, tid, scope)
 
         found = await walker.each(sorted(listings), read)
         return Reading(tuple(g for rows in found for g in rows), frozenset(listings), walker.calls, tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeUserPermission:
-        """The request is the listing's own row, field by field, so that object and record cannot disagree."""
+        """Return the fields of the listed row, so that object and record cannot disagree."""
         (grant,) = grants
         facts = grant.attributes
         instance = facts["DsType"] == "INSTANCE"
@@ -235,10 +234,10 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         reached = await access_beside_records(walker, await client.find_tenant(), grants)
         answer = PlatformAnswer(calls=walker.calls)
         for grant in grants:
-            listings = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
-            for listing_scope, right in product(listings, (grant.key.entitlement, "")):
-                if (grant.key.principal_id, *listing_scope, right) in reached:
-                    what = f"{right or 'everything'} on {listing_scope[0]} {listing_scope[1]}"
+            objects = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
+            for node, right in product(objects, (grant.key.entitlement, "")):
+                if (grant.key.principal_id, *node, right) in reached:
+                    what = f"{right or 'everything'} on {node[0]} {node[1]}"
                     answer.reaches.setdefault(grant.grant_id, f"a policy or ownership gives {what}")
         return answer
 
@@ -278,8 +277,8 @@ async def _listing_scopes(walker: Walker[DmsClient], tid: str) -> list[ListingSc
     return listings
 
 
-def _grant(account: str, tid: str, listing_scope: ListingScope, row: UserPermissionRow, record: PermRecord) -> Grant:
-    listing, listed_in, listed_logic = listing_scope
+def _grant(account: str, tid: str, scope: ListingScope, row: UserPermissionRow, record: PermRecord) -> Grant:
+    listing, listed_in, listed_logic = scope
     ds_type = row.DsType or ("INSTANCE" if listing == "INSTANCE" else "")
     resource_type = "column" if row.ColumnName or listing == "COLUMN" else ds_type.lower() or "unknown"
     facts = {
@@ -295,7 +294,7 @@ def _grant(account: str, tid: str, listing_scope: ListingScope, row: UserPermiss
         "ListedIn": listed_in,
         "ListedLogic": listed_logic,
     }
-    why_not = _why_not(resource_type, facts, record, listing_scope)
+    why_not = _why_not(resource_type, facts, record)
     if not why_not and facts["Logic"] == "" and ds_type != "INSTANCE":
         facts["Logic"] = str(ds_type.startswith("LOGIC_")).lower()
     return Grant(
@@ -327,7 +326,7 @@ def _listed_in(kind: str, row: UserPermissionRow) -> str:
     return (row.InstanceId if kind == "INSTANCE" else row.DbId) or ""
 
 
-def _why_not(resource_type: str, facts: Mapping[str, str], record: PermRecord, listing_scope: ListingScope) -> str:
+def _why_not(resource_type: str, facts: Mapping[str, str], record: PermRecord) -> str:
     """Why the revoke call cannot take this record, or empty."""
     ds_type, logic = facts["DsType"], facts["Logic"]
     if resource_type == "column":
@@ -354,9 +353,9 @@ def _resource_id(resource_type: str, facts: Mapping[str, str]) -> str:
 
 
 def _end(text: str | None) -> datetime | None:
-    """The end of validity or the last use, a day late on purpose: the vendor states no zone, and early would be wrong.
+    """Return the end of validity or the last use, one day late: the vendor states no zone, and early would be wrong.
 
-    None when there is no readable date; nothing is ever called expired because its date cannot be read.
+    None when there is no readable date. A grant whose date cannot be read never counts as expired.
     """
     try:
         naive = datetime.strptime(text or "", "%Y-%m-%d %H:%M:%S")

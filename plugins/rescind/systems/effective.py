@@ -1,7 +1,7 @@
 """What a principal can still reach after a grant is gone.
 
-A grant that is gone is not access that is gone: a group, a role, a project, a parent object or a menu
-that is open to all may give the same right. :class:`RemainingAccess` follows those paths and names them.
+A removed grant does not prove that access is removed: a group, a role, a project, a parent object or a menu that is
+open to all may give the same right. :class:`RemainingAccess` finds and names those paths.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class RemainingAccess:
     def paths(self, grant: Grant) -> list[AccessPath]:
         """Every way in which the grant's principal still has the grant's entitlement on its resource."""
         key = grant.key
-        listings = [(key.resource_type, key.resource_id), *self._system.parents(grant)]
+        nodes = [(key.resource_type, key.resource_id), *self._system.parents(grant)]
         return [
             AccessPath(through, other)
             for through, holder in self._holders((key.principal_type, key.principal_id))
-            for listing_scope in listings
-            for other in self._at(listing_scope, holder)
+            for node in nodes
+            for other in self._at(node, holder)
             if other.key != key and self._system.includes(other.key.entitlement, key.entitlement)
         ]
 
@@ -88,8 +88,8 @@ class RemainingAccess:
         reached = {holder for _, holder in self._holders((key.principal_type, key.principal_id))}
         linked = bool(self._containers.get((key.principal_type, key.principal_id)))
         found: dict[str, str] = {}
-        for listing_scope in [(key.resource_type, key.resource_id), *self._system.parents(grant)]:
-            for holder, grants in self._held.get(listing_scope, {}).items():
+        for node in [(key.resource_type, key.resource_id), *self._system.parents(grant)]:
+            for holder, grants in self._held.get(node, {}).items():
                 if holder in reached or not any(
                     self._system.includes(other.key.entitlement, key.entitlement) for other in grants
                 ):
@@ -104,8 +104,8 @@ class RemainingAccess:
     def _needs_link(self, kind: str) -> bool:
         return bool(self._system.member_space) and kind in CONTAINERS
 
-    def _at(self, listing_scope: _Node, holder: _Node) -> list[Grant]:
-        held = self._held.get(listing_scope)
+    def _at(self, node: _Node, holder: _Node) -> list[Grant]:
+        held = self._held.get(node)
         return held.get(holder, []) if held else []
 
     def _holders(self, principal: _Node) -> Iterator[tuple[tuple[_Node, ...], _Node]]:
@@ -192,7 +192,7 @@ def access_around(
     others = [edge for edge in same_people if (edge.member_type, edge.member_id) in holders]
     holders.update((edge.container_type, edge.container_id) for edge in others)
     listings = {(grant.key.resource_type, grant.key.resource_id) for grant in looked_at}
-    listings.update(listing_scope for grant in looked_at for listing_scope in system.parents(grant))
+    listings.update(node for grant in looked_at for node in system.parents(grant))
     edges = _edges_from(holders, memberships)
     open_ = {*system.untraceable, *(CONTAINERS if system.member_space else ())}
     near = (

@@ -1,8 +1,8 @@
-"""What a discovery finds, handed on as it is found, and the figures that show that it is the whole population.
+"""The population that a discovery finds, and the figures of its certificate of completeness.
 
-A million grants do not belong into the memory of one task. A :class:`Population` hands every grant, principal,
-membership and listing record to a sink at once and keeps only what the certificate needs: about 100 bytes a
-grant to see repeats, and the ids that complete listings showed to see references that lead nowhere.
+A population can have a million grants, too many for the memory of one task. A :class:`Population` passes every grant,
+principal, membership and listing record to a sink immediately. It holds only what the certificate needs: about 100
+bytes per grant to detect repeats, and the ids in complete listings to detect dangling references.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _RUNS = re.compile(r"\d+|[^\W\d_]+")
 
 
 class Sink(Protocol):
-    """Where a discovery puts what it finds, in any order; a ledger's scope spool or lists in memory."""
+    """Receives what a discovery finds, in any order: a spool of the ledger or lists in memory."""
 
     def add_grants(self, grants: Iterable[Grant]) -> None:
-        """Keep grants; none comes twice."""
+        """Store grants; none is passed twice."""
 
     def add_principals(self, principals: Iterable[Principal]) -> None:
-        """Keep principals; none comes twice."""
+        """Store principals; none is passed twice."""
 
     def add_memberships(self, memberships: Iterable[Membership]) -> None:
-        """Keep memberships; the same one may come again."""
+        """Store memberships; one may be passed again."""
 
     def add_record(self, record: ListingRecord) -> None:
-        """Keep the record of one complete listing."""
+        """Store the record of one complete listing."""
 
 
 class Sentinel(NamedTuple):
-    """A grant that is known to exist: a listing without it was not able to see the population."""
+    """A grant that is known to exist. A discovery that does not find it could not see the whole population."""
 
     principal: str
     resource: str
@@ -52,8 +52,8 @@ class Sentinel(NamedTuple):
 class Population:
     """The population of one scope while it is being discovered.
 
-    :param sink: gets everything at once.
-    :param sentinels: grants that must be among those found; :meth:`close` asks for them.
+    :param sink: receives everything immediately.
+    :param sentinels: grants that must be found; :meth:`close` checks them.
     """
 
     def __init__(self, sink: Sink, sentinels: Iterable[Sentinel] = ()) -> None:
@@ -85,30 +85,30 @@ class Population:
         return len(self._principals)
 
     def shown(self, kind: str, ids: Iterable[str]) -> None:
-        """Ids of one kind of principal or resource that complete listings showed.
+        """Record the ids of one kind of principal or resource that complete listings showed.
 
-        From now on a grant of this kind that refers to another id is counted as dangling. A kind that no
-        listing shows is not judged.
+        From now on a grant that refers to another id of this kind counts as dangling. A kind without a listing is not
+        checked.
         """
         self._shown.setdefault(kind, set()).update(ids)
 
     def add_grants(self, grants: Iterable[Grant]) -> None:
-        """Hand on grants that were not seen before.
+        """Pass on grants that were not seen before.
 
         :raises ListingIncompleteError: when the same grant is listed once as revocable and once not.
         """
         self._sink.add_grants(self._new(grants))
 
     def add_principals(self, principals: Iterable[Principal]) -> None:
-        """Hand on principals; of the same principal the first one stays."""
+        """Pass on principals. Of the same principal, the first one counts."""
         self._sink.add_principals(self._first(principals))
 
     def add_memberships(self, memberships: Iterable[Membership]) -> None:
-        """Hand on memberships."""
+        """Pass on memberships."""
         self._sink.add_memberships(memberships)
 
     def add_record(self, record: ListingRecord) -> None:
-        """Count one complete listing and hand on its record; ``record.restarts`` counts the passes before the last."""
+        """Count one complete listing and pass on its record; ``record.restarts`` is the passes before the last."""
         self.actions[record.action] += 1
         self.pages += record.pages
         self.declared += record.declared or 0
@@ -131,7 +131,7 @@ class Population:
             self.surfaces[surface] = why or "not answered"
 
     def close(self) -> None:
-        """Everything has been read.
+        """Finish the discovery.
 
         :raises ListingIncompleteError: when a sentinel was not among the grants.
         """
@@ -184,7 +184,7 @@ class Population:
 
 
 class Lists:
-    """A sink that keeps everything in memory: for small populations and for looking at what a system finds."""
+    """A sink that holds everything in memory, for small populations."""
 
     def __init__(self) -> None:
         self.grants: list[Grant] = []
@@ -210,5 +210,5 @@ class Lists:
 
 
 def shape_of(ident: str) -> str:
-    """What an id looks like without saying what it is: runs of digits and letters with their lengths."""
+    """Return the shape of an id without its value: runs of digits and letters with their lengths."""
     return _RUNS.sub(lambda run: f"{'9' if run[0].isdigit() else 'a'}{{{len(run[0])}}}", ident[:200])[:80] or "(empty)"

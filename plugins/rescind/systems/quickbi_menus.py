@@ -1,9 +1,9 @@
 """Alibaba Quick BI: who may see which menu of which data portal.
 
-One listing shows all receivers of all menus of a portal, and one call takes menus x (users and groups)
-away, skipping pairs that do not exist. Organization and workspace receivers cannot be named by the call,
-and a menu that is open to all stays visible whatever is canceled: both are found, kept and reported.
-The vendor has no listing of the menus of one user or group: absence is proven by resource alone.
+One listing shows all receivers of all menus of a portal. One call revokes menus x (users and groups) and skips pairs
+that do not exist. The call cannot name organizations and workspaces, and a menu that is open to all stays visible:
+both are found, reported and not revoked. The vendor has no listing by user or group, so only the listing by resource
+proves absence.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _RECEIVERS = {
     3: PrincipalType.WORKSPACE,
 }
 _LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
-_GIVE_BACK = {"view": 1, "view_export": 3}
+_RESTORABLE = {"view": 1, "view_export": 3}
 _SHOWS = frozenset({"view", "view_export", "edit"})
 EVERYONE = "everyone"
 
@@ -107,11 +107,9 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
             found.add_memberships(_edge(walker, "user", ident, "organization", organization) for ident in ids)
         found.note("portals", len(portals))
 
-    async def _portal(
-        self, walker: Walker[QuickBiClient], listing_scope: ListingScope
-    ) -> tuple[list[Grant], frozenset[str]]:
+    async def _portal(self, walker: Walker[QuickBiClient], scope: ListingScope) -> tuple[list[Grant], frozenset[str]]:
         """The grants on one portal's menus, and the menus that its tree shows."""
-        (portal,) = listing_scope
+        (portal,) = scope
         tree = await walker.client.read(ListPortalMenus(DataPortalId=portal))
         names = {menu.menuId: menu.menuName or "" for menu in tree.value.nodes()}
         rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
@@ -134,7 +132,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     async def reread(self, client: QuickBiClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched portal (and its menu tree, for names)."""
         walker = Walker(client)
-        found = await walker.each(sorted(listings), lambda listing_scope: self._portal(walker, listing_scope))
+        found = await walker.each(sorted(listings), lambda scope: self._portal(walker, scope))
         grants = tuple(g for grants, _ in found for g in grants)
         return Reading(grants, frozenset(listings), 2 * len(listings), tuple(walker.pages))
 
@@ -153,8 +151,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         return frozenset(Cell(portal, menu, kind, (ident,)) for menu in menus for kind, ident in receivers)
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
-        """AuthorizeMenu with the same level; edit and data entry cannot be given back through it."""
-        points = _GIVE_BACK.get(grant.key.entitlement)
+        """Return AuthorizeMenu with the same level. It cannot restore edit and data entry."""
+        points = _RESTORABLE.get(grant.key.entitlement)
         if points is None:
             return None
         return {
@@ -184,11 +182,11 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         )
 
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
-        """All menus times all users and groups; without a level the vendor would give viewing with export."""
+        """Return all menus times all users and groups. Without a level the vendor would grant view and export."""
         portal, menus, receivers, fields = _query(prepared, "AuthorizeMenu")
         points = "".join(fields.get("AuthPointsValue", []))
         if points not in ("1", "3"):
-            raise BlastRadiusExceededError("the final AuthorizeMenu query names no level that can be given back")
+            raise BlastRadiusExceededError("the final AuthorizeMenu query names no level that can be restored")
         return [
             {
                 "action": "AuthorizeMenu",
@@ -225,14 +223,14 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         return await own_user_id(client)
 
     def includes(self, held: str, entitlement: str) -> bool:
-        """Each level that shows the menu counts for the others: who loses the export and still sees it has access."""
+        """Return True for every two levels that show the menu: a user who loses only the export still has access."""
         return held == entitlement or {held, entitlement} <= _SHOWS
 
 
 def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[tuple[str, str]], dict[str, list[str]]]:
     """Portal, menus, receivers as (kind, id), and all fields of the final query string.
 
-    :raises BlastRadiusExceededError: for a name that stands twice, and for an empty selector.
+    :raises BlastRadiusExceededError: when a parameter is named twice or a selector is empty.
     """
     fields = {name: value.split(",") for name, value in query_fields(prepared).items()}
     portal, menus = fields.get("DataPortalId", []), fields.get("MenuIds", [])

@@ -1,6 +1,6 @@
 """Tencent WeData: who may use a data source, by project or as a single user of a project.
 
-The vendor lists by data source only, not by project or user: absence is proven by resource alone.
+The vendor lists by data source only, so only the listing by resource proves absence.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _ENTRY = re.compile(r"([0-9]+)_([0-9]+)")
 
 
 class WeDataDataSources(PermissionSystem[WeDataClient]):
-    """One call takes one source from one project, or from one user inside one project.
+    """One call revokes one data source from one project, or from one user of one project.
 
-    The vendor's call without a selector withdraws everything from everybody. The typed request cannot
-    express it, and :meth:`blast_radius` refuses it once more on the final bytes.
+    Without a selector the vendor's call revokes the data source from everybody. The typed request cannot express that,
+    and :meth:`blast_radius` refuses it again on the final bytes.
     """
 
     name: ClassVar[str] = "wedata_data_sources"
@@ -110,14 +110,12 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """One DescribeDataSourceAuthority per data source."""
         walker = Walker(client)
-        found = await walker.each(
-            sorted(listings), lambda listing_scope: self._authority(walker, listing_scope[0], listing_scope[1])
-        )
+        found = await walker.each(sorted(listings), lambda scope: self._authority(walker, scope[0], scope[1]))
         grants = tuple(g for grants in found for g in grants)
         return Reading(grants, frozenset(listings), len(listings), tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> RevokeDataSourceAuthorization:
-        """Exactly one selector."""
+        """Return the request with exactly one selector."""
         ((kind, column),) = call.columns
         (row,) = call.rows
         if kind == "project":
@@ -125,7 +123,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         return RevokeDataSourceAuthorization(DataSourceId=row, target=FromUser(project_id=column[0], user_id=column[1]))
 
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
-        """One cell, or a refusal: anything but exactly one well-formed selector could mean everybody."""
+        """Return one cell. Anything but one well-formed selector is refused, because it could mean everybody."""
         body = json.loads(prepared.body)
         source = body.get("DataSourceId") if isinstance(body, dict) else None
         selectors = {name: value for name, value in body.items() if name != "DataSourceId"} if source else {}
@@ -159,7 +157,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         return inverse if grant.cell.kind == "project" else {**inverse, "user_id": column[1]}
 
     def restore_group(self, grant: Grant) -> str:
-        """Users of one project go together, a project goes alone."""
+        """Return one group per project for its users, and one for whole projects."""
         return f"user of {grant.cell.column[0]}" if grant.cell.kind == "user" else "project"
 
     def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> AuthorizeDataSource:
@@ -210,6 +208,6 @@ def _grant(
         key=GrantKey("wedata_data_sources", account, "data_source", source, kind, principal, "use", entry),
         cell=Cell(source, source, *column),
         revocable=not unknown,
-        why_not="an authorization entry that is not <project>_<user>" if unknown else "",
+        why_not="the authorization entry does not have the form <project>_<user>" if unknown else "",
         resource_name=name,
     )

@@ -1,9 +1,8 @@
 """Tencent WeData, catalog mode: privileges on metalake, catalogs, schemas and tables.
 
-The walk: catalogs, then databases, schemas and tables of each, then one ListPermissions per object. The
-listing shows inherited privileges on every child; where the parent's own grant was found too, the child's
-row is only its shadow and is left out (counted in the certificate as ``inherited``). The vendor lists by object
-only, not by holder: absence is proven by resource alone.
+Discovery lists catalogs, then the databases, schemas and tables of each, then the permissions of each object. That
+listing repeats inherited privileges on every child. A repeated row whose source grant was found is left out and counted
+in the certificate as ``inherited``. The vendor lists by object only, so only the listing by resource proves absence.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     admin_entitlements: ClassVar[frozenset[str]] = frozenset({"GRANT_PRIVILEGES", "ALL_PRIVILEGES"})
 
     async def discover(self, client: WeDataClient, found: Population) -> None:
-        """The metalake, then catalog by catalog from the top down, so that a shadow always meets its source."""
+        """List the metalake, then each catalog from the top down, so that sources come before inherited rows."""
         walker = Walker(client, found)
         await discover_projects(walker, found, self.name)
         catalogs = sorted(catalog.Name for catalog in await walker.rows(ListCatalog()))
@@ -118,9 +117,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """One ListPermissions per object; shadows of a parent's grant are left out, as in discovery."""
         walker = Walker(client)
-        listed = await walker.each(
-            sorted(listings), lambda listing_scope: _permissions(walker, (listing_scope[0], listing_scope[1]))
-        )
+        listed = await walker.each(sorted(listings), lambda scope: _permissions(walker, (scope[0], scope[1])))
         grants = tuple(grant for grants in listed for grant in grants if not grant.inherited_from)
         return Reading(grants, frozenset(listings), walker.calls, tuple(walker.pages))
 
@@ -134,7 +131,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         )
 
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
-        """All objects times all values of all subjects times all privileges: the widest reading there is."""
+        """Return all objects times all values of all subjects times all privileges: the widest possible reading."""
         return frozenset(
             Cell(spelling.lower(), uri, "pair", (subject, value, name))
             for spelling, uri, subject, value, name in _product(prepared, "RevokePrivileges")
@@ -176,7 +173,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         )
 
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
-        """As for revoking: the widest reading there is."""
+        """Return the product of all lists, the widest possible reading."""
         names = ("ResourceType", "ResourceUri", "SubjectType", "SubjectValue", "Privilege")
         return [
             {"action": "AuthorizePrivileges", **dict(zip(names, single, strict=True))}
@@ -184,7 +181,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         ]
 
     async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
-        """Projects that are gone, and with them their roles; the vendor has no listing of users."""
+        """Return the grants of deleted projects and of their roles. The vendor has no listing of users."""
         owned = {grant.grant_id: grant.key.principal_id.partition(".")[0] for grant in grants if _of_project(grant)}
         if not owned:
             return {}
@@ -242,7 +239,7 @@ async def _objects(
         found.add_principals(holders(direct))
         found.note("inherited", len(rows) - len(direct))
 
-    await walker.for_each(listings, lambda listing_scope: _permissions(walker, listing_scope), take)
+    await walker.for_each(listings, lambda item: _permissions(walker, item), take)
     found.note("objects", len(listings))
 
 
@@ -290,7 +287,7 @@ def _subject(kind: str, value: str) -> Subject:
 
 
 def _plain(name: str) -> str:
-    """A name that can stand in a dotted path; escaping is not documented, so a dotted name is refused."""
+    """Return a name for use in a dotted path. Escaping is not documented, so a name with a dot is refused."""
     if "." in name or not name:
         raise ListingIncompleteError(
             "the catalog walk", "an object's name has a dot, so its permissions cannot be addressed"
@@ -298,8 +295,8 @@ def _plain(name: str) -> str:
     return name
 
 
-async def _permissions(walker: Walker[WeDataClient], listing_scope: tuple[str, str]) -> list[Grant]:
-    kind, uri = listing_scope
+async def _permissions(walker: Walker[WeDataClient], item: tuple[str, str]) -> list[Grant]:
+    kind, uri = item
     rows = await walker.rows(ListPermissions(Resource=PrivilegeResource(ResourceType=kind, ResourceUri=uri)))
     for row in rows:
         if row.Resource.ResourceUri != uri or (row.Resource.ResourceType or "").lower() != kind.lower():

@@ -157,7 +157,7 @@ BAD: list[tuple[str, dict[str, Any], type[RescindError], str]] = [
             ("AuditRole", [1], CredentialsUnavailableError, "no object"),
             ("AuditRole", {"Code": "Failed"}, CredentialsUnavailableError, "says Failed"),
             ("AuditRole", {"Code": {"a": 1}}, CredentialsUnavailableError, "unreadable"),
-            ("AuditRole", {}, CredentialsUnavailableError, "where Success belongs"),
+            ("AuditRole", {}, CredentialsUnavailableError, "instead of Success"),
             ("AuditRole", 500, CredentialsUnavailableError, "HTTP 500"),
             ("AuditRole", 429, CredentialsUnavailableError, "HTTP 429"),
             ("AuditRole", httpx.ReadTimeout("x"), CredentialsUnavailableError, "cannot be reached"),
@@ -174,7 +174,7 @@ BAD: list[tuple[str, dict[str, Any], type[RescindError], str]] = [
             (without(TENCENT, "ExpiredTime"), "no ExpiredTime"),
             ({**TENCENT, "ExpiredTime": "soon"}, "no ExpiredTime"),
             ({**TENCENT, "ExpiredTime": True}, "no ExpiredTime"),
-            ({**TENCENT, "ExpiredTime": int(NOW) - 5}, "ended already"),
+            ({**TENCENT, "ExpiredTime": int(NOW) - 5}, "expired already"),
             ({**TENCENT, "TmpSecretId": 7}, "no TmpSecretId"),
             ({**TENCENT, "Token": "two words"}, "the token holds blanks"),
         )
@@ -185,7 +185,7 @@ BAD: list[tuple[str, dict[str, Any], type[RescindError], str]] = [
             (without(ALIBABA, "SecurityToken"), "no SecurityToken"),
             (without(ALIBABA, "Expiration"), "no Expiration"),
             ({**ALIBABA, "Expiration": "tomorrow"}, "not a time"),
-            ({**ALIBABA, "Expiration": "2025-01-02T03:04:05Z"}, "ended already"),
+            ({**ALIBABA, "Expiration": "2025-01-02T03:04:05Z"}, "expired already"),
         )
     ],
 ]

@@ -1,4 +1,4 @@
-"""Keys, what a source of keys is, and how temporary keys are kept fresh. Nothing here ever shows a secret."""
+"""Keys, sources of keys, and the renewal of temporary keys. Nothing here shows a secret."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from rescind.errors import (
 )
 
 REFRESH_MARGIN = 600.0
-"""Seconds before its end when a temporary key is replaced; longer than any signature's time window."""
+"""Seconds before its expiry when a temporary key is replaced; longer than the time window of any signature."""
 LAST_MINUTE = 60.0
-"""A temporary key that could not be replaced is used up to this many seconds before its end."""
+"""A temporary key that could not be replaced is used until this many seconds before its expiry."""
 RETRY_PAUSE = 15.0
 """Seconds before the next try at a replacement while the old key still serves."""
 
@@ -36,7 +36,7 @@ Clock = Callable[[], float]
 """Seconds since the epoch."""
 
 OnSecret = Callable[[str], None]
-"""Told every secret that did not come from the connection, so that logs can mask it."""
+"""Called with every secret that did not come from the connection, so that logs can mask it."""
 
 
 def keep_silent(secret: str) -> None:
@@ -47,7 +47,7 @@ def keep_silent(secret: str) -> None:
 class Credentials:
     """A key, with a token when it is temporary.
 
-    :param expires_at: Unix seconds, or None when it does not end.
+    :param expires_at: Unix seconds, or None when it does not expire.
     """
 
     key_id: str
@@ -87,7 +87,7 @@ class CredentialSource(Protocol):
     async def current(self) -> Credentials:
         """A key that is good for the next request.
 
-        :raises ConfigurationError: when there is none, and no retry can mend that.
+        :raises ConfigurationError: when there is none; the error is non-retryable.
         :raises CloudError: when a token or metadata service refused (:class:`~rescind.errors.UnauthorizedError`) or
             did not answer (:class:`~rescind.errors.TransientError`, :class:`~rescind.errors.ThrottledError`).
             Nothing was sent with the key.
@@ -117,16 +117,16 @@ Ask = Callable[[ReadRequest[Any], CredentialSource], Awaitable[Any]]
 
 
 class RenewingSource(ABC):
-    """Temporary keys, fetched when first needed and again before they end.
+    """Temporary keys, fetched when first needed and renewed before they expire.
 
     * One fetch at a time: coroutines that wait for it share its key, or its failure.
-    * A fetch that failed leaves the old key in use until a minute before its end, and is not repeated for
-      :data:`RETRY_PAUSE` seconds. A plain "no" (rights withdrawn, role detached) stops the old key at once.
+    * After a failed fetch the old key is used until a minute before its expiry, and the fetch is not repeated for
+      :data:`RETRY_PAUSE` seconds. A refusal (rights revoked, role detached) stops the old key immediately.
     * Nothing runs in the background: no thread survives a fork, no timer outlives a task.
 
     :param vendor: ``tencent`` or ``alibaba``.
     :param clock: seconds since the epoch.
-    :param on_secret: told every new secret and token.
+    :param on_secret: called with every new secret and token.
     :cvar label: the source in a few words, for messages.
     :cvar remedy: what a person can do when it refuses.
     """
@@ -148,10 +148,10 @@ class RenewingSource(ABC):
 
     @abstractmethod
     async def _fetch(self) -> Credentials:
-        """A new key with its end."""
+        """Fetch a new key with its expiry."""
 
     async def current(self) -> Credentials:
-        """The held key, renewed when its end is near; see :meth:`CredentialSource.current`."""
+        """Return the held key, renewed when its expiry is near; see :meth:`CredentialSource.current`."""
         seen = self._fetches
         if (held := self._good()) is not None:
             return held
@@ -210,7 +210,7 @@ class RenewingSource(ABC):
     def _checked(self, fresh: Credentials) -> Credentials:
         problem = shape_problem(fresh, temporary=True)
         if not problem and self._left(fresh) <= 0:
-            problem = "the key has ended already; check this machine's clock"
+            problem = "the key has expired already; check this machine's clock"
         if problem:
             raise self.unavailable(problem)
         return fresh

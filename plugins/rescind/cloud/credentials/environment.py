@@ -26,7 +26,7 @@ class EnvironmentSource:
     old ones; Tencent's leaves the token out, so temporary keys would not work.
 
     :param vendor: ``tencent`` or ``alibaba``.
-    :param on_secret: told every secret and token that was found.
+    :param on_secret: called with every secret and token that was found.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ class _InstanceRoleSource(RenewingSource):
                         raise self.unavailable(f"the metadata service sends more than {_MOST_BYTES} bytes")
                 return response.status_code, bytes(body)
         except TimeoutError:
-            problem = f"the metadata service gives no whole answer within {self._seconds:g} s"
+            problem = f"the metadata service gives no complete answer within {self._seconds:g} s"
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             problem = f"the metadata service cannot be reached ({type(error).__name__})"
         raise self.unavailable(problem)  # out here, so that no request with its headers hangs on as context
@@ -151,7 +151,7 @@ class _InstanceRoleSource(RenewingSource):
         code = facts.get("Code")
         if code != "Success":
             said = code if isinstance(code, str) and _ROLE.fullmatch(code) else "something unreadable"
-            raise self.unavailable(f"the metadata service says {said} where Success belongs")
+            raise self.unavailable(f"the metadata service says {said} instead of Success")
         return dict(facts)
 
     def _text(self, facts: Mapping[str, Any], name: str) -> str:

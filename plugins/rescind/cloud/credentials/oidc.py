@@ -44,7 +44,7 @@ _TOKEN = re.compile(r"[!-~]{4,20000}")
 IdentityToken = Annotated[str, StringConstraints(strict=True, pattern=r"^[!-~]{4,20000}$"), Field(repr=False)]
 
 ANONYMOUS = Credentials("", "")
-"""Stands for no key at all, in calls that are not signed."""
+"""No key, for calls that are not signed."""
 
 
 class TencentAssumeRoleWithWebIdentity(ReadRequest[TencentAssumeRoleAnswer]):
@@ -146,7 +146,7 @@ def from_environment(
     if missing := [name for name, value in given.items() if not value]:
         raise ConfigurationError(
             f"credentials: oidc needs {', '.join(missing)} in the worker's environment. The cluster's pod identity "
-            "sets them: check the service account of the worker; role and provider can also stand in the connection "
+            "sets them: check the service account of the worker; role and provider can also be set in the connection "
             "(oidc_role_arn, oidc_provider)"
         )
     return WebIdentity(

@@ -40,7 +40,7 @@ class Role:
 
 
 class AssumedRoleSource(RenewingSource):
-    """Temporary keys of a role, taken from the vendor's token service and renewed before they end.
+    """Temporary keys of a role, from the vendor's token service, renewed before they expire.
 
     :param base: where the key that may assume the role comes from; any source, also another role.
     :param ask: how to reach the token service.
@@ -84,7 +84,7 @@ def _assume(vendor: str, role: Role) -> ReadRequest[Any]:
 def session_keys(reply: TencentAssumeRoleAnswer | AlibabaAssumeRoleAnswer, vendor: str) -> Credentials:
     """The key of a token service's answer.
 
-    :raises MalformedResponseError: when its end cannot be read.
+    :raises MalformedResponseError: when the expiry cannot be read.
     """
     if isinstance(reply, TencentAssumeRoleAnswer):
         given = reply.Credentials
