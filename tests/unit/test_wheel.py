@@ -13,18 +13,14 @@ from pathlib import Path
 import pytest
 
 import rescind
+from tests.support.wheels import build
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    pytest.importorskip("hatchling", reason="hatchling builds the wheel; make install-dev installs it")
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
+    built = build(ROOT, tmp_path_factory.mktemp("dist"))
     assert built.name.startswith(f"airflow_rescind-{rescind.__version__}-py3-none-any")
     with zipfile.ZipFile(built) as archive:
         yield archive
