@@ -92,7 +92,7 @@ def environment(
         {
             "AIRFLOW_HOME": str(config.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(config.dags),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(config.plugins),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": str(config.parallelism),
             "AIRFLOW__CORE__FERNET_KEY": secrets.fernet_key,

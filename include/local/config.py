@@ -25,6 +25,9 @@ class Setting:
 
 STATE_DIR = Setting("RESCIND_STATE_DIR", ".rescind", "folder for data, logs and secrets of the stack")
 DAGS_DIR = Setting("RESCIND_DAGS_DIR", "dags", "folder with the DAG files")
+PLUGINS_DIR = Setting(
+    "RESCIND_PLUGINS_DIR", "plugins", "folder of Airflow plugins; an empty one if the product is installed as a wheel"
+)
 UI_PORT = Setting("RESCIND_UI_PORT", "8080", "port of Airflow's interface")
 EMULATOR_PORT = Setting("RESCIND_EMULATOR_PORT", "8900", "port of the vendors' emulator")
 PARALLELISM = Setting("RESCIND_PARALLELISM", "", "tasks that run at the same time; default 4 for each core, 4 to 32")
@@ -39,6 +42,7 @@ EMULATOR_GRANTS = Setting(
 SETTINGS = (
     STATE_DIR,
     DAGS_DIR,
+    PLUGINS_DIR,
     UI_PORT,
     EMULATOR_PORT,
     EMULATOR_GRANTS,
@@ -67,6 +71,7 @@ class Config:
     api_workers: int
     start_timeout: float
     celery: bool = False
+    plugins: Path = PROJECT / "plugins"
     emulator_grants: int = 0
 
     @property
@@ -105,6 +110,7 @@ def load(flags: Mapping[str, str | None] | None = None, environ: Mapping[str, st
     return Config(
         state=_folder(text(STATE_DIR)),
         dags=_folder(text(DAGS_DIR)),
+        plugins=_folder(text(PLUGINS_DIR)),
         ui_port=_integer(UI_PORT, text(UI_PORT), 1, 65535),
         emulator_port=_integer(EMULATOR_PORT, text(EMULATOR_PORT), 1, 65535),
         parallelism=_integer(PARALLELISM, text(PARALLELISM) or str(_default_parallelism()), 1, 256),

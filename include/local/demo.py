@@ -22,7 +22,7 @@ from typing import Any
 from local import emulated, truth
 from local.api import AirflowApi, Json
 from local.closing import closing_lines
-from local.config import PROJECT, Config
+from local.config import Config
 from local.errors import ApiError, CheckError
 from local.journalcheck import problems
 from local.migrations import ledger_dsn
@@ -84,7 +84,7 @@ def main(config: Config) -> int:
         check_truth(checks, before, control.get("truth"), Path(summary["items_file"]))
         check_pace(checks, control)
         check_journal(checks, ledger_dsn(stack.airflow_environment()), summary["run"], control)
-        check_evidence(checks, summary, config.state / "demo" / emulated.PUBLIC_KEY)
+        check_evidence(checks, summary, config)
     place = config.state / "demo" / "summary.json"
     result = {"summary": summary, "failed_checks": checks.failed, "seconds": round(time.monotonic() - began, 1)}
     write_private(place, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -220,10 +220,11 @@ def check_journal(checks: Checks, dsn: str, run: str, control: emulated.Control)
     )
 
 
-def check_evidence(checks: Checks, summary: Mapping[str, Any], key: Path) -> None:
+def check_evidence(checks: Checks, summary: Mapping[str, Any], config: Config) -> None:
     """Verify the run's bundle with the tool that an auditor would use, and the public key of this stack."""
+    key = config.state / "demo" / emulated.PUBLIC_KEY
     command = [sys.executable, "-m", "rescind", "evidence", "verify", str(summary["bundle"]), "--key", str(key)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "plugins")}
+    environment = {**os.environ, "PYTHONPATH": str(config.plugins)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     checks.that(
         done.returncode == 0 and Path(summary["report"]).is_file(),

@@ -208,7 +208,7 @@ class Stack:
 
     def _airflow(self, env: dict[str, str]) -> bool:
         """Start Airflow unless it runs with this environment and this code; True when it was running."""
-        wanted = airflowenv.fingerprint(env, [PROJECT / "plugins"])
+        wanted = airflowenv.fingerprint(env, [self.config.plugins])
         note = state.read_json(self._note) or {}
         parts = (*COMPONENTS, *workers.WORKERS)
         running = {record.name: record for record in self.registry.records() if record.name in parts}

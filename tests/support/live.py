@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -112,19 +113,29 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def live() -> Iterator[LiveStack]:
     """The stack after ``make demo``'s own program ran on it; stopped at the end whatever happened."""
+    # one resource a call: several hundred calls on one lane, in several tasks at once
+    with demonstration(Path(sys.executable), {"rows_per_call": {"wedata_privileges": 1}}) as stack:
+        yield stack
+
+
+@contextmanager
+def demonstration(python: Path, changes: Json, **environ: str) -> Iterator[LiveStack]:
+    """A stack of its own, run by this Python, after the demonstration; stopped at the end whatever happened.
+
+    :param changes: deployment settings to change.
+    :param environ: further environment variables of the stack.
+    """
     state = Path(tempfile.mkdtemp(prefix="rsc-"))
     settings = {
         "RESCIND_STATE_DIR": str(state / "s"),
         "RESCIND_UI_PORT": str(_free_port()),
         "RESCIND_EMULATOR_PORT": str(_free_port()),
         "RESCIND_START_TIMEOUT": "400",
-        # one resource a call: several hundred calls on one lane, in several tasks at once
-        "RESCIND_DEMO_SETTINGS": json.dumps(
-            {"rows_per_call": {"wedata_privileges": 1}, "settle_in_place_seconds": 2, "settle_limit_seconds": 120}
-        ),
+        "RESCIND_DEMO_SETTINGS": json.dumps({"settle_in_place_seconds": 2, "settle_limit_seconds": 120, **changes}),
+        **environ,
     }
     env: dict[str, str] = {**_outside_airflow(), **settings}
-    command = [sys.executable, str(ROOT / "include/local")]
+    command = [str(python), str(ROOT / "include/local")]
     try:
         demo = subprocess.run([*command, "demo"], env=env, capture_output=True, text=True, timeout=900, check=False)
         config = load(environ=env)
