@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class RescindPlugin(AirflowPlugin):
-    """What the package adds to Airflow itself: the page "Access reviews", in the menu under Browse."""
+    """Add the page "Access reviews" to Airflow, in the menu under Browse."""
 
     name = "rescind"
 
-    # No leading slash: the interface resolves these against the path that it is served under.
+    # No leading slash: the UI resolves these against its own path prefix.
     external_views: list[dict[str, Any]] = [  # noqa: RUF012 - as the base class declares it
         {
             "name": "Access reviews",
@@ -37,12 +37,12 @@ class RescindPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Built when the API server asks: schedulers and workers load this file as well and need no web server."""
+        """The app of the page, created on first access: schedulers and workers load this file too."""
         try:
             return [{"app": _page(), "url_prefix": "/rescind", "name": "Access reviews"}]
         except Exception:
-            # Airflow asks without a net: what is raised here keeps its whole API server from starting.
-            log.exception('The page "Access reviews" could not be made and is left out')
+            # Airflow does not catch errors here: one would keep its API server from starting.
+            log.exception('The page "Access reviews" could not be created and is left out')
             return []
 
 
@@ -60,7 +60,7 @@ def _ledger() -> str:
 
 
 def _evidence_folders() -> Iterator[Path]:
-    """The folders that the deployment keeps reports and bundles in, where they are on this machine."""
+    """Yield the local folders of reports and bundles."""
     from airflow.sdk import Variable
 
     from rescind.settings import VARIABLE, Settings

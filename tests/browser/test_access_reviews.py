@@ -99,7 +99,7 @@ def test_the_menu_leads_to_the_page_and_addresses_can_be_shared(site: Site) -> N
     _picture(page, "access-reviews")
     frame.get_by_role("link", name="1", exact=True).click()
     frame.get_by_role("heading", name="Run 1").wait_for()
-    frame.get_by_text("Why this run is not green").wait_for()
+    frame.get_by_text("Why this run failed").wait_for()
     _picture(page, "access-reviews-run")
     page.goto(page.url)
     frame.get_by_role("heading", name="Run 1").wait_for(timeout=60_000)
@@ -202,7 +202,7 @@ def test_what_came_back_and_what_waits_for_too_long_is_seen(site: Site) -> None:
     page.get_by_text("has waited 1 d 2 h for approval, plan valid until").wait_for()
     _picture(page, "access-reviews-list")
     page.goto(f"{site.server.base}/rescind/runs/1")
-    came_back = page.get_by_role("region", name="Came back since")
+    came_back = page.get_by_role("region", name="Regranted since")
     assert came_back.locator("tbody tr").count() == 2
     assert HOSTILE[0] in came_back.inner_text()
     came_back.scroll_into_view_if_needed()

@@ -80,9 +80,9 @@ def test_backtest_counts_by_rule_and_against_what_was_decided(
     leavers = sum(d.rule == "leaver" for d in gone)
     assert 0 < leavers < len(gone)
     status, out, _ = call(capsys, "backtest", str(POLICIES / "access_review.yaml"), name)
-    assert status == 0 and f"decided then: {len(gone)} to go; with this policy 0 more and 0 fewer" in out
+    assert status == 0 and f"recorded decisions: {len(gone)} to revoke; with this policy 0 more and 0 fewer" in out
     status, out, _ = call(capsys, "backtest", str(POLICIES / "leavers.yaml"), name)
-    assert f"{leavers:7}  leaver  (goes)" in out and "expired" not in out
+    assert f"{leavers:7}  leaver  (revoked)" in out and "expired" not in out
     assert f"with this policy 0 more and {len(gone) - leavers} fewer" in out and "  fewer:" in out
     everything = decided.bench.folder / "everything.yaml"
     text = (
@@ -92,7 +92,7 @@ def test_backtest_counts_by_rule_and_against_what_was_decided(
     )
     everything.write_text(text)
     _, out, _ = call(capsys, "backtest", str(everything), name, name)
-    assert "more and 0 fewer" in out and "kept.protected" in out and "stood in a later snapshot" in out
+    assert "more and 0 fewer" in out and "kept.protected" in out and "a later snapshot still holds" in out
 
 
 def test_lint_needs_no_ledger_and_names_what_is_wrong(tmp_path: Path) -> None:

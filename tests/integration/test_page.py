@@ -65,10 +65,10 @@ def test_what_came_back_is_on_the_page_of_its_run(bench: Bench) -> None:
     give(setup, back)
     watched()
     text = Markup.of(page(setup, "/runs/1").text).text
-    assert "4 grants that this run had proven gone" in text
+    assert "4 grants that this run verified as gone" in text
     assert "Granted by <b>a colleague</b>" in text
     for system in back:
-        assert REGISTRY[system].title in text.partition("Came back since")[2]
+        assert REGISTRY[system].title in text.partition("Regranted since")[2]
     assert "4 came back" in Markup.of(page(setup, "/runs").text).text
 
 

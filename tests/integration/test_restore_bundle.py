@@ -113,9 +113,9 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     (listing_scope / "more.txt").unlink()
     (listing_scope / "grants.jsonl").rename(tmp_path / "grants.jsonl")
     (listing_scope / "grants.jsonl").symlink_to(tmp_path / "grants.jsonl")
-    refused(setup, r"grants.jsonl cannot be read: it is no regular file", bundle=listing_scope.name)
+    refused(setup, r"grants.jsonl cannot be read: it is not a regular file", bundle=listing_scope.name)
     (listing_scope / "grants.jsonl").unlink()
-    refused(setup, r"does not hold: grants.jsonl: is not there", bundle=listing_scope.name)
+    refused(setup, r"does not hold: grants.jsonl: is missing", bundle=listing_scope.name)
     (listing_scope / "grants.jsonl").write_bytes(good["grants.jsonl"])
 
     assert main(["evidence", "sanitize", str(listing_scope), str(listing_scope.parent / "copy")]) == 0

@@ -27,7 +27,7 @@ EXAMPLES = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 refused or nothing found, 2 wrong usage."""
+    """Run one command and return its exit status: 0 done, 1 refused or not found, 2 wrong usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explain(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
-    """Why the grants of a principal, or one grant, stay or go; and what was recorded, where that differs."""
+    """Yield why grants are revoked or kept, and what the run recorded if that differs."""
     run = ledger.runs.get(options.run)
     grants = ledger.snapshot.grants(run.run_id)
     if options.grant:
@@ -71,7 +71,7 @@ def _explain(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
 
 
 def _backtest(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
-    """What the policy would have revoked from past snapshots, and how that differs from what was decided then."""
+    """Yield what the policy would have revoked in past runs, and the difference to the recorded decisions."""
     policy = _policy(options.policy)
     runs = [ledger.runs.get(name) for name in options.runs]
     yield f"policy {policy.name}, version {policy.version[:12]}"
@@ -88,11 +88,12 @@ def _snapshot(ledger: Ledger, run: Run) -> Snapshot:
 
 
 def _result(ledger: Ledger, run: Run, row: SnapshotResult) -> Iterator[str]:
-    yield f"\n{row.name}, {row.taken_at:%Y-%m-%d %H:%M} UTC: {row.revoked} of {row.grants} grants would have gone"
+    when = f"{row.taken_at:%Y-%m-%d %H:%M} UTC"
+    yield f"\n{row.name}, {when}: {row.revoked} of {row.grants} grants would have been revoked"
     for rule, grants in sorted(row.by_rule.items(), key=lambda pair: (-pair[1], pair[0])):
-        yield f"  {grants:7}  {rule}" + ("  (goes)" if rule in row.samples else "")
+        yield f"  {grants:7}  {rule}" + ("  (revoked)" if rule in row.samples else "")
         yield from _grants(ledger, run, row.samples.get(rule, ()))
-    yield f"  decided then: {row.then} to go; with this policy {row.more} more and {row.fewer} fewer"
+    yield f"  recorded decisions: {row.then} to revoke; with this policy {row.more} more and {row.fewer} fewer"
     for word, names in (("more", row.more_samples), ("fewer", row.fewer_samples)):
         if names:
             yield f"  {word}:"
@@ -112,16 +113,19 @@ def _line(grant: Grant) -> str:
 
 
 def _closing(result: Backtest) -> Iterator[str]:
-    yield f"\n{result.distinct} different grants would have gone; {result.returned} of them stood in a later snapshot"
+    yield (
+        f"\n{result.distinct} different grants would have been revoked; a later snapshot still holds"
+        f" {result.returned} of them"
+    )
 
 
 def _lint(policy: Policy) -> list[str]:
-    lines = [f"{policy.source}: policy {policy.name} is sound, version {policy.version}", f"combine: {policy.combine}"]
+    lines = [f"{policy.source}: policy {policy.name} is valid, version {policy.version}", f"combine: {policy.combine}"]
     for rule in policy.rules:
         lines.append(f"  {rule.id}: {rule.effect}, {rule.severity}, reason {rule.reason}")
         lines.append(f"    controls: {', '.join(rule.controls) or 'none'}")
         if rule.absence:
-            lines.append(f"    only where complete: {', '.join(sorted(rule.absence))}")
+            lines.append(f"    only with complete data: {', '.join(sorted(rule.absence))}")
     return lines
 
 
@@ -137,12 +141,12 @@ def _policy(name: str) -> Policy:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rescind", description="Decisions and policies of Rescind.")
     commands = parser.add_subparsers(dest="command", required=True)
-    why = commands.add_parser("explain", help="why grants of a run stay or go")
+    why = commands.add_parser("explain", help="say why grants of a run are revoked or kept")
     why.add_argument("run", help="the ledger's run id")
     which = why.add_mutually_exclusive_group(required=True)
     which.add_argument("--principal", help="exact id, in any id space or as person_id")
     which.add_argument("--grant", help="grant id (64 hex characters)")
-    past = commands.add_parser("backtest", help="what a policy would have revoked from past snapshots")
+    past = commands.add_parser("backtest", help="say what a policy would have revoked in past runs")
     past.add_argument("policy", help="policy file")
     past.add_argument("runs", nargs="+", metavar="run", help="the ledger's run id, oldest first")
     check = commands.add_parser("lint", help="compile and type-check a policy")

@@ -45,12 +45,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Work on evidence bundles.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    one = commands.add_parser("verify", help="verify a bundle, or all bundles of a folder and their order")
+    one = commands.add_parser("verify", help="verify a bundle, or all bundles of a folder and their evidence chain")
     one.add_argument("path", type=Path)
     one.add_argument("--key", type=Path, help="PEM file of the public key that must have signed")
     one.set_defaults(run=_verify)
 
-    one = commands.add_parser("missing", help="say what a control asks for and the bundle lacks")
+    one = commands.add_parser("missing", help="list the fields that a control asks for and the bundle lacks")
     one.add_argument("path", type=Path)
     one.add_argument("--control", required=True, help='for example "PCI DSS 7.2.4"')
     one.set_defaults(run=_missing)
@@ -68,7 +68,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     one = commands.add_parser("sanitize", help="write a copy without personal data")
     one.add_argument("path", type=Path)
     one.add_argument("out", type=Path)
-    one.add_argument("--key", type=Path, help="file with a secret: the same secret gives the same pseudonyms")
+    one.add_argument(
+        "--key", type=Path, help="file with a secret of 16 bytes or more; one secret, one set of pseudonyms"
+    )
     one.set_defaults(run=_sanitize)
     return parser
 
@@ -85,12 +87,12 @@ def _verify(options: argparse.Namespace) -> int:
     verified = {path.name: verify(FolderSource(path), key=key) for path in folders}
     for name, result in verified.items():
         _say(name, result)
-    row = verify_series(verified)
-    for problem in row:
+    chain = verify_series(verified)
+    for problem in chain:
         print(f"FAIL  {shown(problem)}")
     for number in open_runs(verified):
-        print(f"note  run {number} has no bundle: it was not closed yet, or its report failed")
-    holds = not row and all(result.holds for result in verified.values())
+        print(f"note  run {number} has no bundle: it has not ended, or its report failed")
+    holds = not chain and all(result.holds for result in verified.values())
     print(f"{'ok  ' if holds else 'FAIL'}  {len(verified)} bundles")
     return 0 if holds else 1
 
@@ -101,7 +103,7 @@ def _say(name: str, result: Verification) -> None:
     for note in result.notes:
         print(f"note  {shown(name)}: {shown(note)}")
     if result.holds:
-        print(f"ok    {shown(name)}: seal {result.manifest['seal']}, root {result.manifest['root']}")
+        print(f"ok    {shown(name)}: evidence chain {result.manifest['seal']}, root {result.manifest['root']}")
 
 
 def _missing(options: argparse.Namespace) -> int:

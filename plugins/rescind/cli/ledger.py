@@ -57,12 +57,12 @@ def _run(ledger: Ledger, options: argparse.Namespace) -> str:
         return _switch(ledger.kill_switch.resume(options.by, options.reason))
     if options.command == "abandon":
         done = ledger.runs.finish(options.run_id, "abandoned", {"by": options.by, "reason": options.reason})
-        return f"{done.run_id} is {done.state}; its scope locks are free, and nothing more can be sent for it"
+        return f"{done.run_id} is {done.state}; its scope locks are released, and no more requests can be sent for it"
     return _status(ledger)
 
 
 def _diff(ledger: Ledger, options: argparse.Namespace) -> int:
-    """Print the differences as they are found; exit code 1 when nothing could be compared."""
+    """Print the differences as they are found; return 1 if nothing could be compared."""
     found = ledger.diff(options.old, options.new, options.system)
     counts: Counter[str] = Counter()
     for change in found.changes():
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("stop", "set the kill switch"),
         ("resume", "clear the kill switch"),
-        ("abandon", "close a run that will not go on, and free its scope locks"),
+        ("abandon", "close a run that will not continue, and release its scope locks"),
     ):
         command = commands.add_parser(name, help=text)
         if name == "abandon":

@@ -1,4 +1,4 @@
-"""Evidence: one bundle per run that stands by itself, its offline verifier, its report and its tables.
+"""Evidence: one self-contained bundle for each run, its offline verifier, its report and its tables.
 
 Only :mod:`rescind.evidence.collect` and :mod:`rescind.evidence.write` read the ledger, and
 :mod:`rescind.evidence.imports` writes to one. Everything else works on a bundle alone and needs neither Airflow nor a

@@ -1,4 +1,4 @@
-"""From the ledger to records: everything that a run left behind, file by file, in one fixed order.
+"""Read the records of a run from the ledger, file by file, in a fixed order.
 
 The same ledger gives the same records: nothing here reads a clock, and what can still change after the run (its
 printed summary, leases, pace) is left out. Large tables are streamed; lists of grants are ordered by grant id.
@@ -26,9 +26,9 @@ _PAGE = 5_000
 
 @dataclass(slots=True)
 class Collector:
-    """Reads one run. :meth:`records` gives a file's records, :meth:`effects` the approved bytes.
+    """Read one run. :meth:`records` yields the records of a file, :meth:`effects` the approved bytes.
 
-    :param titles: names of the permission systems for people, by name in code; the report shows them.
+    :param titles: display names of the permission systems by id; the report shows them.
     """
 
     ledger: Ledger
@@ -45,12 +45,12 @@ class Collector:
         self._scopes = self.ledger.scopes.all(self.run.run_id)
 
     def records(self, kind: str) -> Iterator[Record]:
-        """The records of one file, see :data:`rescind.evidence.form.RECORD_FILES`."""
+        """Yield the records of one file, see :data:`rescind.evidence.bundle.format.RECORD_FILES`."""
         maker: Callable[[], Iterable[Record]] = getattr(self, f"_{kind}_of")
         yield from maker()
 
     def effects(self) -> Iterator[bytes]:
-        """The canonical bytes that the approval is about; nothing without a plan."""
+        """Yield the canonical bytes that were approved; nothing without a plan."""
         if self.plan is not None:
             yield from self.ledger.plans.effects(self.run.run_id, self.plan.digest)
 
@@ -85,7 +85,7 @@ class Collector:
         }
 
     def _period(self, said: Mapping[str, Any]) -> Record:
-        """What time the review is about: the interval that its schedule gave it, else the time of its listings."""
+        """Return the period of the review: the interval of its schedule, or the time of its listings."""
         start, end, basis = said.get("period_start"), said.get("period_end"), "data interval of the schedule"
         if not (start and end and start < end):
             begun = [at for one in self._scopes if (at := one.started_at or one.ended_at)]
@@ -161,7 +161,7 @@ class Collector:
             yield {"scope": scope_id, **grant_record(grant)}
 
     def _source_grants_of(self) -> Iterator[Record]:
-        """The grants of the items, where they stand in another run's snapshot (giving back)."""
+        """Yield the grants of the items that are in the snapshot of another run (restore)."""
         if self.plan is None or self.plan.source_run_id in ("", self.run.run_id):
             return
         ids = (item.grant_id for item in self.ledger.plans.items(self.run.run_id))
@@ -184,7 +184,7 @@ class Collector:
             }
 
     def _exceptions_of(self) -> Iterator[Record]:
-        """The exceptions that kept something, each once with the number of grants."""
+        """Yield the exceptions that applied, each once with its number of grants."""
         used: dict[str, Record] = {}
         for decision in self.ledger.decisions.bare(self.run.run_id, fact="exception"):
             name = decision.facts["exception"]
@@ -336,7 +336,7 @@ class Collector:
             }
 
     def _findings_of(self) -> Iterator[Record]:
-        """What ends open, each with the one who has to see to it: whoever asked for the run."""
+        """Yield the open findings, each with its owner: the requester of the run."""
         owner = self.run.requested_by
         for scope in self._scopes:
             if scope.state != "complete":
@@ -354,7 +354,7 @@ class Collector:
                 yield {"finding": "kept_lost", "subject": grant_id, "remains": "gone unexpectedly", "owner": owner}
 
     def _switch_of(self) -> Iterator[Record]:
-        """The kill switch while the run lasted."""
+        """Yield the kill switch events during the run."""
         for event in self.ledger.kill_switch.history():
             if self.run.finished_at and self.run.started_at <= event.changed_at <= self.run.finished_at:
                 yield {
@@ -366,7 +366,7 @@ class Collector:
 
 
 def lookup(rows: Iterable[T], key: Callable[[T], str]) -> Callable[[str], T | None]:
-    """Finds rows by key in one pass; rows come ordered by key, and so do the questions."""
+    """Return a function that finds rows by key in one pass. Rows and questions are ordered by key."""
     rest = iter(rows)
     current: T | None = next(rest, None)
 
@@ -380,7 +380,7 @@ def lookup(rows: Iterable[T], key: Callable[[T], str]) -> Callable[[str], T | No
 
 
 def _sent(attempts: Iterable[AttemptRecord]) -> dict[str, datetime | None]:
-    """Call -> when the request left that may have had an effect; the last one counts."""
+    """Return, by call, when the last request that may have had an effect was sent."""
     return {
         one.call_id: one.sent_at or one.intent_at for one in attempts if one.outcome in ("accepted", "unknown", None)
     }

@@ -1,8 +1,7 @@
-"""From a verified bundle back into a ledger that does not know its run: what giving back needs, and no more.
+"""Import the run of a verified bundle into a ledger that does not know it, as far as a restore needs it.
 
-The ledger may be lost, or another host's. What is written is a closed run of its own number, marked with where it comes
-from. It has no approval, so nothing can ever be sent for it; its listings are marked as well, so that no later listing
-is compared with them.
+The original ledger may be lost. The import writes a closed run with a number of its own and a mark of its source. It
+has no approval, so nothing can be sent for it. Its listings are marked too, so no later listing is compared with them.
 """
 
 from __future__ import annotations
@@ -44,20 +43,20 @@ from rescind.model import (
 )
 
 IMPORTED = "imported"
-"""DAG of such runs in the ledger; there is none of this name."""
+"""DAG id of imported runs in the ledger; no such DAG exists."""
 _PIECE = 1 << 20
 Record = Mapping[str, Any]
 
 
 def import_run(ledger: Ledger, source: Source, manifest: Record) -> Run:
-    """The bundle's run in this ledger; repeated, it is the same one.
+    """Return the run of the bundle in this ledger. A second import returns the same run.
 
-    :param source: a bundle that was verified, by whose key as well.
-    :raises InputError: when its run took nothing away.
+    :param source: a bundle that was verified, including its signature.
+    :raises InputError: when the run revoked nothing.
     """
     review, plan = only(source, "review") or {}, only(source, "plan")
     if review["dry_run"] or plan is None or plan["operation"] != "revoke" or not review["finished_at"]:
-        raise InputError("bundle", "is about a run that took nothing away", "Name the bundle of the run that revoked")
+        raise InputError("bundle", "is about a run that revoked nothing", "Give the bundle of the run that revoked")
     facts = {name: manifest[name] for name in ("run", "number", "seal", "root")} | {"started_at": review["started_at"]}
     run = ledger.runs.begin(
         NewRun(
@@ -85,7 +84,7 @@ def import_run(ledger: Ledger, source: Source, manifest: Record) -> Run:
 
 
 def _population(ledger: Ledger, run: Run, source: Source) -> None:
-    """Scopes with their certificates, and what was found in them; principals stand with the first of their account."""
+    """Write the scopes with their certificates, grants, principals and memberships."""
     with ExitStack() as stack:
         spools: dict[str, ScopeSpool] = {}
         first: dict[tuple[str, str], ScopeSpool] = {}

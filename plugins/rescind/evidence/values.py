@@ -1,4 +1,4 @@
-"""Values as they may stand in evidence: no secrets by name, no floats, times as text."""
+"""Convert values to what evidence may hold: no secrets by name, no floats, times as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REMOVED = "[removed: a secret has no place in evidence]"
 
 
 def plain(value: Any) -> Any:
-    """A free-form JSON value as it may stand in evidence: no floats, no times as objects, no secrets by name."""
+    """Return a free-form JSON value as evidence may hold it."""
     if isinstance(value, Mapping):
         return {str(k): _REMOVED if _SECRET.search(str(k)) else plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
 
 
 def grant_record(grant: Grant) -> dict[str, Any]:
-    """A grant as a record."""
+    """Return a grant as a record."""
     key, cell = grant.key, grant.cell
     return {
         "grant_id": key.grant_id,

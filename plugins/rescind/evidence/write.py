@@ -1,4 +1,4 @@
-"""Writes a run's bundle: spooled to disk line by line, sealed in the ledger, then copied to where it is kept."""
+"""Write the bundle of a run: to a local folder, then an entry in the evidence chain, then a copy to the target."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _PIECE = 1 << 20
 
 
 class Folder(Protocol):
-    """What is needed of a folder: ``pathlib.Path`` has it, and so has Airflow's ``ObjectStoragePath``."""
+    """The part of ``pathlib.Path`` that is used. Airflow's ``ObjectStoragePath`` has it too."""
 
     def __truediv__(self, name: str) -> Any:
-        """A child."""
+        """Return the path of a child."""
 
     def mkdir(self, mode: int = ..., parents: bool = ..., exist_ok: bool = ...) -> None:
-        """Make the folder, where there is such a thing."""
+        """Create the folder, if the storage has folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Written:
 class BundleWriter:
     """Writes the bundle of one run; use it as a context manager.
 
-    :param target: where bundles are kept; the bundle is a folder below it, named by seal and run, and is never
-        changed: the same ledger gives the same bytes, other content another seal.
+    :param target: the folder of all bundles. The bundle is a folder in it, named by its position in the evidence chain
+        and its run. It is never changed: the same ledger gives the same bytes, other content gets a new position.
     :param key: signs the manifest; None leaves the bundle unsigned, and it says so.
     :param titles: names of the permission systems for people, by name in code.
     """
@@ -102,8 +102,8 @@ class BundleWriter:
         facts = manifest_of(self._run.run_id, self._run.number, seal.number, _previous(seal.previous), entries)
         if facts["link"] != seal.link:
             raise ConfigurationError(
-                f"evidence of run {self._run.run_id}: the ledger's seal {seal.number} does not fit this bundle. "
-                "Use one version of the package everywhere, and see whether the table rescind.seal was changed"
+                f"evidence of run {self._run.run_id}: position {seal.number} of the evidence chain does not match this "
+                "bundle. Use one version of the package everywhere, and check the table rescind.seal for changes"
             )
         manifest = encode(facts) + b"\n"
         (local / SIGNATURE).write_bytes(sign(manifest, self._key))
@@ -115,7 +115,7 @@ class BundleWriter:
 
 
 def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:
-    """Write every file but manifest and signature; returns their entries."""
+    """Write every file except manifest and signature; return their entries."""
     entries = []
     for kind in RECORD_FILES:
         chain = Chain(collector.run.run_id, file_name(kind))
@@ -130,7 +130,7 @@ def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:
 
 
 def publish(local: Path, place: Any) -> None:
-    """Copy a bundle to its place; the manifest comes last, so that a copy that was cut short has none."""
+    """Copy a bundle to the target. The manifest comes last, so an interrupted copy has none."""
     place.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in local.iterdir())
     for name in sorted(names, key=lambda name: (name == MANIFEST, name == SIGNATURE, name)):

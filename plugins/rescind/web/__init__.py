@@ -1,5 +1,5 @@
-"""The page "Access reviews" inside Airflow: runs, live progress, items. It reads the ledger and changes nothing.
+"""The page "Access reviews" in Airflow: runs, live progress, items. It is read-only.
 
-:mod:`rescind.web.gate` stands before everything else: without a user whom Airflow knows, and who may read the
-runs of at least one DAG that has some, no route is even looked up. Only :mod:`rescind.web.access` imports Airflow.
+:mod:`rescind.web.gate` handles every request first. Without a user who may read the runs of at least one known DAG, no
+route is looked up. Only :mod:`rescind.web.access` imports Airflow.
 """

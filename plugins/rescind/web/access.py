@@ -1,7 +1,7 @@
-"""Who asks, and which DAGs they may read: Airflow's own authentication and its auth manager, nothing of ours.
+"""Identify the user and the DAGs they may read, with Airflow's authentication and auth manager.
 
-The one module of this room that imports Airflow. The functions below are what Airflow's own routes depend on;
-they are not a public interface, so the tests hold them against a real API server.
+Only this module of the package imports Airflow. It uses the functions that Airflow's own routes depend on. They are not
+a public interface, so the tests run them against a real API server.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 
 async def identify(request: Request) -> Any:
-    """The user behind a request: a bearer token, or the session cookie of Airflow's interface.
+    """Return the user of a request, from a bearer token or the session cookie of Airflow's UI.
 
     :raises fastapi.HTTPException: 401 without a token or with an expired one, 403 with one that is not valid.
     """
@@ -23,9 +23,9 @@ async def identify(request: Request) -> Any:
 
 
 def readable(user: Any, dag_ids: Collection[str]) -> frozenset[str]:
-    """Those of the DAGs whose runs the user may read. Raises whatever the auth manager raises.
+    """Return those of the DAGs whose runs the user may read. Errors of the auth manager pass through.
 
-    With several teams, a DAG that Airflow no longer knows belongs to none and is readable by nobody.
+    With several teams, nobody may read a DAG that Airflow no longer knows: it belongs to no team.
     """
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails

@@ -1,4 +1,4 @@
-"""The FastAPI app: pages, report, bundle and static files, all of them GET, all of them behind the gate."""
+"""The FastAPI app: pages, report, bundle and static files. All routes are GET and behind the gate."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def create_app(
     identify: Any = access.identify,
     readable: Any = access.readable,
 ) -> FastAPI:
-    """The app.
+    """Return the app.
 
-    :param dsn: connection string of the ledger; asked for when the first page is.
-    :param folders: the folders that reports and bundles may lie in.
-    :param titles: names of the permission systems for people; one that is missing goes by its own name.
+    :param dsn: returns the connection string of the ledger; called for the first page.
+    :param folders: returns the folders that may hold reports and bundles.
+    :param titles: display names of the permission systems; a system without one is shown by its id.
     :param identify: see :class:`~rescind.web.gate.Gate`; likewise ``readable``. The defaults are Airflow's own.
     """
     # No documentation pages (they load scripts from elsewhere), no redirects (they would name a host).
@@ -75,7 +75,7 @@ def create_app(
 
 
 class _Opened:
-    """The ledger of this process; opened when first needed, and anew when its connection was changed."""
+    """The ledger of this process. It is opened on first use, and again after its connection has changed."""
 
     def __init__(self, dsn: Callable[[], str]) -> None:
         self._ask, self._lock = dsn, threading.Lock()
@@ -191,7 +191,7 @@ def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Itera
 
 
 def _find(views: Views, request: Request, number: int) -> tuple[RunLine, RunFacts]:
-    """The run, where this reader may see it; that it exists is no news for anybody else."""
+    """Return the run if this reader may see it. Others get the same 404 as for a run that does not exist."""
     found = views.run(number, reader_of(request).dags)
     if found is None:
         raise HTTPException(404)
@@ -199,13 +199,13 @@ def _find(views: Views, request: Request, number: int) -> tuple[RunLine, RunFact
 
 
 def _live(views: Views, request: Request, run: RunLine) -> dict[str, Any]:
-    """What changes while a run works."""
+    """Return what changes during a run."""
     dags, finished = reader_of(request).dags, run.finished_at is not None
     systems = views.systems(run.number, dags)
     return {
         "systems": systems,
         "funnel": shape.funnel(systems, run.operation),
-        "lanes": shape.lanes(views.lanes(run.number, dags), request.app.state.titles, finished=finished),
+        "progress": shape.progress(views.lanes(run.number, dags), request.app.state.titles, finished=finished),
     }
 
 

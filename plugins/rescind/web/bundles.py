@@ -1,4 +1,4 @@
-"""Finds a run's evidence bundle on disk, inside the configured folders only, and packs it while it is sent."""
+"""Find the evidence bundle of a run, in the configured folders only, and stream it as a ZIP file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PIECE = 1 << 18
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,160}")
 _BEGINNING = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in an archive: the first that the format knows. The true ones are inside the bundle."""
+"""The time of every file in an archive: the earliest of the format. The bundle holds the real times."""
 
 
 def find_bundle(address: str, folders: Iterable[Path]) -> Path | None:
-    """The bundle as a real folder right below one of the folders, or None.
+    """Return the bundle if it is a direct subfolder of one of the folders, else None.
 
-    Links are followed before the comparison, so none leads outside. A folder that holds anything but regular ``.json``
-    and ``.jsonl`` files, no manifest, or more than 1 GiB is not served, whatever the run's record says.
+    Links are resolved before the comparison. A folder is not served if it holds anything but regular ``.json`` and
+    ``.jsonl`` files, has no manifest, or is larger than 1 GiB.
     """
     path = local_path(address)
     if path is None or not path.is_absolute():
@@ -40,9 +40,9 @@ def find_bundle(address: str, folders: Iterable[Path]) -> Path | None:
 
 
 def packed(bundle: Path) -> Iterator[bytes]:
-    """The bundle as one ZIP archive, piece by piece: the same files give the same bytes.
+    """Yield the bundle as a ZIP archive, in pieces. The same files give the same bytes.
 
-    :raises OSError: when a file changes meanwhile; the archive then has no end and does not open.
+    :raises OSError: when a file changes meanwhile; the archive is then incomplete and does not open.
     """
     pieces = _Pieces()
     with ZipFile(pieces, "w") as archive:
@@ -62,15 +62,18 @@ def packed(bundle: Path) -> Iterator[bytes]:
 
 
 def _size(file: Path) -> int:
-    """Bytes of a regular file that can belong to a bundle. :raises ValueError: for anything else."""
+    """Return the size of a regular file that can belong to a bundle.
+
+    :raises ValueError: for anything else.
+    """
     status = file.lstat()
     if not stat.S_ISREG(status.st_mode) or file.suffix not in (".json", ".jsonl") or not _NAME.fullmatch(file.name):
-        raise ValueError(f"{file.name!r} is no file of a bundle")
+        raise ValueError(f"{file.name!r} is not a file of a bundle")
     return status.st_size
 
 
 class _Pieces:
-    """Where an archive is written to; it cannot go back, so what was written may leave at once."""
+    """A write-only buffer for the archive. It cannot seek, so written bytes can be sent immediately."""
 
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
@@ -80,13 +83,13 @@ class _Pieces:
         return len(piece)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: there is no buffer below."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
     def taken(self) -> Iterator[bytes]:
-        """What has been written since the last time."""
+        """Yield the bytes written since the last call."""
         waiting, self._waiting = self._waiting, []
         if waiting:
             yield b"".join(waiting)

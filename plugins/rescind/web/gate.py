@@ -1,7 +1,7 @@
-"""Stands before every route: authentication, permission, headers, and errors that say nothing of the inside.
+"""Authenticate and authorize every request, set the headers, and hide internal details in errors.
 
-It is middleware and no dependency of single routes, so that a route added later, a static file or a path that
-does not exist is behind it as well. Any doubt (no auth manager, an error in its check, no ledger) closes it.
+This is middleware, not a dependency of single routes. So a route added later, a static file and an unknown path are
+behind it too. Any failure (no auth manager, an error in its check, no ledger) denies access.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ ErrorPage = Callable[[Request, int], Response]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads: the DAGs whose runs they may see, never empty."""
+    """The user of a request: the DAGs whose runs they may see, never empty."""
 
     dags: frozenset[str]
 
 
 class Gate:
-    """ASGI middleware; puts a :class:`Reader` into the request's state or answers itself.
+    """ASGI middleware. It puts a :class:`Reader` into the state of the request, or answers with an error page.
 
-    :param identify: the user of a request; raises ``HTTPException`` where there is none.
-    :param readable: which of some DAGs a user may read the runs of.
-    :param dag_ids: the DAGs that the page knows of.
-    :param error_page: what people see instead of a page; gets the status only.
-    :param headers: set on every answer that has no such header of its own.
+    :param identify: returns the user of a request; raises ``HTTPException`` without one.
+    :param readable: returns those of the given DAGs whose runs a user may read.
+    :param dag_ids: returns the DAGs that the page knows.
+    :param error_page: returns the error page of a status.
+    :param headers: set on every answer that does not set the header itself.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class Gate:
 
 
 def reader_of(request: Request) -> Reader:
-    """The reader whom the gate let in.
+    """Return the reader of a request that passed the gate.
 
-    :raises HTTPException: 401 when the gate did not see this request.
+    :raises HTTPException: 401 when the request did not pass the gate.
     """
     reader = getattr(request.state, "reader", None)
     if not isinstance(reader, Reader):

@@ -1,4 +1,4 @@
-"""The templates, and the headers that go with what they make."""
+"""The templates, and the headers of the answers."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ STATIC = {
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
 }
-"""The static files, each with its media type. There are no others."""
+"""All static files, with their media types."""
 
 ERRORS = {
     401: ("Sign in first", "Your session with Airflow has ended. Sign in to Airflow again, then reload this page."),
-    403: ("Not for you", "You may not read the runs of any access review. Ask an administrator of Airflow."),
-    404: ("Not found", "There is nothing here, or nothing that you may read."),
-    405: ("Not possible", "This page only shows; it changes nothing."),
-    422: ("Not understood", "A filter of this address has a value that does not fit. Set the filters again."),
-    503: ("Not available", "The page cannot be shown now. The log of Airflow's API server says why."),
+    403: ("No permission", "You may not read the runs of any access review. Ask an Airflow administrator."),
+    404: ("Not found", "This page does not exist, or you may not read it."),
+    405: ("Not allowed", "This page is read-only."),
+    422: ("Invalid filter", "A filter in this address has an invalid value. Set the filters again."),
+    503: ("Not available", "The page cannot be shown now. See the log of Airflow's API server."),
 }
-# The error page brings its few lines of style along: the style sheet is behind the gate like everything else.
+# The error page holds its own style: the style sheet is behind the gate.
 ERROR_STYLE = (
     ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto;"
     "padding:0 1.5rem}h1{font-size:1.4rem}"
@@ -51,7 +51,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
-"""On every answer. No script or style but our own files, and nothing leaves for another origin."""
+"""Set on every answer: only scripts and styles of this app, no requests to other origins."""
 
 REPORT_HEADERS = {
     "content-security-policy": (
@@ -59,10 +59,10 @@ REPORT_HEADERS = {
         "base-uri 'none'; frame-ancestors 'self'"
     ),
 }
-"""A report is a file that was written elsewhere: no script at all, an origin of its own, nothing from anywhere."""
+"""A report is a foreign file: no scripts, an origin of its own, nothing loaded."""
 
 BUNDLE_HEADERS = {"content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'self'"}
-"""A bundle is to be kept, not to be shown."""
+"""A bundle is downloaded, not shown."""
 
 
 def _environment() -> Environment:
@@ -93,20 +93,20 @@ _PAGES = _environment()
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page made from a template; every link in it is relative, so that any path prefix will do."""
+    """Return a page made from a template. All links are relative, so any path prefix works."""
     html = _PAGES.get_template(template).render(up=up(request), titles=request.app.state.titles, **values)
     return HTMLResponse(html, status)
 
 
 def error_page(request: Request, status: int) -> HTMLResponse:
-    """What stands in the place of a page: what to do, and nothing of the inside."""
+    """Return the error page of a status: what to do, and no internal details."""
     known = status if status in ERRORS else 503
     title, text = ERRORS[known]
     return page(request, "error.html", status, title=title, text=text, style=ERROR_STYLE, status_code=status)
 
 
 def static_file(name: str) -> Response | None:
-    """One of the static files, or None."""
+    """Return a static file, or None."""
     kind = STATIC.get(name)
     if kind is None:
         return None
@@ -115,6 +115,6 @@ def static_file(name: str) -> Response | None:
 
 
 def up(request: Request) -> str:
-    """The way from this address to the root of the app: ``../`` for each folder in between."""
+    """Return the relative path from this address to the root of the app, such as ``../``."""
     path: str = request.scope["path"]
     return "../" * (path.removeprefix(request.scope.get("root_path", "")).count("/") - 1)

@@ -1,4 +1,4 @@
-"""Finds a run's report on disk, inside the configured folders only."""
+"""Find the report of a run, in the configured folders only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_BYTES = 32 << 20
 
 
 def local_path(address: str) -> Path | None:
-    """The path in a plain path or ``file://`` address; None for any other address."""
+    """Return the path of a plain path or a ``file://`` address; None for any other address."""
     if "://" not in address:
         return Path(address) if address else None
     parts = urlsplit(address)
@@ -18,10 +18,10 @@ def local_path(address: str) -> Path | None:
 
 
 def find_report(address: str, folders: Iterable[Path]) -> Path | None:
-    """The report as a real file below one of the folders, or None.
+    """Return the report if it is a file inside one of the folders, else None.
 
-    Links are followed before the comparison, so none leads outside. Only ``.html`` files of at most 32 MiB count:
-    keys and tables that may lie beside a report are not served, whatever the run's record says.
+    Links are resolved before the comparison. Only ``.html`` files of at most 32 MiB are served: keys and tables beside
+    a report are not.
     """
     path = local_path(address)
     if path is None or not path.is_absolute():

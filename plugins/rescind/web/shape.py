@@ -1,4 +1,4 @@
-"""Turns what the ledger says into what a page shows: stages, funnel, forecasts, words. Pure functions."""
+"""Compute what the pages show from the rows of the ledger: stages, funnel, estimates, labels. Pure functions."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ TONES = {
     "held": "hold",
     "rejected": "hold",
 }
-"""Color of a state or verdict; everything else is plain."""
+"""Tone of a state or verdict; others are plain."""
 
 LATE_S = 86_400
-"""Seconds that a run may wait for people before the page says so."""
+"""Seconds that a run may wait for people before the page shows a warning."""
 
 VERDICTS = ("verified_gone", "record_gone", "already_absent", "still_present", "still_effective", "unverified")
 
@@ -47,10 +47,10 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """One lane on its way. ``part`` is None where the end is not known; so is ``left_s`` without a forecast.
+class Progress:
+    """The progress of one task group. ``part`` is None if the total is not known, ``left_s`` if there is no estimate.
 
-    :param quiet_s: seconds since its last word, where that is so long ago that something may be stuck.
+    :param quiet_s: seconds since the last update, if that is so long ago that the task may be stuck.
     """
 
     stage: str
@@ -65,7 +65,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One setting of a filter and how many items it shows."""
+    """One choice of a filter, with its number of items."""
 
     value: str
     label: str
@@ -73,12 +73,12 @@ class Choice:
 
 
 def words(name: str) -> str:
-    """A state, verdict or stage in words."""
+    """Return the label of a state, verdict or stage."""
     return name.replace("_", " ")
 
 
 def stage_of(run: RunLine) -> str:
-    """How far a run is; its closing state once it has one."""
+    """Return the stage of a run, or its final state."""
     if run.finished_at is not None:
         return run.state
     if not run.scopes:
@@ -94,12 +94,12 @@ def stage_of(run: RunLine) -> str:
     if run.answer == "reject":
         return "rejected"
     if run.calls_open:
-        return "giving back" if run.operation == "restore" else "revoking"
+        return "restoring" if run.operation == "restore" else "revoking"
     return "verifying"
 
 
 def overdue(run: RunLine, now: datetime) -> str:
-    """What is to be said of a run that has waited for people for more than a day, or for too long; else empty."""
+    """Return a warning for a run that has waited more than a day for people, or whose approval expired; else empty."""
     stage = stage_of(run)
     if stage == "waiting for owners" and run.owners_asked_at:
         waited = (now - run.owners_asked_at).total_seconds()
@@ -109,39 +109,39 @@ def overdue(run: RunLine, now: datetime) -> str:
         return ""
     waited = (now - run.asked_at).total_seconds()
     if run.valid_until and run.valid_until <= now:
-        return f"the plan was valid until {moment(run.valid_until)}: nobody can approve it any more, start a new run"
+        return f"the approval window expired at {moment(run.valid_until)}. Start a new run"
     until = f", plan valid until {moment(run.valid_until)}" if run.valid_until else ""
     return f"has waited {lasting(waited)} for approval{until}" if waited > LATE_S else ""
 
 
 def funnel(systems: Sequence[SystemLine], operation: str = "revoke") -> list[Step]:
-    """From everything that was found to what is proven gone; for a restore, proven there again."""
+    """Return the funnel, from all grants found to those verified as gone (or, in a restore, as restored)."""
     found, flagged = sum(s.discovered for s in systems), sum(s.items for s in systems)
     held = sum(s.held for s in systems)
     sent = sum(s.accepted + s.refused + s.unknown for s in systems)
     proven = sum(s.proven for s in systems)
     back = operation == "restore"
-    chosen = ("chosen", "to be given back") if back else ("flagged", "to go by policy or by request")
+    chosen = ("selected", "to be restored") if back else ("flagged", "to be revoked by policy or by request")
     counts = (
         ("found", "grants in complete and incomplete listings", found, ""),
         (*chosen, flagged, ""),
-        ("planned", f"{held} held back by a guard" if held else "none held back", flagged - held, ""),
-        ("sent", "asked of the platform, whatever it answered", sent, ""),
-        ("verified", f"proven {'there again' if back else 'gone'} by a complete re-read", proven, "good"),
+        ("planned", f"{held} held by a guard" if held else "none held by a guard", flagged - held, ""),
+        ("sent", "requested from the platform, whatever it answered", sent, ""),
+        ("verified", f"{'restored' if back else 'gone'}, according to a complete listing", proven, "good"),
     )
     most = max(found, flagged, 1)
     return [Step(name, meaning, count, share(count, most), tone) for name, meaning, count, tone in counts]
 
 
 def share(part: int, whole: int) -> float:
-    """Percent; a part that is not nothing is at least visible."""
+    """Return the percentage; a part above zero is at least visible."""
     if whole <= 0 or part <= 0:
         return 0.0
     return min(100.0, max(0.6, round(100.0 * part / whole, 2)))
 
 
-def lanes(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finished: bool) -> list[Lane]:
-    """The lanes with their forecasts; a finished run has none. Systems go by their titles."""
+def progress(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finished: bool) -> list[Progress]:
+    """Return the progress rows with their estimates; a finished run has no estimates. Systems go by their titles."""
     shown = []
     for line in lines:
         left = quiet = None
@@ -152,12 +152,12 @@ def lanes(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finished:
             left = (line.total - line.done) / line.per_second
         part = share(line.done, line.total) if line.total else None
         name = f"{titles.get(line.system, line.system)} · {line.account}" if line.system else line.label
-        shown.append(Lane(line.stage, name, line.done, line.total, part, line.per_second, left, quiet))
+        shown.append(Progress(line.stage, name, line.done, line.total, part, line.per_second, left, quiet))
     return shown
 
 
 def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str, list[Choice]]:
-    """What each filter of the items offers, with counts over the whole run; systems go by their titles."""
+    """Return the choices of each filter, with counts over the whole run. Systems go by their titles."""
     sums: dict[str, dict[str, int]] = {"system": {}, "state": {}, "verdict": {}}
     for row in counts:
         for field, value in (("system", row.system), ("state", row.state), ("verdict", row.verdict or "none")):
@@ -166,7 +166,7 @@ def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str,
     opened = sum(row.items - row.proven for row in counts)
     if opened:
         verdicts["open"] = opened
-    labels = {"none": "no verdict yet", "open": "all that is not proven"}
+    labels = {"none": "no verdict yet", "open": "not proven (all)"}
     return {
         "system": [Choice(name, titles.get(name, name), n) for name, n in sums["system"].items()],
         "state": [Choice(name, words(name), n) for name, n in sorted(sums["state"].items())],
@@ -175,12 +175,12 @@ def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str,
 
 
 def moment(value: datetime | None) -> str:
-    """A time in UTC, to the minute."""
+    """Return a time in UTC, to the minute."""
     return f"{value:%Y-%m-%d %H:%M} UTC" if value else ""
 
 
 def lasting(seconds: float | None) -> str:
-    """A duration for people."""
+    """Return a duration for people."""
     if seconds is None:
         return ""
     whole = max(0, round(seconds))

@@ -1,7 +1,7 @@
-"""Makes foreign text fit to be looked at: what cannot be seen is named, the rest stays as it is.
+"""Make foreign text safe to show: invisible characters are shown as their code point.
 
-Escaping for HTML is the template engine's; this is about characters that escaping leaves alone: controls, bidi
-overrides, zero-width and blank letters, with which one name passes for another or turns a line around.
+The template engine escapes HTML. This module handles characters that escaping leaves alone: control characters, bidi
+overrides, zero-width and blank letters. They make one name look like another, or reverse a line.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 from markupsafe import Markup
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Letters and marks by category, nothing on the screen.
+# Letters and marks by category that show nothing on the screen.
 _BLANK = {*map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10)))}
 MOST = 300
 
 
 def visible(value: Any) -> Any:
-    """Text with each unseen character as ``<U+202E>``, cut at 300 characters.
+    """Return text with each invisible character as ``<U+202E>``, cut at 300 characters.
 
-    Everything that is no text, and markup that a template made, passes unchanged.
+    Values other than text, and markup of a template, are returned unchanged.
     """
     if not isinstance(value, str) or isinstance(value, Markup):
         return "" if value is None else value

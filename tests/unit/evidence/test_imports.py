@@ -89,6 +89,6 @@ def test_an_import_that_was_cut_off_goes_on(
 
 def test_what_took_nothing_away_is_not_imported(ledger: Ledger, other: Ledger, tmp_path: Path) -> None:
     run = ledger.runs.finish(begin(ledger).run_id, "failed", {})
-    with pytest.raises(InputError, match="took nothing away"):
+    with pytest.raises(InputError, match="revoked nothing"):
         imported(other, bundle_source(bundle(ledger, run, tmp_path)))
     assert other.runs.latest() == []

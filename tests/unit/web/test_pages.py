@@ -66,7 +66,13 @@ def test_the_list_is_paged(browser: Any, ledger: Ledger) -> None:
 def test_a_closed_run_shows_result_problems_and_where_its_evidence_is(browser: Any, filled: Ledger) -> None:
     html = browser.get("runs/1").text
     text = Markup.of(html).text
-    told = ("failed", "a <b>", "given by anna", "rescind.evidence verify 000001-", "proven gone by a complete re-read")
+    told = (
+        "failed",
+        "a <b>",
+        "approved by anna",
+        "rescind evidence verify 000001-",
+        "gone, according to a complete listing",
+    )
     for words in told:
         assert words in text
     assert 'href="../runs/1/report"' in html
@@ -114,7 +120,7 @@ def test_a_filter_that_does_not_fit_is_refused_without_being_repeated(browser: A
     answer = browser.get(f"runs/1/items?{query}")
     assert answer.status_code == 422
     assert query.partition("=")[2] not in answer.text
-    assert "Not understood" in answer.text
+    assert "Invalid filter" in answer.text
 
 
 @pytest.mark.parametrize("path", ["runs/9", "runs/0", "runs/x", "runs/9/items", "runs/9/live", "runs/9/report",
@@ -234,21 +240,21 @@ def test_what_came_back_stands_with_the_run_that_had_proven_it_gone(browser: Any
     run = filled.views.runs({"access_review"}, before=2)[0]
     source = filled.runs.find(run.dag_id, run.airflow_run_id)
     assert source is not None
-    assert "Watched" not in browser.get("runs").text
+    assert "Last watch run" not in browser.get("runs").text
     returned(filled, source, 2, not_checked=1)
     returned(filled, source, 1, name="scheduled__2")
     page = Markup.of(browser.get("runs/1").text)
-    for words in ("Came back since", "2 grants that this run had proven gone", "was view", "in 2 watches"):
+    for words in ("Regranted since", "2 grants that this run verified as gone", "was view", "in 2 watch runs"):
         assert words in page.text
     assert HOSTILE[0] in page.text, "a source is text"
     assert "invoice<U+202E>gnp.exe" in page.text
     assert page.acting == []
-    assert "Came back since" not in browser.get("runs/2").text
+    assert "Regranted since" not in browser.get("runs/2").text
     text = Markup.of(browser.get("runs").text).text
-    assert "of 2 grants that were proven gone, 1 is still gone, 1 came back." in text
+    assert "of 2 grants that were verified as gone, 1 is still gone, 1 came back." in text
     assert "2 came back since" in text
     returned(filled, source, 0, name="scheduled__3", not_checked=4)
-    assert "none was seen again, 4 could not be checked" in Markup.of(browser.get("runs").text).text
+    assert "none came back, 4 could not be checked" in Markup.of(browser.get("runs").text).text
 
 
 def test_who_may_not_read_the_watch_does_not_see_it(
@@ -268,10 +274,10 @@ def test_who_may_not_read_the_watch_does_not_see_it(
         )
         return str(browser_of(app).get("runs").text)
 
-    assert "Watched" in page("access_review", "watch_regrants")
-    assert "Watched" not in page("access_review")
+    assert "Last watch run" in page("access_review", "watch_regrants")
+    assert "Last watch run" not in page("access_review")
     alone = page("watch_regrants")
-    assert "Watched" in alone and "runs/1" not in alone
+    assert "Last watch run" in alone and "runs/1" not in alone
 
 
 def test_a_run_that_waits_for_too_long_says_so(browser: Any, ledger: Ledger) -> None:

@@ -27,7 +27,7 @@ RUN = RunLine(
         ({"scopes": 4, "items": 3, "calls": 2, "dry_run": True}, "closing"),
         ({"scopes": 4, "items": 3, "calls": 2, "answer": "reject"}, "rejected"),
         ({"scopes": 4, "items": 3, "calls": 2, "answer": "approve", "calls_open": 1}, "revoking"),
-        ({"scopes": 4, "items": 3, "answer": "approve", "calls_open": 1, "operation": "restore"}, "giving back"),
+        ({"scopes": 4, "items": 3, "answer": "approve", "calls_open": 1, "operation": "restore"}, "restoring"),
         ({"scopes": 4, "items": 3, "calls": 2, "answer": "approve"}, "verifying"),
         ({"scopes": 4, "finished_at": START + timedelta(hours=1), "state": "failed"}, "failed"),
     ],
@@ -41,7 +41,7 @@ def test_the_stage_of_a_run(changes: dict[str, object], stage: str) -> None:
     [
         ({}, 23, ""),
         ({}, 26, "has waited 1 d 2 h for approval, plan valid until 2026-06-03 06:00 UTC"),
-        ({}, 48, "the plan was valid until 2026-06-03 06:00 UTC: nobody can approve it any more, start a new run"),
+        ({}, 48, "the approval window expired at 2026-06-03 06:00 UTC. Start a new run"),
         ({"answer": "approve"}, 26, ""),
         ({"dry_run": True}, 26, ""),
         ({"finished_at": START}, 26, ""),
@@ -60,8 +60,8 @@ def test_who_waits_for_too_long_is_said(changes: dict[str, object], hours: int, 
 
 
 def test_the_funnel_narrows_from_found_to_verified() -> None:
-    one = SystemLine("dms_permissions", "a", True, 90, 20, 5, 10, 1, 2, 0, 2, 9, 1, 0, 0)
-    two = SystemLine("quickbi_menus", "a", True, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    one = SystemLine("dms_permissions", "a", True, 90, 20, 5, 10, 1, 2, 0, 2, 9, 0, 1, 0, 0)
+    two = SystemLine("quickbi_menus", "a", True, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     steps = {step.name: step for step in shape.funnel([one, two])}
     assert {name: step.count for name, step in steps.items()} == {
         "found": 100,
@@ -72,33 +72,33 @@ def test_the_funnel_narrows_from_found_to_verified() -> None:
     }
     assert steps["found"].part == 100
     assert steps["verified"].part == 9
-    assert "5 held back" in steps["planned"].meaning
+    assert "5 held by a guard" in steps["planned"].meaning
     assert [step.part for step in shape.funnel([])] == [0] * 5
     back = shape.funnel([one], "restore")
-    assert [step.name for step in back] == ["found", "chosen", "planned", "sent", "verified"]
-    assert "there again" in back[-1].meaning
+    assert [step.name for step in back] == ["found", "selected", "planned", "sent", "verified"]
+    assert "restored" in back[-1].meaning
 
 
 def test_a_forecast_needs_an_end_a_pace_and_a_fresh_word() -> None:
     line = ProgressLine("revoke", "dms_permissions", "7/central", "", 25, 100, 2.5, 1.0)
 
     def left(finished: bool = False, **changes: object) -> float | None:
-        return shape.lanes([dataclasses.replace(line, **changes)], {}, finished=finished)[0].left_s  # type: ignore[arg-type]
+        return shape.progress([dataclasses.replace(line, **changes)], {}, finished=finished)[0].left_s  # type: ignore[arg-type]
 
     assert left() == 30.0
     assert left(finished=True) is None
     assert left(per_second=0.0) is None
     assert left(age_s=shape.STALE_S + 1) is None
-    (stuck,) = shape.lanes([dataclasses.replace(line, age_s=shape.STALE_S + 1)], {}, finished=False)
+    (stuck,) = shape.progress([dataclasses.replace(line, age_s=shape.STALE_S + 1)], {}, finished=False)
     assert stuck.quiet_s == shape.STALE_S + 1
-    (over,) = shape.lanes([dataclasses.replace(line, age_s=shape.STALE_S + 1)], {}, finished=True)
+    (over,) = shape.progress([dataclasses.replace(line, age_s=shape.STALE_S + 1)], {}, finished=True)
     assert over.quiet_s is None
     assert left(done=100) is None
     assert left(total=0) is None
 
 
 def test_a_lane_without_an_end_has_no_bar() -> None:
-    (lane,) = shape.lanes([ProgressLine("roster", "", "", "people", 7, 0, 1.0, 0.0)], {}, finished=False)
+    (lane,) = shape.progress([ProgressLine("roster", "", "", "people", 7, 0, 1.0, 0.0)], {}, finished=False)
     assert lane.part is None
     assert (lane.name, lane.done) == ("people", 7)
 

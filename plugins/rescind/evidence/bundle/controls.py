@@ -1,6 +1,6 @@
-"""What auditors ask for: the field list and which control asks for which part, kept as data.
+"""The fields that auditors ask for, and which control asks for which of them.
 
-The data (``controls.json``) goes into every bundle, so that a bundle can answer for itself what it lacks.
+The data (``controls.json``) is part of every bundle, so a bundle can say which fields it lacks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _EMPTY: tuple[Any, ...] = (None, "", [], {}, "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing that a control asks for, and how far a bundle holds it.
+    """One field that a control asks for, and how far a bundle holds it.
 
     :param held: ``yes``, ``no``, or ``not applicable`` (nothing of the kind happened in this run).
-    :param filled: records that hold a value, of ``records``; both 0 for what no file holds.
-    :param gap: what to do about it when no record does; empty where the platform or the roster would have to say it.
+    :param filled: records that hold a value, of ``records``; both 0 if no file holds the field.
+    :param gap: how to fill it if no record does; empty if only the platform or the roster can say it.
     """
 
     block: int
@@ -36,23 +36,23 @@ class Field:
     gap: str
 
     def line(self) -> str:
-        """The field in one line."""
+        """Return the field as one line."""
         if self.gap:
             return f"block {self.block} {self.block_name}: {self.name}: not held. {self.gap}"
         return f"block {self.block} {self.block_name}: {self.name}: empty in all {self.records} records"
 
 
 def controls_bytes() -> bytes:
-    """The package's field list and mapping, as it is put into bundles."""
+    """Return the field list and mapping of this version, as bundles hold it."""
     text = resources.files("rescind.evidence.bundle").joinpath("controls.json").read_text(encoding="utf-8")
     return encode(json.loads(text)) + b"\n"
 
 
 def held_fields(source: Source, control: str) -> list[Field]:
-    """Every field that one control asks for, with how far this bundle holds it.
+    """Return every field that one control asks for, with how far this bundle holds it.
 
-    :param control: the control's name, such as ``PCI DSS 7.2.4``; case and blanks are irrelevant.
-    :raises InputError: for a control that the bundle's mapping does not know.
+    :param control: the control's name, such as ``PCI DSS 7.2.4``; case and blanks are ignored.
+    :raises InputError: for an unknown control.
     """
     data = read_json(source, CONTROLS)
     names = {_plain(name): name for name in data["controls"]}
@@ -67,7 +67,7 @@ def held_fields(source: Source, control: str) -> list[Field]:
 
 
 def missing(source: Source, control: str) -> list[Field]:
-    """What a control asks for and this bundle lacks."""
+    """Return the fields that a control asks for and this bundle lacks."""
     return [field for field in held_fields(source, control) if field.held == "no"]
 
 
@@ -84,7 +84,7 @@ def _field(
 
 
 def _count(source: Source, paths: Sequence[Sequence[str]]) -> dict[tuple[str, ...], tuple[int, int]]:
-    """(records with a value, records) for each path, one pass over each file."""
+    """Return (records with a value, records) for each path, in one pass over each file."""
     counts: dict[tuple[str, ...], tuple[int, int]] = {}
     for kind in {path[0] for path in paths}:
         own = {tuple(path) for path in paths if path[0] == kind}
@@ -113,7 +113,7 @@ def _value(record: Mapping[str, Any], path: Sequence[str]) -> Any:
 
 
 def _happened(source: Source) -> dict[str, bool]:
-    """What took place in the run: a field about what did not is not missing."""
+    """Return what happened in the run. A field about something that did not happen is not missing."""
     review = next(records(source, "review"))
     some = {kind: any(True for _ in records(source, kind)) for kind in ("plan", "items", "questions", "attempts")}
     planned = some["plan"] and some["items"]

@@ -1,12 +1,14 @@
-"""The form of a bundle: canonical lines, hash chains, Merkle trees, the link to the bundle before.
+"""The format of a bundle: canonical lines, hash chains, Merkle trees, the link to the previous bundle.
 
 A bundle is a flat folder: ``manifest.json``, ``signature.json``, one JSON Lines file for each kind of record,
-``controls.json`` (what is asked for, and by which rule), and ``effects.json`` (the exact bytes that were approved)
-when there was a plan. Three hashes protect it, all SHA-256:
+``controls.json`` (which control asks for which field), and, if there was a plan, ``effects.json`` (the exact bytes that
+were approved). Three hashes protect it, all SHA-256:
 
-- in each record file every line names the hash of the line before; the first one names the run and the file;
-- a Merkle tree (RFC 6962) over the lines of each file, and one over the files, gives one root per run;
-- the link covers the root, the run and its numbers, and the link of the bundle that was sealed before.
+- In each record file every line holds the hash of the previous line. The first line names the run and the file.
+- A Merkle tree (RFC 6962) over the lines of each file, and one over the files, gives one root for each run.
+- The link covers the root, the run and its numbers, and the link of the previous bundle in the evidence chain.
+
+The position of a bundle in the evidence chain is the field ``seal`` of the manifest.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ RECORD_FILES = (
     "findings",
     "switch",
 )
-"""The record files, without their ending ``.jsonl``; each is there in every bundle, if only empty."""
+"""The record files, without their ending ``.jsonl``; every bundle has each of them, possibly empty."""
 
 PROVEN = ("verified_gone", "already_absent")
 """The verdicts that close an item."""
@@ -52,20 +54,19 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def encode(value: Any) -> bytes:
-    """The one byte form of a JSON value: keys sorted, no blanks, UTF-8. Values hold no floats (see ``plain``)."""
+    """Return the canonical bytes of a JSON value: keys sorted, no blanks, UTF-8. Values hold no floats."""
     return _ENCODER.encode(value).encode()
 
 
 def moment(value: datetime | None) -> str | None:
-    """A time as text: UTC, microseconds, ``Z``."""
+    """Return a time as text: UTC, microseconds, ``Z``."""
     return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def standing(state: str, verdict: str | None) -> str:
-    """Where an item ends: one word for each item.
+    """Return the final standing of an item.
 
-    A verdict where there is one; a state that needs none; else ``not_sent`` or, for what may have been sent,
-    ``without_verdict``.
+    It is the verdict, or a state that needs none, or ``not_sent``, or ``without_verdict`` for what may have been sent.
     """
     if state == "restored":
         return state
@@ -77,17 +78,17 @@ def standing(state: str, verdict: str | None) -> str:
 
 
 def file_name(kind: str) -> str:
-    """Name of a record file."""
+    """Return the name of a record file."""
     return f"{kind}.jsonl"
 
 
 def bundle_name(seal: int, run_id: str) -> str:
-    """Name of a bundle's folder, and of its report and tables."""
+    """Return the name of a bundle's folder, also used for its report and tables."""
     return f"{seal:06d}-{run_id}"
 
 
 class Merkle:
-    """The root of an RFC 6962 tree over leaves as they come; memory grows with the logarithm of their number."""
+    """A streaming RFC 6962 Merkle tree. Memory grows with the logarithm of the number of leaves."""
 
     def __init__(self) -> None:
         self._stack: list[tuple[int, bytes]] = []
@@ -101,7 +102,7 @@ class Merkle:
         self._stack.append((size, node))
 
     def root(self) -> str:
-        """The root (hex); of no leaves the hash of nothing."""
+        """Return the root (hex); without leaves the hash of nothing."""
         if not self._stack:
             return hashlib.sha256().hexdigest()
         node = self._stack[-1][1]
@@ -111,7 +112,7 @@ class Merkle:
 
 
 class Chain:
-    """One record file while it is written or read: line by line, constant memory."""
+    """The hash chain of one record file, while it is written or read line by line."""
 
     def __init__(self, run_id: str, name: str) -> None:
         self.name, self.records, self.size = name, 0, 0
@@ -119,19 +120,19 @@ class Chain:
         self._whole, self._tree = hashlib.sha256(), Merkle()
 
     def line(self, record: Mapping[str, Any]) -> bytes:
-        """The next line for a record, with its end of line."""
+        """Return the next line for a record, with its newline."""
         line = b'{"data":' + encode(record) + self._tail()
         self._take(line)
         return line
 
     def accepts(self, line: bytes) -> bool:
-        """Take a line that was read; False when it is not the next one of this chain."""
+        """Take a line that was read; return False if it is not the next one of this chain."""
         fits = line.startswith(b'{"data":') and line.endswith(self._tail())
         self._take(line)
         return fits
 
     def entry(self) -> dict[str, Any]:
-        """The file's entry in the manifest."""
+        """Return the entry of the file in the manifest."""
         return {
             "bytes": self.size,
             "head": self.head,
@@ -153,24 +154,24 @@ class Chain:
 
 
 class Raw:
-    """A file that is no list of records, while it is written or read in pieces."""
+    """The checksum of a file without records, while it is written or read in pieces."""
 
     def __init__(self, name: str) -> None:
         self.name, self.size, self._whole = name, 0, hashlib.sha256()
 
     def take(self, piece: bytes) -> bytes:
-        """Count a piece; returns it."""
+        """Take a piece and return it."""
         self._whole.update(piece)
         self.size += len(piece)
         return piece
 
     def entry(self) -> dict[str, Any]:
-        """The file's entry in the manifest."""
+        """Return the entry of the file in the manifest."""
         return {"bytes": self.size, "name": self.name, "sha256": self._whole.hexdigest()}
 
 
 def root_of(entries: Iterable[Mapping[str, Any]]) -> str:
-    """The root of a run: the Merkle root over its files' entries, by name."""
+    """Return the Merkle root over the entries of the files, ordered by name."""
     tree = Merkle()
     for entry in sorted(entries, key=lambda entry: str(entry["name"])):
         tree.add(encode(entry))
@@ -180,7 +181,7 @@ def root_of(entries: Iterable[Mapping[str, Any]]) -> str:
 def link_of(
     run_id: str, number: int, seal: int, previous: Mapping[str, Any] | None, root: str, sanitized: str = ""
 ) -> str:
-    """The link (hex): what the next bundle names, so that none can be left out or put in between."""
+    """Return the link (hex). The next bundle names it, so no bundle can be left out or inserted."""
     facts = {
         "format": FORMAT,
         "number": number,
@@ -201,10 +202,11 @@ def manifest_of(
     entries: Iterable[Mapping[str, Any]],
     sanitized: str = "",
 ) -> dict[str, Any]:
-    """The manifest.
+    """Return the manifest.
 
-    :param previous: ``{"seal", "run", "root", "link"}`` of the bundle sealed before, None for the first.
-    :param sanitized: for a copy without personal data, the root that it was made from.
+    :param seal: position in the evidence chain, from 1.
+    :param previous: ``{"seal", "run", "root", "link"}`` of the previous bundle; None for the first.
+    :param sanitized: for a copy without personal data, the root of its source.
     """
     files = sorted((dict(entry) for entry in entries), key=lambda entry: str(entry["name"]))
     root = root_of(files)

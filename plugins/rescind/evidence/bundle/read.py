@@ -1,4 +1,4 @@
-"""Reads bundles: from a folder, or from memory."""
+"""Read bundles from a folder or from memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ class Source(Protocol):
     """Where a bundle's files come from."""
 
     def names(self) -> set[str]:
-        """Every name in the bundle's folder, whatever it is."""
+        """Return every name in the folder of the bundle."""
 
     def open(self, name: str) -> IO[bytes]:
-        """A file of the bundle. :raises OSError: when there is none."""
+        """Open a file of the bundle.
+
+        :raises OSError: when it is missing.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """A bundle in a folder. Links are not followed: what they point to is no part of the bundle."""
+    """A bundle in a folder. Symbolic links are not followed."""
 
     path: Path
 
@@ -37,7 +40,7 @@ class FolderSource:
         """See :class:`Source`."""
         place = self.path / name
         if place.is_symlink() or not place.is_file():
-            raise OSError(f"{name} is no regular file")
+            raise OSError(f"{name} is not a regular file")
         return place.open("rb")
 
 
@@ -54,41 +57,41 @@ class MemorySource:
     def open(self, name: str) -> IO[bytes]:
         """See :class:`Source`."""
         if name not in self.files:
-            raise OSError(f"{name} is not there")
+            raise OSError(f"{name} is missing")
         return io.BytesIO(self.files[name])
 
 
 def bundle_source(path: str | Path) -> FolderSource:
-    """The bundle in a folder.
+    """Return the bundle in a folder.
 
-    :raises InputError: when the path is no folder with a manifest.
+    :raises InputError: when the folder holds no manifest.
     """
     place = Path(path)
     if not (place / MANIFEST).is_file():
-        raise InputError("PATH", f"{place} holds no {MANIFEST}", "Name the folder of one bundle")
+        raise InputError("PATH", f"{place} holds no {MANIFEST}", "Give the folder of one bundle")
     return FolderSource(place)
 
 
 def read_json(source: Source, name: str) -> Any:
-    """A JSON file of a bundle, whole."""
+    """Return a JSON file of a bundle."""
     with source.open(name) as file:
         return json.load(file)
 
 
 def records(source: Source, kind: str) -> Iterator[dict[str, Any]]:
-    """The records of one file in order; the bundle is to be verified first, its form is not checked here."""
+    """Yield the records of one file in order. Verify the bundle first: its structure is not checked here."""
     if kind not in RECORD_FILES:
-        raise InputError("kind", f"{kind!r} is no record file", f"Use one of {', '.join(RECORD_FILES)}")
+        raise InputError("kind", f"{kind!r} is not a record file", f"Use one of {', '.join(RECORD_FILES)}")
     with source.open(file_name(kind)) as file:
         for line in file:
             yield json.loads(line)["data"]
 
 
 def latest_verdicts(source: Source) -> Iterator[dict[str, Any]]:
-    """The verdict that counts of each item, ordered by grant id; those before it are left out."""
+    """Yield the latest verdict of each item, ordered by grant id."""
     return (record for record in records(source, "verdicts") if record.get("latest", True))
 
 
 def only(source: Source, kind: str) -> dict[str, Any] | None:
-    """The single record of a file that holds at most one."""
+    """Return the record of a file that holds at most one."""
     return next(records(source, kind), None)

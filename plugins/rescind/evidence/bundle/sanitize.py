@@ -1,8 +1,8 @@
-"""A copy of a bundle without personal data that keeps its shape: same files, same records, same fields.
+"""Copy a bundle without personal data. The copy has the same files, records and fields.
 
-Every text becomes a pseudonym unless its field is listed here as harmless, so a field that is new or unknown is never
-shown. The same text gives the same pseudonym throughout, so the copy can still be joined and counted. Without the
-secret nobody can find a text to its pseudonym by trying.
+Every text becomes a pseudonym unless its field is listed here as harmless, so a new field is never shown. The same text
+gives the same pseudonym, so the copy can still be joined and counted. Without the secret nobody can guess the text of a
+pseudonym.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ _EVERYWHERE = frozenset(
      "entitlement", "choice", "rule", "severity", "standing", "verdict", "outcome", "action", "api_version", "code",
      "method", "answer", "no_answer", "finding", "operation", "code_version", "exporter_version", "status"}
 )  # fmt: skip
-"""Fields that hold words of this package or of a vendor's interface, never a name."""
+"""Fields that hold words of this package or of a vendor API, never a name."""
 _WHOLE = frozenset({"controls", "titles"})
-"""Fields with several values that all are words of this package."""
+"""Fields whose values all are words of this package."""
 _OWN = {"review": frozenset({"run", "dag", "period_basis"}), "plan": frozenset({"source_run"})}
-"""Further harmless fields, by file. The kind of an input file names it."""
+"""Further harmless fields, by file."""
 
 
 class Pseudonyms:
-    """Texts to pseudonyms, under one secret."""
+    """Replace texts with pseudonyms, under one secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def of(self, text: str) -> str:
-        """``p-`` and 16 hex characters; nothing stays nothing."""
+        """Return ``p-`` and 16 hex characters; an empty text stays empty."""
         if not text:
             return text
         return "p-" + hmac.new(self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]
 
     def record(self, kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        """A record with pseudonyms in the place of its texts."""
+        """Return a record with pseudonyms instead of texts."""
         safe = _EVERYWHERE | _OWN.get(kind, frozenset())
         return {
             name: value if (name in safe and isinstance(value, str)) or name in _WHOLE else self._value(value)
@@ -70,7 +70,7 @@ class Pseudonyms:
         if isinstance(value, list):
             return [self._value(inner) for inner in value]
         if isinstance(value, dict):
-            # Keys may be ids (what a call gives back stands under grant ids); names of fields are short words.
+            # Keys may be ids (a call holds its inverse by grant id); names of fields are short words.
             return {k if _word(k) else self.of(k): self._value(inner) for k, inner in value.items()}
         return value
 
@@ -80,16 +80,16 @@ def _word(key: str) -> bool:
 
 
 def sanitize(source: Source, folder: str | Path, secret: bytes | None = None) -> None:
-    """Write the copy; it is unsigned and names the root that it was made from.
+    """Write the copy. It is unsigned and names the root of its source.
 
-    :param secret: at least 16 bytes; the same secret gives the same pseudonyms. None takes a random one and forgets it.
-    :raises InputError: when the folder is there already, or the secret is too short.
+    :param secret: at least 16 bytes; the same secret gives the same pseudonyms. None uses a random one.
+    :raises InputError: when the folder exists, or the secret is too short.
     """
     out = Path(folder)
     if secret is not None and len(secret.strip()) < LEAST_SECRET:
         raise InputError("--key", f"{len(secret.strip())} bytes", f"Give at least {LEAST_SECRET} random bytes")
     if out.exists():
-        raise InputError("OUT", f"{out} is there already", "Name a new folder")
+        raise InputError("OUT", f"{out} exists", "Give a new folder")
     names = Pseudonyms(secret.strip() if secret is not None else secrets.token_bytes(32))
     manifest = read_json(source, MANIFEST)
     out.mkdir(parents=True)

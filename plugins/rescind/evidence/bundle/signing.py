@@ -1,4 +1,4 @@
-"""Ed25519 signatures over a bundle's manifest. The signed message names what it is, so that no other text fits it."""
+"""Ed25519 signatures of the manifest. The signed message has a prefix, so the signature fits no other kind of text."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rescind.evidence.bundle.format import encode
 
 _CONTEXT = b"rescind-evidence-signature/1\n"
 UNSIGNED: dict[str, Any] = {"algorithm": "none", "note": "unsigned: shows accidental change only"}
-_HOW = "Make one with: openssl genpkey -algorithm ed25519 -out evidence.pem"
+_HOW = "Create one with: openssl genpkey -algorithm ed25519 -out evidence.pem"
 
 
 def private_key(pem: bytes, *, source: str) -> Ed25519PrivateKey:
-    """An Ed25519 private key from PEM (PKCS #8, no passphrase).
+    """Return an Ed25519 private key from PEM (PKCS #8, no passphrase).
 
     :param source: where it comes from, for the message.
-    :raises ConfigurationError: when it is none; the text of the key is never quoted.
+    :raises ConfigurationError: when it is not such a key. The message never quotes the key.
     """
     try:
         key = serialization.load_pem_private_key(pem, password=None)
@@ -34,9 +34,9 @@ def private_key(pem: bytes, *, source: str) -> Ed25519PrivateKey:
 
 
 def public_key(pem: bytes, *, source: str) -> bytes:
-    """The 32 bytes of an Ed25519 public key from PEM.
+    """Return the 32 bytes of an Ed25519 public key from PEM.
 
-    :raises ConfigurationError: when it is none.
+    :raises ConfigurationError: when it is not such a key.
     """
     try:
         key = serialization.load_pem_public_key(pem)
@@ -44,19 +44,19 @@ def public_key(pem: bytes, *, source: str) -> bytes:
         key = None
     if not isinstance(key, Ed25519PublicKey):
         raise ConfigurationError(
-            f"{source} holds no Ed25519 public key in PEM. Take it from the private one with: "
+            f"{source} holds no Ed25519 public key in PEM. Write it from the private key with: "
             "openssl pkey -in evidence.pem -pubout"
         )
     return key.public_bytes_raw()
 
 
 def key_name(raw: bytes) -> str:
-    """Short name of a public key: 16 hex characters of its SHA-256."""
+    """Return the short name of a public key: 16 hex characters of its SHA-256."""
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def sign(manifest: bytes, key: Ed25519PrivateKey | None) -> bytes:
-    """The bytes of ``signature.json``; without a key they say that the bundle is unsigned. Ed25519 is deterministic."""
+    """Return the bytes of ``signature.json``; without a key they say that the bundle is unsigned."""
     if key is None:
         return encode(UNSIGNED) + b"\n"
     raw = key.public_key().public_bytes_raw()
@@ -70,9 +70,9 @@ def sign(manifest: bytes, key: Ed25519PrivateKey | None) -> bytes:
 
 
 def check(manifest: bytes, signature: bytes) -> bytes | None:
-    """The public key that signed this manifest, or None for an unsigned bundle.
+    """Return the public key that signed this manifest, or None for an unsigned bundle.
 
-    :raises ValueError: when the signature does not hold or is not in its one byte form; says why.
+    :raises ValueError: when the signature is not valid or not canonical; says why.
     """
     try:
         facts = json.loads(signature)
@@ -92,7 +92,7 @@ def check(manifest: bytes, signature: bytes) -> bytes | None:
             raise ValueError("is not in canonical form")
         Ed25519PublicKey.from_public_bytes(raw).verify(signed, _CONTEXT + manifest)
     except InvalidSignature:
-        raise ValueError("does not hold: manifest or signature was changed") from None
+        raise ValueError("is not valid: the manifest or the signature was changed") from None
     except (TypeError, ValueError):
-        raise ValueError("does not hold: it is no Ed25519 signature in lower-case hex") from None
+        raise ValueError("is not an Ed25519 signature in lower-case hex") from None
     return raw

@@ -1,4 +1,4 @@
-"""Text from elsewhere, made visible: what could steer a terminal, a page or a reader's eye is shown as its number."""
+"""Make foreign text safe to show: control and invisible characters are shown as their code point."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ _INVISIBLE = re.compile(
 
 
 def shown(value: str) -> str:
-    """The text with every invisible character as ``<U+202E>``, so that nobody is led astray by it."""
+    """Return the text with every invisible character as ``<U+202E>``."""
     return _INVISIBLE.sub(lambda match: f"<U+{ord(match[0]):04X}>", value)

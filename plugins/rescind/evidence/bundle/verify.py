@@ -1,6 +1,6 @@
-"""Verifies a bundle offline: nothing was changed, removed, added, reordered or cut, and what it says fits together.
+"""Verify a bundle offline: no file or record was changed, removed, added, reordered or truncated, and records agree.
 
-Needs a bundle and, to know who signed it, a public key that came by another way. No Airflow, no ledger.
+It needs the bundle only. To know who signed it, pass a public key that you got from another source.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rescind.evidence.bundle import meaning
+from rescind.evidence.bundle import consistency
 from rescind.evidence.bundle.format import (
     CONTROLS,
     EFFECTS,
@@ -37,7 +37,7 @@ _KEYS = {"files", "format", "link", "number", "previous", "root", "run", "saniti
 
 @dataclass(slots=True)
 class Verification:
-    """What verifying a bundle showed. ``problems`` empty means that it holds; ``notes`` are for people."""
+    """The result of a verification. The bundle holds if ``problems`` is empty; ``notes`` are for people."""
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -45,15 +45,15 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no problems."""
         return not self.problems
 
 
 def verify(source: Source, *, key: bytes | None = None) -> Verification:
     """Verify one bundle.
 
-    :param key: 32 bytes of the public key that must have signed it; without it any signature that holds will do,
-        and an unsigned bundle passes with a note.
+    :param key: 32 bytes of the public key that must have signed it; without it any valid
+        signature passes, and an unsigned bundle passes with a note.
     """
     result = Verification()
     manifest = _manifest(source, result)
@@ -65,12 +65,12 @@ def verify(source: Source, *, key: bytes | None = None) -> Verification:
     for entry in manifest["files"]:
         _file(source, result, str(manifest["run"]), entry)
     if result.holds:
-        result.problems += meaning.problems(source, manifest, result.notes)
+        result.problems += consistency.problems(source, manifest, result.notes)
     return result
 
 
 def _manifest(source: Source, result: Verification) -> dict[str, Any] | None:
-    """The manifest in its one byte form, with root and link made anew; None when nothing more can be said."""
+    """Return the manifest if it is canonical and its root and link are right; None stops the verification."""
     try:
         with source.open(MANIFEST) as file:
             text = file.read(_MOST_JSON)
@@ -83,9 +83,9 @@ def _manifest(source: Source, result: Verification) -> dict[str, Any] | None:
         )
         for name in ("root", "link", "files"):
             if again[name] != facts[name]:
-                raise ValueError(f"names a {name} that its own content does not give")
+                raise ValueError(f"has a {name} that does not match its content")
     except (OSError, ValueError, RecursionError) as error:
-        why = "is not there" if isinstance(error, OSError) else str(error)
+        why = "is missing" if isinstance(error, OSError) else str(error)
         result.problems.append(f"{MANIFEST}: {why}")
         return None
     manifest: dict[str, Any] = facts
@@ -93,24 +93,24 @@ def _manifest(source: Source, result: Verification) -> dict[str, Any] | None:
 
 
 def _shape(facts: Any) -> None:
-    """Keys and types of the manifest.
+    """Check keys and types of the manifest.
 
     :raises ValueError: naming what is wrong.
     """
     if not isinstance(facts, dict) or facts.keys() != _KEYS or facts["format"] != FORMAT:
-        raise ValueError(f"is no manifest of form {FORMAT}")
+        raise ValueError(f"is not a manifest of format {FORMAT}")
     if not (isinstance(facts["run"], str) and _RUN.fullmatch(facts["run"])):
         raise ValueError("names no run")
     if not (_count(facts["number"], 1) and _count(facts["seal"], 1)):
-        raise ValueError("has no number of run or seal")
+        raise ValueError("has no number of the run, or no position in the evidence chain (field seal)")
     if facts["sanitized"] != "" and not _digest(facts["sanitized"]):
-        raise ValueError("names no root as its source")
+        raise ValueError("names no source root (field sanitized)")
     before = facts["previous"]
     first = facts["seal"] == 1
     if first != (before is None) or not (before is None or _before(before, facts["seal"])):
-        raise ValueError("does not name the bundle before it")
+        raise ValueError("does not name the previous bundle")
     if not isinstance(facts["files"], list) or not all(_entry(entry) for entry in facts["files"]):
-        raise ValueError("lists its files in another form")
+        raise ValueError("has a malformed list of files")
     names = [entry["name"] for entry in facts["files"]]
     required = {file_name(kind) for kind in RECORD_FILES} | {CONTROLS}
     if set(names) - {EFFECTS} != required or len(set(names)) != len(names):
@@ -157,7 +157,7 @@ def _signature(source: Source, result: Verification, key: bytes | None) -> None:
         with source.open(MANIFEST) as file:
             signer = check(file.read(_MOST_JSON), text)
     except OSError:
-        result.problems.append(f"{SIGNATURE}: is not there")
+        result.problems.append(f"{SIGNATURE}: is missing")
         return
     except (ValueError, RecursionError) as error:
         result.problems.append(f"{SIGNATURE}: {error}")
@@ -166,9 +166,9 @@ def _signature(source: Source, result: Verification, key: bytes | None) -> None:
         who = "nobody" if signer is None else f"key {key_name(signer)}"
         result.problems.append(f"{SIGNATURE}: signed by {who}, expected key {key_name(key)}")
     elif signer is None:
-        result.notes.append("UNSIGNED: this shows accidental change, not a forgery that was made with care")
+        result.notes.append("UNSIGNED: this detects accidental changes, not a deliberate forgery")
     elif key is None:
-        result.notes.append(f"signed by key {key_name(signer)}; give --key to be sure whose key that is")
+        result.notes.append(f"signed by key {key_name(signer)}; pass --key to check whose key it is")
     else:
         result.notes.append(f"signed by the given key {key_name(signer)}")
 
@@ -177,11 +177,11 @@ def _names(source: Source, result: Verification, manifest: Mapping[str, Any]) ->
     listed = {entry["name"] for entry in manifest["files"]} | {MANIFEST, SIGNATURE}
     there = source.names()
     result.problems += [f"{name!a}: not part of the bundle" for name in sorted(there - listed)]
-    result.problems += [f"{name}: is not there" for name in sorted(listed - there - {SIGNATURE})]
+    result.problems += [f"{name}: is missing" for name in sorted(listed - there - {SIGNATURE})]
 
 
 def _file(source: Source, result: Verification, run_id: str, entry: Mapping[str, Any]) -> None:
-    """One file against its entry: every line in its chain, the tree over them, the whole."""
+    """Compare one file with its entry in the manifest: the hash chain, the Merkle root, the checksum."""
     name = entry["name"]
     found: dict[str, Any]
     broken = 0
@@ -203,7 +203,7 @@ def _file(source: Source, result: Verification, run_id: str, entry: Mapping[str,
             result.problems.append(f"{name}: cannot be read")
         return
     if broken:
-        result.problems.append(f"{name}: the chain breaks at line {broken}")
+        result.problems.append(f"{name}: the hash chain breaks at line {broken}")
     elif found != entry:
         what = [label for label in ("records", "bytes") if found.get(label) != entry.get(label)]
         detail = ", ".join(f"{entry.get(label)} {label} expected, {found.get(label)} found" for label in what)
@@ -211,27 +211,27 @@ def _file(source: Source, result: Verification, run_id: str, entry: Mapping[str,
 
 
 def verify_series(verified: Mapping[str, Verification]) -> list[str]:
-    """What the row of bundles shows: a seal that is missing, or a bundle that does not follow the one before.
+    """Return the problems of the evidence chain: a missing bundle, or one that does not follow the previous one.
 
     :param verified: the bundles of one folder, by name.
     """
     problems = []
     evidence_chain = {result.manifest["seal"]: result.manifest for result in verified.values() if result.manifest}
     if len(evidence_chain) != sum(1 for result in verified.values() if result.manifest):
-        problems.append("two bundles carry the same seal")
+        problems.append("two bundles have the same position in the evidence chain")
     for seal in range(1, max(evidence_chain, default=0) + 1):
         manifest = evidence_chain.get(seal)
         if manifest is None:
-            problems.append(f"seal {seal}: the bundle is missing")
+            problems.append(f"evidence chain, position {seal}: the bundle is missing")
             continue
         before = evidence_chain.get(seal - 1)
         named = manifest["previous"]
         if before is not None and named != {name: before[name] for name in ("seal", "run", "root", "link")}:
-            problems.append(f"seal {seal}: does not follow the bundle of seal {seal - 1} that is here")
+            problems.append(f"evidence chain, position {seal}: does not follow the bundle at position {seal - 1}")
     return problems
 
 
 def open_runs(verified: Mapping[str, Verification]) -> list[int]:
-    """Run numbers below the highest that have no bundle: not closed yet, or never."""
+    """Return the run numbers below the highest that have no bundle."""
     numbers = {result.manifest["number"] for result in verified.values() if result.manifest}
     return [number for number in range(1, max(numbers, default=0)) if number not in numbers]

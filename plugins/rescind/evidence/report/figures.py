@@ -1,4 +1,4 @@
-"""The figures of a report, made from a bundle in one pass over its items; memory grows with people, not with grants."""
+"""Compute the figures of a report in one pass over a bundle. Memory grows with people, not with grants."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORDER = (
     "stale",
     "expired",
 )
-"""Findings by weight; what was held or not sent comes last."""
+"""Findings, most severe first; items that were held or not sent come last."""
 _ID = re.compile(r"\b(?=\w*\d)[\w-]{6,}\b")
 
 
@@ -63,7 +63,7 @@ class Figures:
 
     @property
     def restoring(self) -> bool:
-        """Whether the run gives back."""
+        """Whether the run restores access."""
         return self.plan is not None and self.plan["operation"] == "restore"
 
     @property
@@ -71,17 +71,17 @@ class Figures:
         """Stages with what they mean and their counts."""
         if self.restoring:
             return [
-                ("Chosen", "grants to be given back", self.total["planned"] + self.total["held"]),
-                ("Held", "left alone, with a reason", self.total["held"]),
-                ("Accepted", "by the vendor, or there already", self.total["revoked"]),
-                ("There again", "seen in complete listings", self.total["restored"]),
+                ("Selected", "grants to be restored", self.total["planned"] + self.total["held"]),
+                ("Held", "skipped, with a reason", self.total["held"]),
+                ("Accepted", "accepted by the vendor, or already present", self.total["revoked"]),
+                ("Restored", "present in complete listings", self.total["restored"]),
             ]
         return [
-            ("Discovered", "grants that the listings showed", self.total["discovered"]),
+            ("Discovered", "grants in the listings", self.total["discovered"]),
             ("Flagged", "decided to be revoked", self.total["flagged"]),
-            ("Held", "flagged, and kept back by a guard", self.total["held"]),
+            ("Held", "flagged, but held by a guard", self.total["held"]),
             ("Planned", "in a call of the approved plan", self.total["planned"]),
-            ("Revoked", "accepted by the vendor", self.total["revoked"]),
+            ("Accepted", "accepted by the vendor; not yet proof", self.total["revoked"]),
             ("Verified gone", "absent in complete listings", self.total["gone"]),
         ]
 
@@ -98,12 +98,12 @@ class Figures:
 
     @property
     def left(self) -> int:
-        """Items that should be gone and are not proven gone."""
+        """Items that should be gone and were not proven gone."""
         return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
 
 
 def figures(source: Source) -> Figures:
-    """Read a bundle. It is to be verified first: its form is not checked here."""
+    """Compute the figures of a bundle. Verify it first: its structure is not checked here."""
     review = only(source, "review") or {}
     made = Figures(
         review=review,
@@ -146,7 +146,7 @@ def _population(source: Source, made: Figures) -> None:
 
 
 def _items(source: Source, made: Figures) -> dict[str, list[float]]:
-    """One pass over the items; returns seconds between the moments that matter."""
+    """Count the items in one pass; return the durations in seconds by name."""
     spans: dict[str, list[float]] = {
         "End of employment to verified gone": [],
         "Approval to sending": [],
@@ -194,7 +194,7 @@ def _count(row: Row, counts: Counter[str], made: Figures) -> None:
 
 
 def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:
-    """Add an item to whom it belongs: a person of the roster, else the principal as its platform names it."""
+    """Add an item to its person of the roster, or to the principal if the roster does not know it."""
     who = (row["person"],) if row["person"] else (row["system"], row["principal_type"], row["principal_id"])
     one = people.setdefault(
         who,
@@ -238,16 +238,16 @@ def _exceptions(source: Source, made: Figures) -> None:
 
 
 def _course(made: Figures) -> list[tuple[str, str]]:
-    """When what happened, in order of time."""
+    """Return the events of the run in order of time."""
     listed = [scope["ended_at"] for scope in made.scopes if scope["ended_at"]]
     moments = [
-        ("Run began", made.review.get("started_at")),
+        ("Run started", made.review.get("started_at")),
         ("Listings complete", max(listed, default=None)),
         ("Plan frozen", made.plan["created_at"] if made.plan else None),
-        ("Approval asked for", made.approval["requested_at"] if made.approval else None),
+        ("Approval requested", made.approval["requested_at"] if made.approval else None),
         ("Answered", made.approval["responded_at"] if made.approval else None),
         *made.course,
-        ("Kept grants compared", max((check["observed_at"] for check in made.kept), default=None)),
+        ("Retained grants checked", max((check["observed_at"] for check in made.kept), default=None)),
         ("Run closed", made.review.get("finished_at")),
     ]
     return sorted(((name, at) for name, at in moments if at), key=lambda pair: pair[1])
@@ -258,7 +258,7 @@ def _measure(seconds: list[float], start: str | None, end: str | None) -> None:
         try:
             seconds.append((_time(end) - _time(start)).total_seconds())
         except (ValueError, TypeError):
-            return  # a roster may hold a date in words; it is shown with the item, and not measured
+            return  # a roster may hold a date in words, which cannot be measured
 
 
 def _time(text: str) -> datetime:

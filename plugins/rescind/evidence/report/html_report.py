@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file made from its bundle, without scripts and without anything from elsewhere."""
+"""Write the HTML report of a run from its bundle: one file, no scripts, nothing loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORDS = {
     "without_verdict": "no verdict",
     "not_sent": "not sent",
     "scope_incomplete": "listing incomplete",
-    "kept_lost": "kept, but lost",
+    "kept_lost": "retained, missing",
 }
 
 
@@ -36,7 +36,7 @@ def write_report(source: Source, out: str | Path) -> None:
 
 
 def report(facts: Figures) -> bytes:
-    """The report as UTF-8."""
+    """Return the report, UTF-8."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"t": text, "num": number, "words": words, "span": span, "at": at}
     titles = facts.review.get("titles", {})
@@ -53,7 +53,7 @@ def report(facts: Figures) -> bytes:
 
 
 def headline(facts: Figures) -> Mapping[str, Any]:
-    """What to know first: a word, its tone (good, warn, bad, plain), and one sentence."""
+    """Return the first line of the report: a word, its tone (good, warn, bad, plain), and one sentence."""
     planned, gone = facts.total["planned"], facts.total["restored" if facts.restoring else "gone"]
     lost = sum(len(check["lost"]) for check in facts.kept)
     if facts.review["dry_run"]:
@@ -64,20 +64,20 @@ def headline(facts: Figures) -> Mapping[str, Any]:
         return {"tone": "plain", "word": "Rejected", "text": "The plan was rejected. Nothing was sent."}
     if facts.approval is None or facts.approval["answer"] is None:
         return {"tone": "bad", "word": "Not approved", "text": "Nobody approved the plan. Nothing was sent."}
-    proof = "seen to be there again" if facts.restoring else "verified gone"
+    proof = "verified as restored" if facts.restoring else "verified gone"
     sentence = f"{number(gone)} of {number(planned)} planned grants are {proof}."
     more = [f"{number(facts.left)} are not proven."] if facts.left else []
     beyond = sum(int(check["detail"].get("beyond_count", 0)) for check in facts.kept)
-    more += [f"{number(beyond)} grants appeared beyond those."] if beyond else []
-    more += [f"{number(lost)} kept grants were lost."] if lost else []
-    more += ["A listing was not complete."] if facts.finding_counts["scope_incomplete"] else []
+    more += [f"{number(beyond)} additional grants appeared."] if beyond else []
+    more += [f"{number(lost)} retained grants are missing."] if lost else []
+    more += ["A listing was incomplete."] if facts.finding_counts["scope_incomplete"] else []
     if more:
         return {"tone": "bad", "word": "Open", "text": " ".join([sentence, *more])}
     rest = []
     if remains := facts.standings["still_effective"]:
         rest.append(f"For {number(remains)} the same right remains through another path.")
     if unproven := facts.standings["record_gone"]:
-        rest.append(f"For {number(unproven)} the record is gone and whether access is gone was not proven.")
+        rest.append(f"For {number(unproven)} the record is gone, but it was not proven that access is gone.")
     if rest:
         word = "Closed, access remains" if remains else "Closed, access not proven gone"
         return {"tone": "warn", "word": word, "text": " ".join([sentence, *rest])}
@@ -85,27 +85,27 @@ def headline(facts: Figures) -> Mapping[str, Any]:
 
 
 def text(value: Any) -> Markup:
-    """Text from elsewhere: invisible characters spelled out, escaped, and kept from turning the text around it."""
+    """Return foreign text as safe HTML: escaped, invisible characters spelled out, text direction isolated."""
     return Markup("<bdi>{}</bdi>").format(escape(shown("" if value is None else str(value))))
 
 
 def number(value: int) -> str:
-    """12,345."""
+    """Return a number with thousands separators: 12,345."""
     return f"{value:,}"
 
 
 def words(value: str) -> str:
-    """A standing in words."""
+    """Return the label of a standing."""
     return _WORDS.get(value, value)
 
 
 def at(value: str | None) -> str:
-    """A time to the second, UTC."""
+    """Return a time to the second, UTC."""
     return "" if not value else shown(value[:19].replace("T", " "))
 
 
 def span(seconds: float) -> str:
-    """A length of time in its two largest units."""
+    """Return a duration in its two largest units."""
     left = max(int(seconds), 0)
     parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):

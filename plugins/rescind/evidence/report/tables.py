@@ -1,8 +1,8 @@
-"""Tables made from a bundle: CSV for spreadsheets, JSON Lines for tools, and the joined rows that the report shows.
+"""Write tables from a bundle: CSV for spreadsheets, JSON Lines for tools. The report uses the same joined rows.
 
-CSV is read by programs that run what looks like a formula and round what looks like a number. So every field is
-quoted, invisible characters are spelled out, and a value that a spreadsheet would change gets an apostrophe in front.
-JSON Lines holds the values as they are; tools should read those.
+Spreadsheets run text that looks like a formula and round text that looks like a number. So every CSV field is quoted,
+invisible characters are spelled out, and a value that a spreadsheet would change gets a leading apostrophe. JSON Lines
+holds the unchanged values; tools should read those.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"0\d+|\d{12,}|\d+[eE]\d+")
 
 
 def cell(value: Any) -> str:
-    """A value as a CSV cell that no spreadsheet runs or rounds."""
+    """Return a value as a CSV cell that no spreadsheet runs or rounds."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -51,9 +51,9 @@ def cell(value: Any) -> str:
 
 
 def export(source: Source, folder: str | Path) -> list[Path]:
-    """Write every table twice; returns the paths.
+    """Write every table as CSV and as JSON Lines; return the paths.
 
-    :param folder: made when it is not there; files in it are replaced.
+    :param folder: created if it is missing; files in it are replaced.
     """
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def export(source: Source, folder: str | Path) -> list[Path]:
 
 
 def tables(source: Source) -> dict[str, tuple[tuple[str, ...], Iterable[Row]]]:
-    """Name -> (columns, rows); rows are made as they are read."""
+    """Return columns and rows of each table by name. Rows are generated while they are read."""
     times = ("terminated_at", "planned_at", "approved_at", "sent_at", "verified_at")
     items = (
         *_GRANT,
@@ -101,7 +101,7 @@ def tables(source: Source) -> dict[str, tuple[tuple[str, ...], Iterable[Row]]]:
 
 
 def outcomes(source: Source) -> Iterator[Row]:
-    """Every planned item with its grant, decision and verdict: one flat row each."""
+    """Yield one flat row for each planned item: grant, decision and verdict joined."""
     order = _order(source)
     grant_of = _lookup(records(source, "grants"), order)
     given_of = _lookup(records(source, "source_grants"), order)
@@ -123,7 +123,7 @@ def outcomes(source: Source) -> Iterator[Row]:
 
 
 def decided(source: Source) -> Iterator[Row]:
-    """Every grant with its decision."""
+    """Yield every grant with its decision."""
     decision_of = _lookup(records(source, "decisions"), _order(source))
     for grant in records(source, "grants"):
         decision = decision_of(grant["grant_id"]) or {}
@@ -131,7 +131,7 @@ def decided(source: Source) -> Iterator[Row]:
 
 
 def _order(source: Source) -> Callable[[str], Any]:
-    """The place of a grant id in the order that all files share: the id itself, but not in a sanitized copy."""
+    """Return the sort key that all files share: the grant id, or its position in a sanitized copy."""
     if not read_json(source, MANIFEST)["sanitized"]:
         return lambda grant_id: grant_id
     places = {grant["grant_id"]: place for place, grant in enumerate(records(source, "grants"))}
@@ -139,7 +139,7 @@ def _order(source: Source) -> Callable[[str], Any]:
 
 
 def _lookup(rows: Iterator[Row], order: Callable[[str], Any]) -> Callable[[str], Mapping[str, Any] | None]:
-    """Finds records by grant id in one pass; the questions come in the order of the records."""
+    """Return a function that finds records by grant id in one pass. Ask in the order of the records."""
     current = next(rows, None)
 
     def find(wanted: str) -> Mapping[str, Any] | None:

@@ -85,7 +85,7 @@ def test_a_bundle_that_was_taken_away_shows(ledger: Ledger, tmp_path: Path, caps
     assert main(["evidence", "verify", str(tmp_path)]) == 0
     places[1].rename(tmp_path.parent / "away")
     assert main(["evidence", "verify", str(tmp_path)]) == 1
-    assert "seal 2: the bundle is missing" in capsys.readouterr().out
+    assert "position 2: the bundle is missing" in capsys.readouterr().out
 
 
 def test_a_bundle_from_another_row_does_not_fit(ledger: Ledger, tmp_path: Path) -> None:
@@ -157,19 +157,25 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
         return verify(MemorySource(remade(files, kind, change))).problems
 
     assert refused("review") == []
-    assert refused("approvals", responded_by="rita") == ["the one who asked has approved"]
+    assert refused("approvals", responded_by="rita") == ["the requester approved their own run"]
     assert refused("approvals", digest="0" * 64) == ["the approval is for another plan"]
-    assert any("effects do not give the plan's digest" in one for one in refused("plan", digest="0" * 64))
-    assert any("not stand where its verdict" in one for one in refused("verdicts", verdict="still_present"))
+    assert any(
+        "digest of the approved effects does not match the plan" in one for one in refused("plan", digest="0" * 64)
+    )
+    assert any(
+        "standing of an item does not match its verdict" in one for one in refused("verdicts", verdict="still_present")
+    )
     assert any("no planned call" in one for one in refused("attempts", call="0" * 64))
     assert any("without approval" in one for one in refused("approvals", answer="reject"))
     assert any("not decided to be revoked" in one for one in refused("decisions", choice="keep"))
-    assert any("id names" in one for one in refused("grants", principal_id="somebody else"))
-    assert any("does not have the content" in one for one in refused("calls", rows=["m9"]))
-    assert any("open ends and findings differ" in one for one in refused("findings", subject="0" * 64))
-    assert any("as many grants as it counted" in one for one in refused("scopes", counted=11))
-    assert any("dry run has sent" in one for one in refused("review", dry_run=True))
-    assert any("the population is not the one" in one for one in refused("review", snapshot_digest="0" * 64))
+    assert any("does not match its id" in one for one in refused("grants", principal_id="somebody else"))
+    assert any("content of a call does not match its id" in one for one in refused("calls", rows=["m9"]))
+    assert any("findings do not match the open items" in one for one in refused("findings", subject="0" * 64))
+    assert any("number of grants of a scope does not match its count" in one for one in refused("scopes", counted=11))
+    assert any("dry run sent a request" in one for one in refused("review", dry_run=True))
+    assert any(
+        "the population differs from the sealed snapshot" in one for one in refused("review", snapshot_digest="0" * 64)
+    )
 
 
 def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: Path) -> None:
@@ -189,7 +195,7 @@ def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: P
     assert ("still_present", gone[0]) in {(one["finding"], one["subject"]) for one in records(source, "findings")}
     for latest in (True, False):
         found = verify(MemorySource(remade(contents(place), "verdicts", {"latest": latest}))).problems
-        assert any("the latest one of a grant is not its last" in one for one in found)
+        assert any("the verdict marked latest is not the last one" in one for one in found)
     assert main(["evidence", "sanitize", str(place), str(tmp_path / "copy")]) == 0
     assert main(["evidence", "verify", str(tmp_path / "copy")]) == 0
 

@@ -93,4 +93,4 @@ def test_what_is_given_back_brings_the_grants_of_the_other_run(ledger: Ledger, t
     assert verify(source).problems == []
     assert {one["grant_id"] for one in records(source, "source_grants")} == {one.grant_id for one in gone}
     write_report(source, tmp_path / "report.html")
-    assert "Access given back" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Access restored" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -85,7 +85,7 @@ def test_a_bundle_of_an_older_version_holds_and_has_a_report(ledger: Ledger, tmp
     for kind, added in ADDED_SINCE.items():
         files = remade(files, kind, dict.fromkeys(added, ...))
     assert verify(MemorySource(files)).problems == []
-    assert b"Gone" in report(figures(MemorySource(files)))
+    assert b"Verified gone" in report(figures(MemorySource(files)))
     assert sum(1 for _ in outcomes(MemorySource(files))) == 5
 
 

@@ -1,7 +1,6 @@
-"""Whether the records of a bundle fit together: what was approved is what was planned, sent and judged.
+"""Check that the records of a bundle agree: the approved plan is what was sent and verified.
 
-Reads each file once, in order, side by side where they are ordered by grant id; only planned items and calls are held
-in memory.
+Each file is read once, in order. Only planned items and calls are held in memory.
 """
 
 from __future__ import annotations
@@ -36,30 +35,30 @@ _PIECE = 1 << 16
 
 
 def problems(source: Source, manifest: Mapping[str, Any], notes: list[str]) -> list[str]:
-    """What does not fit; ``notes`` gets what a reader should know. The hashes are to be verified first."""
+    """Return the contradictions, and append remarks to ``notes``. Verify the hashes first."""
     checker = Checker(source, manifest, notes)
     try:
         checker.run()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        checker.found.add(f"the records are not in their form ({type(error).__name__})")
+        checker.found.add(f"the records do not have the expected structure ({type(error).__name__})")
     return checker.found.lines()
 
 
 class Found:
-    """Problems by kind: a few examples of each, and how many there are."""
+    """Collect problems by kind, with a few examples and a count of each."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, list[str]] = {}
         self._counts: Counter[str] = Counter()
 
     def add(self, kind: str, what: str = "") -> None:
-        """Note a problem."""
+        """Record a problem."""
         self._counts[kind] += 1
         if self._counts[kind] <= _SHOWN:
             self._kinds.setdefault(kind, []).append(what)
 
     def lines(self) -> list[str]:
-        """One line for each kind."""
+        """Return one line for each kind."""
         found = []
         for kind, examples in self._kinds.items():
             more = self._counts[kind] - len(examples)
@@ -70,7 +69,7 @@ class Found:
 
 @dataclass(slots=True)
 class Checker:
-    """The checks over one bundle. ``sanitized`` copies hold no real ids, so digests over ids are not made anew."""
+    """The checks of one bundle. Sanitized copies hold no real ids, so digests over ids are not recomputed."""
 
     source: Source
     manifest: Mapping[str, Any]
@@ -85,7 +84,7 @@ class Checker:
         return bool(self.manifest["sanitized"])
 
     def run(self) -> None:
-        """All checks."""
+        """Run all checks."""
         self._canonical()
         (review,) = records(self.source, "review")
         if (review["run"], review["number"]) != (self.manifest["run"], self.manifest["number"]):
@@ -102,7 +101,7 @@ class Checker:
         self._findings()
 
     def _canonical(self) -> None:
-        """Every line is in the one byte form of its content: no key twice, nothing that parsers read differently."""
+        """Check that every line is canonical JSON: no duplicate keys, nothing that parsers read differently."""
         for kind in RECORD_FILES:
             with self.source.open(file_name(kind)) as file:
                 for line in file:
@@ -116,24 +115,24 @@ class Checker:
         for call in records(self.source, "calls"):
             made = [call["system"], call["account"], call["container"], call["rows"], call["columns"]]
             if not self.sanitized and hashlib.sha256(encode(made)).hexdigest() != call["call"]:
-                self.found.add("a call does not have the content that its id names", call["call"])
+                self.found.add("the content of a call does not match its id", call["call"])
             if call["call"] in self.calls:
-                self.found.add("a call stands twice", call["call"])
+                self.found.add("duplicate call", call["call"])
             cells = {(kind, tuple(column)) for kind, column in call["columns"]}
             place = (call["system"], call["account"], call["container"])
             self.calls[call["call"]] = {"place": place, "rows": set(call["rows"]), "columns": cells}
 
     def _ascending(self, kind: str) -> Iterator[Record]:
-        """The records of a file that is ordered by grant id, each grant once."""
+        """Yield the records of a file that is ordered by grant id, each grant once."""
         before = ""
         for record in records(self.source, kind):
             if not self.sanitized and record["grant_id"] <= before:
-                self.found.add(f"{kind}: a grant stands twice or out of order", record["grant_id"])
+                self.found.add(f"{kind}: duplicate or unsorted grant", record["grant_id"])
             before = record["grant_id"]
             yield record
 
     def _population(self, review: Record, plan: Record | None) -> None:
-        """Grants are what their ids say, each scope holds what it counted, and every item has its grant and cell."""
+        """Check grant ids, the counts of each scope, and that every item has its grant and cell."""
         scopes = {scope["scope"]: scope for scope in records(self.source, "scopes")}
         seen = self._snapshot(review, scopes)
         for grant in self._ascending("source_grants"):
@@ -142,10 +141,10 @@ class Checker:
         for grant_id in self.items.keys() - seen:
             self.found.add("an item has no grant", grant_id)
         if self.items and plan is None:
-            self.found.add("there are items and no plan")
+            self.found.add("there are items but no plan")
 
     def _snapshot(self, review: Record, scopes: Mapping[str, Record]) -> set[str]:
-        """Check the run's own snapshot; returns the items that it holds."""
+        """Check the snapshot of the run; return the items that it holds."""
         sums = {name: hashlib.sha256() for name in scopes}
         counted: Counter[str] = Counter()
         seen: set[str] = set()
@@ -163,40 +162,40 @@ class Checker:
                     self.found.add("an item of an incomplete scope has a call", grant["grant_id"])
         for name, scope in scopes.items():
             if scope["state"] == "complete" and scope["counted"] != counted[name]:
-                self.found.add("a scope does not hold as many grants as it counted", name)
+                self.found.add("the number of grants of a scope does not match its count", name)
         whole = "".join(f"{n} {scopes[n]['state']} {sums[n].hexdigest()}\n" for n in sorted(scopes))
         sealed = review["snapshot_digest"]
         if sealed and not self.sanitized and hashlib.sha256(whole.encode()).hexdigest() != sealed:
-            self.found.add("the population is not the one that was sealed")
+            self.found.add("the population differs from the sealed snapshot")
         return seen
 
     def _grant(self, grant: Record) -> None:
         key = _ARRAY.encode([grant[name] for name in _KEY])
         if not self.sanitized and hashlib.sha256(key.encode()).hexdigest() != grant["grant_id"]:
-            self.found.add("a grant is not the one that its id names", grant["grant_id"])
+            self.found.add("a grant does not match its id", grant["grant_id"])
         item = self.items.get(grant["grant_id"])
         if item is None or item["call"] is None:
             return
         call = self.calls.get(item["call"])
         place = (grant["system"], grant["account"], grant["container"])
         if call is None:
-            self.found.add("an item names a call that is not there", grant["grant_id"])
+            self.found.add("an item names a missing call", grant["grant_id"])
         elif (
             call["place"] != place
             or grant["row"] not in call["rows"]
             or (grant["column_kind"], tuple(grant["column"])) not in call["columns"]
         ):
-            self.found.add("an item's call does not reach it", grant["grant_id"])
+            self.found.add("the call of an item does not cover it", grant["grant_id"])
 
     def _decisions(self, plan: Record | None) -> None:
-        """Every grant has one decision once decisions were made, and every item that goes was decided to go."""
+        """Check that every grant has one decision, and that every item to revoke was decided to be revoked."""
         grants, decisions = self._ascending("grants"), self._ascending("decisions")
         revoked: set[str] = set()
         first = next(decisions, None)
         if first is not None:
             for grant, decision in _side_by_side(grants, first, decisions):
                 if grant is None or decision is None or grant["grant_id"] != decision["grant_id"]:
-                    self.found.add("grants and decisions do not belong together")
+                    self.found.add("grants and decisions do not match")
                     break
                 if decision["choice"] == "revoke" and decision["grant_id"] in self.items:
                     revoked.add(decision["grant_id"])
@@ -205,50 +204,50 @@ class Checker:
                 self.found.add("an item was not decided to be revoked", grant_id)
 
     def _standings(self) -> None:
-        """Every item ends in exactly one verdict or state."""
+        """Check that every item ends in exactly one verdict or state."""
         verdicts = self._verdicts()
         for grant_id in verdicts.keys() - self.items.keys():
-            self.found.add("a verdict is about no item", grant_id)
+            self.found.add("a verdict belongs to no item", grant_id)
         for grant_id, item in self.items.items():
             verdict = verdicts.get(grant_id)
             if item["standing"] != standing(item["state"], verdict["verdict"] if verdict else None):
-                self.found.add("an item does not stand where its verdict puts it", grant_id)
+                self.found.add("the standing of an item does not match its verdict", grant_id)
             if item["verified_at"] != (verdict["observed_at"] if verdict else None):
-                self.found.add("an item and its verdict differ in time", grant_id)
+                self.found.add("the time of an item does not match its verdict", grant_id)
 
     def _verdicts(self) -> dict[str, Record]:
-        """The latest verdict of each grant. Those before it stand right before it, and none comes after it."""
+        """Return the latest verdict of each grant, and check that it is the last of its group."""
         latest: dict[str, Record] = {}
         before, closed = "", True
         for verdict in records(self.source, "verdicts"):
             grant_id = verdict["grant_id"]
             if grant_id in latest or (not closed and grant_id != before):
-                self.found.add("verdicts: the latest one of a grant is not its last", grant_id)
+                self.found.add("verdicts: the verdict marked latest is not the last one of its grant", grant_id)
             if not self.sanitized and grant_id < before:
-                self.found.add("verdicts: a grant stands out of order", grant_id)
+                self.found.add("verdicts: unsorted grant", grant_id)
             before, closed = grant_id, verdict.get("latest", True)
             if closed:
                 latest[grant_id] = verdict
         if not closed:
-            self.found.add("verdicts: the latest one of a grant is not its last", before)
+            self.found.add("verdicts: the verdict marked latest is not the last one of its grant", before)
         return latest
 
     def _approval(self, review: Record, plan: Record | None) -> None:
         approvals = list(records(self.source, "approvals"))
         if len(approvals) > 1 or (approvals and plan is None):
-            self.found.add("there is an approval without its plan")
+            self.found.add("there is an approval without a plan")
         for approval in approvals:
             if plan is not None and approval["digest"] != plan["digest"]:
                 self.found.add("the approval is for another plan")
             by_person = approval["answer"] == "approve" and not approval["automatic"]
             if by_person and approval["responded_by"] in ("", approval["requested_by"], review["requested_by"]):
-                self.found.add("the one who asked has approved")
+                self.found.add("the requester approved their own run")
 
     def _effects(self, plan: Record | None) -> None:
-        """The approved bytes give the plan's digest, and name exactly the items that have a call."""
+        """Check that the approved bytes give the plan's digest and name exactly the items that have a call."""
         there = EFFECTS in {entry["name"] for entry in self.manifest["files"]}
         if there != (plan is not None and not self.sanitized):
-            self.found.add(f"{EFFECTS} is there without a plan, or missing")
+            self.found.add(f"{EFFECTS} is missing, or present without a plan")
         if plan is None or not there:
             return
         total = hashlib.sha256()
@@ -256,12 +255,12 @@ class Checker:
             while piece := file.read(_PIECE):
                 total.update(piece)
         if total.hexdigest() != plan["digest"]:
-            self.found.add("the approved effects do not give the plan's digest")
+            self.found.add("the digest of the approved effects does not match the plan")
         else:
             named = set(_effect_ids(self.source))
             planned = {grant_id for grant_id, item in self.items.items() if item["call"] is not None}
             for grant_id in named ^ planned:
-                self.found.add("approved effects and planned items differ", grant_id)
+                self.found.add("the approved effects do not match the planned items", grant_id)
 
     def _attempts(self, review: Record, plan: Record | None) -> None:
         approval = next(records(self.source, "approvals"), None)
@@ -272,19 +271,19 @@ class Checker:
             if call not in self.calls:
                 self.found.add("an attempt belongs to no planned call", call)
             if attempt["attempt"] != tries[call]:
-                self.found.add("the attempts at a call are not numbered without gaps", call)
+                self.found.add("the attempts of a call are not numbered from 1 without gaps", call)
             if plan is None or attempt["plan_digest"] != plan["digest"]:
                 self.found.add("an attempt was made under another plan", call)
             if approval is None or approval["answer"] != "approve":
                 self.found.add("an attempt was made without approval", call)
             elif attempt["intent_at"] > approval["valid_until"]:
-                self.found.add("an attempt was made after the approval had run out", call)
+                self.found.add("an attempt was made after the approval expired", call)
         if tries and review["dry_run"]:
-            self.found.add("a dry run has sent something")
-        self.notes.append(f"{sum(tries.values())} attempts at {len(tries)} calls for {len(self.items)} items")
+            self.found.add("a dry run sent a request")
+        self.notes.append(f"{sum(tries.values())} attempts of {len(tries)} calls for {len(self.items)} items")
 
     def _findings(self) -> None:
-        """What ends open is listed, all of it and nothing else."""
+        """Check that the findings list every open item, and nothing else."""
         expected = {(i["standing"], g) for g, i in self.items.items() if i["standing"] not in (*PROVEN, "restored")}
         expected |= {
             ("scope_incomplete", s["scope"]) for s in records(self.source, "scopes") if s["state"] != "complete"
@@ -292,15 +291,15 @@ class Checker:
         expected |= {("kept_lost", lost) for check in records(self.source, "kept") for lost in check["lost"]}
         listed = [(finding["finding"], finding["subject"]) for finding in records(self.source, "findings")]
         for _, subject in expected ^ set(listed):
-            self.found.add("open ends and findings differ", subject)
+            self.found.add("the findings do not match the open items", subject)
         if len(set(listed)) != len(listed):
-            self.found.add("a finding stands twice")
+            self.found.add("duplicate finding")
         counts = Counter(finding for finding, _ in listed)
         self.notes += [f"open: {count} {finding}" for finding, count in sorted(counts.items())]
 
 
 def _no_float(_: str) -> float:
-    raise ValueError("a float has no place in evidence")
+    raise ValueError("evidence must not hold a float")
 
 
 def _id_bytes(grant: Record) -> bytes:
@@ -320,7 +319,7 @@ def _side_by_side(
 
 
 def _effect_ids(source: Source) -> Iterator[str]:
-    """Ids of the grants that the approved effects name, without holding them all.
+    """Yield the ids of the grants that the approved effects name, without holding them all.
 
     In canonical JSON the quotes of ``"grants":[`` cannot stand inside a text (there they are escaped), so the
     lists can be found in the bytes; each grant is then decoded as JSON.
@@ -343,7 +342,7 @@ def _effect_ids(source: Source) -> Iterator[str]:
                 try:
                     key, end = decoder.raw_decode(text)
                 except ValueError:
-                    break  # cut inside a grant: the next piece brings the rest
+                    break  # the piece ends inside a grant
                 text = text[end:]
                 yield hashlib.sha256(_ARRAY.encode(key).encode()).hexdigest()
 
