@@ -1,8 +1,8 @@
-"""What a deployment fixes and what a run may ask for.
+"""The settings of a deployment, and the request of one run.
 
-Two models, both closed (an unknown key is an error): :class:`Settings`, read from the Airflow Variable
-``rescind_settings`` (a JSON object), and :class:`ReviewRequest`, read from the trigger form. A run may
-only narrow what the deployment allows, never widen it.
+:class:`Settings` is read from the Airflow Variable ``rescind_settings`` (a JSON object). :class:`ReviewRequest` is read
+from the trigger form. An unknown key is an error in both. A run may narrow the limits of the deployment, never widen
+them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LEDGER_CONNECTION = "rescind_ledger"
 
 
 class RosterEndpoint(BaseModel):
-    """An HTTP service that hands out the roster.
+    """An HTTP service that returns the roster.
 
     :param conn_id: Airflow connection of type ``http``: host, login and password or headers.
     :param endpoint: path below the connection's host, with its query if it has one.
     :param format: ``scim`` (RFC 7644 ``Users``, paged by ``startIndex``), ``json`` (an object with people, total and a
-        link to the next page, or one bare list), or ``csv`` (one document).
-    :param page_size: people asked for in one SCIM page.
+        link to the next page, or a list), or ``csv`` (one document).
+    :param page_size: people in one SCIM page.
     :param items: name of the list of people in a plain JSON page; likewise ``total`` and ``next``.
     :param as_of: field of a plain JSON page with the time of the export. Without it the age is taken from the
         ``Last-Modified`` header, or from ``Date`` and ``Age``.
@@ -47,12 +47,13 @@ class RosterEndpoint(BaseModel):
 
 
 class AutomaticApproval(BaseModel):
-    """Within which limits a plan needs no person, in runs that ask for it. Every limit must be written out.
+    """Limits within which a plan needs no approval by a person, in runs that request it. Every limit is required.
 
     :param max_revocations: most grants of such a plan.
     :param max_percent: most of the complete population, in percent.
     :param systems: permission systems that may take part.
-    :param only_rules: rules of the policy that may decide. What a person names in a form always needs another person.
+    :param only_rules: rules of the policy that may decide. Targets that a person names in a form always need another
+        person.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,7 +67,7 @@ class AutomaticApproval(BaseModel):
     @classmethod
     def _of_the_policy(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "requested" in value:
-            raise ValueError("'requested' is what a person names in a form; somebody else has to approve that")
+            raise ValueError("'requested' is the rule for targets of a form; another person must approve those")
         return value
 
 
@@ -86,7 +87,7 @@ def settings_home() -> Path:
 
 
 class KnownGrant(BaseModel):
-    """A grant that exists for certain, by the platform's own ids; ``account`` where a system covers several."""
+    """A grant that is known to exist, by the ids of the platform; ``account`` if the system covers several."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -101,68 +102,71 @@ class Settings(BaseModel):
 
     :param connections: per permission system, the connection ids that a review covers; without this setting every
         system with its default connection, such as ``wedata_default``, ``dms_default`` and ``quickbi_default``.
-    :param granting_connections: per permission system, the connection ids that may give back what a run took away;
-        others than those above, whose keys need no right to grant.
-    :param verifying_connections: per permission system, the connection ids that discovery and verification read with,
-        one for each account; their keys need no right to change anything. Without one the review's connection reads.
-    :param approvers: user ids (as Airflow's auth manager knows them) who may approve a plan. Nobody may
-        approve a plan that they asked for themselves.
-    :param roster: who works here: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``; ``.csv`` or
-        ``.json``), or a :class:`RosterEndpoint`. It is read once, when a run begins, and kept for the whole run.
-    :param roster_sha256: SHA-256 (hex) that the file must have. A file ``<roster>.sha256`` beside it is checked as
-        well, where there is one.
-    :param roster_is_complete: whether the roster lists everyone. Only then may a rule believe that somebody whom the
-        roster does not know is nobody (``!person.known``, an owner who is ``unlisted``); else such rules never hold.
-    :param roster_max_age_hours: an older roster decides nothing.
-    :param roster_min_people: a roster with fewer people decides nothing.
-    :param roster_max_leaver_percent: a roster with a larger part of leavers decides nothing.
-    :param policy: file of rules, see ``include/policies/README.md``; relative paths start at
-        ``RESCIND_HOME``, see :func:`settings_home`.
-    :param protections: file of principals and resources from which nothing is ever taken.
-    :param exceptions: file of waivers, each with owner, reason and end.
-    :param owners: who answers for which resources, see ``include/config/owners.yaml``.
-    :param campaign: ``owners``: runs put the questions of rules with ``decide: ask`` to the owners of the resources,
-        unless the form says otherwise; ``none``: only runs that ask for it do.
+    :param granting_connections: per permission system, the connection ids that restore access. They must differ from
+        ``connections``, so that the revoking keys need no right to grant.
+    :param verifying_connections: per permission system, the connection ids for discovery and verification, one for each
+        account. Their keys need read rights only. Without one, ``connections`` is used.
+    :param approvers: user ids (of Airflow's auth manager) who may approve a plan. The requester cannot approve their
+        own run.
+    :param roster: the people of the organization: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``;
+        ``.csv`` or ``.json``), or a :class:`RosterEndpoint`. It is read once, when a run starts, and used for the whole
+        run.
+    :param roster_sha256: SHA-256 (hex) that the file must have. A file ``<roster>.sha256`` beside it is checked too, if
+        it exists.
+    :param roster_is_complete: whether the roster lists everyone. Only then may a rule conclude something from a person
+        who is missing in it (``!person.known``, an owner who is ``unlisted``). Otherwise such rules never match.
+    :param roster_max_age_hours: an older roster is not used for decisions.
+    :param roster_min_people: a roster with fewer people is not used for decisions.
+    :param roster_max_leaver_percent: a roster with a larger share of leavers is not used for decisions.
+    :param policy: file of rules, see ``include/policies/README.md``; relative paths start at ``RESCIND_HOME``, see
+        :func:`settings_home`.
+    :param protections: file of principals and resources whose access is never revoked.
+    :param exceptions: file of exceptions, each with owner, reason and end.
+    :param owners: file of the owners of resources, see ``include/config/owners.yaml``.
+    :param campaign: ``owners``: the owners of the resources answer the questions of rules with ``decide: ask``, unless
+        the form says otherwise. ``none``: only in runs that request it.
     :param campaign_hours: hours that owners have to answer.
-    :param automatic_approval: limits within which a run may go on without a person's approval, if it asks for that;
+    :param automatic_approval: limits within which a run may continue without approval by a person, if it requests that.
         None: never.
     :param max_revocations: most grants that one run may revoke; 0 means none.
     :param max_percent: most of the complete population, in percent, that one run may revoke; 0 means none.
     :param max_per_principal: most grants that one principal may lose in one run.
-    :param max_restores: most grants that one run may give back; 0 means none.
-    :param allow_irreversible: let a plan hold grants that cannot be given back faithfully; else they are held.
-    :param allow_sparse: let a run ask for calls that reach over places where nobody holds anything (Quick BI only;
-        such a call is sent right after a re-read of these places).
+    :param max_restores: most grants that one run may restore; 0 means none.
+    :param allow_irreversible: revoke grants that cannot be restored exactly; otherwise they are held.
+    :param allow_sparse: let a run use calls that also cover combinations without a grant (Quick BI only). Such a call
+        is sent right after these combinations were listed again.
     :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
     :param enforce_scheduled: let a scheduled review revoke after approval; otherwise it is a dry run.
-    :param rows_per_call: per system, fewer resources in one call than its shape allows; 1 is the most careful.
-    :param workers: processes that may send at the same time; paces them while the ledger does not answer.
+    :param rows_per_call: per system, most resources in one call, below the limit of the API; 1 is the most careful.
+    :param workers: processes that may send at the same time. Each takes its share of the rate limit while the ledger is
+        not available.
     :param max_batches: most mapped revocation tasks in one run.
-    :param summaries: folder for the closing summary and the items of each run.
+    :param summaries: folder for the summary and the items of each run.
     :param batch_seconds: how long one mapped revocation task should last, in seconds.
-    :param canary_items: about how many grants of each system and account are revoked and verified before the rest
-        of a large plan; 0 for none.
+    :param canary_items: about how many grants of each system and account are revoked and verified before the rest of a
+        large plan; 0 for none.
     :param canary_above: a plan with more grants than this is a large one.
     :param max_shrink_percent: how much smaller, in percent, a population of at least 20 grants may be than at its last
         complete listing (less what was revoked since); a smaller one counts as incomplete. 100 turns this off.
     :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
-    :param settle_in_place_seconds: how long of that a task waits with its worker; for longer it gives its slot back.
+    :param settle_in_place_seconds: how long a task waits while it occupies its worker, in seconds; after that it is
+        deferred.
     :param settle_limit_seconds: how long verification waits for a platform to settle, in seconds.
-    :param watch_days: for how many days what was verified gone is looked after.
-    :param watch_alarm: what turns the watching run red: a return that is ``new``, ``any`` return that is there, or
-        ``none``. What could not be checked turns it red as well, unless this is ``none``.
+    :param watch_days: for how many days grants that were verified gone are watched.
+    :param watch_alarm: what fails the watch run: a ``new`` regrant, ``any`` regrant that still exists, or ``none``. A
+        grant that could not be checked fails it too, unless this is ``none``.
     :param record_gone_fails: kinds of run whose gate fails when a record is gone and access was not proven gone:
         ``policy`` for reviews by policy, ``targets`` for runs about named people or resources, such as a leaver.
     :param evidence: folder of bundles, reports and tables: a path, or a URL of object storage
         (``s3://conn_id@bucket/key``).
-    :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are unsigned,
-        and say so.
-    :param evidence_key_conn_id: or the connection that holds this PEM as its password.
-    :param evidence_retention: how long and how bundles are kept there, in words, such as ``7 years, object lock``;
-        stands in every bundle.
-    :param time_source: what the clocks of workers and ledger are set by, in words, such as ``chrony, ntp.example.org``;
-        stands in every bundle.
+    :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are marked as
+        unsigned.
+    :param evidence_key_conn_id: alternatively, the connection that holds this PEM as its password.
+    :param evidence_retention: how long and how bundles are stored, as text, such as ``7 years, object lock``. It is
+        part of every bundle.
+    :param time_source: the time source of workers and ledger, as text, such as ``chrony, ntp.example.org``. It is part
+        of every bundle.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -234,19 +238,19 @@ class Settings(BaseModel):
             both = sorted(set(conn_ids) & set(self.connections.get(system, ())))
             if both:
                 raise ValueError(
-                    f"granting_connections of {system} name {', '.join(both)}, which revokes: use a connection of its"
-                    " own, so that the revoking key needs no right to grant"
+                    f"granting_connections of {system} name {', '.join(both)}, which is also used to revoke. Use a"
+                    " separate connection, so that the revoking key needs no right to grant"
                 )
         return self
 
     @model_validator(mode="after")
     def _checksum_of_a_file(self) -> Self:
         if self.roster_sha256 and isinstance(self.roster, RosterEndpoint):
-            raise ValueError("roster_sha256 is the checksum of a file; an endpoint's pages have none")
+            raise ValueError("roster_sha256 is the checksum of a file. Remove it: an HTTP endpoint has no checksum")
         return self
 
     def path(self, name: str) -> Path:
-        """Absolute path of a file setting; relative paths start at :func:`settings_home`.
+        """Return the absolute path of a file setting; relative paths start at :func:`settings_home`.
 
         :raises ConfigurationError: when the setting is empty.
         """
@@ -254,7 +258,7 @@ class Settings(BaseModel):
         return path if path.is_absolute() else settings_home() / path
 
     def location(self, name: str) -> str:
-        """The path or URL in a setting.
+        """Return the path or URL of a setting.
 
         :raises ConfigurationError: when the setting is empty.
         """
@@ -283,16 +287,16 @@ class Settings(BaseModel):
 
 
 class ReviewRequest(BaseModel):
-    """What one run asks for: the trigger form, validated again with no unknown keys.
+    """The request of one run: the validated fields of the trigger form.
 
-    :param kind: ``policy`` (an access review by the deployed policy) or ``targets`` (what the form names).
+    :param kind: ``policy`` (a review by the deployed policy) or ``targets`` (people and resources that the form names).
     :param principals: ids of people or accounts, in any id space of the roster, exact.
     :param resources: resource ids, exact.
-    :param max_revocations: most grants this run may revoke; None takes the deployment's ceiling.
+    :param max_revocations: most grants this run may revoke; None uses the limit of the deployment.
     :param max_percent: the same in percent of the population.
-    :param ask_owners: put the questions of rules that ask; None takes the deployment's ``campaign``.
-    :param automatic: go on without a person's approval where the deployment's ``automatic_approval`` allows it.
-    :param sparse: fewest calls of all, over places where nobody holds anything; only where the deployment allows it.
+    :param ask_owners: ask the owners of resources; None uses the setting ``campaign``.
+    :param automatic: continue without approval by a person, within the setting ``automatic_approval``.
+    :param sparse: use calls that also cover combinations without a grant; only with the setting ``allow_sparse``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -324,21 +328,21 @@ class ReviewRequest(BaseModel):
     def _names_something(self) -> Self:
         if self.kind == "targets":
             if self.ask_owners or self.automatic:
-                raise ValueError("ask_owners and automatic belong to reviews by policy")
+                raise ValueError("ask_owners and automatic are for reviews by policy only")
             if not self.principals and not self.resources:
                 raise ValueError(
-                    "name at least one principal or one resource; systems alone would mean everything in them"
+                    "name at least one principal or one resource: systems alone would mean everything in them"
                 )
             if len(self.reason.strip()) < 5:
-                raise ValueError("reason needs at least 5 characters: it is kept as evidence")
+                raise ValueError("reason needs at least 5 characters: it is part of the evidence")
         return self
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], *, kind: str, systems: tuple[str, ...]) -> Self:
-        """The request from the run's params.
+        """Return the request from the params of the run.
 
         :param systems: the systems that exist; an empty ``systems`` field means all of them.
-        :raises InputError: naming field, shape and remedy.
+        :raises InputError: for a bad field; the message names it.
         """
         try:
             request = cls.model_validate({**raw, "kind": kind})
@@ -352,12 +356,12 @@ class ReviewRequest(BaseModel):
         return request
 
     def asks_owners(self, settings: Settings) -> bool:
-        """Whether this run puts questions to the owners of resources."""
+        """Return whether this run asks the owners of resources."""
         wanted = settings.campaign == "owners" if self.ask_owners is None else self.ask_owners
         return wanted and self.kind == "policy"
 
     def caps(self, settings: Settings) -> tuple[int, int]:
-        """(most grants, most percent) for this run: the smaller of request and deployment."""
+        """Return (most grants, most percent) of this run. The lower of form value and deployment limit applies."""
         count = (
             settings.max_revocations
             if self.max_revocations is None
@@ -367,9 +371,9 @@ class ReviewRequest(BaseModel):
         return count, percent
 
     def may_be_sparse(self, settings: Settings) -> bool:
-        """Whether calls may reach over places where nobody holds anything.
+        """Return whether calls may also cover combinations without a grant.
 
-        :raises InputError: the run asks for it and the deployment does not allow it.
+        :raises InputError: when the run requests it and the deployment does not allow it.
         """
         if self.sparse and not settings.allow_sparse:
             remedy = f"Switch it off, or set 'allow_sparse' in the Airflow Variable {VARIABLE!r}"
@@ -378,7 +382,7 @@ class ReviewRequest(BaseModel):
 
 
 def explained(error: ValidationError) -> str:
-    """Each problem as ``field: what (shape of the value)``; values themselves are left out."""
+    """Return each problem as ``field: what (type of the value)``, without the values."""
     parts = []
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"]) or "(whole)"

@@ -362,6 +362,6 @@ def test_a_form_request_never_approves_itself(bench: Bench) -> None:
         setup.run().preflight()
     automatic(setup)
     person = holder(setup, 0)
-    with pytest.raises(Exception, match="belong to reviews by policy"):
+    with pytest.raises(Exception, match="are for reviews by policy only"):
         setup.run(kind="targets", principals=[person], reason="incident", automatic=True).preflight()
     assert Path(setup.settings["roster"]).exists()
