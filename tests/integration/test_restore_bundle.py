@@ -105,7 +105,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     # Whole by every hash, with another level to give back: only the ledger's seal tells.
     for name, content in remade(good, "calls", {"inverse": {}}).items():
         (listing_scope / name).write_bytes(content)
-    refused(setup, r"the ledger differ in run 1: last seal", bundle=listing_scope.name)
+    refused(setup, r"the ledger differ in run 1: evidence chain", bundle=listing_scope.name)
     for name, content in good.items():
         (listing_scope / name).write_bytes(content)
     (listing_scope / "more.txt").write_text("x")
@@ -183,7 +183,7 @@ def test_an_older_bundle_of_the_run_is_refused(bench: Bench) -> None:
     review.verify()
     second = review.report()
     assert first["bundle"] != second["bundle"]
-    refused(setup, "differ in run 1: last seal. Name the last bundle", bundle=Path(first["bundle"]).name)
+    refused(setup, "differ in run 1: evidence chain. Name the last bundle", bundle=Path(first["bundle"]).name)
     plan_of(setup.restore(bundle=Path(second["bundle"]).name, dry_run=True))
 
 

@@ -51,13 +51,14 @@ class Written:
     """A bundle that was written.
 
     :param name: its folder below the evidence folder.
+    :param position: position in the evidence chain, from 1.
     :param local: a copy on this machine, valid inside the ``with`` block that made it.
     """
 
     name: str
     path: str
     root: str
-    seal: int
+    position: int
     local: Path
 
 
@@ -98,20 +99,20 @@ class BundleWriter:
         def link(number: int, before: ChainEntry | None) -> str:
             return link_of(self._run.run_id, self._run.number, number, _previous(before), root)
 
-        seal = self._ledger.evidence_chain.take(self._run.run_id, root, link)
-        facts = manifest_of(self._run.run_id, self._run.number, seal.number, _previous(seal.previous), entries)
-        if facts["link"] != seal.link:
+        entry = self._ledger.evidence_chain.take(self._run.run_id, root, link)
+        facts = manifest_of(self._run.run_id, self._run.number, entry.number, _previous(entry.previous), entries)
+        if facts["link"] != entry.link:
             raise ConfigurationError(
-                f"evidence of run {self._run.run_id}: position {seal.number} of the evidence chain does not match this "
-                "bundle. Use one version of the package everywhere, and check the table rescind.seal for changes"
+                f"evidence of run {self._run.run_id}: position {entry.number} of the evidence chain does not match "
+                "this bundle. Use one version of the package everywhere, and check the table rescind.seal for changes"
             )
         manifest = encode(facts) + b"\n"
         (local / SIGNATURE).write_bytes(sign(manifest, self._key))
         (local / MANIFEST).write_bytes(manifest)
-        name = bundle_name(seal.number, self._run.run_id)
+        name = bundle_name(entry.number, self._run.run_id)
         place = self._target / name
         publish(local, place)
-        return Written(name, str(place), root, seal.number, local)
+        return Written(name, str(place), root, entry.number, local)
 
 
 def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:

@@ -89,13 +89,16 @@ def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
             return import_run(ledger, bundle.source, bundle.manifest)
         problem = f"is about {bundle.run_id}, which this ledger does not hold, and no key shows whose bundle it is"
         raise InputError("bundle", problem, "Use the deployment that made it, or one with the key that signed it")
-    plan, seal = ledger.plans.find(run.run_id), ledger.evidence_chain.of_run(run.run_id)
+    plan, entry = ledger.plans.find(run.run_id), ledger.evidence_chain.of_run(run.run_id)
     review, planned = only(bundle.source, "review") or {}, only(bundle.source, "plan") or {}
     pairs = {
         "number": (bundle.manifest["number"], run.number),
         "snapshot digest": (review.get("snapshot_digest"), run.snapshot_digest),
         "plan digest": (planned.get("digest"), plan.digest if plan else None),
-        "last seal": ((bundle.manifest["seal"], bundle.root), (seal.number, seal.root) if seal else None),
+        "position in the evidence chain": (
+            (bundle.manifest["seal"], bundle.root),
+            (entry.number, entry.root) if entry else None,
+        ),
     }
     _refuse([name for name, (theirs, ours) in pairs.items() if theirs != ours], f"run {run.number}")
     return run

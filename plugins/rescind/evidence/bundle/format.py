@@ -82,9 +82,9 @@ def file_name(kind: str) -> str:
     return f"{kind}.jsonl"
 
 
-def bundle_name(seal: int, run_id: str) -> str:
+def bundle_name(position: int, run_id: str) -> str:
     """Return the name of a bundle's folder, also used for its report and tables."""
-    return f"{seal:06d}-{run_id}"
+    return f"{position:06d}-{run_id}"
 
 
 class Merkle:
@@ -179,7 +179,7 @@ def root_of(entries: Iterable[Mapping[str, Any]]) -> str:
 
 
 def link_of(
-    run_id: str, number: int, seal: int, previous: Mapping[str, Any] | None, root: str, sanitized: str = ""
+    run_id: str, number: int, position: int, previous: Mapping[str, Any] | None, root: str, sanitized: str = ""
 ) -> str:
     """Return the link (hex). The next bundle names it, so no bundle can be left out or inserted."""
     facts = {
@@ -189,7 +189,7 @@ def link_of(
         "root": root,
         "run": run_id,
         "sanitized": sanitized,
-        "seal": seal,
+        "seal": position,
     }
     return hashlib.sha256(encode(facts)).hexdigest()
 
@@ -197,14 +197,14 @@ def link_of(
 def manifest_of(
     run_id: str,
     number: int,
-    seal: int,
+    position: int,
     previous: Mapping[str, Any] | None,
     entries: Iterable[Mapping[str, Any]],
     sanitized: str = "",
 ) -> dict[str, Any]:
     """Return the manifest.
 
-    :param seal: position in the evidence chain, from 1.
+    :param position: position in the evidence chain, from 1.
     :param previous: ``{"seal", "run", "root", "link"}`` of the previous bundle; None for the first.
     :param sanitized: for a copy without personal data, the root of its source.
     """
@@ -213,11 +213,11 @@ def manifest_of(
     return {
         "files": files,
         "format": FORMAT,
-        "link": link_of(run_id, number, seal, previous, root, sanitized),
+        "link": link_of(run_id, number, position, previous, root, sanitized),
         "number": number,
         "previous": previous,
         "root": root,
         "run": run_id,
         "sanitized": sanitized,
-        "seal": seal,
+        "seal": position,
     }

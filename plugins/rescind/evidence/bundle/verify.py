@@ -117,11 +117,11 @@ def _shape(facts: Any) -> None:
         raise ValueError("does not list exactly the files of a bundle")
 
 
-def _before(before: Any, seal: int) -> bool:
+def _before(before: Any, position: int) -> bool:
     return (
         isinstance(before, dict)
         and before.keys() == {"seal", "run", "root", "link"}
-        and before["seal"] == seal - 1
+        and before["seal"] == position - 1
         and isinstance(before["run"], str)
         and _digest(before["root"])
         and _digest(before["link"])
@@ -219,15 +219,17 @@ def verify_series(verified: Mapping[str, Verification]) -> list[str]:
     evidence_chain = {result.manifest["seal"]: result.manifest for result in verified.values() if result.manifest}
     if len(evidence_chain) != sum(1 for result in verified.values() if result.manifest):
         problems.append("two bundles have the same position in the evidence chain")
-    for seal in range(1, max(evidence_chain, default=0) + 1):
-        manifest = evidence_chain.get(seal)
+    for position in range(1, max(evidence_chain, default=0) + 1):
+        manifest = evidence_chain.get(position)
         if manifest is None:
-            problems.append(f"evidence chain, position {seal}: the bundle is missing")
+            problems.append(f"evidence chain, position {position}: the bundle is missing")
             continue
-        before = evidence_chain.get(seal - 1)
+        before = evidence_chain.get(position - 1)
         named = manifest["previous"]
         if before is not None and named != {name: before[name] for name in ("seal", "run", "root", "link")}:
-            problems.append(f"evidence chain, position {seal}: does not follow the bundle at position {seal - 1}")
+            problems.append(
+                f"evidence chain, position {position}: does not follow the bundle at position {position - 1}"
+            )
     return problems
 
 
