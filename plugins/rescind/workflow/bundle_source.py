@@ -95,7 +95,7 @@ def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
         "number": (bundle.manifest["number"], run.number),
         "snapshot digest": (review.get("snapshot_digest"), run.snapshot_digest),
         "plan digest": (planned.get("digest"), plan.digest if plan else None),
-        "position in the evidence chain": (
+        "evidence chain": (
             (bundle.manifest["seal"], bundle.root),
             (entry.number, entry.root) if entry else None,
         ),
