@@ -104,7 +104,7 @@ def test_lint_needs_no_ledger_and_names_what_is_wrong(tmp_path: Path) -> None:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     good = lint(POLICIES / "service_accounts.yaml")
-    assert good.returncode == 0 and "only where complete: roster" in good.stdout
+    assert good.returncode == 0 and "only with complete data: roster" in good.stdout
     assert "service.owner: revoke, high" in good.stdout and "PCI DSS 7.2.5.1" in good.stdout
     bad = tmp_path / "bad.yaml"
     bad.write_text((POLICIES / "leavers.yaml").read_text().replace("person.status ==", "person.statas =="))
