@@ -51,3 +51,8 @@ def test_text_files_of_every_part_are_checked() -> None:
     checked = set(words.files())
     assert {"README.md", "Makefile", "plugins/rescind/model.py", "include/emulator/README.md"} <= checked
     assert not any(re.search(r"constraints\.txt|\.png|words\.txt|\.sql$", path) for path in checked)
+
+
+def test_the_project_uses_none_of_them() -> None:
+    found = [str(hit) for hit in words.hits()]
+    assert not found, "\n".join(found)
