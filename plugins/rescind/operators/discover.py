@@ -24,6 +24,8 @@ from rescind.workflow.execute.progress_meter import Meter
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+MOST_LEFT_OUT = 50
+"""Objects without a review that a certificate names."""
 SHRINK_FROM = 20
 """Populations that held fewer grants than this may shrink as they like: a percentage says nothing about them."""
 
@@ -113,6 +115,8 @@ class _ScopeListing:
             notes={
                 **found.notes,
                 "own_ids": sorted(self._own),
+                "not_reviewed": found.left_out[:MOST_LEFT_OUT],
+                "not_reviewed_count": len(found.left_out),
                 "surfaces": dict(sorted(found.surfaces.items())),
                 **({"caller": self._caller} if self._caller else {}),
                 "rows_declared": found.declared,

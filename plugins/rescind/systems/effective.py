@@ -13,7 +13,7 @@ from typing import Any
 
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems.base import PermissionSystem
-from rescind.systems.surfaces import PlatformAnswer
+from rescind.systems.surfaces import CONDITIONAL, PlatformAnswer
 
 _Node = tuple[str, str]
 CONTAINERS = frozenset({PrincipalType.GROUP, PrincipalType.ROLE, PrincipalType.PROJECT})
@@ -163,9 +163,11 @@ class EffectiveAccess:
         Where the graph shows a way in and the platform says that there is none, neither is believed.
         """
         ident = grant.grant_id
-        paths = [path.describe() for path in self._remaining.paths(grant)]
+        denied = ident in self._answer.denies
+        ways = [way for way in self._remaining.paths(grant) if not (denied and CONDITIONAL in way.grant.attributes)]
+        paths = [way.describe() for way in ways]
         unanswered = {**self._unasked, **self._remaining.untraceable(grant), **self._answer.unknown.get(ident, {})}
-        if paths and ident in self._answer.denies:
+        if paths and denied:
             return Found((), {**unanswered, DISAGREEMENT: f"the platform shows no access, but {paths[0]}"})
         if ident in self._answer.reaches and not paths:
             paths = [self._answer.reaches[ident]]

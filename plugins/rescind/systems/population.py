@@ -73,6 +73,7 @@ class Population:
         self.dangling_examples: list[str] = []
         self.notes: dict[str, int] = {}
         self.surfaces: dict[str, str] = {}
+        self.left_out: list[dict[str, str]] = []
 
     @property
     def grants(self) -> int:
@@ -120,6 +121,10 @@ class Population:
     def note(self, name: str, figure: int) -> None:
         """Add to a figure of the certificate that no listing carries."""
         self.notes[name] = self.notes.get(name, 0) + figure
+
+    def not_reviewed(self, kind: str, ident: str, why: str) -> None:
+        """Name an object whose grants could not be listed; the rest of the population goes on without it."""
+        self.left_out.append({"type": kind, "id": ident, "why": why})
 
     def asked(self, surface: str) -> None:
         """Say that a surface was asked completely; one failure stays a failure."""

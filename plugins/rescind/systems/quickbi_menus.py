@@ -8,16 +8,13 @@ proves absence.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.inventory import (
-    QueryOrganizationWorkspaceList,
-    QueryUserGroupMember,
     QueryUserList,
-    QueryWorkspaceUserList,
 )
 from rescind.cloud.quickbi.menus import (
     AuthorizeMenu,
@@ -27,23 +24,32 @@ from rescind.cloud.quickbi.menus import (
     MenuAuthorization,
     QueryWorksByOrganization,
     Receiver,
+    Work,
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
-from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, Mode, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.model import CallShape, Cell, Grant, GrantKey, Mode, PlannedCall, PrincipalType
+from rescind.systems.base import PASSES, ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
-from rescind.systems.quickbi_users import organization_users, own_user_id, user_groups
+from rescind.systems.quickbi_access import (
+    ORGANIZATION,
+    PORTAL_OWNER,
+    RECEIVERS,
+    SHARES,
+    SURFACES,
+    WHITE_LIST,
+    organization_roles,
+    portal_grants,
+    portal_receivers,
+    receiver_type,
+    what_users_see,
+)
+from rescind.systems.quickbi_people import discover_groups, discover_workspaces, membership
+from rescind.systems.quickbi_users import own_user_id, user_principal
+from rescind.systems.surfaces import CONDITIONAL, PlatformAnswer, Surface
 
-_RECEIVERS = {
-    0: PrincipalType.USER,
-    1: PrincipalType.GROUP,
-    2: PrincipalType.ORGANIZATION,
-    3: PrincipalType.WORKSPACE,
-}
 _LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _RESTORABLE = {"view": 1, "view_export": 3}
-_SHOWS = frozenset({"view", "view_export", "edit"})
 EVERYONE = "everyone"
 
 
@@ -69,11 +75,14 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     revoke_message: ClassVar[type[WriteRequest[Any]]] = CancelAuthorizationMenu
     restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizeMenu
     restore_shape: ClassVar[CallShape] = CallShape(max_rows=80, max_columns={"user": 60, "group": 40})
+    surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListPortalMenuAuthorization",
             "ListPortalMenus",
+            "ListWhitePortalMenu",
             "QueryOrganizationWorkspaceList",
+            "QueryShareList",
             "QueryUserGroupListByParentId",
             "QueryUserGroupMember",
             "QueryUserInfoByAccount",
@@ -86,40 +95,63 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
         walker = Walker(client, found)
-        users = await organization_users(walker, self.name)
-        found.shown(PrincipalType.USER, (user.principal_id for user in users))
-        found.add_principals(users)
-        await _groups(walker, found)
-        await _workspaces(walker, found)
+        users = await walker.rows(QueryUserList())
+        found.shown(PrincipalType.USER, (user.UserId for user in users))
+        found.add_principals(user_principal(self.name, walker.account, user) for user in users)
+        await discover_groups(walker, found)
+        roles = await discover_workspaces(walker, found)
+        organization_roles(walker.account, users, found)
         portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
+        found.asked(PORTAL_OWNER.name)
         organizations: set[str] = set()
 
-        def take(_: object, listed: tuple[list[Grant], frozenset[str]]) -> None:
-            grants, menus = listed
-            found.shown("menu", menus)
+        def take(portal: Work, listed: tuple[_Portal, list[Receiver]]) -> None:
+            seen, beside = listed
+            found.shown("menu", seen.names)
+            grants = [*seen.grants, *portal_grants(walker.account, portal, roles.get(portal.WorkspaceId or "", ()))]
             found.add_grants(grants)
-            receivers = (grant.key for grant in grants if grant.key.principal_type == PrincipalType.ORGANIZATION)
-            organizations.update(key.principal_id for key in receivers)
+            for menu in sorted(seen.unlisted):
+                why = f"the menu tree of portal {portal.WorksId} shows it, and its receivers are not listed"
+                found.not_reviewed("menu", menu, why)
+            keys = (grant.key for grant in grants)
+            organizations.update(key.principal_id for key in keys if key.principal_type == PrincipalType.ORGANIZATION)
+            organizations.update(r.ReceiverId or "" for r in beside if receiver_type(r) == PrincipalType.ORGANIZATION)
 
-        await walker.for_each(portals, lambda portal: self._portal(walker, (portal.WorksId,)), take)
+        async def read(portal: Work) -> tuple[_Portal, list[Receiver]]:
+            return await self._portal(walker, portal.WorksId), await portal_receivers(walker, portal, roles, found)
+
+        await walker.for_each(portals, read, take)
         for organization in sorted(organizations):
-            ids = (user.principal_id for user in users)
-            found.add_memberships(_edge(walker, "user", ident, "organization", organization) for ident in ids)
+            ids = (user.UserId for user in users)
+            found.add_memberships(membership(walker, "user", ident, "organization", organization) for ident in ids)
+        found.asked(RECEIVERS.name)
+        found.asked(WHITE_LIST.name)
+        found.asked(SHARES.name)
         found.note("portals", len(portals))
 
-    async def _portal(self, walker: Walker[QuickBiClient], scope: ListingScope) -> tuple[list[Grant], frozenset[str]]:
-        """The grants on one portal's menus, and the menus that its tree shows."""
-        (portal,) = scope
-        tree = await walker.client.read(ListPortalMenus(DataPortalId=portal))
-        names = {menu.menuId: menu.menuName or "" for menu in tree.value.nodes()}
+    async def _portal(self, walker: Walker[QuickBiClient], portal: str) -> _Portal:
+        """The grants on one portal's menus. The menu tree and the receivers check each other.
+
+        What one of them lacks is read once more: a second, equal answer confirms that nobody is named for a menu, and
+        that a menu of the tree has no entry.
+        """
+        before: _Portal | None = None
+        for _ in range(PASSES):
+            seen = await self._read_portal(walker, portal)
+            if not seen.doubtful or seen == before:
+                return seen
+            before = seen
+        what = f"ListPortalMenuAuthorization(DataPortalId={portal})"
+        raise ListingIncompleteError(what, f"{PASSES} readings never agreed on its menus in a row", shifted=True)
+
+    async def _read_portal(self, walker: Walker[QuickBiClient], portal: str) -> _Portal:
+        tree = (await walker.client.read(ListPortalMenus(DataPortalId=portal))).value
+        names = {menu.menuId: menu.menuName or "" for menu in tree.nodes()}
         rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
-        if open_menus := [row.MenuId for row in rows if row.unconfirmed]:
-            why = f"{len(open_menus)} menus have no list of receivers (first: {open_menus[0]}); nobody is ruled out"
-            raise ListingIncompleteError(f"ListPortalMenuAuthorization(DataPortalId={portal})", why)
-        grants = [
-            grant for row in rows for grant in _menu_grants(walker.account, portal, row, names.get(row.MenuId, ""))
-        ]
-        return grants, frozenset(names)
+        grants = [g for row in rows for g in _menu_grants(walker.account, portal, row, names.get(row.MenuId, ""))]
+        unlisted = {menu.menuId for menu in tree.leaves()} - {row.MenuId for row in rows}
+        unconfirmed = {row.MenuId for row in rows if row.unconfirmed}
+        return _Portal(tuple(grants), frozenset(names), frozenset(unlisted), frozenset(unconfirmed))
 
     def cell(self, key: GrantKey) -> Cell:
         """One receiver on one menu of a portal."""
@@ -132,8 +164,12 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     async def reread(self, client: QuickBiClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched portal (and its menu tree, for names)."""
         walker = Walker(client)
-        found = await walker.each(sorted(listings), lambda scope: self._portal(walker, scope))
-        grants = tuple(g for grants, _ in found for g in grants)
+        found = await walker.each(sorted(listings), lambda listing_scope: self._portal(walker, listing_scope[0]))
+        for (portal,), seen in zip(sorted(listings), found, strict=True):
+            if seen.unlisted:
+                why = f"{len(seen.unlisted)} menus of its tree have no entry (first: {min(seen.unlisted)})"
+                raise ListingIncompleteError(f"ListPortalMenuAuthorization(DataPortalId={portal})", why)
+        grants = tuple(grant for seen in found for grant in seen.grants)
         return Reading(grants, frozenset(listings), 2 * len(listings), tuple(walker.pages))
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> CancelAuthorizationMenu:
@@ -222,9 +258,36 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         """The Quick BI user id of the calling account, where it is a member of the organization."""
         return await own_user_id(client)
 
+    async def ask_platform(self, client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
+        """The menus that each touched user sees in each touched portal."""
+        return await what_users_see(client, grants)
+
+    def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
+        """The portal and the organization."""
+        yield "portal", grant.cell.container
+        yield ORGANIZATION
+
     def includes(self, held: str, entitlement: str) -> bool:
-        """Return True for every two levels that show the menu: a user who loses only the export still has access."""
-        return held == entitlement or {held, entitlement} <= _SHOWS
+        """Every level shows the menu: who loses one and keeps another still has access."""
+        return True
+
+
+class _Portal(NamedTuple):
+    """One reading of a portal.
+
+    :param unlisted: menus of the tree without an entry in the list of receivers.
+    :param unconfirmed: menus whose entry has no list of receivers.
+    """
+
+    grants: tuple[Grant, ...]
+    names: frozenset[str]
+    unlisted: frozenset[str]
+    unconfirmed: frozenset[str]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a second reading has to confirm this one."""
+        return bool(self.unlisted or self.unconfirmed)
 
 
 def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[tuple[str, str]], dict[str, list[str]]]:
@@ -253,13 +316,14 @@ def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -
             cell=Cell(portal, row.MenuId, "open", (EVERYONE,)),
             revocable=False,
             why_not="the menu is open to everybody who can open the portal",
+            attributes={CONDITIONAL: "the portal can be opened"},
             resource_name=name,
         )
     return list(grants.values())
 
 
 def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver, name: str) -> Grant:
-    kind = _RECEIVERS.get(receiver.ReceiverType, PrincipalType.UNKNOWN)
+    kind = receiver_type(receiver)
     level = _LEVELS.get(receiver.AuthPointsValue or 0, f"level {receiver.AuthPointsValue}")
     ident = receiver.ReceiverId or ""
     if kind not in (PrincipalType.USER, PrincipalType.GROUP):
@@ -276,45 +340,3 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
         resource_name=name,
         attributes={"AuthPointsValue": str(receiver.AuthPointsValue), "ReceiverType": str(receiver.ReceiverType)},
     )
-
-
-async def _groups(walker: Walker[QuickBiClient], found: Population) -> None:
-    """Report users in groups and groups in groups."""
-    names, edges = await user_groups(walker)
-    found.add_principals(_container(walker, "group", ident, name) for ident, name in names.items())
-    found.add_memberships(_edge(walker, "group", group, "group", parent) for group, parent in edges)
-    found.shown(PrincipalType.GROUP, names)
-    await walker.for_each(
-        sorted(names),
-        lambda ident: walker.rows(QueryUserGroupMember(UserGroupId=ident)),
-        lambda ident, people: found.add_memberships(
-            _edge(walker, "group" if m.IsUserGroup else "user", m.Id, "group", ident) for m in people
-        ),
-    )
-
-
-async def _workspaces(walker: Walker[QuickBiClient], found: Population) -> None:
-    workspaces = await walker.rows(QueryOrganizationWorkspaceList())
-    found.shown(PrincipalType.WORKSPACE, (space.WorkspaceId for space in workspaces))
-    found.add_principals(
-        _container(walker, "workspace", space.WorkspaceId, space.WorkspaceName, space.Owner) for space in workspaces
-    )
-    await walker.for_each(
-        workspaces,
-        lambda space: walker.rows(QueryWorkspaceUserList(WorkspaceId=space.WorkspaceId)),
-        lambda space, people: found.add_memberships(
-            _edge(walker, "user", member.UserId, "workspace", space.WorkspaceId) for member in people
-        ),
-    )
-
-
-def _edge(
-    walker: Walker[QuickBiClient], member_type: str, member: str, container_type: str, container: str
-) -> Membership:
-    return Membership("quickbi_menus", walker.account, member_type, member, container_type, container)
-
-
-def _container(
-    walker: Walker[QuickBiClient], kind: str, ident: str, name: str | None, owner: str | None = None
-) -> Principal:
-    return Principal("quickbi_menus", walker.account, kind, ident, name=name or "", kind="system", owner=owner or "")

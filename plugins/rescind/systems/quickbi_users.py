@@ -24,7 +24,7 @@ async def organization_users(walker: Walker[QuickBiClient], system: str) -> list
 
     :raises ListingIncompleteError: when the listing could not be read whole.
     """
-    return [_principal(system, walker.account, user) for user in await walker.rows(QueryUserList())]
+    return [user_principal(system, walker.account, user) for user in await walker.rows(QueryUserList())]
 
 
 async def user_groups(walker: Walker[QuickBiClient]) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -62,7 +62,8 @@ async def own_user_id(client: QuickBiClient) -> frozenset[str]:
     return frozenset({answer.value.Result.UserId})
 
 
-def _principal(system: str, account: str, user: QuickBiUser) -> Principal:
+def user_principal(system: str, account: str, user: QuickBiUser) -> Principal:
+    """Return a user as a principal of that system; the id of the cloud account is the other id."""
     return Principal(
         system,
         account,

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+CONDITIONAL = "Conditional"
+"""Attribute of a grant that gives access only under a further condition, which its text names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surface:

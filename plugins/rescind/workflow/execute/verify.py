@@ -29,6 +29,7 @@ from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
 _TO_VERIFY = (ItemState.APPROVED, ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN, ItemState.REFUSED)
 _UNSENT = (ItemState.APPROVED, ItemState.REFUSED)
 _NOT_KNOWN = "not known"
+_NAMED_PATHS = 5
 
 
 @dataclass(slots=True)
@@ -159,6 +160,7 @@ class ScopeVerifier:
             if found.paths:
                 verdict, path = Verdict.STILL_EFFECTIVE, found.paths[0]
                 detail |= {"paths": len(found.paths)}
+                said["paths"] = list(found.paths[:_NAMED_PATHS])
             elif found.unanswered:
                 verdict, path = Verdict.RECORD_GONE, found.reason()
                 said["not_asked"] = dict(found.unanswered)
