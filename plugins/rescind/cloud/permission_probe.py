@@ -39,7 +39,13 @@ from rescind.cloud.quickbi.inventory import (
     QueryUserList,
     QueryWorkspaceUserList,
 )
-from rescind.cloud.quickbi.menus import ListPortalMenuAuthorization, ListPortalMenus, QueryWorksByOrganization
+from rescind.cloud.quickbi.menus import (
+    ListPortalMenuAuthorization,
+    ListPortalMenus,
+    ListWhitePortalMenu,
+    QueryWorksByOrganization,
+)
+from rescind.cloud.quickbi.shares import QueryShareList
 from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority, ListDataSources
 from rescind.cloud.wedata.inventory import (
     ListCatalog,
@@ -169,6 +175,16 @@ QUICKBI = (
     Probe(
         "ListPortalMenuAuthorization",
         lambda portal: ListPortalMenuAuthorization(DataPortalId=portal.WorksId),
+        after="QueryWorksByOrganization",
+    ),
+    Probe(
+        "ListWhitePortalMenu",
+        lambda portal: ListWhitePortalMenu(DataportalId=portal.WorksId),
+        after="QueryWorksByOrganization",
+    ),
+    Probe(
+        "QueryShareList",
+        lambda portal: QueryShareList(ReportId=portal.WorksId),
         after="QueryWorksByOrganization",
     ),
     Probe("QueryUserList", lambda _: QueryUserList(PageNum=1, PageSize=1)),
