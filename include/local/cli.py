@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="local", description="The one-machine stack of Rescind.")
+    # Without abbreviations: `up --emulator` is an option of its own, not the start of --emulator-port.
+    parser = argparse.ArgumentParser(prog="local", description="The one-machine stack of Rescind.", allow_abbrev=False)
     for setting in SETTINGS:
         flag = "--" + setting.variable.removeprefix("RESCIND_").lower().replace("_", "-")
         default = f" (default {setting.default})" if setting.default else ""
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (_, meaning) in COMMANDS.items():
-        command = commands.add_parser(name, help=meaning, description=meaning)
+        command = commands.add_parser(name, help=meaning, description=meaning, allow_abbrev=False)
         if name == "airflow":
             command.add_argument("rest", nargs=argparse.REMAINDER, help="arguments of airflow")
         if name == "up":
@@ -112,7 +113,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 COMMANDS = {
     "up": (_up, "bring the stack up against your own connections"),
-    "demo": (_demo, "bring the stack up with the emulator and hold one access review from trigger to evidence"),
+    "demo": (_demo, "bring the stack up with the emulator and run one access review from trigger to evidence"),
     "down": (_down, "stop everything that was started, and nothing else"),
     "status": (_status, "list the stack's processes"),
     "migrate": (_migrate, "bring the databases up to date"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from local import cli, install
+from local.config import Config
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,6 +54,24 @@ def test_a_taken_emulator_port_stops_the_start_and_leaves_nothing(tmp_path: Path
 def test_the_environment_of_a_stack_that_never_ran_is_refused(tmp_path: Path) -> None:
     done = run("env", RESCIND_STATE_DIR=str(tmp_path / "s"))
     assert done.returncode == 1 and "make up" in done.stderr
+
+
+def test_up_with_the_emulator_is_no_abbreviation_of_another_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``up --emulator`` reaches the command; what is only the start of an option is refused."""
+    seen: list[tuple[bool, int]] = []
+
+    def up(config: Config, options: argparse.Namespace) -> int:
+        seen.append((options.emulator, config.emulator_port))
+        return 0
+
+    monkeypatch.setitem(cli.COMMANDS, "up", (up, "start"))
+    assert cli.main(["up", "--emulator"]) == 0
+    assert cli.main(["--emulator-port", "18099", "up"]) == 0
+    assert [emulator for emulator, _ in seen] == [True, False] and seen[1][1] == 18099
+    for words in (["--emulator-po", "1", "status"], ["up", "--emul"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        assert ended.value.code == 2
 
 
 def test_every_command_has_a_meaning(capsys: pytest.CaptureFixture[str]) -> None:
