@@ -17,8 +17,7 @@ Modules, from the ground up::
     emulated    connections, settings and files when the emulator stands in for the vendors
     api         a small client of Airflow's REST interface
     stack       start and stop of everything, in order
-    truth       judges a run by the emulator's own record of who has what
-    demo        one access review from trigger to evidence, checked against the emulator's truth
+    demo        one access review from trigger to evidence, and what judges it
 """
 
 from __future__ import annotations

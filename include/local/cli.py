@@ -60,9 +60,9 @@ def _up(config: Config, options: argparse.Namespace) -> int:
 
 
 def _demo(config: Config, _: argparse.Namespace) -> int:
-    from local import demo
+    from local.demo import review
 
-    return demo.main(config)
+    return review.main(config)
 
 
 def _down(config: Config, _: argparse.Namespace) -> int:

@@ -31,9 +31,9 @@ sys.path.insert(0, str(ROOT / "include"))
 from local import emulated
 from local.api import AirflowApi, Json
 from local.config import Config, load
-from local.demo import READING_SECONDS
+from local.demo.review import READING_SECONDS
+from local.demo.truth import judge
 from local.stack import Stack
-from local.truth import judge
 from tests.support.live import _free_port
 
 DAG = "access_review"

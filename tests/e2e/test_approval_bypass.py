@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.api import AirflowApi, Json
-from local.demo import READING_SECONDS
+from local.demo.review import READING_SECONDS
 from local.errors import ApiError
 from tests.support.live import LiveStack
 

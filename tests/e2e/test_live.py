@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from local.demo.truth import judge
 from local.errors import ApiError
-from local.truth import judge
 from tests.support.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.seconds(1200)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.truth import judge
+from local.demo.truth import judge
 from tests.support.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.seconds(900)]

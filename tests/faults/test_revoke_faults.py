@@ -36,7 +36,7 @@ def _finish(review: Review, before: dict[str, Any]) -> dict[str, Any]:
     review.verify()
     summary = review.report()
     after = review.bench.emulator.get("truth")
-    from local.truth import judge
+    from local.demo.truth import judge
     from tests.support.journal_check import journal_problems
 
     assert journal_problems(review) == []

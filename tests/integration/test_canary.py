@@ -60,7 +60,7 @@ def test_the_canary_is_small_sent_first_and_proven_before_the_rest(bench: Bench)
     review.revoke()
     review.verify()
     summary = review.report()
-    from local.truth import judge
+    from local.demo.truth import judge
 
     assert summary["problems"] == []
     judged = judge(before, review.bench.emulator.get("truth"), Path(summary["items_file"]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from local.journalcheck import problems
+from local.demo.journal import problems
 from tests.support.journal_check import journal_problems
 from tests.support.review import Review, ReviewBench
 

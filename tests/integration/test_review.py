@@ -15,7 +15,7 @@ from tests.support.emulator import ROOT
 from tests.support.review import ReviewBench
 
 sys.path.insert(0, str(ROOT / "include"))
-from local.truth import judge
+from local.demo.truth import judge
 
 Bench = Callable[..., ReviewBench]
 SYSTEMS = {"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"}

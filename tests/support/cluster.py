@@ -24,13 +24,13 @@ import psutil
 
 from local.api import Json
 from local.config import load
-from local.demo import READING_SECONDS
+from local.demo.journal import problems
+from local.demo.review import READING_SECONDS
+from local.demo.truth import judge
 from local.errors import ApiError
-from local.journalcheck import problems
 from local.migrations import ledger_dsn
 from local.processes import Record, Registry
 from local.stack import Stack
-from local.truth import judge
 from tests.support.emulator import ROOT
 from tests.support.live import LiveStack, _free_port, _outside_airflow, _passwords
 

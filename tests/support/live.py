@@ -24,7 +24,7 @@ from tests.support.emulator import ROOT
 sys.path.insert(0, str(ROOT / "include"))
 from local.api import AirflowApi, Json
 from local.config import Config, load
-from local.demo import READING_SECONDS
+from local.demo.review import READING_SECONDS
 from local.emulated import Control
 
 

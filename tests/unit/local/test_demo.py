@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from local import demo
 from local.api import AirflowApi
+from local.demo import review as demo
 from local.errors import ApiError, CheckError
 
 SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2,

@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local import emulated, truth
+from local import emulated
 from local.api import AirflowApi, Json
-from local.closing import closing_lines
 from local.config import Config
+from local.demo import truth
+from local.demo.closing import closing_lines
+from local.demo.journal import problems
 from local.errors import ApiError, CheckError
-from local.journalcheck import problems
 from local.migrations import ledger_dsn
 from local.stack import Stack, announce, say
 from local.state import write_private
