@@ -101,8 +101,8 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     (listing_scope / "calls.jsonl").write_bytes(
         good["calls.jsonl"].replace(b'"AuthPointsValue":1', b'"AuthPointsValue":3')
     )
-    refused(setup, r"does not hold: calls.jsonl: the chain breaks", bundle=listing_scope.name)
-    # Whole by every hash, with another level to give back: only the ledger's seal tells.
+    refused(setup, r"does not hold: calls.jsonl: the hash chain breaks", bundle=listing_scope.name)
+    # Whole by every hash, with another level to give back: only the ledger's evidence chain shows it.
     for name, content in remade(good, "calls", {"inverse": {}}).items():
         (listing_scope / name).write_bytes(content)
     refused(setup, r"the ledger differ in run 1: evidence chain", bundle=listing_scope.name)
@@ -211,7 +211,7 @@ def test_a_run_whose_ledger_is_lost_comes_back_from_its_signed_bundle(
 
     setup.ledger_dsn = own_ledger_dsn
     setup.configure()
-    refused(setup, "is about a run that took nothing away", bundle=nothing)
+    refused(setup, "is about a run that revoked nothing", bundle=nothing)
     plan = plan_of(setup.restore("first", bundle=name, dry_run=True))
     restore = setup.restore(bundle=name)
     assert plan_of(restore) == plan

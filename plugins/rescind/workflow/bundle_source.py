@@ -164,5 +164,5 @@ def _copy(place: Any, local: Path) -> None:
             with opened as source, (local / name).open("wb") as target:
                 shutil.copyfileobj(source, target, _PIECE)
         except OSError as error:
-            why = error.strerror or "it is no regular file"
+            why = error.strerror or "it is not a regular file"
             raise InputError("bundle", f"{name} cannot be read: {why}", "Take an unchanged copy") from None
