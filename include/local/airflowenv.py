@@ -83,7 +83,7 @@ def environment(
     :param provided: variables of the stack's own that win over the caller's, such as connections.
     """
     own = dict(os.environ if environ is None else environ)
-    # Without kept byte code each of the processes, and each task, compiles some 3,000 modules anew.
+    # Without cached byte code each process, and each task, compiles about 3,000 modules again.
     for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG"):
         own.pop(name, None)
     env = {**DEFAULTS, API_VARIABLE: _api_connection(config, secrets), **own}

@@ -25,7 +25,7 @@ TOOL = "rescind-bot"
 """The name of the tool's own identity in the emulated organization."""
 
 KEYS = {"DEFAULT": TOOL, "GRANTING": "second-application"}
-"""Whose key each kind of connection has: one to find and revoke, one to give back."""
+"""Whose key each kind of connection has: one to list and revoke, one to restore."""
 
 PUBLIC_KEY = "evidence.pub.pem"
 """File in the demonstration's folder: the public half of the key that signs its evidence."""

@@ -53,7 +53,7 @@ def identity(pid: int) -> str | None:
             return None
         stat = Path(f"/proc/{pid}/stat")
         if stat.exists():
-            # Ticks since the machine started: exact, and untouched by a clock that is set anew.
+            # Ticks since the machine started: exact, and not affected when the clock is set.
             ticks = stat.read_text().rpartition(")")[2].split()[19]
             boot = Path("/proc/sys/kernel/random/boot_id")
             return f"{boot.read_text().strip() if boot.exists() else ''}:{ticks}"

@@ -1,7 +1,7 @@
 """Start and stop of everything, in order: emulator, databases, migrations, Airflow's processes, pools.
 
-What runs already and still fits is used again; what runs with another configuration or older code is started
-anew. Whatever a failed or interrupted start has begun, it ends.
+Processes that run already and still fit are used again. Processes with another configuration or older code are
+restarted. A failed or interrupted start stops what it has started.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ class Stack:
             self._until(lambda: self._healthy(None), running.values(), self.config.start_timeout)
             return True
         if running:
-            self.say("  configuration or code has changed: Airflow is started anew")
+            self.say("  configuration or code has changed: restarting Airflow")
             self.registry.stop(running.values())
         require_free_port(self.config.ui_port, UI_PORT)
         airflowenv.write_passwords(self.config, self.secrets)

@@ -1,7 +1,7 @@
-"""Reviews on Celery: two workers that share nothing but services, and parts of the cluster that fail in mid-run.
+"""Reviews on Celery: two workers that share nothing but services, and parts of the cluster that fail during a run.
 
 Every case breaks something while revocations are being sent, and ends with the same checks: the run is green, exactly
-the planned grants are gone, each item is in one proven state, each write has its intent, lanes kept their limits.
+the planned grants are gone, each item is in one proven state, each write has its intent, buckets kept their limits.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class PostgresServer:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        # The import takes a while and needs the wheel: only whoever starts a server pays for it.
+        # The import takes a while and needs the wheel: only a process that starts a server pays for it.
         with warnings.catch_warnings():
             # It asks for a runtime folder when it is imported and warns where a container has none.
             warnings.simplefilter("ignore")
@@ -80,7 +80,7 @@ class PostgresServer:
         return name
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is still connected to it."""
+        """Drop a database, also while others are connected to it."""
         with self.admin() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
