@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 import rescind.cloud
 from rescind.cloud.base import Part, Request
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms import permissions
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission

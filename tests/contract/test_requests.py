@@ -21,7 +21,7 @@ from emulator.signing import tencent as emulated_tc3
 from rescind.cloud.base import Request
 from rescind.cloud.clients import client_class
 from rescind.cloud.credentials import Credentials
-from rescind.cloud.local_pacer import FreePacer
+from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.signing import acs3_authorization, tc3_authorization
 from rescind.errors import CloudError
 from tests.contract.conftest import vendor_of

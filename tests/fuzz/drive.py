@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from rescind.cloud.answers.outcomes import Said
+from rescind.cloud.answers.responses import judge
 from rescind.cloud.base import Answer, ListRequest, ReadRequest
-from rescind.cloud.outcomes import Said
 from rescind.cloud.paging import Bounds, Listing, collect
-from rescind.cloud.responses import judge
 from rescind.cloud.transport import Raw
 from rescind.errors import (
     CloudError,

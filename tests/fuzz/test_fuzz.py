@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rescind.cloud.responses import judge
+from rescind.cloud.answers.responses import judge
 from rescind.cloud.transport import Raw
 from rescind.errors import MalformedResponseError, UnknownOutcomeError
 from tests.contract.messages import calm, messages

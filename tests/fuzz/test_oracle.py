@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rescind.cloud import paging
-from rescind.cloud import responses as answers
-from rescind.cloud import strict_json as strictjson
+from rescind.cloud.answers import responses as answers
+from rescind.cloud.answers import strict_json as strictjson
 from rescind.cloud.quickbi.menus import WholePage
 from rescind.cloud.wedata import privileges
 from rescind.cloud.wedata.base import ItemsPage

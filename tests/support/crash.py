@@ -108,7 +108,7 @@ def _send(review: Review, batch: dict[str, str]) -> None:
 def _install(countdown: _Countdown) -> None:
     """Put the boundaries around the product's own methods; in the child only."""
     from rescind.cloud.client import CloudClient
-    from rescind.cloud.counting_pacer import CountingPacer
+    from rescind.cloud.pacing.counting_pacer import CountingPacer
 
     for owner, name in _ledger_writes():
         setattr(owner, name, _around(getattr(owner, name), countdown))

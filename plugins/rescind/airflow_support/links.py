@@ -62,7 +62,8 @@ class EvidenceLink(BaseOperatorLink):
 class ConsoleLink(BaseOperatorLink):
     """The vendor's own console of the task's permission system; empty where no address is documented.
 
-    The operator has it in ``console_at``, out of :mod:`rescind.cloud.consoles`: whole, ``https``, and constant.
+    ``console_at`` of the operator holds it: a complete, constant ``https`` address of
+    :mod:`rescind.cloud.connection.consoles`.
     """
 
     name = "Vendor console"

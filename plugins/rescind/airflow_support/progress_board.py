@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rescind.airflow_support.metrics import Metrics
-from rescind.cloud.counting_pacer import CountingPacer
+from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.ledger import Ledger
 from rescind.workflow.execute.progress_meter import Reading
 from rescind.workflow.execute.revoke_batch import BatchReport

@@ -21,13 +21,13 @@ import httpx
 import rescind
 from rescind.cloud import guard
 from rescind.cloud.alibaba import canonical_query, request_query
+from rescind.cloud.answers.error_codes import Class
+from rescind.cloud.answers.responses import Judged, from_fault, judge
 from rescind.cloud.base import Answer, Bucket, Identity, Pacer, Prepared, ReadRequest, ReplyT, Request
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.permission_probe import Probe
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.credentials import UNSIGNED, Credentials, CredentialSource, CredentialsUnavailableError, Sources
-from rescind.cloud.error_codes import Class
-from rescind.cloud.local_pacer import LocalPacer
-from rescind.cloud.permission_probe import Probe
-from rescind.cloud.responses import Judged, from_fault, judge
+from rescind.cloud.pacing.local_pacer import LocalPacer
 from rescind.cloud.retry import MAX_ATTEMPTS, RetryBudget, backoff
 from rescind.cloud.signing import Acs3Auth, Nonce, RpcAuth, SkipAuth, Tc3Auth, fresh_nonce
 from rescind.cloud.sts_messages import AlibabaGetCallerIdentity, TencentGetCallerIdentity

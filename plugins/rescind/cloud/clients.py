@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from rescind.cloud.base import Prepared, ReplyT, Request
 from rescind.cloud.client import CloudClient
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.permission_probe import DMS, QUICKBI, WEDATA, Probe
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms.inventory import GetUserActiveTenant
-from rescind.cloud.permission_probe import DMS, QUICKBI, WEDATA, Probe
 from rescind.cloud.quickbi.inventory import QueryUserList
 from rescind.cloud.wedata.inventory import ListProjects
 from rescind.errors import ConfigurationError

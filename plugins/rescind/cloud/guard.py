@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from rescind.cloud.answers.strict_json import JsonError, loads
 from rescind.cloud.base import Prepared
-from rescind.cloud.strict_json import JsonError, loads
 from rescind.errors import BlastRadiusExceededError, InputError
 
 _READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+(?:V[0-9])?")

@@ -24,7 +24,7 @@ import certifi
 import httpx
 
 from rescind.cloud.base import Prepared
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 
 # httpx logs whole URLs at INFO, and the parameters of Alibaba's calls are in the URL.
 for _name in ("httpx", "httpcore"):

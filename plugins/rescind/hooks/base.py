@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from rescind.cloud.connection_settings import ClientSettings, Service
+from rescind.cloud.connection.settings import ClientSettings, Service
 from rescind.errors import (
     CloudError,
     ConfigurationError,
@@ -51,7 +51,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 class CloudHook(BaseHook):
     """Base of the hooks. The connection may be of the hook's own type, ``generic`` or ``http``.
 
-    Everything but the key stands in the extras, see :class:`rescind.cloud.connection_settings.ClientSettings`. Host,
+    Everything but the key stands in the extras, see :class:`rescind.cloud.connection.settings.ClientSettings`. Host,
     port and schema stay empty: the host follows from service, edition and region.
 
     Where the key comes from is the extra ``credentials``:
@@ -165,7 +165,7 @@ class CloudHook(BaseHook):
 
 
 async def _probe(client: AnyClient) -> str:
-    from rescind.cloud.permission_probe import allowed_actions, in_short
+    from rescind.cloud.connection.permission_probe import allowed_actions, in_short
 
     async with client:
         identity = await client.identify()

@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from rescind.cloud.client import CloudClient
-from rescind.cloud.connection_settings import ClientSettings
-from rescind.cloud.counting_pacer import CountingPacer
+from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.errors import ConfigurationError
 from rescind.hooks.base import CloudHook
 from rescind.ledger import Ledger, Scope

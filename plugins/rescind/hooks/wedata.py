@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from rescind.cloud.connection_settings import Service
+from rescind.cloud.connection.settings import Service
 from rescind.hooks.base import CloudHook
 
 if TYPE_CHECKING:

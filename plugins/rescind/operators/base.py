@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 
 from rescind.airflow_support.links import ConsoleLink, ReviewLink
 from rescind.airflow_support.task_errors import fail_without_retry
-from rescind.cloud.consoles import console_address
+from rescind.cloud.connection.consoles import console_address
 from rescind.errors import RescindError
 from rescind.hooks.clients import hook_of
 from rescind.hooks.ledger import LedgerHook

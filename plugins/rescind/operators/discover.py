@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.airflow_support.progress_board import Board
-from rescind.cloud.counting_pacer import CountingPacer
+from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncompleteError, RescindError
 from rescind.hooks.clients import connected, reading

@@ -12,7 +12,7 @@ import rescind
 from rescind.airflow_support.kill_switch_variable import StopVariable, refuse_if_set
 from rescind.airflow_support.pools import POOLS
 from rescind.cloud.client import CloudClient
-from rescind.cloud.permission_probe import Right, allowed_actions, in_short
+from rescind.cloud.connection.permission_probe import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rescind.airflow_support.kill_switch_variable import StopVariable
 from rescind.airflow_support.metrics import span
 from rescind.airflow_support.progress_board import Board
-from rescind.cloud.counting_pacer import CountingPacer
+from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.errors import NotApprovedError, PlanError, RescindError
 from rescind.hooks.clients import connected
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from rescind.cloud.answers.outcomes import Said
 from rescind.cloud.base import Answer, WriteRequest
-from rescind.cloud.outcomes import Said
 from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource, RevokePrivileges
 from rescind.hooks.calls import refused

@@ -11,9 +11,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from rescind.cloud.answers.outcomes import Said
 from rescind.cloud.base import Answer, Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.outcomes import Said
 from rescind.cloud.wedata.inventory import (
     ListCatalog,
     ListDatabase,

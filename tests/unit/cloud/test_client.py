@@ -9,7 +9,7 @@ import pytest
 
 from rescind.cloud.base import Bucket
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient, client_class
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms.inventory import GetUserActiveTenant, ListInstances
 from rescind.cloud.dms.permissions import RevokeUserPermission
 from rescind.cloud.quickbi.inventory import QueryUserList

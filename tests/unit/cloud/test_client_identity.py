@@ -10,7 +10,7 @@ import pytest
 
 from rescind.cloud.client import ServerClock
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.credentials import StaticSource
 from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.wedata.inventory import ListTenantRoles

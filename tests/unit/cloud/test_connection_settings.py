@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenus
 from rescind.cloud.wedata.inventory import ListTable
 from rescind.cloud.wedata.privileges import ListPermissions, RevokePrivileges

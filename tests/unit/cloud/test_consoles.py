@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rescind.cloud import consoles
-from rescind.cloud.connection_settings import ClientSettings, Service
-from rescind.cloud.consoles import console_address
+from rescind.cloud.connection import consoles
+from rescind.cloud.connection.consoles import console_address
+from rescind.cloud.connection.settings import ClientSettings, Service
 
 
 def settings(service: Service, **fields: Any) -> ClientSettings:

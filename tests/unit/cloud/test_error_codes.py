@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rescind.cloud.error_codes import Class, meaning
+from rescind.cloud.answers.error_codes import Class, meaning
 
 TENCENT = {
     Class.THROTTLED: "RequestLimitExceeded RequestLimitExceeded.UinLimitExceeded "

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from rescind.cloud.hosts import alibaba_endpoint, check_region, loopback_endpoint, tencent_endpoint
+from rescind.cloud.connection.hosts import alibaba_endpoint, check_region, loopback_endpoint, tencent_endpoint
 from rescind.errors import ConfigurationError
 
 GOOD_LOOPBACK = {

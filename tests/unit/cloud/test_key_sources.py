@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from rescind.cloud.clients import WeDataClient, client_class
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.credentials import (
     AlibabaInstanceSource,
     AssumedRoleSource,
@@ -24,7 +24,7 @@ from rescind.cloud.credentials import (
     StaticSource,
     TencentInstanceSource,
 )
-from rescind.cloud.local_pacer import FreePacer
+from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import (

@@ -8,8 +8,8 @@ import pytest
 
 from rescind.cloud.base import Bucket, Pacer, Request
 from rescind.cloud.clients import QuickBiClient
-from rescind.cloud.connection_settings import ClientSettings
-from rescind.cloud.local_pacer import PACE, FreePacer, LocalPacer
+from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.pacing.local_pacer import PACE, FreePacer, LocalPacer
 from rescind.cloud.quickbi.inventory import QueryUserList
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenus
 
@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     async def sleep(seconds: float) -> None:
         made.now += seconds
 
-    monkeypatch.setattr("rescind.cloud.local_pacer.asyncio.sleep", sleep)
+    monkeypatch.setattr("rescind.cloud.pacing.local_pacer.asyncio.sleep", sleep)
     return made
 
 

@@ -12,12 +12,12 @@ from pydantic import BaseModel
 
 import rescind.cloud
 from rescind.cloud.alibaba import request_query
+from rescind.cloud.answers.outcomes import Said
 from rescind.cloud.base import Reply, Request, WriteRequest
 from rescind.cloud.dms.inventory import ListUsers
 from rescind.cloud.dms.permissions import (
     ListAuthorizedUsersForDatabase,
 )
-from rescind.cloud.outcomes import Said
 from rescind.cloud.quickbi.inventory import QueryUserList
 from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,

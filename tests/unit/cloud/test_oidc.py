@@ -14,11 +14,11 @@ import pytest
 
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.credentials import CredentialSource, OidcSource, Sources
 from rescind.cloud.credentials.oidc import ANONYMOUS, UNSIGNED, AlibabaAssumeRoleWithOidc, from_environment
 from rescind.cloud.dms.inventory import GetUserActiveTenant
-from rescind.cloud.local_pacer import FreePacer
+from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.sts_messages import AlibabaAssumeRoleAnswer
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import ConfigurationError, InputError, UnauthorizedError

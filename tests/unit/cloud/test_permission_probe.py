@@ -17,8 +17,8 @@ import rescind
 from rescind.cloud.base import Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient
+from rescind.cloud.connection.permission_probe import Probe, allowed_actions, in_short
 from rescind.cloud.guard import _WRITES as WRITES
-from rescind.cloud.permission_probe import Probe, allowed_actions, in_short
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListProjects, ListTenantRoles
 from rescind.errors import ConfigurationError, LedgerError

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rescind.cloud.answers.outcomes import Said, UnknownResultsError
+from rescind.cloud.answers.responses import judge
 from rescind.cloud.base import Answer, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.dms.permissions import ListAuthorizedUsersForInstance, RevokeUserPermission
-from rescind.cloud.outcomes import Said, UnknownResultsError
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization
-from rescind.cloud.responses import judge
 from rescind.cloud.transport import Raw
 from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority, FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListProjects

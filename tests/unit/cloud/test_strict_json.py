@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rescind.cloud.answers.strict_json import MAX_DEPTH, JsonError, loads, loads_text
 from rescind.cloud.fields import exact_count, exact_flag, exact_number, exact_text
-from rescind.cloud.strict_json import MAX_DEPTH, JsonError, loads, loads_text
 
 
 def test_integers_stay_exact() -> None:

@@ -19,8 +19,8 @@ import pytest
 
 from rescind.cloud.base import Request
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.connection_settings import ClientSettings
-from rescind.cloud.local_pacer import FreePacer
+from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.transport import tls_context
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles

@@ -47,7 +47,7 @@ def test_connections_of_three_types(
 
 
 def test_an_own_pacer_is_used(connection: Callable[..., str]) -> None:
-    from rescind.cloud.local_pacer import FreePacer
+    from rescind.cloud.pacing.local_pacer import FreePacer
 
     pacer = FreePacer()
     assert WeDataHook(connection("wedata_a", "generic")).get_conn(pacer).pacer is pacer
@@ -257,5 +257,5 @@ def test_importing_hooks_builds_no_messages() -> None:
         tree = ast.parse(Path(module.__file__).read_text())
         imported = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
         assert {name for name in imported if name and name.startswith("rescind.cloud")} <= {
-            "rescind.cloud.connection_settings"
+            "rescind.cloud.connection.settings"
         }

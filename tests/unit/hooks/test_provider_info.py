@@ -9,7 +9,7 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.provider_info import get_provider_info
 
 pytestmark = pytest.mark.airflow

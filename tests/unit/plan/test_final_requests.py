@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
-from rescind.cloud.connection_settings import ClientSettings
-from rescind.cloud.local_pacer import FreePacer
+from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Mode
 from rescind.plan import SystemEffects, plan_calls

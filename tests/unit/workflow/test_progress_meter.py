@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rescind.cloud.base import Bucket
-from rescind.cloud.counting_pacer import CountingPacer
-from rescind.cloud.local_pacer import FreePacer
+from rescind.cloud.pacing.counting_pacer import CountingPacer
+from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.workflow.execute.progress_meter import Meter, Reading
 
 BUCKET = Bucket("tencent", "1", "r", "ListPermissions", 20.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rescind.cloud.connection_settings import ClientSettings
+from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.credentials.base import Ask, Clock, CredentialSource, OnSecret, StaticSource, keep_silent
 from rescind.cloud.credentials.environment import EnvironmentSource
 from rescind.cloud.credentials.metadata import AlibabaInstanceSource, TencentInstanceSource

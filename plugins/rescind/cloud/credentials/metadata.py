@@ -21,7 +21,8 @@ from typing import Any, ClassVar
 
 import httpx
 
-from rescind.cloud import hosts
+from rescind.cloud.answers.strict_json import JsonError, loads
+from rescind.cloud.connection import hosts
 from rescind.cloud.credentials.base import (
     Clock,
     Credentials,
@@ -31,7 +32,6 @@ from rescind.cloud.credentials.base import (
     keep_silent,
 )
 from rescind.cloud.credentials.roles import utc_seconds
-from rescind.cloud.strict_json import JsonError, loads
 from rescind.errors import ConfigurationError
 
 REQUEST_SECONDS = 2.0

@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar, Generic, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from rescind.cloud.answers.strict_json import loads_text
 from rescind.cloud.base import ListRequest, Page, ReadRequest, Reply, ReplyT, Row, RowT, WriteRequest
 from rescind.cloud.fields import Count, Flag, IdText, Number, OptionalId, Text, Token
-from rescind.cloud.strict_json import loads_text
 
 VERSION = "2022-01-01"
 MAX_MENUS, MAX_USERS, MAX_GROUPS = 100, 200, 200

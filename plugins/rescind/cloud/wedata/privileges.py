@@ -12,9 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from rescind.cloud.answers.outcomes import ResourceOutcome, Said, UnknownResultsError
 from rescind.cloud.base import ListRequest, Page, Part, Reply, Row, WriteRequest
 from rescind.cloud.fields import Count, Flag, IdText, NameText, SubjectValue, Text, Word
-from rescind.cloud.outcomes import ResourceOutcome, Said, UnknownResultsError
 from rescind.cloud.wedata.base import MAX_ENTRIES, WeDataCall
 from rescind.errors import CloudError
 

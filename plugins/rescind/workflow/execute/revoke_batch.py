@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
+from rescind.cloud.answers.outcomes import UnknownResultsError
 from rescind.cloud.base import Answer, Pacer, Prepared
 from rescind.cloud.client import CloudClient
-from rescind.cloud.outcomes import UnknownResultsError
 from rescind.errors import (
     CloudError,
     NotFoundError,

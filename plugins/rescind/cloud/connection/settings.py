@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from rescind.cloud import hosts
+from rescind.cloud.connection import hosts
 from rescind.cloud.fields import exact_text
 from rescind.errors import ConfigurationError
 

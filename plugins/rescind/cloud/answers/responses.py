@@ -9,11 +9,11 @@ from typing import Any, Generic
 
 from pydantic import ValidationError
 
+from rescind.cloud.answers.error_codes import Class, meaning
+from rescind.cloud.answers.strict_json import JsonError, loads
 from rescind.cloud.base import Answer, Prepared, ReplyT
-from rescind.cloud.error_codes import Class, meaning
 from rescind.cloud.fields import exact_flag
 from rescind.cloud.retry import asked_wait
-from rescind.cloud.strict_json import JsonError, loads
 from rescind.cloud.transport import Raw, TransportError
 from rescind.errors import (
     CloudError,

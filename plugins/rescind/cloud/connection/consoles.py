@@ -12,8 +12,8 @@ than those below, and for a loopback address. Sources:
 
 from __future__ import annotations
 
-from rescind.cloud.connection_settings import ClientSettings
-from rescind.cloud.hosts import CENTRAL
+from rescind.cloud.connection.hosts import CENTRAL
+from rescind.cloud.connection.settings import ClientSettings
 
 _WEDATA = {"mainland": "https://console.cloud.tencent.com/wedata"}
 _DMS_MAINLAND = "https://dms.aliyun.com/new"
