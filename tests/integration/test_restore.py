@@ -168,7 +168,7 @@ def test_giving_back_needs_connections_of_its_own(reviewed_once: Review) -> None
     with pytest.raises(Exception, match=r"no granting connection for quickbi_menus.*AuthorizeMenu"):
         setup.configure(granting_connections={})
         setup.restore(run="1").preflight()
-    with pytest.raises(Exception, match=r"name quickbi_default, which revokes"):
+    with pytest.raises(Exception, match=r"name quickbi_default, which is also used to revoke"):
         setup.configure(granting_connections={**granting, "quickbi_menus": ["quickbi_default"]})
         setup.restore(run="1").preflight()
     setup.configure(granting_connections=granting)
