@@ -149,8 +149,8 @@ def test_a_wider_mode_never_takes_more_calls_than_strict(
     keep = {_cell(*one) for one in staying}
     revoke = _revoke([_cell(*one) for one in sorted(going)])
     columns = {("p", "user", (str(number),)) for number in emptied}
-    strict = plan_calls("s", "a", shape, revoke, keep, budget_s=0.02)
-    wider = plan_calls("s", "a", shape, revoke, keep, modes=list(Mode), emptied=columns, budget_s=0.02)
+    strict = plan_calls("s", "a", shape, revoke, keep, budget_s=0.01)
+    wider = plan_calls("s", "a", shape, revoke, keep, modes=list(Mode), emptied=columns, budget_s=0.01)
     assert len(wider.calls) < len(strict.calls) or (wider.mode is Mode.STRICT and wider.calls == strict.calls)
     planned = {grant: cell for cell, grant in revoke if grant not in wider.held}
     known = {"mode": wider.mode, "emptied": columns}
@@ -173,7 +173,7 @@ def test_the_bound_is_never_above_the_true_optimum(
     shape = CallShape(max_rows=2, max_columns={"user": 2}, modes=tuple(Mode))
     revoke, keep = _revoke([_cell(*one) for one in sorted(going)]), [_cell(*one) for one in sorted(staying - going)]
     for mode, free in ((Mode.STRICT, going), (Mode.SPARSE, GRID - (staying - going))):
-        cover = plan_calls("s", "a", shape, revoke, keep, modes=[mode], budget_s=0.05)
+        cover = plan_calls("s", "a", shape, revoke, keep, modes=[mode], budget_s=0.01)
         assert cover.lower_bound <= _optimum(going, free, 2, 2) <= len(cover.calls)
 
 
