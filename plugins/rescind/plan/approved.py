@@ -20,7 +20,7 @@ EmptiedColumn = tuple[str, str, tuple[str, ...]]
 """(container, kind, column)."""
 
 _DECODER = json.JSONDecoder()
-_UNREADABLE = "the approved effects cannot be read: they are not in the form that this version writes. Plan again"
+_UNREADABLE = "the approved effects cannot be read: they are not in the format of this version. Create the plan again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Approved:
 
 
 def read_approved(pieces: Iterable[bytes], system: str, account: str, asked: Collection[GrantKey]) -> Approved:
-    """The approved effects for one system and account; memory grows with ``asked``, not with the plan.
+    """Return the approved effects for one system and account; memory grows with ``asked``, not with the plan.
 
     :param pieces: the canonical bytes, checked against the approved digest by the caller.
     :param asked: the grants that somebody wants to take away; others are not kept.
@@ -48,7 +48,7 @@ def read_approved(pieces: Iterable[bytes], system: str, account: str, asked: Col
         if (entry.system, entry.account) == (system, account):
             emptied = frozenset((container, kind, tuple(column)) for container, kind, column in entry.emptied)
             return Approved(Mode(entry.mode), frozenset(entry.grants), emptied)
-    raise PlanError(f"the approved effects say nothing about {system} on account {account}. Nothing was sent")
+    raise PlanError(f"the approved effects do not contain {system} on account {account}. Nothing was sent")
 
 
 @dataclass(slots=True)
@@ -75,13 +75,13 @@ class _Text:
         self._at += len(literal)
 
     def next_is(self, literal: str) -> bool:
-        """Whether this text comes next."""
+        """Return whether this text comes next."""
         while len(self._text) - self._at < len(literal) and self._more():
             pass
         return self._text.startswith(literal, self._at)
 
     def value(self) -> Any:
-        """The JSON value that comes next; never one that the end of a piece has cut short."""
+        """Return the JSON value that comes next; never one that the end of a piece has cut short."""
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)

@@ -1,7 +1,7 @@
-"""Calls into batches: what one mapped task sends.
+"""Split calls into batches: what one mapped task sends.
 
 A batch holds calls of one (system, account), is named by the digest of its call ids (so that a cleared or
-repeated task meets the same batch again), lasts about ``target_seconds`` at the lane's pace, and keeps the
+repeated task meets the same batch again), lasts about ``target_seconds`` at the account's rate limit, and keeps the
 calls of one container together, so that one listing verifies them. When the plan is large, a canary batch
 of each (system, account) with the fewest cells goes first.
 """
@@ -25,7 +25,7 @@ class Batch:
 
     :param batch_id: SHA-256 (hex) over the sorted ids of its calls.
     :param canary: True for a small first batch whose verification the others wait for.
-    :param seconds: how long sending takes at the given pace.
+    :param seconds: how long sending takes at the given rate.
     """
 
     batch_id: str
@@ -46,7 +46,7 @@ def split(
     canary_above: int = 200,
     risk: Callable[[PlannedCall], int] = lambda _call: 0,
 ) -> tuple[Batch, ...]:
-    """Every call in exactly one batch, canaries first.
+    """Return every call in exactly one batch, canaries first.
 
     :param rates: (system, account) -> calls per second that may be sent there.
     :param target_seconds: how long a batch should last; longer when ``max_batches`` asks for it.
@@ -58,62 +58,64 @@ def split(
     :raises InputError: no rate for an account, a rate or limit that is not positive, a call given twice, or fewer
         batches allowed than accounts (and canaries) need.
     """
-    lanes = _lanes(calls, rates)
+    accounts = _by_account(calls, rates)
     if target_seconds <= 0 or max_batches < 1 or canary < 0:
         raise InputError("batches", "a limit is not positive", "Give target_seconds > 0, max_batches >= 1, canary >= 0")
     first: list[tuple[Account, list[PlannedCall]]] = []
-    if canary and sum(_cells(call) for members in lanes.values() for call in members) > canary_above:
-        for lane, members in lanes.items():
+    if canary and sum(_cells(call) for members in accounts.values() for call in members) > canary_above:
+        for account, members in accounts.items():
             if chosen := _canary(members, canary, risk):
-                first.append((lane, chosen))
+                first.append((account, chosen))
                 taken = set(chosen)
-                lanes[lane] = [call for call in members if call not in taken]
+                accounts[account] = [call for call in members if call not in taken]
     room = max_batches - len(first)
-    if room < len(lanes):
-        needed = len(lanes) + len(first)
+    if room < len(accounts):
+        needed = len(accounts) + len(first)
         raise InputError("max_batches", f"is {max_batches}, the plan needs {needed}", "Allow more batches")
-    rest = _fit(lanes, rates, target_seconds, room)
+    rest = _fit(accounts, rates, target_seconds, room)
     return tuple(
         Batch(
             digest(sorted(call.call_id for call in members)),
-            *lane,
+            *account,
             tuple(members),
             index < len(first),
-            len(members) / rates[lane],
+            len(members) / rates[account],
         )
-        for index, (lane, members) in enumerate([*first, *rest])
+        for index, (account, members) in enumerate([*first, *rest])
     )
 
 
-def _lanes(calls: Iterable[PlannedCall], rates: Mapping[Account, float]) -> dict[Account, list[PlannedCall]]:
-    """Calls by (system, account), containers with the fewest cells first and each in one piece."""
-    lanes: dict[Account, list[PlannedCall]] = {}
+def _by_account(calls: Iterable[PlannedCall], rates: Mapping[Account, float]) -> dict[Account, list[PlannedCall]]:
+    """Return calls by (system, account), containers with the fewest cells first and each together."""
+    accounts: dict[Account, list[PlannedCall]] = {}
     weight: dict[tuple[str, str, str], int] = {}
     seen: set[PlannedCall] = set()
     for call in calls:
         if call in seen:
             raise InputError("calls", f"name call {call.call_id[:12]} twice", "Give every call once")
         seen.add(call)
-        lanes.setdefault((call.system, call.account), []).append(call)
-        place = (call.system, call.account, call.container)
-        weight[place] = weight.get(place, 0) + _cells(call)
-    for lane, members in lanes.items():
-        if not rates.get(lane, 0) > 0:
-            raise InputError("rates", f"have no positive rate for {lane[0]}", "Give calls per second for each account")
+        accounts.setdefault((call.system, call.account), []).append(call)
+        container = (call.system, call.account, call.container)
+        weight[container] = weight.get(container, 0) + _cells(call)
+    for account, members in accounts.items():
+        if not rates.get(account, 0) > 0:
+            raise InputError(
+                "rates", f"have no positive rate for {account[0]}", "Give calls per second for each account"
+            )
         members.sort(
             key=lambda c: (
-                weight[(*lane, c.container)],
+                weight[(*account, c.container)],
                 c.container,
                 _cells(c),
                 c.rows,
                 c.columns,
             )
         )
-    return dict(sorted(lanes.items()))
+    return dict(sorted(accounts.items()))
 
 
 def _canary(members: Sequence[PlannedCall], size: int, risk: Callable[[PlannedCall], int]) -> list[PlannedCall]:
-    """The calls of least risk, about ``size`` cells of them, and never all."""
+    """Return the calls of least risk, about ``size`` cells of them, and never all."""
     chosen: list[PlannedCall] = []
     cells = 0
     for call in sorted(members, key=lambda one: (risk(one), _cells(one))):
@@ -129,14 +131,14 @@ def _cells(call: PlannedCall) -> int:
 
 
 def _fit(
-    lanes: Mapping[Account, Sequence[PlannedCall]], rates: Mapping[Account, float], seconds: float, room: int
+    accounts: Mapping[Account, Sequence[PlannedCall]], rates: Mapping[Account, float], seconds: float, room: int
 ) -> list[tuple[Account, list[PlannedCall]]]:
     """Pack with batches as short as ``seconds``, then longer by a tenth until there is room for all of them."""
     while True:
         packed = [
-            (lane, batch)
-            for lane, members in lanes.items()
-            for batch in _pack(members, max(1, int(rates[lane] * seconds)))
+            (account, batch)
+            for account, members in accounts.items()
+            for batch in _pack(members, max(1, int(rates[account] * seconds)))
         ]
         if len(packed) <= room:
             return packed

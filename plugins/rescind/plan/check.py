@@ -1,9 +1,9 @@
 """The independent check of a plan and of every final request.
 
-What would they take away? Written to be read in one sitting, and to share nothing with the planner but the words of
-:mod:`rescind.model`: the planner may be clever, the check has to be obvious. A call acts on every cell of its
-rows x columns. Each of these cells must be approved, or be one that the approved effect covers in any case
-(``emptied`` columns, or the absent cells that sparse mode permits), and none may hold a grant that stays.
+It shares no code with the planner, only the types of :mod:`rescind.model`. It is kept simple on purpose: the planner
+may be complicated, the check must be obvious. A call acts on every cell of its rows x columns. Each of these cells
+must be approved, or be covered by the approved effect anyway (``emptied`` columns, or the absent cells that sparse
+mode permits). No cell may hold a retained grant, and no cell may be in two calls.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Mode, PlannedCall
 
-Place = tuple[str, str]
+Row = tuple[str, str]
 """(container, row)."""
 
 Column = tuple[str, tuple[str, ...]]
 """(kind, column)."""
 
 EmptiedColumn = tuple[str, str, tuple[str, ...]]
-"""(container, kind, column): a column of which the approved decision leaves nothing."""
+"""(container, kind, column): a column that the approved decision empties."""
 
 NOTHING: frozenset[Column] = frozenset()
 
@@ -31,8 +31,8 @@ NOTHING: frozenset[Column] = frozenset()
 class PlanCheck:
     """What a plan that passed the check does.
 
-    :param calls: calls looked at.
-    :param cells: distinct cells that go.
+    :param calls: calls checked.
+    :param cells: distinct cells that are revoked.
     :param absent: distinct cells inside calls that hold no grant; 0 in strict mode.
     """
 
@@ -52,22 +52,22 @@ def check_plan(
     mode: Mode = Mode.STRICT,
     emptied: Set[EmptiedColumn] = frozenset(),
 ) -> PlanCheck:
-    """Whether the calls do exactly what was approved.
+    """Return whether the calls do exactly what was approved.
 
-    :param revoke: grant id -> cell of every grant that is to go.
+    :param revoke: grant id -> cell of every grant to revoke.
     :param keep: the cells of all other known grants, protected and unsupported ones included.
-    :param emptied: columns of which the approved decision leaves nothing; one that holds a kept cell counts not.
+    :param emptied: columns that the approved decision empties; one with a retained cell is ignored.
     :raises BlastRadiusExceededError: a call would touch a kept grant, or a cell outside the approved effect.
     :raises PlanError: a cell is missed or covered twice, a call exceeds a limit, is empty or repeated, or belongs to
         another system or account.
     """
     if mode not in shape.modes:
         raise PlanError(f"mode {mode} is not one that this call allows: {', '.join(shape.modes)}")
-    approved, kept = _by_place(revoke.values()), _by_place(keep)
-    for place, columns in approved.items():
-        _refuse_retained(place, columns & kept.get(place, NOTHING))
+    approved, kept = _by_row(revoke.values()), _by_row(keep)
+    for key, columns in approved.items():
+        _refuse_retained(key, columns & kept.get(key, NOTHING))
     free = _free(emptied, kept) if mode is Mode.EMPTYING else frozenset()
-    covered: dict[Place, set[Column]] = {}
+    covered: dict[Row, set[Column]] = {}
     seen: set[tuple[str, frozenset[str], frozenset[Column]]] = set()
     for call in calls:
         if (call.system, call.account) != (system, account):
@@ -92,25 +92,25 @@ def check_request(
     absent: Set[Cell] = frozenset(),
     kept: Set[Cell] = frozenset(),
 ) -> int:
-    """Whether one final request, read back from its bytes, stays inside the approved effect.
+    """Return whether one final request, read back from its bytes, stays inside the approved effect.
 
     :param cells: every cell that the request acts on, expanded from the bytes that will be signed.
     :param approved: the cells approved for revocation in this plan.
-    :param emptied: columns of which the approved decision leaves nothing: their cells may be in the request in
+    :param emptied: columns that the approved decision empties: their cells may be in the request in
         rows that hold an approved cell.
     :param absent: cells that a re-read right before has shown to be empty (sparse mode only).
-    :param kept: cells known to hold a grant that stays; they win over everything else.
-    :returns: the number of approved cells that the request takes away.
+    :param kept: cells known to hold a retained grant; no other parameter permits them.
+    :returns: the number of approved cells that the request revokes.
     :raises BlastRadiusExceededError: for a cell outside, a retained cell, or a request without cells
         (it may mean everything).
-    :raises PlanError: when the request takes nothing that was approved.
+    :raises PlanError: when the request revokes nothing that was approved.
     """
     rows = {(cell.container, cell.row) for cell in approved} if emptied else set()
     count = going = 0
     for cell in cells:
         count += 1
         if cell in kept:
-            raise BlastRadiusExceededError(f"the request would take a grant that stays: {_shown(cell)}")
+            raise BlastRadiusExceededError(f"the request would revoke a retained grant: {_shown(cell)}")
         if cell in approved:
             going += 1
         elif cell not in absent and not (
@@ -120,23 +120,23 @@ def check_request(
     if not count:
         raise BlastRadiusExceededError("the request names no cell; it could mean everything")
     if not going:
-        raise PlanError("the request takes nothing that was approved")
+        raise PlanError("the request revokes nothing that was approved")
     return going
 
 
-def _by_place(cells: Iterable[Cell]) -> dict[Place, set[Column]]:
-    places: dict[Place, set[Column]] = {}
+def _by_row(cells: Iterable[Cell]) -> dict[Row, set[Column]]:
+    rows: dict[Row, set[Column]] = {}
     for container, row, kind, column in cells:
-        columns = places.get((container, row))
+        columns = rows.get((container, row))
         if columns is None:
-            columns = places[container, row] = set()
+            columns = rows[container, row] = set()
         columns.add((kind, column))
-    return places
+    return rows
 
 
-def _free(emptied: Set[EmptiedColumn], kept: Mapping[Place, set[Column]]) -> frozenset[EmptiedColumn]:
-    """Emptied columns in which nothing is kept."""
-    return frozenset(emptied) - {(place[0], *column) for place, columns in kept.items() for column in columns}
+def _free(emptied: Set[EmptiedColumn], kept: Mapping[Row, set[Column]]) -> frozenset[EmptiedColumn]:
+    """Return emptied columns in which nothing is kept."""
+    return frozenset(emptied) - {(key[0], *column) for key, columns in kept.items() for column in columns}
 
 
 def _check_size(call: PlannedCall, shape: CallShape) -> None:
@@ -159,22 +159,20 @@ def _check_size(call: PlannedCall, shape: CallShape) -> None:
 
 def _check_cells(
     call: PlannedCall,
-    approved: Mapping[Place, set[Column]],
-    kept: Mapping[Place, set[Column]],
+    approved: Mapping[Row, set[Column]],
+    kept: Mapping[Row, set[Column]],
     free: Set[EmptiedColumn],
     mode: Mode,
 ) -> None:
-    """No kept cell, no cell beyond the mode, and no row or column that only widens the call."""
+    """Refuse retained cells, cells that the mode does not permit, and rows or columns without an approved cell."""
     columns = frozenset(call.columns)
     useful: set[Column] = set()
     for row in call.rows:
-        place = (call.container, row)
-        _refuse_retained(place, columns & kept.get(place, NOTHING))
-        going = columns & approved.get(place, NOTHING)
+        key = (call.container, row)
+        _refuse_retained(key, columns & kept.get(key, NOTHING))
+        going = columns & approved.get(key, NOTHING)
         if not going:
-            raise BlastRadiusExceededError(
-                f"row {row!r} of {call.container!r} holds nothing that was approved in its call"
-            )
+            raise BlastRadiusExceededError(f"row {row!r} of {call.container!r} has no approved cell in its call")
         useful |= going
         if mode is Mode.SPARSE:
             continue
@@ -183,12 +181,10 @@ def _check_cells(
                 cell = Cell(call.container, row, kind, column)
                 raise BlastRadiusExceededError(f"a call would touch a cell that was not approved: {_shown(cell)}")
     for kind, column in columns - useful:
-        raise BlastRadiusExceededError(
-            f"column {kind} {column} of {call.container!r} holds nothing that was approved in its call"
-        )
+        raise BlastRadiusExceededError(f"column {kind} {column} of {call.container!r} has no approved cell in its call")
 
 
-def _cover(call: PlannedCall, covered: dict[Place, set[Column]]) -> None:
+def _cover(call: PlannedCall, covered: dict[Row, set[Column]]) -> None:
     columns = frozenset(call.columns)
     for row in call.rows:
         before = covered.setdefault((call.container, row), set())
@@ -198,20 +194,20 @@ def _cover(call: PlannedCall, covered: dict[Place, set[Column]]) -> None:
         before |= columns
 
 
-def _refuse_retained(place: Place, columns: Set[Column]) -> None:
+def _refuse_retained(key: Row, columns: Set[Column]) -> None:
     if columns:
         kind, column = min(columns)
-        raise BlastRadiusExceededError(f"a cell holds a grant that stays: {_shown(Cell(*place, kind, column))}")
+        raise BlastRadiusExceededError(f"a cell holds a retained grant: {_shown(Cell(*key, kind, column))}")
 
 
-def _refuse_missed(approved: Mapping[Place, set[Column]], covered: Mapping[Place, set[Column]]) -> None:
-    for place, columns in approved.items():
-        missed = columns - covered.get(place, NOTHING)
+def _refuse_missed(approved: Mapping[Row, set[Column]], covered: Mapping[Row, set[Column]]) -> None:
+    for key, columns in approved.items():
+        missed = columns - covered.get(key, NOTHING)
         if missed:
             kind, column = min(missed)
-            raise PlanError(f"the plan misses a cell: {_shown(Cell(*place, kind, column))}")
+            raise PlanError(f"the plan misses a cell: {_shown(Cell(*key, kind, column))}")
 
 
 def _shown(cell: Cell) -> str:
-    """The cell for a message, with control characters escaped."""
+    """Return the cell for a message, with control characters escaped."""
     return f"container {cell.container!r}, row {cell.row!r}, column {cell.kind} {cell.column}"

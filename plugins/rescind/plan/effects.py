@@ -55,13 +55,13 @@ class SystemEffects:
 def effects(
     systems: Iterable[SystemEffects], *, policy_version: str, guards: Mapping[str, Any], valid_for_s: int
 ) -> bytes:
-    """The canonical bytes of everything that an approval binds.
+    """Return the canonical bytes of everything that an approval binds.
 
     :param systems: one entry for each (system, account); their order is irrelevant.
     :param policy_version: names the policies exactly, usually a digest over their files.
     :param guards: caps and thresholds as JSON without floats, see :func:`rescind.plan.guards.Caps.facts`.
     :param valid_for_s: seconds after the approval in which the plan may be executed; at least 1.
-    :raises InputError: a grant stands under the wrong system or account, a (system, account) is named
+    :raises InputError: a grant is listed under the wrong system or account, a (system, account) is listed
         twice, columns are emptied in a mode that does not empty, or ``valid_for_s`` is below 1.
     :raises TypeError: ``guards`` hold a float or something that is not JSON.
     """
@@ -72,7 +72,7 @@ def _pieces(
     systems: Iterable[SystemEffects], policy_version: str, guards: Mapping[str, Any], valid_for_s: int
 ) -> Iterator[bytes]:
     if valid_for_s < 1:
-        raise InputError("valid_for_s", f"is {valid_for_s}", "Give the plan at least one second to live")
+        raise InputError("valid_for_s", f"is {valid_for_s}", "Give at least 1 second")
     ordered = sorted(systems, key=lambda entry: (entry.system, entry.account))
     for one, two in pairwise(ordered):
         if (one.system, one.account) == (two.system, two.account):

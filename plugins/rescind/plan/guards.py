@@ -1,4 +1,4 @@
-"""Guards: limits that stop a plan, or take items out of it, before anybody is asked.
+"""Guards: limits that stop a plan, or take items out of it, before anybody approves it.
 
 Pure functions over planned grants and counts of the complete population. Each returns a record with
 limit and measured value, for the approval page and the evidence; a guard that is passed is recorded too.
@@ -62,7 +62,7 @@ class Caps:
             _exact(percent)
 
     def facts(self) -> dict[str, Any]:
-        """The caps as JSON without floats, for the effects digest. Equal caps give equal facts."""
+        """Return the caps as JSON without floats, for the effects digest. Equal caps give equal facts."""
         return {
             "total": self.total,
             "percent": _text(_exact(self.percent)),
@@ -89,7 +89,7 @@ class GuardRecord:
     held: int = 0
 
     def facts(self) -> dict[str, Any]:
-        """The record as JSON."""
+        """Return the record as JSON."""
         return {name: getattr(self, name) for name in ("guard", "scope", "limit", "measured", "held")}
 
 
@@ -119,7 +119,7 @@ def check_caps(planned: Collection[GrantKey], population: Mapping[str, int], cap
             f"population of {system}",
             "a complete population",
             "none",
-            "Repeat the discovery until its listings are complete; a percentage of an unknown number means nothing.",
+            "Run the discovery again until its listings are complete; without them the percentage cannot be computed.",
         )
     everyone = sum(population.values())
     records = [
@@ -170,24 +170,24 @@ def hold_last_holders(
 def hold_irreversible(
     planned: Iterable[GrantKey], irreversible: Callable[[GrantKey], str], *, allowed: bool
 ) -> Holding:
-    """Hold what cannot be given back, unless that was permitted explicitly.
+    """Hold what cannot be restored, unless that was permitted explicitly.
 
-    :param irreversible: why a grant cannot be given back faithfully, or empty when it can.
+    :param irreversible: why a grant cannot be restored faithfully, or empty when it can.
     :param allowed: True when the run was given permission for irreversible items.
     """
     found = {key.grant_id: why for key in planned if (why := irreversible(key))}
-    held = {} if allowed else {grant_id: f"cannot be given back: {why}" for grant_id, why in found.items()}
+    held = {} if allowed else {grant_id: f"cannot be restored: {why}" for grant_id, why in found.items()}
     limit = "allowed" if allowed else "none without explicit permission"
     return Holding(held, GuardRecord("irreversible", "plan", limit, f"{len(found)} irreversible items", len(held)))
 
 
 def admin_slot(key: GrantKey) -> AdminSlot:
-    """The slot that a grant of an administrative entitlement fills."""
+    """Return the slot that a grant of an administrative entitlement fills."""
     return AdminSlot(key.system, key.account, key.resource_type, key.resource_id, key.entitlement)
 
 
 def count_holders(population: Iterable[GrantKey], administrative: Collection[tuple[str, str]]) -> dict[AdminSlot, int]:
-    """Slot -> number of grants in it, over a complete population (working holders only)."""
+    """Return slot -> number of grants in it, over a complete population (working holders only)."""
     counted = set(administrative)
     return dict(Counter(admin_slot(key) for key in population if (key.system, key.entitlement) in counted))
 
@@ -198,7 +198,7 @@ def _count_cap(guard: str, scope: str, measured: int, cap: int) -> GuardRecord:
             f"{guard} ({scope})",
             f"{cap} grants",
             f"{measured} grants",
-            "Narrow the review or raise the cap on purpose.",
+            "Narrow the review or raise the cap deliberately.",
         )
     return GuardRecord(guard, scope, f"{cap} grants", f"{measured} grants")
 
@@ -209,7 +209,7 @@ def _percent_cap(guard: str, scope: str, measured: int, population: int, percent
     text = f"{_text(share)} % ({measured} of {population} grants)"
     if share > limit:
         raise GuardTrippedError(
-            f"{guard} ({scope})", f"{_text(limit)} %", text, "Narrow the review or raise the cap on purpose."
+            f"{guard} ({scope})", f"{_text(limit)} %", text, "Narrow the review or raise the cap deliberately."
         )
     return GuardRecord(guard, scope, f"{_text(limit)} %", text)
 
@@ -224,7 +224,7 @@ def _largest_cap(
             guard,
             f"{cap} grants",
             f"{count} grants of {noun} {' '.join(worst[2:])}",
-            "Split the review or raise the cap on purpose.",
+            "Split the review or raise the cap deliberately.",
         )
     return GuardRecord(guard, f"{len(counts)} {noun}s", f"{cap} grants", f"{count} grants at most")
 

@@ -1,7 +1,7 @@
-"""The canonical effects of giving access back: what a person approves, and what may be given by it.
+"""The canonical effects of a restore: what a person approves, and what may be granted under the approval.
 
-A form of its own beside :mod:`rescind.plan.effects`, so that an approval to give back can never be read as one to
-revoke, nor the other way round. :func:`rescind.model.canonical` of one JSON object::
+A form of its own beside :mod:`rescind.plan.effects`, so that an approval to restore is never read as one to
+revoke, nor the reverse. :func:`rescind.model.canonical` of one JSON object::
 
     {"guards": {...}, "operation": "restore", "restores": 1, "source": {"plan": "...", "run": "..."},
      "systems": [{"account": "...", "back": {grant id: inverse}, "grants": [key, ...], "identity": {...},
@@ -28,11 +28,11 @@ Inverse = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class SystemGifts:
-    """What is given back on one account of one permission system.
+class SystemRestores:
+    """What is restored on one account of one permission system.
 
     :param identity: who the vendor says the granting connection is.
-    :param back: by grant, what its give-back needs, as captured before it was revoked.
+    :param back: by grant, what its restore needs, as captured before it was revoked.
     """
 
     system: str
@@ -42,31 +42,31 @@ class SystemGifts:
 
 
 def restore_effects(
-    systems: Iterable[SystemGifts],
+    systems: Iterable[SystemRestores],
     *,
     source_run: str,
     source_plan: str,
     guards: Mapping[str, Any],
     valid_for_s: int,
 ) -> bytes:
-    """The canonical bytes that an approval to give back binds.
+    """Return the canonical bytes that an approval of a restore binds.
 
-    :param source_run: the run that took the grants away; ``source_plan`` is its digest.
-    :raises InputError: a grant stands under the wrong system or account, or an account stands twice.
+    :param source_run: the run that revoked the grants; ``source_plan`` is its digest.
+    :raises InputError: a grant is listed under the wrong system or account, or an account is listed twice.
     """
     entries: dict[tuple[str, str], dict[str, Any]] = {}
-    for gifts in systems:
-        place = (gifts.system, gifts.account)
-        if place in entries:
-            raise InputError("systems", f"names {gifts.system} on one account twice", "Merge the two entries")
-        if any((key.system, key.account) != place for key in gifts.back):
-            raise InputError("grants", f"hold a grant of another account under {gifts.system}", "Group by account")
-        entries[place] = {
-            "account": gifts.account,
-            "back": {key.grant_id: dict(inverse) for key, inverse in gifts.back.items()},
-            "grants": [list(key) for key in sorted(gifts.back)],
-            "identity": dict(gifts.identity),
-            "system": gifts.system,
+    for entry in systems:
+        account_key = (entry.system, entry.account)
+        if account_key in entries:
+            raise InputError("systems", f"names {entry.system} on one account twice", "Merge the two entries")
+        if any((key.system, key.account) != account_key for key in entry.back):
+            raise InputError("grants", f"hold a grant of another account under {entry.system}", "Group by account")
+        entries[account_key] = {
+            "account": entry.account,
+            "back": {key.grant_id: dict(inverse) for key, inverse in entry.back.items()},
+            "grants": [list(key) for key in sorted(entry.back)],
+            "identity": dict(entry.identity),
+            "system": entry.system,
         }
     return canonical(
         {
@@ -74,17 +74,17 @@ def restore_effects(
             "operation": OPERATION,
             "restores": RESTORES_FORMAT,
             "source": {"plan": source_plan, "run": source_run},
-            "systems": [entries[place] for place in sorted(entries)],
+            "systems": [entries[account_key] for account_key in sorted(entries)],
             "valid_for_s": valid_for_s,
         }
     )
 
 
-def read_gifts(pieces: Iterable[bytes], system: str, account: str) -> dict[GrantKey, Inverse]:
-    """What may be given back on one account, read from the approved bytes.
+def read_restores(pieces: Iterable[bytes], system: str, account: str) -> dict[GrantKey, Inverse]:
+    """Return what may be restored on one account, read from the approved bytes.
 
     :param pieces: the canonical bytes, checked against the approved digest by the caller.
-    :raises PlanError: they are no effects of giving back, or name none on this account.
+    :raises PlanError: they are not the effects of a restore, or contain none on this account.
     """
     try:
         whole = json.loads(b"".join(pieces))
@@ -96,6 +96,6 @@ def read_gifts(pieces: Iterable[bytes], system: str, account: str) -> dict[Grant
                 return {key: entry["back"][key.grant_id] for key in keys}
     except (ValueError, KeyError, TypeError):
         raise PlanError(
-            "the approved effects are not those of giving back, in the form that this version writes. Plan again"
+            "the approved effects are not those of a restore in the format of this version. Create the plan again"
         ) from None
-    raise PlanError(f"the approved effects give nothing back in {system} on account {account}. Nothing was sent")
+    raise PlanError(f"the approved effects restore nothing in {system} on account {account}. Nothing was sent")

@@ -1,4 +1,4 @@
-"""Backtests: what a policy would have taken away from past snapshots."""
+"""Backtests: what a policy would have revoked in past snapshots."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from rescind.errors import InputError
 from rescind.model import Choice, Grant
 from rescind.review.decide import DecisionContext, decide
 from rescind.review.policy.load import Policy
-from rescind.review.policy.rules import as_fact
 
 SAMPLES = 20
 """Grants named as examples, for each rule and snapshot."""
@@ -74,22 +72,11 @@ class Backtest:
     distinct: int
     returned: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values without floats."""
-        rows = [{**dataclasses.asdict(row), "taken_at": as_fact(row.taken_at)} for row in self.snapshots]
-        return {
-            "policy": self.policy,
-            "version": self.version,
-            "snapshots": rows,
-            "distinct": self.distinct,
-            "returned": self.returned,
-        }
-
 
 def backtest(
     snapshots: Iterable[Snapshot], ctx: DecisionContext | None = None, *, policy: Policy | None = None
 ) -> Backtest:
-    """Runs a policy over the snapshots, each at its own time; memory grows with what would go.
+    """Run a policy over the snapshots, each at its own time; memory grows with what would go.
 
     :param ctx: what is known for snapshots that bring no context of their own; its policy is the one to try.
     :param policy: the policy to try instead.
@@ -97,14 +84,14 @@ def backtest(
     """
     policy = policy or (ctx.policy if ctx else None)
     if policy is None:
-        raise InputError("policy", "a backtest needs a policy", "Give one.")
+        raise InputError("policy", "a backtest needs a policy", "Give a policy file.")
     lost: set[str] = set()
     returned: set[str] = set()
     results: list[SnapshotResult] = []
     for snapshot in snapshots:
         known = snapshot.context or ctx
         if known is None:
-            raise InputError(snapshot.name, "nothing is known of that time", "Give a context.")
+            raise InputError(snapshot.name, "a snapshot without a context", "Give the backtest a context.")
         own = dataclasses.replace(known, now=snapshot.taken_at, policy=policy, request=None)
         results.append(_run(snapshot, own, lost, returned))
     return Backtest(policy.name, policy.version, tuple(results), len(lost), len(returned))

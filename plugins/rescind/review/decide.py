@@ -1,8 +1,8 @@
 """Decisions: one for every grant, with the rule, the reason and the facts.
 
-The order is fixed: what the call cannot take away stays; what is protected stays; what has an exception
-stays; then the policy, or an explicit request, decides; and what nothing speaks about stays. Whatever is
-unknown on the way keeps the grant.
+The order is fixed: a grant is kept when the system's call cannot revoke it, when it is protected, or when it
+has an exception. Then the policy, or an explicit request, decides. A grant that no rule matches is kept, and so is
+a grant for which something needed is unknown.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class DecisionContext:
 
 
 def decide(grants: Iterable[Grant], ctx: DecisionContext) -> Iterator[Decision]:
-    """One decision for each grant, in their order, as they come (memory does not grow with the grants).
+    """Yield one decision for each grant, in their order, as they come (memory does not grow with the grants).
 
     :raises InputError: before the first decision, when the context contradicts itself, a protected id or a
         requested id cannot be resolved.
@@ -74,7 +74,7 @@ def decide(grants: Iterable[Grant], ctx: DecisionContext) -> Iterator[Decision]:
 
 
 def grant_id(key: GrantKey) -> str:
-    """The same as :attr:`rescind.model.GrantKey.grant_id`, ten times as fast (a test holds them equal)."""
+    """Return :attr:`rescind.model.GrantKey.grant_id`, ten times as fast (a test compares the two)."""
     return hashlib.sha256(("[" + ",".join(map(encode_basestring, key)) + "]").encode()).hexdigest()
 
 
@@ -94,12 +94,12 @@ class Decider:
         self._resources: dict[tuple[str, str, str, str], str] = {}
 
     def view(self, grant: Grant) -> View:
-        """The principal of a grant."""
+        """Return the principal of a grant."""
         key = grant.key
         return self.people.view(PrincipalKey(key.system, key.account, key.principal_type, key.principal_id))
 
     def decide(self, grant: Grant) -> Decision:
-        """The decision on one grant."""
+        """Return the decision on one grant."""
         name = grant_id(grant.key)
         view = self.view(grant)
         why_not = unsupported(grant)
@@ -135,7 +135,7 @@ class Decider:
 
 
 def unsupported(grant: Grant) -> str:
-    """Why no call of ours may take this grant away, or nothing."""
+    """Return why no call may revoke this grant, or an empty text."""
     if not grant.revocable:
         return grant.why_not or "the system's call cannot take this kind of grant away"
     if grant.inherited_from:

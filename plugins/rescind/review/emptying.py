@@ -1,8 +1,8 @@
-"""Which decisions leave a principal nothing at all, whatever it is given meanwhile.
+"""Decisions that leave a principal no access at all, including grants that are added before the call.
 
 Such a decision comes from what is known of the principal alone: a leaver has left, or a person named somebody without
-naming resources. A grant that turns up between snapshot and call would be decided in the same way, so a call may reach
-over places of that principal that held nothing. Whatever could keep such a grant makes the answer no.
+naming resources. A grant that turns up between snapshot and call would be decided in the same way, so a call may cover
+absent cells of that principal. Whatever could keep such a grant makes the answer no.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Emptying:
         self._waived: dict[tuple[str, ...], bool] = {}
 
     def empties(self, key: GrantKey, rule: str) -> bool:
-        """Whether the rule that took this grant would take every grant of its principal in the same place."""
+        """Return whether the rule that took this grant would take every grant of its principal in the same place."""
         if rule not in self.rules:
             return False
         who = tuple(getattr(key, name) for name in _PRINCIPAL)
@@ -74,11 +74,11 @@ def _by_principal(rule: Rule) -> bool:
 
 
 def _by_resource(waiver: Waiver) -> bool:
-    """Whether the exception keeps everything on a resource: then nothing goes there, and no call names it."""
+    """Return whether the exception keeps everything on a resource: then nothing goes there, and no call names it."""
     return not waiver.glob and {name for name, _ in waiver.match} <= _RESOURCE
 
 
 def _may_cover(waiver: Waiver, key: GrantKey) -> bool:
-    """Whether the exception could keep some grant of this principal."""
+    """Return whether the exception could keep some grant of this principal."""
     who = [(name, value) for name, value in waiver.match if name in _PRINCIPAL]
     return all(matches(value, getattr(key, name), glob=waiver.glob) for name, value in who)

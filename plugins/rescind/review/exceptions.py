@@ -69,7 +69,7 @@ class Waiver:
     compensating_control: str = ""
 
     def covers(self, key: GrantKey) -> bool:
-        """Whether the exception covers this grant (whatever the date)."""
+        """Return whether the exception covers this grant (whatever the date)."""
         return all(matches(value, getattr(key, name), glob=self.glob) for name, value in self.match)
 
 
@@ -89,7 +89,7 @@ class ActiveExceptions:
         self.empty = not self._fields and not self._others
 
     def find(self, grant: Grant) -> Waiver | None:
-        """An exception that covers the grant, or None."""
+        """Return an exception that covers the grant, or None."""
         for name in self._fields:
             for waiver in self._exact[name].get(getattr(grant.key, name), ()):
                 if waiver.covers(grant.key):
@@ -109,16 +109,12 @@ class Exceptions:
         return cls(())
 
     def at(self, now: datetime) -> ActiveExceptions:
-        """Those that have not ended."""
+        """Return the exceptions that have not ended."""
         return ActiveExceptions(waiver for waiver in self.waivers if now < waiver.end)
-
-    def expired(self, now: datetime) -> tuple[Waiver, ...]:
-        """Those that have ended: they do not apply, and somebody should hear of it."""
-        return tuple(waiver for waiver in self.waivers if now >= waiver.end)
 
 
 def load_exceptions(text: bytes | str, *, source: str) -> Exceptions:
-    """The exceptions in a YAML text.
+    """Return the exceptions in a YAML text.
 
     :raises InputError: naming file, line and field.
     """
@@ -136,7 +132,7 @@ def _waiver(entry: WaiverFile, where: str) -> Waiver:
     fields = {name: value for name, value in entry.match.model_dump().items() if value is not None}
     if not any(name in fields for name in _NARROWING):
         remedy = f"Name at least one of {', '.join(_NARROWING)}."
-        raise InputError(f"{where}, match", "it would cover a whole system", remedy)
+        raise InputError(f"{where}, match", "the exception would cover a whole system", remedy)
     for name, value in fields.items():
         place = f"{where}, match.{name}"
         check_pattern(value, where=place, glob=entry.glob)

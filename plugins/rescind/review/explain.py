@@ -54,7 +54,7 @@ class Explanation:
 def explain(
     grants: Iterable[Grant], ctx: DecisionContext, *, principal: str = "", grant_id: str = ""
 ) -> Iterator[Explanation]:
-    """Explanations for the grants of one principal (by its exact id in any id space), or for one grant.
+    """Yield explanations for the grants of one principal (by its exact id in any id space), or for one grant.
 
     :raises InputError: when neither or both are named.
     """
@@ -109,7 +109,7 @@ def render_explanation(explanation: Explanation) -> str:
         lines.append(f"  ends       {_shown(grant.expires_raw)}")
     lines += [f"  {name} = {_shown(value)}" for name, value in sorted(decision.facts.items())]
     if explanation.steps and decision.rule.startswith("kept.") and decision.rule != OTHERWISE:
-        lines.append("  rules, had that not come first:")
+        lines.append("  rules that were not reached:")
     elif explanation.steps:
         lines.append("  rules:")
     for step in explanation.steps:

@@ -23,7 +23,7 @@ Model = TypeVar("Model", bound=Strict)
 
 
 def load(model: type[Model], text: bytes | str, *, source: str) -> tuple[Model, YamlFile]:
-    """The file's content as the model, and the file with its line numbers.
+    """Return the file's content as the model, and the file with its line numbers.
 
     :raises InputError: for the first thing that is wrong.
     """
@@ -37,17 +37,17 @@ def load(model: type[Model], text: bytes | str, *, source: str) -> tuple[Model, 
 
 
 def explained(error: ValidationError, file: YamlFile, source: str) -> InputError:
-    """The first error of a validation as an :class:`InputError` with its place in the file."""
+    """Return the first error of a validation as an :class:`InputError` with its place in the file."""
     first = error.errors(include_url=False, include_input=True, include_context=False)[0]
     path: Path = tuple(part for part in first["loc"] if isinstance(part, int) or not part.startswith("function-"))
     name = ".".join(str(part) for part in path) or "the document"
     where = f"{source}, line {file.line(path)}, {name}"
     kind, given = first["type"], first["input"]
     if kind == "extra_forbidden":
-        return InputError(where, "an unknown field", "Remove it or mend its spelling.")
+        return InputError(where, "an unknown field", "Remove it or correct its spelling.")
     if kind == "missing":
-        return InputError(where, "a field that must be given is missing", "Write it out; nothing is assumed.")
+        return InputError(where, "a required field is missing", "Add the field; it has no default.")
     if kind == "string_type":
         remedy = "Put it in quotes." if isinstance(given, bool | int | float) else "Write a text."
         return InputError(where, f"must be text, not {shape(given)}", remedy)
-    return InputError(where, f"{first['msg']} (given: {shape(given)})", "Mend the value.")
+    return InputError(where, f"{first['msg']} (given: {shape(given)})", "Correct the value.")

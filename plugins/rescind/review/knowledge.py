@@ -19,7 +19,7 @@ class PrincipalKey(NamedTuple):
 
 
 def principal_key(item: Grant | Principal) -> PrincipalKey:
-    """The principal of a grant, or the key of a principal."""
+    """Return the principal of a grant, or the key of a principal."""
     if isinstance(item, Principal):
         return PrincipalKey(item.system, item.account, item.principal_type, item.principal_id)
     key = item.key
@@ -51,7 +51,7 @@ class Memberships:
         return cls({member: shared.setdefault(containers, containers) for member, containers in sets})
 
     def containers(self, member: PrincipalKey) -> frozenset[PrincipalKey]:
-        """Everything that the member belongs to; circles are harmless."""
+        """Return everything that the member belongs to; cycles are harmless."""
         found: set[PrincipalKey] = set()
         waiting = [member]
         while waiting:
@@ -61,11 +61,11 @@ class Memberships:
         return frozenset(found - {member})
 
     def groups(self, member: PrincipalKey) -> list[str]:
-        """Ids of all containers that are not roles, sorted."""
+        """Return ids of all containers that are not roles, sorted."""
         return sorted({c.principal_id for c in self.containers(member) if c.principal_type != "role"})
 
     def roles(self, member: PrincipalKey) -> list[str]:
-        """Ids of all roles, sorted."""
+        """Return ids of all roles, sorted."""
         return sorted({c.principal_id for c in self.containers(member) if c.principal_type == "role"})
 
 
@@ -76,12 +76,12 @@ class Holdings:
         self.held = held
 
     def of(self, principal: PrincipalKey) -> frozenset[str]:
-        """The principal's entitlements."""
+        """Return the principal's entitlements."""
         return self.held.get(principal, frozenset())
 
 
 def collect_holdings(grants: Iterable[Grant], wanted: Container[str] | None = None) -> Holdings:
-    """Holdings from one pass over the grants of a complete snapshot.
+    """Return holdings from one pass over the grants of a complete snapshot.
 
     :param wanted: only these entitlements are kept. Memory grows with principals, not with grants.
     """

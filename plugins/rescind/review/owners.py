@@ -1,4 +1,4 @@
-"""Owners of resources: who is asked about which grant, and never about their own.
+"""Owners of resources: which reviewer is asked about which grant; never about the reviewer's own access.
 
 A reviewer is a user of Airflow and a person of the roster. Whatever access that person may hold under any of their ids
 goes to the reviewer's alternate; where there is none, nobody is asked and the grant stays.
@@ -68,7 +68,7 @@ class OwnedResources:
     glob: bool
 
     def covers(self, key: GrantKey) -> bool:
-        """Whether the grant is on one of these resources."""
+        """Return whether the grant is on one of these resources."""
         return (
             self.system == key.system
             and self.account in (None, key.account)
@@ -93,7 +93,7 @@ class Owners:
     source: str
 
     def owner(self, key: GrantKey) -> str:
-        """The reviewer of the grant's resource.
+        """Return the reviewer of the grant's resource.
 
         :raises InputError: when no line names the resource and there is no default.
         """
@@ -106,7 +106,7 @@ class Owners:
         return found
 
     def reviewer(self, key: GrantKey, ids: Iterable[tuple[str, str]]) -> str | None:
-        """Who is asked about a grant of the principal with these ids, or None: then nobody may be."""
+        """Return who is asked about a grant of the principal with these ids, or None: then nobody may be."""
         held, owner = frozenset(ids), self.owner(key)
         for candidate in (owner, self.alternates.get(owner)):
             if candidate is not None and not held & self.people[candidate]:
@@ -133,7 +133,7 @@ class Asks:
 
 
 def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Owners:
-    """The owners in a YAML text, joined with the roster.
+    """Return the owners in a YAML text, joined with the roster.
 
     :raises InputError: naming file, line and field; for reviewers that the roster does not know.
     """
@@ -143,12 +143,12 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
     for name, entry in model.reviewers.items():
         where = f"{source}, line {file.line(('reviewers', name))}, reviewer {name}"
         if name == ERROR or name != check_id(name, where=where):
-            raise InputError(where, "not a usable user id", "Write the id that Airflow's auth manager knows.")
+            raise InputError(where, "not a usable user id", "Write the user id of Airflow's auth manager.")
         people[name] = _ids(entry, roster, where)
         if entry.alternate is not None:
             alternates[name] = _known(entry.alternate, model, f"{where}, alternate")
             if alternates[name] == name:
-                raise InputError(f"{where}, alternate", "the reviewer again", "Name somebody else.")
+                raise InputError(f"{where}, alternate", "the reviewer is their own alternate", "Name another person.")
     default = None if model.default == ERROR else _known(model.default, model, f"{source}, default")
     lines = (
         _line(entry, model, f"{source}, line {file.line(('owners', number))}, owners[{number}]")
@@ -158,7 +158,7 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
 
 
 def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: Decider) -> Asks:
-    """The questions about these grants, at most :data:`MOST_ITEMS` in each, always in the same order.
+    """Return the questions about these grants, at most :data:`MOST_ITEMS` in each, always in the same order.
 
     :param decider: knows the ids of every principal.
     :raises InputError: as :meth:`Owners.owner`.
@@ -188,7 +188,7 @@ def _parts(items: list[tuple[GrantKey, str, str]]) -> Iterator[list[tuple[GrantK
 
 
 def _shown(grant: Grant, decision: Decision) -> str:
-    """The item in one line: everything that tells it from every other, and why it is asked about."""
+    """Return the item in one line: everything that distinguishes it from other items, and why it is asked about."""
     key = grant.key
     person = decision.facts.get("person.id")
     who = f"{key.principal_type} {key.principal_id}" + (f", person {person}" if person else "")
@@ -201,7 +201,7 @@ def _shown(grant: Grant, decision: Decision) -> str:
 def _ids(entry: ReviewerFile, roster: AdmittedRoster, where: str) -> frozenset[tuple[str, str]]:
     person = roster.roster.by_person_id(check_id(entry.person_id, where=f"{where}, person_id"))
     if person is None:
-        problem = "the roster does not know this person_id, so nobody could tell their own access"
+        problem = "the roster does not know this person_id, so the reviewer's own access cannot be recognized"
         raise InputError(f"{where}, person_id", problem, "Name the reviewer's person_id in the roster.")
     return frozenset({(PERSON_SPACE, person.person_id), *person.ids.items()})
 

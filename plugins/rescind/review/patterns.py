@@ -13,7 +13,7 @@ MIN_LITERAL = 3
 
 
 def check_pattern(pattern: str, *, where: str, glob: bool) -> str:
-    """The pattern, checked.
+    """Return the pattern, checked.
 
     :param glob: whether ``*`` and ``?`` are wildcards. Without it a value is exact, and a wildcard in it is refused.
     :raises InputError: empty, a wildcard without ``glob``, or too few literal characters.
@@ -23,15 +23,15 @@ def check_pattern(pattern: str, *, where: str, glob: bool) -> str:
     if not text:
         raise InputError(where, "an empty text", "Write the value or leave the field out.")
     if wild and not glob:
-        raise InputError(where, "a wildcard (* or ?) in an exact value", "Say `glob: true` if you mean a pattern.")
+        raise InputError(where, "a wildcard (* or ?) in an exact value", "Write `glob: true` if you mean a pattern.")
     if wild and len(text.replace("*", "").replace("?", "")) < MIN_LITERAL:
-        problem = f"a pattern with fewer than {MIN_LITERAL} fixed characters matches nearly everything"
-        raise InputError(where, problem, "Write more of the value.")
+        problem = f"the pattern has fewer than {MIN_LITERAL} fixed characters and matches nearly everything"
+        raise InputError(where, problem, "Write a longer part of the value.")
     return text
 
 
 def matches(pattern: str, value: str, *, glob: bool) -> bool:
-    """Whether the value is the text, or fits the pattern when ``glob``. Case counts."""
+    """Return whether the value is the text, or fits the pattern when ``glob``. Case counts."""
     return _compiled(pattern).fullmatch(value) is not None if glob else pattern == value
 
 

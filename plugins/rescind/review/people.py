@@ -27,7 +27,7 @@ class View:
 
     :param serial: number of this view within the run.
     :param method: how the person was matched, see :class:`~rescind.review.roster.admit.Match`.
-    :param protected: why nothing is taken from it, or empty.
+    :param protected: why nothing is revoked from it, or empty.
     :param named: whether the request names it (always False without one).
     :param data: ``principal.*`` and ``person.*`` fields that are known.
     :param facts: what a reviewer sees beside the facts of a rule.
@@ -67,7 +67,7 @@ class People:
         self._person_holds = self._held_by_people() if holdings is not None else {}
 
     def view(self, key: PrincipalKey) -> View:
-        """The view of a principal."""
+        """Return the view of a principal."""
         view = self._views.get(key)
         if view is None:
             if len(self._views) >= REMEMBERED:
@@ -76,7 +76,7 @@ class People:
         return view
 
     def ids(self, key: PrincipalKey) -> tuple[tuple[str, str], ...]:
-        """All (space, id) pairs of a principal, the first of them under its system's own name.
+        """Return all (space, id) pairs of a principal, the first of them under its system's own name.
 
         The id spaces are those of people: a group has only its id in its system, even if a person has the same.
         """
@@ -140,7 +140,7 @@ class People:
         return data
 
     def _platform_owner(self, system: str, owner: str) -> str | None:
-        """State of the owner that a platform names, an id like those of its grants; None when nobody can say."""
+        """Return state of the owner that a platform names, an id like those of its grants; None when nobody can say."""
         if self._roster is None:
             return None
         person, method = match_person("user", principal_ids(system, owner, None, self._spaces), self._roster)
@@ -149,7 +149,7 @@ class People:
         return person.status if person.status != "unknown" else None
 
     def _person_data(self, person: Person | None, method: str) -> dict[str, Any]:
-        """Known fields only. ``person.known`` is false only where the roster was searched and has no such id."""
+        """Return known fields only. ``person.known`` is false only where the roster was searched and has no such id."""
         if person is None:
             return {"person.known": False} if method == "none" else {}
         fields: dict[str, str | datetime | None] = {
@@ -169,7 +169,7 @@ class People:
         return data
 
     def _owner(self, person: Person) -> str | None:
-        """State of the manager or owner: active, left, unlisted or none; None when the roster does not say."""
+        """Return state of the manager or owner: active, left, unlisted or none; None when the roster does not say."""
         if not person.manager:
             return "none"
         owner = self._roster.by_person_id(person.manager) if self._roster else None

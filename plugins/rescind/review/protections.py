@@ -1,6 +1,6 @@
-"""Protections: principals and resources that nothing takes access from, whatever a policy says.
+"""Protections: principals and resources whose access is never revoked, whatever a policy says.
 
-The list is read whole or not at all: an unreadable one stops the run. Principals are named by id in an id
+An unreadable list stops the run. Principals are named by id in an id
 space (never by name); a protected person is protected under all their ids. So that a damaged roster cannot
 quietly undo that, a protected id that the roster does not know must say ``not_in_roster: true``, and one whose
 row lacks the id of a space must name that space in ``without``.
@@ -22,7 +22,7 @@ from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
 from rescind.review.text import check_id, check_text
 
 OWN = "the tool's own identity"
-UNKNOWN_KIND = "nobody has said whether this is a person or a service"
+UNKNOWN_KIND = "it is not known whether this is a person or a service"
 
 PrincipalKind = Literal["human", "service", "system"]
 
@@ -89,7 +89,7 @@ class ProtectedResource:
     glob: bool
 
     def covers(self, key: GrantKey) -> bool:
-        """Whether the grant is on this resource."""
+        """Return whether the grant is on this resource."""
         return (
             self.system == key.system
             and self.account in (None, key.account)
@@ -111,7 +111,7 @@ class Protections:
     kinds: frozenset[str] = frozenset({"system"})
 
     def bind(self, roster: AdmittedRoster | None, spaces: Mapping[str, tuple[str, ...]]) -> BoundProtections:
-        """The protections joined with the roster.
+        """Return the protections joined with the roster.
 
         :param spaces: system -> its id spaces; entries may name any of these spaces or a system itself.
         :raises InputError: an unknown id space, or an id that the roster should know and does not.
@@ -128,7 +128,7 @@ class Protections:
 
 
 def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person | None:
-    """The person behind a protected id.
+    """Return the person behind a protected id.
 
     :raises InputError: when the roster contradicts what the entry says about it.
     """
@@ -143,10 +143,10 @@ def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person 
         return person
     covered = entry.space == PERSON_SPACE or entry.space in roster.roster.spaces
     if person is None and covered and not entry.not_in_roster:
-        remedy = "Export the roster whole, or write `not_in_roster: true` for an id that it never holds."
+        remedy = "Export the complete roster, or write `not_in_roster: true` for an id that is never in it."
         raise InputError(entry.where, "the roster does not know this protected id", remedy)
     if person is not None and entry.not_in_roster:
-        raise InputError(entry.where, "`not_in_roster: true`, yet the roster knows this id", "Remove that line.")
+        raise InputError(entry.where, "`not_in_roster: true`, but the roster has this id", "Remove that line.")
     if person is not None:
         _check_ids(entry, person, roster.roster.spaces)
     return person
@@ -157,11 +157,13 @@ def _check_ids(entry: ProtectedPrincipal, person: Person, spaces: frozenset[str]
     lacking = spaces - set(person.ids)
     if lacking - entry.without:
         names = ", ".join(sorted(lacking - entry.without))
-        remedy = f"Fill the row, or write `without: [{names}]` if the person has no such id."
+        remedy = f"Add the id to the person's row, or write `without: [{names}]` if the person has no such id."
         raise InputError(entry.where, f"the roster has no {names} for this protected person", remedy)
     if entry.without - lacking:
         names = ", ".join(sorted(entry.without - lacking))
-        raise InputError(entry.where, f"`without` names {names}, which is no space or filled", "Take it out.")
+        raise InputError(
+            entry.where, f"`without` names {names}, which is not an id space or has an id", "Remove it from `without`."
+        )
 
 
 class BoundProtections:
@@ -192,7 +194,7 @@ class BoundProtections:
             self._ids.setdefault(pair, entry.reason)
 
     def principal(self, ids: Iterable[tuple[str, str]]) -> str:
-        """Why a principal with these (space, id) pairs is protected, or nothing."""
+        """Return why a principal with these (space, id) pairs is protected, or an empty text."""
         for pair in ids:
             if pair in self._ids:
                 return self._ids[pair]
@@ -202,7 +204,7 @@ class BoundProtections:
         return ""
 
     def kind(self, platform: str, roster: str, *, in_roster: bool, allow_unknown: bool = False) -> str:
-        """Why a user of this kind (as platform and roster say) is protected, or nothing.
+        """Return why a user of this kind (as platform and roster say) is protected, or an empty text.
 
         Where people or services are protected, the roster has to say which of them a user is: a row that has lost
         its kind must not undo what it said before, whatever the platform says.
@@ -217,7 +219,7 @@ class BoundProtections:
         return ""
 
     def resource(self, key: GrantKey) -> str:
-        """Why the resource of a grant is protected, or nothing."""
+        """Return why the resource of a grant is protected, or an empty text."""
         exact = self._resources.get((key.system, key.resource_id), [])
         return next((entry.reason for entry in exact + self._resource_patterns if entry.covers(key)), "")
 
@@ -225,7 +227,7 @@ class BoundProtections:
 def load_protections(
     text: bytes | str, *, source: str, own_ids: Iterable[tuple[str, str]], allow_no_own_ids: bool = False
 ) -> Protections:
-    """The protections in a YAML text, with the tool's own identities.
+    """Return the protections in a YAML text, with the tool's own identities.
 
     :param own_ids: (space, id) pairs of the identities that send our calls; space is an id space or a system.
     :raises InputError: naming file, line and field; for missing own ids.
@@ -236,7 +238,7 @@ def load_protections(
         for space, value in own_ids
     ]
     if (not own and not allow_no_own_ids) or any(not entry.value for entry in own):
-        remedy = "Set own_ids on the connection, so that the tool cannot lock itself out."
+        remedy = "Set own_ids on the connection, so that a run cannot revoke the tool's own access."
         raise InputError("own_ids", "the ids of the tool's own identity are not known", remedy)
     principals = [
         _principal(entry, f"{source}, line {file.line(('principals', number))}, principals[{number}]")

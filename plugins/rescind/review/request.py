@@ -1,4 +1,4 @@
-"""A run that a person triggers: the form names principals and resources, exactly, and nothing else goes."""
+"""A run that a person triggers: the form names principals and resources by exact id, and only they are revoked."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ResolvedRequest:
     allow_unknown_kind: bool
 
     def names(self, key: PrincipalKey, person: Person | None, ids: Iterable[tuple[str, str]]) -> bool:
-        """Whether the request names this principal."""
+        """Return whether the request names this principal."""
         if not (self.people or self.ids or self.raw):
             return True
         if (key.system, key.principal_type, key.principal_id) in self.raw:
@@ -75,14 +75,14 @@ class ResolvedRequest:
 def resolve_request(
     request: RequestedTargets, roster: AdmittedRoster | None, spaces: Mapping[str, tuple[str, ...]]
 ) -> ResolvedRequest:
-    """The request with every name looked up.
+    """Return the request with every name looked up.
 
     :raises InputError: nothing named, unknown systems or spaces, ids that nobody or several people have.
     """
     if not request.principals and not request.resources:
-        raise InputError("principals", "the request names neither principals nor resources", "Name what is to go.")
+        raise InputError("principals", "the request names neither principals nor resources", "Name what to revoke.")
     if not request.systems:
-        raise InputError("systems", "the request names no system", "Name each system that is meant.")
+        raise InputError("systems", "the request names no system", "Name each system.")
     for system in request.systems:
         if system not in spaces:
             raise InputError("systems", f"an unknown system ({system!r})", f"Use one of {', '.join(sorted(spaces))}.")
@@ -122,7 +122,7 @@ def _resource(value: str, where: str) -> str:
 def _person(
     target: Target, roster: AdmittedRoster | None, spaces: Mapping[str, tuple[str, ...]], where: str
 ) -> tuple[Person | None, str]:
-    """The person that a target means (None when only its own system knows the id), and the space of the id.
+    """Return the person that a target means (None when only its own system knows the id), and the space of the id.
 
     The id itself always counts as named, whatever the roster says of it.
     """

@@ -30,7 +30,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
 def shape(value: object) -> str:
-    """What a value looks like, without showing it: ``text of 8 characters``, ``a whole number``."""
+    """Return what a value looks like, without showing it: ``text of 8 characters``, ``a whole number``."""
     if isinstance(value, str):
         return f"text of {len(value)} characters" if value else "an empty text"
     names = {bool: "true/false", int: "a whole number", float: "a number with a point", type(None): "nothing (null)"}
@@ -45,7 +45,7 @@ def shape(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control and other invisible characters written out."""
+    """Return the text with control and other invisible characters written out."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
@@ -75,7 +75,7 @@ def _utf8(data: bytes, source: str) -> str:
 
 
 def check_text(value: str, *, where: str) -> str:
-    """The value without outer blanks.
+    """Return the value without outer blanks.
 
     :raises InputError: for control, format or other invisible characters (they make equal-looking texts differ).
     """
@@ -90,7 +90,7 @@ def check_text(value: str, *, where: str) -> str:
 
 
 def check_id(value: object, *, where: str) -> str:
-    """An id as exact text, or empty text when there is none.
+    """Return an id as exact text, or empty text when there is none.
 
     :raises InputError: for numbers, floats, scientific notation, blanks inside, invisible characters,
         non-ASCII letters (homoglyphs) and placeholders such as ``null`` or ``#N/A``.
@@ -102,7 +102,7 @@ def check_id(value: object, *, where: str) -> str:
     if text.isascii() and text.isalnum() and (text.isdigit() or len(text) > 12):
         return text  # what ids look like; nothing below could refuse it
     if _SPREADSHEET.fullmatch(text) or _SHORT_EXPONENT.fullmatch(text):
-        problem = f"an id in scientific notation ({shape(text)}): its last digits are lost"
+        problem = f"an id in scientific notation ({shape(text)}): its last digits may be lost"
         raise InputError(where, problem, "Format the column as text in the spreadsheet and export again.")
     if _FLOAT.fullmatch(text):
         problem = f"an id with a decimal point ({shape(text)})"
@@ -111,7 +111,8 @@ def check_id(value: object, *, where: str) -> str:
         raise InputError(where, f"a placeholder instead of an id ({shape(text)})", "Leave the field empty.")
     if not text.isascii():
         place = next(i for i, character in enumerate(text) if not character.isascii())
-        problem = f"character {place + 1} of the id is not ASCII (U+{ord(text[place]):04X}); it may only look the same"
+        code = f"U+{ord(text[place]):04X}"
+        problem = f"character {place + 1} of the id is not ASCII ({code}); it may be a look-alike of another character"
         raise InputError(where, problem, "Copy the id again from its system.")
     if " " in text:
         raise InputError(where, f"a blank inside an id ({shape(text)})", "Write one id without blanks.")
@@ -119,7 +120,7 @@ def check_id(value: object, *, where: str) -> str:
 
 
 def check_rounded(ids: Iterable[str], *, where: str) -> None:
-    """Refuses a column whose long ids all end in zeros from the 16th digit on, as a spreadsheet leaves them.
+    """Refuse a column whose long ids all end in zeros from the 16th digit on, as a spreadsheet leaves them.
 
     One such id proves nothing (an id may end in 0); four zeros together would be chance once in 10,000.
 
@@ -133,7 +134,7 @@ def check_rounded(ids: Iterable[str], *, where: str) -> None:
 
 
 def parse_moment(value: str, *, where: str, zone: tzinfo = UTC, end_of_day: bool = True) -> datetime:
-    """An ISO 8601 date or time as a timezone-aware moment in UTC.
+    """Return an ISO 8601 date or time as a timezone-aware moment in UTC.
 
     A bare date means the whole day: its end when ``end_of_day`` (nobody is treated as gone on their last
     day), else its start. A time without an offset is read in ``zone``; where clocks jump, the later reading
@@ -155,7 +156,7 @@ def parse_moment(value: str, *, where: str, zone: tzinfo = UTC, end_of_day: bool
 
 
 def to_utc(moment: datetime) -> datetime:
-    """The same moment in UTC, never past :data:`LATEST`.
+    """Return the same moment in UTC, never past :data:`LATEST`.
 
     :raises InputError: for a moment without an offset.
     """
@@ -175,7 +176,7 @@ def _whole_day(day: datetime, zone: tzinfo, end_of_day: bool) -> datetime:
 
 
 def _later(moment: datetime, zone: tzinfo) -> datetime:
-    """In a repeated hour the second reading, in a skipped hour the one after the jump."""
+    """Return the later of two readings: the second in a repeated hour, the one after the jump in a skipped hour."""
     return max(moment.replace(tzinfo=zone, fold=0), moment.replace(tzinfo=zone, fold=1), key=to_utc)
 
 
@@ -189,7 +190,7 @@ class YamlFile(NamedTuple):
     lines: dict[Path, int]
 
     def line(self, path: Path) -> int:
-        """The line of the node, or of its nearest ancestor."""
+        """Return the line of the node, or of its nearest ancestor."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
@@ -213,7 +214,7 @@ for _tag, _form, _first in (
 
 
 def read_yaml(text: bytes | str, *, source: str) -> YamlFile:
-    """One YAML document of plain values; keys are unique texts.
+    """Return one YAML document of plain values; keys are unique texts.
 
     Scalars are read as in YAML 1.2: a date, ``0123`` and ``yes`` are text; ``1.23E+18`` is a float and
     ``1234567890123456789`` a whole number, which the models above refuse where an id belongs.
@@ -227,7 +228,7 @@ def read_yaml(text: bytes | str, *, source: str) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
-        raise InputError(where, f"not valid YAML: {error.problem}", "Mend the file at that place.") from None
+        raise InputError(where, f"not valid YAML: {error.problem}", "Correct the file at that position.") from None
     except yaml.YAMLError as error:
         raise InputError(source, f"not valid YAML: {type(error).__name__}", "Write plain UTF-8 text.") from None
     except RecursionError:
@@ -239,7 +240,7 @@ def _parse(content: str, source: str) -> YamlFile:
     try:
         node = loader.get_single_node()
         if node is None:
-            raise InputError(source, "the file is empty", "Write the document or leave the setting out.")
+            raise InputError(source, "the file is empty", "Write the document or remove the setting.")
         lines: dict[Path, int] = {}
         _walk(node, (), lines, source, set())
         return YamlFile(loader.construct_document(node), lines)
@@ -262,5 +263,5 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], source: str, seen
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 raise InputError(where, "a key that is not text", "Quote the key.")
             if (*path, key.value) in lines:
-                raise InputError(where, f"the key {key.value!r} stands twice", "Keep one of the two.")
+                raise InputError(where, f"the key {key.value!r} appears twice", "Keep one of the two.")
             _walk(inner, (*path, key.value), lines, source, seen)

@@ -21,7 +21,7 @@ from rescind.plan import plan_calls
 from rescind.plan.batches import split
 from rescind.plan.check import check_plan
 from rescind.plan.guards import GuardRecord
-from rescind.plan.restore_effects import OPERATION, Inverse, SystemGifts, restore_effects
+from rescind.plan.restore_effects import OPERATION, Inverse, SystemRestores, restore_effects
 from rescind.settings import VARIABLE, Settings, explained
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
@@ -301,7 +301,7 @@ class RestorePlanner:
         caps = {"total": cap}
         bound = restore_effects(
             [
-                SystemGifts(system, account, {"caller": part.identity}, self._gifts(part))
+                SystemRestores(system, account, {"caller": part.identity}, self._gifts(part))
                 for (system, account), part in self.parts.items()
                 if part.give
             ],

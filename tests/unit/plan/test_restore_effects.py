@@ -12,31 +12,31 @@ from rescind.errors import InputError, PlanError
 from rescind.model import GrantKey, Mode
 from rescind.plan import SystemEffects, effects
 from rescind.plan.approved import read_approved
-from rescind.plan.restore_effects import SystemGifts, read_gifts, restore_effects
+from rescind.plan.restore_effects import SystemRestores, read_restores, restore_effects
 
 KEY = GrantKey("quickbi_menus", "acc", "menu", "m1", "user", "u1", "view", "p1")
 OTHER = KEY._replace(principal_id="u2")
-GIFTS = SystemGifts("quickbi_menus", "acc", {"caller": "granter"}, {KEY: {"level": 1}, OTHER: {"level": 1}})
+GIFTS = SystemRestores("quickbi_menus", "acc", {"caller": "granter"}, {KEY: {"level": 1}, OTHER: {"level": 1}})
 
 
-def bound(*gifts: SystemGifts, **changes: Any) -> bytes:
+def bound(*gifts: SystemRestores, **changes: Any) -> bytes:
     facts = {"source_run": "run-1", "source_plan": "d" * 64, "guards": {"total": 5}, "valid_for_s": 60, **changes}
     return restore_effects(gifts or (GIFTS,), **facts)
 
 
-def digest(*gifts: SystemGifts, **changes: Any) -> str:
+def digest(*gifts: SystemRestores, **changes: Any) -> str:
     return hashlib.sha256(bound(*gifts, **changes)).hexdigest()
 
 
 def test_what_was_bound_is_what_is_read() -> None:
-    assert read_gifts([bound()], "quickbi_menus", "acc") == GIFTS.back
+    assert read_restores([bound()], "quickbi_menus", "acc") == GIFTS.back
     pieces = [bound()[start : start + 7] for start in range(0, len(bound()), 7)]
-    assert read_gifts(pieces, "quickbi_menus", "acc") == GIFTS.back
+    assert read_restores(pieces, "quickbi_menus", "acc") == GIFTS.back
 
 
 def test_the_order_of_the_input_is_no_effect() -> None:
     turned = replace(GIFTS, back=dict(reversed(list(GIFTS.back.items()))))
-    elsewhere = SystemGifts("quickbi_menus", "b", {}, {KEY._replace(account="b"): {"level": 1}})
+    elsewhere = SystemRestores("quickbi_menus", "b", {}, {KEY._replace(account="b"): {"level": 1}})
     assert digest(turned, elsewhere) == digest(elsewhere, GIFTS)
 
 
@@ -61,7 +61,7 @@ def test_neither_form_is_read_as_the_other() -> None:
         [SystemEffects("quickbi_menus", "acc", {}, Mode.STRICT, [KEY])], policy_version="", guards={}, valid_for_s=60
     )
     with pytest.raises(PlanError, match="not those of giving back"):
-        read_gifts([revoke], "quickbi_menus", "acc")
+        read_restores([revoke], "quickbi_menus", "acc")
     with pytest.raises(PlanError, match="cannot be read"):
         read_approved([bound()], "quickbi_menus", "acc", {KEY})
 
@@ -69,12 +69,12 @@ def test_neither_form_is_read_as_the_other() -> None:
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"not json", b'{"restores":2,"operation":"restore"}'])
 def test_what_cannot_be_read_gives_nothing(text: bytes) -> None:
     with pytest.raises(PlanError, match="not those of giving back"):
-        read_gifts([text], "quickbi_menus", "acc")
+        read_restores([text], "quickbi_menus", "acc")
 
 
 def test_an_account_that_is_not_named_gets_nothing() -> None:
     with pytest.raises(PlanError, match="give nothing back in dms_permissions"):
-        read_gifts([bound()], "dms_permissions", "acc")
+        read_restores([bound()], "dms_permissions", "acc")
 
 
 def test_a_grant_stands_under_its_own_account_once() -> None:

@@ -6,7 +6,7 @@ repository, ``checked.proto`` and ``syntax.proto``), so that there is one parser
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,19 +55,19 @@ class Condition:
     keys: Mapping[str, tuple[str, ...]]
 
     def holds(self, data: Mapping[str, Any]) -> bool | None:
-        """True or false, or None when something that the condition needs is unknown."""
+        """Return true or false, or None when something that the condition needs is unknown."""
         value = self.program.eval(data=data).value()
         return value if value is True or value is False else None  # the value of an error is its text
 
 
 def environment(params: Mapping[str, cel.Type]) -> cel.Env:
-    """The CEL environment with all declared fields and the policy's ``params.*``."""
+    """Return the CEL environment with all declared fields and the policy's ``params.*``."""
     types = {name: variable.type for name, variable in VARIABLES.items()}
     return cel.NewEnv(variables=types | {f"params.{name}": kind for name, kind in params.items()})
 
 
 def compile_condition(env: cel.Env, text: str) -> Condition:
-    """The condition, checked.
+    """Return the condition, checked.
 
     :raises ConditionError: syntax, unknown field, wrong type, or a result that is not true or false.
     """
@@ -217,7 +217,7 @@ class _Use:
 
 
 def _root(serialized: bytes) -> Message:
-    """The expression inside ``google.protobuf.Any`` of ``cel.expr.CheckedExpr``."""
+    """Return the expression inside ``google.protobuf.Any`` of ``cel.expr.CheckedExpr``."""
     checked = decode(decode(serialized)[_ANY_VALUE][0])
     return decode(checked[_CHECKED_EXPR][0])
 
@@ -227,18 +227,18 @@ def _text(message: Message, number: int) -> str:
 
 
 def _constant(node: Message) -> str:
-    """The text of a text constant (field 6 of ``Constant``), else nothing."""
+    """Return the text of a text constant (field 6 of ``Constant``), else nothing."""
     return _text(decode(node[_CONST][0]), 6) if _CONST in node and 6 in decode(node[_CONST][0]) else ""
 
 
 def _flag(node: Message) -> bool | None:
-    """The value of a true/false constant (field 2 of ``Constant``)."""
+    """Return the value of a true/false constant (field 2 of ``Constant``)."""
     constant = decode(node[_CONST][0]) if _CONST in node else {}
     return bool(constant[2][0]) if 2 in constant else None
 
 
 def decode(data: bytes) -> Message:
-    """A protocol buffer message as field number -> values: whole numbers, or bytes for everything longer.
+    """Return a protocol buffer message as field number -> values: whole numbers, or bytes for everything longer.
 
     :raises ValueError: for bytes that are no message.
     """
@@ -274,9 +274,3 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, place
     raise ValueError("number too long")
-
-
-def type_names() -> Iterator[tuple[str, str, str]]:
-    """Name, CEL type and meaning of every declared field, for documentation and error messages."""
-    for variable in VARIABLES.values():
-        yield variable.name, variable.type.name(), variable.meaning

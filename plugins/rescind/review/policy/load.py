@@ -107,7 +107,7 @@ class ResourceClass:
     patterns: tuple[str, ...]
 
     def fits(self, system: str, account: str, kind: str, resource_id: str) -> bool:
-        """Whether the resource belongs to the class."""
+        """Return whether the resource belongs to the class."""
         here = self.system in (None, system) and self.account in (None, account) and self.type in (None, kind)
         return here and (resource_id in self.ids or any(matches(p, resource_id, glob=True) for p in self.patterns))
 
@@ -130,31 +130,13 @@ class Policy:
     classes: tuple[ResourceClass, ...] = field(repr=False)
     file: PolicyFile = field(repr=False)
 
-    def with_params(self, changed: Mapping[str, Any]) -> Policy:
-        """The policy with other values for parameters that it has, of the same types; with its own version.
-
-        :raises InputError: for an unknown parameter or another type.
-        """
-        for name in changed:
-            if name not in self.file.params:
-                known = ", ".join(sorted(self.file.params)) or "none"
-                raise InputError(f"params.{name}", f"policy {self.name} has no such parameter", f"It has: {known}.")
-        params = {**self.file.params, **changed}
-        before = read_params(self.file.params, self.source)[0]
-        after = read_params(params, "params")[0]
-        for name in changed:
-            if after[name] != before[name]:
-                problem = f"its type is {after[name].name()}, not {before[name].name()}"
-                raise InputError(f"params.{name}", problem, "Give a value of the type that the policy declares.")
-        return _build(self.file.model_copy(update={"params": params}), YamlFile({}, {}), self.source)
-
     def resource_class(self, system: str, account: str, kind: str, resource_id: str) -> str | None:
-        """The class of a resource, or None."""
+        """Return the class of a resource, or None."""
         return next((entry.name for entry in self.classes if entry.fits(system, account, kind, resource_id)), None)
 
 
 def load_policy(text: bytes | str, *, source: str) -> Policy:
-    """The policy in a YAML text.
+    """Return the policy in a YAML text.
 
     :param source: name of the file, for error messages.
     :raises InputError: naming file, line, rule and position in the condition.
@@ -190,7 +172,7 @@ def _classes(model: PolicyFile, file: YamlFile, source: str) -> Iterator[Resourc
 
 def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
     if rule.id.startswith(RESERVED):
-        raise InputError(where, f"ids that begin with {' or '.join(RESERVED)} are taken", "Choose another id.")
+        raise InputError(where, f"ids that begin with {' or '.join(RESERVED)} are reserved", "Choose another id.")
     try:
         condition = compile_condition(env, rule.when)
     except ConditionError as error:
@@ -198,7 +180,7 @@ def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
         raise InputError(place, error.problem, _remedy(error.problem)) from None
     if rule.decide != "keep" and not any(name in VARIABLES and name != "now" for name in condition.names):
         problem = "a rule that revokes or asks must look at a field of the grant, resource, principal or person"
-        raise InputError(where, problem, "Name what is to go; a condition that is always true is refused.")
+        raise InputError(where, problem, "Name what to revoke; a condition that is always true is refused.")
     return Rule(
         rule.id,
         rule.description,
@@ -213,7 +195,7 @@ def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
 
 
 def _absence(rule: RuleFile, condition: Condition, combine: str, where: str) -> frozenset[Source]:
-    """The sources whose silent loss could lead to more revocations, by this rule or by those after it.
+    """Return the sources whose silent loss could lead to more revocations, by this rule or by those after it.
 
     A rule that asks counts both ways: it can end in a revocation, and it holds back the rules after it.
     """
@@ -222,7 +204,7 @@ def _absence(rule: RuleFile, condition: Condition, combine: str, where: str) -> 
         loss |= condition.shrinks_on_loss
     if loss and not rule.acts_on_absence:
         problem = f"missing data in {', '.join(sorted(loss))} could lead to more revocations"
-        raise InputError(where, problem, "Turn the condition round, or write `acts_on_absence: true` if that is meant.")
+        raise InputError(where, problem, "Invert the condition, or write `acts_on_absence: true` if that is intended.")
     if rule.acts_on_absence and not loss:
         raise InputError(where, "acts_on_absence has no meaning for this condition", "Remove it.")
     return frozenset(VARIABLES[name].source for name in loss)
@@ -237,4 +219,4 @@ def _remedy(problem: str) -> str:
         return f"Did you mean {' or '.join(close)}?"
     if name:
         return f"Fields: {', '.join(VARIABLES)}; parameters: params.<name>."
-    return "Mend the condition at that position."
+    return "Correct the condition at that position."

@@ -59,7 +59,7 @@ def _scalar(raw: Any, where: str) -> cel.Type:
 
 
 def _element(types: list[cel.Type], where: str) -> cel.Type:
-    """The one type of all elements; an empty list is one of texts."""
+    """Return the one type of all elements; an empty list is one of texts."""
     if any(kind != types[0] for kind in types):
         raise InputError(where, "values of different kinds", "Use one kind.")
     return types[0] if types else cel.Type.STRING

@@ -1,4 +1,4 @@
-"""Running the rules of a policy over grants, remembering what has been answered already.
+"""Evaluate the rules of a policy for grants, and cache the answers.
 
 A condition is a pure function of the fields that it names. Its answer is kept under the values of those
 fields, so that a rule about people is evaluated once for each principal and not once for each grant.
@@ -74,7 +74,7 @@ class RuleRunner:
         self._answers: dict[tuple[Any, ...], Answer] = {}
 
     def answer(self, grant: Grant, view: View) -> Answer:
-        """What the rule says of the grant."""
+        """Return what the rule says of the grant."""
         if not self._runnable:
             return Answer(None, {"incomplete": sorted(self.rule.absence)})
         if self._once:
@@ -113,7 +113,7 @@ class RuleRunner:
 
 
 def as_fact(value: Any) -> Any:
-    """A value as a reviewer sees it: plain JSON without floats."""
+    """Return a value as a reviewer sees it: plain JSON without floats."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, timedelta):
@@ -134,7 +134,7 @@ class PolicyRunner:
         self._first = policy.combine == "first_match"
 
     def ruling(self, grant: Grant, view: View) -> Ruling:
-        """What the policy says of the grant.
+        """Return what the policy says of the grant.
 
         ``first_match``: the first rule that holds decides; a rule that would keep or ask and cannot be answered keeps,
         since nobody knows what it would have said. ``most_restrictive``: a rule that revokes wins over rules that
@@ -174,7 +174,7 @@ def _weight(rule: Rule) -> tuple[bool, bool, int]:
 
 
 def _getters(policy: Policy, classes: Classes) -> dict[str, Getter]:
-    """Field -> how to read it off a grant; None stands for unknown."""
+    """Return field -> how to read it off a grant; None stands for unknown."""
 
     def resource_class(grant: Grant) -> str | None:
         key = (grant.key.system, grant.key.account, grant.key.resource_type, grant.key.resource_id)
@@ -207,7 +207,7 @@ def _expires_at(grant: Grant) -> datetime | None:
 
 
 def _has_end(grant: Grant) -> bool | None:
-    """True with a readable end, False without any, None (unknown) with one that cannot be read."""
+    """Return True with a readable end, False without an end, None (unknown) with an unreadable one."""
     if _expires_at(grant) is not None:
         return True
     return None if grant.expires_raw or grant.expires_at is not None else False

@@ -85,7 +85,7 @@ class Roster:
         self.digest = digest
         self._index: dict[str, dict[str, Person]] = {PERSON_SPACE: {}, **{space: {} for space in self.spaces}}
         if not self.people:
-            raise InputError(source, "the roster holds no people", "Export it again; an empty roster decides nothing.")
+            raise InputError(source, "the roster holds no people", "Export it again; an empty roster is not used.")
         for person in self.people:
             self._add(person)
 
@@ -94,20 +94,16 @@ class Roster:
             index = self._index.setdefault(space, {})
             other = index.setdefault(value, person)
             if other is not person:
-                problem = f"the same {space} ({len(value)} characters) stands in lines {other.line} and {person.line}"
+                problem = f"lines {other.line} and {person.line} have the same {space} ({len(value)} characters)"
                 raise InputError(f"{self.source}, column {space}", problem, "Give each person an id of their own.")
 
     def by_id(self, space: str, value: str) -> Person | None:
-        """The person with this exact id in this id space."""
+        """Return the person with this exact id in this id space."""
         return self._index.get(space, {}).get(value)
 
     def by_person_id(self, person_id: str) -> Person | None:
-        """The person with this ``person_id``."""
+        """Return the person with this ``person_id``."""
         return self._index[PERSON_SPACE].get(person_id)
-
-    def leavers(self, now: datetime) -> int:
-        """How many people have left by ``now``."""
-        return sum(p.status == "left" and (p.terminated_at is None or p.terminated_at <= now) for p in self.people)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +133,7 @@ class AdmittedRoster:
 
 
 def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: datetime) -> AdmittedRoster:
-    """The roster, admitted to decisions.
+    """Return the roster, admitted to decisions.
 
     :param as_of: when the roster was true (its export time), timezone-aware.
     :raises InputError: wrong checksum, limits that make no sense, ``as_of`` without zone.
@@ -145,19 +141,19 @@ def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: 
     """
     _check_limits(roster, limits, as_of, now)
     if limits.checksum and not hmac.compare_digest(limits.checksum.strip().lower(), roster.digest):
-        problem = f"the checksum of the file is {roster.digest[:12]}..., not the one that was announced"
+        problem = f"the checksum of the file is {roster.digest[:12]}..., not the expected one"
         raise InputError(roster.source, problem, "Fetch the roster and its checksum again.")
     count = len(roster.people)
     if count < limits.min_people:
-        remedy = "A short roster decides nothing: export it whole, or lower the limit knowingly."
+        remedy = "An incomplete roster is not used. Export all people, or lower the limit deliberately."
         raise GuardTrippedError("roster.min_people", str(limits.min_people), str(count), remedy)
     age = now - as_of
     if age > limits.max_age or age < -timedelta(minutes=5):
-        remedy = "Export the roster again (a date in the future is a wrong clock or zone)."
+        remedy = "Export the roster again (a date in the future points to a wrong clock or time zone)."
         raise GuardTrippedError("roster.max_age", str(limits.max_age), str(age), remedy)
     left = sum(person.status == "left" for person in roster.people)
     if left * 100 > limits.max_leaver_percent * count:
-        remedy = "Check the status column at its source, or raise the limit knowingly."
+        remedy = "Check the status column at its source, or raise the limit deliberately."
         measured = f"{left} of {count} people"
         raise GuardTrippedError("roster.max_leaver_percent", f"{limits.max_leaver_percent} %", measured, remedy)
     return AdmittedRoster(roster, limits, as_of, now)
@@ -169,9 +165,11 @@ def _check_limits(roster: Roster, limits: RosterLimits, as_of: datetime, now: da
     if not 0 <= limits.max_leaver_percent <= 100:
         raise InputError("roster.max_leaver_percent", "not between 0 and 100", "Set a whole percentage.")
     if limits.max_age <= timedelta(0):
-        raise InputError("roster.max_age", "not a positive duration", "Set the greatest age, for example 24 hours.")
+        raise InputError("roster.max_age", "not a positive duration", "Set the maximum age, for example 24 hours.")
     if as_of.tzinfo is None or now.tzinfo is None:
-        raise InputError(f"{roster.source}, as_of", "a time without a UTC offset", "Give the export time its zone.")
+        raise InputError(
+            f"{roster.source}, as_of", "a time without a UTC offset", "Add the UTC offset to the export time."
+        )
 
 
 class Match(NamedTuple):
@@ -195,7 +193,7 @@ def match_person(
     ids: Iterable[tuple[str, str]],
     roster: Roster,
 ) -> Match:
-    """The person that all given ids agree on.
+    """Return the person that all given ids agree on.
 
     Ids of spaces that the roster has no column for say nothing. Every other id must be the one in the same
     row: an id that the row lacks or that differs leaves the principal unmatched. So a lost row or cell can
@@ -224,7 +222,7 @@ def match_person(
 def principal_ids(
     system: str, principal_id: str, principal: Principal | None, spaces: Mapping[str, tuple[str, ...]]
 ) -> tuple[tuple[str, str], ...]:
-    """All (space, id) pairs of a principal: its own id in the system's first space, then its other ids."""
+    """Return all (space, id) pairs of a principal: its own id in the system's first space, then its other ids."""
     own, *others = spaces.get(system, ("",))
     pairs = [(own, principal_id)] if own else []
     if principal is not None:

@@ -64,8 +64,8 @@ class RosterPages:
         page = parse_json(data, where)
         if isinstance(page, list) and self.format == "json" and self._pages == 1:
             if linked:
-                problem = "a bare list that has further pages, so nobody can tell whether it is whole"
-                raise InputError(where, problem, "Let the service answer with an object that holds the total.")
+                problem = "a list without a total that has further pages, so it cannot be shown to be complete"
+                raise InputError(where, problem, "Let the service answer with an object that contains the total.")
             self._rows, self.next = page, None
             return
         if not isinstance(page, Mapping):
@@ -76,7 +76,7 @@ class RosterPages:
             self._plain(page, where)
 
     def document(self) -> bytes:
-        """The whole roster as one JSON text: a SCIM ``ListResponse``, or a list of people.
+        """Return the whole roster as one JSON text: a SCIM ``ListResponse``, or a list of people.
 
         :raises InputError: while pages are missing.
         """
@@ -91,10 +91,11 @@ class RosterPages:
         users = self._take(page, "Resources", "totalResults", where)
         start = page.get("startIndex", 1)
         if start != len(self._rows) + 1 or isinstance(start, bool):
-            problem = (
-                f"it starts at user {start if isinstance(start, int) else shape(start)}, not {len(self._rows) + 1}"
+            given = start if isinstance(start, int) else shape(start)
+            problem = f"the page starts at user {given}, not {len(self._rows) + 1}"
+            raise InputError(
+                f"{where}, startIndex", problem, "The service must respect startIndex; fetch the roster again."
             )
-            raise InputError(f"{where}, startIndex", problem, "The service must honor startIndex; fetch again.")
         self._append(users, where)
         self.next = str(len(self._rows) + 1) if len(self._rows) < (self._total or 0) else None
 
@@ -115,11 +116,11 @@ class RosterPages:
             problem = f"{len(self._rows)} of {self._total} people and " + (
                 "a further page" if link else "no further page"
             )
-            raise InputError(where, problem, "Fetch the roster again; a short roster decides nothing.")
+            raise InputError(where, problem, "Fetch the roster again; an incomplete roster is not used.")
         self.next = link or None
 
     def _take(self, page: Mapping[str, Any], items: str, total: str, where: str) -> list[Any]:
-        """The people of a page, whose total must be the one of every other page."""
+        """Return the people of a page, whose total must be the one of every other page."""
         rows, count = page.get(items), page.get(total)
         if not isinstance(rows, list):
             raise InputError(
@@ -127,7 +128,9 @@ class RosterPages:
             )
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             problem = f"not the number of all people but {shape(count)}"
-            raise InputError(f"{where}, {total}", problem, "Without it nobody can tell whether the roster is whole.")
+            raise InputError(
+                f"{where}, {total}", problem, "Without the total the roster cannot be shown to be complete."
+            )
         if self._total not in (None, count):
             problem = f"{count} people, and {self._total} on an earlier page"
             raise InputError(f"{where}, {total}", problem, "The roster changed while it was read; fetch it again.")
@@ -140,5 +143,5 @@ class RosterPages:
             raise InputError(where, problem, "Fetch the roster again.")
         if not rows and len(self._rows) < (self._total or 0):
             problem = f"an empty page after {len(self._rows)} of {self._total} people"
-            raise InputError(where, problem, "Fetch the roster again; a short roster decides nothing.")
+            raise InputError(where, problem, "Fetch the roster again; an incomplete roster is not used.")
         self._rows += rows

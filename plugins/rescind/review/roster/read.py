@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | None = None) -> Roster:
-    """A roster from the content of a CSV file.
+    """Return a roster from the content of a CSV file.
 
     :param source: name of the file, for error messages.
     :raises InputError: encoding, header, cells, duplicates, dates, ids that a spreadsheet has damaged.
@@ -40,7 +40,7 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
     options = options or RosterOptions()
     text = decode(data, source=source)
     if not text.strip():
-        raise InputError(source, "the file is empty", "Export the roster again; an empty roster decides nothing.")
+        raise InputError(source, "the file is empty", "Export the roster again; an empty roster is not used.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=options.delimiter, strict=True)
     rows = _csv_rows(reader, source)
     first = next(rows, None)
@@ -57,7 +57,7 @@ def read_roster_json(
     source: str,
     options: RosterOptions | None = None,
 ) -> Roster:
-    """A roster from a list of JSON objects with the column names as keys, or from a SCIM ``ListResponse``.
+    """Return a roster from a list of JSON objects with the column names as keys, or from a SCIM ``ListResponse``.
 
     :param data: the JSON text, or the value that it was parsed to.
     :raises InputError: as :func:`read_roster_csv`; also for an incomplete SCIM answer and for ids as numbers.
@@ -77,7 +77,7 @@ def read_roster_json(
             raise InputError(f"{source}[{number}]", f"not an object but {shape(row)}", "Give one object a person.")
         header.update(dict.fromkeys(str(key) for key in row))
     if not content:
-        raise InputError(source, "the list is empty", "Export the roster again; an empty roster decides nothing.")
+        raise InputError(source, "the list is empty", "Export the roster again; an empty roster is not used.")
     _header(list(header), source, options)
     people = [_person(row, number + 1, source, options) for number, row in enumerate(content)]
     return _roster(people, source, checksum, options)
@@ -88,14 +88,14 @@ def _sha256(data: bytes | str) -> str:
 
 
 def _csv_rows(reader: Any, source: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows with the line that each ends in; blank lines are skipped."""
+    """Yield rows with the line that each ends in; blank lines are skipped."""
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
                 yield reader.line_num, row
     except csv.Error as error:
         where = f"{source}, line {reader.line_num}"
-        raise InputError(where, f"not valid CSV: {error}", "Mend the quotes on that line.") from None
+        raise InputError(where, f"not valid CSV: {error}", "Correct the quotes on that line.") from None
 
 
 def _header(names: Sequence[str], source: str, options: RosterOptions) -> list[str]:
@@ -105,17 +105,17 @@ def _header(names: Sequence[str], source: str, options: RosterOptions) -> list[s
     clean = [check_text(name, where=f"{source}, header, column {n}") for n, name in enumerate(names, 1)]
     where = f"{source}, header"
     if any(not name for name in clean):
-        raise InputError(where, f"column {clean.index('') + 1} has no name", "Name it or remove it.")
+        raise InputError(where, f"column {clean.index('') + 1} has no name", "Name the column or remove it.")
     twice = sorted({name for name in clean if clean.count(name) > 1})
     if twice:
-        raise InputError(where, f"the column {twice[0]!r} stands twice", "Keep one of the two.")
+        raise InputError(where, f"the column {twice[0]!r} appears twice", "Keep one of the two.")
     missing = [name for name in (*_REQUIRED, *options.id_columns) if name not in clean]
     if missing:
         hint = "" if len(clean) > 1 else f" (the delimiter is {options.delimiter!r})"
         problem = f"the column {missing[0]!r} is missing; found {', '.join(repr(n) for n in clean[:12])}{hint}"
         if missing[0] in _REQUIRED:
             raise InputError(where, problem, "Name the columns in the first line, spelled exactly so.")
-        raise InputError(where, problem, "Add it (cells may be blank), or take it out of the configured id_columns.")
+        raise InputError(where, problem, "Add it (cells may be blank), or remove it from the configured id_columns.")
     return clean
 
 
@@ -137,7 +137,7 @@ def _person(row: Row, line: int, source: str, options: RosterOptions) -> Person:
 
     person_id = check_id(row.get("person_id", ""), where=where("person_id"))
     if not person_id:
-        raise InputError(where("person_id"), "no person_id", "Give every row one.")
+        raise InputError(where("person_id"), "no person_id", "Give every row a person_id.")
     ids = {
         space: value
         for column, space in options.id_columns.items()
@@ -197,18 +197,18 @@ def _roster(people: list[Person], source: str, checksum: str, options: RosterOpt
 
 
 def parse_json(data: bytes | str, source: str) -> Any:
-    """A JSON value whose objects hold every key once.
+    """Return a JSON value whose objects hold every key once.
 
     :raises InputError: for another encoding, an empty text, broken or too deep JSON.
     """
     text = decode(data, source=source)
     if not text.strip():
-        raise InputError(source, "the file is empty", "Export the roster again; an empty roster decides nothing.")
+        raise InputError(source, "the file is empty", "Export the roster again; an empty roster is not used.")
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, source))
     except json.JSONDecodeError as error:
         where = f"{source}, line {error.lineno}, column {error.colno}"
-        raise InputError(where, f"not valid JSON: {error.msg}", "Mend the file at that place.") from None
+        raise InputError(where, f"not valid JSON: {error.msg}", "Correct the file at that position.") from None
     except (RecursionError, ValueError) as error:
         raise InputError(source, f"not readable JSON ({type(error).__name__})", "Write ids as text.") from None
 
@@ -216,7 +216,7 @@ def parse_json(data: bytes | str, source: str) -> Any:
 def _unique(pairs: list[tuple[str, Any]], source: str) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise InputError(source, "an object holds the same key twice", "Keep one of the two.")
+        raise InputError(source, "an object has the same key twice", "Keep one of the two.")
     return result
 
 
@@ -226,7 +226,7 @@ def _scim_users(content: Mapping[str, Any], source: str) -> list[tuple[int, Mapp
         raise InputError(f"{source}, Resources", f"not a list but {shape(users)}", "Give a SCIM ListResponse of Users.")
     if total != len(users) or isinstance(total, bool):
         problem = f"{len(users)} users where totalResults says {total!r}"
-        raise InputError(f"{source}, totalResults", problem, "Fetch all pages; a short roster decides nothing.")
+        raise InputError(f"{source}, totalResults", problem, "Fetch all pages; an incomplete roster is not used.")
     for number, user in enumerate(users):
         if not isinstance(user, Mapping):
             raise InputError(f"{source}, Resources[{number}]", f"not an object but {shape(user)}", "Give SCIM Users.")
@@ -234,7 +234,7 @@ def _scim_users(content: Mapping[str, Any], source: str) -> list[tuple[int, Mapp
 
 
 def _scim_row(user: Mapping[str, Any], where: str, options: RosterOptions, names: Mapping[str, Any]) -> Row:
-    """A SCIM user as a row: ``externalId`` (else ``id``) is the person, ``active: false`` is left.
+    """Return a SCIM user as a row: ``externalId`` (else ``id``) is the person, ``active: false`` is left.
 
     ``names`` leads from SCIM ids, in which managers are given, to the ids of people.
     SCIM has no termination date; the id columns, ``terminated_at`` and ``kind`` come from any extension

@@ -25,7 +25,7 @@ from rescind.errors import BlastRadiusExceededError
 from rescind.ledger import Call, Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Cell, Grant, GrantKey, ItemState, Mode, Verdict, canonical
 from rescind.plan.approved import Approved
-from rescind.plan.restore_effects import Inverse, read_gifts
+from rescind.plan.restore_effects import Inverse, read_restores
 from rescind.systems.base import ListingScope, PermissionSystem, account_of
 from rescind.workflow.execute.listings import ListingsRead, answers, read_listings, there_again
 from rescind.workflow.execute.revoke_batch import BatchRunner
@@ -65,7 +65,7 @@ class RestoreRunner(BatchRunner):
     def _read_approved(self) -> Approved:
         """The gifts that the approved digest covers, and the items that may share a slot with them."""
         run_id, account = self.lease.run_id, account_of(self.client)
-        self._gifts = read_gifts(self.ledger.plans.effects(run_id, self.plan_digest), self.system.name, account)
+        self._gifts = read_restores(self.ledger.plans.effects(run_id, self.plan_digest), self.system.name, account)
         asked = frozenset(self.ledger.plans.batch_keys(run_id, self.lease.batch_id))
         approved = Approved(Mode.STRICT, frozenset(self._gifts), frozenset())
         self._refuse_beyond(approved, asked)

@@ -13,7 +13,7 @@ from rescind.evidence.bundle.read import bundle_source, records
 from rescind.evidence.bundle.verify import verify
 from rescind.evidence.report.html_report import write_report
 from rescind.ledger import ChainEntry, Ledger, NewBatch, NewCall, NewItem, NewPlan
-from rescind.plan.restore_effects import SystemGifts, restore_effects
+from rescind.plan.restore_effects import SystemRestores, restore_effects
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for
 from tests.unit.evidence.conftest import bundle, closed_run
 
@@ -78,7 +78,7 @@ def test_what_is_given_back_brings_the_grants_of_the_other_run(ledger: Ledger, t
     gone = list(ledger.snapshot.grants_by_id(review.run_id, proven).values())[:2]
     run = begin(ledger, "restore__1")
     calls = [NewCall(call_for([one]), {}) for one in gone]
-    gifts = SystemGifts(SYSTEM, ACCOUNT, {}, {one.key: {} for one in gone})
+    gifts = SystemRestores(SYSTEM, ACCOUNT, {}, {one.key: {} for one in gone})
     source_plan = ledger.plans.get(review.run_id).digest
     bound = restore_effects([gifts], source_run=review.run_id, source_plan=source_plan, guards={}, valid_for_s=60)
     ledger.plans.freeze(

@@ -187,22 +187,6 @@ def test_the_version_is_that_of_the_content() -> None:
         assert load_policy(text(**change), source="p.yaml").version != policy.version
 
 
-def test_parameters_can_be_changed_but_not_their_types() -> None:
-    policy = load_policy(text(), source="p.yaml")
-    other = policy.with_params({"names": ["x", "y"], "idle": {"duration": "30d"}})
-    assert other.params["names"] == ["x", "y"]
-    assert other.version != policy.version
-    assert policy.with_params({}).version == policy.version
-    for change, says in (
-        ({"name": []}, "no such"),
-        ({"names": "x"}, "type"),
-        ({"levels": {"A": "x"}}, "type"),
-        ({"idle": 3}, "type"),
-    ):
-        with pytest.raises(InputError, match=says):
-            policy.with_params(change)
-
-
 # Knowledge: which rules could revoke more when data is lost
 
 
