@@ -60,7 +60,7 @@ def test_neither_form_is_read_as_the_other() -> None:
     revoke = effects(
         [SystemEffects("quickbi_menus", "acc", {}, Mode.STRICT, [KEY])], policy_version="", guards={}, valid_for_s=60
     )
-    with pytest.raises(PlanError, match="not those of giving back"):
+    with pytest.raises(PlanError, match="not those of a restore"):
         read_restores([revoke], "quickbi_menus", "acc")
     with pytest.raises(PlanError, match="cannot be read"):
         read_approved([bound()], "quickbi_menus", "acc", {KEY})
@@ -68,12 +68,12 @@ def test_neither_form_is_read_as_the_other() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"not json", b'{"restores":2,"operation":"restore"}'])
 def test_what_cannot_be_read_gives_nothing(text: bytes) -> None:
-    with pytest.raises(PlanError, match="not those of giving back"):
+    with pytest.raises(PlanError, match="not those of a restore"):
         read_restores([text], "quickbi_menus", "acc")
 
 
 def test_an_account_that_is_not_named_gets_nothing() -> None:
-    with pytest.raises(PlanError, match="give nothing back in dms_permissions"):
+    with pytest.raises(PlanError, match="restore nothing in dms_permissions"):
         read_restores([bound()], "dms_permissions", "acc")
 
 

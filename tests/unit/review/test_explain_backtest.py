@@ -48,7 +48,7 @@ def test_what_was_kept_before_the_rules_shows_what_they_would_have_said(make: Si
     text = render_explanation(kept)
     assert text.startswith("stays:")
     assert "because    kept.protected: vip" in text
-    assert "rules, had that not come first" in text
+    assert "rules that were not reached" in text
     assert "leaver (revoke) holds" in text
     (unsupported,) = explain([make.grant("51002", revocable=False)], make.context(), principal="P2")
     assert unsupported.steps == ()

@@ -89,7 +89,7 @@ def test_semicolons() -> None:
         (HEADER + '\n"P1"x,active,,1\n', "roster.csv, line", "not valid CSV"),
         ("person_id,status\nP1,active\n", "header", "'dms_user_id' is missing"),
         ("person_id,Status\nP1,active\n", "header", "'status' is missing"),
-        ("person_id,status,status\nP1,active,active\n", "header", "stands twice"),
+        ("person_id,status,status\nP1,active,active\n", "header", "appears twice"),
         ("person_id,,status\nP1,,active\n", "header", "column 2 has no name"),
         ("<html><body>Sign in</body></html>\n", "header", "is missing"),
         ('{"error": "forbidden"}', "header", "is missing"),
