@@ -181,8 +181,8 @@ def scattered(rows: int, people: int, seed: int, *, goes: float = 0.05, stays: f
 def planted(rows: int, people: int, count: int, seed: int, tall: tuple[int, int], wide: tuple[int, int]) -> Instance:
     """So many rectangles, each with a row and a column of its own.
 
-    The cells where these cross are a certificate: no two of them can be in one call as long as the cells between
-    them hold nothing to take, so ``count`` calls are needed in strict mode, and the rectangles themselves do it.
+    No two of the cells where these cross can be in one call, so at least ``count`` calls are needed in strict mode.
+    The rectangles overlap, so calls that share no cell need more.
     """
     rng = Random(seed)
     own_rows, own_columns = rng.sample(range(rows), count), rng.sample(range(people), count)
@@ -195,7 +195,7 @@ def planted(rows: int, people: int, count: int, seed: int, tall: tuple[int, int]
             bits |= 1 << other
         for other in [column, *rng.sample(rest_columns, min(len(rest_columns), rng.randint(*wide) - 1))]:
             need[other] |= bits
-    return Instance(rows, need, [0] * people, optimum=count)
+    return Instance(rows, need, [0] * people)
 
 
 def crown(size: int) -> Instance:

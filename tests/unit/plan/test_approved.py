@@ -47,7 +47,7 @@ def test_mode_and_emptied_columns_come_back() -> None:
 
 def test_another_system_or_account_is_not_approved() -> None:
     for system, account in (("a", "y"), ("b", "x"), ("c", "x")):
-        with pytest.raises(PlanError, match=f"nothing about {system} on account {account}"):
+        with pytest.raises(PlanError, match=f"do not contain {system} on account {account}"):
             read_approved([_bytes(set())], system, account, ())
 
 

@@ -212,9 +212,9 @@ def test_an_unreadable_list_stops_the_run(text: str, says: str) -> None:
         ("{space: dms_user_id, id: '59000', reason: r}", "does not know"),
         ("{space: person_id, id: P99, reason: r}", "does not know"),
         (f"{{space: person_id, id: P99, reason: {OWN}}}", "does not know"),
-        ("{space: dms_user_id, id: '51004', reason: r, not_in_roster: true}", "yet the roster knows"),
-        ("{space: dms_user_id, id: '51004', reason: r, without: [wedata_user_id]}", "no space or filled"),
-        ("{space: dms_user_id, id: '51004', reason: r, without: [wedata]}", "no space or filled"),
+        ("{space: dms_user_id, id: '51004', reason: r, not_in_roster: true}", "but the roster has this id"),
+        ("{space: dms_user_id, id: '51004', reason: r, without: [wedata_user_id]}", "not an id space or has an id"),
+        ("{space: dms_user_id, id: '51004', reason: r, without: [wedata]}", "not an id space or has an id"),
     ],
 )
 def test_entries_that_contradict_the_roster_stop_the_run(make: SimpleNamespace, entry: str, says: str) -> None:

@@ -61,7 +61,8 @@ def test_expired(make: SimpleNamespace) -> None:
     grant = make.grant("51001", expires_at=make.NOW - timedelta(hours=12))
     assert rule(make, "access_review", grant) == "expired"
     assert rule(make, "expired", grant) == "expired"
-    graceful = make.shipped("expired").with_params({"grace": {"duration": "1d"}})
+    text = (make.ROOT / "include" / "policies" / "expired.yaml").read_text(encoding="utf-8")
+    graceful = load_policy(text.replace("grace: {duration: 0d}", "grace: {duration: 1d}"), source="expired.yaml")
     (decision,) = decide([grant], make.context(graceful))
     assert decision.rule == "kept.otherwise"
 
