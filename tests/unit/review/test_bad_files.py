@@ -94,7 +94,7 @@ def test_a_damaged_file_is_refused_by_name(make: SimpleNamespace, name: str, dam
     ("name", "change", "message"),
     [
         ("roster.csv", ("51001,q1\n", "51001,q1\nP1,B,active,,,,,\n"), "lines 2 and 3 have the same person_id"),
-        ("roster.csv", ("51001,q1\n", "51001,q1\nP2,B,active,,,,51001,\n"), "dms_user_id: lines 2 and 3 have the same dms_user_id"),
+        ("roster.csv", ("51001,q1\n", "51001,q1\nP2,B,active,,,,51001,\n"), "column dms_user_id: lines 2 and 3"),
         ("roster.csv", ("2046000000000001", "2.046E+15"), "line 2, column alibaba_uid: an id in scientific"),
         ("roster.csv", ("active,,", "left,31.01.2026,"), "line 2, column terminated_at: not a date"),
         ("roster.csv", ("active,,", "left,2026-02-30,"), "line 2, column terminated_at: not a date that exists"),
@@ -110,7 +110,11 @@ def test_a_damaged_file_is_refused_by_name(make: SimpleNamespace, name: str, dam
         ("policy.yaml", ("severity: high", "severity: huge"), "line 7, rules.0.severity"),
         ("policy.yaml", (", severity: high", ""), "rules.0.severity: a required field is missing"),
         ("policy.yaml", ("decide: revoke", "decide: remove"), "line 7, rules.0.decide"),
-        ("policy.yaml", ("reason: left", "reasons: left"), "rules.0.reasons: an unknown field|reason: a required field"),
+        (
+            "policy.yaml",
+            ("reason: left", "reasons: left"),
+            "rules.0.reasons: an unknown field|reason: a required field",
+        ),
         ("policy.yaml", ("person.status ==", "person.status = "), "line 7, rule leaver, condition 1:"),
         ("policy.yaml", ("person.status == 'left'", "person.status == 1"), "line 7, rule leaver, condition 1:"),
         ("policy.yaml", ("otherwise: keep", "otherwise: revoke"), "line 5, otherwise"),
