@@ -1,21 +1,21 @@
 """### Access review.
 
-Finds every grant in the permission systems that the deployment names, decides by policy what must go,
-plans the fewest calls, asks a person to approve exactly that plan, revokes in paced batches, reads the
-platforms again, and shows what is gone and what is not.
+Finds every grant in the configured permission systems, decides by policy what to revoke, and plans the fewest calls. A
+person approves exactly that plan. Then it revokes in batches under the vendors' rate limits, re-lists every affected
+resource, and reports each grant as removed or still present.
 
 | stage | what happens | what stops it |
 | --- | --- | --- |
 | preflight | connections answer, ledger and policies are readable, caps are set | anything missing |
-| discover | every listing is read whole, one task per system and account | a listing that is not whole |
-| seal, decide, plan | a decision and a reason for each grant; the plan is frozen | caps, protections, own identity |
-| ask (where asked for) | owners say which of the grants go that the policy marks with `ask` | a failed question |
-| approve | a person sees the figures and the digest | no answer, or an answer by the one who asked |
-| revoke | one task per batch of calls, paced under the vendor's limit | a changed plan, a lost lease, the kill switch |
-| verify | complete re-reads: a verdict per item, and kept grants compared | anything unproven turns the run red |
+| discover | every listing is read completely, one task per system and account | an incomplete listing |
+| seal, decide, plan | each grant gets a decision and a reason; the plan is frozen | caps, protections, own identity |
+| ask (optional) | owners choose among the grants that the policy marks with `ask` | a failed question |
+| approve | a person sees the figures and the digest | no answer, or an answer by the requester |
+| revoke | one task per batch of calls, under the vendor's rate limit | a changed plan, a lost lease, the kill switch |
+| verify | complete re-lists: a verdict per item, and a check of retained grants | anything unproven fails the run |
 
-It is a **dry run** unless you switch that off, and a scheduled run stays one unless the deployment sets
-`enforce_scheduled`. Start a new run instead of clearing an old one.
+It is a **dry run** unless you switch that off. A scheduled run stays a dry run unless the setting
+`enforce_scheduled` is on. Start a new run instead of clearing an old one.
 """
 
 from __future__ import annotations

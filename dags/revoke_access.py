@@ -1,11 +1,11 @@
 """### Revoke access.
 
-For a leaver's last day or an incident: takes away what the form names, and only that. Started by a
-person, never by a schedule. The chain is the one of *Access review*: the same guards, the same approval,
-the same proof; only the decision comes from the form.
+For a leaver's last day or an incident: revokes exactly the grants that the form selects. Only a person can start it,
+never a schedule. The stages are those of *Access review*, with the same guards, approval and verification. Only the
+decision comes from the form.
 
-Name **principals** (ids of people or accounts, in any id space of the roster), **resources**, or both:
-both together mean those people on those resources. Systems narrow it further.
+Select **principals** (ids of people or accounts, in any id space of the roster), **resources**, or both. Both together
+select the grants of those principals on those resources. Systems narrow the selection further.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rescind.dag_parts.trigger_forms import (
 with DAG(
     dag_id="revoke_access",
     dag_display_name="Revoke access",
-    description="Revoke what a person names in the form, with approval and proof.",
+    description="Revoke what the form selects, with approval and proof.",
     doc_md=__doc__,
     schedule=None,
     allowed_run_types=["manual"],

@@ -317,7 +317,9 @@ def test_the_approver_sees_the_riskiest_grants_and_the_digest(bench: Bench, monk
     review = setup.run(dry_run=False)
     review.through_plan()
     shown = approve(review, monkeypatch)
-    riskiest = shown.body.partition("**Riskiest**")[2].partition("**Who loses most**")[0].strip().splitlines()
+    riskiest = (
+        shown.body.partition("**Highest severity**")[2].partition("**Principals with the most")[0].strip().splitlines()
+    )
     assert 0 < len(riskiest) <= 12 and all(line.startswith("- high: ") for line in riskiest)
     assert approval(review).digest in shown.body and "**Guards**" in shown.body
 

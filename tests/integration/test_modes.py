@@ -84,7 +84,7 @@ def test_leavers_go_with_the_places_that_they_did_not_hold(bench: Bench) -> None
     approved = _approved(review)
     assert approved.mode is Mode.EMPTYING and absent
     assert {(cell.container, cell.kind, cell.column) for cell in absent} == approved.emptied
-    assert "**Beside these grants**" in _asked(review) and min(absent).column[0] in _asked(review)
+    assert "**In addition to these grants**" in _asked(review) and min(absent).column[0] in _asked(review)
     late = min(absent)
     _change(setup, late)
     review.revoke()
@@ -143,7 +143,7 @@ def test_sparse_calls_are_shorter_and_only_on_request(pair: Pair) -> None:
     before = _held(setup)
     probe = setup.run("probe", systems=[SYSTEM], **params)
     probe.through_plan()
-    assert _approved(probe).mode is Mode.STRICT and "Beside these grants" not in _asked(probe)
+    assert _approved(probe).mode is Mode.STRICT and "In addition to these grants" not in _asked(probe)
     review = _planned(setup, sparse=True, **params)
     assert _approved(review).mode is Mode.SPARSE and _listing_scopes(review) == (set(going), {empty})
     review.revoke()

@@ -1,13 +1,12 @@
-"""The stop switch in Airflow's interface: the Variable ``rescind_stop``.
+"""The kill switch in Airflow's UI: the Variable ``rescind_stop``.
 
 Set it (Admin, Variables) to a reason, or to JSON such as ``{"reason": "incident 17", "by": "ada"}``, and every run
-stops between two calls within about two seconds; delete it, or set it to an empty text or ``false``, to go on, and
-start or clear the tasks that ended. Anything else stops: a switch that nobody understands is a switch that is set.
+stops between two calls within about two seconds. To continue, delete it or set it to an empty text or ``false``, and
+start or clear the tasks that ended. Any other value stops: a value that nobody understands counts as set.
 
-It stands in Airflow's own Variables, not in a secrets backend. The ledger's kill switch (``rescind ledger
-stop``) is the stronger one: it is read in the transaction of every single intent, whatever Airflow does. This one is
-for whoever has the interface at hand. When Airflow's API server cannot be reached, sending goes on for half a minute
-at most, then the task ends and is tried again.
+The Variable must be in Airflow's database, not in a secrets backend. The ledger's kill switch (``rescind ledger stop``)
+is stronger: it is read in the transaction of every single intent, whatever Airflow does. If Airflow's API server
+cannot be reached, sending continues for at most half a minute; then the task ends and is retried.
 """
 
 from __future__ import annotations
@@ -20,26 +19,28 @@ from airflow.sdk import Variable
 from rescind.errors import RunInterruptedError, RunStoppedError
 
 STOP_VARIABLE = "rescind_stop"
-_GO_ON = (None, False, 0, "", "false", "0", "null", "none", "no", "off", "go")
+_CONTINUE = (None, False, 0, "", "false", "0", "null", "none", "no", "off", "go")
 
 
 class StopVariable:
-    """Reads the Variable: once through everything that Airflow asks for Variables, then in its database only."""
+    """Reads the Variable: the first time from every source of Airflow, afterwards from its database only."""
 
     def __init__(self) -> None:
         self._first = True
 
     def __call__(self) -> str:
-        """The reason to stop, or an empty text.
+        """Return the reason to stop, or an empty text.
 
-        :raises RunInterruptedError: when Airflow does not answer. ``Variable.get`` alone would say "not found" then,
-            which is "go on", so the list of keys is asked first: that request fails where the API server does.
+        :raises RunInterruptedError: when Airflow does not answer. ``Variable.get`` alone would report "not found",
+            which means "continue". So the list of keys is requested first, which fails if the API server fails.
         """
         if _supervised():
             try:
                 there = STOP_VARIABLE in Variable.keys(prefix=STOP_VARIABLE)
             except Exception as error:
-                raise RunInterruptedError(f"Airflow does not say whether {STOP_VARIABLE!r} is set: {error}") from error
+                raise RunInterruptedError(
+                    f"Airflow does not say whether the Variable {STOP_VARIABLE!r} is set: {error}"
+                ) from error
             if not there and not self._first:
                 return ""
             self._first = False
@@ -51,19 +52,19 @@ class StopVariable:
 
 
 def refuse_if_set(variable: StopVariable) -> None:
-    """Begin nothing while the switch is set.
+    """Refuse to start while the kill switch is set.
 
     :raises RunStoppedError: when it is set.
-    :raises RunInterruptedError: when nobody can say.
+    :raises RunInterruptedError: when Airflow does not answer.
     """
     if reason := variable():
         raise RunStoppedError(
-            f"the Variable {STOP_VARIABLE!r} is set: {reason}. To go on, delete it under Admin, Variables"
+            f"the Variable {STOP_VARIABLE!r} is set: {reason}. To continue, delete it under Admin, Variables"
         )
 
 
 def stop_reason(value: Any) -> str:
-    """What a value of the Variable says: the reason to stop, or an empty text for go on."""
+    """Return the meaning of a value: the reason to stop, or an empty text to continue."""
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
@@ -77,8 +78,8 @@ def stop_reason(value: Any) -> str:
             return ""
         by = f" (by {_plain(value['by'])})" if value.get("by") else ""
         return f"{_plain(value.get('reason') or 'no reason given')}{by}"
-    if any(value is quiet or (type(value) is type(quiet) and value == quiet) for quiet in _GO_ON) or (
-        isinstance(value, str) and value.lower() in _GO_ON
+    if any(value is quiet or (type(value) is type(quiet) and value == quiet) for quiet in _CONTINUE) or (
+        isinstance(value, str) and value.lower() in _CONTINUE
     ):
         return ""
     return _plain(value)
@@ -89,7 +90,7 @@ def _plain(value: Any) -> str:
 
 
 def _supervised() -> bool:
-    """Whether this process is a task of Airflow, with a supervisor to ask."""
+    """Return whether this process is an Airflow task, which has a supervisor to ask."""
     from airflow.sdk.execution_time import task_runner
 
     return getattr(task_runner, "SUPERVISOR_COMMS", None) is not None

@@ -1,8 +1,8 @@
-"""Figures for a metrics system and spans for a tracing one, through whatever Airflow is configured with.
+"""Metrics and tracing spans, through the metrics and tracing that Airflow is configured with.
 
 Names begin with ``rescind.``: ``requests.read``, ``requests.write``, ``throttles``, ``wait_s`` and ``outcomes`` are
-counters, ``in_flight`` is a gauge. Tags are the permission system, and the outcome where there is one; ids of
-accounts, people and resources are never part of a metric.
+counters, ``in_flight`` is a gauge. The tags are the permission system and, for outcomes, the outcome. Ids of accounts,
+people and resources are never part of a metric.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ PREFIX = "rescind."
 
 
 class Metrics:
-    """Reports one task's counts as they grow.
+    """Report the counts of one task as they grow.
 
-    :param system: name of the permission system, the tag of everything.
+    :param system: name of the permission system, the tag of every metric.
     """
 
     def __init__(self, system: str) -> None:
@@ -26,21 +26,21 @@ class Metrics:
         self._told: dict[tuple[str, str], float] = {}
 
     def counts(self, counts: Mapping[str, int | float]) -> None:
-        """Add what has come since the last time to each counter."""
+        """Add the growth since the last call to each counter."""
         for name, value in counts.items():
             self._grow(name, "", value)
 
     def outcomes(self, outcomes: Mapping[str, int]) -> None:
-        """The same for calls by outcome."""
+        """Add the growth since the last call to the counter of each outcome."""
         for outcome, value in outcomes.items():
             self._grow("outcomes", outcome, value)
 
     def in_flight(self, value: int) -> None:
-        """Writes that are in the air now."""
+        """Set the number of writes in flight."""
         stats.gauge(f"{PREFIX}in_flight", value, tags=self._tags)
 
     def _grow(self, name: str, outcome: str, value: float) -> None:
-        # Counters take whole numbers: what is left over is told the next time.
+        # Counters take integers: the fraction is added the next time.
         more = int(value - self._told.get((name, outcome), 0))
         if more > 0:
             self._told[name, outcome] = self._told.get((name, outcome), 0) + more
@@ -50,9 +50,9 @@ class Metrics:
 
 @contextmanager
 def span(name: str, facts: Mapping[str, str | int]) -> Iterator[Mapping[str, str | int]]:
-    """One OpenTelemetry span; recorded where tracing is configured, free of cost elsewhere.
+    """Open one OpenTelemetry span. It is recorded only if tracing is configured.
 
-    :param facts: attributes at its begin; no ids of people or resources.
+    :param facts: attributes at the start; no ids of people or resources.
     """
     from opentelemetry import trace  # not while Dags are parsed
 

@@ -1,4 +1,4 @@
-"""The pools that a review's tasks wait in; shipped as ``include/pools.json``."""
+"""Names of the pools that the tasks of a run use; ``include/pools.json`` creates them."""
 
 from __future__ import annotations
 

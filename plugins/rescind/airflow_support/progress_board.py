@@ -1,4 +1,4 @@
-"""Shows how far a task is: in its log, in Airflow's task state store, and in the ledger."""
+"""Report the progress of a task in its log, in Airflow's task state store, and in the ledger."""
 
 from __future__ import annotations
 
@@ -21,17 +21,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Board:
-    """Where one task shows its progress.
+    """Reports the progress of one task.
 
-    :param stage: the task's name. :param lane: its batch or scope. :param noun: what is counted.
-    :param system: name of the permission system, for metrics. :param report: of a batch that is being sent.
+    :param stage: the task's name.
+    :param part: id of its batch or scope.
+    :param label: name of the part for people.
+    :param noun: what is counted, for example ``calls``.
+    :param system: name of the permission system, for metrics.
+    :param report: report of the batch that is sent, for its outcomes and writes in flight.
     """
 
     context: Context
     ledger: Ledger
     run_id: str
     stage: str
-    lane: str
+    part: str
     label: str
     noun: str
     system: str
@@ -43,7 +47,7 @@ class Board:
         self.metrics = Metrics(self.system)
 
     def show(self, reading: Reading) -> None:
-        """Tell everybody who may look. Runs in a thread: every one of these may block."""
+        """Report to every target. Runs in a thread, because each of them may block."""
         log.info("%s: %s", self.label, reading.sentence(self.noun))
         self.metrics.counts(self.pacer.counts())
         if self.report is not None:
@@ -53,7 +57,7 @@ class Board:
             self.ledger.progress.note(
                 self.run_id,
                 self.stage,
-                self.lane,
+                self.part,
                 label=self.label,
                 done=reading.done,
                 total=reading.of,

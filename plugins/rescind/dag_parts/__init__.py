@@ -1,1 +1,1 @@
-"""The parts that DAG files are made of: task chains, trigger forms, retry policy."""
+"""Parts of DAG files: task chains, trigger forms, retry policy."""

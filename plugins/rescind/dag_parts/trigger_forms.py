@@ -1,4 +1,4 @@
-"""Fields of the trigger forms, shared by the DAGs; constants only, so that parsing makes no new DAG version."""
+"""Fields of the trigger forms, shared by the DAGs. Constants only: a changing default would make a new DAG version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rescind.systems import REGISTRY
 
 
 def system_param() -> dict[str, Param]:
-    """Which permission systems the run covers."""
+    """Return the field for the permission systems that the run covers."""
     labels = {name: system.form_label for name, system in REGISTRY.items()}
     return {
         "systems": Param(
@@ -18,21 +18,21 @@ def system_param() -> dict[str, Param]:
             examples=list(labels),
             values_display=labels,
             title="Systems",
-            description_md="Leave empty for all systems that the deployment names.",
+            description_md="Empty: every system in the setting `connections`.",
             section="What",
         )
     }
 
 
 def target_params() -> dict[str, Param]:
-    """Whose access, on what."""
+    """Return the fields for principals and resources."""
     return {
         "principals": Param(
             [],
             type=["array", "null"],
             items={"type": "string"},
             title="Principals",
-            description_md="One exact id per line: a person of the roster, or an account id of a platform.",
+            description_md="One exact id per line: the id of a person in the roster, or an account id of a platform.",
             section="What",
         ),
         "resources": Param(
@@ -40,31 +40,31 @@ def target_params() -> dict[str, Param]:
             type=["array", "null"],
             items={"type": "string"},
             title="Resources",
-            description_md="One exact resource id per line. With principals: only their grants on these.",
+            description_md="One exact resource id per line. With principals: only their grants on these resources.",
             section="What",
         ),
     }
 
 
 def restore_params() -> dict[str, Param]:
-    """What is to be given back."""
+    """Return the fields that select what to restore."""
     return {
         "run": Param(
             None,
             type=["null", "string"],
             pattern=r"^[A-Za-z0-9-]{0,60}$",
-            title="Run to undo",
-            description_md="Number or id of the run that took it away, for example `17` or `run-000017-0f3a9c1e`. "
-            "Or name its bundle.",
+            title="Run to restore",
+            description_md="Number or id of the run that revoked the access, for example `17` or "
+            "`run-000017-0f3a9c1e`. Leave it empty if you name the bundle.",
             section="What",
         ),
         "bundle": Param(
             None,
             type=["null", "string"],
             maxLength=1000,
-            title="Or its bundle",
-            description_md="Folder of its last bundle: its name, or path or URL below the deployment's evidence. It is "
-            "verified, and held against the ledger, before anything else.",
+            title="Or its evidence bundle",
+            description_md="Folder of the run's latest bundle: its name, or its path or URL in the evidence folder. "
+            "The bundle is verified and compared with the ledger first.",
             section="What",
         ),
         "principals": Param(
@@ -72,7 +72,7 @@ def restore_params() -> dict[str, Param]:
             type=["array", "null"],
             items={"type": "string"},
             title="Principals",
-            description_md="One exact id per line, as the platform names it. Empty: everybody.",
+            description_md="One exact id per line, as the platform spells it. Empty: every principal.",
             section="What",
         ),
         "grants": Param(
@@ -80,22 +80,22 @@ def restore_params() -> dict[str, Param]:
             type=["array", "null"],
             items={"type": "string"},
             title="Grants",
-            description_md="One grant id per line, from the run's bundle. Empty: everything that was taken away.",
+            description_md="One grant id per line, from the run's bundle. Empty: every grant that the run revoked.",
             section="What",
         ),
         "max_restores": Param(
             None,
             type=["null", "integer"],
             minimum=0,
-            title="Most grants to give back",
-            description_md="Empty: the deployment's ceiling. `0` means none.",
+            title="Maximum number of grants to restore",
+            description_md="Empty: the deployment's limit. A lower value here applies. `0` means none.",
             section="Safety",
         ),
     }
 
 
 def reason_params(*, required: bool) -> dict[str, Param]:
-    """Why: kept as evidence."""
+    """Return the fields for reason and ticket."""
     return {
         "reason": Param(
             None if required else "Access review",
@@ -103,7 +103,7 @@ def reason_params(*, required: bool) -> dict[str, Param]:
             minLength=5 if required else 0,
             maxLength=500,
             title="Reason",
-            description_md="Kept as evidence and shown to the approver.",
+            description_md="Shown to the approver and stored as evidence.",
             section="Why",
         ),
         "ticket": Param(
@@ -111,56 +111,59 @@ def reason_params(*, required: bool) -> dict[str, Param]:
             type=["string", "null"],
             pattern=r"^[A-Za-z0-9._#/-]{0,60}$",
             title="Ticket",
-            description_md="Id of the ticket, if there is one.",
+            description_md="Ticket id, if there is one.",
             section="Why",
         ),
     }
 
 
 def dry_run_param(act: str = "revokes") -> dict[str, Param]:
-    """Safe by default. ``act``: what happens after the approval."""
+    """Return the dry-run switch, which is on by default.
+
+    :param act: what happens after the approval.
+    """
     return {
         "dry_run": Param(
             True,
             type="boolean",
             title="Dry run",
-            description_md=f"**On**: everything up to the plan. **Off**: asks for approval, then {act}.",
+            description_md=f"**On**: stops after the plan and changes nothing. **Off**: asks for approval, then {act}.",
             section="Safety",
         )
     }
 
 
 def review_params() -> dict[str, Param]:
-    """Who is asked, in a review by policy."""
+    """Return the fields about who answers, for a review by policy."""
     return {
         "ask_owners": Param(
             None,
             type=["null", "boolean"],
             title="Ask the owners of resources",
-            description_md="**On**: grants that the policy marks with `ask` are put to the owners of their resources. "
-            "Empty: as the deployment says. Without questions such grants stay.",
+            description_md="**On**: the owner of each resource is asked about the grants that the policy marks with "
+            "`ask`. Empty: the deployment's setting applies. If owners are not asked, these grants stay.",
             section="Who answers",
         ),
         "automatic": Param(
             False,
             type="boolean",
             title="Automatic approval",
-            description_md="**On**: no person approves, where the deployment's `automatic_approval` allows it for this "
-            "plan; else a person is asked.",
+            description_md="**On**: no person approves the plan if the setting `automatic_approval` allows it. "
+            "Otherwise a person is asked.",
             section="Who answers",
         ),
     }
 
 
 def cap_params() -> dict[str, Param]:
-    """Belts: the smaller of these and the deployment's own ceilings counts; 0 means none."""
+    """Return the caps. The lower of form value and deployment limit applies; 0 means none."""
     return {
         "max_revocations": Param(
             None,
             type=["null", "integer"],
             minimum=0,
-            title="Most grants to revoke",
-            description_md="Empty: the deployment's ceiling. `0` means none.",
+            title="Maximum number of grants to revoke",
+            description_md="Empty: the deployment's limit. A lower value here applies. `0` means none.",
             section="Safety",
         ),
         "max_percent": Param(
@@ -168,22 +171,22 @@ def cap_params() -> dict[str, Param]:
             type=["null", "integer"],
             minimum=0,
             maximum=100,
-            title="Most of the population, in percent",
-            description_md="Empty: the deployment's ceiling. `0` means none.",
+            title="Maximum share of all grants, in percent",
+            description_md="Empty: the deployment's limit. A lower value here applies. `0` means none.",
             section="Safety",
         ),
     }
 
 
 def sparse_param() -> dict[str, Param]:
-    """The shortest plan, where the deployment allows it."""
+    """Return the switch for the shortest plan, which the deployment must allow."""
     return {
         "sparse": Param(
             False,
             type="boolean",
-            title="Fewest calls of all (Quick BI)",
-            description_md="Calls may reach over places where nobody holds anything; each is sent right after these "
-            "places were read again. Needs `allow_sparse` in the settings.",
+            title="Fewest possible calls (Quick BI)",
+            description_md="A call may cover menu and user pairs without a grant. Those menus are listed again right "
+            "before each call. Needs the setting `allow_sparse`.",
             section="Safety",
         )
     }

@@ -1,1 +1,1 @@
-"""Airflow hooks: one per service, each a thin way to its client."""
+"""Airflow hooks: one per service, and helpers that read Airflow connections."""

@@ -1,8 +1,8 @@
-"""Airflow's public API, for the little that a task can neither see nor say through Airflow's interface for tasks.
+"""Airflow's public REST API, for what a task cannot read or write through Airflow's task interface.
 
-Name a user of Airflow in the connection ``rescind_airflow`` (type ``http``; host and port of the API server, login and
-password of that user). One that may read pools lets preflight check them; one that may edit DAG runs as well lets a run
-carry its result as a note. Without that connection neither happens, and nothing else changes.
+The connection ``rescind_airflow`` (type ``http``; host and port of the API server, login and password of a user) is
+optional. If its user may read pools, preflight checks them. If its user may also edit DAG runs, a run gets its result
+as a note.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 AIRFLOW_CONNECTION = "rescind_airflow"
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError)
-"""What asking Airflow's API may raise: not reached, refused, or an answer that is none."""
+"""Errors of a request to Airflow's API: not reached, refused, or a malformed answer."""
 
 MOST_NOTE = 1000
-"""Characters of a DAG run's note, as Airflow's API limits them."""
+"""Maximum number of characters in the note of a DAG run: the limit of Airflow's API."""
 _MARK = "[Rescind] "
 _LEAST = 100
 _SECONDS = 10.0
@@ -28,9 +28,9 @@ _SECONDS = 10.0
 
 @contextmanager
 def airflow_api(conn_id: str = AIRFLOW_CONNECTION) -> Iterator[httpx.Client]:
-    """An open client that carries a token of the connection's user; paths begin with ``/api/v2``.
+    """Open a client with a token of the connection's user. Paths begin with ``/api/v2``.
 
-    :raises AirflowNotFoundException: when there is no such connection.
+    :raises AirflowNotFoundException: when the connection does not exist.
     """
     connection = BaseHook.get_connection(conn_id)
     host = connection.host or ""
@@ -45,16 +45,16 @@ def airflow_api(conn_id: str = AIRFLOW_CONNECTION) -> Iterator[httpx.Client]:
 
 
 def what_failed(error: Exception) -> str:
-    """What went wrong, without addresses or answers."""
+    """Return what failed, without addresses or answers."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"HTTP {error.response.status_code}"
     return type(error).__name__
 
 
 def write_note(dag_id: str, run_id: str, text: str, conn_id: str = AIRFLOW_CONNECTION) -> str:
-    """Put a text on a DAG run as its note; returns a sentence for the log. Never raises: a note is a convenience.
+    """Write a text as the note of a DAG run and return a sentence for the log. Never raises: a note is optional.
 
-    What people have written there stays, after it; what an earlier attempt wrote is replaced.
+    Text by people stays, after ours. Text of an earlier attempt is replaced.
     """
     try:
         with airflow_api(conn_id) as api:
@@ -74,11 +74,11 @@ def write_note(dag_id: str, run_id: str, text: str, conn_id: str = AIRFLOW_CONNE
 
 
 def joined(before: str, text: str) -> str:
-    """Our text and, after a blank line, the note as people wrote it, which is never cut; of ours what then has room.
+    """Return our text and, after a blank line, the note by people. Theirs is never cut; ours is cut to fit.
 
-    The interface shows the first line, so that is ours. A text without blank lines can be told from theirs.
+    Ours comes first, because the UI shows the first line. It has no blank line, so the two can be told apart.
 
-    :raises ValueError: when people's words leave no room.
+    :raises ValueError: when the note by people leaves no room.
     """
     theirs = before.partition("\n\n")[2] if before.startswith(_MARK) else before.strip()
     rest = f"\n\n{theirs}" if theirs else ""

@@ -1,4 +1,4 @@
-"""What the hooks share: from an Airflow connection to a client's settings, and the connection test."""
+"""Base class of the vendor hooks: client settings from an Airflow connection, and the connection test."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _KEY_IN = {
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine from synchronous code, also when this thread already runs an event loop."""
+    """Run a coroutine from synchronous code, even if this thread already runs an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -49,20 +49,20 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 class CloudHook(BaseHook):
-    """Base of the hooks. The connection may be of the hook's own type, ``generic`` or ``http``.
+    """Base of the vendor hooks. The connection may have the hook's own type, ``generic`` or ``http``.
 
-    Everything but the key stands in the extras, see :class:`rescind.cloud.connection.settings.ClientSettings`. Host,
-    port and schema stay empty: the host follows from service, edition and region.
+    Everything except the key is in the extras; see :class:`rescind.cloud.connection.settings.ClientSettings`. Leave
+    host, port and schema empty: the host follows from service, edition and region.
 
-    Where the key comes from is the extra ``credentials``:
+    The extra ``credentials`` names the source of the key:
 
     * ``static`` (default): login is the key id, password the secret, ``session_token`` the token of a temporary key;
     * ``environment``: the vendor's own variables in the worker's environment;
     * ``instance_role``: the role of the Tencent CVM or Alibaba ECS instance that the worker runs on;
     * ``oidc``: the identity token that the cluster mounts into the worker (TKE, ACK).
 
-    With any of them ``role_arn`` names a further role to assume. Login and password stay empty unless ``static``.
-    Every secret that does not come from the connection is told to Airflow's masker as soon as it is known.
+    With any source, ``role_arn`` names a further role to assume. Login and password stay empty unless ``static``.
+    Every secret from outside the connection is registered with Airflow's secrets masker.
     """
 
     service: ClassVar[Service]
@@ -76,9 +76,9 @@ class CloudHook(BaseHook):
         self.conn_id = conn_id
 
     def settings(self) -> ClientSettings:
-        """What the connection says.
+        """Return the client settings of the connection.
 
-        :raises ConfigurationError: when it is missing, of a foreign type, or incomplete; names the remedy.
+        :raises ConfigurationError: when it is missing, of another type, or incomplete. The message names the fix.
         """
         connection = self._connection()
         if connection.conn_type not in (self.conn_type, *_PLAIN_TYPES):
@@ -116,7 +116,7 @@ class CloudHook(BaseHook):
         raise missing
 
     def _extras(self, extra: str | None) -> dict[str, Any]:
-        """The extras without the prefix that older forms put before their names."""
+        """Return the extras without the prefix that older connection forms add to their names."""
         try:
             given = json.loads(extra) if extra else {}
         except ValueError:
@@ -137,7 +137,7 @@ class CloudHook(BaseHook):
     def _check_host(self, host: str | None, settings: ClientSettings) -> None:
         if host and host.strip().lower() != settings.endpoint().host:
             raise ConfigurationError(
-                f"connection {self.conn_id}: host is set to something else than {settings.endpoint().host}. "
+                f"connection {self.conn_id}: host must be empty or {settings.endpoint().host}. "
                 "Leave host empty: it follows from service, edition and region"
             )
 
@@ -148,11 +148,11 @@ class CloudHook(BaseHook):
         return client_class(settings)(settings, pacer=pacer, on_secret=_masker(), **options)
 
     def test_connection(self) -> tuple[bool, str]:
-        """One identity call and one harmless read, then one small read for each action that a review needs.
+        """Make one identity call, one small read, and one small read for each action that a review needs.
 
-        :return: whether identity call and first read work, and a sentence: who and where this is, what it may
-            read, or what is wrong and what to do. A missing right is named but is not a failure: a connection that
-            serves one permission system needs no right of another.
+        :returns: whether identity call and first read work, and a sentence: identity, region and rights, or the error
+            and its fix. A missing right is reported but is not a failure: a connection for one permission system
+            needs no rights of another.
         """
         try:
             client = self._client(attempts=2)  # somebody is waiting for the answer
@@ -176,12 +176,12 @@ async def _probe(client: AnyClient) -> str:
 
 
 def explain(error: RescindError, settings: ClientSettings) -> str:
-    """An error of a connection test as a sentence that names the remedy."""
+    """Return an error of a connection test as a sentence that names the fix."""
     from rescind.cloud.credentials import CredentialsUnavailableError  # not while Dags are parsed
 
     host = settings.endpoint().host
     if isinstance(error, CredentialsUnavailableError):
-        return f"credentials {settings.credentials!r} give no key: {error}"
+        return f"credentials {settings.credentials!r} provide no key: {error}"
     if isinstance(error, ThrottledError):
         return f"{error}. The key works, the limit is used up: try again, or lower 'share'"
     if isinstance(error, TransientError) and error.http_status is None:

@@ -29,9 +29,9 @@ def hook_of(system: PermissionSystem[Any], conn_id: str) -> CloudHook:
 async def reading(
     system: PermissionSystem[Any], scope: Scope, ledger: Ledger, settings: Settings
 ) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
-    """The scope's verifying connection where the settings name any for its system, else the scope's own.
+    """Open the scope's verifying connection if the settings name any for its system, else the scope's own.
 
-    :raises ConfigurationError: when none of the configured ones answers for the scope's account.
+    :raises ConfigurationError: when no verifying connection belongs to the scope's account.
     """
     conn_ids = settings.verifying_connections.get(system.name, [])
     seen = []
@@ -54,11 +54,11 @@ async def reading(
 async def connected(
     system: PermissionSystem[Any], conn_id: str, ledger: Ledger, settings: Settings, *, account: str = ""
 ) -> AsyncIterator[tuple[CloudClient, CountingPacer]]:
-    """An open, identified client of the connection, paced through the ledger together with every other worker.
+    """Open an identified client whose rate limiter is shared with every other worker through the ledger.
 
-    :param account: the account that the run is about; a connection that answers for another one is refused, so
-        that neither a revocation nor a "gone" can ever come from the wrong account.
-    :raises ConfigurationError: for another account.
+    :param account: the account of the run. A connection of another account is refused, so that neither a revocation
+        nor a verdict can come from the wrong account.
+    :raises ConfigurationError: when the connection belongs to another account.
     """
     hook = hook_of(system, conn_id)
     cloud: ClientSettings = hook.settings()

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, str]:
-    """Write bundle, report and tables of a closed run; repeated, the same ledger gives the same files.
+    """Write bundle, report and tables of a closed run. The same ledger always gives the same files.
 
-    :returns: ``bundle``, ``report``, ``tables`` (their places) and ``root`` of the bundle.
-    :raises ConfigurationError: when the folder cannot be written to, or the key is none.
+    :returns: ``bundle``, ``report``, ``tables`` (their locations) and ``root`` of the bundle.
+    :raises ConfigurationError: when the folder is not writable, or the key is invalid.
     """
     key = signing_key(settings)
     folder = evidence_folder(settings)
@@ -55,16 +55,16 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
 
 
 def check_evidence(settings: Settings) -> None:
-    """See that evidence can be signed and has a place, before a run begins.
+    """Check before a run that evidence can be signed and written.
 
-    :raises ConfigurationError: when not.
+    :raises ConfigurationError: when it cannot.
     """
     signing_key(settings)
     evidence_folder(settings)
 
 
 def evidence_folder(settings: Settings) -> Any:
-    """The folder as a ``Path``, or as an ``ObjectStoragePath`` where the setting is a URL.
+    """Return the folder as a ``Path``, or as an ``ObjectStoragePath`` if the setting is a URL.
 
     :raises ConfigurationError: for a scheme that Airflow does not know.
     """
@@ -93,9 +93,9 @@ def evidence_folder(settings: Settings) -> Any:
 
 
 def signing_key(settings: Settings) -> Ed25519PrivateKey | None:
-    """The key that signs bundles, or None when none is configured.
+    """Return the key that signs bundles, or None if none is configured.
 
-    :raises ConfigurationError: when two are configured, or the one that is cannot be used.
+    :raises ConfigurationError: when two are configured, or the key cannot be used.
     """
     file, conn_id = settings.evidence_key_file, settings.evidence_key_conn_id
     if file and conn_id:

@@ -1,4 +1,4 @@
-"""Where input files come from: a path, object storage, or an HTTP service. Read once, whole, or not at all."""
+"""Read input files from a path, from object storage, or from an HTTP service, completely or not at all."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _MOST_CHECKSUM_BYTES = 1_000
 class Fetched:
     """One input as it was read.
 
-    :param source: its name, for people.
-    :param as_of: when it was true, timezone-aware, in UTC.
-    :param checksums: SHA-256 (hex) that were announced for the content, each with where it stands.
+    :param source: its name for people.
+    :param as_of: the time that the content describes, timezone-aware, in UTC.
+    :param checksums: announced SHA-256 digests (hex) of the content, each with its source.
     """
 
     content: bytes
@@ -39,9 +39,9 @@ class Fetched:
 
 
 def read_file(settings: Settings, name: str) -> Fetched:
-    """A YAML file that a setting names.
+    """Read a YAML file that a setting names.
 
-    :raises ConfigurationError: when it is not there or cannot be read.
+    :raises ConfigurationError: when it is missing or cannot be read.
     """
     path = _place(settings, name)
     content, as_of = _read(path, name)
@@ -49,10 +49,10 @@ def read_file(settings: Settings, name: str) -> Fetched:
 
 
 def read_roster_file(settings: Settings) -> Fetched:
-    """The roster, from a path or object storage.
+    """Read the roster from a path or object storage.
 
-    :raises ConfigurationError: when it is not there, or its service does not answer as it should.
-    :raises InputError: for an unknown format, a broken checksum file, or pages that do not make one roster.
+    :raises ConfigurationError: when it is missing or cannot be read.
+    :raises InputError: for an unknown format or a malformed checksum file.
     """
     path = _place(settings, "roster")
     suffix = PurePosixPath(path.name).suffix.lower()
@@ -89,7 +89,7 @@ def _read(path: Path | ObjectStoragePath, name: str, limit: int = MAX_BYTES) -> 
 
 @contextmanager
 def _explained(path: Path | ObjectStoragePath, name: str) -> Iterator[None]:
-    """Turn any error of a storage library into one that names setting, file and local folder, and no address."""
+    """Turn any error of a storage library into one that names setting, file and local folder, but no address."""
     try:
         yield
     except Exception as error:
@@ -116,7 +116,7 @@ def _checksums(settings: Settings, path: Path | ObjectStoragePath) -> tuple[tupl
 
 
 def _moment(changed: Any) -> datetime:
-    """File systems say when a file changed in seconds, object stores with a datetime."""
+    """Return a modification time in UTC: file systems give seconds, object stores a datetime."""
     if isinstance(changed, datetime):
         return (changed if changed.tzinfo else changed.replace(tzinfo=UTC)).astimezone(UTC)
     return datetime.fromtimestamp(float(changed), UTC)

@@ -1,4 +1,4 @@
-"""The ledger as an Airflow connection: PostgreSQL, any ``postgres`` or ``generic`` connection."""
+"""Hook for the ledger's PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "options", "target_sess
 
 
 class LedgerHook(BaseHook):
-    """Opens the ledger.
+    """Opens the ledger through a ``postgres`` or ``generic`` connection.
 
-    :param ledger_conn_id: connection with host, port, login, password, and the database as schema; the
-        usual libpq extras (``sslmode`` ...) are passed on, everything else in the extras is ignored.
+    :param ledger_conn_id: connection with host, port, login, password, and the database as schema. The usual libpq
+        extras (``sslmode`` ...) are passed on; other extras are ignored.
     """
 
     conn_name_attr: ClassVar[str] = "ledger_conn_id"
@@ -32,9 +32,9 @@ class LedgerHook(BaseHook):
         self.ledger_conn_id = ledger_conn_id
 
     def dsn(self) -> str:
-        """The libpq connection string.
+        """Return the libpq connection string.
 
-        :raises ConfigurationError: when there is no such connection.
+        :raises ConfigurationError: when the connection does not exist.
         """
         try:
             conn = self.get_connection(self.ledger_conn_id)
@@ -56,11 +56,11 @@ class LedgerHook(BaseHook):
         return make_conninfo("", **{name: value for name, value in parts.items() if value not in (None, "")})
 
     def get_conn(self) -> Ledger:
-        """The ledger; nothing is opened before its first use."""
+        """Return the ledger. It connects at its first use."""
         return Ledger(self.dsn())
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the ledger answers and is migrated."""
+        """Return whether the ledger answers and is migrated."""
         try:
             with self.get_conn() as ledger:
                 ledger.check()

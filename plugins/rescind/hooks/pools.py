@@ -1,7 +1,6 @@
-"""Whether Airflow has the pools that a review's tasks wait in. A missing pool fails nothing: the task waits for ever.
+"""Check that Airflow has the pools of a run's tasks. A task in a missing pool waits forever and never fails.
 
-Tasks have no way of their own to see pools; see :mod:`rescind.hooks.airflow_api` for the connection that can. Without
-it pools are not checked.
+Tasks cannot read pools by themselves. Without the connection of :mod:`rescind.hooks.airflow_api` pools are not checked.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from rescind.hooks.airflow_api import AIRFLOW_CONNECTION, FAILURES, airflow_api,
 
 
 def check_pools(needed: Collection[str], conn_id: str = AIRFLOW_CONNECTION) -> str:
-    """See that every pool is there and has room; returns a sentence for the log.
+    """Check that every pool exists and has slots, and return a sentence for the log.
 
-    :raises ConfigurationError: for a missing pool or one without slots, or when the connection is there and Airflow
-        cannot be asked; the message names the remedy.
+    :raises ConfigurationError: for a missing pool or one without slots, or when the connection exists but Airflow
+        does not answer. The message names the fix.
     """
     try:
         with airflow_api(conn_id) as api:
@@ -37,19 +36,19 @@ def check_pools(needed: Collection[str], conn_id: str = AIRFLOW_CONNECTION) -> s
     missing = sorted(set(needed) - set(slots))
     if missing:
         raise ConfigurationError(
-            f"Airflow has no pool {', '.join(missing)}: their tasks would wait for ever."
+            f"Airflow has no pool {', '.join(missing)}: their tasks would wait forever."
             f" Run: airflow pools import {data_path('pools.json')}"
         )
     closed = sorted(name for name in needed if slots[name] == 0)
     if closed:
         raise ConfigurationError(
-            f"pool {', '.join(closed)} has no slots: its tasks would wait for ever. Give it some under Admin, Pools"
+            f"pool {', '.join(closed)} has no slots: its tasks would wait forever. Give it some under Admin, Pools"
         )
     return "pools: " + ", ".join(f"{name} {slots[name]}" for name in sorted(needed))
 
 
 def _slots(api: httpx.Client) -> dict[str, int]:
-    """Slots by pool; -1 means without limit."""
+    """Return slots by pool; -1 means unlimited."""
     found: dict[str, int] = {}
     while True:
         params: dict[str, Any] = {"limit": 100, "offset": len(found)}

@@ -1,4 +1,4 @@
-"""The roster from an HTTP service, through Airflow's HTTP connection: page after page, each one checked."""
+"""Read the roster from an HTTP service through Airflow's HTTP connection, and check every page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rescind.review.text import parse_moment
 from rescind.settings import RosterEndpoint
 
 SECONDS = 60
-"""Longest silence of the service, in seconds."""
+"""Timeout of one request, in seconds."""
 
 _TYPES = {
     "csv": re.compile(r"text/csv|application/csv"),
@@ -32,16 +32,16 @@ _CHUNK = 65_536
 
 
 def fetch(endpoint: RosterEndpoint) -> Fetched:
-    """The whole roster of the service.
+    """Return the complete roster of the service.
 
-    :raises ConfigurationError: no connection, no answer, or an answer other than 200 with the right content type.
-    :raises InputError: a page that is truncated or does not fit the others, or a roster without any date.
+    :raises ConfigurationError: for no connection, no answer, a status other than 200, or a wrong content type.
+    :raises InputError: for a page that is truncated or does not fit the others, or a roster without any date.
     """
     return _Service(endpoint).read()
 
 
 class _Service:
-    """One reading of one service."""
+    """One read of one service."""
 
     def __init__(self, endpoint: RosterEndpoint) -> None:
         self.endpoint = endpoint
@@ -51,7 +51,7 @@ class _Service:
         self.dates: list[datetime] = []
 
     def read(self) -> Fetched:
-        """See :func:`fetch`."""
+        """Return the roster; see :func:`fetch`."""
         if self.endpoint.format == "csv":
             content = self._get(self.endpoint.endpoint)[0]
             return Fetched(content, self.source, "csv", self._as_of([]))
@@ -69,7 +69,7 @@ class _Service:
             else:
                 place = self._below(pages.next, answer.url)
                 if place in seen:
-                    raise InputError(self.source, "a page links to an earlier one", "Mend the service's paging.")
+                    raise InputError(self.source, "a page links to an earlier one", "Correct the service's paging.")
                 seen.add(place)
         return Fetched(pages.document(), self.source, self.endpoint.format, self._as_of(pages.as_of))
 
@@ -79,7 +79,7 @@ class _Service:
         return {"startIndex": start, "count": str(self.endpoint.page_size)}
 
     def _get(self, place: str, query: dict[str, str] | None = None) -> tuple[bytes, requests.Response]:
-        """One page, read to its declared end. Redirects are refused: they would carry the credentials elsewhere."""
+        """Read one page to its declared end. A redirect is refused: it would send the credentials elsewhere."""
         options = {"timeout": SECONDS, "stream": True, "allow_redirects": False, "check_response": False}
         headers = {"Accept": _ACCEPT[self.endpoint.format]}
         try:
@@ -89,7 +89,7 @@ class _Service:
                 content = b"".join(self._chunks(answer))
         except (requests.RequestException, AirflowException, ValueError, OSError) as error:
             raise ConfigurationError(
-                f"{self.source} does not answer whole ({type(error).__name__}). Check the connection "
+                f"{self.source} does not answer completely ({type(error).__name__}). Check the connection "
                 f"{self.endpoint.conn_id!r} and the service"
             ) from None
         self.dates.append(self._date(answer))
@@ -115,7 +115,7 @@ class _Service:
             yield chunk
 
     def _below(self, link: str, here: str) -> str:
-        """The link as a path below the connection's host: credentials never leave it."""
+        """Return the link as a path on the connection's host, so that credentials never go elsewhere."""
         base, full = urlsplit(self.hook.base_url), urlsplit(urljoin(here, link))
         root = base.path.rstrip("/")
         same = (base.scheme, base.hostname, base.port) == (full.scheme, full.hostname, full.port)
@@ -125,7 +125,7 @@ class _Service:
         return full.path.removeprefix(root) + (f"?{full.query}" if full.query else "")
 
     def _date(self, answer: requests.Response) -> datetime:
-        """When the service says that this answer was true; a stale cache shows in ``Age``."""
+        """Return the time that the answer describes. ``Age`` is subtracted for a cached answer."""
         changed, date = answer.headers.get("Last-Modified"), answer.headers.get("Date")
         try:
             moment = parsedate_to_datetime(changed or date or "")
@@ -134,13 +134,13 @@ class _Service:
         except (ValueError, TypeError):
             if self.endpoint.as_of:
                 return datetime.max.replace(tzinfo=UTC)
-            problem = "neither Last-Modified nor Date can be read, so nobody knows how old it is"
+            problem = "neither Last-Modified nor Date can be read, so its age is unknown"
             raise InputError(self.source, problem, "Let the service send one, or name the field in as_of.") from None
 
     def _as_of(self, told: list[str]) -> datetime:
-        """The oldest time that any page told."""
+        """Return the oldest time that any page reports."""
         where = f"{self.source}, {self.endpoint.as_of}"
         moments = [parse_moment(text, where=where, end_of_day=False) for text in told]
         if self.endpoint.as_of and not moments:
-            raise InputError(where, "no page tells the time of the export", "Send it, or leave as_of empty.")
+            raise InputError(where, "no page has the time of the export", "Send it, or leave as_of empty.")
         return min(moments or self.dates).astimezone(UTC)

@@ -1,1 +1,1 @@
-"""The Airflow face of a review, and one operator for each vendor call."""
+"""Airflow operators: the stages of a run, and single vendor calls."""

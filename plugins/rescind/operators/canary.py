@@ -1,4 +1,4 @@
-"""The canary: a few grants of a large plan are revoked and verified before the rest is let go."""
+"""The canary: a few grants of a large plan are revoked and verified before the rest is sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class VerifyCanaryOperator(SettlingOperator, BatchOperator):
-    """Verifies the items of one canary batch; fails when one is not proven gone or a kept grant is missing.
+    """Verify the items of one canary batch; fail if one is not proven gone or a retained grant is missing.
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     """
@@ -25,11 +25,14 @@ class VerifyCanaryOperator(SettlingOperator, BatchOperator):
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Verify canary",
         "map_index_template": "{{ task.batch['label'] }}",
-        "doc_md": "Complete re-reads of the canary's places. Anything unproven stops the run before the rest.",
+        "doc_md": "Re-lists the resources of the canary. Anything unproven stops the run before the rest is sent.",
     }
 
     def verify(self, context: Context, ledger: Ledger, waited: float) -> dict[str, Any]:
-        """See the class. :raises GuardTrippedError: when the canary shows that something is wrong."""
+        """Verify the batch.
+
+        :raises GuardTrippedError: when an item is not proven gone or a retained grant is missing.
+        """
         run, settings = self.run_of(context, ledger), self.settings()
         batch = planned_batch(ledger, run, self.batch["batch"])
         self.show_console(batch.system, batch.conn_id)
@@ -48,18 +51,21 @@ class VerifyCanaryOperator(SettlingOperator, BatchOperator):
 
 
 class ProceedOperator(ReviewOperator):
-    """Lets the rest of the plan go: hands out its batches once every canary is proven, or when there is none.
+    """Return the remaining batches of the plan once every canary is proven, or if the plan has none.
 
-    :returns: one ``{"batch": id, "label": text}`` for each batch that is no canary.
+    :returns: one ``{"batch": id, "label": text}`` for each batch that is not a canary.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Proceed",
-        "doc_md": "Hands out the plan's batches, after the canary where there is one.",
+        "doc_md": "Releases the remaining batches once the canary, if there is one, is proven.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class. :raises GuardTrippedError: when a canary is not proven."""
+        """Return the batches.
+
+        :raises GuardTrippedError: when a canary is not proven.
+        """
         run = self.run_of(context, ledger)
         canaries = require_canaries(ledger, run.run_id)
         batches = named_batches(ledger, run, canary=False)
@@ -68,17 +74,17 @@ class ProceedOperator(ReviewOperator):
 
 
 def named_batches(ledger: Ledger, run: Run, *, canary: bool) -> list[dict[str, str]]:
-    """The canary batches of the live plan, or the others, for mapping."""
+    """Return the canary batches of the live plan, or the others, for mapping."""
     batches = [batch for batch in ledger.plans.batches(run.run_id) if batch.canary == canary]
     return [{"batch": batch.batch_id, "label": batch.label} for batch in batches]
 
 
 def planned_batch(ledger: Ledger, run: Run, batch_id: str) -> Batch:
-    """One batch of the live plan.
+    """Return one batch of the live plan.
 
-    :raises ConfigurationError: when the plan that stands now has no such batch.
+    :raises ConfigurationError: when the current plan has no such batch.
     """
     batch = next((b for b in ledger.plans.batches(run.run_id) if b.batch_id == batch_id), None)
     if batch is None:
-        raise ConfigurationError("this batch is not part of the plan that stands now. Start a new run")
+        raise ConfigurationError("this batch is not part of the current plan. Start a new run")
     return batch

@@ -1,4 +1,4 @@
-"""Seal, decide, plan: from a snapshot to a frozen plan."""
+"""Seal, decide and plan: from a snapshot to a frozen plan."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ if TYPE_CHECKING:
 
 
 class SealOperator(ReviewOperator):
-    """Closes the snapshot and says, per system and account, whether it is complete.
+    """Close the snapshot and report, per system and account, whether it is complete.
 
-    Scopes that are not complete stay visible and take no part in anything after this.
+    Incomplete scopes are reported. Later stages leave them out.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Seal snapshot",
-        "doc_md": "Closes the snapshot. An incomplete scope is shown and excluded.",
+        "doc_md": "Closes the snapshot. An incomplete scope is reported and left out of the plan.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class. :raises ListingIncompleteError: when no scope at all is complete."""
+        """Seal the snapshot.
+
+        :raises ListingIncompleteError: when no scope is complete.
+        """
         run = self.run_of(context, ledger)
         sealed = ledger.scopes.seal(run.run_id)
         for scope in sealed.scopes:
@@ -55,7 +58,7 @@ class SealOperator(ReviewOperator):
 
 
 class DecideOperator(ReviewOperator):
-    """Gives every grant of the snapshot one decision with rule and reason, and puts the questions to owners.
+    """Give every grant of the snapshot one decision with rule and reason, and write the questions to owners.
 
     :returns: one ``{"question": digest, "label": text}`` for each question, for mapping; none in most runs.
     """
@@ -66,7 +69,7 @@ class DecideOperator(ReviewOperator):
     }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class."""
+        """Decide every grant."""
         run = self.run_of(context, ledger)
         owners = inputs_of(ledger, run).owners
         decider = Decider(decision_context(ledger, run))
@@ -85,18 +88,20 @@ class DecideOperator(ReviewOperator):
             by_rule[f"{row.choice}: {row.rule}"] += row.grants
         for rule, grants in by_rule.most_common():
             self.log.info("%6d  %s", grants, rule)
-        self.log.info("%d decided: %d stay, %d go", counts.decided, counts.keep, counts.revoke)
+        self.log.info("%d decided: %d to keep, %d to revoke", counts.decided, counts.keep, counts.revoke)
         if owners is None:
             return []
         questions, own = put_questions(ledger, run, owners, decider, asked)
         self.log.info(
-            "%d questions to owners; %d grants stay: only their holders could be asked", len(questions), len(own)
+            "%d questions to owners; %d grants are kept: only their holder could answer",
+            len(questions),
+            len(own),
         )
         return questions
 
 
 class PlanOperator(ReviewOperator):
-    """Turns decisions into the fewest calls, checks every guard, and freezes the effect under one digest.
+    """Turn decisions into the fewest calls, check every guard, and freeze the effects under one digest.
 
     :returns: one ``{"batch": id, "label": text}`` for each canary batch; none for a small plan or a dry run. The
         other batches come from :class:`~rescind.operators.canary.ProceedOperator`.
@@ -104,15 +109,18 @@ class PlanOperator(ReviewOperator):
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Plan",
-        "doc_md": "Fewest calls that touch nothing else, guards, and one digest over the effects.",
+        "doc_md": "Finds the fewest calls, applies the guards, and freezes the plan under one digest.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class. :raises GuardTrippedError: when a cap or another guard stops the run."""
+        """Freeze the plan.
+
+        :raises GuardTrippedError: when a cap or another guard stops the run.
+        """
         run = self.run_of(context, ledger)
         settings = self.settings()
         answered = ledger.questions.apply(run.run_id)
-        self.log.info("%d grants go because their owners say so", answered)
+        self.log.info("%d grants to revoke by the answers of their owners", answered)
         request = ReviewRequest.model_validate(dict(run.params))
         inputs = inputs_of(ledger, run)
         planner = Planner(
@@ -126,7 +134,7 @@ class PlanOperator(ReviewOperator):
         plan = planner.freeze(now=datetime.now(UTC))
         for line in planner.lines():
             self.log.info(line)
-        self.log.info("plan %s: %d items, held ones among them, in %d calls", plan.digest[:12], plan.items, plan.calls)
+        self.log.info("plan %s: %d items (held ones included) in %d calls", plan.digest[:12], plan.items, plan.calls)
         for line in note_outlook(ledger, run):
             self.log.info(line)
         if run.dry_run:

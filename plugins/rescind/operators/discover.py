@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 MOST_LEFT_OUT = 50
 """Objects without a review that a certificate names."""
 SHRINK_FROM = 20
-"""Populations that held fewer grants than this may shrink as they like: a percentage says nothing about them."""
+"""Populations with fewer grants than this may shrink freely: a percentage means little for them."""
 
 
 class DiscoverOperator(ScopeOperator):
-    """Lists every grant of one scope and writes it, with its population certificate, to the ledger.
+    """List every grant of one scope and write it, with its certificate of completeness, to the ledger.
 
-    A listing that is not whole marks the scope as incomplete and fails the task: nothing of that scope
-    is revoked or called gone. So do a missing sentinel and a population that shrank without a reason. Run
-    again, the scope is rewritten as one. Grants go to disk as they are read, so memory does not grow with them.
+    An incomplete listing marks the scope as incomplete and fails the task: nothing in that scope is revoked or
+    reported as gone. A missing sentinel and a population that shrank without a reason do the same. A retry replaces
+    the scope as a whole. Grants are spooled to disk as they are read, so memory stays constant.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Discover",
         "map_index_template": "{{ task.scope['label'] }}",
-        "doc_md": "Lists every grant of one system and account, completely, under the vendor's limit.",
+        "doc_md": "Lists every grant of one system and account completely, under the vendor's rate limit.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class."""
+        """Discover the scope."""
         run = self.run_of(context, ledger)
         scope = self.scope_of(run, ledger)
         settings = self.settings()
@@ -62,7 +62,7 @@ class DiscoverOperator(ScopeOperator):
         self.log.info("%s: %s", self.scope["label"], facts)
         if listing.found.dangling:
             self.log.warning(
-                "%d references lead to nothing that was listed: %s",
+                "%d references name something that no listing shows: %s",
                 listing.found.dangling.total(),
                 ", ".join(listing.found.dangling_examples),
             )
@@ -70,7 +70,7 @@ class DiscoverOperator(ScopeOperator):
 
 
 class _ScopeListing:
-    """One scope while it is being listed, and what its certificate will say."""
+    """One scope while it is listed, and the content of its certificate."""
 
     def __init__(self, sink: _SpoolSink, scope: Scope, settings: Settings) -> None:
         known = settings.sentinels.get(scope.system, ())
@@ -82,9 +82,9 @@ class _ScopeListing:
         self._own: set[str] = set()
 
     async def read(self, context: Context, ledger: Ledger) -> None:
-        """Read the whole population; neither who reads nor who will revoke shall lose access by it.
+        """Read the whole population. Note the ids of both connections, which are never revoked.
 
-        :raises ListingIncompleteError: when any of it is missing.
+        :raises ListingIncompleteError: when any part of it is missing.
         """
         scope, system = self._scope, system_named(self._scope.system)
         async with reading(system, scope, ledger, self._settings) as (client, pacer):
@@ -100,7 +100,7 @@ class _ScopeListing:
                 self._own |= {*await system.own_ids(client), *client.settings.own_ids}
 
     def certificate(self, *, missing: str = "") -> Certificate:
-        """The population certificate; with ``missing``, that of an incomplete scope."""
+        """Return the certificate of completeness; with ``missing``, that of an incomplete scope."""
         found = self.found
         return Certificate(
             identity=self._identity,
@@ -132,7 +132,7 @@ class _ScopeListing:
 
 
 def _meter(context: Context, ledger: Ledger, scope: Scope, title: str, pacer: CountingPacer) -> Meter:
-    """Counts list calls; how many there will be is what the last complete run of this scope needed."""
+    """Count list calls. The expected total is what the last complete run of this scope needed."""
     run_id, label = scope.run_id, f"{title} · {scope.account}"
     meter = Meter(
         Board(context, ledger, run_id, "discover", scope.scope_id, label, "list calls", scope.system, pacer).show
@@ -145,7 +145,7 @@ def _meter(context: Context, ledger: Ledger, scope: Scope, title: str, pacer: Co
 
 
 class _SpoolSink:
-    """A ledger's scope spool as the place where a discovery puts what it finds."""
+    """Adapts a scope spool of the ledger to what a discovery writes to."""
 
     def __init__(self, spool: ScopeSpool) -> None:
         self._spool = spool
@@ -181,7 +181,7 @@ class _SpoolSink:
 def check_size(counted: int, before: Baseline | None, settings: Settings) -> None:
     """Compare a population with its last complete listing.
 
-    What that run proved gone is taken off first: our own revocations are no reason for doubt.
+    Grants that the earlier run proved gone are subtracted first: our own revocations are expected.
 
     :raises ListingIncompleteError: when it shrank by more than the setting ``max_shrink_percent`` allows.
     """

@@ -1,4 +1,4 @@
-"""Preflight: everything a run needs, checked before it touches anything."""
+"""Preflight: check everything that a run needs before anything is read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PARAMS = frozenset(ReviewRequest.model_fields) - {"kind"}
 
 
 class PreflightOperator(ReviewOperator):
-    """Checks request, settings, ledger, inputs and connections, and begins the run in the ledger.
+    """Check request, settings, ledger, inputs and connections, and begin the run in the ledger.
 
     :param kind: ``policy`` or ``targets``; see :class:`~rescind.settings.ReviewRequest`.
     :returns: one ``{"scope": id, "label": text}`` for each scope, for mapping.
@@ -41,7 +41,7 @@ class PreflightOperator(ReviewOperator):
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Preflight",
-        "doc_md": "Checks connections, ledger, policies, roster and caps. One clear error names the fix.",
+        "doc_md": "Checks connections, ledger, policies, roster and caps. Any error names its fix.",
     }
 
     def __init__(self, *, kind: Literal["policy", "targets"], **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class PreflightOperator(ReviewOperator):
         self.kind = kind
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class."""
+        """Run every check and return the scopes."""
         settings = self.settings()
         request = self._request(context)
         dag_run = context["dag_run"]
@@ -84,7 +84,7 @@ class PreflightOperator(ReviewOperator):
         )
         self.run_number = run.number
         scopes = ledger.scopes.open(run.run_id, specs)
-        self.log.info("run %s (number %d), %s, asked for by %s", run.run_id, run.number, _mode(dry_run), requester)
+        self.log.info("run %s (number %d), %s, requested by %s", run.run_id, run.number, _mode(dry_run), requester)
         _log_inputs(self.log, inputs)
         return [
             {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
@@ -92,7 +92,7 @@ class PreflightOperator(ReviewOperator):
         ]
 
     def _request(self, context: Context) -> ReviewRequest:
-        """Form fields, with unknown keys of the run's conf refused (Airflow itself accepts them)."""
+        """Return the form fields. Unknown keys of the run's conf are refused, because Airflow accepts them."""
         params: Mapping[str, Any] = dict(context["params"])
         conf = context["dag_run"].conf or {}
         unknown = sorted((set(params) | set(conf)) - _PARAMS)
@@ -105,14 +105,14 @@ class PreflightOperator(ReviewOperator):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a connection said of itself."""
+    """What a connection reports about itself."""
 
     account: str
     rights: Mapping[str, Right]
 
 
 async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) -> list[ScopeSpec]:
-    """Ask every connection who it is and what it may read; the answer names the account of its scopes."""
+    """Ask every connection for its identity and rights. The answer names the account of its scopes."""
     pairs = []
     for name in request.systems or tuple(settings.connections):
         if not system_named(name).id_spaces:
@@ -152,7 +152,7 @@ def _check_reads(name: str, conn_id: str, rights: Mapping[str, Right]) -> None:
     if refused:
         raise ConfigurationError(
             f"connection {conn_id!r} may not call {', '.join(refused)}, which {name} needs to find and verify. "
-            "Allow these actions for its key; the README lists the least that each vendor needs"
+            "Allow these actions for its key; the README lists the minimum for each vendor"
         )
 
 
@@ -173,7 +173,7 @@ async def _ask(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> _
 
 
 def _check_own_ids(client: CloudClient, conn_id: str) -> None:
-    """Our own access must stay; where the vendor cannot say which user we are, the connection has to."""
+    """Check that our own ids are known. Where the vendor cannot report them, the connection must."""
     if client.settings.own_ids:
         return
     if client.service == "wedata":
@@ -189,7 +189,7 @@ def _check_own_ids(client: CloudClient, conn_id: str) -> None:
 
 
 def _check_caps(request: ReviewRequest, settings: Settings) -> None:
-    """Both caps exist by construction; a cap of 0 is legal and means none, so say so early."""
+    """Refuse a cap of 0 early: it is valid and means that nothing may be revoked."""
     count, percent = request.caps(settings)
     if not request.dry_run and (count == 0 or percent == 0):
         raise InputError(
@@ -200,7 +200,7 @@ def _check_caps(request: ReviewRequest, settings: Settings) -> None:
 
 
 def check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
-    """See that somebody else may approve.
+    """Check that somebody other than the requester may approve.
 
     :raises ConfigurationError: when nobody may.
     """
@@ -215,7 +215,7 @@ def check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
 
 
 def requester_of(dag_run: Any) -> str:
-    """Who asked: the triggering user, or ``scheduler`` for a scheduled run."""
+    """Return the requester: the triggering user, or ``scheduler`` for a scheduled run."""
     return str(getattr(dag_run, "triggering_user_name", None) or "scheduler")
 
 

@@ -1,4 +1,4 @@
-"""Report and gate: the closing summary, and a red run whenever access may be left."""
+"""Report and gate: the closing summary, and a failed run whenever access may remain."""
 
 from __future__ import annotations
 
@@ -21,28 +21,31 @@ NO_EVIDENCE = "the evidence of this run was not written; see the log of the repo
 
 
 class ReportOperator(ReviewOperator):
-    """Closes the run in the ledger and writes its summary (JSON), items (JSON Lines), evidence bundle and report.
+    """Close the run in the ledger and write its summary (JSON), items (JSON Lines), evidence bundle and report.
 
-    :returns: the places of ``summary``, ``report``, ``bundle`` and ``tables``, and headline figures.
+    The lines of the summary are in this task's log. Its headline becomes the note of the DAG run if the connection of
+    :mod:`rescind.hooks.airflow_api` exists, because Airflow's task interface cannot write notes.
 
-    The summary's lines are in this task's log. Its headline is the note of the DAG run, where a connection lets it be
-    written (see :mod:`rescind.hooks.airflow_api`): Airflow's interface for tasks knows no notes.
+    :returns: the locations of ``summary``, ``report``, ``bundle`` and ``tables``, and headline figures.
     """
 
     operator_extra_links = (ReviewLink(), ReportLink(), EvidenceLink())
     report_at = bundle_at = ""
-    """Addresses of report and bundle, once they are written: for their links."""
+    """Addresses of report and bundle for the links. Empty until both are written."""
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Report",
-        "doc_md": "Closes the run: summary, evidence bundle, and the report as one HTML file.",
+        "doc_md": "Closes the run and writes summary, evidence bundle, and the report as one HTML file.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class. :raises ConfigurationError: when the evidence cannot be written."""
+        """Write everything.
+
+        :raises ConfigurationError: when the evidence cannot be written.
+        """
         run = self.find_run(context, ledger)
         if run is None:
-            raise AirflowSkipException("Preflight did not begin a run, so there is nothing to report")
+            raise AirflowSkipException("Preflight did not begin a run: nothing to report")
         settings = self.settings()
         summary = build_summary(ledger, run, settings)
         folder = settings.path("summaries")
@@ -51,7 +54,7 @@ class ReportOperator(ReviewOperator):
         items = folder / f"{run.run_id}.items.jsonl"
         write_items(ledger, run, items)
         summary["items_file"] = str(items)
-        # Until the bundle is written the gate shall not open, whatever else has been proven.
+        # The gate fails until the bundle is written, whatever else has been proven.
         unwritten = {**summary, "problems": [*summary["problems"], NO_EVIDENCE]}
         closed = ledger.runs.finish(run.run_id, summary["state"], unwritten)
         summary |= write_evidence(ledger, closed, settings)
@@ -66,18 +69,18 @@ class ReportOperator(ReviewOperator):
 
 
 class GateOperator(ReviewOperator):
-    """Turns the run red when something that should be gone may still be there, or a scope was not seen whole."""
+    """Fail the run if access that should be gone may remain, or if a scope was not listed completely."""
 
     operator_extra_links = (ReviewLink(), ReportLink(), EvidenceLink())
     report_at = bundle_at = ""
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Gate",
-        "doc_md": "Red unless every planned item is proven gone or listed as an open finding.",
+        "doc_md": "Fails unless every planned item is proven gone or listed as an open finding.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> str:
-        """See the class."""
+        """Fail with every problem that the summary names."""
         run = self.run_of(context, ledger)
         self.report_at, self.bundle_at = str(run.summary.get("report", "")), str(run.summary.get("bundle", ""))
         problems = list(run.summary.get("problems", ["the report was not written"]))

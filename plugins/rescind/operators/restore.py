@@ -1,4 +1,4 @@
-"""Giving back, stage by stage: the operators of the DAG that undoes what a run took away."""
+"""Operators of the DAG that restores what a run revoked, stage by stage."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ _FIELDS = frozenset(RestoreRequest.model_fields) - {"root"}
 
 
 class RestorePreflightOperator(ReviewOperator):
-    """Checks request, source run, caps, approvers and both kinds of connections, and begins the run in the ledger.
+    """Check request, source run, caps, approvers and both kinds of connections, and begin the run in the ledger.
 
-    :returns: one ``{"scope": id, "label": text}`` for each system and account that is touched, for mapping.
+    :returns: one ``{"scope": id, "label": text}`` for each affected system and account, for mapping.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Preflight",
-        "doc_md": "Checks the run to undo, the choice, caps, approvers and granting connections.",
+        "doc_md": "Checks the run to restore, the selection, caps, approvers and granting connections.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class."""
+        """Run every check and return the scopes."""
         settings, request = self.settings(), _request(context)
         dag_run = context["dag_run"]
         requester = requester_of(dag_run)
         if requester == "scheduler":
-            raise InputError("requester", "is no person", "Access is given back by a person only: trigger the DAG")
+            raise InputError("requester", "is not a person", "Only a person can restore access: trigger the DAG")
         if not request.dry_run and request.cap(settings) == 0:
-            raise InputError("max_restores", "is 0, which means that nothing may be given back", "Raise the cap")
+            raise InputError("max_restores", "is 0, which means that nothing may be restored", "Raise the cap")
         check_approvers(settings, requester, request.dry_run)
         ledger.check()
         ledger.kill_switch.raise_if_stopped()
@@ -95,7 +95,7 @@ class RestorePreflightOperator(ReviewOperator):
         self.run_number = run.number
         specs = [ScopeSpec(scope.system, scope.account, TOUCHED, scope.conn_id) for scope in reading]
         self.log.info(
-            "run %s (number %d) gives back %d grants of run %d, asked for by %s%s",
+            "run %s (number %d) restores %d grants of run %d, requested by %s%s",
             run.run_id,
             run.number,
             len(grants),
@@ -111,12 +111,12 @@ class RestorePreflightOperator(ReviewOperator):
     def _source(
         self, ledger: Ledger, settings: Settings, request: RestoreRequest
     ) -> tuple[RestoreRequest, Run, dict[str, Grant]]:
-        """The run to undo and what of it; a bundle is verified, and held against the ledger, first."""
+        """Return the run to restore and its selected grants. A bundle is verified first."""
         if not request.bundle:
             source = source_of(ledger, request)
             return request, source, chosen(ledger, source, request)
         with verified_bundle(settings, request.bundle) as bundle:
-            self.log.info("bundle of %s holds, root %s; %s", bundle.run_id, bundle.root, "; ".join(bundle.notes))
+            self.log.info("bundle of %s is valid, root %s; %s", bundle.run_id, bundle.root, "; ".join(bundle.notes))
             found = run_of_bundle(ledger, bundle)
             request = request.model_copy(update={"run": found.run_id, "root": bundle.root})
             source = source_of(ledger, request)
@@ -126,20 +126,20 @@ class RestorePreflightOperator(ReviewOperator):
 
 
 class ReadTouchedOperator(ScopeOperator):
-    """Reads the places where something is to be given back, and who can hold nothing any more.
+    """List every resource that the restore affects, and find the principals that no longer exist.
 
-    What it sees is the run's snapshot: what is there again already is left alone, and afterwards nothing of it may
-    be missing. A place that cannot be read completely makes the scope incomplete: nothing is given back there.
+    The result is the run's snapshot. Grants that exist already are skipped, and none of the listed grants may be
+    missing afterwards. An incomplete listing makes the scope incomplete: nothing is restored there.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
-        "task_display_name": "Read touched places",
+        "task_display_name": "Read touched resources",
         "map_index_template": "{{ task.scope['label'] }}",
-        "doc_md": "One listing for each place that the restore touches, before anything is sent.",
+        "doc_md": "Lists each resource that the restore affects, before anything is sent.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class."""
+        """List the scope."""
         run, settings = self.run_of(context, ledger), self.settings()
         scope = self.scope_of(run, ledger)
         request = RestoreRequest.model_validate(dict(run.params))
@@ -157,18 +157,21 @@ class ReadTouchedOperator(ScopeOperator):
 
 
 class PlanRestoreOperator(ReviewOperator):
-    """Plans and freezes what is given back.
+    """Plan the restore and freeze it under one digest.
 
     :returns: one ``{"batch": id, "label": text}`` for each batch, for mapping; none for a dry run.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Plan",
-        "doc_md": "The fewest calls that give back exactly what was chosen, frozen under a digest.",
+        "doc_md": "Finds the fewest calls that restore exactly the selected grants, and freezes them under one digest.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
-        """See the class. :raises GuardTrippedError: when the cap stops it."""
+        """Freeze the plan.
+
+        :raises GuardTrippedError: when the cap stops the run.
+        """
         run, settings = self.run_of(context, ledger), self.settings()
         ledger.scopes.seal(run.run_id)
         request = RestoreRequest.model_validate(dict(run.params))
@@ -181,34 +184,33 @@ class PlanRestoreOperator(ReviewOperator):
 
 
 class ApproveRestoreOperator(ApprovePlanOperator):
-    """Asks the deployment's approvers about giving back: see :class:`ApprovePlanOperator`."""
+    """Ask the deployment's approvers about a restore; see :class:`~rescind.operators.approve.ApprovePlanOperator`."""
 
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
-        """Subject and body (Markdown) of what the approvers read."""
+        """Return subject and body (Markdown) of the request."""
         given = sum(batch.items for batch in ledger.plans.batches(run.run_id))
-        return f"Approve giving back {given} grants ({plan.digest[:12]})?", restore_body(ledger, run, plan, given)
+        return f"Approve restoring {given} grants ({plan.digest[:12]})?", restore_body(ledger, run, plan, given)
 
 
 class RestoreBatchOperator(RevokeBatchOperator):
-    """Sends the calls of one batch of an approved plan to give back, through the granting connection.
+    """Send the calls of one batch of an approved restore, through the granting connection.
 
-    Safe to retry, to clear and to deliver twice, as revoking is. The platform is read through the connection that
-    the review was made with.
+    Safe to retry, to clear and to deliver twice. The platform is read through the connection of the review.
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         **RevokeBatchOperator.LABELS,
-        "task_display_name": "Give back",
-        "doc_md": "Sends one batch of approved calls that give back: intent first, outcome after.",
+        "task_display_name": "Restore",
+        "doc_md": "Sends one batch of approved restore calls. Each intent is stored before its call.",
     }
     OPERATION: ClassVar[str] = "restore"
 
     async def send(
         self, context: Context, ledger: Ledger, run: Run, batch: Batch, plan: Plan, lease: Lease, settings: Settings
     ) -> BatchReport:
-        """See the class."""
+        """Send the batch."""
         system, account = system_named(batch.system), batch.account
         listings = [scope for scope in ledger.scopes.all(run.run_id) if scope.system == batch.system]
         reading = next(scope.conn_id for scope in listings if scope.account == account)
@@ -234,16 +236,19 @@ class RestoreBatchOperator(RevokeBatchOperator):
 
 
 class VerifyRestoreOperator(ScopeOperator):
-    """Reads the touched places again: everything is there as it was, and nothing else came or went."""
+    """Re-list the affected resources: every item is as in the snapshot, and nothing else was added or lost."""
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Verify",
         "map_index_template": "{{ task.scope['label'] }}",
-        "doc_md": "Complete re-reads: each item as it was in the snapshot, nothing beside it added or lost.",
+        "doc_md": "Re-lists each affected resource: every item as in the snapshot, nothing else added or lost.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class. :raises GuardTrippedError: when something was given that no item asked for."""
+        """Verify the scope.
+
+        :raises GuardTrippedError: when a grant appeared that no item asked for.
+        """
         run = self.run_of(context, ledger)
         scope = self.scope_of(run, ledger)
         if run.dry_run or scope.state != "complete" or ledger.plans.find(run.run_id) is None:
@@ -252,13 +257,13 @@ class VerifyRestoreOperator(ScopeOperator):
         report = asyncio.run(_verified(ledger, run, scope, self.settings()))
         self.log.info("%s: %s", self.scope["label"], report.as_dict())
         if report.beyond:
-            remedy = "See the detail of this run's kept check; take it away by hand or with a new run"
-            raise GuardTrippedError("nothing beyond the items", "0 grants", f"{report.beyond} grants", remedy)
+            remedy = "See the check of retained grants of this run; revoke the grant by hand or with a new run"
+            raise GuardTrippedError("no grants beyond the items", "0 grants", f"{report.beyond} grants", remedy)
         return report.as_dict()
 
 
 def _request(context: Context) -> RestoreRequest:
-    """Form fields, with unknown keys of the run's conf refused (Airflow itself accepts them)."""
+    """Return the form fields. Unknown keys of the run's conf are refused, because Airflow accepts them."""
     params: Mapping[str, Any] = dict(context["params"])
     unknown = sorted((set(params) | set(context["dag_run"].conf or {})) - _FIELDS)
     if unknown:
@@ -268,7 +273,7 @@ def _request(context: Context) -> RestoreRequest:
 
 
 async def _identify(ledger: Ledger, settings: Settings, reading: list[Scope]) -> None:
-    """See that every account can be read and given back to."""
+    """Check that every account can be read, and has a granting connection."""
     for scope in reading:
         system = system_named(scope.system)
         async with connected(system, scope.conn_id, ledger, settings, account=scope.account):
@@ -279,9 +284,10 @@ async def _identify(ledger: Ledger, settings: Settings, reading: list[Scope]) ->
 async def _read(
     ledger: Ledger, settings: Settings, scope: Scope, grants: list[Grant]
 ) -> tuple[Certificate, list[Grant]]:
-    """Every touched place, and which items have lost their resource or their holder.
+    """List every affected resource, and find the items whose resource or holder no longer exists.
 
-    :raises ListingIncompleteError, CloudError: when a place could not be read.
+    :raises ListingIncompleteError: when a listing is incomplete.
+    :raises CloudError: when a resource could not be read.
     """
     system, started = system_named(scope.system), datetime.now(UTC)
     async with connected(system, scope.conn_id, ledger, settings, account=scope.account) as (client, _):
@@ -307,7 +313,7 @@ async def _read(
 
 
 def _why(seen: ListingsRead, listing_scope: ListingScope) -> str:
-    return f"its resource is not there any more ({seen.gone[listing_scope]})"
+    return f"its resource no longer exists ({seen.gone[listing_scope]})"
 
 
 async def _verified(ledger: Ledger, run: Run, scope: Scope, settings: Settings) -> RestoreReport:

@@ -1,4 +1,4 @@
-"""Revocation: one mapped task for each batch of calls."""
+"""Revoke: one mapped task per batch of calls."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _STAYS = frozenset({"kept.protected", "kept.exception"})
 
 
 class RevokeBatchOperator(BatchOperator):
-    """Sends the calls of one batch of an approved plan; safe to retry, to clear and to deliver twice.
+    """Send the calls of one batch of an approved plan. Safe to retry, to clear and to deliver twice.
 
-    Whatever this task's neighbors say, it checks plan, approval, lease, kill switch, protections and the
-    blast set itself, for every call.
+    The task does not trust other tasks: for every call it checks plan, approval, lease, kill switch, protections and
+    blast radius itself.
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     """
@@ -46,17 +46,17 @@ class RevokeBatchOperator(BatchOperator):
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Revoke",
         "map_index_template": "{{ task.batch['label'] }}",
-        "doc_md": "Sends one batch of approved calls under the vendor's limit: intent first, outcome after.",
+        "doc_md": "Sends one batch of approved calls under the rate limit. Each intent is stored before its call.",
     }
     OPERATION: ClassVar[str] = "revoke"
-    """What a plan must be for; another one is refused."""
+    """The operation that a plan must have; any other plan is refused."""
 
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
         super().__init__(batch=batch, **kwargs)
         self._stop = KillSwitchMonitor()
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class."""
+        """Send the batch."""
         run = self.run_of(context, ledger)
         batch = planned_batch(ledger, run, self.batch["batch"])
         self.show_console(batch.system, batch.conn_id)
@@ -66,14 +66,16 @@ class RevokeBatchOperator(BatchOperator):
         return asyncio.run(self._revoke(context, ledger, run, batch))
 
     def on_kill(self) -> None:
-        """Told to end (SIGTERM, a cleared or timed-out task): no further call; what is in the air still arrives."""
-        self._stop.end("the task was told to end")
+        """Stop on SIGTERM, or when the task is cleared or timed out: no further call; calls in flight complete."""
+        self._stop.end("the task is ending")
 
     async def _revoke(self, context: Context, ledger: Ledger, run: Run, batch: Batch) -> dict[str, Any]:
         settings = self.settings()
         plan = ledger.plans.get(run.run_id)
         if plan.operation != self.OPERATION:
-            raise PlanError(f"plan {plan.digest[:12]} is one to {plan.operation}, this task can only {self.OPERATION}")
+            raise PlanError(
+                f"plan {plan.digest[:12]} has the operation {plan.operation!r}; this task can only {self.OPERATION}"
+            )
         approval = ledger.approvals.require(run.run_id, plan.digest)
         if approval.automatic:
             require_automatic(ledger, run, plan, settings)
@@ -88,14 +90,14 @@ class RevokeBatchOperator(BatchOperator):
             try:
                 ledger.batches.release(lease, done=done)
             except RescindError as error:
-                self.log.warning("the lease was not given back (%s); it runs out by itself", error)
+                self.log.warning("the lease was not released (%s); it expires by itself", error)
         self.log.info("%s: %s", self.batch["label"], report.as_dict())
         return report.as_dict()
 
     async def send(
         self, context: Context, ledger: Ledger, run: Run, batch: Batch, plan: Plan, lease: Lease, settings: Settings
     ) -> BatchReport:
-        """Send what is open of the claimed batch; errors are those of ``BatchRunner.run``."""
+        """Send the open calls of the claimed batch. Errors are those of ``BatchRunner.run``."""
         system = system_named(batch.system)
         decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):
@@ -112,7 +114,7 @@ class RevokeBatchOperator(BatchOperator):
             return await self.watched(context, runner, batch, pacer)
 
     async def watched(self, context: Context, runner: BatchRunner, batch: Batch, pacer: CountingPacer) -> BatchReport:
-        """Run, with progress shown and a span around it."""
+        """Run the batch with progress and a tracing span."""
         name, run_id = runner.system.name, runner.lease.run_id
         board = Board(context, runner.ledger, run_id, self.OPERATION, batch.batch_id, batch.label, "calls", name, pacer)
         board.report = runner.report
@@ -122,9 +124,9 @@ class RevokeBatchOperator(BatchOperator):
 
 
 def _check_approver(approval: Approval, settings: Settings) -> None:
-    """Who approved must still be allowed to.
+    """Check that the approver may still approve.
 
-    :raises NotApprovedError: for somebody who is not on the list now.
+    :raises NotApprovedError: when the approver is no longer listed.
     """
     if approval.responded_by not in settings.approvers:
         raise NotApprovedError(
@@ -134,7 +136,7 @@ def _check_approver(approval: Approval, settings: Settings) -> None:
 
 
 def _stays(decider: Decider, grant: Grant) -> str:
-    """The reason when a protection or exception covers the grant now."""
+    """Return the reason if a protection or exception covers the grant now, else an empty text."""
     decision = decider.decide(grant)
     return decision.reason if decision.choice is Choice.KEEP and decision.rule in _STAYS else ""
 

@@ -1,4 +1,4 @@
-"""Verification: one mapped task for each scope."""
+"""Verify: one mapped task per scope."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 class VerifyOperator(SettlingOperator, ScopeOperator):
-    """Reads the touched places of one scope again, completely, and gives every item a verdict.
+    """Re-list every affected resource of one scope completely and give every item a verdict.
 
-    Runs whatever became of the revocation; with nothing planned it does nothing.
+    Runs whatever the result of the revocation. Does nothing if nothing was planned.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Verify",
         "map_index_template": "{{ task.scope['label'] }}",
-        "doc_md": "Complete re-reads: is it gone, is other access left, is everything else untouched?",
+        "doc_md": "Re-lists every affected resource. Is access gone, does a path remain, is the rest unchanged?",
     }
 
     def verify(self, context: Context, ledger: Ledger, waited: float) -> dict[str, Any]:
-        """See the class."""
+        """Verify the scope."""
         run, settings = self.run_of(context, ledger), self.settings()
         scope = self.scope_of(run, ledger)
         if run.dry_run or scope.state != "complete":
@@ -59,14 +59,14 @@ async def verified(
 ) -> ScopeReport:
     """Verify the planned items of one scope, or of one batch of it.
 
-    :param patience: seconds to wait for a platform that still shows an item.
+    :param patience: seconds to wait while the platform still shows an item.
     """
     system = system_named(scope.system)
     async with reading(system, scope, ledger, settings) as (client, pacer):
         stage = "verify" if batch_id is None else "verify_canary"
         label = f"{system.title} · {scope.account}"
-        lane = batch_id or scope.scope_id
-        board = Board(context, ledger, run.run_id, stage, lane, label, "list calls", system.name, pacer)
+        part = batch_id or scope.scope_id
+        board = Board(context, ledger, run.run_id, stage, part, label, "list calls", system.name, pacer)
         meter = Meter(board.show)
         pacer.on_answer = meter.add
         verifier = ScopeVerifier(

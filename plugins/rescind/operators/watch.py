@@ -1,4 +1,4 @@
-"""Watching: what came back after it was proven gone is recorded and reported, and never fought."""
+"""Watch: record and report regrants of access that was proven gone. Nothing is revoked here."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ Account = tuple[str, str]
 
 
 class WatchOperator(ReviewOperator):
-    """Reads again, with one listing for each place, what finished runs have proven gone within ``watch_days``.
+    """Re-list each affected resource once and match the grants that finished runs proved gone within ``watch_days``.
 
     :returns: the path of the summary (JSON) and its headline figures.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Watch",
-        "doc_md": "Is what was proven gone still gone? Returns are recorded with their source.",
+        "doc_md": "Checks that access which was proven gone is still gone. Regrants are recorded with their source.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """See the class."""
+        """Check every account and write the summary."""
         settings, dag_run = self.settings(), context["dag_run"]
         ledger.check()
         due = due_by_account(ledger, settings)
@@ -80,21 +80,21 @@ class WatchOperator(ReviewOperator):
 
 
 class WatchGateOperator(ReviewOperator):
-    """Turns the run red when something came back, or could not be looked at; see the setting ``watch_alarm``."""
+    """Fail the run if access came back or could not be checked; see the setting ``watch_alarm``."""
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Gate",
-        "doc_md": "Red when access came back or could not be looked at: callbacks and notifiers fire.",
+        "doc_md": "Fails if access came back or could not be checked, so that callbacks and notifiers run.",
     }
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, int]:
-        """See the class."""
+        """Fail with every regrant that the alarm setting covers."""
         settings, dag_run = self.settings(), context["dag_run"]
         names = (dag_run.dag_id, dag_run.run_id)
         checks = {(check.system, check.account): check for check in ledger.regrants.checks(*names)}
         seen = ledger.regrants.seen(*names)
         problems = [
-            f"{system} {account}: {len(due)} grants were not looked at"
+            f"{system} {account}: {len(due)} grants were not checked"
             for (system, account), due in due_by_account(ledger, settings).items()
             if (system, account) not in checks
         ]
@@ -102,7 +102,7 @@ class WatchGateOperator(ReviewOperator):
         alarming = [one for one in seen if one.first or settings.watch_alarm == "any"]
         problems += [describe(one) for one in alarming[:_SHOWN]]
         if len(alarming) > _SHOWN:
-            problems.append(f"{len(alarming) - _SHOWN} more returns; see the summary")
+            problems.append(f"{len(alarming) - _SHOWN} more regrants; see the summary")
         if problems and settings.watch_alarm != "none":
             raise AirflowFailException("; ".join(problems))
         for problem in problems:
@@ -111,7 +111,7 @@ class WatchGateOperator(ReviewOperator):
 
 
 def due_by_account(ledger: Ledger, settings: Settings) -> dict[Account, list[Watched]]:
-    """What is to be watched now, by system and account; of newer runs first."""
+    """Return the grants to watch now, by system and account; those of newer runs first."""
     found: dict[Account, list[Watched]] = {}
     for one in ledger.regrants.due(datetime.now(UTC) - timedelta(days=settings.watch_days)):
         found.setdefault((one.grant.key.system, one.grant.key.account), []).append(one)
@@ -119,7 +119,7 @@ def due_by_account(ledger: Ledger, settings: Settings) -> dict[Account, list[Wat
 
 
 def describe(one: Regrant) -> str:
-    """A return in one line: who, what, since when it was gone, and what is known of its source."""
+    """Return one line about a regrant: who, what, which run had proved it gone, and its known source."""
     who = f"{one.principal_type} {plain(one.principal_id)}"
     what = f"{plain(one.entitlement)} on {plain(one.resource_type)} {plain(one.resource_id)}"
     source = [
@@ -133,8 +133,8 @@ def describe(one: Regrant) -> str:
         )
         if value
     ]
-    when = "came back" if one.first else "is back still"
-    known = ", ".join(source) or "the platform tells nothing of its source"
+    when = "came back" if one.first else "is still back"
+    known = ", ".join(source) or "the platform reports no source"
     return f"{one.system}: {who} {when} with {what}, which run {one.run_number} had proven gone ({known})"
 
 
@@ -148,7 +148,7 @@ def _counts(check: WatchCheck) -> str:
 async def _look(
     ledger: Ledger, settings: Settings, due: dict[Account, list[Watched]]
 ) -> list[tuple[WatchCheck, list[NewRegrant]]]:
-    """All accounts at once; one that cannot be reached is not checked and stops no other."""
+    """Check all accounts at once. An unreachable account is "not checked" and does not stop the others."""
 
     async def one(account: Account, watched: list[Watched]) -> tuple[WatchCheck, list[NewRegrant]]:
         system = system_named(account[0])

@@ -1,4 +1,4 @@
-"""Text for people: the approval page. Built by us from counts and ids; vendor-made names are escaped."""
+"""Text of approval requests and owners' questions, built from counts and ids. Names from vendors are escaped."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _EXAMPLES = 12
 
 
 def plain(text: str, limit: int = 80) -> str:
-    """Text from a vendor or a person, made harmless for Markdown.
+    """Return text from a vendor or a person in a form that is harmless in Markdown.
 
-    One line, no control or bidi characters, every mark escaped, cut at ``limit`` characters. What would become a link
-    is a code span.
+    One line, no control or bidi characters, every mark escaped, cut at ``limit`` characters. Text that a reader would
+    turn into a link becomes a code span.
     """
     shown = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
@@ -38,19 +38,19 @@ def _code(text: str) -> str:
 
 
 def going(ledger: Ledger, run: Run) -> int:
-    """How many grants the calls of the live plan take away; what guards hold back is not among them."""
+    """Return how many grants the calls of the live plan revoke, without those held by guards."""
     return sum(row.items for row in ledger.summary.per_system(run.run_id))
 
 
 def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
-    """What the approver reads: who asked and why, counts, guards, the riskiest grants, and the digest."""
+    """Return the approval request: requester, reason, counts, guards, the riskiest grants, and the digest."""
     rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]
     lines = [
         f"**{plain(run.requested_by)}** asks to revoke **{going(ledger, run)} grants** with {plan.calls} calls.",
         "",
         f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
         "",
-        "| system | account | found | to revoke | held back | kept | calls |",
+        "| system | account | found | to revoke | held by guards | retained | calls |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
@@ -62,36 +62,38 @@ def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
     lines += _beyond(ledger, plan, [(row.system, row.account) for row in rows if row.items])
     lines += [
         "",
-        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; "
-        "your answer counts for exactly this plan. Nothing happens without an answer.",
+        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`. "
+        "Your answer applies to exactly this plan. Without an answer nothing is sent.",
     ]
     return "\n".join(lines)
 
 
 def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list[str]:
-    """What may go beside the grants counted above: an approval covers it too."""
+    """Return what may be removed in addition to the grants counted above; an approval covers it too."""
     lines: list[str] = []
     for system, account in accounts if plan.operation == "revoke" else ():
         approved = read_approved(ledger.plans.effects(plan.run_id, plan.digest), system, account, ())
         where = f"{system_named(system).title}, {plain(account)}"
         if approved.mode is Mode.SPARSE:
-            lines.append(f"- {where}: calls reach over places that hold nothing; each is sent right after a re-read.")
+            lines.append(
+                f"- {where}: calls cover pairs that hold no grant; each resource is listed again right before its call."
+            )
         emptied = sorted(approved.emptied)
         if emptied:
             shown = [f"{kind} {plain(' '.join(column))} in {plain(place)}" for place, kind, column in emptied]
             rest = f", and {len(shown) - _EXAMPLES} more" if len(shown) > _EXAMPLES else ""
             lines.append(
-                f"- {where}: nothing is left to {', '.join(shown[:_EXAMPLES])}{rest}; what they are given there before "
-                "the call goes as well."
+                f"- {where}: every grant of {', '.join(shown[:_EXAMPLES])}{rest} is revoked there. A grant that is "
+                "added before the call is revoked as well."
             )
-    return ["", "**Beside these grants**", "", *lines] if lines else []
+    return ["", "**In addition to these grants**", "", *lines] if lines else []
 
 
 def question_body(run: Run, question: Question) -> str:
-    """What the owner of resources reads: who holds what, numbered like the options."""
+    """Return the question to the owner of resources: who holds what, numbered like the options."""
     lines = [
-        f"**{plain(run.requested_by)}** reviews access to resources that you answer for. "
-        f"Choose **Revoke** with the number of each grant that is to go; the others stay.",
+        f"**{plain(run.requested_by)}** asks you to review access to resources that you own. "
+        f"Choose **Revoke** with the number of each grant to revoke. The others stay.",
         "",
         f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
         "",
@@ -99,18 +101,19 @@ def question_body(run: Run, question: Question) -> str:
     lines += [f"{number}. {plain(item.shown, 400)}" for number, item in enumerate(question.items, 1)]
     lines += [
         "",
-        f"No answer in time means **{question.no_answer}** for every line. *Keep all* together with others keeps "
-        f"all. What goes still needs an approval before anything is sent. Digest of this list: `{question.digest}`.",
+        f"Without an answer in time, **{question.no_answer}** applies to every line. *Keep all* overrides every other "
+        "choice. An approver still has to approve before anything is revoked. "
+        f"Digest of this list: `{question.digest}`.",
     ]
     return "\n".join(lines)
 
 
 def _riskiest(ledger: Ledger, run: Run) -> list[str]:
-    """The planned grants of the highest severity, as examples."""
+    """Return the planned grants of the highest severity, as examples."""
     held = {item.grant_id for item in ledger.plans.items(run.run_id, state=ItemState.HELD)}
     rows = (pair for pair in ledger.decisions.each(run.run_id, choice=Choice.REVOKE) if pair[1].grant_id not in held)
     worst = heapq.nlargest(_EXAMPLES, rows, key=lambda pair: (_weight(pair[1].severity), pair[1].grant_id))
-    lines = ["**Riskiest**", ""]
+    lines = ["**Highest severity**", ""]
     for grant, decision in worst:
         key = grant.key
         name = grant.principal_name
@@ -139,13 +142,13 @@ def _guards(plan: Plan) -> list[str]:
         name, scope, measured, limit = (
             plain(str(guard[f]).replace("_", " ")) for f in ("guard", "scope", "measured", "limit")
         )
-        held = f", {guard['held']} held back" if guard.get("held") else ""
+        held = f", {guard['held']} held" if guard.get("held") else ""
         lines.append(f"- {name} ({scope}): measured {measured}; limit {limit}{held}")
     return lines
 
 
 def _people(ledger: Ledger, run: Run) -> list[str]:
-    """The principals who lose most, as examples."""
+    """Return the principals with the most revoked grants, as examples."""
     counts: Counter[tuple[str, str, str]] = Counter()
     names: dict[tuple[str, str, str], str] = {}
     for grant, _ in ledger.decisions.each(run.run_id, choice=Choice.REVOKE):
@@ -155,7 +158,7 @@ def _people(ledger: Ledger, run: Run) -> list[str]:
     for principal in ledger.snapshot.principals(run.run_id):
         if principal.name:
             names[principal.system, principal.principal_type, principal.principal_id] = principal.name
-    lines = [f"**Who loses most** ({len(counts)} principals in all)", ""]
+    lines = [f"**Principals with the most revoked grants** ({len(counts)} in total)", ""]
     for (system, kind, ident), grants in counts.most_common(_EXAMPLES):
         name = names[system, kind, ident]
         shown = f"{plain(name)} ({plain(ident)})" if name else plain(ident)

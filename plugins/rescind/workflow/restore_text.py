@@ -1,4 +1,4 @@
-"""Text for people: the approval page of a restore."""
+"""Text of the approval request of a restore."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _EXAMPLES = 12
 
 
 def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
-    """What the approver reads: who asked and why, which run is undone, counts, who gets most, and the digest."""
+    """Return the approval request: requester, reason, source run, counts, main receivers, and the digest."""
     source = ledger.runs.get(plan.source_run_id)
     lines = [
-        f"**{plain(run.requested_by)}** asks to give back **{given} grants** with {plan.calls} calls: what run "
-        f"{source.number} took away ({source.started_at:%Y-%m-%d}, asked for by {plain(source.requested_by)}).",
+        f"**{plain(run.requested_by)}** asks to restore **{given} grants** with {plan.calls} calls. Run "
+        f"{source.number} revoked them ({source.started_at:%Y-%m-%d}, requested by {plain(source.requested_by)}).",
         "",
         f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
         *_named_by(run, source),
         "",
-        "| system | account | to give back | there again | left alone | calls |",
+        "| system | account | to restore | already re-granted | skipped | calls |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in ledger.summary.per_system(run.run_id):
@@ -31,33 +31,33 @@ def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += ["", *_receivers(ledger, run, plan), ""]
     lines.append(
-        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`; "
-        "your answer counts for exactly this plan. Nothing happens without an answer."
+        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`. "
+        "Your answer applies to exactly this plan. Without an answer nothing is sent."
     )
     return "\n".join(lines)
 
 
 def _named_by(run: Run, source: Run) -> list[str]:
-    """What to know when the run was named by its bundle."""
+    """Return what to know if the run was named by its bundle."""
     root, known = run.params.get("root"), source.params.get(IMPORTED)
-    lines = [f"It was named by its evidence bundle, which was verified (root `{root}`)."] if root else []
+    lines = [f"The run was named by its evidence bundle, which was verified (root `{root}`)."] if root else []
     if known:
         lines.append(
-            f"This ledger knows run {source.number} from that bundle alone: there it was run {known['number']}, begun "
-            f"{plain(known['started_at'])[:10]}. What has happened since is known from the platform only."
+            f"This ledger knows run {source.number} only from that bundle, where it was run {known['number']}, started "
+            f"{plain(known['started_at'])[:10]}. Later changes are known from the platform only."
         )
     return ["", " ".join(lines)] if lines else []
 
 
 def _receivers(ledger: Ledger, run: Run, plan: Plan) -> list[str]:
-    """Who gets most, as examples, and why something is left alone."""
+    """Return the principals that get the most grants, as examples, and why grants are skipped."""
     items = list(ledger.plans.items(run.run_id))
     grants = ledger.snapshot.grants_by_id(plan.source_run_id, [item.grant_id for item in items if item.call_id])
     counts = Counter((g.key.system, g.key.principal_type, g.key.principal_id) for g in grants.values())
     names = {
         (p.system, p.principal_type, p.principal_id): p.name for p in ledger.snapshot.principals(plan.source_run_id)
     }
-    lines = [f"**Who gets most** ({len(counts)} principals in all)", ""]
+    lines = [f"**Principals with the most restored grants** ({len(counts)} in total)", ""]
     for who, count in counts.most_common(_EXAMPLES):
         name = plain(names.get(who, "") or "")
         shown = f"{name} ({plain(who[2])})" if name else plain(who[2])

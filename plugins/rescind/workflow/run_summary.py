@@ -23,7 +23,7 @@ _COUNTED = ("items", "restored", *_PROVEN, *_OPEN)
 
 
 def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any]:
-    """Everything a reader of the run needs first, as JSON."""
+    """Return the summary of the run, as JSON values."""
     plan = ledger.plans.find(run.run_id)
     rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]
     kept = {(check.system, check.account): check for check in ledger.verdicts.kept(run.run_id)}
@@ -69,34 +69,34 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
 
 
 def _task(task: TaskProgress) -> dict[str, Any]:
-    """How long a task took and at what pace."""
+    """Return how long a task took and its rate."""
     seconds = (task.updated_at - task.started_at).total_seconds()
     facts = {"stage": task.stage, "label": task.label, "done": task.done, "total": task.total}
     return {**facts, "seconds": round(seconds, 1), "per_second": round(task.per_second, 1)}
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
-    """The summary in a few lines, for logs and terminals."""
+    """Return the summary in a few lines, for logs and terminals."""
     lines = [f"run {summary['run']}: {summary['state']}"]
     for row in summary["systems"]:
         if summary["operation"] == OPERATION:
             lines.append(
-                f"{row['system']} {row['account']}: {row['restored']} of {row['items']} there again, {row['held']} "
-                f"left alone, {row['calls']} calls, {row['kept_compared']} kept compared, {row['kept_lost']} lost"
+                f"{row['system']} {row['account']}: {row['restored']} of {row['items']} restored, {row['held']} "
+                f"skipped, {row['calls']} calls, {row['kept_compared']} retained checked, {row['kept_lost']} missing"
             )
             continue
         lines.append(
             f"{row['system']} {row['account']}: {row['discovered']} found, {row['items']} to revoke, "
             f"{row['calls']} calls, {row['verified_gone']} verified gone, "
             f"{row['record_gone']} record gone, {row['still_effective']} still effective, "
-            f"{row['kept_compared']} kept compared, "
-            f"{row['kept_lost']} lost, {row['throttled']} throttled"
+            f"{row['kept_compared']} retained checked, "
+            f"{row['kept_lost']} missing, {row['throttled']} throttled"
         )
     return lines + [f"PROBLEM: {problem}" for problem in summary["problems"]]
 
 
 def headline(summary: dict[str, Any]) -> str:
-    """The run in a few lines of words and counts of our own: nothing that a vendor or a person has written."""
+    """Return the run in a few lines. They hold only our own words and counts, no text by a vendor or a person."""
     by_system: dict[str, dict[str, int]] = {}
     for row in summary["systems"]:
         counts = by_system.setdefault(row["system"], dict.fromkeys(_COUNTED, 0))
@@ -114,10 +114,10 @@ def headline(summary: dict[str, Any]) -> str:
 def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:
     back = summary["operation"] == OPERATION
     if summary["dry_run"]:
-        return f"{counts['items']} would {'come back' if back else 'go'}, {counts['held']} held"
+        return f"{counts['items']} to {'restore' if back else 'revoke'}, {counts['held']} held"
     done = counts["restored"] if back else sum(counts[name] for name in _PROVEN)
     left = [f"{counts[name]} {name.replace('_', ' ')}" for name in _OPEN if counts[name]]
-    return ", ".join([f"{done} of {counts['items']} {'there again' if back else 'proven gone'}", *left])
+    return ", ".join([f"{done} of {counts['items']} {'restored' if back else 'proven gone'}", *left])
 
 
 def _kind(run: Run) -> str:
@@ -128,7 +128,7 @@ def _kind(run: Run) -> str:
 def _problems(
     ledger: Ledger, run: Run, rows: list[dict[str, Any]], plan: Plan | None, answer: str | None, settings: Settings
 ) -> list[str]:
-    """Why the run cannot be green; empty when everything is proven or openly listed."""
+    """Return why the run must fail. Empty if every item is proven or listed as an open finding."""
     found = [
         f"{scope.system} {scope.account}: the snapshot is {scope.state}: "
         f"{scope.error or scope.missing or 'not discovered'}"
@@ -146,43 +146,40 @@ def _problems(
         back = plan.operation == OPERATION
         proven = row["restored"] if back else sum(row[name] for name in (*_PROVEN, "record_gone", "still_effective"))
         if proven < row["items"]:
-            what = "there again" if back else "proven gone"
+            what = "restored" if back else "proven gone"
             found.append(f"{where}: {row['items'] - proven} of {row['items']} items are not {what}")
         if row["record_gone"] and _kind(run) in settings.record_gone_fails:
             found.append(
-                f"{where}: {row['record_gone']} records are gone and whether access is gone was not proven; the report"
-                " lists what was not asked. The setting 'record_gone_fails' makes this run red for it"
+                f"{where}: {row['record_gone']} records are gone, but it is not proven that access is gone; the report"
+                " lists the surfaces that were not asked. The setting 'record_gone_fails' makes this run fail"
             )
         if row["beyond"]:
-            found.append(f"{where}: {row['beyond']} grants appeared where something was given back, beyond the items")
+            found.append(f"{where}: {row['beyond']} grants beyond the items appeared on restored resources")
         if row["kept_lost"]:
-            found.append(f"{where}: {row['kept_lost']} grants that were to be kept are gone")
+            found.append(f"{where}: {row['kept_lost']} retained grants are missing")
     if plan.operation != OPERATION and (lost := [i for check in ledger.verdicts.kept(run.run_id) for i in check.lost]):
         found.append(_offer(run, lost))
     return found
 
 
 def _offer(run: Run, lost: list[str]) -> str:
-    """How to give back what should have stayed. Nobody can tell from here who took it away."""
-    conf = {"run": str(run.number), "grants": lost[:_NAMED], "reason": "kept grants are gone", "dry_run": True}
+    """Return how to restore missing retained grants. The platform does not tell who removed them."""
+    conf = {"run": str(run.number), "grants": lost[:_NAMED], "reason": "retained grants are missing", "dry_run": True}
     more = f" ({len(lost) - _NAMED} more are among the bundle's findings)" if len(lost) > _NAMED else ""
     return (
-        "no more calls of this run are sent. A call of this run or somebody else may have taken the kept grants away: "
-        "the platform does not say who. To give them back, trigger the DAG restore_access with the configuration "
+        "no more calls of this run are sent. A call of this run or somebody else may have removed the retained grants: "
+        "the platform does not tell who. To restore them, trigger the DAG restore_access with the configuration "
         f"{json.dumps(conf)}{more}"
     )
 
 
 def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
-    """Items that end open: grant, verdict, and what remains."""
+    """Return the items that end open: grant, verdict, and what remains."""
     back = {item.grant_id for item in ledger.plans.items(run.run_id, state=ItemState.RESTORED)}
     verdicts = [v for v in ledger.verdicts.latest(run.run_id) if v.verdict not in _PROVEN and v.grant_id not in back]
     left = (ItemState.HELD, ItemState.STALE)
-    held = (
-        [i for state in left for i in ledger.plans.items(run.run_id, state=state)]
-        if ledger.plans.find(run.run_id)
-        else []
-    )
+    planned = ledger.plans.find(run.run_id) is not None
+    held = [i for state in left for i in ledger.plans.items(run.run_id, state=state)] if planned else []
     grants = _grants_of(ledger, run, [*(v.grant_id for v in verdicts), *(item.grant_id for item in held)])
     return [
         *({**grants[v.grant_id].key._asdict(), "verdict": str(v.verdict), "remains": v.path} for v in verdicts),
@@ -191,13 +188,13 @@ def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
 
 
 def _grants_of(ledger: Ledger, run: Run, grant_ids: list[str]) -> dict[str, Grant]:
-    """The grants of items: in this run's snapshot, or in that of the run that is given back."""
+    """Return the grants of items, from this run's snapshot or from that of the restored run."""
     plan = ledger.plans.find(run.run_id)
     return ledger.snapshot.grants_by_id(plan.source_run_id if plan else run.run_id, grant_ids) if grant_ids else {}
 
 
 def write_items(ledger: Ledger, run: Run, path: Path) -> None:
-    """One line of JSON per planned item; every id is text."""
+    """Write one line of JSON per planned item. Every id is text."""
     verdicts = {verdict.grant_id: verdict for verdict in ledger.verdicts.latest(run.run_id)}
     items = {item.grant_id: item for item in ledger.plans.items(run.run_id)} if ledger.plans.find(run.run_id) else {}
     grants = _grants_of(ledger, run, list(items))

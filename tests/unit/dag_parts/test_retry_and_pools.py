@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from rescind.airflow_support.pools import POOLS
-from rescind.dag_parts.retry_policy import LONGEST_S, AsTheVendorAsks
+from rescind.dag_parts.retry_policy import LONGEST_S, RetryAfterPolicy
 from rescind.errors import ConfigurationError, LedgerError, ThrottledError, TransientError
 from rescind.hooks.airflow_api import AIRFLOW_CONNECTION
 from rescind.hooks.pools import check_pools
@@ -36,18 +36,18 @@ def _throttled(seconds: float | None) -> ThrottledError:
     ],
 )
 def test_a_retry_waits_as_asked_and_longer_each_time(error: Exception, try_number: int, seconds: float) -> None:
-    decision = AsTheVendorAsks().evaluate(error, try_number, 3)
+    decision = RetryAfterPolicy().evaluate(error, try_number, 3)
     assert decision.action.value == "retry" and decision.retry_delay == timedelta(seconds=seconds)
 
 
 def test_anything_else_follows_the_task() -> None:
-    decision = AsTheVendorAsks().evaluate(LedgerError("away"), 1, 3)
+    decision = RetryAfterPolicy().evaluate(LedgerError("away"), 1, 3)
     assert decision.action.value == "default" and decision.retry_delay is None
 
 
 def test_the_policy_survives_serialization() -> None:
-    policy = AsTheVendorAsks(7.0)
-    assert AsTheVendorAsks.deserialize(policy.serialize()).first_s == 7.0
+    policy = RetryAfterPolicy(7.0)
+    assert RetryAfterPolicy.deserialize(policy.serialize()).first_s == 7.0
 
 
 class _Airflow(BaseHTTPRequestHandler):
