@@ -120,8 +120,8 @@ def test_one_refused_item_delays_no_other_and_turns_the_run_red(bench: Bench) ->
     summary = _finish(restore, before)
     (row,) = summary["systems"]
     assert row["refused"] == 1 and row["restored"] == row["items"] - 1
-    assert summary["problems"] == [f"dms_permissions {row['account']}: 1 of {row['items']} items are not there again"]
-    with pytest.raises(Exception, match="not there again"):
+    assert summary["problems"] == [f"dms_permissions {row['account']}: 1 of {row['items']} items are not restored"]
+    with pytest.raises(Exception, match="items are not restored"):
         restore.gate()
 
 
@@ -132,7 +132,7 @@ def test_a_failed_listing_proves_nothing_restored(bench: Bench) -> None:
     summary = _finish(restore, before)
     (row,) = summary["systems"]
     assert row["restored"] == 0 and row["unverified"] == row["items"] > 0
-    with pytest.raises(Exception, match="not there again"):
+    with pytest.raises(Exception, match="items are not restored"):
         restore.gate()
 
 

@@ -53,7 +53,7 @@ def test_a_kept_grant_that_is_lost_stops_the_run_and_can_be_given_back(bench: Be
         review.gate()
     offer = next(problem for problem in summary["problems"] if "restore_access" in problem)
     conf = json.loads(offer[offer.index("{") : offer.rindex("}") + 1])
-    assert conf == {"run": "1", "grants": [kept["grant_id"]], "reason": "kept grants are gone", "dry_run": True}
+    assert conf == {"run": "1", "grants": [kept["grant_id"]], "reason": "retained grants are missing", "dry_run": True}
 
     back = setup.restore(**{**conf, "dry_run": False})
     assert back.whole()["problems"] == []

@@ -79,7 +79,7 @@ def test_a_headline_of_a_dry_run_says_what_would_go(bench: Bench) -> None:
     items, held = (sum(row[name] for row in summary["systems"]) for name in ("items", "held"))
     assert items > 0
     first = headline(summary).splitlines()[0]
-    assert first == f"Run 1: dry run, {items} would go, {held} held; {summary['calls']} calls planned"
+    assert first == f"Run 1: dry run, {items} to revoke, {held} held; {summary['calls']} calls planned"
 
 
 def test_a_headline_holds_counts_and_nobodys_words(bench: Bench) -> None:

@@ -212,7 +212,7 @@ def test_a_plan_to_give_back_is_no_plan_to_revoke(reviewed_once: Review) -> None
     from rescind.operators.revoke import RevokeBatchOperator
 
     restore = approved(reviewed_once.bench, reviewed_once)
-    with pytest.raises(Exception, match="one to restore, this task can only revoke"):
+    with pytest.raises(Exception, match="a plan to restore; this task can only revoke"):
         RevokeBatchOperator(task_id="revoke", batch=restore.batches[0]).execute(restore.context("restore", 0))
     restore.revoke()
 
@@ -361,7 +361,7 @@ def test_a_grant_that_somebody_takes_meanwhile_turns_the_run_red(reviewed_once: 
     )
     setup.emulator.post("mutate", {"ops": [{"op": "revoke", "system": "quickbi_menus", **row}]})
     restore.verify()
-    assert "1 grants that were to be kept are gone" in restore.report()["problems"][0]
+    assert "1 retained grants are missing" in restore.report()["problems"][0]
     with pytest.raises(Exception, match="were to be kept"):
         restore.gate()
 
@@ -379,7 +379,7 @@ def test_the_approver_reads_what_is_undone_and_why(reviewed_once: Review) -> Non
 
 
 def test_access_is_given_back_by_a_person_only(reviewed_once: Review) -> None:
-    with pytest.raises(Exception, match="requester: is no person"):
+    with pytest.raises(Exception, match="requester: is not a person"):
         reviewed_once.bench.restore(run="1", user="").preflight()
 
 

@@ -100,7 +100,7 @@ def test_a_return_alarms_once_and_again_where_that_is_asked_for(bench: Bench) ->
     assert watched("scheduled__2")["first"] == 0
     assert gate("scheduled__2") == {"returned": 1, "not_checked": 0}
     setup.configure(watch_alarm="any")
-    with pytest.raises(Exception, match="is back still"):
+    with pytest.raises(Exception, match="is still back"):
         gate("scheduled__2")
     setup.configure(watch_alarm="none")
     assert gate("scheduled__1")["returned"] == 1
@@ -131,7 +131,7 @@ def test_a_connection_that_is_gone_stops_no_other_and_says_nothing(bench: Bench)
 
 def test_a_gate_without_its_watch_is_red(bench: Bench) -> None:
     reviewed(bench(), systems=["quickbi_menus"])
-    with pytest.raises(Exception, match="grants were not looked at"):
+    with pytest.raises(Exception, match="grants were not checked"):
         gate()
 
 

@@ -17,6 +17,7 @@ from rescind.ledger import Ledger, Run, Scope
 from rescind.operators.ledger_task import LedgerTaskMixin
 from rescind.settings import LEDGER_CONNECTION
 from rescind.systems import system_named
+from rescind.workflow.references import BatchRef, ScopeRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,7 +65,7 @@ class ScopeOperator(ReviewOperator):
     template_fields = ()
     operator_extra_links = (ReviewLink(), ConsoleLink())
 
-    def __init__(self, *, scope: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, scope: ScopeRef, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scope = scope
 
@@ -84,6 +85,6 @@ class BatchOperator(ReviewOperator):
     template_fields = ()
     operator_extra_links = (ReviewLink(), ConsoleLink())
 
-    def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, batch: BatchRef, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batch = batch

@@ -11,6 +11,7 @@ from rescind.operators.base import BatchOperator, ReviewOperator
 from rescind.operators.settling import SettlingOperator
 from rescind.operators.verify import verified
 from rescind.workflow.execute.canary import require_canaries
+from rescind.workflow.references import BatchRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -61,7 +62,7 @@ class ProceedOperator(ReviewOperator):
         "doc_md": "Releases the remaining batches once the canary, if there is one, is proven.",
     }
 
-    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+    def review(self, context: Context, ledger: Ledger) -> list[BatchRef]:
         """Return the batches.
 
         :raises GuardTrippedError: when a canary is not proven.
@@ -73,7 +74,7 @@ class ProceedOperator(ReviewOperator):
         return batches
 
 
-def named_batches(ledger: Ledger, run: Run, *, canary: bool) -> list[dict[str, str]]:
+def named_batches(ledger: Ledger, run: Run, *, canary: bool) -> list[BatchRef]:
     """Return the canary batches of the live plan, or the others, for mapping."""
     batches = [batch for batch in ledger.plans.batches(run.run_id) if batch.canary == canary]
     return [{"batch": batch.batch_id, "label": batch.label} for batch in batches]

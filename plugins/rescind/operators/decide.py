@@ -17,6 +17,7 @@ from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
 from rescind.workflow.inputs import decision_context, inputs_of
 from rescind.workflow.owner_questions import put_questions
+from rescind.workflow.references import BatchRef, QuestionRef
 from rescind.workflow.residual_access import note_outlook
 from rescind.workflow.revoke_planner import Planner
 
@@ -68,7 +69,7 @@ class DecideOperator(ReviewOperator):
         "doc_md": "Applies policy, roster, exceptions and protections to every grant.",
     }
 
-    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+    def review(self, context: Context, ledger: Ledger) -> list[QuestionRef]:
         """Decide every grant."""
         run = self.run_of(context, ledger)
         owners = inputs_of(ledger, run).owners
@@ -112,7 +113,7 @@ class PlanOperator(ReviewOperator):
         "doc_md": "Finds the fewest calls, applies the guards, and freezes the plan under one digest.",
     }
 
-    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+    def review(self, context: Context, ledger: Ledger) -> list[BatchRef]:
         """Freeze the plan.
 
         :raises GuardTrippedError: when a cap or another guard stops the run.

@@ -11,6 +11,7 @@ from rescind.ledger import Ledger, Question
 from rescind.operators.human_input import HumanInputOperator
 from rescind.workflow.approval_text import question_body
 from rescind.workflow.owner_questions import chosen, options
+from rescind.workflow.references import QuestionRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,7 +36,7 @@ class AskOwnerOperator(HumanInputOperator):
         "doc_md": "The owner of a resource chooses which grants to revoke. Answer under *Required Actions*.",
     }
 
-    def __init__(self, *, question: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, question: QuestionRef, **kwargs: Any) -> None:
         fixed = {"subject": "Access to your resources", "options": ["Keep all listed"], "multiple": True}
         super().__init__(**{**kwargs, **fixed})
         self.question = question

@@ -23,6 +23,7 @@ from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.workflow.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
+from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import occasion
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class PreflightOperator(ReviewOperator):
         super().__init__(**kwargs)
         self.kind = kind
 
-    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+    def review(self, context: Context, ledger: Ledger) -> list[ScopeRef]:
         """Run every check and return the scopes."""
         settings = self.settings()
         request = self._request(context)
@@ -227,8 +228,8 @@ def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
     log.info("roster: %d people; policy %s", len(inputs.roster.roster.people), inputs.version[:12])
     if inputs.never_hold():
         log.warning(
-            "rules %s act on what the roster lacks, and roster_is_complete is not set: they never hold",
+            "rules %s depend on people missing from the roster, but roster_is_complete is off: they never apply",
             ", ".join(inputs.never_hold()),
         )
     if inputs.asks_nobody():
-        log.warning("rules %s ask, and this run asks nobody: what they find stays", ", ".join(inputs.asks_nobody()))
+        log.warning("rules %s ask owners, but this run does not: grants are kept", ", ".join(inputs.asks_nobody()))

@@ -28,6 +28,7 @@ from rescind.workflow.bundle_source import compare_grants, run_of_bundle, verifi
 from rescind.workflow.execute.listings import ListingsRead, read_listings
 from rescind.workflow.execute.restore_batch import RestoreReport, RestoreRunner, RestoreVerifier
 from rescind.workflow.execute.revoke_batch import BatchReport
+from rescind.workflow.references import BatchRef, ScopeRef
 from rescind.workflow.restore_planner import (
     GONE_HOLDERS,
     GONE_LISTINGS,
@@ -59,7 +60,7 @@ class RestorePreflightOperator(ReviewOperator):
         "doc_md": "Checks the run to restore, the selection, caps, approvers and granting connections.",
     }
 
-    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+    def review(self, context: Context, ledger: Ledger) -> list[ScopeRef]:
         """Run every check and return the scopes."""
         settings, request = self.settings(), _request(context)
         dag_run = context["dag_run"]
@@ -167,7 +168,7 @@ class PlanRestoreOperator(ReviewOperator):
         "doc_md": "Finds the fewest calls that restore exactly the selected grants, and freezes them under one digest.",
     }
 
-    def review(self, context: Context, ledger: Ledger) -> list[dict[str, str]]:
+    def review(self, context: Context, ledger: Ledger) -> list[BatchRef]:
         """Freeze the plan.
 
         :raises GuardTrippedError: when the cap stops the run.

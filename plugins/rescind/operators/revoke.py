@@ -27,6 +27,7 @@ from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.revoke_batch import BatchReport, BatchRunner
 from rescind.workflow.inputs import protection_context
+from rescind.workflow.references import BatchRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,7 +52,7 @@ class RevokeBatchOperator(BatchOperator):
     OPERATION: ClassVar[str] = "revoke"
     """The operation that a plan must have; any other plan is refused."""
 
-    def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, batch: BatchRef, **kwargs: Any) -> None:
         super().__init__(batch=batch, **kwargs)
         self._stop = KillSwitchMonitor()
 

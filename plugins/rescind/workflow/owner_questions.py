@@ -9,6 +9,7 @@ from rescind.ledger import Ledger, NewQuestion, Question, QuestionItem, Run
 from rescind.model import Decision
 from rescind.review import Decider, Owners
 from rescind.review.owners import questions
+from rescind.workflow.references import QuestionRef
 
 MOST_QUESTIONS = 200
 """Maximum number of questions in one run: each is a mapped task."""
@@ -16,7 +17,7 @@ MOST_QUESTIONS = 200
 
 def put_questions(
     ledger: Ledger, run: Run, owners: Owners, decider: Decider, asked: Mapping[str, Decision]
-) -> tuple[list[dict[str, str]], Sequence[str]]:
+) -> tuple[list[QuestionRef], Sequence[str]]:
     """Write the questions about these decisions to the ledger.
 
     :param asked: grant id -> decision of a rule that asks.

@@ -179,7 +179,7 @@ def test_missing_rights_are_named_but_are_no_failure(cloud: Any, connection: Cal
     [
         ({"credentials": "environment"}, "TENCENTCLOUD_SECRET_ID"),
         ({"credentials": "oidc"}, "TKE_WEB_IDENTITY_TOKEN_FILE"),
-        ({"credentials": "instance_role"}, "credentials 'instance_role' give no key"),
+        ({"credentials": "instance_role"}, "credentials 'instance_role' provide no key"),
         ({"credentials": "vault"}, "credentials"),
     ],
 )
