@@ -141,17 +141,18 @@ def test_one_example_uses_all_four_calls(emulator: Emulator, tmp_path: Path) -> 
         "dms_permissions": ("user_id", ("user_id",)),
         "quickbi_menus": ("receiver_id", ("portal_id",)),
     }
+    groups = dict(zip(CALLS, ("wedata_object", "wedata_source", "dms_user", "quickbi_portal"), strict=True))
     form: dict[str, Any] = {
-        call: {"person": rows[call][person], **{name: rows[call][name] for name in what}}
+        groups[call]: {"person": rows[call][person], **{name: rows[call][name] for name in what}}
         for call, (person, what) in named.items()
     }
-    form["dms_permissions"]["object_kind"] = "DATABASE"
+    form["dms_user"]["object_kind"] = "DATABASE"
     described, sent = run_examples(
         tmp_path, emulator, [("example_all_vendor_calls", {**form, "send": send}) for send in (False, True)]
     )
     after = emulator.get("truth")
     assert described["state"] == sent["state"] == "success", (described, sent)
-    assert states(described)["dms_permissions.verify"] == {"skipped"}
+    assert states(described)["dms_user.verify"] == {"skipped"}
     assert set().union(*states(sent).values()) == {"success"}
     for call, (person, what) in named.items():
         same = [

@@ -155,7 +155,7 @@ def _body(content: bytes, kind: str = "application/scim+json", **headers: str) -
         (lambda users: scim_pages(users, second={"Resources": users}), "people where the service declares"),
         (lambda users: scim_pages(users, second={"Resources": None}), "Resources: not a list but nothing"),
         (lambda users: _body(b'{"totalResults": 2, "Resources": [{'), "page 1, line 1, column .*not valid JSON"),
-        (lambda users: _body(b"{}", **{"Content-Length": "500"}), "does not answer whole"),
+        (lambda users: _body(b"{}", **{"Content-Length": "500"}), "does not answer completely"),
         (lambda users: _body(b"<html>Log in</html>", "text/html"), "content type 'text/html'.*login page"),
         (lambda users: _body(json.dumps({"Resources": users}).encode()), "totalResults: not the number of all"),
         (lambda users: _body(json.dumps({"totalResults": 0, "Resources": []}).encode()), "no people|empty"),

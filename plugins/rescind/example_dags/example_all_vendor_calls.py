@@ -15,28 +15,28 @@ from rescind.operators import dms, quickbi, wedata
 
 # [START howto_all_vendor_calls]
 CALLS: dict[str, tuple[Any, Any, Any, tuple[str, ...], str]] = {
-    "wedata_privileges": (
+    "wedata_object": (
         wedata.WeDataListPermissionsOperator,
         wedata.WeDataRevokePrivilegesOperator,
         wedata.WeDataVerifyPrivilegesGoneOperator,
         ("resource_type", "resource_uri"),
         "subject_value",
     ),
-    "wedata_data_sources": (
+    "wedata_source": (
         wedata.WeDataListDataSourceAuthorizationsOperator,
         wedata.WeDataRevokeDataSourceAuthorizationOperator,
         wedata.WeDataVerifyDataSourceAuthorizationsGoneOperator,
         ("data_source_id",),
         "user_id",
     ),
-    "dms_permissions": (
+    "dms_user": (
         dms.DmsListUserPermissionsOperator,
         dms.DmsRevokeUserPermissionOperator,
         dms.DmsVerifyUserPermissionsGoneOperator,
         ("user_id", "object_kind"),
         "user_id",
     ),
-    "quickbi_menus": (
+    "quickbi_portal": (
         quickbi.QuickBiListPortalMenuAuthorizationOperator,
         quickbi.QuickBiCancelAuthorizationMenuOperator,
         quickbi.QuickBiVerifyMenuAuthorizationsGoneOperator,
