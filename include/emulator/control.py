@@ -156,7 +156,7 @@ class Control:
         return dict(self.limiter.limits)
 
     def _set_load(self, given: Any) -> dict[str, Any]:
-        """Requests of others on a lane: ``action``, ``rate`` per second, ``seconds``."""
+        """Requests of others on a bucket: ``action``, ``rate`` per second, ``seconds``."""
         limiter = self.limiter
         until = self.world.clock.mono() + float(given.get("seconds", 60))
         limiter.loads.append(Load(str(given.get("action", "*")), float(given["rate"]), until))

@@ -89,11 +89,11 @@ class Gateway:
 
     def _limit(self, front: Front, inbound: Inbound, outcome: Outcome) -> None:
         account = inbound.identity.account if inbound.identity else ""
-        lane = BucketKey(inbound.product, account, inbound.region, inbound.action)
-        wait = self.limiter.admit(lane, self.faults.load(inbound.product, inbound.action))
+        bucket = BucketKey(inbound.product, account, inbound.region, inbound.action)
+        wait = self.limiter.admit(bucket, self.faults.load(inbound.product, inbound.action))
         if wait > 0:
             outcome.throttled = True
-            raise front.throttled(inbound, self.limiter.limit_for(lane), wait)
+            raise front.throttled(inbound, self.limiter.limit_for(bucket), wait)
 
     def _execute(self, front: Front, inbound: Inbound, action: Action, plan: FaultPlan, outcome: Outcome) -> None:
         self._mutate(plan, "before")

@@ -1,4 +1,4 @@
-"""Rate limits over a strict sliding second, and what was seen on every lane."""
+"""Rate limits over a strict sliding second, and what was seen on every bucket."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Window:
 
 @dataclass(slots=True)
 class BucketState:
-    """One lane: every request that came, and those that were let through."""
+    """One bucket: every request that came, and those that were let through."""
 
     every: Window = field(default_factory=Window)
     accepted: Window = field(default_factory=Window)
@@ -62,7 +62,7 @@ class BucketState:
 
 @dataclass(slots=True)
 class Load:
-    """Requests that others send on the same lane: a share of the limit that is not there for us."""
+    """Requests that others send on the same bucket: a share of the limit that is not there for us."""
 
     action: str
     rate: float
@@ -70,7 +70,7 @@ class Load:
 
 
 class Limiter:
-    """At most ``limit`` accepted requests in any sliding second on each lane.
+    """At most ``limit`` accepted requests in any sliding second on each bucket.
 
     A request exactly one second after another does not share a second with it. Refused requests do not
     use up the limit. ``limits`` maps a product to its limit, or ``product.Action`` to an own one; 0 means
@@ -80,58 +80,58 @@ class Limiter:
     def __init__(self, clock: Clock, limits: dict[str, float]) -> None:
         self._clock = clock
         self.limits = dict(limits)
-        self.lanes: dict[BucketKey, BucketState] = {}
+        self.buckets: dict[BucketKey, BucketState] = {}
         self.loads: list[Load] = []
 
-    def limit_for(self, lane: BucketKey) -> float:
-        """Requests per second allowed on a lane, before the load of others."""
-        return self.limits.get(f"{lane.product}.{lane.action}", self.limits.get(lane.product, 0))
+    def limit_for(self, bucket: BucketKey) -> float:
+        """Requests per second allowed on a bucket, before the load of others."""
+        return self.limits.get(f"{bucket.product}.{bucket.action}", self.limits.get(bucket.product, 0))
 
-    def admit(self, lane: BucketKey, reserved: float = 0.0) -> float:
+    def admit(self, bucket: BucketKey, reserved: float = 0.0) -> float:
         """Count a request.
 
         :param reserved: requests per second that a fault takes away from the limit.
         :returns: 0 when it is let through, else the seconds until the next one could be.
         """
         now = self._clock.mono()
-        state = self.lanes.get(lane)
+        state = self.buckets.get(bucket)
         if state is None:
-            state = self.lanes[lane] = BucketState(first=now)
+            state = self.buckets[bucket] = BucketState(first=now)
         state.last = now
         state.every.add(now)
-        limit = self.limit_for(lane)
+        limit = self.limit_for(bucket)
         used = state.accepted.trim(now)
-        if limit > 0 and used + reserved + self._load(lane, now) + 1 > limit:
+        if limit > 0 and used + reserved + self._load(bucket, now) + 1 > limit:
             state.throttled += 1
             return max(0.001, 1.0 - (now - state.accepted.times[0])) if used else 1.0
         state.accepted.add(now)
         return 0.0
 
-    def _load(self, lane: BucketKey, now: float) -> float:
+    def _load(self, bucket: BucketKey, now: float) -> float:
         if not self.loads:
             return 0.0
         self.loads = [load for load in self.loads if load.until > now]
-        return sum(load.rate for load in self.loads if load.action in ("*", lane.action))
+        return sum(load.rate for load in self.loads if load.action in ("*", bucket.action))
 
     def stats(self) -> dict[str, Any]:
-        """Per lane and summed up per action: counts and the largest number in a sliding or fixed second."""
-        lanes = [
-            {**lane._asdict(), "limit": self.limit_for(lane), **_figures(state)}
-            for lane, state in sorted(self.lanes.items())
+        """Per bucket and summed up per action: counts and the largest number in a sliding or fixed second."""
+        buckets = [
+            {**bucket._asdict(), "limit": self.limit_for(bucket), **_figures(state)}
+            for bucket, state in sorted(self.buckets.items())
         ]
         actions: dict[str, dict[str, Any]] = {}
-        for row in lanes:
+        for row in buckets:
             name = f"{row['product']}.{row['action']}"
             total = actions.setdefault(name, {"accepted": 0, "throttled": 0, "requests": 0})
             for key in ("accepted", "throttled", "requests"):
                 total[key] += row[key]
             for key in ("max_sliding_all", "max_sliding_accepted", "max_fixed_all", "max_fixed_accepted"):
                 total[key] = max(total.get(key, 0), row[key])
-        return {"lanes": lanes, "actions": actions}
+        return {"buckets": buckets, "actions": actions}
 
     def reset_stats(self) -> None:
         """Forget all counts (and with them the current windows)."""
-        self.lanes.clear()
+        self.buckets.clear()
 
 
 def _figures(state: BucketState) -> dict[str, Any]:

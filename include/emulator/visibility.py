@@ -34,7 +34,7 @@ class Ghost:
     reads: int = 0
 
     def over(self, now: float) -> bool:
-        """True when it must not be shown any more."""
+        """Whether it must no longer be shown."""
         if self.lag.seconds > 0 and now - self.since >= self.lag.seconds:
             return True
         return self.lag.reads > 0 and self.reads >= self.lag.reads

@@ -151,7 +151,7 @@ def _review(config: Config, stack: Stack, executor: str, grants: int, singles: i
         run_s = time.monotonic() - began
         watcher.done.set()
         summary = json.loads(Path(rita.xcom(DAG, run, "report")["summary"]).read_text(encoding="utf-8"))
-        limits = {lane["action"]: lane for lane in control.get("stats")["lanes"]}
+        limits = {bucket["action"]: bucket for bucket in control.get("stats")["buckets"]}
         floor = max(row["calls"] / limits[LANES[row["system"]]]["limit"] for row in summary["systems"])
         revoke = sum(_seconds(tasks, stage) for stage in ("canary", "revoke"))
         for problem in summary["problems"]:

@@ -52,12 +52,12 @@ def test_the_demonstration_is_green_on_two_workers_that_share_only_services(clus
 
 
 def test_no_lane_was_over_its_limit_with_two_workers(cluster: Cluster) -> None:
-    lanes = {lane["action"]: lane for lane in cluster.control.get("stats")["lanes"]}
-    assert lanes["RevokePrivileges"]["accepted"] >= 300
+    buckets = {bucket["action"]: bucket for bucket in cluster.control.get("stats")["buckets"]}
+    assert buckets["RevokePrivileges"]["accepted"] >= 300
     for action in ("RevokePrivileges", "RevokeUserPermission", "RevokeDataSourceAuthorization"):
-        lane = lanes[action]
-        assert lane["max_sliding_accepted"] <= lane["limit"] == 20
-        assert lane["throttled"] <= max(3, 0.05 * lane["requests"]), lane
+        bucket = buckets[action]
+        assert bucket["max_sliding_accepted"] <= bucket["limit"] == 20
+        assert bucket["throttled"] <= max(3, 0.05 * bucket["requests"]), bucket
 
 
 # -- what is broken: each gets the run and the tasks of the stage that run when it is called -------------------------

@@ -268,10 +268,10 @@ class Held:
             assert judged.holds and judged.removed == judged.planned and not judged.added, judged
         dsn = ledger_dsn(Stack(self.cluster.config).airflow_environment())
         assert problems(dsn, summary["run"], self.cluster.control.get("journal")["entries"]) == []
-        for lane in self.cluster.control.get("stats")["lanes"]:
-            if lane["action"].startswith("Revoke"):
-                assert lane["max_sliding_accepted"] <= lane["limit"]
-                assert lane["throttled"] <= max(5, 0.1 * lane["requests"]), lane
+        for bucket in self.cluster.control.get("stats")["buckets"]:
+            if bucket["action"].startswith("Revoke"):
+                assert bucket["max_sliding_accepted"] <= bucket["limit"]
+                assert bucket["throttled"] <= max(5, 0.1 * bucket["requests"]), bucket
 
     def _check_items(self, items: list[Json]) -> None:
         """Each item is there once, sent, and in one proven final state."""

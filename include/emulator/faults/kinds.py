@@ -67,7 +67,7 @@ _ALL = [
     Kind("header", "bytes", ("name", "value")),
     Kind("double", "bytes"),
     Kind("stale", "bytes"),
-    # Others on the same lane.
+    # Others on the same bucket.
     Kind("load", "load", ("per_second",)),
     # The service's clock.
     Kind("skew", "clock", ("seconds",)),

@@ -68,7 +68,7 @@ class FaultScript:
         )
 
     def load(self, product: str, action: str) -> float:
-        """Requests per second that others send on the lane of this request."""
+        """Requests per second that others send on the bucket of this request."""
         return sum(
             float(fault.options.get("per_second", 1))
             for fault in self._faults

@@ -22,7 +22,7 @@ def active(call: Call, user_id: str) -> BiUser | None:
     return user
 
 
-def authorised_menus(call: Call, portal: Portal, user_id: str) -> set[str]:
+def authorized_menus(call: Call, portal: Portal, user_id: str) -> set[str]:
     """Leaf menus for which a user holds an authorization, directly or through a group, workspace or organization."""
     if active(call, user_id) is None:
         return set()
@@ -85,7 +85,7 @@ def can_open(call: Call, portal: Portal, user_id: str, menus: set[str]) -> bool:
 
 def visible_menus(call: Call, portal: Portal, user_id: str) -> set[str]:
     """Leaf menus that a user sees: authorized ones, all by a broad way, and open ones when the portal opens."""
-    menus = authorised_menus(call, portal, user_id)
+    menus = authorized_menus(call, portal, user_id)
     ways = broad_ways(call, portal, user_id)
     if any(ways.values()):
         return {menu.menu_id for menu in portal.leaves()}

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from emulator.quickbi import QUICKBI
-from emulator.quickbi.access import active, authorised_menus, can_open, shares_of, tree, visible_menus
+from emulator.quickbi.access import active, authorized_menus, can_open, shares_of, tree, visible_menus
 from emulator.quickbi.common import PAGE, check_caller, failure, find_portal, find_user, find_work, find_workspace, page
 from emulator.registry import Call
 from emulator.store.quickbi import ORGANIZATION, WORKSPACE, Portal, Receiver, Work
@@ -148,7 +148,7 @@ def list_white(call: Call) -> list[dict[str, Any]] | None:
 def _readable(call: Call, work: Portal | Work, user_id: str) -> bool:
     """Whether a user can read a work: for dashboards owner, shares, collaboration and workspace members count."""
     if isinstance(work, Portal):
-        return can_open(call, work, user_id, authorised_menus(call, work, user_id))
+        return can_open(call, work, user_id, authorized_menus(call, work, user_id))
     if active(call, user_id) is None:
         return False
     store = call.world.quickbi

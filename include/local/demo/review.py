@@ -198,16 +198,16 @@ def check_truth(checks: Checks, before: Mapping[str, Any], after: Mapping[str, A
 
 
 def check_pace(checks: Checks, control: emulated.Control) -> None:
-    """Check that every write kept its place under the vendor's limit, as the emulator counts.
+    """Check that every write stayed below the vendor's limit, as the emulator counts.
 
     A single request may come too early on a machine that is busy with other things; it was not carried out.
     """
-    lanes = [lane for lane in control.get("stats")["lanes"] if lane["action"].startswith(("Revoke", "Cancel"))]
-    for lane in sorted(lanes, key=lambda lane: str(lane["action"])):
+    rows = [row for row in control.get("stats")["buckets"] if row["action"].startswith(("Revoke", "Cancel"))]
+    for row in sorted(rows, key=lambda row: str(row["action"])):
         checks.that(
-            lane["throttled"] <= max(3, REFUSED_SHARE * lane["requests"]),
-            f"{lane['action']}: {lane['requests']} requests, at most {lane['max_sliding_accepted']} accepted in any "
-            f"second (limit {lane['limit']}), {lane['throttled']} refused and sent again",
+            row["throttled"] <= max(3, REFUSED_SHARE * row["requests"]),
+            f"{row['action']}: {row['requests']} requests, at most {row['max_sliding_accepted']} accepted in any "
+            f"second (limit {row['limit']}), {row['throttled']} refused and sent again",
         )
 
 

@@ -61,7 +61,7 @@ def _records(dump: Dump, user_id: str, item: _Object, privilege: str, *, above: 
 def _policies(dump: Dump, user_id: str, item: _Object, privilege: str) -> Iterator[Path]:
     if item.kind.endswith("table"):
         return
-    roles = next((row["roles"] for row in dump.by("dms_users", "user_id")[user_id,]), [])
+    roles = [role for row in dump.by("dms_users", "user_id")[user_id,] for role in row["roles"]]
     mine = {str(row["role_id"]) for row in dump.rows("dms_roles") if row["name"] in roles}
     for policy in dump.rows("dms_policies"):
         on_it = policy["db_id"] == item.id

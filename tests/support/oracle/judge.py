@@ -43,9 +43,9 @@ def judge(
 ) -> list[str]:
     """Every false statement of a review's items about a user, one line each; empty when all are true.
 
-    A verdict of absence is false while a path remains, one of remaining access while there is none, and any verdict
-    when the grant was not there before. Items of groups, roles and projects are not judged, nor those without a
-    statement.
+    A verdict of absence is false while a path remains, one of remaining access while there is none, ``record_gone``
+    while the record is there, and any verdict when the grant was not there before. Items of groups,
+    roles and projects are not judged, nor those without a statement.
 
     :param verdict_rows: the JSON objects of the run's items file.
     :param ignore: kinds of paths that the run cannot be blamed for (``platform_role``: no action lists its holders).
@@ -66,6 +66,8 @@ def judge(
             found.append(f"false gone: {name}: {', '.join(map(str, paths))}")
         elif said is False and not paths:
             found.append(f"false remaining: {name} ({row['verdict']}: {row.get('remains', '')})")
+        if row["verdict"] == "record_gone" and _recorded(after, row, resource):
+            found.append(f"false record gone: {name}")
         if row["verdict"] == "still_present" and not _recorded(after, row, resource):
             found.append(f"false still present: {name}")
     return found

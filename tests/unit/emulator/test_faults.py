@@ -340,7 +340,7 @@ def test_clock_skew_and_clock_offset(app: App, clients: Clients) -> None:
 
 
 def test_load_by_fault_and_sessions_that_end(app: App, clients: Clients) -> None:
-    """Others take the lane; a session ends before its time; a key is withdrawn."""
+    """Others take the bucket; a session ends before its time; a key is withdrawn."""
     clients.control("POST", "limits", {"dms": 2})
     script(clients, {"kind": "load", "action": "GetUserActiveTenant", "per_second": 2, "calls": [1]})
     assert clients.dms("GetUserActiveTenant")["Code"] == "Throttling.User"
@@ -362,7 +362,7 @@ def test_reset_starts_again(app: App, clients: Clients) -> None:
     script(clients, {"kind": "error", "times": 0, "action": "GetUser"})
     clients.wedata("RevokeDataSourceAuthorization", {"DataSourceId": "65300"})
     health = clients.control("POST", "reset", {})
-    assert (health["journal"], len(app.faults), app.limiter.stats()["lanes"]) == (0, 0, [])
+    assert (health["journal"], len(app.faults), app.limiter.stats()["buckets"]) == (0, 0, [])
     assert {system: list(app.world.truth(system)) for system in app.world.counts()} == before
     clients.control("POST", "reset", {"seed": 5})
     assert list(app.world.truth("quickbi_menus")) != before["quickbi_menus"]

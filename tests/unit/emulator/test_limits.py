@@ -10,7 +10,7 @@ from emulator.app import App
 from emulator.clock import ManualClock
 from emulator.limits import BucketKey, Limiter
 
-LANE = BucketKey("wedata", "1", "ap-singapore", "RevokePrivileges")
+BUCKET = BucketKey("wedata", "1", "ap-singapore", "RevokePrivileges")
 
 
 def test_a_sliding_second_holds_exactly_the_limit() -> None:
@@ -19,13 +19,13 @@ def test_a_sliding_second_holds_exactly_the_limit() -> None:
     limiter = Limiter(clock, {"wedata": 20})
     step = 1 / 32  # exact in binary, so that the sums are exact too
     for _ in range(20):
-        assert limiter.admit(LANE) == 0
+        assert limiter.admit(BUCKET) == 0
         clock.advance(step)
     clock.advance(11 * step)
-    assert limiter.admit(LANE) > 0
+    assert limiter.admit(BUCKET) > 0
     clock.advance(step)
-    assert limiter.admit(LANE) == 0
-    assert limiter.admit(LANE) > 0
+    assert limiter.admit(BUCKET) == 0
+    assert limiter.admit(BUCKET) > 0
 
 
 def test_a_fixed_second_may_hold_more_than_a_sliding_one_allows() -> None:
@@ -33,9 +33,9 @@ def test_a_fixed_second_may_hold_more_than_a_sliding_one_allows() -> None:
     clock = ManualClock()
     limiter = Limiter(clock, {"wedata": 5})
     clock.advance(0.9)
-    assert [limiter.admit(LANE) == 0 for _ in range(5)] == [True] * 5
+    assert [limiter.admit(BUCKET) == 0 for _ in range(5)] == [True] * 5
     clock.advance(0.2)
-    assert [limiter.admit(LANE) == 0 for _ in range(5)] == [False] * 5
+    assert [limiter.admit(BUCKET) == 0 for _ in range(5)] == [False] * 5
     figures = limiter.stats()["actions"]["wedata.RevokePrivileges"]
     assert figures == {
         "accepted": 5, "throttled": 5, "requests": 10, "max_sliding_all": 10, "max_sliding_accepted": 5,
@@ -47,23 +47,23 @@ def test_refused_requests_do_not_use_up_the_limit() -> None:
     """Hammering does not lengthen the wait."""
     clock = ManualClock()
     limiter = Limiter(clock, {"wedata": 1})
-    assert limiter.admit(LANE) == 0
+    assert limiter.admit(BUCKET) == 0
     for _ in range(9):
         clock.advance(0.1)
-        assert limiter.admit(LANE) > 0
+        assert limiter.admit(BUCKET) > 0
     clock.advance(0.1)
-    assert limiter.admit(LANE) == 0
+    assert limiter.admit(BUCKET) == 0
 
 
 def test_lanes_are_apart_and_limits_may_be_own() -> None:
     """Another action, region or account has its own second; an own limit wins; 0 means none."""
     limiter = Limiter(ManualClock(), {"wedata": 1, "wedata.ListPermissions": 2, "dms": 0})
-    assert limiter.admit(LANE) == 0
-    assert limiter.admit(LANE._replace(region="ap-tokyo")) == 0
-    assert limiter.admit(LANE._replace(account="2")) == 0
-    listing = LANE._replace(action="ListPermissions")
+    assert limiter.admit(BUCKET) == 0
+    assert limiter.admit(BUCKET._replace(region="ap-tokyo")) == 0
+    assert limiter.admit(BUCKET._replace(account="2")) == 0
+    listing = BUCKET._replace(action="ListPermissions")
     assert [limiter.admit(listing) == 0 for _ in range(3)] == [True, True, False]
-    assert all(limiter.admit(LANE._replace(product="dms")) == 0 for _ in range(100))
+    assert all(limiter.admit(BUCKET._replace(product="dms")) == 0 for _ in range(100))
 
 
 def test_throttling_speaks_each_vendors_language(app: App, clients: Clients) -> None:

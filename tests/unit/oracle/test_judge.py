@@ -49,6 +49,9 @@ REMAINING = world(own=False, shared=True)
     (world(own=True), said("still_present", False), []),
     (world(own=True), said("verified_gone", True), ["false gone"]),
     (REMAINING, said("still_present", False), ["false still present"]),
+    (REMAINING, said("record_gone", "not asked"), []),
+    (world(own=False), said("record_gone", "not asked"), []),
+    (world(own=True), said("record_gone", "not asked"), ["false record gone"]),
     (REMAINING, said(None), []),
     (REMAINING, said("verified_gone", True, principal_type="group"), []),
 ])  # fmt: skip
