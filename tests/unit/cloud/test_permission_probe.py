@@ -123,6 +123,8 @@ QUICKBI: dict[str, dict[str, Any]] = {
     "QueryWorksByOrganization": {"Result": {"Data": [{"WorksId": "portal-1"}], "TotalNum": 1}},
     "ListPortalMenus": {"Result": "[]"},
     "ListPortalMenuAuthorization": {"Result": []},
+    "ListWhitePortalMenu": {"Result": []},
+    "QueryShareList": {"Result": []},
     "QueryUserList": {"Result": {"Data": [{"UserId": "u1", "AccountId": "1968"}], "TotalNum": 1}},
     "QueryUserInfoByAccount": {"Result": {"UserId": "u1"}},
     "QueryUserGroupListByParentId": {"Result": [{"UserGroupId": "g1"}]},
