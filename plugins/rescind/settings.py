@@ -158,6 +158,8 @@ class Settings(BaseModel):
         grant that could not be checked fails it too, unless this is ``none``.
     :param record_gone_fails: kinds of run whose gate fails when a record is gone and access was not proven gone:
         ``policy`` for reviews by policy, ``targets`` for runs about named people or resources, such as a leaver.
+    :param not_reviewed: by permission system, ids of objects (portal, table, data source, instance, database) that are
+        left out because their listing cannot be read; the report names them as not reviewed.
     :param evidence: folder of bundles, reports and tables: a path, or a URL of object storage
         (``s3://conn_id@bucket/key``).
     :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are marked as
@@ -204,6 +206,7 @@ class Settings(BaseModel):
     canary_above: int = Field(default=200, ge=0)
     max_shrink_percent: int = Field(default=30, ge=0, le=100)
     sentinels: dict[str, tuple[KnownGrant, ...]] = Field(default_factory=dict)
+    not_reviewed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     settle_seconds: float = Field(default=1.0, gt=0, le=600)
     settle_in_place_seconds: float = Field(default=30.0, gt=0, le=600)
     settle_limit_seconds: float = Field(default=300.0, gt=0, le=86_400)

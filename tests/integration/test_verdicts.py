@@ -267,7 +267,7 @@ def _wedata_paths(setup: ReviewBench, person: Row) -> dict[tuple[str, str], str]
         (project_table, read): f"user {uin} in project {project} holds {read} on table {project_table}",
         (open_table, read): f"everyone AllAccountUsers holds {read} on table {open_table}",
         (below, read): f"everyone AllAccountUsers holds {read} on schema {parent}",
-        (source, "use"): f"user {uin} in project {project} holds use on data_source {source}",
+        (source, "use"): f"project {project} holds use on data_source {source}",
     }
 
 

@@ -75,7 +75,7 @@ class _ScopeListing:
     def __init__(self, sink: _SpoolSink, scope: Scope, settings: Settings) -> None:
         known = settings.sentinels.get(scope.system, ())
         wanted = [Sentinel(k.principal, k.resource, k.entitlement) for k in known if k.account in ("", scope.account)]
-        self.found = Population(sink, wanted)
+        self.found = Population(sink, wanted, settings.not_reviewed.get(scope.system, ()))
         self._scope, self._settings = scope, settings
         self._started = datetime.now(UTC)
         self._identity = self._caller = ""

@@ -64,8 +64,11 @@ class RemainingAccess:
             if key.principal_type == PrincipalType.EVERYONE:
                 self._everyone.add((key.principal_type, key.principal_id))
         self._containers: dict[_Node, list[_Node]] = defaultdict(list)
+        self._partly_listed: set[_Node] = set()
         for edge in memberships:
             self._containers[edge.member_type, edge.member_id].append((edge.container_type, edge.container_id))
+            if edge.member_type == PrincipalType.UNKNOWN:
+                self._partly_listed.add((edge.container_type, edge.container_id))
 
     def paths(self, grant: Grant) -> list[AccessPath]:
         """Every way in which the grant's principal still has the grant's entitlement on its resource."""
@@ -86,7 +89,8 @@ class RemainingAccess:
         """
         key = grant.key
         reached = {holder for _, holder in self._holders((key.principal_type, key.principal_id))}
-        linked = bool(self._containers.get((key.principal_type, key.principal_id)))
+        mine = self._containers.get((key.principal_type, key.principal_id), ())
+        linked = any(kind == PrincipalType.USER for kind, _ in mine)
         found: dict[str, str] = {}
         for node in [(key.resource_type, key.resource_id), *self._system.parents(grant)]:
             for holder, grants in self._held.get(node, {}).items():
@@ -96,6 +100,8 @@ class RemainingAccess:
                     continue
                 if gap := self._system.untraceable.get(holder[0]):
                     found[gap.surface] = f"{gap.why} ({holder[0]} {holder[1]} holds the same right)"
+                elif holder in self._partly_listed:
+                    found[MEMBERSHIP] = f"{holder[0]} {holder[1]} holds the same right and has members without an id"
                 elif self._needs_link(holder[0]) and key.principal_type == PrincipalType.USER and not linked:
                     space = self._system.member_space
                     found[MEMBERSHIP] = f"the roster has no {space} for this person ({holder[0]} {holder[1]} holds it)"

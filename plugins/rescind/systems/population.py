@@ -54,14 +54,16 @@ class Population:
 
     :param sink: receives everything immediately.
     :param sentinels: grants that must be found; :meth:`close` checks them.
+    :param excluded: ids of objects that the deployment leaves out; they are reported as not reviewed.
     """
 
-    def __init__(self, sink: Sink, sentinels: Iterable[Sentinel] = ()) -> None:
+    def __init__(self, sink: Sink, sentinels: Iterable[Sentinel] = (), excluded: Iterable[str] = ()) -> None:
         self._sink = sink
         self._seen: dict[bytes, bool] = {}
         self._principals: set[tuple[str, str]] = set()
         self._shown: dict[str, set[str]] = {}
         self._missing = set(sentinels)
+        self._excluded = frozenset(excluded)
         self.sentinels = len(self._missing)
         self.actions: Counter[str] = Counter()
         self.pages = 0
@@ -125,6 +127,13 @@ class Population:
     def not_reviewed(self, kind: str, ident: str, why: str) -> None:
         """Name an object whose grants could not be listed; the rest of the population goes on without it."""
         self.left_out.append({"type": kind, "id": ident, "why": why})
+
+    def leaves_out(self, kind: str, ident: str) -> bool:
+        """Whether the deployment leaves an object out; it is then reported as not reviewed."""
+        if ident not in self._excluded:
+            return False
+        self.not_reviewed(kind, ident, "left out by the setting 'not_reviewed'")
+        return True
 
     def asked(self, surface: str) -> None:
         """Say that a surface was asked completely; one failure stays a failure."""

@@ -102,6 +102,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         roles = await discover_workspaces(walker, found)
         organization_roles(walker.account, users, found)
         portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
+        portals = tuple(portal for portal in portals if not found.leaves_out("portal", portal.WorksId))
         found.asked(PORTAL_OWNER.name)
         organizations: set[str] = set()
 
@@ -328,7 +329,7 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
     ident = receiver.ReceiverId or ""
     if kind not in (PrincipalType.USER, PrincipalType.GROUP):
         why_not = f"a {kind} receiver cannot be named by the revoke call"
-    elif level.startswith("level "):
+    elif level.startswith("level ") and receiver.AuthPointsValue is not None:
         why_not = f"unknown authorization {level}"
     else:
         why_not = "" if ident else "the receiver has no id"

@@ -72,5 +72,5 @@ def unasked(surfaces: tuple[Surface, ...], asked: Mapping[str, str]) -> dict[str
     return {
         surface.name: asked.get(surface.name, "not asked in this run")
         for surface in surfaces
-        if surface.asked_in == "discovery" and asked.get(surface.name) != ""
+        if surface.action and surface.asked_in == "discovery" and asked.get(surface.name) != ""
     }

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
+    DataSource,
     DescribeDataSourceAuthority,
     FromProject,
     FromUser,
@@ -24,11 +25,19 @@ from rescind.cloud.wedata.data_sources import (
 )
 from rescind.cloud.wedata.inventory import ListProjects
 from rescind.errors import BlastRadiusExceededError, PlanError
-from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType, digest
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, PrincipalType, digest
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
-from rescind.systems.wedata_projects import discover_projects, holders
+from rescind.systems.surfaces import Surface, Untraceable
+from rescind.systems.wedata_projects import MEMBERS, UNTRACEABLE, discover_projects, holders
 
+AUTHORIZATIONS = Surface("authorizations", "DescribeDataSourceAuthority", "projects and single users of projects")
+DEFAULT_AUDIENCE = Surface(
+    "default audience", "ListDataSources", "the creating project with its administrators, and the creator"
+)
+SHARING_MODE = Surface(
+    "sharing mode", "", "whether the whole project or only its administrators may use a source", "no action shows it"
+)
 _ENTRY = re.compile(r"([0-9]+)_([0-9]+)")
 
 
@@ -47,6 +56,8 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"
+    surfaces: ClassVar[tuple[Surface, ...]] = (AUTHORIZATIONS, DEFAULT_AUDIENCE, MEMBERS, SHARING_MODE)
+    untraceable: ClassVar[Mapping[str, Untraceable]] = UNTRACEABLE
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
     revoke_message: ClassVar[type[WriteRequest[Any]]] = RevokeDataSourceAuthorization
     restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizeDataSource
@@ -65,17 +76,22 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         walker = Walker(client, found)
         projects = await discover_projects(walker, found, self.name)
         names: dict[str, str] = {}
-        await walker.for_each(
-            projects,
-            lambda project: walker.rows(ListDataSources(ProjectId=project)),
-            lambda _, sources: names.update((source.Id, source.Name or source.Id) for source in sources),
-        )
+
+        def note(project: str, sources: Sequence[DataSource]) -> None:
+            for source in sources:
+                if source.Id not in names and not found.leaves_out("data_source", source.Id):
+                    names[source.Id] = source.Name or source.Id
+                    found.add_grants(_default_audience(walker.account, source, project))
 
         def take(_: str, grants: list[Grant]) -> None:
             found.add_grants(grants)
             found.add_principals(holders(grants))
+            found.add_memberships(_members_by_entry(grants))
 
+        await walker.for_each(projects, lambda project: walker.rows(ListDataSources(ProjectId=project)), note)
+        found.asked(DEFAULT_AUDIENCE.name)
         await walker.for_each(sorted(names), lambda ident: self._authority(walker, ident, names[ident]), take)
+        found.asked(AUTHORIZATIONS.name)
         found.note("objects", len(names))
         found.note("authority_reads", len(names))
 
@@ -104,8 +120,8 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         return Cell(key.resource_id, key.resource_id, *column)
 
     def listing_scope(self, grant: Grant) -> ListingScope:
-        """The data source."""
-        return (grant.key.resource_id, grant.resource_name)
+        """The data source; its default audience is in no listing of authorizations."""
+        return (grant.cell.container, grant.resource_name)
 
     async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """One DescribeDataSourceAuthority per data source."""
@@ -188,10 +204,42 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
             "the final AuthorizeDataSource body names no project and no users that can be read"
         )
 
+    def includes(self, held: str, entitlement: str) -> bool:
+        """There is one right: using the source."""
+        return True
+
     async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """Projects that are gone; the vendor has no listing of users."""
         there = {project.ProjectId for project in await Walker(client).rows(ListProjects())}
         return {g.grant_id: "the project is gone" for g in grants if g.cell.column[0] not in there}
+
+
+def _default_audience(account: str, source: DataSource, listed_in: str) -> Iterator[Grant]:
+    """Who may use a source without an authorization: the project that created it, and its creator.
+
+    The administrators of that project are members of it. Which of the two sharing modes a source has is not listed:
+    the wider one is assumed.
+    """
+    holders = [(PrincipalType.PROJECT, source.ProjectId or listed_in, "default use of the creating project")]
+    if source.CreateUser:
+        holders.append((PrincipalType.USER, source.CreateUser, "creator"))
+    for kind, ident, entitlement in holders:
+        yield Grant(
+            key=GrantKey("wedata_data_sources", account, "data_source", source.Id, kind, ident, entitlement),
+            # No call takes it and no listing of authorizations shows it.
+            cell=Cell("", source.Id, "default", (kind, ident)),
+            revocable=False,
+            why_not="comes with the data source, not with an authorization",
+            resource_name=source.Name or source.Id,
+        )
+
+
+def _members_by_entry(grants: Iterable[Grant]) -> Iterator[Membership]:
+    """A user is authorized as a member of a project: when that project is authorized as well, access remains."""
+    for grant in grants:
+        if grant.cell.kind == "user":
+            key, (project, user) = grant.key, grant.cell.column
+            yield Membership(key.system, key.account, PrincipalType.USER, user, PrincipalType.PROJECT, project)
 
 
 def _grant(

@@ -33,7 +33,7 @@ from rescind.cloud.wedata.privileges import (
     Subject,
     SubjectDetail,
 )
-from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
+from rescind.errors import BlastRadiusExceededError, InputError, ListingIncompleteError
 from rescind.model import (
     CallShape,
     Cell,
@@ -45,7 +45,8 @@ from rescind.model import (
 )
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
-from rescind.systems.wedata_projects import discover_projects, holders
+from rescind.systems.surfaces import Surface, Untraceable
+from rescind.systems.wedata_projects import MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
 
 EVERY_USER = "AllAccountUsers"
 _SUBJECTS = {
@@ -56,6 +57,17 @@ _SUBJECTS = {
 }
 _STATES = {Said.ACCEPTED: ItemState.ACCEPTED, Said.REFUSED: ItemState.REFUSED, Said.UNKNOWN: ItemState.UNKNOWN}
 _METALAKE = ("Metalake", "default")
+OWNER = "owner"
+DOTTED = "its name has a dot, so its permissions cannot be addressed"
+PERMISSIONS = Surface("permissions", "ListPermissions", "direct and inherited privileges on catalog, schema and table")
+TABLE_OWNERS = Surface("table owners", "ListTable", "the owner of a table", "as text whose form is not documented")
+SURFACES = (
+    PERMISSIONS,
+    TABLE_OWNERS,
+    MEMBERS,
+    ROLE_HOLDERS,
+    Surface("volumes, functions and models", "", "grants on them", "no action of this version lists these objects"),
+)
 
 
 class WeDataPrivileges(PermissionSystem[WeDataClient]):
@@ -73,6 +85,8 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"
+    surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
+    untraceable: ClassVar[Mapping[str, Untraceable]] = UNTRACEABLE
     shape: ClassVar[CallShape] = CallShape(max_rows=20, max_columns={"pair": 1})
     revoke_message: ClassVar[type[WriteRequest[Any]]] = RevokePrivileges
     restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizePrivileges
@@ -98,11 +112,16 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         top = _Sources()
         await _objects(walker, found, [_METALAKE], top)
         for catalog in catalogs:
-            schemas, tables = await _below(walker, catalog)
+            if "." in catalog:
+                found.not_reviewed("catalog", catalog, DOTTED)
+                continue
+            schemas, tables = await _below(walker, catalog, found)
             sources = _Sources(top.direct)
             for level in ([("Catalog", catalog)], schemas):
                 await _objects(walker, found, level, sources)
             await _objects(walker, found, tables, sources, last=True)
+        found.asked(PERMISSIONS.name)
+        found.asked(TABLE_OWNERS.name)
 
     def cell(self, key: GrantKey) -> Cell:
         """One privilege of one subject on one object."""
@@ -203,8 +222,8 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
             yield "metalake", "default"
 
     def includes(self, held: str, entitlement: str) -> bool:
-        """``ALL_PRIVILEGES`` gives every privilege."""
-        return held in (entitlement, "ALL_PRIVILEGES")
+        """``ALL_PRIVILEGES`` and ownership give every privilege."""
+        return held in (entitlement, "ALL_PRIVILEGES", OWNER)
 
 
 class _Sources:
@@ -239,22 +258,52 @@ async def _objects(
         found.add_principals(holders(direct))
         found.note("inherited", len(rows) - len(direct))
 
-    await walker.for_each(listings, lambda item: _permissions(walker, item), take)
-    found.note("objects", len(listings))
+    reviewed = [item for item in listings if not found.leaves_out(item[0].lower(), item[1])]
+    await walker.for_each(reviewed, lambda item: _permissions(walker, item), take)
+    found.note("objects", len(reviewed))
 
 
-async def _below(walker: Walker[WeDataClient], catalog: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The catalog's schemas and its tables as (ResourceType, ResourceUri)."""
-    schemas = {database.Name for database in await walker.rows(ListDatabase(CatalogName=_plain(catalog)))}
+async def _below(
+    walker: Walker[WeDataClient], catalog: str, found: Population
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The catalog's schemas and its tables as (ResourceType, ResourceUri).
+
+    Escaping is not documented, so an object with a dot in its name cannot be addressed: it is named and left out.
+    """
+    schemas = {database.Name for database in await walker.rows(ListDatabase(CatalogName=catalog))}
     schemas.update(schema.Name for schema in await walker.rows(ListSchema(CatalogName=catalog)))
     tables = await walker.rows(ListTable(CatalogName=catalog))
-    paths = sorted({(table.SchemaName or table.DatabaseName or "", table.Name) for table in tables})
-    if any(not schema for schema, _ in paths):
+    if any(not (table.SchemaName or table.DatabaseName) for table in tables):
         raise ListingIncompleteError(f"ListTable(CatalogName={catalog})", "a table names neither schema nor database")
-    schemas.update(schema for schema, _ in paths)
+    schemas.update(table.SchemaName or table.DatabaseName or "" for table in tables)
+    paths = {(table.SchemaName or table.DatabaseName or "", table.Name): table for table in tables}
+    for schema in sorted(schema for schema in schemas if "." in schema):
+        found.not_reviewed("schema", f"{catalog}.{schema}", DOTTED)
+    for schema, name in sorted(paths):
+        if "." in schema or "." in name:
+            found.not_reviewed("table", f"{catalog}.{schema}.{name}", DOTTED)
+    plain = [(schema, name) for schema, name in sorted(paths) if "." not in schema and "." not in name]
+    found.add_grants(
+        _owner(walker.account, f"{catalog}.{schema}.{name}", owner)
+        for schema, name in plain
+        if (owner := paths[schema, name].owner)
+    )
     return (
-        [("Schema", f"{catalog}.{_plain(schema)}") for schema in sorted(schemas)],
-        [("Table", f"{catalog}.{_plain(schema)}.{_plain(table)}") for schema, table in paths],
+        [("Schema", f"{catalog}.{schema}") for schema in sorted(schemas) if "." not in schema],
+        [("Table", f"{catalog}.{schema}.{name}") for schema, name in plain],
+    )
+
+
+def _owner(account: str, uri: str, owner: str) -> Grant:
+    """The owner of a table, as text of undocumented form: a path where it is the id of a person."""
+    return Grant(
+        key=GrantKey("wedata_privileges", account, "table", uri, PrincipalType.USER, owner, OWNER),
+        # No call takes it and no listing of permissions shows it.
+        cell=Cell("", uri, "owner", (owner,)),
+        revocable=False,
+        why_not="owns the table",
+        resource_name=uri,
+        attributes={"ResourceType": ""},
     )
 
 
@@ -286,15 +335,6 @@ def _subject(kind: str, value: str) -> Subject:
     return Subject.model_validate({"SubjectType": kind, "SubjectValues": (value,)})
 
 
-def _plain(name: str) -> str:
-    """Return a name for use in a dotted path. Escaping is not documented, so a name with a dot is refused."""
-    if "." in name or not name:
-        raise ListingIncompleteError(
-            "the catalog walk", "an object's name has a dot, so its permissions cannot be addressed"
-        )
-    return name
-
-
 async def _permissions(walker: Walker[WeDataClient], item: tuple[str, str]) -> list[Grant]:
     kind, uri = item
     rows = await walker.rows(ListPermissions(Resource=PrivilegeResource(ResourceType=kind, ResourceUri=uri)))
@@ -321,6 +361,8 @@ def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: Per
         why_not = f"inherited from {source}"
     elif kind is PrincipalType.UNKNOWN:
         why_not = f"unknown subject type {subject.SubjectType}"
+    elif not _can_be_named(detail.Name):
+        why_not = "not revocable: the privilege's name is outside the vendor's alphabet"
     resource_type = spelling.lower()
     return Grant(
         key=GrantKey("wedata_privileges", account, resource_type, uri, kind, subject.SubjectValue, detail.Name, source),
@@ -332,6 +374,15 @@ def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: Per
         resource_name=uri,
         attributes={"ResourceType": spelling, "Granted": "" if detail.Granted is None else str(detail.Granted).lower()},
     )
+
+
+def _can_be_named(privilege: str) -> bool:
+    """Whether the write requests can name a privilege."""
+    try:
+        Privilege(Name=privilege)
+    except InputError:
+        return False
+    return True
 
 
 def inherited_from(uri: str, detail: PermissionDetail) -> str:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.wedata.inventory import ListProjectMembers, ListProjects, Project, ProjectMember
 from rescind.model import Grant, Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
+from rescind.systems.surfaces import Surface, Untraceable
 
+NAMELESS = "without id"
+"""Stands for members and roles that the vendor lists without an id."""
+MEMBERS = Surface(
+    "project members and roles",
+    "ListProjectMembers",
+    "members of a project with their roles; its owner and creator",
+    "members carry a UIN and grants a user id: the roster's column wedata_uin joins them",
+)
+ROLE_HOLDERS = Surface(
+    "platform role holders", "", "holders of platform roles", "the vendor lists platform roles without their holders"
+)
+UNTRACEABLE: Mapping[str, Untraceable] = {
+    PrincipalType.PLATFORM_ROLE: Untraceable(ROLE_HOLDERS.name, ROLE_HOLDERS.cannot),
+    PrincipalType.UNKNOWN: Untraceable("holders of unknown kind", "who stands behind the holder is not known"),
+}
 _STATUS = {0: "disabled", 1: "active"}
 
 
@@ -23,7 +39,9 @@ async def discover_projects(walker: Walker[WeDataClient], found: Population, sys
     found.add_principals(_project(system, walker.account, project) for project in projects.values())
 
     def take(project: str, people: Iterable[ProjectMember]) -> None:
-        found.add_memberships(_edges(system, walker.account, project, people))
+        people = list(people)
+        found.add_memberships(_edges(system, walker.account, projects[project], people))
+        found.note("members_without_id", sum(not person.UserUin for person in people))
         found.add_principals(
             Principal(
                 system,
@@ -39,6 +57,7 @@ async def discover_projects(walker: Walker[WeDataClient], found: Population, sys
         )
 
     await walker.for_each(sorted(projects), lambda project: walker.rows(ListProjectMembers(ProjectId=project)), take)
+    found.asked(MEMBERS.name)
     return sorted(projects)
 
 
@@ -64,11 +83,17 @@ def _project(system: str, account: str, project: Project) -> Principal:
     )
 
 
-def _edges(system: str, account: str, project: str, people: Iterable[ProjectMember]) -> Iterator[Membership]:
+def _edges(system: str, account: str, project: Project, people: Iterable[ProjectMember]) -> Iterator[Membership]:
+    """Who is in the project and in its roles; its owner and creator are members whatever the list says."""
+    ident = project.ProjectId
+    for uin in {project.ProjectOwnerUin, project.CreatorUin} - {None, ""}:
+        yield Membership(system, account, PrincipalType.USER, uin or "", PrincipalType.PROJECT, ident)
     for person in people:
-        if not person.UserUin:
-            continue
-        yield Membership(system, account, PrincipalType.USER, person.UserUin, PrincipalType.PROJECT, project)
+        kind = PrincipalType.USER if person.UserUin else PrincipalType.UNKNOWN
+        member = person.UserUin or NAMELESS
+        yield Membership(system, account, kind, member, PrincipalType.PROJECT, ident)
+        if person.Roles is None:
+            # The vendor does not say in which roles the person is: in any of the project's.
+            yield Membership(system, account, kind, member, PrincipalType.ROLE, f"{ident}.{NAMELESS}")
         for role in person.Roles or ():
-            ident = f"{project}.{role.RoleId}"
-            yield Membership(system, account, PrincipalType.USER, person.UserUin, PrincipalType.ROLE, ident)
+            yield Membership(system, account, kind, member, PrincipalType.ROLE, f"{ident}.{role.RoleId}")
