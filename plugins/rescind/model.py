@@ -32,6 +32,16 @@ class ItemState(StrEnum):
     RESTORED = "restored"
 
 
+IN_DOUBT = frozenset({ItemState.SENT, ItemState.UNKNOWN})
+"""A request left and its outcome is not known: read the platform before anything is sent again."""
+MAY_HAVE_ACTED = IN_DOUBT | {ItemState.ACCEPTED}
+"""A request left, so the platform may have changed."""
+NOT_EXECUTED = frozenset({ItemState.APPROVED, ItemState.REFUSED})
+"""Nothing was changed by a request of ours: none left, or the vendor refused it."""
+TO_VERIFY = MAY_HAVE_ACTED | NOT_EXECUTED
+"""Verification reads these items again and gives each a verdict."""
+
+
 class Verdict(StrEnum):
     """What a complete re-read of the platform showed for one item."""
 

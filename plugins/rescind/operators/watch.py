@@ -69,7 +69,7 @@ class WatchOperator(ReviewOperator):
             **totals,
             "first": sum(one.first for one in seen),
             "systems": [asdict(check) for check in checks],
-            "returns": [asdict(one) for one in seen],
+            "returns": [one.as_dict() for one in seen],
         }
         folder = settings.path("summaries")
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,12 +120,13 @@ def due_by_account(ledger: Ledger, settings: Settings) -> dict[Account, list[Wat
 
 def describe(one: Regrant) -> str:
     """Return one line about a regrant: who, what, which run had proved it gone, and its known source."""
-    who = f"{one.principal_type} {plain(one.principal_id)}"
-    what = f"{plain(one.entitlement)} on {plain(one.resource_type)} {plain(one.resource_id)}"
+    key = one.key
+    who = f"{key.principal_type} {plain(key.principal_id)}"
+    what = f"{plain(key.entitlement)} on {plain(key.resource_type)} {plain(key.resource_id)}"
     source = [
         f"{label} {plain(value)}"
         for label, value in (
-            ("now as", one.seen_entitlement if one.seen_entitlement != one.entitlement else ""),
+            ("now as", one.seen_entitlement if one.seen_entitlement != key.entitlement else ""),
             ("record", one.seen_native_id),
             ("created", one.seen_created),
             ("until", one.seen_expires),
@@ -135,7 +136,7 @@ def describe(one: Regrant) -> str:
     ]
     when = "came back" if one.first else "is still back"
     known = ", ".join(source) or "the platform reports no source"
-    return f"{one.system}: {who} {when} with {what}, which run {one.run_number} had proven gone ({known})"
+    return f"{key.system}: {who} {when} with {what}, which run {one.run_number} had proven gone ({known})"
 
 
 def _counts(check: WatchCheck) -> str:

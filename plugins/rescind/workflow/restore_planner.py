@@ -16,7 +16,7 @@ import rescind
 from rescind.errors import ConfigurationError, GuardTrippedError, InputError
 from rescind.hooks.clients import connected, hook_of
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run, Scope
-from rescind.model import Cell, Grant, GrantKey, ItemState, PlannedCall, Verdict
+from rescind.model import MAY_HAVE_ACTED, Cell, Grant, GrantKey, ItemState, PlannedCall, Verdict
 from rescind.plan import plan_calls
 from rescind.plan.batches import split
 from rescind.plan.check import check_plan
@@ -34,7 +34,6 @@ GONE_LISTINGS, GONE_HOLDERS = "gone_places", "gone_holders"
 """Notes of a scope: by grant id, why its resource or its principal is not there any more."""
 
 _TAKEN = (Verdict.VERIFIED_GONE, Verdict.RECORD_GONE, Verdict.STILL_EFFECTIVE)
-_SENT = (ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN)
 _UNFAITHFUL = "it cannot be given back faithfully"
 _SHOWN = 3
 _MAX_NAMES = 10_000
@@ -125,7 +124,7 @@ def chosen(ledger: Ledger, source: Run, request: RestoreRequest) -> dict[str, Gr
 
     :raises InputError: when a named grant was not taken away by that run, or nothing is left to choose from.
     """
-    sent = {item.grant_id for item in ledger.plans.items(source.run_id) if item.state in _SENT}
+    sent = {item.grant_id for item in ledger.plans.items(source.run_id) if item.state in MAY_HAVE_ACTED}
     verdicts = ledger.verdicts.latest(source.run_id)
     taken = [record.grant_id for record in verdicts if record.verdict in _TAKEN and record.grant_id in sent]
     lost = {grant_id for check in ledger.verdicts.kept(source.run_id) for grant_id in check.lost}

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from typing import Any
 
 from psycopg.rows import DictRow
 
 from rescind.errors import LedgerError, NotApprovedError
 from rescind.ledger.plans.records import Approval
+from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import Repository, raw
+from rescind.ledger.store.repository import Repository
 
-_COLUMNS = (
-    "digest, nonce, requested_by, requested_at, valid_until, answer, responded_by, responded_at, automatic, method,"
-    " used_at, used_by_batch"
-)
+_COLUMNS = listed(names(Approval, without=("run_id",)))
 APPROVE = "approve"
 REJECT = "reject"
 
@@ -36,7 +34,7 @@ class Approvals(Repository):
             connection.execute(
                 "INSERT INTO rescind.approval (run_no, digest, nonce, requested_by, valid_until)"
                 " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (run_no, digest) DO NOTHING",
-                (number, raw(digest), secrets.token_hex(16), requested_by, valid_until),
+                (number, Digest(digest), secrets.token_hex(16), requested_by, valid_until),
             )
             return _need(connection, run_id, number, digest)
 
@@ -70,7 +68,7 @@ class Approvals(Repository):
                 connection.execute(
                     "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_at ="
                     " coalesce(%s, clock_timestamp()), automatic = %s, method = %s WHERE run_no = %s AND digest = %s",
-                    (answer, responded_by, responded_at, automatic, method, number, raw(digest)),
+                    (answer, responded_by, responded_at, automatic, method, number, Digest(digest)),
                 )
             if answer == APPROVE and state == "frozen":
                 _approve(connection, number, digest)
@@ -122,7 +120,7 @@ def load(connection: Connection, run_id: str, run_no: int, digest: str) -> Appro
     return _load(connection, run_id, run_no, digest)
 
 
-def mark_used(connection: Connection, run_no: int, digest: bytes, batch_id: bytes) -> None:
+def mark_used(connection: Connection, run_no: int, digest: Digest, batch_id: Digest) -> None:
     """Note when the approval was first used, and by which batch."""
     connection.execute(
         "UPDATE rescind.approval SET used_at = clock_timestamp(), used_by_batch = %s"
@@ -165,7 +163,7 @@ def _check_answer(
 def _approve(connection: Connection, run_no: int, digest: str) -> None:
     connection.execute(
         "UPDATE rescind.plan SET state = 'approved' WHERE run_no = %s AND digest = %s AND state = 'frozen'",
-        (run_no, raw(digest)),
+        (run_no, Digest(digest)),
     )
     connection.execute(
         "UPDATE rescind.plan_item SET state = 'approved', updated_at = clock_timestamp()"
@@ -177,7 +175,7 @@ def _approve(connection: Connection, run_no: int, digest: str) -> None:
 def _plan_state(connection: Connection, run_no: int, run_id: str, digest: str, *, lock: bool = False) -> str:
     row = connection.execute(
         "SELECT state FROM rescind.plan WHERE run_no = %s AND digest = %s" + (" FOR UPDATE" if lock else ""),
-        (run_no, raw(digest)),
+        (run_no, Digest(digest)),
     ).fetchone()
     if row is None:
         raise LedgerError(f"ledger: run {run_id} has no plan with digest {digest}. Freeze it with plans.freeze()")
@@ -187,7 +185,7 @@ def _plan_state(connection: Connection, run_no: int, run_id: str, digest: str, *
 def _load(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval | None:
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM rescind.approval WHERE run_no = %s AND digest = %s" + (" FOR UPDATE" if lock else ""),
-        (run_no, raw(digest)),
+        (run_no, Digest(digest)),
     ).fetchone()
     return None if row is None else _approval(run_id, row)
 
@@ -200,13 +198,7 @@ def _need(connection: Connection, run_id: str, run_no: int, digest: str, *, lock
 
 
 def _approval(run_id: str, row: DictRow) -> Approval:
-    used_by = row["used_by_batch"]
-    values: dict[str, Any] = {
-        **row,
-        "digest": row["digest"].hex(),
-        "used_by_batch": None if used_by is None else used_by.hex(),
-    }
-    return Approval(run_id=run_id, **values)
+    return Approval(run_id=run_id, **row)
 
 
 def _now(connection: Connection) -> datetime:

@@ -20,16 +20,15 @@ from rescind.ledger.plans import send_checks, transitions
 from rescind.ledger.plans.batches import hold, load_call
 from rescind.ledger.plans.records import Attempt, AttemptRecord, Call, Lease
 from rescind.ledger.runs import kill_switch
+from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection, Database
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import PAGE, Repository, RunNumbers, raw
+from rescind.ledger.store.repository import PAGE, Repository, RunNumbers
 from rescind.model import ItemState
 
 _S = ItemState
-_RECORD = (
-    "attempt_id, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action, api_version, intent_at,"
-    " sent_at, answered_at, outcome, code, http_status, request_id, detail, closed_at"
-)
+_RECORD = listed(names(AttemptRecord))
 # What an outcome means for the call and for its items that were sent. Throttled and not sent: the
 # request was certainly not executed.
 _MEANING: Mapping[str, tuple[str, ItemState]] = {
@@ -45,6 +44,7 @@ INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, p
 VALUES (%(run)s, %(call)s, %(n)s, %(batch)s, %(epoch)s, %(owner)s, %(plan)s, %(request)s, %(action)s, %(version)s)
 RETURNING attempt_id, n, intent_at
 """
+_NO_OUTCOME = "no outcome was recorded"
 _RENEWED_TO = timedelta(seconds=120)
 _RENEW_EVERY_S = 30.0
 
@@ -80,12 +80,12 @@ class Attempts(Repository):
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
-            name = raw(call_id)
+            digest = Digest(call_id)
             # Locks first, facts after: what is read below is at least as new as the locks.
             hold(connection, number, lease)
             call = send_checks.lock_call(connection, number, lease, call_id)
             kill_switch.refuse_if_stopped(connection)
-            facts = send_checks.gather(connection, number, name, plan_digest, call)
+            facts = send_checks.gather(connection, number, digest, plan_digest, call)
             send_checks.no_retained_grant_is_lost(lease, facts)
             send_checks.call_may_be_sent(lease, call_id, call, facts, self.max_attempts)
             send_checks.plan_may_be_sent(connection, lease, number, plan_digest, facts)
@@ -93,19 +93,19 @@ class Attempts(Repository):
                 _INTENT,
                 {
                     "run": number,
-                    "call": name,
+                    "call": digest,
                     "n": facts["attempts"] + 1,
-                    "batch": raw(lease.batch_id),
+                    "batch": Digest(lease.batch_id),
                     "epoch": lease.epoch,
                     "owner": lease.owner,
-                    "plan": raw(plan_digest),
+                    "plan": Digest(plan_digest),
                     "request": request_digest,
                     "action": action,
                     "version": version,
                 },
             ).fetchone()
-            transitions.move_call(connection, number, name, ("pending",), "sent")
-            transitions.move_call_items(connection, number, name, [_S.APPROVED], _S.SENT)
+            transitions.move_call(connection, number, digest, ("pending",), "sent")
+            transitions.move_call_items(connection, number, digest, [_S.APPROVED], _S.SENT)
         if row is None:
             raise LedgerError("ledger: the attempt just written cannot be read back; nothing may be sent")
         self._renew(lease)
@@ -150,11 +150,11 @@ class Attempts(Repository):
                     "detail": Jsonb(dict(detail or {})),
                 },
             )
-            number, name = attempt["run_no"], attempt["call_id"]
+            number, digest = attempt["run_no"], Digest(attempt["call_id"])
             ours = _still_ours(connection, attempt)
             if ours:
-                _settle(connection, number, name, outcome, items or {}, reason)
-            call = load_call(connection, attempt["run_id"], number, name.hex())
+                _settle(connection, number, digest, outcome, items or {}, reason)
+            call = load_call(connection, attempt["run_id"], number, digest.hex)
         if not ours:
             raise LeaseLostError(
                 f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another"
@@ -188,10 +188,9 @@ class Attempts(Repository):
                 (number,),
             ).fetchall()
             for row in rows:
-                if transitions.move_call(
-                    connection, number, row["call_id"], ("sent",), "unknown", "nobody recorded an outcome"
-                ):
-                    transitions.move_call_items(connection, number, row["call_id"], [_S.SENT], _S.UNKNOWN)
+                digest = Digest(row["call_id"])
+                if transitions.move_call(connection, number, digest, ("sent",), "unknown", _NO_OUTCOME):
+                    transitions.move_call_items(connection, number, digest, [_S.SENT], _S.UNKNOWN)
         return len(rows)
 
     def _renew(self, lease: Lease) -> None:
@@ -205,7 +204,7 @@ class Attempts(Repository):
             connection.execute(
                 "UPDATE rescind.batch SET lease_until = greatest(lease_until, clock_timestamp() + %s)"
                 " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s",
-                (_RENEWED_TO, self._numbers.of(connection, lease.run_id), raw(lease.batch_id), lease.epoch),
+                (_RENEWED_TO, self._numbers.of(connection, lease.run_id), Digest(lease.batch_id), lease.epoch),
             )
 
 
@@ -233,7 +232,7 @@ def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) 
 def _still_ours(connection: Connection, attempt: DictRow) -> bool:
     row = connection.execute(
         "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
-        (attempt["run_no"], attempt["batch_id"]),
+        (attempt["run_no"], Digest(attempt["batch_id"])),
     ).fetchone()
     return row is not None and row["lease_epoch"] == attempt["lease_epoch"]
 
@@ -241,7 +240,7 @@ def _still_ours(connection: Connection, attempt: DictRow) -> bool:
 def _settle(
     connection: Connection,
     run_no: int,
-    call_id: bytes,
+    call_id: Digest,
     outcome: str,
     items: Mapping[str, tuple[ItemState, str]],
     reason: str,
@@ -255,6 +254,4 @@ def _settle(
 
 
 def _record(row: tuple[Any, ...]) -> AttemptRecord:
-    values = list(row)
-    values[1], values[3], values[6] = row[1].hex(), row[3].hex(), row[6].hex()
-    return AttemptRecord(*values)
+    return AttemptRecord(*row)

@@ -14,8 +14,9 @@ from rescind.ledger.plans import approvals, transitions
 from rescind.ledger.plans.records import Call, Canary, Lease, NewCall
 from rescind.ledger.plans.rows import CALL_COLUMNS, call_of, call_rows, copy_calls, count_items
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
-from rescind.ledger.store.repository import Repository, raw
+from rescind.ledger.store.repository import Repository
 from rescind.model import ItemState, Verdict
 
 _S = ItemState
@@ -37,7 +38,7 @@ class Batches(Repository):
 
     def canaries(self, run_id: str) -> list[Canary]:
         """The canary batches of the live plan and what is proven of them, in order."""
-        return [Canary(row[0].hex(), *row[1:]) for row in self._rows(run_id, _CANARIES, {})]
+        return [Canary(*row) for row in self._rows(run_id, _CANARIES, {})]
 
     def claim(self, run_id: str, batch_id: str, owner: str, ttl_s: float = 120.0) -> Lease:
         """Take a batch, from whomever. Calls that an earlier holder had under way become unknown.
@@ -48,23 +49,24 @@ class Batches(Repository):
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, run_id)
-            self._note_start(connection, number, raw(batch_id))
+            self._note_start(connection, number, Digest(batch_id))
         with self._db.transaction() as connection:
             row = connection.execute(
                 "UPDATE rescind.batch SET lease_epoch = lease_epoch + 1, lease_owner = %s, state = 'claimed',"
                 " lease_until = clock_timestamp() + %s WHERE run_no = %s AND batch_id = %s"
                 " RETURNING lease_epoch, lease_until",
-                (owner, timedelta(seconds=ttl_s), number, raw(batch_id)),
+                (owner, timedelta(seconds=ttl_s), number, Digest(batch_id)),
             ).fetchone()
             if row is None:
                 raise _gone(run_id, batch_id)
             left = connection.execute(
                 "UPDATE rescind.call SET state = 'unknown', reason = %s, updated_at = clock_timestamp()"
                 " WHERE run_no = %s AND batch_id = %s AND state = 'sent' RETURNING call_id",
-                (_UNDER_WAY, number, raw(batch_id)),
+                (_UNDER_WAY, number, Digest(batch_id)),
             ).fetchall()
             for call in left:
-                transitions.move_call_items(connection, number, call["call_id"], [_S.SENT], _S.UNKNOWN, _UNDER_WAY)
+                lost_call = Digest(call["call_id"])
+                transitions.move_call_items(connection, number, lost_call, [_S.SENT], _S.UNKNOWN, _UNDER_WAY)
         return Lease(run_id, batch_id, owner, row["lease_epoch"], row["lease_until"])
 
     def release(self, lease: Lease, *, done: bool = False) -> None:
@@ -77,7 +79,7 @@ class Batches(Repository):
             changed = connection.execute(
                 "UPDATE rescind.batch SET lease_until = clock_timestamp(), state = %s"
                 " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s",
-                ("done" if done else "open", number, raw(lease.batch_id), lease.epoch),
+                ("done" if done else "open", number, Digest(lease.batch_id), lease.epoch),
             ).rowcount
         if not changed:
             raise lost(lease)
@@ -103,13 +105,13 @@ class Batches(Repository):
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
             hold(connection, number, lease)
-            name = raw(call_id)
-            if not transitions.move_call(connection, number, name, ("pending", "refused", "unknown"), state, reason):
+            digest = Digest(call_id)
+            if not transitions.move_call(connection, number, digest, ("pending", "refused", "unknown"), state, reason):
                 raise _settled(connection, number, lease, call_id)
             if items is None:
-                transitions.move_call_items(connection, number, name, [_S.APPROVED, _S.REFUSED], _S.STALE, reason)
+                transitions.move_call_items(connection, number, digest, [_S.APPROVED, _S.REFUSED], _S.STALE, reason)
             else:
-                transitions.move_items(connection, number, items, call_id=name)
+                transitions.move_items(connection, number, items, call_id=digest)
             return load_call(connection, lease.run_id, number, call_id)
 
     def set_items(self, holder: Lease | str, moves: Mapping[str, tuple[ItemState, str]]) -> None:
@@ -150,11 +152,11 @@ class Batches(Repository):
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
             hold(connection, number, lease)
-            name = raw(call_id)
+            digest = Digest(call_id)
             last = connection.execute(
                 "SELECT max(coalesce(answered_at, sent_at, intent_at)) AS at FROM rescind.attempt"
                 " WHERE run_no = %s AND call_id = %s",
-                (number, name),
+                (number, digest),
             ).fetchone()
             if not present or last is None or last["at"] is None or observed_at <= last["at"]:
                 raise RecordConflictError(
@@ -162,14 +164,14 @@ class Batches(Repository):
                     " and shows one of its items. Read the platform first"
                 )
             if not transitions.move_call(
-                connection, number, name, ("unknown", "refused", "accepted"), "pending", reason
+                connection, number, digest, ("unknown", "refused", "accepted"), "pending", reason
             ):
                 raise _settled(connection, number, lease, call_id)
-            transitions.move_items(connection, number, {one: (_S.APPROVED, reason) for one in present}, call_id=name)
+            transitions.move_items(connection, number, {one: (_S.APPROVED, reason) for one in present}, call_id=digest)
             connection.cursor().executemany(
                 "INSERT INTO rescind.verdict (run_no, grant_id, verdict, method, observed_at)"
                 " VALUES (%s, %s, %s, %s, %s)",
-                [(number, raw(one), str(verdict), method, observed_at) for one in present],
+                [(number, Digest(one), str(verdict), method, observed_at) for one in present],
             )
             return load_call(connection, lease.run_id, number, call_id)
 
@@ -189,8 +191,8 @@ class Batches(Repository):
             hold(connection, number, lease)
             old = load_call(connection, lease.run_id, number, call_id)
             _within(old, parts, item_calls)
-            name = raw(call_id)
-            if not transitions.move_call(connection, number, name, ("pending", "refused"), "skipped", reason):
+            digest = Digest(call_id)
+            if not transitions.move_call(connection, number, digest, ("pending", "refused"), "skipped", reason):
                 raise _settled(connection, number, lease, call_id)
             copy_calls(
                 connection, call_rows(number, old.batch_id, old.conn_id, ((old.ordinal, part) for part in parts))
@@ -202,17 +204,17 @@ class Batches(Repository):
                 " AND i.state IN ('approved', 'refused')",
                 (
                     reason,
-                    [raw(one) for one in item_calls],
-                    [raw(part) for part in item_calls.values()],
+                    [Digest(one) for one in item_calls],
+                    [Digest(part) for part in item_calls.values()],
                     number,
-                    name,
+                    digest,
                 ),
             )
-            transitions.move_call_items(connection, number, name, [_S.APPROVED, _S.REFUSED], _S.STALE, reason)
+            transitions.move_call_items(connection, number, digest, [_S.APPROVED, _S.REFUSED], _S.STALE, reason)
             count_items(connection, number)
             return [load_call(connection, lease.run_id, number, part.call_id) for part in parts]
 
-    def _note_start(self, connection: Connection, run_no: int, batch_id: bytes) -> None:
+    def _note_start(self, connection: Connection, run_no: int, batch_id: Digest) -> None:
         """Move the plan to executing and note the use of its approval; in a transaction before the claim.
 
         Attempts hold their batch while they look at the plan, so a claim must not hold the plan while
@@ -223,7 +225,7 @@ class Batches(Repository):
             (run_no,),
         ).fetchone()
         if row is not None:
-            approvals.mark_used(connection, run_no, row["digest"], batch_id)
+            approvals.mark_used(connection, run_no, Digest(row["digest"]), batch_id)
 
 
 def hold(connection: Connection, run_no: int, lease: Lease) -> None:
@@ -234,7 +236,7 @@ def hold(connection: Connection, run_no: int, lease: Lease) -> None:
     """
     row = connection.execute(
         "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
-        (run_no, raw(lease.batch_id)),
+        (run_no, Digest(lease.batch_id)),
     ).fetchone()
     if row is None:
         raise _gone(lease.run_id, lease.batch_id)
@@ -256,7 +258,7 @@ def load_call(connection: Connection, run_id: str, run_no: int, call_id: str) ->
     :raises LedgerError: when the plan has no such call.
     """
     row = connection.execute(
-        f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND call_id = %s", (run_no, raw(call_id))
+        f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND call_id = %s", (run_no, Digest(call_id))
     ).fetchone()
     if row is None:
         raise LedgerError(f"ledger: run {run_id} has no call {call_id}. Read the batch's calls anew")

@@ -30,10 +30,11 @@ from rescind.ledger.plans.rows import (
     write_batches,
     write_items,
 )
-from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
+from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, KEY_SELECT, grant_of
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import ScopeLockedError
-from rescind.ledger.store.repository import Repository, raw, supersede_live_plan
+from rescind.ledger.store.repository import Repository, supersede_live_plan
 from rescind.model import Grant, GrantKey, ItemState
 
 _COLUMNS = (
@@ -41,7 +42,6 @@ _COLUMNS = (
     " p.caps, p.lower_bound, p.calls, p.items, p.code_version, p.policy_version"
 )
 _FROM = "rescind.plan p JOIN rescind.run r ON r.number = p.run_no JOIN rescind.run s ON s.number = p.source_no"
-_KEY = ", ".join(f"g.{name}" for name in GrantKey._fields)
 _CHUNK = 1 << 20
 
 
@@ -76,7 +76,7 @@ class Plans(Repository):
             _check_items(connection, run_id, number, source, plan.operation)
             connection.execute(
                 "UPDATE rescind.plan SET calls = %s, items = %s WHERE run_no = %s AND digest = %s",
-                (calls, count, number, raw(plan.digest)),
+                (calls, count, number, Digest(plan.digest)),
             )
             if run is not None and not run["dry_run"]:
                 _lock_scopes(connection, number, run_id, sorted(places), plan)
@@ -114,7 +114,7 @@ class Plans(Repository):
             "SELECT chunk FROM rescind.plan_effect WHERE run_no = %(run)s AND digest = %(digest)s AND ordinal = %(n)s"
         )
         total, count = hashlib.sha256(), 0
-        while rows := self._rows(run_id, query, {"digest": raw(digest), "n": count}):
+        while rows := self._rows(run_id, query, {"digest": Digest(digest), "n": count}, binary=True):
             total.update(rows[0][0])
             count += 1
         if total.hexdigest() != digest:
@@ -123,7 +123,7 @@ class Plans(Repository):
                 " cut. Nothing may be sent; plan again"
             )
         for ordinal in range(count):
-            (piece,) = self._rows(run_id, query, {"digest": raw(digest), "n": ordinal})
+            (piece,) = self._rows(run_id, query, {"digest": Digest(digest), "n": ordinal}, binary=True)
             yield piece[0]
 
     def batches(self, run_id: str) -> list[Batch]:
@@ -149,7 +149,7 @@ class Plans(Repository):
         values: dict[str, Any] = {"state": state}
         if call_id is not None:
             where += " AND i.call_id = %(call)s"
-            values["call"] = raw(call_id)
+            values["call"] = Digest(call_id)
         for row in self._pages(run_id, f"SELECT {ITEM_COLUMNS} FROM rescind.plan_item i", where, values, key="i"):
             yield item_of(run_id, row)
 
@@ -160,23 +160,23 @@ class Plans(Repository):
             " AND p.state <> 'superseded' JOIN rescind.grant_row g ON g.run_no = p.source_no"
             " AND g.grant_id = i.grant_id WHERE i.run_no = %(run)s AND i.call_id = %(call)s ORDER BY i.grant_id"
         )
-        rows = self._rows(run_id, query, {"call": raw(call_id)})
+        rows = self._rows(run_id, query, {"call": Digest(call_id)})
         return [(item_of(run_id, row[GRANT_WIDTH:]), grant_of(row)) for row in rows]
 
     def batch_keys(self, run_id: str, batch_id: str) -> list[GrantKey]:
         """The keys of all grants that the calls of a batch are to take away."""
         query = (
-            f"SELECT {_KEY} FROM rescind.call c JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id ="
+            f"SELECT {KEY_SELECT} FROM rescind.call c JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id ="
             " c.call_id JOIN rescind.plan p ON p.run_no = i.run_no AND p.state <> 'superseded' JOIN rescind.grant_row g"
             " ON g.run_no = p.source_no AND g.grant_id = i.grant_id"
             " WHERE c.run_no = %(run)s AND c.batch_id = %(batch)s"
         )
-        return [GrantKey(*row) for row in self._rows(run_id, query, {"batch": raw(batch_id)})]
+        return [GrantKey(*row) for row in self._rows(run_id, query, {"batch": Digest(batch_id)})]
 
     def _calls(self, run_id: str, batch_id: str, connection: Connection) -> list[DictRow]:
         return connection.execute(
             f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND batch_id = %s ORDER BY ordinal, call_id",
-            (self._numbers.of(connection, run_id), raw(batch_id)),
+            (self._numbers.of(connection, run_id), Digest(batch_id)),
         ).fetchall()
 
 
@@ -189,19 +189,18 @@ def _live(connection: Connection, run_no: int) -> Plan | None:
 
 def _named(connection: Connection, run_no: int, digest: str) -> Plan | None:
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM {_FROM} WHERE p.run_no = %s AND p.digest = %s", (run_no, raw(digest))
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE p.run_no = %s AND p.digest = %s", (run_no, Digest(digest))
     ).fetchone()
     return None if row is None else _plan(row)
 
 
 def _plan(row: DictRow) -> Plan:
-    values: dict[str, Any] = {**row, "digest": row["digest"].hex()}
-    return Plan(**values)
+    return Plan(**row)
 
 
 def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) -> None:
     """Write the plan and its effects; a plan that was superseded before comes back as frozen."""
-    digest = raw(plan.digest)
+    digest = Digest(plan.digest)
     connection.execute(
         "INSERT INTO rescind.plan AS p (run_no, digest, source_no, operation, valid_until, guards, caps, lower_bound,"
         " code_version, policy_version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"

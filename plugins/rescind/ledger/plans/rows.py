@@ -17,16 +17,15 @@ from rescind.ledger.plans.records import (
     NewCall,
     NewItem,
 )
-from rescind.ledger.store.copy_spool import NULL, RowFile, array, digest_bytes, document, text
+from rescind.ledger.store.columns import listed, names
+from rescind.ledger.store.copy_spool import NULL, RowFile, array, digest_field, document, text
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import ANALYZE_FROM, raw
+from rescind.ledger.store.repository import ANALYZE_FROM
 from rescind.model import ItemState, PlannedCall
 
-BATCH_COLUMNS = (
-    "batch_id, ordinal, system, account, conn_id, label, calls, items, state, lease_owner, lease_epoch, lease_until,"
-    " canary"
-)
+BATCH_COLUMNS = listed(names(Batch, without=("run_id",)))
 CALL_COLUMNS = (
     "call_id, batch_id, system, account, conn_id, ordinal, container, rows, columns, inverse, state, reason, updated_at"
 )
@@ -82,7 +81,7 @@ def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBa
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_no,
-            raw(batch.batch_id),
+            Digest(batch.batch_id),
             ordinal,
             batch.system,
             batch.account,
@@ -132,8 +131,8 @@ def call_rows(
         planned = call.planned
         yield (
             str(run_no),
-            digest_bytes(planned.call_id),
-            digest_bytes(batch_id),
+            digest_field(planned.call_id),
+            digest_field(batch_id),
             text(planned.system),
             text(planned.account),
             text(conn_id),
@@ -158,14 +157,13 @@ def copy_calls(connection: Connection, rows: Iterable[Sequence[str]]) -> None:
 def _item_rows(run_no: int, items: Iterable[NewItem]) -> Iterator[Sequence[str]]:
     run = str(run_no)
     for item in items:
-        call = NULL if item.call_id is None else digest_bytes(item.call_id)
-        yield (run, digest_bytes(item.grant_id), call, text(item.state), text(item.reason))
+        call = NULL if item.call_id is None else digest_field(item.call_id)
+        yield (run, digest_field(item.grant_id), call, text(item.state), text(item.reason))
 
 
 def batch_of(run_id: str, row: DictRow) -> Batch:
     """A batch from the columns of :data:`BATCH_COLUMNS`."""
-    values: dict[str, Any] = {**row, "batch_id": row["batch_id"].hex()}
-    return Batch(run_id=run_id, **values)
+    return Batch(run_id=run_id, **row)
 
 
 def call_of(run_id: str, row: DictRow) -> Call:
@@ -180,7 +178,7 @@ def call_of(run_id: str, row: DictRow) -> Call:
         tuple(row["rows"]),
         tuple((kind, tuple(column)) for kind, column in row["columns"]),
     )
-    call_id = row["call_id"].hex()
+    call_id = row["call_id"]
     if planned.call_id != call_id:
         raise LedgerError(
             f"ledger: call {call_id} of run {run_id} holds other content than its id names: the row was changed."
@@ -189,7 +187,7 @@ def call_of(run_id: str, row: DictRow) -> Call:
     return Call(
         run_id=run_id,
         call_id=call_id,
-        batch_id=row["batch_id"].hex(),
+        batch_id=row["batch_id"],
         conn_id=row["conn_id"],
         ordinal=row["ordinal"],
         planned=planned,
@@ -203,6 +201,4 @@ def call_of(run_id: str, row: DictRow) -> Call:
 def item_of(run_id: str, row: Sequence[Any]) -> Item:
     """An item from the columns of :data:`ITEM_COLUMNS`."""
     grant_id, call_id, state, reason, updated_at = row
-    return Item(
-        run_id, grant_id.hex(), None if call_id is None else call_id.hex(), ItemState(state), reason, updated_at
-    )
+    return Item(run_id, grant_id, call_id, ItemState(state), reason, updated_at)

@@ -11,8 +11,8 @@ from rescind.errors import LedgerError, NotApprovedError, PlanStaleError, Retain
 from rescind.ledger.plans import approvals, transitions
 from rescind.ledger.plans.records import Lease
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import CallSettledError, ScopeLockedError
-from rescind.ledger.store.repository import raw
 
 _FACTS = """
 SELECT clock_timestamp() AS now, r.dry_run, p.state AS plan_state, p.valid_until, l.run_no AS locked_by,
@@ -41,7 +41,7 @@ def lock_call(connection: Connection, run_no: int, lease: Lease, call_id: str) -
     row = connection.execute(
         "SELECT state, system, account, reason FROM rescind.call"
         " WHERE run_no = %s AND call_id = %s AND batch_id = %s FOR UPDATE",
-        (run_no, raw(call_id), raw(lease.batch_id)),
+        (run_no, Digest(call_id), Digest(lease.batch_id)),
     ).fetchone()
     if row is None:
         raise LedgerError(
@@ -51,7 +51,7 @@ def lock_call(connection: Connection, run_no: int, lease: Lease, call_id: str) -
 
 
 def gather(
-    connection: Connection, run_no: int, call_id: bytes, plan_digest: str, call: Mapping[str, Any]
+    connection: Connection, run_no: int, call_id: Digest, plan_digest: str, call: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Everything that the checks below look at, as of now."""
     row = connection.execute(
@@ -59,7 +59,7 @@ def gather(
         {
             "run": run_no,
             "call": call_id,
-            "digest": raw(plan_digest),
+            "digest": Digest(plan_digest),
             "system": call["system"],
             "account": call["account"],
             "blocking": [str(state) for state in transitions.BLOCKING],

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import TransitionError
-from rescind.ledger.store.repository import raw
 from rescind.model import ItemState
 
 _S = ItemState
@@ -46,16 +46,16 @@ def sources(target: ItemState) -> list[str]:
 
 
 def move_items(
-    connection: Connection, run_no: int, moves: Mapping[str, tuple[ItemState, str]], *, call_id: bytes | None = None
+    connection: Connection, run_no: int, moves: Mapping[str, tuple[ItemState, str]], *, call_id: Digest | None = None
 ) -> None:
     """Move single items, each to its state with its reason. An item that is there already stays.
 
     :param call_id: allow items of this call only.
     :raises TransitionError: when a state cannot be reached from where an item is; nothing is moved then.
     """
-    grouped: dict[tuple[ItemState, str], list[bytes]] = {}
+    grouped: dict[tuple[ItemState, str], list[Digest]] = {}
     for grant_id, (state, reason) in moves.items():
-        grouped.setdefault((state, reason), []).append(raw(grant_id))
+        grouped.setdefault((state, reason), []).append(Digest(grant_id))
     for (state, reason), ids in grouped.items():
         row = connection.execute(
             "WITH moved AS (UPDATE rescind.plan_item SET state = %(to)s, reason = %(reason)s, updated_at ="
@@ -89,7 +89,7 @@ def refuse_reserved(moves: Mapping[str, tuple[ItemState, str]]) -> None:
 def move_call_items(
     connection: Connection,
     run_no: int,
-    call_id: bytes,
+    call_id: Digest,
     origin: Sequence[ItemState],
     target: ItemState,
     reason: str = "",
@@ -104,7 +104,7 @@ def move_call_items(
 
 
 def move_call(
-    connection: Connection, run_no: int, call_id: bytes, origin: Sequence[str], target: str, reason: str = ""
+    connection: Connection, run_no: int, call_id: Digest, origin: Sequence[str], target: str, reason: str = ""
 ) -> bool:
     """Move one call; returns whether it was in one of ``origin``."""
     return (

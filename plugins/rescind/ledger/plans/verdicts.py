@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
 from rescind.ledger.runs.records import RetainedCheck, VerdictRecord
-from rescind.ledger.store.copy_spool import RowFile, digest_bytes, document, moment, text
+from rescind.ledger.store.copy_spool import RowFile, digest_field, document, moment, text
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import ANALYZE_FROM, Repository
 from rescind.model import Verdict
@@ -105,7 +105,7 @@ def _encoded(run_no: int, records: Iterable[VerdictRecord]) -> Iterator[Sequence
     for record in records:
         yield (
             run,
-            digest_bytes(record.grant_id),
+            digest_field(record.grant_id),
             text(record.verdict),
             text(record.method),
             moment(record.observed_at),
@@ -129,6 +129,4 @@ def _refuse_strangers(connection: Connection, run_no: int, run_id: str) -> None:
 
 def _verdict(row: Sequence[Any]) -> VerdictRecord:
     grant_id, verdict, method, observed_at, path, detail = row
-    return VerdictRecord(
-        grant_id.hex(), Verdict(verdict), method, observed_at, path, json.loads(detail) if detail else {}
-    )
+    return VerdictRecord(grant_id, Verdict(verdict), method, observed_at, path, json.loads(detail) if detail else {})

@@ -11,10 +11,11 @@ import psycopg
 from rescind.errors import LedgerError
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
 from rescind.ledger.runs.records import DecisionCounts, RuleCount
-from rescind.ledger.store.copy_spool import RowFile, array, digest_bytes, document, text
+from rescind.ledger.store.copy_spool import RowFile, array, digest_field, document, text
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import ANALYZE_FROM, Repository, raw, supersede_live_plan
+from rescind.ledger.store.repository import ANALYZE_FROM, Repository, supersede_live_plan
 from rescind.model import Choice, Decision, Grant
 
 _COLUMNS = ("run_no", "grant_id", "choice", "rule", "reason", "severity", "controls", "facts")
@@ -88,7 +89,7 @@ class Decisions(Repository):
     def get(self, run_id: str, grant_id: str) -> Decision | None:
         """The decision on one grant, or None."""
         query = f"SELECT {_SELECT} FROM rescind.decision d WHERE d.run_no = %(run)s AND d.grant_id = %(id)s"
-        rows = self._rows(run_id, query, {"id": raw(grant_id)})
+        rows = self._rows(run_id, query, {"id": Digest(grant_id)})
         return _decision(rows[0]) if rows else None
 
     def by_rule(self, run_id: str) -> list[RuleCount]:
@@ -106,7 +107,7 @@ def _encoded(run_no: int, decisions: Iterable[Decision]) -> Iterator[Sequence[st
     for decision in decisions:
         yield (
             run,
-            digest_bytes(decision.grant_id),
+            digest_field(decision.grant_id),
             text(decision.choice),
             text(decision.rule),
             text(decision.reason),
@@ -119,7 +120,7 @@ def _encoded(run_no: int, decisions: Iterable[Decision]) -> Iterator[Sequence[st
 def _decision(row: Sequence[Any]) -> Decision:
     grant_id, choice, rule, reason, severity, controls, facts = row
     return Decision(
-        grant_id.hex(), Choice(choice), rule, reason, severity, tuple(controls), json.loads(facts) if facts else {}
+        grant_id, Choice(choice), rule, reason, severity, tuple(controls), json.loads(facts) if facts else {}
     )
 
 

@@ -8,85 +8,26 @@ from sys import intern
 from typing import Any
 
 from rescind.ledger.runs.records import Listing
-from rescind.ledger.store.copy_spool import NULL, array, digest_bytes, document, flag, moment, text
+from rescind.ledger.store.columns import listed, names
+from rescind.ledger.store.copy_spool import NULL, array, digest_field, document, flag, moment, text
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal
 
-GRANT_COLUMNS = (
-    "run_no",
-    "grant_id",
-    "scope_no",
-    "system",
-    "account",
-    "resource_type",
-    "resource_id",
-    "principal_type",
-    "principal_id",
-    "entitlement",
-    "native_id",
-    "cell_container",
-    "cell_row",
-    "cell_kind",
-    "cell_column",
-    "revocable",
-    "why_not",
-    "inherited_from",
-    "expires_at",
-    "expires_raw",
-    "created_raw",
-    "origin",
-    "principal_name",
-    "resource_name",
-    "attributes",
-)
-PRINCIPAL_COLUMNS = (
-    "run_no",
-    "scope_no",
-    "system",
-    "account",
-    "principal_type",
-    "principal_id",
-    "name",
-    "kind",
-    "status",
-    "last_used_at",
-    "other_ids",
-    "owner",
-)
-LISTING_COLUMNS = (
-    "run_no",
-    "scope_no",
-    "action",
-    "parameters_digest",
-    "pages",
-    "declared",
-    "counted",
-    "duplicates",
-    "passes",
-    "null_as_empty",
-    "page_digests",
-    "request_ids",
-    "started_at",
-    "finished_at",
-)
-MEMBERSHIP_COLUMNS = (
-    "run_no",
-    "scope_no",
-    "system",
-    "account",
-    "member_type",
-    "member_id",
-    "container_type",
-    "container_id",
-)
+_CELL = ("cell_container", "cell_row", "cell_kind", "cell_column")
+FACTS = names(Grant, without=("key", "cell"))
+"""Fields of a grant beside its identity and its cell; attributes come last."""
+GRANT_COLUMNS = ("run_no", "grant_id", "scope_no", *GrantKey._fields, *_CELL, *FACTS)
+PRINCIPAL_COLUMNS = ("run_no", "scope_no", *names(Principal))
+LISTING_COLUMNS = ("run_no", "scope_no", *names(Listing))
+MEMBERSHIP_COLUMNS = ("run_no", "scope_no", *names(Membership))
 
-# What to select, from a table named g, so that grant_of() can build the grant. The JSON stays text: most
-# grants have no attributes, and decoding nothing a million times is most of the time it takes.
-GRANT_SELECT = (
-    "g.grant_id, g.system, g.account, g.resource_type, g.resource_id, g.principal_type, g.principal_id, g.entitlement,"
-    " g.native_id, g.cell_container, g.cell_row, g.cell_kind, g.cell_column, g.revocable, g.why_not, g.inherited_from,"
-    " g.expires_at, g.expires_raw, g.created_raw, g.origin, g.principal_name, g.resource_name, g.attributes::text"
-)
-GRANT_WIDTH = 23
+KEY_SELECT = listed(GrantKey._fields, "g")
+"""The columns of a :class:`GrantKey`, from a table with the alias ``g``."""
+GRANT_SELECT = f"g.grant_id, {KEY_SELECT}, {listed(_CELL, 'g')}, {listed(FACTS[:-1], 'g')}, g.attributes::text"
+"""What :func:`grant_of` needs, from a table with the alias ``g``.
+
+The attributes stay text. Most grants have none, and decoding nothing a million times takes most of the time.
+"""
+GRANT_WIDTH = 1 + len(GrantKey._fields) + len(_CELL) + len(FACTS)
 
 
 def grant_rows(run_no: int, scope_no: int, grants: Iterable[Grant]) -> Iterator[Sequence[str]]:
@@ -96,7 +37,7 @@ def grant_rows(run_no: int, scope_no: int, grants: Iterable[Grant]) -> Iterator[
         key, cell = grant.key, grant.cell
         yield (
             run,
-            digest_bytes(key.grant_id),
+            digest_field(key.grant_id),
             scope,
             *(text(part) for part in key),
             text(cell.container),
@@ -181,20 +122,9 @@ def listing_of(row: Sequence[Any]) -> Listing:
 
 def grant_of(row: Sequence[Any]) -> Grant:
     """A grant from the columns of :data:`GRANT_SELECT`."""
-    return Grant(
-        key=GrantKey(*row[1:9]),
-        cell=Cell(row[9], row[10], row[11], tuple(row[12])),
-        revocable=row[13],
-        why_not=row[14],
-        inherited_from=row[15],
-        expires_at=row[16],
-        expires_raw=row[17],
-        created_raw=row[18],
-        origin=row[19],
-        principal_name=row[20],
-        resource_name=row[21],
-        attributes=json.loads(row[22]) if row[22] else {},
-    )
+    cell = Cell(row[9], row[10], row[11], tuple(row[12]))
+    facts = (*row[13:22], json.loads(row[22]) if row[22] else {})
+    return Grant(GrantKey(*row[1:9]), cell, *facts)
 
 
 def principal_of(row: Sequence[Any]) -> Principal:

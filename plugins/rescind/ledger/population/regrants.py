@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,12 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
-from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
+from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, KEY_SELECT, grant_of
+from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.repository import Repository, raw
-from rescind.model import Grant
+from rescind.ledger.store.digest import Digest
+from rescind.ledger.store.repository import Repository
+from rescind.model import Grant, GrantKey
 
 _RUNS = """
 SELECT r.run_id FROM rescind.run r
@@ -33,10 +35,9 @@ AND NOT EXISTS (SELECT 1 FROM rescind.plan p JOIN rescind.plan_item i ON i.run_n
                 WHERE p.source_no = v.run_no AND p.operation = 'restore' AND p.state <> 'superseded'
                   AND i.grant_id = v.grant_id AND i.state IN ('restored', 'accepted', 'sent', 'unknown'))
 """
-_SIGHTING = """
-SELECT r.run_id, r.number, g.system, g.account, g.resource_type, g.resource_id, g.principal_type, g.principal_id,
-       g.entitlement, g.principal_name, g.resource_name, encode(s.grant_id, 'hex'), s.seen_at, s.first, s.native_id,
-       s.entitlement, s.expires_raw, s.created_raw, s.origin, s.detail
+_REGRANT = f"""
+SELECT r.run_id, r.number, {KEY_SELECT}, g.principal_name, g.resource_name, s.grant_id, s.seen_at, s.first,
+       s.native_id, s.entitlement, s.expires_raw, s.created_raw, s.origin, s.detail
 FROM rescind.sighting s JOIN rescind.watch_check c USING (check_no) JOIN rescind.run r ON r.number = s.run_no
 JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = s.grant_id
 """
@@ -90,13 +91,7 @@ class Regrant:
 
     run_id: str
     run_number: int
-    system: str
-    account: str
-    resource_type: str
-    resource_id: str
-    principal_type: str
-    principal_id: str
-    entitlement: str
+    key: GrantKey
     principal_name: str
     resource_name: str
     grant_id: str
@@ -108,6 +103,15 @@ class Regrant:
     seen_created: str
     seen_origin: str
     detail: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the regrant with the fields of its key beside its own."""
+        own = {name: getattr(self, name) for name in names(Regrant, without=("key",))}
+        return {**self.key._asdict(), **own}
+
+
+_CHECK = listed(names(WatchCheck))
+_KEY_END = 2 + len(GrantKey._fields)
 
 
 class Regrants(Repository):
@@ -148,8 +152,8 @@ class Regrants(Repository):
     def checks(self, dag_id: str, airflow_run_id: str) -> list[WatchCheck]:
         """The latest check of each system and account in one watching run."""
         query = (
-            "SELECT DISTINCT ON (system, account) system, account, watched, still_gone, returned, not_checked,"
-            " list_calls, problem FROM rescind.watch_check WHERE dag_id = %s AND airflow_run_id = %s"
+            f"SELECT DISTINCT ON (system, account) {_CHECK} FROM rescind.watch_check"
+            " WHERE dag_id = %s AND airflow_run_id = %s"
             " ORDER BY system, account, check_no DESC"
         )
         return [WatchCheck(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
@@ -157,10 +161,11 @@ class Regrants(Repository):
     def seen(self, dag_id: str, airflow_run_id: str) -> list[Regrant]:
         """What a watching run saw again; where it looked twice, at its latest look."""
         query = (
-            f"{_SIGHTING} WHERE s.check_no IN (SELECT max(check_no) FROM rescind.watch_check"
+            f"{_REGRANT} WHERE s.check_no IN (SELECT max(check_no) FROM rescind.watch_check"
             " WHERE dag_id = %s AND airflow_run_id = %s GROUP BY system, account) ORDER BY s.sighting_no"
         )
-        return [Regrant(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
+        rows = self._tuples(query, (dag_id, airflow_run_id))
+        return [Regrant(row[0], row[1], GrantKey(*row[2:_KEY_END]), *row[_KEY_END:]) for row in rows]
 
     def _tuples(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         def work(connection: Connection) -> list[tuple[Any, ...]]:
@@ -172,20 +177,9 @@ class Regrants(Repository):
 
 def _insert_check(connection: Connection, dag_id: str, airflow_run_id: str, check: WatchCheck) -> int:
     row = connection.execute(
-        "INSERT INTO rescind.watch_check (dag_id, airflow_run_id, system, account, watched, still_gone, returned,"
-        " not_checked, list_calls, problem) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING check_no",
-        (
-            dag_id,
-            airflow_run_id,
-            check.system,
-            check.account,
-            check.watched,
-            check.still_gone,
-            check.returned,
-            check.not_checked,
-            check.list_calls,
-            check.problem,
-        ),
+        f"INSERT INTO rescind.watch_check (dag_id, airflow_run_id, {_CHECK})"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING check_no",
+        (dag_id, airflow_run_id, *astuple(check)),
     ).fetchone()
     if row is None:
         raise LedgerError("ledger: the check just written cannot be read back")
@@ -204,7 +198,7 @@ def _insert_sighting(connection: Connection, check_no: int, run_no: int, one: Ne
         {
             "check": check_no,
             "run": run_no,
-            "id": raw(one.grant_id),
+            "id": Digest(one.grant_id),
             "at": one.seen_at,
             "native": one.seen.key.native_id,
             "entitlement": one.seen.key.entitlement,

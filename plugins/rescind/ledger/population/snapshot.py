@@ -28,8 +28,9 @@ from rescind.ledger.runs import scopes
 from rescind.ledger.runs.records import Certificate, Listing, PopulationCount, Scope
 from rescind.ledger.store.copy_spool import RowFile
 from rescind.ledger.store.database import Connection, Database
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import PAGE, Repository, chunks, raw
+from rescind.ledger.store.repository import PAGE, Repository, chunks
 from rescind.model import Grant, Membership, Principal
 
 
@@ -161,12 +162,12 @@ class Snapshot(Repository):
         """The grants with these ids; ids that the run does not hold are left out."""
         found: dict[str, Grant] = {}
         for piece in chunks(grant_ids, PAGE):
-            ids = [raw(grant_id) for grant_id in piece]
+            ids = [Digest(grant_id) for grant_id in piece]
             query = (
                 f"SELECT {GRANT_SELECT} FROM rescind.grant_row g WHERE g.run_no = %(run)s AND g.grant_id = ANY(%(ids)s)"
             )
             for row in self._rows(run_id, query, {"ids": ids}):
-                found[row[0].hex()] = grant_of(row)
+                found[row[0]] = grant_of(row)
         return found
 
     def principals(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Principal]:

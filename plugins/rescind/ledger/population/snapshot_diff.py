@@ -7,25 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rescind.errors import InputError
+from rescind.ledger.population.grant_rows import FACTS
 from rescind.ledger.population.snapshot import Snapshot
 from rescind.ledger.runs.records import Run, Scope
 from rescind.ledger.runs.runs import Runs
 from rescind.ledger.runs.scopes import Scopes
 from rescind.model import Grant
-
-COMPARED = (
-    "revocable",
-    "why_not",
-    "inherited_from",
-    "expires_at",
-    "expires_raw",
-    "created_raw",
-    "origin",
-    "principal_name",
-    "resource_name",
-    "attributes",
-)
-"""Fields that may differ while the grant is the same; its cell follows from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +111,7 @@ def _next(grants: Iterator[Grant]) -> tuple[str, Grant] | None:
 
 
 def _differing(old: Grant, new: Grant) -> dict[str, tuple[Any, Any]]:
-    pairs = ((name, getattr(old, name), getattr(new, name)) for name in COMPARED)
+    pairs = ((name, getattr(old, name), getattr(new, name)) for name in FACTS)
     return {name: (before, after) for name, before, after in pairs if before != after}
 
 

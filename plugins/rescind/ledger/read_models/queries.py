@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from psycopg.rows import class_row
 
+from rescind.ledger.population.grant_rows import KEY_SELECT
 from rescind.ledger.read_models.rows import (
     STALE_S,
     ItemCount,
@@ -82,6 +83,8 @@ JOIN rescind.grant_row g ON g.run_no = l.source_no AND g.grant_id = i.grant_id
 LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
 """
 
+# The columns of GrantLine; needs the join below.
+_GRANT = f"{KEY_SELECT}, g.resource_name, coalesce(nullif(g.principal_name, ''), p.name, '') AS principal_name"
 _NAMED = """
 LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
      AND p.principal_type = g.principal_type AND p.principal_id = g.principal_id
@@ -108,9 +111,7 @@ _SAYING = """
 
 _PAGE = f"""
 WITH page AS (
-    SELECT i.grant_id, g.system, g.account, g.resource_type, g.resource_id, g.resource_name, g.principal_type,
-           g.principal_id, coalesce(nullif(g.principal_name, ''), p.name, '') AS principal_name, g.entitlement,
-           g.native_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
+    SELECT {_GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
            coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id
     {_ITEMS} {_NAMED} {_MATCHING} {{saying}}
     ORDER BY g.system, g.account, principal_name, g.principal_id, g.resource_id, i.grant_id
@@ -200,7 +201,7 @@ ORDER BY min(started_at), stage, system, account LIMIT {_MOST_LANES}
 
 
 # What a page names of a grant, with the latest sighting of each.
-_RETURNS = """
+_RETURNS = f"""
 WITH seen AS (
     SELECT s.grant_id, min(s.seen_at) AS first_seen, max(s.sighting_no) AS latest,
            count(DISTINCT (c.dag_id, c.airflow_run_id)) AS times
@@ -208,9 +209,7 @@ WITH seen AS (
     JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
     WHERE s.run_no = %(run)s GROUP BY s.grant_id
 )
-SELECT g.system, g.account, g.resource_type, g.resource_id, g.resource_name, g.principal_type, g.principal_id,
-       coalesce(nullif(g.principal_name, ''), p.name, '') AS principal_name, g.entitlement,
-       seen.first_seen, s.seen_at AS last_seen, seen.times, s.entitlement AS seen_entitlement,
+SELECT {_GRANT}, seen.first_seen, s.seen_at AS last_seen, seen.times, s.entitlement AS seen_entitlement,
        s.native_id AS seen_native_id, s.created_raw AS seen_created, s.expires_raw AS seen_expires,
        s.origin AS seen_origin
 FROM seen JOIN rescind.sighting s ON s.sighting_no = seen.latest

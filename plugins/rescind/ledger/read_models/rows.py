@@ -134,10 +134,9 @@ class ItemFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemLine:
-    """One planned item: the grant, why it is to go, what was sent, and what the last reading showed."""
+class GrantLine:
+    """What a page names of a grant."""
 
-    grant_id: bytes
     system: str
     account: str
     resource_type: str
@@ -148,6 +147,13 @@ class ItemLine:
     principal_name: str
     entitlement: str
     native_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLine(GrantLine):
+    """One planned item: the grant, why it is to go, what was sent, and what the last reading showed."""
+
+    grant_id: str
     state: str
     reason: str
     rule: str
@@ -155,7 +161,7 @@ class ItemLine:
     verdict: str
     path: str
     observed_at: datetime | None
-    call_id: bytes | None
+    call_id: str | None
     outcome: str
     code: str
     request_id: str
@@ -182,7 +188,7 @@ class ItemCount:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnLine:
+class ReturnLine(GrantLine):
     """A grant that a run proved gone and that was seen there again.
 
     :param first_seen: when a watching run first saw it; ``last_seen`` is the latest such moment.
@@ -191,15 +197,6 @@ class ReturnLine:
         tells nothing.
     """
 
-    system: str
-    account: str
-    resource_type: str
-    resource_id: str
-    resource_name: str
-    principal_type: str
-    principal_id: str
-    principal_name: str
-    entitlement: str
     first_seen: datetime
     last_seen: datetime
     times: int

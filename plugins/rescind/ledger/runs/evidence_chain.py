@@ -9,7 +9,8 @@ from datetime import datetime
 from psycopg.rows import DictRow
 
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.repository import Repository, raw
+from rescind.ledger.store.digest import Digest
+from rescind.ledger.store.repository import Repository
 
 _SELECT = (
     "SELECT s.seal_no, r.run_id, s.root, s.link, s.sealed_at FROM rescind.seal s"
@@ -43,14 +44,14 @@ class EvidenceChain(Repository):
             # One writer at a time, or two bundles would follow the same one.
             connection.execute("LOCK TABLE rescind.seal IN SHARE ROW EXCLUSIVE MODE")
             own = _one(connection, "s.run_no = %s ORDER BY s.seal_no DESC LIMIT 1", number)
-            if own is not None and own["root"] == raw(root):
+            if own is not None and own["root"] == root:
                 return _with_previous(connection, own)
             last = _one(connection, "true ORDER BY s.seal_no DESC LIMIT 1")
             before = None if last is None else _seal(last)
             seal_no = 1 if before is None else before.number + 1
             connection.execute(
                 "INSERT INTO rescind.seal (seal_no, run_no, root, link) VALUES (%s, %s, %s, %s)",
-                (seal_no, number, raw(root), raw(link(seal_no, before))),
+                (seal_no, number, Digest(root), Digest(link(seal_no, before))),
             )
             return _with_previous(connection, _one(connection, "s.seal_no = %s", seal_no) or {})
 
@@ -74,4 +75,4 @@ def _with_previous(connection: Connection, row: DictRow) -> ChainEntry:
 
 
 def _seal(row: DictRow, previous: ChainEntry | None = None) -> ChainEntry:
-    return ChainEntry(row["seal_no"], row["run_id"], row["root"].hex(), row["link"].hex(), row["sealed_at"], previous)
+    return ChainEntry(row["seal_no"], row["run_id"], row["root"], row["link"], row["sealed_at"], previous)

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from rescind.errors import InputError
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.repository import Repository
 
 MAX_BYTES = 64 * 2**20
@@ -61,7 +62,7 @@ class Inputs(Repository):
     def of(self, run_id: str) -> dict[str, StoredInput]:
         """The inputs of a run by their names; empty for a run that was begun without any."""
         query = "SELECT name, source, content, facts, recorded_at FROM rescind.input WHERE run_no = %(run)s ORDER BY 1"
-        rows = (StoredInput(*row) for row in self._rows(run_id, query, {}))
+        rows = (StoredInput(*row) for row in self._rows(run_id, query, {}, binary=True))
         return {stored.name: stored for stored in rows}
 
 
@@ -70,5 +71,5 @@ def insert(connection: Connection, run_no: int, inputs: Sequence[NewInput]) -> N
     for new in inputs:
         connection.execute(
             "INSERT INTO rescind.input (run_no, name, source, sha256, content, facts) VALUES (%s, %s, %s, %s, %s, %s)",
-            (run_no, new.name, new.source, bytes.fromhex(new.sha256), new.content, Jsonb(dict(new.facts))),
+            (run_no, new.name, new.source, Digest(new.sha256), new.content, Jsonb(dict(new.facts))),
         )

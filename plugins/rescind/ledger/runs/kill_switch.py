@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rescind.errors import InputError, RunStoppedError
 from rescind.ledger.runs.records import KillSwitchEvent
+from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import Repository
 
-_COLUMNS = "stopped, changed_by, changed_at, reason"
+_COLUMNS = listed(names(KillSwitchEvent))
 
 
 class KillSwitch(Repository):

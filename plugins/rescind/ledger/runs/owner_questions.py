@@ -12,8 +12,9 @@ from psycopg.rows import DictRow
 
 from rescind.errors import LedgerError, NotApprovedError
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import Repository, raw, supersede_live_plan
+from rescind.ledger.store.repository import Repository, supersede_live_plan
 from rescind.model import digest
 
 Answer = Literal["keep", "revoke"]
@@ -77,7 +78,7 @@ class Questions(Repository):
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
             connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
-            known = [row["digest"].hex() for row in _digests(connection, number)]
+            known = [row["digest"] for row in _digests(connection, number)]
             if known and known != [question.digest for question in questions]:
                 raise RecordConflictError(
                     f"ledger: run {run_id} has put other questions already, and they stay. Start a new run"
@@ -96,7 +97,7 @@ class Questions(Repository):
 
         :raises LedgerError: when the run has not put it.
         """
-        found = self._load(run_id, raw(question))
+        found = self._load(run_id, Digest(question))
         if not found:
             raise LedgerError(f"ledger: run {run_id} has put no question {question[:12]}. Start a new run")
         return found[0]
@@ -161,7 +162,7 @@ class Questions(Repository):
     def _settle(
         self, run_id: str, known: Question, gone: frozenset[str], method: str, by: str, at: datetime
     ) -> Question:
-        mark = raw(known.digest)
+        mark = Digest(known.digest)
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, run_id)
             done = connection.execute(
@@ -173,7 +174,7 @@ class Questions(Repository):
                 connection.execute(
                     "UPDATE rescind.question_item SET answer ="
                     " CASE WHEN grant_id = ANY(%s) THEN 'revoke' ELSE 'keep' END WHERE run_no = %s AND question = %s",
-                    ([raw(ident) for ident in gone], number, mark),
+                    ([Digest(ident) for ident in gone], number, mark),
                 )
         settled = self.get(run_id, known.digest)
         stands = frozenset(item.grant_id for item in settled.items if item.answer == "revoke")
@@ -183,7 +184,7 @@ class Questions(Repository):
             )
         return settled
 
-    def _load(self, run_id: str, mark: bytes | None) -> list[Question]:
+    def _load(self, run_id: str, mark: Digest | None) -> list[Question]:
         query = (
             "SELECT q.ordinal, q.reviewer, q.no_answer, q.asked_at, q.method, q.responded_by, q.responded_at,"
             " i.grant_id, i.shown, i.answer FROM rescind.question q JOIN rescind.question_item i"
@@ -193,7 +194,7 @@ class Questions(Repository):
         found = []
         for head, rows in groupby(self._rows(run_id, query, {"mark": mark}), key=lambda row: row[:7]):
             _, reviewer, no_answer, asked_at, method, by, at = head
-            items = tuple(QuestionItem(row[7].hex(), row[8], row[9]) for row in rows)
+            items = tuple(QuestionItem(row[7], row[8], row[9]) for row in rows)
             found.append(Question(reviewer, no_answer, items, asked_at, method, by, at))
         return found
 
@@ -204,7 +205,7 @@ def _digests(connection: Connection, run_no: int) -> list[DictRow]:
 
 
 def _insert(connection: Connection, run_no: int, ordinal: int, question: NewQuestion) -> None:
-    mark = raw(question.digest)
+    mark = Digest(question.digest)
     connection.execute(
         "INSERT INTO rescind.question (run_no, digest, ordinal, reviewer, no_answer) VALUES (%s, %s, %s, %s, %s)",
         (run_no, mark, ordinal, question.reviewer, question.no_answer),
@@ -213,5 +214,5 @@ def _insert(connection: Connection, run_no: int, ordinal: int, question: NewQues
         cursor.executemany(
             "INSERT INTO rescind.question_item (run_no, grant_id, question, ordinal, shown)"
             " VALUES (%s, %s, %s, %s, %s)",
-            [(run_no, raw(item.grant_id), mark, place, item.shown) for place, item in enumerate(question.items)],
+            [(run_no, Digest(item.grant_id), mark, place, item.shown) for place, item in enumerate(question.items)],
         )

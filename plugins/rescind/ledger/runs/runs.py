@@ -12,15 +12,13 @@ from psycopg.types.json import Jsonb
 from rescind.errors import LedgerError
 from rescind.ledger.runs import inputs as stored_inputs
 from rescind.ledger.runs.records import NewRun, Run
+from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import Repository
 from rescind.model import canonical
 
-_COLUMNS = (
-    "run_id, number, dag_id, airflow_run_id, kind, requested_by, reason, ticket, params, dry_run, policy_version,"
-    " code_version, state, started_at, finished_at, summary, snapshot_digest"
-)
+_COLUMNS = listed(names(Run))
 
 
 class Runs(Repository):

@@ -11,13 +11,11 @@ from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
 from rescind.ledger.runs.records import Baseline, Certificate, Scope, ScopeSpec, Sealed
+from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import ANALYZE_FROM, Repository, supersede_live_plan
 
-_COLUMNS = (
-    "scope_id, system, account, part, conn_id, state, identity, query, pages, declared, counted, duplicates, dangling,"
-    " page_digests, missing, error, notes, started_at, ended_at"
-)
+_COLUMNS = listed(names(Scope, without=("run_id",)))
 
 
 class Scopes(Repository):

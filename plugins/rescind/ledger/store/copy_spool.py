@@ -20,6 +20,7 @@ from typing import Any
 
 from rescind.errors import LedgerError
 from rescind.ledger.store.database import Connection
+from rescind.ledger.store.digest import not_a_digest
 
 NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r\x00]")
@@ -77,10 +78,10 @@ def flag(value: bool) -> str:
     return "t" if value else "f"
 
 
-def digest_bytes(hex_id: str) -> str:
+def digest_field(hex_id: str) -> str:
     r"""A ``bytea`` field of a 64-character hex id: ``\\x...`` once escaped."""
     if len(hex_id) != 64:
-        raise LedgerError(f"ledger: an id of {len(hex_id)} characters is not a SHA-256 digest in hex (64 characters)")
+        raise not_a_digest(hex_id)
     return "\\\\x" + hex_id
 
 

@@ -29,6 +29,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from rescind.errors import ConfigurationError, LedgerError
+from rescind.ledger.store import digest
 from rescind.ledger.store.errors import DatabaseError
 
 Connection = psycopg.Connection[DictRow]
@@ -116,10 +117,12 @@ class Database:
             "lock_timeout": f"{int(self.timeouts.lock * 1000)}",
             "idle_in_transaction_session_timeout": f"{int(self.timeouts.bulk * 1000)}",
             "TimeZone": "UTC",
+            "bytea_output": "hex",
             **settings,
         }
         with wrapped(self.label):
             connection = psycopg.connect(info, autocommit=True, row_factory=dict_row, client_encoding="utf8")
+            digest.adapt(connection)
             for name, value in values.items():
                 connection.execute("SELECT set_config(%s, %s, false)", (name, value))
             if "synchronous_commit" not in settings:

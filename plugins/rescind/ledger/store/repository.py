@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from rescind.errors import LedgerError
 from rescind.ledger.store.database import Connection, Database
+from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import SnapshotClosedError
 
 T = TypeVar("T")
@@ -51,12 +52,17 @@ class Repository:
         self._db = database
         self._numbers = numbers
 
-    def _rows(self, run_id: str, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """All rows of a query about one run, as tuples; the query names the run ``%(run)s``."""
+    def _rows(
+        self, run_id: str, query: str, values: Mapping[str, Any], *, binary: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Return all rows of a query about one run, as tuples; the query names the run ``%(run)s``.
+
+        :param binary: return ``bytea`` columns as bytes instead of hex digests.
+        """
 
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             number = self._numbers.of(connection, run_id)
-            with connection.cursor(row_factory=tuple_row) as cursor:
+            with connection.cursor(row_factory=tuple_row, binary=binary) as cursor:
                 return cursor.execute(query, {**values, "run": number}).fetchall()
 
         return self._db.read(work)
@@ -96,12 +102,12 @@ class Repository:
             f"{select} WHERE {key}.run_no = %(run)s AND {key}.grant_id > %(after)s AND {where}"
             f" ORDER BY {key}.grant_id LIMIT {PAGE}"
         )
-        after = b""
+        after: bytes | Digest = b""
         while page := self._rows(run_id, query, {**values, "after": after}):
             yield from page
             if len(page) < PAGE:
                 return
-            after = page[-1][0]
+            after = Digest(page[-1][0])
 
 
 def supersede_live_plan(connection: Connection, run_no: int, run_id: str) -> None:
@@ -135,17 +141,3 @@ def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(values)
     while piece := list(islice(iterator, size)):
         yield piece
-
-
-def raw(hex_id: str) -> bytes:
-    """The 32 bytes of an id.
-
-    :raises LedgerError: when it is not 64 hex characters.
-    """
-    try:
-        value = bytes.fromhex(hex_id)
-    except (ValueError, TypeError):
-        value = b""
-    if len(value) != 32:
-        raise LedgerError(f"ledger: an id of {len(hex_id)} characters is not a SHA-256 digest in hex (64 characters)")
-    return value

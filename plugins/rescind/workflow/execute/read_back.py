@@ -11,11 +11,10 @@ from typing import Any
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ListingIncompleteError
 from rescind.ledger import Call, Lease, Ledger
-from rescind.model import Grant, ItemState
+from rescind.model import IN_DOUBT, Grant, ItemState
 from rescind.systems.base import PermissionSystem
 
 log = logging.getLogger(__name__)
-_DOUBTFUL = (ItemState.SENT, ItemState.UNKNOWN)
 
 
 async def read_back(
@@ -30,7 +29,7 @@ async def read_back(
     :returns: True when the call is open again.
     """
     pairs = await asyncio.to_thread(ledger.plans.item_grants, call.run_id, call.call_id)
-    doubtful = [grant for item, grant in pairs if item.state in _DOUBTFUL]
+    doubtful = [grant for item, grant in pairs if item.state in IN_DOUBT]
     try:
         reading = await system.reread(client, {system.listing_scope(grant) for grant in doubtful})
     except (CloudError, ListingIncompleteError) as error:

@@ -23,7 +23,7 @@ from rescind.cloud.base import Prepared
 from rescind.cloud.client import CloudClient
 from rescind.errors import BlastRadiusExceededError
 from rescind.ledger import Call, Ledger, RetainedCheck, VerdictRecord
-from rescind.model import Cell, Grant, GrantKey, ItemState, Mode, Verdict, canonical
+from rescind.model import IN_DOUBT, TO_VERIFY, Cell, Grant, GrantKey, ItemState, Mode, Verdict, canonical
 from rescind.plan.approved import Approved
 from rescind.plan.restore_effects import Inverse, read_restores
 from rescind.systems.base import ListingScope, PermissionSystem, account_of
@@ -36,9 +36,7 @@ FRESH_SECONDS = 30.0
 ALREADY = "there again already: somebody else gave it, nothing was sent"
 OTHERWISE = "there again with another level or end: left alone"
 _EXAMPLES = 50
-_DOUBTFUL = (ItemState.SENT, ItemState.UNKNOWN)
 _THERE = (ItemState.ACCEPTED, ItemState.RESTORED)
-_TO_VERIFY = (ItemState.APPROVED, ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN, ItemState.REFUSED)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,7 +130,7 @@ class RestoreRunner(BatchRunner):
     async def _read_back(self, call: Call) -> bool:
         """After an unknown outcome: True when a grant is surely not there and the call is open again."""
         pairs = await self._db(self.ledger.plans.item_grants, call.run_id, call.call_id)
-        absent = await self._surely_absent([grant for item, grant in pairs if item.state in _DOUBTFUL])
+        absent = await self._surely_absent([grant for item, grant in pairs if item.state in IN_DOUBT])
         if not absent:
             return False
         await self._db(
@@ -262,7 +260,7 @@ class RestoreVerifier:
     async def run(self) -> RestoreReport:
         """Mark what is there again, record a verdict for what is not, and compare the touched places."""
         peers = await asyncio.to_thread(self._items)
-        waiting = [grant for grant in peers if self._states[grant.grant_id] in _TO_VERIFY]
+        waiting = [grant for grant in peers if self._states[grant.grant_id] in TO_VERIFY]
         self.report.items = len(waiting)
         if not waiting:
             return self.report

@@ -18,7 +18,7 @@ from typing import Any
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ListingIncompleteError
 from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
-from rescind.model import Choice, Grant, ItemState, Membership, Verdict
+from rescind.model import NOT_EXECUTED, TO_VERIFY, Choice, Grant, ItemState, Membership, Verdict
 from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.systems.effective import EffectiveAccess, RemainingAccess, access_around
 from rescind.systems.surfaces import PlatformAnswer, unasked
@@ -26,8 +26,6 @@ from rescind.workflow.execute.listings import answers
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
 
-_TO_VERIFY = (ItemState.APPROVED, ItemState.SENT, ItemState.ACCEPTED, ItemState.UNKNOWN, ItemState.REFUSED)
-_UNSENT = (ItemState.APPROVED, ItemState.REFUSED)
 _NOT_KNOWN = "not known"
 _NAMED_PATHS = 5
 
@@ -95,7 +93,7 @@ class ScopeVerifier:
         if not states:
             return self.report
         settling = Settling(self.system, self.client, self.settle_seconds, self.settle_limit_seconds)
-        unsent = {ident for ident, (_, state) in states.items() if state in _UNSENT}
+        unsent = {ident for ident, (_, state) in states.items() if state in NOT_EXECUTED}
         self.meter.of = settling.add({ident: grant for ident, (grant, _) in states.items()}, unsent)
         await settling.run()
         self.report.list_calls, self.report.problem = settling.calls, settling.problem()
@@ -123,7 +121,7 @@ class ScopeVerifier:
         states = {
             i.grant_id: i.state
             for i in self.ledger.plans.items(self.run_id)
-            if i.call_id and i.state in _TO_VERIFY and (mine is None or i.call_id in mine)
+            if i.call_id and i.state in TO_VERIFY and (mine is None or i.call_id in mine)
         }
         grants = self.ledger.snapshot.grants_by_id(self.run_id, list(states))
         return {
@@ -165,7 +163,7 @@ class ScopeVerifier:
                 verdict, path = Verdict.RECORD_GONE, found.reason()
                 said["not_asked"] = dict(found.unanswered)
             else:
-                verdict = Verdict.ALREADY_ABSENT if state in _UNSENT else Verdict.VERIFIED_GONE
+                verdict = Verdict.ALREADY_ABSENT if state in NOT_EXECUTED else Verdict.VERIFIED_GONE
         return VerdictRecord(ident, verdict, "listed again", now, path=path, detail={**detail, "absent": said})
 
     def _unasked(self) -> dict[str, str]:
