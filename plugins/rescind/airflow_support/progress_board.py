@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rescind.airflow_support.metrics import Metrics
 from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.ledger import Ledger
+from rescind.workflow.execute.batch_sender import BatchReport
 from rescind.workflow.execute.progress_meter import Reading
-from rescind.workflow.execute.revoke_batch import BatchReport
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -23,11 +23,12 @@ from rescind.operators.preflight import check_approvers, requester_of
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
-from rescind.systems.base import ListingScope
 from rescind.workflow.bundle_source import compare_grants, run_of_bundle, verified_bundle
-from rescind.workflow.execute.listings import ListingsRead, read_listings
-from rescind.workflow.execute.restore_batch import RestoreReport, RestoreRunner, RestoreVerifier
-from rescind.workflow.execute.revoke_batch import BatchReport
+from rescind.workflow.execute.batch_sender import BatchReport, BatchSender
+from rescind.workflow.execute.direction import ClaimedBatch
+from rescind.workflow.execute.listings import read_listings
+from rescind.workflow.execute.restoration import Restoration
+from rescind.workflow.execute.verify_restore import RestoreReport, RestoreVerifier
 from rescind.workflow.references import BatchRef, ScopeRef
 from rescind.workflow.restore_planner import (
     GONE_HOLDERS,
@@ -219,21 +220,16 @@ class RestoreBatchOperator(RevokeBatchOperator):
             connected(system, batch.conn_id, ledger, settings, account=account) as (client, pacer),
             connected(system, reading, ledger, settings, account=account) as (reader, _),
         ):
-            runner = RestoreRunner(
-                ledger=ledger,
-                system=system,
-                client=client,
-                pacer=pacer,
-                lease=lease,
-                plan_digest=plan.digest,
-                protected=lambda _: "",
-                stop=self._stop,
-                reader=reader,
+            claimed = ClaimedBatch(ledger, system, client, lease, plan.digest)
+            restoration = Restoration(
+                claimed,
+                reader,
                 source_run_id=plan.source_run_id,
                 settle_seconds=settings.settle_seconds,
                 settle_limit_seconds=settings.settle_limit_seconds,
             )
-            return await self.watched(context, runner, batch, pacer)
+            sender = BatchSender(claimed, restoration, pacer, stop=self._stop)
+            return await self.watched(context, sender, batch, pacer)
 
 
 class VerifyRestoreOperator(ScopeOperator):
@@ -298,7 +294,9 @@ async def _read(
         holders = await system.gone_holders(client, grants)
         caller = client.identity
     shown = list(seen.grants())
-    listings = {g.grant_id: _why(seen, system.listing_scope(g)) for g in grants if system.listing_scope(g) in seen.gone}
+    listings = {
+        g.grant_id: seen.why_gone(system.listing_scope(g)) for g in grants if system.listing_scope(g) in seen.gone
+    }
     return (
         Certificate(
             identity=(caller.arn or caller.user_id) if caller else "",
@@ -311,10 +309,6 @@ async def _read(
         ),
         shown,
     )
-
-
-def _why(seen: ListingsRead, listing_scope: ListingScope) -> str:
-    return f"its resource no longer exists ({seen.gone[listing_scope]})"
 
 
 async def _verified(ledger: Ledger, run: Run, scope: Scope, settings: Settings) -> RestoreReport:

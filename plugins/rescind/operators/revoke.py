@@ -22,10 +22,12 @@ from rescind.review import Decider
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.workflow.auto_approval import require_automatic
+from rescind.workflow.execute.batch_sender import BatchReport, BatchSender
 from rescind.workflow.execute.canary import require_canaries
+from rescind.workflow.execute.direction import ClaimedBatch
 from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
 from rescind.workflow.execute.progress_meter import Meter
-from rescind.workflow.execute.revoke_batch import BatchReport, BatchRunner
+from rescind.workflow.execute.revocation import Revocation
 from rescind.workflow.inputs import protection_context
 from rescind.workflow.references import BatchRef
 
@@ -98,30 +100,24 @@ class RevokeBatchOperator(BatchOperator):
     async def send(
         self, context: Context, ledger: Ledger, run: Run, batch: Batch, plan: Plan, lease: Lease, settings: Settings
     ) -> BatchReport:
-        """Send the open calls of the claimed batch. Errors are those of ``BatchRunner.run``."""
+        """Send the open calls of the claimed batch. Errors are those of ``BatchSender.run``."""
         system = system_named(batch.system)
         decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):
-            runner = BatchRunner(
-                ledger=ledger,
-                system=system,
-                client=client,
-                pacer=pacer,
-                lease=lease,
-                plan_digest=plan.digest,
-                protected=lambda grant: _stays(decider, grant),
-                stop=self._stop,
-            )
-            return await self.watched(context, runner, batch, pacer)
+            claimed = ClaimedBatch(ledger, system, client, lease, plan.digest)
+            revocation = Revocation(claimed, lambda grant: _stays(decider, grant))
+            sender = BatchSender(claimed, revocation, pacer, stop=self._stop)
+            return await self.watched(context, sender, batch, pacer)
 
-    async def watched(self, context: Context, runner: BatchRunner, batch: Batch, pacer: CountingPacer) -> BatchReport:
-        """Run the batch with progress and a tracing span."""
-        name, run_id = runner.system.name, runner.lease.run_id
-        board = Board(context, runner.ledger, run_id, self.OPERATION, batch.batch_id, batch.label, "calls", name, pacer)
-        board.report = runner.report
-        runner.meter = Meter(board.show)
+    async def watched(self, context: Context, sender: BatchSender, batch: Batch, pacer: CountingPacer) -> BatchReport:
+        """Send the batch with progress and a tracing span."""
+        ledger, name = sender.batch.ledger, sender.batch.system.name
+        run_id, unit = sender.batch.run_id, batch.batch_id
+        board = Board(context, ledger, run_id, self.OPERATION, unit, batch.label, "calls", name, pacer)
+        board.report = sender.report
+        sender.meter = Meter(board.show)
         with span("batch", {"system": name, "batch": batch.batch_id[:12], "calls": batch.calls}):
-            return await runner.run()
+            return await sender.run()
 
 
 def _check_approver(approval: Approval, settings: Settings) -> None:

@@ -25,8 +25,8 @@ from rescind.plan.restore_effects import OPERATION, Inverse, SystemRestores, res
 from rescind.settings import VARIABLE, Settings, explained
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
-from rescind.workflow.execute.listings import there_again
-from rescind.workflow.execute.restore_batch import ALREADY, OTHERWISE
+from rescind.workflow.execute.listings import match_regranted
+from rescind.workflow.execute.restoration import ALREADY_REGRANTED, REGRANTED_DIFFERENTLY
 
 TOUCHED = "touched places"
 """The part of the population that a restore lists: never a whole one, so no later listing is compared with it."""
@@ -251,12 +251,14 @@ class RestorePlanner:
         scope, system = part.scope, system_named(part.scope.system)
         shown = list(self.ledger.snapshot.grants(self.run.run_id, system=scope.system, account=scope.account))
         known = self.ledger.snapshot.grants_by_id(source.run_id, [grant.grant_id for grant in shown])
-        same, otherwise = there_again(system, sorted(grants, key=lambda g: g.grant_id), shown, known)
+        same, otherwise = match_regranted(system, sorted(grants, key=lambda g: g.grant_id), shown, known)
         shared = {cell for cell, times in Counter(grant.cell for grant in grants).items() if times > 1}
         for grant in grants:
-            reason = self._obstacle(part, grant, shared, now) or (OTHERWISE if grant.grant_id in otherwise else "")
+            reason = self._obstacle(part, grant, shared, now) or (
+                REGRANTED_DIFFERENTLY if grant.grant_id in otherwise else ""
+            )
             if grant.grant_id in same:
-                part.settled[grant.grant_id] = (ItemState.RESTORED, ALREADY)
+                part.settled[grant.grant_id] = (ItemState.RESTORED, ALREADY_REGRANTED)
             elif reason:
                 part.settled[grant.grant_id] = (ItemState.HELD, reason)
             else:

@@ -14,7 +14,7 @@ from rescind.cloud.base import Bucket, Prepared
 from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import Cell, Grant, GrantKey, canonical
 from rescind.systems import REGISTRY, system_named
-from rescind.workflow.execute.listings import there_again
+from rescind.workflow.execute.listings import match_regranted
 
 SOURCES = system_named("wedata_data_sources")
 PRIVILEGES = system_named("wedata_privileges")
@@ -155,7 +155,7 @@ def shown_as(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Native ids (or levels) by native id of the items: as they were, and otherwise."""
     name = {grant.grant_id: grant.key.native_id for grant in [*items, *shown]}
-    same, other = there_again(DMS, items, shown, known or {})
+    same, other = match_regranted(DMS, items, shown, known or {})
     return tuple({name[item]: grant.key.native_id for item, grant in found.items()} for found in (same, other))  # type: ignore[return-value]
 
 
@@ -175,8 +175,8 @@ def test_each_record_stands_for_one_item_and_those_that_were_always_there_for_no
 
 def test_another_level_in_the_same_place_is_otherwise_and_never_the_same() -> None:
     item, other = menu("m", "u"), menu("m", "u", level="edit")
-    same, otherwise = there_again(MENUS, [item], [other], {})
+    same, otherwise = match_regranted(MENUS, [item], [other], {})
     assert (same, otherwise) == ({}, {item.grant_id: other})
-    assert there_again(MENUS, [item], [item, other], {})[0] == {item.grant_id: item}
+    assert match_regranted(MENUS, [item], [item, other], {})[0] == {item.grant_id: item}
     elsewhere = replace(other, key=other.key._replace(native_id="p2"))
-    assert there_again(MENUS, [item], [elsewhere], {}) == ({}, {})
+    assert match_regranted(MENUS, [item], [elsewhere], {}) == ({}, {})

@@ -32,6 +32,10 @@ class ListingsRead:
     calls: int = 0
     pages: list[str] = field(default_factory=list)
 
+    def why_gone(self, listing_scope: ListingScope) -> str:
+        """Return why nothing can be granted in a listing scope of :attr:`gone`."""
+        return f"its resource no longer exists ({self.gone[listing_scope]})"
+
     def grants(self) -> Iterator[Grant]:
         """Every grant that was shown, each once."""
         seen: dict[str, Grant] = {grant.grant_id: grant for grants in self.shown.values() for grant in grants}
@@ -77,7 +81,7 @@ def answers(pages: Iterable[str]) -> dict[str, Any]:
     return {"answers": {"pages": len(ordered), "digest": hashlib.sha256("".join(ordered).encode()).hexdigest()}}
 
 
-def there_again(
+def match_regranted(
     system: PermissionSystem[Any], items: Iterable[Grant], shown: Iterable[Grant], known: Container[str]
 ) -> tuple[dict[str, Grant], dict[str, Grant]]:
     """Which of these grants are there: as they were, and otherwise (another level, another end).

@@ -40,15 +40,15 @@ class ScopeReport:
     items: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     list_calls: int = 0
-    kept_compared: int = 0
-    kept_lost: int = 0
+    retained_checked: int = 0
+    retained_missing: int = 0
     lagging: int = 0
     problem: str = ""
 
     @property
     def worth_waiting(self) -> bool:
         """Whether reading later may say more. After a loss of kept grants nothing is worth waiting for."""
-        return self.lagging > 0 and self.kept_lost == 0
+        return self.lagging > 0 and self.retained_missing == 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON for XCom and logs."""
@@ -56,8 +56,8 @@ class ScopeReport:
             "items": self.items,
             **dict(sorted(self.verdicts.items())),
             "list_calls": self.list_calls,
-            "kept_compared": self.kept_compared,
-            "kept_lost": self.kept_lost,
+            "kept_compared": self.retained_checked,
+            "kept_lost": self.retained_missing,
             **({"lagging": self.lagging} if self.lagging else {}),
             **({"problem": self.problem} if self.problem else {}),
         }
@@ -197,7 +197,7 @@ class ScopeVerifier:
             compared += 1
             if not all(grant.key in listing for listing in shown):
                 lost.append(grant.grant_id)
-        self.report.kept_compared, self.report.kept_lost = compared, len(lost)
+        self.report.retained_checked, self.report.retained_missing = compared, len(lost)
         self.ledger.verdicts.record_retained(
             self.run_id,
             RetainedCheck(

@@ -12,7 +12,7 @@ from rescind.cloud.client import CloudClient
 from rescind.ledger import Ledger, NewRegrant, WatchCheck, Watched
 from rescind.model import Grant
 from rescind.systems.base import PermissionSystem
-from rescind.workflow.execute.listings import ListingsRead, read_listings, there_again
+from rescind.workflow.execute.listings import ListingsRead, match_regranted, read_listings
 
 _SHOWN = 3
 
@@ -65,7 +65,7 @@ def _returned(
     found: dict[str, Grant] = {}
     for run_id, grants in by_run.items():
         known = ledger.snapshot.grants_by_id(run_id, _ids(shown))
-        same, otherwise = there_again(system, grants, shown, known)
+        same, otherwise = match_regranted(system, grants, shown, known)
         new = {**same, **otherwise}
         found |= new
         taken = {grant.grant_id for grant in new.values()}
