@@ -1,44 +1,44 @@
-"""Every error that this package raises, in one tree.
+"""The errors of this package.
 
 ::
 
     RescindError
-     +-- InputError                      a value that a person or a file gave: field, shape and remedy
+     +-- InputError                      an input value is not usable: field, shape and remedy
      +-- ConfigurationError              a connection, pool, policy or setting is missing or wrong
      +-- GuardTrippedError               a safety limit stopped the run; carries limit and measured value
-     +-- PlanError                       the plan to execute is not the plan that was approved
-     |    +-- PlanStaleError             too old, or the platform or the code has changed since
-     |    +-- BlastRadiusExceededError   a request would touch something outside the approved effect
+     +-- PlanError                       the plan differs from the approved plan
+     |    +-- PlanStaleError             the plan has expired, or the platform or the code has changed
+     |    +-- BlastRadiusExceededError   a request would change something outside the approved effects
      |    +-- NotApprovedError           no valid approval for exactly this plan
-     +-- LedgerError                     the ledger did not answer or refused; without it nothing is sent
-     |    +-- LeaseLostError             another process has taken this batch over
+     +-- LedgerError                     the ledger does not answer or refuses; nothing is sent without it
+     |    +-- LeaseLostError             another process has claimed this batch
      +-- RunStoppedError                 the kill switch is set
-     |    +-- RetainedGrantLostError     a retained grant is gone; its run sends nothing more
-     +-- RunInterruptedError             stopped between two calls for a passing reason; a later try goes on
-     +-- ListingIncompleteError          a listing that cannot prove absence; says what is missing
-     +-- CloudError                      a vendor answered, or failed to; carries code, request id, status
-          +-- ThrottledError             not executed: too many requests; ``retry_after`` in seconds if given
-          +-- TransientError             not executed, or a read: worth another try
-          +-- RefusedError               the vendor understood and said no
+     |    +-- RetainedGrantLostError     a retained grant is missing; its run sends nothing more
+     +-- RunInterruptedError             stopped between two calls for a transient reason; retry later
+     +-- ListingIncompleteError          a listing cannot prove absence; says what is missing
+     +-- CloudError                      a vendor request failed; carries code, request id, status
+          +-- ThrottledError             not executed: too many requests; may carry ``retry_after`` in seconds
+          +-- TransientError             not executed, or a read that failed; retryable
+          +-- RefusedError               the vendor rejected the request
           +-- UnauthorizedError          key, signature, token or right is wrong; non-retryable
-          +-- NotFoundError              the vendor says that the named thing is not there
-          +-- MalformedResponseError     a response that breaks the contract; says nothing about the effect of a read
-          +-- UnknownOutcomeError        a write may or may not have happened: read before anything else
+          +-- NotFoundError              the vendor reports that the resource does not exist
+          +-- MalformedResponseError     the response of a read breaks the vendor's contract
+          +-- UnknownOutcomeError        a write may or may not have happened: read the platform first
 """
 
 from __future__ import annotations
 
 
 class RescindError(Exception):
-    """Base of every error of this package."""
+    """Base of all errors of this package."""
 
 
 class InputError(RescindError):
-    """A value from outside is unusable.
+    """An input value is not usable.
 
-    :param field: where the value stands (form field, file and line, column).
-    :param problem: what is wrong, with the shape of the value rather than the value where it may be secret.
-    :param remedy: what to do about it.
+    :param field: where the value is (form field, file and line, column).
+    :param problem: what is wrong; where the value may be secret, its shape instead of the value.
+    :param remedy: how to fix it.
     """
 
     def __init__(self, field: str, problem: str, remedy: str) -> None:
@@ -49,7 +49,7 @@ class InputError(RescindError):
 
 
 class ConfigurationError(RescindError):
-    """A connection, pool, policy or setting is missing or wrong; the message names the remedy."""
+    """A connection, pool, policy or setting is missing or wrong; the message says how to fix it."""
 
 
 class GuardTrippedError(RescindError):
@@ -57,7 +57,8 @@ class GuardTrippedError(RescindError):
 
     :param guard: which guard.
     :param limit: the configured limit, as text.
-    :param measured: what was measured, as text.
+    :param measured: the measured value, as text.
+    :param remedy: how to go on.
     """
 
     def __init__(self, guard: str, limit: str, measured: str, remedy: str) -> None:
@@ -68,27 +69,27 @@ class GuardTrippedError(RescindError):
 
 
 class PlanError(RescindError):
-    """The plan to execute is not the plan that was approved."""
+    """The plan differs from the approved plan."""
 
 
 class PlanStaleError(PlanError):
-    """The plan is too old, or the code, the account or the platform has changed since."""
+    """The plan has expired, or the code, the account or the platform has changed."""
 
 
 class BlastRadiusExceededError(PlanError):
-    """A final request would touch something outside the approved effect; it was not sent."""
+    """A final request would change something outside the approved effects; it was not sent."""
 
 
 class NotApprovedError(PlanError):
-    """There is no valid approval for exactly this plan; nothing was sent."""
+    """No valid approval exists for exactly this plan; nothing was sent."""
 
 
 class LedgerError(RescindError):
-    """The ledger did not answer or refused a write. Without it nothing is sent."""
+    """The ledger does not answer or refuses a write. Nothing is sent without it."""
 
 
 class LeaseLostError(LedgerError):
-    """Another process has taken this batch over; this one stops."""
+    """Another process has claimed this batch; this one stops."""
 
 
 class RunStoppedError(RescindError):
@@ -96,22 +97,22 @@ class RunStoppedError(RescindError):
 
 
 class RetainedGrantLostError(RunStoppedError):
-    """A grant that was to be kept is gone; the run sends nothing more."""
+    """A retained grant is missing; the run sends nothing more."""
 
 
 class RunInterruptedError(RescindError):
-    """Stopped between two calls: the worker ends, or nobody can say whether the kill switch is set.
+    """Stopped between two calls: the worker ends, or the kill switch cannot be read.
 
-    Nothing is lost; a later try goes on from here.
+    Nothing is lost; a retry continues from here.
     """
 
 
 class ListingIncompleteError(RescindError):
-    """A listing that cannot prove absence.
+    """A listing cannot prove absence.
 
     :param what: the listing, for example ``ListTable(catalog=demo)``.
     :param missing: what is missing, for example ``37 rows declared, 30 distinct rows read``.
-    :param shifted: True where the rows may have moved between two pages, so that reading again may help.
+    :param shifted: True when rows may have moved between two pages; reading again may help.
     """
 
     def __init__(self, what: str, missing: str, *, shifted: bool = False) -> None:
@@ -122,14 +123,14 @@ class ListingIncompleteError(RescindError):
 
 
 class CloudError(RescindError):
-    """A vendor's answer, or the lack of one, as data.
+    """A vendor request failed.
 
     :param vendor: ``tencent`` or ``alibaba``.
     :param action: the API action.
     :param code: the vendor's error code, or empty.
     :param request_id: the vendor's request id, or empty.
     :param http_status: HTTP status, or None when no answer arrived.
-    :param retry_after: seconds to wait as the vendor asked for, or None.
+    :param retry_after: seconds to wait that the vendor asked for, or None.
     """
 
     def __init__(
@@ -167,31 +168,31 @@ class ThrottledError(CloudError):
 
 
 class TransientError(CloudError):
-    """Not executed, or a read that failed for a passing reason."""
+    """Not executed, or a read that failed; retryable."""
 
 
 class RefusedError(CloudError):
-    """The vendor understood the request and said no."""
+    """The vendor rejected the request."""
 
 
 class UnauthorizedError(CloudError):
-    """Key, signature, token or right is wrong; no retry mends it."""
+    """Key, signature, token or permission is wrong; non-retryable."""
 
 
 class NotFoundError(CloudError):
-    """The vendor says that the named thing is not there; no proof that a grant is gone."""
+    """The vendor reports that the resource does not exist. This does not prove that a grant is gone."""
 
 
 class MalformedResponseError(CloudError):
-    """An answer that breaks the vendor's contract."""
+    """The response breaks the vendor's contract."""
 
 
 class UnknownOutcomeError(CloudError):
-    """A write may or may not have happened: read before anything else."""
+    """A write may or may not have happened: read the platform first."""
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The first plain exception inside nested exception groups: one error with one remedy for a person."""
+    """Return the first plain exception inside nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -1,9 +1,8 @@
-"""The words of an access review, as types.
+"""The types of an access review: grants, principals, decisions and calls.
 
-A *grant* is one principal holding one entitlement on one resource of one permission system. Everything
-else in the package is about grants: they are discovered into a snapshot, decided on, planned into
-calls, revoked, and verified. The types here are plain values: they know no vendor, no database and no
-Airflow, and every id in them is text from end to end (19 digits do not fit a float).
+A *grant* is one principal holding one entitlement on one resource of one permission system. Grants are discovered
+into a snapshot, decided on, planned into calls, revoked and verified. The types are plain values without a vendor, a
+database or Airflow. Every id is text from end to end, because 19 digits do not fit a float.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 
 class ItemState(StrEnum):
-    """Where a planned item stands. Only verification may write the verdicts."""
+    """State of a planned item. Verdicts are separate; only verification writes them."""
 
     PLANNED = "planned"
     APPROVED = "approved"
@@ -54,14 +53,14 @@ class Verdict(StrEnum):
 
 
 class Choice(StrEnum):
-    """What a decision says about one grant."""
+    """The decision on one grant."""
 
     KEEP = "keep"
     REVOKE = "revoke"
 
 
 class PrincipalType(StrEnum):
-    """Kinds of receiver, in the field's words. Vendors' own spellings stay below ``systems``."""
+    """Kinds of principal in standard terms. The vendors' spellings stay in ``systems``."""
 
     USER = "user"
     GROUP = "group"
@@ -77,9 +76,10 @@ class PrincipalType(StrEnum):
 class GrantKey(NamedTuple):
     """The identity of a grant: a structured tuple, never a joined string.
 
-    ``account`` is the cloud account (and region) the grant lives in. ``native_id`` is the vendor's own
-    record id where there is one (DMS), else empty. Two grants are the same grant exactly when all
-    eight fields are equal.
+    Two grants are the same grant exactly when all eight fields are equal.
+
+    :param account: the cloud account (and region) that holds the grant.
+    :param native_id: the vendor's record id where there is one (DMS), else empty.
     """
 
     system: str
@@ -93,19 +93,21 @@ class GrantKey(NamedTuple):
 
     @property
     def grant_id(self) -> str:
-        """SHA-256 (hex, 64 characters) of the key as a JSON array: one fixed-width name for the tuple.
+        """SHA-256 (hex, 64 characters) of the key as a JSON array.
 
-        The same as :func:`digest` of the list, without its look for floats: every field is text.
+        Equal to :func:`digest` of the list, without the check for floats: every field is text.
         """
         return hashlib.sha256(_ARRAY.encode(self).encode()).hexdigest()
 
 
 class Cell(NamedTuple):
-    """The place of a grant in its system's call: the smallest thing that one call can take away.
+    """The position of a grant in its system's call: the smallest unit that one call can revoke.
 
-    A call acts on rows x columns inside one ``container`` (a portal, a resource type, a data source).
-    ``kind`` says which size limit of the call the column counts against (Quick BI limits users and
-    groups apart). Several grants may share a cell; the call takes them all.
+    A call acts on rows x columns inside one container. Several grants may share a cell; a call revokes all of them.
+
+    :param container: a portal, a resource type or a data source.
+    :param kind: the size limit of the call that the column counts against. Quick BI limits users and groups
+        separately.
     """
 
     container: str
@@ -118,17 +120,17 @@ class Cell(NamedTuple):
 class Grant:
     """One grant as a listing showed it.
 
-    :param key: the identity.
-    :param cell: its place in the system's revoke call.
-    :param revocable: False for kinds that the system's revoke call cannot take away (inherited,
-        organization or workspace receivers, column permissions, unknown kinds): kept and reported.
-    :param why_not: for a grant that is not revocable, the reason in a few words; else empty.
+    :param key: its identity.
+    :param cell: its position in the system's revoke call.
+    :param revocable: False for kinds that the system's revoke call cannot revoke (inherited grants, organization or
+        workspace principals, column permissions, unknown kinds). They are retained and reported.
+    :param why_not: why a grant is not revocable, in a few words; else empty.
     :param inherited_from: the parent resource id when the vendor marks the grant as inherited.
-    :param expires_at: end of validity, timezone-aware, or None (no end, or no readable end).
-    :param expires_raw: the vendor's own text of the end date, kept for giving back.
-    :param created_raw: the vendor's own text of the creation date: with ``native_id``, the generation.
+    :param expires_at: end of validity, timezone-aware; None when there is no end or it cannot be parsed.
+    :param expires_raw: the vendor's text of the end date, stored for a restore.
+    :param created_raw: the vendor's text of the creation date; with ``native_id`` it identifies the generation.
     :param origin: where the grant came from, in the vendor's words (DMS ``OriginFrom``).
-    :param attributes: further vendor fields that a faithful give-back or a revoke call needs.
+    :param attributes: further vendor fields that a faithful restore or a revoke call needs.
     """
 
     key: GrantKey
@@ -154,11 +156,11 @@ class Grant:
 class Principal:
     """A principal as its platform describes it.
 
-    :param kind: human, service, system or unknown. Unknown is treated as protected by default.
+    :param kind: human, service, system or unknown. Unknown is protected by default.
     :param status: active, disabled, deleted or unknown.
-    :param other_ids: ids of the same principal in other id spaces, as (space, id) pairs, for matching
+    :param other_ids: ids of the same principal in other id spaces as (space, id) pairs, for matching
         with the roster: for example ``("alibaba_uid", "2046...")``.
-    :param owner: id of the principal that answers for this one, in the platform's own id space, or empty.
+    :param owner: id of the principal that is responsible for this one, in the platform's id space, or empty.
     """
 
     system: str
@@ -187,10 +189,10 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to one grant, by which rule and why.
+    """The choice for one grant, with its rule and reason.
 
-    :param ask: the owner of the resource may be asked; the grant stays unless the owner says otherwise.
-    :param facts: the facts that the rule looked at, as shown to a reviewer; small, no secrets.
+    :param facts: the facts that the rule used, as shown to a reviewer; small, no secrets.
+    :param ask: the owner of the resource may be asked; the grant stays unless the owner chooses to revoke it.
     """
 
     grant_id: str
@@ -204,7 +206,7 @@ class Decision:
 
 
 class Mode(StrEnum):
-    """How a call may treat cells that hold no grant (see ``plan``)."""
+    """Which cells without a grant a call may contain (see ``plan``)."""
 
     STRICT = "strict"
     EMPTYING = "emptying"
@@ -229,10 +231,12 @@ class CallShape:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One API request to be: ``rows x columns`` of one container.
+    """A planned API request: ``rows x columns`` of one container.
 
-    ``columns`` are (kind, column) pairs. ``call_id`` names the call by its content, so that a retry, a
-    cleared task or a second delivery meets the same call again whatever its position.
+    ``call_id`` is made from the content of the call. A retry, a cleared task or a second delivery therefore finds the
+    same call, independent of its position.
+
+    :param columns: (kind, column) pairs.
     """
 
     system: str
@@ -243,13 +247,13 @@ class PlannedCall:
 
     @property
     def call_id(self) -> str:
-        """SHA-256 (hex) of the call's content."""
+        """SHA-256 (hex) of the content of the call."""
         return digest(
             [self.system, self.account, self.container, list(self.rows), [[k, list(c)] for k, c in self.columns]]
         )
 
     def cells(self) -> frozenset[Cell]:
-        """Every cell that the call acts on."""
+        """Return every cell that the call acts on."""
         return frozenset(Cell(self.container, row, kind, column) for row in self.rows for kind, column in self.columns)
 
 
@@ -257,9 +261,9 @@ _ARRAY = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=F
 
 
 def canonical(value: Any) -> bytes:
-    """The one byte form of a JSON value that digests are made over.
+    """Return the canonical bytes of a JSON value, over which digests are made.
 
-    Keys sorted, no blanks, UTF-8, no floats: a float would make the digest depend on formatting.
+    Keys are sorted, without blanks, in UTF-8. Floats are refused because their text depends on formatting.
 
     :raises TypeError: for values that are not JSON, and for floats.
     """
@@ -268,7 +272,7 @@ def canonical(value: Any) -> bytes:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 (hex, 64 characters) over :func:`canonical`."""
+    """Return the SHA-256 (hex, 64 characters) over :func:`canonical`."""
     return hashlib.sha256(canonical(value)).hexdigest()
 
 

@@ -159,5 +159,5 @@ def test_a_place_that_cannot_be_read_before_the_plan_is_left_alone(bench: Bench)
     assert not setup.emulator.writes("GrantUserPermission")
     assert [problem for problem in summary["problems"] if problem.startswith("dms_permissions")]
     assert {row["reason"] for row in items(summary) if row["system"] == "dms_permissions"} == {
-        "its place could not be read"
+        "its listing scope could not be read"
     }

@@ -79,7 +79,7 @@ def test_the_stop_variable_stops_a_batch_in_its_middle_and_the_run_resumes(
     _wait_for_a_write(review)
     monkeypatch.setenv("AIRFLOW_VAR_RESCIND_STOP", '{"reason": "incident 17", "by": "ada"}')
     sender.join(60)
-    assert "Stopped: the stop switch is set: incident 17 (by ada)" in str(raised[0])
+    assert "Stopped: the kill switch in Airflow is set: incident 17 (by ada)" in str(raised[0])
     assert type(raised[0]).__name__ == "AirflowFailException"
     sent = len(review.bench.emulator.writes())
     with review.ledger() as ledger:
@@ -208,7 +208,7 @@ def test_a_grant_that_was_given_again_after_a_lost_answer_is_stale_and_left_alon
     review.revoke()
     assert review.bench.emulator.get("faults")["all_fired"]
     ((item, grant),) = _items(review, "stale")
-    assert grant.key.native_id == record and "given again meanwhile" in item.reason
+    assert grant.key.native_id == record and "re-granted since the plan" in item.reason
     review.revoke()
     new = [row for ident, row in _records(review).items() if ident not in before]
     assert len(new) == 1 and new[0]["user_id"] == before[record]["user_id"], "the new grant stands"

@@ -272,7 +272,9 @@ def test_two_keys_approve_automatically_and_the_ledger_says_so(bench: Bench, mon
     with pytest.raises(Exception, match=r"approved automatically, and .* more than 1"):
         review.revoke()
     setup.configure(automatic_approval=None)
-    with pytest.raises(Exception, match="approved automatically, and the setting automatic_approval is not given"):
+    with pytest.raises(
+        Exception, match="approved automatically, which is not allowed now: the setting automatic_approval is not set"
+    ):
         review.revoke()
     assert setup.emulator.writes() == []
     automatic(setup)
@@ -289,7 +291,7 @@ def test_two_keys_approve_automatically_and_the_ledger_says_so(bench: Bench, mon
         ({"systems": ["dms_permissions"]}, True, "systems .* are not allowed"),
         ({"only_rules": ["expired"]}, True, "rules leaver are not allowed"),
         ({}, False, "does not ask"),
-        (None, True, "automatic_approval is not given"),
+        (None, True, "automatic_approval is not set"),
     ],
 )
 def test_anything_beyond_the_limits_goes_to_a_person(

@@ -88,7 +88,7 @@ def test_a_kept_grant_that_goes_with_the_canary_stops_the_run(bench: Bench) -> N
     kept = _retained_beside_the_canary(review)
     operation = {"op": "revoke", "system": "dms_permissions", "user_access_id": kept}
     assert review.bench.emulator.post("mutate", {"ops": [operation]})["changed"] == [True]
-    with pytest.raises(Exception, match="every kept grant still there"):
+    with pytest.raises(Exception, match="every retained grant present"):
         review.canary()
 
 

@@ -226,7 +226,7 @@ def test_a_checksum_must_fit_wherever_it_stands(bench: Bench, scheme: str, how: 
         beside.write_text(f"{right if how == 'both' else wrong}  roster.csv\n")
     if how != "beside":
         setup.configure(roster_sha256=wrong)
-    with pytest.raises(Exception, match=r"the checksum in .* is not that of the file"):
+    with pytest.raises(Exception, match=r"the checksum in .* does not match the file"):
         setup.run().preflight()
     assert begins(setup) == []
     setup.configure(roster_sha256=right)

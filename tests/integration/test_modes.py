@@ -1,4 +1,4 @@
-"""Calls that reach over places where nobody holds anything, judged by the emulator's ground truth."""
+"""Calls that contain cells without a grant, judged by the emulator's ground truth."""
 
 from __future__ import annotations
 

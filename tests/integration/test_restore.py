@@ -130,7 +130,7 @@ def test_only_what_the_form_chooses_comes_back(bench: Bench) -> None:
         ({"run": "4711"}, "names no run"),
         ({"run": "1; drop"}, "trigger form: run"),
         ({"grants": ["0" * 64]}, "1 were not taken away by run 1"),
-        ({"principals": ["nobody"]}, "choose nothing of the"),
+        ({"principals": ["nobody"]}, "select none of the"),
         ({"systems": ["elsewhere"]}, "unknown 'elsewhere'"),
         ({"reason": "why"}, "reason: String should have at least 5"),
         ({"force": True}, "unknown 'force'"),
@@ -290,7 +290,7 @@ def test_what_somebody_gave_again_is_left_alone(bench: Bench, late: bool) -> Non
     ended = items(summary)
     alone = [row for row in ended if "nothing was sent" in row["reason"]]
     assert Counter(row["system"] for row in alone) == Counter({s: 1 for s in again if s != "quickbi_menus"})
-    (other,) = [row for row in ended if "another level" in row["reason"]]
+    (other,) = [row for row in ended if "different level or expiry" in row["reason"]]
     assert (other["system"], other["state"]) == ("quickbi_menus", "held")
     now = setup.emulator.get("truth")
     assert again["quickbi_menus"] in now["quickbi_menus"]

@@ -82,9 +82,9 @@ def test_a_bundle_that_cannot_be_meant_is_refused(bench: Bench) -> None:
         ({}, "run, bundle: neither is given"),
         ({"run": "1", "bundle": "000001-run-1"}, "run, bundle: both are given"),
         ({"bundle": "000009-run-000009-0f3a9c1e"}, "no such bundle below the evidence"),
-        ({"bundle": "/etc"}, "neither a bundle's name nor a place below the evidence"),
-        ({"bundle": "bundles/../../evidence"}, "neither a bundle's name"),
-        ({"bundle": "s3://elsewhere/000001-run-1"}, "neither a bundle's name"),
+        ({"bundle": "/etc"}, "not a bundle name or a path inside the evidence folder"),
+        ({"bundle": "bundles/../../evidence"}, "not a bundle name or a path inside"),
+        ({"bundle": "s3://elsewhere/000001-run-1"}, "not a bundle name or a path inside"),
         ({"bundle": "reports/1"}, "no such bundle"),
         ({"bundle": "x" * 1001}, "trigger form: bundle"),
         ({"bundle": "000001-run-1", "root": "0" * 64}, "unknown 'root'"),
@@ -115,7 +115,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     (listing_scope / "grants.jsonl").symlink_to(tmp_path / "grants.jsonl")
     refused(setup, r"grants.jsonl cannot be read: it is not a regular file", bundle=listing_scope.name)
     (listing_scope / "grants.jsonl").unlink()
-    refused(setup, r"does not hold: grants.jsonl: is missing", bundle=listing_scope.name)
+    refused(setup, r"is not valid: grants.jsonl: is missing", bundle=listing_scope.name)
     (listing_scope / "grants.jsonl").write_bytes(good["grants.jsonl"])
 
     assert main(["evidence", "sanitize", str(listing_scope), str(listing_scope.parent / "copy")]) == 0
@@ -123,7 +123,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     shutil.copytree(listing_scope, tmp_path / "outside")
     (listing_scope.parent / "link").symlink_to(tmp_path / "outside")
     refused(setup, "no such bundle below the evidence", bundle="link")
-    refused(setup, "neither a bundle's name", bundle=str(tmp_path / "outside"))
+    refused(setup, "not a bundle name or a path inside", bundle=str(tmp_path / "outside"))
     plan_of(setup.restore(bundle=listing_scope.name, dry_run=True))
 
 
@@ -170,10 +170,10 @@ def test_bundles_in_object_storage_are_named_by_their_address(bench: Bench, tmp_
     expected = plan_of(setup.restore("by-number", run="1", dry_run=True))
     assert plan_of(setup.restore("by-address", bundle=listing_scope, dry_run=True)) == expected
     assert plan_of(setup.restore("by-name", bundle=listing_scope.rpartition("/")[2], dry_run=True)) == expected
-    refused(setup, "neither a bundle's name", bundle=listing_scope.replace("/store/", "/elsewhere/"))
+    refused(setup, "not a bundle name or a path inside", bundle=listing_scope.replace("/store/", "/elsewhere/"))
     lines = tmp_path / "store" / "bundles" / listing_scope.rpartition("/")[2] / "items.jsonl"
     lines.write_bytes(lines.read_bytes()[:-1])
-    refused(setup, "does not hold: items.jsonl", bundle=listing_scope)
+    refused(setup, "is not valid: items.jsonl", bundle=listing_scope)
 
 
 def test_an_older_bundle_of_the_run_is_refused(bench: Bench) -> None:
@@ -183,7 +183,7 @@ def test_an_older_bundle_of_the_run_is_refused(bench: Bench) -> None:
     review.verify()
     second = review.report()
     assert first["bundle"] != second["bundle"]
-    refused(setup, "differ in run 1: evidence chain. Name the last bundle", bundle=Path(first["bundle"]).name)
+    refused(setup, "differ in run 1: evidence chain. Pass the last bundle", bundle=Path(first["bundle"]).name)
     plan_of(setup.restore(bundle=Path(second["bundle"]).name, dry_run=True))
 
 
@@ -192,7 +192,7 @@ def test_the_bundle_of_another_deployment_is_refused(bench: Bench, own_ledger_ds
     name = Path(reviewed(setup)["bundle"]).name
     setup.ledger_dsn = own_ledger_dsn
     setup.configure()
-    refused(setup, r"is about run-000001-\w+, which this ledger does not hold, and no key shows", bundle=name)
+    refused(setup, r"is about run-000001-\w+, which is not in this ledger, and no signature shows", bundle=name)
 
 
 def test_a_run_whose_ledger_is_lost_comes_back_from_its_signed_bundle(

@@ -1,7 +1,7 @@
 """``rescind ledger`` and ``rescind diff``: create, check, stop and compare, without Airflow.
 
-The connection string comes from ``--dsn`` or, better, from the environment variable
-``RESCIND_LEDGER_DSN``: an argument with a password can be seen in the list of processes.
+The connection string comes from ``--dsn`` or from the environment variable ``RESCIND_LEDGER_DSN``. Prefer the
+variable: the process list shows arguments, and with them a password.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments[1:])
     dsn = options.dsn or os.environ.get(DSN_VARIABLE, "")
     if not dsn:
-        parser.error(f"no connection string: set {DSN_VARIABLE} or give --dsn")
+        parser.error(f"no connection string: set {DSN_VARIABLE} or pass --dsn")
     try:
         with Ledger(dsn) as ledger:
             if options.command == "diff":
@@ -141,6 +141,6 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--by", required=True, help="who")
         command.add_argument("--reason", required=True, help="why")
     for command in commands.choices.values():
-        # Before or after the command; a default here would overwrite what stands before it.
+        # Allowed before or after the command. A default here would overwrite the value before it.
         command.add_argument("--dsn", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

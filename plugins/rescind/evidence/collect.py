@@ -324,7 +324,7 @@ class Collector:
             }
 
     def _kept_of(self) -> Iterator[Record]:
-        for check in self.ledger.verdicts.kept(self.run.run_id):
+        for check in self.ledger.verdicts.retained(self.run.run_id):
             yield {
                 "system": check.system,
                 "account": check.account,
@@ -349,7 +349,7 @@ class Collector:
             if ends not in (*PROVEN, "restored"):
                 remains = (verdict.path if verdict else "") or item.reason
                 yield {"finding": ends, "subject": item.grant_id, "remains": remains, "owner": owner}
-        for check in self.ledger.verdicts.kept(self.run.run_id):
+        for check in self.ledger.verdicts.retained(self.run.run_id):
             for grant_id in check.lost:
                 yield {"finding": "kept_lost", "subject": grant_id, "remains": "gone unexpectedly", "owner": owner}
 

@@ -1,6 +1,6 @@
-"""The ledger: what was there, what was decided, what was sent, and what came of it. In PostgreSQL.
+"""The ledger in PostgreSQL: snapshots, decisions, plans, requests and verdicts.
 
-Without it nothing is sent: the intent of every request is committed here before the request leaves.
+Nothing is sent without the ledger: the intent of every request is committed here before the request is sent.
 """
 
 from __future__ import annotations

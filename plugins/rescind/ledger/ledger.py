@@ -1,4 +1,4 @@
-"""The ledger: one object that holds the database and the repositories over it."""
+"""The ledger: a database and its repositories."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ from rescind.ledger.store.repository import RunNumbers
 class Ledger:
     """Snapshots, decisions, plans, approvals, attempts and verdicts in one PostgreSQL database.
 
-    Cheap to make: it connects when it is first used. Methods are synchronous and may be called from
-    several threads; from a coroutine use ``asyncio.to_thread``. A forked child makes its own connections.
+    It connects at its first use. Methods are synchronous and thread-safe; call them from a coroutine with
+    ``asyncio.to_thread``. A forked child opens its own connections.
 
-    :param dsn: a PostgreSQL connection string or URI; the database belongs to the ledger alone.
-    :param max_connections: most connections of this process at a time; a pacer adds one of its own.
-    :param statement_timeout_s: longest ordinary statement.
-    :param bulk_timeout_s: longest statement that moves a whole snapshot or plan.
-    :param lock_timeout_s: longest wait for another process's lock.
-    :raises ConfigurationError: when the connection string cannot be read.
+    :param dsn: a PostgreSQL connection string or URI; the ledger must own the database.
+    :param max_connections: most connections of this process at a time; a pacer adds one.
+    :param statement_timeout_s: longest ordinary statement, in seconds.
+    :param bulk_timeout_s: longest statement that writes a whole snapshot or plan, in seconds.
+    :param lock_timeout_s: longest wait for the lock of another process, in seconds.
+    :param connect_timeout_s: longest wait for a connection, in seconds.
+    :raises ConfigurationError: when the connection string cannot be parsed.
     """
 
     def __init__(
@@ -81,25 +82,28 @@ class Ledger:
         return f"Ledger({self.database.label})"
 
     def migrate(self, *, create_database: bool = False) -> list[str]:
-        """Bring the schema to this version of the code; see :func:`rescind.ledger.store.migrate.migrate`."""
+        """Migrate the schema to this version of the code; see :func:`rescind.ledger.store.migrate.migrate`."""
         return migrate.migrate(self.database, create_database=create_database)
 
     def check(self) -> None:
-        """See that the ledger can be used.
+        """Check that the ledger can be used.
 
-        :raises ConfigurationError: when it cannot; the message names the remedy.
+        :raises ConfigurationError: when it cannot; the message says how to fix it.
         """
         migrate.check(self.database)
 
     def diff(self, old: str, new: str, system: str | None = None) -> SnapshotDiff:
-        """What changed between the snapshots of two runs, each named by id or number.
+        """Return what changed between the snapshots of two runs.
 
+        :param old: id or number of the older run.
+        :param new: id or number of the newer run.
+        :param system: only this permission system.
         :raises InputError: when a run does not exist.
         """
         return SnapshotDiff(self.runs, self.scopes, self.snapshot, old=old, new=new, system=system)
 
     def close(self) -> None:
-        """Close idle connections. The ledger can be used again afterwards."""
+        """Close idle connections. The ledger stays usable."""
         self.database.close()
 
     def __enter__(self) -> Self:

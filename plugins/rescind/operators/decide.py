@@ -18,7 +18,7 @@ from rescind.settings import ReviewRequest
 from rescind.workflow.inputs import decision_context, inputs_of
 from rescind.workflow.owner_questions import put_questions
 from rescind.workflow.references import BatchRef, QuestionRef
-from rescind.workflow.residual_access import note_outlook
+from rescind.workflow.residual_access import note_residual_access
 from rescind.workflow.revoke_planner import Planner
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class PlanOperator(ReviewOperator):
         for line in planner.lines():
             self.log.info(line)
         self.log.info("plan %s: %d items (held ones included) in %d calls", plan.digest[:12], plan.items, plan.calls)
-        for line in note_outlook(ledger, run):
+        for line in note_residual_access(ledger, run):
             self.log.info(line)
         if run.dry_run:
             return []

@@ -205,7 +205,7 @@ def _live(views: Views, request: Request, run: RunLine) -> dict[str, Any]:
     return {
         "systems": systems,
         "funnel": shape.funnel(systems, run.operation),
-        "progress": shape.progress(views.lanes(run.number, dags), request.app.state.titles, finished=finished),
+        "progress": shape.progress(views.progress(run.number, dags), request.app.state.titles, finished=finished),
     }
 
 

@@ -1,1 +1,1 @@
-"""The stages of a run, without Airflow."""
+"""The stages of a run, without Airflow: inputs, planners, approval text, residual access, execution."""

@@ -15,7 +15,7 @@ from rescind.systems import system_named
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:])")
 _LINKS = re.compile(r"@\w|://|\bwww\.|\bmailto:", re.IGNORECASE)
-"""What readers of Markdown make links of by themselves, escaped or not; in a code span they leave it alone."""
+"""Text that Markdown renderers convert to links, even when escaped. In a code span they do not."""
 _EXAMPLES = 12
 
 
@@ -31,7 +31,7 @@ def plain(text: str, limit: int = 80) -> str:
 
 
 def _code(text: str) -> str:
-    """A code span: nothing in it is markup, but a bar would end the cell of a table, so a broken one is shown."""
+    """Return a code span. A bar would end a table cell, so it is replaced with a broken bar."""
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     edge = " " if text[0] in "` " or text[-1] in "` " else ""
     return f"{fence}{edge}{text.replace('|', '¦')}{edge}{fence}"
@@ -80,7 +80,7 @@ def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list
             )
         emptied = sorted(approved.emptied)
         if emptied:
-            shown = [f"{kind} {plain(' '.join(column))} in {plain(place)}" for place, kind, column in emptied]
+            shown = [f"{kind} {plain(' '.join(column))} in {plain(container)}" for container, kind, column in emptied]
             rest = f", and {len(shown) - _EXAMPLES} more" if len(shown) > _EXAMPLES else ""
             lines.append(
                 f"- {where}: every grant of {', '.join(shown[:_EXAMPLES])}{rest} is revoked there. A grant that is "
@@ -118,9 +118,9 @@ def _riskiest(ledger: Ledger, run: Run) -> list[str]:
         key = grant.key
         name = grant.principal_name
         who = f"{plain(name)} ({plain(key.principal_id)})" if name else plain(key.principal_id)
-        place = f"{plain(key.resource_type)} {plain(grant.resource_name or key.resource_id)}"
+        resource = f"{plain(key.resource_type)} {plain(grant.resource_name or key.resource_id)}"
         title = system_named(key.system).title
-        lines.append(f"- {decision.severity or 'no severity'}: {plain(key.entitlement)} on {place}, {who}, {title}")
+        lines.append(f"- {decision.severity or 'no severity'}: {plain(key.entitlement)} on {resource}, {who}, {title}")
     return lines
 
 

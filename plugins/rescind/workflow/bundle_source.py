@@ -1,4 +1,4 @@
-"""A bundle as the source of a restore: found below the evidence folder, verified whole, held against the ledger."""
+"""An evidence bundle as the source of a restore: found, verified completely, and compared with the ledger."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ _FILES = frozenset({*map(file_name, RECORD_FILES), CONTROLS, EFFECTS, MANIFEST, 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
 _SHOWN = 3
 _PIECE = 1 << 20
-_NOT_THERE = "Copy the whole bundle below the folder of the setting 'evidence' and name its folder"
+_HOW_TO_NAME = "Copy the complete bundle into the folder of the setting 'evidence', and pass the name of its folder"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedBundle:
-    """A bundle that holds, read from a copy that nobody can change meanwhile.
+    """A valid bundle, read from a private copy.
 
     :param source: valid inside the ``with`` block that opened it.
-    :param signed: whether it carries the signature of this deployment's own key.
-    :param notes: what its verification says to people.
+    :param manifest: its manifest.
+    :param signed: whether it has the signature of this deployment's key.
+    :param notes: notes of the verification, for people.
     """
 
     source: FolderSource
@@ -46,12 +47,12 @@ class VerifiedBundle:
 
     @property
     def run_id(self) -> str:
-        """The run that it is about."""
+        """The run of the bundle."""
         return str(self.manifest["run"])
 
     @property
     def root(self) -> str:
-        """Its root (hex)."""
+        """The root of the bundle (hex)."""
         return str(self.manifest["root"])
 
 
@@ -59,56 +60,55 @@ class VerifiedBundle:
 def verified_bundle(settings: Settings, text: str) -> Iterator[VerifiedBundle]:
     """Copy a bundle to this machine and verify it completely.
 
-    Where the deployment signs its bundles, this one must carry that signature.
+    When the deployment signs its bundles, the bundle must have that signature.
 
-    :param text: the name of its folder among the bundles, or its path or URL below the setting ``evidence``.
-    :raises InputError: when it is not there, does not hold, or is a copy without personal data.
+    :param text: the name of the bundle's folder, or its path or URL inside the folder of the setting ``evidence``.
+    :raises InputError: when it does not exist, is not valid, or is a copy without personal data.
     """
     key = signing_key(settings)
-    place = _place(settings, text)
+    folder_of_bundle = _bundle_folder(settings, text)
     with tempfile.TemporaryDirectory(prefix="rescind-bundle-") as folder:
         local = Path(folder)
-        _copy(place, local)
+        _copy(folder_of_bundle, local)
         result = verify(FolderSource(local), key=key.public_key().public_bytes_raw() if key else None)
         if result.manifest.get("sanitized"):
-            raise InputError("bundle", "is a copy without personal data", "Name the bundle that it was made from")
+            raise InputError("bundle", "is a copy without personal data", "Pass the original bundle")
         if not result.holds:
             problems = "; ".join(shown(problem) for problem in result.problems[:_SHOWN])
-            raise InputError("bundle", f"does not hold: {problems}", "Take an unchanged copy of this deployment's own")
+            raise InputError("bundle", f"is not valid: {problems}", "Use an unchanged bundle of this deployment")
         yield VerifiedBundle(FolderSource(local), result.manifest, key is not None, tuple(result.notes))
 
 
 def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
-    """The bundle's run as the ledger holds it; one that it does not hold is imported, when our own key signed it.
+    """Return the run of the bundle from the ledger. A missing run is imported when our key signed the bundle.
 
-    :raises InputError: when it may not be imported, or the ledger holds something else under its name.
+    :raises InputError: when it may not be imported, or the ledger has a different run under its name.
     """
     run = ledger.runs.named(bundle.run_id)
     if run is None or run.run_id != bundle.run_id:
         if bundle.signed:
             return import_run(ledger, bundle.source, bundle.manifest)
-        problem = f"is about {bundle.run_id}, which this ledger does not hold, and no key shows whose bundle it is"
-        raise InputError("bundle", problem, "Use the deployment that made it, or one with the key that signed it")
+        problem = f"is about run {bundle.run_id}, which is not in this ledger, and no signature shows who created it"
+        raise InputError(
+            "bundle", problem, "Use the deployment that created it, or a deployment with the key that signed it"
+        )
     plan, entry = ledger.plans.find(run.run_id), ledger.evidence_chain.of_run(run.run_id)
     review, planned = only(bundle.source, "review") or {}, only(bundle.source, "plan") or {}
     pairs = {
         "number": (bundle.manifest["number"], run.number),
         "snapshot digest": (review.get("snapshot_digest"), run.snapshot_digest),
         "plan digest": (planned.get("digest"), plan.digest if plan else None),
-        "evidence chain": (
-            (bundle.manifest["seal"], bundle.root),
-            (entry.number, entry.root) if entry else None,
-        ),
+        "evidence chain": ((bundle.manifest["seal"], bundle.root), (entry.number, entry.root) if entry else None),
     }
     _refuse([name for name, (theirs, ours) in pairs.items() if theirs != ours], f"run {run.number}")
     return run
 
 
 def compare_grants(ledger: Ledger, run: Run, bundle: VerifiedBundle, grants: Mapping[str, Grant]) -> None:
-    """See that bundle and ledger say the same of every grant that is to be given back.
+    """Check that bundle and ledger agree on every grant to restore.
 
     :param grants: by grant id, from the ledger.
-    :raises InputError: when a grant, or what giving it back needs, differs.
+    :raises InputError: when a grant, or what its restore needs, differs.
     """
     theirs = {
         record["grant_id"]: encode({name: value for name, value in record.items() if name != "scope"})
@@ -120,7 +120,7 @@ def compare_grants(ledger: Ledger, run: Run, bundle: VerifiedBundle, grants: Map
     captured = _inverses(grants, (call["inverse"] for call in records(bundle.source, "calls")))
     ours = _inverses(grants, (plain(call.inverse) for call in ledger.plans.calls(run.run_id)))
     differ = [ident for ident in grants if captured.get(ident) != ours.get(ident)]
-    _refuse([ident[:12] for ident in differ], "what giving back needs of the grants")
+    _refuse([ident[:12] for ident in differ], "what a restore of the grants needs")
 
 
 def _inverses(grants: Mapping[str, Grant], calls: Iterator[Mapping[str, Any]]) -> dict[str, bytes]:
@@ -131,33 +131,33 @@ def _refuse(differ: list[str], what: str) -> None:
     if differ:
         more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
         problem = f"and the ledger differ in {what}: {', '.join(differ[:_SHOWN])}{more}"
-        remedy = "Name the last bundle of that run. If this is it, one of the two was changed: find out which"
+        remedy = "Pass the last bundle of that run. If this is the last one, find out which of the two was changed"
         raise InputError("bundle", problem, remedy)
 
 
-def _place(settings: Settings, text: str) -> Any:
-    """The bundle's folder. Only below the deployment's evidence: what workers can read elsewhere is no evidence."""
+def _bundle_folder(settings: Settings, text: str) -> Any:
+    """Return the folder of the bundle. It must be inside the evidence folder of the deployment."""
     folder = evidence_folder(settings)
     parts = text.removeprefix(f"{str(folder).rstrip('/')}/").rstrip("/").split("/")
     if not all(re.fullmatch(_NAME, part) for part in parts):
-        raise InputError("bundle", "is neither a bundle's name nor a place below the evidence", _NOT_THERE)
+        raise InputError("bundle", "is not a bundle name or a path inside the evidence folder", _HOW_TO_NAME)
     place = folder
     for part in parts if len(parts) > 1 else ["bundles", *parts]:
         place = place / part
-    # A link could lead elsewhere.
+    # A link could point outside the folder.
     inside = not isinstance(place, Path) or place.resolve().is_relative_to(folder.resolve())
     if not inside or not (place / MANIFEST).is_file():
-        raise InputError("bundle", "there is no such bundle below the evidence", _NOT_THERE)
+        raise InputError("bundle", "does not exist in the evidence folder", _HOW_TO_NAME)
     return place
 
 
 def _copy(place: Any, local: Path) -> None:
-    """Copy the files of a bundle; anything else in its folder is refused."""
+    """Copy the files of a bundle; refuse any other file in its folder."""
     names = sorted(entry.name for entry in place.iterdir())
     strange = [name for name in names if name not in _FILES]
     if strange:
-        problem = f"holds {len(strange)} files that belong to no bundle: {', '.join(map(ascii, strange[:_SHOWN]))}"
-        raise InputError("bundle", problem, "Take an unchanged copy")
+        problem = f"holds {len(strange)} files that are not part of a bundle: {', '.join(map(ascii, strange[:_SHOWN]))}"
+        raise InputError("bundle", problem, "Use an unchanged copy")
     for name in names:
         try:
             opened = FolderSource(place).open(name) if isinstance(place, Path) else (place / name).open("rb")
@@ -165,4 +165,4 @@ def _copy(place: Any, local: Path) -> None:
                 shutil.copyfileobj(source, target, _PIECE)
         except OSError as error:
             why = error.strerror or "it is not a regular file"
-            raise InputError("bundle", f"{name} cannot be read: {why}", "Take an unchanged copy") from None
+            raise InputError("bundle", f"{name} cannot be read: {why}", "Use an unchanged copy") from None

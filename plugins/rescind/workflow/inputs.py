@@ -1,8 +1,8 @@
-"""What decisions are made from: roster, policy, exceptions and protections.
+"""The inputs of decisions: roster, policy, exceptions, protections and owners.
 
-They are read once, when a run begins, and kept in the ledger: every later task decides from the same bytes. Only the
-sending tasks read exceptions and protections once more, as they are then, because what has been protected or waived
-since the plan was made must stay.
+They are read once, when a run begins, and stored in the ledger, so that every later task uses the same bytes. The
+sending tasks read exceptions and protections again, because grants that were protected or excepted since the plan must
+stay.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ ROSTER, POLICY, EXCEPTIONS, PROTECTIONS, OWNERS = "roster", "policy", "exception
 
 @dataclass(frozen=True, slots=True)
 class ReviewInputs:
-    """Everything that was read from files, checked.
+    """The inputs of a run, parsed and checked.
 
     :param complete: whether the roster lists everyone.
-    :param owners: who is asked about what rules that ask have found; None in a run that asks nobody.
-    :param version: SHA-256 over policy (or request), exceptions, protections and roster: the plan's digest covers it.
+    :param owners: whom to ask about grants of rules that ask; None in a run without questions.
+    :param version: SHA-256 over policy (or request), exceptions, protections and roster; part of the plan's digest.
     """
 
     roster: AdmittedRoster
@@ -62,7 +62,7 @@ class ReviewInputs:
     version: str
 
     def context(self, own_ids: Iterable[tuple[str, str]], *, now: datetime) -> DecisionContext:
-        """A decision context without principals and memberships: enough for protections and exceptions."""
+        """Return a decision context without principals and memberships, for protections and exceptions."""
         source = self.protections.source
         return DecisionContext(
             now=now,
@@ -76,21 +76,21 @@ class ReviewInputs:
         )
 
     def never_hold(self) -> list[str]:
-        """Rules of the policy that cannot hold because the roster is not said to list everyone."""
+        """Return the rules that can never apply because the roster does not claim to list everyone."""
         rules = self.policy.rules if self.policy and not self.complete else ()
         return [rule.id for rule in rules if Source.ROSTER in rule.absence]
 
     def asks_nobody(self) -> list[str]:
-        """Rules of the policy that ask, in a run that puts no questions: what they find stays."""
+        """Return the rules that ask, in a run without questions; their grants stay."""
         rules = self.policy.rules if self.policy and self.owners is None else ()
         return [rule.id for rule in rules if rule.asks]
 
 
 def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime | None = None) -> list[NewInput]:
-    """Read every input from where the settings say; nothing is understood yet.
+    """Read every input from its configured source, without parsing it.
 
-    :raises ConfigurationError: something is missing or does not answer.
-    :raises InputError: a checksum does not match, or a roster's pages do not make one roster.
+    :raises ConfigurationError: when an input is missing or its service does not answer.
+    :raises InputError: when a checksum does not match, or the pages of a roster are inconsistent.
     """
     roster = fetch_roster(settings)
     facts = {
@@ -114,13 +114,13 @@ def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime 
 
 
 def fetch_roster(settings: Settings) -> Fetched:
-    """The roster, from the file or the HTTP service that the settings name.
+    """Return the roster from the configured file or HTTP service.
 
-    :raises ConfigurationError: it is not there, or its service does not answer as it should.
-    :raises InputError: an unknown format, a broken checksum file, or pages that do not make one roster.
+    :raises ConfigurationError: when it does not exist, or its service does not answer correctly.
+    :raises InputError: for an unknown format, a broken checksum file, or inconsistent pages.
     """
     if isinstance(settings.roster, RosterEndpoint):
-        from rescind.hooks.roster_http import fetch  # the HTTP provider is only needed here
+        from rescind.hooks.roster_http import fetch  # only this source needs the HTTP provider
 
         return fetch(settings.roster)
     return read_roster_file(settings)
@@ -129,15 +129,15 @@ def fetch_roster(settings: Settings) -> Fetched:
 def _check_sums(roster: Fetched, sha256: str) -> None:
     for where, announced in roster.checksums:
         if announced != sha256:
-            problem = f"the checksum in {where} is not that of the file ({sha256[:12]}...)"
+            problem = f"the checksum in {where} does not match the file ({sha256[:12]}...)"
             raise InputError(f"roster, {roster.source}", problem, "Fetch the roster and its checksum again.")
 
 
 def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> ReviewInputs:
-    """Understand and check the inputs of a run; the same bytes always give the same answer.
+    """Parse and check the inputs of a run; the same bytes always give the same result.
 
-    :raises InputError: a file cannot be understood.
-    :raises GuardTrippedError: the roster is too short, too old, or has too many leavers.
+    :raises InputError: when a file cannot be parsed.
+    :raises GuardTrippedError: when the roster is too short, too old, or has too many leavers.
     """
     roster = _roster(inputs[ROSTER])
     exceptions = inputs[EXCEPTIONS]
@@ -166,21 +166,21 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
 
 
 def inputs_of(ledger: Ledger, run: Run) -> ReviewInputs:
-    """The inputs that the run began with.
+    """Return the inputs with which the run began.
 
-    :raises ConfigurationError: when the ledger does not hold them.
+    :raises ConfigurationError: when they are not in the ledger.
     """
     stored = ledger.inputs.of(run.run_id)
     if not stored:
-        raise ConfigurationError(f"the ledger holds no inputs of run {run.run_id}. Start a new run")
+        raise ConfigurationError(f"the ledger has no inputs of run {run.run_id}. Start a new run")
     return read_inputs(stored, ReviewRequest.model_validate(dict(run.params)))
 
 
 def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:
-    """What is protected or waived as the files say now, over the run's roster and principals.
+    """Return a context with the current exceptions and protections, and the run's roster and principals.
 
-    :raises ConfigurationError: exceptions or protections cannot be read.
-    :raises InputError: nor understood.
+    :raises ConfigurationError: when exceptions or protections cannot be read.
+    :raises InputError: when they cannot be parsed.
     """
     exceptions, protections = read_file(settings, EXCEPTIONS), read_file(settings, PROTECTIONS)
     base = replace(
@@ -192,9 +192,9 @@ def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: dat
 
 
 def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
-    """The full decision context of a run: its inputs, and what the snapshot shows of memberships and holdings.
+    """Return the full decision context of a run: its inputs, and memberships and holdings from the snapshot.
 
-    The time of the review is the beginning of the run, so that deciding again gives the same decisions.
+    The time of the review is the start of the run, so that a repeated decision gives the same result.
     """
     context = _with_principals(
         ledger, run, inputs_of(ledger, run).context(own_ids(ledger, run), now=run.started_at.astimezone(UTC))
@@ -210,7 +210,7 @@ def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
 
 
 def _asks_for_holdings(policy: Policy | None) -> bool:
-    """Whether a rule names what a principal or person holds: else a whole pass over the grants is spared."""
+    """Return whether a rule uses the holdings of a principal or person; collecting them reads all grants."""
     names = {name for rule in policy.rules for name in rule.condition.names} if policy else set()
     return any(name in VARIABLES and VARIABLES[name].source == Source.HOLDINGS for name in names)
 
@@ -220,7 +220,7 @@ def _with_principals(ledger: Ledger, run: Run, context: DecisionContext) -> Deci
 
 
 def _roster(stored: NewInput) -> AdmittedRoster:
-    """The roster, held to the limits that stood when the run read it."""
+    """Return the roster, checked against the limits at the time when the run read it."""
     facts = stored.facts
     read = read_roster_csv if facts["format"] == "csv" else read_roster_json
     limits = RosterLimits(
@@ -233,9 +233,9 @@ def _roster(stored: NewInput) -> AdmittedRoster:
 
 
 def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Membership]:
-    """Edges from people's ids in grants to their other ids in memberships, as far as the roster holds both.
+    """Return edges from the ids of people in grants to their other ids in memberships, where the roster has both.
 
-    Where a vendor lists both under one id there are none to follow.
+    Without a separate id space for memberships there are no such edges.
     """
     other = system_named(system).member_space
     if not other:
@@ -249,7 +249,7 @@ def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Mem
 
 
 def own_ids(ledger: Ledger, run: Run) -> list[tuple[str, str]]:
-    """(system, principal id) of our own identities, as discovery found them and connections name them."""
+    """Return (system, principal id) of our own identities, from discovery and connections."""
     found = {
         (scope.system, str(ident))
         for scope in ledger.scopes.all(run.run_id)

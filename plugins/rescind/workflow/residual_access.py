@@ -1,4 +1,4 @@
-"""What a plan would not achieve: access that stays through another path once every planned grant is gone."""
+"""Residual access: access that remains through another path after every planned grant is gone."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rescind.systems.effective import still_reachable
 from rescind.workflow.inputs import same_people
 
 EXAMPLES = 5
-"""Paths that are kept as examples for each system and account."""
+"""Paths that are stored as examples for each system and account."""
 CHUNK = 50_000
-"""Grants to be revoked that are looked at in one pass over the population: about 100 MB."""
+"""Grants to revoke that are checked in one pass over the population: about 100 MB."""
 STAYS_REACHABLE = "stays_reachable"
-"""Name of the note with a scope: ``{"grants": n, "of": planned, "examples": [text]}``."""
+"""Name of the note of a scope: ``{"grants": n, "of": planned, "examples": [text]}``."""
 
 
-def note_outlook(ledger: Ledger, run: Run) -> Iterator[str]:
-    """Look ahead over the live plan, keep the result with the scopes, and say it in one line for each.
+def note_residual_access(ledger: Ledger, run: Run) -> Iterator[str]:
+    """Compute the residual access of the live plan, store it with the scopes, and yield it as lines of text.
 
-    Verification follows the same paths afterwards on what the platforms show then; this is what the snapshot shows.
+    It is based on the snapshot. Verification follows the same paths on the listings after the revocation.
     """
     planned = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
     gone = frozenset(planned)
@@ -34,8 +34,8 @@ def note_outlook(ledger: Ledger, run: Run) -> Iterator[str]:
     }
     for start in range(0, len(planned), CHUNK):
         grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
-        for place, part in groupby(sorted(grants, key=_place), key=_place):
-            _look(ledger, run, list(part), gone, found[place])
+        for own, part in groupby(sorted(grants, key=_account), key=_account):
+            _count(ledger, run, list(part), gone, found[own])
     for (system, account), note in sorted(found.items()):
         ledger.scopes.note(run.run_id, system, account, STAYS_REACHABLE, note)
         if note["of"]:
@@ -43,10 +43,10 @@ def note_outlook(ledger: Ledger, run: Run) -> Iterator[str]:
             yield from (f"  stays reachable: {example}" for example in note["examples"])
 
 
-def _look(ledger: Ledger, run: Run, revoke: list[Grant], gone: frozenset[str], note: dict[str, Any]) -> None:
-    """Count the grants, all of one system and account, whose access would stay."""
+def _count(ledger: Ledger, run: Run, revoke: list[Grant], gone: frozenset[str], note: dict[str, Any]) -> None:
+    """Count the grants of one system and account whose access would remain."""
     note["of"] += len(revoke)
-    system, account = _place(revoke[0])
+    system, account = _account(revoke[0])
     grants = ledger.snapshot.grants(run.run_id, system=system, account=account)
     memberships = ledger.snapshot.memberships(run.run_id, system=system, account=account)
     people = same_people(ledger, run, system, account)
@@ -58,5 +58,5 @@ def _look(ledger: Ledger, run: Run, revoke: list[Grant], gone: frozenset[str], n
             note["examples"].append(f"{what} {key.principal_id}: {path.describe()}")
 
 
-def _place(grant: Grant) -> tuple[str, str]:
+def _account(grant: Grant) -> tuple[str, str]:
     return grant.key.system, grant.key.account

@@ -1,4 +1,4 @@
-"""What is to be given back: the request, the items that it chooses, and the plan over them."""
+"""Plans a restore: the request, the grants that it selects, and the plan over them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from rescind.workflow.execute.listings import match_regranted
 from rescind.workflow.execute.restoration import ALREADY_REGRANTED, REGRANTED_DIFFERENTLY
 
 TOUCHED = "touched places"
-"""The part of the population that a restore lists: never a whole one, so no later listing is compared with it."""
+"""Name of the part of the population that a restore lists. It is never complete, so later listings do not use it."""
 GONE_LISTINGS, GONE_HOLDERS = "gone_places", "gone_holders"
-"""Notes of a scope: by grant id, why its resource or its principal is not there any more."""
+"""Names of the notes of a scope: by grant id, why its resource or its principal no longer exists."""
 
 _TAKEN = (Verdict.VERIFIED_GONE, Verdict.RECORD_GONE, Verdict.STILL_EFFECTIVE)
-_UNFAITHFUL = "it cannot be given back faithfully"
+_UNFAITHFUL = "it cannot be restored faithfully"
 _SHOWN = 3
 _MAX_NAMES = 10_000
 
@@ -43,15 +43,17 @@ Account = tuple[str, str]
 
 
 class RestoreRequest(BaseModel):
-    """What one run is to give back: the trigger form, closed to unknown keys.
+    """The request of a restore, from the trigger form; unknown keys are refused.
 
-    :param run: the run that took it away, by number or id; or
-    :param bundle: the bundle of that run: its name, or its path or URL below the deployment's evidence. What preflight
-        found in it stands in ``run`` and ``root`` from then on.
-    :param root: root (hex) of the verified bundle; no field of the form.
-    :param systems: only these; empty means all. The same for ``principals`` (ids as the platform names them) and
-        ``grants`` (grant ids, 64 hex characters, as in the items file). What is named must all apply to an item.
-    :param max_restores: most grants this run may give back; None takes the deployment's ceiling.
+    Either ``run`` or ``bundle`` is required. An item must match all selections that are not empty.
+
+    :param run: the run to restore, by number or id. Preflight sets it from the bundle.
+    :param bundle: the bundle of that run: its name, or its path or URL inside the evidence folder.
+    :param root: root (hex) of the verified bundle, set by preflight; not a field of the form.
+    :param systems: only these systems; empty means all.
+    :param principals: only these principals, by the ids of the platform; empty means all.
+    :param grants: only these grants, by grant id (64 hex characters, as in the items file); empty means all.
+    :param max_restores: most grants that this run may restore; None takes the limit of the deployment.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,9 +71,9 @@ class RestoreRequest(BaseModel):
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
-        """The request from the form.
+        """Return the request from the form.
 
-        :raises InputError: naming field, shape and remedy.
+        :raises InputError: for an invalid field, with its shape and the remedy.
         """
         try:
             request = cls.model_validate(dict(raw))
@@ -79,7 +81,7 @@ class RestoreRequest(BaseModel):
             raise InputError("trigger form", explained(error), "Correct the field and start a new run") from None
         if bool(request.run) == bool(request.bundle):
             problem = "both are given" if request.run else "neither is given"
-            raise InputError("run, bundle", problem, "Name the run to undo, or its bundle")
+            raise InputError("run, bundle", problem, "Pass the run to restore, or its bundle")
         unknown = sorted(set(request.systems) - set(REGISTRY))
         if unknown:
             known = ", ".join(REGISTRY)
@@ -87,18 +89,18 @@ class RestoreRequest(BaseModel):
         return request
 
     def cap(self, settings: Settings) -> int:
-        """Most grants that may be given back: the smaller of request and deployment."""
+        """Return the most grants that may be restored: the lower of request and deployment limit."""
         return settings.max_restores if self.max_restores is None else min(self.max_restores, settings.max_restores)
 
 
 def source_of(ledger: Ledger, request: RestoreRequest) -> Run:
-    """The finished run whose revocations are to be given back.
+    """Return the finished run whose revocations are restored.
 
-    :raises InputError: when there is none with that name, or it took nothing away.
+    :raises InputError: when it does not exist, is not finished, or revoked nothing.
     """
     run = ledger.runs.named(request.run)
     if run is None:
-        raise InputError("run", "names no run of this ledger", "Give the number or the id of a run")
+        raise InputError("run", "is not a run of this ledger", "Pass the number or the id of a run")
     plan = ledger.plans.find(run.run_id)
     problem = (
         "is a dry run"
@@ -110,29 +112,29 @@ def source_of(ledger: Ledger, request: RestoreRequest) -> Run:
         else ""
     )
     if problem:
-        raise InputError("run", f"{run.number} {problem}: it took nothing away", "Name the run that revoked")
+        raise InputError("run", f"{run.number} {problem}: it revoked nothing", "Pass the run that revoked the grants")
     if run.finished_at is None:
-        raise InputError("run", f"{run.number} is not finished", "Let it verify and report first")
+        raise InputError("run", f"{run.number} is not finished", "Wait until it has verified and reported")
     return run
 
 
 def chosen(ledger: Ledger, source: Run, request: RestoreRequest) -> dict[str, Grant]:
-    """The grants to give back, by id: what the source surely took away, as far as the request chooses it.
+    """Return the grants to restore by id: those that the source run certainly revoked and the request selects.
 
-    A grant that was to be kept and that the source found missing is given back when it is named: somebody else may
-    have taken it away on purpose.
+    A retained grant that the source run found missing is restored only when it is named, because somebody else may
+    have revoked it on purpose.
 
-    :raises InputError: when a named grant was not taken away by that run, or nothing is left to choose from.
+    :raises InputError: when a named grant was not revoked by that run, or nothing is selected.
     """
     sent = {item.grant_id for item in ledger.plans.items(source.run_id) if item.state in MAY_HAVE_ACTED}
     verdicts = ledger.verdicts.latest(source.run_id)
     taken = [record.grant_id for record in verdicts if record.verdict in _TAKEN and record.grant_id in sent]
-    lost = {grant_id for check in ledger.verdicts.kept(source.run_id) for grant_id in check.lost}
+    lost = {grant_id for check in ledger.verdicts.retained(source.run_id) for grant_id in check.lost}
     taken += sorted(lost & set(request.grants))
     strange = sorted(set(request.grants) - set(taken))
     if strange:
         shown = ", ".join(one[:12] for one in strange[:_SHOWN])
-        problem = f"{len(strange)} were not taken away by run {source.number} (its proof is missing): {shown}"
+        problem = f"{len(strange)} were not revoked by run {source.number} (their proof is missing): {shown}"
         raise InputError(
             "grants", problem, "Name items of that run with the verdict verified_gone, record_gone or still_effective"
         )
@@ -145,22 +147,22 @@ def chosen(ledger: Ledger, source: Run, request: RestoreRequest) -> dict[str, Gr
         and grant.key.principal_id in (request.principals or (grant.key.principal_id,))
     }
     if not grants:
-        problem = f"choose nothing of the {len(taken)} grants that run {source.number} took away"
-        raise InputError("systems, principals, grants", problem, "Widen the choice, or name another run")
+        problem = f"select none of the {len(taken)} grants that run {source.number} revoked"
+        raise InputError("systems, principals, grants", problem, "Widen the selection, or pass another run")
     return grants
 
 
 def reading_scopes(ledger: Ledger, source: Run, grants: Mapping[str, Grant]) -> list[Scope]:
-    """The source's scopes that the grants belong to, one for each system and account: how to read there."""
+    """Return one scope of the source run for each system and account of the grants, with its connection."""
     touched = {(grant.key.system, grant.key.account) for grant in grants.values()}
     scopes = {(scope.system, scope.account): scope for scope in ledger.scopes.all(source.run_id)}
     return [scopes[account] for account in sorted(touched)]
 
 
 async def granting(ledger: Ledger, settings: Settings, account: Account) -> tuple[str, str]:
-    """(connection id, identity) of the connection that may give back there.
+    """Return the granting connection of an account, as (connection id, identity).
 
-    :raises ConfigurationError: when none is configured, or none answers for that account.
+    :raises ConfigurationError: when no connection is configured, or none answers for that account.
     """
     system, number = account
     conn_ids = settings.granting_connections.get(system, [])
@@ -174,7 +176,7 @@ async def granting(ledger: Ledger, settings: Settings, account: Account) -> tupl
     example = f'"granting_connections": {{"{system}": ["..."]}}'
     raise ConfigurationError(
         f"no granting connection for {system} of account {number}{': ' + ', '.join(seen) if seen else ''}. "
-        f"The key that revokes need not grant: create a connection whose key may call "
+        f"The key that revokes cannot grant. Create a connection whose key may call "
         f"{system_named(system).restore_message.action}, and add {example} to the Airflow Variable {VARIABLE!r}"
     )
 
@@ -204,9 +206,9 @@ class RestorePlanner:
     _inverses: dict[str, Inverse | None] = field(default_factory=dict)
 
     def freeze(self, *, now: datetime) -> Plan:
-        """Choose, settle what needs no call, cover the rest with calls, and write the plan under its digest.
+        """Select grants, settle those that need no call, cover the rest with calls, and freeze the plan.
 
-        :raises GuardTrippedError: when more is to be given back than the cap allows.
+        :raises GuardTrippedError: when more grants are selected than the cap allows.
         """
         source = source_of(self.ledger, self.request)
         self._inverses = {
@@ -216,7 +218,7 @@ class RestorePlanner:
         }
         grants = chosen(self.ledger, source, self.request)
         for ident, grant in grants.items():
-            # A kept grant that is missing was in no call: what giving it back needs is in the snapshot all the same.
+            # A missing retained grant was in no call; the snapshot has what its restore needs.
             if ident not in self._inverses and grant.revocable:
                 self._inverses[ident] = system_named(grant.key.system).inverse(grant)
         for scope in self.ledger.scopes.all(self.run.run_id):
@@ -226,7 +228,7 @@ class RestorePlanner:
         measured = sum(len(part.give) for part in self.parts.values())
         cap = self.request.cap(self.settings)
         if measured > cap:
-            remedy = "Choose fewer items, or raise the cap on purpose"
+            remedy = "Select fewer items, or raise the cap on purpose"
             raise GuardTrippedError("cap_restores (plan)", f"{cap} grants", f"{measured} grants", remedy)
         for account, part in self.parts.items():
             if part.give:
@@ -235,19 +237,19 @@ class RestorePlanner:
         held = sum(state is ItemState.HELD for part in self.parts.values() for state, _ in part.settled.values())
         guards = [
             GuardRecord("cap_restores", "plan", f"{cap} grants", f"{measured} grants"),
-            GuardRecord("left_alone", "plan", "only what is surely absent is given", f"{held} held", held),
+            GuardRecord("left_alone", "plan", "only certainly absent grants are restored", f"{held} held", held),
         ]
         return self._write(source, guards, cap, now)
 
     def lines(self) -> Iterator[str]:
-        """The plan in a few lines, for the task's log."""
+        """Yield the plan in a few lines for the task log."""
         for (system, account), part in sorted(self.parts.items()):
             reasons = Counter(reason for _, reason in part.settled.values())
-            yield f"{system} {account}: {len(part.give)} grants to give back in {len(part.calls)} calls"
+            yield f"{system} {account}: {len(part.give)} grants to restore in {len(part.calls)} calls"
             yield from (f"{system} {account}: {count} without a call: {reason}" for reason, count in reasons.items())
 
     def _settle(self, part: _Part, source: Run, grants: list[Grant], now: datetime) -> None:
-        """Sort the grants into what needs a call and what does not."""
+        """Separate the grants that need a call from those that do not."""
         scope, system = part.scope, system_named(part.scope.system)
         shown = list(self.ledger.snapshot.grants(self.run.run_id, system=scope.system, account=scope.account))
         known = self.ledger.snapshot.grants_by_id(source.run_id, [grant.grant_id for grant in shown])
@@ -265,24 +267,24 @@ class RestorePlanner:
                 part.give[grant.grant_id] = grant
 
     def _obstacle(self, part: _Part, grant: Grant, shared: set[Cell], now: datetime) -> str:
-        """Why a grant cannot be given back, or empty."""
+        """Return why a grant cannot be restored, or an empty text."""
         notes, captured = part.scope.notes, self._inverses.get(grant.grant_id)
         if part.scope.state != "complete":
-            return "its place could not be read"
+            return "its listing scope could not be read"
         if captured is None:
             return _UNFAITHFUL
         if captured != system_named(grant.key.system).inverse(grant):
-            return "what was captured to give it back does not fit the snapshot"
+            return "what was captured for its restore does not match the snapshot"
         if grant.cell in shared:
-            return f"{_UNFAITHFUL}: several levels stood in one place, and a call gives one"
+            return f"{_UNFAITHFUL}: it had several levels in one cell, and a call grants one"
         if grant.expires_at is not None and grant.expires_at <= now:
-            return f"it would have ended by now ({grant.expires_raw})"
+            return f"it would have expired by now ({grant.expires_raw})"
         return str(
             notes.get(GONE_LISTINGS, {}).get(grant.grant_id) or notes.get(GONE_HOLDERS, {}).get(grant.grant_id, "")
         )
 
     def _cover(self, account: Account, part: _Part) -> None:
-        """The fewest calls that give exactly these, for each kind that has calls of its own."""
+        """Plan the fewest calls that grant exactly these, for each kind with separate calls."""
         system = system_named(account[0])
         shape = system.restore_shape
         shape = replace(

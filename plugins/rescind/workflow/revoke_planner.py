@@ -1,4 +1,4 @@
-"""From decisions to a frozen plan: hold what must not go, cap the rest, cover it with calls, check, freeze."""
+"""Plans a revocation from decisions: hold grants, apply caps, cover the rest with calls, check and freeze."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ Account = tuple[str, str]
 class _Part:
     """One system and account of the plan.
 
-    A population may be a thousand times as large as what goes, so of the grants that stay only the cells are kept that
-    a call could meet.
+    A population may be a thousand times larger than the planned grants. So of the retained grants, only cells are
+    stored that a call could contain.
 
-    :ivar keep: cells that stay and that a call could meet.
-    :ivar emptied: columns of which the decisions leave nothing, as (container, kind, column).
+    :ivar keep: cells of retained grants that a call could contain.
+    :ivar emptied: columns from which the decisions revoke every grant, as (container, kind, column).
     """
 
     conn_id: str
@@ -66,7 +66,7 @@ class _Part:
     by_cell: dict[Cell, list[Grant]] = field(default_factory=dict)
 
     def take(self, grants: Iterable[tuple[Grant, Decision]], emptying: Emptying | None) -> None:
-        """Note what is to go."""
+        """Add the grants to revoke."""
         for grant, decision in grants:
             lean = _lean(grant)
             self.revoke[lean.grant_id] = lean
@@ -74,9 +74,9 @@ class _Part:
                 self.emptied.add(_column(lean.cell))
 
     def leave(self, grants: Iterable[tuple[Grant, Decision]], *, sparse: bool) -> None:
-        """Note what stays, as far as a call could meet it. Everything that goes must be known.
+        """Add the retained grants that a call could contain, after all grants to revoke were added.
 
-        A call holds cells that go, cells of emptied columns, and, if it may be ``sparse``, any cell between its rows
+        A call contains cells to revoke, cells of emptied columns and, if it may be ``sparse``, any cell of its rows
         and columns.
         """
         going = {grant.cell for grant in self.revoke.values()}
@@ -89,17 +89,17 @@ class _Part:
                 self.keep.append(_lean_cell(cell))
 
     def hold(self, grant_id: str, reason: str) -> None:
-        """Take a grant out of the plan; its cell must survive from now on."""
+        """Hold a grant: no call may contain its cell."""
         grant = self.revoke.pop(grant_id)
         self.keep.append(grant.cell)
         self.held[grant_id] = reason
 
     def going(self) -> Iterator[tuple[Cell, str]]:
-        """(cell, grant id) of everything that goes."""
+        """Yield (cell, grant id) of every grant to revoke."""
         return ((grant.cell, grant_id) for grant_id, grant in self.revoke.items())
 
     def grants_of(self, call: PlannedCall) -> Iterator[Grant]:
-        """The grants that a call takes away, by cell."""
+        """Yield the grants that a call revokes, by cell."""
         if not self.by_cell:
             for grant in self.revoke.values():
                 self.by_cell.setdefault(grant.cell, []).append(grant)
@@ -108,12 +108,12 @@ class _Part:
 
 @dataclass(slots=True)
 class Planner:
-    """Plans one run.
+    """Plans the revocations of one run.
 
     :param caps: (most grants, most percent of the complete population) for this run.
-    :param emptying: which decisions empty whole columns; None: all calls hold nothing but what goes.
-    :param sparse: let calls reach over any cell that holds nothing, where the system's call allows it; such a call is
-        preceded by a re-read.
+    :param emptying: which decisions empty whole columns; None: calls contain only cells to revoke.
+    :param sparse: allow calls to contain cells without a grant, where the system's call allows it. Such a call is
+        sent after a re-read.
     """
 
     ledger: Ledger
@@ -126,9 +126,9 @@ class Planner:
     guards: list[GuardRecord] = field(default_factory=list)
 
     def freeze(self, *, now: datetime) -> Plan:
-        """Plan, check, and write the plan to the ledger under its digest.
+        """Plan, check, and freeze the plan under its digest.
 
-        :raises GuardTrippedError: when a cap stops the run; nothing was planned then.
+        :raises GuardTrippedError: when a cap is exceeded; nothing was planned then.
         """
         self._read()
         self._hold()
@@ -158,7 +158,7 @@ class Planner:
         return self._write(bound, guards, now + valid_for)
 
     def lines(self) -> Iterator[str]:
-        """The plan in a few lines, for the task's log."""
+        """Yield the plan in a few lines for the task log."""
         for (system, account), part in sorted(self.parts.items()):
             cover = part.cover
             if cover is None:
@@ -167,17 +167,17 @@ class Planner:
             minutes = len(cover.calls) / self._rate((system, account)) / 60
             yield (
                 f"{system} {account}: {len(part.revoke)} to revoke in {len(cover.calls)} calls ({part.mode}; {proof}), "
-                f"{minutes:.1f} minutes at the limit, {len(part.held)} held"
+                f"{minutes:.1f} minutes at the rate limit, {len(part.held)} held"
             )
             if cover.absent:
                 over = f"in {len(part.emptied)} emptied columns" if part.mode is Mode.EMPTYING else "read again at send"
-                yield f"{system} {account}: the calls reach over {cover.absent} cells that hold nothing, {over}"
+                yield f"{system} {account}: the calls contain {cover.absent} cells without a grant, {over}"
         for guard in self.guards:
             figures = f"limit {guard.limit}, measured {guard.measured}, held {guard.held}"
             yield f"guard {guard.guard} ({guard.scope}): {figures}"
 
     def _read(self) -> None:
-        """Decisions of the complete scopes, by system and account."""
+        """Load the decisions of the complete scopes, by system and account."""
         for scope in self.ledger.scopes.all(self.run.run_id):
             if scope.state == "complete":
                 self.parts[scope.system, scope.account] = _Part(
@@ -190,7 +190,7 @@ class Planner:
             part.leave(each(choice=Choice.KEEP) if part.revoke else (), sparse=self.sparse)
 
     def _hold(self) -> None:
-        """Take out what cannot be given back, and what would leave a resource without an administrator."""
+        """Hold grants that cannot be restored, and the last administrators of a resource."""
         keys = {grant.key: grant for part in self.parts.values() for grant in part.revoke.values()}
         irreversible = hold_irreversible(
             keys, lambda key: _irreversible(keys[key]), allowed=self.settings.allow_irreversible
@@ -214,7 +214,7 @@ class Planner:
         return sizes
 
     def _cover(self, account: Account, part: _Part) -> None:
-        """The fewest calls in the safest mode that has them: more than strict only where that saves calls."""
+        """Plan the fewest calls. A mode other than strict is used only where it saves calls."""
         shape = self._shape(account[0])
         modes = [Mode.STRICT, *([Mode.EMPTYING] if part.emptied else [])]
         modes += [Mode.SPARSE] if self.sparse and Mode.SPARSE in shape.modes else []
@@ -236,7 +236,7 @@ class Planner:
         )
 
     def _shape(self, system: str) -> CallShape:
-        """Return what one call may cover: the system's own limit, or fewer rows where the deployment says so."""
+        """Return what one call may contain: the limit of the system, or fewer rows where the deployment sets them."""
         shape = system_named(system).shape
         rows = self.settings.rows_per_call.get(system, shape.max_rows)
         return replace(shape, max_rows=min(rows, shape.max_rows))
@@ -273,7 +273,7 @@ class Planner:
         )
 
     def _batches(self, batches: Iterable[Batch]) -> Iterator[NewBatch]:
-        """The batches with what giving back needs, made as they are written: that is most of their size."""
+        """Yield the batches with what a restore needs. It is most of their size, so they are made one at a time."""
         for number, batch in enumerate(batches, 1):
             account = (batch.system, batch.account)
             part = self.parts[account]
@@ -286,12 +286,12 @@ class Planner:
             yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label, canary=batch.canary)
 
     def _risk(self, call: PlannedCall) -> int:
-        """How many grants of a call cannot be given back, or are held by more than one person."""
+        """Return how many grants of a call cannot be restored, or are held by more than one person."""
         grants = self.parts[call.system, call.account].grants_of(call)
         return sum(grant.key.principal_type != PrincipalType.USER or bool(_irreversible(grant)) for grant in grants)
 
     def _inverse(self, part: _Part, call: PlannedCall) -> dict[str, object]:
-        """What giving back needs, by grant id."""
+        """Return what a restore needs, by grant id."""
         system = system_named(call.system)
         return {grant.grant_id: system.inverse(grant) for grant in part.grants_of(call)}
 
@@ -301,7 +301,7 @@ class Planner:
 
 
 def _irreversible(grant: Grant) -> str:
-    return "" if system_named(grant.key.system).inverse(grant) is not None else "it cannot be given back faithfully"
+    return "" if system_named(grant.key.system).inverse(grant) is not None else "it cannot be restored faithfully"
 
 
 def _column(cell: Cell) -> EmptiedColumn:
@@ -309,13 +309,13 @@ def _column(cell: Cell) -> EmptiedColumn:
 
 
 def _reached(cover: Cover, part: _Part) -> set[EmptiedColumn]:
-    """Columns in which some call holds a cell without a grant that goes."""
+    """Return the columns in which a call contains a cell without a grant to revoke."""
     going = {cell for cell, _ in part.going()}
     return {_column(cell) for call in cover.calls for cell in call.cells() if cell not in going}
 
 
 def _lean(grant: Grant) -> Grant:
-    """The same grant; texts that many grants share are held once."""
+    """Return the same grant with interned texts."""
     return replace(
         grant,
         key=GrantKey(*map(sys.intern, grant.key)),

@@ -1,4 +1,4 @@
-"""The occasion of a run: what started it and when it was due, and what the deployment says of how evidence is kept."""
+"""The occasion of a run: what started it, when it was due, and the evidence settings of the deployment."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from rescind.settings import Settings
 
 
 def occasion(context: Mapping[str, Any], settings: Settings, requester: str) -> NewInput:
-    """What is recorded with the run when it begins; a cleared run keeps what it began with.
+    """Return the occasion to record when a run begins; a cleared run keeps its first one.
 
     :param requester: the person who started it, or ``scheduler``.
     """
     dag_run, schedule = context["dag_run"], schedule_of(context.get("dag"))
     due = requester == "scheduler"
-    by_hand = f"started by a person, beside the schedule {schedule}" if schedule else "started by a person; no schedule"
+    by_hand = (
+        f"started by a person, in addition to the schedule {schedule}"
+        if schedule
+        else "started by a person; no schedule"
+    )
     run_type = getattr(dag_run, "run_type", None)
     facts = {
         "run_type": str(getattr(run_type, "value", run_type) or ""),
@@ -33,7 +37,7 @@ def occasion(context: Mapping[str, Any], settings: Settings, requester: str) -> 
 
 
 def schedule_of(dag: Any) -> str:
-    """The schedule of a DAG in words: as it was written where that is text, else what its timetable says; or empty."""
+    """Return the schedule of a DAG as text: as written where it is text, else from its timetable; or empty."""
     schedule, timetable = getattr(dag, "schedule", None), getattr(dag, "timetable", None)
     if schedule is None:
         return ""

@@ -26,7 +26,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
     """Return the summary of the run, as JSON values."""
     plan = ledger.plans.find(run.run_id)
     rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]
-    kept = {(check.system, check.account): check for check in ledger.verdicts.kept(run.run_id)}
+    kept = {(check.system, check.account): check for check in ledger.verdicts.retained(run.run_id)}
     outlook = {
         (scope.system, scope.account): scope.notes[STAYS_REACHABLE]
         for scope in ledger.scopes.all(run.run_id)
@@ -157,7 +157,9 @@ def _problems(
             found.append(f"{where}: {row['beyond']} grants beyond the items appeared on restored resources")
         if row["kept_lost"]:
             found.append(f"{where}: {row['kept_lost']} retained grants are missing")
-    if plan.operation != OPERATION and (lost := [i for check in ledger.verdicts.kept(run.run_id) for i in check.lost]):
+    if plan.operation != OPERATION and (
+        lost := [i for check in ledger.verdicts.retained(run.run_id) for i in check.lost]
+    ):
         found.append(_offer(run, lost))
     return found
 

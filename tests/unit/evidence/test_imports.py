@@ -38,7 +38,7 @@ def told(ledger: Ledger, run: Run, kind: str, *but: str) -> list[dict[str, Any]]
 def test_everything_that_giving_back_needs_comes_back(ledger: Ledger, other: Ledger, tmp_path: Path) -> None:
     run = closed_run(ledger)
     lost = [next(ledger.snapshot.grants(run.run_id)).grant_id]
-    check = next(iter(ledger.verdicts.kept(run.run_id)))
+    check = next(iter(ledger.verdicts.retained(run.run_id)))
     ledger.verdicts.record_retained(
         run.run_id, RetainedCheck(SYSTEM, ACCOUNT, 5, lost, True, check.observed_at, {"a": 1})
     )

@@ -36,7 +36,7 @@ def test_a_run_without_a_plan_is_shown_as_well(ledger: Ledger) -> None:
     assert (line.items, line.calls, line.answer, line.scopes) == (None, None, None, 0)
     assert ledger.views.run(1, ALL) is not None
     assert ledger.views.systems(1, ALL) == []
-    assert ledger.views.lanes(1, ALL) == []
+    assert ledger.views.progress(1, ALL) == []
     assert ledger.views.items(1, ALL, ItemFilter()).total == 0
 
 
@@ -60,7 +60,7 @@ def test_no_method_shows_a_run_of_another_dag(ledger: Ledger, tmp_path: Path) ->
         assert views.systems(1, dags) == []
         assert views.returns(1, dags) == []
         assert views.watch(dags) is None
-        assert views.lanes(1, dags) == []
+        assert views.progress(1, dags) == []
         assert views.item_counts(1, dags) == []
         page = views.items(1, dags, ItemFilter())
         assert (page.total, page.rows) == (0, [])
@@ -113,14 +113,14 @@ def test_systems_add_up(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_lanes_are_what_tasks_said_and_calls_where_none_did(ledger: Ledger) -> None:
     run = working_run(ledger, count=6)
-    (calls,) = ledger.views.lanes(run.number, ALL)
+    (calls,) = ledger.views.progress(run.number, ALL)
     assert (calls.stage, calls.system, calls.account) == ("revoke", ledger_runs.SYSTEM, ledger_runs.ACCOUNT)
     assert (calls.done, calls.total, calls.per_second) == (0, 6, 0)
     scope, batch = ledger.scopes.all(run.run_id)[0].scope_id, ledger.plans.batches(run.run_id)[0].batch_id
     ledger.progress.note(run.run_id, "discover", scope, label="Quick BI", done=3, total=0, per_second=1.5)
-    assert [line.stage for line in ledger.views.lanes(run.number, ALL)] == ["discover", "revoke"]
+    assert [line.stage for line in ledger.views.progress(run.number, ALL)] == ["discover", "revoke"]
     ledger.progress.note(run.run_id, "revoke", batch, label="Quick BI · 1", done=2, total=6, per_second=0.5)
-    discover, revoke = ledger.views.lanes(run.number, ALL)
+    discover, revoke = ledger.views.progress(run.number, ALL)
     assert (discover.system, discover.done, discover.total) == (ledger_runs.SYSTEM, 3, 0)
     assert (revoke.done, revoke.total, revoke.per_second) == (2, 6, 0.5)
     assert revoke.age_s < 60
@@ -144,7 +144,7 @@ def test_the_tasks_of_a_stage_are_one_lane_with_those_that_wait(ledger: Ledger) 
     ledger.progress.note(run.run_id, "revoke", first.batch_id, label="1", done=10, total=10, per_second=4.0)
     ledger.progress.note(run.run_id, "revoke", second.batch_id, label="2", done=5, total=10, per_second=2.0)
     ledger.progress.note(run.run_id, "roster", "people", label="people", done=9, total=0, per_second=1.0)
-    roster, revoke = sorted(ledger.views.lanes(run.number, ALL), key=lambda line: line.system)
+    roster, revoke = sorted(ledger.views.progress(run.number, ALL), key=lambda line: line.system)
     assert (revoke.done, revoke.total) == (15, 30)
     assert revoke.per_second == 2.0, "a task that is done has no pace any more"
     assert (roster.system, roster.label, roster.done) == ("", "people", 9)

@@ -1,4 +1,4 @@
-"""The stop switch beside the ledger's: known before the first call, fresh after it, and never assumed."""
+"""The kill switch in Airflow: known before the first call, fresh after it, and never assumed."""
 
 from __future__ import annotations
 

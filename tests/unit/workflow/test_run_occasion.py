@@ -59,7 +59,7 @@ def test_a_due_run_names_its_schedule_and_when_it_was_due() -> None:
 
 def test_a_person_who_starts_a_run_is_no_schedule() -> None:
     by_hand = occasion({"dag_run": due(), "dag": dag_of("0 6 * * 1")}, Settings(), "rita").facts
-    assert by_hand["schedule"] == "started by a person, beside the schedule 0 6 * * 1 (UTC)"
+    assert by_hand["schedule"] == "started by a person, in addition to the schedule 0 6 * * 1 (UTC)"
     assert by_hand["due_at"] is by_hand["period_start"] is None
     assert occasion({"dag_run": due()}, Settings(), "rita").facts["schedule"] == "started by a person; no schedule"
 

@@ -1,1 +1,1 @@
-"""Plans: items, batches, approvals, attempts, checks before a send, verdicts."""
+"""Plans, approvals, batches, attempts, send checks and verdicts."""

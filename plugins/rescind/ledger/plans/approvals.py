@@ -1,4 +1,4 @@
-"""Approvals: the answer to "may exactly this be revoked, in exactly this run?", recorded once."""
+"""Approvals: the recorded answer on exactly one plan of exactly one run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Approvals(Repository):
     """The approvals of each run and plan."""
 
     def request(self, run_id: str, digest: str, *, requested_by: str, valid_until: datetime) -> Approval:
-        """Put the question and make its nonce; asked again, the first question stands, with its deadline.
+        """Record the request for approval with a new nonce. A second request returns the first one, with its deadline.
 
         :raises LedgerError: when the run has no such plan.
         """
@@ -50,14 +50,14 @@ class Approvals(Repository):
         automatic: bool = False,
         method: str = "",
     ) -> Approval:
-        """Record the answer. Approving moves the plan and its items to approved in the same transaction.
+        """Record the answer. An approval moves the plan and its items to approved in the same transaction.
 
-        :param answer: ``approve`` or ``reject``; anything else, such as a timeout, is no answer.
-        :param automatic: a rule answered; ``responded_by`` names it.
-        :param method: for an automatic answer, the limits and what was measured against them.
-        :raises NotApprovedError: when the answer does not belong to this question, comes too late, or comes from the
-            one who asked.
-        :raises RecordConflictError: when the other answer was recorded before.
+        :param answer: ``approve`` or ``reject``. Anything else, such as a timeout, is not an answer.
+        :param automatic: True when a rule answered; ``responded_by`` names the rule.
+        :param method: for an automatic answer, the limits and the measured values.
+        :raises NotApprovedError: when the answer does not belong to this request, is too late, or comes from the
+            requester.
+        :raises RecordConflictError: when a different answer was recorded before.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -73,18 +73,18 @@ class Approvals(Repository):
             if answer == APPROVE and state == "frozen":
                 _approve(connection, number, digest)
             if answer == REJECT:
-                # Nothing will be sent under this plan: others may work on its scopes.
+                # Nothing will be sent under this plan, so other runs may lock its scopes.
                 connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (number,))
             return _need(connection, run_id, number, digest)
 
     def get(self, run_id: str, digest: str) -> Approval | None:
-        """The question and its answer, or None when nobody was asked."""
+        """Return the request and its answer, or None when no approval was requested."""
         return self._db.read(lambda connection: _load(connection, run_id, self._numbers.of(connection, run_id), digest))
 
     def require(self, run_id: str, digest: str) -> Approval:
-        """The approval of exactly this plan.
+        """Return the approval of exactly this plan.
 
-        :raises NotApprovedError: when it was not asked for, not answered, rejected, or has run out.
+        :raises NotApprovedError: when it was not requested, not answered, rejected, or has expired.
         """
 
         def work(connection: Connection) -> Approval:
@@ -96,32 +96,32 @@ class Approvals(Repository):
 
 
 def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) -> Approval:
-    """The approval, when it is one.
+    """Return the approval when it is valid now.
 
-    :raises NotApprovedError: when it is not.
+    :raises NotApprovedError: when it is not valid; the message says why.
     """
     if approval is None:
-        problem = "nobody was asked"
+        problem = "no approval was requested"
     elif approval.answer is None:
-        problem = "nobody has answered"
+        problem = "no approver has answered"
     elif approval.answer != APPROVE:
         problem = f"{approval.responded_by!r} rejected it"
     elif approval.valid_until <= now:
-        problem = f"the approval ran out at {approval.valid_until:%Y-%m-%d %H:%M:%S %Z}"
+        problem = f"the approval expired at {approval.valid_until:%Y-%m-%d %H:%M:%S %Z}"
     elif not approval.automatic and approval.responded_by == approval.requested_by:
-        problem = f"{approval.responded_by!r} approved it, the one who asked for it"
+        problem = f"the requester {approval.responded_by!r} approved it"
     else:
         return approval
-    raise NotApprovedError(f"plan {digest} of run {run_id} may not be executed: {problem}. Nothing was sent")
+    raise NotApprovedError(f"plan {digest} of run {run_id} cannot be executed: {problem}. Nothing was sent")
 
 
 def load(connection: Connection, run_id: str, run_no: int, digest: str) -> Approval | None:
-    """The approval of a plan, inside a transaction."""
+    """Return the approval of a plan, inside a transaction."""
     return _load(connection, run_id, run_no, digest)
 
 
 def mark_used(connection: Connection, run_no: int, digest: Digest, batch_id: Digest) -> None:
-    """Note when the approval was first used, and by which batch."""
+    """Record when the approval was first used, and by which batch."""
     connection.execute(
         "UPDATE rescind.approval SET used_at = clock_timestamp(), used_by_batch = %s"
         " WHERE run_no = %s AND digest = %s AND answer = 'approve' AND used_at IS NULL",
@@ -140,24 +140,24 @@ def _check_answer(
 ) -> None:
     where = f"plan {known.digest} of run {known.run_id}"
     if answer not in (APPROVE, REJECT):
-        raise NotApprovedError(f"{where}: only 'approve' and 'reject' are answers. Nothing was recorded")
+        raise NotApprovedError(f"{where}: the answer must be 'approve' or 'reject'. Nothing was recorded")
     if not secrets.compare_digest(nonce.encode(), known.nonce.encode()):
         raise NotApprovedError(
-            f"{where}: the answer quotes another question (its nonce differs). Answer the current one"
+            f"{where}: the answer belongs to another request (its nonce differs). Answer the current request"
         )
     if not responded_by.strip():
-        raise NotApprovedError(f"{where}: nobody is named as the one who answered. Nothing was recorded")
+        raise NotApprovedError(f"{where}: the answer names no approver. Nothing was recorded")
     if known.answer is not None and known.answer != answer:
-        raise RecordConflictError(f"{where}: the answer {known.answer!r} is recorded already and stays")
+        raise RecordConflictError(f"{where}: the answer {known.answer!r} is recorded already and cannot change")
     if answer == APPROVE:
         if not automatic and responded_by == known.requested_by:
-            raise NotApprovedError(f"{where}: the one who asked may not approve. Ask somebody else")
+            raise NotApprovedError(f"{where}: the requester cannot approve their own run. Ask another approver")
         if known.valid_until <= _now(connection):
             raise NotApprovedError(
-                f"{where}: the answer came after {known.valid_until:%Y-%m-%d %H:%M:%S %Z}. Plan again"
+                f"{where}: the approval window expired at {known.valid_until:%Y-%m-%d %H:%M:%S %Z}. Plan again"
             )
         if state == "superseded":
-            raise NotApprovedError(f"{where}: another plan has taken its place. Answer for that one")
+            raise NotApprovedError(f"{where}: another plan has replaced it. Answer the request for that plan")
 
 
 def _approve(connection: Connection, run_no: int, digest: str) -> None:
@@ -193,7 +193,9 @@ def _load(connection: Connection, run_id: str, run_no: int, digest: str, *, lock
 def _need(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval:
     approval = _load(connection, run_id, run_no, digest, lock=lock)
     if approval is None:
-        raise NotApprovedError(f"plan {digest} of run {run_id}: nobody was asked. Ask with approvals.request()")
+        raise NotApprovedError(
+            f"plan {digest} of run {run_id}: no approval was requested. Request it with approvals.request()"
+        )
     return approval
 
 
@@ -204,6 +206,6 @@ def _approval(run_id: str, row: DictRow) -> Approval:
 def _now(connection: Connection) -> datetime:
     row = connection.execute("SELECT clock_timestamp() AS now").fetchone()
     if row is None:
-        raise LedgerError("ledger: the database did not tell the time")
+        raise LedgerError("ledger: the database returned no time")
     now: datetime = row["now"]
     return now

@@ -1,8 +1,7 @@
-"""Attempts: the intent before each request and its outcome after it. Append only.
+"""Attempts: the intent before each request and the outcome after it. Append only.
 
-No intent, no request: :meth:`Attempts.begin` returns after its COMMIT, and only then may the caller
-sign and send, once. What was sent and not answered stays without outcome until it is closed as
-unknown; it is never sent again before the platform was read.
+:meth:`Attempts.begin` returns after its COMMIT. Only then may the caller sign and send, once. An attempt without an
+answer has no outcome until it is closed as unknown. It is never sent again before the platform was read.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ from rescind.model import ItemState
 
 _S = ItemState
 _RECORD = listed(names(AttemptRecord))
-# What an outcome means for the call and for its items that were sent. Throttled and not sent: the
-# request was certainly not executed.
+# Call state and item state that follow from each outcome. Throttled and not sent: the request was not executed.
 _MEANING: Mapping[str, tuple[str, ItemState]] = {
     "accepted": ("accepted", _S.ACCEPTED),
     "refused": ("refused", _S.REFUSED),
@@ -52,7 +50,7 @@ _RENEW_EVERY_S = 30.0
 class Attempts(Repository):
     """The attempts of each run.
 
-    ``max_attempts`` bounds how often one call may be tried, throttled answers not counted.
+    :cvar max_attempts: most attempts at one call; throttled attempts do not count.
     """
 
     max_attempts = 8
@@ -64,24 +62,26 @@ class Attempts(Repository):
     def begin(
         self, lease: Lease, call_id: str, *, plan_digest: str, request_digest: str, action: str, version: str
     ) -> Attempt:
-        """Record that a call is about to be sent; the request may leave once this has returned.
+        """Record the intent to send a call. The request may be sent when this has returned.
 
-        One transaction checks everything that has to hold at this moment, then marks call and items as sent.
+        One transaction checks everything that must hold now, and marks call and items as sent.
 
+        :param plan_digest: the approved plan that the call belongs to.
         :param request_digest: digest of the final request without secrets.
+        :param action: action of the vendor's API.
         :param version: version of the vendor's API.
         :raises RunStoppedError: when the kill switch is set.
-        :raises RetainedGrantLostError: when verification found that a grant which was to be kept is gone.
+        :raises RetainedGrantLostError: when verification found that a retained grant is missing.
         :raises LeaseLostError: when another process has claimed the batch.
-        :raises PlanStaleError: when the plan was superseded or has run out, or an item of the call may not be sent.
-        :raises NotApprovedError: for a dry run, and when there is no valid approval for exactly this plan.
+        :raises PlanStaleError: when the plan was superseded or has expired, or an item of the call may not be sent.
+        :raises NotApprovedError: for a dry run, and without a valid approval of exactly this plan.
         :raises ScopeLockedError: when another run holds the scope's lock.
-        :raises CallSettledError: when the call is not pending, or was tried too often.
+        :raises CallSettledError: when the call is not pending, or its attempts are used up.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
             digest = Digest(call_id)
-            # Locks first, facts after: what is read below is at least as new as the locks.
+            # Lock first, then read: the facts below are at least as new as the locks.
             hold(connection, number, lease)
             call = send_checks.lock_call(connection, number, lease, call_id)
             kill_switch.refuse_if_stopped(connection)
@@ -107,7 +107,7 @@ class Attempts(Repository):
             transitions.move_call(connection, number, digest, ("pending",), "sent")
             transitions.move_call_items(connection, number, digest, [_S.APPROVED], _S.SENT)
         if row is None:
-            raise LedgerError("ledger: the attempt just written cannot be read back; nothing may be sent")
+            raise LedgerError("ledger: the attempt cannot be read after it was written; nothing may be sent")
         self._renew(lease)
         return Attempt(row["attempt_id"], call_id, row["n"], row["intent_at"])
 
@@ -125,17 +125,17 @@ class Attempts(Repository):
         items: Mapping[str, tuple[ItemState, str]] | None = None,
         reason: str = "",
     ) -> Call:
-        """Record what came of an attempt, once, and move its call and items.
+        """Record the outcome of an attempt, once, and move its call and items.
 
-        :param outcome: ``accepted``, ``refused``, ``throttled``, ``not_sent`` or ``unknown``. The last but one
-            and ``throttled`` mean certainly not executed: the call is pending again.
-        :param items: single items that fared otherwise than their call: (state, reason) by grant id.
+        :param outcome: ``accepted``, ``refused``, ``throttled``, ``not_sent`` or ``unknown``. After ``throttled`` and
+            ``not_sent`` the request was not executed, and the call is pending again.
+        :param items: items whose result differs from that of the call: (state, reason) by grant id.
         :raises RecordConflictError: when the attempt has an outcome already.
-        :raises LeaseLostError: when another process has claimed the batch meanwhile; the outcome is recorded
-            all the same, call and items stay unknown.
+        :raises LeaseLostError: when another process has claimed the batch. The outcome is recorded; call and items
+            stay unknown.
         """
         if outcome not in _MEANING:
-            raise LedgerError(f"ledger: {outcome!r} is no outcome. Use one of {', '.join(_MEANING)}")
+            raise LedgerError(f"ledger: {outcome!r} is not an outcome. Use one of {', '.join(_MEANING)}")
         with self._db.transaction() as connection:
             attempt = _close(
                 connection,
@@ -158,12 +158,12 @@ class Attempts(Repository):
         if not ours:
             raise LeaseLostError(
                 f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another"
-                " process has claimed the batch since. This one stops"
+                " process has claimed the batch. This one stops"
             )
         return call
 
     def each(self, run_id: str) -> Iterator[AttemptRecord]:
-        """All attempts of a run, in the order of their intents."""
+        """Yield all attempts of a run in the order of their intents."""
         query = (
             f"SELECT {_RECORD} FROM rescind.attempt WHERE run_no = %(run)s AND attempt_id > %(after)s"
             f" ORDER BY attempt_id LIMIT {PAGE}"
@@ -174,9 +174,11 @@ class Attempts(Repository):
             after = rows[-1][0]
 
     def settle_open(self, run_id: str) -> int:
-        """Close as unknown every attempt whose process has lost or let go its batch; returns how many.
+        """Close as unknown every open attempt whose batch was released or claimed by another process.
 
-        Their calls and items become unknown as well, where they still say sent.
+        Calls and items that are still marked as sent become unknown too.
+
+        :returns: how many attempts were closed.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -194,7 +196,7 @@ class Attempts(Repository):
         return len(rows)
 
     def _renew(self, lease: Lease) -> None:
-        """Sending shows that the holder lives: extend its lease, at most every half minute."""
+        """Extend the lease of a holder that sends, at most every 30 s."""
         key = (lease.run_id, lease.batch_id, lease.epoch)
         now = time.monotonic()
         if now - self._renewed.get(key, float("-inf")) < _RENEW_EVERY_S:
@@ -209,10 +211,10 @@ class Attempts(Repository):
 
 
 def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) -> DictRow:
-    """Fill an attempt's outcome once.
+    """Write the outcome of an attempt once.
 
-    :raises RecordConflictError: when it is filled already.
-    :raises LedgerError: when there is no such attempt.
+    :raises RecordConflictError: when the attempt has an outcome already.
+    :raises LedgerError: when the attempt does not exist.
     """
     row = connection.execute(
         "UPDATE rescind.attempt a SET outcome = %(outcome)s, sent_at = %(sent_at)s, answered_at = %(answered_at)s,"
@@ -226,7 +228,9 @@ def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) 
     known = connection.execute("SELECT outcome FROM rescind.attempt WHERE attempt_id = %s", (attempt_id,)).fetchone()
     if known is None:
         raise LedgerError(f"ledger: there is no attempt {attempt_id}. Begin it before sending")
-    raise RecordConflictError(f"ledger: attempt {attempt_id} has the outcome {known['outcome']!r}, which stays")
+    raise RecordConflictError(
+        f"ledger: attempt {attempt_id} has the outcome {known['outcome']!r} already, which cannot change"
+    )
 
 
 def _still_ours(connection: Connection, attempt: DictRow) -> bool:

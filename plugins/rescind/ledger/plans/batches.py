@@ -1,7 +1,7 @@
-"""Batches: who may send their calls, and what becomes of calls that are not sent or have to be sent again.
+"""Batches: leases on them, and calls that are skipped, reopened or split.
 
-A batch is claimed by raising its epoch. Whoever held it before finds out at the next step and stops;
-what it had under way counts as unknown until the platform was read.
+A claim raises the epoch of the batch. The previous holder notices this at its next step and stops. Its in-flight
+calls are unknown until the platform was read.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ LEFT JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id = c.call_id
 LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
 WHERE b.run_no = %(run)s AND b.canary GROUP BY b.batch_id, b.system, b.account, b.label, b.ordinal ORDER BY b.ordinal
 """
-_UNDER_WAY = "the process that had sent it lost its lease; read before anything else"
+_IN_FLIGHT = "the process that sent it lost its lease; read the platform first"
 
 
 class Batches(Repository):
     """The batches of each run."""
 
     def canaries(self, run_id: str) -> list[Canary]:
-        """The canary batches of the live plan and what is proven of them, in order."""
+        """Return the canary batches of the live plan, with what is proven of them, in order."""
         return [Canary(*row) for row in self._rows(run_id, _CANARIES, {})]
 
     def claim(self, run_id: str, batch_id: str, owner: str, ttl_s: float = 120.0) -> Lease:
-        """Take a batch, from whomever. Calls that an earlier holder had under way become unknown.
+        """Claim a batch, also from another holder. In-flight calls of an earlier holder become unknown.
 
-        :param owner: who claims: task, try and process, for people.
-        :param ttl_s: seconds until the lease has to be renewed; sending renews it.
+        :param owner: the claimant in words: task, try and process.
+        :param ttl_s: seconds until the lease expires; sending renews it.
         :raises PlanStaleError: when the live plan has no such batch.
         """
         with self._db.transaction() as connection:
@@ -62,17 +62,18 @@ class Batches(Repository):
             left = connection.execute(
                 "UPDATE rescind.call SET state = 'unknown', reason = %s, updated_at = clock_timestamp()"
                 " WHERE run_no = %s AND batch_id = %s AND state = 'sent' RETURNING call_id",
-                (_UNDER_WAY, number, Digest(batch_id)),
+                (_IN_FLIGHT, number, Digest(batch_id)),
             ).fetchall()
             for call in left:
                 lost_call = Digest(call["call_id"])
-                transitions.move_call_items(connection, number, lost_call, [_S.SENT], _S.UNKNOWN, _UNDER_WAY)
+                transitions.move_call_items(connection, number, lost_call, [_S.SENT], _S.UNKNOWN, _IN_FLIGHT)
         return Lease(run_id, batch_id, owner, row["lease_epoch"], row["lease_until"])
 
     def release(self, lease: Lease, *, done: bool = False) -> None:
-        """Let a batch go; ``done`` says that nothing of it is left to send.
+        """Release a batch.
 
-        :raises LeaseLostError: when somebody else has claimed it.
+        :param done: True when nothing of it is left to send.
+        :raises LeaseLostError: when another process has claimed it.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -93,10 +94,11 @@ class Batches(Repository):
         reason: str,
         items: Mapping[str, tuple[ItemState, str]] | None = None,
     ) -> Call:
-        """Settle a call that will not be sent: ``stale`` (the world changed) or ``skipped``.
+        """Settle a call that will not be sent.
 
-        :param items: where its items go; without it, those that were to be sent become stale.
-        :raises LeaseLostError: when somebody else has claimed the batch.
+        :param state: ``stale`` (the platform has changed) or ``skipped``.
+        :param items: new states of its items. Without it, items that were to be sent become stale.
+        :raises LeaseLostError: when another process has claimed the batch.
         :raises CallSettledError: when the call is not pending, refused or unknown.
         """
         if state not in ("stale", "skipped"):
@@ -117,9 +119,9 @@ class Batches(Repository):
     def set_items(self, holder: Lease | str, moves: Mapping[str, tuple[ItemState, str]]) -> None:
         """Move single items, all or none.
 
-        :param holder: the lease under which it happens, or the run id outside of sending.
-        :raises TransitionError: when an arrow does not exist; nothing is moved then.
-        :raises LeaseLostError: when somebody else has claimed the batch.
+        :param holder: the lease of the sender; outside of sending, the run id.
+        :raises TransitionError: when a state cannot be reached; nothing is moved then.
+        :raises LeaseLostError: when another process has claimed the batch.
         """
         transitions.refuse_reserved(moves)
         run_id = holder.run_id if isinstance(holder, Lease) else holder
@@ -140,14 +142,15 @@ class Batches(Repository):
         reason: str,
         verdict: Verdict = Verdict.STILL_PRESENT,
     ) -> Call:
-        """Make a call pending again after the platform was read and shows items as they were before it.
+        """Make a call pending again after a read of the platform showed its items unchanged.
 
-        :param present: the grant ids that were seen (when giving back: surely not seen); they become approved
-            again, and the observation is recorded as this verdict.
-        :param observed_at: when they were seen; has to be later than the call's last attempt.
+        :param present: ids of the grants that were seen; in a restore, of those that are certainly absent. They
+            become approved again.
+        :param observed_at: when they were read; must be later than the call's last attempt.
+        :param verdict: recorded for these grants.
         :raises CallSettledError: when the call is not unknown, refused or accepted.
-        :raises RecordConflictError: when the observation is older than the last attempt, or shows nothing.
-        :raises LeaseLostError: when somebody else has claimed the batch.
+        :raises RecordConflictError: when the read is older than the last attempt, or shows no item.
+        :raises LeaseLostError: when another process has claimed the batch.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -178,13 +181,13 @@ class Batches(Repository):
     def split(
         self, lease: Lease, call_id: str, parts: Sequence[NewCall], item_calls: Mapping[str, str], *, reason: str
     ) -> list[Call]:
-        """Put smaller calls in the place of one that was not executed.
+        """Replace a call that was not executed with smaller calls.
 
-        :param parts: the new calls; each may touch nothing that the old one did not.
-        :param item_calls: the call of each item that a part takes away; items left out become stale.
-        :raises TransitionError: when a part reaches beyond the old call, or an item is not part of it.
+        :param parts: the new calls. Each must stay within the cells of the old call.
+        :param item_calls: the new call of each item; items left out become stale.
+        :raises TransitionError: when a part goes beyond the old call, or an item belongs to no part.
         :raises CallSettledError: when the call is neither pending nor refused.
-        :raises LeaseLostError: when somebody else has claimed the batch.
+        :raises LeaseLostError: when another process has claimed the batch.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, lease.run_id)
@@ -215,10 +218,10 @@ class Batches(Repository):
             return [load_call(connection, lease.run_id, number, part.call_id) for part in parts]
 
     def _note_start(self, connection: Connection, run_no: int, batch_id: Digest) -> None:
-        """Move the plan to executing and note the use of its approval; in a transaction before the claim.
+        """Move the plan to executing and record the use of its approval, in a transaction before the claim.
 
-        Attempts hold their batch while they look at the plan, so a claim must not hold the plan while
-        it waits for a batch.
+        An attempt locks its batch and then reads the plan. So a claim must not lock the plan while it waits for a
+        batch.
         """
         row = connection.execute(
             "UPDATE rescind.plan SET state = 'executing' WHERE run_no = %s AND state = 'approved' RETURNING digest",
@@ -229,10 +232,10 @@ class Batches(Repository):
 
 
 def hold(connection: Connection, run_no: int, lease: Lease) -> None:
-    """Make sure, until the transaction ends, that the batch is still this holder's.
+    """Ensure until the end of the transaction that the lease is current.
 
-    :raises LeaseLostError: when somebody else has claimed it.
-    :raises PlanStaleError: when the live plan has no such batch any more.
+    :raises LeaseLostError: when another process has claimed the batch.
+    :raises PlanStaleError: when the live plan does not contain the batch.
     """
     row = connection.execute(
         "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
@@ -245,36 +248,37 @@ def hold(connection: Connection, run_no: int, lease: Lease) -> None:
 
 
 def lost(lease: Lease) -> LeaseLostError:
-    """The error for a holder whose batch was claimed by somebody else."""
+    """Return the error for a holder whose batch was claimed by another process."""
     return LeaseLostError(
-        f"batch {lease.batch_id[:12]} of run {lease.run_id}: {lease.owner} held epoch {lease.epoch} and another process"
-        " has claimed the batch since. This one stops"
+        f"batch {lease.batch_id[:12]} of run {lease.run_id}: {lease.owner} held epoch {lease.epoch}, and another"
+        " process has claimed the batch. This one stops"
     )
 
 
 def load_call(connection: Connection, run_id: str, run_no: int, call_id: str) -> Call:
-    """One call, inside a transaction.
+    """Return one call, inside a transaction.
 
-    :raises LedgerError: when the plan has no such call.
+    :raises LedgerError: when the plan does not contain the call.
     """
     row = connection.execute(
         f"SELECT {CALL_COLUMNS} FROM rescind.call WHERE run_no = %s AND call_id = %s", (run_no, Digest(call_id))
     ).fetchone()
     if row is None:
-        raise LedgerError(f"ledger: run {run_id} has no call {call_id}. Read the batch's calls anew")
+        raise LedgerError(f"ledger: run {run_id} has no call {call_id}. Read the calls of the batch again")
     return call_of(run_id, row)
 
 
 def _gone(run_id: str, batch_id: str) -> PlanStaleError:
     return PlanStaleError(
-        f"the live plan of run {run_id} has no batch {batch_id[:12]}: another plan has taken its place."
-        " Nothing was sent"
+        f"the live plan of run {run_id} has no batch {batch_id[:12]}: another plan has replaced it. Nothing was sent"
     )
 
 
 def _settled(connection: Connection, run_no: int, lease: Lease, call_id: str) -> CallSettledError:
     call = load_call(connection, lease.run_id, run_no, call_id)
-    return CallSettledError(f"ledger: call {call_id[:12]} of run {lease.run_id} is {call.state}; leave it", call.state)
+    return CallSettledError(
+        f"ledger: call {call_id[:12]} of run {lease.run_id} is {call.state} and cannot be changed", call.state
+    )
 
 
 def _within(old: Call, parts: Sequence[NewCall], item_calls: Mapping[str, str]) -> None:
@@ -282,11 +286,9 @@ def _within(old: Call, parts: Sequence[NewCall], item_calls: Mapping[str, str]) 
     for part in parts:
         same = (part.planned.system, part.planned.account) == (old.planned.system, old.planned.account)
         if not same or not part.planned.cells() <= allowed:
-            raise TransitionError(
-                f"ledger: a part of call {old.call_id[:12]} reaches beyond it. Split within its cells"
-            )
+            raise TransitionError(f"ledger: a part of call {old.call_id[:12]} goes beyond its cells. Split within them")
     strangers = set(item_calls.values()) - {part.call_id for part in parts}
     if strangers:
         raise TransitionError(
-            f"ledger: {len(strangers)} items are given to calls that are no parts of {old.call_id[:12]}"
+            f"ledger: {len(strangers)} items are assigned to calls that are not parts of {old.call_id[:12]}"
         )

@@ -1,4 +1,4 @@
-"""Plans: the effects that a person is asked about, frozen under one digest, and the calls that bring them about."""
+"""Plans: the effects to approve, frozen under one digest, and the calls that produce them."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class Plans(Repository):
     """The plans of each run; at most one of them is live."""
 
     def freeze(self, run_id: str, plan: NewPlan, batches: Iterable[NewBatch], items: Iterable[NewItem]) -> Plan:
-        """Fix what may be revoked, and lock its scopes for this run (unless it is a dry run).
+        """Store a plan and lock its scopes for this run, unless it is a dry run.
 
-        The same digest again returns the plan as it is. Another digest takes its place as long as no
-        request was recorded.
+        The same digest again returns the stored plan. A plan with another digest replaces it as long as no request
+        was recorded.
 
-        :raises PlanError: when the effects do not give the digest.
-        :raises LedgerError: when an item is no grant of a complete scope with the decision revoke (to give back: with
-            the proof that it is gone), or names a call that is not in the plan.
+        :raises PlanError: when the effects do not match the digest.
+        :raises LedgerError: when an item is not a grant of a complete scope with the decision revoke (in a restore:
+            with the proof that it is gone), or names a call that is not in the plan.
         :raises ScopeLockedError: when another run holds the lock of a scope.
-        :raises SnapshotClosedError: when requests of this run were sent already under another plan.
+        :raises SnapshotClosedError: when requests of this run were sent under another plan.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -71,7 +71,7 @@ class Plans(Repository):
             supersede_live_plan(connection, number, run_id)
             source = self._numbers.of(connection, plan.source_run_id) if plan.source_run_id else number
             _insert(connection, number, source, plan)
-            calls, places = write_batches(connection, number, batches)
+            calls, accounts = write_batches(connection, number, batches)
             count = write_items(connection, number, items)
             _check_items(connection, run_id, number, source, plan.operation)
             connection.execute(
@@ -79,16 +79,16 @@ class Plans(Repository):
                 (calls, count, number, Digest(plan.digest)),
             )
             if run is not None and not run["dry_run"]:
-                _lock_scopes(connection, number, run_id, sorted(places), plan)
+                _lock_scopes(connection, number, run_id, sorted(accounts), plan)
             frozen = _live(connection, number)
         if frozen is None:
-            raise LedgerError("ledger: the plan just written cannot be read back")
+            raise LedgerError("ledger: the plan cannot be read after it was written")
         return frozen
 
     def get(self, run_id: str, digest: str | None = None) -> Plan:
-        """A plan; without a digest the live one.
+        """Return a plan; without a digest the live plan.
 
-        :raises LedgerError: when there is none.
+        :raises LedgerError: when it does not exist.
         """
         plan = self.find(run_id, digest)
         if plan is None:
@@ -97,7 +97,7 @@ class Plans(Repository):
         return plan
 
     def find(self, run_id: str, digest: str | None = None) -> Plan | None:
-        """A plan, or None; without a digest the live one."""
+        """Return a plan or None; without a digest the live plan."""
 
         def work(connection: Connection) -> Plan | None:
             number = self._numbers.of(connection, run_id)
@@ -106,9 +106,9 @@ class Plans(Repository):
         return self._db.read(work)
 
     def effects(self, run_id: str, digest: str) -> Iterator[bytes]:
-        """The canonical bytes of the effects, in pieces, after they were checked against the digest.
+        """Yield the canonical bytes of the effects in pieces, after checking them against the digest.
 
-        :raises PlanError: when they no longer give it.
+        :raises PlanError: when they do not match the digest.
         """
         query = (
             "SELECT chunk FROM rescind.plan_effect WHERE run_no = %(run)s AND digest = %(digest)s AND ordinal = %(n)s"
@@ -119,7 +119,7 @@ class Plans(Repository):
             count += 1
         if total.hexdigest() != digest:
             raise PlanError(
-                f"the stored effects of plan {digest} of run {run_id} do not give this digest: they were changed or"
+                f"the stored effects of plan {digest} of run {run_id} do not match this digest: they were changed or"
                 " cut. Nothing may be sent; plan again"
             )
         for ordinal in range(count):
@@ -127,7 +127,7 @@ class Plans(Repository):
             yield piece[0]
 
     def batches(self, run_id: str) -> list[Batch]:
-        """The batches of the live plan, in order."""
+        """Return the batches of the live plan, in order."""
         rows = self._db.read(
             lambda connection: connection.execute(
                 f"SELECT {BATCH_COLUMNS} FROM rescind.batch WHERE run_no = %s ORDER BY ordinal, batch_id",
@@ -137,14 +137,14 @@ class Plans(Repository):
         return [batch_of(run_id, row) for row in rows]
 
     def calls(self, run_id: str, batch_id: str | None = None) -> Iterator[Call]:
-        """The calls of the live plan, or of one batch, in the order in which they are to be sent."""
+        """Yield the calls of the live plan or of one batch, in sending order."""
         wanted = [batch_id] if batch_id is not None else [batch.batch_id for batch in self.batches(run_id)]
         for name in wanted:
             rows = self._db.read(partial(self._calls, run_id, name))
             yield from (call_of(run_id, row) for row in rows)
 
     def items(self, run_id: str, *, call_id: str | None = None, state: ItemState | None = None) -> Iterator[Item]:
-        """The items of the live plan, ordered by grant id."""
+        """Yield the items of the live plan, ordered by grant id."""
         where = "(%(state)s::text IS NULL OR i.state = %(state)s)"
         values: dict[str, Any] = {"state": state}
         if call_id is not None:
@@ -154,7 +154,7 @@ class Plans(Repository):
             yield item_of(run_id, row)
 
     def item_grants(self, run_id: str, call_id: str) -> list[tuple[Item, Grant]]:
-        """The items of one call with the grants that the plan was made from, ordered by grant id."""
+        """Return the items of one call with their grants in the snapshot, ordered by grant id."""
         query = (
             f"SELECT {GRANT_SELECT}, {ITEM_COLUMNS} FROM rescind.plan_item i JOIN rescind.plan p ON p.run_no = i.run_no"
             " AND p.state <> 'superseded' JOIN rescind.grant_row g ON g.run_no = p.source_no"
@@ -164,7 +164,7 @@ class Plans(Repository):
         return [(item_of(run_id, row[GRANT_WIDTH:]), grant_of(row)) for row in rows]
 
     def batch_keys(self, run_id: str, batch_id: str) -> list[GrantKey]:
-        """The keys of all grants that the calls of a batch are to take away."""
+        """Return the keys of all grants in the calls of a batch."""
         query = (
             f"SELECT {KEY_SELECT} FROM rescind.call c JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id ="
             " c.call_id JOIN rescind.plan p ON p.run_no = i.run_no AND p.state <> 'superseded' JOIN rescind.grant_row g"
@@ -199,7 +199,7 @@ def _plan(row: DictRow) -> Plan:
 
 
 def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) -> None:
-    """Write the plan and its effects; a plan that was superseded before comes back as frozen."""
+    """Write the plan and its effects. A superseded plan with the same digest becomes frozen again."""
     digest = Digest(plan.digest)
     connection.execute(
         "INSERT INTO rescind.plan AS p (run_no, digest, source_no, operation, valid_until, guards, caps, lower_bound,"
@@ -234,7 +234,7 @@ def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) 
 
 
 def _pieces(effects: bytes | Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of one size."""
+    """Yield the same bytes in pieces of equal size."""
     buffer = bytearray()
     for part in (effects,) if isinstance(effects, bytes) else effects:
         buffer += part
@@ -246,7 +246,7 @@ def _pieces(effects: bytes | Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _check_items(connection: Connection, run_id: str, run_no: int, source_no: int, operation: str) -> None:
-    """Every item is a grant that may be revoked, or is surely gone and may be given back, and has its call.
+    """Check that every item may be revoked, or is proven gone and may be restored, and has its call.
 
     :raises LedgerError: otherwise.
     """
@@ -267,10 +267,10 @@ def _check_items(connection: Connection, run_id: str, run_no: int, source_no: in
         {"run": run_no, "source": source_no},
     ).fetchone()
     if row is not None and row["n"]:
-        what = "with the decision revoke" if operation == "revoke" else "that its run has proven gone or found missing"
+        what = "with the decision revoke" if operation == "revoke" else "that its run proved gone or found missing"
         raise LedgerError(
             f"ledger: run {run_id}: {row['n']} items of the plan are not grants of a complete scope {what}. Plan from"
-            " what the ledger holds"
+            " the grants in the ledger"
         )
     _check_calls(connection, run_id, run_no)
 
@@ -283,17 +283,17 @@ def _check_calls(connection: Connection, run_id: str, run_no: int) -> None:
         (run_no,),
     ).fetchone()
     if row is not None and row["n"]:
-        raise LedgerError(f"ledger: run {run_id}: {row['n']} items have no call of the plan. Give each its call")
+        raise LedgerError(f"ledger: run {run_id}: {row['n']} items have no call of the plan. Assign a call to each")
 
 
 def _lock_scopes(
-    connection: Connection, run_no: int, run_id: str, places: list[tuple[str, str]], plan: NewPlan
+    connection: Connection, run_no: int, run_id: str, accounts: list[tuple[str, str]], plan: NewPlan
 ) -> None:
-    """Take the lock of every scope that the plan acts on; sorted, so that two runs never wait in a circle.
+    """Lock every scope that the plan acts on, in sorted order, so that two runs never deadlock.
 
-    A lock whose time is over is free: the plan that took it may not be executed any more either.
+    An expired lock is free, because the plan that holds it has expired too.
     """
-    for system, account in places:
+    for system, account in accounts:
         row = connection.execute(
             "INSERT INTO rescind.scope_lock AS l (system, account, run_no, expires_at) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (system, account) DO UPDATE SET run_no = excluded.run_no, acquired_at = clock_timestamp(),"
@@ -310,6 +310,6 @@ def _lock_scopes(
         ).fetchone()
         who = f"{holder['run_id']} until {holder['expires_at']:%Y-%m-%d %H:%M %Z}" if holder else "another run"
         raise ScopeLockedError(
-            f"ledger: {system} of account {account} is locked by {who}; run {run_id} may not plan there. Finish or"
+            f"ledger: {system} of account {account} is locked by {who}; run {run_id} cannot plan there. Finish or"
             " reject that run first"
         )

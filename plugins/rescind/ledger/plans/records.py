@@ -1,4 +1,4 @@
-"""What the ledger hands out and takes in about plans, approvals, calls and attempts, as plain values.
+"""Records of plans, approvals, calls and attempts: plain values that the ledger takes and returns.
 
 For ids, times and counts see :mod:`rescind.ledger.runs.records`.
 """
@@ -15,7 +15,10 @@ from rescind.model import ItemState, PlannedCall, digest
 
 @dataclass(frozen=True, slots=True)
 class NewCall:
-    """A call of a plan. ``inverse`` holds what giving back would need."""
+    """A call of a plan.
+
+    :param inverse: what a restore of its grants needs.
+    """
 
     planned: PlannedCall
     inverse: Mapping[str, Any] = field(default_factory=dict)
@@ -28,9 +31,9 @@ class NewCall:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """The calls of one mapped task, in the order in which they are to be sent.
+    """The calls of one mapped task, in sending order.
 
-    :param canary: True for a batch that is sent and verified before all that are not.
+    :param canary: True for a batch that is sent and verified before the others.
     """
 
     system: str
@@ -42,13 +45,13 @@ class NewBatch:
 
     @property
     def batch_id(self) -> str:
-        """Digest of the call ids in order: names the batch by its content, not by a map index."""
+        """Digest of the call ids in order. It identifies the batch by its content instead of a map index."""
         return digest([call.call_id for call in self.calls])
 
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """One grant of a plan: PLANNED with the call that takes it away, or HELD and the like without one."""
+    """One grant of a plan: PLANNED with its call, or in another state (such as HELD) without a call."""
 
     grant_id: str
     call_id: str | None
@@ -61,8 +64,8 @@ class NewPlan:
     """A plan to freeze.
 
     :param digest: SHA-256 (hex) of ``effects``.
-    :param effects: the canonical bytes that were digested, whole or in pieces.
-    :param operation: ``revoke``, or ``restore`` for giving back.
+    :param effects: the canonical bytes under the digest, whole or in pieces.
+    :param operation: ``revoke`` or ``restore``.
     :param source_run_id: the run whose snapshot holds the items' grants; empty for this run.
     """
 
@@ -120,11 +123,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What came of a canary batch.
+    """The result of a canary batch; counts of grants.
 
-    :param items: grants that it is about.
-    :param proven: those whose latest verdict says that the record is gone.
-    :param left_alone: those that were held, found stale or expired, and were never sent.
+    :param items: grants of the batch.
+    :param proven: grants whose latest verdict says that the record is gone.
+    :param left_alone: grants that are held, stale or expired and were never sent.
     """
 
     batch_id: str
@@ -138,13 +141,15 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """How far one task of a run is.
+    """The progress of one task of a run.
 
-    :param total: 0 when nobody can know it. :param per_second: pace when it was written down.
+    :param unit: the batch or scope that the task works on, unique within the stage.
+    :param total: 0 when it is not known.
+    :param per_second: rate when the progress was recorded.
     """
 
     stage: str
-    lane: str
+    unit: str
     label: str
     done: int
     total: int
@@ -155,7 +160,7 @@ class TaskProgress:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call and where it stands: pending, sent, accepted, refused, unknown, stale or skipped."""
+    """A call and its state: pending, sent, accepted, refused, unknown, stale or skipped."""
 
     run_id: str
     call_id: str
@@ -171,7 +176,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A grant of the plan and where it stands."""
+    """A grant of the plan and its state."""
 
     run_id: str
     grant_id: str
@@ -183,11 +188,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A question about exactly one plan of one run, and its answer once there is one.
+    """A request for the approval of exactly one plan of one run, and its answer.
 
-    :param nonce: ties the answer to this question: the answer has to quote it.
-    :param automatic: True when a rule answered, not a person.
-    :param method: what an automatic answer was measured against; empty for a person's.
+    :param nonce: ties the answer to this request; the answer must quote it.
+    :param automatic: True when a rule answered instead of a person.
+    :param method: for an automatic answer, the limits and the measured values; else empty.
     """
 
     run_id: str
@@ -207,7 +212,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to send a batch's calls, until somebody else claims it (a higher epoch)."""
+    """The right to send the calls of a batch until another process claims it with a higher epoch."""
 
     run_id: str
     batch_id: str
@@ -218,7 +223,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A recorded intent: the request may be sent now, once."""
+    """A recorded intent: the request may be sent once."""
 
     attempt_id: int
     call_id: str
@@ -228,7 +233,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """An attempt with its outcome, or without one when nobody knows."""
+    """An attempt and its outcome; None when the outcome is not known."""
 
     attempt_id: int
     call_id: str

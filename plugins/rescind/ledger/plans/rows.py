@@ -1,4 +1,4 @@
-"""Batches, calls and items as rows, in both directions."""
+"""Conversion between rows and batches, calls and items."""
 
 from __future__ import annotations
 
@@ -50,29 +50,29 @@ _ITEM_WRITTEN = ("run_no", "grant_id", "call_id", "state", "reason")
 def write_batches(connection: Connection, run_no: int, batches: Iterable[NewBatch]) -> tuple[int, set[tuple[str, str]]]:
     """Write batches with their calls.
 
-    :returns: number of calls, and the (system, account) pairs that they act on.
-    :raises LedgerError: when a call stands in a batch of another system or account.
-    :raises RecordConflictError: when a call stands in the plan twice.
+    :returns: the number of calls, and the (system, account) pairs that they act on.
+    :raises LedgerError: when a batch contains a call of another system or account.
+    :raises RecordConflictError: when the plan contains a call twice.
     """
-    places: set[tuple[str, str]] = set()
+    accounts: set[tuple[str, str]] = set()
     rows = RowFile("rescind.call", _CALL_WRITTEN)
     try:
         for ordinal, batch in enumerate(batches):
             for call in batch.calls:
                 if (call.planned.system, call.planned.account) != (batch.system, batch.account):
                     raise LedgerError(
-                        f"ledger: batch {ordinal} is for {batch.system} of {batch.account} and holds a call for"
+                        f"ledger: batch {ordinal} is for {batch.system} of {batch.account} and contains a call for"
                         f" {call.planned.system} of {call.planned.account}. One batch has one system and account"
                     )
-            places.add((batch.system, batch.account))
+            accounts.add((batch.system, batch.account))
             _write_batch(connection, run_no, ordinal, batch)
             rows.add(call_rows(run_no, batch.batch_id, batch.conn_id, enumerate(batch.calls)))
         rows.copy_into(connection)
     except psycopg.errors.UniqueViolation:
-        raise RecordConflictError("ledger: a call or a batch stands in the plan twice. Plan each call once") from None
+        raise RecordConflictError("ledger: the plan contains a call or a batch twice. Plan each call once") from None
     finally:
         rows.close()
-    return rows.rows, places
+    return rows.rows, accounts
 
 
 def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBatch) -> None:
@@ -94,16 +94,16 @@ def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBa
 
 
 def write_items(connection: Connection, run_no: int, items: Iterable[NewItem]) -> int:
-    """Write the items of a plan and count them into their batches; returns how many there are.
+    """Write the items of a plan and the item counts of its batches; return the number of items.
 
-    :raises RecordConflictError: when a grant stands in the plan twice.
+    :raises RecordConflictError: when the plan contains a grant twice.
     """
     rows = RowFile("rescind.plan_item", _ITEM_WRITTEN)
     try:
         rows.add(_item_rows(run_no, items))
         rows.copy_into(connection)
     except psycopg.errors.UniqueViolation:
-        raise RecordConflictError("ledger: a grant stands in the plan twice. Plan each grant once") from None
+        raise RecordConflictError("ledger: the plan contains a grant twice. Plan each grant once") from None
     finally:
         rows.close()
     if rows.rows >= ANALYZE_FROM:
@@ -113,7 +113,7 @@ def write_items(connection: Connection, run_no: int, items: Iterable[NewItem]) -
 
 
 def count_items(connection: Connection, run_no: int) -> None:
-    """Write each batch's numbers of calls and items."""
+    """Update the numbers of calls and items of each batch."""
     connection.execute(
         "UPDATE rescind.batch b SET calls = n.calls, items = n.items FROM ("
         " SELECT c.batch_id, count(DISTINCT c.call_id) AS calls, count(i.grant_id) AS items FROM rescind.call c"
@@ -126,7 +126,7 @@ def count_items(connection: Connection, run_no: int) -> None:
 def call_rows(
     run_no: int, batch_id: str, conn_id: str, calls: Iterable[tuple[int, NewCall]]
 ) -> Iterator[Sequence[str]]:
-    """The COPY rows of numbered calls of one batch."""
+    """Yield the COPY rows of numbered calls of one batch."""
     for ordinal, call in calls:
         planned = call.planned
         yield (
@@ -162,14 +162,14 @@ def _item_rows(run_no: int, items: Iterable[NewItem]) -> Iterator[Sequence[str]]
 
 
 def batch_of(run_id: str, row: DictRow) -> Batch:
-    """A batch from the columns of :data:`BATCH_COLUMNS`."""
+    """Return a batch from the columns of :data:`BATCH_COLUMNS`."""
     return Batch(run_id=run_id, **row)
 
 
 def call_of(run_id: str, row: DictRow) -> Call:
-    """A call from the columns of :data:`CALL_COLUMNS`.
+    """Return a call from the columns of :data:`CALL_COLUMNS`.
 
-    :raises LedgerError: when the stored content no longer gives the call id.
+    :raises LedgerError: when the stored content does not match the call id.
     """
     planned = PlannedCall(
         row["system"],
@@ -181,7 +181,7 @@ def call_of(run_id: str, row: DictRow) -> Call:
     call_id = row["call_id"]
     if planned.call_id != call_id:
         raise LedgerError(
-            f"ledger: call {call_id} of run {run_id} holds other content than its id names: the row was changed."
+            f"ledger: call {call_id} of run {run_id} has content that does not match its id: the row was changed."
             " Nothing of it may be sent; plan again"
         )
     return Call(
@@ -199,6 +199,6 @@ def call_of(run_id: str, row: DictRow) -> Call:
 
 
 def item_of(run_id: str, row: Sequence[Any]) -> Item:
-    """An item from the columns of :data:`ITEM_COLUMNS`."""
+    """Return an item from the columns of :data:`ITEM_COLUMNS`."""
     grant_id, call_id, state, reason, updated_at = row
     return Item(run_id, grant_id, call_id, ItemState(state), reason, updated_at)

@@ -1,4 +1,4 @@
-"""What has to hold at the moment before a request leaves, read inside the transaction that records the intent."""
+"""The checks right before a send. They run inside the transaction that records the intent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SELECT clock_timestamp() AS now, r.dry_run, p.state AS plan_state, p.valid_until
            AND i.state = ANY(%(blocking)s)) AS blocked,
        (SELECT coalesce(sum(jsonb_array_length(k.lost)), 0) FROM (
            SELECT DISTINCT ON (c.system, c.account) c.lost FROM rescind.kept_check c WHERE c.run_no = r.number
-           ORDER BY c.system, c.account, c.kept_no DESC) k) AS kept_lost
+           ORDER BY c.system, c.account, c.kept_no DESC) k) AS retained_lost
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.digest = %(digest)s
 LEFT JOIN rescind.scope_lock l ON l.system = %(system)s AND l.account = %(account)s
@@ -34,9 +34,9 @@ WHERE r.number = %(run)s
 
 
 def lock_call(connection: Connection, run_no: int, lease: Lease, call_id: str) -> DictRow:
-    """The call's row, locked until the transaction ends.
+    """Return the row of a call, locked until the transaction ends.
 
-    :raises LedgerError: when the batch has no such call.
+    :raises LedgerError: when the batch does not contain the call.
     """
     row = connection.execute(
         "SELECT state, system, account, reason FROM rescind.call"
@@ -45,7 +45,7 @@ def lock_call(connection: Connection, run_no: int, lease: Lease, call_id: str) -
     ).fetchone()
     if row is None:
         raise LedgerError(
-            f"ledger: batch {lease.batch_id[:12]} of run {lease.run_id} has no call {call_id}. Read its calls anew"
+            f"ledger: batch {lease.batch_id[:12]} of run {lease.run_id} has no call {call_id}. Read its calls again"
         )
     return row
 
@@ -53,7 +53,7 @@ def lock_call(connection: Connection, run_no: int, lease: Lease, call_id: str) -
 def gather(
     connection: Connection, run_no: int, call_id: Digest, plan_digest: str, call: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Everything that the checks below look at, as of now."""
+    """Return the current facts for the checks below."""
     row = connection.execute(
         _FACTS,
         {
@@ -66,41 +66,41 @@ def gather(
         },
     ).fetchone()
     if row is None:
-        raise LedgerError("ledger: the run of this call cannot be read; nothing was sent")
+        raise LedgerError("ledger: the run of this call cannot be read. Nothing was sent")
     return row
 
 
 def no_retained_grant_is_lost(lease: Lease, facts: Mapping[str, Any]) -> None:
-    """Look at the latest comparison of the grants that were to be kept, on every system of the run.
+    """Check the latest retained checks of every system of the run.
 
-    :raises RetainedGrantLostError: when one of them is missing. The run goes on after a later comparison
-        that finds all of them.
+    :raises RetainedGrantLostError: when a retained grant is missing. The run can continue after a later check that
+        finds all of them.
     """
-    if facts["kept_lost"]:
+    if facts["retained_lost"]:
         raise RetainedGrantLostError(
-            f"run {lease.run_id}: {facts['kept_lost']} grants that were to be kept are gone, so nothing more of it is"
-            " sent. Find out what took them away; the run's report says how to give them back. If they are there"
-            " again, clear the task that compared them"
+            f"run {lease.run_id}: {facts['retained_lost']} retained grants are missing, so nothing more of it is sent."
+            " Find out what removed them; the run's report says how to restore them. When they are present again, clear"
+            " the task that checked them"
         )
 
 
 def call_may_be_sent(
     lease: Lease, call_id: str, call: Mapping[str, Any], facts: Mapping[str, Any], max_attempts: int
 ) -> None:
-    """Look at the call and its items.
+    """Check the call and its items.
 
-    :raises CallSettledError: when the call is not pending, was tried too often, or has nothing left to take away.
-    :raises PlanStaleError: when one of its items is held, stale or expired: the request would take it away too.
+    :raises CallSettledError: when the call is not pending, its attempts are used up, or no approved item is left.
+    :raises PlanStaleError: when an item is held, stale or expired, because the request would change it too.
     """
     where = f"call {call_id[:12]} of run {lease.run_id}"
     if call["state"] != "pending":
         raise CallSettledError(f"ledger: {where} is {call['state']}; it is not sent now", call["state"])
     if facts["tries"] >= max_attempts:
-        raise CallSettledError(f"ledger: {where} was tried {facts['tries']} times; it needs a person", "exhausted")
+        raise CallSettledError(f"ledger: {where} was tried {facts['tries']} times. Check it by hand", "exhausted")
     if facts["dry_run"]:
         return
     if facts["plan_state"] not in ("approved", "executing"):
-        # The plan's own check explains this better than its items, which are still planned.
+        # The check of the plan reports this more clearly.
         return
     if facts["blocked"]:
         raise PlanStaleError(
@@ -113,27 +113,29 @@ def call_may_be_sent(
 def plan_may_be_sent(
     connection: Connection, lease: Lease, run_no: int, plan_digest: str, facts: Mapping[str, Any]
 ) -> None:
-    """Look at run, plan, approval and scope lock.
+    """Check run, plan, approval and scope lock.
 
     :raises NotApprovedError: for a dry run, and without a valid approval of exactly this plan.
-    :raises PlanStaleError: when the plan is not the live one, is done, or has run out.
-    :raises ScopeLockedError: when the scope's lock is not this run's.
+    :raises PlanStaleError: when the plan is not the live plan, is done, or has expired.
+    :raises ScopeLockedError: when this run does not hold the lock of the scope.
     """
     where = f"plan {plan_digest[:12]} of run {lease.run_id}"
     if facts["dry_run"]:
-        raise NotApprovedError(f"run {lease.run_id} is a dry run: nothing may be sent")
+        raise NotApprovedError(f"run {lease.run_id} is a dry run. Nothing may be sent")
     if facts["plan_state"] is None or facts["plan_state"] in ("superseded", "done"):
         what = "unknown" if facts["plan_state"] is None else facts["plan_state"]
         raise PlanStaleError(f"{where} is {what}; nothing was sent. Plan again")
     if facts["valid_until"] <= facts["now"]:
         raise PlanStaleError(
-            f"{where} ran out at {facts['valid_until']:%Y-%m-%d %H:%M:%S %Z}; nothing was sent. Plan again"
+            f"{where} expired at {facts['valid_until']:%Y-%m-%d %H:%M:%S %Z}; nothing was sent. Plan again"
         )
     approval = approvals.load(connection, lease.run_id, run_no, plan_digest)
     approvals.granted(approval, lease.run_id, plan_digest, facts["now"])
     if facts["locked_by"] != run_no:
         raise ScopeLockedError(
-            f"ledger: {where} no longer holds the lock of its scope; another run may be acting there. Nothing was sent"
+            f"ledger: {where} does not hold the lock of its scope any more; another run may use it. Nothing was sent"
         )
     if facts["plan_state"] == "frozen":
-        raise NotApprovedError(f"{where} was approved in an earlier form and frozen anew: ask again. Nothing was sent")
+        raise NotApprovedError(
+            f"{where} was frozen again after its approval. Nothing was sent; request the approval again"
+        )

@@ -1,7 +1,7 @@
-"""Which state an item or a call may reach from which, and the one statement that moves them.
+"""The allowed state transitions of items and calls, and the statements that move them.
 
-The arrows are enforced where the rows are: an UPDATE names the states it may start from, and the
-number of rows it changed is compared with the number that was meant.
+The database enforces them: an UPDATE names the states it may start from, and the number of changed rows is compared
+with the expected number.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from rescind.model import ItemState
 
 _S = ItemState
 
-# Verdicts are no states: only verification writes them, in a table of their own. Held, stale, expired
-# and restored are ends; what shall happen to such a grant after all needs a new plan.
+# Verdicts are not states: only verification writes them, in a separate table. Held, stale, expired and restored are
+# final; anything further with such a grant needs a new plan.
 ARROWS: Mapping[ItemState, frozenset[ItemState]] = {
     _S.PLANNED: frozenset({_S.APPROVED, _S.HELD, _S.STALE, _S.EXPIRED}),
-    # Restored without a send: what was to be given back was there already.
+    # Restored without a send: the grant was present already.
     _S.APPROVED: frozenset({_S.SENT, _S.HELD, _S.STALE, _S.EXPIRED, _S.RESTORED}),
-    # Back to approved: the request was certainly not executed.
+    # Back to approved: the request was not executed.
     _S.SENT: frozenset({_S.ACCEPTED, _S.REFUSED, _S.UNKNOWN, _S.APPROVED}),
-    # Back to approved: only with an observation that the grant is still there (Batches.reopen).
+    # Back to approved: only with a read that shows the grant (Batches.reopen).
     _S.ACCEPTED: frozenset({_S.APPROVED, _S.RESTORED}),
     _S.REFUSED: frozenset({_S.APPROVED, _S.STALE, _S.RESTORED}),
     _S.UNKNOWN: frozenset({_S.APPROVED, _S.ACCEPTED, _S.STALE, _S.RESTORED}),
@@ -33,22 +33,22 @@ ARROWS: Mapping[ItemState, frozenset[ItemState]] = {
     _S.RESTORED: frozenset(),
 }
 
-# Arrows that no caller may ask for by name: they belong to an attempt, an approval or a reopening.
+# States that no caller may set directly: only an attempt, an approval or Batches.reopen sets them.
 _RESERVED = frozenset({_S.APPROVED, _S.SENT, _S.PLANNED})
 
-# A request over such an item would take away what the plan no longer covers.
+# A request with such an item would change a grant that the plan does not cover any more.
 BLOCKING = (_S.PLANNED, _S.HELD, _S.STALE, _S.EXPIRED)
 
 
 def sources(target: ItemState) -> list[str]:
-    """The states from which ``target`` can be reached."""
+    """Return the states from which ``target`` can be reached."""
     return [str(state) for state, targets in ARROWS.items() if target in targets]
 
 
 def move_items(
     connection: Connection, run_no: int, moves: Mapping[str, tuple[ItemState, str]], *, call_id: Digest | None = None
 ) -> None:
-    """Move single items, each to its state with its reason. An item that is there already stays.
+    """Move single items, each to its state with its reason. Items that are in that state already stay.
 
     :param call_id: allow items of this call only.
     :raises TransitionError: when a state cannot be reached from where an item is; nothing is moved then.
@@ -75,14 +75,14 @@ def move_items(
 
 
 def refuse_reserved(moves: Mapping[str, tuple[ItemState, str]]) -> None:
-    """Keep callers from walking arrows that belong to an attempt, an approval or a reopening.
+    """Refuse states that only an attempt, an approval or a reopening may set.
 
     :raises TransitionError: when one of the targets is such a state.
     """
     asked = {state for state, _ in moves.values()} & _RESERVED
     if asked:
         raise TransitionError(
-            f"ledger: {', '.join(sorted(asked))} cannot be set by hand. Record an attempt or an approval"
+            f"ledger: {', '.join(sorted(asked))} cannot be set directly. Record an attempt or an approval"
         )
 
 
@@ -94,7 +94,7 @@ def move_call_items(
     target: ItemState,
     reason: str = "",
 ) -> int:
-    """Move the items of one call that are in one of ``origin``; returns how many moved."""
+    """Move the items of one call that are in one of ``origin``; return how many moved."""
     allowed = [str(state) for state in origin if target in ARROWS[state]]
     return connection.execute(
         "UPDATE rescind.plan_item SET state = %s, reason = %s, updated_at = clock_timestamp()"
@@ -106,7 +106,7 @@ def move_call_items(
 def move_call(
     connection: Connection, run_no: int, call_id: Digest, origin: Sequence[str], target: str, reason: str = ""
 ) -> bool:
-    """Move one call; returns whether it was in one of ``origin``."""
+    """Move one call; return whether it was in one of ``origin``."""
     return (
         connection.execute(
             "UPDATE rescind.call SET state = %s, reason = %s, updated_at = clock_timestamp()"

@@ -1,4 +1,4 @@
-"""Verdicts: what complete re-reads of the platforms showed. History is kept, the latest counts."""
+"""Verdicts on items and checks of retained grants. The history stays; the latest record is valid."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SELECT = "v.grant_id, v.verdict, v.method, v.observed_at, v.path, v.detail::tex
 
 
 class Verdicts(Repository):
-    """The verdicts and kept checks of each run."""
+    """The verdicts and retained checks of each run."""
 
     def record(self, run_id: str, records: Iterable[VerdictRecord]) -> int:
-        """Add verdicts, in one transaction; returns how many.
+        """Add verdicts in one transaction; return how many.
 
-        :raises LedgerError: when one names a grant that is no item of the run's plan.
+        :raises LedgerError: when a verdict names a grant that is not an item of the run's plan.
         """
         rows = RowFile("incoming_verdict", _WRITTEN)
         try:
@@ -52,7 +52,7 @@ class Verdicts(Repository):
     def latest(
         self, run_id: str, *, system: str | None = None, verdict: Verdict | None = None
     ) -> Iterator[VerdictRecord]:
-        """The latest verdict of each item that has one, ordered by grant id, a page at a time."""
+        """Yield the latest verdict of each item that has one, ordered by grant id, a page at a time."""
         select = f"SELECT {_SELECT} FROM rescind.verdict_latest v"
         where = "(%(verdict)s::text IS NULL OR v.verdict = %(verdict)s)"
         if system is not None:
@@ -65,7 +65,7 @@ class Verdicts(Repository):
             yield _verdict(row)
 
     def every(self, run_id: str) -> Iterator[tuple[VerdictRecord, bool]]:
-        """All verdicts, ordered by grant id and then oldest first, each with whether it is the latest on its item."""
+        """Yield all verdicts by grant id, oldest first, each with whether it is the latest of its item."""
         query = (
             f"SELECT {_SELECT}, v.verdict_no = max(v.verdict_no) OVER (PARTITION BY v.grant_id)"
             " FROM rescind.verdict v WHERE v.run_no = %(run)s ORDER BY v.grant_id, v.verdict_no"
@@ -74,7 +74,7 @@ class Verdicts(Repository):
             yield _verdict(row), latest
 
     def record_retained(self, run_id: str, check: RetainedCheck) -> None:
-        """Add the result of a kept check."""
+        """Add the result of a retained check."""
         with self._db.transaction() as connection:
             connection.execute(
                 "INSERT INTO rescind.kept_check (run_no, system, account, compared, lost, complete, observed_at,"
@@ -91,8 +91,8 @@ class Verdicts(Repository):
                 ),
             )
 
-    def kept(self, run_id: str) -> list[RetainedCheck]:
-        """The latest kept check of each system and account."""
+    def retained(self, run_id: str) -> list[RetainedCheck]:
+        """Return the latest retained check of each system and account."""
         query = (
             "SELECT DISTINCT ON (system, account) system, account, compared, lost, complete, observed_at, detail"
             " FROM rescind.kept_check WHERE run_no = %(run)s ORDER BY system, account, kept_no DESC"
@@ -122,8 +122,8 @@ def _refuse_strangers(connection: Connection, run_no: int, run_id: str) -> None:
     ).fetchone()
     if row is not None and row["n"]:
         raise LedgerError(
-            f"ledger: run {run_id}: {row['n']} verdicts are about grants that are no items of its plan. Give a verdict"
-            " on items only"
+            f"ledger: run {run_id}: {row['n']} verdicts are about grants that are not items of its plan. Record"
+            " verdicts on items only"
         )
 
 

@@ -1,1 +1,1 @@
-"""What was found: snapshots, grants, differences, decisions, regrants."""
+"""Snapshots, grants, differences between snapshots, decisions and regrants."""

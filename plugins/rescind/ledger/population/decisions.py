@@ -1,4 +1,4 @@
-"""Decisions: for every grant of a snapshot, keep or revoke, by which rule and why."""
+"""Decisions: keep or revoke for every grant of a snapshot, with rule and reason."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Decisions(Repository):
     def write(self, run_id: str, decisions: Iterable[Decision]) -> DecisionCounts:
         """Replace all decisions of a run, in one transaction.
 
-        :raises LedgerError: when a decision names no grant of the run, or a grant got none.
-        :raises RecordConflictError: when a grant got two.
+        :raises LedgerError: when a decision names no grant of the run, or a grant has no decision.
+        :raises RecordConflictError: when a grant has two decisions.
         :raises SnapshotClosedError: when requests of this run were sent already.
         """
         rows = RowFile("rescind.decision", _COLUMNS)
@@ -43,7 +43,7 @@ class Decisions(Repository):
                     rows.copy_into(connection)
                 except psycopg.errors.UniqueViolation:
                     raise RecordConflictError(
-                        f"ledger: run {run_id}: a grant got two decisions. Decide each once"
+                        f"ledger: run {run_id}: a grant has two decisions. Decide each grant once"
                     ) from None
                 if rows.rows >= ANALYZE_FROM:
                     connection.execute("ANALYZE rescind.decision")
@@ -60,12 +60,12 @@ class Decisions(Repository):
     def each(
         self, run_id: str, *, choice: Choice | None = None, system: str | None = None, account: str | None = None
     ) -> Iterator[tuple[Grant, Decision]]:
-        """Every decided grant with its decision, ordered by grant id, a page at a time."""
+        """Yield every decided grant with its decision, ordered by grant id, a page at a time."""
         select = (
             f"SELECT {GRANT_SELECT}, {_SELECT} FROM rescind.decision d JOIN rescind.grant_row g"
             " ON g.run_no = d.run_no AND g.grant_id = d.grant_id"
         )
-        # The start of the page for both tables: from one alone a merge join reads the other from its beginning.
+        # The page start for both tables: with one alone a merge join reads the other table from its beginning.
         where = (
             "g.run_no = %(run)s AND g.grant_id > %(after)s"
             " AND (%(choice)s::text IS NULL OR d.choice = %(choice)s)"
@@ -77,9 +77,9 @@ class Decisions(Repository):
             yield grant_of(row), _decision(row[GRANT_WIDTH:])
 
     def bare(self, run_id: str, *, choice: Choice | None = None, fact: str = "") -> Iterator[Decision]:
-        """The decisions without their grants, ordered by grant id, a page at a time.
+        """Yield the decisions without their grants, ordered by grant id, a page at a time.
 
-        :param fact: only those that show a fact of this name.
+        :param fact: only decisions with a fact of this name.
         """
         where = "(%(choice)s::text IS NULL OR d.choice = %(choice)s) AND (%(fact)s = '' OR d.facts ? %(fact)s)"
         values = {"choice": choice, "fact": fact}
@@ -87,13 +87,13 @@ class Decisions(Repository):
             yield _decision(row)
 
     def get(self, run_id: str, grant_id: str) -> Decision | None:
-        """The decision on one grant, or None."""
+        """Return the decision on one grant, or None."""
         query = f"SELECT {_SELECT} FROM rescind.decision d WHERE d.run_no = %(run)s AND d.grant_id = %(id)s"
         rows = self._rows(run_id, query, {"id": Digest(grant_id)})
         return _decision(rows[0]) if rows else None
 
     def by_rule(self, run_id: str) -> list[RuleCount]:
-        """How many grants each rule decided on, most first."""
+        """Return how many grants each rule decided on, most first."""
         query = (
             "SELECT g.system, d.choice, d.rule, d.severity, count(*) FROM rescind.decision d JOIN rescind.grant_row g"
             " ON g.run_no = d.run_no AND g.grant_id = d.grant_id WHERE d.run_no = %(run)s GROUP BY 1, 2, 3, 4"
@@ -125,18 +125,16 @@ def _decision(row: Sequence[Any]) -> Decision:
 
 
 def _complete(connection: Connection, run_no: int, run_id: str) -> None:
-    """Compare both ways: every decision has its grant, every grant its decision.
+    """Check that every decision has a grant and every grant has a decision.
 
     :raises LedgerError: when they differ.
     """
     unmatched = "SELECT count(*) AS n FROM {a} a WHERE a.run_no = %(run)s AND NOT EXISTS (SELECT 1 FROM {b} b WHERE"
     unmatched += " b.run_no = %(run)s AND b.grant_id = a.grant_id)"
     for a, b, problem in (
-        ("rescind.decision", "rescind.grant_row", "decisions name grants that the snapshot does not hold"),
-        ("rescind.grant_row", "rescind.decision", "grants of the snapshot got no decision"),
+        ("rescind.decision", "rescind.grant_row", "decisions name grants that are not in the snapshot"),
+        ("rescind.grant_row", "rescind.decision", "grants of the snapshot have no decision"),
     ):
         row = connection.execute(unmatched.format(a=a, b=b), {"run": run_no}).fetchone()
         if row is not None and row["n"]:
-            raise LedgerError(
-                f"ledger: run {run_id}: {row['n']} {problem}. Decide on every grant of this run, and no other"
-            )
+            raise LedgerError(f"ledger: run {run_id}: {row['n']} {problem}. Decide on exactly the grants of this run")

@@ -1,4 +1,4 @@
-"""Grants, principals and memberships as rows, in both directions."""
+"""Conversion between rows and grants, principals, memberships and listings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GRANT_WIDTH = 1 + len(GrantKey._fields) + len(_CELL) + len(FACTS)
 
 
 def grant_rows(run_no: int, scope_no: int, grants: Iterable[Grant]) -> Iterator[Sequence[str]]:
-    """The COPY rows of grants, in the order of :data:`GRANT_COLUMNS`."""
+    """Yield the COPY rows of grants in the order of :data:`GRANT_COLUMNS`."""
     run, scope = str(run_no), str(scope_no)
     for grant in grants:
         key, cell = grant.key, grant.cell
@@ -58,7 +58,7 @@ def grant_rows(run_no: int, scope_no: int, grants: Iterable[Grant]) -> Iterator[
 
 
 def principal_rows(run_no: int, scope_no: int, principals: Iterable[Principal]) -> Iterator[Sequence[str]]:
-    """The COPY rows of principals, in the order of :data:`PRINCIPAL_COLUMNS`."""
+    """Yield the COPY rows of principals in the order of :data:`PRINCIPAL_COLUMNS`."""
     run, scope = str(run_no), str(scope_no)
     for principal in principals:
         yield (
@@ -78,7 +78,7 @@ def principal_rows(run_no: int, scope_no: int, principals: Iterable[Principal]) 
 
 
 def membership_rows(run_no: int, scope_no: int, memberships: Iterable[Membership]) -> Iterator[Sequence[str]]:
-    """The COPY rows of memberships, in the order of :data:`MEMBERSHIP_COLUMNS`."""
+    """Yield the COPY rows of memberships in the order of :data:`MEMBERSHIP_COLUMNS`."""
     run, scope = str(run_no), str(scope_no)
     for edge in memberships:
         yield (
@@ -94,7 +94,7 @@ def membership_rows(run_no: int, scope_no: int, memberships: Iterable[Membership
 
 
 def listing_row(run_no: int, scope_no: int, listing: Listing) -> Sequence[str]:
-    """The COPY row of a listing's record, in the order of :data:`LISTING_COLUMNS`."""
+    """Return the COPY row of a listing in the order of :data:`LISTING_COLUMNS`."""
     return (
         str(run_no),
         str(scope_no),
@@ -114,23 +114,23 @@ def listing_row(run_no: int, scope_no: int, listing: Listing) -> Sequence[str]:
 
 
 def listing_of(row: Sequence[Any]) -> Listing:
-    """A listing's record from the columns of :data:`LISTING_COLUMNS` after the first two."""
+    """Return a listing from the columns of :data:`LISTING_COLUMNS` after the first two."""
     values = dict(zip(LISTING_COLUMNS[2:], row, strict=True))
     values |= {name: tuple(values[name]) for name in ("page_digests", "request_ids")}
     return Listing(**values)
 
 
 def grant_of(row: Sequence[Any]) -> Grant:
-    """A grant from the columns of :data:`GRANT_SELECT`."""
+    """Return a grant from the columns of :data:`GRANT_SELECT`."""
     cell = Cell(row[9], row[10], row[11], tuple(row[12]))
     facts = (*row[13:22], json.loads(row[22]) if row[22] else {})
     return Grant(GrantKey(*row[1:9]), cell, *facts)
 
 
 def principal_of(row: Sequence[Any]) -> Principal:
-    """A principal from the columns of :data:`PRINCIPAL_COLUMNS` after the first two.
+    """Return a principal from the columns of :data:`PRINCIPAL_COLUMNS` after the first two.
 
-    What many principals have in common is one text in memory: decisions keep all of them.
+    Repeated texts are interned, because decisions hold all principals in memory.
     """
     system, account, kind = intern(row[0]), intern(row[1]), intern(row[2])
     other_ids = tuple((intern(space), value) for space, value in row[8] or ())
@@ -140,6 +140,6 @@ def principal_of(row: Sequence[Any]) -> Principal:
 
 
 def membership_of(row: Sequence[Any]) -> Membership:
-    """A membership from the columns of :data:`MEMBERSHIP_COLUMNS` after the first two; shared texts as above."""
+    """Return a membership from the columns of :data:`MEMBERSHIP_COLUMNS` after the first two; texts are interned."""
     system, account, kind, member, container_kind, container = row
     return Membership(intern(system), intern(account), intern(kind), member, intern(container_kind), intern(container))

@@ -1,4 +1,4 @@
-"""Regrants: what was verified gone and is there again, and what was looked at to know it. Append only."""
+"""Regrants: grants that were proven gone and reappeared, and the checks that looked for them. Append only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SELECT r.run_id FROM rescind.run r
 JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded' AND p.operation = 'revoke'
 WHERE r.finished_at >= %(since)s AND NOT r.dry_run ORDER BY r.number DESC
 """
-# What was given back on purpose, or was found there again when it should be, is no return.
+# Grants that a restore granted again are not regrants.
 _GONE = f"""
 SELECT {GRANT_SELECT}, s.conn_id FROM rescind.verdict_latest v
 JOIN rescind.grant_row g ON g.run_no = v.run_no AND g.grant_id = v.grant_id
@@ -45,7 +45,10 @@ JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = s.grant_id
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A grant that a run proved gone. ``conn_id`` is the connection that the run read it with."""
+    """A grant that a run proved gone.
+
+    :param conn_id: the connection with which the run listed it.
+    """
 
     run_id: str
     conn_id: str
@@ -54,10 +57,11 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class NewRegrant:
-    """A grant that is there again.
+    """A grant that reappeared.
 
-    :param run_id: the run that had proven it gone; ``grant_id`` is the item's.
-    :param seen: what the platform shows now, which may have another record id, level or end.
+    :param run_id: the run that proved it gone.
+    :param grant_id: the item of that run.
+    :param seen: the grant that the platform shows now; record id, level and expiry may differ.
     :param detail: further vendor facts.
     """
 
@@ -70,9 +74,9 @@ class NewRegrant:
 
 @dataclass(frozen=True, slots=True)
 class WatchCheck:
-    """What one watching run found in one system and account; counts of grants.
+    """The result of one watching run in one system and account; counts of grants.
 
-    :param not_checked: those whose place could not be read completely. Nothing is said about them.
+    :param not_checked: grants whose listing scope could not be read completely. Nothing is known about them.
     """
 
     system: str
@@ -87,7 +91,11 @@ class WatchCheck:
 
 @dataclass(frozen=True, slots=True)
 class Regrant:
-    """A recorded sighting: the item as it was, and after ``grant_id`` what was seen instead of it."""
+    """A recorded regrant.
+
+    :param key: the grant that was revoked; fields with the prefix ``seen_`` describe the grant that reappeared.
+    :param first: True when no earlier watching run saw it.
+    """
 
     run_id: str
     run_number: int
@@ -115,12 +123,12 @@ _KEY_END = 2 + len(GrantKey._fields)
 
 
 class Regrants(Repository):
-    """What came back."""
+    """The regrants and watch checks of this ledger."""
 
     def due(self, since: datetime) -> Iterator[Watched]:
-        """Every grant that a run finished since then has proven gone, and nobody gave back through a restore.
+        """Yield the grants that runs finished since then proved gone and that no restore granted again.
 
-        A grant that several runs proved gone is watched for the newest of them.
+        A grant that several runs proved gone is watched for the newest run.
         """
         runs = self._db.read(lambda connection: connection.execute(_RUNS, {"since": since}).fetchall())
         seen: set[str] = set()
@@ -134,23 +142,23 @@ class Regrants(Repository):
     def record(
         self, dag_id: str, airflow_run_id: str, check: WatchCheck, regrants: Sequence[NewRegrant]
     ) -> tuple[int, int]:
-        """Add what was found in one system and account, in one transaction.
+        """Add the result of one system and account, in one transaction.
 
-        :returns: how many returns are seen for the first time, and how many again.
-        :raises LedgerError: when the check counts other than these sightings.
+        :returns: how many regrants are seen for the first time, and how many again.
+        :raises LedgerError: when the count of the check differs from the number of regrants.
         """
         if check.returned != len(regrants):
-            raise LedgerError(f"ledger: the check counts {check.returned} returns and brings {len(regrants)}")
+            raise LedgerError(f"ledger: the check counts {check.returned} regrants but contains {len(regrants)}")
         with self._db.transaction() as connection:
             number = _insert_check(connection, dag_id, airflow_run_id, check)
             first = 0
             for one in regrants:
                 run_no = self._numbers.of(connection, one.run_id)
-                first += _insert_sighting(connection, number, run_no, one)
+                first += _insert_regrant(connection, number, run_no, one)
         return first, len(regrants) - first
 
     def checks(self, dag_id: str, airflow_run_id: str) -> list[WatchCheck]:
-        """The latest check of each system and account in one watching run."""
+        """Return the latest check of each system and account in one watching run."""
         query = (
             f"SELECT DISTINCT ON (system, account) {_CHECK} FROM rescind.watch_check"
             " WHERE dag_id = %s AND airflow_run_id = %s"
@@ -159,7 +167,7 @@ class Regrants(Repository):
         return [WatchCheck(*row) for row in self._tuples(query, (dag_id, airflow_run_id))]
 
     def seen(self, dag_id: str, airflow_run_id: str) -> list[Regrant]:
-        """What a watching run saw again; where it looked twice, at its latest look."""
+        """Return the regrants of a watching run, from its latest check of each system and account."""
         query = (
             f"{_REGRANT} WHERE s.check_no IN (SELECT max(check_no) FROM rescind.watch_check"
             " WHERE dag_id = %s AND airflow_run_id = %s GROUP BY system, account) ORDER BY s.sighting_no"
@@ -182,12 +190,12 @@ def _insert_check(connection: Connection, dag_id: str, airflow_run_id: str, chec
         (dag_id, airflow_run_id, *astuple(check)),
     ).fetchone()
     if row is None:
-        raise LedgerError("ledger: the check just written cannot be read back")
+        raise LedgerError("ledger: the check cannot be read after it was written")
     return int(row["check_no"])
 
 
-def _insert_sighting(connection: Connection, check_no: int, run_no: int, one: NewRegrant) -> bool:
-    """Write a sighting; returns whether no other watching run has seen the grant before."""
+def _insert_regrant(connection: Connection, check_no: int, run_no: int, one: NewRegrant) -> bool:
+    """Write a regrant; return whether no other watching run has seen it before."""
     row = connection.execute(
         "INSERT INTO rescind.sighting (check_no, run_no, grant_id, seen_at, first, native_id, entitlement, expires_raw,"
         " created_raw, origin, detail) SELECT %(check)s, %(run)s, %(id)s, %(at)s, NOT EXISTS (SELECT 1 FROM"

@@ -1,4 +1,4 @@
-"""The snapshot of a run: what was there when it looked. Written scope by scope, read in a fixed order."""
+"""The snapshot of a run: grants, principals, memberships. Written scope by scope, read in a fixed order."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from rescind.model import Grant, Membership, Principal
 
 
 class ScopeSpool:
-    """The rows of one scope while it is being listed; on disk, no transaction open.
+    """The rows of one scope while it is listed. They are on disk; no transaction is open.
 
-    :meth:`commit` replaces whatever the scope held before, all at once.
+    :meth:`commit` replaces the former rows of the scope.
     """
 
     def __init__(self, database: Database, run_id: str, run_no: int, scope_id: str, scope_no: int) -> None:
@@ -50,15 +50,15 @@ class ScopeSpool:
         self._listings = RowFile("rescind.listing", LISTING_COLUMNS)
 
     def add_grants(self, grants: Iterable[Grant]) -> None:
-        """Append grants; the same grant twice is refused at :meth:`commit`."""
+        """Append grants. :meth:`commit` refuses a duplicate grant."""
         self._grants.add(grant_rows(self._run_no, self._scope_no, grants))
 
     def add_principals(self, principals: Iterable[Principal]) -> None:
-        """Append principals; of the same principal the first one stays."""
+        """Append principals. Of duplicates the first one is stored."""
         self._principals.add(principal_rows(self._run_no, self._scope_no, principals))
 
     def add_memberships(self, memberships: Iterable[Membership]) -> None:
-        """Append memberships; of the same edge one stays."""
+        """Append memberships. Of duplicates one is stored."""
         self._memberships.add(membership_rows(self._run_no, self._scope_no, memberships))
 
     def add_listing(self, listing: Listing) -> None:
@@ -66,16 +66,16 @@ class ScopeSpool:
         self._listings.add([listing_row(self._run_no, self._scope_no, listing)])
 
     def commit(self, certificate: Certificate) -> Scope:
-        """Replace the scope's rows by these, in one transaction, and write its certificate.
+        """Replace the rows of the scope and write its certificate, in one transaction.
 
-        :raises LedgerError: when a complete listing counted other than what was added.
+        :raises LedgerError: when the count of a complete listing differs from the number of added grants.
         :raises RecordConflictError: when a grant was added twice or belongs to another scope of the run.
         :raises SnapshotClosedError: when requests of this run were sent already.
         """
         if certificate.complete and certificate.counted != self._grants.rows:
             raise LedgerError(
                 f"ledger: scope {self._scope_id} of run {self._run_id} counted {certificate.counted} grants and added"
-                f" {self._grants.rows}. A listing whose numbers disagree is not complete"
+                f" {self._grants.rows}. A complete listing must add every grant that it counts"
             )
         with self._db.transaction(bulk=True) as connection:
             scopes.clear(connection, self._run_no, self._run_id, self._scope_id)
@@ -83,8 +83,8 @@ class ScopeSpool:
                 self._grants.copy_into(connection)
             except psycopg.errors.UniqueViolation:
                 raise RecordConflictError(
-                    f"ledger: scope {self._scope_id} of run {self._run_id} holds a grant twice, or one that another"
-                    " scope of the run holds. Drop duplicates before adding; scopes of one run must not overlap"
+                    f"ledger: scope {self._scope_id} of run {self._run_id} contains a grant twice, or a grant of"
+                    " another scope of the run. Add each grant once; scopes of one run must not overlap"
                 ) from None
             for rows, table in ((self._principals, "principal"), (self._memberships, "membership")):
                 _copy_distinct(connection, rows, table)
@@ -103,8 +103,8 @@ class Snapshot(Repository):
 
     @contextmanager
     def spool(self, run_id: str, scope_id: str) -> Iterator[ScopeSpool]:
-        """Collect the rows of one scope while listing it; nothing is written before ``commit``."""
-        number, scope_no = self._db.read(lambda connection: self._place(connection, run_id, scope_id))
+        """Collect the rows of one scope while it is listed. Nothing is stored before ``commit``."""
+        number, scope_no = self._db.read(lambda connection: self._scope_number(connection, run_id, scope_id))
         spool = ScopeSpool(self._db, run_id, number, scope_id, scope_no)
         try:
             yield spool
@@ -120,7 +120,7 @@ class Snapshot(Repository):
         memberships: Iterable[Membership],
         certificate: Certificate,
     ) -> Scope:
-        """Write a scope in one call; see :meth:`ScopeSpool.commit` for the errors."""
+        """Write a scope in one call; for the errors see :meth:`ScopeSpool.commit`."""
         with self.spool(run_id, scope_id) as spool:
             spool.add_grants(grants)
             spool.add_principals(principals)
@@ -136,7 +136,7 @@ class Snapshot(Repository):
         complete_only: bool = False,
         revocable: bool | None = None,
     ) -> Iterator[Grant]:
-        """Every grant, ordered by grant id, a page at a time."""
+        """Yield every grant, ordered by grant id, a page at a time."""
         where = (
             "(%(system)s::text IS NULL OR g.system = %(system)s) AND (%(account)s::text IS NULL OR g.account ="
             " %(account)s) AND (%(revocable)s::boolean IS NULL OR g.revocable = %(revocable)s)"
@@ -150,7 +150,7 @@ class Snapshot(Repository):
             yield grant_of(row)
 
     def grants_with_scope(self, run_id: str) -> Iterator[tuple[str, Grant]]:
-        """Every grant with the id of its scope, ordered by grant id, a page at a time."""
+        """Yield every grant with the id of its scope, ordered by grant id, a page at a time."""
         select = (
             f"SELECT {GRANT_SELECT}, s.scope_id FROM rescind.grant_row g JOIN rescind.scope s ON s.run_no = g.run_no"
             " AND s.scope_no = g.scope_no"
@@ -159,7 +159,7 @@ class Snapshot(Repository):
             yield row[-1], grant_of(row)
 
     def grants_by_id(self, run_id: str, grant_ids: Iterable[str]) -> dict[str, Grant]:
-        """The grants with these ids; ids that the run does not hold are left out."""
+        """Return the grants with these ids by id; ids that are not in the snapshot are left out."""
         found: dict[str, Grant] = {}
         for piece in chunks(grant_ids, PAGE):
             ids = [Digest(grant_id) for grant_id in piece]
@@ -171,20 +171,20 @@ class Snapshot(Repository):
         return found
 
     def principals(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Principal]:
-        """Every principal, by scope, type and id; one seen in several scopes comes once for each."""
+        """Yield every principal by scope, type and id; one in several scopes comes once for each scope."""
         for row in self._small(
             run_id, "principal", PRINCIPAL_COLUMNS, ("principal_type", "principal_id"), system, account
         ):
             yield principal_of(row)
 
     def memberships(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Membership]:
-        """Every membership, by scope, member and container."""
+        """Yield every membership by scope, member and container."""
         order = ("member_type", "member_id", "container_type", "container_id")
         for row in self._small(run_id, "membership", MEMBERSHIP_COLUMNS, order, system, account):
             yield membership_of(row)
 
     def listings(self, run_id: str, scope_id: str) -> list[Listing]:
-        """The record of every listing of one scope, by action and parameters."""
+        """Return the record of every listing of one scope, by action and parameters."""
         columns = ", ".join(f"l.{name}" for name in LISTING_COLUMNS[2:])
         query = (
             f"SELECT {columns} FROM rescind.listing l JOIN rescind.scope s"
@@ -194,7 +194,7 @@ class Snapshot(Repository):
         return [listing_of(row) for row in self._rows(run_id, query, {"scope": scope_id})]
 
     def counts(self, run_id: str) -> list[PopulationCount]:
-        """How much was found, for each permission system and account."""
+        """Return the population counts of each permission system and account."""
         query = (
             "SELECT s.system, s.account, coalesce(g.n, 0), coalesce(g.revocable, 0), coalesce(p.n, 0), s.n, s.complete"
             " FROM (SELECT system, account, count(*) AS n, bool_and(state = 'complete') AS complete"
@@ -207,13 +207,13 @@ class Snapshot(Repository):
         )
         return [PopulationCount(*row) for row in self._rows(run_id, query, {})]
 
-    def _place(self, connection: Connection, run_id: str, scope_id: str) -> tuple[int, int]:
+    def _scope_number(self, connection: Connection, run_id: str, scope_id: str) -> tuple[int, int]:
         number = self._numbers.of(connection, run_id)
         row = connection.execute(
             "SELECT scope_no FROM rescind.scope WHERE run_no = %s AND scope_id = %s", (number, scope_id)
         ).fetchone()
         if row is None:
-            raise LedgerError(f"ledger: run {run_id} has no scope {scope_id!r}. Announce it with scopes.open()")
+            raise LedgerError(f"ledger: run {run_id} has no scope {scope_id!r}. Open it with scopes.open()")
         return number, int(row["scope_no"])
 
     def _small(
@@ -235,7 +235,7 @@ class Snapshot(Repository):
 
 
 def _copy_distinct(connection: Connection, rows: RowFile, table: str) -> None:
-    """COPY rows that may repeat: through a temporary table, of each key the first one stays."""
+    """COPY rows with duplicates through a temporary table; of each key the first row is stored."""
     if not rows.rows:
         return
     connection.execute(f"CREATE TEMP TABLE incoming (LIKE rescind.{table}) ON COMMIT DROP")

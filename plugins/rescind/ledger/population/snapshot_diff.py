@@ -1,4 +1,4 @@
-"""What changed between two snapshots: a sorted merge of both, a page at a time."""
+"""The differences between two snapshots: a sorted merge, a page at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Change:
     """One difference.
 
     :param kind: ``added``, ``removed`` or ``changed``.
-    :param grant: the grant as the newer snapshot has it; for ``removed`` as the older one has it.
+    :param grant: the grant in the newer snapshot; for ``removed`` in the older one.
     :param fields: for ``changed``, field name -> (old, new).
     """
 
@@ -29,14 +29,14 @@ class Change:
     fields: dict[str, tuple[Any, Any]]
 
     def as_dict(self) -> dict[str, Any]:
-        """The change as JSON values; times as text."""
+        """Return the change as JSON values; times as text."""
         fields = {name: {"old": _plain(old), "new": _plain(new)} for name, (old, new) in self.fields.items()}
         return {"change": self.kind, "grant_id": self.grant.grant_id, **self.grant.key._asdict(), "fields": fields}
 
 
 @dataclass(frozen=True, slots=True)
 class NotComparable:
-    """A system and account that cannot be compared, and why."""
+    """A system and account that cannot be compared, with the reason."""
 
     system: str
     account: str
@@ -44,11 +44,12 @@ class NotComparable:
 
 
 class SnapshotDiff:
-    """Two snapshots side by side.
+    """Compares the snapshots of two runs.
 
-    Only populations that both runs listed completely are compared: what a failed listing lacks is not gone.
+    Only populations that both runs listed completely are compared, because an incomplete listing proves no absence.
 
-    :param old: id or number of the older run, ``new`` of the newer one.
+    :param old: id or number of the older run.
+    :param new: id or number of the newer run.
     :param system: only this permission system.
     :raises InputError: when a run does not exist.
     """
@@ -58,25 +59,25 @@ class SnapshotDiff:
     ) -> None:
         self.old, self.new = run_named(runs, old), run_named(runs, new)
         self._snapshot = snapshot
-        before, after = (_places(scopes.all(run.run_id), system) for run in (self.old, self.new))
+        before, after = (_parts(scopes.all(run.run_id), system) for run in (self.old, self.new))
         self.comparable: list[tuple[str, str]] = []
         self.not_comparable: list[NotComparable] = []
-        for place in sorted({*before, *after}):
-            why = _why_not(before.get(place), after.get(place), self.old, self.new)
+        for account in sorted({*before, *after}):
+            why = _why_not(before.get(account), after.get(account), self.old, self.new)
             if why:
-                self.not_comparable.append(NotComparable(*place, why))
+                self.not_comparable.append(NotComparable(*account, why))
             else:
-                self.comparable.append(place)
+                self.comparable.append(account)
 
     def changes(self) -> Iterator[Change]:
-        """Every difference, by system and account and then by grant id."""
+        """Yield every difference by system, account and grant id."""
         for system, account in self.comparable:
             sides = (self._snapshot.grants(run.run_id, system=system, account=account) for run in (self.old, self.new))
             yield from merge(*sides)
 
 
 def merge(old: Iterator[Grant], new: Iterator[Grant]) -> Iterator[Change]:
-    """The differences of two streams of grants that are both ordered by grant id."""
+    """Yield the differences of two streams of grants; both must be ordered by grant id."""
     one, other = _next(old), _next(new)
     while one is not None or other is not None:
         if other is None or (one is not None and one[0] < other[0]):
@@ -94,9 +95,9 @@ def merge(old: Iterator[Grant], new: Iterator[Grant]) -> Iterator[Change]:
 
 
 def run_named(runs: Runs, name: str) -> Run:
-    """A run by its id or its number.
+    """Return a run by its id or number.
 
-    :raises InputError: when there is none.
+    :raises InputError: when it does not exist.
     """
     run = runs.named(name)
     if run is None:
@@ -115,13 +116,13 @@ def _differing(old: Grant, new: Grant) -> dict[str, tuple[Any, Any]]:
     return {name: (before, after) for name, before, after in pairs if before != after}
 
 
-def _places(scopes: list[Scope], system: str | None) -> dict[tuple[str, str], dict[str, str]]:
-    """The scopes of each system and account: part -> state."""
-    places: dict[tuple[str, str], dict[str, str]] = {}
+def _parts(scopes: list[Scope], system: str | None) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the scopes of each system and account: part -> state."""
+    parts: dict[tuple[str, str], dict[str, str]] = {}
     for scope in scopes:
         if system in (None, scope.system):
-            places.setdefault((scope.system, scope.account), {})[scope.part] = scope.state
-    return places
+            parts.setdefault((scope.system, scope.account), {})[scope.part] = scope.state
+    return parts
 
 
 def _why_not(before: dict[str, str] | None, after: dict[str, str] | None, old: Run, new: Run) -> str:
@@ -131,7 +132,7 @@ def _why_not(before: dict[str, str] | None, after: dict[str, str] | None, old: R
         if any(state != "complete" for state in parts.values()):
             return f"run {run.number} did not list it completely"
     assert before is not None and after is not None
-    return "" if before.keys() == after.keys() else "the two runs divided it into other parts"
+    return "" if before.keys() == after.keys() else "the two runs divided it into different parts"
 
 
 def _plain(value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""The rate limiter that all workers share, kept in the ledger."""
+"""The rate limiter that all workers share; its state is in the ledger."""

@@ -1,4 +1,4 @@
-"""One worker's view of time on a lane: the database's clock, and how late things happen here."""
+"""The offset between the clocks of database and worker, and the jitter of this worker."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections import deque
 
 from rescind.ledger.ratelimit.store import Reservation
 
-# How far a single reading of the database's clock may be corrected by earlier ones.
+# Largest correction of one reading of the database clock by earlier readings.
 _MOST_CORRECTION_S = 0.02
 _READINGS = 32
 _ANSWERS = 64
 
 
 class BucketClock:
-    """Turns instants of the database's clock into instants of this process's monotonic clock.
+    """Converts instants of the database clock to instants of this process's monotonic clock.
 
-    The answer to a reservation says "in x seconds"; how long it took on its way back is unknown and
-    varies. Of several readings the one with the smallest difference between the clocks travelled
-    fastest, so instants are placed by it: the way back does not add to the jitter.
+    The answer to a reservation says "in x seconds"; its travel time is unknown and varies. Of several readings, the
+    one with the smallest clock offset travelled fastest. Instants are placed by that reading, so that the travel time
+    adds no jitter.
 
-    It also measures that jitter: how late waiters wake, and how much longer than the fastest one an
-    answer takes.
+    It also measures the jitter: how late waiters wake, and how much longer than the fastest answer an answer takes.
     """
 
     def __init__(self) -> None:
@@ -31,10 +30,10 @@ class BucketClock:
         self._spread = 0.0
 
     def local(self, reservation: Reservation, asked: float, answered: float) -> float:
-        """The reservation's first instant on the monotonic clock.
+        """Return the first instant of a reservation on the monotonic clock.
 
-        :param asked: monotonic time when the question left.
-        :param answered: monotonic time when the answer was there.
+        :param asked: monotonic time when the request was sent.
+        :param answered: monotonic time when the answer arrived.
         """
         self._round_trip += 0.2 * ((answered - asked) - self._round_trip)
         now_there = reservation.at - reservation.in_s
@@ -44,25 +43,25 @@ class BucketClock:
         return answered + reservation.in_s - excess
 
     def late(self, seconds: float) -> None:
-        """A waiter woke this late."""
+        """Record how late a waiter woke."""
         self._lateness += 0.05 * (max(seconds, 0.0) - self._lateness)
 
     def answered(self, seconds: float) -> None:
-        """An answer took this long."""
+        """Record how long an answer took."""
         self._answers.append(seconds)
         self._spread += 0.05 * (seconds - min(self._answers) - self._spread)
 
     @property
     def jitter_s(self) -> float:
-        """Mean jitter of what leaves here, in seconds."""
+        """Mean jitter of the requests of this worker, in seconds."""
         return self._lateness + self._spread
 
     @property
     def way_back_s(self) -> float:
-        """How far ahead the first instant has to be to arrive here before it is due."""
+        """How far ahead the first instant must be so that the answer arrives before it, in seconds."""
         return min(0.02, self._round_trip)
 
     @property
     def ahead_s(self) -> float:
-        """How long before the last instant in reserve the next ones should be asked for."""
+        """How long before the last reserved instant the next ones are reserved, in seconds."""
         return min(0.2, max(0.02, 4 * self._round_trip))

@@ -1,4 +1,4 @@
-"""A thread of its own for the pacer's statements, so that neither the event loop nor the ledger's pool waits."""
+"""A separate thread and connection for the statements of the pacer, so that the event loop never blocks."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from rescind.ledger.store.database import Connection, Database, wrapped
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# The server ends a statement after the first; whoever waits longer than the second has no server.
+# The server ends a statement after the first; after the second the server counts as not reachable.
 _STATEMENT_S = 3.0
 _ANSWER_S = 5.0
 
 
 class DatabaseThread:
-    """One thread with one connection that runs the lanes' statements, first come first served."""
+    """One thread with one connection that runs the statements of all buckets in order."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._pid = os.getpid()
-        self._line = _Line(database)
+        self._worker = _Worker(database)
 
     async def ask(
         self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **named: P.kwargs
     ) -> tuple[T, float, float]:
-        """Run ``work`` in the thread; returns its result and the monotonic times around it.
+        """Run ``work`` in the thread; return its result and the monotonic times before and after it.
 
         :raises LedgerError: when the database fails or does not answer in time.
         """
         if self._pid != os.getpid():
-            # A fork takes neither the thread nor the right to the connection along.
-            self._pid, self._line = os.getpid(), _Line(self._database)
-        line = self._line
+            # After a fork neither the thread nor the connection can be used.
+            self._pid, self._worker = os.getpid(), _Worker(self._database)
+        worker = self._worker
         future = asyncio.get_running_loop().run_in_executor(
-            line.thread, lambda: line.run(lambda connection: work(connection, *arguments, **named))
+            worker.thread, lambda: worker.run(lambda connection: work(connection, *arguments, **named))
         )
         try:
             return await asyncio.wait_for(future, _ANSWER_S)
         except TimeoutError:
-            # The thread hangs in a dead connection; it ends when the operating system gives up on it.
-            line.thread.shutdown(wait=False)
-            if self._line is line:
-                self._line = _Line(self._database)
+            # The thread waits for a dead connection; it ends when the operating system closes it.
+            worker.thread.shutdown(wait=False)
+            if self._worker is worker:
+                self._worker = _Worker(self._database)
             raise LedgerError(f"ledger {self._database.label}: no answer in {_ANSWER_S:.0f} s") from None
 
     def close(self) -> None:
-        """End the thread and the connection; whoever asks again gets new ones."""
-        line, self._line = self._line, _Line(self._database)
-        line.thread.shutdown(wait=True)
-        line.drop()
+        """End the thread and the connection. A later :meth:`ask` opens new ones."""
+        worker, self._worker = self._worker, _Worker(self._database)
+        worker.thread.shutdown(wait=True)
+        worker.drop()
 
 
-class _Line:
-    """A thread and its connection, opened when it is first needed and after every failure."""
+class _Worker:
+    """A thread and its connection, opened at the first use and after every failure."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -70,9 +70,9 @@ class _Line:
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rescind-pacer")
 
     def run(self, work: Callable[[Connection], T]) -> tuple[T, float, float]:
-        """Run ``work`` with the connection; in the thread."""
+        """Run ``work`` with the connection, inside the thread."""
         if self._connection is None:
-            # Nothing here has to survive a crash of the server: waiting for the disk would only add jitter.
+            # No data here must survive a server crash; waiting for the disk would only add jitter.
             self._connection = self._database.connect(
                 autocommit=True,
                 timeout_s=_STATEMENT_S,
@@ -90,7 +90,7 @@ class _Line:
         return result, started, time.monotonic()
 
     def drop(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection if it is open."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):

@@ -1,12 +1,11 @@
-"""Pacing: every request of every process waits here for its instant.
+"""The pacer: every request of every process waits here for its sending instant.
 
-Per lane, a process asks the ledger for its next sending instants when somebody waits, a quarter of a
-second's worth at most, turns "in x seconds" into its own monotonic clock at once, and lets one waiter
-go at each instant. Asking is one UPDATE, in a thread of its own with a connection of its own, so the
-event loop never blocks and the pool of the ledger is left alone.
+While requests wait, a process reserves the next sending instants of their bucket in the ledger, at most for a quarter
+of a second. It converts them to its monotonic clock and releases one waiter at each instant. A reservation is one
+UPDATE on a separate thread and connection, so the event loop never blocks and the pool of the ledger is not used.
 
-When the database does not answer, the process keeps to its static part of the limit (limit / number of
-configured workers), never to more, and after a bounded time to nothing at all.
+When the database does not answer, a process uses its static part of the limit (limit / number of configured workers).
+After a bounded time it sends nothing.
 """
 
 from __future__ import annotations
@@ -30,20 +29,21 @@ RatedBucket = tuple[str, str, str, str, float]
 """Vendor, account, region, action, and the documented limit of the action in requests per second."""
 
 _LONGEST_ANSWER_S = 120.0
-_sent: contextvars.ContextVar[float] = contextvars.ContextVar("rescind_lane_sent_at", default=0.0)
+_sent: contextvars.ContextVar[float] = contextvars.ContextVar("rescind_bucket_sent_at", default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class PacerSettings:
-    """How fast and how patient.
+    """Limits and timeouts of the rate limiter.
 
-    :param limits: requests per second by ``vendor:action``, ``action``, ``vendor:*`` or ``*``, first match
-        in this order. An action without an entry has the limit that its bucket carries.
+    :param limits: requests per second by ``vendor:action``, ``action``, ``vendor:*`` or ``*``; the first match
+        in this order is used. An action without an entry has the limit of its bucket.
     :param share: part of each limit that this tool may use; the rest is left for people.
-    :param workers: processes that may pace at the same time; used only while the database does not answer.
-    :param reserve_s: most seconds' worth of instants to hold in reserve.
-    :param retry_s: pause between two tries while the database does not answer.
-    :param give_up_s: after this long without the database nothing is sent any more.
+    :param workers: processes that may send at the same time; used only while the database does not answer.
+    :param reserve_s: longest time, in seconds, for which instants are reserved.
+    :param retry_s: pause between two attempts while the database does not answer, in seconds.
+    :param give_up_s: time without the database after which nothing is sent, in seconds.
+    :raises ConfigurationError: when ``share`` or ``workers`` is out of range.
     """
 
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -55,12 +55,12 @@ class PacerSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise ConfigurationError("pacing share: a number over 0 and up to 1 is needed. Set the connection's share")
+            raise ConfigurationError("pacing share: must be above 0 and at most 1. Set the share of the connection")
         if self.workers < 1:
-            raise ConfigurationError("pacing workers: a whole number from 1 is needed. Set the number of worker slots")
+            raise ConfigurationError("pacing workers: must be an integer of at least 1. Set the number of worker slots")
 
     def limit(self, bucket: RatedBucket) -> float:
-        """Return the requests per second for all workers on this bucket.
+        """Return the limit of a bucket in requests per second, for all processes together.
 
         :raises ConfigurationError: when a configured limit is not above 0.
         """
@@ -68,21 +68,19 @@ class PacerSettings:
         names = (f"{vendor}:{action}", action, f"{vendor}:*", "*")
         value = next((self.limits[name] for name in names if name in self.limits), documented)
         if not value > 0:
-            raise ConfigurationError(
-                f"limit for {vendor} {action}: a number over 0 is needed. Set the connection's limits"
-            )
+            raise ConfigurationError(f"limit for {vendor} {action}: must be above 0. Set the limits of the connection")
         return float(value)
 
     def plan(self, bucket: RatedBucket) -> BucketPlan:
-        """Return everything that a worker has to know about one bucket."""
+        """Return the settings of one bucket."""
         limit = self.limit(bucket)
         return BucketPlan(limit, self.share, self.workers, self.reserve_s, self.retry_s, self.give_up_s)
 
 
 class LedgerPacer:
-    """Paces all requests of this process together with those of all others on the same ledger.
+    """Paces the requests of this process together with those of all processes on the same ledger.
 
-    :param ledger: says where the lanes are; its own connections are not used.
+    :param ledger: holds the buckets; the connections of its pool are not used.
     """
 
     def __init__(self, ledger: Ledger, settings: PacerSettings | None = None) -> None:
@@ -92,10 +90,9 @@ class LedgerPacer:
         self._buckets: dict[BucketKey, BucketQueue] = {}
 
     async def slot(self, bucket: RatedBucket, *, write: bool = True) -> None:
-        """Wait until one request of this lane may leave, and send it at once.
+        """Wait until one request of this bucket may be sent; send it immediately afterwards.
 
-        Waiters of a lane go in the order in which they came. A waiter that is canceled loses nothing
-        but its place.
+        Waiters of a bucket are released in order. A canceled waiter only loses its position.
 
         :param write: False for reads, which the kill switch does not stop.
         :raises RunStoppedError: when the kill switch is set and the request is a write.
@@ -111,23 +108,23 @@ class LedgerPacer:
             again = True
 
     def throttled(self, bucket: RatedBucket, retry_after: float | None) -> None:
-        """The vendor refused a request of this lane because of its rate: everybody pauses and slows down.
+        """Report that the vendor throttled a request of this bucket: all processes pause and slow down.
 
-        :param retry_after: seconds that the vendor asked to wait, or None.
+        :param retry_after: seconds to wait that the vendor asked for, or None.
         """
         now = time.monotonic()
         sent = _sent.get()
-        # Without a slot of this task nobody knows when it left: a moment ago, then.
+        # Without a slot of this task the sending time is not known; use the current time.
         self._queue(bucket).throttled(retry_after or 0.0, sent if now - sent < _LONGEST_ANSWER_S else now)
 
     def succeeded(self, bucket: RatedBucket) -> None:
-        """The vendor answered a request of this lane. Call it in the task that awaited :meth:`slot`."""
+        """Report an answer to a request of this bucket. Call it in the task that awaited :meth:`slot`."""
         sent = _sent.get()
         if sent:
             self._queue(bucket).answered(time.monotonic() - sent)
 
     async def aclose(self) -> None:
-        """Stop: waiting requests get a LedgerError."""
+        """Close the pacer; waiting requests raise LedgerError."""
         for queue in self._buckets.values():
             queue.close()
         await asyncio.to_thread(self._db_thread.close)

@@ -1,4 +1,4 @@
-"""The waiters of one lane in one process, and the instants that the ledger hands out to them."""
+"""The requests of one process that wait for a bucket, and the instants reserved for them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rescind.ledger.ratelimit.store import BucketKey, Reservation
 _LOG = logging.getLogger(__name__)
 
 _ANNOUNCE_EVERY_S = 1.0
-# Without the ledger nobody learns together: a worker that was refused keeps still for at least this long.
+# Without the ledger workers cannot learn together: a throttled worker pauses for at least this long.
 _STATIC_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
-    """What a worker has to know about one lane.
+    """The settings of one bucket; see :class:`~rescind.ledger.ratelimit.pacer.PacerSettings`.
 
-    :param limit: requests per second for everybody, before ``share``.
-    :param workers: processes that share the lane while the database does not answer.
+    :param limit: requests per second for all processes, before ``share``.
+    :param workers: processes that share the bucket while the database does not answer.
     """
 
     limit: float
@@ -40,7 +40,7 @@ class BucketPlan:
 
 
 class BucketQueue:
-    """The waiters of one lane in one event loop. All methods run in the loop."""
+    """The requests of one event loop that wait for a bucket. All methods run in the loop."""
 
     def __init__(
         self,
@@ -72,7 +72,10 @@ class BucketQueue:
         self._static_next = 0.0
 
     async def wait(self, write: bool, *, again: bool) -> float:
-        """Join the queue, at its head when it is ``again``; returns the monotonic instant at which to leave."""
+        """Join the queue and return the monotonic instant at which to send.
+
+        :param again: join at the head, after a missed instant.
+        """
         future: asyncio.Future[float] = self.loop.create_future()
         if again:
             self._waiters.appendleft((future, write))
@@ -82,7 +85,7 @@ class BucketQueue:
         return await future
 
     def in_time(self, instant: float) -> bool:
-        """Whether a waiter that wakes now may still use its instant; a missed one is given up."""
+        """Return whether a waiter that wakes now may still use its instant; a missed instant is discarded."""
         late = time.monotonic() - instant
         self._clock.late(late)
         if late <= self._tolerance:
@@ -91,28 +94,29 @@ class BucketQueue:
         return False
 
     def answered(self, seconds: float) -> None:
-        """An answer came this long after its request was let go."""
+        """Record how long the answer to a request took."""
         self._clock.answered(seconds)
 
     def throttled(self, retry_after: float, sent: float) -> None:
-        """A request was refused: throw away what is in reserve and tell everybody.
+        """Discard the reserved instants after a throttled request, and report it to all processes.
 
-        :param sent: monotonic time when it left.
+        :param retry_after: seconds to wait that the vendor asked for, or 0.
+        :param sent: monotonic time when the request was sent.
         """
         self._refused += 1
         self._refused_sent = min(self._refused_sent, sent)
         self._retry_after = max(self._retry_after, retry_after)
         if sent < self._reacted_at + RESERVE_S and not retry_after:
-            # It left before the lane was pushed for another one: what is in reserve now is good.
+            # It was sent before the last reaction; the reserved instants are valid.
             self._kick()
             return
         self._static_next = max(self._static_next, time.monotonic() + max(retry_after, _STATIC_PAUSE_S))
         self._unused += len(self._timers)
-        self._throw_away()
+        self._discard_reserved()
         self._kick()
 
     async def announce(self) -> None:
-        """Make the lane in the ledger and learn how many workers share it; at most once a second."""
+        """Create the bucket in the ledger and read how many workers share it, at most once a second."""
         if time.monotonic() - self._announced_at < _ANNOUNCE_EVERY_S:
             return
         self._workers_seen, _, self._announced_at = await self._db_thread.ask(
@@ -120,13 +124,13 @@ class BucketQueue:
         )
 
     def close(self) -> None:
-        """Send everybody away."""
+        """Fail all waiters."""
         if self._feeder is not None:
             self._feeder.cancel()
-        self._throw_away()
+        self._discard_reserved()
         self._fail(LedgerError("pacing: the pacer was closed while requests waited"))
 
-    def _throw_away(self) -> None:
+    def _discard_reserved(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -135,19 +139,19 @@ class BucketQueue:
     def _kick(self) -> None:
         self._wake.set()
         if self._feeder is None or self._feeder.done():
-            self._feeder = self.loop.create_task(self._feed(), name=f"rescind-lane-{self.bucket[3]}")
+            self._feeder = self.loop.create_task(self._feed(), name=f"rescind-bucket-{self.bucket[3]}")
 
     def _must_report(self) -> bool:
         return self._refused > 0
 
     def _live(self) -> int:
-        """Waiters, those with an instant in sight and those without."""
+        """Return the number of waiters, with and without a reserved instant."""
         while self._waiters and self._waiters[0][0].done():
             self._waiters.popleft()
         return sum(not future.done() for future, _ in self._waiters)
 
     async def _feed(self) -> None:
-        """Reserve instants while somebody waits."""
+        """Reserve instants while requests wait."""
         try:
             while self._must_report() or self._live() > 0:
                 try:
@@ -156,7 +160,7 @@ class BucketQueue:
                     if not await self._without_ledger(error):
                         return
         except Exception as error:
-            # Whatever it is, nobody may be left waiting for a feeder that is gone.
+            # After any error, no waiter may wait for a feeder that has ended.
             self._refused = 0
             self._fail(error)
 
@@ -166,7 +170,7 @@ class BucketQueue:
             await self._report()
             return
         if self._live() <= len(self._timers):
-            # Everybody has an instant in sight: look again when somebody comes or goes.
+            # Every waiter has a reserved instant: continue when a waiter joins or leaves.
             self._wake.clear()
             await self._wake.wait()
             return
@@ -183,21 +187,20 @@ class BucketQueue:
             jitter_s=self._clock.jitter_s,
         )
         if self._must_report():
-            # Refused while asking: these instants belong to the pace that was too fast.
+            # Throttled during the reservation: these instants belong to the old pace.
             self._unused += count
             return
         self._take(reservation, self._clock.local(reservation, started, ended))
         if reservation.stale:
             await self._db_thread.ask(store.adjust, self.bucket)
-        # What is in reserve stays within bounds: ask again only shortly before the last instant of it.
+        # Reserve again only shortly before the last reserved instant.
         await self._pause(self._last - self._clock.ahead_s - time.monotonic())
 
     def _count(self) -> int:
-        """How many instants to ask for: more than wait now, when those before were all used.
+        """Return how many instants to reserve.
 
-        Asking for few at a time costs the database a write for every request; asking for more than are
-        used takes them from others. So the number doubles while there are always waiters and halves
-        after an instant that nobody took.
+        Few instants cost the database a write for every request; too many take them from other workers. So the number
+        doubles while all instants are used, and halves after an unused one.
         """
         live = self._live()
         if live == 0:
@@ -209,7 +212,7 @@ class BucketQueue:
         return min(most, max(live - len(self._timers), self._ahead_of_demand))
 
     def _most(self) -> int:
-        """Instants to hold in reserve: this worker's part of a quarter of a second, and at least one."""
+        """Return the most instants to reserve: this worker's part of ``reserve_s``, at least one."""
         return max(1, int(self._plan.reserve_s / self._gap / self._workers_seen))
 
     def _take(self, reservation: Reservation, first: float) -> None:
@@ -250,7 +253,7 @@ class BucketQueue:
                 age_s=reacted_at - sent,
             )
         except LedgerError:
-            # Told later; until then this worker alone keeps still (see throttled).
+            # Reported later; until then only this worker pauses (see throttled).
             self._refused += refused
             self._refused_sent = min(self._refused_sent, sent)
             self._retry_after = max(self._retry_after, retry_after)
@@ -259,12 +262,14 @@ class BucketQueue:
             self._reacted_at = reacted_at
 
     async def _without_ledger(self, error: LedgerError) -> bool:
-        """Keep to this worker's static part of the limit until the ledger is back; returns whether it is.
+        """Use this worker's static part of the limit until the ledger answers; return whether it does.
 
-        After ``give_up_s`` seconds everybody who waits gets a LedgerError.
+        After ``give_up_s`` seconds all waiters raise LedgerError.
         """
         since, last = time.monotonic(), error
-        _LOG.warning("pacing without the ledger at %.2f requests/s: %s", 1 / self._static_gap(), error)
+        _LOG.warning(
+            "the ledger does not answer; sending at %.2f requests/s without it: %s", 1 / self._static_gap(), error
+        )
         self._gap, self._tolerance = self._static_gap(), self._static_gap() / 2
         self._announced_at = float("-inf")
         while time.monotonic() - since < self._plan.give_up_s:
@@ -278,10 +283,12 @@ class BucketQueue:
                 continue
             finally:
                 probe.cancel()
-            # Instants of the static part would come on top of the ledger's own.
-            self._throw_away()
+            # Static instants would add to those from the ledger.
+            self._discard_reserved()
             return True
-        self._fail(LedgerError(f"pacing: no answer from the ledger for {self._plan.give_up_s:.0f} s. {last}"))
+        self._fail(
+            LedgerError(f"pacing: no answer from the ledger for {self._plan.give_up_s:.0f} s; nothing is sent. {last}")
+        )
         self._refused = 0
         return False
 
@@ -290,7 +297,7 @@ class BucketQueue:
         await self.announce()
 
     def _static_step(self) -> float:
-        """Hand out one instant of the static part when somebody waits; returns seconds until the next look."""
+        """Release one static instant when a request waits; return the seconds until the next step."""
         now = time.monotonic()
         instant = max(self._static_next, now)
         if self._live() > len(self._timers):
@@ -302,13 +309,13 @@ class BucketQueue:
         return self._plan.workers / (self._plan.limit * self._plan.share * START_MARGIN)
 
     def _stop_writes(self) -> None:
-        keep: deque[tuple[asyncio.Future[float], bool]] = deque()
+        reads: deque[tuple[asyncio.Future[float], bool]] = deque()
         for future, write in self._waiters:
             if not write:
-                keep.append((future, write))
+                reads.append((future, write))
             elif not future.done():
-                future.set_exception(RunStoppedError("the kill switch is set: no further write leaves"))
-        self._waiters = keep
+                future.set_exception(RunStoppedError("the kill switch is set: no further write is sent"))
+        self._waiters = reads
 
     def _fail(self, error: Exception) -> None:
         while self._waiters:
@@ -317,7 +324,7 @@ class BucketQueue:
                 future.set_exception(error)
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep, but not through a refusal."""
+        """Sleep until the time is over or a request was throttled."""
         deadline = time.monotonic() + seconds
         self._wake.clear()
         while not self._must_report() and (left := deadline - time.monotonic()) > 0:

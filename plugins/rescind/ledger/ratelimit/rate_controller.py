@@ -1,21 +1,19 @@
-"""How fast a lane may go: pure arithmetic over what was sent and what was refused.
+"""The rate of a bucket: pure arithmetic over sent and throttled requests.
 
-A lane is spaced evenly at ``pace`` requests per second. Evenly spaced requests at a rate r under a
-limit L (in any window of one second) are never refused as long as none arrives more than L/r - 1
-seconds late; so the pace stays a margin below the limit, and the margin follows the jitter that is
-measured: for exponential jitter of mean J seconds, about n requests pass without a refusal at a
-margin of 1 / (1 + J ln(n/2)).
+Requests of a bucket are spaced evenly at ``pace`` requests per second. Let the limit be L in any window of one second.
+Evenly spaced requests at a rate r below L are never throttled while none arrives more than L/r - 1 seconds late. So
+the pace keeps a margin below the limit, and the margin follows the measured jitter. With exponential jitter of mean J
+seconds, about n requests pass without throttling at a margin of 1 / (1 + J ln(n/2)).
 
-When a request is refused, the vendor has just accepted, in the second before it, exactly as many as it
-allows. That number is known here, so it is the estimate of the limit:
+When a request is throttled, the vendor has accepted exactly its limit in the second before. That number is known here
+and is the estimate of the limit:
 
-- close to the documented limit: a late request met the edge. The margin steps back a little.
-- clearly below it: the limit is lower than documented, or others use it too. The estimate is taken
-  over, and after a while something more is tried: in growing steps while nothing is refused, later and
-  later while it is.
+- Close to the documented limit: a late request reached the limit. The margin is reduced a little.
+- Clearly below it: the limit is lower than documented, or other clients use it too. The estimate is adopted. Later a
+  higher rate is tried, in growing steps while nothing is throttled, and after longer waits while requests are.
 
-Either way everybody pauses until the vendor's window has room again, and starts narrower than before,
-widening in steps. Times are seconds on the database's clock.
+In both cases all workers pause until the vendor's window has room again, and continue at a lower rate that rises in
+steps. Times are seconds on the database clock.
 """
 
 from __future__ import annotations
@@ -31,17 +29,17 @@ MOST_MARGIN = 0.99
 LEAST_MARGIN = 0.88
 LEARNED_MARGIN = 0.97
 NARROW = 0.7
-# After trying more than an estimate that had held: where the limit lies is known, and it is near.
+# After a failed probe above a valid estimate: the limit is known and near.
 NARROW_AFTER_TRY = 0.95
-# Part of the target that the pace wins back each second.
+# Part of the target that the pace recovers each second.
 RECOVER_PER_S = 0.4
-# Part of the distance to the goal that the margin covers each second while nothing is refused.
+# Part of the distance to the goal that the margin covers each second while nothing is throttled.
 RISE_PER_S = 0.3
 STEP_BACK = 0.015
 CAP_RISE_PER_S = 0.001
 FIRST_PAUSE_S = 0.1
 MOST_PAUSE_S = 30.0
-# Refused again this soon after a pause: the pause was too short, the next one doubles.
+# Throttled again this soon after a pause: the next pause is twice as long.
 STREAK_S = 1.5
 FIRST_PROBE = 0.05
 MOST_PROBE = 0.5
@@ -50,28 +48,31 @@ RISE_WAIT_S = 2.0
 MOST_WAIT_S = 30.0
 WAIT_LONGER = 2.5
 FORGET_S = 600.0
-# Requests that other workers held in reserve when one was refused still leave: their refusals are old news.
+# Other workers still send the instants that they reserved before a throttled request; their refusals are ignored.
 RESERVE_S = 0.25
-# ln(1000 / 2): no refusal expected in a thousand requests.
+# ln(1000 / 2): no throttled request is expected in a thousand.
 _JITTER_FACTOR = math.log(500)
-_MARKS_KEPT_S = 4.0
+_MARKS_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The state of one lane's pace.
+    """The state of the rate of one bucket.
 
     :param ceiling: documented limit times our share, in requests per second.
     :param pace: current rate.
-    :param margin: part of the ceiling that is used when nothing else is known.
-    :param cap: highest margin for now; steps back at an edge and rises slowly.
-    :param learned: estimate of the true limit, or None while the documented one holds.
-    :param good: the last estimate that went without refusals; below ``learned`` while more is tried.
-    :param event_at: when the last refusal was reacted to.
-    :param resume_at: when the pause after it ended.
-    :param probe: part to try on top, next time.
-    :param wait: seconds to the next try.
-    :param marks: (time, requests due, refused) of the last seconds.
+    :param margin: part of the ceiling that is used by default.
+    :param cap: highest margin for now; reduced at the limit, and rises slowly.
+    :param learned: estimate of the true limit, or None while the documented limit is valid.
+    :param good: the last estimate without throttling; below ``learned`` during a probe.
+    :param event_at: when the last throttled request was reacted to.
+    :param resume_at: when the pause after it ends.
+    :param streak: throttled requests in a row, each soon after a pause.
+    :param probe: part by which the next probe exceeds the estimate.
+    :param wait: seconds until the next probe.
+    :param probe_at: when the last probe started.
+    :param stepped_at: when the state was last updated.
+    :param marks: (time, requests due, throttled) of the last seconds.
     """
 
     ceiling: float
@@ -91,17 +92,17 @@ class Control:
 
     @property
     def target(self) -> float:
-        """The rate that the pace recovers to."""
+        """The rate to which the pace recovers."""
         most = self.ceiling * self.margin
         return most if self.learned is None else min(most, self.learned * LEARNED_MARGIN)
 
     def to_json(self) -> dict[str, Any]:
-        """The state as a JSON object."""
+        """Return the state as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], ceiling: float) -> Control:
-        """The state from a JSON object; a new one when it is empty, and adapted when the ceiling has changed."""
+        """Return the state from a JSON object: a new state when it is empty, adapted when the ceiling has changed."""
         if not value:
             return cls(ceiling=ceiling, pace=ceiling * START_MARGIN)
         known = {field.name for field in fields(cls)}
@@ -115,12 +116,12 @@ class Control:
 
 
 def calm(control: Control, now: float, due: float, refused: float, jitter_s: float, *, ahead_s: float = 0.0) -> Control:
-    """One step while nothing is refused: recover, raise the margin, try a little more.
+    """Return the state after a step without throttling: recover, raise the margin, probe.
 
-    :param due: requests whose instant has come, since the lane exists.
-    :param refused: refused requests since the lane exists.
+    :param due: requests whose instant has passed, since the bucket was created.
+    :param refused: throttled requests since the bucket was created.
     :param jitter_s: measured mean jitter.
-    :param ahead_s: for how long instants are handed out already: a new pace is not seen before.
+    :param ahead_s: seconds for which instants are reserved already; a new pace shows only after them.
     """
     passed = now - control.stepped_at
     if passed > FORGET_S:
@@ -148,28 +149,29 @@ def throttled(
     busy_s: float = 0.0,
     ahead_s: float = 0.0,
 ) -> Control:
-    """React to a refusal: pause until ``resume_at`` of the new state, then go on more slowly.
+    """Return the state after a throttled request: a pause until ``resume_at``, then a lower rate.
 
-    :param due: requests whose instant has come, since the lane exists.
-    :param refused: refused requests since the lane exists, with the ``count`` reported now.
-    :param busy_s: how many instants other workers hold in reserve, as the seconds that they take.
-    :param ahead_s: until when those may come: what was thrown away may have lain between them.
-    :param retry_after: what the vendor asked for, or 0.
-    :param age_s: how long ago the first of the refused requests left.
+    :param due: requests whose instant has passed, since the bucket was created.
+    :param refused: throttled requests since the bucket was created, including ``count``.
+    :param retry_after: seconds to wait that the vendor asked for, or 0.
+    :param age_s: seconds since the first of the throttled requests was sent.
+    :param count: throttled requests that are reported now.
+    :param busy_s: instants that other workers have reserved, as the seconds that they take.
+    :param ahead_s: seconds until the last of these instants; discarded ones may lie between them.
     """
     sent_at = now - max(age_s, 0.0)
     if sent_at < max(control.event_at + RESERVE_S, control.resume_at):
-        # Its instant was handed out before the lane was pushed: this has been reacted to.
+        # Its instant was reserved before the last reaction.
         later = max(control.resume_at, now + retry_after if retry_after else 0.0)
         return _marked(replace(control, resume_at=later), now, due, refused)
     accepted = _accepted_before(control, sent_at, now, due, refused - count)
     streak = control.streak + 1 if sent_at - control.resume_at < STREAK_S else 1
-    # The vendor's window is full; its oldest entry leaves it one second after it arrived.
+    # The vendor's window is full; an entry leaves it one second after it arrived.
     full_for = 1.0 - accepted / control.pace - age_s
     changed = _learn(control, accepted)
-    # What others still send comes at the pace that was too fast, and fills the window once more.
+    # Other workers still send at the old pace and fill the window once more.
     more = max(0.0, 1.0 - LEARNED_MARGIN * math.floor(accepted + 0.25) / control.pace)
-    # The last instant that was handed out lies a gap before the next one.
+    # The last reserved instant is one gap before the next one.
     held = max(busy_s, ahead_s) + more if busy_s * control.pace > 1.01 else busy_s
     pause = max(retry_after, full_for, held, min(MOST_PAUSE_S, FIRST_PAUSE_S * 2 ** (streak - 1)))
     tried = streak == 1 and control.learned is not None and changed.learned == changed.good >= control.good
@@ -187,7 +189,7 @@ def throttled(
 
 
 def _learn(control: Control, accepted: float) -> Control:
-    """What a refusal says about the limit."""
+    """Return the state with the limit that a throttled request implies."""
     if control.learned is None:
         cap = control.margin - STEP_BACK
         near = accepted >= control.ceiling - min(max(1.5, 0.03 * control.ceiling), 0.1 * control.ceiling)
@@ -195,8 +197,8 @@ def _learn(control: Control, accepted: float) -> Control:
             return replace(control, cap=cap, margin=cap)
         return _estimate(control, math.floor(accepted + 0.25), FIRST_WAIT_S)
     if control.learned > control.good and accepted >= control.good - max(1.5, 0.03 * control.good):
-        # Trying more was too much: back to what had worked, or to what was accepted just now where that is more, and
-        # wait longer before the next try.
+        # The probe failed: return to the last good estimate, or to the accepted rate where that is higher, and wait
+        # longer before the next probe.
         good = min(max(control.good, math.floor(accepted + 0.25)), control.learned)
         wait = min(MOST_WAIT_S, control.wait * WAIT_LONGER)
         return replace(control, learned=good, good=good, probe=FIRST_PROBE, wait=wait)
@@ -211,7 +213,10 @@ def _estimate(control: Control, limit: float, wait: float) -> Control:
 
 
 def _probed(control: Control, now: float, seen_at: float) -> Control:
-    """After a while without refusals try a little more than the estimate; ``seen_at`` is when requests show it."""
+    """Return the state with a probe above the estimate, after a time without throttling.
+
+    :param seen_at: when requests first use the new pace.
+    """
     if control.learned is None:
         return control
     trying = control.learned > control.good
@@ -219,7 +224,7 @@ def _probed(control: Control, now: float, seen_at: float) -> Control:
         return control
     more = control.learned * (1 + control.probe)
     probe = min(MOST_PROBE, control.probe * 2)
-    # What has just gone well is good, and the next step may come sooner.
+    # The probe succeeded, so the next one may start sooner.
     wait = FIRST_WAIT_S if trying else control.wait
     if more * LEARNED_MARGIN >= control.ceiling * control.margin:
         return replace(control, learned=None, good=0.0, probe=FIRST_PROBE, wait=FIRST_WAIT_S, probe_at=now)
@@ -227,7 +232,7 @@ def _probed(control: Control, now: float, seen_at: float) -> Control:
 
 
 def _accepted_before(control: Control, sent_at: float, now: float, due: float, refused: float) -> float:
-    """Requests that left in the second before ``sent_at`` less those of them that were refused."""
+    """Return the requests accepted in the second before ``sent_at``."""
     points = sorted({*control.marks, (now, due, refused)})
     due_then, _ = _between(points, sent_at)
     due_before, _ = _between(points, sent_at - 1.0)
@@ -236,7 +241,7 @@ def _accepted_before(control: Control, sent_at: float, now: float, due: float, r
 
 
 def _between(points: list[tuple[float, float, float]], at: float) -> tuple[float, float]:
-    """Due and refused at a time, by linear interpolation; before the first mark nothing had changed."""
+    """Return due and throttled requests at a time, by linear interpolation; constant before the first mark."""
     if at <= points[0][0]:
         return points[0][1], points[0][2]
     for (t0, d0, r0), (t1, d1, r1) in pairwise(points):
@@ -247,5 +252,5 @@ def _between(points: list[tuple[float, float, float]], at: float) -> tuple[float
 
 
 def _marked(control: Control, now: float, due: float, refused: float) -> Control:
-    recent = (mark for mark in control.marks if mark[0] >= now - _MARKS_KEPT_S and mark[0] != now)
+    recent = (mark for mark in control.marks if mark[0] >= now - _MARKS_S and mark[0] != now)
     return replace(control, marks=tuple(sorted((*recent, (now, due, refused)))))

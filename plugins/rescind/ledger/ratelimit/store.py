@@ -1,7 +1,7 @@
-"""Buckets: one row for each stream of requests that a vendor counts together.
+"""Buckets: one row for each set of requests that share a rate limit.
 
-Reserving is one UPDATE that hands out the next sending instants by the database's clock; whoever
-comes next continues where it ended. Nothing asks "may I now?", so nobody polls and nobody is starved.
+A reservation is one UPDATE that reserves the next sending instants on the database clock. The next reservation
+continues after them. Workers never poll, so none is starved.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from rescind.ledger.store.repository import Repository
 BucketKey = tuple[str, str, str, str]
 
 _KEY = "vendor = %(vendor)s AND account = %(account)s AND region = %(region)s AND action = %(action)s"
-# How often the pace is looked at; how long a worker counts as taking part.
+# How often the pace is adjusted; how long a worker counts as active.
 ADJUST_EVERY_S = 0.5
 _WORKER_SEEN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Instants handed out: ``count`` of them, the first in ``in_s`` seconds, then every ``gap_s``.
+    """Reserved instants.
 
+    :param in_s: seconds until the first instant.
     :param at: the first instant in seconds of the database's epoch clock.
-    :param limit: the limit that the pace keeps a margin to, in requests per second.
+    :param gap_s: seconds between two instants.
+    :param count: number of instants.
+    :param limit: the limit below which the pace stays, in requests per second.
     :param stopped: whether the kill switch is set.
-    :param stale: whether the pace should be looked at (:meth:`Buckets.adjust`).
+    :param stale: whether the pace should be adjusted, see :func:`adjust`.
     """
 
     in_s: float
@@ -47,15 +50,15 @@ class Reservation:
 
     @property
     def tolerance_s(self) -> float:
-        """How late a request may leave without endangering another: limit / pace - 1, of one second."""
+        """How late a request may be sent without exceeding the limit, in seconds: limit / pace - 1."""
         return max(0.0, self.limit * self.gap_s - 1.0)
 
 
 class Buckets(Repository):
-    """The lanes of this ledger. The pacer brings its own connection for what it does many times a second."""
+    """The buckets of this ledger. The pacer uses its own connection for frequent statements."""
 
     def states(self) -> list[BucketState]:
-        """All lanes, the ones used last first."""
+        """Return all buckets, the most recently used first."""
         rows = self._db.read(
             lambda connection: connection.execute("SELECT * FROM rescind.lane ORDER BY updated_at DESC").fetchall()
         )
@@ -63,10 +66,10 @@ class Buckets(Repository):
 
 
 def announce(connection: Connection, bucket: BucketKey, worker: str, documented: float, share: float) -> int:
-    """Make the lane if it is new, say that this worker takes part, return how many do.
+    """Create the bucket if it is new, register this worker, and return the number of active workers.
 
-    :param documented: the vendor's limit in requests per second, for everybody together.
-    :param share: the part of it that this tool may use.
+    :param documented: the vendor's limit in requests per second, for all clients together.
+    :param share: part of the limit that this tool may use.
     """
     values = {**_named(bucket), "worker": worker, "documented": documented, "share": share}
     with connection.transaction():
@@ -99,12 +102,12 @@ def announce(connection: Connection, bucket: BucketKey, worker: str, documented:
 def reserve(
     connection: Connection, bucket: BucketKey, count: int, *, lead_s: float, unused: int, jitter_s: float
 ) -> Reservation:
-    """Hand out the next ``count`` instants of a lane.
+    """Reserve the next ``count`` instants of a bucket.
 
-    :param lead_s: no instant earlier than this many seconds from now: what the answer's way back takes.
-    :param unused: instants handed out earlier that were not used, so that they do not count as sent.
-    :param jitter_s: mean jitter as this worker measured it.
-    :raises LedgerError: when the lane was not announced.
+    :param lead_s: seconds until the earliest instant; covers the travel time of the answer.
+    :param unused: instants reserved earlier that were not used and so do not count as sent.
+    :param jitter_s: mean jitter that this worker measured.
+    :raises LedgerError: when the bucket does not exist.
     """
     row = connection.execute(
         "UPDATE rescind.lane SET"
@@ -121,7 +124,9 @@ def reserve(
         {**_named(bucket), "count": count, "lead": lead_s, "unused": unused, "jitter": jitter_s},
     ).fetchone()
     if row is None:
-        raise LedgerError(f"ledger: the lane {bucket[0]}/{bucket[3]} is gone from the ledger. Restart the task")
+        raise LedgerError(
+            f"ledger: the bucket {bucket[0]}/{bucket[3]} does not exist in the ledger any more. Restart the task"
+        )
     limit = row["ceiling"] if row["learned"] is None else min(row["learned"], row["ceiling"])
     return Reservation(
         row["at"] - row["now"], row["at"], 1 / row["pace"], count, limit, bool(row["stopped"]), row["stale"]
@@ -129,7 +134,7 @@ def reserve(
 
 
 def adjust(connection: Connection, bucket: BucketKey) -> None:
-    """Take one calm step with the pace, unless somebody else is at it or has just done so."""
+    """Adjust the pace once, unless another worker is doing so or has just done so."""
     with connection.transaction():
         row = _locked(connection, bucket, f" AND adjusted_at < now() - interval '{ADJUST_EVERY_S} seconds'")
         if row is None:
@@ -144,11 +149,12 @@ def adjust(connection: Connection, bucket: BucketKey) -> None:
 def report_throttled(
     connection: Connection, bucket: BucketKey, *, refused: int, unused: int, retry_after: float, age_s: float
 ) -> None:
-    """Tell everybody that ``refused`` requests were refused: the lane pauses and its pace changes.
+    """Report throttled requests: the bucket pauses and its pace changes.
 
-    :param unused: reserved instants that this worker throws away.
-    :param retry_after: the longest wait that the vendor asked for, in seconds, or 0.
-    :param age_s: how long ago the first of the refused requests left.
+    :param refused: number of throttled requests.
+    :param unused: reserved instants that this worker discards.
+    :param retry_after: longest wait that the vendor asked for, in seconds, or 0.
+    :param age_s: seconds since the first of the throttled requests was sent.
     """
     with connection.transaction():
         row = _locked(connection, bucket, "")
@@ -168,7 +174,7 @@ def report_throttled(
             busy_s=max(0.0, ahead - unused / row["pace"]),
             ahead_s=ahead,
         )
-        # Everything after the pause starts anew; what this worker threw away leaves no hole behind.
+        # Instants restart after the pause; the discarded ones leave no gap.
         resume = control.resume_at if control.resume_at > before else row["next"]
         connection.execute(
             "UPDATE rescind.lane SET throttles = throttles + %(refused)s, handed = handed - %(unused)s,"
@@ -196,7 +202,7 @@ def _store(connection: Connection, bucket: BucketKey, control: Control) -> None:
 
 
 def _ahead(row: DictRow, control: Control) -> float:
-    """For how many seconds instants are handed out already; there are none before the end of a pause."""
+    """Return for how many seconds instants are reserved already; there are none before the end of a pause."""
     return max(0.0, float(row["next"] - max(row["now"], control.resume_at)))
 
 

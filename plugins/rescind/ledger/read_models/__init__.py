@@ -1,1 +1,1 @@
-"""What the pages read."""
+"""Read-only queries for the web pages, and their rows."""

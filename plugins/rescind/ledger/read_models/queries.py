@@ -1,7 +1,7 @@
-"""What a page shows of the ledger: read only, bounded in rows and time, and never a row of a DAG not asked for.
+"""Read-only queries for the web pages, limited in rows and time.
 
-Every method runs in one transaction that PostgreSQL itself keeps from writing. Runs are named by their
-number together with the DAG ids that the reader may see, so no caller can forget the second half.
+Every method runs in one read-only transaction. Runs are identified by their number and the DAG ids that the reader may
+see, so that no caller can omit the permission check.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 MOST_ROWS = 200
 _MOST_DAGS = 1_000
-_MOST_LANES = 500
+_MOST_GROUPS = 500
 _STATEMENT_MS = 10_000
 _GONE = "('verified_gone', 'already_absent')"
 _PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {_GONE}, false) END)"
@@ -75,7 +75,7 @@ LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
 """
 
-# The grants of a restore's items stand in the snapshot of the run that it gives back.
+# The grants of a restore's items are in the snapshot of the run that it restores.
 _ITEMS = """
 FROM rescind.plan_item i
 JOIN rescind.plan l ON l.run_no = i.run_no AND l.state <> 'superseded'
@@ -103,8 +103,8 @@ WHERE {_OF_THE_READER}
        OR (%(verdict)s = 'open' AND NOT {_PROVEN}))
 """
 
-# Only a search reads the names and rules of all items; without one those of a page do.
-_SAYING = """
+# Only a search needs the names and rules of all items.
+_SEARCH = """
   AND strpos(lower(concat_ws(E'\\n', coalesce(nullif(g.principal_name, ''), p.name), g.principal_id,
        g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)), lower(%(text)s)) > 0
 """
@@ -113,7 +113,7 @@ _PAGE = f"""
 WITH page AS (
     SELECT {_GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
            coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id
-    {_ITEMS} {_NAMED} {_MATCHING} {{saying}}
+    {_ITEMS} {_NAMED} {_MATCHING} {{search}}
     ORDER BY g.system, g.account, principal_name, g.principal_id, g.resource_id, i.grant_id
     LIMIT %(limit)s OFFSET %(offset)s
 )
@@ -126,7 +126,7 @@ FROM page LEFT JOIN LATERAL (
 ORDER BY page.system, page.account, page.principal_name, page.principal_id, page.resource_id, page.grant_id
 """
 
-# What was proven there again had been accepted before.
+# Restored items were accepted before.
 _SYSTEMS = f"""
 WITH scopes AS (
     SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered
@@ -167,40 +167,41 @@ SELECT system, account, coalesce(complete, false) AS complete, coalesce(discover
         )
     )
 }
-FROM scopes FULL JOIN items USING (system, account) ORDER BY 1, 2 LIMIT {_MOST_LANES}
+FROM scopes FULL JOIN items USING (system, account) ORDER BY 1, 2 LIMIT {_MOST_GROUPS}
 """
 
-# A batch whose task has said nothing yet still counts: its calls are part of what is left.
-_LANES = f"""
-WITH told AS (
+# A batch without recorded progress counts too: its calls are still to be sent.
+_PROGRESS = f"""
+WITH noted AS (
     SELECT p.*, b.batch_id, coalesce(b.system, s.system) AS system, coalesce(b.account, s.account) AS account,
            greatest(extract(epoch FROM clock_timestamp() - p.updated_at), 0)::float AS age_s
     FROM rescind.progress p JOIN rescind.run r ON r.number = p.run_no AND r.dag_id = ANY(%(dags)s)
     LEFT JOIN rescind.scope s ON s.run_no = p.run_no AND s.scope_id = p.lane
     LEFT JOIN rescind.batch b ON b.run_no = p.run_no AND encode(b.batch_id, 'hex') = p.lane
     WHERE p.run_no = %(run)s
-), lanes AS (
+), units AS (
     SELECT stage, system, account, label, done, total, per_second, age_s, started_at,
            total = 0 OR done < total AS going
-    FROM told
+    FROM noted
     UNION ALL
     SELECT p.operation, b.system, b.account, b.label,
            (SELECT count(*) FROM rescind.call c WHERE c.run_no = b.run_no AND c.batch_id = b.batch_id
                AND c.state NOT IN ('pending', 'sent')), b.calls, 0, 0, NULL, false
     FROM rescind.batch b JOIN rescind.run r ON r.number = b.run_no AND NOT r.dry_run AND r.dag_id = ANY(%(dags)s)
     JOIN rescind.plan p ON p.run_no = b.run_no AND p.state <> 'superseded'
-    WHERE b.run_no = %(run)s AND NOT EXISTS (SELECT FROM told t WHERE t.batch_id = b.batch_id AND t.stage = p.operation)
+    WHERE b.run_no = %(run)s AND NOT EXISTS (
+        SELECT FROM noted n WHERE n.batch_id = b.batch_id AND n.stage = p.operation)
 )
 SELECT stage, coalesce(system, '') AS system, coalesce(account, '') AS account, min(label) AS label,
        sum(done)::bigint AS done, CASE WHEN bool_or(total = 0) THEN 0 ELSE sum(total) END::bigint AS total,
        coalesce(sum(per_second) FILTER (WHERE going AND age_s <= {STALE_S}), 0) AS per_second,
        coalesce(min(age_s) FILTER (WHERE going), 0) AS age_s
-FROM lanes GROUP BY stage, system, account, CASE WHEN system IS NULL THEN label END
-ORDER BY min(started_at), stage, system, account LIMIT {_MOST_LANES}
+FROM units GROUP BY stage, system, account, CASE WHEN system IS NULL THEN label END
+ORDER BY min(started_at), stage, system, account LIMIT {_MOST_GROUPS}
 """
 
 
-# What a page names of a grant, with the latest sighting of each.
+# The regrants of a run, each with its latest observation.
 _RETURNS = f"""
 WITH seen AS (
     SELECT s.grant_id, min(s.seen_at) AS first_seen, max(s.sighting_no) AS latest,
@@ -219,7 +220,7 @@ LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
 ORDER BY s.seen_at DESC, g.system, g.account, principal_name, g.principal_id, g.resource_id LIMIT %(limit)s
 """
 
-# Where a watching run looked twice, its later look counts.
+# Of two checks in one watching run the later one is used.
 _WATCH = """
 WITH newest AS (
     SELECT dag_id, airflow_run_id FROM rescind.watch_check WHERE dag_id = ANY(%(dags)s) ORDER BY check_no DESC LIMIT 1
@@ -234,46 +235,49 @@ FROM checks HAVING count(*) > 0
 
 
 class Views(Repository):
-    """Reads for pages. ``dags`` are the DAG ids whose runs the reader may see."""
+    """Queries for pages. ``dags`` are the DAG ids whose runs the reader may see."""
 
     def dag_ids(self) -> list[str]:
-        """The DAGs that have runs or watched here."""
+        """Return the ids of the DAGs with runs or watch checks in this ledger."""
         query = (
             "SELECT dag_id FROM rescind.run UNION SELECT dag_id FROM rescind.watch_check"
             f" ORDER BY dag_id LIMIT {_MOST_DAGS}"
         )
-        return [row["dag_id"] for row in self._look(lambda connection: connection.execute(query).fetchall())]
+        return [row["dag_id"] for row in self._select(lambda connection: connection.execute(query).fetchall())]
 
     def runs(self, dags: Collection[str], *, before: int | None = None, limit: int = 25) -> list[RunLine]:
-        """The newest runs first; ``before`` continues after the run of that number."""
+        """Return the runs, newest first.
+
+        :param before: only runs with a lower number.
+        """
         query = f"{_RUNS} AND (%(before)s::bigint IS NULL OR r.number < %(before)s) ORDER BY r.number DESC LIMIT %(n)s"
         values = {"dags": list(dags), "before": before, "n": min(limit, MOST_ROWS)}
-        return self._look(lambda connection: _all(connection, RunLine, query, values))
+        return self._select(lambda connection: _all(connection, RunLine, query, values))
 
     def run(self, number: int, dags: Collection[str]) -> tuple[RunLine, RunFacts] | None:
-        """One run, or None where there is none of that number that the reader may see."""
+        """Return one run, or None when it does not exist or the reader may not see it."""
         values = {"dags": list(dags), "run": number}
 
         def work(connection: Connection) -> tuple[RunLine, RunFacts] | None:
             lines = _all(connection, RunLine, f"{_RUNS} AND r.number = %(run)s", values)
             return (lines[0], _all(connection, RunFacts, _FACTS, values)[0]) if lines else None
 
-        return self._look(work)
+        return self._select(work)
 
     def systems(self, number: int, dags: Collection[str]) -> list[SystemLine]:
-        """One line for each permission system and account of a run."""
+        """Return one line for each permission system and account of a run."""
         values = {"dags": list(dags), "run": number}
-        return self._look(lambda connection: _all(connection, SystemLine, _SYSTEMS, values))
+        return self._select(lambda connection: _all(connection, SystemLine, _SYSTEMS, values))
 
-    def lanes(self, number: int, dags: Collection[str]) -> list[ProgressLine]:
-        """How far each stage of a run is, by permission system and account, as its tasks last said."""
+    def progress(self, number: int, dags: Collection[str]) -> list[ProgressLine]:
+        """Return the last recorded progress of each stage of a run, by permission system and account."""
         values = {"dags": list(dags), "run": number}
-        return self._look(lambda connection: _all(connection, ProgressLine, _LANES, values))
+        return self._select(lambda connection: _all(connection, ProgressLine, _PROGRESS, values))
 
     def items(
         self, number: int, dags: Collection[str], wanted: ItemFilter, *, offset: int = 0, limit: int = 50
     ) -> ItemPage:
-        """A page of a run's items in a fixed order, and how many match."""
+        """Return a page of a run's items in a fixed order, and the number of matching items."""
         values = {
             "run": number,
             "dags": list(dags),
@@ -286,34 +290,34 @@ class Views(Repository):
         }
 
         def work(connection: Connection) -> ItemPage:
-            every = f"{_ITEMS} {_NAMED} {_MATCHING} {_SAYING}" if wanted.text else f"{_ITEMS} {_MATCHING}"
+            every = f"{_ITEMS} {_NAMED} {_MATCHING} {_SEARCH}" if wanted.text else f"{_ITEMS} {_MATCHING}"
             counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
-            page = _PAGE.format(saying=_SAYING if wanted.text else "")
+            page = _PAGE.format(search=_SEARCH if wanted.text else "")
             return ItemPage(counted["n"] if counted else 0, _all(connection, ItemLine, page, values))
 
-        return self._look(work)
+        return self._select(work)
 
     def item_counts(self, number: int, dags: Collection[str]) -> list[ItemCount]:
-        """What the filters of a run's items can be set to."""
+        """Return the item counts for the filters of a run."""
         query = f"""
             SELECT g.system, i.state, coalesce(v.verdict, '') AS verdict, count(*) AS items,
                    count(*) FILTER (WHERE {_PROVEN}) AS proven
-            {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {_MOST_LANES}
+            {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {_MOST_GROUPS}
         """
         values = {"dags": list(dags), "run": number}
-        return self._look(lambda connection: _all(connection, ItemCount, query, values))
+        return self._select(lambda connection: _all(connection, ItemCount, query, values))
 
     def returns(self, number: int, dags: Collection[str]) -> list[ReturnLine]:
-        """What came back of what a run had proven gone, the latest first; at most :data:`MOST_ROWS`."""
+        """Return the regrants of a run, latest first; at most :data:`MOST_ROWS`."""
         values = {"dags": list(dags), "run": number, "limit": MOST_ROWS}
-        return self._look(lambda connection: _all(connection, ReturnLine, _RETURNS, values))
+        return self._select(lambda connection: _all(connection, ReturnLine, _RETURNS, values))
 
     def watch(self, dags: Collection[str]) -> WatchLine | None:
-        """The latest watching run of the DAGs that the reader may see, or None."""
-        found = self._look(lambda connection: _all(connection, WatchLine, _WATCH, {"dags": list(dags)}))
+        """Return the latest watching run of the DAGs that the reader may see, or None."""
+        found = self._select(lambda connection: _all(connection, WatchLine, _WATCH, {"dags": list(dags)}))
         return found[0] if found else None
 
-    def _look(self, work: Callable[[Connection], T]) -> T:
+    def _select(self, work: Callable[[Connection], T]) -> T:
         def guarded(connection: Connection) -> T:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.execute(f"SET LOCAL statement_timeout = {_STATEMENT_MS}")

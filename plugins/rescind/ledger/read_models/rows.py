@@ -1,6 +1,6 @@
-"""Rows that :mod:`rescind.ledger.read_models.queries` returns, as plain values.
+"""The rows that :mod:`rescind.ledger.read_models.queries` returns.
 
-Counts are of grants unless they say otherwise.
+Counts are counts of grants unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 STALE_S = 90
-"""Seconds after which a task's last word is too old for a forecast."""
+"""Seconds after which the last progress of a task is too old for a forecast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +18,15 @@ class RunLine:
     """One run in a list. Counts are of grants; None where the run has no plan or no closing summary.
 
     :param operation: ``revoke`` or ``restore``.
-    :param items: grants that the plan names, those held back among them.
-    :param proven: of these, proven gone or found absent; for a restore, proven there again.
+    :param items: grants in the plan, including held grants.
+    :param proven: items that are proven gone or absent; in a restore, proven restored.
     :param findings: open findings of the closing summary.
-    :param answer: ``approve``, ``reject``, or None while nobody has answered.
-    :param asked_at: since when approvers are asked; None where they are not or not yet.
-    :param valid_until: when the plan can no longer be approved or executed.
-    :param owners_asked_at: since when the oldest open question to an owner waits; None where none is open.
-    :param owners_open: questions to owners that nobody has answered.
-    :param returned: grants of this run that a later watching run saw there again.
+    :param answer: ``approve``, ``reject``, or None while unanswered.
+    :param asked_at: when the approval was requested; None when it was not.
+    :param valid_until: when the approval window and the plan expire.
+    :param owners_asked_at: when the oldest open question to an owner was asked; None when none is open.
+    :param owners_open: unanswered questions to owners.
+    :param returned: grants of this run that a later watching run found again.
     """
 
     number: int
@@ -60,10 +60,11 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a run's page shows beside its :class:`RunLine`.
+    """Further facts for the page of a run, beside its :class:`RunLine`.
 
-    :param problems: why the run is not green, at most 50 lines.
-    :param report: path or address of the report as the run recorded it, or empty; likewise ``bundle``.
+    :param problems: why the run failed, at most 50 lines.
+    :param report: path or URL of the report as recorded by the run, or empty.
+    :param bundle: path or URL of the evidence bundle as recorded by the run, or empty.
     :param plan: digest of the live plan (hex), or empty.
     """
 
@@ -79,7 +80,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class SystemLine:
-    """One permission system of one account: grants found, and what became of the planned ones."""
+    """The counts of one permission system and account: grants found, and planned grants by state."""
 
     system: str
     account: str
@@ -101,12 +102,12 @@ class SystemLine:
 
 @dataclass(frozen=True, slots=True)
 class ProgressLine:
-    """How far one stage is with one permission system of one account: all its tasks together.
+    """The progress of one stage in one permission system and account, over all its tasks.
 
-    :param system: empty where the tasks work for none in particular; ``label`` then says what they do.
-    :param total: 0 where nobody can know it.
-    :param per_second: of the tasks that were heard of within :data:`STALE_S` seconds, together.
-    :param age_s: seconds since the last word of a task that is not done.
+    :param system: empty for tasks of no particular system; ``label`` then says what they do.
+    :param total: 0 when it is not known.
+    :param per_second: rate of all tasks with progress in the last :data:`STALE_S` seconds.
+    :param age_s: seconds since the last progress of a task that is not done.
     """
 
     stage: str
@@ -121,10 +122,10 @@ class ProgressLine:
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which items of a run to show; empty fields ask for everything.
+    """Which items of a run to show; empty fields match everything.
 
-    :param verdict: a verdict, ``none`` (not read again yet) or ``open`` (anything that is not proven).
-    :param text: part of a name, an id, an entitlement or a rule, in any case.
+    :param verdict: a verdict, ``none`` (no verdict yet) or ``open`` (not proven).
+    :param text: part of a name, an id, an entitlement or a rule; case does not matter.
     """
 
     system: str = ""
@@ -135,7 +136,7 @@ class ItemFilter:
 
 @dataclass(frozen=True, slots=True)
 class GrantLine:
-    """What a page names of a grant."""
+    """The columns of a grant on a page."""
 
     system: str
     account: str
@@ -151,7 +152,7 @@ class GrantLine:
 
 @dataclass(frozen=True, slots=True)
 class ItemLine(GrantLine):
-    """One planned item: the grant, why it is to go, what was sent, and what the last reading showed."""
+    """One planned item: the grant, its decision, its last attempt and its verdict."""
 
     grant_id: str
     state: str
@@ -170,7 +171,7 @@ class ItemLine(GrantLine):
 
 @dataclass(frozen=True, slots=True)
 class ItemPage:
-    """Some items, and how many there are in all."""
+    """A page of items, and the number of all matching items."""
 
     total: int
     rows: Sequence[ItemLine]
@@ -178,7 +179,7 @@ class ItemPage:
 
 @dataclass(frozen=True, slots=True)
 class ItemCount:
-    """How many items of a run share system, state and verdict (empty: none yet), and how many of them are proven."""
+    """The number of items with the same system, state and verdict (empty: none yet), and how many are proven."""
 
     system: str
     state: str
@@ -189,12 +190,13 @@ class ItemCount:
 
 @dataclass(frozen=True, slots=True)
 class ReturnLine(GrantLine):
-    """A grant that a run proved gone and that was seen there again.
+    """A regrant: a grant that a run proved gone and that reappeared.
 
-    :param first_seen: when a watching run first saw it; ``last_seen`` is the latest such moment.
-    :param times: in how many watching runs it was seen.
-    :param seen_entitlement: what stood there at the latest look; likewise all that follows, empty where the platform
-        tells nothing.
+    :param first_seen: when a watching run first saw it.
+    :param last_seen: when a watching run last saw it.
+    :param times: number of watching runs that saw it.
+    :param seen_entitlement: entitlement at the last check. The fields with this prefix are empty where the platform
+        shows nothing.
     """
 
     first_seen: datetime
@@ -209,9 +211,9 @@ class ReturnLine(GrantLine):
 
 @dataclass(frozen=True, slots=True)
 class WatchLine:
-    """The latest watching run: what it could say about what was proven gone. Counts of grants.
+    """The result of the latest watching run; counts of grants.
 
-    :param not_checked: those whose place could not be read completely. Nothing is said about them.
+    :param not_checked: grants whose listing scope could not be read completely. Nothing is known about them.
     """
 
     dag_id: str

@@ -1,1 +1,1 @@
-"""Runs: their inputs, scopes, owner questions, kill switch, progress, summary and evidence chain."""
+"""Runs, inputs, scopes, owner questions, kill switch, progress, summary and evidence chain."""

@@ -1,4 +1,4 @@
-"""EvidenceChain: the root of every evidence bundle, numbered without gaps and linked to the one before."""
+"""The evidence chain: the root of every evidence bundle, numbered without gaps and linked to the previous one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _SELECT = (
 
 @dataclass(frozen=True, slots=True)
 class ChainEntry:
-    """One bundle's place in the row of all bundles. ``previous`` is None for the first."""
+    """The entry of one bundle in the evidence chain.
+
+    :param previous: the entry before it; None for the first.
+    """
 
     number: int
     run_id: str
@@ -31,32 +34,32 @@ class ChainEntry:
 
 
 class EvidenceChain(Repository):
-    """The seals of this ledger."""
+    """The evidence chain of this ledger."""
 
     def take(self, run_id: str, root: str, link: Callable[[int, ChainEntry | None], str]) -> ChainEntry:
-        """Seal a bundle; the same content that the run was last sealed with keeps its seal.
+        """Add a bundle to the chain; a bundle equal to the run's last one keeps its entry.
 
-        :param root: the bundle's root.
-        :param link: makes the link from the seal's number and the seal before.
+        :param root: the root of the bundle (hex).
+        :param link: returns the link (hex) for the number of the entry and the previous entry.
         """
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, run_id)
-            # One writer at a time, or two bundles would follow the same one.
+            # One writer at a time, so that no two entries follow the same one.
             connection.execute("LOCK TABLE rescind.seal IN SHARE ROW EXCLUSIVE MODE")
             own = _one(connection, "s.run_no = %s ORDER BY s.seal_no DESC LIMIT 1", number)
             if own is not None and own["root"] == root:
                 return _with_previous(connection, own)
             last = _one(connection, "true ORDER BY s.seal_no DESC LIMIT 1")
-            before = None if last is None else _seal(last)
-            seal_no = 1 if before is None else before.number + 1
+            before = None if last is None else _entry(last)
+            place = 1 if before is None else before.number + 1
             connection.execute(
                 "INSERT INTO rescind.seal (seal_no, run_no, root, link) VALUES (%s, %s, %s, %s)",
-                (seal_no, number, Digest(root), Digest(link(seal_no, before))),
+                (place, number, Digest(root), Digest(link(place, before))),
             )
-            return _with_previous(connection, _one(connection, "s.seal_no = %s", seal_no) or {})
+            return _with_previous(connection, _one(connection, "s.seal_no = %s", place) or {})
 
     def of_run(self, run_id: str) -> ChainEntry | None:
-        """The run's latest seal, or None."""
+        """Return the latest entry of a run, or None."""
 
         def work(connection: Connection) -> ChainEntry | None:
             row = _one(connection, "r.run_id = %s ORDER BY s.seal_no DESC LIMIT 1", run_id)
@@ -71,8 +74,8 @@ def _one(connection: Connection, where: str, *values: object) -> DictRow | None:
 
 def _with_previous(connection: Connection, row: DictRow) -> ChainEntry:
     before = _one(connection, "s.seal_no = %s", row["seal_no"] - 1)
-    return _seal(row, None if before is None else _seal(before))
+    return _entry(row, None if before is None else _entry(before))
 
 
-def _seal(row: DictRow, previous: ChainEntry | None = None) -> ChainEntry:
+def _entry(row: DictRow, previous: ChainEntry | None = None) -> ChainEntry:
     return ChainEntry(row["seal_no"], row["run_id"], row["root"], row["link"], row["sealed_at"], previous)

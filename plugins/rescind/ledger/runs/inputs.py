@@ -1,4 +1,4 @@
-"""Inputs: the files that a run decides from, byte for byte, so that it uses one version from start to end."""
+"""Inputs: the files that a run decides from, stored byte for byte, so that a run uses one version of each."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.repository import Repository
 
 MAX_BYTES = 64 * 2**20
-"""Largest input, in bytes; the schema holds the same limit."""
+"""Largest input, in bytes; the schema has the same limit."""
 
 
 OCCASION = "occasion"
-"""What is recorded with every run beside its files: why it began, and what the deployment says of its evidence."""
+"""Name of the input that records why a run started, and the evidence settings of the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewInput:
     """One file as it was read.
 
-    :param name: what it is for: ``roster``, ``policy``, ``exceptions``, ``protections`` ...
-    :param source: where it came from, for people; no secrets.
-    :param facts: how it was read and admitted: format, times, limits. Plain JSON.
+    :param name: its purpose: ``roster``, ``policy``, ``exceptions``, ``protections`` ...
+    :param source: where it was read from, for people; no secrets.
+    :param facts: how it was read and admitted: format, times, limits; JSON values.
     :raises InputError: when it is larger than :data:`MAX_BYTES`.
     """
 
@@ -41,7 +41,7 @@ class NewInput:
     def __post_init__(self) -> None:
         if len(self.content) > MAX_BYTES:
             problem = f"{len(self.content)} bytes, more than {MAX_BYTES}"
-            raise InputError(f"{self.name}, {self.source}", problem, "Split the file, or leave out what is not needed.")
+            raise InputError(f"{self.name}, {self.source}", problem, "Split the file, or remove what is not needed.")
 
     @property
     def sha256(self) -> str:
@@ -51,23 +51,23 @@ class NewInput:
 
 @dataclass(frozen=True, slots=True)
 class StoredInput(NewInput):
-    """One file as the ledger holds it."""
+    """One file as stored in the ledger."""
 
     recorded_at: datetime | None = None
 
 
 class Inputs(Repository):
-    """The inputs of each run. They are written with the run itself, see :meth:`rescind.ledger.runs.runs.Runs.begin`."""
+    """The inputs of each run. They are written with the run, see :meth:`rescind.ledger.runs.runs.Runs.begin`."""
 
     def of(self, run_id: str) -> dict[str, StoredInput]:
-        """The inputs of a run by their names; empty for a run that was begun without any."""
+        """Return the inputs of a run by name."""
         query = "SELECT name, source, content, facts, recorded_at FROM rescind.input WHERE run_no = %(run)s ORDER BY 1"
         rows = (StoredInput(*row) for row in self._rows(run_id, query, {}, binary=True))
         return {stored.name: stored for stored in rows}
 
 
 def insert(connection: Connection, run_no: int, inputs: Sequence[NewInput]) -> None:
-    """Write the inputs of a run that is just being begun."""
+    """Write the inputs of a new run, inside its transaction."""
     for new in inputs:
         connection.execute(
             "INSERT INTO rescind.input (run_no, name, source, sha256, content, facts) VALUES (%s, %s, %s, %s, %s, %s)",

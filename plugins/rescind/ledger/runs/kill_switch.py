@@ -1,4 +1,4 @@
-"""The kill switch: one word that stops every run between two calls."""
+"""The kill switch, which stops every run between two calls."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ _COLUMNS = listed(names(KillSwitchEvent))
 
 
 class KillSwitch(Repository):
-    """The kill switch of this ledger. Its history is kept; the last event counts."""
+    """The kill switch of this ledger. The history stays; the last event is valid."""
 
     def stop(self, by: str, reason: str) -> KillSwitchEvent:
-        """Stop: no attempt begins after this has returned; requests already under way may still arrive.
+        """Set the kill switch. No attempt begins after this has returned; in-flight requests may still arrive.
 
-        :raises InputError: when nobody or no reason is named.
+        :param by: who sets it.
+        :param reason: why.
+        :raises InputError: when ``by`` or ``reason`` is empty.
         """
         return self._change(True, by, reason)
 
     def resume(self, by: str, reason: str) -> KillSwitchEvent:
-        """Allow attempts again.
+        """Clear the kill switch.
 
-        :raises InputError: when nobody or no reason is named.
+        :param by: who clears it.
+        :param reason: why.
+        :raises InputError: when ``by`` or ``reason`` is empty.
         """
         return self._change(False, by, reason)
 
     def state(self) -> KillSwitchEvent | None:
-        """The last event, or None when the switch was never touched."""
+        """Return the last event, or None when the switch was never changed."""
         return self._db.read(current)
 
     def history(self) -> list[KillSwitchEvent]:
-        """All events, oldest first."""
+        """Return all events, oldest first."""
         rows = self._db.read(
             lambda connection: connection.execute(
                 f"SELECT {_COLUMNS} FROM rescind.kill_switch ORDER BY switch_no"
@@ -42,16 +46,16 @@ class KillSwitch(Repository):
         return [KillSwitchEvent(**row) for row in rows]
 
     def raise_if_stopped(self) -> None:
-        """Do nothing unless the switch is set.
+        """Check the kill switch.
 
-        :raises RunStoppedError: when it is set; says by whom, when and why.
+        :raises RunStoppedError: when it is set; the message says by whom, when and why.
         """
         self._db.read(refuse_if_stopped)
 
     def _change(self, stopped: bool, by: str, reason: str) -> KillSwitchEvent:
         for name, value in (("by", by), ("reason", reason)):
             if not value.strip():
-                raise InputError(f"kill switch {name}", "empty text", "Say who changes the switch and why")
+                raise InputError(f"kill switch {name}", "empty text", "Pass who changes the kill switch, and why")
         with self._db.transaction() as connection:
             row = connection.execute(
                 "INSERT INTO rescind.kill_switch (stopped, changed_by, reason) VALUES (%s, %s, %s)"
@@ -62,19 +66,19 @@ class KillSwitch(Repository):
 
 
 def current(connection: Connection) -> KillSwitchEvent | None:
-    """The last event, inside a transaction."""
+    """Return the last event, inside a transaction."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM rescind.kill_switch ORDER BY switch_no DESC LIMIT 1").fetchone()
     return None if row is None else KillSwitchEvent(**row)
 
 
 def refuse_if_stopped(connection: Connection) -> None:
-    """The check of :meth:`KillSwitch.raise_if_stopped`, inside a transaction.
+    """Check the kill switch inside a transaction.
 
-    :raises RunStoppedError: when the switch is set.
+    :raises RunStoppedError: when it is set.
     """
     event = current(connection)
     if event is not None and event.stopped:
         raise RunStoppedError(
             f"the kill switch is set (by {event.changed_by!r} at {event.changed_at:%Y-%m-%d %H:%M:%S %Z}:"
-            f" {event.reason!r}). To go on: rescind ledger resume --by NAME --reason TEXT"
+            f" {event.reason!r}). To continue: rescind ledger resume --by NAME --reason TEXT"
         )

@@ -1,4 +1,4 @@
-"""Questions: what the owners of resources are asked about single grants, and what they answered, once."""
+"""Questions to the owners of resources about single grants, and their answers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class QuestionItem:
 
 @dataclass(frozen=True, slots=True)
 class NewQuestion:
-    """What one person is asked at once.
+    """The question to one reviewer.
 
-    :param reviewer: Airflow user id of the one who may answer.
-    :param no_answer: what no answer means for every item.
+    :param reviewer: Airflow user id of the reviewer, who alone may answer.
+    :param no_answer: what a missing answer means for every item.
     """
 
     reviewer: str
@@ -47,15 +47,15 @@ class NewQuestion:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over the reviewer, the rule for no answer, and every item as shown."""
+        """SHA-256 (hex) over the reviewer, the rule for a missing answer, and every item as shown."""
         return digest([self.reviewer, self.no_answer, [[item.grant_id, item.shown] for item in self.items]])
 
 
 @dataclass(frozen=True, slots=True)
 class Question(NewQuestion):
-    """A question as the ledger holds it.
+    """A question as stored in the ledger.
 
-    :param method: ``answer`` (the reviewer answered), ``no_answer`` (the rule did), or empty while it is open.
+    :param method: ``answer`` (from the reviewer), ``no_answer`` (by the rule), or empty while it is open.
     """
 
     asked_at: datetime
@@ -68,20 +68,20 @@ class Questions(Repository):
     """The questions of each run."""
 
     def ask(self, run_id: str, questions: Sequence[NewQuestion]) -> list[Question]:
-        """Put the questions of a run, all at once; asked again, the same questions stand with their answers.
+        """Store all questions of a run. The same questions again are returned with their answers.
 
-        :raises RecordConflictError: when other questions were put before, or one grant stands in two questions.
+        :raises RecordConflictError: when the run has other questions, or a grant is in two questions.
         """
         ids = [item.grant_id for question in questions for item in question.items]
         if len(set(ids)) != len(ids):
-            raise RecordConflictError(f"ledger: run {run_id}: one grant stands in two questions. Ask about each once")
+            raise RecordConflictError(f"ledger: run {run_id}: a grant is in two questions. Ask about each grant once")
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
             connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
             known = [row["digest"] for row in _digests(connection, number)]
             if known and known != [question.digest for question in questions]:
                 raise RecordConflictError(
-                    f"ledger: run {run_id} has put other questions already, and they stay. Start a new run"
+                    f"ledger: run {run_id} has other questions already, which cannot change. Start a new run"
                 )
             if not known:
                 for ordinal, question in enumerate(questions):
@@ -89,26 +89,27 @@ class Questions(Repository):
         return self.all(run_id)
 
     def all(self, run_id: str) -> list[Question]:
-        """Every question of a run in the order in which they were put, with all items."""
+        """Return every question of a run with all items, in order."""
         return self._load(run_id, None)
 
     def get(self, run_id: str, question: str) -> Question:
-        """One question by its digest.
+        """Return one question by its digest.
 
-        :raises LedgerError: when the run has not put it.
+        :raises LedgerError: when the run does not have it.
         """
         found = self._load(run_id, Digest(question))
         if not found:
-            raise LedgerError(f"ledger: run {run_id} has put no question {question[:12]}. Start a new run")
+            raise LedgerError(f"ledger: run {run_id} has no question {question[:12]}. Start a new run")
         return found[0]
 
     def answer(
         self, run_id: str, question: str, *, revoke: Collection[str], responded_by: str, responded_at: datetime
     ) -> Question:
-        """Record the reviewer's answer: the items named in ``revoke`` are to go, all others stay.
+        """Record the reviewer's answer.
 
-        :raises NotApprovedError: when somebody else answered, or the answer names other items than the question.
-        :raises RecordConflictError: when the question was answered otherwise before.
+        :param revoke: ids of the grants to revoke; all others stay.
+        :raises NotApprovedError: when somebody else answered, or the answer names items that are not in the question.
+        :raises RecordConflictError: when a different answer was recorded before.
         """
         known = self.get(run_id, question)
         if responded_by != known.reviewer:
@@ -116,12 +117,12 @@ class Questions(Repository):
         strange = set(revoke) - {item.grant_id for item in known.items}
         if strange:
             raise NotApprovedError(
-                f"question {question[:12]} of run {run_id}: the answer names {len(strange)} other items"
+                f"question {question[:12]} of run {run_id}: the answer names {len(strange)} items that are not in it"
             )
         return self._settle(run_id, known, frozenset(revoke), "answer", responded_by, responded_at)
 
     def close(self, run_id: str, question: str, *, at: datetime) -> Question:
-        """Settle a question that nobody answered in time by its own rule; an answer that came stands."""
+        """Settle an unanswered question by its rule; a recorded answer stays."""
         known = self.get(run_id, question)
         if known.method:
             return known
@@ -129,7 +130,7 @@ class Questions(Repository):
         return self._settle(run_id, known, gone, "no_answer", "", at)
 
     def apply(self, run_id: str) -> int:
-        """Write the answers into the decisions of the run; returns how many grants are to go by them.
+        """Write the answers into the decisions of the run; return how many grants they revoke.
 
         :raises NotApprovedError: while a question is open.
         :raises SnapshotClosedError: when requests of this run were sent already.
@@ -180,7 +181,7 @@ class Questions(Repository):
         stands = frozenset(item.grant_id for item in settled.items if item.answer == "revoke")
         if not done and (settled.method, stands) != (method, gone):
             raise RecordConflictError(
-                f"question {known.digest[:12]} of run {run_id} was answered before, and that stays"
+                f"question {known.digest[:12]} of run {run_id} was answered differently before; that answer stays"
             )
         return settled
 

@@ -1,4 +1,4 @@
-"""How far each task of a run is: a hint for people, one row for each task, rewritten while it works."""
+"""The progress of each task of a run, for display: one row a task, updated while it works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rescind.ledger.store.repository import Repository
 
 _NOTE = """
 INSERT INTO rescind.progress AS p (run_no, stage, lane, label, done, total, per_second)
-VALUES (%(run)s, %(stage)s, %(lane)s, %(label)s, %(done)s, %(total)s, %(pace)s)
+VALUES (%(run)s, %(stage)s, %(unit)s, %(label)s, %(done)s, %(total)s, %(pace)s)
 ON CONFLICT (run_no, stage, lane) DO UPDATE SET label = excluded.label, done = excluded.done, total = excluded.total,
     per_second = excluded.per_second, updated_at = clock_timestamp(),
     started_at = CASE WHEN excluded.done < p.done THEN clock_timestamp() ELSE p.started_at END
@@ -21,16 +21,19 @@ _ALL = (
 class ProgressBoard(Repository):
     """The progress of each run's tasks."""
 
-    def note(self, run_id: str, stage: str, lane: str, *, label: str, done: int, total: int, per_second: float) -> None:
-        """Write down where a task is; a count that falls means that it began anew.
+    def note(self, run_id: str, stage: str, unit: str, *, label: str, done: int, total: int, per_second: float) -> None:
+        """Record the progress of a task. A count that decreases means that the task started again.
 
-        :param stage: the task's name, such as ``revoke``. :param lane: its batch or scope, within the stage.
-        :param total: how many there are in all, or 0 when nobody can know.
+        :param stage: name of the task, such as ``revoke``.
+        :param unit: the batch or scope that the task works on, unique within the stage.
+        :param done: units of work that are done.
+        :param total: units of work in all; 0 when not known.
+        :param per_second: current rate.
         """
         with self._db.transaction() as connection:
-            values = {"run": self._numbers.of(connection, run_id), "stage": stage, "lane": lane, "label": label}
+            values = {"run": self._numbers.of(connection, run_id), "stage": stage, "unit": unit, "label": label}
             connection.execute(_NOTE, {**values, "done": done, "total": total, "pace": per_second})
 
     def of_run(self, run_id: str) -> list[TaskProgress]:
-        """All tasks of a run, in the order in which they began."""
+        """Return all tasks of a run, in the order in which they started."""
         return [TaskProgress(*row) for row in self._rows(run_id, _ALL, {})]

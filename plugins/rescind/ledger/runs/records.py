@@ -1,8 +1,8 @@
-"""What the ledger hands out and takes in about runs, populations, decisions and verdicts, as plain values.
+"""Records of runs, populations, decisions and verdicts: plain values that the ledger takes and returns.
 
-Plans, calls and attempts are in :mod:`rescind.ledger.plans.records`. Digests and ids made of them
-(grant, call, batch, plan) are 64 lower-case hex characters here and 32 bytes in the database. Times
-carry a time zone. Counts are counts of rows.
+Plans, calls and attempts are in :mod:`rescind.ledger.plans.records`. Digests and ids made of them (grant, call, batch,
+plan) are 64 lower-case hex characters here and 32 bytes in the database. Times are timezone-aware. Counts are counts
+of rows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from rescind.model import Verdict, digest
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to be.
+    """A run to begin.
 
     :param kind: ``scheduled``, ``manual`` or ``restore``.
-    :param params: the run's parameters as given; no secrets.
-    :param dry_run: True sends nothing, ever: :meth:`Attempts.begin` refuses.
+    :param params: the parameters of the run as given; no secrets.
+    :param dry_run: True sends nothing: :meth:`Attempts.begin` refuses.
     """
 
     dag_id: str
@@ -38,7 +38,10 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the ledger knows it. ``number`` counts all runs of this ledger without gaps."""
+    """A run as stored in the ledger.
+
+    :param number: counts all runs of this ledger without gaps.
+    """
 
     run_id: str
     number: int
@@ -61,7 +64,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ScopeSpec:
-    """One part of the population that is listed as a whole: system, account and, within it, a part."""
+    """A part of the population that is listed as a whole: system, account and a part within them."""
 
     system: str
     account: str
@@ -70,20 +73,20 @@ class ScopeSpec:
 
     @property
     def scope_id(self) -> str:
-        """Short name of the scope: 16 hex characters of the digest of the four fields."""
+        """Name of the scope: the first 16 hex characters of the digest of its four fields."""
         return digest([self.system, self.account, self.part, self.conn_id])[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What shows that a listing is the whole population of its scope.
+    """The certificate of completeness of a scope.
 
-    :param identity: who listed, as the vendor names the caller.
-    :param declared: rows that the vendor declared in all listings, where it does.
+    :param identity: the caller that listed, as the vendor names it.
+    :param declared: rows that the vendor declared in all listings; None when it declares none.
     :param counted: distinct grants read; must equal the grants written when ``complete``.
-    :param duplicates: rows and grants that came again.
+    :param duplicates: repeated rows and grants.
     :param dangling: references of grants to principals or resources that no listing showed.
-    :param page_digests: for scopes of few pages; what each page held is in the listing records.
+    :param page_digests: for scopes of few pages; the listing records have the digests of each page.
     :param complete: False when the listing cannot prove absence; ``missing`` says why.
     :param notes: further facts, such as a second pass.
     """
@@ -105,12 +108,12 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is left to show of one complete listing.
+    """The stored record of one complete listing.
 
     :param parameters_digest: SHA-256 (hex) of the request's parameters without the page.
-    :param declared: rows that the vendor declared, or None where the action declares none.
+    :param declared: rows that the vendor declared; None when the action declares none.
     :param counted: distinct rows read.
-    :param passes: how often it was read until it held still.
+    :param passes: how often it was read until two passes were equal.
     :param page_digests: SHA-256 (hex) of the rows of each page of the last pass, in order.
     """
 
@@ -132,8 +135,8 @@ class Listing:
 class Baseline:
     """The last complete listing of the same population before a run.
 
-    :param counted: grants that it held.
-    :param removed: how many of them that run proved gone.
+    :param counted: grants in that listing.
+    :param removed: grants that the earlier run proved gone.
     """
 
     run_id: str
@@ -170,7 +173,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """The verdict on a snapshot. ``complete`` is True for a (system, account) whose scopes all are."""
+    """A closed snapshot.
+
+    :param complete: by (system, account), whether all scopes are complete.
+    """
 
     run_id: str
     digest: str
@@ -193,7 +199,7 @@ class PopulationCount:
 
 @dataclass(frozen=True, slots=True)
 class DecisionCounts:
-    """How many grants got which decision."""
+    """The number of grants by decision."""
 
     decided: int
     keep: int
@@ -202,7 +208,7 @@ class DecisionCounts:
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """How many grants one rule decided on."""
+    """The number of grants that one rule decided on."""
 
     system: str
     choice: str
@@ -213,9 +219,9 @@ class RuleCount:
 
 @dataclass(frozen=True, slots=True)
 class VerdictRecord:
-    """What a complete re-read showed for one item.
+    """The verdict of a complete re-read on one item.
 
-    :param path: for ``still_effective``, the path that remains; for ``record_gone``, why access is not proven gone.
+    :param path: for ``still_effective``, the remaining path; for ``record_gone``, why access is not proven gone.
     """
 
     grant_id: str
@@ -228,7 +234,12 @@ class VerdictRecord:
 
 @dataclass(frozen=True, slots=True)
 class RetainedCheck:
-    """Whether the grants that were to be kept are still there; ``lost`` holds grant ids."""
+    """Whether the retained grants are still present.
+
+    :param compared: retained grants that were checked.
+    :param lost: ids of the grants that are missing.
+    :param complete: whether all listings could be read.
+    """
 
     system: str
     account: str
@@ -251,7 +262,7 @@ class KillSwitchEvent:
 
 @dataclass(frozen=True, slots=True)
 class SystemSummary:
-    """One line of a run's report. Item counts are by state; verdict counts are by the latest verdict."""
+    """The counts of one permission system and account in a run: items by state and by latest verdict."""
 
     system: str
     account: str
@@ -282,7 +293,7 @@ class SystemSummary:
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """A lane of requests and its pace, in requests per second."""
+    """A bucket of the rate limiter; rates in requests per second."""
 
     vendor: str
     account: str

@@ -1,4 +1,4 @@
-"""Runs: one row for each review, numbered without gaps, whatever came of it."""
+"""Runs: one row for each run, numbered without gaps."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Runs(Repository):
     """The runs of this ledger."""
 
     def begin(self, new: NewRun, inputs: Sequence[stored_inputs.NewInput] = ()) -> Run:
-        """Open a run, or find it again: the same Airflow run is the same run, however often it is cleared.
+        """Create a run, or return the existing run of the same Airflow run.
 
-        :param inputs: what the run decides from, kept with it; a run that is found again keeps what it began with.
-        :raises RecordConflictError: when the Airflow run is known with another kind, parameters or dry run.
+        :param inputs: the inputs of the run. An existing run keeps the inputs that it began with.
+        :raises RecordConflictError: when the run exists with another kind, other parameters or another dry run value.
         """
         with self._db.transaction() as connection:
-            # The lock on the counter row orders all beginners, so no two of them insert the same run.
+            # The lock on the counter row serializes all callers, so no run is inserted twice.
             row = connection.execute("SELECT last FROM rescind.run_counter FOR UPDATE").fetchone()
             if row is None:
-                raise LedgerError("ledger: the run counter is missing; restore the database")
+                raise LedgerError("ledger: the run counter is missing. Restore the database from a backup")
             known = _find(connection, new.dag_id, new.airflow_run_id)
             if known is not None:
                 _same(known, new)
@@ -63,13 +63,13 @@ class Runs(Repository):
             stored_inputs.insert(connection, number, inputs)
             begun = _find(connection, new.dag_id, new.airflow_run_id)
         if begun is None:
-            raise LedgerError("ledger: the run just written cannot be read back")
+            raise LedgerError("ledger: the run cannot be read after it was written")
         return begun
 
     def get(self, run_id: str) -> Run:
-        """One run.
+        """Return one run.
 
-        :raises LedgerError: when there is none with this id.
+        :raises LedgerError: when the run does not exist.
         """
         row = self._db.read(
             lambda connection: connection.execute(
@@ -81,7 +81,7 @@ class Runs(Repository):
         return Run(**row)
 
     def named(self, name: str) -> Run | None:
-        """The run with this id or, in digits, this number; or None."""
+        """Return the run with this id or this number (in digits), or None."""
         number = int(name) if name.isascii() and name.isdigit() and len(name) < 10 else 0
         row = self._db.read(
             lambda connection: connection.execute(
@@ -91,11 +91,11 @@ class Runs(Repository):
         return None if row is None else Run(**row)
 
     def find(self, dag_id: str, airflow_run_id: str) -> Run | None:
-        """The run of an Airflow run, or None."""
+        """Return the run of an Airflow run, or None."""
         return self._db.read(lambda connection: _find(connection, dag_id, airflow_run_id))
 
     def latest(self, limit: int = 50, dag_id: str | None = None) -> list[Run]:
-        """The newest runs first."""
+        """Return the latest runs, newest first."""
         rows = self._db.read(
             lambda connection: connection.execute(
                 f"SELECT {_COLUMNS} FROM rescind.run WHERE %(dag)s::text IS NULL OR dag_id = %(dag)s"
@@ -106,7 +106,7 @@ class Runs(Repository):
         return [Run(**row) for row in rows]
 
     def finish(self, run_id: str, state: str, summary: Mapping[str, Any]) -> Run:
-        """Close the run and release its scope locks; closing again replaces state and summary."""
+        """Close the run and release its scope locks. A second call replaces state and summary."""
         with self._db.transaction() as connection:
             number = self._numbers.of(connection, run_id)
             connection.execute(
@@ -126,18 +126,20 @@ def _find(connection: Connection, dag_id: str, airflow_run_id: str) -> Run | Non
 
 
 def _same(known: Run, new: NewRun) -> None:
-    """A cleared run comes back with what it began with; anything else is another run.
+    """Refuse to reuse a run for another kind, other parameters or another dry run value.
 
-    Versions may differ (a deployment between two tries): the plan keeps its own.
+    Versions may differ after a deployment; the plan has its own version.
+
+    :raises RecordConflictError: when they differ.
     """
     before = canonical([known.kind, known.dry_run, _plain(known.params)])
     if before != canonical([new.kind, new.dry_run, _plain(new.params)]):
         raise RecordConflictError(
-            f"run {known.run_id} ({new.dag_id}, {new.airflow_run_id}) was begun with another kind, dry run or"
+            f"run {known.run_id} ({new.dag_id}, {new.airflow_run_id}) has another kind, dry run value or"
             " parameters. Trigger a new run instead of changing this one"
         )
 
 
 def _plain(params: Mapping[str, Any]) -> str:
-    # Parameters may hold floats, which canonical() refuses for digests; here only equality matters.
+    # Parameters may contain floats, which canonical() refuses. Only equality matters here.
     return json.dumps(params, sort_keys=True, default=str)

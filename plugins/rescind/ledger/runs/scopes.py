@@ -1,4 +1,4 @@
-"""Scopes: which parts of the population were listed, and whether each listing is the whole of it."""
+"""Scopes: the parts of the population, and whether each was listed completely."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Scopes(Repository):
     """The scopes of each run."""
 
     def open(self, run_id: str, specs: Iterable[ScopeSpec]) -> list[Scope]:
-        """Announce the scopes of a run; a scope that is there already stays as it is.
+        """Open the scopes of a run. Existing scopes do not change.
 
-        A scope that an earlier try announced and this one does not stays too: not listed means incomplete.
+        A scope of an earlier try stays too. It counts as incomplete unless it is listed.
 
         :returns: all scopes of the run.
         """
@@ -52,24 +52,24 @@ class Scopes(Repository):
             return _all(connection, run_id, number)
 
     def all(self, run_id: str) -> list[Scope]:
-        """The scopes of a run in the order in which they were announced."""
+        """Return the scopes of a run in the order in which they were opened."""
         return self._db.read(
             lambda connection: _all(connection, run_id, self._numbers.of(connection, run_id)),
         )
 
     def get(self, run_id: str, scope_id: str) -> Scope:
-        """One scope.
+        """Return one scope.
 
-        :raises LedgerError: when the run has no such scope.
+        :raises LedgerError: when the run does not have the scope.
         """
         return self._db.read(
             lambda connection: load(connection, run_id, self._numbers.of(connection, run_id), scope_id)
         )
 
     def fail(self, run_id: str, scope_id: str, error: str, certificate: Certificate | None = None) -> Scope:
-        """Mark a scope as incomplete and drop what an earlier try had written for it.
+        """Mark a scope as incomplete and delete the rows of an earlier try.
 
-        :param error: what went wrong, for people; no secrets.
+        :param error: what failed, for people; no secrets.
         :raises SnapshotClosedError: when requests of this run were sent already.
         """
         with self._db.transaction(bulk=True) as connection:
@@ -84,7 +84,7 @@ class Scopes(Repository):
             return load(connection, run_id, number, scope_id)
 
     def baseline(self, run_id: str, scope_id: str) -> Baseline | None:
-        """The last complete listing of the same system, account and part in an earlier run, or None."""
+        """Return the last complete listing of the same system, account and part in an earlier run, or None."""
         query = (
             "SELECT r.run_id, r.number AS run_number, s.counted, (SELECT count(*) FROM rescind.verdict_latest v"
             " JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = v.grant_id AND g.scope_no = s.scope_no"
@@ -102,7 +102,7 @@ class Scopes(Repository):
         return self._db.read(work)
 
     def note(self, run_id: str, system: str, account: str, name: str, value: Any) -> None:
-        """Add one fact, as JSON, to the notes of a system and account; it stands with its first scope."""
+        """Add one fact (JSON) to the notes of a system and account; it is stored with their first scope."""
         with self._db.transaction() as connection:
             connection.execute(
                 "UPDATE rescind.scope SET notes = notes || %(note)s WHERE (run_no, scope_no) = (SELECT run_no,"
@@ -117,10 +117,10 @@ class Scopes(Repository):
             )
 
     def seal(self, run_id: str) -> Sealed:
-        """Say what the snapshot is worth and give it a digest; changes nothing else and can be repeated.
+        """Close the snapshot and record its digest; repeatable.
 
-        A scope that was announced and not listed counts as incomplete. The digest covers each scope's
-        name and state and the ids of all its grants.
+        A scope that was opened and not listed counts as incomplete. The digest covers the name and state of each
+        scope and the ids of all its grants.
         """
         with self._db.transaction(bulk=True) as connection:
             number = self._numbers.of(connection, run_id)
@@ -131,26 +131,26 @@ class Scopes(Repository):
             connection.execute("UPDATE rescind.run SET snapshot_digest = %s WHERE number = %s", (digest, number))
         complete: dict[tuple[str, str], bool] = {}
         for scope in scopes:
-            place = (scope.system, scope.account)
-            complete[place] = complete.get(place, True) and scope.state == "complete"
+            account = (scope.system, scope.account)
+            complete[account] = complete.get(account, True) and scope.state == "complete"
         return Sealed(run_id, digest, scopes, complete)
 
 
 def load(connection: Connection, run_id: str, run_no: int, scope_id: str) -> Scope:
-    """One scope, inside a transaction.
+    """Return one scope, inside a transaction.
 
-    :raises LedgerError: when the run has no such scope.
+    :raises LedgerError: when the run does not have the scope.
     """
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM rescind.scope WHERE run_no = %s AND scope_id = %s", (run_no, scope_id)
     ).fetchone()
     if row is None:
-        raise LedgerError(f"ledger: run {run_id} has no scope {scope_id!r}. Announce it with scopes.open()")
+        raise LedgerError(f"ledger: run {run_id} has no scope {scope_id!r}. Open it with scopes.open()")
     return _scope(run_id, row)
 
 
 def clear(connection: Connection, run_no: int, run_id: str, scope_id: str) -> tuple[int, Scope]:
-    """Remove a scope's rows so that it can be written anew; returns its number and what it was.
+    """Delete the rows of a scope so that it can be written again; return its number and its former state.
 
     :raises SnapshotClosedError: when requests of this run were sent already.
     """
@@ -159,7 +159,7 @@ def clear(connection: Connection, run_no: int, run_id: str, scope_id: str) -> tu
         "SELECT scope_no FROM rescind.scope WHERE run_no = %s AND scope_id = %s FOR UPDATE", (run_no, scope_id)
     ).fetchone()
     if row is None:
-        raise LedgerError(f"ledger: scope {scope_id!r} of run {run_id} has gone")
+        raise LedgerError(f"ledger: scope {scope_id!r} of run {run_id} does not exist any more")
     supersede_live_plan(connection, run_no, run_id)
     for table in ("grant_row", "principal", "membership", "listing"):
         connection.execute(
@@ -175,7 +175,7 @@ def clear(connection: Connection, run_no: int, run_id: str, scope_id: str) -> tu
 
 
 def certify(connection: Connection, run_no: int, scope_id: str, certificate: Certificate) -> None:
-    """Write a scope's certificate and the state that follows from it."""
+    """Write the certificate of a scope and the resulting state."""
     connection.execute(
         "UPDATE rescind.scope SET state = %(state)s, identity = %(identity)s, query = %(query)s, pages = %(pages)s,"
         " declared = %(declared)s, counted = %(counted)s, duplicates = %(duplicates)s, dangling = %(dangling)s,"
@@ -215,7 +215,7 @@ def _scope(run_id: str, row: DictRow) -> Scope:
 
 
 def _snapshot_digest(connection: Connection, run_no: int) -> str:
-    """SHA-256 over the scopes by name, and for each the SHA-256 over its grant ids in order."""
+    """Return the SHA-256 over all scopes by name, each with the SHA-256 over its grant ids in order."""
     rows = connection.execute(
         "SELECT s.scope_id, s.state, encode(sha256(coalesce(string_agg(g.grant_id, ''::bytea ORDER BY g.grant_id),"
         " ''::bytea)), 'hex') AS grants FROM rescind.scope s"

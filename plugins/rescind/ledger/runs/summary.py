@@ -1,4 +1,4 @@
-"""Counts for people: how far a run is, and what came of it."""
+"""The counts of a run, by permission system and account."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ scopes AS (
     SELECT c.system, c.account, count(*) AS attempts, count(*) FILTER (WHERE a.outcome = 'throttled') AS throttled
     FROM rescind.attempt a JOIN rescind.call c ON c.run_no = a.run_no AND c.call_id = a.call_id
     WHERE a.run_no = %(run)s GROUP BY 1, 2
-), places AS (
+), accounts AS (
     SELECT system, account FROM scopes UNION SELECT system, account FROM items UNION SELECT system, account FROM calls
 )
 SELECT system, account, coalesce(discovered, 0), coalesce(complete, false), coalesce(keep, 0), coalesce(revoke, 0),
@@ -51,7 +51,7 @@ SELECT system, account, coalesce(discovered, 0), coalesce(complete, false), coal
        coalesce(attempts, 0), coalesce(throttled, 0), coalesce(verified_gone, 0), coalesce(record_gone, 0),
        coalesce(already_absent, 0), coalesce(still_present, 0), coalesce(still_effective, 0),
        coalesce(unverified, 0), coalesce(without_verdict, 0)
-FROM places LEFT JOIN scopes USING (system, account) LEFT JOIN found USING (system, account)
+FROM accounts LEFT JOIN scopes USING (system, account) LEFT JOIN found USING (system, account)
 LEFT JOIN items USING (system, account) LEFT JOIN calls USING (system, account)
 LEFT JOIN attempts USING (system, account)
 ORDER BY 1, 2
@@ -59,8 +59,8 @@ ORDER BY 1, 2
 
 
 class Summary(Repository):
-    """Counts over all tables of a run."""
+    """Counts over the tables of a run."""
 
     def per_system(self, run_id: str) -> list[SystemSummary]:
-        """One line for each permission system and account. An item that is still marked sent counts as unknown."""
+        """Return the counts of each permission system and account. An item in the state sent counts as unknown."""
         return [SystemSummary(*row) for row in self._rows(run_id, _PER_SYSTEM, {})]

@@ -1,9 +1,8 @@
-r"""Rows in PostgreSQL's COPY text format, kept on disk until they can be written in one go.
+r"""Rows in PostgreSQL's COPY text format, spooled to disk and written in one transaction.
 
-Listing a platform takes minutes at the platform's pace. A transaction that is open for minutes keeps
-PostgreSQL from cleaning up behind the rows that pacing rewrites many times a second, so nothing is
-sent to the server while listing: rows go to an unnamed temporary file and from there, in one short
-transaction, through COPY. Memory stays constant whatever the number of rows.
+Listing a platform takes minutes. A transaction that is open that long keeps PostgreSQL from vacuuming the rows that
+the rate limiter updates many times a second. So rows go to an unnamed temporary file first, and then through COPY in
+one short transaction. Memory use does not depend on the number of rows.
 
 Format: https://www.postgresql.org/docs/current/sql-copy.html (text: tab between fields, ``\N`` for
 NULL, backslash escapes).
@@ -31,25 +30,27 @@ _PIECE = 1 << 18
 
 
 def text(value: str) -> str:
-    """A text field.
+    """Return a text field.
 
-    :raises LedgerError: for a NUL character, which PostgreSQL cannot store: dropping it would change an id.
+    :raises LedgerError: for a NUL character. PostgreSQL cannot store it, and dropping it would change an id.
     """
     if _SPECIAL.search(value) is None:
         return value
     if "\x00" in value:
-        raise LedgerError("ledger: a text with a NUL character cannot be stored. The listing that holds it is unusable")
+        raise LedgerError(
+            "ledger: a text with a NUL character cannot be stored. The listing that contains it is not usable"
+        )
     return value.translate(_ESCAPES)
 
 
 def array(values: Sequence[str]) -> str:
-    """A ``text[]`` field."""
+    """Return a ``text[]`` field."""
     quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
     return text("{" + ",".join(quoted) + "}")
 
 
 def document(value: Mapping[str, Any] | Sequence[Any] | None) -> str:
-    """A ``jsonb`` field; empty and None become NULL.
+    """Return a ``jsonb`` field; empty and None become NULL.
 
     :raises LedgerError: for values that are not JSON.
     """
@@ -62,46 +63,46 @@ def document(value: Mapping[str, Any] | Sequence[Any] | None) -> str:
 
 
 def moment(value: datetime | None) -> str:
-    """A ``timestamptz`` field.
+    """Return a ``timestamptz`` field.
 
     :raises LedgerError: for a time without a time zone.
     """
     if value is None:
         return NULL
     if value.tzinfo is None:
-        raise LedgerError("ledger: a time without a time zone has no meaning here. Give an aware datetime")
+        raise LedgerError("ledger: a time has no time zone. Pass a timezone-aware datetime")
     return value.isoformat()
 
 
 def flag(value: bool) -> str:
-    """A ``boolean`` field."""
+    """Return a ``boolean`` field."""
     return "t" if value else "f"
 
 
 def digest_field(hex_id: str) -> str:
-    r"""A ``bytea`` field of a 64-character hex id: ``\\x...`` once escaped."""
+    r"""Return the ``bytea`` field of a 64-character hex id: ``\\x...`` once escaped."""
     if len(hex_id) != 64:
         raise not_a_digest(hex_id)
     return "\\\\x" + hex_id
 
 
 class RowFile:
-    """COPY rows of one table on disk.
+    """The COPY rows of one table, on disk.
 
-    :param table: table, with schema.
-    :param columns: its columns, in the order of each row.
+    :param table: the table with its schema.
+    :param columns: its columns in the order of each row.
     """
 
     def __init__(self, table: str, columns: Sequence[str]) -> None:
         self._statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-        # Closed by close(), which the owner's context manager calls.
+        # The owner calls close().
         self._file = tempfile.SpooledTemporaryFile(max_size=_BUFFERED, prefix="rescind-")  # noqa: SIM115
         self.rows = 0
 
     def add(self, rows: Iterable[Sequence[str]]) -> None:
         """Append rows of encoded fields.
 
-        :raises LedgerError: when the disk is full or a text cannot be UTF-8.
+        :raises LedgerError: when the disk is full or a text is not valid UTF-8.
         """
         write = self._file.write
         try:
@@ -109,14 +110,16 @@ class RowFile:
                 write(("\t".join(row) + "\n").encode())
                 self.rows += 1
         except UnicodeEncodeError:
-            raise LedgerError("ledger: a text with half a character pair (a lone surrogate) cannot be stored") from None
+            raise LedgerError(
+                "ledger: a text with a lone surrogate cannot be stored. The listing that contains it is not usable"
+            ) from None
         except OSError as error:
             raise LedgerError(
-                f"ledger: rows cannot be kept on disk: {error.strerror}. Free space in {tempfile.gettempdir()}"
+                f"ledger: rows cannot be written to disk: {error.strerror}. Free space in {tempfile.gettempdir()}"
             ) from error
 
     def copy_into(self, connection: Connection, table: str | None = None) -> None:
-        """Send all rows through COPY, in the caller's transaction.
+        """Write all rows through COPY in the caller's transaction.
 
         :param table: another table with the same columns.
         """

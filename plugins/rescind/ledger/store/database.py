@@ -1,15 +1,13 @@
-"""Connections to the ledger's PostgreSQL: few, short-lived, safe after a fork, and never silent.
+"""Connections to the ledger's PostgreSQL.
 
-A task process needs a handful of connections for minutes, so the pool is a plain list of idle
-connections. What it does take care of:
+A task process needs a few connections for minutes, so the pool is a plain list of idle connections. It guarantees:
 
-- a forked child starts with an empty pool; the parent's sockets are left alone;
-- every session has a statement timeout and a lock timeout, so nothing waits for ever;
-- a connection that idled is asked for a sign of life before a write uses it, and a read is tried once
-  more on a new connection; a write is never repeated on its own account: whether a broken COMMIT took
-  effect cannot be known here;
-- every error of the driver becomes a :class:`~rescind.errors.LedgerError` with a remedy, without the
-  DETAIL line, in which PostgreSQL quotes row contents.
+- A forked child starts with an empty pool and does not touch the parent's sockets.
+- Every session has a statement timeout and a lock timeout.
+- An idle connection is tested before it is reused. A read is retried once on a new connection. A write is never
+  retried here, because the effect of a broken COMMIT is not known.
+- Every driver error becomes a :class:`~rescind.errors.LedgerError` with a remedy. The DETAIL line is dropped, because
+  PostgreSQL quotes row contents in it.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ Connection = psycopg.Connection[DictRow]
 T = TypeVar("T")
 
 MIGRATE_HINT = "run `rescind ledger migrate` with the same connection string"
-# A peer that vanished without a word is noticed within half a minute (no effect on local sockets).
+# Detects a dead peer within 30 s (no effect on local sockets).
 _DEFAULTS: dict[str, Any] = {
     "application_name": "rescind",
     "keepalives_idle": 15,
@@ -46,13 +44,13 @@ _DEFAULTS: dict[str, Any] = {
 }
 _IDLE_TRUSTED_S = 1.0
 _IDLE_KEPT_S = 120.0
-# Connections of a parent process: kept referenced so that a child never closes the parent's sessions.
+# References to the connections of a parent process, so that a child never closes the parent's sessions.
 _inherited: list[Connection] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits in seconds. ``bulk`` replaces ``statement`` where millions of rows are moved."""
+    """Limits in seconds. ``bulk`` replaces ``statement`` where millions of rows are written."""
 
     connect: float = 10.0
     statement: float = 30.0
@@ -64,10 +62,10 @@ class Timeouts:
 class Database:
     """A small pool of connections to one database.
 
-    ``target`` holds the parts of the connection string, the password among them.
-
     :param dsn: a PostgreSQL connection string or URI.
     :param max_connections: most connections of this process at a time.
+    :ivar target: the parts of the connection string, including the password.
+    :raises ConfigurationError: when the connection string cannot be parsed.
     """
 
     def __init__(self, dsn: str, *, max_connections: int = 4, timeouts: Timeouts | None = None) -> None:
@@ -75,9 +73,9 @@ class Database:
         try:
             self.target: dict[str, Any] = dict(conninfo_to_dict(dsn))
         except psycopg.ProgrammingError:
-            # The driver's own message quotes the string, password and all.
+            # The driver's message quotes the string, including the password.
             raise ConfigurationError(
-                "ledger: the connection string cannot be read. Give a URI such as postgresql://user@host:5432/rescind"
+                "ledger: the connection string cannot be parsed. Use a URI such as postgresql://user@host:5432/rescind"
             ) from None
         limit = {"connect_timeout": math.ceil(self.timeouts.connect)}
         self._conninfo = make_conninfo("", **{**_DEFAULTS, **limit, **self.target})
@@ -88,14 +86,14 @@ class Database:
         return f"Database({self.label})"
 
     def __del__(self) -> None:
-        # Whoever forgets to close a ledger shall not leave sessions behind; a child leaves its parent's alone.
+        # An unclosed ledger leaves no sessions behind; a child does not close those of its parent.
         if getattr(self, "_pid", None) == os.getpid():
             with suppress(Exception):
                 self.close()
 
     @property
     def label(self) -> str:
-        """Host and database for messages; no user, no password."""
+        """Host and database for messages, without user and password."""
         return f"{self.target.get('host', 'local socket')}/{self.target.get('dbname', '')}"
 
     def connect(
@@ -103,9 +101,10 @@ class Database:
     ) -> Connection:
         """Open a connection outside the pool; the caller closes it.
 
+        :param autocommit: commit every statement by itself.
         :param dbname: another database of the same server.
-        :param timeout_s: longest wait for the connection, instead of the usual one.
-        :param settings: session settings on top of the usual ones, such as ``statement_timeout``.
+        :param timeout_s: longest wait for the connection in seconds; replaces the default.
+        :param settings: further session settings, such as ``statement_timeout``.
         :raises LedgerError: when the server cannot be reached.
         """
         other: dict[str, Any] = {} if dbname is None else {"dbname": dbname}
@@ -126,7 +125,7 @@ class Database:
             for name, value in values.items():
                 connection.execute("SELECT set_config(%s, %s, false)", (name, value))
             if "synchronous_commit" not in settings:
-                # A recorded intent must survive a crash of the server, whatever the server's default is.
+                # A recorded intent must survive a server crash, whatever the server's default is.
                 connection.execute(
                     "SELECT set_config('synchronous_commit', 'on', false)"
                     " WHERE current_setting('synchronous_commit') = 'off'"
@@ -136,11 +135,11 @@ class Database:
 
     @contextmanager
     def transaction(self, *, bulk: bool = False) -> Iterator[Connection]:
-        """One transaction: committed when the block ends, rolled back when it raises.
+        """Run one transaction: commit when the block ends, roll back when it raises.
 
-        :param bulk: allow statements to last ``timeouts.bulk``.
-        :raises LedgerError: when the database fails; after a failed COMMIT the message says that the
-            effect is not known.
+        :param bulk: allow statements to take ``timeouts.bulk``.
+        :raises LedgerError: when the database fails. After a failed COMMIT the message says that the effect is not
+            known.
         """
         connection = self._take()
         try:
@@ -151,10 +150,10 @@ class Database:
                     )
                 yield connection
         finally:
-            self._give_back(connection)
+            self._put_back(connection)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run a read in a transaction; once more on a new connection when the old one broke."""
+        """Run a read in a transaction; retry once on a new connection when the old one is lost."""
         try:
             with self.transaction() as connection:
                 return work(connection)
@@ -190,7 +189,7 @@ class Database:
         if not self._slots.acquire(timeout=self.timeouts.checkout):
             raise LedgerError(
                 f"ledger {self.label}: all {self._max} connections of this process were busy for"
-                f" {self.timeouts.checkout:.0f} s. Run fewer coroutines or raise max_connections"
+                f" {self.timeouts.checkout:.0f} s. Run fewer coroutines, or raise max_connections"
             )
         try:
             return self._idle_connection() or self.connect()
@@ -209,7 +208,7 @@ class Database:
                 return connection
             connection.close()
 
-    def _give_back(self, connection: Connection) -> None:
+    def _put_back(self, connection: Connection) -> None:
         usable = not connection.closed and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         if usable:
             with self._lock:
@@ -230,12 +229,12 @@ def _alive(connection: Connection) -> bool:
 
 @contextmanager
 def wrapped(label: str) -> Iterator[None]:
-    """Turn errors of the driver into errors of this package.
+    """Convert driver errors to errors of this package.
 
     :raises ConfigurationError: when the schema is missing.
-    :raises LedgerError: for everything else.
+    :raises LedgerError: for every other driver error.
     """
-    # `from None`: a chained driver error would bring DETAIL, and with it row contents, into the task log.
+    # `from None`: a chained driver error would print DETAIL, and with it row contents, in the task log.
     try:
         yield
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
@@ -247,33 +246,33 @@ def wrapped(label: str) -> Iterator[None]:
 
 
 def _primary(error: psycopg.Error) -> str:
-    """The server's message without DETAIL, HINT and CONTEXT: those quote values."""
+    """Return the server's message without DETAIL, HINT and CONTEXT, which quote values."""
     text = error.diag.message_primary or str(error) or type(error).__name__
     return " ".join(text.split()).rstrip(".")
 
 
 def _lost(error: psycopg.Error) -> bool:
-    """Whether the connection is gone, rather than the statement refused."""
+    """Return whether the connection is lost; otherwise the statement was refused."""
     state = error.sqlstate or ""
     if state:
-        # 08: connection exception; 57P: the server shuts down or ended the session.
+        # 08: connection exception. 57P: the server shuts down or has ended the session.
         return state.startswith(("08", "57P"))
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 _REMEDIES: tuple[tuple[type[psycopg.Error], str], ...] = (
-    (psycopg.errors.LockNotAvailable, "Another process held the row too long; nothing was written. Try again"),
-    (psycopg.errors.QueryCanceled, "The statement ran into its time limit; nothing was written. Try again"),
-    (psycopg.errors.DeadlockDetected, "Two processes waited for each other; nothing was written. Try again"),
-    (psycopg.errors.ReadOnlySqlTransaction, "The server is a standby or read-only: point the ledger at the primary"),
-    (psycopg.errors.InsufficientPrivilege, "Give the ledger's database user rights on the schema rescind"),
-    (psycopg.errors.TooManyConnections, "Raise max_connections of the server or run fewer tasks at once"),
-    (psycopg.errors.DiskFull, "Free disk space on the database server; nothing was written"),
+    (psycopg.errors.LockNotAvailable, "Another process held the row too long. Nothing was written; retry"),
+    (psycopg.errors.QueryCanceled, "The statement exceeded its timeout. Nothing was written; retry"),
+    (psycopg.errors.DeadlockDetected, "Two processes waited for each other. Nothing was written; retry"),
+    (psycopg.errors.ReadOnlySqlTransaction, "The server is a standby or read-only. Use the primary server"),
+    (psycopg.errors.InsufficientPrivilege, "Grant the ledger's database user rights on the schema rescind"),
+    (psycopg.errors.TooManyConnections, "Raise max_connections of the server, or run fewer tasks at a time"),
+    (psycopg.errors.DiskFull, "Free disk space on the database server. Nothing was written"),
     (psycopg.errors.IntegrityError, "Nothing was written"),
     (psycopg.errors.DataError, "Nothing was written"),
     (
         psycopg.OperationalError,
-        "Check that the server runs and can be reached. If this broke a COMMIT, its effect is not known: read before"
+        "Check that the server runs and can be reached. If a COMMIT failed, its effect is not known: read before"
         " writing again",
     ),
 )
@@ -284,5 +283,5 @@ def _remedy(error: psycopg.Error) -> str:
 
 
 def identifier(name: str) -> sql.Identifier:
-    """A quoted name for use in a composed statement."""
+    """Return a quoted name for a composed statement."""
     return sql.Identifier(name)

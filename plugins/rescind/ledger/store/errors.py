@@ -1,4 +1,4 @@
-"""Refusals of the ledger that a caller may want to tell apart; all of them are :class:`LedgerError`."""
+"""Errors of the ledger that a caller may handle separately. All are a :class:`LedgerError`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from rescind.errors import LedgerError
 
 
 class DatabaseError(LedgerError):
-    """PostgreSQL refused or did not answer.
+    """PostgreSQL refused a statement or did not answer.
 
-    :param sqlstate: PostgreSQL's five-character code, or empty when no server answered.
-    :param lost: True when the connection is gone, so that the same read may work on a new one.
+    :param sqlstate: PostgreSQL's five-character code; empty when no server answered.
+    :param lost: True when the connection is lost; the same read may work on a new one.
     """
 
     def __init__(self, message: str, *, sqlstate: str = "", lost: bool = False) -> None:
@@ -19,11 +19,11 @@ class DatabaseError(LedgerError):
 
 
 class ScopeLockedError(LedgerError):
-    """Another run holds the lock on a permission system of an account; two runs never revoke there at once."""
+    """Another run holds the lock on a permission system of an account. Two runs never change it at the same time."""
 
 
 class CallSettledError(LedgerError):
-    """The call may not be sent: it is not pending, or it was tried too often.
+    """The call cannot be sent: it is not pending, or its attempts are used up.
 
     :param state: the call's state, or ``exhausted`` when its attempts are used up.
     """
@@ -34,12 +34,12 @@ class CallSettledError(LedgerError):
 
 
 class RecordConflictError(LedgerError):
-    """A record that is written once is there already and says something else."""
+    """A write-once record exists already with different content."""
 
 
 class TransitionError(LedgerError):
-    """An item is not in a state from which the wanted state can be reached."""
+    """An item is not in a state from which the requested state can be reached."""
 
 
 class SnapshotClosedError(LedgerError):
-    """Requests of this run were sent already: its snapshot, decisions and plan stay as they were."""
+    """Requests of this run were sent already: its snapshot, decisions and plan cannot change any more."""

@@ -1,7 +1,7 @@
-"""Create and update the ledger's schema from the numbered SQL files beside this module.
+"""Creates and updates the ledger's schema from numbered SQL files.
 
-Each file is applied once, in order, in a transaction of its own, under an advisory lock, and its
-SHA-256 is kept: a file that was edited after it had been applied is reported instead of ignored.
+Each file is applied once, in order, in its own transaction, under an advisory lock. Its SHA-256 is stored, so that a
+file that was edited after it had been applied is reported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rescind.errors import ConfigurationError
 from rescind.ledger.store.database import MIGRATE_HINT, Connection, Database, identifier, wrapped
 from rescind.ledger.store.errors import DatabaseError
 
-# Any fixed number will do; it names "somebody migrates the ledger" among the advisory locks.
+# An arbitrary fixed number: the advisory lock of migrations.
 _LOCK = 7_233_126_045
 _NAME = re.compile(r"^(\d{3})_[a-z0-9_]+\.sql$")
 _MAINTENANCE_DATABASE = "postgres"
@@ -40,7 +40,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """The migrations that this version of the code knows, in order."""
+    """Return the migrations of this version of the code, in order."""
     found = []
     for entry in resources.files("rescind.ledger").joinpath("migrations").iterdir():
         match = _NAME.match(entry.name)
@@ -50,12 +50,12 @@ def migrations() -> list[Migration]:
 
 
 def migrate(dsn: str | Database, *, create_database: bool = False) -> list[str]:
-    """Bring the ledger to this version of the code; safe to repeat and to run twice at once.
+    """Migrate the ledger to this version of the code. Safe to repeat and to run concurrently.
 
-    :param create_database: create the database itself first when it does not exist.
-    :returns: names of the files applied by this call.
-    :raises ConfigurationError: when the database cannot be reached, holds a newer schema, or was made
-        from other files.
+    :param create_database: create the database when it does not exist.
+    :returns: names of the files that this call applied.
+    :raises ConfigurationError: when the database cannot be reached, has a newer schema, or was created from other
+        files.
     """
     database = dsn if isinstance(dsn, Database) else Database(dsn)
     if create_database:
@@ -76,21 +76,21 @@ def migrate(dsn: str | Database, *, create_database: bool = False) -> list[str]:
 
 
 def check(database: Database) -> None:
-    """See that the ledger can be used.
+    """Check that the ledger can be used.
 
-    :raises ConfigurationError: when it cannot be reached, is not a UTF-8 database, or has not exactly
-        the migrations of this version of the code; the message names the remedy.
+    :raises ConfigurationError: when it cannot be reached, is not a UTF-8 database, or does not have exactly the
+        migrations of this version of the code. The message says how to fix it.
     """
     with _session(database) as connection:
         encoding = (connection.execute("SHOW server_encoding").fetchone() or {})["server_encoding"]
         if encoding != "UTF8":
             raise ConfigurationError(
-                f"ledger {database.label}: the database's encoding is {encoding}. Create it with ENCODING 'UTF8'"
+                f"ledger {database.label}: the encoding of the database is {encoding}. Create it with ENCODING 'UTF8'"
             )
         exists = (connection.execute("SELECT to_regclass('rescind.migration') AS t").fetchone() or {})["t"]
         if exists is None:
             raise ConfigurationError(
-                f"ledger {database.label}: the database holds no ledger. To create it, {MIGRATE_HINT}"
+                f"ledger {database.label}: the database contains no ledger. To create it, {MIGRATE_HINT}"
             )
         known = migrations()
         applied = _applied(connection)
@@ -136,7 +136,7 @@ def _create_database(database: Database) -> None:
                 psycopg.sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(identifier(name))
             )
     except DatabaseError as error:
-        # Two processes may race: whoever is second finds a duplicate name or a unique violation.
+        # Two processes may race: the second one gets a duplicate name or a unique violation.
         if error.sqlstate not in (psycopg.errors.DuplicateDatabase.sqlstate, psycopg.errors.UniqueViolation.sqlstate):
             raise
     finally:
@@ -164,12 +164,12 @@ def _compare(database: Database, known: list[Migration], applied: dict[int, tupl
         if migration is None:
             raise ConfigurationError(
                 f"ledger {database.label}: the schema is newer than this code (it has {name})."
-                " Deploy the newer version of the package everywhere"
+                " Deploy the newer version of the package on all machines"
             )
         if migration.checksum != checksum:
             raise ConfigurationError(
                 f"ledger {database.label}: {name} was changed after it had been applied."
-                " Restore the file and put the change into a new one"
+                " Restore the file, and put the change into a new file"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the repositories share: the database, and run numbers for run ids."""
+"""The base of all repositories: database, run numbers, paged reads."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from rescind.ledger.store.errors import SnapshotClosedError
 
 T = TypeVar("T")
 
-# Rows fetched at a time. Each page is a transaction of its own and continues after the last key, so a
-# slow reader holds no snapshot open (see copytext) and a broken connection costs one page.
+# Rows fetched at a time. Each page is its own transaction and continues after the last key, so a slow reader keeps no
+# transaction open (see copy_spool) and a lost connection costs one page.
 PAGE = 5_000
-# Above this many rows the planner's statistics matter, so a bulk write ends with ANALYZE.
+# From this many rows on, a bulk write ends with ANALYZE for the query planner.
 ANALYZE_FROM = 5_000
 
 
 class RunNumbers:
-    """The number of each run id. It never changes, so it is looked up once."""
+    """Caches the number of each run id, which never changes."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
 
     def of(self, connection: Connection, run_id: str) -> int:
-        """The run's number.
+        """Return the number of a run.
 
-        :raises LedgerError: when there is no such run.
+        :raises LedgerError: when the run does not exist.
         """
         number = self._known.get(run_id)
         if number is None:
@@ -46,7 +46,7 @@ class RunNumbers:
 
 
 class Repository:
-    """One part of the ledger. Methods are one transaction each unless they say otherwise."""
+    """One part of the ledger. Each method is one transaction unless its docstring says otherwise."""
 
     def __init__(self, database: Database, numbers: RunNumbers) -> None:
         self._db = database
@@ -68,9 +68,9 @@ class Repository:
         return self._db.read(work)
 
     def _spooled(self, run_id: str, query: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query about one run that may be many: to disk in one transaction, handed out from there.
+        """Yield the rows of a large query about one run: written to disk in one transaction, and read from there.
 
-        For orders that no index gives; memory stays constant and no transaction is open while the caller works.
+        Used for orders without an index. Memory use is constant, and no transaction is open while the caller works.
         """
 
         def work(connection: Connection) -> None:
@@ -88,12 +88,12 @@ class Repository:
             end = file.tell()
             file.seek(0)
             while file.tell() < end:
-                yield from pickle.load(file)  # our own rows, from a file without a name
+                yield from pickle.load(file)  # our own rows, from an unnamed file
 
     def _pages(
         self, run_id: str, select: str, where: str, values: Mapping[str, Any], *, key: str
     ) -> Iterator[tuple[Any, ...]]:
-        """The rows of a large table by grant id, a page at a time.
+        """Yield the rows of a large table by grant id, a page at a time.
 
         :param select: ``SELECT ... FROM ...``, with the grant id as its first column.
         :param key: alias of the table whose ``run_no`` and ``grant_id`` order the rows.
@@ -111,12 +111,12 @@ class Repository:
 
 
 def supersede_live_plan(connection: Connection, run_no: int, run_id: str) -> None:
-    """Make room for another snapshot, other decisions or another plan of this run.
+    """Supersede the live plan of a run, before its snapshot, decisions or plan are replaced.
 
-    Deleting the batches waits for every attempt that is just being recorded (they hold a shared lock on
-    their batch), so afterwards the count of attempts is final.
+    Attempts hold a shared lock on their batch. Deleting the batches therefore waits for attempts that are being
+    recorded, and afterwards the count of attempts is final.
 
-    :raises SnapshotClosedError: when a request of this run has been sent, or may have been.
+    :raises SnapshotClosedError: when a request of this run was or may have been sent.
     """
     live = connection.execute(
         "UPDATE rescind.plan SET state = 'superseded' WHERE run_no = %s AND state <> 'superseded' RETURNING digest",
@@ -128,7 +128,7 @@ def supersede_live_plan(connection: Connection, run_no: int, run_id: str) -> Non
     row = connection.execute("SELECT count(*) AS n FROM rescind.attempt WHERE run_no = %s", (run_no,)).fetchone()
     if row is not None and row["n"]:
         raise SnapshotClosedError(
-            f"run {run_id} has {row['n']} recorded attempts: its snapshot, decisions and plan stay as they are."
+            f"run {run_id} has {row['n']} recorded attempts: its snapshot, decisions and plan cannot change any more."
             " Start a new run"
         )
     connection.execute("DELETE FROM rescind.call WHERE run_no = %s", (run_no,))
@@ -137,7 +137,7 @@ def supersede_live_plan(connection: Connection, run_no: int, run_id: str) -> Non
 
 
 def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values in lists of at most ``size``."""
+    """Yield the values in lists of at most ``size``."""
     iterator = iter(values)
     while piece := list(islice(iterator, size)):
         yield piece

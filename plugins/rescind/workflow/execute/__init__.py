@@ -1,1 +1,1 @@
-"""Sends the calls of a batch, reads back, and verifies."""
+"""Sends the calls of a batch, reads back unknown outcomes, verifies, and watches for regrants."""

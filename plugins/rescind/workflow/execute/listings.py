@@ -1,4 +1,4 @@
-"""Places read again one by one, and what in them is there again: the common ground of giving back and of watching."""
+"""Re-lists listing scopes and matches grants that reappeared; shared by restore and watch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rescind.systems.base import READS_IN_FLIGHT, ListingScope, PermissionSystem
 
 @dataclass(slots=True)
 class ListingsRead:
-    """What complete listings showed.
+    """The result of reading listing scopes.
 
-    :ivar shown: every place that was read completely, with the grants in it.
-    :ivar gone: places that the vendor says are not there, or are not to be listed, with its code.
-    :ivar failed: places that could not be read, or not completely. They say nothing.
-    :ivar calls: list requests.
-    :ivar pages: SHA-256 (hex) of the rows of each page of the complete listings, in no order.
+    :ivar shown: every listing scope that was read completely, with its grants.
+    :ivar gone: listing scopes that no longer exist or cannot be listed, with the vendor's code.
+    :ivar failed: listing scopes that could not be read completely. They prove nothing.
+    :ivar calls: number of list requests.
+    :ivar pages: SHA-256 (hex) of the rows of each page of the complete listings, unordered.
     """
 
     shown: dict[ListingScope, tuple[Grant, ...]] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class ListingsRead:
         return f"its resource no longer exists ({self.gone[listing_scope]})"
 
     def grants(self) -> Iterator[Grant]:
-        """Every grant that was shown, each once."""
+        """Yield every grant that was shown, each once."""
         seen: dict[str, Grant] = {grant.grant_id: grant for grants in self.shown.values() for grant in grants}
         yield from seen.values()
 
@@ -45,9 +45,9 @@ class ListingsRead:
 async def read_listings(
     system: PermissionSystem[Any], client: CloudClient, listings: Collection[ListingScope]
 ) -> ListingsRead:
-    """Read each place on its own, so that one that is gone or broken spoils no other.
+    """Read each listing scope separately, so that a missing or broken one does not affect the others.
 
-    After a failure that concerns the platform rather than a place, the places that are left count as failed.
+    After an error of the platform, the remaining listing scopes count as failed.
     """
     found, waiting = ListingsRead(), iter(sorted(listings))
     broken: list[CloudError | ListingIncompleteError] = []
@@ -76,7 +76,7 @@ async def read_listings(
 
 
 def answers(pages: Iterable[str]) -> dict[str, Any]:
-    """What is left to show of the answers that were read: how many pages, and one SHA-256 (hex) over theirs, sorted."""
+    """Return the evidence of the pages that were read: their number, and one SHA-256 (hex) over theirs, sorted."""
     ordered = sorted(pages)
     return {"answers": {"pages": len(ordered), "digest": hashlib.sha256("".join(ordered).encode()).hexdigest()}}
 
@@ -84,13 +84,15 @@ def answers(pages: Iterable[str]) -> dict[str, Any]:
 def match_regranted(
     system: PermissionSystem[Any], items: Iterable[Grant], shown: Iterable[Grant], known: Container[str]
 ) -> tuple[dict[str, Grant], dict[str, Grant]]:
-    """Which of these grants are there: as they were, and otherwise (another level, another end).
+    """Match grants that reappeared: those with the same terms, and those with a different level or expiry.
 
-    A vendor may give a grant a new record id, and one holder may have several records in one slot, so each shown
-    grant stands for one item only; earlier items choose first.
+    A vendor may give a grant a new record id, and a principal may have several records in one slot. So each shown
+    grant matches one item only; earlier items choose first.
 
-    :param known: ids of grants that were there beside the items before these were taken away: they are others.
-    :returns: by grant id, the grant that was shown for it.
+    :param items: the grants that were revoked.
+    :param shown: the grants of the current listings.
+    :param known: ids of the grants in the snapshot; shown grants among them match only the item with their own id.
+    :returns: two mappings from grant id to the shown grant.
     """
     wanted = list(items)
     own = {grant.grant_id for grant in wanted}

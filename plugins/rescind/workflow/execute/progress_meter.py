@@ -1,4 +1,4 @@
-"""How far a task is and when it will be done, told at a steady pace."""
+"""The progress of a task and its forecast, reported periodically."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _WINDOW_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A moment of a task.
+    """The progress of a task at one moment.
 
-    :param of: how many there are in all, or 0 when nobody can know.
-    :param per_second: pace of the last minute.
-    :param seconds_left: forecast at that pace, or None without a total or a pace.
+    :param of: total number of units, or 0 when it is not known.
+    :param per_second: rate of the last minute.
+    :param seconds_left: forecast at that rate; None without a total or a rate.
     """
 
     done: int
@@ -29,7 +29,7 @@ class Reading:
     seconds_left: float | None
 
     def sentence(self, noun: str) -> str:
-        """For example ``2,310 of 9,000 calls, 20/s, 6 min left``."""
+        """Return the progress as text, for example ``2,310 of 9,000 calls, 20/s, 6 min left``."""
         count = f"{self.done:,} of {self.of:,} {noun}" if self.of else f"{self.done:,} {noun}"
         pace = f"{self.per_second:.0f}/s" if self.per_second >= 9.5 else f"{self.per_second:.1f}/s"
         return f"{count}, {pace}" + (f", {_duration(self.seconds_left)} left" if self.seconds_left is not None else "")
@@ -37,11 +37,11 @@ class Reading:
 
 @dataclass(slots=True)
 class Meter:
-    """Counts what is done, and tells it every few seconds and at the end.
+    """Counts units of work, and reports them every few seconds and at the end.
 
-    :param tell: writes a reading down, for people; it may block and may fail, which harms nothing.
-    :param of: how many there are in all, as soon as that is known.
-    :param every_s: pause between two readings, in seconds.
+    :param tell: reports a reading to people. It may block or fail without an effect on the task.
+    :param of: total number of units, when it is known.
+    :param every_s: pause between two reports, in seconds.
     """
 
     tell: Callable[[Reading], None] = lambda _reading: None
@@ -51,11 +51,11 @@ class Meter:
     _past: deque[tuple[float, int]] = field(default_factory=deque)
 
     def add(self, count: int = 1) -> None:
-        """So many more are done."""
+        """Count finished units."""
         self.done += count
 
     def reading(self) -> Reading:
-        """Where this is now; a total that turns out too small grows with what is done."""
+        """Return the current progress. A total that is too small grows with the finished units."""
         now = time.monotonic()
         while len(self._past) > 1 and now - self._past[0][0] > _WINDOW_S:
             self._past.popleft()
@@ -68,7 +68,7 @@ class Meter:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Tell the progress of what happens inside."""
+        """Report the progress while the block runs."""
         self.reading()
         teller = asyncio.create_task(self._steadily())
         try:
@@ -87,8 +87,8 @@ class Meter:
     async def _once(self) -> None:
         try:
             await asyncio.to_thread(self.tell, self.reading())
-        except Exception as error:  # people see less, the work goes on
-            log.warning("progress cannot be shown (%s)", type(error).__name__)
+        except Exception as error:  # only the display is affected
+            log.warning("progress cannot be reported (%s)", type(error).__name__)
 
 
 def _duration(seconds: float) -> str:

@@ -1,10 +1,9 @@
-"""Reads touched places again and again until the platform has settled, and keeps what was seen of each item.
+"""Re-lists affected listing scopes until the platform has settled, and records what was seen of each item.
 
-Every item has up to two listings that can prove it absent: that of its resource, and that of its principal where the
-vendor offers one. Each reading takes one of them. The first goes through the side with fewer listings; what is absent
-there is read once more through the other side, so that two readings in a row are two independent statements at the
-price of one listing for each touched resource and one for each touched principal, and no listing is read twice
-unless the platform still shows something.
+Up to two listings can prove an item absent: the listing of its resource, and the listing of its principal where the
+vendor offers one. Each read uses one of them. The first read uses the side with fewer listings. Items that are absent
+there are read once more through the other side. So two reads in a row are independent, at the cost of one listing for
+each affected resource and one for each affected principal. A listing is read twice only while it still shows an item.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.workflow.execute.listings import ListingsRead, read_listings
 
 CLEAN_READS = 2
-"""Complete listings in a row that must lack an item."""
+"""Complete listings in a row from which an item must be absent."""
 SIDES = ("resource", "principal")
 NOT_OFFERED = "not offered by the vendor"
 _FAILED, _UNREAD = "the listing failed", "not read"
@@ -31,9 +30,10 @@ _SHOWN = 3
 class Item:
     """One item while the platform settles.
 
-    :ivar places: what proves it absent: by ``resource``, and by ``principal`` where the vendor has such a listing.
-    :ivar sent: whether anything was asked of the platform; without that it can be absent, but never late.
-    :ivar clean: complete readings in a row that lacked it.
+    :ivar listings: the listing scopes that can prove it absent: ``resource``, and ``principal`` where the vendor has
+        such a listing.
+    :ivar sent: whether a request was sent; without one it is useless to wait for the platform.
+    :ivar clean: complete reads in a row without the item.
     """
 
     grant: Grant
@@ -44,18 +44,16 @@ class Item:
 
 @dataclass(slots=True)
 class Settling:
-    """Reads the places of some items until each was absent twice in a row, or time is up.
+    """Reads the listing scopes of items until each item was absent twice in a row, or the time limit is reached.
 
-    A place that cannot be read, or not completely, is not tried again: its items prove nothing there. The client has
-    tried again already what is worth it.
+    A listing scope that cannot be read completely is not read again and proves nothing; the client has retried it.
 
-    :param pause: first pause between two readings, in seconds; each further one is half as long again.
-    :param limit: how long to wait for a platform that still shows an item, in seconds; reading itself, which a
-        vendor's limit may stretch, does not count.
-    :ivar seen: the last complete listing of each place.
-    :ivar failed: places that could not be read, with the reason.
-    :ivar refused: places that the vendor says are not there, or are not to be listed, with its code.
-    :ivar calls: list requests.
+    :param pause: first pause between two reads, in seconds; each further pause is 1.5 times as long.
+    :param limit: how long to wait for a platform that still shows an item, in seconds, without the time of reading.
+    :ivar seen: the last complete listing of each listing scope.
+    :ivar failed: listing scopes that could not be read, with the reason.
+    :ivar refused: listing scopes that no longer exist or cannot be listed, with the vendor's code.
+    :ivar calls: number of list requests.
     :ivar pages: SHA-256 (hex) of the rows of each page that was read.
     """
 
@@ -72,9 +70,9 @@ class Settling:
     _order: tuple[str, ...] = ()
 
     def add(self, grants: Mapping[str, Grant], unsent: Container[str] = ()) -> int:
-        """The items to look at, by grant id; returns how many listings it takes when nothing lags.
+        """Add items by grant id; return how many listings they need when the platform does not lag.
 
-        :param unsent: those of them of which nothing was asked: it would be in vain to wait for them.
+        :param unsent: ids of the items for which no request was sent; nothing is waited for.
         """
         for ident, grant in grants.items():
             listings = {"resource": self.system.listing_scope(grant)}
@@ -88,7 +86,7 @@ class Settling:
         return sum(sides.values()) if len(self._order) > 1 else CLEAN_READS * sum(sides.values())
 
     async def run(self) -> None:
-        """See the class. In the end every touched listing was read, for what else was in it."""
+        """Read until the items have settled. Every affected listing is read at least once, for its other grants."""
         await self._until_settled()
         touched = {listing_scope for item in self.items.values() for listing_scope in item.listings.values()}
         unread = touched - self.seen.keys() - self.failed.keys() - self.refused.keys()
@@ -107,15 +105,15 @@ class Settling:
             waited, pause = waited + pause, pause * 1.5
 
     def gone(self) -> set[str]:
-        """Ids of the items that were absent often enough."""
+        """Return the ids of the items that are proven absent."""
         return {ident for ident, item in self.items.items() if item.clean >= CLEAN_READS}
 
     def lagging(self) -> int:
-        """How many items are not settled though their listings can be read: later they may be."""
+        """Return how many items with readable listings have not settled yet."""
         return sum(item.sent and self._next(item) is not None for item in self.items.values())
 
     def shows(self, item: Item) -> bool:
-        """Whether the last complete listing of either side shows it."""
+        """Return whether the last complete listing of a side shows the item."""
         return any(
             item.grant.key in self.seen[listing_scope]
             for listing_scope in item.listings.values()
@@ -123,28 +121,31 @@ class Settling:
         )
 
     def absent(self, item: Item) -> dict[str, bool | str]:
-        """What each side says: absent or not, or why it says nothing."""
+        """Return for each side whether the item is absent, or why this is not known."""
         return {f"by_{side}": self._statement(item, side) for side in SIDES}
 
     def problem(self) -> str:
-        """Why some listings could not be read, shortened; empty when all could.
+        """Return why listings could not be read, shortened; empty when all could be read.
 
-        That a principal is not there any more is none: its items are proven absent by resource.
+        A missing principal is not a problem, because its items are proven absent by resource.
         """
         missing = {item.listings["resource"] for item in self.items.values()} & self.refused.keys()
-        reasons = {*self.failed.values(), *(f"a place is not listed any more: {self.refused[one]}" for one in missing)}
+        reasons = {
+            *self.failed.values(),
+            *(f"a resource cannot be listed any more: {self.refused[one]}" for one in missing),
+        }
         return "; ".join(sorted(reasons)[:_SHOWN])
 
     def grants(self) -> Iterator[Grant]:
-        """Every grant of the last complete listings, each once."""
+        """Yield every grant of the last complete listings, each once."""
         yield from {key: grant for shown in self.seen.values() for key, grant in shown.items()}.values()
 
     def _worth_reading(self, item: Item) -> bool:
-        """Whether another reading may change what is known of it: it may be late, or lack its second absence."""
+        """Return whether another read may change the result: the platform may lag, or a second absence is missing."""
         return (item.sent or item.clean > 0) and self._next(item) is not None
 
     def _next(self, item: Item) -> ListingScope | None:
-        """The listing to read next for an item: none when it is settled, or cannot be."""
+        """Return the listing to read next for an item; None when it has settled or cannot settle."""
         if item.clean >= CLEAN_READS or any(listing_scope in self.failed for listing_scope in item.listings.values()):
             return None
         open_ = [item.listings[side] for side in self._order if side in item.listings]
@@ -160,7 +161,7 @@ class Settling:
         shown = {listing_scope: {grant.key: grant for grant in grants} for listing_scope, grants in read.shown.items()}
         self.seen |= shown
         for ident, item in self.items.items():
-            # A settled item whose place was read for another one counts again: gone and back is not gone.
+            # A settled item that a later listing shows again is not gone.
             if any(
                 item.grant.key in shown[listing_scope]
                 for listing_scope in item.listings.values()

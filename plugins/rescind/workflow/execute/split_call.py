@@ -1,4 +1,4 @@
-"""Cutting a call in two that cannot be sent as it is."""
+"""Splits a call that cannot be sent as a whole."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rescind.model import Cell, Grant, PlannedCall
 def halves(
     call: PlannedCall, inverse: Mapping[str, Any], grants: Sequence[Grant]
 ) -> tuple[list[NewCall], dict[str, str]]:
-    """At most two calls that together take the given grants, and which grant belongs to which.
+    """Split a call into at most two calls that together contain the given grants.
 
-    Cuts the longer side. A half keeps only the rows and columns in which one of the grants is, so that cells that
-    hold nothing are carried along no further than needed. ``inverse`` maps grant ids to what giving back needs;
-    each half keeps its own.
+    The longer side is cut. A half has only the rows and columns with one of the grants, so that it contains as few
+    cells without a grant as possible.
 
+    :param inverse: by grant id, what a restore needs; each half has its own.
     :returns: the calls, and a call id for every grant id.
     """
     if len(call.rows) >= len(call.columns):
@@ -39,7 +39,7 @@ def halves(
 
 
 def _around(call: PlannedCall, cells: set[Cell]) -> PlannedCall:
-    """The rows and columns of the call in which these cells are."""
+    """Return a call with the rows and columns that contain these cells."""
     rows, columns = {cell.row for cell in cells}, {(cell.kind, cell.column) for cell in cells}
     return PlannedCall(
         call.system,

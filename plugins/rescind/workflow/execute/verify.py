@@ -1,8 +1,8 @@
-"""Reads the platforms again and says, item by item, what is true now.
+"""Re-lists every affected resource and gives each item a verdict.
 
-An item is gone when complete listings lack it twice in a row, some time apart, by resource and by principal where the
-vendor lists by both. A listing that failed or may be short is no proof of anything: the item is *unverified*. And a
-grant that is gone is not access that is gone: the paths that remain are named.
+An item is gone when it is absent from two complete listings in a row, some time apart, by resource and by principal
+where the vendor lists by both. A listing that failed or may be incomplete proves nothing: the item is *unverified*.
+Access may remain after a grant is gone; the remaining paths are named.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _NAMED_PATHS = 5
 
 @dataclass(slots=True)
 class ScopeReport:
-    """What verification of one system and account found; counts only.
+    """The counts of the verification of one system and account.
 
-    :ivar lagging: items that complete listings still showed when patience ended.
+    :ivar lagging: items that complete listings still showed at the time limit.
     """
 
     items: int = 0
@@ -47,11 +47,11 @@ class ScopeReport:
 
     @property
     def worth_waiting(self) -> bool:
-        """Whether reading later may say more. After a loss of kept grants nothing is worth waiting for."""
+        """Whether a later read may settle more items. False after the loss of retained grants."""
         return self.lagging > 0 and self.retained_missing == 0
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON for XCom and logs."""
+        """Return the counts as JSON for XCom and logs."""
         return {
             "items": self.items,
             **dict(sorted(self.verdicts.items())),
@@ -67,11 +67,11 @@ class ScopeReport:
 class ScopeVerifier:
     """Verifies every planned item of one system and account.
 
-    :param batch_id: verify the items of this batch only.
-    :param same_people: from the ids of people in grants to their other ids in memberships.
-    :param meter: told how many places there are; a place is a list call for each read, or a few when it is large.
-    :param settle_seconds: first pause between reads; each further one is half as long again.
+    :param settle_seconds: first pause between reads; each further pause is 1.5 times as long.
     :param settle_limit_seconds: how long to wait for a platform that still shows an item.
+    :param batch_id: verify the items of this batch only.
+    :param same_people: edges from the ids of people in grants to their other ids in memberships.
+    :param meter: counts listings.
     """
 
     ledger: Ledger
@@ -87,7 +87,7 @@ class ScopeVerifier:
     report: ScopeReport = field(default_factory=ScopeReport)
 
     async def run(self) -> ScopeReport:
-        """Record a verdict for every item, and what became of the grants that were to be kept."""
+        """Record a verdict for every item, and check the retained grants."""
         states = await asyncio.to_thread(self._states)
         self.report.items = len(states)
         if not states:
@@ -115,7 +115,7 @@ class ScopeVerifier:
         return answer
 
     def _states(self) -> dict[str, tuple[Grant, ItemState]]:
-        """The items to verify with their states, by grant id."""
+        """Return the items to verify with their states, by grant id."""
         self.ledger.attempts.settle_open(self.run_id)
         mine = {call.call_id for call in self.ledger.plans.calls(self.run_id, self.batch_id)} if self.batch_id else None
         states = {
@@ -143,7 +143,7 @@ class ScopeVerifier:
     def _verdict(
         self, ident: str, settling: Settling, item: Item, state: ItemState, access: EffectiveAccess, now: datetime
     ) -> VerdictRecord:
-        """What is true of one item, with the three statements: by resource, by principal, and in effect."""
+        """Return the verdict on one item, with the statements by resource, by principal and in effect."""
         said: dict[str, Any] = dict(settling.absent(item))
         path = ""
         detail: dict[str, Any] = {"state": str(state)}
@@ -175,7 +175,7 @@ class ScopeVerifier:
         return unasked(self.system.surfaces, asked)
 
     def _remaining(self, settling: Settling) -> RemainingAccess:
-        """Everything in the snapshot that is not gone, as far as it was read again, plus what is new."""
+        """Return the access that remains: the snapshot without the grants that are gone, plus new grants."""
         name, account = self.system.name, self.account
         fresh = {grant.key: grant for grant in settling.grants()}
         gone = settling.gone()
@@ -186,7 +186,7 @@ class ScopeVerifier:
         return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people)
 
     def _record_retained(self, settling: Settling, now: datetime) -> None:
-        """Compare the grants that were to be kept, in every listing that was read, with what is there now."""
+        """Compare the retained grants in every listing that was read with the current grants."""
         compared, lost = 0, []
         for grant, _ in self.ledger.decisions.each(
             self.run_id, choice=Choice.KEEP, system=self.system.name, account=self.account

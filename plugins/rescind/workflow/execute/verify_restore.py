@@ -22,10 +22,10 @@ _EXAMPLES = 50
 
 @dataclass(slots=True)
 class RestoreReport:
-    """What verification of one system and account found; counts only.
+    """The counts of the verification of one system and account.
 
-    :ivar appeared: grants in the touched places that were not there before and are no items.
-    :ivar beyond: those of them that stand where something was given: one too many, or another than was meant.
+    :ivar appeared: grants in the affected listing scopes that are new and are not items.
+    :ivar beyond: those of them in the slot of an item: a second record, or a grant with other terms.
     """
 
     items: int = 0
@@ -38,7 +38,7 @@ class RestoreReport:
     problem: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON for XCom and logs."""
+        """Return the counts as JSON for XCom and logs."""
         return {
             "items": self.items,
             "restored": self.restored,
@@ -53,10 +53,12 @@ class RestoreReport:
 
 @dataclass(slots=True)
 class RestoreVerifier:
-    """Sees that what was given back is there as it was in the snapshot, and that nothing else came or went.
+    """Verifies that restored grants are present as in the snapshot, and that nothing else changed.
 
     :param client: reads the platform.
-    :param account: as grants name it; with the system, the part of the plan that is verified.
+    :param account: the account to verify, as grants name it.
+    :param settle_seconds: first pause between reads; each further pause is 1.5 times as long.
+    :param settle_limit_seconds: how long to wait for a platform that does not show an item yet.
     """
 
     ledger: Ledger
@@ -73,7 +75,7 @@ class RestoreVerifier:
     _pages: list[str] = field(default_factory=list)
 
     async def run(self) -> RestoreReport:
-        """Mark what is there again, record a verdict for what is not, and compare the touched places."""
+        """Mark restored items, record a verdict for the others, and compare the affected listing scopes."""
         peers = await asyncio.to_thread(self._items)
         waiting = [grant for grant in peers if self._states[grant.grant_id] in TO_VERIFY]
         self.report.items = len(waiting)
@@ -92,7 +94,7 @@ class RestoreVerifier:
         return sorted(peers, key=lambda grant: (self._states[grant.grant_id] not in PRESENT, grant.grant_id))
 
     async def _read_until_settled(self, peers: list[Grant], waiting: list[Grant]) -> dict[str, int]:
-        """How often in a row each item was there, as it was; until twice for all, or time is up."""
+        """Return how many reads in a row showed each item; read until twice for all, or until the time limit."""
         deadline = time.monotonic() + self.settle_limit_seconds
         pause, times = self.settle_seconds, dict.fromkeys((grant.grant_id for grant in waiting), 0)
         while True:
@@ -108,7 +110,7 @@ class RestoreVerifier:
             for listing_scope in seen.failed.keys() | seen.gone.keys():
                 self._now.pop(listing_scope, None)
             self._now |= seen.shown
-            same, _ = match_regranted(self.system, peers, self._shown(), self._before_the_act())
+            same, _ = match_regranted(self.system, peers, self._shown(), self._in_source())
             for grant in open_:
                 there = grant.grant_id in same and self.system.listing_scope(grant) in seen.shown
                 times[grant.grant_id] = times[grant.grant_id] + 1 if there else 0
@@ -120,8 +122,8 @@ class RestoreVerifier:
     def _shown(self) -> Iterable[Grant]:
         return ListingsRead(shown=self._now).grants()
 
-    def _before_the_act(self) -> set[str]:
-        """Ids of shown grants that the source's snapshot holds."""
+    def _in_source(self) -> set[str]:
+        """Return the ids of shown grants that are in the snapshot of the source run."""
         ids = [grant.grant_id for grant in self._shown()]
         return set(self.ledger.snapshot.grants_by_id(self._source, ids))
 
@@ -129,9 +131,9 @@ class RestoreVerifier:
         now = datetime.now(UTC)
         self.report.restored = len(there)
         self.ledger.batches.set_items(
-            self.run_id, dict.fromkeys(there, (ItemState.RESTORED, "there again in complete listings"))
+            self.run_id, dict.fromkeys(there, (ItemState.RESTORED, "present in complete listings"))
         )
-        detail = {"problem": self.report.problem[:300] or "not there as it was"}
+        detail = {"problem": self.report.problem[:300] or "not present as in the snapshot"}
         missing = [grant.grant_id for grant in waiting if grant.grant_id not in there]
         self.ledger.verdicts.record(
             self.run_id, [VerdictRecord(i, Verdict.UNVERIFIED, "listed again", now, detail=detail) for i in missing]
@@ -139,11 +141,11 @@ class RestoreVerifier:
         self._record_retained(peers, now)
 
     def _record_retained(self, peers: list[Grant], now: datetime) -> None:
-        """Compare the touched places with what was there before: what is lost, and what came beside the items."""
+        """Compare the affected listing scopes with the snapshot: missing grants, and new grants beside the items."""
         known = self.ledger.snapshot.grants(self.run_id, system=self.system.name, account=self.account)
         before = {grant.grant_id: grant for grant in known if self.system.listing_scope(grant) in self._now}
         after = {grant.grant_id: grant for grant in self._shown()}
-        same, otherwise = match_regranted(self.system, peers, after.values(), self._before_the_act())
+        same, otherwise = match_regranted(self.system, peers, after.values(), self._in_source())
         ours = {grant.grant_id for grant in same.values()}
         others = {grant.grant_id for item, grant in otherwise.items() if self._states[item] is ItemState.HELD}
         slots = {self.system.slot(grant.key) for grant in peers}

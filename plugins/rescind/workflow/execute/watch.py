@@ -1,4 +1,4 @@
-"""Looks again at what was proven gone: still gone, back again, or not to be told."""
+"""Checks whether grants that were proven gone have reappeared."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _SHOWN = 3
 async def watch_account(
     ledger: Ledger, system: PermissionSystem[Any], client: CloudClient, account: str, watched: list[Watched]
 ) -> tuple[WatchCheck, list[NewRegrant]]:
-    """Read every place once in which something was taken away, and compare.
+    """Read every listing scope in which a grant was revoked once, and compare.
 
-    A grant that stands in the same slot counts as a return whatever its record id, level or end. What lies in a place
-    that could not be read completely is not checked, and never called gone.
+    A grant in the same slot counts as a regrant, whatever its record id, level or expiry. Grants in a listing scope
+    that could not be read completely are not checked and never reported as gone.
 
-    :param watched: what to look at, all of this system and account; of newer runs first.
+    :param watched: the grants to check, all of this system and account; those of newer runs first.
     """
     seen = await read_listings(system, client, {system.listing_scope(one.grant) for one in watched})
     now = datetime.now(UTC)
-    looked = [one for one in watched if system.listing_scope(one.grant) in seen.shown]
-    returned = await asyncio.to_thread(_returned, ledger, system, looked, list(seen.grants()))
+    checked = [one for one in watched if system.listing_scope(one.grant) in seen.shown]
+    returned = await asyncio.to_thread(_returned, ledger, system, checked, list(seen.grants()))
     regrants = [
         NewRegrant(one.run_id, one.grant.grant_id, now, there, {"attributes": dict(there.attributes)})
-        for one in looked
+        for one in checked
         if (there := returned.get(one.grant.grant_id)) is not None
     ]
     check = WatchCheck(
         system.name,
         account,
         watched=len(watched),
-        still_gone=len(looked) - len(regrants),
+        still_gone=len(checked) - len(regrants),
         returned=len(regrants),
-        not_checked=len(watched) - len(looked),
+        not_checked=len(watched) - len(checked),
         list_calls=seen.calls,
         problem=_problem(seen),
     )
@@ -50,17 +50,17 @@ async def watch_account(
 
 
 def unchecked(system: str, account: str, watched: list[Watched], error: Exception) -> WatchCheck:
-    """The check of a system and account that could not be looked at at all."""
+    """Return the check of a system and account that could not be read at all."""
     problem = f"{type(error).__name__}: {error}"[:1000]
     return WatchCheck(system, account, len(watched), 0, 0, len(watched), problem=problem)
 
 
 def _returned(
-    ledger: Ledger, system: PermissionSystem[Any], looked: list[Watched], shown: list[Grant]
+    ledger: Ledger, system: PermissionSystem[Any], checked: list[Watched], shown: list[Grant]
 ) -> dict[str, Grant]:
-    """By the id of the grant that was taken away, what stands in its place now. Each shown grant is counted once."""
+    """Return the regrants by the id of the revoked grant. Each shown grant is counted once."""
     by_run: defaultdict[str, list[Grant]] = defaultdict(list)
-    for one in looked:
+    for one in checked:
         by_run[one.run_id].append(one.grant)
     found: dict[str, Grant] = {}
     for run_id, grants in by_run.items():
@@ -79,5 +79,5 @@ def _ids(grants: Iterable[Grant]) -> list[str]:
 
 def _problem(seen: ListingsRead) -> str:
     reasons = [f"{type(error).__name__}: {error}" for error in seen.failed.values()]
-    reasons += [f"a place is not there any more: {why}" for why in seen.gone.values()]
+    reasons += [f"a resource no longer exists: {why}" for why in seen.gone.values()]
     return "; ".join(sorted(set(reasons))[:_SHOWN])[:1000]

@@ -67,7 +67,7 @@ def test_kept_checks_come_back_the_latest_of_each_place(ledger: Ledger) -> None:
     second = RetainedCheck(SYSTEM, ACCOUNT, 6, [], True, NOW, {})
     for check in (first, second):
         ledger.verdicts.record_retained(run.run_id, check)
-    assert ledger.verdicts.kept(run.run_id) == [second]
+    assert ledger.verdicts.retained(run.run_id) == [second]
 
 
 def test_the_kill_switch(ledger: Ledger, ledger_dsn: str) -> None:

@@ -46,7 +46,7 @@ def test_writing_again_replaces_all(ledger: Ledger) -> None:
     ("decided", "problem"),
     [
         ([1], "grants of the snapshot got no decision"),
-        ([1, 2, 3], "name grants that the snapshot does not hold"),
+        ([1, 2, 3], "name grants that are not in the snapshot"),
         ([1, 1, 2], "two decisions"),
     ],
 )

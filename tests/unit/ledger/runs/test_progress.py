@@ -22,7 +22,7 @@ def test_a_task_rewrites_its_own_row_and_begins_anew_when_it_falls_back(ledger: 
     board.note(run.run_id, "revoke", "b1", label="one", done=6, total=9, per_second=2.0)
     board.note(run.run_id, "verify", "s1", label="two", done=1, total=0, per_second=0.0)
     first, second = board.of_run(run.run_id)
-    assert (first.stage, first.lane, first.label, first.done, first.total, first.per_second) == (
+    assert (first.stage, first.unit, first.label, first.done, first.total, first.per_second) == (
         ("revoke", "b1", "one", 6, 9, 2.0)
     )
     assert first.updated_at > first.started_at and (second.stage, second.total) == ("verify", 0)
@@ -72,7 +72,7 @@ def test_a_canary_is_proven_item_by_item_and_by_what_was_kept(ledger: Ledger) ->
     with pytest.raises(GuardTrippedError, match="1 of 2 proven"):
         require_canaries(ledger, run_id)
     _verdicts(ledger, run_id, items[1:], Verdict.STILL_EFFECTIVE)
-    with pytest.raises(GuardTrippedError, match="not compared"):
+    with pytest.raises(GuardTrippedError, match="not checked"):
         require_canaries(ledger, run_id)
     _kept(ledger, run_id, lost=[items[0]])
     with pytest.raises(GuardTrippedError, match="1 of 2 lost"):
@@ -99,5 +99,5 @@ def test_a_canary_of_which_nothing_was_tried_proves_nothing(ledger: Ledger, ledg
     with psycopg.connect(ledger_dsn) as connection:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("DELETE FROM rescind.verdict")
-    with pytest.raises(GuardTrippedError, match="0 of 2 proven, 2 left alone"):
+    with pytest.raises(GuardTrippedError, match="0 of 2 proven, 2 not sent"):
         require_canaries(ledger, run_id)
