@@ -62,7 +62,7 @@ def test_marking_the_approval_as_success_approves_nothing(live: LiveStack, befor
     run, task = _asked(live)
     _set(admin, task, "success")
     assert admin.wait(DAG, run, 400)["state"] == "failed"
-    assert "nobody has answered" in _logs(admin, run, "revoke") + _logs(admin, run, "canary")
+    assert "no approver has answered" in _logs(admin, run, "revoke") + _logs(admin, run, "canary")
 
 
 def test_clearing_after_a_rejection_does_not_ask_again(live: LiveStack, before: Any) -> None:

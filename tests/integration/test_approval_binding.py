@@ -59,7 +59,7 @@ def test_an_item_slipped_into_the_plan_is_refused(bench: Bench, system: str) -> 
         "INSERT INTO rescind.plan_item (run_no, grant_id, call_id, state) "
         + item.format(kept=_KEPT.format(system=system), call=_batch_call(review)),
     )
-    _refused(review, "holds a grant that the approved plan .* does not")
+    _refused(review, "holds a grant that is not in the approved plan")
 
 
 def test_effects_that_were_edited_are_refused(bench: Bench) -> None:
@@ -67,7 +67,7 @@ def test_effects_that_were_edited_are_refused(bench: Bench) -> None:
     _edit(
         review, "UPDATE rescind.plan_effect SET chunk = overlay(chunk placing 'X'::bytea from octet_length(chunk)-40)"
     )
-    _refused(review, "do not give this digest")
+    _refused(review, "do not match this digest")
 
 
 def test_a_call_that_was_widened_is_refused(bench: Bench) -> None:
@@ -88,7 +88,7 @@ def test_an_approval_of_another_run_is_worth_nothing(bench: Bench) -> None:
     with first.ledger() as ledger:
         digests = {ledger.plans.get(ledger.runs.find("access_review", r.run_id).run_id).digest for r in (first, second)}
     assert len(digests) == 1, "the same effects: only the run tells the two apart"
-    _refused(second, "NotApprovedError.*nobody was asked")
+    _refused(second, "NotApprovedError.*no approval was requested")
 
 
 def test_a_batch_of_another_run_is_refused(bench: Bench) -> None:
@@ -101,12 +101,15 @@ def test_a_batch_of_another_run_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        ("UPDATE rescind.approval SET valid_until = now() - interval '1 s'", "ran out"),
+        ("UPDATE rescind.approval SET valid_until = now() - interval '1 s'", "the approval expired"),
         ("UPDATE rescind.plan SET valid_until = now() - interval '1 s'", "run out|PlanStaleError|valid"),
         ("UPDATE rescind.approval SET answer = 'reject'", "rejected"),
-        ("UPDATE rescind.approval SET answer = NULL, responded_by = '', responded_at = NULL", "nobody has answered"),
-        ("UPDATE rescind.approval SET digest = sha256('another plan')", "nobody was asked"),
-        ("UPDATE rescind.approval SET responded_by = requested_by", "the one who asked"),
+        (
+            "UPDATE rescind.approval SET answer = NULL, responded_by = '', responded_at = NULL",
+            "no approver has answered",
+        ),
+        ("UPDATE rescind.approval SET digest = sha256('another plan')", "no approval was requested"),
+        ("UPDATE rescind.approval SET responded_by = requested_by", "the requester .* approved it"),
     ],
 )
 def test_an_approval_that_no_longer_holds_is_refused(bench: Bench, edit: str, message: str) -> None:

@@ -43,7 +43,7 @@ def test_a_kept_grant_that_is_lost_stops_the_run_and_can_be_given_back(bench: Be
     (report,) = review.verify()
     assert report["kept_lost"] == 1
     sent = len(setup.emulator.writes())
-    with pytest.raises(Exception, match=r"RetainedGrantLostError: .*1 grants that were to be kept are gone"):
+    with pytest.raises(Exception, match=r"RetainedGrantLostError: .*1 retained grants are missing"):
         review.revoke()
     assert len(setup.emulator.writes()) == sent
     with review.ledger() as ledger:

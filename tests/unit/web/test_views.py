@@ -187,7 +187,7 @@ def test_names_come_back_as_they_went_in(ledger: Ledger) -> None:
 def test_the_server_itself_keeps_these_reads_from_writing(ledger: Ledger) -> None:
     ledger_runs.begin(ledger)
     with pytest.raises(LedgerError, match="read-only"):
-        ledger.views._look(lambda connection: connection.execute("UPDATE rescind.run SET state = 'x'"))
+        ledger.views._select(lambda connection: connection.execute("UPDATE rescind.run SET state = 'x'"))
     assert ledger.views.runs(ALL)[0].state == "created"
     ledger.runs.finish(ledger.views.runs(ALL)[0].run_id, "planned", {})  # the connection writes again afterwards
 

@@ -65,7 +65,7 @@ def test_a_switch_that_cannot_be_read_any_more_ends_the_sending() -> None:
         watch = KillSwitchMonitor(_answers("", OSError("down")), every_s=0.001, patience_s=0.05)
         await watch.start()
         watching = asyncio.create_task(watch.watch())
-        with pytest.raises(RunInterruptedError, match="no more is sent"):
+        with pytest.raises(RunInterruptedError, match="nothing more is sent"):
             while True:
                 await asyncio.sleep(0.001)
                 watch.check()
@@ -77,7 +77,7 @@ def test_a_switch_that_cannot_be_read_any_more_ends_the_sending() -> None:
 def test_a_process_that_is_told_to_end_stops_between_calls() -> None:
     watch = KillSwitchMonitor()
     watch.end("the task was told to end")
-    with pytest.raises(RunInterruptedError, match=r"told to end.*stays open"):
+    with pytest.raises(RunInterruptedError, match=r"told to end.*open calls stay open"):
         watch.check()
 
 

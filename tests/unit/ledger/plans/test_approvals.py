@@ -103,11 +103,11 @@ def test_opposite_answers_at_the_same_instant_leave_one(ledger: Ledger) -> None:
 def test_the_one_who_asks_does_not_approve(ledger: Ledger) -> None:
     frozen = frozen_run(ledger)
     nonce = ask(ledger, frozen)
-    with pytest.raises(NotApprovedError, match="the one who asked may not approve"):
+    with pytest.raises(NotApprovedError, match="the requester cannot approve their own run"):
         answer(ledger, frozen, nonce, by="rita")
-    with pytest.raises(NotApprovedError, match="nobody is named"):
+    with pytest.raises(NotApprovedError, match="the answer names no approver"):
         answer(ledger, frozen, nonce, by=" ")
-    with pytest.raises(NotApprovedError, match="nobody has answered"):
+    with pytest.raises(NotApprovedError, match="no approver has answered"):
         ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
 
 
@@ -121,7 +121,7 @@ def test_a_rule_may_answer_and_is_recorded_as_one(ledger: Ledger) -> None:
 @pytest.mark.parametrize("text", ["", "Approve", "timeout", "yes"])
 def test_only_two_words_are_answers(ledger: Ledger, text: str) -> None:
     frozen = frozen_run(ledger)
-    with pytest.raises(NotApprovedError, match="only 'approve' and 'reject'"):
+    with pytest.raises(NotApprovedError, match="the answer must be 'approve' or 'reject'"):
         answer(ledger, frozen, ask(ledger, frozen), text)
 
 
@@ -133,26 +133,26 @@ def test_an_answer_belongs_to_one_question_of_one_run(ledger: Ledger) -> None:
     # The same effects in another run have the same digest, and the answer for the first is worth nothing there.
     same = frozen_run(ledger, "two")
     assert same.plan.digest == frozen.plan.digest
-    with pytest.raises(NotApprovedError, match="nobody was asked"):
+    with pytest.raises(NotApprovedError, match="no approval was requested"):
         answer(ledger, same, old)
     assert ask(ledger, same) != old
     with pytest.raises(NotApprovedError, match="nonce differs"):
         answer(ledger, same, old)
-    with pytest.raises(NotApprovedError, match="nobody has answered"):
+    with pytest.raises(NotApprovedError, match="no approver has answered"):
         ledger.approvals.require(same.run.run_id, same.plan.digest)
 
 
 def test_a_late_answer_and_an_old_approval_are_worth_nothing(ledger: Ledger, ledger_dsn: str) -> None:
     frozen = frozen_run(ledger)
     nonce = ask(ledger, frozen, valid_until=datetime.now(UTC) - timedelta(seconds=1))
-    with pytest.raises(NotApprovedError, match="came after"):
+    with pytest.raises(NotApprovedError, match="the approval window expired"):
         answer(ledger, frozen, nonce)
     other = freeze(ledger, frozen.run, [frozen.grants[:1]])
     approve(ledger, other)
     with psycopg.connect(ledger_dsn) as connection:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("UPDATE rescind.approval SET valid_until = clock_timestamp() - interval '1 second'")
-    with pytest.raises(NotApprovedError, match="ran out"):
+    with pytest.raises(NotApprovedError, match="the approval expired"):
         ledger.approvals.require(other.run.run_id, other.plan.digest)
 
 
@@ -160,7 +160,7 @@ def test_a_superseded_plan_is_not_approved(ledger: Ledger) -> None:
     frozen = frozen_run(ledger)
     nonce = ask(ledger, frozen)
     freeze(ledger, frozen.run, [frozen.grants[:1]])
-    with pytest.raises(NotApprovedError, match="taken its place"):
+    with pytest.raises(NotApprovedError, match="another plan has replaced it"):
         answer(ledger, frozen, nonce)
 
 

@@ -84,7 +84,7 @@ def test_an_attempt_has_one_outcome(ledger: Ledger, ledger_dsn: str) -> None:
     attempt = send(ledger, claim(ledger, run), run)
     ledger.attempts.finish(attempt.attempt_id, "accepted", request_id="first")
     for outcome in ("accepted", "unknown"):
-        with pytest.raises(RecordConflictError, match="'accepted', which stays"):
+        with pytest.raises(RecordConflictError, match="'accepted' already, which cannot change"):
             ledger.attempts.finish(attempt.attempt_id, outcome, request_id="second")
     (record,) = attempts(ledger, run)
     assert (record.outcome, record.request_id) == ("accepted", "first")
@@ -108,18 +108,18 @@ def test_the_database_itself_keeps_intents(ledger: Ledger, ledger_dsn: str) -> N
 def test_an_outcome_needs_its_intent_and_a_known_word(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no attempt 77"):
         ledger.attempts.finish(77, "accepted")
-    with pytest.raises(LedgerError, match="'done' is no outcome"):
+    with pytest.raises(LedgerError, match="'done' is not an outcome"):
         ledger.attempts.finish(77, "done")
 
 
 def test_nothing_is_sent_without_an_approval(ledger: Ledger) -> None:
     run = frozen_run(ledger)
     lease = claim(ledger, run)
-    refuse(ledger, lease, run, NotApprovedError, "nobody was asked")
+    refuse(ledger, lease, run, NotApprovedError, "no approval was requested")
     asked = ledger.approvals.request(
         run.run.run_id, run.plan.digest, requested_by="rita", valid_until=run.plan.valid_until
     )
-    refuse(ledger, lease, run, NotApprovedError, "nobody has answered")
+    refuse(ledger, lease, run, NotApprovedError, "no approver has answered")
     ledger.approvals.answer(run.run.run_id, run.plan.digest, nonce=asked.nonce, answer="reject", responded_by="anna")
     refuse(ledger, lease, run, NotApprovedError, "'anna' rejected it")
 
@@ -138,14 +138,14 @@ def test_nothing_is_sent_after_the_approval_ran_out(ledger: Ledger, ledger_dsn: 
         "SET LOCAL session_replication_role = replica;"
         "UPDATE rescind.approval SET valid_until = clock_timestamp() - interval '1 second'",
     )
-    refuse(ledger, lease, run, NotApprovedError, "ran out")
+    refuse(ledger, lease, run, NotApprovedError, "the approval expired")
 
 
 def test_nothing_is_sent_under_a_plan_that_ran_out(ledger: Ledger, ledger_dsn: str) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
     execute(ledger_dsn, "UPDATE rescind.plan SET valid_until = clock_timestamp() - interval '1 second'")
-    refuse(ledger, lease, run, PlanStaleError, "ran out")
+    refuse(ledger, lease, run, PlanStaleError, "expired at")
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, None])
@@ -188,7 +188,7 @@ def test_nothing_is_sent_when_another_run_holds_the_scope(ledger: Ledger, ledger
     run = ready_run(ledger)
     lease = claim(ledger, run)
     execute(ledger_dsn, "DELETE FROM rescind.scope_lock")
-    refuse(ledger, lease, run, ScopeLockedError, "no longer holds the lock")
+    refuse(ledger, lease, run, ScopeLockedError, "does not hold the lock")
 
 
 @pytest.mark.parametrize("state", [S.HELD, S.STALE, S.EXPIRED])

@@ -100,7 +100,7 @@ def test_a_changed_call_is_never_handed_out(ledger: Ledger, ledger_dsn: str) -> 
     frozen = frozen_run(ledger)
     with psycopg.connect(ledger_dsn) as connection:
         connection.execute("UPDATE rescind.call SET rows = rows || ARRAY['m9']")
-    with pytest.raises(LedgerError, match="other content than its id names"):
+    with pytest.raises(LedgerError, match="content that does not match its id"):
         list(ledger.plans.calls(frozen.run.run_id))
 
 
@@ -155,7 +155,7 @@ def one_call(*grants: Any) -> list[NewBatch]:
         (lambda g: [NewItem(g[0].grant_id, "a" * 64)], "no call of the plan"),
         (lambda g: [NewItem("b" * 64, call_for(g[:1]).call_id)], "not grants of a complete scope"),
         (lambda g: [NewItem(g[1].grant_id, call_for(g[:1]).call_id)], "with the decision revoke"),
-        (lambda g: [NewItem(g[0].grant_id, call_for(g[:1]).call_id)] * 2, "stands in the plan twice"),
+        (lambda g: [NewItem(g[0].grant_id, call_for(g[:1]).call_id)] * 2, "the plan contains a grant twice"),
         (lambda g: [NewItem("zz", call_for(g[:1]).call_id)], "64 characters"),
     ],
 )
@@ -185,7 +185,7 @@ def test_nothing_of_an_incomplete_scope_is_planned(ledger: Ledger) -> None:
 def test_a_call_stands_in_the_plan_once_and_in_a_batch_of_its_own_account(ledger: Ledger) -> None:
     run = begin(ledger)
     call = NewCall(PlannedCall(SYSTEM, ACCOUNT, "p", ("m",), (("user", ("u",)),)))
-    with pytest.raises(RecordConflictError, match="stands in the plan twice"):
+    with pytest.raises(RecordConflictError, match="the plan contains a call or a batch twice"):
         ledger.plans.freeze(run.run_id, plan_of(b"x"), [NewBatch(SYSTEM, ACCOUNT, "c", [call, call])], [])
     with pytest.raises(LedgerError, match="One batch has one system and account"):
         ledger.plans.freeze(run.run_id, plan_of(b"x"), [NewBatch(SYSTEM, "other", "c", [call])], [])
@@ -225,7 +225,7 @@ def test_a_restore_plans_over_what_another_run_has_proven_gone(ledger: Ledger) -
             ledger.verdicts.record(
                 source.run.run_id, [VerdictRecord(one, proof, "listed", datetime.now(UTC)) for one in ids]
             )
-        with pytest.raises(LedgerError, match=r"2 items .* that its run has proven gone"):
+        with pytest.raises(LedgerError, match=r"2 items .* that its run proved gone"):
             ledger.plans.freeze(run.run_id, plan, *planned)
     ledger.plans.freeze(
         run.run_id, plan, (), [NewItem(one, None, ItemState.HELD, "cannot be given back") for one in ids]

@@ -36,7 +36,7 @@ def test_the_latest_verdict_counts_and_the_history_stays(ledger: Ledger) -> None
 def test_verdicts_are_about_items_only_and_all_or_none(ledger: Ledger) -> None:
     run = frozen_run(ledger)
     kept = grant(9)
-    with pytest.raises(LedgerError, match="1 verdicts are about grants that are no items"):
+    with pytest.raises(LedgerError, match="1 verdicts are about grants that are not items"):
         ledger.verdicts.record(
             run.run.run_id,
             [VerdictRecord(one.grant_id, Verdict.VERIFIED_GONE, "m", NOW) for one in (run.grants[0], kept)],

@@ -45,7 +45,7 @@ def test_writing_again_replaces_all(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("decided", "problem"),
     [
-        ([1], "grants of the snapshot got no decision"),
+        ([1], "grants of the snapshot have no decision"),
         ([1, 2, 3], "name grants that are not in the snapshot"),
         ([1, 1, 2], "two decisions"),
     ],

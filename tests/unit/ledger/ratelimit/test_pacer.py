@@ -217,7 +217,7 @@ def test_without_the_ledger_each_worker_keeps_to_its_part(
         took, _ = run(lambda: work(ledger, str(ledger.database.target["dbname"])))
     # A quarter of 95 a second; a few instants were in reserve already.
     assert took >= 6 / (95 / 4)
-    assert "pacing without the ledger at 23.75 requests/s" in caplog.text
+    assert "the ledger does not answer; sending at 23.75 requests/s" in caplog.text
 
 
 def test_without_the_ledger_for_long_nothing_is_sent(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_configured_limits_come_first_the_most_special_before_all() -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         PacerSettings(**settings)
-    with pytest.raises(ConfigurationError, match="a number over 0"):
+    with pytest.raises(ConfigurationError, match="must be above 0"):
         PacerSettings(limits={"*": 0.0}).limit(BUCKET)
 
 

@@ -78,14 +78,14 @@ def test_a_question_is_answered_once_by_its_reviewer(ledger: Ledger) -> None:
 
     with pytest.raises(NotApprovedError, match="only its reviewer"):
         answer(by="bob")
-    with pytest.raises(NotApprovedError, match="1 other items"):
+    with pytest.raises(NotApprovedError, match="names 1 items that are not in it"):
         answer(2)
     answer(0)
     answer(0)
-    with pytest.raises(RecordConflictError, match="answered before"):
+    with pytest.raises(RecordConflictError, match="answered differently before"):
         answer(0, 1)
     assert ledger.questions.close(run.run_id, asked.digest, at=NOW).responded_by == "alice"
-    with pytest.raises(LedgerError, match="put no question"):
+    with pytest.raises(LedgerError, match="has no question"):
         ledger.questions.get(run.run_id, "0" * 64)
 
 
@@ -96,7 +96,7 @@ def test_other_questions_are_refused_once_some_were_put(ledger: Ledger) -> None:
     for others in ([question(0, 1)], [question(0, reviewer="bob")], [question(0), question(1)], []):
         with pytest.raises(RecordConflictError, match="other questions already"):
             ledger.questions.ask(run.run_id, others)
-    with pytest.raises(RecordConflictError, match="stands in two questions"):
+    with pytest.raises(RecordConflictError, match="is in two questions"):
         ledger.questions.ask(run.run_id, [question(0), question(0, reviewer="bob")])
 
 

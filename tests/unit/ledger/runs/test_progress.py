@@ -75,10 +75,10 @@ def test_a_canary_is_proven_item_by_item_and_by_what_was_kept(ledger: Ledger) ->
     with pytest.raises(GuardTrippedError, match="not checked"):
         require_canaries(ledger, run_id)
     _kept(ledger, run_id, lost=[items[0]])
-    with pytest.raises(GuardTrippedError, match="1 of 2 lost"):
+    with pytest.raises(GuardTrippedError, match="1 of 2 missing"):
         require_canaries(ledger, run_id)
     _kept(ledger, run_id, lost=[], complete=False)
-    with pytest.raises(GuardTrippedError, match="kept grant"):
+    with pytest.raises(GuardTrippedError, match="retained grant"):
         require_canaries(ledger, run_id)
     _kept(ledger, run_id, lost=[])
     assert require_canaries(ledger, run_id) == 1

@@ -72,7 +72,7 @@ def test_a_write_is_not_repeated(ledger: Ledger) -> None:
 
 def test_a_statement_that_takes_too_long_is_an_error_and_not_a_lost_connection(ledger_dsn: str) -> None:
     database = Database(ledger_dsn, timeouts=Timeouts(statement=0.05))
-    with pytest.raises(DatabaseError, match="time limit") as caught:
+    with pytest.raises(DatabaseError, match="exceeded its timeout") as caught:
         database.read(lambda connection: connection.execute("SELECT pg_sleep(5)"))
     assert not caught.value.lost
     database.close()

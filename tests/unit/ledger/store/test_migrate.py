@@ -46,7 +46,7 @@ def test_two_at_once_apply_each_file_once(empty_dsn: str) -> None:
 
 
 def test_check_names_the_command_when_nothing_was_migrated(empty_dsn: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"holds no ledger.*rescind ledger migrate"):
+    with pytest.raises(ConfigurationError, match=r"contains no ledger.*rescind ledger migrate"):
         Ledger(empty_dsn).check()
 
 
@@ -119,7 +119,7 @@ def test_command_line_migrates_checks_stops_and_resumes(
 ) -> None:
     monkeypatch.setenv(DSN_VARIABLE, empty_dsn)
     assert main(["ledger", "check"]) == 1
-    assert "holds no ledger" in capsys.readouterr().err
+    assert "contains no ledger" in capsys.readouterr().err
     assert main(["ledger", "migrate"]) == 0
     assert main(["ledger", "migrate"]) == 0
     assert "up to date" in capsys.readouterr().out
