@@ -75,7 +75,7 @@ class Plan:
         left = self._rows(
             "SELECT i.state, v.verdict FROM rescind.call c JOIN rescind.plan_item i USING (run_no, call_id)"
             " LEFT JOIN rescind.verdict_latest v USING (run_no, grant_id) WHERE c.batch_id = ANY(%s)"
-            " AND v.verdict NOT IN ('verified_gone', 'still_effective')"
+            " AND v.verdict NOT IN ('verified_gone', 'record_gone', 'still_effective')"
         )
         assert left == []
 

@@ -79,7 +79,7 @@ def test_the_stop_variable_stops_a_batch_in_its_middle_and_the_run_resumes(
     _wait_for_a_write(review)
     monkeypatch.setenv("AIRFLOW_VAR_RESCIND_STOP", '{"reason": "incident 17", "by": "ada"}')
     sender.join(60)
-    assert "Stopped: the kill switch in Airflow is set: incident 17 (by ada)" in str(raised[0])
+    assert "RunStoppedError: the kill switch in Airflow is set: incident 17 (by ada)" in str(raised[0])
     assert type(raised[0]).__name__ == "AirflowFailException"
     sent = len(review.bench.emulator.writes())
     with review.ledger() as ledger:
