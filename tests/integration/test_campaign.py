@@ -269,7 +269,7 @@ def test_two_keys_approve_automatically_and_the_ledger_says_so(bench: Bench, mon
     assert (found.answer, found.automatic, found.responded_by) == ("approve", True, "automatic")
     assert "of 5000 grants" in found.method and "leaver" in found.method
     automatic(setup, max_revocations=1)
-    with pytest.raises(Exception, match=r"approved automatically, and .* more than 1"):
+    with pytest.raises(Exception, match=r"approved automatically, which is not allowed now: .* more than 1"):
         review.revoke()
     setup.configure(automatic_approval=None)
     with pytest.raises(
@@ -290,7 +290,7 @@ def test_two_keys_approve_automatically_and_the_ledger_says_so(bench: Bench, mon
         ({"max_percent": 1}, True, "more than 1 %"),
         ({"systems": ["dms_permissions"]}, True, "systems .* are not allowed"),
         ({"only_rules": ["expired"]}, True, "rules leaver are not allowed"),
-        ({}, False, "does not ask"),
+        ({}, False, "does not request"),
         (None, True, "automatic_approval is not set"),
     ],
 )
@@ -361,7 +361,7 @@ def test_airflows_http_notifier_tells_and_cannot_stop_the_question(bench: Bench,
 
 def test_a_form_request_never_approves_itself(bench: Bench) -> None:
     setup = bench()
-    with pytest.raises(Exception, match="'requested' is what a person names"):
+    with pytest.raises(Exception, match="'requested' is the rule for targets of a form"):
         automatic(setup, only_rules=["requested"])
         setup.run().preflight()
     automatic(setup)

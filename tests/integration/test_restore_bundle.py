@@ -81,11 +81,11 @@ def test_a_bundle_that_cannot_be_meant_is_refused(bench: Bench) -> None:
     for asked, message in (
         ({}, "run, bundle: neither is given"),
         ({"run": "1", "bundle": "000001-run-1"}, "run, bundle: both are given"),
-        ({"bundle": "000009-run-000009-0f3a9c1e"}, "no such bundle below the evidence"),
+        ({"bundle": "000009-run-000009-0f3a9c1e"}, "does not exist in the evidence folder"),
         ({"bundle": "/etc"}, "not a bundle name or a path inside the evidence folder"),
         ({"bundle": "bundles/../../evidence"}, "not a bundle name or a path inside"),
         ({"bundle": "s3://elsewhere/000001-run-1"}, "not a bundle name or a path inside"),
-        ({"bundle": "reports/1"}, "no such bundle"),
+        ({"bundle": "reports/1"}, "does not exist in the evidence folder"),
         ({"bundle": "x" * 1001}, "trigger form: bundle"),
         ({"bundle": "000001-run-1", "root": "0" * 64}, "unknown 'root'"),
     ):
@@ -101,7 +101,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     (listing_scope / "calls.jsonl").write_bytes(
         good["calls.jsonl"].replace(b'"AuthPointsValue":1', b'"AuthPointsValue":3')
     )
-    refused(setup, r"does not hold: calls.jsonl: the hash chain breaks", bundle=listing_scope.name)
+    refused(setup, r"is not valid: calls.jsonl: the hash chain breaks", bundle=listing_scope.name)
     # Whole by every hash, with another level to give back: only the ledger's evidence chain shows it.
     for name, content in remade(good, "calls", {"inverse": {}}).items():
         (listing_scope / name).write_bytes(content)
@@ -109,7 +109,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     for name, content in good.items():
         (listing_scope / name).write_bytes(content)
     (listing_scope / "more.txt").write_text("x")
-    refused(setup, r"holds 1 files that belong to no bundle: 'more.txt'", bundle=listing_scope.name)
+    refused(setup, r"holds 1 files that are not part of a bundle: 'more.txt'", bundle=listing_scope.name)
     (listing_scope / "more.txt").unlink()
     (listing_scope / "grants.jsonl").rename(tmp_path / "grants.jsonl")
     (listing_scope / "grants.jsonl").symlink_to(tmp_path / "grants.jsonl")
@@ -122,7 +122,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
     refused(setup, "is a copy without personal data", bundle="copy")
     shutil.copytree(listing_scope, tmp_path / "outside")
     (listing_scope.parent / "link").symlink_to(tmp_path / "outside")
-    refused(setup, "no such bundle below the evidence", bundle="link")
+    refused(setup, "does not exist in the evidence folder", bundle="link")
     refused(setup, "not a bundle name or a path inside", bundle=str(tmp_path / "outside"))
     plan_of(setup.restore(bundle=listing_scope.name, dry_run=True))
 
@@ -155,7 +155,7 @@ def test_a_ledger_that_says_otherwise_is_named(bench: Bench) -> None:
 
     name_of = '"AuthPointsValue": '
     level = f"UPDATE rescind.call SET inverse = replace(inverse::text, '{name_of}{{0}}', '{name_of}{{1}}')::jsonb"
-    changed(level.format(1, 7), level.format(7, 1), "differ in what giving back needs of the grants: ")
+    changed(level.format(1, 7), level.format(7, 1), "differ in what a restore of the grants needs: ")
     digest = "UPDATE rescind.run SET snapshot_digest = reverse(snapshot_digest) WHERE number = 1"
     changed(digest, digest, "differ in run 1: snapshot digest")
     origin = "UPDATE rescind.grant_row SET resource_name = reverse(resource_name)"

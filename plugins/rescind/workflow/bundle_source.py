@@ -88,7 +88,7 @@ def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
     if run is None or run.run_id != bundle.run_id:
         if bundle.signed:
             return import_run(ledger, bundle.source, bundle.manifest)
-        problem = f"is about run {bundle.run_id}, which is not in this ledger, and no signature shows who created it"
+        problem = f"is about {bundle.run_id}, which is not in this ledger, and no signature shows who created it"
         raise InputError(
             "bundle", problem, "Use the deployment that created it, or a deployment with the key that signed it"
         )
