@@ -10,6 +10,7 @@ import pytest
 
 from local.api import AirflowApi
 from local.demo import review as demo
+from local.demo.closing import closing_lines
 from local.errors import ApiError, CheckError
 
 SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2,
@@ -67,6 +68,19 @@ def test_a_requester_who_is_not_refused_is_noticed(status: int | None) -> None:
     requester, approver = FakeApi(refuse=status), FakeApi()
     assert approve(requester, approver) is False
     assert approver.answers == []
+
+
+@pytest.mark.parametrize(("remains", "shown"), [
+    ("organization 2fe4 holds view on menu af2a", "organization holds view on a menu"),
+    ("group g1 in g2 holds view on menu af2a", "group in a group holds view on a menu"),
+    ("the principal itself holds QUERY on database 7", "the principal itself holds QUERY on a database"),
+    ("a policy or ownership gives everything on database 7", "a policy or ownership gives everything on a database"),
+    ("a policy that names no object", "a policy that names no object"),
+])  # fmt: skip
+def test_ways_are_added_up_without_their_ids(remains: str, shown: str) -> None:
+    summary = {"dag": "d", "run": 1, "state": "succeeded", "systems": [], "problems": [],
+               "findings": [{"verdict": "still_effective", "remains": remains}] * 2}  # fmt: skip
+    assert f"     2  {shown}" in list(closing_lines(summary))
 
 
 def outcome(*, state: str = "success", refused: bool = True, **changes: Any) -> list[str]:
