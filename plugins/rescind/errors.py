@@ -21,6 +21,7 @@
           +-- TransientError             not executed, or a read that failed; retryable
           +-- RefusedError               the vendor rejected the request
           +-- UnauthorizedError          key, signature, token or right is wrong; non-retryable
+          |    +-- ExpiredSignatureError key or signing time has expired and cannot be renewed; not executed
           +-- NotFoundError              the vendor reports that the resource does not exist
           +-- MalformedResponseError     the response of a read breaks the vendor's contract
           +-- UnknownOutcomeError        a write may or may not have happened: read the platform first
@@ -177,6 +178,10 @@ class RefusedError(CloudError):
 
 class UnauthorizedError(CloudError):
     """Key, signature, token or permission is wrong; non-retryable."""
+
+
+class ExpiredSignatureError(UnauthorizedError):
+    """Not executed: the key or the signing time has expired, and this client cannot renew it."""
 
 
 class NotFoundError(CloudError):

@@ -11,6 +11,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -50,6 +51,11 @@ class ServerClock:
         """Seconds since the epoch."""
         return self._base() + self._offset
 
+    @property
+    def offset(self) -> float:
+        """Seconds by which this machine's clock is corrected."""
+        return self._offset
+
     def correct(self, date: str) -> bool:
         """Adopt the vendor's time. True when that changed something: more than 30 s and at most a day."""
         try:
@@ -62,6 +68,22 @@ class ServerClock:
             return False
         self._offset = offset
         return True
+
+
+class OutdatedSignatureError(TransientError):
+    """Not executed: the key or the clock has been replaced since the request was signed. Sign it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """What one attempt was signed with.
+
+    :param offset: the clock's correction at that moment, in seconds.
+    """
+
+    source: CredentialSource
+    credentials: Credentials
+    offset: float
 
 
 class CloudClient:
@@ -109,7 +131,7 @@ class CloudClient:
         self._budget = RetryBudget()
         self._identity: Identity | None = None
         self._answers_seen: OrderedDict[str, None] = OrderedDict()
-        self._renewed: set[int] = set()  # sources whose key expired and that have not succeeded since
+        self._renewed: set[int] = set()  # sources whose key was replaced and whose new key has not succeeded yet
         self._source = credentials or Sources(settings, self._ask, self._clock, on_secret).make()
 
     async def __aenter__(self) -> Self:
@@ -260,6 +282,11 @@ class CloudClient:
             await self._pacer.slot(prepared.bucket, write=False)
             try:
                 answer = await self._attempt(prepared, source)
+            except OutdatedSignatureError:
+                # Many requests in flight meet one replaced key; that is no outage and costs no retry budget.
+                if attempt >= self._attempts:
+                    raise
+                continue
             except (ThrottledError, TransientError) as error:
                 if attempt >= self._attempts or not self._budget.spend():
                     raise
@@ -270,11 +297,11 @@ class CloudClient:
             await self._sleep(wait)
 
     async def _attempt(self, prepared: Prepared[ReplyT], source: CredentialSource) -> Answer[ReplyT]:
-        credentials = await self._key(prepared, source)
+        signed = _Signed(source, await self._key(prepared, source), self._clock.offset)
         fault: TransportError | None = None
         raw: Raw | None = None
         try:
-            raw = await self._transport.send(prepared, self._auth(prepared, credentials))
+            raw = await self._transport.send(prepared, self._auth(prepared, signed.credentials))
         except TransportError as broken:
             fault = broken
         if raw is None:
@@ -282,9 +309,10 @@ class CloudClient:
         judged = judge(prepared, raw, repeated=self._seen_before)
         self._report(prepared.bucket, judged)
         if judged.answer is not None:
-            self._renewed.discard(id(source))
+            if source.holds(signed.credentials):
+                self._renewed.discard(id(source))
             return judged.answer
-        raise self._final_error(judged, raw, source, credentials)
+        raise self._final_error(judged, raw, signed)
 
     def _report(self, bucket: Bucket, judged: Judged[Any]) -> None:
         if isinstance(judged.error, ThrottledError):
@@ -292,10 +320,8 @@ class CloudClient:
         else:
             self._pacer.succeeded(bucket)
 
-    def _final_error(
-        self, judged: Judged[Any], raw: Raw, source: CredentialSource, credentials: Credentials
-    ) -> CloudError:
-        """The error, or a :class:`TransientError` when its cause, the clock or an expired key, has been corrected.
+    def _final_error(self, judged: Judged[Any], raw: Raw, signed: _Signed) -> CloudError:
+        """The error, or an :class:`OutdatedSignatureError` when its cause, the clock or an expired key, is corrected.
 
         Both kinds are rejected before anything is executed, so this holds for writes too.
         """
@@ -303,14 +329,13 @@ class CloudClient:
         if error is None:  # pragma: no cover - judge always sets one of the two
             raise AssertionError("neither answer nor error")
         text = ""
-        if judged.meaning is Class.CLOCK and self._clock.correct(raw.headers.get("date", "")):
+        if judged.meaning is Class.CLOCK and self._clock_corrected(signed, raw):
             text = "the clock was wrong and now follows the vendor's clock; not executed"
-        elif judged.meaning is Class.TOKEN and id(source) not in self._renewed and source.invalidate(credentials):
-            self._renewed.add(id(source))
+        elif judged.meaning is Class.TOKEN and self._key_replaced(signed):
             text = "the temporary key had expired and is being renewed; not executed"
         if not text:
             return error
-        return TransientError(
+        return OutdatedSignatureError(
             text,
             vendor=error.vendor,
             action=error.action,
@@ -318,6 +343,23 @@ class CloudClient:
             request_id=error.request_id,
             http_status=error.http_status,
         )
+
+    def _clock_corrected(self, signed: _Signed, raw: Raw) -> bool:
+        """Whether the clock differs from the one that signed: another answer has corrected it, or this one does."""
+        return signed.offset != self._clock.offset or self._clock.correct(raw.headers.get("date", ""))
+
+    def _key_replaced(self, signed: _Signed) -> bool:
+        """Whether the next request gets another key than this one had.
+
+        A key that is refused while its predecessor was refused too is not replaced: another one would not help.
+        """
+        source = signed.source
+        if not source.holds(signed.credentials):
+            return True
+        if id(source) in self._renewed or not source.invalidate(signed.credentials):
+            return False
+        self._renewed.add(id(source))
+        return True
 
     def _seen_before(self, request_id: str) -> bool:
         if request_id in self._answers_seen:

@@ -112,6 +112,9 @@ class Broken:
     async def current(self) -> Credentials:
         raise self.error
 
+    def holds(self, used: Credentials) -> bool:
+        return True
+
     def invalidate(self, used: Credentials) -> bool:
         return False
 

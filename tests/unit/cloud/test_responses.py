@@ -261,7 +261,7 @@ def test_a_success_under_another_status_is_no_success(client: Client, status: in
 # --- unreadable answers -------------------------------------------------------------------------------
 
 GARBAGE = [
-    b"", b" ", b"null", b"[]", b'"text"', b"5", b"{", b"<html><body>502</body></html>", b"<Error></Error>",
+    b"", b" ", b"null", b"[]", b'"text"', b"5", b"{]", b"<html><body>502</body></html>", b"<Error></Error>",
     b"\xff\xfe{}",
     b'{"Response":null}', b'{"Response":[]}', b'{"response":{}}', b'{"Success":NaN}',
     b'{"Success":true,"Success":true}',
@@ -277,6 +277,21 @@ def test_garbage(client: Client, garbage: bytes, status: int) -> None:
         fails(client, write, body(garbage, status), UnknownOutcomeError)
     for read in (ListProjects(), TENANT):
         fails(client, read, body(garbage, status), TransientError if status >= 500 else MalformedResponseError)
+
+
+WHOLE = json.dumps(
+    {"Success": True, "Tenant": {"Tid": 1, "Name": 'a "}] \\ \u00e9 {'}, "RequestId": "r"}, ensure_ascii=False
+)
+CUTS = [WHOLE.encode()[:length] for length in range(1, len(WHOLE.encode()))]
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_cut_body_is_read_again_and_leaves_a_write_unknown(client: Client, status: int) -> None:
+    """Wherever it is cut: in a name, in a number, in the middle of a character or of an escape."""
+    for cut in CUTS:
+        fails(client, TENANT, body(cut, status), TransientError)
+    for cut in CUTS[:: len(CUTS) // 7]:
+        fails(client, CANCEL, body(cut, status), UnknownOutcomeError)
 
 
 def test_garbage_under_429_is_a_throttled_read(client: Client) -> None:

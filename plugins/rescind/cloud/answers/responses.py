@@ -10,13 +10,14 @@ from typing import Any, Generic
 from pydantic import ValidationError
 
 from rescind.cloud.answers.error_codes import Class, meaning
-from rescind.cloud.answers.strict_json import JsonError, loads
+from rescind.cloud.answers.strict_json import CutJsonError, JsonError, loads
 from rescind.cloud.base import Answer, Prepared, ReplyT
 from rescind.cloud.fields import exact_flag
 from rescind.cloud.retry import asked_wait
 from rescind.cloud.transport import Raw, TransportError
 from rescind.errors import (
     CloudError,
+    ExpiredSignatureError,
     MalformedResponseError,
     NotFoundError,
     RefusedError,
@@ -30,6 +31,10 @@ _XML_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9._-]{1,100})\s*</Code>")
 _XML_REQUEST = re.compile(rb"<RequestId>\s*([A-Za-z0-9-]{1,100})\s*</RequestId>")
 _UNSAFE = re.compile(r"[^\w .,:;()'/@<>=+*%-]|[_A-Za-z0-9+/=]{40,}", re.ASCII)
 _NO_ERROR = frozenset({"", "0", "200", "OK", "Success", "success"})
+_EXPIRED = {
+    Class.TOKEN: "the temporary key has expired: give the connection a new key and token, or a source that renews them",
+    Class.CLOCK: "the signing time is not accepted: set the clock of this machine",
+}
 _SILENT = re.compile(r"Signature|Token|AccessKey|SecretId|Credential", re.IGNORECASE)
 
 
@@ -81,7 +86,7 @@ def judge(prepared: Prepared[ReplyT], raw: Raw, *, repeated: Any) -> Judged[Repl
     try:
         envelope = _envelope(prepared, raw.body)
     except (JsonError, _EnvelopeError) as problem:
-        return Judged(error=_unreadable(prepared, raw, str(problem)))
+        return Judged(error=_unreadable(prepared, raw, problem))
     facts = _facts(prepared, raw, envelope)
     if envelope.contradiction and prepared.write:
         return Judged(error=UnknownOutcomeError("the answer holds a success and an error", **facts))
@@ -172,7 +177,9 @@ def _failure(prepared: Prepared[Any], raw: Raw, envelope: Envelope, found: Class
         return NotFoundError(text, **facts)
     if found is Class.REFUSED:
         return RefusedError(text, **facts)
-    if found in (Class.UNAUTHORIZED, Class.CLOCK, Class.TOKEN):
+    if found in _EXPIRED:
+        return ExpiredSignatureError(f"{text}; {_EXPIRED[found]}. Not executed", **facts)
+    if found is Class.UNAUTHORIZED:
         return UnauthorizedError(text, **facts)
     if prepared.write:  # NONCE, AMBIGUOUS, UNKNOWN
         return UnknownOutcomeError(text, **facts)
@@ -181,14 +188,15 @@ def _failure(prepared: Prepared[Any], raw: Raw, envelope: Envelope, found: Class
     return RefusedError(text, **facts)
 
 
-def _unreadable(prepared: Prepared[Any], raw: Raw, problem: str) -> CloudError:
+def _unreadable(prepared: Prepared[Any], raw: Raw, problem: ValueError) -> CloudError:
     facts: dict[str, Any] = {"vendor": prepared.vendor, "action": prepared.action, "http_status": raw.status}
     text = f"the answer is unreadable: {problem}"
     if prepared.write:
         return UnknownOutcomeError(text, **facts)
     if raw.status == 429:
         return ThrottledError(text, retry_after=asked_wait(raw.headers), **facts)
-    return (TransientError if raw.status >= 500 else MalformedResponseError)(text, **facts)
+    passing = raw.status >= 500 or isinstance(problem, CutJsonError)
+    return (TransientError if passing else MalformedResponseError)(text, **facts)
 
 
 def _doubt(prepared: Prepared[Any], problem: str, facts: dict[str, Any]) -> CloudError:

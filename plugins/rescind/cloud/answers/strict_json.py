@@ -27,14 +27,27 @@ class JsonError(ValueError):
     """The text is not acceptable JSON; the message never quotes it."""
 
 
+class CutJsonError(JsonError):
+    """The text ends before its first bracket closes: a part of the answer is missing."""
+
+
 def loads(body: bytes, *, max_entries: int = MAX_ENTRIES) -> Any:
     """Parse a body.
 
     :param max_entries: upper bound for values, counted by commas and opening brackets.
+    :raises CutJsonError: when the text ends too early.
     :raises JsonError: see the module text.
     """
     if body.count(b",") + body.count(b"[") + body.count(b"{") > max_entries:
         raise JsonError(f"more than {max_entries} entries")
+    try:
+        return _parsed(body)
+    except JsonError as error:
+        problem = CutJsonError("not complete: the text ends too early") if _is_cut(body) else error
+    raise problem.with_traceback(None)
+
+
+def _parsed(body: bytes) -> Any:
     _check_depth(body)
     try:
         text = body.decode("utf-8")
@@ -70,16 +83,25 @@ def _check_surrogates(value: Any) -> None:
 
 
 def _check_depth(body: bytes) -> None:
-    """Take innermost bracket pairs away until nothing is left; each round removes at least one level."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return
+    """Refuse text that is nested too deep, or whose brackets do not match."""
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _unmatched(body):
+        raise JsonError(f"nested deeper than {MAX_DEPTH}, or brackets do not match")
+
+
+def _is_cut(body: bytes) -> bool:
+    """Whether nothing is wrong with the brackets but that some are not closed yet."""
+    left = _unmatched(body)
+    return 0 < len(left) <= MAX_DEPTH and not left.strip(b"[{")
+
+
+def _unmatched(body: bytes) -> bytes:
+    """The brackets without a partner, or inside too many others; each round takes the innermost pairs away."""
     brackets = _NOT_BRACKET.sub(b"", _STRING.sub(b"", body))
     for _ in range(MAX_DEPTH):
         if not brackets:
-            return
+            break
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    if brackets:
-        raise JsonError(f"nested deeper than {MAX_DEPTH}, or brackets do not match")
+    return brackets
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ from rescind.cloud.wedata.inventory import (
     ListTable,
 )
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource
-from rescind.errors import CloudError, InputError, UnauthorizedError, first_of
+from rescind.errors import CloudError, ExpiredSignatureError, InputError, UnauthorizedError, first_of
 
 
 class ProbeClient(Protocol):
@@ -221,6 +221,7 @@ async def allowed_actions(
         identity may not), or ``unknown`` (a write, nothing to try it on, or any other answer).
     :raises LedgerError: from the pacer. So with :class:`RunStoppedError`.
     :raises ConfigurationError: when there is no key.
+    :raises ExpiredSignatureError: when key or clock are not accepted any more.
     """
     probes = [_as_probe(each) for each in (client.probes if requests is None else requests)]
     tasks: dict[str, asyncio.Task[tuple[Right, Any]]] = {}
@@ -249,6 +250,8 @@ async def _try(client: ProbeClient, probe: Probe, before: asyncio.Task[tuple[Rig
         if request is None or request.write:
             return "unknown", None
         seen = (await client.read(request)).value
+    except ExpiredSignatureError:
+        raise  # the key has ended: that says nothing about its rights
     except UnauthorizedError:
         return "refused", None
     except (CloudError, InputError):  # InputError: an id of the row has a shape that no request takes

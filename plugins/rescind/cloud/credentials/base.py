@@ -93,6 +93,9 @@ class CredentialSource(Protocol):
             Nothing was sent with the key.
         """
 
+    def holds(self, used: Credentials) -> bool:
+        """Whether :meth:`current` would give this key again. False once it was replaced or invalidated."""
+
     def invalidate(self, used: Credentials) -> bool:
         """The vendor called this key expired. True when asking again can give another one."""
 
@@ -106,6 +109,10 @@ class StaticSource:
     async def current(self) -> Credentials:
         """The key."""
         return self._credentials
+
+    def holds(self, used: Credentials) -> bool:
+        """Whether it is the key of the connection."""
+        return used == self._credentials
 
     def invalidate(self, used: Credentials) -> bool:
         """Never: there is no other key."""
@@ -161,6 +168,10 @@ class RenewingSource(ABC):
             if self._fetches != seen and self._failure is not None:
                 raise self._failure.with_traceback(None)
             return await self._renewed()
+
+    def holds(self, used: Credentials) -> bool:
+        """Whether this is the held key and nobody has rejected it."""
+        return self._held is used and not self._rejected
 
     def invalidate(self, used: Credentials) -> bool:
         """Renew at the next use, unless that has already happened."""

@@ -57,6 +57,10 @@ class EnvironmentSource:
                 self._on_secret(secret)
         return found
 
+    def holds(self, used: Credentials) -> bool:
+        """Whether the environment still has this key."""
+        return self._read() == used
+
     def invalidate(self, used: Credentials) -> bool:
         """True when the environment holds another key or token by now."""
         return self._read() != used

@@ -89,6 +89,10 @@ class AnonymousSource:
         """:data:`ANONYMOUS`."""
         return ANONYMOUS
 
+    def holds(self, used: Credentials) -> bool:
+        """Always."""
+        return True
+
     def invalidate(self, used: Credentials) -> bool:
         """Never."""
         return False
