@@ -212,7 +212,7 @@ def test_a_plan_to_give_back_is_no_plan_to_revoke(reviewed_once: Review) -> None
     from rescind.operators.revoke import RevokeBatchOperator
 
     restore = approved(reviewed_once.bench, reviewed_once)
-    with pytest.raises(Exception, match="a plan to restore; this task can only revoke"):
+    with pytest.raises(Exception, match="has the operation 'restore'; this task can only revoke"):
         RevokeBatchOperator(task_id="revoke", batch=restore.batches[0]).execute(restore.context("restore", 0))
     restore.revoke()
 
@@ -362,7 +362,7 @@ def test_a_grant_that_somebody_takes_meanwhile_turns_the_run_red(reviewed_once: 
     setup.emulator.post("mutate", {"ops": [{"op": "revoke", "system": "quickbi_menus", **row}]})
     restore.verify()
     assert "1 retained grants are missing" in restore.report()["problems"][0]
-    with pytest.raises(Exception, match="were to be kept"):
+    with pytest.raises(Exception, match="retained grants are missing"):
         restore.gate()
 
 
@@ -373,8 +373,8 @@ def test_the_approver_reads_what_is_undone_and_why(reviewed_once: Review) -> Non
         run = ledger.runs.find("restore_access", restore.run_id)
         plan = ledger.plans.get(run.run_id)
         subject, body = restore.approval().question(ledger, run, plan)
-    assert plan.digest[:12] in subject and "giving back" in subject
-    assert "what run 1 took away" in body and plan.digest in body and "INC\\-7" in body
+    assert plan.digest[:12] in subject and "restoring" in subject
+    assert "Run 1 revoked them" in body and plan.digest in body and "INC\\-7" in body
     assert "<b>" not in body and "mistake" in body
 
 

@@ -224,7 +224,7 @@ def test_a_run_whose_ledger_is_lost_comes_back_from_its_signed_bundle(
             ident: standing for ident, standing in taken.items() if standing != "held"
         }
         _, body = restore.approval().question(ledger, run, ledger.plans.get(run.run_id))
-        assert "from that bundle alone: there it was run 2" in body
+        assert "only from that bundle, where it was run 2" in body
     restore.approve()
     restore.revoke()
     restore.verify()
