@@ -66,9 +66,10 @@ def words(text: str) -> list[Word]:
 
 def check(path: str, text: str, unwanted: Iterable[Word]) -> Iterator[Hit]:
     """Yield every use of an unwanted word. A phrase is also found where a line break divides it."""
-    present = [word for word in unwanted if not path.startswith(word.allowed)]
     lines = text.splitlines()
-    for number, line in enumerate(lines, start=1):
+    flowing = " ".join(map(_start, lines))
+    present = [word for word in unwanted if not path.startswith(word.allowed) and word.pattern.search(flowing)]
+    for number, line in enumerate(lines if present else [], start=1):
         end = len(line)
         joined = f"{line} {_start(lines[number])}" if number < len(lines) else line
         for word in present:
