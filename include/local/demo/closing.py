@@ -73,12 +73,15 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _way(remains: str) -> str:
-    """``organization 2fe4... holds view on menu 1j43...`` without the ids, so that like ways add up."""
-    words = _CONTROL.sub(" ", remains).split(" holds ")
-    if len(words) == 1:  # for example "a policy or ownership gives everything on database 7"
-        what, on, place = words[0].partition(" on ")
-        return f"{what} on a {place.split(' ')[0]}" if on else what
-    holder = words[0] if words[0].startswith("the principal") else words[0].split(" ")[0]
-    through = " in a group" if " in " in words[0] and not words[0].startswith("the principal") else ""
-    tail = words[1].split(" on ")
-    return f"{holder}{through} holds {tail[0]} on a {tail[-1].split(' ')[0]}"
+    """``organization 2fe4...: view on menu 1j43... "Margin"`` without ids and names, so that like ways add up."""
+    words = _CONTROL.sub(" ", remains)
+    holder, colon, right = words.partition(": ")
+    what, on, place = right.partition(" on ") if colon else words.partition(" on ")
+    if not on:
+        return words
+    resource = f"{what} on a {place.split(' ')[0]}"
+    if not colon:  # for example "a policy or ownership gives everything on database 7"
+        return resource
+    nested = " in a group" if " in " in holder else ""
+    kind = holder if holder in ("direct grant", "all users") else holder.split(" ")[0] + nested
+    return f"{kind}: {resource}"

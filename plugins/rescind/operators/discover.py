@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -118,6 +119,7 @@ class _ScopeListing:
                 "not_reviewed": found.left_out[:MOST_LEFT_OUT],
                 "not_reviewed_count": len(found.left_out),
                 "surfaces": dict(sorted(found.surfaces.items())),
+                "declared_surfaces": [asdict(surface) for surface in system_named(self._scope.system).surfaces],
                 **({"caller": self._caller} if self._caller else {}),
                 "rows_declared": found.declared,
                 "rows_counted": found.rows,

@@ -38,11 +38,20 @@ class AccessPath:
     grant: Grant
 
     def describe(self) -> str:
-        """The path in words, for reports and findings."""
-        key = self.grant.key
-        way = " in ".join(f"{kind} {name}" for kind, name in self.through) or "the principal itself"
+        """The path in words, for reports and findings: the holder, then what it holds on which resource."""
+        key, name = self.grant.key, self.grant.resource_name
+        if not self.through:
+            holder = "direct grant"
+        elif self.through[-1][0] == PrincipalType.EVERYONE:
+            holder = "all users"
+        else:
+            holder = " in ".join(f"{kind} {ident}" for kind, ident in self.through)
+        named = f' "{name}"' if name and name != key.resource_id else ""
+        resource = (
+            key.resource_type if key.resource_type == key.resource_id else f"{key.resource_type} {key.resource_id}"
+        )
         source = f" (inherited from {self.grant.inherited_from})" if self.grant.inherited_from else ""
-        return f"{way} holds {key.entitlement} on {key.resource_type} {key.resource_id}{source}"
+        return f"{holder}: {key.entitlement} on {resource}{named}{source}"
 
 
 class RemainingAccess:

@@ -71,9 +71,9 @@ def test_a_requester_who_is_not_refused_is_noticed(status: int | None) -> None:
 
 
 @pytest.mark.parametrize(("remains", "shown"), [
-    ("organization 2fe4 holds view on menu af2a", "organization holds view on a menu"),
-    ("group g1 in g2 holds view on menu af2a", "group in a group holds view on a menu"),
-    ("the principal itself holds QUERY on database 7", "the principal itself holds QUERY on a database"),
+    ("organization 2fe4: view on menu af2a", "organization: view on a menu"),
+    ("group g1 in g2: view on menu af2a", "group in a group: view on a menu"),
+    ("direct grant: QUERY on database 7", "direct grant: QUERY on a database"),
     ("a policy or ownership gives everything on database 7", "a policy or ownership gives everything on a database"),
     ("a policy that names no object", "a policy that names no object"),
 ])  # fmt: skip

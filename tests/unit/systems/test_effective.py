@@ -35,13 +35,13 @@ def test_nothing_remains_when_others_hold_the_right() -> None:
 def test_a_project_gives_the_right_to_its_members_only() -> None:
     project = _grant(("project", "9"), TABLE, "SELECT_TABLE")
     assert _paths(project) == []
-    assert _paths(project, edges=(_edge(ANN, ("project", "9")),)) == ["project 9 holds SELECT_TABLE on table c.s.t"]
+    assert _paths(project, edges=(_edge(ANN, ("project", "9")),)) == ["project 9: SELECT_TABLE on table c.s.t"]
 
 
 def test_groups_in_groups_are_followed_and_cycles_end() -> None:
     edges = (_edge(ANN, ("group", "a")), _edge(("group", "a"), ("group", "b")), _edge(("group", "b"), ("group", "a")))
     assert _paths(_grant(("group", "b"), TABLE, "SELECT_TABLE"), edges=edges) == [
-        "group a in group b holds SELECT_TABLE on table c.s.t"
+        "group a in group b: SELECT_TABLE on table c.s.t"
     ]
 
 
@@ -49,22 +49,22 @@ def test_a_parent_object_and_a_wider_privilege_count() -> None:
     assert _paths(
         _grant(ANN, ("schema", "c.s"), "SELECT_TABLE"), _grant(ANN, ("metalake", "default"), "ALL_PRIVILEGES")
     ) == [
-        "the principal itself holds SELECT_TABLE on schema c.s",
-        "the principal itself holds ALL_PRIVILEGES on metalake default",
+        "direct grant: SELECT_TABLE on schema c.s",
+        "direct grant: ALL_PRIVILEGES on metalake default",
     ]
     assert _paths(_grant(ANN, ("catalog", "other"), "SELECT_TABLE")) == []
 
 
 def test_everyone_includes_the_principal() -> None:
     assert _paths(_grant(("everyone", "AllAccountUsers"), TABLE, "SELECT_TABLE")) == [
-        "everyone AllAccountUsers holds SELECT_TABLE on table c.s.t"
+        "all users: SELECT_TABLE on table c.s.t"
     ]
 
 
 def test_a_second_record_of_the_same_right_remains() -> None:
     gone = _grant(ANN, TABLE, "SELECT_TABLE", native="1")
     assert _paths(gone, _grant(ANN, TABLE, "SELECT_TABLE", native="2"), gone=gone) == [
-        "the principal itself holds SELECT_TABLE on table c.s.t"
+        "direct grant: SELECT_TABLE on table c.s.t"
     ]
 
 
@@ -88,8 +88,8 @@ def test_the_outlook_follows_groups_in_groups_parents_and_everyone() -> None:
         _grant(("user", "cid"), ("schema", "c.s"), "ALL_PRIVILEGES"),
     )
     assert _outlook(revoke, *others, edges=edges) == {
-        "ann": "role r in project 9 holds SELECT_TABLE on table c.s.t",
-        "cid": "the principal itself holds ALL_PRIVILEGES on schema c.s",
+        "ann": "role r in project 9: SELECT_TABLE on table c.s.t",
+        "cid": "direct grant: ALL_PRIVILEGES on schema c.s",
     }
     everyone = _grant(("everyone", "AllAccountUsers"), ("catalog", "c"), "SELECT_TABLE")
     assert set(_outlook(revoke, everyone)) == {"ann", "bob", "cid", "dan"}

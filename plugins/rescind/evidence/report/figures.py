@@ -30,6 +30,7 @@ _ORDER = (
     "expired",
 )
 """Findings, most severe first; items that were held or not sent come last."""
+ASKED = "yes"
 _ID = re.compile(r"\b(?=\w*\d)[\w-]{6,}\b")
 
 
@@ -47,6 +48,7 @@ class Figures:
     systems: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     standings: Counter[str] = field(default_factory=Counter)
     ways: Counter[str] = field(default_factory=Counter)
+    unproven: Counter[str] = field(default_factory=Counter)
     people: list[Row] = field(default_factory=list)
     people_total: int = 0
     findings: list[Row] = field(default_factory=list)
@@ -86,6 +88,24 @@ class Figures:
         ]
 
     @property
+    def surfaces(self) -> list[Row]:
+        """The ways in that each system declares, and whether each was asked: one row for a system and surface."""
+        found: dict[tuple[str, str], Row] = {}
+        for scope in self.scopes:
+            asked = scope["notes"].get("surfaces", {})
+            for one in scope["notes"].get("declared_surfaces", ()):
+                row = {"system": scope["system"], **one, "answer": _answer(one, asked)}
+                key = (scope["system"], one["name"])
+                if key not in found or row["answer"] != ASKED:
+                    found[key] = row
+        return list(found.values())
+
+    @property
+    def left_out(self) -> list[Row]:
+        """Objects that were not reviewed, each with its system and the reason."""
+        return [{"system": s["system"], **one} for s in self.scopes for one in s["notes"].get("not_reviewed", ())]
+
+    @property
     def guards(self) -> list[Row]:
         """The guards as the plan recorded them, each with every column."""
         recorded = self.plan["guards"] if self.plan else []
@@ -100,6 +120,15 @@ class Figures:
     def left(self) -> int:
         """Items that should be gone and were not proven gone."""
         return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
+
+
+def _answer(surface: Row, asked: Mapping[str, str]) -> str:
+    """Whether a surface was asked in this run, in words."""
+    if not surface["action"]:
+        return "no vendor action"
+    if surface["asked_in"] == "verification":
+        return "asked for the people concerned"
+    return asked.get(surface["name"], "not asked in this run") or ASKED
 
 
 def figures(source: Source) -> Figures:
@@ -191,6 +220,8 @@ def _count(row: Row, counts: Counter[str], made: Figures) -> None:
     counts["open"] += standing in ("still_present", "unverified", "without_verdict")
     if standing == "still_effective":
         made.ways[_ID.sub("…", str(row["remains"]))] += 1
+    if standing == "record_gone":
+        made.unproven[_ID.sub("…", str(row["remains"]))] += 1
 
 
 def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:

@@ -47,6 +47,7 @@ def report(facts: Figures) -> bytes:
         headline=headline(facts),
         name=bundle_name(facts.manifest["seal"], facts.manifest["run"]),
         ways=facts.ways.most_common(SHOWN_WAYS),
+        unproven=facts.unproven.most_common(SHOWN_WAYS),
         short=lambda value, length=12: str(value)[:length],
     )
     return page.encode("utf-8", "backslashreplace")
