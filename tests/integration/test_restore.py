@@ -127,9 +127,9 @@ def test_only_what_the_form_chooses_comes_back(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"run": "4711"}, "names no run"),
+        ({"run": "4711"}, "is not a run of this ledger"),
         ({"run": "1; drop"}, "trigger form: run"),
-        ({"grants": ["0" * 64]}, "1 were not taken away by run 1"),
+        ({"grants": ["0" * 64]}, "1 were not revoked by run 1"),
         ({"principals": ["nobody"]}, "select none of the"),
         ({"systems": ["elsewhere"]}, "unknown 'elsewhere'"),
         ({"reason": "why"}, "reason: String should have at least 5"),

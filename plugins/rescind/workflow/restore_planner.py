@@ -136,7 +136,7 @@ def chosen(ledger: Ledger, source: Run, request: RestoreRequest) -> dict[str, Gr
         shown = ", ".join(one[:12] for one in strange[:_SHOWN])
         problem = f"{len(strange)} were not revoked by run {source.number} (their proof is missing): {shown}"
         raise InputError(
-            "grants", problem, "Name items of that run with the verdict verified_gone, record_gone or still_effective"
+            "grants", problem, "Pass items of that run with the verdict verified_gone, record_gone or still_effective"
         )
     named = set(request.grants) or set(taken)
     grants = {
