@@ -16,6 +16,7 @@ from typing import Any
 
 import rescind.hooks
 import rescind.operators
+import rescind.operators.bases
 import rescind.sensors
 import rescind.triggers
 from rescind import provider_info
@@ -40,6 +41,7 @@ _FIELD = re.compile(r"^ *:(?:param|raises|returns?)\b", re.MULTILINE)
 def page() -> str:
     """The whole page."""
     parts = [HEAD, *_dags(), *_settings(), *_connections(), *_classes(rescind.operators, "Operators", "Operator")]
+    parts += _classes(rescind.operators.bases, "Base classes of the operators", "Operator")
     parts += [*_classes(rescind.sensors, "Sensors", "Sensor"), *_classes(rescind.triggers, "Triggers", "Trigger")]
     return "\n".join([*parts, *_classes(rescind.hooks, "Hooks", "Hook"), *_commands()])
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from rescind.operators.bases.settling import SettlingOperator
 from rescind.operators.canary import VerifyCanaryOperator
 from rescind.operators.revoke import RevokeBatchOperator
-from rescind.operators.settling import SettlingOperator
 from rescind.operators.verify import VerifyOperator
 from rescind.settings import Settings
 from tests.support.review import Review, ReviewBench

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger, Plan, Run
-from rescind.operators.human_input import HumanInputOperator
+from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
 from rescind.workflow.approval_text import approval_body, going
 from rescind.workflow.auto_approval import BY, measure

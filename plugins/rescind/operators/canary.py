@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ConfigurationError
 from rescind.ledger import Batch, Ledger, Run
-from rescind.operators.base import BatchOperator, ReviewOperator
-from rescind.operators.settling import SettlingOperator
+from rescind.operators.bases.review import BatchOperator, ReviewOperator
+from rescind.operators.bases.settling import SettlingOperator
 from rescind.operators.verify import verified
 from rescind.workflow.execute.canary import require_canaries
 from rescind.workflow.references import BatchRef

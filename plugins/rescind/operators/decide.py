@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rescind.errors import ListingIncompleteError
 from rescind.ledger import Ledger
 from rescind.model import Decision
-from rescind.operators.base import ReviewOperator
+from rescind.operators.bases.review import ReviewOperator
 from rescind.operators.canary import named_batches
 from rescind.review import Decider
 from rescind.review.emptying import Emptying

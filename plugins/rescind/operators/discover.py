@@ -16,7 +16,7 @@ from rescind.hooks.clients import connected, reading
 from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
 from rescind.ledger.population.snapshot import ScopeSpool
 from rescind.model import Grant, Membership, Principal
-from rescind.operators.base import ScopeOperator
+from rescind.operators.bases.review import ScopeOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.systems.population import Population, Sentinel

@@ -1,4 +1,4 @@
-"""Operators for single calls to Alibaba Cloud DMS Enterprise, for any DAG; see :mod:`rescind.operators.vendor_call`."""
+"""Operators for single calls to Alibaba Cloud DMS Enterprise, for any DAG; see :mod:`rescind.operators.bases.vendor_call`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from rescind.cloud.base import WriteRequest
 from rescind.cloud.dms.permissions import ListUserPermissions
 from rescind.hooks.grants import DmsPermission, VendorGrant
-from rescind.operators.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
+from rescind.operators.bases.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
 
 
 class DmsListUserPermissionsOperator(ListOperator):
     """List every permission record of one user for one kind of object.
 
-    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+    See :class:`~rescind.operators.bases.vendor_call.ListOperator` for the result.
 
     :param user_id: the DMS user id, not the UID of the cloud account. (templated)
     :param object_kind: ``INSTANCE``, ``DATABASE``, ``TABLE`` or ``COLUMN``. (templated)
@@ -38,7 +38,7 @@ class DmsListUserPermissionsOperator(ListOperator):
 class DmsRevokeUserPermissionOperator(RevokeOperator):
     """Revoke one permission record of a user. Give the fields as the listing's row shows them.
 
-    See :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
+    See :class:`~rescind.operators.bases.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
     :param user_id: the DMS user id. (templated)
     :param user_access_id: the id of the record. (templated)
@@ -108,7 +108,7 @@ class DmsVerifyUserPermissionsGoneOperator(VerifyGoneOperator):
     """Check that permission records are gone; fail the task if one is still present.
 
     Another record of the same permission on the same object (a regrant has a new id) counts as still present. See
-    :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+    :class:`~rescind.operators.bases.vendor_call.VerifyGoneOperator`.
 
     :param grants: one mapping or a list of them, with the parameters of :class:`DmsRevokeUserPermissionOperator` as
         keys. (templated)

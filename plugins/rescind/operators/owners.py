@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.exceptions import AirflowException
 
 from rescind.ledger import Ledger, Question
-from rescind.operators.human_input import HumanInputOperator
+from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.workflow.approval_text import question_body
 from rescind.workflow.owner_questions import chosen, options
 from rescind.workflow.references import QuestionRef

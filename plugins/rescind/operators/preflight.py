@@ -18,7 +18,7 @@ from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
 from rescind.ledger import Ledger, NewRun, ScopeSpec
-from rescind.operators.base import ReviewOperator
+from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of

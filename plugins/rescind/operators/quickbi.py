@@ -1,4 +1,4 @@
-"""Operators for single calls to Alibaba Cloud Quick BI, for any DAG; see :mod:`rescind.operators.vendor_call`."""
+"""Operators for single calls to Alibaba Cloud Quick BI, for any DAG; see :mod:`rescind.operators.bases.vendor_call`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rescind.cloud.base import Answer, WriteRequest
 from rescind.cloud.quickbi.menus import ListPortalMenuAuthorization
 from rescind.hooks.calls import texts
 from rescind.hooks.grants import QuickBiMenuAuthorization, VendorGrant
-from rescind.operators.vendor_call import Accepted, ListOperator, RevokeOperator, VerifyGoneOperator
+from rescind.operators.bases.vendor_call import Accepted, ListOperator, RevokeOperator, VerifyGoneOperator
 
 
 class QuickBiListPortalMenuAuthorizationOperator(ListOperator):
     """List every receiver of every menu of one portal.
 
-    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+    See :class:`~rescind.operators.bases.vendor_call.ListOperator` for the result.
 
     :param portal_id: the data portal. (templated)
     :param quickbi_conn_id: connection to Quick BI. (templated)
@@ -38,7 +38,7 @@ class QuickBiCancelAuthorizationMenuOperator(RevokeOperator):
     """Revoke every given menu for every given user and user group.
 
     The effect is the product: all menus times all receivers. The vendor skips pairs that do not exist. See
-    :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
+    :class:`~rescind.operators.bases.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
     :param portal_id: the data portal. (templated)
     :param menu_ids: leaf menus, at most 100. (templated)
@@ -86,7 +86,7 @@ class QuickBiVerifyMenuAuthorizationsGoneOperator(VerifyGoneOperator):
     """Check that menu authorizations are gone; fail the task if one is still present.
 
     An entry with several menus or receivers is gone when none of its pairs is listed. See
-    :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+    :class:`~rescind.operators.bases.vendor_call.VerifyGoneOperator`.
 
     :param grants: one mapping or a list of them, with the keys ``portal_id``, ``menu_ids``, ``user_ids`` and
         ``user_group_ids``. (templated)

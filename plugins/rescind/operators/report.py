@@ -11,7 +11,7 @@ from rescind.airflow_support.links import EvidenceLink, ReportLink, ReviewLink
 from rescind.hooks.airflow_api import write_note
 from rescind.hooks.evidence_store import write_evidence
 from rescind.ledger import Ledger
-from rescind.operators.base import ReviewOperator
+from rescind.operators.bases.review import ReviewOperator
 from rescind.workflow.run_summary import build_summary, headline, summary_lines, write_items
 
 if TYPE_CHECKING:

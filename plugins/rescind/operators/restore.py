@@ -17,7 +17,7 @@ from rescind.hooks.pools import check_pools
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
-from rescind.operators.base import ReviewOperator, ScopeOperator
+from rescind.operators.bases.review import ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
 from rescind.operators.preflight import check_approvers, requester_of
 from rescind.operators.revoke import RevokeBatchOperator

@@ -16,7 +16,7 @@ from rescind.errors import NotApprovedError, PlanError, RescindError
 from rescind.hooks.clients import connected
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.model import Choice, Grant
-from rescind.operators.base import BatchOperator
+from rescind.operators.bases.review import BatchOperator
 from rescind.operators.canary import planned_batch
 from rescind.review import Decider
 from rescind.settings import Settings

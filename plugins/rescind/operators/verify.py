@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rescind.airflow_support.progress_board import Board
 from rescind.hooks.clients import reading
 from rescind.ledger import Ledger, Run, Scope
-from rescind.operators.base import ScopeOperator
-from rescind.operators.settling import SettlingOperator
+from rescind.operators.bases.review import ScopeOperator
+from rescind.operators.bases.settling import SettlingOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.workflow.execute.progress_meter import Meter

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from rescind.errors import CloudError, ConfigurationError, ListingIncompleteError
 from rescind.hooks.clients import connected
 from rescind.ledger import Ledger, NewRegrant, Regrant, WatchCheck, Watched
-from rescind.operators.base import ReviewOperator
+from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.workflow.approval_text import plain

@@ -15,13 +15,13 @@ from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource, RevokePrivileges
 from rescind.hooks.calls import refused
 from rescind.hooks.grants import VendorGrant, WeDataDataSourceAuthorization, WeDataPrivilege
-from rescind.operators.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
+from rescind.operators.bases.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
 
 
 class WeDataListPermissionsOperator(ListOperator):
     """List every permission on one catalog-mode object, inherited ones included.
 
-    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+    See :class:`~rescind.operators.bases.vendor_call.ListOperator` for the result.
 
     :param resource_type: ``Metalake``, ``Catalog``, ``Schema``, ``Table`` ... (templated)
     :param resource_uri: ``default`` for Metalake, else the dotted path of names. (templated)
@@ -48,7 +48,7 @@ class WeDataListPermissionsOperator(ListOperator):
 class WeDataListDataSourceAuthorizationsOperator(ListOperator):
     """List every project and user that a data source is authorized to.
 
-    See :class:`~rescind.operators.vendor_call.ListOperator` for the result.
+    See :class:`~rescind.operators.bases.vendor_call.ListOperator` for the result.
 
     :param data_source_id: the data source. (templated)
     :param wedata_conn_id: connection to WeData. (templated)
@@ -70,7 +70,7 @@ class WeDataListDataSourceAuthorizationsOperator(ListOperator):
 class WeDataRevokePrivilegesOperator(RevokeOperator):
     """Revoke one privilege of one subject on one object.
 
-    See :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
+    See :class:`~rescind.operators.bases.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
     :param resource_type: as listed. (templated)
     :param resource_uri: as listed. (templated)
@@ -135,7 +135,7 @@ class WeDataVerifyPrivilegesGoneOperator(VerifyGoneOperator):
     """Check that privileges are gone; fail the task if one is still present.
 
     A privilege that the object inherits from a parent counts as still present, because it remains effective. See
-    :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+    :class:`~rescind.operators.bases.vendor_call.VerifyGoneOperator`.
 
     :param grants: one mapping or a list of them, with the keys ``resource_type``, ``resource_uri``, ``subject_type``,
         ``subject_value`` and ``privilege``. (templated)
@@ -155,7 +155,7 @@ class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
 
     Without ``user_id`` the whole project loses the data source. The vendor's call without any selector would revoke
     every authorization; this operator cannot make that call. See
-    :class:`~rescind.operators.vendor_call.RevokeOperator` for ``send``, the result and retries.
+    :class:`~rescind.operators.bases.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
     :param data_source_id: the data source. (templated)
     :param project_id: the project. (templated)
@@ -192,7 +192,7 @@ class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
 class WeDataVerifyDataSourceAuthorizationsGoneOperator(VerifyGoneOperator):
     """Check that authorizations of data sources are gone; fail the task if one is still present.
 
-    See :class:`~rescind.operators.vendor_call.VerifyGoneOperator`.
+    See :class:`~rescind.operators.bases.vendor_call.VerifyGoneOperator`.
 
     :param grants: one mapping or a list of them, with the keys ``data_source_id``, ``project_id`` and, for a single
         user, ``user_id``. (templated)

@@ -29,7 +29,7 @@ class GrantGoneSensor(BaseSensorOperator):
     role or ownership is not examined.
 
     The result is the report of the verification, as of
-    :class:`~rescind.operators.vendor_call.VerifyGoneOperator`. Set ``timeout`` and ``poke_interval``: Airflow's
+    :class:`~rescind.operators.bases.vendor_call.VerifyGoneOperator`. Set ``timeout`` and ``poke_interval``: Airflow's
     default timeout is seven days.
 
     :param grant: the grant: an entry of ``grants`` of the list operator, or a mapping with the parameters of the

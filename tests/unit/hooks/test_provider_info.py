@@ -15,7 +15,7 @@ from rescind.provider_info import get_provider_info
 pytestmark = pytest.mark.airflow
 
 BASES = {
-    "operators": {"base", "human_input", "ledger_task", "settling", "vendor_call"},
+    "operators": {"bases"},
     "sensors": {"grant_gone"},
 }
 TYPES: list[dict[str, Any]] = get_provider_info()["connection-types"]

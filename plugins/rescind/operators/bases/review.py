@@ -14,7 +14,7 @@ from rescind.errors import RescindError
 from rescind.hooks.clients import hook_of
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Run, Scope
-from rescind.operators.ledger_task import LedgerTaskMixin
+from rescind.operators.bases.ledger_task import LedgerTaskMixin
 from rescind.settings import LEDGER_CONNECTION
 from rescind.systems import system_named
 from rescind.workflow.references import BatchRef, ScopeRef

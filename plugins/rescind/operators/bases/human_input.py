@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from rescind.airflow_support.task_errors import fail_without_retry
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger
-from rescind.operators.ledger_task import LedgerTaskMixin
+from rescind.operators.bases.ledger_task import LedgerTaskMixin
 from rescind.settings import LEDGER_CONNECTION
 
 if TYPE_CHECKING:

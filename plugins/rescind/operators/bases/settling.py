@@ -11,7 +11,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from rescind.airflow_support.task_errors import fail_without_retry
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger
-from rescind.operators.base import ReviewOperator
+from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import Settings
 
 if TYPE_CHECKING:
