@@ -1,4 +1,4 @@
-"""Operators for single calls to Alibaba Cloud DMS Enterprise, for any DAG; see :mod:`rescind.operators.bases.vendor_call`."""
+"""Operators for single calls to Alibaba Cloud DMS Enterprise, for any DAG."""
 
 from __future__ import annotations
 
