@@ -191,7 +191,7 @@ def test_a_service_that_does_not_hand_out_one_whole_roster_decides_nothing(
         ({"items": [{}], "total": 2}, {}, "1 of 2 people and no further page"),
         ({"items": [{}], "total": 1, "next": "/Users?p=2"}, {}, "1 of 1 people and a further page"),
         ({"items": [{}], "total": 2, "next": 2}, {}, "next: not a link but a whole number"),
-        ([{}], {"Link": '</Users?p=2>; rel="next"'}, "bare list that has further pages"),
+        ([{}], {"Link": '</Users?p=2>; rel="next"'}, "list without a total that has further pages"),
     ],
 )
 def test_links_between_pages_are_checked(bench: Bench, page: Any, headers: dict[str, str], message: str) -> None:

@@ -162,6 +162,8 @@ class Residue:
 
     def holders(self, column: int) -> list[int]:
         """Return the rows that need the column."""
+        if self.need_t is not None:
+            return members(self.need_t.get(column, 0))
         flag = 1 << column
         return [row for row, bits in self.need.items() if bits & flag]
 

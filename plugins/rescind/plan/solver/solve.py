@@ -63,7 +63,8 @@ def _grown(problem: Problem, best: list[Rect], rng: Random, clock: Clock) -> lis
     covers: list[list[Rect]] = [best] if best else []
     if growth.complete:
         covers.append(growth.rects)
-    ways = [(finish, stop.calls) for finish, stop in zip((finish_rows, finish_columns), growth.stops, strict=True)]
+    stops = sorted(zip(growth.stops, (0, 1), (finish_rows, finish_columns), strict=True))
+    ways = [(finish, stop.calls) for stop, _, finish in stops]
     if not best:
         ways += [(finish_rows, 0), (finish_columns, 0)]
     for finish, count in dict.fromkeys(ways):
