@@ -149,10 +149,18 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
 
 
 def _check_reads(name: str, conn_id: str, rights: Mapping[str, Right]) -> None:
-    refused = sorted(action for action in system_named(name).reads if rights.get(action) == "refused")
-    if refused:
+    system = system_named(name)
+    refused = {action for action in system.reads if rights.get(action) == "refused"}
+    if optional := sorted(refused & system.optional_reads):
+        log.warning(
+            "connection %s may not call %s: a record of %s that goes is then never called access that is gone",
+            conn_id,
+            ", ".join(optional),
+            name,
+        )
+    if needed := sorted(refused - system.optional_reads):
         raise ConfigurationError(
-            f"connection {conn_id!r} may not call {', '.join(refused)}, which {name} needs to find and verify. "
+            f"connection {conn_id!r} may not call {', '.join(needed)}, which {name} needs to find and verify. "
             "Allow these actions for its key; the README lists the minimum for each vendor"
         )
 

@@ -172,7 +172,9 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar hook: import path of the Airflow hook class that gives the client.
     :cvar shape: what one revoke call can cover.
     :cvar revoke_message: the typed message that revokes; its action and rate set the pace of a run.
-    :cvar reads: the vendor's actions that discovery and verification need; the least a reading key must be allowed.
+    :cvar reads: the vendor's actions that discovery and verification call; what a reading key should be allowed.
+    :cvar optional_reads: those of ``reads`` without which only a surface stays unanswered, so that a record that is
+        gone is never called access that is gone.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
     :cvar surfaces: every way in which the system gives access, and the action that shows it.
     :cvar untraceable: kinds of principal whose members the vendor does not list, each with the surface that stays
@@ -194,6 +196,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     shape: ClassVar[CallShape]
     revoke_message: ClassVar[type[WriteRequest[Any]]]
     reads: ClassVar[frozenset[str]]
+    optional_reads: ClassVar[frozenset[str]] = frozenset()
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
     surfaces: ClassVar[tuple[Surface, ...]] = ()
     untraceable: ClassVar[Mapping[str, Untraceable]] = {}

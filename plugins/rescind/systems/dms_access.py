@@ -1,23 +1,50 @@
-"""Alibaba DMS: access that comes from no permission record, as the vendor's listings of effective access show it."""
+"""Alibaba DMS: what the platform itself says of a user's access, once the user's permission records are gone."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import product
+from typing import Literal, NamedTuple
 
 from rescind.cloud.clients import DmsClient
+from rescind.cloud.dms.inventory import ListUserOwnedResources, OwnedResource
 from rescind.cloud.dms.permissions import (
     AuthorizedDatabase,
     AuthorizedInstance,
     ListAuthorizedDatabasesForUser,
     ListAuthorizedInstancesForUser,
 )
-from rescind.errors import CloudError, NotFoundError, UnauthorizedError
+from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import Grant
 from rescind.systems.base import Walker
+from rescind.systems.dms_surfaces import OWN_ANSWER, OWNED, short
+from rescind.systems.surfaces import PlatformAnswer
 
 _DATABASE = {"false": "database", "true": "logic_database"}
-Access = tuple[str, str, str, str]
-"""(user id, resource type, resource id, privilege). An empty privilege means every privilege, as an owner has."""
+_TABLE = {"false": "table", "true": "logic_table"}
+_UNTOLD = "?"
+"""Privilege of a row that does not tell its right."""
+_IN_TABLES = frozenset({"table", "logic_table", "column"})
+
+Reached = tuple[str, str, str]
+"""(resource type, resource id, privilege). An empty privilege means every privilege, as an owner has."""
+
+
+class _Question(NamedTuple):
+    """One listing about one user.
+
+    :param what: ``instances`` or ``databases`` that the user reaches, or a kind of object that the user owns.
+    :param logic: ``true`` or ``false`` for logical and physical objects; empty for instances.
+    """
+
+    user: str
+    what: Literal["instances", "databases", "INSTANCE", "DATABASE", "TABLE"]
+    logic: str = ""
+
+    @property
+    def surface(self) -> str:
+        """Name of the surface that the listing belongs to."""
+        return OWNED.name if self.what.isupper() else OWN_ANSWER.name
 
 
 def no_such_user(error: CloudError) -> bool:
@@ -28,33 +55,104 @@ def no_such_user(error: CloudError) -> bool:
     return isinstance(error, NotFoundError) or (isinstance(error, UnauthorizedError) and error.code == "UserNotExist")
 
 
-async def access_beside_records(walker: Walker[DmsClient], tid: str, grants: Collection[Grant]) -> set[Access]:
-    """What the holders of these grants may reach by policies and ownership, two or three listings a user.
+async def what_users_reach(
+    walker: Walker[DmsClient],
+    tid: str,
+    grants: Collection[Grant],
+    objects: Callable[[Grant], Sequence[tuple[str, str]]],
+) -> PlatformAnswer:
+    """Ask what the holders of these grants reach and own, whatever the reason: some listings a user.
 
-    :raises ListingIncompleteError: when a listing could not be read whole.
+    A listing that fails leaves its surface unanswered for that user's grants. A user who is not there reaches nothing.
+
+    :param objects: a grant's resource and everything that it inherits from, as (type, id).
     """
+    asked: dict[_Question, list[Grant]] = {}
+    for grant in grants:
+        for question in _questions(grant):
+            asked.setdefault(question, []).append(grant)
+    answer = PlatformAnswer()
 
-    async def reached(one: tuple[str, str]) -> list[Access]:
-        user, logic = one
+    def take(question: _Question, reached: frozenset[Reached] | str) -> None:
+        for grant in asked[question]:
+            if isinstance(reached, str):
+                answer.could_not_ask(grant.grant_id, question.surface, reached)
+            else:
+                _note(answer, question, grant, objects(grant), reached)
+
+    async def look(question: _Question) -> frozenset[Reached] | str:
         try:
-            if not logic:
-                instances = await walker.rows(ListAuthorizedInstancesForUser(UserId=user, Tid=tid))
-                return [(user, "instance", row.InstanceId, name) for row in instances for name in _beside(row)]
-            asked = ListAuthorizedDatabasesForUser(UserId=user, Logic=logic == "true", Tid=tid)
-            databases = await walker.rows(asked)
-            return [(user, _DATABASE[logic], row.DbId, name) for row in databases for name in _beside(row)]
-        except (NotFoundError, UnauthorizedError) as error:
-            if not no_such_user(error):
-                raise
-            return []
+            return frozenset(await _reached(walker, tid, question))
+        except (CloudError, ListingIncompleteError) as error:
+            return frozenset() if isinstance(error, CloudError) and no_such_user(error) else short(error)
 
-    asked = {(grant.key.principal_id, grant.attributes["ListedLogic"]) for grant in grants}
-    asked |= {(user, "") for user, _ in asked}
-    return {access for found in await walker.each(sorted(asked), reached) for access in found}
+    await walker.for_each(sorted(asked), look, take)
+    answer.calls = walker.calls
+    return answer
+
+
+def _note(
+    answer: PlatformAnswer,
+    question: _Question,
+    grant: Grant,
+    nodes: Sequence[tuple[str, str]],
+    reached: frozenset[Reached],
+) -> None:
+    """Note the first way in to one of the objects; an object without a right is reached in a way that is not told."""
+    for node, right in product(nodes, (grant.key.entitlement, "")):
+        if (*node, right) in reached:
+            answer.reaches.setdefault(grant.grant_id, _in_words(question, node, right))
+    if any((*node, _UNTOLD) in reached for node in nodes):
+        answer.could_not_ask(grant.grant_id, question.surface, f"the {question.what} come without PermissionDetail")
+
+
+def _questions(grant: Grant) -> Iterable[_Question]:
+    """The listings that can show access to the grant's object. Every record is a user's."""
+    user, kind, logic = grant.key.principal_id, grant.key.resource_type, grant.attributes["ListedLogic"]
+    yield _Question(user, "instances")
+    yield _Question(user, "databases", logic)
+    yield _Question(user, "INSTANCE")
+    if kind != "instance":
+        yield _Question(user, "DATABASE", logic)
+    if kind in _IN_TABLES:
+        yield _Question(user, "TABLE", logic)
+
+
+async def _reached(walker: Walker[DmsClient], tid: str, question: _Question) -> list[Reached]:
+    user, what, logic = question
+    if what == "instances":
+        instances = await walker.rows(ListAuthorizedInstancesForUser(UserId=user, Tid=tid))
+        return [("instance", row.InstanceId, right) for row in instances for right in _beside(row)]
+    if what == "databases":
+        databases = await walker.rows(ListAuthorizedDatabasesForUser(UserId=user, Logic=logic == "true", Tid=tid))
+        return [(_DATABASE[logic], row.DbId, right) for row in databases for right in _beside(row)]
+    wanted = {"true": True, "false": False}.get(logic)
+    owned = await walker.rows(ListUserOwnedResources(UserId=user, OwnerType=what, Logic=wanted, Tid=tid))
+    found = [_owned(what, logic, row) for row in owned]
+    if not all(ident for _, ident, _ in found):
+        raise ListingIncompleteError(f"ListUserOwnedResources({what})", "a row does not name its object")
+    return found
 
 
 def _beside(row: AuthorizedInstance | AuthorizedDatabase) -> Iterable[str]:
     """The privilege of a row that comes from no record; nothing for an ordinary record."""
     right = row.PermissionDetail
-    if right is not None and (right.Message or not right.PermType):
+    if right is None:
+        yield _UNTOLD
+    elif right.Message or not right.PermType:
         yield right.PermType or ""
+
+
+def _owned(what: str, asked: str, row: OwnedResource) -> Reached:
+    logic = asked if row.Logic is None else str(row.Logic).lower()
+    if what == "INSTANCE":
+        return ("instance", row.InstanceId or "", "")
+    if what == "DATABASE":
+        return (_DATABASE[logic], row.DbId or "", "")
+    return (_TABLE[logic], row.TableId or row.TableName or "", "")
+
+
+def _in_words(question: _Question, node: tuple[str, str], right: str) -> str:
+    if question.surface == OWNED.name:
+        return f"the platform names the user as owner of {node[0]} {node[1]}"
+    return f"a policy or ownership gives {right or 'everything'} on {node[0]} {node[1]}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import product
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
@@ -17,9 +16,6 @@ from rescind.cloud.clients import DmsClient
 from rescind.cloud.dms.inventory import (
     DmsUser,
     GetUser,
-    ListDatabases,
-    ListInstances,
-    ListLogicDatabases,
     ListUsers,
 )
 from rescind.cloud.dms.permissions import (
@@ -34,10 +30,26 @@ from rescind.cloud.dms.permissions import (
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
-from rescind.systems.dms_access import access_beside_records, no_such_user
+from rescind.systems.dms_access import no_such_user, what_users_reach
+from rescind.systems.dms_surfaces import (
+    OPTIONAL_READS,
+    RECORDS,
+    SURFACES,
+    UNTRACEABLE,
+    WIDE,
+    Objects,
+    People,
+    control_modes,
+    list_objects,
+    objects_above,
+    owners,
+    proxy_accounts,
+    tenant_roles,
+    with_instance,
+)
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
-from rescind.systems.surfaces import PlatformAnswer
+from rescind.systems.surfaces import PlatformAnswer, Surface, Untraceable
 
 _REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
 _PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})
@@ -67,6 +79,8 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     restore_message: ClassVar[type[WriteRequest[Any]]] = GrantUserPermission
     restore_shape: ClassVar[CallShape] = shape
     restore_is_idempotent: ClassVar[bool] = False
+    surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
+    untraceable: ClassVar[Mapping[str, Untraceable]] = UNTRACEABLE
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "GetUser",
@@ -78,26 +92,39 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             "ListInstanceUserPermissions",
             "ListInstances",
             "ListLogicDatabases",
+            "ListProxies",
+            "ListProxyAccesses",
+            "ListUserOwnedResources",
             "ListUserPermissions",
             "ListUsers",
         }
     )
 
+    optional_reads: ClassVar[frozenset[str]] = OPTIONAL_READS
+
     async def discover(self, client: DmsClient, found: Population) -> None:
-        """Users, then the records on every instance, database and table."""
+        """Users and their roles, objects and their owners, proxies; then the records on every object."""
         walker = Walker(client, found)
         tid = await client.find_tenant()
         users = await walker.rows(ListUsers(Tid=tid))
         found.shown(PrincipalType.USER, (user.UserId for user in users))
         found.add_principals(_principal(self.name, walker.account, user) for user in users)
-        listings = await _listing_scopes(walker, tid)
+        objects = await list_objects(walker, tid)
+        listings = _listing_scopes(objects)
         for kind in ("instance", "database", "logic_database"):
             found.shown(kind, (ident for listing, ident, logic in listings if _LISTED[listing, logic] == kind))
+        people = People(users)
+        tenant_roles(walker.account, tid, users, found)
+        owners(walker.account, tid, objects, people, found)
+        control_modes(walker.account, tid, objects.instances, found)
+        await proxy_accounts(walker, tid, people, found)
+        instance_of = objects.instance_of()
         await walker.for_each(
             listings,
             lambda scope: self._records(walker, tid, scope),
-            lambda _, rows: found.add_grants(rows),
+            lambda _, rows: found.add_grants(with_instance(grant, instance_of) for grant in rows),
         )
+        found.asked(RECORDS.name)
         found.note("objects", len(listings))
 
     async def _records(self, walker: Walker[DmsClient], tid: str, scope: ListingScope) -> list[Grant]:
@@ -135,14 +162,16 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         return Cell(key.principal_id, key.native_id, "record", (key.principal_id, key.entitlement))
 
     def listing_scope(self, grant: Grant) -> ListingScope:
-        """The listing that shows the record: an instance, or one kind of object of one database."""
+        """The listing that shows the record: an instance, or one kind of object of one database; else empty."""
         facts = grant.attributes
-        return (facts["Listing"], facts["ListedIn"], facts["ListedLogic"])
+        return (facts.get("Listing", ""), facts.get("ListedIn", ""), facts.get("ListedLogic", ""))
 
     def principal_listing_scope(self, grant: Grant) -> ListingScope | None:
-        """The user's records of one kind."""
+        """The user's records of one kind; None for what is no record."""
         facts = grant.attributes
-        return (_BY_USER, grant.key.principal_id, facts["Listing"], facts["ListedLogic"])
+        return (
+            (_BY_USER, grant.key.principal_id, facts["Listing"], facts["ListedLogic"]) if "Listing" in facts else None
+        )
 
     async def reread(self, client: DmsClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched instance or database and kind, or per touched user and kind."""
@@ -229,17 +258,12 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         return {grant.grant_id: "the user is deleted" for grant in grants if grant.key.principal_id not in there}
 
     async def ask_platform(self, client: DmsClient, grants: Collection[Grant]) -> PlatformAnswer:
-        """Policies and ownership, which are in no listing of records but in those of what a user may reach."""
-        walker = Walker(client)
-        reached = await access_beside_records(walker, await client.find_tenant(), grants)
-        answer = PlatformAnswer(calls=walker.calls)
-        for grant in grants:
-            objects = [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
-            for node, right in product(objects, (grant.key.entitlement, "")):
-                if (grant.key.principal_id, *node, right) in reached:
-                    what = f"{right or 'everything'} on {node[0]} {node[1]}"
-                    answer.reaches.setdefault(grant.grant_id, f"a policy or ownership gives {what}")
-        return answer
+        """What each touched user reaches by policies and ownership, and owns."""
+
+        def objects(grant: Grant) -> list[tuple[str, str]]:
+            return [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
+
+        return await what_users_reach(Walker(client), await client.find_tenant(), grants, objects)
 
     async def own_ids(self, client: DmsClient) -> frozenset[str]:
         """The DMS user id of the calling account."""
@@ -255,23 +279,19 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         return frozenset({answer.value.User.UserId})
 
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
-        """A table's database, and the instance of either."""
-        facts = grant.attributes
-        if grant.key.resource_type in ("table", "column"):
-            yield "database", facts["DbId"]
-        if grant.key.resource_type == "logic_table":
-            yield "logic_database", facts["DbId"]
-        if grant.key.resource_type != "instance" and facts["InstanceId"]:
-            yield "instance", facts["InstanceId"]
+        """A table's database, the instance of either, and the tenant."""
+        return objects_above(grant)
+
+    def includes(self, held: str, entitlement: str) -> bool:
+        """Owners, DBAs, administrators and proxy accounts have every privilege; a record has its own."""
+        return held == entitlement or held in WIDE
 
 
-async def _listing_scopes(walker: Walker[DmsClient], tid: str) -> list[ListingScope]:
-    """Every listing that discovery has to read."""
-    instances = await walker.rows(ListInstances(Tid=tid))
-    listed = await walker.each(instances, lambda i: walker.rows(ListDatabases(InstanceId=i.InstanceId, Tid=tid)))
-    physical = {database.DatabaseId for databases in listed for database in databases}
-    logical = {database.DatabaseId for database in await walker.rows(ListLogicDatabases(Tid=tid))}
-    listings: list[ListingScope] = [("INSTANCE", instance.InstanceId, "false") for instance in instances]
+def _listing_scopes(objects: Objects) -> list[ListingScope]:
+    """Every listing of records that discovery has to read."""
+    physical = {database.DatabaseId for database in objects.databases}
+    logical = {database.DatabaseId for database in objects.logical}
+    listings: list[ListingScope] = [("INSTANCE", instance.InstanceId, "false") for instance in objects.instances]
     listings += [(kind, ident, "false") for ident in sorted(physical) for kind in _KINDS]
     listings += [(kind, ident, "true") for ident in sorted(logical) for kind in _KINDS]
     return listings

@@ -113,6 +113,9 @@ DMS: dict[str, dict[str, Any]] = {
     "ListUserPermissions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
     "ListAuthorizedDatabasesForUser": {"Databases": []},
     "ListAuthorizedInstancesForUser": {"Instances": []},
+    "ListUserOwnedResources": {"Data": {"resourceList": []}},
+    "ListProxies": {"ProxyList": [{"ProxyId": 5}]},
+    "ListProxyAccesses": {"ProxyAccessList": []},
     "ListInstances": {"InstanceList": {"Instance": [{"InstanceId": 17}]}, "TotalCount": 1},
     "ListInstanceUserPermissions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
     "ListDatabases": {"DatabaseList": {"Database": [{"DatabaseId": 88}]}, "TotalCount": 1},
@@ -150,6 +153,7 @@ def test_alibaba(client: Client, alibaba: Make, service: str, answers: dict[str,
     if service == "dms":
         assert sent["GetUser"]["UserId"] == "51001"
         assert sent["ListDatabaseUserPermssions"]["DbId"] == "88"
+        assert (sent["ListUserOwnedResources"]["UserId"], sent["ListProxyAccesses"]["ProxyId"]) == ("51001", "5")
     else:
         assert sent["ListPortalMenus"]["DataPortalId"] == "portal-1"
         assert sent["QueryUserGroupMember"]["UserGroupId"] == "g1"

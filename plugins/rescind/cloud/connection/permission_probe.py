@@ -21,6 +21,7 @@ from rescind.cloud.dms.inventory import (
     ListDatabases,
     ListInstances,
     ListLogicDatabases,
+    ListUserOwnedResources,
     ListUsers,
 )
 from rescind.cloud.dms.permissions import (
@@ -30,6 +31,7 @@ from rescind.cloud.dms.permissions import (
     ListInstanceUserPermissions,
     ListUserPermissions,
 )
+from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
 from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
     QueryOrganizationWorkspaceList,
@@ -139,6 +141,13 @@ DMS = (
         lambda user: ListAuthorizedInstancesForUser(UserId=user.UserId, PageNumber="1", PageSize="10"),
         after="ListUsers",
     ),
+    Probe(
+        "ListUserOwnedResources",
+        lambda user: ListUserOwnedResources(UserId=user.UserId, OwnerType="INSTANCE", PageNumber=1, PageSize=10),
+        after="ListUsers",
+    ),
+    Probe("ListProxies", lambda _: ListProxies()),
+    Probe("ListProxyAccesses", lambda proxy: ListProxyAccesses(ProxyId=proxy.ProxyId), after="ListProxies"),
     Probe("ListInstances", lambda _: ListInstances(PageNumber=1, PageSize=10)),
     Probe(
         "ListInstanceUserPermissions",
@@ -160,7 +169,7 @@ DMS = (
     ),
     Probe("RevokeUserPermission"),
 )
-"""Alibaba DMS: permission records."""
+"""Alibaba DMS: permission records, and the ways in beside them."""
 
 QUICKBI = (
     Probe(

@@ -1,0 +1,415 @@
+"""DMS: every way in beside the permission records, found alone, and every listing of one, failing alone."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from rescind.cloud.clients import DmsClient
+from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.pacing.local_pacer import FreePacer
+from rescind.errors import ListingIncompleteError
+from rescind.model import Grant
+from rescind.systems import system_named
+from rescind.systems.dms_surfaces import SURFACES, TENANT
+from rescind.systems.effective import EffectiveAccess, access_around
+from rescind.systems.population import Lists, Population
+from rescind.systems.surfaces import PlatformAnswer, unasked
+
+DMS = system_named("dms_permissions")
+ANN, BOB = "51001", "51002"
+UID = {ANN: "1968000000000001", BOB: "1968000000000002"}
+Answers = dict[str, Any]
+REFUSED = {"Code": "NoPermission", "Message": "no", "HttpStatus": 403}
+
+
+def user(ident: str, *roles: str, **fields: Any) -> Answers:
+    names = {"RoleNameList": {"RoleNames": ["USER", *roles]}}
+    return {"UserId": ident, "Uid": UID[ident], "State": "NORMAL", **names, **fields}
+
+
+def users(*rows: Answers) -> Answers:
+    return {"UserList": {"User": list(rows)}, "TotalCount": len(rows)}
+
+
+def instances(**fields: Any) -> Answers:
+    one = {"InstanceId": "17", "StandardGroup": {"GroupMode": "COMMON"}, **fields}
+    return {"InstanceList": {"Instance": [one]}, "TotalCount": 1}
+
+
+def databases(**fields: Any) -> Answers:
+    return {"DatabaseList": {"Database": [{"DatabaseId": "88", "InstanceId": "17", **fields}]}, "TotalCount": 1}
+
+
+def logical(**fields: Any) -> Answers:
+    return {"LogicDatabaseList": {"LogicDatabase": [{"DatabaseId": "99", "Logic": True, **fields}]}, "TotalCount": 1}
+
+
+def accesses(**fields: Any) -> Answers:
+    return {"ProxyAccessList": [{"ProxyAccessId": 7, "ProxyId": 5, "InstanceId": 17, **fields}]}
+
+
+def records(*rows: Answers) -> Answers:
+    return {"UserPermissions": {"UserPermission": list(rows)}, "TotalCount": len(rows)}
+
+
+def record(user_id: str, ds_type: str, **fields: Any) -> Answers:
+    detail = {"UserAccessId": f"9{user_id}", "PermType": "QUERY", "ExpireDate": "2031-01-01 00:00:00"}
+    facts = {"UserId": user_id, "DsType": ds_type, "InstanceId": "17", "DbId": "88", "Logic": False, **fields}
+    return {**facts, "PermDetails": {"PermDetail": [detail]}}
+
+
+TABLE = {"TableId": "7", "TableName": "orders"}
+OWNED_BY_ANN = {"OwnerIdList": {"OwnerIds": [ANN]}, "OwnerNameList": {"OwnerNames": ["Ann"]}}
+
+
+def permissions(sent: Mapping[str, str]) -> Answers:
+    """Ann and Bob hold QUERY on a table and on a logical table."""
+    if sent["PermType"] != "TABLE":
+        return records()
+    if sent["Logic"] == "true":
+        fields = {"DbId": "99", "Logic": True, "InstanceId": None, "TableId": "70", "TableName": "all"}
+        return records(*(record(who, "LOGIC_TABLE", **fields) for who in (ANN, BOB)))
+    return records(*(record(who, "TABLE", **TABLE) for who in (ANN, BOB)))
+
+
+def nobody_owns(sent: Mapping[str, str]) -> Answers:
+    return {"Data": {"resourceList": []}}
+
+
+QUIET: Answers = {
+    "ListUsers": users(user(ANN), user(BOB)),
+    "ListInstances": instances(),
+    "ListDatabases": databases(),
+    "ListLogicDatabases": logical(),
+    "ListProxies": {"ProxyList": [{"ProxyId": 5, "InstanceId": 17}]},
+    "ListProxyAccesses": {"ProxyAccessList": []},
+    "ListInstanceUserPermissions": records(),
+    "ListDatabaseUserPermssions": permissions,
+    "ListAuthorizedInstancesForUser": {"Instances": []},
+    "ListAuthorizedDatabasesForUser": {"Databases": []},
+    "ListUserOwnedResources": nobody_owns,
+}
+"""A tenant in which nobody has any other way in."""
+
+
+def client(answers: Answers) -> DmsClient:
+    """A client of a cloud with these answers over :data:`QUIET`; a paged listing ends after its first page."""
+    known, numbers = {**QUIET, **answers}, itertools.count(1)
+
+    def network(request: httpx.Request) -> httpx.Response:
+        sent = dict(request.url.params)
+        given = known[request.headers["x-acs-action"]]
+        body = dict(given(sent) if callable(given) else given)
+        status = body.pop("HttpStatus", 200)
+        untotaled = "TotalCount" not in body and "Code" not in body and sent.get("PageNumber", "1") != "1"
+        if untotaled:
+            body = {name: [] for name in body} if "Data" not in body else {"Data": {"resourceList": []}}
+        envelope = {"RequestId": f"r-{next(numbers)}", **({} if "Code" in body else {"Success": True})}
+        return httpx.Response(status, json={**envelope, **body})
+
+    async def no_sleep(seconds: float) -> None:
+        return None
+
+    settings = ClientSettings.from_fields("dms", {"login": "AKID01", "password": "secret-01", "tid": "3001"})
+    return DmsClient(settings, transport=httpx.MockTransport(network), pacer=FreePacer(), sleep=no_sleep)
+
+
+class Seen:
+    """What a discovery found, and what remains for a holder of a record once that record is gone."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.sink = Lists()
+        self.found = Population(self.sink)
+        asyncio.run(DMS.discover(client(answers), self.found))
+
+    def grant(self, who: str = ANN, kind: str = "table") -> Grant:
+        return next(g for g in self.sink.grants if (g.key.principal_id, g.key.resource_type) == (who, kind))
+
+    @property
+    def fixed(self) -> list[Grant]:
+        return [grant for grant in self.sink.grants if not grant.revocable]
+
+    def unanswered(self) -> dict[str, str]:
+        return unasked(SURFACES, self.found.surfaces)
+
+    def access(self, who: str = ANN, kind: str = "table", answer: PlatformAnswer | None = None) -> tuple[Any, Any]:
+        """(paths, surfaces that stay unanswered) of the holder whose record is gone."""
+        gone = self.grant(who, kind)
+        rest = [grant for grant in self.sink.grants if grant.key != gone.key]
+        remaining = access_around(DMS, [gone], rest, self.sink.memberships)
+        found = EffectiveAccess(remaining, answer or PlatformAnswer(), self.unanswered()).of(gone)
+        return list(found.paths), dict(found.unanswered)
+
+
+def asked(answers: Answers, *grants: Grant) -> PlatformAnswer:
+    return asyncio.run(DMS.ask_platform(client(answers), grants))
+
+
+# --- discovery ----------------------------------------------------------------------------------------
+
+
+def test_without_another_way_in_nothing_remains_and_every_surface_was_asked() -> None:
+    seen = Seen({})
+    assert seen.fixed == [] and seen.sink.memberships == [] and seen.unanswered() == {}
+    assert {grant.key.resource_type for grant in seen.sink.grants} == {"table", "logic_table"}
+    for kind in ("table", "logic_table"):
+        assert seen.access(kind=kind) == ([], {})
+
+
+WAYS: dict[str, tuple[Answers, str]] = {
+    "admin": ({"ListUsers": users(user(ANN, "ADMIN"), user(BOB))}, "role ADMIN holds ADMIN on tenant 3001"),
+    "tenant dba": ({"ListUsers": users(user(ANN, "DBA"), user(BOB))}, "role DBA holds DBA on tenant 3001"),
+    "instance owner": (
+        {"ListInstances": instances(**OWNED_BY_ANN)}, "the principal itself holds owner on instance 17"),
+    "instance dba": ({"ListInstances": instances(DbaId=ANN)}, "the principal itself holds DBA on instance 17"),
+    "database owner": (
+        {"ListDatabases": databases(**OWNED_BY_ANN)}, "the principal itself holds owner on database 88"),
+    "database dba": ({"ListDatabases": databases(DbaId=ANN)}, "the principal itself holds DBA on database 88"),
+    "proxy": (
+        {"ListProxyAccesses": accesses(UserId=int(ANN))}, "the principal itself holds proxy account on instance 17"),
+    "proxy by uid": (
+        {"ListProxyAccesses": accesses(UserUid=UID[ANN])}, "the principal itself holds proxy account on instance 17"),
+    "proxy that alone names the instance": (
+        {"ListProxyAccesses": accesses(UserId=int(ANN), InstanceId=None)},
+        "the principal itself holds proxy account on instance 17"),
+    "owner by uid": (
+        {"ListInstances": instances(OwnerIdList={"OwnerIds": [UID[ANN]]})},
+        "the principal itself holds owner on instance 17"),
+    "disabled admin": (
+        {"ListUsers": users(user(ANN, "ADMIN", State="DISABLE"), user(BOB))}, "role ADMIN holds ADMIN on tenant 3001"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_each_way_in_alone_is_a_path_of_its_holder_only(name: str) -> None:
+    answers, path = WAYS[name]
+    seen = Seen(answers)
+    assert seen.unanswered() == {}
+    assert seen.access() == ([path], {})
+    assert seen.access(BOB) == ([], {})
+    (way,) = seen.fixed
+    assert not way.revocable and way.why_not and seen.found.dangling.total() == 0
+    assert DMS.listing_scope(way) == ("", "", "") and DMS.principal_listing_scope(way) is None
+    assert list(DMS.parents(way)) == ([] if way.key.resource_type == TENANT else [(TENANT, "3001")])
+
+
+def test_the_owner_of_a_logical_database_reaches_its_tables_and_no_physical_one() -> None:
+    seen = Seen({"ListLogicDatabases": logical(**OWNED_BY_ANN)})
+    assert seen.access(kind="logic_table") == (["the principal itself holds owner on logic_database 99"], {})
+    assert seen.access() == ([], {})
+
+
+@pytest.mark.parametrize("role", ["SECURITY_ADMIN", "STRUCT_READ_ONLY", "auditors"])
+def test_a_role_that_gives_no_data_is_listed_and_is_no_path(role: str) -> None:
+    seen = Seen({"ListUsers": users(user(ANN, role), user(BOB))})
+    assert [(g.key.principal_id, g.key.entitlement) for g in seen.fixed] == [(role.upper(), role.upper())]
+    assert [edge.container_id for edge in seen.sink.memberships] == [role.upper()]
+    assert seen.access() == ([], {})
+
+
+def test_a_deleted_user_is_in_no_role() -> None:
+    seen = Seen({"ListUsers": users(user(ANN, "ADMIN", State="DELETE"), user(BOB))})
+    assert seen.access() == ([], {}) and seen.sink.memberships == []
+
+
+def test_an_owner_that_is_nobody_stays_and_is_counted() -> None:
+    seen = Seen({"ListInstances": instances(OwnerIdList={"OwnerIds": ["777"]})})
+    assert [grant.key.principal_id for grant in seen.fixed] == ["777"]
+    assert seen.found.dangling == {"principal user": 1}
+
+
+def test_a_record_that_does_not_name_its_instance_still_inherits_from_it() -> None:
+    def nameless(sent: Mapping[str, str]) -> Answers:
+        wanted = sent["PermType"] == "TABLE" and sent["Logic"] == "false"
+        return records(record(ANN, "TABLE", **{**TABLE, "InstanceId": None})) if wanted else records()
+
+    seen = Seen({"ListInstances": instances(DbaId=ANN), "ListDatabaseUserPermssions": nameless})
+    assert seen.access() == (["the principal itself holds DBA on instance 17"], {})
+    (call,) = [DMS.request(None, [seen.grant()])]  # type: ignore[arg-type]
+    assert "InstanceId" not in call.wire(), "the call repeats the row"
+
+
+@pytest.mark.parametrize("group", [{"GroupMode": "NONE_CONTROL"}, {"GroupMode": "STABLE"}, {}, None])
+def test_where_a_password_is_enough_nothing_is_gone(group: Any) -> None:
+    seen = Seen({"ListInstances": instances(StandardGroup=group)})
+    paths, unanswered = seen.access()
+    assert paths == [] and set(unanswered) == {"control mode"}
+    assert "(password_holder 17 holds the same right)" in unanswered["control mode"]
+    assert seen.access(kind="logic_table") == ([], {}), "another object"
+
+
+UNCLEAR: dict[str, tuple[str, Answers, str]] = {
+    "proxies refused": ("secure access proxies", {"ListProxies": REFUSED}, "ListProxies"),
+    "proxies null": ("secure access proxies", {"ListProxies": {"ProxyList": None}}, "null"),
+    "accounts refused": ("secure access proxies", {"ListProxyAccesses": REFUSED}, "proxy 5: "),
+    "accounts null": ("secure access proxies", {"ListProxyAccesses": {"ProxyAccessList": None}}, "proxy 5: "),
+    "odd proxy": ("secure access proxies", {"ListProxies": {"ProxyList": [{"ProxyId": "p-5"}]}}, "proxy p-5: "),
+    "account of nobody": ("secure access proxies", {"ListProxyAccesses": accesses()}, "no user"),
+    "no roles": (
+        "tenant roles", {"ListUsers": users(user(ANN, RoleNameList=None), user(BOB))}, "no roles for 1 users"),
+    "role ids only": (
+        "tenant roles",
+        {"ListUsers": users(user(ANN, RoleNameList={"RoleNames": []}, RoleIdList={"RoleIds": [4]}), user(BOB))},
+        "no roles for 1 users"),
+    "owner without id": (
+        "owners and DBAs", {"ListInstances": instances(OwnerNameList={"OwnerNames": ["Ann"]})}, "1 objects"),
+    "owner of a database without id": (
+        "owners and DBAs", {"ListDatabases": databases(OwnerNameList={"OwnerNames": ["Ann"]})}, "1 objects"),
+    "dba without id": ("owners and DBAs", {"ListInstances": instances(DbaNickName="Ann")}, "1 objects"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_what_could_not_be_asked_is_named_and_the_discovery_goes_on(name: str) -> None:
+    surface, answers, why = UNCLEAR[name]
+    seen = Seen(answers)
+    assert set(seen.unanswered()) == {surface} and why in seen.unanswered()[surface]
+    paths, unanswered = seen.access()
+    assert paths == [] and set(unanswered) == {surface}
+
+
+@pytest.mark.parametrize("state", ["DISABLE", "DELETE"])
+def test_users_without_access_need_no_roles(state: str) -> None:
+    seen = Seen({"ListUsers": users(user(ANN, RoleNameList=None, State=state), user(BOB))})
+    assert seen.unanswered() == {}
+
+
+@pytest.mark.parametrize("owners", [None, {}, {"OwnerIds": None}, {"OwnerIds": []}])
+def test_no_list_of_owners_is_no_owner(owners: Any) -> None:
+    none = {"OwnerIdList": owners}
+    seen = Seen({"ListInstances": instances(**none), "ListDatabases": databases(**none)})
+    assert seen.fixed == [] and seen.unanswered() == {}
+
+
+@pytest.mark.parametrize("action", ["ListUsers", "ListInstances", "ListDatabases", "ListLogicDatabases"])
+def test_what_the_population_needs_is_not_optional(action: str) -> None:
+    null = {name: None if name != "TotalCount" else 0 for name in QUIET[action]}
+    with pytest.raises(ListingIncompleteError, match=action):
+        Seen({action: null})
+
+
+# --- verification -------------------------------------------------------------------------------------
+
+
+def owns(who: str, kind: str, **row: Any) -> Answers:
+    def answer(sent: Mapping[str, str]) -> Answers:
+        mine = (sent["UserId"], sent["OwnerType"]) == (who, kind)
+        return {"Data": {"resourceList": [row] if mine else []}}
+
+    return {"ListUserOwnedResources": answer}
+
+
+REACHED: dict[str, tuple[Answers, str]] = {
+    "table": (owns(ANN, "TABLE", DbId="88", TableId="7", Logic=False), "as owner of table 7"),
+    "table whose row leaves Logic out": (owns(ANN, "TABLE", DbId="88", TableId="7"), "as owner of table 7"),
+    "database": (owns(ANN, "DATABASE", DbId="88", InstanceId="17", Logic=False), "as owner of database 88"),
+    "instance": (owns(ANN, "INSTANCE", InstanceId="17"), "as owner of instance 17"),
+    "policy": (
+        {"ListAuthorizedDatabasesForUser": lambda sent: {"Databases": [
+            {"DbId": "88", "PermissionDetail": {"PermType": "QUERY", "Message": "x"}}] * (sent["UserId"] == ANN)}},
+        "a policy or ownership gives QUERY on database 88"),
+    "no privilege named": (
+        {"ListAuthorizedInstancesForUser": lambda sent: {"Instances": [
+            {"InstanceId": "17", "PermissionDetail": {}}] * (sent["UserId"] == ANN)}},
+        "a policy or ownership gives everything on instance 17"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_the_platforms_own_answer_is_a_path_of_its_holder_only(name: str) -> None:
+    answers, words = REACHED[name]
+    seen = Seen({})
+    answer = asked(answers, seen.grant(ANN), seen.grant(BOB))
+    paths, unanswered = seen.access(answer=answer)
+    assert len(paths) == 1 and words in paths[0] and unanswered == {}
+    assert seen.access(BOB, answer=answer) == ([], {}) and answer.calls > 0
+
+
+def test_what_the_user_owns_elsewhere_is_no_path() -> None:
+    seen = Seen({})
+    for other in (
+        owns(ANN, "TABLE", DbId="88", TableId="8", Logic=False),
+        owns(ANN, "TABLE", DbId="99", TableId="7", Logic=True),
+    ):
+        assert seen.access(answer=asked(other, seen.grant())) == ([], {})
+
+
+def only(who: str, given: Any, action: str) -> Answers:
+    """An answer about one user only."""
+    quiet = QUIET[action]
+
+    def answer(sent: Mapping[str, str]) -> Answers:
+        usual: Answers = quiet(sent) if callable(quiet) else quiet
+        return dict(given) if sent["UserId"] == who else usual
+
+    return {action: answer}
+
+
+@pytest.mark.parametrize("given", [REFUSED, None], ids=["refused", "null"])
+@pytest.mark.parametrize(
+    ("action", "surface"),
+    [
+        ("ListAuthorizedInstancesForUser", "the platform's own answer"),
+        ("ListAuthorizedDatabasesForUser", "the platform's own answer"),
+        ("ListUserOwnedResources", "owned objects"),
+    ],
+)
+def test_a_question_that_fails_for_one_user_is_open_for_that_user_only(action: str, surface: str, given: Any) -> None:
+    names = {"ListUserOwnedResources": "Data", "ListAuthorizedInstancesForUser": "Instances"}
+    null = {names.get(action, "Databases"): None}
+    seen = Seen({})
+    answer = asked(only(ANN, given or null, action), seen.grant(ANN), seen.grant(BOB))
+    paths, unanswered = seen.access(answer=answer)
+    assert paths == [] and set(unanswered) == {surface} and action in unanswered[surface]
+    assert seen.access(BOB, answer=answer) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "surface"),
+    [
+        ("ListUserOwnedResources", {"Data": {"resourceList": [{"DbType": "mysql"}]}}, "owned objects"),
+        ("ListAuthorizedDatabasesForUser", {"Databases": [{"DbId": "88"}]}, "the platform's own answer"),
+        ("ListAuthorizedInstancesForUser", {"Instances": [{"InstanceId": "17"}]}, "the platform's own answer"),
+    ],
+)
+def test_a_row_without_its_object_or_its_right_proves_nothing(action: str, given: Answers, surface: str) -> None:
+    seen = Seen({})
+    paths, unanswered = seen.access(answer=asked(only(ANN, given, action), seen.grant()))
+    assert paths == [] and set(unanswered) == {surface}
+
+
+def test_a_user_who_is_not_there_reaches_nothing() -> None:
+    gone = {"Code": "UserNotExist", "Message": "no such user", "HttpStatus": 404}
+    every = ("ListAuthorizedInstancesForUser", "ListAuthorizedDatabasesForUser", "ListUserOwnedResources")
+    seen = Seen({})
+    answer = asked(dict.fromkeys(every, gone), seen.grant())
+    assert (answer.reaches, answer.unknown, answer.denies) == ({}, {}, set())
+
+
+def test_only_listings_that_can_matter_are_asked_once_a_user() -> None:
+    sent: list[tuple[str, ...]] = []
+
+    def note(given: Mapping[str, str]) -> Answers:
+        if given["PageNumber"] == "1":
+            sent.append((given["UserId"], given["OwnerType"], given.get("Logic", "")))
+        return nobody_owns(given)
+
+    seen = Seen({})
+    asked({"ListUserOwnedResources": note}, seen.grant(), seen.grant(BOB), seen.grant(BOB, "logic_table"))
+    assert sorted(sent) == [
+        (ANN, "DATABASE", "false"), (ANN, "INSTANCE", ""), (ANN, "TABLE", "false"),
+        (BOB, "DATABASE", "false"), (BOB, "DATABASE", "true"), (BOB, "INSTANCE", ""),
+        (BOB, "TABLE", "false"), (BOB, "TABLE", "true"),
+    ]  # fmt: skip
+
+
+def test_every_surface_names_what_the_connection_must_be_allowed() -> None:
+    assert len({surface.name for surface in SURFACES}) == len(SURFACES)
+    for surface in SURFACES:
+        assert surface.action in DMS.reads or surface.cannot.startswith("not asked"), surface.name
