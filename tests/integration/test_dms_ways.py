@@ -41,10 +41,10 @@ def _operations(person: Row, record: Row) -> dict[str, tuple[Row, str]]:
     def owner(kind: str, ident: str) -> Row:
         return {"op": "dms_owner", "owner_type": kind, "resource_id": ident, **user}
 
-    itself = "the principal itself holds"
+    itself = "direct grant:"
     return {
-        "admin": ({"op": "dms_roles", "roles": ["USER", "ADMIN"], **user}, "role ADMIN holds ADMIN on tenant "),
-        "dba role": ({"op": "dms_roles", "roles": ["DBA"], **user}, "role DBA holds DBA on tenant "),
+        "admin": ({"op": "dms_roles", "roles": ["USER", "ADMIN"], **user}, "role ADMIN: ADMIN on tenant "),
+        "dba role": ({"op": "dms_roles", "roles": ["DBA"], **user}, "role DBA: DBA on tenant "),
         "instance dba": (
             {"op": "dms_dba", "instance_id": instance, **user}, f"{itself} DBA on instance {instance}"),
         "instance owner": (owner("INSTANCE", instance), f"{itself} owner on instance {instance}"),

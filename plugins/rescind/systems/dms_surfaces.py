@@ -80,10 +80,10 @@ OWN_ANSWER = Surface(
 )
 POLICIES = Surface(
     "policies",
-    "ListAbacAuthorizations",
-    "users and roles that a policy of ListAbacPolicies is attached to",
-    "not asked, because it does not tell what a policy allows: the platform's own answer shows what policies give on"
-    " instances and databases; a policy that names single tables is not seen",
+    "ListAuthorizedDatabasesForUser",
+    "databases that a policy gives to one user; instances by ListAuthorizedInstancesForUser",
+    "a policy that names single tables is not seen; ListAbacPolicies and ListAbacAuthorizations are not asked: they"
+    " tell who a policy is attached to, not what it allows",
     asked_in="verification",
 )
 SURFACES = (RECORDS, ROLES, OWNERS, PROXIES, CONTROL_MODE, OWNED, OWN_ANSWER, POLICIES)
