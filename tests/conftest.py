@@ -1,6 +1,6 @@
 """What holds for every test: a home of its own for Airflow, loopback only, a time limit, nothing left running.
 
-This runs before any test module is imported, so Airflow sees the session's home whoever imports it first.
+This runs before any test module is imported, so Airflow sees the session's home whichever module imports it first.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class App:
             return Answer(500, b"the emulator itself failed, see its standard error", "text/plain")
 
     def reset(self, seed: int | None = None, *, keep_journal: bool = False) -> None:
-        """Build the organization anew; faults, counts, delays and (unless kept) the journal start empty."""
+        """Build the organization again; faults, counts, delays and (unless kept) the journal start empty."""
         if seed is not None:
             self.settings.seed = seed
         self.faults.clear()

@@ -32,7 +32,7 @@ from rescind.ledger.store.migrate import migrate
 from tests.support.postgres import PostgresServer
 
 _SPAWN = multiprocessing.get_context("spawn")
-OURS = "ledger lanes"
+OURS = "ledger buckets"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Case:
 
     @property
     def in_flight(self) -> int:
-        """Requests that each worker keeps in the air or in the queue."""
+        """Requests that each worker keeps in flight or in the queue."""
         in_air = self.believed * (self.answer_ms + self.jitter_ms) / 1000
         return max(2, math.ceil(2 * in_air / self.workers) + 4)
 
@@ -151,20 +151,20 @@ class _PerProcess:
 
 
 class _Ours:
-    lane = ("tencent", "bench", "region", "Revoke", 20.0)
+    bucket = ("tencent", "bench", "region", "Revoke", 20.0)
 
     def __init__(self, dsn: str, case: Case) -> None:
         self.ledger = Ledger(dsn)
         self.pacer = LedgerPacer(self.ledger, PacerSettings(limits={"*": case.believed}, workers=case.workers))
 
     async def slot(self) -> None:
-        await self.pacer.slot(self.lane)
+        await self.pacer.slot(self.bucket)
 
     def answered(self, accepted: bool) -> None:
         if accepted:
-            self.pacer.succeeded(self.lane)
+            self.pacer.succeeded(self.bucket)
         else:
-            self.pacer.throttled(self.lane, None)
+            self.pacer.throttled(self.bucket, None)
 
 
 def _limiter(case: Case, dsn: str) -> Any:

@@ -2,7 +2,7 @@
 
     python -m tests.bench.review [--grants 80000] [--executor local celery] [--json FILE] [--quick]
 
-The floor of a revoke stage is what its slowest lane needs: calls / limit. Beside it, in the same run: one mapped
+The floor of a revoke stage is what its slowest bucket needs: calls / limit. Beside it, in the same run: one mapped
 Airflow task for each grant, as a DAG of single calls would do it, and its time for as many grants.
 Memory is the largest resident size of a task's processes, seen twice a second.
 """
@@ -38,7 +38,7 @@ from tests.support.live import _free_port
 
 DAG = "access_review"
 LONGEST_S = 3600.0
-LANES = {
+WRITES = {
     "wedata_privileges": "RevokePrivileges",
     "wedata_data_sources": "RevokeDataSourceAuthorization",
     "dms_permissions": "RevokeUserPermission",
@@ -152,7 +152,7 @@ def _review(config: Config, stack: Stack, executor: str, grants: int, singles: i
         watcher.done.set()
         summary = json.loads(Path(rita.xcom(DAG, run, "report")["summary"]).read_text(encoding="utf-8"))
         limits = {bucket["action"]: bucket for bucket in control.get("stats")["buckets"]}
-        floor = max(row["calls"] / limits[LANES[row["system"]]]["limit"] for row in summary["systems"])
+        floor = max(row["calls"] / limits[WRITES[row["system"]]]["limit"] for row in summary["systems"])
         revoke = sum(_seconds(tasks, stage) for stage in ("canary", "revoke"))
         for problem in summary["problems"]:
             print(f"PROBLEM: {problem}", file=sys.stderr)
@@ -168,7 +168,7 @@ def _review(config: Config, stack: Stack, executor: str, grants: int, singles: i
             floor_s=floor,
             revoke_s=revoke,
             ratio=revoke / floor,
-            throttled=sum(limits[action]["throttled"] for action in LANES.values() if action in limits),
+            throttled=sum(limits[action]["throttled"] for action in WRITES.values() if action in limits),
             run_s=run_s,
             task_mb=max(watcher.sizes.values(), default=0) / 1e6,
             silence_s=watcher.silence,

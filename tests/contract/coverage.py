@@ -30,7 +30,7 @@ when an action lacks one of the columns.
 
 | column | what it stands for |
 | --- | --- |
-| used by | the permission systems and other rooms that build the message |
+| used by | the permission systems and other packages that build the message |
 | client | the typed message in `plugins/rescind/cloud` |
 | emulator | the handler in `include/emulator` |
 | library | the vendor's own Python library makes the call against the emulator: `test_libraries.py` |

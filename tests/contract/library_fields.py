@@ -1,4 +1,4 @@
-"""The vendors' field tables once more, this time read out of the installed libraries' model classes."""
+"""The vendors' field tables again, this time read out of the installed libraries' model classes."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def words(text: str) -> list[Word]:
             parts = line.split("\t")
             if len(parts) != 3 or not all(parts):
                 raise ValueError(f"{LIST.name}:{number}: three columns separated by tabs are needed")
-            pattern = re.compile(rf"(?<![\w-])(?:{parts[0]})(?![\w-])", re.IGNORECASE)
+            pattern = re.compile(rf"(?<![\w.-])(?:{parts[0]})(?![\w-])", re.IGNORECASE)
             found.append(Word(pattern, parts[1], tuple(path for path in parts[2].split() if path != "-")))
     return found
 

@@ -263,7 +263,7 @@ def hold(cluster: Cluster, stage: str, fault: Fault) -> None:
         fault(held, held.until_writing() if stage == "revoke" else held.until_running(stage))
         state = held.finish()
     finally:
-        cluster.mend()
+        cluster.recover()
     assert state == "success", held.why()
     held.check()
 

@@ -1,4 +1,4 @@
-"""The demonstration's run given back on real Airflow: the clouds are as they were."""
+"""The demonstration's run restored on real Airflow: the clouds are as they were."""
 
 from __future__ import annotations
 

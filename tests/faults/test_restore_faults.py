@@ -1,4 +1,4 @@
-"""Giving back under faults: nothing is given twice, nothing beside the items, and what is open is said."""
+"""Restore under faults: nothing is granted twice, nothing beside the items, and open items are reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _fired(restore: Restore) -> bool:
 
 
 def _finish(restore: Restore, before: Any) -> dict[str, Any]:
-    """Verify and report: everything but what was left alone is there again, and nothing else."""
+    """Verify and report: everything except skipped grants is present again, and nothing else."""
     restore.verify()
     summary = restore.report()
     now = truth(restore.bench)

@@ -31,7 +31,7 @@ def _planned(bench: Bench, **options: Any) -> tuple[Review, dict[str, str]]:
 
 
 def _slow_answers(review: Review) -> None:
-    """Answers take longer than the next place under the limit: something is always in the air."""
+    """Answers take longer than the next place under the limit: something is always in flight."""
     fault = {"id": "slow", "kind": "delay", "action": "RevokeUserPermission", "seconds": 0.6, "times": 0}
     review.bench.emulator.post("faults", {"faults": [fault], "replace": True})
 
@@ -88,7 +88,7 @@ def test_the_stop_variable_stops_a_batch_in_its_middle_and_the_run_resumes(
         open_calls = [c for c in ledger.plans.calls(run.run_id, batch["batch"]) if c.state == "pending"]
         unknown = [c for c in ledger.plans.calls(run.run_id, batch["batch"]) if c.state == "unknown"]
     assert 0 < sent < stored.calls and len(open_calls) == stored.calls - sent and stored.state == "open"
-    assert unknown == [], "what was in the air has its outcome"
+    assert unknown == [], "what was in flight has its outcome"
     with pytest.raises(Exception, match="incident 17"):
         review.revoke()
     with pytest.raises(Exception, match="rescind_stop"):
@@ -227,7 +227,7 @@ def test_a_grant_with_another_creation_time_is_stale(bench: Bench) -> None:
         call = next(iter(ledger.plans.calls(run.run_id, batch["batch"])))
     (record,) = call.planned.rows
     with psycopg.connect(review.bench.ledger_dsn) as connection:
-        # As if the record had been made anew under its old id between the snapshot and the read-back.
+        # As if the record had been made again under its old id between the snapshot and the read-back.
         connection.execute(
             "UPDATE rescind.grant_row SET created_raw = '2001-01-01 00:00:00' WHERE native_id = %s", (record,)
         )

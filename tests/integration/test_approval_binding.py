@@ -75,7 +75,7 @@ def test_a_call_that_was_widened_is_refused(bench: Bench) -> None:
     review.batches = review.batches[:1]
     _edit(review, f"UPDATE rescind.call SET rows = rows || (SELECT rows FROM rescind.call c2 WHERE NOT c2.rows && "
                   f"rescind.call.rows LIMIT 1) WHERE call_id = {_batch_call(review)}")  # fmt: skip
-    _refused(review, "blast set|call id|content")
+    _refused(review, "blast radius|call id|content")
 
 
 def test_an_approval_of_another_run_is_worth_nothing(bench: Bench) -> None:

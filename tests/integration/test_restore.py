@@ -1,4 +1,4 @@
-"""Giving back, judged by the emulator's ground truth and journal."""
+"""Restore, judged by the emulator's ground truth and journal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIVES = {
     "AuthorizeMenu": "quickbi_menus",
 }
 NEW_WITH_EVERY_RECORD = ("user_access_id", "create_date", "origin")
-"""What the vendor makes anew when a DMS permission is given again."""
+"""What the vendor creates again when a DMS permission is granted again."""
 
 
 def reviewed(setup: ReviewBench, **params: Any) -> Review:
@@ -33,7 +33,7 @@ def reviewed(setup: ReviewBench, **params: Any) -> Review:
 
 
 def shape(row: dict[str, Any]) -> str:
-    """A row of the truth as far as giving back can bring it about."""
+    """A row of the truth as far as a restore can bring it about."""
     return json.dumps({k: v for k, v in row.items() if k not in NEW_WITH_EVERY_RECORD}, sort_keys=True)
 
 

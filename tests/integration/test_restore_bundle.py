@@ -1,4 +1,4 @@
-"""Giving back what a bundle names: the bundle is verified, and held against the ledger, before anything is planned."""
+"""Restoring what a bundle names: the bundle is verified, and held against the ledger, before anything is planned."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_bundle_that_was_changed_copied_or_replaced_is_refused(bench: Bench, t
         good["calls.jsonl"].replace(b'"AuthPointsValue":1', b'"AuthPointsValue":3')
     )
     refused(setup, r"is not valid: calls.jsonl: the hash chain breaks", bundle=listing_scope.name)
-    # Whole by every hash, with another level to give back: only the ledger's evidence chain shows it.
+    # Whole by every hash, with another level to restore: only the ledger's evidence chain shows it.
     for name, content in remade(good, "calls", {"inverse": {}}).items():
         (listing_scope / name).write_bytes(content)
     refused(setup, r"the ledger differ in run 1: evidence chain", bundle=listing_scope.name)

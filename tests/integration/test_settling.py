@@ -1,4 +1,4 @@
-"""A platform that lags: verification gives its slot back, comes again, reads everything anew, and ends in time."""
+"""A platform that lags: verification gives its slot back, comes again, reads everything again, and ends in time."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class Cluster(LiveStack):
         for name in self.parts.keys() - alive - self.lost:
             self.revive(name)
 
-    def mend(self) -> None:
+    def recover(self) -> None:
         """Bring back everything."""
         self.lost.clear()
         self.watch_over()

@@ -113,7 +113,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def live() -> Iterator[LiveStack]:
     """The stack after ``make demo``'s own program ran on it; stopped at the end whatever happened."""
-    # one resource a call: several hundred calls on one lane, in several tasks at once
+    # one resource a call: several hundred calls in one bucket, in several tasks at once
     with demonstration(Path(sys.executable), {"rows_per_call": {"wedata_privileges": 1}}) as stack:
         yield stack
 

@@ -74,7 +74,7 @@ class ReviewBench:
         self.monkeypatch.setenv("AIRFLOW_CONN_RESCIND_LEDGER", json.dumps(ledger_connection(self.ledger_dsn)))
 
     def _granting(self, reviewing: dict[str, Any]) -> str:
-        """A connection with another key of the same account, which gives back."""
+        """A connection with another key of the same account, which restores."""
         vendor = "tencent" if reviewing["conn_type"].startswith("tencent") else "alibaba"
         key = self.emulator.key(vendor, "second-application")
         return json.dumps({**reviewing, "login": key["key_id"], "password": key["secret"]})
@@ -84,7 +84,7 @@ class ReviewBench:
         return Review(self, run_id, kind, user, params)
 
     def restore(self, run_id: str = "restore__1", *, user: str = "rita", **params: Any) -> Restore:
-        """A new DAG run that gives back: ``run`` is the number or id of what it undoes."""
+        """A new DAG run that restores: ``run`` is the number or id of what it undoes."""
         asked = {"reason": "taken away by mistake", "dry_run": False, **params}
         return Restore(self, run_id, "restore", user, asked)
 
@@ -233,7 +233,7 @@ class Review:
 
 @dataclass
 class Restore(Review):
-    """One DAG run that gives back, stage by stage."""
+    """One DAG run that restores, stage by stage."""
 
     dag_id: ClassVar[str] = "restore_access"
 
@@ -259,7 +259,7 @@ class Restore(Review):
         return ApproveRestoreOperator(task_id="approve")
 
     def revoke(self) -> list[dict[str, Any]]:
-        """Give back, batch by batch."""
+        """Restore, batch by batch."""
         from rescind.operators.restore import RestoreBatchOperator
 
         return [

@@ -15,8 +15,8 @@ _COLUMNS = (
     ("verified gone", "verified_gone"),
     ("record gone", "record_gone"),
     ("still effective", "still_effective"),
-    ("kept, compared", "kept_compared"),
-    ("kept, lost", "kept_lost"),
+    ("retained, checked", "kept_compared"),
+    ("retained, missing", "kept_lost"),
     ("throttled", "throttled"),
 )
 _KEPT_BY = {"kept.protected": "protected people and resources", "kept.exception": "exceptions with an owner and an end"}

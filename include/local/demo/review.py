@@ -162,7 +162,7 @@ def read_summary(api: AirflowApi, run_id: str) -> dict[str, Any]:
 def check(checks: Checks, run: Json, summary: Mapping[str, Any], refused: bool) -> None:
     """Check what the run says about itself."""
     checks.that(run["state"] == "success", "the run ended green", str(run["state"]))
-    checks.that(refused, f"{REQUESTER}, who asked, was not allowed to approve")
+    checks.that(refused, f"{REQUESTER}, the requester, was not allowed to approve")
     who = (summary["requested_by"], summary["approved_by"])
     checks.that(who == (REQUESTER, APPROVER), f"asked by {REQUESTER}, approved by {APPROVER}", str(who))
     stays = Counter[str]()

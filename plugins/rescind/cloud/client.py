@@ -71,7 +71,7 @@ class ServerClock:
 
 
 class OutdatedSignatureError(TransientError):
-    """Not executed: the key or the clock has been replaced since the request was signed. Sign it anew."""
+    """Not executed: the key or the clock has been replaced since the request was signed. Sign it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class CloudClient:
         return f"{url}?{query}" if query else url, headers, b""
 
     async def dispatch(self, prepared: Prepared[ReplyT]) -> Answer[ReplyT]:
-        """Guard, sign anew, send once, judge. No pacing and no retry.
+        """Guard, sign, send once, judge. No pacing and no retry.
 
         :raises BlastRadiusExceededError: from the guard; nothing was sent. So with :class:`InputError`.
         :raises ThrottledError: not executed.

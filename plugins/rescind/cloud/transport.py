@@ -1,7 +1,7 @@
 """One exchange of bytes with a vendor: bounded in time, size and trust.
 
 * A total deadline for each request: httpx's own timeouts are per operation, and one byte every few seconds
-  would pass them for ever.
+  would never exceed them.
 * The body is read in pieces and counted, before and after decompression.
 * No redirects, no proxies or certificates from the environment, TLS 1.2 or later with verification, always.
 * Faults say whether the request may have left this machine; they carry no address, header or body.

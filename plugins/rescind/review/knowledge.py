@@ -46,7 +46,7 @@ class Memberships:
             member = PrincipalKey(edge.system, edge.account, edge.member_type, edge.member_id)
             container = PrincipalKey(edge.system, edge.account, edge.container_type, edge.container_id)
             edges.setdefault(member, []).append(known.setdefault(container, container))
-        shared: dict[frozenset[PrincipalKey], frozenset[PrincipalKey]] = {}  # many are in the very same ones
+        shared: dict[frozenset[PrincipalKey], frozenset[PrincipalKey]] = {}  # many are in the same ones
         sets = ((member, frozenset(edges.pop(member))) for member in list(edges))
         return cls({member: shared.setdefault(containers, containers) for member, containers in sets})
 

@@ -27,7 +27,7 @@ from rescind.systems.surfaces import CONDITIONAL, PlatformAnswer, Surface
 
 SYSTEM = "quickbi_menus"
 ORGANIZATION = ("organization", "organization")
-"""The organization as a resource: whoever administers it reaches every portal."""
+"""The organization as a resource: a person who administers it reaches every portal."""
 
 WHITE_LIST = Surface("portal white list", "ListWhitePortalMenu", "who sees every menu of the portal")
 GROUPS = Surface("user groups", "QueryUserGroupMember", "users in groups, and groups in groups")

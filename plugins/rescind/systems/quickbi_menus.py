@@ -133,7 +133,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     async def _portal(self, walker: Walker[QuickBiClient], portal: str) -> _Portal:
         """The grants on one portal's menus. The menu tree and the receivers check each other.
 
-        What one of them lacks is read once more: a second, equal answer confirms that nobody is named for a menu, and
+        What one of them lacks is read again: a second, equal answer confirms that nobody is named for a menu, and
         that a menu of the tree has no entry.
         """
         before: _Portal | None = None

@@ -28,7 +28,7 @@ from rescind.systems.base import account_of
 from rescind.workflow.execute.listings import match_regranted
 from rescind.workflow.execute.restoration import ALREADY_REGRANTED, REGRANTED_DIFFERENTLY
 
-TOUCHED = "touched places"
+TOUCHED = "affected listing scopes"
 """Name of the part of the population that a restore lists. It is never complete, so later listings do not use it."""
 GONE_LISTINGS, GONE_HOLDERS = "gone_places", "gone_holders"
 """Names of the notes of a scope: by grant id, why its resource or its principal no longer exists."""

@@ -96,7 +96,7 @@ def _organization_ways(dump: Dump, user_id: str) -> Iterator[tuple[Path, bool]]:
 def _opened(
     dump: Dump, user_id: str, portal_id: str, names: dict[tuple[str, str], str], wide: list[Path]
 ) -> Iterator[Path]:
-    """An open menu is seen by whoever can open the portal."""
+    """An open menu is seen by everyone who can open the portal."""
     for path in wide:
         yield Path("open_menu", path.kind)
     for row in dump.by("quickbi_menus", "portal_id").get((portal_id,), []):

@@ -36,7 +36,7 @@ def action_of(request: httpx.Request) -> str:
 def needed() -> dict[str, set[str]]:
     """Actions of every message that a system imports, and of every read that it declares, by service.
 
-    Revocations are included. Giving back is another connection's right, so it is not asked for.
+    Revocations are included. Restoring is another connection's permission, so it is not asked for.
     """
     given = {"", *(system_named(name).restore_message.action for name in REGISTRY)}
     found: dict[str, set[str]] = {}

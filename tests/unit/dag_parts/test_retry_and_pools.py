@@ -1,4 +1,4 @@
-"""Retries wait as the vendor asks; a missing pool is found before a task waits in it for ever."""
+"""Retries wait as the vendor asks; a missing pool is found before a task waits in it forever."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_revoking_what_is_not_granted(app: App, clients: Clients, mode: str, res
 
 
 def test_authorize_is_the_inverse(app: App, clients: Clients) -> None:
-    """A revoked grant can be given back; granting twice adds once."""
+    """A revoked grant can be restored; granting twice adds once."""
     batch = {"Resources": [TABLE], "Subjects": [{"SubjectType": "User", "SubjectValues": ["9"]}],
              "Privileges": [{"Name": "SELECT_TABLE"}]}  # fmt: skip
     for _ in range(2):

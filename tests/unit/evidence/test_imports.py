@@ -51,7 +51,7 @@ def test_everything_that_giving_back_needs_comes_back(ledger: Ledger, other: Led
         but = ("approved_at", "sent_at", "planned_at") if kind == "items" else ()
         assert told(other, back, kind, *but) == told(ledger, run, kind, *but), kind
     assert told(other, back, "grants", "scope") == told(ledger, run, "grants", "scope")
-    # Batches are numbered anew, and a call that was sent elsewhere is not open here: nothing can be sent at all.
+    # Batches are numbered again, and a call that was sent elsewhere is not open here: nothing can be sent at all.
     assert told(other, back, "calls", "batch", "state", "ordinal") == told(
         ledger, run, "calls", "batch", "state", "ordinal"
     )

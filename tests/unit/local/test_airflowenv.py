@@ -1,4 +1,4 @@
-"""The environment of Airflow's components, and when they have to be started anew."""
+"""The environment of Airflow's components, and when they have to be restarted."""
 
 from __future__ import annotations
 

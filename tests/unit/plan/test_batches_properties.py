@@ -13,9 +13,9 @@ from rescind.plan.batches import split
 _MOST = 200
 
 
-def _call(lane: int, container: int, number: int, rows: int, columns: int) -> PlannedCall:
+def _call(system: int, container: int, number: int, rows: int, columns: int) -> PlannedCall:
     return PlannedCall(
-        f"s{lane}",
+        f"s{system}",
         "a",
         f"c{container}",
         tuple(f"{number}r{row}" for row in range(rows)),
@@ -45,7 +45,7 @@ def _cells(call: PlannedCall) -> int:
 def test_any_plan_is_cut_into_bounded_batches(
     calls: list[PlannedCall], rates: list[float], seconds: float, most: int, canary: int, above: int
 ) -> None:
-    pace = {(f"s{lane}", "a"): rate for lane, rate in enumerate(rates)}
+    pace = {(f"s{system}", "a"): rate for system, rate in enumerate(rates)}
 
     def risk(call: PlannedCall) -> int:
         return len(call.columns) // 3
@@ -67,21 +67,21 @@ def test_any_plan_is_cut_into_bounded_batches(
     if canary == 0 or sum(map(_cells, calls)) <= above:
         assert canaries == []
         return
-    lanes = {call.system for call in calls}
-    crowded = {lane for lane in lanes if sum(call.system == lane for call in calls) > 1}
+    systems = {call.system for call in calls}
+    crowded = {system for system in systems if sum(call.system == system for call in calls) > 1}
     assert sorted(batch.system for batch in canaries) == sorted(crowded)
     for batch in canaries:
         rest = [call for call in calls if call.system == batch.system and call not in set(batch.calls)]
-        assert rest, "a canary is never the whole lane"
+        assert rest, "a canary is never the whole system"
         assert len(batch.calls) == 1 or sum(map(_cells, batch.calls)) <= canary
         worst = max((risk(call), _cells(call)) for call in batch.calls)
         assert worst <= min((risk(call), _cells(call)) for call in rest)
 
 
 def test_ten_thousand_calls_are_two_hundred_tasks_of_about_a_minute() -> None:
-    calls = [_call(lane, number // 40, number, 1, 1) for lane in range(4) for number in range(2_500)]
-    batches = split(calls, {(f"s{lane}", "a"): 20.0 for lane in range(4)})
+    calls = [_call(system, number // 40, number, 1, 1) for system in range(4) for number in range(2_500)]
+    batches = split(calls, {(f"s{system}", "a"): 20.0 for system in range(4)})
     assert len(batches) <= _MOST and all(batch.seconds <= 60 for batch in batches)
     rest = [batch for batch in batches if not batch.canary]
-    # 125 s of work in each lane: three tasks, not one and not fifty.
+    # 125 s of work in each system: three tasks, not one and not fifty.
     assert len(rest) == 12

@@ -1,4 +1,4 @@
-"""The effects of giving back: one byte form, and never to be taken for those of revoking."""
+"""The effects of a restore: one byte form, and never to be taken for those of revoking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blast set is read from the final bytes, and a request that could mean "everything" is refused."""
+"""The blast radius is read from the final bytes, and a request that could mean "everything" is refused."""
 
 from __future__ import annotations
 

@@ -98,9 +98,9 @@ def test_a_forecast_needs_an_end_a_pace_and_a_fresh_word() -> None:
 
 
 def test_a_lane_without_an_end_has_no_bar() -> None:
-    (lane,) = shape.progress([ProgressLine("roster", "", "", "people", 7, 0, 1.0, 0.0)], {}, finished=False)
-    assert lane.part is None
-    assert (lane.name, lane.done) == ("people", 7)
+    (line,) = shape.progress([ProgressLine("roster", "", "", "people", 7, 0, 1.0, 0.0)], {}, finished=False)
+    assert line.part is None
+    assert (line.name, line.done) == ("people", 7)
 
 
 def test_a_small_part_is_still_seen_and_none_is_not() -> None:

@@ -4,7 +4,7 @@ The vendor trusts the token's issuer, so the call that exchanges it is not signe
 SDK (``OIDCRoleArnCredential``; STS 2018-08-13 AssumeRoleWithWebIdentity) and Alibaba's help page of
 AssumeRoleWithOIDC (STS 2015-04-01) with its Go library for where the parameters travel.
 
-The environment of the worker names the token file, never a connection: whoever may edit a connection must not
+The environment of the worker names the token file, never a connection: anyone who may edit a connection must not
 choose which file of the worker is read and sent.
 """
 
@@ -104,7 +104,7 @@ class WebIdentity:
 
     :param provider: Alibaba: ARN of the identity provider; Tencent: its name.
     :param role_arn: the role that trusts it.
-    :param token_file: file with the token; read anew at every renewal, because the platform replaces it.
+    :param token_file: file with the token; read again at every renewal, because the platform replaces it.
     :param origin: where the file's name comes from, for messages.
     """
 

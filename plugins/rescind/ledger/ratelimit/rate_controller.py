@@ -169,7 +169,7 @@ def throttled(
     # The vendor's window is full; an entry leaves it one second after it arrived.
     full_for = 1.0 - accepted / control.pace - age_s
     changed = _learn(control, accepted)
-    # Other workers still send at the old pace and fill the window once more.
+    # Other workers still send at the old pace and fill the window again.
     more = max(0.0, 1.0 - LEARNED_MARGIN * math.floor(accepted + 0.25) / control.pace)
     # The last reserved instant is one gap before the next one.
     held = max(busy_s, ahead_s) + more if busy_s * control.pace > 1.01 else busy_s

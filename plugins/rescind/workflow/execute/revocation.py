@@ -48,7 +48,7 @@ class Revocation:
     async def absent_cells(self, call: Call, grants: list[Grant], own: set[Cell]) -> frozenset[Cell] | None:
         """Return the cells without a grant that the call may contain beyond emptied columns.
 
-        In sparse mode these cells are listed once more right before the send, so that access that was given since
+        In sparse mode these cells are listed again right before the send, so that access that was given since
         the plan stays.
         """
         approved = self._approved

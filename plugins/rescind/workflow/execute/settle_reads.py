@@ -2,7 +2,7 @@
 
 Up to two listings can prove an item absent: the listing of its resource, and the listing of its principal where the
 vendor offers one. Each read uses one of them. The first read uses the side with fewer listings. Items that are absent
-there are read once more through the other side. So two reads in a row are independent, at the cost of one listing for
+there are read again through the other side. So two reads in a row are independent, at the cost of one listing for
 each affected resource and one for each affected principal. A listing is read twice only while it still shows an item.
 """
 

@@ -201,7 +201,7 @@ def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: P
 
 
 def remade(files: dict[str, bytes], kind: str, change: dict[str, object]) -> dict[str, bytes]:
-    """The bundle with every record of a file changed (``...`` takes a field out) and all hashes made anew; unsigned."""
+    """The bundle with every record of a file changed (``...`` takes a field out) and all hashes computed; unsigned."""
     manifest = json.loads(files["manifest.json"])
     chain = Chain(manifest["run"], f"{kind}.jsonl")
     changed = ({**record, **change} for record in records(MemorySource(files), kind))

@@ -42,7 +42,7 @@ def test_without_a_key_every_careless_corruption_is_found(ledger: Ledger, tmp_pa
     other = contents(bundle(ledger, closed_run(ledger, "manual__2", grants=6, revoke=3), tmp_path, key=None))
     assert verify(MemorySource(good)).holds
     for kind, bad in islice(corruptions(good, other, random.Random(7)), 2_000):
-        # Whoever makes all hashes anew needs a key to be told from the real author.
+        # Anyone who computes all hashes again still needs the key of the real author.
         assert kind == "rehashed_without_the_key" or not verify(MemorySource(bad)).holds, kind
 
 
@@ -148,7 +148,7 @@ def manifest_of_another_run(files: Files, other: Files, dice: random.Random) -> 
 
 
 def rehashed_without_the_key(files: Files, _: Files, dice: random.Random) -> Files:
-    """A careful forgery: content changed, every hash made anew, and no key, another key, or the old signature."""
+    """A careful forgery: content changed, every hash made again, and no key, another key, or the old signature."""
     manifest = json.loads(files["manifest.json"])
     change = dice.choice(["number", "seal", "drop", "entry", "run"])
     files_in = list(manifest["files"])

@@ -112,7 +112,7 @@ def test_open_attempts_are_closed_as_unknown_once_their_holder_is_gone(ledger: L
 def test_a_stale_call_takes_its_items_along(ledger: Ledger) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
-    ledger.batches.set_call(lease, run.call_ids[0], "stale", reason="granted anew")
+    ledger.batches.set_call(lease, run.call_ids[0], "stale", reason="granted again")
     assert states(ledger, run) == ("stale", {"stale"})
     with pytest.raises(CallSettledError, match="is stale"):
         send(ledger, lease, run)

@@ -227,9 +227,7 @@ def test_a_restore_plans_over_what_another_run_has_proven_gone(ledger: Ledger) -
             )
         with pytest.raises(LedgerError, match=r"2 items .* that its run proved gone"):
             ledger.plans.freeze(run.run_id, plan, *planned)
-    ledger.plans.freeze(
-        run.run_id, plan, (), [NewItem(one, None, ItemState.HELD, "cannot be given back") for one in ids]
-    )
+    ledger.plans.freeze(run.run_id, plan, (), [NewItem(one, None, ItemState.HELD, "cannot be restored") for one in ids])
     ledger.verdicts.record(
         source.run.run_id, [VerdictRecord(one, Verdict.VERIFIED_GONE, "listed", datetime.now(UTC)) for one in ids]
     )

@@ -1,4 +1,4 @@
-"""The pace of a lane against a vendor that counts strictly, on a clock that only the test moves."""
+"""The pace of a bucket against a vendor that counts strictly, on a clock that only the test moves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = 1_000_000.0
 
 @dataclass
 class World:
-    """One lane, workers that always have something to send, and a vendor that allows ``limit(t)`` a second.
+    """One bucket, workers that always have something to send, and a vendor that allows ``limit(t)`` a second.
 
     Requests arrive after an exponential delay of mean ``jitter`` and are answered ``answer`` seconds later. Each worker
     holds its part of a quarter of a second in reserve, at least one instant, and throws it away when it is refused.
@@ -153,7 +153,7 @@ def test_a_lower_limit_than_documented_is_learnt(limit: int, told: int, answer: 
     ("workers", "used", "wasted"), [(1, 0.95, 0.02), (2, 0.93, 0.02), (4, 0.93, 0.02), (8, 0.87, 0.03)]
 )
 def test_three_of_twenty_are_found_and_used(answer: float, workers: int, used: float, wasted: float) -> None:
-    """Eight workers hold almost three seconds of such a lane in their hands; that is felt."""
+    """Eight workers hold almost three seconds of such a bucket's slots; that is felt."""
     world = World(lambda _: 3, 20, answer, workers=workers)
     world.run(120)
     refused = sum(at >= 5 for at in world.refused)
@@ -203,7 +203,7 @@ def refusal(control: Control, now: float = START + 10, *, due: float, **more: fl
 
 
 def running(pace: float = 19.0, ceiling: float = 20.0) -> Control:
-    """A lane that has been going at ``pace`` for some seconds; request number 190 is due at START + 10."""
+    """A bucket that has been going at ``pace`` for some seconds; request number 190 is due at START + 10."""
     marks = tuple((START + 6 + step * 0.5, pace * (6 + step * 0.5), 0.0) for step in range(8))
     return Control(ceiling=ceiling, pace=pace, marks=marks, stepped_at=START + 9.5)
 

@@ -77,20 +77,20 @@ def test_many_threads_get_every_instant_once(ledger: Ledger, connection: Connect
     for thread in threads:
         thread.join()
     gaps = [b - a for a, b in pairwise(sorted(handed))]
-    # A lead far ahead of all of them: the lane is busy throughout, so nothing may be left out either.
+    # A lead far ahead of all of them: the bucket is busy throughout, so nothing may be left out either.
     assert min(gaps) > 0.99e-3
     assert ledger.buckets.states()[0].handed == len(handed)
 
 
 WORKER = """
 import json, sys
-from rescind.ledger.ratelimit import store as lanes
+from rescind.ledger.ratelimit import store
 from rescind.ledger.store.database import Database
 connection = Database(sys.argv[1]).connect(autocommit=True)
-lane = tuple(json.loads(sys.argv[2]))
+bucket = tuple(json.loads(sys.argv[2]))
 found = []
 for number in range(60):
-    r = lanes.reserve(connection, lane, 1 + number % 5, lead_s=0.0, unused=0, jitter_s=0.0)
+    r = store.reserve(connection, bucket, 1 + number % 5, lead_s=0.0, unused=0, jitter_s=0.0)
     found += [r.at + n * r.gap_s for n in range(r.count)]
 connection.close()
 print(json.dumps(found))
