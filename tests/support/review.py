@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.support.emulator import Emulator
+from tests.support.oracle import judge
 
 
 @dataclass
@@ -35,6 +36,8 @@ class ReviewBench:
     monkeypatch: pytest.MonkeyPatch
     settings: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=lambda: {"*": 200.0})
+    judged: bool = True
+    """Whether the oracle judges the verdicts; off only where the platform is made to lie about what it has."""
 
     def __post_init__(self) -> None:
         roster = self.folder / "roster.csv"
@@ -102,6 +105,8 @@ class Review:
     scopes: list[dict[str, str]] = field(default_factory=list)
     canaries: list[dict[str, str]] = field(default_factory=list)
     batches: list[dict[str, str]] = field(default_factory=list)
+    worlds: dict[str, Any] = field(default_factory=dict)
+    """The emulator's world at discovery and at the last verification, for the oracle."""
 
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """What Airflow hands to a task, as far as the operators use it."""
@@ -121,6 +126,7 @@ class Review:
 
         for index, scope in enumerate(self.scopes):
             DiscoverOperator(task_id="discover", scope=scope).execute(self.context("discover", index))
+        self.worlds["discovered"] = self.bench.emulator.get("world")
 
     def plan(self) -> None:
         self.decide()
@@ -188,10 +194,12 @@ class Review:
     def verify(self) -> list[dict[str, Any]]:
         from rescind.operators.verify import VerifyOperator
 
-        return [
+        reports = [
             VerifyOperator(task_id="verify", scope=scope).execute(self.context("verify", index))
             for index, scope in enumerate(self.scopes)
         ]
+        self.worlds["verified"] = self.bench.emulator.get("world")
+        return reports
 
     def report(self) -> dict[str, Any]:
         """Close the run; returns the summary as written."""
@@ -199,7 +207,15 @@ class Review:
 
         facts = ReportOperator(task_id="report").execute(self.context("report"))
         summary: dict[str, Any] = json.loads(Path(facts["summary"]).read_text(encoding="utf-8"))
+        self.judge(summary)
         return summary
+
+    def judge(self, summary: dict[str, Any]) -> None:
+        """Hold every verdict against who really reaches what, by the independent oracle."""
+        if not {"discovered", "verified"} <= self.worlds.keys() or not self.bench.judged:
+            return
+        rows = [json.loads(line) for line in Path(summary["items_file"]).read_text(encoding="utf-8").splitlines()]
+        assert judge(self.worlds["discovered"], self.worlds["verified"], rows) == []
 
     def gate(self) -> str:
         from rescind.operators.report import GateOperator
