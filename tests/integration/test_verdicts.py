@@ -31,6 +31,7 @@ NOT_OFFERED = "not offered by the vendor"
 
 def test_one_run_with_every_verdict_each_with_its_statements(bench: Bench) -> None:
     setup = bench(settle_limit_seconds=1.5)
+    setup.judged = False  # one listing keeps showing a record that is gone: "still present" is all that can be said
     person = somebody(setup)
     gone, before_us, ignored, late, flapping, again = records_of(setup, person, 6)
     review = approved(setup, person, DMS)

@@ -215,7 +215,8 @@ class Review:
         if not {"discovered", "verified"} <= self.worlds.keys() or not self.bench.judged:
             return
         rows = [json.loads(line) for line in Path(summary["items_file"]).read_text(encoding="utf-8").splitlines()]
-        assert judge(self.worlds["discovered"], self.worlds["verified"], rows) == []
+        wrong = judge(self.worlds["discovered"], self.worlds["verified"], rows)
+        assert not wrong, "\n".join(wrong)
 
     def gate(self) -> str:
         from rescind.operators.report import GateOperator
