@@ -13,7 +13,7 @@ from typing import Any
 
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems.base import PermissionSystem
-from rescind.systems.surfaces import CONDITIONAL, PlatformAnswer
+from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN, PlatformAnswer
 
 _Node = tuple[str, str]
 CONTAINERS = frozenset({PrincipalType.GROUP, PrincipalType.ROLE, PrincipalType.PROJECT})
@@ -180,8 +180,14 @@ class EffectiveAccess:
         ident = grant.grant_id
         denied = ident in self._answer.denies
         ways = [way for way in self._remaining.paths(grant) if not (denied and CONDITIONAL in way.grant.attributes)]
-        paths = [way.describe() for way in ways]
-        unanswered = {**self._unasked, **self._remaining.untraceable(grant), **self._answer.unknown.get(ident, {})}
+        paths = [way.describe() for way in ways if UNCERTAIN not in way.grant.attributes]
+        doubts = {way.grant.attributes[UNCERTAIN]: way.describe() for way in ways if UNCERTAIN in way.grant.attributes}
+        unanswered = {
+            **self._unasked,
+            **doubts,
+            **self._remaining.untraceable(grant),
+            **self._answer.unknown.get(ident, {}),
+        }
         if paths and denied:
             return Found((), {**unanswered, DISAGREEMENT: f"the platform shows no access, but {paths[0]}"})
         if ident in self._answer.reaches and not paths:

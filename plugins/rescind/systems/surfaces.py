@@ -14,6 +14,10 @@ CONDITIONAL = "Conditional"
 """Attribute of a grant that gives access only under a further condition, which its text names."""
 
 
+UNCERTAIN = "Uncertain"
+"""Attribute of a grant of which it is not known whether it gives access; its text names the unanswered surface."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surface:
     """One way of having access.

@@ -24,11 +24,12 @@ from rescind.cloud.wedata.data_sources import (
     ToUsers,
 )
 from rescind.cloud.wedata.inventory import ListProjects
+from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, PrincipalType, digest
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import Surface, Untraceable
+from rescind.systems.surfaces import UNCERTAIN, Surface, Untraceable
 from rescind.systems.wedata_projects import MEMBERS, UNTRACEABLE, discover_projects, holders
 
 AUTHORIZATIONS = Surface("authorizations", "DescribeDataSourceAuthority", "projects and single users of projects")
@@ -215,15 +216,20 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
 
 
 def _default_audience(account: str, source: DataSource, listed_in: str) -> Iterator[Grant]:
-    """Who may use a source without an authorization: the project that created it, and its creator.
+    """Who may use a source without an authorization.
 
-    The administrators of that project are members of it. Which of the two sharing modes a source has is not listed:
-    the wider one is assumed.
+    Its creator and the administrators of the project that created it may, in both sharing modes. Whether all members
+    of that project may depends on the mode, which no action shows.
     """
-    holders = [(PrincipalType.PROJECT, source.ProjectId or listed_in, "default use of the creating project")]
+    project = source.ProjectId or listed_in
+    administrators = f"{project}.{PROJECT_ADMINISTRATOR}"
+    holders = [
+        (PrincipalType.PROJECT, project, "default use of the creating project", {UNCERTAIN: SHARING_MODE.name}),
+        (PrincipalType.ROLE, administrators, "administrator of the creating project", {}),
+    ]
     if source.CreateUser:
-        holders.append((PrincipalType.USER, source.CreateUser, "creator"))
-    for kind, ident, entitlement in holders:
+        holders.append((PrincipalType.USER, source.CreateUser, "creator", {}))
+    for kind, ident, entitlement, attributes in holders:
         yield Grant(
             key=GrantKey("wedata_data_sources", account, "data_source", source.Id, kind, ident, entitlement),
             # No call takes it and no listing of authorizations shows it.
@@ -231,6 +237,7 @@ def _default_audience(account: str, source: DataSource, listed_in: str) -> Itera
             revocable=False,
             why_not="comes with the data source, not with an authorization",
             resource_name=source.Name or source.Id,
+            attributes=attributes,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.wedata.inventory import ListProjectMembers, ListProjects, Project, ProjectMember
+from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.model import Grant, Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
@@ -88,6 +89,9 @@ def _edges(system: str, account: str, project: Project, people: Iterable[Project
     ident = project.ProjectId
     for uin in {project.ProjectOwnerUin, project.CreatorUin} - {None, ""}:
         yield Membership(system, account, PrincipalType.USER, uin or "", PrincipalType.PROJECT, ident)
+        # Whether owner and creator administer the project is not documented: the wider reading is assumed.
+        administers = f"{ident}.{PROJECT_ADMINISTRATOR}"
+        yield Membership(system, account, PrincipalType.USER, uin or "", PrincipalType.ROLE, administers)
     for person in people:
         kind = PrincipalType.USER if person.UserUin else PrincipalType.UNKNOWN
         member = person.UserUin or NAMELESS
