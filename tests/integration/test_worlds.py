@@ -14,8 +14,16 @@ from typing import Any
 
 import pytest
 
-from rescind.systems import REGISTRY, quickbi_menus, wedata_data_sources, wedata_privileges, wedata_projects
+from rescind.systems import (
+    REGISTRY,
+    quickbi_menus,
+    quickbi_people,
+    wedata_data_sources,
+    wedata_privileges,
+    wedata_projects,
+)
 from rescind.systems.effective import RemainingAccess
+from rescind.systems.quickbi_users import user_groups
 from rescind.systems.surfaces import PlatformAnswer
 from tests.support.oracle.organizations import planted
 from tests.support.review import ReviewBench
@@ -83,6 +91,10 @@ async def _no_receivers(*_: Any) -> list[Any]:
     return []
 
 
+async def _flat_groups(walker: Any) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    return (await user_groups(walker))[0], []
+
+
 def _drop(module: Any, name: str, instead: Any, *, own_answer: bool = False) -> Callable[[pytest.MonkeyPatch], None]:
     def seed(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, name, instead)
@@ -94,8 +106,10 @@ def _drop(module: Any, name: str, instead: Any, *, own_answer: bool = False) -> 
 
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "white lists and shares": _drop(quickbi_menus, "portal_receivers", _no_receivers, own_answer=True),
-    "administrators": _drop(quickbi_menus, "organization_roles", lambda *_: None, own_answer=True),
-    "portal owners and workspace roles": _drop(quickbi_menus, "portal_grants", lambda *_: (), own_answer=True),
+    "administrators": _drop(
+        quickbi_menus, "organization_roles", lambda _a, _u, found: found.asked("organization roles"), own_answer=True
+    ),
+    "groups in groups": _drop(quickbi_people, "user_groups", _flat_groups, own_answer=True),
     "what is above a resource": _drop(type(REGISTRY["quickbi_menus"]), "parents", lambda *_: (), own_answer=True),
     "default audience": _drop(wedata_data_sources, "_default_audience", lambda *_: ()),
     "people without member ids": _drop(RemainingAccess, "untraceable", lambda *_: {}),
