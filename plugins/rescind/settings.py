@@ -50,7 +50,7 @@ class AutomaticApproval(BaseModel):
     """Limits within which a plan needs no approval by a person, in runs that request it. Every limit is required.
 
     :param max_revocations: most grants of such a plan.
-    :param max_percent: most of the complete population, in percent.
+    :param max_percent: most of the grants that could be revoked, in percent.
     :param systems: permission systems that may take part.
     :param only_rules: rules of the policy that may decide. Targets that a person names in a form always need another
         person.
@@ -129,7 +129,7 @@ class Settings(BaseModel):
     :param automatic_approval: limits within which a run may continue without approval by a person, if it requests that.
         None: never.
     :param max_revocations: most grants that one run may revoke; 0 means none.
-    :param max_percent: most of the complete population, in percent, that one run may revoke; 0 means none.
+    :param max_percent: most of the grants that could be revoked, in percent, that one run may revoke; 0 means none.
     :param max_per_principal: most grants that one principal may lose in one run.
     :param max_restores: most grants that one run may restore; 0 means none.
     :param allow_irreversible: revoke grants that cannot be restored exactly; otherwise they are held.

@@ -92,6 +92,8 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         }
     )
 
+    optional_reads: ClassVar[frozenset[str]] = frozenset({"ListWhitePortalMenu", "QueryShareList"})
+
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
         walker = Walker(client, found)

@@ -207,10 +207,11 @@ class Planner:
             next(part for part in self.parts.values() if grant_id in part.revoke).hold(grant_id, reason)
 
     def _population(self) -> Mapping[str, int]:
+        """Grants that could be revoked, by system. Ways in that no call takes away would only loosen the caps."""
         sizes: dict[str, int] = {}
         for count in self.ledger.snapshot.counts(self.run.run_id):
             if count.complete:
-                sizes[count.system] = sizes.get(count.system, 0) + count.grants
+                sizes[count.system] = sizes.get(count.system, 0) + count.revocable
         return sizes
 
     def _cover(self, account: Account, part: _Part) -> None:
