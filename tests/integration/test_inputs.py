@@ -348,6 +348,6 @@ def test_absences_in_the_roster_count_only_where_it_lists_everyone(
     policy.write_text(ABSENCE)
     setup.configure(policy=str(policy))
     assert planned(setup, "not everyone") == set()
-    assert "rules nobody act on what the roster lacks" in capsys.readouterr().out
+    assert "depend on people missing from the roster" in capsys.readouterr().out
     setup.configure(roster_is_complete=True)
     assert len(planned(setup, "everyone")) > 10
