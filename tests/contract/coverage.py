@@ -123,7 +123,7 @@ def _users(names: set[str]) -> dict[str, set[str]]:
 
 def _room(where: tuple[str, ...]) -> str:
     if where[0] == "systems":
-        return where[-1]
+        return "_".join(where[1:])
     return "clients" if where[0] == "cloud" else where[0]
 
 

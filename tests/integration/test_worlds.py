@@ -14,15 +14,11 @@ from typing import Any
 
 import pytest
 
-from rescind.systems import (
-    REGISTRY,
-    quickbi_menus,
-    wedata_data_sources,
-    wedata_privileges,
-    wedata_projects,
-)
+from rescind.systems import REGISTRY
 from rescind.systems.effective import RemainingAccess
+from rescind.systems.quickbi import menus
 from rescind.systems.surfaces import PlatformAnswer
+from rescind.systems.wedata import data_sources, privileges, projects
 from tests.support.oracle.organizations import planted
 from tests.support.review import ReviewBench
 from tests.support.verdicts import items_of
@@ -94,18 +90,18 @@ def _drop(module: Any, name: str, instead: Any, *, own_answer: bool = False) -> 
     def seed(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, name, instead)
         if own_answer:  # the platform's own answer alone would still show the way
-            patch.setattr(quickbi_menus, "what_users_see", _no_answer)
+            patch.setattr(menus, "what_users_see", _no_answer)
 
     return seed
 
 
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "white lists and shares": _drop(quickbi_menus, "portal_receivers", _no_receivers, own_answer=True),
+    "white lists and shares": _drop(menus, "portal_receivers", _no_receivers, own_answer=True),
     "what is above a resource": _drop(type(REGISTRY["quickbi_menus"]), "parents", lambda *_: (), own_answer=True),
-    "default audience": _drop(wedata_data_sources, "_default_audience", lambda *_: ()),
+    "default audience": _drop(data_sources, "_default_audience", lambda *_: ()),
     "people without member ids": _drop(RemainingAccess, "untraceable", lambda *_: {}),
-    "members of projects": _drop(wedata_projects, "_edges", lambda *_: ()),
-    "parents of tables": _drop(wedata_privileges.WeDataPrivileges, "parents", lambda *_: ()),
+    "members of projects": _drop(projects, "_edges", lambda *_: ()),
+    "parents of tables": _drop(privileges.WeDataPrivileges, "parents", lambda *_: ()),
     "all paths": _drop(RemainingAccess, "paths", lambda *_: []),
     "other levels": _drop(
         type(REGISTRY["quickbi_menus"]), "includes", lambda _, held, asked: held == asked, own_answer=True

@@ -24,7 +24,7 @@ from rescind.systems import REGISTRY
 from rescind.systems.base import PermissionSystem, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Member, MembershipSystem, Named
-from rescind.systems.quickbi_users import organization_users, own_user_id, user_groups
+from rescind.systems.quickbi.users import organization_users, own_user_id, user_groups
 
 MAX_GROUPS = 50
 """Most groups in one call: the vendor names no limit, and the query string stays below 2 kB."""

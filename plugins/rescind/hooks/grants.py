@@ -42,7 +42,7 @@ from rescind.hooks.dms import DmsHook
 from rescind.hooks.quickbi import QuickBiHook
 from rescind.hooks.wedata import WeDataHook
 from rescind.model import digest
-from rescind.systems.wedata_privileges import inherited_from
+from rescind.systems.wedata.privileges import inherited_from
 
 _USER, _GROUP = 0, 1
 """Receiver types of Quick BI that its revoke call can name."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from rescind.errors import InputError
 from rescind.systems.base import PermissionSystem
-from rescind.systems.dms_permissions import DmsPermissions
-from rescind.systems.quickbi_menus import QuickBiMenus
-from rescind.systems.wedata_data_sources import WeDataDataSources
-from rescind.systems.wedata_privileges import WeDataPrivileges
+from rescind.systems.dms.permissions import DmsPermissions
+from rescind.systems.quickbi.menus import QuickBiMenus
+from rescind.systems.wedata.data_sources import WeDataDataSources
+from rescind.systems.wedata.privileges import WeDataPrivileges
 
 REGISTRY: dict[str, PermissionSystem[Any]] = {
     system.name: system for system in (WeDataPrivileges(), WeDataDataSources(), DmsPermissions(), QuickBiMenus())

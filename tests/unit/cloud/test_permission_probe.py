@@ -42,7 +42,7 @@ def needed() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for system in REGISTRY.values():
         found.setdefault(system.revoke_message.service, set()).update(system.reads)
-    for path in (Path(rescind.__file__).parent / "systems").glob("*.py"):
+    for path in (Path(rescind.__file__).parent / "systems").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("rescind.cloud."):
                 continue

@@ -16,7 +16,7 @@ from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import ListingIncompleteError
 from rescind.model import Grant
 from rescind.systems import system_named
-from rescind.systems.dms_surfaces import SURFACES, TENANT
+from rescind.systems.dms.surfaces import SURFACES, TENANT
 from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import PlatformAnswer, unasked

@@ -31,7 +31,7 @@ from rescind.model import CallShape, Cell, Grant, GrantKey, Mode, PlannedCall, P
 from rescind.systems.base import PASSES, ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
-from rescind.systems.quickbi_access import (
+from rescind.systems.quickbi.access import (
     ORGANIZATION,
     PORTAL_OWNER,
     RECEIVERS,
@@ -44,8 +44,8 @@ from rescind.systems.quickbi_access import (
     receiver_type,
     what_users_see,
 )
-from rescind.systems.quickbi_people import discover_groups, discover_workspaces, membership
-from rescind.systems.quickbi_users import own_user_id, user_principal
+from rescind.systems.quickbi.people import discover_groups, discover_workspaces, membership
+from rescind.systems.quickbi.users import own_user_id, user_principal
 from rescind.systems.surfaces import CONDITIONAL, PlatformAnswer, Surface
 
 _LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}

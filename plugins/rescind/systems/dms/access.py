@@ -17,7 +17,7 @@ from rescind.cloud.dms.permissions import (
 from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import Grant
 from rescind.systems.base import Walker
-from rescind.systems.dms_surfaces import OWN_ANSWER, OWNED, short
+from rescind.systems.dms.surfaces import OWN_ANSWER, OWNED, short
 from rescind.systems.surfaces import PlatformAnswer
 
 _DATABASE = {"false": "database", "true": "logic_database"}

@@ -15,8 +15,8 @@ from rescind.cloud.quickbi.inventory import (
 from rescind.model import Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.quickbi_access import GROUPS, WORKSPACES, workspace_roles
-from rescind.systems.quickbi_users import user_groups
+from rescind.systems.quickbi.access import GROUPS, WORKSPACES, workspace_roles
+from rescind.systems.quickbi.users import user_groups
 
 
 async def discover_groups(walker: Walker[QuickBiClient], found: Population) -> None:

@@ -30,7 +30,7 @@ from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membershi
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import UNCERTAIN, Surface, Untraceable
-from rescind.systems.wedata_projects import MEMBERS, UNTRACEABLE, discover_projects, holders
+from rescind.systems.wedata.projects import MEMBERS, UNTRACEABLE, discover_projects, holders
 
 AUTHORIZATIONS = Surface("authorizations", "DescribeDataSourceAuthority", "projects and single users of projects")
 DEFAULT_AUDIENCE = Surface(

@@ -46,7 +46,7 @@ from rescind.model import (
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import Surface, Untraceable
-from rescind.systems.wedata_projects import MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
+from rescind.systems.wedata.projects import MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
 
 EVERY_USER = "AllAccountUsers"
 _SUBJECTS = {

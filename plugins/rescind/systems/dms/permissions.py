@@ -30,8 +30,8 @@ from rescind.cloud.dms.permissions import (
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
-from rescind.systems.dms_access import no_such_user, what_users_reach
-from rescind.systems.dms_surfaces import (
+from rescind.systems.dms.access import no_such_user, what_users_reach
+from rescind.systems.dms.surfaces import (
     OPTIONAL_READS,
     RECORDS,
     SURFACES,

@@ -1,0 +1,1 @@
+"""The permission systems of Alibaba DMS, and what they share."""

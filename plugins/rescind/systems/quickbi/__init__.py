@@ -1,0 +1,1 @@
+"""The permission systems of Alibaba Quick BI, and what they share."""

@@ -1,0 +1,1 @@
+"""The permission systems of Tencent WeData, and what they share."""
