@@ -151,9 +151,9 @@ def approve(ledger: Ledger, frozen: Frozen, *, by: str = "anna") -> Approval:
 
 
 def frozen_run(ledger: Ledger, name: str = "manual__1", *, dry_run: bool = False, groups: int = 2) -> Frozen:
-    """A run over 10 grants, of which ``2 * groups`` are to be revoked by ``groups`` calls; not approved yet."""
+    """A run over at least 10 grants, of which ``2 * groups`` are to be revoked by ``groups`` calls; not approved."""
     run = begin(ledger, name, dry_run=dry_run)
-    grants = [grant(number) for number in range(10)]
+    grants = [grant(number) for number in range(max(10, 2 * groups + 2))]
     list_scope(ledger, run, grants)
     revoke = [[grants[2 * number], grants[2 * number + 1]] for number in range(groups)]
     decide(ledger, run, grants, [one for group in revoke for one in group])

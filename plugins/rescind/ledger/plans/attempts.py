@@ -78,7 +78,8 @@ class Attempts(Repository):
         :raises ScopeLockedError: when another run holds the scope's lock.
         :raises CallSettledError: when the call is not pending, or its attempts are used up.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> DictRow | None:
             number = self._numbers.of(connection, lease.run_id)
             digest = Digest(call_id)
             # Lock first, then read: the facts below are at least as new as the locks.
@@ -106,6 +107,9 @@ class Attempts(Repository):
             ).fetchone()
             transitions.move_call(connection, number, digest, ("pending",), "sent")
             transitions.move_call_items(connection, number, digest, [_S.APPROVED], _S.SENT)
+            return row
+
+        row = self._db.write(work)
         if row is None:
             raise LedgerError("ledger: the attempt cannot be read after it was written; nothing may be sent")
         self._renew(lease)
@@ -136,7 +140,8 @@ class Attempts(Repository):
         """
         if outcome not in _MEANING:
             raise LedgerError(f"ledger: {outcome!r} is not an outcome. Use one of {', '.join(_MEANING)}")
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> tuple[bool, DictRow, Call]:
             attempt = _close(
                 connection,
                 attempt_id,
@@ -154,7 +159,9 @@ class Attempts(Repository):
             ours = _still_ours(connection, attempt)
             if ours:
                 _settle(connection, number, digest, outcome, items or {}, reason)
-            call = load_call(connection, attempt["run_id"], number, digest.hex)
+            return ours, attempt, load_call(connection, attempt["run_id"], number, digest.hex)
+
+        ours, attempt, call = self._db.write(work)
         if not ours:
             raise LeaseLostError(
                 f"attempt {attempt_id} of run {attempt['run_id']}: the outcome {outcome} is recorded, but another"
@@ -180,7 +187,8 @@ class Attempts(Repository):
 
         :returns: how many attempts were closed.
         """
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> int:
             number = self._numbers.of(connection, run_id)
             rows = connection.execute(
                 "UPDATE rescind.attempt a SET outcome = 'unknown', closed_at = clock_timestamp()"
@@ -193,7 +201,9 @@ class Attempts(Repository):
                 digest = Digest(row["call_id"])
                 if transitions.move_call(connection, number, digest, ("sent",), "unknown", _NO_OUTCOME):
                     transitions.move_call_items(connection, number, digest, [_S.SENT], _S.UNKNOWN)
-        return len(rows)
+            return len(rows)
+
+        return self._db.write(work, bulk=True)
 
     def _renew(self, lease: Lease) -> None:
         """Extend the lease of a holder that sends, at most every 30 s."""
@@ -202,12 +212,15 @@ class Attempts(Repository):
         if now - self._renewed.get(key, float("-inf")) < _RENEW_EVERY_S:
             return
         self._renewed[key] = now
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> None:
             connection.execute(
                 "UPDATE rescind.batch SET lease_until = greatest(lease_until, clock_timestamp() + %s)"
                 " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s",
                 (_RENEWED_TO, self._numbers.of(connection, lease.run_id), Digest(lease.batch_id), lease.epoch),
             )
+
+        self._db.write(work)
 
 
 def _close(connection: Connection, attempt_id: int, outcome: Mapping[str, Any]) -> DictRow:

@@ -47,10 +47,9 @@ class Batches(Repository):
         :param ttl_s: seconds until the lease expires; sending renews it.
         :raises PlanStaleError: when the live plan has no such batch.
         """
-        with self._db.transaction() as connection:
-            number = self._numbers.of(connection, run_id)
-            self._note_start(connection, number, Digest(batch_id))
-        with self._db.transaction() as connection:
+        number = self._db.write(lambda connection: self._note_start(connection, run_id, Digest(batch_id)))
+
+        def work(connection: Connection) -> Lease:
             row = connection.execute(
                 "UPDATE rescind.batch SET lease_epoch = lease_epoch + 1, lease_owner = %s, state = 'claimed',"
                 " lease_until = clock_timestamp() + %s WHERE run_no = %s AND batch_id = %s"
@@ -67,7 +66,9 @@ class Batches(Repository):
             for call in left:
                 lost_call = Digest(call["call_id"])
                 transitions.move_call_items(connection, number, lost_call, [_S.SENT], _S.UNKNOWN, _IN_FLIGHT)
-        return Lease(run_id, batch_id, owner, row["lease_epoch"], row["lease_until"])
+            return Lease(run_id, batch_id, owner, row["lease_epoch"], row["lease_until"])
+
+        return self._db.write(work)
 
     def release(self, lease: Lease, *, done: bool = False) -> None:
         """Release a batch.
@@ -75,14 +76,16 @@ class Batches(Repository):
         :param done: True when nothing of it is left to send.
         :raises LeaseLostError: when another process has claimed it.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> int:
             number = self._numbers.of(connection, lease.run_id)
-            changed = connection.execute(
+            return connection.execute(
                 "UPDATE rescind.batch SET lease_until = clock_timestamp(), state = %s"
                 " WHERE run_no = %s AND batch_id = %s AND lease_epoch = %s",
                 ("done" if done else "open", number, Digest(lease.batch_id), lease.epoch),
             ).rowcount
-        if not changed:
+
+        if not self._db.write(work):
             raise lost(lease)
 
     def set_call(
@@ -104,7 +107,8 @@ class Batches(Repository):
         if state not in ("stale", "skipped"):
             raise TransitionError(f"ledger: a call that was not sent becomes stale or skipped, not {state!r}")
         transitions.refuse_reserved(items or {})
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> Call:
             number = self._numbers.of(connection, lease.run_id)
             hold(connection, number, lease)
             digest = Digest(call_id)
@@ -116,6 +120,8 @@ class Batches(Repository):
                 transitions.move_items(connection, number, items, call_id=digest)
             return load_call(connection, lease.run_id, number, call_id)
 
+        return self._db.write(work)
+
     def set_items(self, holder: Lease | str, moves: Mapping[str, tuple[ItemState, str]]) -> None:
         """Move single items, all or none.
 
@@ -125,11 +131,14 @@ class Batches(Repository):
         """
         transitions.refuse_reserved(moves)
         run_id = holder.run_id if isinstance(holder, Lease) else holder
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> None:
             number = self._numbers.of(connection, run_id)
             if isinstance(holder, Lease):
                 hold(connection, number, holder)
             transitions.move_items(connection, number, moves)
+
+        self._db.write(work, bulk=True)
 
     def reopen(
         self,
@@ -152,7 +161,8 @@ class Batches(Repository):
         :raises RecordConflictError: when the read is older than the last attempt, or shows no item.
         :raises LeaseLostError: when another process has claimed the batch.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> Call:
             number = self._numbers.of(connection, lease.run_id)
             hold(connection, number, lease)
             digest = Digest(call_id)
@@ -178,6 +188,8 @@ class Batches(Repository):
             )
             return load_call(connection, lease.run_id, number, call_id)
 
+        return self._db.write(work)
+
     def split(
         self, lease: Lease, call_id: str, parts: Sequence[NewCall], item_calls: Mapping[str, str], *, reason: str
     ) -> list[Call]:
@@ -189,9 +201,10 @@ class Batches(Repository):
         :raises CallSettledError: when the call is neither pending nor refused.
         :raises LeaseLostError: when another process has claimed the batch.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> list[Call]:
             number = self._numbers.of(connection, lease.run_id)
-            hold(connection, number, lease)
+            hold(connection, number, lease, alone=True)
             old = load_call(connection, lease.run_id, number, call_id)
             _within(old, parts, item_calls)
             digest = Digest(call_id)
@@ -214,31 +227,40 @@ class Batches(Repository):
                 ),
             )
             transitions.move_call_items(connection, number, digest, [_S.APPROVED, _S.REFUSED], _S.STALE, reason)
-            count_items(connection, number)
+            count_items(connection, number, Digest(lease.batch_id))
             return [load_call(connection, lease.run_id, number, part.call_id) for part in parts]
 
-    def _note_start(self, connection: Connection, run_no: int, batch_id: Digest) -> None:
+        return self._db.write(work)
+
+    def _note_start(self, connection: Connection, run_id: str, batch_id: Digest) -> int:
         """Move the plan to executing and record the use of its approval, in a transaction before the claim.
 
         An attempt locks its batch and then reads the plan. So a claim must not lock the plan while it waits for a
         batch.
+
+        :returns: the run's number.
         """
+        run_no = self._numbers.of(connection, run_id)
         row = connection.execute(
             "UPDATE rescind.plan SET state = 'executing' WHERE run_no = %s AND state = 'approved' RETURNING digest",
             (run_no,),
         ).fetchone()
         if row is not None:
             approvals.mark_used(connection, run_no, Digest(row["digest"]), batch_id)
+        return run_no
 
 
-def hold(connection: Connection, run_no: int, lease: Lease) -> None:
+def hold(connection: Connection, run_no: int, lease: Lease, *, alone: bool = False) -> None:
     """Ensure until the end of the transaction that the lease is current.
 
+    :param alone: lock the batch for this transaction only, because it will update the row. Two transactions that
+        share the row and then update it wait for each other.
     :raises LeaseLostError: when another process has claimed the batch.
     :raises PlanStaleError: when the live plan does not contain the batch.
     """
     row = connection.execute(
-        "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s FOR SHARE",
+        "SELECT lease_epoch FROM rescind.batch WHERE run_no = %s AND batch_id = %s"
+        f" FOR {'NO KEY UPDATE' if alone else 'SHARE'}",
         (run_no, Digest(lease.batch_id)),
     ).fetchone()
     if row is None:

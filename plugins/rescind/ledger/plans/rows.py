@@ -112,14 +112,15 @@ def write_items(connection: Connection, run_no: int, items: Iterable[NewItem]) -
     return rows.rows
 
 
-def count_items(connection: Connection, run_no: int) -> None:
-    """Update the numbers of calls and items of each batch."""
+def count_items(connection: Connection, run_no: int, batch_id: Digest | None = None) -> None:
+    """Update the numbers of calls and items of each batch, or of one that the transaction has locked."""
     connection.execute(
         "UPDATE rescind.batch b SET calls = n.calls, items = n.items FROM ("
         " SELECT c.batch_id, count(DISTINCT c.call_id) AS calls, count(i.grant_id) AS items FROM rescind.call c"
         " LEFT JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id = c.call_id"
-        " WHERE c.run_no = %(run)s GROUP BY c.batch_id) n WHERE b.run_no = %(run)s AND b.batch_id = n.batch_id",
-        {"run": run_no},
+        " WHERE c.run_no = %(run)s AND (%(batch)s::bytea IS NULL OR c.batch_id = %(batch)s) GROUP BY c.batch_id) n"
+        " WHERE b.run_no = %(run)s AND b.batch_id = n.batch_id",
+        {"run": run_no, "batch": batch_id},
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+_REPEATABLE = ("40P01", "40001")  # deadlock, serialization failure: rolled back as a whole
+_WRITE_TRIES = 5
 _IDLE_TRUSTED_S = 1.0
 _IDLE_KEPT_S = 120.0
 # References to the connections of a parent process, so that a child never closes the parent's sessions.
@@ -163,6 +166,26 @@ class Database:
         self.close()
         with self.transaction() as connection:
             return work(connection)
+
+    def write(self, work: Callable[[Connection], T], *, bulk: bool = False) -> T:
+        """Run a write in a transaction; repeat it when PostgreSQL ended it as the victim of a deadlock.
+
+        Such a transaction has written nothing. No other failure is repeated.
+
+        :param work: may run several times, so it must change nothing outside the database.
+        :param bulk: allow statements to take ``timeouts.bulk``.
+        :raises LedgerError: when the database fails, or every repetition ends in a deadlock.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self.transaction(bulk=bulk) as connection:
+                    return work(connection)
+            except DatabaseError as error:
+                if error.sqlstate not in _REPEATABLE or tries == _WRITE_TRIES:
+                    raise
+            time.sleep(random.uniform(0.0, 0.05 * tries))  # the others first
 
     def close(self) -> None:
         """Close the idle connections; the pool stays usable."""

@@ -27,6 +27,7 @@ from rescind.cloud.answers.outcomes import UnknownResultsError
 from rescind.cloud.base import Answer, Pacer, Prepared
 from rescind.errors import (
     CloudError,
+    ExpiredSignatureError,
     NotFoundError,
     PlanError,
     RefusedError,
@@ -115,7 +116,7 @@ class BatchSender:
         :raises TransientError: when calls are still open after all attempts; retry later.
         """
         started = time.monotonic()
-        calls = [c for c in await asyncio.to_thread(self._calls) if c.state in ("pending", "sent", "unknown")]
+        calls = await asyncio.to_thread(self._open_calls)
         self.report.calls = self.meter.of = len(calls)
         if calls:
             self._approved = await asyncio.to_thread(self._read_approved)
@@ -138,8 +139,10 @@ class BatchSender:
             self.report.seconds = time.monotonic() - started
         return self.report
 
-    def _calls(self) -> list[Call]:
-        return list(self.batch.ledger.plans.calls(self.batch.run_id, self.batch.lease.batch_id))
+    def _open_calls(self) -> list[Call]:
+        """Return the calls with something left to do, also those that were refused as a whole and not split yet."""
+        calls = self.batch.ledger.plans.calls(self.batch.run_id, self.batch.lease.batch_id)
+        return [call for call in calls if call.state in ("pending", "sent", "unknown") or _to_be_split(call)]
 
     def _read_approved(self) -> Approved:
         """Return what the approved digest covers; calls and items only say what is to be sent."""
@@ -197,6 +200,8 @@ class BatchSender:
         if call.state in ("sent", "unknown") and not await self.direction.read_back(call):
             self.report.outcomes["unknown"] += 1
             return []
+        if _to_be_split(call):
+            return await self._split(call, "the vendor refused the whole call in an earlier task")
         for number in range(1, MAX_TRIES + 1):
             pairs = await asyncio.to_thread(self.batch.ledger.plans.item_grants, call.run_id, call.call_id)
             grants = await self._screened(call, [grant for item, grant in pairs if item.state is ItemState.APPROVED])
@@ -273,6 +278,9 @@ class BatchSender:
         except (RefusedError, NotFoundError) as error:
             await self._failed(attempt, "refused", sent_at, error)
             return "refused"
+        except ExpiredSignatureError as error:
+            await self._failed(attempt, "not_sent", sent_at, error)
+            raise
         except UnauthorizedError as error:
             await self._failed(attempt, "refused", sent_at, error)
             raise
@@ -331,6 +339,11 @@ class BatchSender:
         return await asyncio.to_thread(
             ledger.batches.split, self.batch.lease, call.call_id, parts, item_calls, reason=reason
         )
+
+
+def _to_be_split(call: Call) -> bool:
+    """Return whether the call was refused as a whole: a smaller call may be accepted."""
+    return call.state == "refused" and len(call.planned.cells()) > 1
 
 
 def _non_retryable_first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
