@@ -189,6 +189,8 @@ def _check_own_ids(client: CloudClient, conn_id: str) -> None:
         reason = "WeData does not tell which of its users a key belongs to"
     elif client.identity is not None and "role" in client.identity.kind.lower():
         reason = "an assumed role is no user of the platform, so its own access cannot be told apart"
+    elif client.identity is not None and not client.identity.user_id:
+        reason = "the vendor names no user for its key"
     else:
         return
     raise ConfigurationError(

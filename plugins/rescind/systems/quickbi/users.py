@@ -14,7 +14,7 @@ from rescind.cloud.quickbi.inventory import (
     QuickBiUser,
     UserGroup,
 )
-from rescind.errors import CloudError
+from rescind.errors import NotFoundError
 from rescind.model import Principal, PrincipalType
 from rescind.systems.base import Walker
 
@@ -52,12 +52,15 @@ async def user_groups(walker: Walker[QuickBiClient]) -> tuple[dict[str, str], li
 
 
 async def own_user_id(client: QuickBiClient) -> frozenset[str]:
-    """Return the Quick BI user id of the calling account; empty where it is not in the organization."""
-    if client.identity is None:
+    """Return the Quick BI user id of the calling account.
+
+    Empty where it is not in the organization, and for a key without a user, such as that of an assumed role.
+    """
+    if client.identity is None or not client.identity.user_id:
         return frozenset()
     try:
         answer = await client.read(QueryUserInfoByAccount(Account=client.identity.user_id))
-    except CloudError:
+    except NotFoundError:
         return frozenset()
     return frozenset({answer.value.Result.UserId})
 
