@@ -52,6 +52,15 @@ class Verdict(StrEnum):
     UNVERIFIED = "unverified"
 
 
+NEW_RUN = "Start a new run to revoke what is still present after an answered call: this run does not send it again"
+"""What to do about the items for which :func:`needs_new_run` holds, for people."""
+
+
+def needs_new_run(state: str, verdict: str | None) -> bool:
+    """Whether an item is still present although its call was answered, so that no task of its run sends it again."""
+    return verdict == Verdict.STILL_PRESENT and state in (ItemState.ACCEPTED, ItemState.REFUSED)
+
+
 class Choice(StrEnum):
     """The decision on one grant."""
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from rescind.evidence.bundle.read import bundle_source
 from rescind.evidence.bundle.verify import verify
+from rescind.model import NEW_RUN
 from rescind.systems import REGISTRY
 from rescind.web.app import create_app
 from rescind.workflow.run_summary import headline
@@ -70,6 +72,49 @@ def test_what_came_back_is_on_the_page_of_its_run(bench: Bench) -> None:
     for system in back:
         assert REGISTRY[system].title in text.partition("Regranted since")[2]
     assert "4 came back" in Markup.of(page(setup, "/runs").text).text
+
+
+def _left_by(setup: ReviewBench, fault: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A run whose DMS writes meet a fault; verified and reported."""
+    review = setup.run(dry_run=False, systems=["dms_permissions"])
+    review.through_plan()
+    review.approve()
+    faults = [{"id": "left", "action": "RevokeUserPermission", **fault}]
+    setup.emulator.post("faults", {"faults": faults, "replace": True})
+    try:
+        review.canary()
+        review.revoke()
+    except Exception as error:
+        assert "ExpiredSignatureError" in str(error)
+    review.verify()
+    return review, review.report()
+
+
+def test_what_an_answered_call_left_needs_a_new_run_and_every_place_says_so(bench: Bench) -> None:
+    setup = bench(canary_items=0)
+    refusal = {"kind": "error", "calls": [1], "code": "NotSupportYet", "status": 403}
+    review, summary = _left_by(setup, refusal)
+    assert sum(row["still_present"] for row in summary["systems"]) == 1
+    assert summary["next_step"] == NEW_RUN
+    assert headline(summary).splitlines()[-1] == NEW_RUN
+    with pytest.raises(Exception, match=f"items are not proven gone; {NEW_RUN}"):
+        review.gate()
+    assert NEW_RUN in Markup.of(Path(summary["report"]).read_text(encoding="utf-8")).text
+    assert NEW_RUN in Markup.of(page(setup, "/runs/1").text).text
+    assert Markup.of(page(setup, "/runs/1/items?verdict=still_present").text).text.count(NEW_RUN) == 1
+    assert NEW_RUN not in Markup.of(page(setup, "/runs/1/items?verdict=verified_gone").text).text
+
+
+def test_what_was_not_sent_yet_needs_no_new_run(bench: Bench) -> None:
+    setup = bench(canary_items=0)
+    review, summary = _left_by(setup, {"kind": "expired_token", "times": 0})
+    row = summary["systems"][0]
+    assert row["still_present"] == row["items"] > 0
+    assert summary["next_step"] == "" and NEW_RUN not in headline(summary)
+    with pytest.raises(Exception, match=r"items are not proven gone$"):
+        review.gate()
+    assert NEW_RUN not in Markup.of(Path(summary["report"]).read_text(encoding="utf-8")).text
+    assert NEW_RUN not in page(setup, "/runs/1").text + page(setup, "/runs/1/items").text
 
 
 def test_a_headline_of_a_dry_run_says_what_would_go(bench: Bench) -> None:

@@ -85,5 +85,5 @@ class GateOperator(ReviewOperator):
         self.report_at, self.bundle_at = str(run.summary.get("report", "")), str(run.summary.get("bundle", ""))
         problems = list(run.summary.get("problems", ["the report was not written"]))
         if problems:
-            raise AirflowFailException("; ".join(problems))
+            raise AirflowFailException("; ".join([*problems, *filter(None, [run.summary.get("next_step")])]))
         return str(run.summary["state"])

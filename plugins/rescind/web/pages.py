@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from rescind.model import NEW_RUN, needs_new_run
 from rescind.web import shape
 from rescind.web.text import visible
 
@@ -82,6 +83,8 @@ def _environment() -> Environment:
         "count": lambda number: f"{number:,}".replace(",", "\u202f"),
     }
     environment.globals |= {
+        "NEW_RUN": NEW_RUN,
+        "needs_new_run": needs_new_run,
         "stage_of": shape.stage_of,
         "share": shape.share,
         "overdue": lambda run: shape.overdue(run, datetime.now(UTC)),

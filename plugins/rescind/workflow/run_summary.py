@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rescind.ledger import Ledger, Plan, Run, TaskProgress
-from rescind.model import Grant, ItemState
+from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
 from rescind.settings import Settings
 from rescind.workflow.residual_access import STAYS_REACHABLE
@@ -62,6 +62,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "decisions": [asdict(count) for count in ledger.decisions.by_rule(run.run_id)],
         "tasks": [_task(task) for task in ledger.progress.of_run(run.run_id)],
         "problems": problems,
+        "next_step": NEW_RUN if any(row["needs_new_run"] for row in rows) else "",
         "findings": _findings(ledger, run),
         "started_at": run.started_at.isoformat(),
         "written_at": datetime.now(UTC).isoformat(),
@@ -92,7 +93,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
             f"{row['kept_compared']} retained checked, "
             f"{row['kept_lost']} missing, {row['throttled']} throttled"
         )
-    return lines + [f"PROBLEM: {problem}" for problem in summary["problems"]]
+    lines += [f"PROBLEM: {problem}" for problem in summary["problems"]]
+    return lines + [summary["next_step"]] * bool(summary["next_step"])
 
 
 def headline(summary: dict[str, Any]) -> str:
@@ -108,6 +110,8 @@ def headline(summary: dict[str, Any]) -> str:
     for name in ("problems", "findings"):
         if summary[name]:
             lines.append(f"{name}: {len(summary[name])}, named in the report")
+    if summary["next_step"]:
+        lines.append(summary["next_step"])
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.tables import Row, outcomes
+from rescind.model import needs_new_run
 
 SHOWN_FINDINGS = 40
 SHOWN_PEOPLE = 30
@@ -53,6 +54,7 @@ class Figures:
     people_total: int = 0
     findings: list[Row] = field(default_factory=list)
     finding_counts: Counter[str] = field(default_factory=Counter)
+    need_new_run: int = 0
     rules: list[Row] = field(default_factory=list)
     kept: list[Row] = field(default_factory=list)
     scopes: list[Row] = field(default_factory=list)
@@ -211,6 +213,7 @@ def _items(source: Source, made: Figures) -> dict[str, list[float]]:
 def _count(row: Row, counts: Counter[str], made: Figures) -> None:
     standing = row["standing"]
     made.standings[standing] += 1
+    made.need_new_run += needs_new_run(row["state"], standing)
     counts["held" if row["state"] == "held" else "planned"] += 1
     counts["revoked"] += row["state"] in ("accepted", "restored")
     counts["restored"] += standing == "restored"

@@ -14,6 +14,7 @@ from rescind.evidence.bundle.format import bundle_name
 from rescind.evidence.bundle.read import Source
 from rescind.evidence.bundle.text import shown
 from rescind.evidence.report.figures import SHOWN_WAYS, Figures, figures
+from rescind.model import NEW_RUN
 
 _TEMPLATE = "report.html.j2"
 _WORDS = {
@@ -72,6 +73,7 @@ def headline(facts: Figures) -> Mapping[str, Any]:
     more += [f"{number(beyond)} additional grants appeared."] if beyond else []
     more += [f"{number(lost)} retained grants are missing."] if lost else []
     more += ["A listing was incomplete."] if facts.finding_counts["scope_incomplete"] else []
+    more += [f"{NEW_RUN}."] if facts.need_new_run else []
     if more:
         return {"tone": "bad", "word": "Open", "text": " ".join([sentence, *more])}
     rest = []

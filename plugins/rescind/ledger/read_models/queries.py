@@ -65,6 +65,7 @@ _FACTS = """
 SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
            CASE WHEN jsonb_typeof(r.summary -> 'problems') = 'array' THEN r.summary -> 'problems' ELSE '[]' END
        ) AS line LIMIT 50) AS problems,
+       coalesce(left(r.summary ->> 'next_step', 2000), '') AS next_step,
        coalesce(r.summary ->> 'report', r.summary -> 'evidence' ->> 'report', '') AS report,
        coalesce(r.summary ->> 'bundle', r.summary -> 'evidence' ->> 'bundle', '') AS bundle,
        coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.responded_at,

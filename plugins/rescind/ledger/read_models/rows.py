@@ -63,12 +63,14 @@ class RunFacts:
     """Further facts for the page of a run, beside its :class:`RunLine`.
 
     :param problems: why the run failed, at most 50 lines.
+    :param next_step: what to do about it, or empty.
     :param report: path or URL of the report as recorded by the run, or empty.
     :param bundle: path or URL of the evidence bundle as recorded by the run, or empty.
     :param plan: digest of the live plan (hex), or empty.
     """
 
     problems: Sequence[str]
+    next_step: str
     report: str
     bundle: str
     plan: str

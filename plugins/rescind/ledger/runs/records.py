@@ -289,6 +289,7 @@ class SystemSummary:
     still_effective: int
     unverified: int
     without_verdict: int
+    needs_new_run: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ scopes AS (
            count(*) FILTER (WHERE v.verdict = 'still_present') AS still_present,
            count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
            count(*) FILTER (WHERE v.verdict = 'unverified') AS unverified,
-           count(*) FILTER (WHERE v.verdict IS NULL) AS without_verdict
+           count(*) FILTER (WHERE v.verdict IS NULL) AS without_verdict,
+           count(*) FILTER (WHERE v.verdict = 'still_present' AND i.state IN ('accepted', 'refused')) AS needs_new_run
     FROM rescind.plan_item i
     JOIN rescind.grant_row g ON g.run_no = (SELECT source_no FROM live) AND g.grant_id = i.grant_id
     LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
@@ -50,7 +51,8 @@ SELECT system, account, coalesce(discovered, 0), coalesce(complete, false), coal
        coalesce(stale, 0), coalesce(expired, 0), coalesce(restored, 0), coalesce(not_sent, 0), coalesce(calls, 0),
        coalesce(attempts, 0), coalesce(throttled, 0), coalesce(verified_gone, 0), coalesce(record_gone, 0),
        coalesce(already_absent, 0), coalesce(still_present, 0), coalesce(still_effective, 0),
-       coalesce(unverified, 0), coalesce(without_verdict, 0)
+       coalesce(unverified, 0), coalesce(without_verdict, 0),
+       coalesce(needs_new_run, 0)
 FROM accounts LEFT JOIN scopes USING (system, account) LEFT JOIN found USING (system, account)
 LEFT JOIN items USING (system, account) LEFT JOIN calls USING (system, account)
 LEFT JOIN attempts USING (system, account)
