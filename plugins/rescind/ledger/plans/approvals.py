@@ -28,7 +28,8 @@ class Approvals(Repository):
 
         :raises LedgerError: when the run has no such plan.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> Approval:
             number = self._numbers.of(connection, run_id)
             _plan_state(connection, number, run_id, digest)
             connection.execute(
@@ -37,6 +38,8 @@ class Approvals(Repository):
                 (number, Digest(digest), secrets.token_hex(16), requested_by, valid_until),
             )
             return _need(connection, run_id, number, digest)
+
+        return self._db.write(work)
 
     def answer(
         self,
@@ -59,7 +62,8 @@ class Approvals(Repository):
             requester.
         :raises RecordConflictError: when a different answer was recorded before.
         """
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> Approval:
             number = self._numbers.of(connection, run_id)
             state = _plan_state(connection, number, run_id, digest, lock=True)
             known = _need(connection, run_id, number, digest, lock=True)
@@ -76,6 +80,8 @@ class Approvals(Repository):
                 # Nothing will be sent under this plan, so other runs may lock its scopes.
                 connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (number,))
             return _need(connection, run_id, number, digest)
+
+        return self._db.write(work, bulk=True)
 
     def get(self, run_id: str, digest: str) -> Approval | None:
         """Return the request and its answer, or None when no approval was requested."""

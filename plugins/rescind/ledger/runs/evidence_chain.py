@@ -42,7 +42,8 @@ class EvidenceChain(Repository):
         :param root: the root of the bundle (hex).
         :param link: returns the link (hex) for the number of the entry and the previous entry.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> ChainEntry:
             number = self._numbers.of(connection, run_id)
             # One writer at a time, so that no two entries follow the same one.
             connection.execute("LOCK TABLE rescind.seal IN SHARE ROW EXCLUSIVE MODE")
@@ -57,6 +58,8 @@ class EvidenceChain(Repository):
                 (place, number, Digest(root), Digest(link(place, before))),
             )
             return _with_previous(connection, _one(connection, "s.seal_no = %s", place) or {})
+
+        return self._db.write(work)
 
     def of_run(self, run_id: str) -> ChainEntry | None:
         """Return the latest entry of a run, or None."""

@@ -72,7 +72,8 @@ class Scopes(Repository):
         :param error: what failed, for people; no secrets.
         :raises SnapshotClosedError: when requests of this run were sent already.
         """
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> Scope:
             number = self._numbers.of(connection, run_id)
             clear(connection, number, run_id, scope_id)
             if certificate is not None:
@@ -82,6 +83,8 @@ class Scopes(Repository):
                 (error, number, scope_id),
             )
             return load(connection, run_id, number, scope_id)
+
+        return self._db.write(work, bulk=True)
 
     def baseline(self, run_id: str, scope_id: str) -> Baseline | None:
         """Return the last complete listing of the same system, account and part in an earlier run, or None."""
@@ -103,7 +106,8 @@ class Scopes(Repository):
 
     def note(self, run_id: str, system: str, account: str, name: str, value: Any) -> None:
         """Add one fact (JSON) to the notes of a system and account; it is stored with their first scope."""
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> None:
             connection.execute(
                 "UPDATE rescind.scope SET notes = notes || %(note)s WHERE (run_no, scope_no) = (SELECT run_no,"
                 " min(scope_no) FROM rescind.scope WHERE run_no = %(run)s AND system = %(system)s"
@@ -115,6 +119,8 @@ class Scopes(Repository):
                     "account": account,
                 },
             )
+
+        self._db.write(work)
 
     def seal(self, run_id: str) -> Sealed:
         """Close the snapshot and record its digest; repeatable.
