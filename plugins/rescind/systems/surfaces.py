@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+NOT_COVERED = "this version does not read it"
+"""Reason of a limit that the vendor has actions for."""
 CONDITIONAL = "Conditional"
 """Attribute of a grant that gives access only under a further condition, which its text names."""
 

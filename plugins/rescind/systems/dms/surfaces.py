@@ -25,7 +25,7 @@ from rescind.errors import CloudError, InputError, ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Membership, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import Surface, Untraceable
+from rescind.systems.surfaces import NOT_COVERED, Surface, Untraceable
 
 SYSTEM = "dms_permissions"
 TENANT = "tenant"
@@ -86,7 +86,21 @@ POLICIES = Surface(
     " tell who a policy is attached to, not what it allows",
     asked_in="verification",
 )
-SURFACES = (RECORDS, ROLES, OWNERS, PROXIES, CONTROL_MODE, OWNED, OWN_ANSWER, POLICIES)
+SURFACES = (
+    RECORDS,
+    ROLES,
+    OWNERS,
+    PROXIES,
+    CONTROL_MODE,
+    OWNED,
+    OWN_ANSWER,
+    POLICIES,
+    Surface("row permissions", "", "rows that somebody may query", "no action lists them"),
+    Surface("authority templates", "", "who holds a template", "no action lists the holders; their records are read"),
+    Surface("workspaces and task flows", "", "members, cooperators and owners of running flows", NOT_COVERED),
+    Surface("tickets and exports", "", "open tickets that will grant, and finished exports", NOT_COVERED),
+    Surface("other tenants", "", "the same person in another tenant", "a connection reads one tenant"),
+)
 OPTIONAL_READS = frozenset({"ListProxies", "ListProxyAccesses", "ListUserOwnedResources"})
 
 OWNER = "owner"

@@ -23,7 +23,7 @@ from rescind.errors import CloudError, ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Membership, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import CONDITIONAL, PlatformAnswer, Surface
+from rescind.systems.surfaces import CONDITIONAL, NOT_COVERED, PlatformAnswer, Surface
 
 SYSTEM = "quickbi_menus"
 ORGANIZATION = ("organization", "organization")
@@ -66,6 +66,12 @@ SURFACES = (
     WHITE_LIST,
     SHARES,
     OWN_ANSWER,
+    Surface("other works, datasets and data sources", "", "authorizations on what a menu shows", NOT_COVERED),
+    Surface("row and column rules", "", "which rows and columns of a dataset somebody sees", NOT_COVERED),
+    Surface(
+        "embedding and tickets", "", "access with a ticket or an embedded page", "a ticket must be known to be found"
+    ),
+    Surface("mail subscriptions", "", "reports that are sent by mail", NOT_COVERED),
 )
 
 _RECEIVERS = {
