@@ -1,0 +1,213 @@
+"""One odd row is named and set aside: it blocks no system and never reads as "nobody"."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from rescind.cloud.clients import QuickBiClient, WeDataClient
+from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.pacing.local_pacer import FreePacer
+from rescind.errors import ListingIncompleteError
+from rescind.systems import system_named
+from rescind.systems.population import Lists, Population
+from rescind.systems.surfaces import unasked
+
+MENUS, PRIVILEGES, SOURCES = (
+    system_named(name) for name in ("quickbi_menus", "wedata_privileges", "wedata_data_sources")
+)
+Answers = dict[str, Any]
+TREE = json.dumps([{"menuId": "m1", "menuType": 0}, {"menuId": "m2", "menuType": 0}])
+ANN = {"ReceiverId": "ann", "ReceiverType": 0, "AuthPointsValue": 1}
+
+
+def page(*rows: Answers) -> Answers:
+    return {"Result": {"Data": list(rows), "TotalNum": len(rows)}}
+
+
+def menu(ident: str, *receivers: Answers, **fields: Any) -> Answers:
+    return {"MenuId": ident, "ShowOnlyWithAccess": True, "Receivers": list(receivers), **fields}
+
+
+PORTAL: Answers = {
+    "QueryUserList": page({"UserId": "ann", "RoleIdList": [111111113]}),
+    "QueryUserGroupListByParentId": {"Result": []},
+    "QueryOrganizationWorkspaceList": page({"WorkspaceId": "w1"}),
+    "QueryWorkspaceUserList": page(),
+    "QueryWorksByOrganization": page({"WorksId": "p1", "WorkspaceId": "w1"}),
+    "ListPortalMenus": {"Result": TREE},
+    "ListPortalMenuAuthorization": {"Result": [menu("m1", ANN), menu("m2")]},
+    "ListWhitePortalMenu": {"Result": []},
+    "QueryShareList": {"Result": []},
+}
+LAKE: Answers = {
+    "ListProjects": {"Items": [{"ProjectId": "1470", "ProjectOwnerUin": "100"}], "TotalCount": 1},
+    "ListProjectMembers": {"Items": [{"UserUin": "200", "Roles": []}], "TotalCount": 1},
+    "ListCatalog": {"Items": [{"Name": "lake"}], "TotalCount": 1},
+    "ListDatabase": {"Items": [], "TotalCount": 0},
+    "ListSchema": {"Items": [{"Name": "s"}], "TotalCount": 1},
+    "ListTable": {"Items": [{"Name": "t", "SchemaName": "s"}], "TotalCount": 1},
+    "ListPermissions": lambda body: {"Details": [], "TotalCount": 0},
+    "ListDataSources": {"Items": [{"Id": 65377, "Name": "src", "ProjectId": "1470"}], "TotalCount": 1},
+    "DescribeDataSourceAuthority": {"AuthProjectIds": ["1470"], "AuthUsers": ["1470_700"]},
+}
+
+
+async def _no_sleep(seconds: float) -> None:
+    return None
+
+
+def quickbi(answers: Answers) -> QuickBiClient:
+    known, numbers = {**PORTAL, **answers}, itertools.count(1)
+
+    def network(request: httpx.Request) -> httpx.Response:
+        given = known[request.headers["x-acs-action"]]
+        body = given() if callable(given) else given
+        return httpx.Response(200, json={"RequestId": f"r{next(numbers)}", "Success": True, **body})
+
+    settings = ClientSettings.from_fields(
+        "quickbi", {"login": "AKID01", "password": "secret-01", "region": "cn-hangzhou"}
+    )
+    return QuickBiClient(settings, pacer=FreePacer(), transport=httpx.MockTransport(network), sleep=_no_sleep)
+
+
+def wedata(answers: Answers) -> WeDataClient:
+    known, numbers = {**LAKE, **answers}, itertools.count(1)
+
+    def network(request: httpx.Request) -> httpx.Response:
+        given = known[request.headers["x-tc-action"]]
+        body = given(json.loads(request.content)) if callable(given) else given
+        return httpx.Response(200, json={"Response": {"RequestId": f"r{next(numbers)}", "Data": body}})
+
+    fields = {"login": "AKID01", "password": "secret-01", "region": "ap-singapore", "edition": "international"}
+    settings = ClientSettings.from_fields("wedata", fields)
+    return WeDataClient(settings, pacer=FreePacer(), transport=httpx.MockTransport(network), sleep=_no_sleep)
+
+
+def discovered(system: Any, client: Any, *excluded: str) -> tuple[Population, Lists]:
+    sink = Lists()
+    found = Population(sink, excluded=excluded)
+    asyncio.run(system.discover(client, found))
+    return found, sink
+
+
+def test_a_portal_in_order_leaves_no_question() -> None:
+    found, sink = discovered(MENUS, quickbi({}))
+    assert [grant.key.resource_id for grant in sink.grants if grant.revocable] == ["m1"]
+    assert unasked(MENUS.surfaces, found.surfaces) == {} and found.left_out == []
+
+
+def test_a_menu_without_a_list_of_receivers_is_confirmed_by_a_second_equal_reading() -> None:
+    answers = {"ListPortalMenuAuthorization": {"Result": [menu("m1", ANN), menu("m2", Receivers=None)]}}
+    found, sink = discovered(MENUS, quickbi(answers))
+    assert [grant.key.resource_id for grant in sink.grants if grant.revocable] == ["m1"]
+    assert found.actions["ListPortalMenuAuthorization"] == 2
+
+
+def test_receivers_that_come_and_go_are_no_answer() -> None:
+    turns = itertools.cycle([[menu("m1", Receivers=None), menu("m2")], [menu("m1"), menu("m2", Receivers=None)]])
+    with pytest.raises(ListingIncompleteError, match=r"p1.*never agreed"):
+        discovered(MENUS, quickbi({"ListPortalMenuAuthorization": lambda: {"Result": next(turns)}}))
+
+
+def test_a_menu_of_the_tree_without_an_entry_is_named_and_proves_nothing_absent() -> None:
+    client = quickbi({"ListPortalMenuAuthorization": {"Result": [menu("m2")]}})
+    found, _ = discovered(MENUS, client)
+    assert [(one["type"], one["id"]) for one in found.left_out] == [("menu", "m1")]
+    with pytest.raises(ListingIncompleteError, match="m1"):
+        asyncio.run(MENUS.reread(client, [("p1",)]))
+
+
+def test_a_receiver_without_a_level_can_be_revoked_and_not_restored() -> None:
+    receiver = {"ReceiverId": "ann", "ReceiverType": 0}
+    _, sink = discovered(
+        MENUS, quickbi({"ListPortalMenuAuthorization": {"Result": [menu("m1", receiver), menu("m2")]}})
+    )
+    (grant,) = [one for one in sink.grants if one.key.resource_id == "m1"]
+    assert grant.revocable and MENUS.inverse(grant) is None
+
+
+@pytest.mark.parametrize(
+    ("action", "surface"), [("ListWhitePortalMenu", "portal white list"), ("QueryShareList", "portal shares")]
+)
+def test_a_list_that_cannot_be_read_leaves_its_surface_unanswered(action: str, surface: str) -> None:
+    found, _ = discovered(MENUS, quickbi({action: {"Success": False, "Code": "Access.Forbidden", "Message": "no"}}))
+    assert list(unasked(MENUS.surfaces, found.surfaces)) == [surface]
+    assert action in found.surfaces[surface] or "p1" in found.surfaces[surface]
+
+
+def test_roles_that_the_vendor_does_not_name_leave_the_surface_unanswered() -> None:
+    found, _ = discovered(MENUS, quickbi({"QueryUserList": page({"UserId": "ann", "RoleIdList": None})}))
+    assert list(unasked(MENUS.surfaces, found.surfaces)) == ["organization roles"]
+
+
+def test_a_portal_that_is_left_out_is_reported() -> None:
+    found, sink = discovered(MENUS, quickbi({}), "p1")
+    assert [(one["type"], one["id"]) for one in found.left_out] == [("portal", "p1")]
+    assert [grant for grant in sink.grants if grant.key.resource_type == "menu"] == []
+
+
+def test_a_table_with_a_dot_in_its_name_is_named_and_the_others_are_read() -> None:
+    tables = [{"Name": "t", "SchemaName": "s"}, {"Name": "a.b", "SchemaName": "s"}]
+    asked: list[str] = []
+
+    def permissions(body: Answers) -> Answers:
+        asked.append(body["Resource"]["ResourceUri"])
+        return {"Details": [], "TotalCount": 0}
+
+    answers = {"ListTable": {"Items": tables, "TotalCount": 2}, "ListPermissions": permissions}
+    found, _ = discovered(PRIVILEGES, wedata(answers))
+    assert [(one["type"], one["id"]) for one in found.left_out] == [("table", "lake.s.a.b")]
+    assert "lake.s.t" in asked
+
+
+def _row(body: Answers, name: str) -> Answers:
+    resource = body["Resource"]
+    row = {
+        "Resource": resource,
+        "SubjectDetails": [{"SubjectType": "User", "SubjectValue": "700"}],
+        "PermissionDetails": [{"Name": name, "Inherited": False}],
+    }
+    return {"Details": [row], "TotalCount": 1}
+
+
+def test_a_privilege_that_no_request_can_name_is_kept_and_not_planned() -> None:
+    _, sink = discovered(PRIVILEGES, wedata({"ListPermissions": lambda body: _row(body, "READ-VOLUME")}))
+    odd = [grant for grant in sink.grants if grant.key.entitlement == "READ-VOLUME"]
+    assert odd and not any(grant.revocable for grant in odd)
+    assert "alphabet" in odd[0].why_not
+
+
+def test_members_without_an_id_are_counted_and_leave_their_project_open() -> None:
+    members = {"Items": [{"UserUin": None, "UserName": "somebody", "Roles": []}], "TotalCount": 1}
+    found, sink = discovered(PRIVILEGES, wedata({"ListProjectMembers": members}))
+    assert found.notes["members_without_id"] == 1
+    assert ("unknown", "project", "1470") in {
+        (edge.member_type, edge.container_type, edge.container_id) for edge in sink.memberships
+    }
+
+
+def test_an_entry_of_a_user_makes_the_user_a_member_of_its_project() -> None:
+    _, sink = discovered(SOURCES, wedata({}))
+    edges = {(edge.member_type, edge.member_id, edge.container_id) for edge in sink.memberships}
+    assert ("user", "700", "1470") in edges
+    default = {grant.key.entitlement for grant in sink.grants if not grant.revocable}
+    assert default >= {"default use of the creating project", "administrator of the creating project"}
+
+
+ODD: dict[str, Callable[[], Any]] = {
+    "null in place of the permissions": lambda: {"Details": None, "TotalCount": 2},
+    "nothing in place of the permissions": lambda: {"TotalCount": 2},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_null_never_reads_as_nobody(odd: str) -> None:
+    with pytest.raises(ListingIncompleteError, match="ListPermissions"):
+        discovered(PRIVILEGES, wedata({"ListPermissions": lambda _: ODD[odd]()}))
