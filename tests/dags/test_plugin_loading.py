@@ -37,6 +37,17 @@ STANDARD = (
 
 PROBE = """
 import importlib, json, sys
+# The distribution of this checkout, which the test's interpreter may have, is no part of what is tried here.
+def only_tried(metadata):
+    every = metadata.distributions
+    def tried(one):
+        return one.metadata["Name"] != "airflow-rescind" or str(one.locate_file("")).rstrip("/") == sys.argv[4]
+    metadata.distributions = lambda **given: filter(tried, every(**given))
+for name in ("importlib.metadata", "importlib_metadata"):
+    try:
+        only_tried(importlib.import_module(name))
+    except ImportError:
+        pass
 from airflow import plugins_manager
 plugins_manager.ensure_plugins_loaded()
 watched = sys.argv[1].split(",")
@@ -70,7 +81,7 @@ def load(plugins: Path, home: Path, *, path: Path | None = None) -> dict[str, An
     if path is not None:
         env["PYTHONPATH"] = str(path)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROBE, ",".join(watched), ",".join(stems), str(plugins)],
+        [sys.executable, "-W", "ignore", "-c", PROBE, ",".join(watched), ",".join(stems), str(plugins), str(path)],
         env=env,
         capture_output=True,
         text=True,
