@@ -75,11 +75,11 @@ def test_what_came_back_is_on_the_page_of_its_run(bench: Bench) -> None:
 
 
 def _left_by(setup: ReviewBench, fault: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """A run whose DMS writes meet a fault; verified and reported."""
-    review = setup.run(dry_run=False, systems=["dms_permissions"])
+    """A run whose writes to data sources meet a fault; verified and reported."""
+    review = setup.run(dry_run=False, systems=["wedata_data_sources"])
     review.through_plan()
     review.approve()
-    faults = [{"id": "left", "action": "RevokeUserPermission", **fault}]
+    faults = [{"id": "left", "action": "RevokeDataSourceAuthorization", **fault}]
     setup.emulator.post("faults", {"faults": faults, "replace": True})
     try:
         review.canary()
@@ -92,7 +92,7 @@ def _left_by(setup: ReviewBench, fault: dict[str, Any]) -> tuple[Any, dict[str, 
 
 def test_what_an_answered_call_left_needs_a_new_run_and_every_place_says_so(bench: Bench) -> None:
     setup = bench(canary_items=0)
-    refusal = {"kind": "error", "calls": [1], "code": "NotSupportYet", "status": 403}
+    refusal = {"kind": "error", "calls": [1], "code": "UnsupportedOperation"}
     review, summary = _left_by(setup, refusal)
     assert sum(row["still_present"] for row in summary["systems"]) == 1
     assert summary["next_step"] == NEW_RUN

@@ -197,7 +197,7 @@ class BatchSender:
 
     async def _settle(self, call: Call) -> list[Call]:
         """Bring one call to an outcome; return its parts when it was split."""
-        if call.state in ("sent", "unknown") and not await self.direction.read_back(call):
+        if call.state in ("sent", "unknown") and not await self._reopened(call):
             self.report.outcomes["unknown"] += 1
             return []
         if _to_be_split(call):
@@ -219,12 +219,18 @@ class BatchSender:
                 continue
             if state == "refused" and len(call.planned.cells()) > 1:
                 return await self._split(call, "the vendor refused the whole call")
-            if state != "unknown" or not await self.direction.read_back(call):
+            if state != "unknown" or not await self._reopened(call):
                 self.report.outcomes[state] += 1
                 return []
-            await asyncio.sleep(RESIGN_SECONDS)
         self.report.outcomes["unknown"] += 1
         return []
+
+    async def _reopened(self, call: Call) -> bool:
+        """Read a call with an unknown outcome back; return whether it may be sent again now."""
+        if not await self.direction.read_back(call):
+            return False
+        await asyncio.sleep(RESIGN_SECONDS)
+        return True
 
     async def _screened(self, call: Call, grants: list[Grant]) -> list[Grant] | None:
         """Return the grants that may still be sent, or None when the call was skipped."""
