@@ -38,6 +38,8 @@ LIMITS = "RESCIND_DEMO_LIMITS"
 
 SETTINGS: dict[str, Any] = {
     "approvers": ["omar", "ada"],
+    # The emulated roster has no wedata_uin, so access through WeData projects stays unproven for most people.
+    "record_gone_fails": [],
     "max_revocations": 5000,
     "max_percent": 60,
     "max_per_principal": 500,
