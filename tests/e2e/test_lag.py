@@ -35,6 +35,6 @@ def test_verification_gives_its_worker_back_while_a_platform_lags(live: LiveStac
     summary = live.summary(DAG, row["dag_run_id"])
     (dms,) = summary["systems"]
     assert dms["verified_gone"] > 0 == dms["kept_lost"]
-    assert dms["verified_gone"] + dms["still_effective"] == dms["items"]
+    assert dms["verified_gone"] + dms["record_gone"] + dms["still_effective"] == dms["items"]
     for judged in judge(before, live.control.get("truth"), Path(summary["items_file"])):
         assert judged.holds, judged

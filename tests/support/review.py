@@ -22,6 +22,9 @@ import yaml
 from tests.support.emulator import Emulator
 from tests.support.oracle import judge
 
+SYSTEMS = frozenset({"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"})
+"""The systems that the oracle knows."""
+
 
 @dataclass
 class ReviewBench:
@@ -215,7 +218,8 @@ class Review:
         if not {"discovered", "verified"} <= self.worlds.keys() or not self.bench.judged:
             return
         rows = [json.loads(line) for line in Path(summary["items_file"]).read_text(encoding="utf-8").splitlines()]
-        wrong = judge(self.worlds["discovered"], self.worlds["verified"], rows)
+        known = [row for row in rows if row["system"] in SYSTEMS]
+        wrong = judge(self.worlds["discovered"], self.worlds["verified"], known)
         assert not wrong, "\n".join(wrong)
 
     def gate(self) -> str:

@@ -45,7 +45,7 @@ REMAINING = world(own=False, shared=True)
     (REMAINING, said("unverified", "not known"), []),
     (REMAINING, said("verified_gone", "not known"), ["false gone"]),
     (world(own=False), said("still_effective", False), ["false remaining"]),
-    (world(own=False), said("still_present", False), ["false remaining", "false still present"]),
+    (world(own=False), said("still_present", False), ["false still present"]),
     (world(own=True), said("still_present", False), []),
     (world(own=True), said("verified_gone", True), ["false gone"]),
     (REMAINING, said("still_present", False), ["false still present"]),
