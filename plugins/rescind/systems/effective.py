@@ -243,7 +243,8 @@ def still_reachable(
     staying = (grant for grant in grants if grant.grant_id not in gone)
     access = access_around(system, revoke, staying, memberships, same_people)
     for grant in revoke:
-        path = next(iter(access.paths(grant)), None)
+        certain = (way for way in access.paths(grant) if UNCERTAIN not in way.grant.attributes)
+        path = next(certain, None)
         if path is not None:
             yield grant, path
 
