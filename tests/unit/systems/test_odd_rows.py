@@ -193,6 +193,11 @@ def test_members_without_an_id_are_counted_and_leave_their_project_open() -> Non
     }
 
 
+def test_roles_of_a_member_that_are_null_leave_the_surface_unanswered() -> None:
+    found, _ = discovered(PRIVILEGES, wedata({"ListProjectMembers": {"Items": [{"UserUin": "200"}], "TotalCount": 1}}))
+    assert list(unasked(PRIVILEGES.surfaces, found.surfaces)) == ["project members and roles"]
+
+
 def test_an_entry_of_a_user_makes_the_user_a_member_of_its_project() -> None:
     _, sink = discovered(SOURCES, wedata({}))
     edges = {(edge.member_type, edge.member_id, edge.container_id) for edge in sink.memberships}

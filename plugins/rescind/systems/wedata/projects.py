@@ -13,7 +13,7 @@ from rescind.systems.population import Population
 from rescind.systems.surfaces import Surface, Untraceable
 
 NAMELESS = "without id"
-"""Stands for members and roles that the vendor lists without an id."""
+"""Stands for members that the vendor lists without an id."""
 MEMBERS = Surface(
     "project members and roles",
     "ListProjectMembers",
@@ -43,6 +43,10 @@ async def discover_projects(walker: Walker[WeDataClient], found: Population, sys
         people = list(people)
         found.add_memberships(_edges(system, walker.account, projects[project], people))
         found.note("members_without_id", sum(not person.UserUin for person in people))
+        if unclear := sum(person.Roles is None for person in people):
+            # Null is unknown, not "no role": access through roles stays unproven for everybody.
+            why = f"ListProjectMembers names no roles for {unclear} members of project {project}"
+            found.could_not_ask(MEMBERS.name, why)
         found.add_principals(
             Principal(
                 system,
@@ -96,8 +100,5 @@ def _edges(system: str, account: str, project: Project, people: Iterable[Project
         kind = PrincipalType.USER if person.UserUin else PrincipalType.UNKNOWN
         member = person.UserUin or NAMELESS
         yield Membership(system, account, kind, member, PrincipalType.PROJECT, ident)
-        if person.Roles is None:
-            # The vendor does not say in which roles the person is: in any of the project's.
-            yield Membership(system, account, kind, member, PrincipalType.ROLE, f"{ident}.{NAMELESS}")
         for role in person.Roles or ():
             yield Membership(system, account, kind, member, PrincipalType.ROLE, f"{ident}.{role.RoleId}")
