@@ -37,7 +37,7 @@ from tests.support.live import LiveStack, _free_port, _outside_airflow, _passwor
 DAG = "revoke_access"
 SYSTEMS = ("wedata_privileges", "dms_permissions")
 RUN_SECONDS = 240.0
-PROVEN = {"verified_gone", "already_absent", "still_effective"}
+PROVEN = {"verified_gone", "record_gone", "already_absent", "still_effective"}
 QUICK_RETRIES = """
 
 from datetime import timedelta as _timedelta
