@@ -1,7 +1,7 @@
-"""Field types of the typed messages: what may be sent, and how answers are read.
+"""Field types of the typed messages, for requests and for answers.
 
-Ids are text from end to end. In answers an id may arrive as a JSON number; it becomes the exact decimal
-text. A float where an id or a count is expected is an error, never rounded: 19 digits do not fit one.
+Ids are text everywhere. An id that arrives as a JSON number becomes its exact decimal text. A float in place of an id
+or a count is an error and is never rounded, because a float cannot hold 19 digits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _UNSEEN = re.compile(r"(?! )[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]|^ | $
 
 @dataclass(frozen=True, slots=True)
 class WireInt:
-    """Marks a text field of a request that the vendor wants as a JSON integer."""
+    """Mark a text field that is sent as a JSON integer."""
 
 
 def exact_text(value: Any) -> Any:
@@ -87,16 +87,16 @@ Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,20}$")
 """A decimal id, sent as text (WeData projects, users, data sources in writes)."""
 
 DigitsAsInt = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,19}$"), WireInt()]
-"""A decimal id that this vendor call wants as a JSON integer; text in our code."""
+"""A decimal id that is sent as a JSON integer; text in our code."""
 
 Token = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-"""An id of letters, digits, ``-`` and ``_``: nothing in it can be taken for a separator or a blank."""
+"""An id of letters, digits, ``-`` and ``_``; it cannot contain a separator or a blank."""
 
 SubjectValue = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
 """A WeData subject: a user, project or platform role id, or ``<ProjectId>.<RoleId>``."""
 
 Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
-"""A name from a vendor's own vocabulary (privilege, resource type), spelled as listed."""
+"""A name from the vendor's fixed list (privilege, resource type), spelled as the vendor spells it."""
 
 NameText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024), AfterValidator(_visible)]
 """A name or a dotted path of names (any script), copied byte for byte from a listing."""

@@ -27,18 +27,18 @@ from rescind.cloud.alibaba import canonical_query, percent
 from rescind.cloud.credentials import Credentials
 
 Clock = Callable[[], float]
-"""Seconds since the epoch, as the vendor's clock is believed to stand."""
+"""Estimated time of the vendor's clock, in seconds since the epoch."""
 
 Nonce = Callable[[], str]
 
 
 def fresh_nonce() -> str:
-    """A nonce that nobody has used: 32 hex characters."""
+    """Return a new random nonce of 32 hex characters."""
     return uuid.uuid4().hex
 
 
 def sha256_hex(data: bytes) -> str:
-    """SHA-256 in lower-case hex."""
+    """Return the SHA-256 in lower-case hex."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -50,7 +50,10 @@ def _hmac(key: bytes, text: str) -> bytes:
 
 
 def tc3_canonical(headers: Sequence[tuple[str, str]], body: bytes) -> str:
-    """Canonical request of ``POST /`` without query. ``headers`` are those to sign, names in lower case."""
+    """Return the canonical request of ``POST /`` without query.
+
+    :param headers: headers to sign, names in lower case.
+    """
     ordered = sorted(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in ordered)
     names = ";".join(name for name, _ in ordered)
@@ -58,14 +61,14 @@ def tc3_canonical(headers: Sequence[tuple[str, str]], body: bytes) -> str:
 
 
 def tc3_signing_key(secret: str, date: str, service: str) -> bytes:
-    """The derived key; valid for one UTC day and one service."""
+    """Return the derived key, which is valid for one UTC day and one service."""
     return _hmac(_hmac(_hmac(f"TC3{secret}".encode(), date), service), "tc3_request")
 
 
 def tc3_authorization(
     credentials: Credentials, *, service: str, timestamp: int, headers: Sequence[tuple[str, str]], body: bytes
 ) -> str:
-    """The ``Authorization`` header.
+    """Return the ``Authorization`` header.
 
     :param timestamp: Unix seconds; the date of the scope comes from the same number.
     :param headers: headers to sign, names in lower case; ``x-tc-action`` with its value in lower case.
@@ -81,7 +84,7 @@ def tc3_authorization(
 
 
 class Tc3Auth(httpx.Auth):
-    """Signs ``POST /`` requests of Tencent Cloud."""
+    """Sign ``POST /`` requests of Tencent Cloud."""
 
     requires_request_body = True
 
@@ -108,13 +111,13 @@ class Tc3Auth(httpx.Auth):
 
 
 class SkipAuth(httpx.Auth):
-    """Marks a Tencent Cloud request as not signed, as the vendor's SDK does for identity tokens."""
+    """Mark a Tencent Cloud request as unsigned, as the vendor's SDK does for identity tokens."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add time and the mark."""
+        """Add the time and the marker."""
         request.headers["x-tc-timestamp"] = str(int(self._clock()))
         request.headers["authorization"] = "SKIP"
         yield request
@@ -124,7 +127,11 @@ class SkipAuth(httpx.Auth):
 
 
 def acs3_canonical(method: str, query: str, headers: Mapping[str, str], body_hash: str) -> str:
-    """Canonical request; ``headers`` are those to sign, names in lower case; ``query`` is already canonical."""
+    """Return the canonical request.
+
+    :param query: the canonical query.
+    :param headers: headers to sign, names in lower case.
+    """
     ordered = sorted((name, value.strip()) for name, value in headers.items())
     lines = "".join(f"{name}:{value}\n" for name, value in ordered)
     names = ";".join(name for name, _ in ordered)
@@ -134,7 +141,7 @@ def acs3_canonical(method: str, query: str, headers: Mapping[str, str], body_has
 def acs3_authorization(
     credentials: Credentials, *, method: str, query: str, headers: Mapping[str, str], body_hash: str
 ) -> str:
-    """The ``Authorization`` header."""
+    """Return the ``Authorization`` header."""
     hashed = sha256_hex(acs3_canonical(method, query, headers, body_hash).encode())
     to_sign = f"ACS3-HMAC-SHA256\n{hashed}"
     signature = hmac.new(credentials.secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
@@ -143,7 +150,7 @@ def acs3_authorization(
 
 
 class Acs3Auth(httpx.Auth):
-    """Signs Alibaba Cloud RPC requests with V3. Signs ``host``, ``content-type`` when there is one, ``x-acs-*``."""
+    """Sign Alibaba Cloud RPC requests with V3: ``host``, ``x-acs-*`` and, if present, ``content-type``."""
 
     requires_request_body = True
 
@@ -179,14 +186,14 @@ class Acs3Auth(httpx.Auth):
 
 
 def rpc_signature(secret: str, method: str, parameters: Mapping[str, str]) -> str:
-    """Base64 HMAC-SHA1 over all parameters of query and form body, ``Signature`` excepted."""
+    """Return the Base64 HMAC-SHA1 over all parameters of query and form body except ``Signature``."""
     to_sign = f"{method}&%2F&{percent(canonical_query(parameters))}"
     digest = hmac.new(f"{secret}&".encode(), to_sign.encode(), hashlib.sha1).digest()
     return base64.b64encode(digest).decode()
 
 
 class RpcAuth(httpx.Auth):
-    """Signs Alibaba Cloud RPC requests with HMAC-SHA1.
+    """Sign Alibaba Cloud RPC requests with HMAC-SHA1.
 
     ``Action`` and ``Version`` stay in the query; everything else, key id, token and signature included,
     goes into the form body.

@@ -1,8 +1,8 @@
-"""Decisions that leave a principal no access at all, including grants that are added before the call.
+"""Decisions that remove all access of a principal, including grants that are added before the call.
 
-Such a decision comes from what is known of the principal alone: a leaver has left, or a person named somebody without
-naming resources. A grant that turns up between snapshot and call would be decided in the same way, so a call may cover
-absent cells of that principal. Whatever could keep such a grant makes the answer no.
+Such a decision depends only on the principal: a leaver has left, or a form names somebody without resources. A grant
+that appears between snapshot and call would get the same decision. Therefore a call may cover absent cells of that
+principal. If any rule or exception could keep such a grant, the decision does not count as emptying.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _SAME_FOR_ALL = frozenset({"grant.system", "grant.account"})
 
 
 class Emptying:
-    """The rules of one run that empty, and the exceptions in their way.
+    """The rules of one run that remove all access of a principal, and the exceptions that limit them.
 
     :param policy: the policy, or None for a run that a person asked for with ``request``.
-    :param now: the time of the review; exceptions that have ended by then count no more.
+    :param now: the time of the review; exceptions that have ended by then are ignored.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Emptying:
         self._waived: dict[tuple[str, ...], bool] = {}
 
     def empties(self, key: GrantKey, rule: str) -> bool:
-        """Return whether the rule that took this grant would take every grant of its principal in the same place."""
+        """Return whether the rule that revokes this grant revokes every grant of its principal in the same scope."""
         if rule not in self.rules:
             return False
         who = tuple(getattr(key, name) for name in _PRINCIPAL)
@@ -50,9 +50,9 @@ class Emptying:
 
 
 def _rules(policy: Policy) -> Iterator[str]:
-    """Rules that revoke by the principal alone, as long as no rule before them could keep a single grant.
+    """Yield the rules that revoke by the principal alone, up to the first rule that could keep a single grant.
 
-    Not those that believe in an absence: what they rest on is the first thing to be in doubt.
+    Rules about a missing person are left out: an incomplete roster would make them wrong.
     """
     for rule in policy.rules:
         alone = _by_principal(rule)
@@ -63,7 +63,7 @@ def _rules(policy: Policy) -> Iterator[str]:
 
 
 def _by_principal(rule: Rule) -> bool:
-    """Whether the condition has one answer for all grants of a principal, also for those that are not there yet."""
+    """Return whether the condition is equal for all grants of a principal, including future ones."""
     for name in rule.condition.names:
         variable = VARIABLES.get(name)
         if variable is None or name in _SAME_FOR_ALL:
@@ -74,7 +74,7 @@ def _by_principal(rule: Rule) -> bool:
 
 
 def _by_resource(waiver: Waiver) -> bool:
-    """Return whether the exception keeps everything on a resource: then nothing goes there, and no call names it."""
+    """Return whether the exception keeps everything on a resource, so that no call names the resource."""
     return not waiver.glob and {name for name, _ in waiver.match} <= _RESOURCE
 
 

@@ -1,4 +1,4 @@
-"""What is known about principals beside the roster: memberships, and what else they hold."""
+"""Facts about principals that come from the platforms: memberships and held entitlements."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def principal_key(item: Grant | Principal) -> PrincipalKey:
 
 
 def index_principals(principals: Iterable[Principal]) -> dict[PrincipalKey, Principal]:
-    """Principals by their key, as a decision context wants them."""
+    """Return the principals by their key."""
     return {principal_key(principal): principal for principal in principals}
 
 
 class Memberships:
-    """Who belongs to which groups and roles, directly or through other groups."""
+    """Direct and nested memberships in groups and roles."""
 
     def __init__(self, edges: Mapping[PrincipalKey, frozenset[PrincipalKey]]) -> None:
         self._edges = edges
 
     @classmethod
     def of(cls, memberships: Iterable[Membership]) -> Memberships:
-        """From the edges that the platforms list."""
+        """Build the graph from the listed memberships."""
         edges: dict[PrincipalKey, list[PrincipalKey]] = {}
         known: dict[PrincipalKey, PrincipalKey] = {}
         for edge in memberships:
@@ -70,7 +70,7 @@ class Memberships:
 
 
 class Holdings:
-    """Which entitlements each principal holds anywhere in its system: for separation of duties."""
+    """All entitlements of each principal in its system, for separation of duties."""
 
     def __init__(self, held: Mapping[PrincipalKey, frozenset[str]]) -> None:
         self.held = held
@@ -81,7 +81,7 @@ class Holdings:
 
 
 def collect_holdings(grants: Iterable[Grant], wanted: Container[str] | None = None) -> Holdings:
-    """Return holdings from one pass over the grants of a complete snapshot.
+    """Collect the holdings in one pass over the grants of a complete snapshot.
 
     :param wanted: only these entitlements are kept. Memory grows with principals, not with grants.
     """

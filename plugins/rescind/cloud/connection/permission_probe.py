@@ -1,10 +1,10 @@
-"""What the calling identity may do, as far as harmless reads can tell.
+"""Find out with harmless reads which actions the calling identity may use.
 
-A run that discovers halfway that a right is missing has cost minutes and leaves an incomplete snapshot. So each
-client class names one small read for every action that its permission systems need (:data:`WEDATA`, :data:`DMS`,
-:data:`QUICKBI`), and :func:`allowed_actions` tries them. An action that needs an id is tried with the first one
-that an earlier read showed; where there is none, and for every write, the answer is ``unknown``. "Allowed" speaks
-of the one object that was tried: both vendors can allow an action on one object and refuse it on another.
+A missing right that is found during discovery costs minutes and leaves an incomplete snapshot. Therefore each client
+class names one small read for every action that its permission systems need (:data:`WEDATA`, :data:`DMS`,
+:data:`QUICKBI`), and :func:`allowed_actions` sends them. An action that needs an id is tried with the first id that an
+earlier read returned. Without such an id, and for every write, the result is ``unknown``. "Allowed" is true for the
+object that was tried: both vendors can allow an action on one object and refuse it on another.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ Right = Literal["allowed", "refused", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How one action can be tried without changing anything.
+    """A harmless read that tests one action.
 
     :param action: the vendor's action.
-    :param read: makes the read out of the first row that the probe ``after`` saw (None when ``after`` is empty);
-        a read that cannot be made of that row is None. Left out for writes.
+    :param read: returns the read, built from the first row of the probe ``after`` (None when ``after`` is empty).
+        It returns None when that row lacks a needed field. Writes have no read.
     :param after: the action whose first row is needed.
     """
 
