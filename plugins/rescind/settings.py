@@ -136,7 +136,8 @@ class Settings(BaseModel):
     :param allow_sparse: let a run use calls that also cover combinations without a grant (Quick BI only). Such a call
         is sent right after these combinations were listed again.
     :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
-    :param enforce_scheduled: let a scheduled review revoke after approval; otherwise it is a dry run.
+    :param enforce_scheduled: let a review of the DAG's own schedule revoke after approval; otherwise it is a dry run.
+        A backfill, and a run that an asset or another DAG starts, is a dry run unless its configuration says otherwise.
     :param rows_per_call: per system, most resources in one call, below the limit of the API; 1 is the most careful.
     :param workers: processes that may send at the same time. Each takes its share of the rate limit while the ledger is
         not available.
@@ -289,8 +290,12 @@ class Settings(BaseModel):
             raise ConfigurationError(f"Airflow Variable {VARIABLE!r}: {explained(error)}") from None
 
 
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list of texts: JSON has no tuples. The texts themselves are strict."""
+
+
 class ReviewRequest(BaseModel):
-    """The request of one run: the validated fields of the trigger form.
+    """The request of one run: the validated fields of the trigger form. Nothing is converted: ``"no"`` is no flag.
 
     :param kind: ``policy`` (a review by the deployed policy) or ``targets`` (people and resources that the form names).
     :param principals: ids of people or accounts, in any id space of the roster, exact.
@@ -302,12 +307,12 @@ class ReviewRequest(BaseModel):
     :param sparse: use calls that also cover combinations without a grant; only with the setting ``allow_sparse``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     kind: Literal["policy", "targets"] = "policy"
-    systems: tuple[str, ...] = ()
-    principals: tuple[str, ...] = ()
-    resources: tuple[str, ...] = ()
+    systems: Names = ()
+    principals: Names = ()
+    resources: Names = ()
     reason: str = Field(default="", max_length=500)
     ticket: str = Field(default="", max_length=60, pattern=r"^[A-Za-z0-9._#/-]*$")
     dry_run: bool = True
@@ -350,7 +355,7 @@ class ReviewRequest(BaseModel):
         try:
             request = cls.model_validate({**raw, "kind": kind})
         except ValidationError as error:
-            raise InputError("trigger form", explained(error), "Correct the field and start a new run") from None
+            raise form_error(error) from None
         unknown = [name for name in request.systems if name not in systems]
         if unknown:
             raise InputError(
@@ -382,6 +387,21 @@ class ReviewRequest(BaseModel):
             remedy = f"Switch it off, or set 'allow_sparse' in the Airflow Variable {VARIABLE!r}"
             raise InputError("sparse", "the deployment does not allow such calls", remedy)
         return self.sparse
+
+
+_SPELLING = {
+    "bool_type": "Write true or false, without quotes",
+    "int_type": "Write a whole number, without quotes",
+    "string_type": "Write a text, in quotes",
+    "tuple_type": "Write a list of texts",
+}
+
+
+def form_error(error: ValidationError) -> InputError:
+    """Return the problems of a trigger form as an error, with the spelling that each wrong type needs."""
+    kinds = dict.fromkeys(problem["type"] for problem in error.errors(include_url=False, include_input=False))
+    remedies = [_SPELLING[kind] for kind in kinds if kind in _SPELLING]
+    return InputError("trigger form", explained(error), ". ".join([*remedies, "Correct the field and start a new run"]))
 
 
 def explained(error: ValidationError) -> str:

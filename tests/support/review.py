@@ -108,13 +108,18 @@ class Review:
     scopes: list[dict[str, str]] = field(default_factory=list)
     canaries: list[dict[str, str]] = field(default_factory=list)
     batches: list[dict[str, str]] = field(default_factory=list)
+    run_type: str = "manual"
     worlds: dict[str, Any] = field(default_factory=dict)
     """The emulator's world at discovery and at the last verification, for the oracle."""
 
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """What Airflow hands to a task, as far as the operators use it."""
         dag_run = SimpleNamespace(
-            dag_id=self.dag_id, run_id=self.run_id, triggering_user_name=self.user, conf=dict(self.params)
+            dag_id=self.dag_id,
+            run_id=self.run_id,
+            run_type=self.run_type,
+            triggering_user_name=self.user or None,
+            conf=dict(self.params),
         )
         ti = SimpleNamespace(task_id=task_id, map_index=map_index, try_number=1, id="ti")
         return {"dag_run": dag_run, "params": dict(self.params), "ti": ti, "task_instance": ti}

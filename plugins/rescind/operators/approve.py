@@ -107,7 +107,7 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowFailException("the answer belongs to another plan than the current one. Start a new run")
         responder = event.get("responded_by_user") or {}
         user = str(responder.get("id") or "")
-        if run.requested_by in (user, str(responder.get("name") or "")):
+        if run.requested_by and run.requested_by in (user, str(responder.get("name") or "")):
             # Some auth managers name the requester of a run by user name and the responder by number.
             raise AirflowFailException(
                 "the requester cannot approve their own run. Start a new run and ask another approver"

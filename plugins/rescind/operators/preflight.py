@@ -24,7 +24,7 @@ from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.workflow.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.workflow.references import ScopeRef
-from rescind.workflow.run_occasion import occasion
+from rescind.workflow.run_occasion import Start, occasion
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,26 +54,28 @@ class PreflightOperator(ReviewOperator):
         settings = self.settings()
         request = self._request(context)
         dag_run = context["dag_run"]
-        requester = requester_of(dag_run)
-        dry_run = request.dry_run and not (requester == "scheduler" and settings.enforce_scheduled)
+        start = Start.of(dag_run)
+        dry_run = start.sends_nothing(
+            dry_run=request.dry_run, conf=dag_run.conf, enforce_scheduled=settings.enforce_scheduled
+        )
         _check_caps(request, settings)
         request.may_be_sparse(settings)
-        check_approvers(settings, requester, dry_run)
+        check_approvers(settings, start.person, dry_run)
         ledger.check()
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
         check_evidence(settings)
         known = self.find_run(context, ledger)
-        found = [] if known else [*collect_inputs(settings, request), occasion(context, settings, requester)]
+        found = [] if known else [*collect_inputs(settings, request), occasion(context, settings)]
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
         specs = asyncio.run(_identify(ledger, settings, request))
         run = ledger.runs.begin(
             NewRun(
                 dag_id=dag_run.dag_id,
                 airflow_run_id=dag_run.run_id,
-                kind="scheduled" if requester == "scheduler" else "manual",
-                requested_by=requester,
+                kind=start.kind,
+                requested_by=start.person,
                 reason=request.reason,
                 ticket=request.ticket,
                 params=request.model_dump(mode="json"),
@@ -85,7 +87,7 @@ class PreflightOperator(ReviewOperator):
         )
         self.run_number = run.number
         scopes = ledger.scopes.open(run.run_id, specs)
-        self.log.info("run %s (number %d), %s, requested by %s", run.run_id, run.number, _mode(dry_run), requester)
+        self.log.info("run %s (number %d), %s, requested by %s", run.run_id, run.number, _mode(dry_run), run.requester)
         _log_inputs(self.log, inputs)
         return [
             {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
@@ -223,11 +225,6 @@ def check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
             "nobody may approve this run: list at least one user other than the requester under 'approvers' "
             "in the settings"
         )
-
-
-def requester_of(dag_run: Any) -> str:
-    """Return the requester: the triggering user, or ``scheduler`` for a scheduled run."""
-    return str(getattr(dag_run, "triggering_user_name", None) or "scheduler")
 
 
 def _mode(dry_run: bool) -> str:

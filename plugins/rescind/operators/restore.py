@@ -19,7 +19,7 @@ from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.bases.review import ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.preflight import check_approvers, requester_of
+from rescind.operators.preflight import check_approvers
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -42,7 +42,7 @@ from rescind.workflow.restore_planner import (
     source_of,
 )
 from rescind.workflow.restore_text import restore_body
-from rescind.workflow.run_occasion import occasion
+from rescind.workflow.run_occasion import Start, occasion
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -65,8 +65,8 @@ class RestorePreflightOperator(ReviewOperator):
         """Run every check and return the scopes."""
         settings, request = self.settings(), _request(context)
         dag_run = context["dag_run"]
-        requester = requester_of(dag_run)
-        if requester == "scheduler":
+        requester = Start.of(dag_run).person
+        if not requester:
             raise InputError("requester", "is not a person", "Only a person can restore access: trigger the DAG")
         if not request.dry_run and request.cap(settings) == 0:
             raise InputError("max_restores", "is 0, which means that nothing may be restored", "Raise the cap")
@@ -92,7 +92,7 @@ class RestorePreflightOperator(ReviewOperator):
                 policy_version=source.policy_version,
                 code_version=rescind.__version__,
             ),
-            [occasion(context, settings, requester)],
+            [occasion(context, settings)],
         )
         self.run_number = run.number
         specs = [ScopeSpec(scope.system, scope.account, TOUCHED, scope.conn_id) for scope in reading]

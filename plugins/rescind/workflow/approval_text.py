@@ -46,7 +46,7 @@ def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
     """Return the approval request: requester, reason, counts, guards, the riskiest grants, and the digest."""
     rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]
     lines = [
-        f"**{plain(run.requested_by)}** asks to revoke **{going(ledger, run)} grants** with {plan.calls} calls.",
+        f"**{plain(run.requester)}** asks to revoke **{going(ledger, run)} grants** with {plan.calls} calls.",
         "",
         f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
         "",
@@ -92,7 +92,7 @@ def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list
 def question_body(run: Run, question: Question) -> str:
     """Return the question to the owner of resources: who holds what, numbered like the options."""
     lines = [
-        f"**{plain(run.requested_by)}** asks you to review access to resources that you own. "
+        f"**{plain(run.requester)}** asks you to review access to resources that you own. "
         f"Choose **Revoke** with the number of each grant to revoke. The others stay.",
         "",
         f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),

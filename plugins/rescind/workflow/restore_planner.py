@@ -22,7 +22,7 @@ from rescind.plan.batches import split
 from rescind.plan.check import check_plan
 from rescind.plan.guards import GuardRecord
 from rescind.plan.restore_effects import OPERATION, Inverse, SystemRestores, restore_effects
-from rescind.settings import VARIABLE, Settings, explained
+from rescind.settings import VARIABLE, Names, Settings, form_error
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.workflow.execute.listings import match_regranted
@@ -43,7 +43,7 @@ Account = tuple[str, str]
 
 
 class RestoreRequest(BaseModel):
-    """The request of a restore, from the trigger form; unknown keys are refused.
+    """The request of a restore, from the trigger form; unknown keys are refused, and nothing is converted.
 
     Either ``run`` or ``bundle`` is required. An item must match all selections that are not empty.
 
@@ -56,14 +56,14 @@ class RestoreRequest(BaseModel):
     :param max_restores: most grants that this run may restore; None takes the limit of the deployment.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     run: str = Field(default="", pattern=r"^[A-Za-z0-9-]{0,60}$")
     bundle: str = Field(default="", max_length=1000)
     root: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-    systems: tuple[str, ...] = ()
-    principals: tuple[str, ...] = Field(default=(), max_length=_MAX_NAMES)
-    grants: tuple[str, ...] = Field(default=(), max_length=_MAX_NAMES)
+    systems: Names = ()
+    principals: Names = Field(default=(), max_length=_MAX_NAMES)
+    grants: Names = Field(default=(), max_length=_MAX_NAMES)
     reason: str = Field(min_length=5, max_length=500)
     ticket: str = Field(default="", max_length=60, pattern=r"^[A-Za-z0-9._#/-]*$")
     dry_run: bool = True
@@ -78,7 +78,7 @@ class RestoreRequest(BaseModel):
         try:
             request = cls.model_validate(dict(raw))
         except ValidationError as error:
-            raise InputError("trigger form", explained(error), "Correct the field and start a new run") from None
+            raise form_error(error) from None
         if bool(request.run) == bool(request.bundle):
             problem = "both are given" if request.run else "neither is given"
             raise InputError("run, bundle", problem, "Pass the run to restore, or its bundle")

@@ -17,7 +17,7 @@ def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
     source = ledger.runs.get(plan.source_run_id)
     lines = [
         f"**{plain(run.requested_by)}** asks to restore **{given} grants** with {plan.calls} calls. Run "
-        f"{source.number} revoked them ({source.started_at:%Y-%m-%d}, requested by {plain(source.requested_by)}).",
+        f"{source.number} revoked them ({source.started_at:%Y-%m-%d}, requested by {plain(source.requester)}).",
         "",
         f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
         *_named_by(run, source),

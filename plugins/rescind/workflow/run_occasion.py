@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,22 +12,69 @@ from rescind.ledger import OCCASION, NewInput
 from rescind.settings import Settings
 
 
-def occasion(context: Mapping[str, Any], settings: Settings, requester: str) -> NewInput:
-    """Return the occasion to record when a run begins; a cleared run keeps its first one.
+_SCHEDULED = "scheduled"
+_STARTED_BY = {
+    "backfill": "a backfill",
+    "operator_triggered": "another DAG",
+    "asset_triggered": "an asset",
+    "asset_materialization": "an asset",
+}
 
-    :param requester: the person who started it, or ``scheduler``.
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What started a DAG run. The type of the run decides, never a name: a user may be called ``scheduler``.
+
+    :param person: user name of the person who started the run, the backfill, or the first DAG of a chain of DAGs;
+        empty if there is none.
+    :param run_type: Airflow's type of the run, or empty.
     """
+
+    person: str
+    run_type: str
+
+    @classmethod
+    def of(cls, dag_run: Any) -> Start:
+        """Return what started this DAG run."""
+        run_type = getattr(dag_run, "run_type", None)
+        text = str(getattr(run_type, "value", run_type) or "")
+        return cls(str(getattr(dag_run, "triggering_user_name", None) or ""), text)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the DAG's own schedule started the run."""
+        return self.run_type == _SCHEDULED
+
+    @property
+    def kind(self) -> str:
+        """Kind of a review in the ledger: ``scheduled``, ``manual``, or ``triggered`` (backfill, DAG, asset)."""
+        return _SCHEDULED if self.scheduled else "triggered" if self.run_type in _STARTED_BY else "manual"
+
+    @property
+    def words(self) -> str:
+        """What started a run that is not scheduled, for people."""
+        return _STARTED_BY.get(self.run_type) or ("a person" if self.person else "an unnamed user")
+
+    def sends_nothing(self, *, dry_run: bool, conf: Mapping[str, Any] | None, enforce_scheduled: bool) -> bool:
+        """Return whether the run is a dry run.
+
+        :param dry_run: the value of the form, which is True by default.
+        :param conf: what the run was started with. A dry run that is requested there stays one.
+        :param enforce_scheduled: the setting. It applies to runs of the DAG's own schedule only.
+        """
+        enforced = enforce_scheduled and self.scheduled and "dry_run" not in (conf or {})
+        return dry_run and not enforced
+
+
+def occasion(context: Mapping[str, Any], settings: Settings) -> NewInput:
+    """Return the occasion to record when a run begins; a cleared run keeps its first one."""
     dag_run, schedule = context["dag_run"], schedule_of(context.get("dag"))
-    due = requester == "scheduler"
-    by_hand = (
-        f"started by a person, in addition to the schedule {schedule}"
-        if schedule
-        else "started by a person; no schedule"
-    )
-    run_type = getattr(dag_run, "run_type", None)
+    start = Start.of(dag_run)
+    due = start.scheduled
+    beside = f", in addition to the schedule {schedule}" if schedule else "; no schedule"
     facts = {
-        "run_type": str(getattr(run_type, "value", run_type) or ""),
-        "schedule": schedule if due else by_hand,
+        "run_type": start.run_type,
+        "schedule": schedule if due else f"started by {start.words}{beside}",
         "due_at": moment(getattr(dag_run, "run_after", None)) if due else None,
         "period_start": moment(getattr(dag_run, "data_interval_start", None)) if due else None,
         "period_end": moment(getattr(dag_run, "data_interval_end", None)) if due else None,

@@ -54,6 +54,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "reason": run.reason,
         "ticket": run.ticket,
         "approved_by": approval.responded_by if approval and answer == "approve" else None,
+        "approved_automatically": bool(approval and answer == "approve" and approval.automatic),
         "plan": plan.digest if plan else None,
         "calls": plan.calls if plan else 0,
         "lower_bound": plan.lower_bound if plan else 0,

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
 
 from rescind.evidence.collect import Collector
 from rescind.ledger import OCCASION, Ledger, NewRun
 from rescind.settings import Settings
-from rescind.workflow.run_occasion import occasion, schedule_of
+from rescind.workflow.run_occasion import Start, occasion, schedule_of
 from tests.support.ledger_runs import grant, list_scope
 
 pytestmark = [pytest.mark.airflow, pytest.mark.postgres]
 MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
-BEGAN = NewRun("access_review", "scheduled__1", "scheduled", "scheduler")
+BEGAN = NewRun("access_review", "scheduled__1", "scheduled", "")
 
 
 def dag_of(schedule: Any) -> DAG:
@@ -45,7 +46,7 @@ def test_a_schedule_in_words(schedule: Any, words: str) -> None:
 
 def test_a_due_run_names_its_schedule_and_when_it_was_due() -> None:
     settings = Settings(evidence_retention="7 years, object lock", time_source="chrony")
-    facts = occasion({"dag_run": due(), "dag": dag_of("0 6 * * 1")}, settings, "scheduler").facts
+    facts = occasion({"dag_run": due(), "dag": dag_of("0 6 * * 1")}, settings).facts
     assert facts == {
         "run_type": "scheduled",
         "schedule": "0 6 * * 1 (UTC)",
@@ -57,11 +58,51 @@ def test_a_due_run_names_its_schedule_and_when_it_was_due() -> None:
     }
 
 
-def test_a_person_who_starts_a_run_is_no_schedule() -> None:
-    by_hand = occasion({"dag_run": due(), "dag": dag_of("0 6 * * 1")}, Settings(), "rita").facts
+@pytest.mark.parametrize("login", ["rita", "scheduler"])
+def test_a_person_who_starts_a_run_is_no_schedule(login: str) -> None:
+    run = due(run_type="manual", triggering_user_name=login)
+    by_hand = occasion({"dag_run": run, "dag": dag_of("0 6 * * 1")}, Settings()).facts
     assert by_hand["schedule"] == "started by a person, in addition to the schedule 0 6 * * 1 (UTC)"
     assert by_hand["due_at"] is by_hand["period_start"] is None
-    assert occasion({"dag_run": due()}, Settings(), "rita").facts["schedule"] == "started by a person; no schedule"
+    assert occasion({"dag_run": run}, Settings()).facts["schedule"] == "started by a person; no schedule"
+
+
+def run_of_airflow(run_type: DagRunType, user: str | None, conf: dict[str, Any] | None) -> DagRun:
+    """What a task gets from Airflow."""
+    return DagRun(
+        dag_id="access_review", run_id="r", run_type=run_type, triggering_user_name=user, conf=conf,
+        logical_date=MONDAY, data_interval_start=MONDAY, data_interval_end=MONDAY, run_after=MONDAY, start_date=MONDAY,
+        end_date=None, state=DagRunState.RUNNING, consumed_asset_events=[], partition_key=None,
+    )  # fmt: skip
+
+
+KINDS = {"scheduled": "scheduled", "manual": "manual"}
+
+
+@pytest.mark.parametrize("user", [None, "rita", "scheduler"])
+@pytest.mark.parametrize("run_type", list(DagRunType))
+def test_only_a_scheduled_run_without_an_explicit_dry_run_is_enforced(run_type: DagRunType, user: str | None) -> None:
+    def dry(conf: dict[str, Any] | None, form: bool, enforce: bool) -> bool:
+        start = Start.of(run_of_airflow(run_type, user, conf))
+        return start.sends_nothing(dry_run=form, conf=conf, enforce_scheduled=enforce)
+
+    assert dry(None, True, True) is dry({}, True, True) is (run_type != "scheduled")
+    assert dry({"dry_run": True}, True, True) is True
+    assert dry({"dry_run": False}, False, False) is False
+    assert dry(None, True, False) is True
+    start = Start.of(run_of_airflow(run_type, user, None))
+    assert (start.person, start.kind) == (user or "", KINDS.get(run_type.value, "triggered"))
+
+
+@pytest.mark.parametrize(
+    ("run_type", "words"),
+    [("backfill", "a backfill"), ("operator_triggered", "another DAG"), ("asset_triggered", "an asset")],
+)
+def test_what_neither_a_person_nor_the_schedule_started_says_so(run_type: str, words: str) -> None:
+    run = run_of_airflow(DagRunType(run_type), None, {"dry_run": True})
+    facts = occasion({"dag_run": run, "dag": dag_of("0 6 * * 1")}, Settings(enforce_scheduled=True)).facts
+    assert (facts["run_type"], facts["due_at"]) == (run_type, None)
+    assert facts["schedule"] == f"started by {words}, in addition to the schedule 0 6 * * 1 (UTC)"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +115,7 @@ def test_a_person_who_starts_a_run_is_no_schedule() -> None:
 def test_the_period_is_the_schedules_or_that_of_the_listings(
     ledger: Ledger, interval: dict[str, datetime], basis: str
 ) -> None:
-    new = occasion({"dag_run": due(**interval), "dag": dag_of("0 6 * * 1")}, Settings(), "scheduler")
+    new = occasion({"dag_run": due(**interval), "dag": dag_of("0 6 * * 1")}, Settings())
     run = ledger.runs.begin(BEGAN, [new])
     list_scope(ledger, run, [grant(1)])
     (review,) = Collector(ledger, run).records("review")
@@ -86,8 +127,8 @@ def test_the_period_is_the_schedules_or_that_of_the_listings(
 
 def test_what_a_run_began_with_stays(ledger: Ledger) -> None:
     context = {"dag_run": due(), "dag": dag_of("0 6 * * 1")}
-    run = ledger.runs.begin(BEGAN, [occasion(context, Settings(time_source="chrony"), "scheduler")])
-    ledger.runs.begin(BEGAN, [occasion(context, Settings(time_source="a clock"), "scheduler")])
+    run = ledger.runs.begin(BEGAN, [occasion(context, Settings(time_source="chrony"))])
+    ledger.runs.begin(BEGAN, [occasion(context, Settings(time_source="a clock"))])
     assert ledger.inputs.of(run.run_id)[OCCASION].facts["time_source"] == "chrony"
     (stored,) = [one for one in Collector(ledger, run).records("inputs") if one["name"] == OCCASION]
     assert stored["facts"]["time_source"] == "chrony"

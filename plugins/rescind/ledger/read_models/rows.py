@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rescind.ledger.runs.records import requester_text
+
 STALE_S = 90
 """Seconds after which the last progress of a task is too old for a forecast."""
 
@@ -27,6 +29,7 @@ class RunLine:
     :param owners_asked_at: when the oldest open question to an owner was asked; None when none is open.
     :param owners_open: unanswered questions to owners.
     :param returned: grants of this run that a later watching run found again.
+    :param automatic: whether a rule approved instead of a person; None without a request.
     """
 
     number: int
@@ -56,6 +59,17 @@ class RunLine:
     owners_asked_at: datetime | None = None
     owners_open: int = 0
     returned: int = 0
+    automatic: bool | None = None
+
+    @property
+    def requester(self) -> str:
+        """The requester for people."""
+        return requester_text(self.requested_by, self.kind)
+
+    @property
+    def approver(self) -> str:
+        """Who approved, for people. A user may be called ``automatic``."""
+        return "automatic approval" if self.automatic else self.responded_by or ""
 
 
 @dataclass(frozen=True, slots=True)

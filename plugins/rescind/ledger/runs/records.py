@@ -19,7 +19,8 @@ from rescind.model import Verdict, digest
 class NewRun:
     """A run to begin.
 
-    :param kind: ``scheduled``, ``manual`` or ``restore``.
+    :param kind: ``scheduled``, ``manual``, ``triggered``, ``restore`` or ``single``.
+    :param requested_by: user name of the person who started it; empty if no person did.
     :param params: the parameters of the run as given; no secrets.
     :param dry_run: True sends nothing: :meth:`Attempts.begin` refuses.
     """
@@ -60,6 +61,16 @@ class Run:
     finished_at: datetime | None
     summary: Mapping[str, Any]
     snapshot_digest: str
+
+    @property
+    def requester(self) -> str:
+        """The requester for people; see :func:`requester_text`."""
+        return requester_text(self.requested_by, self.kind)
+
+
+def requester_text(requested_by: str, kind: str) -> str:
+    """Return the requester of a run for people. Only an empty name means that no person started it."""
+    return requested_by or ("the schedule" if kind == "scheduled" else "no person")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ NEW = NewRun(
     "access_review",
     "scheduled__2026-01-01",
     "scheduled",
-    "scheduler",
+    "",
     reason="weekly",
     ticket="AR-7",
     params={"systems": ["quickbi_menus"], "share": 0.5},
