@@ -24,11 +24,10 @@ from rescind.ledger.plans.rows import (
     BATCH_COLUMNS,
     CALL_COLUMNS,
     ITEM_COLUMNS,
+    PlanRows,
     batch_of,
     call_of,
     item_of,
-    write_batches,
-    write_items,
 )
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, KEY_SELECT, grant_of
 from rescind.ledger.store.database import Connection
@@ -42,7 +41,6 @@ _COLUMNS = (
     " p.caps, p.lower_bound, p.calls, p.items, p.code_version, p.policy_version"
 )
 _FROM = "rescind.plan p JOIN rescind.run r ON r.number = p.run_no JOIN rescind.run s ON s.number = p.source_no"
-_CHUNK = 1 << 20
 
 
 class Plans(Repository):
@@ -60,30 +58,37 @@ class Plans(Repository):
         :raises ScopeLockedError: when another run holds the lock of a scope.
         :raises SnapshotClosedError: when requests of this run were sent under another plan.
         """
-        with self._db.transaction(bulk=True) as connection:
-            number = self._numbers.of(connection, run_id)
-            run = connection.execute(
-                "SELECT dry_run FROM rescind.run WHERE number = %s FOR UPDATE", (number,)
-            ).fetchone()
-            known = _live(connection, number)
-            if known is not None and known.digest == plan.digest:
-                return known
-            supersede_live_plan(connection, number, run_id)
-            source = self._numbers.of(connection, plan.source_run_id) if plan.source_run_id else number
-            _insert(connection, number, source, plan)
-            calls, accounts = write_batches(connection, number, batches)
-            count = write_items(connection, number, items)
-            _check_items(connection, run_id, number, source, plan.operation)
-            connection.execute(
-                "UPDATE rescind.plan SET calls = %s, items = %s WHERE run_no = %s AND digest = %s",
-                (calls, count, number, Digest(plan.digest)),
-            )
-            if run is not None and not run["dry_run"]:
-                _lock_scopes(connection, number, run_id, sorted(accounts), plan)
-            frozen = _live(connection, number)
+        known = self.find(run_id)
+        if known is not None and known.digest == plan.digest:
+            return known
+        rows = PlanRows(self._db.read(lambda connection: self._numbers.of(connection, run_id)))
+        try:
+            rows.add(plan, batches, items)
+            frozen = self._db.write(lambda connection: self._freeze(connection, run_id, plan, rows), bulk=True)
+        finally:
+            rows.close()
         if frozen is None:
             raise LedgerError("ledger: the plan cannot be read after it was written")
         return frozen
+
+    def _freeze(self, connection: Connection, run_id: str, plan: NewPlan, rows: PlanRows) -> Plan | None:
+        number = self._numbers.of(connection, run_id)
+        run = connection.execute("SELECT dry_run FROM rescind.run WHERE number = %s FOR UPDATE", (number,)).fetchone()
+        known = _live(connection, number)
+        if known is not None and known.digest == plan.digest:
+            return known
+        supersede_live_plan(connection, number, run_id)
+        source = self._numbers.of(connection, plan.source_run_id) if plan.source_run_id else number
+        _insert(connection, number, source, plan)
+        calls, count = rows.write(connection)
+        _check_items(connection, run_id, number, source, plan.operation)
+        connection.execute(
+            "UPDATE rescind.plan SET calls = %s, items = %s WHERE run_no = %s AND digest = %s",
+            (calls, count, number, Digest(plan.digest)),
+        )
+        if run is not None and not run["dry_run"]:
+            _lock_scopes(connection, number, run_id, sorted(rows.accounts), plan)
+        return _live(connection, number)
 
     def get(self, run_id: str, digest: str | None = None) -> Plan:
         """Return a plan; without a digest the live plan.
@@ -199,7 +204,7 @@ def _plan(row: DictRow) -> Plan:
 
 
 def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) -> None:
-    """Write the plan and its effects. A superseded plan with the same digest becomes frozen again."""
+    """Write the plan, without its rows. A superseded plan with the same digest becomes frozen again."""
     digest = Digest(plan.digest)
     connection.execute(
         "INSERT INTO rescind.plan AS p (run_no, digest, source_no, operation, valid_until, guards, caps, lower_bound,"
@@ -222,27 +227,6 @@ def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) 
         ),
     )
     connection.execute("DELETE FROM rescind.plan_effect WHERE run_no = %s AND digest = %s", (run_no, digest))
-    total = hashlib.sha256()
-    for ordinal, piece in enumerate(_pieces(plan.effects)):
-        total.update(piece)
-        connection.execute(
-            "INSERT INTO rescind.plan_effect (run_no, digest, ordinal, chunk) VALUES (%s, %s, %s, %b)",
-            (run_no, digest, ordinal, piece),
-        )
-    if total.hexdigest() != plan.digest:
-        raise PlanError(f"the effects of this plan have the digest {total.hexdigest()}, not {plan.digest}. Plan again")
-
-
-def _pieces(effects: bytes | Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of equal size."""
-    buffer = bytearray()
-    for part in (effects,) if isinstance(effects, bytes) else effects:
-        buffer += part
-        while len(buffer) >= _CHUNK:
-            yield bytes(buffer[:_CHUNK])
-            del buffer[:_CHUNK]
-    if buffer:
-        yield bytes(buffer)
 
 
 def _check_items(connection: Connection, run_id: str, run_no: int, source_no: int, operation: str) -> None:

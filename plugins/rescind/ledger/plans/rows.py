@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
-from rescind.errors import LedgerError
+from rescind.errors import LedgerError, PlanError
 from rescind.ledger.plans.records import (
     Batch,
     Call,
@@ -16,9 +17,10 @@ from rescind.ledger.plans.records import (
     NewBatch,
     NewCall,
     NewItem,
+    NewPlan,
 )
 from rescind.ledger.store.columns import listed, names
-from rescind.ledger.store.copy_spool import NULL, RowFile, array, digest_field, document, text
+from rescind.ledger.store.copy_spool import NULL, RowFile, array, bytes_field, digest_field, document, text
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
@@ -44,72 +46,116 @@ _CALL_WRITTEN = (
     "columns",
     "inverse",
 )
+_INSERT_BATCH = (
+    "INSERT INTO rescind.batch (run_no, batch_id, ordinal, system, account, conn_id, label, calls, canary)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_CHUNK = 1 << 20
 _ITEM_WRITTEN = ("run_no", "grant_id", "call_id", "state", "reason")
 
 
-def write_batches(connection: Connection, run_no: int, batches: Iterable[NewBatch]) -> tuple[int, set[tuple[str, str]]]:
-    """Write batches with their calls.
+class PlanRows:
+    """The rows of a new plan, on disk, so that the transaction that stores them can be repeated.
 
-    :returns: the number of calls, and the (system, account) pairs that they act on.
-    :raises LedgerError: when a batch contains a call of another system or account.
-    :raises RecordConflictError: when the plan contains a call twice.
+    :param run_no: number of the run.
+    :ivar accounts: the (system, account) pairs that its calls act on.
     """
-    accounts: set[tuple[str, str]] = set()
-    rows = RowFile("rescind.call", _CALL_WRITTEN)
-    try:
+
+    def __init__(self, run_no: int) -> None:
+        self.accounts: set[tuple[str, str]] = set()
+        self._run_no = run_no
+        self._batches: list[tuple[Any, ...]] = []
+        self._effects = RowFile("rescind.plan_effect", ("run_no", "digest", "ordinal", "chunk"))
+        self._calls = RowFile("rescind.call", _CALL_WRITTEN)
+        self._items = RowFile("rescind.plan_item", _ITEM_WRITTEN)
+
+    def add(self, plan: NewPlan, batches: Iterable[NewBatch], items: Iterable[NewItem]) -> None:
+        """Append the effects of a plan, its batches with their calls, and its items.
+
+        :raises PlanError: when the effects do not match the digest.
+        :raises LedgerError: when a batch contains a call of another system or account.
+        """
+        total = hashlib.sha256()
+        for ordinal, piece in enumerate(_pieces(plan.effects)):
+            total.update(piece)
+            self._effects.add([(str(self._run_no), digest_field(plan.digest), str(ordinal), bytes_field(piece))])
+        if total.hexdigest() != plan.digest:
+            raise PlanError(
+                f"the effects of this plan have the digest {total.hexdigest()}, not {plan.digest}. Plan again"
+            )
         for ordinal, batch in enumerate(batches):
-            for call in batch.calls:
-                if (call.planned.system, call.planned.account) != (batch.system, batch.account):
-                    raise LedgerError(
-                        f"ledger: batch {ordinal} is for {batch.system} of {batch.account} and contains a call for"
-                        f" {call.planned.system} of {call.planned.account}. One batch has one system and account"
-                    )
-            accounts.add((batch.system, batch.account))
-            _write_batch(connection, run_no, ordinal, batch)
-            rows.add(call_rows(run_no, batch.batch_id, batch.conn_id, enumerate(batch.calls)))
-        rows.copy_into(connection)
-    except psycopg.errors.UniqueViolation:
-        raise RecordConflictError("ledger: the plan contains a call or a batch twice. Plan each call once") from None
-    finally:
-        rows.close()
-    return rows.rows, accounts
+            _one_account(ordinal, batch)
+            self.accounts.add((batch.system, batch.account))
+            self._batches.append(_batch_row(self._run_no, ordinal, batch))
+            self._calls.add(call_rows(self._run_no, batch.batch_id, batch.conn_id, enumerate(batch.calls)))
+        self._items.add(_item_rows(self._run_no, items))
+
+    def write(self, connection: Connection) -> tuple[int, int]:
+        """Write all rows, and the item counts of the batches; return the numbers of calls and items.
+
+        :raises RecordConflictError: when the plan contains a call, a batch or a grant twice.
+        """
+        self._effects.copy_into(connection)
+        try:
+            with connection.cursor() as cursor:
+                cursor.executemany(_INSERT_BATCH, self._batches)
+            self._calls.copy_into(connection)
+        except psycopg.errors.UniqueViolation:
+            raise RecordConflictError(
+                "ledger: the plan contains a call or a batch twice. Plan each call once"
+            ) from None
+        try:
+            self._items.copy_into(connection)
+        except psycopg.errors.UniqueViolation:
+            raise RecordConflictError("ledger: the plan contains a grant twice. Plan each grant once") from None
+        if self._items.rows >= ANALYZE_FROM:
+            connection.execute("ANALYZE rescind.plan_item")
+        count_items(connection, self._run_no)
+        return self._calls.rows, self._items.rows
+
+    def close(self) -> None:
+        """Remove the files."""
+        for rows in (self._effects, self._calls, self._items):
+            rows.close()
 
 
-def _write_batch(connection: Connection, run_no: int, ordinal: int, batch: NewBatch) -> None:
-    connection.execute(
-        "INSERT INTO rescind.batch (run_no, batch_id, ordinal, system, account, conn_id, label, calls, canary)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            run_no,
-            Digest(batch.batch_id),
-            ordinal,
-            batch.system,
-            batch.account,
-            batch.conn_id,
-            batch.label,
-            len(batch.calls),
-            batch.canary,
-        ),
-    )
+def _pieces(effects: bytes | Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of equal size."""
+    buffer = bytearray()
+    for part in (effects,) if isinstance(effects, bytes) else effects:
+        buffer += part
+        while len(buffer) >= _CHUNK:
+            yield bytes(buffer[:_CHUNK])
+            del buffer[:_CHUNK]
+    if buffer:
+        yield bytes(buffer)
 
 
-def write_items(connection: Connection, run_no: int, items: Iterable[NewItem]) -> int:
-    """Write the items of a plan and the item counts of its batches; return the number of items.
+def _one_account(ordinal: int, batch: NewBatch) -> None:
+    """Check that a batch has calls of one system and account only.
 
-    :raises RecordConflictError: when the plan contains a grant twice.
+    :raises LedgerError: otherwise.
     """
-    rows = RowFile("rescind.plan_item", _ITEM_WRITTEN)
-    try:
-        rows.add(_item_rows(run_no, items))
-        rows.copy_into(connection)
-    except psycopg.errors.UniqueViolation:
-        raise RecordConflictError("ledger: the plan contains a grant twice. Plan each grant once") from None
-    finally:
-        rows.close()
-    if rows.rows >= ANALYZE_FROM:
-        connection.execute("ANALYZE rescind.plan_item")
-    count_items(connection, run_no)
-    return rows.rows
+    for call in batch.calls:
+        if (call.planned.system, call.planned.account) != (batch.system, batch.account):
+            raise LedgerError(
+                f"ledger: batch {ordinal} is for {batch.system} of {batch.account} and contains a call for"
+                f" {call.planned.system} of {call.planned.account}. One batch has one system and account"
+            )
+
+
+def _batch_row(run_no: int, ordinal: int, batch: NewBatch) -> tuple[Any, ...]:
+    return (
+        run_no,
+        Digest(batch.batch_id),
+        ordinal,
+        batch.system,
+        batch.account,
+        batch.conn_id,
+        batch.label,
+        len(batch.calls),
+        batch.canary,
+    )
 
 
 def count_items(connection: Connection, run_no: int, batch_id: Digest | None = None) -> None:

@@ -28,23 +28,25 @@ class Verdicts(Repository):
         :raises LedgerError: when a verdict names a grant that is not an item of the run's plan.
         """
         rows = RowFile("incoming_verdict", _WRITTEN)
+
+        def work(connection: Connection) -> None:
+            columns = ", ".join(_WRITTEN)
+            connection.execute(
+                f"CREATE TEMP TABLE incoming_verdict ON COMMIT DROP AS SELECT {columns} FROM rescind.verdict LIMIT 0"
+            )
+            rows.copy_into(connection)
+            _refuse_strangers(connection, number, run_id)
+            connection.execute(
+                f"INSERT INTO rescind.verdict ({columns}) SELECT {columns} FROM incoming_verdict ORDER BY grant_id"
+            )
+            connection.execute("DROP TABLE incoming_verdict")
+            if rows.rows >= ANALYZE_FROM:
+                connection.execute("ANALYZE rescind.verdict")
+
         try:
             number = self._db.read(lambda connection: self._numbers.of(connection, run_id))
             rows.add(_encoded(number, records))
-            with self._db.transaction(bulk=True) as connection:
-                columns = ", ".join(_WRITTEN)
-                connection.execute(
-                    "CREATE TEMP TABLE incoming_verdict ON COMMIT DROP AS"
-                    f" SELECT {columns} FROM rescind.verdict LIMIT 0"
-                )
-                rows.copy_into(connection)
-                _refuse_strangers(connection, number, run_id)
-                connection.execute(
-                    f"INSERT INTO rescind.verdict ({columns}) SELECT {columns} FROM incoming_verdict ORDER BY grant_id"
-                )
-                connection.execute("DROP TABLE incoming_verdict")
-                if rows.rows >= ANALYZE_FROM:
-                    connection.execute("ANALYZE rescind.verdict")
+            self._db.write(work, bulk=True)
         finally:
             rows.close()
         return rows.rows
@@ -75,7 +77,8 @@ class Verdicts(Repository):
 
     def record_retained(self, run_id: str, check: RetainedCheck) -> None:
         """Add the result of a retained check."""
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> None:
             connection.execute(
                 "INSERT INTO rescind.kept_check (run_no, system, account, compared, lost, complete, observed_at,"
                 " detail) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
@@ -90,6 +93,8 @@ class Verdicts(Repository):
                     Jsonb(dict(check.detail)),
                 ),
             )
+
+        self._db.write(work)
 
     def retained(self, run_id: str) -> list[RetainedCheck]:
         """Return the latest retained check of each system and account."""

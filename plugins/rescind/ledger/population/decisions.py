@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.rows import DictRow
 
 from rescind.errors import LedgerError
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
@@ -33,29 +34,32 @@ class Decisions(Repository):
         :raises SnapshotClosedError: when requests of this run were sent already.
         """
         rows = RowFile("rescind.decision", _COLUMNS)
+
+        def work(connection: Connection) -> DictRow | None:
+            supersede_live_plan(connection, number, run_id)
+            connection.execute("DELETE FROM rescind.decision WHERE run_no = %s", (number,))
+            try:
+                rows.copy_into(connection)
+            except psycopg.errors.UniqueViolation:
+                raise RecordConflictError(
+                    f"ledger: run {run_id}: a grant has two decisions. Decide each grant once"
+                ) from None
+            if rows.rows >= ANALYZE_FROM:
+                connection.execute("ANALYZE rescind.decision")
+            _complete(connection, number, run_id)
+            return connection.execute(
+                "SELECT count(*) AS decided, count(*) FILTER (WHERE choice = 'keep') AS keep,"
+                " count(*) FILTER (WHERE choice = 'revoke') AS revoke FROM rescind.decision WHERE run_no = %s",
+                (number,),
+            ).fetchone()
+
         try:
             number = self._db.read(lambda connection: self._numbers.of(connection, run_id))
             rows.add(_encoded(number, decisions))
-            with self._db.transaction(bulk=True) as connection:
-                supersede_live_plan(connection, number, run_id)
-                connection.execute("DELETE FROM rescind.decision WHERE run_no = %s", (number,))
-                try:
-                    rows.copy_into(connection)
-                except psycopg.errors.UniqueViolation:
-                    raise RecordConflictError(
-                        f"ledger: run {run_id}: a grant has two decisions. Decide each grant once"
-                    ) from None
-                if rows.rows >= ANALYZE_FROM:
-                    connection.execute("ANALYZE rescind.decision")
-                _complete(connection, number, run_id)
-                row = connection.execute(
-                    "SELECT count(*) AS decided, count(*) FILTER (WHERE choice = 'keep') AS keep,"
-                    " count(*) FILTER (WHERE choice = 'revoke') AS revoke FROM rescind.decision WHERE run_no = %s",
-                    (number,),
-                ).fetchone()
+            counts = self._db.write(work, bulk=True)
         finally:
             rows.close()
-        return DecisionCounts(**(row or {"decided": 0, "keep": 0, "revoke": 0}))
+        return DecisionCounts(**(counts or {"decided": 0, "keep": 0, "revoke": 0}))
 
     def each(
         self, run_id: str, *, choice: Choice | None = None, system: str | None = None, account: str | None = None

@@ -149,12 +149,16 @@ class Regrants(Repository):
         """
         if check.returned != len(regrants):
             raise LedgerError(f"ledger: the check counts {check.returned} regrants but contains {len(regrants)}")
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> int:
             number = _insert_check(connection, dag_id, airflow_run_id, check)
             first = 0
             for one in regrants:
                 run_no = self._numbers.of(connection, one.run_id)
                 first += _insert_regrant(connection, number, run_no, one)
+            return first
+
+        first = self._db.write(work)
         return first, len(regrants) - first
 
     def checks(self, dag_id: str, airflow_run_id: str) -> list[WatchCheck]:

@@ -77,7 +77,8 @@ class ScopeSpool:
                 f"ledger: scope {self._scope_id} of run {self._run_id} counted {certificate.counted} grants and added"
                 f" {self._grants.rows}. A complete listing must add every grant that it counts"
             )
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> Scope:
             scopes.clear(connection, self._run_no, self._run_id, self._scope_id)
             try:
                 self._grants.copy_into(connection)
@@ -91,6 +92,8 @@ class ScopeSpool:
             self._listings.copy_into(connection)
             scopes.certify(connection, self._run_no, self._scope_id, certificate)
             return scopes.load(connection, self._run_id, self._run_no, self._scope_id)
+
+        return self._db.write(work, bulk=True)
 
     def close(self) -> None:
         """Remove the files."""

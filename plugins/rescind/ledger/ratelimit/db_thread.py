@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import psycopg
 
 from rescind.errors import LedgerError
-from rescind.ledger.store.database import Connection, Database, wrapped
+from rescind.ledger.store.database import Connection, Database, repeated, wrapped
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,14 +80,18 @@ class _Worker:
                 statement_timeout=f"{int(_STATEMENT_S * 1000)}",
                 lock_timeout=f"{int(_STATEMENT_S * 1000)}",
             )
-        started = time.monotonic()
+        connection = self._connection
+
+        def once() -> tuple[T, float, float]:
+            started = time.monotonic()
+            return work(connection), started, time.monotonic()
+
         try:
             with wrapped(self._database.label):
-                result = work(self._connection)
+                return repeated(once)
         except LedgerError:
             self.drop()
             raise
-        return result, started, time.monotonic()
 
     def drop(self) -> None:
         """Close the connection if it is open."""

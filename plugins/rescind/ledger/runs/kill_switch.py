@@ -56,12 +56,13 @@ class KillSwitch(Repository):
         for name, value in (("by", by), ("reason", reason)):
             if not value.strip():
                 raise InputError(f"kill switch {name}", "empty text", "Pass who changes the kill switch, and why")
-        with self._db.transaction() as connection:
-            row = connection.execute(
+        row = self._db.write(
+            lambda connection: connection.execute(
                 "INSERT INTO rescind.kill_switch (stopped, changed_by, reason) VALUES (%s, %s, %s)"
                 f" RETURNING {_COLUMNS}",
                 (stopped, by.strip(), reason.strip()),
             ).fetchone()
+        )
         return KillSwitchEvent(**(row or {}))
 
 

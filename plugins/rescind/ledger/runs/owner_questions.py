@@ -75,7 +75,8 @@ class Questions(Repository):
         ids = [item.grant_id for question in questions for item in question.items]
         if len(set(ids)) != len(ids):
             raise RecordConflictError(f"ledger: run {run_id}: a grant is in two questions. Ask about each grant once")
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> None:
             number = self._numbers.of(connection, run_id)
             connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
             known = [row["digest"] for row in _digests(connection, number)]
@@ -86,6 +87,8 @@ class Questions(Repository):
             if not known:
                 for ordinal, question in enumerate(questions):
                     _insert(connection, number, ordinal, question)
+
+        self._db.write(work, bulk=True)
         return self.all(run_id)
 
     def all(self, run_id: str) -> list[Question]:
@@ -135,7 +138,8 @@ class Questions(Repository):
         :raises NotApprovedError: while a question is open.
         :raises SnapshotClosedError: when requests of this run were sent already.
         """
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> int:
             number = self._numbers.of(connection, run_id)
             questions = _digests(connection, number)
             waiting = sum(row["method"] == "" for row in questions)
@@ -158,13 +162,16 @@ class Questions(Repository):
             row = connection.execute(
                 "SELECT count(*) AS n FROM rescind.question_item WHERE run_no = %s AND answer = 'revoke'", (number,)
             ).fetchone()
-        return int(row["n"]) if row else 0
+            return int(row["n"]) if row else 0
+
+        return self._db.write(work, bulk=True)
 
     def _settle(
         self, run_id: str, known: Question, gone: frozenset[str], method: str, by: str, at: datetime
     ) -> Question:
         mark = Digest(known.digest)
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> int:
             number = self._numbers.of(connection, run_id)
             done = connection.execute(
                 "UPDATE rescind.question SET method = %s, responded_by = %s, responded_at = %s"
@@ -177,6 +184,9 @@ class Questions(Repository):
                     " CASE WHEN grant_id = ANY(%s) THEN 'revoke' ELSE 'keep' END WHERE run_no = %s AND question = %s",
                     ([Digest(ident) for ident in gone], number, mark),
                 )
+            return done
+
+        done = self._db.write(work)
         settled = self.get(run_id, known.digest)
         stands = frozenset(item.grant_id for item in settled.items if item.answer == "revoke")
         if not done and (settled.method, stands) != (method, gone):

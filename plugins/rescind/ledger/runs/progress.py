@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rescind.ledger.plans.records import TaskProgress
+from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import Repository
 
 _NOTE = """
@@ -30,9 +31,12 @@ class ProgressBoard(Repository):
         :param total: units of work in all; 0 when not known.
         :param per_second: current rate.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> None:
             values = {"run": self._numbers.of(connection, run_id), "stage": stage, "unit": unit, "label": label}
             connection.execute(_NOTE, {**values, "done": done, "total": total, "pace": per_second})
+
+        self._db.write(work)
 
     def of_run(self, run_id: str) -> list[TaskProgress]:
         """Return all tasks of a run, in the order in which they started."""

@@ -30,7 +30,8 @@ class Runs(Repository):
         :param inputs: the inputs of the run. An existing run keeps the inputs that it began with.
         :raises RecordConflictError: when the run exists with another kind, other parameters or another dry run value.
         """
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> Run | None:
             # The lock on the counter row serializes all callers, so no run is inserted twice.
             row = connection.execute("SELECT last FROM rescind.run_counter FOR UPDATE").fetchone()
             if row is None:
@@ -61,7 +62,9 @@ class Runs(Repository):
                 ),
             )
             stored_inputs.insert(connection, number, inputs)
-            begun = _find(connection, new.dag_id, new.airflow_run_id)
+            return _find(connection, new.dag_id, new.airflow_run_id)
+
+        begun = self._db.write(work)
         if begun is None:
             raise LedgerError("ledger: the run cannot be read after it was written")
         return begun
@@ -107,7 +110,8 @@ class Runs(Repository):
 
     def finish(self, run_id: str, state: str, summary: Mapping[str, Any]) -> Run:
         """Close the run and release its scope locks. A second call replaces state and summary."""
-        with self._db.transaction() as connection:
+
+        def work(connection: Connection) -> None:
             number = self._numbers.of(connection, run_id)
             connection.execute(
                 "UPDATE rescind.run SET state = %s, summary = %s,"
@@ -115,6 +119,8 @@ class Runs(Repository):
                 (state, Jsonb(dict(summary)), number),
             )
             connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (number,))
+
+        self._db.write(work)
         return self.get(run_id)
 
 

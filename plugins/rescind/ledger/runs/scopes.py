@@ -28,11 +28,13 @@ class Scopes(Repository):
 
         :returns: all scopes of the run.
         """
-        with self._db.transaction() as connection:
+        wanted = tuple(specs)
+
+        def work(connection: Connection) -> list[Scope]:
             number = self._numbers.of(connection, run_id)
             connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
             known = {scope.scope_id: scope for scope in _all(connection, run_id, number)}
-            for spec in specs:
+            for spec in wanted:
                 if spec.scope_id in known:
                     continue
                 connection.execute(
@@ -50,6 +52,8 @@ class Scopes(Repository):
                     },
                 )
             return _all(connection, run_id, number)
+
+        return self._db.write(work)
 
     def all(self, run_id: str) -> list[Scope]:
         """Return the scopes of a run in the order in which they were opened."""
@@ -128,13 +132,17 @@ class Scopes(Repository):
         A scope that was opened and not listed counts as incomplete. The digest covers the name and state of each
         scope and the ids of all its grants.
         """
-        with self._db.transaction(bulk=True) as connection:
+
+        def work(connection: Connection) -> tuple[tuple[Scope, ...], str]:
             number = self._numbers.of(connection, run_id)
             scopes = tuple(_all(connection, run_id, number))
             if sum(scope.counted for scope in scopes) >= ANALYZE_FROM:
                 connection.execute("ANALYZE rescind.grant_row")
             digest = _snapshot_digest(connection, number)
             connection.execute("UPDATE rescind.run SET snapshot_digest = %s WHERE number = %s", (digest, number))
+            return scopes, digest
+
+        scopes, digest = self._db.write(work, bulk=True)
         complete: dict[tuple[str, str], bool] = {}
         for scope in scopes:
             account = (scope.system, scope.account)

@@ -86,6 +86,11 @@ def digest_field(hex_id: str) -> str:
     return "\\\\x" + hex_id
 
 
+def bytes_field(value: bytes) -> str:
+    """Return a ``bytea`` field."""
+    return "\\\\x" + value.hex()
+
+
 class RowFile:
     """The COPY rows of one table, on disk.
 

@@ -4,8 +4,10 @@ A task process needs a few connections for minutes, so the pool is a plain list 
 
 - A forked child starts with an empty pool and does not touch the parent's sockets.
 - Every session has a statement timeout and a lock timeout.
-- An idle connection is tested before it is reused. A read is retried once on a new connection. A write is never
-  retried here, because the effect of a broken COMMIT is not known.
+- An idle connection is tested before it is reused. A read is retried once on a new connection. A write on a lost
+  connection is never retried here, because the effect of a broken COMMIT is not known.
+- A transaction that PostgreSQL ended as the victim of a deadlock or of a serialization failure has changed nothing. It
+  is repeated a few times, see :func:`repeated`.
 - Every driver error becomes a :class:`~rescind.errors.LedgerError` with a remedy. The DETAIL line is dropped, because
   PostgreSQL quotes row contents in it.
 """
@@ -44,7 +46,7 @@ _DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 30_000,
 }
 _REPEATABLE = ("40P01", "40001")  # deadlock, serialization failure: rolled back as a whole
-_WRITE_TRIES = 5
+_TRIES = 5
 _IDLE_TRUSTED_S = 1.0
 _IDLE_KEPT_S = 120.0
 # References to the connections of a parent process, so that a child never closes the parent's sessions.
@@ -138,7 +140,9 @@ class Database:
 
     @contextmanager
     def transaction(self, *, bulk: bool = False) -> Iterator[Connection]:
-        """Run one transaction: commit when the block ends, roll back when it raises.
+        """Run one transaction once: commit when the block ends, roll back when it raises.
+
+        The package uses :meth:`read` and :meth:`write`, which repeat the victim of a deadlock.
 
         :param bulk: allow statements to take ``timeouts.bulk``.
         :raises LedgerError: when the database fails. After a failed COMMIT the message says that the effect is not
@@ -156,36 +160,31 @@ class Database:
             self._put_back(connection)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run a read in a transaction; retry once on a new connection when the old one is lost."""
+        """Run a read in a transaction; retry once on a new connection when the old one is lost.
+
+        :param work: as for :meth:`write`.
+        """
         try:
-            with self.transaction() as connection:
-                return work(connection)
+            return self.write(work)
         except DatabaseError as error:
             if not error.lost:
                 raise
         self.close()
-        with self.transaction() as connection:
-            return work(connection)
+        return self.write(work)
 
     def write(self, work: Callable[[Connection], T], *, bulk: bool = False) -> T:
-        """Run a write in a transaction; repeat it when PostgreSQL ended it as the victim of a deadlock.
+        """Run a write in a transaction; it is repeated as :func:`repeated` says. No other failure is.
 
-        Such a transaction has written nothing. No other failure is repeated.
-
-        :param work: may run several times, so it must change nothing outside the database.
+        :param work: may run several times, so it changes nothing outside the database and uses up no iterator.
         :param bulk: allow statements to take ``timeouts.bulk``.
         :raises LedgerError: when the database fails, or every repetition ends in a deadlock.
         """
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                with self.transaction(bulk=bulk) as connection:
-                    return work(connection)
-            except DatabaseError as error:
-                if error.sqlstate not in _REPEATABLE or tries == _WRITE_TRIES:
-                    raise
-            time.sleep(random.uniform(0.0, 0.05 * tries))  # the others first
+
+        def once() -> T:
+            with self.transaction(bulk=bulk) as connection:
+                return work(connection)
+
+        return repeated(once)
 
     def close(self) -> None:
         """Close the idle connections; the pool stays usable."""
@@ -241,6 +240,22 @@ class Database:
         self._slots.release()
 
 
+def repeated(once: Callable[[], T]) -> T:
+    """Run one transaction; repeat it while PostgreSQL ends it for a deadlock or a serialization failure.
+
+    :param once: the whole transaction. It may run several times.
+    """
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return once()
+        except (DatabaseError, psycopg.Error) as error:
+            if error.sqlstate not in _REPEATABLE or tries == _TRIES:
+                raise
+        time.sleep(random.uniform(0.0, 0.05 * tries))  # the others first
+
+
 def _alive(connection: Connection) -> bool:
     try:
         connection.execute("SELECT 1")
@@ -287,6 +302,7 @@ _REMEDIES: tuple[tuple[type[psycopg.Error], str], ...] = (
     (psycopg.errors.LockNotAvailable, "Another process held the row too long. Nothing was written; retry"),
     (psycopg.errors.QueryCanceled, "The statement exceeded its timeout. Nothing was written; retry"),
     (psycopg.errors.DeadlockDetected, "Two processes waited for each other. Nothing was written; retry"),
+    (psycopg.errors.SerializationFailure, "Two processes changed the same rows. Nothing was written; retry"),
     (psycopg.errors.ReadOnlySqlTransaction, "The server is a standby or read-only. Use the primary server"),
     (psycopg.errors.InsufficientPrivilege, "Grant the ledger's database user rights on the schema rescind"),
     (psycopg.errors.TooManyConnections, "Raise max_connections of the server, or run fewer tasks at a time"),

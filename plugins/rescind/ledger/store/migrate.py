@@ -16,7 +16,7 @@ from importlib import resources
 import psycopg
 
 from rescind.errors import ConfigurationError
-from rescind.ledger.store.database import MIGRATE_HINT, Connection, Database, identifier, wrapped
+from rescind.ledger.store.database import MIGRATE_HINT, Connection, Database, identifier, repeated, wrapped
 from rescind.ledger.store.errors import DatabaseError
 
 # An arbitrary fixed number: the advisory lock of migrations.
@@ -174,9 +174,12 @@ def _compare(database: Database, known: list[Migration], applied: dict[int, tupl
 
 
 def _apply(connection: Connection, migration: Migration) -> None:
-    with connection.transaction():
-        connection.execute(migration.text.encode())
-        connection.execute(
-            "INSERT INTO rescind.migration (version, name, checksum) VALUES (%s, %s, %s)",
-            (migration.version, migration.name, migration.checksum),
-        )
+    def once() -> None:
+        with connection.transaction():
+            connection.execute(migration.text.encode())
+            connection.execute(
+                "INSERT INTO rescind.migration (version, name, checksum) VALUES (%s, %s, %s)",
+                (migration.version, migration.name, migration.checksum),
+            )
+
+    repeated(once)  # running tasks hold locks on what a migration changes

@@ -63,7 +63,7 @@ def test_a_plan_comes_back_as_it_was(ledger: Ledger) -> None:
 
 
 def test_effects_may_come_in_pieces_of_any_size(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rescind.ledger.plans.plans._CHUNK", 10)
+    monkeypatch.setattr("rescind.ledger.plans.rows._CHUNK", 10)
     run = begin(ledger)
     whole = bytes(range(256)) * 2
     pieces = (whole[n : n + 7] for n in range(0, 512, 7))

@@ -38,7 +38,7 @@ def _split_all(ledger: Ledger, lease: Lease, run: Frozen) -> None:
 
 
 def test_calls_of_one_batch_are_split_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rescind.ledger.store.database._WRITE_TRIES", 1)  # none of them may even meet a deadlock
+    monkeypatch.setattr("rescind.ledger.store.database._TRIES", 1)  # none of them may even meet a deadlock
     run = ready_run(ledger, groups=10 * AT_ONCE)
     lease = claim(ledger, run)
     _split_all(ledger, lease, run)
