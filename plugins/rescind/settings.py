@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rescind.data_files import project_root
 from rescind.errors import ConfigurationError, InputError
+from rescind.users import check_different
 
 VARIABLE = "rescind_settings"
 LEDGER_CONNECTION = "rescind_ledger"
@@ -227,6 +228,15 @@ class Settings(BaseModel):
         for system, conn_ids in value.items():
             if not conn_ids or len(set(conn_ids)) != len(conn_ids):
                 raise ValueError(f"{system} needs at least one connection id, each once")
+        return value
+
+    @field_validator("approvers")
+    @classmethod
+    def _different_people(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            check_different(value)
+        except InputError as error:
+            raise ValueError(f"{error.problem}. {error.remedy}") from None
         return value
 
     @model_validator(mode="after")

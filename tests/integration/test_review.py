@@ -177,11 +177,29 @@ def test_the_requester_cannot_approve(bench: Bench) -> None:
     setup = bench(approvers=["rita", "omar"])
     review = setup.run(dry_run=False, user="rita")
     review.through_plan()
-    with pytest.raises(Exception, match="the requester cannot approve"):
-        review.approve(user="rita")
+    for spelled in ("rita", "Rita", "RITA "):
+        with pytest.raises(Exception, match="the requester cannot approve"):
+            review.approve(user=spelled)
+    with pytest.raises(Exception, match=r"the user name .* is not usable: it mixes the scripts"):
+        review.approve(user="rit\u0430")
     with pytest.raises(Exception, match="NotApprovedError"):
         review.revoke()
     assert setup.emulator.writes() == []
+
+
+def test_the_requester_in_another_spelling_is_not_asked_and_not_enough(bench: Bench) -> None:
+    setup = bench(approvers=["Rita", "omar"])
+    review = setup.run(dry_run=False, user="rita ", systems=["quickbi_menus"])
+    review.through_plan()
+    with review.ledger() as ledger:
+        asked = review.approval()
+        assert asked.ask(review.context("approve"), ledger) is None
+    assert asked.assigned_users == [{"id": "omar", "name": "omar"}]
+    setup.configure(approvers=["Rita"])
+    with pytest.raises(Exception, match="nobody may approve this run"):
+        setup.run("second", dry_run=False, user="rita").preflight()
+    with pytest.raises(Exception, match=r"requester: the user name 'rit\\u0430' is not usable: it mixes the scripts"):
+        setup.run("third", dry_run=False, user="rit\u0430").preflight()
 
 
 def test_the_requester_cannot_approve_under_another_id(bench: Bench) -> None:
@@ -189,7 +207,7 @@ def test_the_requester_cannot_approve_under_another_id(bench: Bench) -> None:
     review = setup.run(dry_run=False, user="rita")
     review.through_plan()
     with pytest.raises(Exception, match="the requester cannot approve"):
-        review.approve(user="17", name="rita")
+        review.approve(user="17", name="Rita")
     with pytest.raises(Exception, match="NotApprovedError"):
         review.revoke()
     assert setup.emulator.writes() == []

@@ -12,12 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "rescind"
 AIRFLOW = "airflow"
 
-BASE = {"model", "errors"}
+BASE = {"model", "errors", "users"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "provider_info": set(),
     "errors": set(),
     "model": {"errors"},
+    "users": {"errors"},
     "data_files": {"errors"},
     "settings": BASE | {"data_files"},
     "cloud": BASE,

@@ -58,7 +58,17 @@ def test_a_run_can_only_narrow_the_caps() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [[], "x", {"approvers": "ada"}, {"max_percent": 200}, {"conections": {}}, {"connections": {"a": []}}]
+    "raw",
+    [
+        [],
+        "x",
+        {"approvers": "ada"},
+        {"approvers": ["ada", "Ada"]},
+        {"approvers": ["ad\u0430"]},
+        {"max_percent": 200},
+        {"conections": {}},
+        {"connections": {"a": []}},
+    ],
 )
 def test_bad_settings_are_a_configuration_error(raw: object) -> None:
     with pytest.raises(ConfigurationError, match="rescind_settings"):

@@ -11,6 +11,7 @@ from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger, Plan, Run
 from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
+from rescind.users import same_user
 from rescind.workflow.approval_text import approval_body, going
 from rescind.workflow.auto_approval import BY, measure
 
@@ -55,7 +56,7 @@ class ApprovePlanOperator(HumanInputOperator):
         if plan.calls == 0:
             raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
         settings = self.settings()
-        approvers = [user for user in settings.approvers if user != run.requested_by]
+        approvers = [user for user in settings.approvers if not same_user(user, run.requested_by)]
         if not approvers:
             raise ConfigurationError(
                 "setting 'approvers' lists nobody but the requester. Add at least one other user there"
@@ -107,7 +108,7 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowFailException("the answer belongs to another plan than the current one. Start a new run")
         responder = event.get("responded_by_user") or {}
         user = str(responder.get("id") or "")
-        if run.requested_by and run.requested_by in (user, str(responder.get("name") or "")):
+        if any(same_user(run.requested_by, name) for name in (user, str(responder.get("name") or ""))):
             # Some auth managers name the requester of a run by user name and the responder by number.
             raise AirflowFailException(
                 "the requester cannot approve their own run. Start a new run and ask another approver"

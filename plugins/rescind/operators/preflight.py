@@ -22,6 +22,7 @@ from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
+from rescind.users import same_user
 from rescind.workflow.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion
@@ -219,7 +220,7 @@ def check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
     """
     if dry_run:
         return
-    others = [user for user in settings.approvers if user != requester]
+    others = [user for user in settings.approvers if not same_user(user, requester)]
     if not others:
         raise ConfigurationError(
             "nobody may approve this run: list at least one user other than the requester under 'approvers' "

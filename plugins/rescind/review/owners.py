@@ -20,6 +20,7 @@ from rescind.review.knowledge import principal_key
 from rescind.review.patterns import check_pattern, matches
 from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster
 from rescind.review.text import check_id, check_text
+from rescind.users import check_different, same_user
 
 ERROR = "error"
 """As ``default``: a resource without a reviewer stops the run."""
@@ -138,6 +139,7 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
     :raises InputError: naming file, line and field; for reviewers that the roster does not know.
     """
     model, file = load(OwnersFile, text, source=source)
+    check_different(model.reviewers, where=f"{source}, reviewers")
     people: dict[str, frozenset[tuple[str, str]]] = {}
     alternates: dict[str, str] = {}
     for name, entry in model.reviewers.items():
@@ -147,7 +149,7 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
         people[name] = _ids(entry, roster, where)
         if entry.alternate is not None:
             alternates[name] = _known(entry.alternate, model, f"{where}, alternate")
-            if alternates[name] == name:
+            if same_user(alternates[name], name):
                 raise InputError(f"{where}, alternate", "the reviewer is their own alternate", "Name another person.")
     default = None if model.default == ERROR else _known(model.default, model, f"{source}, default")
     lines = (

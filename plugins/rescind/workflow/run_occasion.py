@@ -10,7 +10,7 @@ from typing import Any
 from rescind.evidence.bundle.format import encode, moment
 from rescind.ledger import OCCASION, NewInput
 from rescind.settings import Settings
-
+from rescind.users import user_key
 
 _SCHEDULED = "scheduled"
 _STARTED_BY = {
@@ -35,10 +35,16 @@ class Start:
 
     @classmethod
     def of(cls, dag_run: Any) -> Start:
-        """Return what started this DAG run."""
+        """Return what started this DAG run.
+
+        :raises InputError: when the person's name may be taken for that of another user.
+        """
         run_type = getattr(dag_run, "run_type", None)
         text = str(getattr(run_type, "value", run_type) or "")
-        return cls(str(getattr(dag_run, "triggering_user_name", None) or ""), text)
+        person = str(getattr(dag_run, "triggering_user_name", None) or "")
+        if person:
+            user_key(person, where="requester")
+        return cls(person, text)
 
     @property
     def scheduled(self) -> bool:

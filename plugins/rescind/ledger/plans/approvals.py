@@ -7,13 +7,14 @@ from datetime import datetime
 
 from psycopg.rows import DictRow
 
-from rescind.errors import LedgerError, NotApprovedError
+from rescind.errors import InputError, LedgerError, NotApprovedError
 from rescind.ledger.plans.records import Approval
 from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import Repository
+from rescind.users import same_user
 
 _COLUMNS = listed(names(Approval, without=("run_id",)))
 APPROVE = "approve"
@@ -114,11 +115,21 @@ def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) 
         problem = f"{approval.responded_by!r} rejected it"
     elif approval.valid_until <= now:
         problem = f"the approval expired at {approval.valid_until:%Y-%m-%d %H:%M:%S %Z}"
-    elif not approval.automatic and approval.responded_by == approval.requested_by:
-        problem = f"the requester {approval.responded_by!r} approved it"
+    elif not approval.automatic and (same := _not_another(approval.requested_by, approval.responded_by)):
+        problem = same
     else:
         return approval
     raise NotApprovedError(f"plan {digest} of run {run_id} cannot be executed: {problem}. Nothing was sent")
+
+
+def _not_another(requester: str, approver: str) -> str:
+    """Return why the approver is not certainly another person than the requester, or an empty text."""
+    try:
+        same = same_user(requester, approver)
+    except InputError as error:
+        return f"requester and approver cannot be told apart: {error.problem}"
+    both = f"{requester!r} requested it, and {approver!r} approved it"
+    return f"the requester cannot approve their own run: {both}" if same else ""
 
 
 def load(connection: Connection, run_id: str, run_no: int, digest: str) -> Approval | None:
@@ -156,8 +167,9 @@ def _check_answer(
     if known.answer is not None and known.answer != answer:
         raise RecordConflictError(f"{where}: the answer {known.answer!r} is recorded already and cannot change")
     if answer == APPROVE:
-        if not automatic and responded_by == known.requested_by:
-            raise NotApprovedError(f"{where}: the requester cannot approve their own run. Ask another approver")
+        problem = "" if automatic else _not_another(known.requested_by, responded_by)
+        if problem:
+            raise NotApprovedError(f"{where}: {problem}. Ask another approver")
         if known.valid_until <= _now(connection):
             raise NotApprovedError(
                 f"{where}: the approval window expired at {known.valid_until:%Y-%m-%d %H:%M:%S %Z}. Plan again"

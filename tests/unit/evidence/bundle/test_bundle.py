@@ -157,7 +157,8 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
         return verify(MemorySource(remade(files, kind, change))).problems
 
     assert refused("review") == []
-    assert refused("approvals", responded_by="rita") == ["the requester approved their own run"]
+    for name in ("rita", "Rita ", "rit\u0430", ""):
+        assert refused("approvals", responded_by=name) == ["the requester approved their own run"]
     assert refused("approvals", digest="0" * 64) == ["the approval is for another plan"]
     assert any(
         "digest of the approved effects does not match the plan" in one for one in refused("plan", digest="0" * 64)

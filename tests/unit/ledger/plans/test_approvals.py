@@ -105,9 +105,31 @@ def test_the_one_who_asks_does_not_approve(ledger: Ledger) -> None:
     nonce = ask(ledger, frozen)
     with pytest.raises(NotApprovedError, match="the requester cannot approve their own run"):
         answer(ledger, frozen, nonce, by="rita")
+    for spelled in ("Rita", "RITA ", "\uff32ita"):
+        with pytest.raises(NotApprovedError, match="the requester cannot approve their own run"):
+            answer(ledger, frozen, nonce, by=spelled)
+    for odd in ("rit\u0430", "rita\u200b"):
+        with pytest.raises(NotApprovedError, match="requester and approver cannot be told apart: the user name"):
+            answer(ledger, frozen, nonce, by=odd)
     with pytest.raises(NotApprovedError, match="the answer names no approver"):
         answer(ledger, frozen, nonce, by=" ")
     with pytest.raises(NotApprovedError, match="no approver has answered"):
+        ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+
+
+@pytest.mark.parametrize(
+    ("by", "message"),
+    [("rita", "the requester .* approved it"), ("Rita ", "the requester .* approved it"), ("rit\u0430", "told apart")],
+)
+def test_a_recorded_approval_by_the_requester_is_worth_nothing(
+    ledger: Ledger, ledger_dsn: str, by: str, message: str
+) -> None:
+    frozen = frozen_run(ledger)
+    answer(ledger, frozen, ask(ledger, frozen))
+    with psycopg.connect(ledger_dsn) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE rescind.approval SET responded_by = %s", (by,))
+    with pytest.raises(NotApprovedError, match=message):
         ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
 
 
