@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -124,7 +125,8 @@ class PostgresServer:
         """Stop the server at once (nobody needs its data any more) and remove its folder."""
         with suppress(ProcessLookupError, PermissionError):
             os.kill(self._server.get_pid(), signal.SIGQUIT)
-        self._server.cleanup()
+        with suppress(psutil.NoSuchProcess):  # it looks for the process that has just ended
+            self._server.cleanup()
         if self._own_folder is not None:
             shutil.rmtree(self._own_folder, ignore_errors=True)
 

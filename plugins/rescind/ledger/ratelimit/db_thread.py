@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import psycopg
 
 from rescind.errors import LedgerError
-from rescind.ledger.store.database import Connection, Database, repeated, wrapped
+from rescind.ledger.store.database import Connection, Database, Phase, repeated, wrapped
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class _Worker:
             return work(connection), started, time.monotonic()
 
         try:
-            with wrapped(self._database.label):
+            with wrapped(self._database.label, Phase.STATEMENT):
                 return repeated(once)
         except LedgerError:
             self.drop()

@@ -320,11 +320,10 @@ class Views(Repository):
 
     def _select(self, work: Callable[[Connection], T]) -> T:
         def guarded(connection: Connection) -> T:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.execute(f"SET LOCAL statement_timeout = {_STATEMENT_MS}")
             return work(connection)
 
-        return self._db.read(guarded)
+        return self._db.read(guarded, snapshot=True)
 
 
 def _all(connection: Connection, kind: type[T], query: str, values: dict[str, Any]) -> list[T]:

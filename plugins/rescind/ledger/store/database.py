@@ -3,7 +3,8 @@
 A task process needs a few connections for minutes, so the pool is a plain list of idle connections. It guarantees:
 
 - A forked child starts with an empty pool and does not touch the parent's sockets.
-- Every session has a statement timeout and a lock timeout.
+- Every transaction has a statement timeout, a lock timeout and a durable commit. Poolers and standbys are refused, see
+  :mod:`rescind.ledger.store.session`.
 - An idle connection is tested before it is reused. A read is retried once on a new connection. A write on a lost
   connection is never retried here, because the effect of a broken COMMIT is not known.
 - A transaction that PostgreSQL ended as the victim of a deadlock or of a serialization failure has changed nothing. It
@@ -22,18 +23,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import DictRow, dict_row
+from psycopg.pq import TransactionStatus
 
 from rescind.errors import ConfigurationError, LedgerError
-from rescind.ledger.store import digest
 from rescind.ledger.store.errors import DatabaseError
+from rescind.ledger.store.session import Connection, open_session
 
-Connection = psycopg.Connection[DictRow]
+__all__ = ["MIGRATE_HINT", "Connection", "Database", "Phase", "Timeouts", "identifier", "repeated", "wrapped"]
 T = TypeVar("T")
 
 MIGRATE_HINT = "run `rescind ledger migrate` with the same connection string"
@@ -111,66 +113,66 @@ class Database:
         :param timeout_s: longest wait for the connection in seconds; replaces the default.
         :param settings: further session settings, such as ``statement_timeout``.
         :raises LedgerError: when the server cannot be reached.
+        :raises ConfigurationError: behind a pooler, on a standby, and on a read-only server.
         """
         other: dict[str, Any] = {} if dbname is None else {"dbname": dbname}
         if timeout_s is not None:
             other["connect_timeout"] = math.ceil(timeout_s)
         info = make_conninfo(self._conninfo, **other)
+        bulk_ms = int(self.timeouts.bulk * 1000)
         values = {
             "statement_timeout": f"{int(self.timeouts.statement * 1000)}",
             "lock_timeout": f"{int(self.timeouts.lock * 1000)}",
-            "idle_in_transaction_session_timeout": f"{int(self.timeouts.bulk * 1000)}",
+            "idle_in_transaction_session_timeout": f"{bulk_ms}",
             "TimeZone": "UTC",
             "bytea_output": "hex",
             **settings,
         }
-        with wrapped(self.label):
-            connection = psycopg.connect(info, autocommit=True, row_factory=dict_row, client_encoding="utf8")
-            digest.adapt(connection)
-            for name, value in values.items():
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-            if "synchronous_commit" not in settings:
-                # A recorded intent must survive a server crash, whatever the server's default is.
-                connection.execute(
-                    "SELECT set_config('synchronous_commit', 'on', false)"
-                    " WHERE current_setting('synchronous_commit') = 'off'"
-                )
+        with wrapped(self.label, Phase.CONNECT):
+            connection = open_session(info, label=self.label, settings=values, bulk_ms=bulk_ms)
             connection.autocommit = autocommit
         return connection
 
     @contextmanager
-    def transaction(self, *, bulk: bool = False) -> Iterator[Connection]:
+    def transaction(self, *, bulk: bool = False, snapshot: bool = False) -> Iterator[Connection]:
         """Run one transaction once: commit when the block ends, roll back when it raises.
 
         The package uses :meth:`read` and :meth:`write`, which repeat the victim of a deadlock.
 
         :param bulk: allow statements to take ``timeouts.bulk``.
-        :raises LedgerError: when the database fails. After a failed COMMIT the message says that the effect is not
-            known.
+        :param snapshot: read only, and every statement sees the same state of the database.
+        :raises LedgerError: when the database fails. The message says whether something was written: a failed COMMIT
+            is the only case in which that is not known.
         """
         connection = self._take()
         try:
-            with wrapped(self.label), connection.transaction():
-                if bulk:
-                    connection.execute(
-                        "SELECT set_config('statement_timeout', %s, true)", (f"{int(self.timeouts.bulk * 1000)}",)
-                    )
+            with wrapped(self.label):
+                connection.begin(bulk=bulk, snapshot=snapshot, label=self.label)
                 yield connection
+                if connection.info.transaction_status != TransactionStatus.INTRANS:
+                    raise LedgerError(f"ledger {self.label}: a statement failed before COMMIT. Nothing was written")
+            with wrapped(self.label, Phase.COMMIT):
+                connection.commit()
+        except BaseException:
+            with suppress(psycopg.Error):
+                connection.rollback()
+            raise
         finally:
             self._put_back(connection)
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T], *, snapshot: bool = False) -> T:
         """Run a read in a transaction; retry once on a new connection when the old one is lost.
 
         :param work: as for :meth:`write`.
+        :param snapshot: read only, and every statement sees the same state of the database.
         """
         try:
-            return self.write(work)
+            return self._repeat(work, snapshot=snapshot)
         except DatabaseError as error:
             if not error.lost:
                 raise
         self.close()
-        return self.write(work)
+        return self._repeat(work, snapshot=snapshot)
 
     def write(self, work: Callable[[Connection], T], *, bulk: bool = False) -> T:
         """Run a write in a transaction; it is repeated as :func:`repeated` says. No other failure is.
@@ -179,9 +181,11 @@ class Database:
         :param bulk: allow statements to take ``timeouts.bulk``.
         :raises LedgerError: when the database fails, or every repetition ends in a deadlock.
         """
+        return self._repeat(work, bulk=bulk)
 
+    def _repeat(self, work: Callable[[Connection], T], *, bulk: bool = False, snapshot: bool = False) -> T:
         def once() -> T:
-            with self.transaction(bulk=bulk) as connection:
+            with self.transaction(bulk=bulk, snapshot=snapshot) as connection:
                 return work(connection)
 
         return repeated(once)
@@ -214,7 +218,7 @@ class Database:
                 f" {self.timeouts.checkout:.0f} s. Run fewer coroutines, or raise max_connections"
             )
         try:
-            return self._idle_connection() or self.connect()
+            return self._idle_connection() or self.connect(autocommit=True)
         except BaseException:
             self._slots.release()
             raise
@@ -231,7 +235,7 @@ class Database:
             connection.close()
 
     def _put_back(self, connection: Connection) -> None:
-        usable = not connection.closed and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        usable = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
         if usable:
             with self._lock:
                 self._idle.append((connection, time.monotonic()))
@@ -259,16 +263,28 @@ def repeated(once: Callable[[], T]) -> T:
 def _alive(connection: Connection) -> bool:
     try:
         connection.execute("SELECT 1")
-        connection.rollback()
     except psycopg.Error:
         return False
     return True
 
 
+class Phase(Enum):
+    """Where a database error happened. It decides what is known about the effect of a lost connection."""
+
+    CONNECT = "Check that the server runs and can be reached"
+    STATEMENT = "Whether the last statement took effect is not known: read before writing again"
+    TRANSACTION = "The connection was lost before COMMIT. Nothing was written"
+    COMMIT = (
+        "The connection was lost during COMMIT: whether something was written is not known. Read before writing again"
+    )
+
+
 @contextmanager
-def wrapped(label: str) -> Iterator[None]:
+def wrapped(label: str, phase: Phase = Phase.TRANSACTION) -> Iterator[None]:
     """Convert driver errors to errors of this package.
 
+    :param phase: ``TRANSACTION`` and ``COMMIT`` for the two parts of a transaction, ``STATEMENT`` for statements that
+        are committed one by one.
     :raises ConfigurationError: when the schema is missing.
     :raises LedgerError: for every other driver error.
     """
@@ -278,8 +294,11 @@ def wrapped(label: str) -> Iterator[None]:
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
         raise ConfigurationError(f"ledger {label}: {_primary(error)}. To create or update it, {MIGRATE_HINT}") from None
     except psycopg.Error as error:
+        lost = _lost(error)
         raise DatabaseError(
-            f"ledger {label}: {_primary(error)}. {_remedy(error)}", sqlstate=error.sqlstate or "", lost=_lost(error)
+            f"ledger {label}: {_primary(error)}. {_remedy(error, phase, lost=lost)}",
+            sqlstate=error.sqlstate or "",
+            lost=lost,
         ) from None
 
 
@@ -291,34 +310,39 @@ def _primary(error: psycopg.Error) -> str:
 
 def _lost(error: psycopg.Error) -> bool:
     """Return whether the connection is lost; otherwise the statement was refused."""
-    state = error.sqlstate or ""
-    if state:
-        # 08: connection exception. 57P: the server shuts down or has ended the session.
-        return state.startswith(("08", "57P"))
+    if error.sqlstate:
+        # 08: connection exception. 57P: the server shuts down or has ended the session. FATAL: it ends the session.
+        return error.sqlstate.startswith(("08", "57P")) or error.diag.severity_nonlocalized in ("FATAL", "PANIC")
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 _REMEDIES: tuple[tuple[type[psycopg.Error], str], ...] = (
-    (psycopg.errors.LockNotAvailable, "Another process held the row too long. Nothing was written; retry"),
-    (psycopg.errors.QueryCanceled, "The statement exceeded its timeout. Nothing was written; retry"),
-    (psycopg.errors.DeadlockDetected, "Two processes waited for each other. Nothing was written; retry"),
-    (psycopg.errors.SerializationFailure, "Two processes changed the same rows. Nothing was written; retry"),
+    (psycopg.errors.LockNotAvailable, "Another process held the row too long; retry"),
+    (psycopg.errors.QueryCanceled, "The statement exceeded its timeout; retry"),
+    (psycopg.errors.DeadlockDetected, "Two processes waited for each other; retry"),
+    (psycopg.errors.SerializationFailure, "Two processes changed the same rows; retry"),
     (psycopg.errors.ReadOnlySqlTransaction, "The server is a standby or read-only. Use the primary server"),
-    (psycopg.errors.InsufficientPrivilege, "Grant the ledger's database user rights on the schema rescind"),
-    (psycopg.errors.TooManyConnections, "Raise max_connections of the server, or run fewer tasks at a time"),
-    (psycopg.errors.DiskFull, "Free disk space on the database server. Nothing was written"),
-    (psycopg.errors.IntegrityError, "Nothing was written"),
-    (psycopg.errors.DataError, "Nothing was written"),
     (
-        psycopg.OperationalError,
-        "Check that the server runs and can be reached. If a COMMIT failed, its effect is not known: read before"
-        " writing again",
+        psycopg.errors.InsufficientPrivilege,
+        "Run `rescind ledger migrate --runtime-role NAME` as the owner of the schema, with the name of this user",
     ),
+    (psycopg.errors.TooManyConnections, "Raise max_connections of the server, or run fewer tasks at a time"),
+    (psycopg.errors.DiskFull, "Free disk space on the database server"),
 )
 
 
-def _remedy(error: psycopg.Error) -> str:
-    return next((text for kind, text in _REMEDIES if isinstance(error, kind)), "Nothing was written")
+def _remedy(error: psycopg.Error, phase: Phase, *, lost: bool) -> str:
+    """Return how to go on, and what is known about the effect.
+
+    An error that PostgreSQL reports ends the transaction, also as the answer to COMMIT. A lost connection ends it too,
+    unless COMMIT was sent.
+    """
+    remedy = next((text for kind, text in _REMEDIES if isinstance(error, kind)), "")
+    if lost or phase is Phase.CONNECT:
+        effect = phase.value
+    else:
+        effect = "" if phase is Phase.STATEMENT else "Nothing was written"
+    return ". ".join(filter(None, (remedy, effect)))
 
 
 def identifier(name: str) -> sql.Identifier:

@@ -16,7 +16,7 @@ from importlib import resources
 import psycopg
 
 from rescind.errors import ConfigurationError
-from rescind.ledger.store.database import MIGRATE_HINT, Connection, Database, identifier, repeated, wrapped
+from rescind.ledger.store.database import MIGRATE_HINT, Connection, Database, Phase, identifier, repeated, wrapped
 from rescind.ledger.store.errors import DatabaseError
 
 # An arbitrary fixed number: the advisory lock of migrations.
@@ -110,7 +110,7 @@ def _session(database: Database) -> Iterator[Connection]:
     except DatabaseError as error:
         raise ConfigurationError(f"{error}. {_connect_remedy(error)}") from None
     try:
-        with wrapped(database.label):
+        with wrapped(database.label, Phase.STATEMENT):
             yield connection
     finally:
         connection.close()
@@ -131,7 +131,7 @@ def _create_database(database: Database) -> None:
     except DatabaseError as error:
         raise ConfigurationError(f"{error}. {_connect_remedy(error)}") from None
     try:
-        with wrapped(database.label):
+        with wrapped(database.label, Phase.STATEMENT):
             connection.execute(
                 psycopg.sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(identifier(name))
             )

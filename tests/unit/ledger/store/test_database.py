@@ -5,11 +5,13 @@ import threading
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from rescind.errors import ConfigurationError, LedgerError
 from rescind.ledger import Ledger
 from rescind.ledger.store.database import Connection, Database, Timeouts
 from rescind.ledger.store.errors import DatabaseError
+from rescind.ledger.store.migrate import migrate
 from tests.support.ledger_runs import begin
 from tests.support.postgres import PostgresServer
 
@@ -62,7 +64,10 @@ def test_a_read_is_tried_once_more_and_not_for_ever(ledger: Ledger) -> None:
 
 def test_a_write_is_not_repeated(ledger: Ledger) -> None:
     tries = []
-    with pytest.raises(LedgerError, match="effect is not known"), ledger.database.transaction() as connection:
+    with (
+        pytest.raises(LedgerError, match=r"lost before COMMIT\. Nothing was written"),
+        ledger.database.transaction() as connection,
+    ):
         tries.append(1)
         connection.execute("UPDATE rescind.run_counter SET last = last + 1")
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -146,3 +151,75 @@ def test_a_forked_child_connects_for_itself_and_leaves_the_parent_alone(ledger: 
     assert theirs not in (0, mine)
     assert backend(ledger.database) == mine
     assert ledger.runs.get(run.run_id).state == "from the child"
+
+
+FAIL_AT_COMMIT = """
+CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NULL; END $$;
+CREATE TABLE noted (n int);
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON noted DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION at_commit();
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "effect", "lost"),
+    [
+        ("PERFORM pg_terminate_backend(pg_backend_pid())", r"lost during COMMIT: whether .* is not known", True),
+        ("RAISE EXCEPTION 'refused late'", "refused late. Nothing was written$", False),
+    ],
+)
+def test_only_a_connection_that_is_lost_during_commit_leaves_the_effect_unknown(
+    own_ledger_dsn: str, body: str, effect: str, lost: bool
+) -> None:
+    with psycopg.connect(own_ledger_dsn) as connection:
+        connection.execute(FAIL_AT_COMMIT.format(body=body).encode())
+    database = Database(own_ledger_dsn)
+    with pytest.raises(DatabaseError, match=effect) as caught, database.transaction() as connection:
+        connection.execute("INSERT INTO noted VALUES (1)")
+    assert caught.value.lost is lost
+    assert "Nothing was written" not in str(caught.value) or not lost
+    database.close()
+
+
+def test_a_transaction_that_went_on_after_an_error_is_an_error(ledger: Ledger) -> None:
+    with (
+        pytest.raises(LedgerError, match=r"before COMMIT\. Nothing was written"),
+        ledger.database.transaction() as connection,
+        pytest.raises(psycopg.errors.DivisionByZero),
+    ):
+        connection.execute("SELECT 1 / 0")
+    assert begin(ledger).number == 1
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
+@pytest.mark.parametrize("durable", ["off", "local"])
+def test_defaults_of_the_server_do_not_reach_a_transaction(
+    postgres_server: PostgresServer, own_ledger_dsn: str, isolation: str, durable: str
+) -> None:
+    name = conninfo_to_dict(own_ledger_dsn)["dbname"]
+    with postgres_server.admin() as admin:
+        for setting, value in (("default_transaction_isolation", isolation), ("synchronous_commit", durable)):
+            admin.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+    database = Database(own_ledger_dsn)
+    names = ("transaction_isolation", "synchronous_commit", "transaction_read_only")
+
+    def settings(connection: Connection) -> list[str]:
+        return [(connection.execute(f"SHOW {name}").fetchone() or {})[name] for name in names]
+
+    assert database.read(settings) == ["read committed", "on", "off"]
+    with database.transaction() as connection:
+        connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        connection.execute("SET synchronous_commit = off")
+    assert database.read(settings) == ["read committed", "on", "off"]
+    assert database.read(settings, snapshot=True) == ["repeatable read", "on", "on"]
+    database.close()
+
+
+def test_a_read_only_server_is_refused(postgres_server: PostgresServer, own_ledger_dsn: str) -> None:
+    with postgres_server.admin() as admin:
+        admin.execute(
+            f"ALTER DATABASE {conninfo_to_dict(own_ledger_dsn)['dbname']} SET default_transaction_read_only = on"
+        )
+    for use in (Ledger(own_ledger_dsn).check, lambda: migrate(own_ledger_dsn), lambda: begin(Ledger(own_ledger_dsn))):
+        with pytest.raises(ConfigurationError, match=r"read-only.*Connect to the primary server"):
+            use()
