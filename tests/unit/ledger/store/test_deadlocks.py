@@ -34,8 +34,8 @@ def fail_every_second_time(monkeypatch: pytest.MonkeyPatch, code: str) -> list[i
     genuine, failed, turn = Database.transaction, [], [0]
 
     @contextmanager
-    def transaction(self: Database, *, bulk: bool = False) -> Iterator[Connection]:
-        with genuine(self, bulk=bulk) as connection:
+    def transaction(self: Database, **limits: bool) -> Iterator[Connection]:
+        with genuine(self, **limits) as connection:
             yield connection
             turn[0] += 1
             if turn[0] % 2:
