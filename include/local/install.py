@@ -195,9 +195,10 @@ def _quiet(*command: str | Path) -> bool:
 
 
 def _environ(python: Path) -> dict[str, str]:
-    # A PYTHONPATH of the caller must not decide what counts as installed.
+    # A PYTHONPATH of the caller must not decide what counts as installed. uv brings certificates of its own; those of
+    # the system count, as they do for pip, also where no variable names them.
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    return {**env, "VIRTUAL_ENV": str(python.parents[1])}
+    return {"UV_SYSTEM_CERTS": "1", **env, "VIRTUAL_ENV": str(python.parents[1])}
 
 
 def _run(command: list[str]) -> bool:

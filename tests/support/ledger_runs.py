@@ -14,6 +14,7 @@ from rescind.ledger import (
     Ledger,
     NewBatch,
     NewCall,
+    NewInput,
     NewItem,
     NewPlan,
     NewRun,
@@ -41,11 +42,21 @@ def certificate(counted: int, **more: Any) -> Certificate:
     )
 
 
-def begin(ledger: Ledger, name: str = "manual__1", *, dry_run: bool = False, requested_by: str = "rita") -> Run:
+def begin(
+    ledger: Ledger,
+    name: str = "manual__1",
+    *,
+    dry_run: bool = False,
+    requested_by: str = "rita",
+    inputs: Sequence[NewInput] = (),
+    policy_version: str = "",
+) -> Run:
     """A run."""
-    return ledger.runs.begin(
-        NewRun("access_review", name, "manual", requested_by, reason="leavers", params={"n": 1}, dry_run=dry_run)
-    )
+    new = NewRun(
+        "access_review", name, "manual", requested_by, reason="leavers", params={"n": 1}, dry_run=dry_run,
+        policy_version=policy_version,
+    )  # fmt: skip
+    return ledger.runs.begin(new, inputs)
 
 
 def list_scope(ledger: Ledger, run: Run, grants: Sequence[Grant], *, complete: bool = True, part: str = "") -> str:

@@ -210,11 +210,14 @@ class Review:
         return reports
 
     def report(self) -> dict[str, Any]:
-        """Close the run; returns the summary as written."""
+        """Close the run; returns the summary as written. Its bundle is verified."""
+        from rescind.evidence.bundle.read import FolderSource
+        from rescind.evidence.bundle.verify import verify
         from rescind.operators.report import ReportOperator
 
         facts = ReportOperator(task_id="report").execute(self.context("report"))
         summary: dict[str, Any] = json.loads(Path(facts["summary"]).read_text(encoding="utf-8"))
+        assert verify(FolderSource(Path(summary["bundle"]))).problems == []
         self.judge(summary)
         return summary
 

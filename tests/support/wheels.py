@@ -29,6 +29,7 @@ def install(venv: Path, *wanted: str | Path) -> Path:
     pytest.importorskip("uv", reason="uv fills the environment; make install installs it")
     uv = [sys.executable, "-m", "uv"]
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    env.setdefault("UV_SYSTEM_CERTS", "1")  # as the installer does
     limits = ["--constraints", str(ROOT / "constraints.txt")]
     python = venv / "bin" / "python"
     for command in (

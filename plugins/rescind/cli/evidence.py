@@ -1,13 +1,14 @@
 """``rescind evidence``: verify, missing, report, export, sanitize. Needs neither Airflow nor a database.
 
-Exit status: 0 done; 1 a bundle does not verify, or a control lacks fields; 2 wrong usage or an unreadable file.
+Exit status: 0 done; 1 a bundle does not verify, or a control lacks fields; 2 wrong usage or an unreadable file;
+3 the bundle is whole, but without ``--key`` nobody knows who signed it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rescind.errors import RescindError
@@ -17,6 +18,10 @@ from rescind.evidence.bundle.read import FolderSource, bundle_source
 from rescind.evidence.bundle.signing import public_key
 from rescind.evidence.bundle.text import shown
 from rescind.evidence.bundle.verify import Verification, open_runs, verify, verify_series
+
+UNCHECKED = 3
+"""Exit status of ``verify`` without ``--key``: no problem was found, and the signer was not checked."""
+_WORDS = {0: "ok    ", 1: "FAIL  ", UNCHECKED: "signer not checked: "}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,7 +52,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
     one = commands.add_parser("verify", help="verify a bundle, or all bundles of a folder and their evidence chain")
     one.add_argument("path", type=Path)
-    one.add_argument("--key", type=Path, help="PEM file of the public key that must have signed")
+    one.add_argument("--key", type=Path, help="PEM file of the public key that must have signed; without it: status 3")
     one.set_defaults(run=_verify)
 
     one = commands.add_parser("missing", help="list the fields that a control asks for and the bundle lacks")
@@ -80,7 +85,7 @@ def _verify(options: argparse.Namespace) -> int:
     if (options.path / MANIFEST).exists() or not options.path.is_dir():
         result = verify(bundle_source(options.path), key=key)
         _say(options.path.name, result)
-        return 0 if result.holds else 1
+        return _status([result])
     folders = sorted(path for path in options.path.iterdir() if path.is_dir())
     if not folders:
         bundle_source(options.path)
@@ -92,9 +97,20 @@ def _verify(options: argparse.Namespace) -> int:
         print(f"FAIL  {shown(problem)}")
     for number in open_runs(verified):
         print(f"note  run {number} has no bundle: it has not ended, or its report failed")
-    holds = not chain and all(result.holds for result in verified.values())
-    print(f"{'ok  ' if holds else 'FAIL'}  {len(verified)} bundles")
-    return 0 if holds else 1
+    status = 1 if chain else _status(verified.values())
+    print(f"{_WORDS[status]}{len(verified)} bundles")
+    return status
+
+
+def _status(results: Iterable[Verification]) -> int:
+    """Return the exit status, and say what was not checked."""
+    every = list(results)
+    if not all(result.holds for result in every):
+        return 1
+    if all(result.signer_checked for result in every):
+        return 0
+    print("SIGNER NOT CHECKED: pass --key with the public key of the signer, which you got from another source")
+    return UNCHECKED
 
 
 def _say(name: str, result: Verification) -> None:
@@ -103,7 +119,9 @@ def _say(name: str, result: Verification) -> None:
     for note in result.notes:
         print(f"note  {shown(name)}: {shown(note)}")
     if result.holds:
-        print(f"ok    {shown(name)}: evidence chain {result.manifest['seal']}, root {result.manifest['root']}")
+        checked = "" if result.signer_checked else ", signer not checked"
+        place = f"evidence chain {result.manifest['seal']}, root {result.manifest['root']}"
+        print(f"ok    {shown(name)}: {place}{checked}")
 
 
 def _missing(options: argparse.Namespace) -> int:

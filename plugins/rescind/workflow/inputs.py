@@ -7,6 +7,7 @@ stay.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -128,7 +129,7 @@ def fetch_roster(settings: Settings) -> Fetched:
 
 def _check_sums(roster: Fetched, sha256: str) -> None:
     for where, announced in roster.checksums:
-        if announced != sha256:
+        if not hmac.compare_digest(announced.encode(), sha256.encode()):
             problem = f"the checksum in {where} does not match the file ({sha256[:12]}...)"
             raise InputError(f"roster, {roster.source}", problem, "Fetch the roster and its checksum again.")
 

@@ -7,13 +7,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from rescind.cli import main
 from rescind.ledger import Ledger
 from tests.support.emulator import ROOT
 from tests.support.wheels import VERIFIER, build, install, installed
-from tests.unit.evidence.conftest import KEY, OTHER, bundle, closed_run
+from tests.unit.evidence.conftest import KEY, OTHER, bundle, closed_run, pem
 
 PRODUCT = "rescind_verify/product/"
 
@@ -41,10 +40,9 @@ def test_it_verifies_a_bundle_without_airflow(
     assert "rescind-verify" in installed(python)
     assert not {"apache-airflow-core", "psycopg", "pydantic", "httpx", "pyyaml", "airflow-rescind"} & installed(python)
     place = bundle(ledger, closed_run(ledger), tmp_path / "bundles")
-    form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     keys = {name: tmp_path / f"{name}.pem" for name in ("right", "wrong")}
-    keys["right"].write_bytes(KEY.public_key().public_bytes(*form))
-    keys["wrong"].write_bytes(OTHER.public_key().public_bytes(*form))
+    keys["right"].write_bytes(pem(KEY))
+    keys["wrong"].write_bytes(pem(OTHER))
 
     def run(*arguments: str | Path) -> tuple[int, str]:
         command = [str(python.with_name("rescind-verify")), *map(str, arguments)]
@@ -58,7 +56,7 @@ def test_it_verifies_a_bundle_without_airflow(
     assert main(["evidence", "report", str(place), str(tmp_path / "once.html")]) == 0
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "once.html").read_bytes()
     assert run("export", place, "tables")[0] == run("sanitize", place, "copy")[0] == 0
-    assert run("verify", "copy")[0] == 0
+    assert run("verify", "copy")[0] == run("verify", place)[0] == 3
     decisions = place / "decisions.jsonl"
     decisions.write_bytes(decisions.read_bytes().replace(b'"keep"', b'"kept"', 1))
     status, said = run("verify", place)

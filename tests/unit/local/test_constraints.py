@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -94,3 +95,13 @@ def test_the_auth_managers_of_airflow_fit_the_pins() -> None:
         raise
     assert {"apache-airflow-providers-fab", "apache-airflow-providers-keycloak"} <= found.keys()
     assert found.keys() <= install.by_name(TEXT).keys()
+
+
+def test_uv_uses_the_certificates_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emptied environment names no certificates, and those that uv brings do not know a company's proxy."""
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    python = Path("/somewhere/venv/bin/python")
+    assert install._environ(python) == {"UV_SYSTEM_CERTS": "1", "VIRTUAL_ENV": "/somewhere/venv"}
+    monkeypatch.setenv("UV_SYSTEM_CERTS", "0")
+    assert install._environ(python)["UV_SYSTEM_CERTS"] == "0"

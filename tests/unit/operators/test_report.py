@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from rescind.cli import main
+from rescind.cli.evidence import UNCHECKED
 from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.controls import held_fields, missing
 from rescind.evidence.bundle.read import bundle_source, records
@@ -86,7 +87,7 @@ def test_what_was_given_back_leaves_a_bundle_as_well(bench: Bench) -> None:  # n
     assert standings["restored"] == sum(row["restored"] for row in again["systems"]) > 0
     assert standings.keys() <= {"restored", "held"}
     assert "planned grants are verified as restored." in Path(again["report"]).read_text(encoding="utf-8")
-    assert main(["evidence", "verify", str(evidence_of(again).parent)]) == 0
+    assert main(["evidence", "verify", str(evidence_of(again).parent)]) == UNCHECKED
 
 
 def test_dry_runs_and_rejected_plans_leave_bundles_in_one_row(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
@@ -99,7 +100,7 @@ def test_dry_runs_and_rejected_plans_leave_bundles_in_one_row(bench: Bench, tmp_
     with pytest.raises(AirflowSkipException):
         rejected.approve(answer="reject")
     second = rejected.report()
-    assert main(["evidence", "verify", str(evidence_of(first).parent)]) == 0
+    assert main(["evidence", "verify", str(evidence_of(first).parent)]) == UNCHECKED
     manifest = json.loads((evidence_of(second) / "manifest.json").read_bytes())
     assert manifest["previous"]["run"] == first["run"] and manifest["previous"]["root"] == first["root"]
     assert list(records(bundle_source(evidence_of(first)), "attempts")) == []

@@ -17,6 +17,7 @@ from typing import IO, Any
 from rescind.errors import InputError
 from rescind.evidence.bundle.format import CONTROLS, EFFECTS, PROVEN, RECORD_FILES, encode, file_name, standing
 from rescind.evidence.bundle.read import Source, records
+from rescind.evidence.bundle.times import Times
 from rescind.users import same_user
 
 Record = dict[str, Any]
@@ -33,6 +34,7 @@ _KEY = (
 _SHOWN = 5
 _ARRAY = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _GRANTS = re.compile(r'"grants":\[')
+_POLICY = re.compile(rb',"policy_version":("(?:[^"\\]|\\.)*"),"systems":\[')
 _PIECE = 1 << 16
 
 
@@ -91,16 +93,18 @@ class Checker:
         (review,) = records(self.source, "review")
         if (review["run"], review["number"]) != (self.manifest["run"], self.manifest["number"]):
             self.found.add("review.jsonl is about another run")
-        plan = next(records(self.source, "plan"), None)
+        plan, approval = (next(records(self.source, kind), None) for kind in ("plan", "approvals"))
+        times = Times(review, plan, approval, self.found.add)
         self._load_calls()
         self.items = {item["grant_id"]: item for item in self._ascending("items")}
         self._population(review, plan)
         self._decisions(plan)
-        self._standings()
         self._approval(review, plan)
-        self._effects(plan)
-        self._attempts(review, plan)
+        self._effects(review, plan)
+        self._attempts(review, plan, approval, times)
+        self._standings(times)
         self._findings()
+        self._times(times)
 
     def _canonical(self) -> None:
         """Check that every line is canonical JSON: no duplicate keys, nothing that parsers read differently."""
@@ -205,9 +209,9 @@ class Checker:
             for grant_id in self.items.keys() - revoked:
                 self.found.add("an item was not decided to be revoked", grant_id)
 
-    def _standings(self) -> None:
+    def _standings(self, times: Times) -> None:
         """Check that every item ends in exactly one verdict or state."""
-        verdicts = self._verdicts()
+        verdicts = self._verdicts(times)
         for grant_id in verdicts.keys() - self.items.keys():
             self.found.add("a verdict belongs to no item", grant_id)
         for grant_id, item in self.items.items():
@@ -216,13 +220,16 @@ class Checker:
                 self.found.add("the standing of an item does not match its verdict", grant_id)
             if item["verified_at"] != (verdict["observed_at"] if verdict else None):
                 self.found.add("the time of an item does not match its verdict", grant_id)
+            times.item(item)
 
-    def _verdicts(self) -> dict[str, Record]:
+    def _verdicts(self, times: Times) -> dict[str, Record]:
         """Return the latest verdict of each grant, and check that it is the last of its group."""
         latest: dict[str, Record] = {}
         before, closed = "", True
         for verdict in records(self.source, "verdicts"):
             grant_id = verdict["grant_id"]
+            call = self.items.get(grant_id, {}).get("call")
+            times.observed("a verdict", grant_id, verdict["observed_at"], call, verdict["verdict"])
             if grant_id in latest or (not closed and grant_id != before):
                 self.found.add("verdicts: the verdict marked latest is not the last one of its grant", grant_id)
             if not self.sanitized and grant_id < before:
@@ -244,18 +251,27 @@ class Checker:
             by_person = approval["answer"] == "approve" and not approval["automatic"]
             if by_person and _may_be_one(approval["responded_by"], approval["requested_by"], review["requested_by"]):
                 self.found.add("the requester approved their own run")
+            by = f"{approval['responded_by']!r}{' (a rule)' if approval['automatic'] else ''}"
+            answer = f"answered {approval['answer']!r} by {by}" if approval["answer"] else "not answered"
+            self.notes.append(f"approval requested by {approval['requested_by']!r}, {answer}")
 
-    def _effects(self, plan: Record | None) -> None:
+    def _effects(self, review: Record, plan: Record | None) -> None:
         """Check that the approved bytes give the plan's digest and name exactly the items that have a call."""
+        if plan is not None and plan["policy_version"] != review["policy_version"]:
+            self.found.add("the policy version of the plan does not match the run")
         there = EFFECTS in {entry["name"] for entry in self.manifest["files"]}
         if there != (plan is not None and not self.sanitized):
             self.found.add(f"{EFFECTS} is missing, or present without a plan")
         if plan is None or not there:
             return
-        total = hashlib.sha256()
+        total, head = hashlib.sha256(), b""
         with self.source.open(EFFECTS) as file:
             while piece := file.read(_PIECE):
                 total.update(piece)
+                head = head or piece
+        policy = _POLICY.search(head)
+        if policy is not None and json.loads(policy[1]) != plan["policy_version"]:
+            self.found.add("the policy version of the approved effects does not match the plan")
         if total.hexdigest() != plan["digest"]:
             self.found.add("the digest of the approved effects does not match the plan")
         else:
@@ -264,8 +280,7 @@ class Checker:
             for grant_id in named ^ planned:
                 self.found.add("the approved effects do not match the planned items", grant_id)
 
-    def _attempts(self, review: Record, plan: Record | None) -> None:
-        approval = next(records(self.source, "approvals"), None)
+    def _attempts(self, review: Record, plan: Record | None, approval: Record | None, times: Times) -> None:
         tries: Counter[str] = Counter()
         for attempt in records(self.source, "attempts"):
             call = attempt["call"]
@@ -278,11 +293,26 @@ class Checker:
                 self.found.add("an attempt was made under another plan", call)
             if approval is None or approval["answer"] != "approve":
                 self.found.add("an attempt was made without approval", call)
-            elif attempt["intent_at"] > approval["valid_until"]:
-                self.found.add("an attempt was made after the approval expired", call)
+            times.attempt(attempt)
         if tries and review["dry_run"]:
             self.found.add("a dry run sent a request")
         self.notes.append(f"{sum(tries.values())} attempts of {len(tries)} calls for {len(self.items)} items")
+
+    def _times(self, times: Times) -> None:
+        """Check the order of all times that do not depend on an item."""
+        times.run()
+        for scope in records(self.source, "scopes"):
+            times.scope(scope)
+        for one in records(self.source, "inputs"):
+            times.in_run("an input", one["name"], one["recorded_at"])
+        for question in records(self.source, "questions"):
+            times.in_run("a question", question["question"], question["asked_at"], question["responded_at"])
+        for event in records(self.source, "switch"):
+            times.in_run("the kill switch", "", event["changed_at"])
+        for check in records(self.source, "kept"):
+            times.observed("a retained grant", f"{check['system']} {check['account']}", check["observed_at"], None)
+        if remark := times.note():
+            self.notes.append(remark)
 
     def _findings(self) -> None:
         """Check that the findings list every open item, and nothing else."""

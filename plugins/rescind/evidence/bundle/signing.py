@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from typing import Any
 
@@ -15,6 +16,10 @@ from rescind.evidence.bundle.format import encode
 
 _CONTEXT = b"rescind-evidence-signature/1\n"
 UNSIGNED: dict[str, Any] = {"algorithm": "none", "note": "unsigned: shows accidental change only"}
+_PRIME = 2**255 - 19
+_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER = (0, 1, _PRIME - 1, _ORDER_8, _PRIME - _ORDER_8)
+"""The y coordinates of the eight points of small order. With such a key, one signature fits many messages."""
 _HOW = "Create one with: openssl genpkey -algorithm ed25519 -out evidence.pem"
 
 
@@ -47,7 +52,21 @@ def public_key(pem: bytes, *, source: str) -> bytes:
             f"{source} holds no Ed25519 public key in PEM. Write it from the private key with: "
             "openssl pkey -in evidence.pem -pubout"
         )
-    return key.public_bytes_raw()
+    raw = key.public_bytes_raw()
+    if weak(raw):
+        raise ConfigurationError(f"{source} holds a public key that anyone can sign for. {_HOW}")
+    return raw
+
+
+def weak(raw: bytes) -> bool:
+    """Return whether a public key (32 bytes) has small order, or another encoding than the standard's."""
+    y = int.from_bytes(raw, "little") & ((1 << 255) - 1)
+    return y >= _PRIME or y in _SMALL_ORDER
+
+
+def same(one: bytes | None, other: bytes | None) -> bool:
+    """Return whether two public keys are the same, byte for byte."""
+    return one is not None and other is not None and hmac.compare_digest(one, other)
 
 
 def key_name(raw: bytes) -> str:
@@ -88,11 +107,15 @@ def check(manifest: bytes, signature: bytes) -> bytes | None:
         raise ValueError("names an algorithm other than ed25519")
     try:
         raw, signed = bytes.fromhex(facts["public_key"]), bytes.fromhex(facts["signature"])
-        if (raw.hex(), signed.hex(), key_name(raw)) != (facts["public_key"], facts["signature"], facts["key"]):
-            raise ValueError("is not in canonical form")
-        Ed25519PublicKey.from_public_bytes(raw).verify(signed, _CONTEXT + manifest)
-    except InvalidSignature:
-        raise ValueError("is not valid: the manifest or the signature was changed") from None
+        public = Ed25519PublicKey.from_public_bytes(raw)
     except (TypeError, ValueError):
         raise ValueError("is not an Ed25519 signature in lower-case hex") from None
+    if (raw.hex(), signed.hex(), key_name(raw)) != (facts["public_key"], facts["signature"], facts["key"]):
+        raise ValueError("is not in canonical form")
+    if weak(raw):
+        raise ValueError("is made with a public key that anyone can sign for")
+    try:
+        public.verify(signed, _CONTEXT + manifest)
+    except InvalidSignature:
+        raise ValueError("is not valid: the manifest or the signature was changed") from None
     return raw

@@ -26,7 +26,7 @@ from rescind.evidence.bundle.format import (
     manifest_of,
 )
 from rescind.evidence.bundle.read import Source
-from rescind.evidence.bundle.signing import check, key_name
+from rescind.evidence.bundle.signing import check, same
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -37,11 +37,15 @@ _KEYS = {"files", "format", "link", "number", "previous", "root", "run", "saniti
 
 @dataclass(slots=True)
 class Verification:
-    """The result of a verification. The bundle holds if ``problems`` is empty; ``notes`` are for people."""
+    """The result of a verification. The bundle holds if ``problems`` is empty; ``notes`` are for people.
+
+    :param signer_checked: whether the bundle was signed with the key that the caller gave.
+    """
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    signer_checked: bool = False
 
     @property
     def holds(self) -> bool:
@@ -52,8 +56,8 @@ class Verification:
 def verify(source: Source, *, key: bytes | None = None) -> Verification:
     """Verify one bundle.
 
-    :param key: 32 bytes of the public key that must have signed it; without it any valid
-        signature passes, and an unsigned bundle passes with a note.
+    :param key: 32 bytes of the public key that must have signed it. Without it the signer is not checked: any valid
+        signature passes, and an unsigned bundle passes.
     """
     result = Verification()
     manifest = _manifest(source, result)
@@ -162,15 +166,14 @@ def _signature(source: Source, result: Verification, key: bytes | None) -> None:
     except (ValueError, RecursionError) as error:
         result.problems.append(f"{SIGNATURE}: {error}")
         return
-    if key is not None and signer != key:
-        who = "nobody" if signer is None else f"key {key_name(signer)}"
-        result.problems.append(f"{SIGNATURE}: signed by {who}, expected key {key_name(key)}")
+    result.signer_checked = same(signer, key)
+    if key is not None and not result.signer_checked:
+        who = "nobody" if signer is None else f"public key {signer.hex()}"
+        result.problems.append(f"{SIGNATURE}: signed by {who}, expected public key {key.hex()}")
     elif signer is None:
         result.notes.append("UNSIGNED: this detects accidental changes, not a deliberate forgery")
-    elif key is None:
-        result.notes.append(f"signed by key {key_name(signer)}; pass --key to check whose key it is")
     else:
-        result.notes.append(f"signed by the given key {key_name(signer)}")
+        result.notes.append(f"signed by {'the given' if key else 'the'} public key {signer.hex()}")
 
 
 def _names(source: Source, result: Verification, manifest: Mapping[str, Any]) -> None:

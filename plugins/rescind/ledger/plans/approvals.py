@@ -58,6 +58,7 @@ class Approvals(Repository):
 
         :param answer: ``approve`` or ``reject``. Anything else, such as a timeout, is not an answer.
         :param automatic: True when a rule answered; ``responded_by`` names the rule.
+        :param responded_at: by the clock of Airflow; the ledger keeps it between its own times of request and record.
         :param method: for an automatic answer, the limits and the measured values.
         :raises NotApprovedError: when the answer does not belong to this request, is too late, or comes from the
             requester.
@@ -72,7 +73,8 @@ class Approvals(Repository):
             if known.answer is None:
                 connection.execute(
                     "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_at ="
-                    " coalesce(%s, clock_timestamp()), automatic = %s, method = %s WHERE run_no = %s AND digest = %s",
+                    " least(greatest(coalesce(%s, clock_timestamp()), requested_at), clock_timestamp()),"
+                    " automatic = %s, method = %s WHERE run_no = %s AND digest = %s",
                     (answer, responded_by, responded_at, automatic, method, number, Digest(digest)),
                 )
             if answer == APPROVE and state == "frozen":

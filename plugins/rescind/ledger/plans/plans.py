@@ -204,15 +204,15 @@ def _plan(row: DictRow) -> Plan:
 
 
 def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) -> None:
-    """Write the plan, without its rows. A superseded plan with the same digest becomes frozen again."""
+    """Write the plan, without its rows. A superseded plan with the same digest is frozen again and keeps its age."""
     digest = Digest(plan.digest)
     connection.execute(
         "INSERT INTO rescind.plan AS p (run_no, digest, source_no, operation, valid_until, guards, caps, lower_bound,"
         " code_version, policy_version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT (run_no, digest) DO UPDATE SET state = 'frozen', source_no = excluded.source_no, operation ="
-        " excluded.operation, created_at = clock_timestamp(), valid_until = excluded.valid_until, guards ="
-        " excluded.guards, caps = excluded.caps, lower_bound = excluded.lower_bound, code_version ="
-        " excluded.code_version, policy_version = excluded.policy_version",
+        " excluded.operation, valid_until = excluded.valid_until, guards = excluded.guards, caps = excluded.caps,"
+        " lower_bound = excluded.lower_bound, code_version = excluded.code_version, policy_version ="
+        " excluded.policy_version",
         (
             run_no,
             digest,

@@ -174,7 +174,8 @@ class Questions(Repository):
         def work(connection: Connection) -> int:
             number = self._numbers.of(connection, run_id)
             done = connection.execute(
-                "UPDATE rescind.question SET method = %s, responded_by = %s, responded_at = %s"
+                "UPDATE rescind.question SET method = %s, responded_by = %s,"
+                " responded_at = least(greatest(%s, asked_at), clock_timestamp())"
                 " WHERE run_no = %s AND digest = %s AND method = ''",
                 (method, by, at, number, mark),
             ).rowcount

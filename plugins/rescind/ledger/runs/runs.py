@@ -19,6 +19,12 @@ from rescind.ledger.store.repository import Repository
 from rescind.model import canonical
 
 _COLUMNS = listed(names(Run))
+_LATEST = """greatest(r.started_at,
+    (SELECT max(p.created_at) FROM rescind.plan p WHERE p.run_no = r.number),
+    (SELECT max(greatest(a.requested_at, a.responded_at, a.used_at)) FROM rescind.approval a WHERE a.run_no = r.number),
+    (SELECT max(t.intent_at) FROM rescind.attempt t WHERE t.run_no = r.number),
+    (SELECT max(i.recorded_at) FROM rescind.input i WHERE i.run_no = r.number),
+    (SELECT max(greatest(q.asked_at, q.responded_at)) FROM rescind.question q WHERE q.run_no = r.number))"""
 
 
 class Runs(Repository):
@@ -109,14 +115,17 @@ class Runs(Repository):
         return [Run(**row) for row in rows]
 
     def finish(self, run_id: str, state: str, summary: Mapping[str, Any]) -> Run:
-        """Close the run and release its scope locks. A second call replaces state and summary."""
+        """Close the run and release its scope locks. A second call replaces state and summary.
+
+        Its end stays the same, unless the run went on after it: tasks that were cleared have planned or sent again.
+        """
 
         def work(connection: Connection) -> None:
             number = self._numbers.of(connection, run_id)
             connection.execute(
-                "UPDATE rescind.run SET state = %s, summary = %s,"
-                " finished_at = coalesce(finished_at, clock_timestamp()) WHERE number = %s",
-                (state, Jsonb(dict(summary)), number),
+                f"UPDATE rescind.run r SET state = %(state)s, summary = %(summary)s, finished_at = CASE"
+                f" WHEN finished_at >= {_LATEST} THEN finished_at ELSE clock_timestamp() END WHERE number = %(run)s",
+                {"state": state, "summary": Jsonb(dict(summary)), "run": number},
             )
             connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (number,))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rescind.cli import main
-from rescind.evidence.bundle.format import RECORD_FILES, Chain, Merkle, Raw, encode, manifest_of
+from rescind.cli.evidence import UNCHECKED
+from rescind.evidence.bundle.format import RECORD_FILES, Merkle, Raw, encode, manifest_of
 from rescind.evidence.bundle.read import MemorySource, bundle_source, latest_verdicts, records
 from rescind.evidence.bundle.signing import sign
 from rescind.evidence.bundle.verify import verify
@@ -18,7 +19,7 @@ from rescind.evidence.values import plain
 from rescind.ledger import Ledger, VerdictRecord
 from rescind.model import Verdict
 from tests.support.ledger_runs import begin, grant, list_scope
-from tests.unit.evidence.conftest import HOSTILE, KEY, OTHER, PUBLIC, bundle, closed_run, contents
+from tests.unit.evidence.conftest import HOSTILE, KEY, OTHER, POLICY, PUBLIC, bundle, closed_run, contents, pem, remade
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.postgres
@@ -77,12 +78,12 @@ def test_other_content_gets_another_seal_and_the_first_bundle_stays(ledger: Ledg
     again = bundle(ledger, ledger.runs.finish(run.run_id, "failed", {}), tmp_path)
     assert again.name == f"000002-{run.run_id}"
     assert contents(first) == before
-    assert main(["evidence", "verify", str(tmp_path)]) == 0
+    assert main(["evidence", "verify", str(tmp_path)]) == UNCHECKED
 
 
 def test_a_bundle_that_was_taken_away_shows(ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     places = [bundle(ledger, closed_run(ledger, f"manual__{number}"), tmp_path) for number in range(3)]
-    assert main(["evidence", "verify", str(tmp_path)]) == 0
+    assert main(["evidence", "verify", str(tmp_path)]) == UNCHECKED
     places[1].rename(tmp_path.parent / "away")
     assert main(["evidence", "verify", str(tmp_path)]) == 1
     assert "position 2: the bundle is missing" in capsys.readouterr().out
@@ -110,8 +111,16 @@ def test_status_and_words_of_the_command_line(
     ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = bundle(ledger, closed_run(ledger), tmp_path)
-    assert main(["evidence", "verify", str(place)]) == 0
-    assert "ok " in capsys.readouterr().out
+    assert main(["evidence", "verify", str(place)]) == 3
+    said = capsys.readouterr().out
+    assert "ok " in said and "signer not checked" in said and "SIGNER NOT CHECKED" in said
+    key = tmp_path / "key.pem"
+    key.write_bytes(pem(KEY))
+    assert main(["evidence", "verify", str(place), "--key", str(key)]) == 0
+    assert main(["evidence", "verify", str(tmp_path), "--key", str(key)]) == 0
+    said = capsys.readouterr().out
+    assert PUBLIC.hex() in said and "not checked" not in said.lower()
+    assert "approval requested by 'rita', answered 'approve' by 'anna'" in said
     assert main(["evidence", "missing", str(place), "--control", "PCI DSS 7.2.4"]) == 1
     said = capsys.readouterr().out
     assert "frequency and due date: not held" in said and "HR identity: empty in all 10 records" in said
@@ -130,6 +139,7 @@ class Block:
             raise ImportError("blocked: " + name)
 sys.meta_path.insert(0, Block())
 from rescind.cli import main
+from rescind.cli.evidence import UNCHECKED
 sys.exit(main(["evidence", *sys.argv[1:]]))
 """  # noqa: E501
 
@@ -146,7 +156,7 @@ def test_the_verifier_needs_neither_airflow_nor_the_ledger(ledger: Ledger, tmp_p
             [sys.executable, "-c", BLOCKER, *command],
             capture_output=True, text=True, timeout=60, env={"PYTHONPATH": str(ROOT / "plugins")},
         )  # fmt: skip
-        assert done.returncode == (1 if command[0] == "missing" else 0), done.stderr
+        assert done.returncode == {"missing": 1, "verify": UNCHECKED}.get(command[0], 0), done.stderr
 
 
 def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) -> None:
@@ -168,6 +178,9 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
     )
     assert any("no planned call" in one for one in refused("attempts", call="0" * 64))
     assert any("without approval" in one for one in refused("approvals", answer="reject"))
+    near = POLICY[:-1] + ("0" if POLICY[-1] != "0" else "1")
+    assert refused("review", policy_version=near) == ["the policy version of the plan does not match the run"]
+    assert len(refused("plan", policy_version=near)) == 2
     assert any("not decided to be revoked" in one for one in refused("decisions", choice="keep"))
     assert any("does not match its id" in one for one in refused("grants", principal_id="somebody else"))
     assert any("content of a call does not match its id" in one for one in refused("calls", rows=["m9"]))
@@ -198,18 +211,7 @@ def test_every_verdict_is_kept_and_the_latest_counts(ledger: Ledger, tmp_path: P
         found = verify(MemorySource(remade(contents(place), "verdicts", {"latest": latest}))).problems
         assert any("the verdict marked latest is not the last one" in one for one in found)
     assert main(["evidence", "sanitize", str(place), str(tmp_path / "copy")]) == 0
-    assert main(["evidence", "verify", str(tmp_path / "copy")]) == 0
-
-
-def remade(files: dict[str, bytes], kind: str, change: dict[str, object]) -> dict[str, bytes]:
-    """The bundle with every record of a file changed (``...`` takes a field out) and all hashes computed; unsigned."""
-    manifest = json.loads(files["manifest.json"])
-    chain = Chain(manifest["run"], f"{kind}.jsonl")
-    changed = ({**record, **change} for record in records(MemorySource(files), kind))
-    lines = [chain.line({name: value for name, value in one.items() if value is not ...}) for one in changed]
-    entries = [entry for entry in manifest["files"] if entry["name"] != chain.name] + [chain.entry()]
-    again = encode(manifest_of(manifest["run"], manifest["number"], manifest["seal"], None, entries)) + b"\n"
-    return {**files, chain.name: b"".join(lines), "manifest.json": again, "signature.json": sign(again, None)}
+    assert main(["evidence", "verify", str(tmp_path / "copy")]) == UNCHECKED
 
 
 def test_secrets_by_name_and_floats_do_not_reach_evidence() -> None:

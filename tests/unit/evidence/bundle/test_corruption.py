@@ -13,7 +13,7 @@ import pytest
 
 from rescind.evidence.bundle.format import encode, manifest_of
 from rescind.evidence.bundle.read import MemorySource
-from rescind.evidence.bundle.signing import sign
+from rescind.evidence.bundle.signing import key_name, sign
 from rescind.evidence.bundle.verify import verify
 from rescind.ledger import Ledger
 from tests.unit.evidence.conftest import OTHER, PUBLIC, bundle, closed_run, contents
@@ -180,11 +180,29 @@ def manifest_value(files: Files, _: Files, dice: random.Random) -> Files:
     return {**files, "manifest.json": encode(manifest) + b"\n"}
 
 
+def signature_value(files: Files, _: Files, dice: random.Random) -> Files:
+    """One text of the signature with its last character changed, or a key of small order, whose signature fits all."""
+    facts = json.loads(files["signature.json"])
+    texts = sorted(name for name, value in facts.items() if name != "algorithm" and value)
+    name = dice.choice([*texts, "weak"])
+    if name == "weak" or "signature" not in facts:
+        raw = bytes([1, *[0] * 31])
+        facts = {
+            "algorithm": "ed25519",
+            "key": key_name(raw),
+            "public_key": raw.hex(),
+            "signature": (raw + bytes(32)).hex(),
+        }
+    else:
+        facts[name] = facts[name][:-1] + ("0" if facts[name][-1] != "0" else "1")
+    return {**files, "signature.json": encode(facts) + b"\n"}
+
+
 KINDS: dict[str, Callable[[Files, Files, random.Random], Files]] = {
     made.__name__: made
     for made in (
         flip_bit, edit_byte, insert_bytes, remove_bytes, truncate, remove_line, repeat_line, swap_lines,
         line_of_another_run, remove_file, extra_file, file_of_another_run, swap_files, manifest_of_another_run,
-        rehashed_without_the_key, manifest_value,
+        rehashed_without_the_key, manifest_value, signature_value,
     )
 }  # fmt: skip

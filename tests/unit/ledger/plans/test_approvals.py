@@ -60,6 +60,15 @@ def test_asking_again_is_the_same_question(ledger: Ledger) -> None:
     assert (stands.requested_by, stands.valid_until) == ("rita", frozen.plan.valid_until)
 
 
+def test_the_last_character_of_the_nonce_counts(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen)
+    for wrong in (nonce[:-1] + ("0" if nonce[-1] != "0" else "1"), nonce[:-1], nonce + "0", nonce.upper() + " ", ""):
+        with pytest.raises(NotApprovedError, match="nonce differs"):
+            answer(ledger, frozen, wrong)
+    assert answer(ledger, frozen, nonce) == "approve"
+
+
 def test_every_question_has_its_own_nonce(ledger: Ledger) -> None:
     frozen = frozen_run(ledger)
     other = freeze(ledger, frozen.run, [frozen.grants[:1]])

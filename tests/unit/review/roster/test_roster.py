@@ -241,8 +241,10 @@ def test_the_checksum_must_fit() -> None:
     roster = csv("P1,active,,1")
     good = RosterLimits(1, timedelta(hours=1), 0, checksum=roster.digest.upper())
     admit_roster(roster, good, as_of=NOW, now=NOW)
-    with pytest.raises(InputError, match="checksum"):
-        admit_roster(roster, RosterLimits(1, timedelta(hours=1), 0, checksum="0" * 64), as_of=NOW, now=NOW)
+    near = roster.digest[:-1] + ("0" if roster.digest[-1] != "0" else "1")
+    for wrong in ("0" * 64, near, roster.digest[:-1], roster.digest + "0"):
+        with pytest.raises(InputError, match="checksum"):
+            admit_roster(roster, RosterLimits(1, timedelta(hours=1), 0, checksum=wrong), as_of=NOW, now=NOW)
 
 
 @pytest.mark.parametrize(
