@@ -1,8 +1,8 @@
 """Comparing the names of users: whether two names may be the same person.
 
-Where two people must differ (approver and requester, a reviewer and their alternate), :func:`same_user` compares them, so
-that another spelling does not make another person. Where a user must be on a list, such as the approvers, the exact name
-counts.
+Where two people must differ (approver and requester, a reviewer and their alternate), :func:`same_user` compares them,
+so that another spelling does not make another person. Where a user must be on a list, such as the approvers, the exact
+name counts.
 """
 
 from __future__ import annotations
