@@ -139,3 +139,40 @@ def test_a_right_that_is_missing_leaves_its_surface_open(bench: Bench, action: s
     (item,), _ = _verified(setup, person)
     assert setup.emulator.get("faults")["all_fired"]
     assert item["verdict"] == "record_gone" and action in item["remains"], item
+
+
+def test_what_is_held_on_the_parts_of_a_logical_database_leaves_it_unproven(bench: Bench) -> None:
+    """No page says whether the DBA of the instance behind it reaches it: neither gone nor remaining."""
+    setup = bench()
+    person = somebody(setup)
+    records_of(setup, person, 0)
+    extra = setup.emulator.get("truth?extra=1")
+    logical = next(row for row in extra["dms_databases"] if row["logic"])
+    user, instance = {"user_id": person["dms_user_id"]}, {"instance_id": logical["instance_id"]}
+    _control(setup, logical["instance_id"], "COMMON")
+    place = {"ds_type": "LOGIC_DATABASE", "db_id": logical["db_id"], "logic": True, "perm_type": "QUERY", **instance}
+    dba = {"op": "dms_dba", **instance}
+    if any(one["resource_id"] == logical["db_id"] and one["user_id"] == user["user_id"] for one in extra["dms_owners"]):
+        owner = {"op": "dms_owner", "owner_type": "LOGIC_DATABASE", "resource_id": logical["db_id"], "remove": True}
+        mutate(setup, {**owner, **user})
+    for who, verdict in ((person["dms_user_id"], "record_gone"), ("", "verified_gone")):
+        mutate(setup, {"op": "grant", "system": DMS, **user, **place}, {**dba, "user_id": who})
+        (item,), _ = _verified(setup, person, verdict)
+        assert item["verdict"] == verdict, (item["remains"], item)
+        assert ("parts of logical databases" in str(item["absent"].get("not_asked"))) is bool(who)
+
+
+def test_a_proxy_that_does_not_answer_leaves_its_own_instance_unproven_and_no_other(bench: Bench) -> None:
+    setup = bench()
+    person = somebody(setup)
+    records = records_of(setup, person, 6)
+    proxies = {row["instance_id"]: row["proxy_id"] for row in setup.emulator.get("truth?extra=1")["dms_proxies"]}
+    places = {row["db_id"]: row["instance_id"] for row in records}
+    for instance in set(places.values()):
+        _control(setup, instance, "COMMON")
+    closed = next(instance for instance in places.values() if instance in proxies)
+    error = {"kind": "error", "action": "ListProxyAccesses", "code": "Forbidden.RAM", "status": 403}
+    script(setup, {**error, "where": {"ProxyId": proxies[closed]}})
+    items, _ = _verified(setup, person)
+    verdicts = {(places[item["resource_id"]] == closed, item["verdict"]) for item in items}
+    assert verdicts == {(True, "record_gone"), (False, "verified_gone")}

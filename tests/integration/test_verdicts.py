@@ -175,7 +175,7 @@ def test_an_item_that_had_settled_and_is_shown_again_is_not_gone(bench: Bench) -
 
 
 def test_every_path_that_remains_is_found_and_named(bench: Bench) -> None:
-    setup = bench()
+    setup = bench("--preset", "tiny", record_gone_fails=[])
     person = somebody(setup)
     expected = {**_wedata_paths(setup, person), **_quickbi_paths(setup, person)}
     _with_second_ids(setup)

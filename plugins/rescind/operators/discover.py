@@ -119,6 +119,7 @@ class _ScopeListing:
                 "not_reviewed": found.left_out[:MOST_LEFT_OUT],
                 "not_reviewed_count": len(found.left_out),
                 "surfaces": dict(sorted(found.surfaces.items())),
+                **({"gaps": [gap._asdict() for gap in found.gaps]} if found.gaps else {}),
                 "declared_surfaces": [asdict(surface) for surface in system_named(self._scope.system).surfaces],
                 **({"caller": self._caller} if self._caller else {}),
                 "rows_declared": found.declared,

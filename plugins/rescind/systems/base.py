@@ -311,6 +311,14 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """Return (resource type, resource id) of the objects from which the grant's resource inherits."""
         return ()
 
+    def perhaps_parents(self, grant: Grant) -> tuple[str, Sequence[tuple[str, str]]]:
+        """Return objects whose holders may reach the grant's resource, where the vendor does not say whether they do.
+
+        :returns: name of the surface that stays unanswered when somebody holds the right there, and (resource type,
+            resource id) of the objects.
+        """
+        return "", ()
+
     def includes(self, held: str, entitlement: str) -> bool:
         """Return whether ``held`` includes ``entitlement``."""
         return held == entitlement

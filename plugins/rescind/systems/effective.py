@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems.base import PermissionSystem
-from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN, PlatformAnswer
+from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN, Gap, PlatformAnswer
 
 _Node = tuple[str, str]
 CONTAINERS = frozenset({PrincipalType.GROUP, PrincipalType.ROLE, PrincipalType.PROJECT})
@@ -97,11 +98,16 @@ class RemainingAccess:
         :returns: by surface name, the reason.
         """
         key = grant.key
-        reached = {holder for _, holder in self._holders((key.principal_type, key.principal_id))}
+        reached = self._reached(grant)
         mine = self._containers.get((key.principal_type, key.principal_id), ())
         linked = any(kind == PrincipalType.USER for kind, _ in mine)
         found: dict[str, str] = {}
-        for node in [(key.resource_type, key.resource_id), *self._system.parents(grant)]:
+        surface, perhaps = self._system.perhaps_parents(grant)
+        for node, holder in product(perhaps, reached):
+            if any(self._system.includes(other.key.entitlement, key.entitlement) for other in self._at(node, holder)):
+                held = f"{holder[0]} {holder[1]} holds the same right on {node[0]} {node[1]}"
+                found[surface] = f"{held}; whether that reaches {key.resource_type} {key.resource_id} is not known"
+        for node in [(key.resource_type, key.resource_id), *self._system.parents(grant), *perhaps]:
             for holder, grants in self._held.get(node, {}).items():
                 if holder in reached or not any(
                     self._system.includes(other.key.entitlement, key.entitlement) for other in grants
@@ -115,6 +121,21 @@ class RemainingAccess:
                     space = self._system.member_space
                     found[MEMBERSHIP] = f"the roster has no {space} for this person ({holder[0]} {holder[1]} holds it)"
         return found
+
+    def gaps(self, grant: Grant, gaps: Iterable[Gap]) -> dict[str, str]:
+        """The gaps that concern the grant: by surface name, the reason."""
+        _, perhaps = self._system.perhaps_parents(grant)
+        nodes = {(grant.key.resource_type, grant.key.resource_id), *self._system.parents(grant), *perhaps}
+        reached = self._reached(grant)
+        return {
+            gap.surface: gap.why
+            for gap in gaps
+            if (not gap.resource or gap.resource in nodes) and (not gap.principal or gap.principal in reached)
+        }
+
+    def _reached(self, grant: Grant) -> set[_Node]:
+        """The grant's principal, and everything that it is in."""
+        return {holder for _, holder in self._holders((grant.key.principal_type, grant.key.principal_id))}
 
     def _needs_link(self, kind: str) -> bool:
         return bool(self._system.member_space) and kind in CONTAINERS
@@ -165,12 +186,20 @@ class EffectiveAccess:
     :param remaining: the graph over what remains.
     :param answer: what the platform itself says.
     :param unasked: surfaces that were not asked for anybody in this run, each with the reason.
+    :param gaps: what surfaces did not tell about some objects or people.
     """
 
-    def __init__(self, remaining: RemainingAccess, answer: PlatformAnswer, unasked: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        remaining: RemainingAccess,
+        answer: PlatformAnswer,
+        unasked: Mapping[str, str],
+        gaps: Collection[Gap] = (),
+    ) -> None:
         self._remaining = remaining
         self._answer = answer
         self._unasked = unasked
+        self._gaps = gaps
 
     def of(self, grant: Grant) -> Found:
         """What is known of one grant whose record is gone.
@@ -186,6 +215,7 @@ class EffectiveAccess:
             **self._unasked,
             **doubts,
             **self._remaining.untraceable(grant),
+            **self._remaining.gaps(grant, self._gaps),
             **self._answer.unknown.get(ident, {}),
         }
         if paths and denied:
@@ -216,6 +246,7 @@ def access_around(
     holders.update((edge.container_type, edge.container_id) for edge in others)
     listings = {(grant.key.resource_type, grant.key.resource_id) for grant in looked_at}
     listings.update(node for grant in looked_at for node in system.parents(grant))
+    listings.update(node for grant in looked_at for node in system.perhaps_parents(grant)[1])
     edges = _edges_from(holders, memberships)
     open_ = {*system.untraceable, *(CONTAINERS if system.member_space else ())}
     near = (

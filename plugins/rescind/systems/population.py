@@ -15,7 +15,10 @@ from typing import NamedTuple, Protocol
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncompleteError
 from rescind.model import Grant, Membership, Principal
+from rescind.systems.surfaces import Gap
 
+MOST_GAPS = 500
+"""Most gaps of surfaces that a population keeps apart."""
 EXAMPLES = 5
 """Most examples of dangling references in a certificate."""
 _RUNS = re.compile(r"\d+|[^\W\d_]+")
@@ -76,6 +79,7 @@ class Population:
         self.notes: dict[str, int] = {}
         self.surfaces: dict[str, str] = {}
         self.left_out: list[dict[str, str]] = []
+        self.gaps: list[Gap] = []
 
     @property
     def grants(self) -> int:
@@ -143,6 +147,13 @@ class Population:
         """Say that a surface was not asked, or not completely, and why; the first reason stays."""
         if not self.surfaces.get(surface):
             self.surfaces[surface] = why or "not answered"
+
+    def could_not_tell(self, gap: Gap) -> None:
+        """Say that a surface did not tell about one object or one principal; too many of them count as not asked."""
+        if len(self.gaps) < MOST_GAPS:
+            self.gaps.append(gap)
+        else:
+            self.could_not_ask(gap.surface, f"{gap.why} (one of more than {MOST_GAPS})")
 
     def close(self) -> None:
         """Finish the discovery.

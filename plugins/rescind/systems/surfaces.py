@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 NOT_COVERED = "this version does not read it"
 """Reason of a limit that the vendor has actions for."""
@@ -37,6 +37,27 @@ class Surface:
     shows: str
     cannot: str = ""
     asked_in: Literal["discovery", "verification"] = "discovery"
+
+
+class Gap(NamedTuple):
+    """What a surface did not tell in this run, where that concerns some objects or people only.
+
+    :param surface: name of the surface.
+    :param why: the reason, for people.
+    :param resource: (type, id) of the object that it did not tell about; everything below it is concerned too. Empty
+        for every object.
+    :param principal: (type, id) of whom it did not tell about. Empty for everybody.
+    """
+
+    surface: str
+    why: str
+    resource: tuple[str, ...] = ()
+    principal: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any]) -> Gap:
+        """Return a gap from the notes of a scope."""
+        return cls(noted["surface"], noted["why"], tuple(noted["resource"]), tuple(noted["principal"]))
 
 
 class Untraceable(NamedTuple):

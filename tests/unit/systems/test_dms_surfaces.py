@@ -18,8 +18,8 @@ from rescind.model import Grant
 from rescind.systems import system_named
 from rescind.systems.dms.surfaces import SURFACES, TENANT
 from rescind.systems.effective import EffectiveAccess, access_around
-from rescind.systems.population import Lists, Population
-from rescind.systems.surfaces import PlatformAnswer, unasked
+from rescind.systems.population import MOST_GAPS, Lists, Population
+from rescind.systems.surfaces import Gap, PlatformAnswer, unasked
 
 DMS = system_named("dms_permissions")
 ANN, BOB = "51001", "51002"
@@ -47,7 +47,8 @@ def databases(**fields: Any) -> Answers:
 
 
 def logical(**fields: Any) -> Answers:
-    return {"LogicDatabaseList": {"LogicDatabase": [{"DatabaseId": "99", "Logic": True, **fields}]}, "TotalCount": 1}
+    one = {"DatabaseId": "99", "Logic": True, "DatabaseIds": {"DatabaseIds": [88]}, **fields}
+    return {"LogicDatabaseList": {"LogicDatabase": [one]}, "TotalCount": 1}
 
 
 def accesses(**fields: Any) -> Answers:
@@ -143,7 +144,7 @@ class Seen:
         gone = self.grant(who, kind)
         rest = [grant for grant in self.sink.grants if grant.key != gone.key]
         remaining = access_around(DMS, [gone], rest, self.sink.memberships)
-        found = EffectiveAccess(remaining, answer or PlatformAnswer(), self.unanswered()).of(gone)
+        found = EffectiveAccess(remaining, answer or PlatformAnswer(), self.unanswered(), self.found.gaps).of(gone)
         return list(found.paths), dict(found.unanswered)
 
 
@@ -241,7 +242,7 @@ def test_where_a_password_is_enough_nothing_is_gone(group: Any) -> None:
     paths, unanswered = seen.access()
     assert paths == [] and set(unanswered) == {"control mode"}
     assert "(password_holder 17 holds the same right)" in unanswered["control mode"]
-    assert seen.access(kind="logic_table") == ([], {}), "another object"
+    assert set(seen.access(kind="logic_table")[1]) == {"control mode"}, "a part of it is on that instance"
 
 
 UNCLEAR: dict[str, tuple[str, Answers, str]] = {
@@ -252,26 +253,99 @@ UNCLEAR: dict[str, tuple[str, Answers, str]] = {
     "odd proxy": ("secure access proxies", {"ListProxies": {"ProxyList": [{"ProxyId": "p-5"}]}}, "proxy p-5: "),
     "account of nobody": ("secure access proxies", {"ListProxyAccesses": accesses()}, "no user"),
     "no roles": (
-        "tenant roles", {"ListUsers": users(user(ANN, RoleNameList=None), user(BOB))}, "no roles for 1 users"),
+        "tenant roles", {"ListUsers": users(user(ANN, RoleNameList=None), user(BOB))}, "no roles for user "),
     "role ids only": (
         "tenant roles",
         {"ListUsers": users(user(ANN, RoleNameList={"RoleNames": []}, RoleIdList={"RoleIds": [4]}), user(BOB))},
-        "no roles for 1 users"),
+        "no roles for user "),
     "owner without id": (
-        "owners and DBAs", {"ListInstances": instances(OwnerNameList={"OwnerNames": ["Ann"]})}, "1 objects"),
+        "owners and DBAs", {"ListInstances": instances(OwnerNameList={"OwnerNames": ["Ann"]})}, "without an id"),
     "owner of a database without id": (
-        "owners and DBAs", {"ListDatabases": databases(OwnerNameList={"OwnerNames": ["Ann"]})}, "1 objects"),
-    "dba without id": ("owners and DBAs", {"ListInstances": instances(DbaNickName="Ann")}, "1 objects"),
+        "owners and DBAs", {"ListDatabases": databases(OwnerNameList={"OwnerNames": ["Ann"]})}, "without an id"),
+    "dba without id": ("owners and DBAs", {"ListInstances": instances(DbaNickName="Ann")}, "without an id"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", UNCLEAR)
 def test_what_could_not_be_asked_is_named_and_the_discovery_goes_on(name: str) -> None:
     surface, answers, why = UNCLEAR[name]
-    seen = Seen(answers)
-    assert set(seen.unanswered()) == {surface} and why in seen.unanswered()[surface]
-    paths, unanswered = seen.access()
-    assert paths == [] and set(unanswered) == {surface}
+    paths, unanswered = Seen(answers).access()
+    assert paths == [] and set(unanswered) == {surface} and why in unanswered[surface]
+
+
+ELSEWHERE: dict[str, tuple[str, Answers]] = {
+    "accounts refused": (ANN, {"ListProxyAccesses": REFUSED}),
+    "account of nobody": (ANN, {"ListProxyAccesses": accesses(InstanceId=18)}),
+    "account of Bob on an unnamed instance": (
+        ANN,
+        {
+            "ListProxies": {"ProxyList": [{"ProxyId": 5}]},
+            "ListProxyAccesses": accesses(UserId=BOB, InstanceId=None),
+        }),
+    "no roles of Bob": (ANN, {"ListUsers": users(user(ANN), user(BOB, RoleNameList=None))}),
+    "owner of another instance without id": (ANN, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_concerns_another_instance_or_another_person_leaves_nobody_else_unproven(name: str) -> None:
+    """The proxy, and the owner without an id, are on instance 18; the table is on instance 17."""
+    who, answers = ELSEWHERE[name]
+    other = {"InstanceId": "18", "StandardGroup": {"GroupMode": "COMMON"}}
+    if "owner" in name:
+        other["OwnerNameList"] = {"OwnerNames": ["Bob"]}
+    both = {"InstanceList": {"Instance": [*instances()["InstanceList"]["Instance"], other]}, "TotalCount": 2}
+    here = {
+        "ListInstances": both,
+        "ListProxies": {"ProxyList": [{"ProxyId": 5, "InstanceId": 18}]},
+        "ListDatabases": lambda sent: (
+            databases() if sent["InstanceId"] == "17" else {"DatabaseList": {"Database": []}, "TotalCount": 0}
+        ),
+    }
+    seen = Seen({**here, **answers})
+    assert len(seen.found.gaps) == 1 and not seen.unanswered()
+    assert seen.access(who) == ([], {})
+
+
+def test_too_many_gaps_count_for_everybody() -> None:
+    found = Population(Lists())
+    for number in range(MOST_GAPS + 1):
+        found.could_not_tell(Gap("s", f"object {number}", ("instance", str(number))))
+    assert len(found.gaps) == MOST_GAPS and "object 500 (one of more than 500)" in found.surfaces["s"]
+
+
+LOGICAL: dict[str, Answers] = {
+    "the DBA of the instance behind it": {"ListInstances": instances(DbaId=ANN)},
+    "the owner of the instance behind it": {"ListInstances": instances(**OWNED_BY_ANN)},
+    "the owner of a part": {"ListDatabases": databases(**OWNED_BY_ANN)},
+    "a proxy account": {"ListProxyAccesses": accesses(UserId=ANN)},
+    "parts that are not named": {"ListLogicDatabases": logical(DatabaseIds=None)},
+    "parts that are not listed": {"ListLogicDatabases": logical(DatabaseIds={"DatabaseIds": [88, 89]})},
+}
+
+
+@pytest.mark.parametrize("name", LOGICAL)
+def test_what_reaches_a_part_of_a_logical_database_leaves_it_unproven(name: str) -> None:
+    """No page says whether the right on a part, or on its instance, reaches the logical database."""
+    seen = Seen(LOGICAL[name])
+    paths, unanswered = seen.access(ANN, "logic_table")
+    assert paths == [] and set(unanswered) == {"parts of logical databases"}, unanswered
+    others = {} if name.startswith("parts") else {BOB: "logic_table"}
+    for who, kind in others.items():
+        assert seen.access(who, kind) == ([], {})
+
+
+def test_the_same_record_on_a_part_leaves_the_logical_database_unproven() -> None:
+    def held(sent: Mapping[str, str]) -> Answers:
+        if sent["PermType"] == "DATABASE":
+            logic = sent["Logic"] == "true"
+            row = record(ANN, "LOGIC_DATABASE" if logic else "DATABASE", DbId="99" if logic else "88", Logic=logic)
+            row["PermDetails"]["PermDetail"][0]["UserAccessId"] = f"{logic}"
+            return records(row)
+        return records()
+
+    paths, unanswered = Seen({"ListDatabaseUserPermssions": held}).access(ANN, "logic_database")
+    assert paths == [] and "holds the same right on database 88" in unanswered["parts of logical databases"]
 
 
 @pytest.mark.parametrize("state", ["DISABLE", "DELETE"])

@@ -138,13 +138,15 @@ def test_a_receiver_without_a_level_can_be_revoked_and_not_restored() -> None:
 )
 def test_a_list_that_cannot_be_read_leaves_its_surface_unanswered(action: str, surface: str) -> None:
     found, _ = discovered(MENUS, quickbi({action: {"Success": False, "Code": "Access.Forbidden", "Message": "no"}}))
-    assert list(unasked(MENUS.surfaces, found.surfaces)) == [surface]
-    assert action in found.surfaces[surface] or "p1" in found.surfaces[surface]
+    ((name, why, resource, principal),) = found.gaps
+    assert (name, resource, principal) == (surface, ("portal", "p1"), ()) and "p1" in why
+    assert unasked(MENUS.surfaces, found.surfaces) == {}, "other portals are not concerned"
 
 
 def test_roles_that_the_vendor_does_not_name_leave_the_surface_unanswered() -> None:
     found, _ = discovered(MENUS, quickbi({"QueryUserList": page({"UserId": "ann", "RoleIdList": None})}))
-    assert list(unasked(MENUS.surfaces, found.surfaces)) == ["organization roles"]
+    assert [(gap.surface, gap.principal) for gap in found.gaps] == [("organization roles", ("user", "ann"))]
+    assert unasked(MENUS.surfaces, found.surfaces) == {}, "other users are not concerned"
 
 
 def test_a_portal_that_is_left_out_is_reported() -> None:
@@ -195,7 +197,10 @@ def test_members_without_an_id_are_counted_and_leave_their_project_open() -> Non
 
 def test_roles_of_a_member_that_are_null_leave_the_surface_unanswered() -> None:
     found, _ = discovered(PRIVILEGES, wedata({"ListProjectMembers": {"Items": [{"UserUin": "200"}], "TotalCount": 1}}))
-    assert list(unasked(PRIVILEGES.surfaces, found.surfaces)) == ["project members and roles"]
+    assert {(gap.surface, gap.principal) for gap in found.gaps} == {("project members and roles", ("user", "200"))}
+    nameless = {"ListProjectMembers": {"Items": [{"UserUin": None, "UserName": "x"}], "TotalCount": 1}}
+    found, _ = discovered(PRIVILEGES, wedata(nameless))
+    assert {gap.principal for gap in found.gaps} == {()}, "nobody knows who it is: everybody is concerned"
 
 
 def test_an_entry_of_a_user_makes_the_user_a_member_of_its_project() -> None:

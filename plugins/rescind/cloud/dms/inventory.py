@@ -201,6 +201,11 @@ class DmsLogicDatabase(_Owned):
     Logic: Flag | None = None
     DatabaseIds: _Parts | None = None
 
+    @property
+    def part_ids(self) -> tuple[str, ...]:
+        """Ids of its physical databases; empty when the vendor names none."""
+        return (self.DatabaseIds.DatabaseIds if self.DatabaseIds else None) or ()
+
     def key(self) -> tuple[str, ...]:
         """The logical database id."""
         return (self.DatabaseId,)

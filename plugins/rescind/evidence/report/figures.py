@@ -94,9 +94,9 @@ class Figures:
         """The ways in that each system declares, and whether each was asked: one row for a system and surface."""
         found: dict[tuple[str, str], Row] = {}
         for scope in self.scopes:
-            asked = scope["notes"].get("surfaces", {})
+            asked, gaps = scope["notes"].get("surfaces", {}), scope["notes"].get("gaps", ())
             for one in scope["notes"].get("declared_surfaces", ()):
-                row = {"system": scope["system"], **one, "answer": _answer(one, asked)}
+                row = {"system": scope["system"], **one, "answer": _answer(one, asked, gaps)}
                 key = (scope["system"], one["name"])
                 if key not in found or row["answer"] != ASKED:
                     found[key] = row
@@ -124,13 +124,15 @@ class Figures:
         return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
 
 
-def _answer(surface: Row, asked: Mapping[str, str]) -> str:
+def _answer(surface: Row, asked: Mapping[str, str], gaps: Iterable[Row]) -> str:
     """Whether a surface was asked in this run, in words."""
     if not surface["action"]:
         return "no vendor action"
     if surface["asked_in"] == "verification":
         return "asked for the people concerned"
-    return asked.get(surface["name"], "not asked in this run") or ASKED
+    answer = asked.get(surface["name"], "not asked in this run")
+    mine = [gap for gap in gaps if gap["surface"] == surface["name"]]
+    return answer or (f"yes, with {len(mine)} gaps: {mine[0]['why']}" if mine else ASKED)
 
 
 def figures(source: Source) -> Figures:

@@ -33,19 +33,22 @@ from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.dms.access import no_such_user, what_users_reach
 from rescind.systems.dms.surfaces import (
     OPTIONAL_READS,
+    PARTS,
     RECORDS,
     SURFACES,
     UNTRACEABLE,
     WIDE,
     Objects,
     People,
+    behind,
     control_modes,
     list_objects,
     objects_above,
     owners,
+    parts_unknown,
     proxy_accounts,
     tenant_roles,
-    with_instance,
+    with_host,
 )
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
@@ -118,11 +121,12 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         owners(walker.account, tid, objects, people, found)
         control_modes(walker.account, tid, objects.instances, found)
         await proxy_accounts(walker, tid, people, found)
-        instance_of = objects.instance_of()
+        parts_unknown(objects, found)
+        attributes = objects.attributes()
         await walker.for_each(
             listings,
             lambda scope: self._records(walker, tid, scope),
-            lambda _, rows: found.add_grants(with_instance(grant, instance_of) for grant in rows),
+            lambda _, rows: found.add_grants(with_host(grant, attributes) for grant in rows),
         )
         found.asked(RECORDS.name)
         found.note("objects", len(listings))
@@ -281,6 +285,10 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """A table's database, the instance of either, and the tenant."""
         return objects_above(grant)
+
+    def perhaps_parents(self, grant: Grant) -> tuple[str, Sequence[tuple[str, str]]]:
+        """The databases behind something logical, and their instances."""
+        return PARTS.name, behind(grant)
 
     def includes(self, held: str, entitlement: str) -> bool:
         """Owners, DBAs, administrators and proxy accounts have every privilege; a record has its own."""

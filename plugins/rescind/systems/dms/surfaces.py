@@ -25,7 +25,7 @@ from rescind.errors import CloudError, InputError, ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Membership, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import NOT_COVERED, Surface, Untraceable
+from rescind.systems.surfaces import NOT_COVERED, Gap, Surface, Untraceable
 
 SYSTEM = "dms_permissions"
 TENANT = "tenant"
@@ -37,7 +37,14 @@ RECORDS = Surface(
     "permission records",
     "ListDatabaseUserPermssions",
     "records of users on instances, databases, tables and columns; instances by ListInstanceUserPermissions",
-    "row permissions are in no list; the physical parts of a logical database are objects of their own",
+    "row permissions are in no list",
+)
+PARTS = Surface(
+    "parts of logical databases",
+    "ListLogicDatabases",
+    "the databases behind a logical database, and who has the same right on them or on their instances",
+    "no page says whether that reaches the logical database, so it leaves the access unproven; policies on the parts"
+    " are not asked",
 )
 ROLES = Surface(
     "tenant roles",
@@ -88,6 +95,7 @@ POLICIES = Surface(
 )
 SURFACES = (
     RECORDS,
+    PARTS,
     ROLES,
     OWNERS,
     PROXIES,
@@ -121,6 +129,8 @@ _NO_ROLES_NEEDED = frozenset({_DELETED, "DISABLE"})
 _COMMON = "COMMON"
 _HOST = "HostInstance"
 """Attribute of a grant: the instance of its database, where the record does not name it."""
+_PARTS, _PART_HOSTS = "Parts", "PartInstances"
+"""Attributes of a grant on something logical: ids of the databases behind it and of their instances, with spaces."""
 
 
 _Owned = DmsInstance | DmsDatabase | DmsLogicDatabase
@@ -133,9 +143,15 @@ class Objects(NamedTuple):
     databases: tuple[DmsDatabase, ...]
     logical: tuple[DmsLogicDatabase, ...]
 
-    def instance_of(self) -> dict[str, str]:
-        """The instance of each database."""
-        return {database.DatabaseId: database.InstanceId for database in self.databases if database.InstanceId}
+    def attributes(self) -> dict[str, dict[str, str]]:
+        """What a record's grant needs to know of its database, as attributes by database id."""
+        instance_of = {database.DatabaseId: database.InstanceId for database in self.databases if database.InstanceId}
+        facts = {ident: {_HOST: instance} for ident, instance in instance_of.items()}
+        for database in self.logical:
+            parts = database.part_ids
+            hosts = sorted({instance_of[part] for part in parts if part in instance_of})
+            facts[database.DatabaseId] = {_PARTS: " ".join(sorted(parts)), _PART_HOSTS: " ".join(hosts)}
+        return facts
 
 
 class People:
@@ -173,15 +189,28 @@ async def list_objects(walker: Walker[DmsClient], tid: str) -> Objects:
     return Objects(instances, tuple(databases), await walker.rows(ListLogicDatabases(Tid=tid)))
 
 
-def with_instance(grant: Grant, instance_of: Mapping[str, str]) -> Grant:
-    """A record's grant with the instance of its database, where the row of the record does not name it.
+def with_host(grant: Grant, attributes: Mapping[str, Mapping[str, str]]) -> Grant:
+    """A record's grant with the instance of its database, or the parts of its logical database.
 
-    The revoke call repeats the row as it was listed, so the instance goes into an attribute of its own.
+    The revoke call repeats the row as it was listed, so they go into attributes of their own.
     """
     facts = grant.attributes
-    if facts["InstanceId"] or facts["ListedLogic"] == "true" or facts["DbId"] not in instance_of:
+    logical = facts["ListedLogic"] == "true"
+    if (facts["InstanceId"] and not logical) or facts["DbId"] not in attributes:
         return grant
-    return replace(grant, attributes={**facts, _HOST: instance_of[facts["DbId"]]})
+    return replace(grant, attributes={**facts, **attributes[facts["DbId"]]})
+
+
+def parts_unknown(objects: Objects, found: Population) -> None:
+    """Name the logical databases whose parts the vendor does not name or does not list."""
+    listed = {database.DatabaseId for database in objects.databases}
+    for database in objects.logical:
+        parts = database.part_ids
+        if not parts or not listed.issuperset(parts):
+            what = "not all listed" if parts else "not named"
+            why = f"the parts of logical database {database.DatabaseId} are {what}"
+            found.could_not_tell(Gap(PARTS.name, why, ("logic_database", database.DatabaseId)))
+    found.asked(PARTS.name)
 
 
 def objects_above(grant: Grant) -> Iterator[tuple[str, str]]:
@@ -192,27 +221,42 @@ def objects_above(grant: Grant) -> Iterator[tuple[str, str]]:
     if kind == "logic_table":
         yield "logic_database", facts["DbId"]
     instance = facts.get("InstanceId") or facts.get(_HOST)
-    if kind != "instance" and instance:
+    if kind != "instance" and instance and not _logical(grant):
         yield "instance", instance
     if kind != TENANT:
         yield TENANT, facts["Tid"]
+
+
+def behind(grant: Grant) -> list[tuple[str, str]]:
+    """The databases behind something logical, and their instances, as (type, id)."""
+    if not _logical(grant):
+        return []
+    facts = grant.attributes
+    hosts = {*facts.get(_PART_HOSTS, "").split(), facts.get("InstanceId", "")} - {""}
+    parts = facts.get(_PARTS, "").split()
+    return [*(("database", part) for part in parts), *(("instance", host) for host in sorted(hosts))]
+
+
+def _logical(grant: Grant) -> bool:
+    return grant.attributes.get("ListedLogic") == "true"
 
 
 def tenant_roles(account: str, tid: str, users: Iterable[DmsUser], found: Population) -> None:
     """Users as members of their roles, and what the roles hold on the tenant. A deleted user has none.
 
     Every active user has a role, USER at least (RegisterUser), so an answer without roles leaves the surface
-    unanswered.
+    unanswered for that user.
     """
     held: set[str] = set()
-    unclear = 0
     for user in users:
         if user.State == _DELETED:
             continue
         roles = {name.upper() for name in user.role_names or ()} - {"USER"}
         ids = user.RoleIdList.RoleIds if user.RoleIdList else None
-        unclear += not user.role_names and bool(ids)
-        unclear += user.role_names is None and not ids and user.State not in _NO_ROLES_NEEDED
+        unnamed = not user.role_names and bool(ids)
+        if unnamed or (user.role_names is None and not ids and user.State not in _NO_ROLES_NEEDED):
+            why = f"ListUsers names no roles for user {user.UserId}"
+            found.could_not_tell(Gap(ROLES.name, why, principal=(PrincipalType.USER, user.UserId)))
         held |= roles
         found.add_memberships(
             Membership(SYSTEM, account, PrincipalType.USER, user.UserId, PrincipalType.ROLE, role)
@@ -222,15 +266,14 @@ def tenant_roles(account: str, tid: str, users: Iterable[DmsUser], found: Popula
         _fixed(account, tid, (TENANT, tid), (PrincipalType.ROLE, role), role, "a role of the tenant")
         for role in sorted(held)
     )
-    if unclear:
-        found.could_not_ask(ROLES.name, f"ListUsers names no roles for {unclear} users")
     found.asked(ROLES.name)
 
 
 def owners(account: str, tid: str, objects: Objects, people: People, found: Population) -> None:
     """Owners of instances, databases and logical databases, and DBAs of instances.
 
-    A name of an owner or DBA without the id proves that somebody is not listed: then the surface stays unanswered.
+    A name of an owner or DBA without the id proves that somebody is not listed: then the surface stays unanswered for
+    that object.
     """
     rows: list[tuple[str, str, str, _Owned]] = [
         *(("instance", row.InstanceId, row.InstanceAlias or "", row) for row in objects.instances),
@@ -238,19 +281,18 @@ def owners(account: str, tid: str, objects: Objects, people: People, found: Popu
         *(("logic_database", row.DatabaseId, row.SearchName or "", row) for row in objects.logical),
     ]
     dba_of = {instance.InstanceId: instance.DbaId for instance in objects.instances}
-    nameless = 0
     for kind, ident, name, row in rows:
         held = [(people.user(owner), OWNER, f"owns the {kind}") for owner in row.owner_ids or ()]
         dba = _dba(row, dba_of)
         held += [(people.user(dba), DBA, f"the DBA of the {kind}")] if dba else []
-        nameless += bool(row.owner_names) and not row.owner_ids
-        nameless += isinstance(row, DmsInstance) and bool(row.DbaNickName) and not row.DbaId
+        unnamed = bool(row.owner_names) and not row.owner_ids
+        if unnamed or (isinstance(row, DmsInstance) and bool(row.DbaNickName) and not row.DbaId):
+            why = f"{kind} {ident} has a named owner or DBA without an id"
+            found.could_not_tell(Gap(OWNERS.name, why, (kind, ident)))
         found.add_grants(
             _fixed(account, tid, (kind, ident), (PrincipalType.USER, user), right, why_not, name)
             for user, right, why_not in held
         )
-    if nameless:
-        found.could_not_ask(OWNERS.name, f"{nameless} objects have a named owner or DBA without an id")
     found.asked(OWNERS.name)
 
 
@@ -279,9 +321,10 @@ def control_modes(account: str, tid: str, instances: Iterable[DmsInstance], foun
 
 
 async def proxy_accounts(walker: Walker[DmsClient], tid: str, people: People, found: Population) -> None:
-    """Accounts of secure access proxies, as grants on the instance. What cannot be read leaves the surface unanswered.
+    """Accounts of secure access proxies, as grants on the instance.
 
-    An answer without a list is not an empty list.
+    An answer without a list is not an empty list. Without the list of proxies, any instance may have one, and the
+    surface stays unanswered for everybody. What one proxy does not tell concerns its instance, or one user.
     """
     try:
         proxies = await walker.rows(ListProxies(Tid=tid))
@@ -293,7 +336,8 @@ async def proxy_accounts(walker: Walker[DmsClient], tid: str, people: People, fo
         try:
             return await walker.rows(ListProxyAccesses(ProxyId=proxy.ProxyId, Tid=tid))
         except (CloudError, ListingIncompleteError, InputError) as error:
-            found.could_not_ask(PROXIES.name, f"proxy {proxy.ProxyId}: {short(error)}")
+            about = ("instance", proxy.InstanceId) if proxy.InstanceId else ()
+            found.could_not_tell(Gap(PROXIES.name, f"proxy {proxy.ProxyId}: {short(error)}", about))
             return ()
 
     def take(proxy: Proxy, accesses: tuple[ProxyAccess, ...]) -> None:
@@ -301,7 +345,10 @@ async def proxy_accounts(walker: Walker[DmsClient], tid: str, people: People, fo
             user = people.user(access.UserId or access.UserUid or "")
             instances = sorted({ident for ident in (access.InstanceId, proxy.InstanceId) if ident})
             if not user or not instances:
-                found.could_not_ask(PROXIES.name, f"proxy {proxy.ProxyId} names no user or no instance of an account")
+                why = f"proxy {proxy.ProxyId} names no {'instance' if user else 'user'} of an account"
+                whom = (PrincipalType.USER, user) if user else ()
+                for instance in instances or ("",):
+                    found.could_not_tell(Gap(PROXIES.name, why, ("instance", instance) if instance else (), whom))
                 continue
             found.add_grants(
                 _fixed(

@@ -23,7 +23,7 @@ from rescind.errors import CloudError, ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Membership, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import CONDITIONAL, NOT_COVERED, PlatformAnswer, Surface
+from rescind.systems.surfaces import CONDITIONAL, NOT_COVERED, Gap, PlatformAnswer, Surface
 
 SYSTEM = "quickbi_menus"
 ORGANIZATION = ("organization", "organization")
@@ -115,15 +115,16 @@ def organization_roles(account: str, users: Iterable[QuickBiUser], found: Popula
     """Administrators as members of roles that reach every portal.
 
     A user for whom the vendor names neither roles nor the older flags may be an administrator: then the surface stays
-    unanswered.
+    unanswered for that user.
     """
     held: set[str] = set()
-    unclear = 0
     for user in users:
         roles = set(user.RoleIdList or ())
         roles |= {ORGANIZATION_ADMINISTRATOR} if user.AdminUser else set()
         roles |= {PERMISSION_ADMINISTRATOR} if user.AuthAdminUser else set()
-        unclear += user.RoleIdList is None and (user.AdminUser is None or user.AuthAdminUser is None)
+        if user.RoleIdList is None and (user.AdminUser is None or user.AuthAdminUser is None):
+            why = f"QueryUserList names no roles for user {user.UserId}"
+            found.could_not_tell(Gap(ORGANIZATION_ROLES.name, why, principal=(PrincipalType.USER, user.UserId)))
         mine = sorted(roles & _ORGANIZATION_ROLES.keys())
         held.update(mine)
         found.add_memberships(
@@ -134,10 +135,7 @@ def organization_roles(account: str, users: Iterable[QuickBiUser], found: Popula
         for role, name in _ORGANIZATION_ROLES.items()
         if role in held
     )
-    if unclear:
-        found.could_not_ask(ORGANIZATION_ROLES.name, f"QueryUserList names no roles for {unclear} users")
-    else:
-        found.asked(ORGANIZATION_ROLES.name)
+    found.asked(ORGANIZATION_ROLES.name)
 
 
 def workspace_roles(account: str, space: Workspace, people: Sequence[WorkspaceUser], found: Population) -> set[str]:
@@ -152,9 +150,10 @@ def workspace_roles(account: str, space: Workspace, people: Sequence[WorkspaceUs
         Membership(SYSTEM, account, PrincipalType.USER, user, PrincipalType.ROLE, _role(space.WorkspaceId, role))
         for user, role in held
     )
-    nameless = sum(person.Role is None for person in people)
-    if nameless:
-        found.could_not_ask(WORKSPACES.name, f"QueryWorkspaceUserList names no role for {nameless} members")
+    for person in people:
+        if person.Role is None:
+            why = f"QueryWorkspaceUserList names no role for user {person.UserId} in workspace {space.WorkspaceId}"
+            found.could_not_tell(Gap(WORKSPACES.name, why, principal=(PrincipalType.USER, person.UserId)))
     return {role for _, role in held}
 
 
@@ -179,7 +178,7 @@ async def portal_receivers(
 ) -> list[Receiver]:
     """Return the receivers of a portal's white list and of its shares; report them as grants on the portal.
 
-    A list that cannot be read leaves its surface unanswered.
+    A list that cannot be read leaves its surface unanswered for the portal.
 
     :param workspaces: ids of the organization's workspaces. In a white list the vendor writes type 3 for workspaces
         and for the organization.
@@ -191,14 +190,19 @@ async def portal_receivers(
         found.add_grants(_received(walker.account, portal, entry, "white list", {}) for entry in entries)
         receivers += entries
     except (CloudError, ListingIncompleteError) as error:
-        found.could_not_ask(WHITE_LIST.name, f"portal {portal.WorksId}: {type(error).__name__}: {error}"[:300])
+        found.could_not_tell(_gap(WHITE_LIST, portal, error))
     try:
         shares = [_receiver(share) for share in await walker.rows(QueryShareList(ReportId=portal.WorksId))]
         found.add_grants(_received(walker.account, portal, share, "share", _SHARED) for share in shares)
         receivers += shares
     except (CloudError, ListingIncompleteError) as error:
-        found.could_not_ask(SHARES.name, f"portal {portal.WorksId}: {type(error).__name__}: {error}"[:300])
+        found.could_not_tell(_gap(SHARES, portal, error))
     return receivers
+
+
+def _gap(surface: Surface, portal: Work, error: Exception) -> Gap:
+    why = f"portal {portal.WorksId}: {type(error).__name__}: {error}"[:300]
+    return Gap(surface.name, why, ("portal", portal.WorksId))
 
 
 def _received(account: str, portal: Work, receiver: Receiver, entitlement: str, attributes: dict[str, str]) -> Grant:

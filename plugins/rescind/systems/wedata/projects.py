@@ -10,7 +10,7 @@ from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.model import Grant, Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import Surface, Untraceable
+from rescind.systems.surfaces import Gap, Surface, Untraceable
 
 NAMELESS = "without id"
 """Stands for members that the vendor lists without an id."""
@@ -43,10 +43,12 @@ async def discover_projects(walker: Walker[WeDataClient], found: Population, sys
         people = list(people)
         found.add_memberships(_edges(system, walker.account, projects[project], people))
         found.note("members_without_id", sum(not person.UserUin for person in people))
-        if unclear := sum(person.Roles is None for person in people):
-            # Null is unknown, not "no role": access through roles stays unproven for everybody.
-            why = f"ListProjectMembers names no roles for {unclear} members of project {project}"
-            found.could_not_ask(MEMBERS.name, why)
+        for person in people:
+            if person.Roles is None:
+                # Null is unknown, not "no role": access through roles stays unproven, without an id for everybody.
+                why = f"ListProjectMembers names no roles for a member of project {project}"
+                whom = (PrincipalType.USER, person.UserUin) if person.UserUin else ()
+                found.could_not_tell(Gap(MEMBERS.name, why, principal=whom))
         found.add_principals(
             Principal(
                 system,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -21,7 +21,7 @@ from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import NOT_EXECUTED, TO_VERIFY, Choice, Grant, ItemState, Membership, Verdict
 from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.systems.effective import EffectiveAccess, RemainingAccess, access_around
-from rescind.systems.surfaces import PlatformAnswer, unasked
+from rescind.systems.surfaces import Gap, PlatformAnswer, unasked
 from rescind.workflow.execute.listings import answers
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
@@ -132,7 +132,12 @@ class ScopeVerifier:
 
     def _record(self, settling: Settling, states: dict[str, ItemState], answer: PlatformAnswer) -> None:
         now = datetime.now(UTC)
-        access = EffectiveAccess(self._remaining(settling), answer, self._unasked())
+        notes = self._notes()
+        asked: dict[str, str] = {}
+        for name, why in chain.from_iterable(noted.get("surfaces", {}).items() for noted in notes):
+            asked[name] = asked.get(name) or why
+        gaps = [Gap.of(gap) for noted in notes for gap in noted.get("gaps", ())]
+        access = EffectiveAccess(self._remaining(settling), answer, unasked(self.system.surfaces, asked), gaps)
         records = [
             self._verdict(ident, settling, item, states[ident], access, now) for ident, item in settling.items.items()
         ]
@@ -166,13 +171,10 @@ class ScopeVerifier:
                 verdict = Verdict.ALREADY_ABSENT if state in NOT_EXECUTED else Verdict.VERIFIED_GONE
         return VerdictRecord(ident, verdict, "listed again", now, path=path, detail={**detail, "absent": said})
 
-    def _unasked(self) -> dict[str, str]:
-        """Surfaces that discovery did not ask completely, each with the reason."""
-        asked: dict[str, str] = {}
-        for scope in self.ledger.scopes.all(self.run_id):
-            if (scope.system, scope.account) == (self.system.name, self.account):
-                asked |= scope.notes.get("surfaces", {})
-        return unasked(self.system.surfaces, asked)
+    def _notes(self) -> list[Mapping[str, Any]]:
+        """What discovery noted of the scopes of this system and account: which surfaces it asked, and gaps."""
+        mine = (self.system.name, self.account)
+        return [s.notes for s in self.ledger.scopes.all(self.run_id) if (s.system, s.account) == mine]
 
     def _remaining(self, settling: Settling) -> RemainingAccess:
         """Return the access that remains: the snapshot without the grants that are gone, plus new grants."""
