@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -33,10 +33,12 @@ class AccessPath:
     :param through: principals from the holder outward: empty for the principal itself, else the groups,
         roles or projects passed, nearest first, as (type, id).
     :param grant: the grant at the end of the way.
+    :param names: names of the principals passed, as far as they are known.
     """
 
     through: tuple[_Node, ...]
     grant: Grant
+    names: Mapping[_Node, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """The path in words, for reports and findings: the holder, then what it holds on which resource."""
@@ -46,8 +48,10 @@ class AccessPath:
         elif self.through[-1][0] == PrincipalType.EVERYONE:
             holder = "all users"
         else:
-            holder = " in ".join(f"{kind} {ident}" for kind, ident in self.through)
-        named = f' "{name}"' if name and name != key.resource_id else ""
+            holder = " in ".join(
+                f"{kind} {ident}{_quoted(self.names.get((kind, ident), ''), ident)}" for kind, ident in self.through
+            )
+        named = _quoted(name, key.resource_id)
         resource = (
             key.resource_type if key.resource_type == key.resource_id else f"{key.resource_type} {key.resource_id}"
         )
@@ -60,12 +64,18 @@ class RemainingAccess:
 
     :param remaining: every grant known to remain, direct or not.
     :param memberships: who is in what; cycles are allowed.
+    :param names: names of groups, roles and the like by (type, id), for people.
     """
 
     def __init__(
-        self, system: PermissionSystem[Any], remaining: Iterable[Grant], memberships: Iterable[Membership]
+        self,
+        system: PermissionSystem[Any],
+        remaining: Iterable[Grant],
+        memberships: Iterable[Membership],
+        names: Mapping[_Node, str] | None = None,
     ) -> None:
         self._system = system
+        self._names = names or {}
         self._held: dict[_Node, dict[_Node, list[Grant]]] = defaultdict(lambda: defaultdict(list))
         self._everyone: set[_Node] = set()
         for grant in remaining:
@@ -85,7 +95,7 @@ class RemainingAccess:
         key = grant.key
         nodes = [(key.resource_type, key.resource_id), *self._system.parents(grant)]
         return [
-            AccessPath(through, other)
+            AccessPath(through, other, self._names)
             for through, holder in self._holders((key.principal_type, key.principal_id))
             for node in nodes
             for other in self._at(node, holder)
@@ -231,6 +241,7 @@ def access_around(
     remaining: Iterable[Grant],
     memberships: Iterable[Membership],
     same_people: Collection[Membership] = (),
+    names: Mapping[_Node, str] | None = None,
 ) -> RemainingAccess:
     """What remains, as far as it can lie on a path of some grants.
 
@@ -240,6 +251,7 @@ def access_around(
     :param looked_at: the grants whose :meth:`RemainingAccess.paths` will be asked for, of one system and account.
     :param remaining: every grant known to remain.
     :param same_people: from the ids of people in grants to their other ids in memberships.
+    :param names: names of groups, roles and the like by (type, id).
     """
     holders = {(grant.key.principal_type, grant.key.principal_id) for grant in looked_at}
     others = [edge for edge in same_people if (edge.member_type, edge.member_id) in holders]
@@ -255,7 +267,7 @@ def access_around(
         if (grant.key.resource_type, grant.key.resource_id) in listings
         and (_reaches(grant.key.principal_type, grant.key.principal_id, holders) or grant.key.principal_type in open_)
     )
-    return RemainingAccess(system, near, [*edges, *others])
+    return RemainingAccess(system, near, [*edges, *others], names)
 
 
 def still_reachable(
@@ -278,6 +290,10 @@ def still_reachable(
         path = next(certain, None)
         if path is not None:
             yield grant, path
+
+
+def _quoted(name: str, ident: str) -> str:
+    return f' "{name}"' if name and name != ident else ""
 
 
 def _edges_from(holders: set[_Node], memberships: Iterable[Membership]) -> list[Membership]:

@@ -45,6 +45,16 @@ def test_groups_in_groups_are_followed_and_cycles_end() -> None:
     ]
 
 
+def test_a_path_shows_the_names_that_are_known() -> None:
+    edges = (_edge(ANN, ("group", "a")), _edge(("group", "a"), ("group", "b")))
+    held = _grant(("group", "b"), TABLE, "SELECT_TABLE")
+    access = RemainingAccess(
+        system_named("wedata_privileges"), [held], edges, {("group", "b"): "Finance", ("group", "a"): "a"}
+    )
+    (path,) = access.paths(_grant(ANN, TABLE, "SELECT_TABLE"))
+    assert path.describe() == 'group a in group b "Finance": SELECT_TABLE on table c.s.t'
+
+
 def test_a_parent_object_and_a_wider_privilege_count() -> None:
     assert _paths(
         _grant(ANN, ("schema", "c.s"), "SELECT_TABLE"), _grant(ANN, ("metalake", "default"), "ALL_PRIVILEGES")

@@ -86,7 +86,7 @@ class Figures:
             ("Held", "flagged, but held by a guard", self.total["held"]),
             ("Planned", "in a call of the approved plan", self.total["planned"]),
             ("Accepted", "accepted by the vendor; not yet proof", self.total["revoked"]),
-            ("Verified gone", "absent in complete listings", self.total["gone"]),
+            ("Verified gone", "absent, and no other way in remains", self.total["gone"]),
         ]
 
     @property

@@ -180,6 +180,15 @@ class Snapshot(Repository):
         ):
             yield principal_of(row)
 
+    def container_names(self, run_id: str, system: str, account: str) -> dict[tuple[str, str], str]:
+        """Return the names of groups, roles, projects and the like by (type, id); those without a name are left out."""
+        query = (
+            "SELECT principal_type, principal_id, name FROM rescind.principal WHERE run_no = %(run)s AND"
+            " system = %(system)s AND account = %(account)s AND principal_type <> 'user' AND name <> ''"
+        )
+        rows = self._spooled(run_id, query, {"system": system, "account": account})
+        return {(kind, ident): name for kind, ident, name in rows}
+
     def memberships(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Membership]:
         """Yield every membership by scope, member and container."""
         order = ("member_type", "member_id", "container_type", "container_id")

@@ -185,7 +185,8 @@ class ScopeVerifier:
         held = (grant for grant in known if grant.grant_id not in gone and grant.key not in fresh)
         items = [item.grant for item in settling.items.values()]
         memberships = self.ledger.snapshot.memberships(self.run_id, system=name, account=account)
-        return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people)
+        names = self.ledger.snapshot.container_names(self.run_id, name, account)
+        return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people, names)
 
     def _record_retained(self, settling: Settling, now: datetime) -> None:
         """Compare the retained grants in every listing that was read with the current grants."""
