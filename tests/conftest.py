@@ -15,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,6 +29,8 @@ SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
 THOROUGH = os.environ.get("RESCIND_HYPOTHESIS") == "thorough"
 TEST_SECONDS = 900 if THOROUGH else 180
+STACK_SECONDS = 1500
+"""For the fixtures of a test with a running stack: its start is limited by itself, see ``tests/support/live.py``."""
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=10_000, deadline=None)
@@ -119,18 +121,40 @@ def airflow_home() -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test that takes longer than its limit: ``TEST_SECONDS``, or its marker ``seconds(n)``."""
-    marker = item.get_closest_marker("seconds")
-    limit = int(marker.args[0]) if marker else TEST_SECONDS
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Limit the fixtures of a test. A stack that many tests share takes its time from none of them."""
+    with _limited(max(_seconds(item), STACK_SECONDS if item.get_closest_marker("live") else 0), "its fixtures"):
+        return (yield)
 
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test that takes longer than its limit: ``TEST_SECONDS``, or its marker ``seconds(n)``."""
+    with _limited(_seconds(item), "the test"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Limit what is done after a test."""
+    with _limited(max(_seconds(item), TEST_SECONDS), "what follows the test"):
+        return (yield)
+
+
+def _seconds(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("seconds")
+    return int(marker.args[0]) if marker else TEST_SECONDS
+
+
+@contextmanager
+def _limited(seconds: int, what: str) -> Iterator[None]:
     def expire(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"the test took longer than {limit} s")
+        raise TimeoutError(f"{what} took longer than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return (yield)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -336,12 +336,15 @@ def test_airflows_http_notifier_tells_and_cannot_stop_the_question(bench: Bench,
         def do_POST(self) -> None:
             told.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(200 if there else 500)
+            self.send_header("Content-Length", "0")
+            self.send_header("Connection", "close")
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Chat)
+    server.daemon_threads = False  # closing the server waits for the requests, and so for their connections
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     chat = {"conn_type": "http", "host": "127.0.0.1", "port": server.server_address[1]}

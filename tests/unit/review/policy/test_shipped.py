@@ -173,7 +173,10 @@ def test_the_examples_fit_together(make: SimpleNamespace) -> None:
     context = make.context(roster=admitted, protections=protections, exceptions=exceptions, now=now)
     leaver, owner = make.grant("51002"), make.grant("51004")
     assert [d.rule for d in decide([leaver, owner], context)] == ["kept.exception", "kept.protected"]
-    later = make.context(roster=admitted, protections=protections, exceptions=exceptions, now=now + timedelta(days=60))
+    today = make.context(roster=admitted, protections=protections, exceptions=exceptions, now=datetime.now(UTC))
+    assert [d.rule for d in decide([leaver, owner], today)] == ["kept.exception", "kept.protected"]
+    after = datetime(2099, 4, 1, tzinfo=UTC)
+    later = make.context(roster=admitted, protections=protections, exceptions=exceptions, now=after)
     assert [d.rule for d in decide([leaver, owner], later)] == ["leaver", "kept.protected"]
 
 
