@@ -113,13 +113,17 @@ def test_our_plain_reads_say_what_the_libraries_say(
     assert answer.request_id != again["RequestId"]
 
 
-def test_a_total_that_counts_something_else_makes_a_listing_incomplete(emulator: Server) -> None:
-    """``TotalCount`` is read as the number of rows; under the other reading nothing is called complete wrongly."""
+def test_a_total_that_counts_pairs_is_taken_where_it_may_and_confirmed_by_a_second_reading(emulator: Server) -> None:
+    """``TotalCount`` is read as the number of rows; the other unit counts only where the caller allows it."""
     emulator.app.world.modes.set("wedata_total", "grants")
     emulator.app.world.modes.set("wedata_rows", "grouped")
     message = message_for(("wedata", "ListPermissions"), emulator)
     with pytest.raises(ListingIncompleteError, match="rows declared"):
         with_client(emulator, "wedata", lambda client: collect(client, message))
+    listing = with_client(emulator, "wedata", lambda client: collect(client, message, other_unit=True))
+    record = listing.record
+    assert (record.unit, record.pages, len(record.request_ids)) == ("other", 2, 2)
+    assert record.declared == message.other_total(listing.rows) != record.counted
 
 
 @pytest.mark.parametrize(("product", "account"), [("wedata", TENCENT_ACCOUNT), ("dms", ALIBABA_ACCOUNT)])

@@ -14,6 +14,7 @@ from rescind.systems import base as systems_base
 from rescind.systems import default_connections
 from tests.support.emulator import Emulator
 from tests.support.review import Review, ReviewBench
+from tests.support.verdicts import PRIVILEGES, approved, items_of, somebody
 
 Bench = Callable[..., ReviewBench]
 DMS = "dms_permissions"
@@ -272,3 +273,17 @@ def test_the_plan_says_what_verification_will_find_still_effective(bench: Bench)
         # DMS names policies only when it is asked about a user, which verification does.
         more = row["still_effective"] - outlook["grants"]
         assert more >= 0 if row["system"] == DMS else more == 0
+
+
+@pytest.mark.parametrize("rows", ["per_subject", "grouped"])
+def test_a_platform_that_counts_pairs_is_reviewed_to_the_end(bench: Bench, rows: str) -> None:
+    """``TotalCount`` of ListPermissions in units of (subject, privilege): every object is read twice, and proven."""
+    setup = bench("--preset", "tiny", max_percent=100, record_gone_fails=[])
+    setup.emulator.post("modes", {"wedata_total": "grants", "wedata_rows": rows})
+    person = somebody(setup)
+    review = approved(setup, person, PRIVILEGES)
+    assert scope_of(review, PRIVILEGES).state == "complete"
+    review.revoke()
+    review.verify()
+    verdicts = {item["verdict"] for item in items_of(review)}
+    assert verdicts and verdicts <= {"verified_gone", "record_gone", "still_effective"}

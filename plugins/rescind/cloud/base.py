@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, get_args, runtime_checkable
@@ -167,6 +167,10 @@ class ListRequest(ReadRequest[Page[RowT]], Generic[RowT]):
     text_paging: ClassVar[bool] = False
     null_at_zero: ClassVar[bool] = False
     needs_total: ClassVar[bool] = False
+
+    def other_total(self, rows: Collection[RowT]) -> int | None:
+        """What the declared total may count in place of rows, where the vendor does not name its unit; else None."""
+        return None
 
     def at_page(self, number: int, size: int | None = None) -> ListRequest[RowT]:
         """The same listing at page ``number`` (from 1). Paging fields may be text for some actions."""

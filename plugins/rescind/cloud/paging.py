@@ -18,6 +18,9 @@ from rescind.cloud.base import Answer, ListRequest, Page, ReadRequest, ReplyT, R
 from rescind.errors import ListingIncompleteError
 from rescind.model import digest
 
+ROWS, OTHER = "rows", "other"
+"""What a total was seen to count."""
+
 
 class Reader(Protocol):
     """What can send a read; a :class:`rescind.cloud.client.CloudClient`."""
@@ -52,6 +55,8 @@ class ListingRecord:
     :param duplicates: rows that were repeated on a page after the declared total; always harmless.
     :param page_digests: SHA-256 of each page's rows, in order.
     :param null_as_empty: True when null beside a declared total of 0 was read as empty.
+    :param unit: what the declared total was seen to count, where the vendor does not say: :data:`ROWS` or
+        :data:`OTHER`; empty where both are the same number, or the unit is known.
     """
 
     action: str
@@ -66,6 +71,7 @@ class ListingRecord:
     restarts: int
     started_at: datetime
     finished_at: datetime
+    unit: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON values."""
@@ -97,9 +103,17 @@ class _Walk(Generic[RowT]):
     duplicates: int = 0
     empty_pages: int = 0
     null_as_empty: bool = False
+    unit: str = ""
 
     def give_up(self, why: str, *, shifted: bool = False) -> ListingIncompleteError:
         return ListingIncompleteError(self.name, why, shifted=shifted)
+
+    def confirm(self, again: _Walk[RowT]) -> None:
+        """Take a second reading that has to be the same."""
+        if (again.rows, again.declared) != (self.rows, self.declared):
+            raise self.give_up("the unit of its total is not known, and two readings differ", shifted=True)
+        self.digests += again.digests
+        self.request_ids += again.request_ids
 
     def take_total(self, total: int | None, needed: bool) -> None:
         """The declared total must be there when it belongs there, and never change."""
@@ -139,11 +153,14 @@ async def collect(
     *,
     bounds: Bounds | None = None,
     restarts: int = 0,
+    other_unit: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Listing[RowT]:
     """Read a listing completely.
 
     :param restarts: how many times to begin again when the listing turns out incomplete (it may have shifted).
+    :param other_unit: accept a total that counts :meth:`~rescind.cloud.base.ListRequest.other_total` exactly, when a
+        second reading is the same.
     :raises ListingIncompleteError: says which listing and what is missing.
     :raises CloudError: when a page could not be read at all.
     """
@@ -151,9 +168,13 @@ async def collect(
     ends_at = clock() + limits.seconds
     started = datetime.now(UTC)
     for attempt in range(restarts + 1):
-        walk: _Walk[RowT] = _Walk(_name(request))
+        walk: _Walk[RowT] = _Walk(listing_name(request))
         try:
-            await _run(client, request, walk, limits, lambda: clock() > ends_at)
+            await _run(client, request, walk, limits, lambda: clock() > ends_at, other_unit)
+            if walk.unit == OTHER:
+                again: _Walk[RowT] = _Walk(walk.name)
+                await _run(client, request, again, limits, lambda: clock() > ends_at, other_unit)
+                walk.confirm(again)
         except ListingIncompleteError:
             if attempt == restarts:
                 raise
@@ -163,7 +184,12 @@ async def collect(
 
 
 async def _run(
-    client: Reader, request: ListRequest[RowT], walk: _Walk[RowT], limits: Bounds, late: Callable[[], bool]
+    client: Reader,
+    request: ListRequest[RowT],
+    walk: _Walk[RowT],
+    limits: Bounds,
+    late: Callable[[], bool],
+    other_unit: bool,
 ) -> None:
     size = limits.page_size or request.page_size
     number = 0
@@ -181,7 +207,10 @@ async def _run(
         new = walk.take_rows(page, beyond)
         if len(walk.rows) > limits.rows:
             raise walk.give_up(f"more than {limits.rows} rows")
-        if _ended(request, walk, len(page), new, size, beyond):
+        if not request.page_field:
+            _whole(request, walk, other_unit)
+            return
+        if _ended(walk, len(page), new, size, beyond):
             return
 
 
@@ -195,7 +224,21 @@ def _rows(page: Page[RowT], request: ListRequest[RowT], walk: _Walk[RowT], numbe
     raise walk.give_up(f"page {number} is null, which is not an empty list")
 
 
-def _ended(request: ListRequest[RowT], walk: _Walk[RowT], rows: int, new: int, size: int, beyond: bool) -> bool:
+def _whole(request: ListRequest[RowT], walk: _Walk[RowT], other_unit: bool) -> None:
+    """Check the one answer of a listing without pages against its total, and note what the total counts."""
+    have, declared = len(walk.rows), walk.declared
+    if declared is None:
+        return
+    other = request.other_total(walk.rows.values())
+    if have == declared:
+        walk.unit = ROWS if other not in (None, have) else ""
+    elif other_unit and other == declared:
+        walk.unit = OTHER
+    else:
+        raise walk.give_up(f"{declared} rows declared, {have} distinct rows read, and there is no next page")
+
+
+def _ended(walk: _Walk[RowT], rows: int, new: int, size: int, beyond: bool) -> bool:
     """Whether the listing is complete after this page.
 
     With a total: all declared rows are there, and the last page was not full (else one more page is read, to
@@ -203,10 +246,6 @@ def _ended(request: ListRequest[RowT], walk: _Walk[RowT], rows: int, new: int, s
     empty page is not the end, so nothing proves that all rows came.
     """
     have, declared = len(walk.rows), walk.declared
-    if not request.page_field:
-        if declared is not None and have != declared:
-            raise walk.give_up(f"{declared} rows declared, {have} distinct rows read, and there is no next page")
-        return True
     if declared is None:
         if rows and walk.empty_pages:
             raise walk.give_up("rows came after an empty page, so an empty page is not the end", shifted=True)
@@ -221,7 +260,8 @@ def _ended(request: ListRequest[RowT], walk: _Walk[RowT], rows: int, new: int, s
     return False
 
 
-def _name(request: ListRequest[RowT]) -> str:
+def listing_name(request: ListRequest[RowT]) -> str:
+    """Return the action with its parameters, as errors name a listing."""
     skip = {request.page_field, request.size_field}
     given = {name: value for name, value in request.wire().items() if name not in skip}
     return f"{request.action}({', '.join(f'{name}={value}' for name, value in sorted(given.items()))})"
@@ -243,4 +283,5 @@ def _record(request: ListRequest[RowT], walk: _Walk[RowT], restarts: int, starte
         restarts=restarts,
         started_at=started,
         finished_at=datetime.now(UTC),
+        unit=walk.unit,
     )

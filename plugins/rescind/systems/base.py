@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT, WriteRequest
 from rescind.cloud.client import CloudClient
-from rescind.cloud.paging import Listing, collect
+from rescind.cloud.paging import OTHER, Listing, collect, listing_name
 from rescind.errors import ListingIncompleteError, first_of
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall
 from rescind.systems.population import Population
@@ -84,6 +84,7 @@ class Walker(Generic[ClientT]):
         self.calls = 0
         self.pages: list[str] = []
         self._found = found
+        self._units: dict[str, str] = {}
         self._gate = asyncio.Semaphore(READS_IN_FLIGHT)
 
     async def rows(self, request: ListRequest[RowT]) -> tuple[RowT, ...]:
@@ -91,17 +92,29 @@ class Walker(Generic[ClientT]):
 
         :raises ListingIncompleteError: when it could not be read completely.
         """
+        return (await self.listing(request)).rows
+
+    async def listing(self, request: ListRequest[RowT], *, other_unit: bool = False) -> Listing[RowT]:
+        """Return one complete listing.
+
+        :param other_unit: see :func:`rescind.cloud.paging.collect`. All listings of one action have the same unit.
+        :raises ListingIncompleteError: when it could not be read completely, or its total counts something else than
+            that of an earlier listing.
+        """
         async with self._gate:
             if self._found is None:
-                listing = await collect(self.client, request)
+                listing = await collect(self.client, request, other_unit=other_unit)
                 self.calls += listing.record.pages
                 self.pages += listing.record.page_digests
             else:
-                listing = await self._settled(request)
+                listing = await self._settled(request, other_unit)
                 self._found.add_record(listing.record)
-        return listing.rows
+        if (unit := listing.record.unit) and self._units.setdefault(request.action, unit) != unit:
+            why = "its total counts something else than the total of another listing of this action"
+            raise ListingIncompleteError(listing_name(request), why)
+        return listing
 
-    async def _settled(self, request: ListRequest[RowT]) -> Listing[RowT]:
+    async def _settled(self, request: ListRequest[RowT], other_unit: bool) -> Listing[RowT]:
         """Return the listing once it is stable: one page, or two consecutive passes with the same rows.
 
         Between passes only a digest of the rows is in memory.
@@ -109,7 +122,7 @@ class Walker(Generic[ClientT]):
         before = b""
         for number in range(PASSES):
             try:
-                listing = await collect(self.client, request)
+                listing = await collect(self.client, request, other_unit=other_unit)
             except ListingIncompleteError as error:
                 if not error.shifted or number == PASSES - 1:
                     raise
@@ -117,7 +130,7 @@ class Walker(Generic[ClientT]):
                 continue
             self.calls += listing.record.pages
             now = _digest_of(listing.rows)
-            if listing.record.pages == 1 or now == before:
+            if listing.record.pages == 1 or listing.record.unit == OTHER or now == before:
                 return replace(listing, record=replace(listing.record, restarts=number))
             before = now
             del listing

@@ -297,6 +297,43 @@ def test_permissions_must_match_their_total() -> None:
     assert empty.rows == ()
 
 
+def pairs(*holders: tuple[int, int]) -> list[dict[str, Any]]:
+    """Rows with so many subjects and privileges each."""
+    rows = []
+    for number, (subjects, rights) in enumerate(holders):
+        row = grant(str(number))
+        row["SubjectDetails"] = [{"SubjectType": "User", "SubjectValue": f"{number}{one}"} for one in range(subjects)]
+        row["PermissionDetails"] = [{"Name": f"P{one}", "Inherited": False} for one in range(rights)]
+        rows.append(row)
+    return rows
+
+
+def test_a_total_of_pairs_is_complete_when_two_readings_are_the_same() -> None:
+    request, rows = ListPermissions(Resource=RESOURCE), pairs((2, 3), (1, 1))
+
+    def told(total: int, *later: list[dict[str, Any]]) -> Pages:
+        answers = iter([rows, *later])
+        return lambda *_: {"Data": {"Details": next(answers), "TotalCount": total}}
+
+    listing, fake = walk(request, told(7, rows), other_unit=True)
+    assert (len(listing.rows), len(fake.asked), listing.record.unit) == (2, 2, "other")
+    assert (listing.record.declared, listing.record.counted, listing.record.pages) == (7, 2, 2)
+    listing, fake = walk(request, told(2), other_unit=True)
+    assert (len(fake.asked), listing.record.unit) == (1, "rows")
+    assert "7 rows declared" in incomplete(request, told(7, rows))
+    for total in (1, 3, 6, 8):
+        assert f"{total} rows declared" in incomplete(request, told(total, rows), other_unit=True)
+    for later in (rows[:1], pairs((2, 3), (1, 2)), pairs((2, 3), (1, 1), (1, 1))):
+        incomplete(request, told(7, later), other_unit=True)
+    assert "two readings differ" in incomplete(request, told(7, pairs((7, 1))), other_unit=True)
+
+
+def test_one_pair_in_each_row_says_nothing_about_the_unit() -> None:
+    answer = {"Data": {"Details": pairs((1, 1), (1, 1)), "TotalCount": 2}}
+    listing, fake = walk(ListPermissions(Resource=RESOURCE), lambda *_: answer, other_unit=True)
+    assert (listing.record.unit, len(fake.asked)) == ("", 1)
+
+
 # --- beginning again ----------------------------------------------------------------------------------
 
 

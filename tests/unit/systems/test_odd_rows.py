@@ -221,3 +221,45 @@ ODD: dict[str, Callable[[], Any]] = {
 def test_what_is_null_never_reads_as_nobody(odd: str) -> None:
     with pytest.raises(ListingIncompleteError, match="ListPermissions"):
         discovered(PRIVILEGES, wedata({"ListPermissions": lambda _: ODD[odd]()}))
+
+
+def _held(uri: str, *rights: str) -> Answers:
+    return {
+        "Resource": {"ResourceType": "Table" if uri.count(".") == 2 else "Catalog", "ResourceUri": uri},
+        "SubjectDetails": [{"SubjectType": "User", "SubjectValue": "700"}],
+        "PermissionDetails": [{"Name": right, "Inherited": False} for right in rights],
+    }
+
+
+def _permissions(totals: dict[str, int]) -> Callable[[Answers], Answers]:
+    """Two rights of one user on the catalog and on the table; the totals by object, 0 elsewhere."""
+
+    def answer(body: Answers) -> Answers:
+        uri = body["Resource"]["ResourceUri"]
+        details = [_held(uri, "SELECT_TABLE", "MODIFY_TABLE")] if uri in totals else []
+        return {"Details": details, "TotalCount": totals.get(uri, 0)}
+
+    return answer
+
+
+def test_a_total_of_pairs_is_taken_by_discovery_and_by_verification_of_the_same_object() -> None:
+    client = wedata({"ListPermissions": _permissions({"lake": 2, "lake.s.t": 2})})
+    _, sink = discovered(PRIVILEGES, client)
+    held = [grant for grant in sink.grants if grant.revocable]
+    assert len(held) == 4
+    reading = asyncio.run(PRIVILEGES.reread(client, {PRIVILEGES.listing_scope(grant) for grant in held}))
+    assert {grant.key for grant in reading.grants} == {grant.key for grant in held}
+
+
+def test_totals_of_two_units_in_one_account_block_it_and_name_the_listing() -> None:
+    """One of the two answers is cut: with rows as the unit, the table's total of 2 stands for a second row."""
+    with pytest.raises(ListingIncompleteError, match=r"ListPermissions\(.*lake\.s\.t.*another listing"):
+        discovered(PRIVILEGES, wedata({"ListPermissions": _permissions({"lake": 1, "lake.s.t": 2})}))
+
+
+def test_verification_takes_no_total_of_pairs_where_discovery_saw_rows() -> None:
+    """After the call, an answer that is cut has as many pairs as there are rows."""
+    _, sink = discovered(PRIVILEGES, wedata({"ListPermissions": _permissions({"lake.s.t": 1})}))
+    (scope,) = {PRIVILEGES.listing_scope(grant) for grant in sink.grants if grant.revocable}
+    with pytest.raises(ListingIncompleteError, match="2 rows declared, 1 distinct"):
+        asyncio.run(PRIVILEGES.reread(wedata({"ListPermissions": _permissions({"lake.s.t": 2})}), {scope}))

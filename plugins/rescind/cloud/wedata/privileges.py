@@ -7,7 +7,7 @@ Sources: the vendor's API page of RevokePrivileges, the vendor's Python SDK mode
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -224,7 +224,7 @@ class PermissionRow(Row):
 
 
 class ListPermissionsAnswer(Page[PermissionRow]):
-    """Rows of one resource; ``TotalCount`` is read as the number of rows."""
+    """Rows of one resource; ``TotalCount`` is read as the number of rows, see :meth:`ListPermissions.other_total`."""
 
     class _Data(Reply):
         Details: tuple[PermissionRow, ...] | None = None
@@ -248,3 +248,7 @@ class ListPermissions(WeDataCall, ListRequest[PermissionRow]):
     Answer: ClassVar[type[Reply]] = ListPermissionsAnswer
     needs_total: ClassVar[bool] = True
     Resource: PrivilegeResource
+
+    def other_total(self, rows: Collection[PermissionRow]) -> int:
+        """The number of (subject, privilege) pairs: the vendor does not say what ``TotalCount`` counts."""
+        return sum(len(row.SubjectDetails) * len(row.PermissionDetails) for row in rows)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from rescind.cloud.answers.outcomes import Said
 from rescind.cloud.base import Answer, Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
+from rescind.cloud.paging import OTHER
 from rescind.cloud.wedata.inventory import (
     ListCatalog,
     ListDatabase,
@@ -58,6 +59,8 @@ _SUBJECTS = {
 _STATES = {Said.ACCEPTED: ItemState.ACCEPTED, Said.REFUSED: ItemState.REFUSED, Said.UNKNOWN: ItemState.UNKNOWN}
 _METALAKE = ("Metalake", "default")
 OWNER = "owner"
+_TOTAL = "TotalCounts"
+"""Attribute of a grant: what the total of its listing was seen to count, where that is not rows."""
 DOTTED = "its name has a dot, so its permissions cannot be addressed"
 PERMISSIONS = Surface("permissions", "ListPermissions", "direct and inherited privileges on catalog, schema and table")
 TABLE_OWNERS = Surface("table owners", "ListTable", "the owner of a table", "as text whose form is not documented")
@@ -133,13 +136,13 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         return Cell(key.resource_type, key.resource_id, "pair", (subject, key.principal_id, key.entitlement))
 
     def listing_scope(self, grant: Grant) -> ListingScope:
-        """The object itself."""
-        return (grant.attributes["ResourceType"], grant.key.resource_id)
+        """The object itself, and whether discovery saw that the total of its listing counts pairs."""
+        return (grant.attributes["ResourceType"], grant.key.resource_id, grant.attributes.get(_TOTAL, ""))
 
     async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """One ListPermissions per object; shadows of a parent's grant are left out, as in discovery."""
         walker = Walker(client)
-        listed = await walker.each(sorted(listings), lambda scope: _permissions(walker, (scope[0], scope[1])))
+        listed = await walker.each(sorted(listings), lambda scope: _permissions(walker, scope, scope[2] == OTHER))
         grants = tuple(grant for grants in listed for grant in grants if not grant.inherited_from)
         return Reading(grants, frozenset(listings), walker.calls, tuple(walker.pages))
 
@@ -262,7 +265,7 @@ async def _objects(
         found.note("inherited", len(rows) - len(direct))
 
     reviewed = [item for item in listings if not found.leaves_out(item[0].lower(), item[1])]
-    await walker.for_each(reviewed, lambda item: _permissions(walker, item), take)
+    await walker.for_each(reviewed, lambda item: _permissions(walker, item, other_unit=True), take)
     found.note("objects", len(reviewed))
 
 
@@ -338,23 +341,32 @@ def _subject(kind: str, value: str) -> Subject:
     return Subject.model_validate({"SubjectType": kind, "SubjectValues": (value,)})
 
 
-async def _permissions(walker: Walker[WeDataClient], item: tuple[str, str]) -> list[Grant]:
-    kind, uri = item
-    rows = await walker.rows(ListPermissions(Resource=PrivilegeResource(ResourceType=kind, ResourceUri=uri)))
-    for row in rows:
+async def _permissions(walker: Walker[WeDataClient], item: Sequence[str], other_unit: bool) -> list[Grant]:
+    """The permissions on one object.
+
+    :param other_unit: accept a total that counts pairs. Verification does so only where discovery saw it: an answer
+        that is cut could have as many pairs as there are rows.
+    """
+    kind, uri = item[:2]
+    resource = PrivilegeResource(ResourceType=kind, ResourceUri=uri)
+    listing = await walker.listing(ListPermissions(Resource=resource), other_unit=other_unit)
+    counts = {_TOTAL: OTHER} if listing.record.unit == OTHER else {}
+    for row in listing.rows:
         if row.Resource.ResourceUri != uri or (row.Resource.ResourceType or "").lower() != kind.lower():
             raise ListingIncompleteError(f"ListPermissions({kind} {uri})", "a row is about another object")
     found = {
         grant.key: grant
-        for row in rows
+        for row in listing.rows
         for subject in row.SubjectDetails
         for detail in row.PermissionDetails
-        for grant in [_grant(walker.account, row, subject, detail)]
+        for grant in [_grant(walker.account, row, subject, detail, counts)]
     }
     return list(found.values())
 
 
-def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: PermissionDetail) -> Grant:
+def _grant(
+    account: str, row: PermissionRow, subject: SubjectDetail, detail: PermissionDetail, counts: Mapping[str, str]
+) -> Grant:
     spelling, uri = row.Resource.ResourceType or "", row.Resource.ResourceUri or ""
     kind = _SUBJECTS.get(subject.SubjectType, PrincipalType.UNKNOWN)
     if kind is PrincipalType.PLATFORM_ROLE and subject.SubjectValue == EVERY_USER:
@@ -375,7 +387,11 @@ def _grant(account: str, row: PermissionRow, subject: SubjectDetail, detail: Per
         inherited_from=source,
         principal_name=subject.SubjectValueDisplayName or "",
         resource_name=uri,
-        attributes={"ResourceType": spelling, "Granted": "" if detail.Granted is None else str(detail.Granted).lower()},
+        attributes={
+            "ResourceType": spelling,
+            "Granted": "" if detail.Granted is None else str(detail.Granted).lower(),
+            **counts,
+        },
     )
 
 
