@@ -21,7 +21,7 @@ from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms import permissions
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
-from rescind.cloud.fields import WireInt
+from rescind.cloud.fields import WireInt, is_named_id, means_all
 from rescind.cloud.quickbi import menus
 from rescind.cloud.wedata import data_sources, privileges
 
@@ -130,25 +130,35 @@ def _text(metadata: list[Any]) -> Strategy:
 
 
 def _ids(count: int) -> Strategy:
-    return st.lists(st.from_regex(r"[A-Za-z0-9_-]{1,36}", fullmatch=True), min_size=1, max_size=count, unique=True)
+    one = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,35}", fullmatch=True).filter(is_named_id)
+    return st.lists(one, min_size=1, max_size=count, unique=True)
+
+
+_ID = r"[1-9][0-9]{0,18}"
+_SUBJECTS = {"User": _ID, "Project": _ID, "Role": rf"{_ID}\.{_ID}", "GlobalRole": rf"AllAccountUsers|{_ID}"}
+
+
+@st.composite
+def _subject(draw: Any) -> privileges.Subject:
+    kind = draw(st.sampled_from(sorted(_SUBJECTS)))
+    one = st.from_regex(_SUBJECTS[kind], fullmatch=True)
+    return privileges.Subject(SubjectType=kind, SubjectValues=draw(st.lists(one, min_size=1, max_size=8, unique=True)))
 
 
 @st.composite
 def _privileges(draw: Any, kind: type[Request[Any]]) -> Any:
     kind_of = draw(st.sampled_from(["Metalake", "Catalog", "CATALOG", "Schema", "Table"]))
-    uris = draw(st.lists(VISIBLE, min_size=1, max_size=12, unique=True))
+    paths = VISIBLE.filter(lambda path: "*" not in path and path != "%" and not means_all(path))
+    uris = draw(st.lists(paths, min_size=1, max_size=12, unique=True))
     pairs = draw(st.integers(1, 4))
-    subjects = [
-        privileges.Subject(
-            SubjectType=draw(st.sampled_from(["User", "Project", "Role", "GlobalRole"])),
-            SubjectValues=draw(
-                st.lists(st.from_regex(r"[A-Za-z0-9._@-]{1,40}", fullmatch=True), min_size=1, max_size=8, unique=True)
-            ),
-        )
-        for _ in range(pairs)
-    ]
+    subjects = [draw(_subject()) for _ in range(pairs)]
     names = draw(
-        st.lists(st.from_regex(r"[A-Z][A-Z_]{2,20}", fullmatch=True), min_size=pairs, max_size=pairs, unique=True)
+        st.lists(
+            st.from_regex(r"[A-Z][A-Z_]{2,20}", fullmatch=True).filter(lambda name: not means_all(name)),
+            min_size=pairs,
+            max_size=pairs,
+            unique=True,
+        )
     )
     return kind(
         Resources=[privileges.PrivilegeResource(ResourceType=kind_of, ResourceUri=uri) for uri in uris],
@@ -161,7 +171,7 @@ _DIGITS = st.from_regex(r"[1-9][0-9]{0,18}", fullmatch=True)
 
 
 def _revoke_source(kind: type[Request[Any]]) -> Strategy:
-    targets = st.builds(data_sources.FromProject, project_id=_DIGITS) | st.builds(
+    targets = st.builds(data_sources.FromProject, project_id=_DIGITS, whole_project=st.just(True)) | st.builds(
         data_sources.FromUser, project_id=_DIGITS, user_id=_DIGITS
     )
     return st.builds(kind, DataSourceId=_DIGITS, target=targets)
@@ -169,7 +179,7 @@ def _revoke_source(kind: type[Request[Any]]) -> Strategy:
 
 def _authorize_source(kind: type[Request[Any]]) -> Strategy:
     users = st.lists(_DIGITS, min_size=1, max_size=60, unique=True)
-    targets = st.builds(data_sources.ToProject, project_id=_DIGITS) | st.builds(
+    targets = st.builds(data_sources.ToProject, project_id=_DIGITS, whole_project=st.just(True)) | st.builds(
         data_sources.ToUsers, project_id=_DIGITS, user_ids=users
     )
     return st.builds(kind, DataSourceId=_DIGITS, target=targets)
@@ -188,7 +198,10 @@ def _dms_write(draw: Any, kind: type[Request[Any]]) -> Any:
     if ds_type != "INSTANCE":
         given |= {"DbId": draw(_DIGITS), "Logic": ds_type.startswith("LOGIC_")}
     if ds_type.endswith("TABLE"):
-        given |= {"TableId": draw(_DIGITS), "TableName": draw(st.none() | VISIBLE)}
+        given |= {
+            "TableId": draw(_DIGITS),
+            "TableName": draw(st.none() | VISIBLE.filter(lambda name: name.strip("*%") != "")),
+        }
     if kind is permissions.RevokeUserPermission:
         given["UserAccessId"] = draw(_DIGITS)
     else:

@@ -152,7 +152,12 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
             DataSourceId=where, target=data_sources.FromUser(project_id=project, user_id="700099990001")
         ),
     )
-    yield "wedata", kinds["AuthorizeDataSource"](DataSourceId=where, target=data_sources.ToProject(project_id=project))
+    yield (
+        "wedata",
+        kinds["AuthorizeDataSource"](
+            DataSourceId=where, target=data_sources.ToProject(project_id=project, whole_project=True)
+        ),
+    )
     place = {"DsType": "DATABASE", "DbId": str(record.target.db_id), "Logic": False, "PermTypes": record.perm}
     yield "dms", kinds["GrantUserPermission"](UserId=record.user_id, ExpireDate="2099-12-31 00:00:00", **place)
     yield "dms", kinds["RevokeUserPermission"](UserId=record.user_id, UserAccessId=str(record.access_id), **place)

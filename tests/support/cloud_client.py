@@ -14,7 +14,7 @@ from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAutho
 
 Client = Callable[..., CloudClient]
 Make = Callable[..., httpx.Response]
-SOURCE = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29"))
+SOURCE = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29", whole_project=True))
 CANCEL = CancelAuthorizationMenu(DataPortalId="p", MenuIds=["a", "b"], UserIds=["1"])
 CANARIES = ("canary-secret-0001", "canary-token-0001")
 

@@ -81,6 +81,51 @@ def _visible(value: str) -> str:
     return value
 
 
+_EVERYTHING = frozenset(
+    {"all", "any", "every", "everyone", "everybody", "everything", "null", "none", "nil", "nan", "undefined", "true",
+     "false"}
+)  # fmt: skip
+
+
+_NUMERIC_ID = re.compile(r"[1-9][0-9]{0,19}")
+_NAMED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+UNNAMEABLE = "the revoke call cannot name one of its ids"
+
+
+def is_numeric_id(value: str) -> bool:
+    """Return whether a write can carry this decimal id. ``0`` is refused: it may be read as none, and none as all."""
+    return _NUMERIC_ID.fullmatch(value) is not None
+
+
+def is_named_id(value: str) -> bool:
+    """Return whether a write can carry this id. ``0``, ``-1`` (a root) and words such as ``all`` are refused."""
+    one = value.casefold() not in _EVERYTHING and value.strip("0") != ""
+    return one and _NAMED_ID.fullmatch(value) is not None
+
+
+def _numeric_id(value: str) -> str:
+    if not is_numeric_id(value):
+        raise ValueError("must be a decimal id of at most 20 digits, the first one not 0")
+    return value
+
+
+def _named_id(value: str) -> str:
+    if not is_named_id(value):
+        raise ValueError("must be the id of one thing: letters, digits, - and _; not 0, -1, or a word such as all")
+    return value
+
+
+def means_all(word: str) -> bool:
+    """Return whether a word of a vendor's vocabulary means everything: ``ALL``, ``all_users``, ``Any`` ..."""
+    return word.casefold().partition("_")[0] in ("all", "any", "every")
+
+
+def _certain(value: bool) -> bool:
+    if not value:
+        raise ValueError("must be true")
+    return value
+
+
 # --- what may be sent -------------------------------------------------------------------------------
 
 Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,20}$")]
@@ -89,11 +134,20 @@ Digits = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,20}$")
 DigitsAsInt = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{1,19}$"), WireInt()]
 """A decimal id that is sent as a JSON integer; text in our code."""
 
+NumericId = Annotated[str, StringConstraints(strict=True), AfterValidator(_numeric_id)]
+"""A decimal id of a write; see :func:`is_numeric_id`."""
+
+NamedId = Annotated[str, StringConstraints(strict=True), AfterValidator(_named_id)]
+"""An id of a write that may hold letters; see :func:`is_named_id`."""
+
+Yes = Annotated[bool, Field(strict=True), AfterValidator(_certain)]
+"""True, spelled out: a wide effect that must be asked for by name."""
+
 Token = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """An id of letters, digits, ``-`` and ``_``; it cannot contain a separator or a blank."""
 
-SubjectValue = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
-"""A WeData subject: a user, project or platform role id, or ``<ProjectId>.<RoleId>``."""
+SubjectValue = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9.]{1,64}$")]
+"""A WeData subject: a user, project or platform role id, ``<ProjectId>.<RoleId>``, or ``AllAccountUsers``."""
 
 Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 """A name from the vendor's fixed list (privilege, resource type), spelled as the vendor spells it."""

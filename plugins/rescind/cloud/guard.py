@@ -19,10 +19,22 @@ from rescind.errors import BlastRadiusExceededError, InputError
 _READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+(?:V[0-9])?")
 _CHECKS = frozenset({"CheckReadable", "CheckBatchTableAccessPermission"})
 _TOKEN_SERVICE = frozenset({"GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithOIDC"})
-_DIGITS = re.compile(r"[0-9]{1,20}")
-_PAIR = re.compile(r"[0-9]{1,20}_[0-9]{1,20}")
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SUBJECT = re.compile(r"[A-Za-z0-9._@-]{1,128}")
+_DIGITS = re.compile(r"[1-9][0-9]{0,19}")
+_PAIR = re.compile(r"[1-9][0-9]{0,19}_[1-9][0-9]{0,19}")
+_TENANT = re.compile(r"-1|[1-9][0-9]{0,18}")
+_ID = re.compile(
+    r"(?!0+\Z)(?!(?:all|any|every|everyone|everybody|everything|null|none|nil|nan|undefined|true|false)\Z)"
+    r"[a-z0-9][a-z0-9_-]{0,63}",
+    re.IGNORECASE | re.ASCII,
+)
+_SUBJECTS = {
+    "User": _DIGITS,
+    "Project": _DIGITS,
+    "Role": re.compile(r"[1-9][0-9]{0,19}(?:\.[1-9][0-9]{0,19}){0,2}"),
+    "GlobalRole": re.compile(r"AllAccountUsers|[1-9][0-9]{0,19}"),
+}
+_ALL_WORD = re.compile(r"(?:all|any|every)(?:_.*)?", re.IGNORECASE | re.ASCII | re.DOTALL)
+_ALL_PRIVILEGES = "ALL_PRIVILEGES"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _INK = r"[^\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]+"
@@ -146,8 +158,10 @@ def _privileges(action: str, given: Parameters) -> None:
         for entry in _list(action, "Resources", given["Resources"])
     ]
     for entry in resources:
-        _text(action, "ResourceType", entry["ResourceType"], _WORD)
-        _path(action, "ResourceUri", entry["ResourceUri"])
+        kind = _text(action, "ResourceType", entry["ResourceType"], _WORD)
+        path = _path(action, "ResourceUri", entry["ResourceUri"])
+        if "*" in path or path == "%" or _ALL_WORD.fullmatch(path) or _ALL_WORD.fullmatch(kind):
+            _refuse(action, "a resource means more than one object")
     if len({entry["ResourceType"].casefold() for entry in resources}) != 1:
         _refuse(action, "its resources have different types")
     subjects = _list(action, "Subjects", given["Subjects"])
@@ -156,11 +170,16 @@ def _privileges(action: str, given: Parameters) -> None:
         _refuse(action, f"has {len(subjects)} Subjects and {len(privileges)} Privileges")
     for entry in subjects:
         subject = _object(action, "Subjects", entry, {"SubjectType", "SubjectValues"})
-        _text(action, "SubjectType", subject["SubjectType"], _WORD)
+        shape = _SUBJECTS.get(_text(action, "SubjectType", subject["SubjectType"], _WORD))
+        if shape is None:
+            _refuse(action, "a subject has an unknown type")
+            return
         for value in _list(action, "SubjectValues", subject["SubjectValues"]):
-            _text(action, "SubjectValues", value, _SUBJECT)
+            _text(action, "SubjectValues", value, shape)
     for entry in privileges:
-        _text(action, "Name", _object(action, "Privileges", entry, {"Name"})["Name"], _WORD)
+        name = _text(action, "Name", _object(action, "Privileges", entry, {"Name"})["Name"], _WORD)
+        if _ALL_WORD.fullmatch(name) and name != _ALL_PRIVILEGES:
+            _refuse(action, "a privilege means every privilege")
 
 
 def _revoke_data_source(action: str, given: Parameters) -> None:
@@ -213,10 +232,12 @@ def _dms(action: str, given: Parameters, last: str) -> None:
         _refuse(action, "PermTypes is not exactly one privilege")
     if logic and given["Logic"] != logic:
         _refuse(action, f"Logic is not {logic}")
-    for name in {"UserId", "InstanceId", "DbId", "TableId", "Tid", "UserAccessId"} & set(given):
-        _text(action, name, given[name], _ID)
-    if "TableName" in given:
-        _path(action, "TableName", given["TableName"])
+    for name in sorted({"UserId", "InstanceId", "DbId", "TableId", "UserAccessId"} & set(given)):
+        _text(action, name, given[name], _DIGITS)
+    if "Tid" in given:
+        _text(action, "Tid", given["Tid"], _TENANT)
+    if "TableName" in given and not _path(action, "TableName", given["TableName"]).strip("*%"):
+        _refuse(action, "TableName is a wildcard")
 
 
 def _dms_revoke(action: str, given: Parameters) -> None:

@@ -39,7 +39,7 @@ with DAG(
         """Return the grants to revoke, or skip everything downstream."""
         assert params is not None
         of_project = [grant for grant in listed["grants"] if grant["project_id"] == params["project_id"]]
-        # An entry without user_id authorizes the whole project: it stays.
+        # An entry with whole_project authorizes the project itself: it stays.
         selected = [grant for grant in of_project if "user_id" in grant]
         if not params["send"]:
             raise AirflowSkipException(f"would revoke {selected}")

@@ -9,7 +9,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
+
+from pydantic import Field, model_validator
 
 from rescind.cloud.base import ListRequest, Part, ReadRequest, Row, WriteRequest
 from rescind.cloud.client import CloudClient
@@ -20,6 +22,7 @@ from rescind.cloud.dms.permissions import (
     RevokeUserPermission,
     UserPermissionRow,
 )
+from rescind.cloud.fields import is_numeric_id
 from rescind.cloud.paging import Listing, ListingRecord, collect
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization, MenuAuthorization
 from rescind.cloud.wedata.data_sources import (
@@ -159,19 +162,32 @@ _SUBJECT_TYPES = get_args(Subject.model_fields["SubjectType"].annotation)
 
 
 class WeDataDataSourceAuthorization(VendorGrant):
-    """A data source, authorized to one project (``user_id`` None) or to one user inside one project."""
+    """A data source, authorized to one user inside one project, or to a whole project.
+
+    :param user_id: the user. It may be missing only with ``whole_project``, never because a template found none.
+    :param whole_project: the authorization of the project itself.
+    """
 
     hook: ClassVar[type[CloudHook]] = WeDataHook
     data_source_id: str
     project_id: str
     user_id: str | None = None
+    whole_project: Annotated[bool, Field(strict=True)] = False
+
+    @model_validator(mode="after")
+    def _names_one_receiver(self) -> WeDataDataSourceAuthorization:
+        if self.whole_project == (self.user_id is not None):
+            given = "both" if self.whole_project else "neither"
+            raise ValueError(f"user_id or whole_project=True is needed, and {given} is given")
+        return self
 
     def revoke_request(self) -> RevokeDataSourceAuthorization:
-        """Exactly one selector. Only None selects the whole project; an empty text (a template's) is refused."""
-        if self.user_id is None:
-            target: FromProject | FromUser = FromProject(project_id=self.project_id)
+        """Exactly one selector. An empty user id, as a template may render it, is refused."""
+        target: FromProject | FromUser
+        if self.whole_project:
+            target = FromProject(project_id=self.project_id, whole_project=True)
         else:
-            target = FromUser(project_id=self.project_id, user_id=self.user_id)
+            target = FromUser(project_id=self.project_id, user_id=self.user_id or "")
         return RevokeDataSourceAuthorization(DataSourceId=self.data_source_id, target=target)
 
     def listing(self) -> DescribeDataSourceAuthority:
@@ -187,7 +203,8 @@ class WeDataDataSourceAuthorization(VendorGrant):
     def from_row(cls, request: Any, row: AuthorizationRow) -> Iterator[WeDataDataSourceAuthorization]:
         """The entry, unless it has a form that the revoke call cannot name."""
         if row.project_id is not None:
-            yield cls(data_source_id=request.Id, project_id=row.project_id, user_id=row.user_id)
+            whole = row.user_id is None
+            yield cls(data_source_id=request.Id, project_id=row.project_id, user_id=row.user_id, whole_project=whole)
 
 
 class DmsPermission(VendorGrant):
@@ -344,8 +361,9 @@ async def read_listing(client: CloudClient, request: ListRequest[Any] | ReadRequ
 
 def _authorization_rows(projects: Iterable[str], users: Iterable[str]) -> Iterator[AuthorizationRow]:
     for project in projects:
-        yield AuthorizationRow(entry=project, project_id=project, user_id=None)
+        known = is_numeric_id(project)
+        yield AuthorizationRow(entry=project, project_id=project if known else None, user_id=None)
     for entry in users:
         project, _, user = entry.partition("_")
-        known = project.isdecimal() and user.isdecimal()
+        known = is_numeric_id(project) and is_numeric_id(user)
         yield AuthorizationRow(entry=entry, project_id=project if known else None, user_id=user if known else None)

@@ -13,7 +13,7 @@ from rescind.cloud.answers.outcomes import Said
 from rescind.cloud.base import Answer, WriteRequest
 from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource, RevokePrivileges
-from rescind.hooks.calls import refused
+from rescind.hooks.calls import checked_flag, refused
 from rescind.hooks.grants import VendorGrant, WeDataDataSourceAuthorization, WeDataPrivilege
 from rescind.operators.bases.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
 
@@ -153,13 +153,14 @@ class WeDataVerifyPrivilegesGoneOperator(VerifyGoneOperator):
 class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
     """Revoke the authorization of one project, or of one user inside one project, for a data source.
 
-    Without ``user_id`` the whole project loses the data source. The vendor's call without any selector would revoke
-    every authorization; this operator cannot make that call. See
+    A whole project loses the data source only with ``whole_project=True``; a missing user id is an error. The vendor's
+    call without any selector would revoke every authorization; this operator cannot make that call. See
     :class:`~rescind.operators.bases.vendor_call.RevokeOperator` for ``send``, the result and retries.
 
     :param data_source_id: the data source. (templated)
     :param project_id: the project. (templated)
-    :param user_id: one user inside the project; None means the whole project. (templated)
+    :param user_id: one user inside the project. (templated)
+    :param whole_project: True, without ``user_id``: the authorization of the project itself.
     :param wedata_conn_id: connection to WeData. (templated)
     :param send: True sends the request. False (the default) returns it and sends nothing.
     """
@@ -173,6 +174,7 @@ class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
         data_source_id: str,
         project_id: str,
         user_id: str | None = None,
+        whole_project: bool = False,
         wedata_conn_id: str = "wedata_default",
         **kwargs: Any,
     ) -> None:
@@ -181,11 +183,15 @@ class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
         self.data_source_id = data_source_id
         self.project_id = project_id
         self.user_id = user_id
+        self.whole_project = checked_flag("whole_project", whole_project)
 
     def request(self) -> WriteRequest[Any]:
-        """Return the call with exactly one selector; only None selects the whole project."""
+        """Return the call with exactly one selector."""
         return WeDataDataSourceAuthorization(
-            data_source_id=self.data_source_id, project_id=self.project_id, user_id=self.user_id
+            data_source_id=self.data_source_id,
+            project_id=self.project_id,
+            user_id=self.user_id,
+            whole_project=self.whole_project,
         ).revoke_request()
 
 
@@ -194,8 +200,8 @@ class WeDataVerifyDataSourceAuthorizationsGoneOperator(VerifyGoneOperator):
 
     See :class:`~rescind.operators.bases.vendor_call.VerifyGoneOperator`.
 
-    :param grants: one mapping or a list of them, with the keys ``data_source_id``, ``project_id`` and, for a single
-        user, ``user_id``. (templated)
+    :param grants: one mapping or a list of them, with the keys ``data_source_id``, ``project_id`` and either
+        ``user_id`` or ``whole_project`` (True). (templated)
     :param wedata_conn_id: connection to WeData. (templated)
     """
 

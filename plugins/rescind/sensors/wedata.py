@@ -31,8 +31,8 @@ class WeDataPrivilegeGoneSensor(GrantGoneSensor):
 class WeDataDataSourceAuthorizationGoneSensor(GrantGoneSensor):
     """Wait until one authorization of a data source is gone; see :class:`~rescind.sensors.grant_gone.GrantGoneSensor`.
 
-    :param grant: mapping with the keys ``data_source_id``, ``project_id`` and, for a single user, ``user_id``.
-        (templated)
+    :param grant: mapping with the keys ``data_source_id``, ``project_id`` and either ``user_id`` or ``whole_project``
+        (True). (templated)
     :param wedata_conn_id: connection to WeData. (templated)
     :param deferrable: True waits in the triggerer and frees the worker slot.
     """

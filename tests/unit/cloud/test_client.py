@@ -111,7 +111,9 @@ def test_client_classes(settings: Callable[..., ClientSettings]) -> None:
 def test_fingerprint_follows_the_bytes(client: Client) -> None:
     speaker = client(script(httpx.Response(200)))
     one, same = speaker.prepare(SOURCE), speaker.prepare(SOURCE)
-    other = speaker.prepare(RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="30")))
+    other = speaker.prepare(
+        RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="30", whole_project=True))
+    )
     assert one.fingerprint == same.fingerprint != other.fingerprint
 
 
@@ -281,7 +283,7 @@ def test_http_logs_are_raised_to_warning() -> None:
 def test_a_query_over_the_limit_is_refused_in_prepare(client: Client) -> None:
     speaker = client(script(httpx.Response(200)), "quickbi")
     wide = CancelAuthorizationMenu(
-        DataPortalId="p", MenuIds=[f"{i:036d}" for i in range(100)], UserIds=[f"{i:036d}" for i in range(200)]
+        DataPortalId="p", MenuIds=[f"{i + 1:036d}" for i in range(100)], UserIds=[f"{i + 1:036d}" for i in range(200)]
     )
     with pytest.raises(InputError, match="fewer ids"):
         speaker.prepare(wide)

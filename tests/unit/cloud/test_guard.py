@@ -37,9 +37,9 @@ PORTAL = {"DataPortalId": "p1", "MenuIds": ["m1", "m2"], "UserIds": ["u1"], "Use
 GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("wedata", RevokePrivileges(Resources=[CATALOG], Subjects=[USER], Privileges=[Privilege(Name="A")])),
     ("wedata", AuthorizePrivileges(Resources=[CATALOG], Subjects=[USER], Privileges=[Privilege(Name="A")])),
-    ("wedata", RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2"))),
+    ("wedata", RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2", whole_project=True))),
     ("wedata", RevokeDataSourceAuthorization(DataSourceId="1", target=FromUser(project_id="2", user_id="3"))),
-    ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToProject(project_id="2"))),
+    ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToProject(project_id="2", whole_project=True))),
     ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToUsers(project_id="2", user_ids=["3", "4"]))),
     ("dms", RevokeUserPermission(**RECORD, UserAccessId="774001", Tid="-1")),
     ("dms", GrantUserPermission(**RECORD, ExpireDate="2030-01-01 00:00:00")),
@@ -163,6 +163,47 @@ BAD_TENCENT: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
+ADS = "AuthorizeDataSource"
+NO_NUMBERS: list[Any] = ["", " ", "0", "00", "01", "-1", "+1", "1.0", "1e3", "0x1", "*", "all", "ALL", "a", "1,2", "1 ",
+                         "\u0661", "1" * 21, 1, 1.5, True, None, [], ["1"], {}]  # fmt: skip
+NO_PAIRS: list[Any] = ["", "1", "_", "1_", "_1", "0_1", "1_0", "01_1", "1_01", "1_2_3", "1-2", "1_2,1_3", "*_1", "1_*",
+                       "all", "1_" + "2" * 21, 12, None]  # fmt: skip
+BAD_TENCENT += [
+    *((DS, {"DataSourceId": value, "RevokeProjectId": "5"}) for value in NO_NUMBERS),
+    *((DS, {"DataSourceId": "1", "RevokeProjectId": value}) for value in NO_NUMBERS),
+    *((DS, {"DataSourceId": "1", "RevokeUser": value}) for value in NO_PAIRS),
+    *((ADS, {"DataSourceId": value, "AuthProjectId": "5"}) for value in NO_NUMBERS),
+    *((ADS, {"DataSourceId": value, "AuthUsers": ["5_6"]}) for value in NO_NUMBERS),
+    *((ADS, {"DataSourceId": "1", "AuthProjectId": value}) for value in NO_NUMBERS),
+    *((ADS, {"DataSourceId": "1", "AuthUsers": [value]}) for value in NO_PAIRS),
+    *((ADS, {"DataSourceId": "1", "AuthUsers": ["5_6", value]}) for value in NO_PAIRS),
+    # The names that the sister action has, and further ones.
+    (ADS, {"AuthProjectId": "5"}),
+    (ADS, {"Id": "1", "AuthProjectId": "5"}),
+    (ADS, {"DataSourceId": "1", "RevokeProjectId": "5"}),
+    (ADS, {"DataSourceId": "1", "RevokeUser": "5_6"}),
+    (ADS, {"DataSourceId": "1", "AuthProjectId": "5", "Extra": "1"}),
+    (ADS, {"DataSourceId": "1", "AuthUsers": ["5_6"], "AuthProjectIds": ["5"]}),
+    (DS, {"DataSourceId": "1", "AuthUsers": ["5_6"]}),
+    (DS, {"DataSourceId": "1", "RevokeProjectId": "5", "AuthProjectId": "6"}),
+    *(("RevokePrivileges", rp(Resources=[{"ResourceType": "Catalog", "ResourceUri": path}]))
+      for path in ("*", "c.*", "*.s.t", "c*", "%", "all", "ALL", "any", "a" * 1025)),
+    *(("RevokePrivileges", rp(Resources=[{"ResourceType": kind, "ResourceUri": "c"}]))
+      for kind in ("ALL", "Any", "All_Tables", "*", "Cat-alog")),
+    *(("RevokePrivileges", rp(Subjects=[{"SubjectType": "User", "SubjectValues": [value]}])) for value in NO_NUMBERS),
+    *(("RevokePrivileges", rp(Subjects=[{"SubjectType": "Project", "SubjectValues": [value]}]))
+      for value in ("0", "1.2", "AllAccountUsers")),
+    *(("RevokePrivileges", rp(Subjects=[{"SubjectType": "Role", "SubjectValues": [value]}]))
+      for value in ("0.1", "1.0", "1.", ".1", "1.2.3.4", "1.*", "AllAccountUsers")),
+    *(("RevokePrivileges", rp(Subjects=[{"SubjectType": "GlobalRole", "SubjectValues": [value]}]))
+      for value in ("0", "AllUsers", "allaccountusers", "all", "1.2")),
+    *(("RevokePrivileges", rp(Subjects=[{"SubjectType": kind, "SubjectValues": ["1"]}]))
+      for kind in ("user", "Group", "Everyone", "ALL")),
+    *(("RevokePrivileges", rp(Privileges=[{"Name": name}]))
+      for name in ("ALL", "all", "All_Privileges", "ALL_TABLES", "ANY", "EVERY_ONE", "*", "0")),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(("action", "body"), BAD_TENCENT)
 def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
     with pytest.raises(Refusals):
@@ -171,6 +212,11 @@ def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
 
 _REV = {"UserId": "5", "DsType": "DATABASE", "DbId": "1", "Logic": "false", "PermTypes": "QUERY", "UserAccessId": "7"}
 _CANCEL = {"DataPortalId": "p", "MenuIds": "a,b", "UserIds": "1"}
+
+
+_TABLE = {**_REV, "DsType": "TABLE", "TableId": "9", "TableName": "orders"}
+_INSTANCE = {"UserId": "5", "DsType": "INSTANCE", "InstanceId": "1", "PermTypes": "LOGIN", "UserAccessId": "7"}
+TEXTS = [value for value in NO_NUMBERS if isinstance(value, str)]
 
 
 def many(count: int) -> str:
@@ -221,10 +267,77 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
 ]  # fmt: skip
 
 
+NO_TOKENS = ["", " ", "0", "000", "-1", "_a", "*", "all", "ALL", "Any", "everyone", "null", "None", "undefined", "true",
+             "a b", "\u0661", "a" * 65]  # fmt: skip
+BAD_ALIBABA += [
+    *(("dms", "RevokeUserPermission", q(**{**_TABLE, name: value}))
+      for name in ("UserId", "UserAccessId", "DbId", "TableId") for value in TEXTS),
+    *(("dms", "RevokeUserPermission", q(**{**_INSTANCE, "InstanceId": value})) for value in TEXTS),
+    *(("dms", "RevokeUserPermission", q(**_TABLE, Tid=value)) for value in TEXTS if value != "-1"),
+    *(("dms", "RevokeUserPermission", q(**{**_TABLE, "TableName": value}))
+      for value in ("", " ", " a", "a ", "a\nb", "a\x00b", "a\u200bb", "*", "**", "%", "a" * 1025)),
+    ("dms", "RevokeUserPermission", q(**_INSTANCE, TableName="orders")),
+    ("dms", "RevokeUserPermission", q(**_REV, TableName="orders")),
+    *(("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "DataPortalId": value})) for value in NO_TOKENS),
+    *(("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, name: value}))
+      for name in ("MenuIds", "UserIds") for value in NO_TOKENS),
+    *(("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "MenuIds": f"a,{value}"})) for value in NO_TOKENS),
+    *(("quickbi", "CancelAuthorizationMenu", q(**_CANCEL, UserGroupIds=value)) for value in NO_TOKENS),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(("service", "action", "query"), BAD_ALIBABA)
 def test_dangerous_alibaba_writes_are_refused(service: str, action: str, query: str) -> None:
     with pytest.raises(Refusals):
         guard.check(alibaba(service, action, query))
+
+
+def test_the_samples_of_the_refusals_pass() -> None:
+    """What the lists above change one thing in is let through."""
+    for query in (q(**_REV), q(**_TABLE, Tid="-1"), q(**_TABLE, InstanceId="3"), q(**_INSTANCE)):
+        guard.check(alibaba("dms", "RevokeUserPermission", query))
+    guard.check(
+        alibaba("quickbi", "CancelAuthorizationMenu", q(DataPortalId="0d1", MenuIds="ABC-1_x", UserIds="allium"))
+    )
+    for kind, value in (("User", "1"), ("Project", "1"), ("Role", "1.2"), ("GlobalRole", "AllAccountUsers")):
+        subjects = [{"SubjectType": kind, "SubjectValues": [value]}]
+        guard.check(tencent("RevokePrivileges", rp(Subjects=subjects, Privileges=[{"Name": "ALL_PRIVILEGES"}])))
+
+
+def entries(count: int, width: int = 1) -> list[dict[str, str]]:
+    return [{"ResourceType": "Catalog", "ResourceUri": f"{number:0{width}}"} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        lambda n: tencent("RevokePrivileges", rp(Resources=entries(n))),
+        lambda n: tencent("RevokePrivileges", rp(Subjects=_SUB * n, Privileges=_PRI * n)),
+        lambda n: tencent("RevokePrivileges", rp(Subjects=[
+            {"SubjectType": "User", "SubjectValues": [str(number + 1) for number in range(n)]}])),
+        lambda n: tencent(ADS, {"DataSourceId": "1", "AuthUsers": [f"5_{number + 1}" for number in range(n)]}),
+        lambda n: alibaba("quickbi", "CancelAuthorizationMenu", q(**{**_CANCEL, "MenuIds": many(n)})),
+    ],
+    ids=["resources", "pairs", "values", "users", "menus"],
+)  # fmt: skip
+def test_a_hundred_entries_pass_and_one_more_is_refused(at: Callable[[int], Prepared[Any]]) -> None:
+    guard.check(at(100))
+    with pytest.raises(BlastRadiusExceededError, match="more than 100"):
+        guard.check(at(101))
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        lambda n: tencent("RevokePrivileges", rp(Resources=entries(1, n))),
+        lambda n: alibaba("dms", "RevokeUserPermission", q(**{**_TABLE, "TableName": "t" * n})),
+    ],
+    ids=["uri", "table"],
+)
+def test_a_path_has_at_most_1024_characters(at: Callable[[int], Prepared[Any]]) -> None:
+    guard.check(at(1024))
+    with pytest.raises(InputError, match="too long"):
+        guard.check(at(1025))
 
 
 def test_limits_are_inclusive() -> None:
@@ -277,7 +390,9 @@ def test_dispatch_asks_the_guard_before_anything_leaves(client: Callable[..., Cl
     import asyncio
 
     speaker = client(never)
-    prepared = speaker.prepare(RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2")))
+    prepared = speaker.prepare(
+        RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2", whole_project=True))
+    )
     widened = dataclasses.replace(prepared, body=b'{"DataSourceId":"1"}')
     with pytest.raises(BlastRadiusExceededError, match="selectors"):
         asyncio.run(speaker.dispatch(widened))

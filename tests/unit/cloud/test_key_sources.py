@@ -38,7 +38,7 @@ from rescind.errors import (
 )
 
 Make = Callable[..., httpx.Response]
-WRITE = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29"))
+WRITE = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29", whole_project=True))
 
 
 async def nobody(request: Any, source: CredentialSource) -> Any:

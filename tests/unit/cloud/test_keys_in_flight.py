@@ -28,7 +28,9 @@ IN_FLIGHT = 16
 SERVER_TIME = 1_767_225_600.0
 READS: dict[str, Request[Any]] = {"wedata": ListTenantRoles(), "dms": GetUserActiveTenant()}
 WRITES: dict[str, Request[Any]] = {
-    "wedata": RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29")),
+    "wedata": RevokeDataSourceAuthorization(
+        DataSourceId="65377", target=FromProject(project_id="29", whole_project=True)
+    ),
     "dms": RevokeUserPermission(
         UserId="5", DsType="DATABASE", DbId="1", Logic=False, PermTypes="QUERY", UserAccessId="7"
     ),

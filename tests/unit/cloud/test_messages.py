@@ -222,14 +222,106 @@ def test_a_path_may_hold_any_script_and_inner_blanks() -> None:
 
 
 def test_a_data_source_write_has_exactly_one_selector() -> None:
-    project = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29"))
+    project = RevokeDataSourceAuthorization(
+        DataSourceId="65377", target=FromProject(project_id="29", whole_project=True)
+    )
     user = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromUser(project_id="29", user_id="70"))
     assert project.wire() == {"DataSourceId": "65377", "RevokeProjectId": "29"}
     assert user.wire() == {"DataSourceId": "65377", "RevokeUser": "29_70"}
     admit = AuthorizeDataSource(DataSourceId="1", target=ToUsers(project_id="29", user_ids=["70", "71"]))
     assert admit.wire() == {"DataSourceId": "1", "AuthUsers": ["29_70", "29_71"]}
-    whole = AuthorizeDataSource(DataSourceId="1", target=ToProject(project_id="29"))
+    whole = AuthorizeDataSource(DataSourceId="1", target=ToProject(project_id="29", whole_project=True))
     assert whole.wire() == {"DataSourceId": "1", "AuthProjectId": "29"}
+
+
+NO_NUMBERS: list[Any] = ["", " ", "0", "00", "01", "-1", "+1", "1.0", "*", "all", "ALL", "a", "1,2", "1 ", "1\n",
+                         "\u0661", "1" * 21, 1, 1.0, True, None, []]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_ids_of_data_sources_projects_and_users_are_decimal_and_not_zero(value: Any) -> None:
+    target = FromUser(project_id="2", user_id="3")
+    for build in (
+        lambda: RevokeDataSourceAuthorization(DataSourceId=value, target=target),
+        lambda: AuthorizeDataSource(DataSourceId=value, target=ToUsers(project_id="2", user_ids=["3"])),
+        lambda: FromProject(project_id=value, whole_project=True),
+        lambda: ToProject(project_id=value, whole_project=True),
+        lambda: FromUser(project_id=value, user_id="3"),
+        lambda: FromUser(project_id="2", user_id=value),
+        lambda: ToUsers(project_id=value, user_ids=["3"]),
+        lambda: ToUsers(project_id="2", user_ids=["3", value]),
+        lambda: Subject(SubjectType="User", SubjectValues=["3", value]),
+        lambda: Subject(SubjectType="Project", SubjectValues=[value]),
+    ):
+        with pytest.raises(InputError):
+            build()
+
+
+@pytest.mark.parametrize("said", [{}, {"whole_project": False}, {"whole_project": None}, {"whole_project": 1},
+                                  {"whole_project": "true"}])  # fmt: skip
+def test_a_whole_project_must_be_asked_for_by_name(said: dict[str, Any]) -> None:
+    for kind in (FromProject, ToProject):
+        with pytest.raises(InputError, match="whole_project"):
+            kind(project_id="29", **said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("Role", "0.1"), ("Role", "1.0"), ("Role", "1."), ("Role", "1.2.3.4"), ("Role", "AllAccountUsers"),
+        ("GlobalRole", "0"), ("GlobalRole", "all"), ("GlobalRole", "AllUsers"), ("GlobalRole", "allaccountusers"),
+        ("User", "AllAccountUsers"), ("User", "1.2"),
+    ],
+)  # fmt: skip
+def test_a_subject_has_an_id_of_its_type(kind: Any, value: str) -> None:
+    with pytest.raises(InputError, match=f"no id of a {kind}"):
+        Subject(SubjectType=kind, SubjectValues=[value])
+
+
+def test_subjects_of_every_type() -> None:
+    for kind, value in (("User", "7"), ("Project", "7"), ("Role", "7.8"), ("GlobalRole", "AllAccountUsers")):
+        assert privileges(Subjects=[Subject(SubjectType=kind, SubjectValues=[value])])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["ALL", "all", "All", "ALL_TABLES", "all_privileges", "ANY", "Every_One"])
+def test_a_privilege_that_means_all_is_the_known_one_or_refused(name: str) -> None:
+    assert Privilege(Name="ALL_PRIVILEGES") and Privilege(Name="ALLOW_USE")
+    with pytest.raises(InputError, match="means every privilege"):
+        Privilege(Name=name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [("Catalog", "*"), ("Table", "c.s.*"), ("Table", "*.s.t"), ("Catalog", "%"), ("Catalog", "ALL"), ("ALL", "c"),
+     ("Any", "c")],
+)  # fmt: skip
+def test_a_resource_that_means_more_than_one_object_is_never_written(kind: str, path: str) -> None:
+    with pytest.raises(InputError, match="more than one object"):
+        privileges(Resources=[PrivilegeResource(ResourceType=kind, ResourceUri=path)])
+
+
+def test_a_path_of_1024_characters_and_a_hundred_entries_are_the_most() -> None:
+    def resources(count: int, width: int = 1) -> list[PrivilegeResource]:
+        return [PrivilegeResource(ResourceType="Catalog", ResourceUri=f"{n:0{width}}") for n in range(count)]
+
+    def users(count: int) -> list[str]:
+        return [str(number + 1) for number in range(count)]
+
+    privileges(Resources=resources(1, 1024))
+    privileges(Resources=resources(100), Subjects=[Subject(SubjectType="User", SubjectValues=users(100))])
+    ToUsers(project_id="2", user_ids=users(100))
+    for build in (
+        lambda: resources(1, 1025),
+        lambda: privileges(Resources=resources(101)),
+        lambda: Subject(SubjectType="User", SubjectValues=users(101)),
+        lambda: ToUsers(project_id="2", user_ids=users(101)),
+        lambda: privileges(
+            Subjects=[Subject(SubjectType="User", SubjectValues=[one]) for one in users(101)],
+            Privileges=[Privilege(Name="A")] * 101,
+        ),
+    ):
+        with pytest.raises(InputError):
+            build()
 
 
 @pytest.mark.parametrize(
@@ -240,13 +332,14 @@ def test_a_data_source_write_has_exactly_one_selector() -> None:
         {"DataSourceId": "1", "target": {}},
         {"DataSourceId": "1", "target": ""},
         {"DataSourceId": "1", "target": {"kind": "project"}},
+        {"DataSourceId": "1", "target": {"kind": "project", "project_id": "1"}},
         {"DataSourceId": "1", "target": {"kind": "all"}},
         {"DataSourceId": "1", "target": {"kind": "project", "project_id": "1", "user_id": "2"}},
         {"DataSourceId": "1", "target": {"kind": "user", "project_id": "1"}},
         {"DataSourceId": "1", "RevokeProjectId": "1"},
         {"DataSourceId": "1", "RevokeUser": "1_2"},
-        {"DataSourceId": "", "target": {"kind": "project", "project_id": "1"}},
-        {"target": {"kind": "project", "project_id": "1"}},
+        {"DataSourceId": "", "target": {"kind": "project", "project_id": "1", "whole_project": True}},
+        {"target": {"kind": "project", "project_id": "1", "whole_project": True}},
     ],
 )
 def test_a_data_source_write_without_one_selector_cannot_be_built(fields: dict[str, Any]) -> None:
@@ -262,7 +355,7 @@ def test_no_text_builds_a_wider_data_source_write(source: str, project: str, use
             DataSourceId=source, target=FromUser(project_id=project, user_id=user)
         ).wire()
     except InputError:
-        assert not all(part.isascii() and part.isdigit() for part in (source, project, user))
+        assert not all(part.isascii() and part.isdigit() and part[0] != "0" for part in (source, project, user))
         return
     assert set(body) == {"DataSourceId", "RevokeUser"}
     assert body["RevokeUser"].split("_") == [project, user]

@@ -71,6 +71,35 @@ def test_dms_revokes_that_cannot_be_built(fields: dict[str, Any]) -> None:
         RevokeUserPermission(**{**RECORD, **fields})
 
 
+@pytest.mark.parametrize("value", ["", " ", "0", "00", "01", "-1", "*", "all", "ALL", "a", "1.0", "1" * 21, 1, None])
+@pytest.mark.parametrize("name", ["UserId", "UserAccessId", "DbId", "TableId", "InstanceId"])
+def test_dms_ids_are_decimal_and_not_zero(name: str, value: Any) -> None:
+    table = {"DsType": "TABLE", "DbId": "1", "Logic": False, "TableId": "2", "TableName": "t", "InstanceId": "9"}
+    RevokeUserPermission(**{**RECORD, **table})
+    if name != "InstanceId" or value is not None:
+        with pytest.raises(InputError):
+            RevokeUserPermission(**{**RECORD, **table, name: value})
+
+
+@pytest.mark.parametrize("over", [{"TableName": "*"}, {"TableName": "%"}, {"TableName": "**"}, {"TableName": ""},
+                                  {"TableName": "t" * 1025}, {"Tid": "0"}, {"Tid": "-2"}, {"Tid": "01"}])  # fmt: skip
+def test_dms_tables_and_tenants_name_one(over: dict[str, Any]) -> None:
+    table = {"DsType": "TABLE", "DbId": "1", "Logic": False, "TableId": "2", "TableName": "t" * 1024, "Tid": "-1"}
+    RevokeUserPermission(**{**RECORD, **table})
+    with pytest.raises(InputError):
+        RevokeUserPermission(**{**RECORD, **table, **over})
+
+
+@pytest.mark.parametrize("value", ["", " ", "0", "000", "-1", "_a", "*", "all", "ALL", "Any", "null", "None",
+                                   "undefined", "true", "a,b", "a b", "\u0661", "a" * 65, 7, None])  # fmt: skip
+def test_quickbi_ids_name_one(value: Any) -> None:
+    menus = {"DataPortalId": "0d1", "MenuIds": ["allium", "54kq"], "UserIds": ["2046"], "UserGroupIds": ["34fd-1_a"]}
+    CancelAuthorizationMenu(**menus)
+    for over in ({"DataPortalId": value}, *({name: ["a1", value]} for name in ("MenuIds", "UserIds", "UserGroupIds"))):
+        with pytest.raises(InputError):
+            CancelAuthorizationMenu(**{**menus, **over})
+
+
 def test_dms_grant_needs_a_date_and_no_record() -> None:
     base = {"UserId": "5", "PermTypes": "QUERY", "DsType": "DATABASE", "DbId": "1", "Logic": False}
     assert "ExpireDate=2026-12-12%2000%3A00%3A00" in request_query(
@@ -143,7 +172,7 @@ def test_menus_that_cannot_be_built(fields: dict[str, Any]) -> None:
 
 
 def test_a_query_that_is_too_long_is_refused() -> None:
-    users = [f"{i:032x}" for i in range(200)]
+    users = [f"{i + 1:032x}" for i in range(200)]
     short = CancelAuthorizationMenu(**PORTAL, MenuIds=["m"], UserIds=users)
     assert len(request_query(short)) <= MAX_QUERY
     long = CancelAuthorizationMenu(**PORTAL, MenuIds=[f"menu{i:028x}" for i in range(100)], UserIds=users)

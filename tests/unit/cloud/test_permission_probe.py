@@ -196,7 +196,7 @@ def test_what_hangs_on_a_refused_or_empty_listing_cannot_be_told(client: Client,
 
 
 def test_a_write_is_never_sent(client: Client) -> None:
-    write = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29"))
+    write = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29", whole_project=True))
     speaker = client(lambda request: pytest.fail("something was sent"))
     given = [write, Probe("Disguised", lambda _: write), Probe("Lost", lambda _: write, after="Nobody")]
     assert asyncio.run(allowed_actions(speaker, given)) == {

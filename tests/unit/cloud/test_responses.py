@@ -40,7 +40,7 @@ REVOKE = RevokePrivileges(
     Subjects=[Subject(SubjectType="User", SubjectValues=["1"])],
     Privileges=[Privilege(Name="A")],
 )
-SOURCE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2"))
+SOURCE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2", whole_project=True))
 RECORD = RevokeUserPermission(UserId="5", DsType="DATABASE", DbId="1", Logic=False, PermTypes="QUERY", UserAccessId="7")
 CANCEL = CancelAuthorizationMenu(DataPortalId="p", MenuIds=["a", "b"], UserIds=["1"])
 TENANT = GetUserActiveTenant()

@@ -26,7 +26,7 @@ from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAutho
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import MalformedResponseError, RescindError, TransientError, UnknownOutcomeError
 
-WRITE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2"))
+WRITE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2", whole_project=True))
 READ = ListTenantRoles()
 GOLDEN = json.dumps(
     {"Response": {"Data": {"Status": True}, "RequestId": "c15b5370-4aaa-447d-87ff-269b5737e7b0"}}

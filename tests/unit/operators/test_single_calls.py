@@ -117,7 +117,7 @@ def test_a_refused_privilege_fails_without_retry(cloud: Any) -> None:
         made(WeDataRevokePrivilegesOperator, **PRIVILEGE, send=True).execute({})
 
 
-@pytest.mark.parametrize("user_id", ["", " ", "1,2", "70_71"])
+@pytest.mark.parametrize("user_id", ["", " ", "0", "None", "1,2", "70_71"])
 def test_an_empty_user_never_means_the_whole_project(cloud: Any, user_id: str) -> None:
     operator = made(WeDataRevokeDataSourceAuthorizationOperator, **{**SOURCE, "user_id": user_id}, send=True)
     with pytest.raises(AirflowFailException, match="InputError"):
@@ -125,9 +125,19 @@ def test_an_empty_user_never_means_the_whole_project(cloud: Any, user_id: str) -
     assert cloud.asked == []
 
 
-def test_the_whole_project_is_asked_for_by_leaving_the_user_out(cloud: Any) -> None:
-    result = made(WeDataRevokeDataSourceAuthorizationOperator, data_source_id="1", project_id="29").execute({})
-    assert result["parameters"] == {"DataSourceId": "1", "RevokeProjectId": "29"}
+def test_the_whole_project_is_asked_for_by_name_and_never_by_leaving_the_user_out(cloud: Any) -> None:
+    fields = {"data_source_id": "1", "project_id": "29"}
+    for user in ({}, {"user_id": None}):
+        with pytest.raises(AirflowFailException, match="whole_project=True is needed, and neither is given"):
+            made(WeDataRevokeDataSourceAuthorizationOperator, **fields, **user, send=True).execute({})
+    with pytest.raises(AirflowFailException, match="both is given"):
+        made(WeDataRevokeDataSourceAuthorizationOperator, **SOURCE, whole_project=True, send=True).execute({})
+    for wrong in (1, "true", "{{ params.whole }}", None):
+        with pytest.raises(ValueError, match="whole_project must be True or False"):
+            made(WeDataRevokeDataSourceAuthorizationOperator, **fields, whole_project=wrong)
+    assert cloud.asked == []
+    whole = made(WeDataRevokeDataSourceAuthorizationOperator, **fields, whole_project=True)
+    assert whole.execute({})["parameters"] == {"DataSourceId": "1", "RevokeProjectId": "29"}
 
 
 def test_a_rendered_text_is_not_a_list_of_letters(cloud: Any) -> None:

@@ -288,7 +288,7 @@ def test_listed_grants_fit_the_revoke_operator_and_leave_out_what_it_cannot_remo
         (wedata.WeDataListPermissionsOperator(task_id="a", resource_type="Catalog", resource_uri="demo"),
          [{**PRIVILEGE, "resource_type": "CATALOG"}], 2),
         (wedata.WeDataListDataSourceAuthorizationsOperator(task_id="b", data_source_id="65377"),
-         [{"data_source_id": "65377", "project_id": "29"}, SOURCE], 3),
+         [{"data_source_id": "65377", "project_id": "29", "whole_project": True}, SOURCE], 3),
         (dms.DmsListUserPermissionsOperator(task_id="c", user_id="51001", object_kind="DATABASE"), [RECORD], 2),
         (quickbi.QuickBiListPortalMenuAuthorizationOperator(task_id="d", portal_id="p"),
          [MENU, {"portal_id": "p", "menu_ids": ["m"], "user_group_ids": ["g"]}], 1),

@@ -13,9 +13,11 @@ import pytest
 
 from rescind.cloud.clients import QuickBiClient, WeDataClient
 from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.dms.permissions import UserPermissionRow
 from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import ListingIncompleteError
 from rescind.systems import system_named
+from rescind.systems.dms.permissions import _grant
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import unasked
 
@@ -183,7 +185,62 @@ def test_a_privilege_that_no_request_can_name_is_kept_and_not_planned() -> None:
     _, sink = discovered(PRIVILEGES, wedata({"ListPermissions": lambda body: _row(body, "READ-VOLUME")}))
     odd = [grant for grant in sink.grants if grant.key.entitlement == "READ-VOLUME"]
     assert odd and not any(grant.revocable for grant in odd)
-    assert "alphabet" in odd[0].why_not
+    assert "cannot name" in odd[0].why_not
+
+
+def _of(value: str, name: str = "READ", kind: str = "User") -> Callable[[Answers], Answers]:
+    def answer(body: Answers) -> Answers:
+        given = _row(body, name)
+        given["Details"][0]["SubjectDetails"].append({"SubjectType": kind, "SubjectValue": value})
+        return given
+
+    return answer
+
+
+@pytest.mark.parametrize(("value", "name", "kind"), [("0", "READ", "User"), ("AllUsers", "READ", "GlobalRole"),
+                                                     ("7", "ALL", "User"), ("a@b", "READ", "User")])  # fmt: skip
+def test_a_subject_or_privilege_that_no_request_can_name_is_kept_and_not_planned(
+    value: str, name: str, kind: str
+) -> None:
+    _, sink = discovered(PRIVILEGES, wedata({"ListPermissions": _of(value, name, kind)}))
+    odd = [grant for grant in sink.grants if (grant.key.principal_id, grant.key.entitlement) == (value, name)]
+    assert odd and not any(grant.revocable for grant in odd) and "cannot name" in odd[0].why_not
+    assert name == "ALL" or [grant for grant in sink.grants if grant.revocable]
+
+
+def test_authorizations_with_ids_that_no_request_can_name_are_kept_and_not_planned() -> None:
+    given = {"AuthProjectIds": ["0", "1470"], "AuthUsers": ["0_7", "7_0", "1470_700", "1470_0700"]}
+    _, sink = discovered(SOURCES, wedata({"DescribeDataSourceAuthority": given}))
+    listed = [grant for grant in sink.grants if grant.key.entitlement == "use"]
+    assert len(listed) == 6
+    assert sorted(grant.cell.column for grant in listed if grant.revocable) == [("1470",), ("1470", "700")]
+
+
+@pytest.mark.parametrize("ident", ["0", "-1", "all", "null", "a,b"])
+def test_receivers_that_no_request_can_name_are_kept_and_not_planned(ident: str) -> None:
+    odd = {**ANN, "ReceiverId": ident}
+    _, sink = discovered(
+        MENUS, quickbi({"ListPortalMenuAuthorization": {"Result": [menu("m1", ANN, odd), menu("m2")]}})
+    )
+    listed = {grant.key.principal_id: grant for grant in sink.grants if grant.key.resource_id == "m1"}
+    assert (listed["ann"].revocable, listed[ident].revocable) == (True, False)
+    assert "cannot name" in listed[ident].why_not
+
+
+@pytest.mark.parametrize("field", ["UserId", "UserAccessId", "DbId", "TableId", "TableName"])
+def test_records_that_no_request_can_name_are_kept_and_not_planned(field: str) -> None:
+    facts = {"UserId": "5", "UserAccessId": "7", "DbId": "1", "TableId": "9", "TableName": "t"}
+
+    def grant_of(**over: str) -> Any:
+        given = {**facts, **over}
+        row = UserPermissionRow.model_validate(
+            {**given, "DsType": "TABLE", "PermDetails": {"PermDetail": [{**given, "PermType": "QUERY"}]}}
+        )
+        return _grant("a", "3", ("TABLE", "1", "false"), row, row.details[0])
+
+    assert grant_of().revocable
+    odd = grant_of(**{field: "*" if field == "TableName" else "0"})
+    assert not odd.revocable and "cannot name" in odd.why_not
 
 
 def test_members_without_an_id_are_counted_and_leave_their_project_open() -> None:

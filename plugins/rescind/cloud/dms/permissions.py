@@ -13,12 +13,15 @@ from typing import Annotated, Any, ClassVar, Generic, Literal
 from pydantic import StringConstraints, model_validator
 
 from rescind.cloud.base import ListRequest, Page, ReadRequest, Reply, ReplyT, Row, RowT, WriteRequest
-from rescind.cloud.fields import Count, DateText, Digits, Flag, IdText, NameText, OptionalId, Text, Token
+from rescind.cloud.fields import Count, DateText, Flag, IdText, NameText, NumericId, OptionalId, Text, Token
 
 VERSION = "2018-11-01"
 
 TenantId = Annotated[str, StringConstraints(strict=True, pattern=r"^-?[0-9]{1,19}$")]
 """A tenant id; ``-1`` occurs in the vendor's examples."""
+
+WriteTenantId = Annotated[str, StringConstraints(strict=True, pattern=r"^(?:-1|[1-9][0-9]{0,18})$")]
+"""A tenant id of a write."""
 
 ObjectType = Literal["INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"]
 PrivilegeName = Literal["QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"]
@@ -86,19 +89,21 @@ class _PermissionWrite(_Dms, WriteRequest[Envelope]):
     """Object fields as the listing row shows them; which ones are needed follows from ``DsType``."""
 
     Answer: ClassVar[type[Reply]] = Envelope
-    UserId: Token
+    UserId: NumericId
     DsType: ObjectType
     PermTypes: PrivilegeName
-    InstanceId: Digits | None = None
-    DbId: Token | None = None
+    InstanceId: NumericId | None = None
+    DbId: NumericId | None = None
     Logic: bool | None = None
-    TableId: Token | None = None
+    TableId: NumericId | None = None
     TableName: NameText | None = None
-    Tid: TenantId | None = None
+    Tid: WriteTenantId | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> _PermissionWrite:
         table = self.DsType in ("TABLE", "LOGIC_TABLE")
+        if self.TableName and set(self.TableName) <= {"*", "%"}:
+            raise ValueError("TableName is a wildcard")
         if self.DsType == "INSTANCE":
             if not self.InstanceId:
                 raise ValueError("InstanceId is needed for an instance permission")
@@ -137,7 +142,7 @@ class RevokeUserPermission(_PermissionWrite):
     """Take one permission record (``UserAccessId``) from a user. One record, one privilege per call."""
 
     action: ClassVar[str] = "RevokeUserPermission"
-    UserAccessId: Token
+    UserAccessId: NumericId
 
     def wire(self) -> dict[str, Any]:
         """Object fields and the record id."""

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from rescind.cloud.answers.strict_json import loads_text
 from rescind.cloud.base import ListRequest, Page, ReadRequest, Reply, ReplyT, Row, RowT, WriteRequest
-from rescind.cloud.fields import Count, Flag, IdText, Number, OptionalId, Text, Token
+from rescind.cloud.fields import Count, Flag, IdText, NamedId, Number, OptionalId, Text, Token
 
 VERSION = "2022-01-01"
 MAX_MENUS, MAX_USERS, MAX_GROUPS = 100, 200, 200
@@ -100,10 +100,10 @@ class _MenuWrite(QuickBiWrite[MenusAnswer]):
     """Every one of ``MenuIds`` times every one of ``UserIds`` and ``UserGroupIds``. Leaf menus only."""
 
     Answer: ClassVar[type[Reply]] = MenusAnswer
-    DataPortalId: Token
-    MenuIds: Annotated[tuple[Token, ...], Field(min_length=1, max_length=MAX_MENUS)]
-    UserIds: Annotated[tuple[Token, ...], Field(max_length=MAX_USERS)] = ()
-    UserGroupIds: Annotated[tuple[Token, ...], Field(max_length=MAX_GROUPS)] = ()
+    DataPortalId: NamedId
+    MenuIds: Annotated[tuple[NamedId, ...], Field(min_length=1, max_length=MAX_MENUS)]
+    UserIds: Annotated[tuple[NamedId, ...], Field(max_length=MAX_USERS)] = ()
+    UserGroupIds: Annotated[tuple[NamedId, ...], Field(max_length=MAX_GROUPS)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> _MenuWrite:

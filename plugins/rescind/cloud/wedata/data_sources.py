@@ -12,24 +12,25 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from rescind.cloud.base import Part, ReadRequest, Reply, Row, WriteRequest
-from rescind.cloud.fields import Digits, DigitsAsInt, Flag, IdText, OptionalId, SearchText, Text
+from rescind.cloud.fields import Digits, DigitsAsInt, Flag, IdText, NumericId, OptionalId, SearchText, Text, Yes
 from rescind.cloud.wedata.base import MAX_ENTRIES, ItemsPage, WeDataCall, WeDataList
 from rescind.errors import CloudError, RefusedError, UnknownOutcomeError
 
 
 class FromProject(Part):
-    """Take the data source from one whole project."""
+    """Take the data source from one whole project. ``whole_project`` must be said: a missing user never means it."""
 
     kind: Literal["project"] = "project"
-    project_id: Digits
+    project_id: NumericId
+    whole_project: Yes
 
 
 class FromUser(Part):
     """Take the data source from one user inside one project."""
 
     kind: Literal["user"] = "user"
-    project_id: Digits
-    user_id: Digits
+    project_id: NumericId
+    user_id: NumericId
 
 
 class StatusAnswer(Reply):
@@ -48,7 +49,7 @@ class StatusAnswer(Reply):
 
 class _DataSourceWrite(WeDataCall, WriteRequest[StatusAnswer]):
     Answer: ClassVar[type[Reply]] = StatusAnswer
-    DataSourceId: Digits
+    DataSourceId: NumericId
 
     def objection(self, reply: StatusAnswer, facts: Mapping[str, Any]) -> CloudError | None:
         """Only ``Status: true`` counts; false is a refusal, null or nothing proves nothing."""
@@ -74,18 +75,19 @@ class RevokeDataSourceAuthorization(_DataSourceWrite):
 
 
 class ToProject(Part):
-    """Admit one whole project."""
+    """Admit one whole project. ``whole_project`` must be said: missing users never mean it."""
 
     kind: Literal["project"] = "project"
-    project_id: Digits
+    project_id: NumericId
+    whole_project: Yes
 
 
 class ToUsers(Part):
     """Admit users of one project."""
 
     kind: Literal["users"] = "users"
-    project_id: Digits
-    user_ids: Annotated[tuple[Digits, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
+    project_id: NumericId
+    user_ids: Annotated[tuple[NumericId, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
 
 
 class AuthorizeDataSource(_DataSourceWrite):

@@ -6,6 +6,7 @@ Sources: the vendor's API page of RevokePrivileges, the vendor's Python SDK mode
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,11 +15,20 @@ from pydantic import Field, model_validator
 
 from rescind.cloud.answers.outcomes import ResourceOutcome, Said, UnknownResultsError
 from rescind.cloud.base import ListRequest, Page, Part, Reply, Row, WriteRequest
-from rescind.cloud.fields import Count, Flag, IdText, NameText, SubjectValue, Text, Word
+from rescind.cloud.fields import Count, Flag, IdText, NameText, SubjectValue, Text, Word, means_all
 from rescind.cloud.wedata.base import MAX_ENTRIES, WeDataCall
 from rescind.errors import CloudError
 
 _REASON = 300
+_ID = r"[1-9][0-9]{0,19}"
+_SUBJECT_IDS = {
+    "User": re.compile(_ID),
+    "Project": re.compile(_ID),
+    "Role": re.compile(rf"{_ID}(?:\.{_ID}){{0,2}}"),
+    "GlobalRole": re.compile(rf"AllAccountUsers|{_ID}"),
+}
+ALL_PRIVILEGES = "ALL_PRIVILEGES"
+"""The vendor's privilege that includes every other one, and the only known name of that kind."""
 
 
 # --- catalog mode: what can be granted on what --------------------------------------------------------
@@ -37,11 +47,30 @@ class Subject(Part):
     SubjectType: Literal["User", "Project", "Role", "GlobalRole"]
     SubjectValues: Annotated[tuple[SubjectValue, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
 
+    @model_validator(mode="after")
+    def _of_its_type(self) -> Subject:
+        shape = _SUBJECT_IDS[self.SubjectType]
+        if not all(shape.fullmatch(value) for value in self.SubjectValues):
+            raise ValueError(f"SubjectValues holds no id of a {self.SubjectType} (digits, the first one not 0)")
+        return self
+
 
 class Privilege(Part):
     """One privilege point by name. Only the name is sent; listing flags are never echoed back."""
 
     Name: Word
+
+    @model_validator(mode="after")
+    def _is_known_if_it_means_all(self) -> Privilege:
+        if means_all(self.Name) and self.Name != ALL_PRIVILEGES:
+            raise ValueError(f"Name means every privilege and is not {ALL_PRIVILEGES}, the one such name that is known")
+        return self
+
+
+def names_one_resource(resource: PrivilegeResource) -> bool:
+    """Return whether type and path name one object: no wildcard, and no word that means all."""
+    path = resource.ResourceUri
+    return "*" not in path and path != "%" and not means_all(resource.ResourceType) and not means_all(path)
 
 
 class _PrivilegesWrite(WeDataCall, WriteRequest["PrivilegesWriteAnswer"]):
@@ -61,6 +90,8 @@ class _PrivilegesWrite(WeDataCall, WriteRequest["PrivilegesWriteAnswer"]):
             raise ValueError("Subjects and Privileges must have the same length, pair by pair")
         if len({resource.ResourceType.casefold() for resource in self.Resources}) != 1:
             raise ValueError("all Resources must have one ResourceType")
+        if not all(names_one_resource(resource) for resource in self.Resources):
+            raise ValueError("a resource means more than one object: a wildcard, or a word such as all")
         if len({resource.ResourceUri for resource in self.Resources}) != len(self.Resources):
             raise ValueError("a resource is named twice")
         pairs = [

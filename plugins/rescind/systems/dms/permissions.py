@@ -27,6 +27,7 @@ from rescind.cloud.dms.permissions import (
     RevokeUserPermission,
     UserPermissionRow,
 )
+from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
@@ -322,7 +323,7 @@ def _grant(account: str, tid: str, scope: ListingScope, row: UserPermissionRow, 
         "ListedIn": listed_in,
         "ListedLogic": listed_logic,
     }
-    why_not = _why_not(resource_type, facts, record)
+    why_not = _why_not(resource_type, facts, record) or _unnameable(facts, row.UserId, record.UserAccessId)
     if not why_not and facts["Logic"] == "" and ds_type != "INSTANCE":
         facts["Logic"] = str(ds_type.startswith("LOGIC_")).lower()
     return Grant(
@@ -370,6 +371,13 @@ def _why_not(resource_type: str, facts: Mapping[str, str], record: PermRecord) -
     if logic and logic != str(ds_type.startswith("LOGIC_")).lower():
         return "the row contradicts itself about being logical"
     return ""
+
+
+def _unnameable(facts: Mapping[str, str], user: str, record: str) -> str:
+    """Why the revoke call cannot carry the ids of a record, or empty. Its instance may be missing, for a database."""
+    ids = (user, record, *(facts[name] for name in ("InstanceId", "DbId", "TableId") if facts[name]))
+    wildcard = facts["TableName"] != "" and not facts["TableName"].strip("*%")
+    return UNNAMEABLE if wildcard or not all(map(is_numeric_id, ids)) else ""
 
 
 def _resource_id(resource_type: str, facts: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
+from rescind.cloud.fields import UNNAMEABLE, is_named_id
 from rescind.cloud.quickbi.inventory import (
     QueryUserList,
 )
@@ -334,7 +335,8 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
     elif level.startswith("level ") and receiver.AuthPointsValue is not None:
         why_not = f"unknown authorization {level}"
     else:
-        why_not = "" if ident else "the receiver has no id"
+        nameable = is_named_id(portal) and is_named_id(row.MenuId) and is_named_id(ident)
+        why_not = "the receiver has no id" if not ident else "" if nameable else UNNAMEABLE
     return Grant(
         key=GrantKey("quickbi_menus", account, "menu", row.MenuId, kind, ident, level, portal),
         cell=Cell(portal, row.MenuId, kind, (ident,)),

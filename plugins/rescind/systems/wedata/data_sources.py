@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
+from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
     DataSource,
@@ -39,7 +40,7 @@ DEFAULT_AUDIENCE = Surface(
 SHARING_MODE = Surface(
     "sharing mode", "", "whether the whole project or only its administrators may use a source", "no action shows it"
 )
-_ENTRY = re.compile(r"([0-9]+)_([0-9]+)")
+_ENTRY = re.compile(r"([1-9][0-9]*)_([1-9][0-9]*)")
 
 
 class WeDataDataSources(PermissionSystem[WeDataClient]):
@@ -136,7 +137,9 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         ((kind, column),) = call.columns
         (row,) = call.rows
         if kind == "project":
-            return RevokeDataSourceAuthorization(DataSourceId=row, target=FromProject(project_id=column[0]))
+            return RevokeDataSourceAuthorization(
+                DataSourceId=row, target=FromProject(project_id=column[0], whole_project=True)
+            )
         return RevokeDataSourceAuthorization(DataSourceId=row, target=FromUser(project_id=column[0], user_id=column[1]))
 
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
@@ -184,7 +187,9 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         users = tuple(sorted(inverse["user_id"] for inverse in inverses if "user_id" in inverse))
         if users and len(users) != len(inverses):
             raise PlanError("a project and single users do not fit into one AuthorizeDataSource. Plan again")
-        target = ToUsers(project_id=project, user_ids=users) if users else ToProject(project_id=project)
+        target = (
+            ToUsers(project_id=project, user_ids=users) if users else ToProject(project_id=project, whole_project=True)
+        )
         return AuthorizeDataSource(DataSourceId=source, target=target)
 
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
@@ -258,11 +263,15 @@ def _grant(
     entry: str,
     column: tuple[str, tuple[str, ...]],
 ) -> Grant:
-    unknown = kind is PrincipalType.UNKNOWN
+    why_not = ""
+    if kind is PrincipalType.UNKNOWN:
+        why_not = "the authorization entry does not have the form <project>_<user>"
+    elif not all(is_numeric_id(ident) for ident in (source, *column[1])):
+        why_not = UNNAMEABLE
     return Grant(
         key=GrantKey("wedata_data_sources", account, "data_source", source, kind, principal, "use", entry),
         cell=Cell(source, source, *column),
-        revocable=not unknown,
-        why_not="the authorization entry does not have the form <project>_<user>" if unknown else "",
+        revocable=not why_not,
+        why_not=why_not,
         resource_name=name,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from rescind.cloud.answers.outcomes import Said
@@ -33,6 +34,7 @@ from rescind.cloud.wedata.privileges import (
     RevokePrivileges,
     Subject,
     SubjectDetail,
+    names_one_resource,
 )
 from rescind.errors import BlastRadiusExceededError, InputError, ListingIncompleteError
 from rescind.model import (
@@ -376,8 +378,8 @@ def _grant(
         why_not = f"inherited from {source}"
     elif kind is PrincipalType.UNKNOWN:
         why_not = f"unknown subject type {subject.SubjectType}"
-    elif not _can_be_named(detail.Name):
-        why_not = "not revocable: the privilege's name is outside the vendor's alphabet"
+    elif not _can_be_named(spelling, uri, subject.SubjectType, subject.SubjectValue, detail.Name):
+        why_not = "not revocable: the revoke call cannot name its object, subject or privilege"
     resource_type = spelling.lower()
     return Grant(
         key=GrantKey("wedata_privileges", account, resource_type, uri, kind, subject.SubjectValue, detail.Name, source),
@@ -395,9 +397,23 @@ def _grant(
     )
 
 
-def _can_be_named(privilege: str) -> bool:
-    """Whether the write requests can name a privilege."""
+def _can_be_named(resource_type: str, uri: str, subject_type: str, subject: str, privilege: str) -> bool:
+    """Whether the write requests can name object, subject and privilege."""
+    return _object_can_be_named(resource_type, uri) and _subject_can_be_named(subject_type, subject, privilege)
+
+
+@lru_cache(maxsize=10_000)
+def _object_can_be_named(resource_type: str, uri: str) -> bool:
     try:
+        return names_one_resource(PrivilegeResource(ResourceType=resource_type, ResourceUri=uri))
+    except InputError:
+        return False
+
+
+@lru_cache(maxsize=100_000)
+def _subject_can_be_named(subject_type: str, subject: str, privilege: str) -> bool:
+    try:
+        _subject(subject_type, subject)
         Privilege(Name=privilege)
     except InputError:
         return False
