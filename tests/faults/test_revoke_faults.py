@@ -65,6 +65,57 @@ def test_a_lost_answer_is_read_back_and_never_repeated_blindly(bench: Bench, act
     assert summary["problems"] == [] and review.gate() == "succeeded"
 
 
+NOT_NOW = {"kind": "error", "code": "NotSupportYet", "status": 403}
+LISTINGS: dict[str, list[dict[str, Any]]] = {
+    "RevokePrivileges": [{"kind": "null", "action": "ListPermissions", "path": "Response.Data"}],
+    "RevokeDataSourceAuthorization": [
+        {"kind": "null", "action": "DescribeDataSourceAuthority", "path": "Response.Data"}
+    ],
+    "RevokeUserPermission": [
+        {"action": "ListDatabaseUserPermssions", **NOT_NOW},
+        {"action": "ListInstanceUserPermissions", **NOT_NOW},
+    ],
+    "CancelAuthorizationMenu": [{"kind": "null", "action": "ListPortalMenuAuthorization", "path": "Result"}],
+}
+"""For each write, faults of the listings that would show what became of it."""
+SYSTEM_OF = dict(
+    zip(WRITES, ("wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"), strict=True)
+)
+
+
+@pytest.mark.parametrize("action", WRITES)
+@pytest.mark.parametrize("kind", ["reset_after", "reset_before"])
+def test_a_lost_answer_that_cannot_be_read_back_is_sent_once_and_unverified(
+    bench: Bench, action: str, kind: str
+) -> None:
+    review = _planned(bench, settle_limit_seconds=0.2)
+    before = review.bench.emulator.get("truth")
+    lost = {"id": "lost", "kind": kind, "action": action, "times": 0}
+    blind = [{"id": f"blind {number}", "times": 0, **fault} for number, fault in enumerate(LISTINGS[action])]
+    _script(review, lost, *blind)
+    review.batches = [batch for batch in review.batches if batch["batch"] in _batches_of(review, SYSTEM_OF[action])]
+    for _ in range(2):  # a retry of the task finds nothing to send either
+        review.revoke()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        calls = [call for call in ledger.plans.calls(run.run_id) if call.planned.system == SYSTEM_OF[action]]
+    assert calls and {call.state for call in calls} == {"unknown"}
+    assert len(review.bench.emulator.writes(action)) == len(calls)
+    summary = _finish(review, before)
+    (row,) = [row for row in summary["systems"] if row["system"] == SYSTEM_OF[action]]
+    # The listing by user still answers: it shows what was never carried out, and alone it proves nothing absent.
+    shown = (action, kind) == ("RevokeUserPermission", "reset_before")
+    assert row["still_present" if shown else "unverified"] == row["items"] > 0
+    with pytest.raises(Exception, match="not proven gone"):
+        review.gate()
+
+
+def _batches_of(review: Review, system: str) -> set[str]:
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        return {batch.batch_id for batch in ledger.plans.batches(run.run_id) if batch.system == system}
+
+
 @pytest.mark.parametrize("action", WRITES)
 def test_a_throttled_write_is_sent_again_and_counted(bench: Bench, action: str) -> None:
     review = _planned(bench)

@@ -13,6 +13,7 @@ from rescind.operators.canary import VerifyCanaryOperator
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.operators.verify import VerifyOperator
 from rescind.settings import Settings
+from rescind.systems import system_named
 from tests.support.review import Review, ReviewBench
 from tests.support.verdicts import DMS, approved, items_of, mutate, records_of, script, somebody
 
@@ -117,6 +118,21 @@ def test_what_came_back_during_the_wait_is_seen(bench: Bench) -> None:
     report = resumed(task, context, 0.6)
     assert report["verified_gone"] == 2
     assert report["still_effective"] == 1
+
+
+def test_nobody_waits_once_a_retained_grant_is_lost(bench: Bench) -> None:
+    setup, review, _ = lagging(bench)
+    review.revoke()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        listing_scope = system_named(DMS).listing_scope
+        decided = list(ledger.decisions.each(run.run_id, system=DMS))
+        read = {listing_scope(grant) for grant, decision in decided if decision.choice == "revoke"}
+        kept = next(g for g, d in decided if d.choice == "keep" and g.revocable and listing_scope(g) in read)
+    (lost,) = [row for row in setup.emulator.get("truth")[DMS] if row["user_access_id"] == kept.key.native_id]
+    mutate(setup, {**lost, "op": "revoke", "system": DMS})
+    report = VerifyOperator(task_id="verify", scope=review.scopes[0]).execute(review.context("verify", 0))
+    assert (report["kept_lost"], report["lagging"]) == (1, 1)
 
 
 def test_what_never_settles_is_open_in_the_end(bench: Bench) -> None:

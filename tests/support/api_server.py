@@ -24,6 +24,8 @@ NOBODY = "nora"
 """May read no DAG."""
 PARTLY = "lena"
 """May read the DAG ``revoke_access`` only."""
+NO_RUNS = "dora"
+"""May read every DAG, and the runs of none."""
 BREAKS = "erin"
 """The check of her permissions fails."""
 

@@ -279,7 +279,14 @@ def test_no_cell_is_covered_twice() -> None:
 
 def test_limits_are_inclusive_and_counted_by_kind() -> None:
     going = [cell(row, column) for row in ("m1", "m2") for column in (*USERS[:2], GROUP)]
-    assert check([call(("m1", "m2"), [*USERS[:2], GROUP])], going).cells == 6
+    whole = [call(("m1", "m2"), [*USERS[:2], GROUP])]
+    assert check(whole, going).cells == 6
+    for exact in ({"max_cells": 6}, {"max_rows": 2}, {"max_columns": {"user": 2, "group": 1}}):
+        assert check(whole, going, shape=dataclasses.replace(SHAPE, **exact)).cells == 6, exact
+    with pytest.raises(PlanError, match="2 rows, more than 1"):
+        check(whole, going, shape=dataclasses.replace(SHAPE, max_rows=1))
+    with pytest.raises(PlanError, match="of kind 'user', more than 1"):
+        check(whole, going, shape=dataclasses.replace(SHAPE, max_columns={"user": 1, "group": 1}))
     with pytest.raises(PlanError, match="more than 5"):
         check([call(("m1", "m2"), [*USERS[:2], GROUP])], going, shape=dataclasses.replace(SHAPE, max_cells=5))
     with pytest.raises(PlanError, match="of kind 'group', more than 0"):

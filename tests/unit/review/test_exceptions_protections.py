@@ -150,6 +150,37 @@ def test_patterns_hold_in_their_space_only(make: SimpleNamespace) -> None:
     assert protections.principal([("alibaba_uid", "51003")]) == ""
 
 
+def test_every_entry_protects_whatever_comes_before_it(make: SimpleNamespace) -> None:
+    principals = (
+        "{space: dms_user_id, pattern: '5199*', reason: first}",
+        "{space: dms_user_id, pattern: '5100*', reason: second}",
+        "{space: alibaba_uid, pattern: '2046*2', reason: third}",
+        "{space: dms_user_id, id: '51004', reason: fourth}",
+        "{space: dms_user_id, id: '51003', reason: fifth}",
+    )
+    resources = (
+        "{system: dms_permissions, pattern: 'audit_*', reason: a}",
+        "{system: dms_permissions, pattern: 'pay_*', reason: b}",
+        "{system: dms_permissions, id: r1, type: TABLE, reason: c}",
+        "{system: dms_permissions, id: r1, reason: d}",
+    )
+    protections = bound(make, f"[{', '.join(principals)}]", f"[{', '.join(resources)}]")
+    nobody = ("wedata_user_id", "700000000002")
+    for ids, reason in {
+        (("dms_user_id", "51991"),): "first",
+        (("dms_user_id", "51001"),): "second",
+        (nobody, ("dms_user_id", "51001")): "second",
+        (("alibaba_uid", "2046000000000002"),): "third",
+        (nobody, nobody, ("alibaba_uid", "2046000000000002")): "third",
+        (("alibaba_uid", "2046000000000004"),): "fourth",
+        (("person_id", "P3"),): "fifth",
+        (nobody,): "",
+    }.items():
+        assert protections.principal(ids) == reason, ids
+    for resource, reason in {"audit_1": "a", "pay_1": "b", "r1": "d", "r2": ""}.items():
+        assert protections.resource(make.grant(resource_id=resource).key) == reason, resource
+
+
 def test_protected_resources(make: SimpleNamespace) -> None:
     protections = bound(
         make,

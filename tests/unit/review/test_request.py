@@ -45,6 +45,19 @@ def test_a_person_is_found_by_any_exact_id_and_goes_everywhere(make: SimpleNames
     assert rules(make, request(target), *grants) == expected
 
 
+@pytest.mark.parametrize("asked", [SYSTEMS[:1], SYSTEMS[1:]])
+def test_a_request_for_one_system_takes_no_grant_of_another_one(make: SimpleNamespace, asked: tuple[str, ...]) -> None:
+    grants = {"dms_permissions": make.grant("51001"),
+              "wedata_privileges": make.grant("700000000001", system="wedata_privileges")}  # fmt: skip
+    for wanted in (
+        request(Target("P1"), systems=asked),
+        request(Target("P1"), systems=asked, resources=("r1",)),
+        request(resources=("r1",), systems=asked),
+    ):
+        found = dict(zip(grants, rules(make, wanted, *grants.values()), strict=True))
+        assert found == {name: "requested" if name in asked else "kept.not_requested" for name in grants}
+
+
 def test_the_decision_says_who_asked_for_what(make: SimpleNamespace) -> None:
     (decision,) = decide([make.grant("51001")], make.context(request=request(Target("P1"))))
     assert (decision.choice, decision.reason, decision.severity) == ("revoke", "incident 7", "high")

@@ -243,6 +243,79 @@ def test_records_that_no_request_can_name_are_kept_and_not_planned(field: str) -
     assert not odd.revocable and "cannot name" in odd.why_not
 
 
+SCHEMA, TABLE = "lake.s", "lake.s.t"
+FROM_SCHEMA = {"ResourceType": "Schema", "ResourceUri": SCHEMA}
+ITSELF = {"ResourceType": "Table", "ResourceUri": TABLE}
+ORIGINS: dict[str, tuple[Answers, str]] = {
+    "nothing said": ({}, ""),
+    "the flag alone": ({"Inherited": False}, ""),
+    "itself": ({"InheritedObject": ITSELF}, ""),
+    "not inherited, and itself": ({"Inherited": False, "InheritedObject": ITSELF}, ""),
+    "another object without the flag": ({"InheritedObject": FROM_SCHEMA}, SCHEMA),
+    "another object and null": ({"Inherited": None, "InheritedObject": FROM_SCHEMA}, SCHEMA),
+    "an object without a name": ({"InheritedObject": {"ResourceType": "Schema"}}, ""),
+    "inherited": ({"Inherited": True, "InheritedObject": FROM_SCHEMA}, SCHEMA),
+    "inherited from nothing": ({"Inherited": True}, "an unnamed parent"),
+}
+
+
+def _held(*places: str, **origin: Any) -> Answers:
+    """User 700 holds SELECT_TABLE on these objects; on the table the row says where it comes from."""
+
+    def permissions(body: Answers) -> Answers:
+        row = _row(body, "SELECT_TABLE")
+        uri = body["Resource"]["ResourceUri"]
+        row["Details"][0]["PermissionDetails"] = [{"Name": "SELECT_TABLE", **(origin if uri == TABLE else {})}]
+        return row if uri in places else {"Details": [], "TotalCount": 0}
+
+    return {"ListPermissions": permissions}
+
+
+@pytest.mark.parametrize("name", ORIGINS)
+def test_a_right_that_comes_from_another_object_is_not_revocable_here(name: str) -> None:
+    origin, source = ORIGINS[name]
+    _, sink = discovered(PRIVILEGES, wedata(_held(TABLE, **origin)))
+    (grant,) = [one for one in sink.grants if one.key.resource_id == TABLE]
+    assert (grant.inherited_from, grant.key.native_id, grant.revocable) == (source, source, not source)
+    assert grant.why_not == (f"inherited from {source}" if source else "")
+
+
+@pytest.mark.parametrize("name", ORIGINS)
+def test_a_shadow_is_left_out_where_its_source_was_found_and_when_it_is_read_again(name: str) -> None:
+    origin, source = ORIGINS[name]
+    found, sink = discovered(PRIVILEGES, wedata(_held(SCHEMA, TABLE, **origin)))
+    shadow = source == SCHEMA
+    assert [one.key.resource_id for one in sink.grants] == [SCHEMA, *([TABLE] * (not shadow))]
+    assert found.notes["inherited"] == shadow
+    again = asyncio.run(PRIVILEGES.reread(wedata(_held(SCHEMA, TABLE, **origin)), [("Table", TABLE)]))
+    assert [one.key.resource_id for one in again.grants] == [TABLE] * (not source)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"ResourceType": "Table", "ResourceUri": "lake.s.other"},
+        {"ResourceType": "Table", "ResourceUri": "LAKE.S.T"},
+        {"ResourceType": "Table", "ResourceUri": None},
+        {"ResourceType": "View", "ResourceUri": TABLE},
+        {"ResourceType": None, "ResourceUri": TABLE},
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_row_about_another_object_proves_nothing(resource: Answers, beside: bool) -> None:
+    def permissions(body: Answers) -> Answers:
+        own, other = _row(body, "SELECT_TABLE")["Details"][0], _row({"Resource": resource}, "MODIFY")["Details"][0]
+        rows = [own, other] if beside else [other]
+        return {"Details": rows, "TotalCount": len(rows)}
+
+    with pytest.raises(ListingIncompleteError, match=f"Table {TABLE}.*another object"):
+        asyncio.run(PRIVILEGES.reread(wedata({"ListPermissions": permissions}), [("Table", TABLE)]))
+    same = {
+        "ListPermissions": lambda body: _row({"Resource": {"ResourceType": "TABLE", "ResourceUri": TABLE}}, "MODIFY")
+    }
+    assert asyncio.run(PRIVILEGES.reread(wedata(same), [("Table", TABLE)])).grants
+
+
 def test_members_without_an_id_are_counted_and_leave_their_project_open() -> None:
     members = {"Items": [{"UserUin": None, "UserName": "somebody", "Roles": []}], "TotalCount": 1}
     found, sink = discovered(PRIVILEGES, wedata({"ListProjectMembers": members}))

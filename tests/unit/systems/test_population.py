@@ -147,6 +147,16 @@ def test_a_row_that_slips_between_pages_is_found() -> None:
     assert _read(["abcd", "bcd"], ["bcd"]) == ("bcd", 3, 1), "a total that changed is read again"
 
 
+def test_a_broken_pass_between_two_equal_ones_is_not_passed_over() -> None:
+    broken = ["abcd", "bcd"]  # the total changes between its pages
+    assert _read(["abc"], broken, ["abc"]) == ("abc", 4, 1)
+    assert _read(broken, broken, ["abc"]) == ("abc", 4, 1)
+    with pytest.raises(ListingIncompleteError, match=f"{PASSES} passes"):
+        _read(["abc"], broken, ["abc"], ["abd"])
+    with pytest.raises(ListingIncompleteError, match="total went from 4 to 3"):
+        _read(["abc"], broken, ["abc"], broken)
+
+
 def test_a_listing_that_never_holds_still_is_given_up() -> None:
     passes = [["abc"], ["abd"], ["abe"], ["abf"], ["abf"]]
     with pytest.raises(ListingIncompleteError, match=f"{PASSES} passes"):

@@ -19,7 +19,7 @@ import pytest
 
 from rescind.ledger import Ledger
 from rescind.web.app import create_app
-from tests.support.api_server import BREAKS, NOBODY, PARTLY, SECRET, ApiServer, running_api_server
+from tests.support.api_server import BREAKS, NO_RUNS, NOBODY, PARTLY, SECRET, ApiServer, running_api_server
 from tests.support.postgres import PostgresServer
 from tests.support.review import ledger_connection
 from tests.support.web_routes import paths
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.seconds(300)]
 
 VIEWER = "vera"
 ROUTES = paths(create_app(str, list, {}).routes)
-USERS = {VIEWER: "viewer", "anna": "admin", NOBODY: "viewer", PARTLY: "viewer", BREAKS: "admin"}
+USERS = {VIEWER: "viewer", "anna": "admin", NOBODY: "viewer", PARTLY: "viewer", BREAKS: "admin", NO_RUNS: "admin"}
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ REFUSED: dict[str, tuple[str, Spoil, int]] = {
     "token for another audience": (VIEWER, lambda token: forged(token, aud="urn:elsewhere"), 403),
     "expired token": (VIEWER, expired, 401),
     "viewer without permission": (NOBODY, str, 403),
+    "administrator who may read the DAGs and not their runs": (NO_RUNS, str, 403),
     "administrator whose check fails": (BREAKS, str, 503),
 }
 

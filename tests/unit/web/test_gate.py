@@ -74,6 +74,26 @@ def test_a_route_that_somebody_adds_is_behind_the_gate(dsn: str, tmp_path: Path,
         assert "open" not in answer.text
 
 
+@pytest.mark.parametrize("reader", [None, "vera", frozenset({"access_review"}), {"dags": ["access_review"]}])
+def test_a_route_that_the_gate_did_not_see_is_closed(dsn: str, tmp_path: Path, browser_of: Any, reader: Any) -> None:
+    app = make(dsn, tmp_path, identify=somebody, readable=everything)
+    plain = FastAPI()
+    plain.state.titles = {}
+
+    @plain.middleware("http")
+    async def pretend(request: Any, call_next: Any) -> Any:
+        if reader is not None:
+            request.state.reader = reader
+        return await call_next(request)
+
+    plain.router.routes.extend(app.router.routes)
+    browser = browser_of(plain)
+    for path in paths(app.routes):
+        answer = browser.get(path)
+        assert answer.status_code == 401, path
+        assert "rita" not in answer.text
+
+
 def _refuses(browser: Any, path: str, status: int) -> None:
     answer = browser.get(path)
     assert answer.status_code == status, path

@@ -21,6 +21,7 @@ class ListingsRead:
 
     :ivar shown: every listing scope that was read completely, with its grants.
     :ivar gone: listing scopes that no longer exist or cannot be listed, with the vendor's code.
+    :ivar not_found: those of ``gone`` that the vendor says do not exist. Any other refusal proves nothing.
     :ivar failed: listing scopes that could not be read completely. They prove nothing.
     :ivar calls: number of list requests.
     :ivar pages: SHA-256 (hex) of the rows of each page of the complete listings, unordered.
@@ -28,6 +29,7 @@ class ListingsRead:
 
     shown: dict[ListingScope, tuple[Grant, ...]] = field(default_factory=dict)
     gone: dict[ListingScope, str] = field(default_factory=dict)
+    not_found: set[ListingScope] = field(default_factory=set)
     failed: dict[ListingScope, CloudError | ListingIncompleteError] = field(default_factory=dict)
     calls: int = 0
     pages: list[str] = field(default_factory=list)
@@ -61,6 +63,8 @@ async def read_listings(
                 reading = await system.reread(client, {listing_scope})
             except (NotFoundError, RefusedError) as error:
                 found.gone[listing_scope] = f"{type(error).__name__} {error.code}".strip()
+                if isinstance(error, NotFoundError):
+                    found.not_found.add(listing_scope)
             except ListingIncompleteError as error:
                 found.failed[listing_scope] = error
             except CloudError as error:

@@ -4,6 +4,9 @@ Up to two listings can prove an item absent: the listing of its resource, and th
 vendor offers one. Each read uses one of them. The first read uses the side with fewer listings. Items that are absent
 there are read again through the other side. So two reads in a row are independent, at the cost of one listing for
 each affected resource and one for each affected principal. A listing is read twice only while it still shows an item.
+
+When one of the two sides fails, the other one alone proves nothing, because nothing checks it. A side that does not
+exist any more (a deleted user has no listing) does not count as failed: the other side is then read twice.
 """
 
 from __future__ import annotations
@@ -51,8 +54,8 @@ class Settling:
     :param pause: first pause between two reads, in seconds; each further pause is 1.5 times as long.
     :param limit: how long to wait for a platform that still shows an item, in seconds, without the time of reading.
     :ivar seen: the last complete listing of each listing scope.
-    :ivar failed: listing scopes that could not be read, with the reason.
-    :ivar refused: listing scopes that no longer exist or cannot be listed, with the vendor's code.
+    :ivar failed: listing scopes that could not be read or that the vendor does not list, with the reason.
+    :ivar refused: listing scopes that no longer exist, with the vendor's code.
     :ivar calls: number of list requests.
     :ivar pages: SHA-256 (hex) of the rows of each page that was read.
     """
@@ -157,7 +160,8 @@ class Settling:
         self.pages += read.pages
         for listing_scope, error in read.failed.items():
             self.failed[listing_scope] = f"{type(error).__name__}: {error}"
-        self.refused |= read.gone
+        for listing_scope, why in read.gone.items():
+            (self.refused if listing_scope in read.not_found else self.failed)[listing_scope] = why
         shown = {listing_scope: {grant.key: grant for grant in grants} for listing_scope, grants in read.shown.items()}
         self.seen |= shown
         for ident, item in self.items.items():

@@ -10,7 +10,7 @@ from rescind.errors import LeaseLostError
 from rescind.ledger import Ledger, NewCall
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
 from rescind.model import Verdict
-from tests.support.ledger_attempts import S, attempts, batch_now, claim, send, states
+from tests.support.ledger_attempts import S, attempts, batch_now, claim, execute, send, states
 from tests.support.ledger_runs import call_for, ready_run
 
 pytestmark = pytest.mark.postgres
@@ -104,6 +104,31 @@ def test_open_attempts_are_closed_as_unknown_once_their_holder_is_gone(ledger: L
     assert states(ledger, run) == ("unknown", {"unknown"})
     with pytest.raises(RecordConflictError):
         ledger.attempts.finish(attempt.attempt_id, "accepted")
+
+
+def test_what_a_superseded_lease_had_open_is_closed_while_the_new_one_runs(ledger: Ledger) -> None:
+    run = ready_run(ledger, groups=3)
+    old = claim(ledger, run, "old")
+    send(ledger, old, run)
+    done = send(ledger, old, run, call=1)
+    ledger.attempts.finish(done.attempt_id, "accepted")
+    new = claim(ledger, run, "new")
+    mine = send(ledger, new, run, call=2)
+    assert [attempts(ledger, run, call)[0].outcome for call in range(3)] == [None, "accepted", None]
+    assert ledger.attempts.settle_open(run.run.run_id) == 1
+    assert ledger.attempts.settle_open(run.run.run_id) == 0
+    assert [attempts(ledger, run, call)[0].outcome for call in range(3)] == ["unknown", "accepted", None]
+    assert [states(ledger, run, call)[0] for call in range(3)] == ["unknown", "accepted", "sent"]
+    assert ledger.attempts.finish(mine.attempt_id, "accepted").state == "accepted"
+
+
+def test_a_lease_that_ran_out_leaves_no_attempt_open(ledger: Ledger, ledger_dsn: str) -> None:
+    run = ready_run(ledger)
+    send(ledger, claim(ledger, run), run)
+    assert ledger.attempts.settle_open(run.run.run_id) == 0
+    execute(ledger_dsn, "UPDATE rescind.batch SET lease_until = clock_timestamp() - interval '1 second'")
+    assert ledger.attempts.settle_open(run.run.run_id) == 1
+    assert states(ledger, run) == ("unknown", {"unknown"})
 
 
 # --- calls that are not sent, and calls that are sent again ----------------------------------------------

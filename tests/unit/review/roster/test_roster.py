@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rescind.errors import GuardTrippedError, InputError, RescindError
-from rescind.review import RosterLimits, RosterOptions, admit_roster, read_roster_csv, read_roster_json
+from rescind.review import RosterLimits, RosterOptions, admit_roster, decide, read_roster_csv, read_roster_json
 
 HEADER = "person_id,status,terminated_at,dms_user_id"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -203,6 +203,20 @@ def test_scim_users() -> None:
     assert (first.person_id, first.status, first.manager, first.email) == ("P1", "left", "P2", "a@x")
     assert first.terminated_at == datetime(2026, 2, 1, tzinfo=UTC)
     assert roster.people[1].status == "active"
+
+
+@pytest.mark.parametrize(("active", "status"), [(True, "active"), (False, "left"), (None, "unknown"), ("-", "unknown")])
+def test_only_active_false_says_that_somebody_left(make: SimpleNamespace, active: Any, status: str) -> None:
+    own = {"urn:example:ids": {"dms_user_id": "51001", "kind": "human"}}
+    first = {"id": "P1", **own, **({} if active == "-" else {"active": active})}
+    answer = {"totalResults": 2, "Resources": [first, {"id": "P2", "active": True}]}
+    roster = read_roster_json(answer, source="scim", options=DMS)
+    assert [person.status for person in roster.people] == [status, "active"]
+    known = admit_roster(roster, LIMITS, as_of=make.NOW, now=make.NOW)
+    decided = decide(
+        [make.grant("51001")], make.context(make.policy(make.rule('person.status == "left"')), roster=known)
+    )
+    assert [one.choice for one in decided] == ["revoke" if status == "left" else "keep"]
 
 
 # Limits

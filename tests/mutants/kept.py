@@ -1,0 +1,62 @@
+"""The kept set of mutants: small changes to the safety code, each of which a test must notice.
+
+Every ``*.toml`` file of this folder holds mutants of some source files::
+
+    [[source]]
+    file = "plugins/rescind/plan/check.py"
+    tests = ["tests/unit/plan/test_check.py"]
+
+    [[source.mutant]]
+    old = "if not count:"
+    new = "if False:"
+
+``old`` occurs exactly once in the file. ``tests`` are the nearest tests, as pytest takes them; a mutant may name its
+own.
+A change that no test could notice (an equivalent mutant) does not enter.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change to one source file.
+
+    :param file: path from the root of the repository.
+    :param tests: what pytest runs against it.
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def line(self, source: str) -> int:
+        """The line of the change."""
+        return source[: source.index(self.old)].count("\n") + 1
+
+    def applied(self, source: str) -> str:
+        """The source with the change.
+
+        :raises ValueError: when the text to change is not there exactly once.
+        """
+        if (times := source.count(self.old)) != 1:
+            raise ValueError(f"{self.file}: the text occurs {times} times, not once: {self.old!r}")
+        return source.replace(self.old, self.new)
+
+
+def kept() -> Iterator[Mutant]:
+    """Every mutant, in the order of the files."""
+    for path in sorted(FOLDER.glob("*.toml")):
+        for source in tomllib.loads(path.read_text(encoding="utf-8"))["source"]:
+            for one in source["mutant"]:
+                tests = tuple(one.get("tests", source["tests"]))
+                yield Mutant(source["file"], one["old"], one["new"], tests)

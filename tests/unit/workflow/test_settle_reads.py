@@ -1,0 +1,115 @@
+"""Reading until the platform has settled: which reads prove an item absent, and how long is waited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+import pytest
+
+from rescind.model import Cell, Grant, GrantKey
+from rescind.systems.base import ListingScope
+from rescind.workflow.execute.settle_reads import Settling
+from tests.support.scripted import (
+    BY_RESOURCE,
+    BY_USER,
+    FAILURES,
+    NO_CLIENT,
+    NOT_THERE,
+    Answer,
+    ScriptedDms,
+    ScriptedWeData,
+    dms_record,
+)
+
+MINE = dms_record()
+SHOWN = (MINE,)
+ABSENT: tuple[Grant, ...] = ()
+
+
+def settled(
+    script: dict[ListingScope, list[Answer]], *items: Grant, limit: float = 1.0, unsent: Collection[str] = ()
+) -> tuple[Settling, list[ListingScope]]:
+    """What is known once the platform has settled, and the listings that were read, in order."""
+    system = ScriptedDms(script) if len(next(iter(script))) > 2 else ScriptedWeData(script)
+    settling = Settling(system, NO_CLIENT, 0.001, limit)
+    settling.add({grant.grant_id: grant for grant in items or (MINE,)}, unsent)
+    asyncio.run(asyncio.wait_for(settling.run(), 30))
+    return settling, system.asked
+
+
+def test_each_side_is_read_once_when_nothing_lags() -> None:
+    settling, asked = settled({BY_RESOURCE: [ABSENT], BY_USER: [ABSENT]})
+    assert settling.gone() == {MINE.grant_id} and sorted(asked) == [BY_RESOURCE, BY_USER]
+    assert settling.absent(settling.items[MINE.grant_id]) == {"by_resource": True, "by_principal": True}
+
+
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize(
+    ("broken", "name"), [(BY_RESOURCE, "by_resource"), (BY_USER, "by_principal")], ids=["resource", "principal"]
+)
+@pytest.mark.parametrize("first", ["resource", "principal"])
+def test_when_one_side_fails_the_other_alone_proves_nothing(
+    broken: ListingScope, name: str, how: str, first: str
+) -> None:
+    """Neither two readings of the other side, nor a listing that answers when it is asked again."""
+    whole = BY_USER if broken == BY_RESOURCE else BY_RESOURCE
+    # A second item in the same database makes the listing by resource the side with fewer listings.
+    beside = dms_record(2, "51002") if first == "resource" else dms_record(2, database="89")
+    script: dict[ListingScope, list[Answer]] = {broken: [FAILURES[how], ABSENT], whole: [ABSENT]}
+    settling, asked = settled(script, MINE, beside)
+    assert MINE.grant_id not in settling.gone()
+    assert asked.count(broken) == 1, "a listing that failed is not asked again"
+    item = settling.items[MINE.grant_id]
+    said = settling.absent(item)
+    assert said[name] == "the listing failed" and settling.problem()
+    assert not settling.shows(item) and settling.lagging() == 0
+
+
+def test_a_user_who_is_not_there_is_proven_by_two_readings_of_the_resource() -> None:
+    settling, asked = settled({BY_RESOURCE: [ABSENT], BY_USER: [NOT_THERE]})
+    assert settling.gone() == {MINE.grant_id}
+    assert asked.count(BY_RESOURCE) == 2 and asked.count(BY_USER) == 1
+    assert settling.problem() == ""
+    assert (
+        settling.absent(settling.items[MINE.grant_id])["by_principal"]
+        == "the vendor does not list it (NotFoundError UserNotExist)"
+    )
+
+
+def test_one_reading_of_one_side_is_no_proof() -> None:
+    settling, asked = settled({BY_RESOURCE: [ABSENT], BY_USER: [NOT_THERE]}, limit=0.0)
+    assert settling.gone() == set() and asked.count(BY_RESOURCE) == 1
+
+
+@pytest.mark.parametrize("scope", [BY_RESOURCE, BY_USER], ids=["resource", "principal"])
+def test_either_side_that_shows_an_item_outweighs_the_other(scope: ListingScope) -> None:
+    script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [ABSENT], BY_USER: [ABSENT]}
+    script[scope] = [SHOWN]
+    settling, _ = settled(script, limit=0.02)
+    item = settling.items[MINE.grant_id]
+    assert settling.gone() == set() and settling.shows(item) and settling.lagging() == 1
+
+
+def test_an_item_that_is_shown_again_starts_from_the_beginning() -> None:
+    scope = ("Table", "c.s.t")
+    key = GrantKey("wedata_privileges", "acc", "table", "c.s.t", "user", "700", "SELECT_TABLE")
+    mine = Grant(
+        key, Cell("table", "c.s.t", "pair", ("User", "700", "SELECT_TABLE")), attributes={"ResourceType": "Table"}
+    )
+    settling, asked = settled({scope: [ABSENT, (mine,), ABSENT, (mine,), ABSENT]}, mine)
+    assert settling.gone() == {mine.grant_id} and len(asked) == 6
+
+
+@pytest.mark.parametrize(("limit", "reads"), [(0.0, 1), (0.0009, 1), (0.001, 2), (0.0024, 2), (0.0025, 3), (0.004, 3)])
+def test_all_pauses_together_keep_to_the_limit(limit: float, reads: int) -> None:
+    """Pauses of 1, 1.5 and 2.25 thousandths of a second: the next one is taken only where it ends within the limit."""
+    settling, asked = settled({BY_RESOURCE: [SHOWN], BY_USER: [SHOWN]}, limit=limit)
+    assert asked.count(asked[0]) == reads and settling.gone() == set()
+
+
+def test_nothing_is_waited_for_where_nothing_was_sent() -> None:
+    settling, asked = settled({BY_RESOURCE: [SHOWN], BY_USER: [SHOWN]}, unsent={MINE.grant_id})
+    assert sorted(asked) == [BY_RESOURCE, BY_USER] and settling.lagging() == 0
+    absent, asked = settled({BY_RESOURCE: [ABSENT], BY_USER: [ABSENT]}, unsent={MINE.grant_id})
+    assert absent.gone() == {MINE.grant_id} and len(asked) == 2

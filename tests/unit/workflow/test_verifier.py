@@ -1,0 +1,178 @@
+"""Verification of one account, over a ledger: verdicts of items, and what was to stay."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rescind.errors import RefusedError
+from rescind.ledger import Ledger
+from rescind.model import Grant
+from rescind.systems.base import ListingScope
+from rescind.systems.surfaces import PlatformAnswer
+from rescind.workflow.execute.verify import ScopeReport, ScopeVerifier
+from tests.support.ledger_attempts import claim, send
+from tests.support.ledger_runs import Frozen, approve, begin, decide, freeze, list_scope
+from tests.support.scripted import (
+    BY_RESOURCE,
+    BY_USER,
+    FAILURES,
+    NO_CLIENT,
+    Answer,
+    ScriptedDms,
+    dms_record,
+)
+
+pytestmark = pytest.mark.postgres
+GOES, STAYS = dms_record(1), dms_record(2)
+ELSEWHERE = dms_record(3, "51002", "89")
+INHERITED = dms_record(4, inherited_from="somewhere")
+
+
+def sent(ledger: Ledger, *retained: Grant, outcome: str = "accepted") -> Frozen:
+    """A run that revokes one record and keeps others; its one call was answered."""
+    run = begin(ledger)
+    list_scope(ledger, run, [GOES, *retained])
+    decide(ledger, run, [GOES, *retained], [GOES])
+    frozen = freeze(ledger, run, [[GOES]])
+    approve(ledger, frozen)
+    lease = claim(ledger, frozen)
+    if outcome:
+        ledger.attempts.finish(send(ledger, lease, frozen).attempt_id, outcome)
+    ledger.batches.release(lease)
+    return frozen
+
+
+def verified(
+    ledger: Ledger, run: Frozen, script: dict[ListingScope, list[Answer]], system: ScriptedDms | None = None
+) -> tuple[ScopeReport, Any]:
+    """The report and the recorded check of what was to stay."""
+    verifier = ScopeVerifier(ledger, system or ScriptedDms(script), NO_CLIENT, run.run.run_id, "acc", 0.001, 0.004)
+    report = asyncio.run(asyncio.wait_for(verifier.run(), 30))
+    (check,) = ledger.verdicts.retained(run.run.run_id)
+    return report, check
+
+
+@pytest.mark.parametrize(
+    ("by_resource", "by_user", "lost"),
+    [
+        ([STAYS], [STAYS], 0),
+        ([], [STAYS], 1),
+        ([STAYS], [], 1),
+        ([], [], 1),
+    ],
+    ids=["both", "only by user", "only by resource", "neither"],
+)
+def test_a_retained_grant_that_one_of_two_listings_lacks_is_lost(
+    ledger: Ledger, by_resource: list[Grant], by_user: list[Grant], lost: int
+) -> None:
+    run = sent(ledger, STAYS, ELSEWHERE, INHERITED)
+    report, check = verified(ledger, run, {BY_RESOURCE: [tuple(by_resource)], BY_USER: [tuple(by_user)]})
+    assert (report.retained_checked, report.retained_missing) == (1, lost), "the others are in no listing that was read"
+    assert (check.compared, check.lost, check.complete) == (1, [STAYS.grant_id] * lost, True)
+    assert report.as_dict()["kept_lost"] == lost
+
+
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_listing_that_failed_says_nothing_of_what_was_to_stay(ledger: Ledger, how: str, there: bool) -> None:
+    shown = (STAYS,) if there else ()
+    run = sent(ledger, STAYS)
+    report, check = verified(ledger, run, {BY_RESOURCE: [FAILURES[how]], BY_USER: [shown]})
+    assert (check.compared, len(check.lost), check.complete) == (1, int(not there), False)
+    assert report.verdicts == {"unverified": 1} and report.problem
+
+
+def test_nothing_read_compares_nothing(ledger: Ledger) -> None:
+    refused = RefusedError("no", vendor="alibaba", action="List", code="X")
+    run = sent(ledger, STAYS)
+    report, check = verified(ledger, run, {BY_RESOURCE: [refused], BY_USER: [refused]})
+    assert (check.compared, check.lost, check.complete, report.verdicts) == (0, [], False, {"unverified": 1})
+
+
+@pytest.mark.parametrize(("lagging", "missing", "wait"), [(0, 0, False), (1, 0, True), (1, 1, False), (0, 1, False)])
+def test_nobody_waits_for_a_platform_that_lost_what_was_to_stay(lagging: int, missing: int, wait: bool) -> None:
+    assert ScopeReport(lagging=lagging, retained_missing=missing).worth_waiting == wait
+
+
+def test_a_lag_beside_a_loss_is_not_worth_waiting_for(ledger: Ledger) -> None:
+    run = sent(ledger, STAYS)
+    report, _ = verified(ledger, run, {BY_RESOURCE: [(GOES,)], BY_USER: [(GOES,)]})
+    assert (report.lagging, report.retained_missing, report.worth_waiting) == (1, 1, False)
+    assert report.verdicts == {"still_present": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [("accepted", "record_gone"), ("unknown", "record_gone"), ("refused", "record_gone"), ("", "record_gone")],
+)
+def test_without_an_answer_about_every_surface_the_record_alone_is_gone(
+    ledger: Ledger, outcome: str, verdict: str
+) -> None:
+    run = sent(ledger, outcome=outcome)
+    report, _ = verified(ledger, run, {BY_RESOURCE: [()], BY_USER: [()]})
+    assert report.verdicts == {verdict: 1}
+    (found,) = ledger.verdicts.latest(run.run.run_id)
+    assert "not asked in this run" in found.path
+
+
+class _Asked(ScriptedDms):
+    """Every surface of discovery was asked; the platform answers as scripted."""
+
+    surfaces = ()
+    answer = PlatformAnswer()
+
+    async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [
+        ("accepted", "verified_gone"),
+        ("unknown", "verified_gone"),
+        ("refused", "already_absent"),
+        ("", "already_absent"),
+    ],
+)
+def test_what_is_gone_is_ours_only_where_a_request_may_have_done_it(ledger: Ledger, outcome: str, verdict: str) -> None:
+    run = sent(ledger, STAYS, outcome=outcome)
+    script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]}
+    report, _ = verified(ledger, run, script, _Asked(script))
+    assert report.verdicts == {verdict: 1}
+
+
+def test_a_record_that_turns_up_in_a_listing_is_a_way_in(ledger: Ledger) -> None:
+    """The same right by another record: it is not in the snapshot, and the listing of verification shows it."""
+    run = sent(ledger, STAYS)
+    again = dms_record(9)
+    again = Grant(again.key._replace(resource_id="t1"), again.cell, attributes=again.attributes)
+    script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS, again)], BY_USER: [(STAYS, again)]}
+    report, _ = verified(ledger, run, script, _Asked(script))
+    assert report.verdicts == {"still_effective": 1}
+
+
+def test_what_the_platform_says_remains(ledger: Ledger) -> None:
+    run = sent(ledger, STAYS)
+    script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]}
+    for answer, verdict in (
+        (PlatformAnswer(reaches={GOES.grant_id: "a policy"}), "still_effective"),
+        (PlatformAnswer(unknown={GOES.grant_id: {"policies": "refused"}}), "record_gone"),
+        (PlatformAnswer(denies={GOES.grant_id}), "verified_gone"),
+    ):
+        system = _Asked(script)
+        system.answer = answer
+        assert verified(ledger, run, script, system)[0].verdicts == {verdict: 1}
+
+
+def test_a_platform_that_does_not_answer_leaves_the_record_alone_gone(ledger: Ledger) -> None:
+    class Silent(_Asked):
+        async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:
+            raise FAILURES["cut"]
+
+    run = sent(ledger, STAYS)
+    script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]}
+    report, _ = verified(ledger, run, script, Silent(script))
+    assert report.verdicts == {"record_gone": 1} and "cut" in report.problem
