@@ -19,6 +19,7 @@ from typing import Any
 from emulator.app import App, Settings
 from emulator.build.sizes import TINY, Sizes
 from emulator.snapshot import snapshot
+from tests.support.oracle.ways import Resource
 
 SMALL = replace(TINY, people=12, leavers=4, dms_users=14, dms_leavers=4)
 Operation = dict[str, Any]
@@ -80,6 +81,19 @@ def planted(world: Mapping[str, Any], seed: int) -> list[Planted]:
         person = next(turns[system])
         made.append(Planted(system, kind, person, tuple(plant(draw, person))))
     return made
+
+
+def place(one: Planted) -> tuple[Resource, str]:
+    """What the person's own record is on, and with which entitlement."""
+    row = one.operations[0]
+    if one.system == "quickbi_menus":
+        return Resource("menu", row["menu_id"], row["portal_id"]), "view"
+    if one.system == "dms_permissions":
+        ident = row.get("table_id") or row["db_id"]
+        return Resource(row["ds_type"].lower(), ident), row["perm_type"]
+    if one.system == "wedata_privileges":
+        return Resource(row["resource_type"].lower(), row["resource_uri"]), row["privilege"]
+    return Resource("data_source", row["data_source_id"], row["project_id"]), "use"
 
 
 class _Draw:

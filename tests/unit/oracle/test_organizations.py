@@ -15,7 +15,7 @@ from emulator.modes import CHOICES
 from emulator.registry import Call
 from emulator.snapshot import snapshot
 from tests.support.oracle import Dump, Resource, effective
-from tests.support.oracle.organizations import SMALL, Planted, organization, organizations, planted
+from tests.support.oracle.organizations import SMALL, organization, organizations, place, planted
 
 REACH = [name for name in CHOICES if name.endswith(("_reach", "_subgroups", "_white_list", "_owner_role"))]
 CALLER = Identity("1600000000000001", "1600000000000001", "root", "root", True)
@@ -31,19 +31,6 @@ def call(app: App, product: str, action: str, **params: Any) -> Any:
     """An answer of the emulator without signatures and envelopes."""
     served = app.gateway.actions[product, action]
     return served.handler(Call(app.world, CALLER, action, params))
-
-
-def place(one: Planted) -> tuple[Resource, str]:
-    """What the person's own record is on, and with which entitlement."""
-    row = one.operations[0]
-    if one.system == "quickbi_menus":
-        return Resource("menu", row["menu_id"], row["portal_id"]), "view"
-    if one.system == "dms_permissions":
-        ident = row.get("table_id") or row["db_id"]
-        return Resource(row["ds_type"].lower(), ident), row["perm_type"]
-    if one.system == "wedata_privileges":
-        return Resource(row["resource_type"].lower(), row["resource_uri"]), row["privilege"]
-    return Resource("data_source", row["data_source_id"], row["project_id"]), "use"
 
 
 def named(kind: str) -> str:
