@@ -78,14 +78,14 @@ class World:
         settings = ClientSettings.from_fields(vendor, {**keys, **extra})
         return kind(settings, pacer=FreePacer(), transport=httpx.MockTransport(network))
 
-    def discovered(self) -> tuple[Lists, dict[str, str]]:
-        """The population, and the surfaces that were not asked."""
+    def discovered(self) -> tuple[Lists, Population, dict[str, str]]:
+        """What was found, what is known of the reading, and the surfaces that were not asked."""
         sink = Lists()
         found = Population(sink)
         asyncio.run(self.system.discover(self.client(), found))
         if self.certain:
             sink.grants = [grant for grant in sink.grants if UNCERTAIN not in grant.attributes]
-        return sink, unasked(self.system.surfaces, found.surfaces)
+        return sink, found, unasked(self.system.surfaces, found.surfaces)
 
     def answer(self, grant: Grant) -> PlatformAnswer:
         return asyncio.run(self.system.ask_platform(self.client(), [grant]))
@@ -136,7 +136,7 @@ def looked_at(system: str, kind: str, *, own_answer: bool, seed: int = 0) -> tup
     """
     world, one = _planted(seed or seed_of(system, kind), system, kind)
     before = world.dump()
-    sink, missing = world.discovered()
+    sink, reading, missing = world.discovered()
     assert missing == {}, "every surface was asked"
     _take_away(world, one)
     left = {grant.key for grant in world.discovered()[0].grants}
@@ -145,7 +145,7 @@ def looked_at(system: str, kind: str, *, own_answer: bool, seed: int = 0) -> tup
     linked = [_same_person(world, gone, one.person)] if world.system.member_space else []
     graph = access_around(world.system, [gone], rest, sink.memberships, linked)
     answer = world.answer(gone) if own_answer else PlatformAnswer()
-    found = EffectiveAccess(graph, answer, missing).of(gone)
+    found = EffectiveAccess(graph, answer, missing, reading.gaps).of(gone)
     verdict = "still_effective" if found.paths else "record_gone" if found.unanswered else "verified_gone"
     row = {
         "system": system, "principal_type": "user", "principal_id": gone.key.principal_id, "verdict": verdict,

@@ -243,9 +243,9 @@ def test_records_that_no_request_can_name_are_kept_and_not_planned(field: str) -
     assert not odd.revocable and "cannot name" in odd.why_not
 
 
-SCHEMA, TABLE = "lake.s", "lake.s.t"
+SCHEMA, PLACE = "lake.s", "lake.s.t"
 FROM_SCHEMA = {"ResourceType": "Schema", "ResourceUri": SCHEMA}
-ITSELF = {"ResourceType": "Table", "ResourceUri": TABLE}
+ITSELF = {"ResourceType": "Table", "ResourceUri": PLACE}
 ORIGINS: dict[str, tuple[Answers, str]] = {
     "nothing said": ({}, ""),
     "the flag alone": ({"Inherited": False}, ""),
@@ -259,13 +259,13 @@ ORIGINS: dict[str, tuple[Answers, str]] = {
 }
 
 
-def _held(*places: str, **origin: Any) -> Answers:
+def _rights(*places: str, **origin: Any) -> Answers:
     """User 700 holds SELECT_TABLE on these objects; on the table the row says where it comes from."""
 
     def permissions(body: Answers) -> Answers:
         row = _row(body, "SELECT_TABLE")
         uri = body["Resource"]["ResourceUri"]
-        row["Details"][0]["PermissionDetails"] = [{"Name": "SELECT_TABLE", **(origin if uri == TABLE else {})}]
+        row["Details"][0]["PermissionDetails"] = [{"Name": "SELECT_TABLE", **(origin if uri == PLACE else {})}]
         return row if uri in places else {"Details": [], "TotalCount": 0}
 
     return {"ListPermissions": permissions}
@@ -274,8 +274,8 @@ def _held(*places: str, **origin: Any) -> Answers:
 @pytest.mark.parametrize("name", ORIGINS)
 def test_a_right_that_comes_from_another_object_is_not_revocable_here(name: str) -> None:
     origin, source = ORIGINS[name]
-    _, sink = discovered(PRIVILEGES, wedata(_held(TABLE, **origin)))
-    (grant,) = [one for one in sink.grants if one.key.resource_id == TABLE]
+    _, sink = discovered(PRIVILEGES, wedata(_rights(PLACE, **origin)))
+    (grant,) = [one for one in sink.grants if one.key.resource_id == PLACE]
     assert (grant.inherited_from, grant.key.native_id, grant.revocable) == (source, source, not source)
     assert grant.why_not == (f"inherited from {source}" if source else "")
 
@@ -283,12 +283,12 @@ def test_a_right_that_comes_from_another_object_is_not_revocable_here(name: str)
 @pytest.mark.parametrize("name", ORIGINS)
 def test_a_shadow_is_left_out_where_its_source_was_found_and_when_it_is_read_again(name: str) -> None:
     origin, source = ORIGINS[name]
-    found, sink = discovered(PRIVILEGES, wedata(_held(SCHEMA, TABLE, **origin)))
+    found, sink = discovered(PRIVILEGES, wedata(_rights(SCHEMA, PLACE, **origin)))
     shadow = source == SCHEMA
-    assert [one.key.resource_id for one in sink.grants] == [SCHEMA, *([TABLE] * (not shadow))]
+    assert [one.key.resource_id for one in sink.grants] == [SCHEMA, *([PLACE] * (not shadow))]
     assert found.notes["inherited"] == shadow
-    again = asyncio.run(PRIVILEGES.reread(wedata(_held(SCHEMA, TABLE, **origin)), [("Table", TABLE)]))
-    assert [one.key.resource_id for one in again.grants] == [TABLE] * (not source)
+    again = asyncio.run(PRIVILEGES.reread(wedata(_rights(SCHEMA, PLACE, **origin)), [("Table", PLACE, "")]))
+    assert [one.key.resource_id for one in again.grants] == [PLACE] * (not source)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_a_shadow_is_left_out_where_its_source_was_found_and_when_it_is_read_aga
         {"ResourceType": "Table", "ResourceUri": "lake.s.other"},
         {"ResourceType": "Table", "ResourceUri": "LAKE.S.T"},
         {"ResourceType": "Table", "ResourceUri": None},
-        {"ResourceType": "View", "ResourceUri": TABLE},
-        {"ResourceType": None, "ResourceUri": TABLE},
+        {"ResourceType": "View", "ResourceUri": PLACE},
+        {"ResourceType": None, "ResourceUri": PLACE},
     ],
 )
 @pytest.mark.parametrize("beside", [False, True])
@@ -308,12 +308,12 @@ def test_a_row_about_another_object_proves_nothing(resource: Answers, beside: bo
         rows = [own, other] if beside else [other]
         return {"Details": rows, "TotalCount": len(rows)}
 
-    with pytest.raises(ListingIncompleteError, match=f"Table {TABLE}.*another object"):
-        asyncio.run(PRIVILEGES.reread(wedata({"ListPermissions": permissions}), [("Table", TABLE)]))
+    with pytest.raises(ListingIncompleteError, match=f"Table {PLACE}.*another object"):
+        asyncio.run(PRIVILEGES.reread(wedata({"ListPermissions": permissions}), [("Table", PLACE, "")]))
     same = {
-        "ListPermissions": lambda body: _row({"Resource": {"ResourceType": "TABLE", "ResourceUri": TABLE}}, "MODIFY")
+        "ListPermissions": lambda body: _row({"Resource": {"ResourceType": "TABLE", "ResourceUri": PLACE}}, "MODIFY")
     }
-    assert asyncio.run(PRIVILEGES.reread(wedata(same), [("Table", TABLE)])).grants
+    assert asyncio.run(PRIVILEGES.reread(wedata(same), [("Table", PLACE, "")])).grants
 
 
 def test_members_without_an_id_are_counted_and_leave_their_project_open() -> None:

@@ -31,7 +31,7 @@ def settled(
     script: dict[ListingScope, list[Answer]], *items: Grant, limit: float = 1.0, unsent: Collection[str] = ()
 ) -> tuple[Settling, list[ListingScope]]:
     """What is known once the platform has settled, and the listings that were read, in order."""
-    system = ScriptedDms(script) if len(next(iter(script))) > 2 else ScriptedWeData(script)
+    system = (ScriptedDms if BY_RESOURCE in script else ScriptedWeData)(script)
     settling = Settling(system, NO_CLIENT, 0.001, limit)
     settling.add({grant.grant_id: grant for grant in items or (MINE,)}, unsent)
     asyncio.run(asyncio.wait_for(settling.run(), 30))
@@ -92,11 +92,11 @@ def test_either_side_that_shows_an_item_outweighs_the_other(scope: ListingScope)
 
 
 def test_an_item_that_is_shown_again_starts_from_the_beginning() -> None:
-    scope = ("Table", "c.s.t")
     key = GrantKey("wedata_privileges", "acc", "table", "c.s.t", "user", "700", "SELECT_TABLE")
     mine = Grant(
         key, Cell("table", "c.s.t", "pair", ("User", "700", "SELECT_TABLE")), attributes={"ResourceType": "Table"}
     )
+    scope = ScriptedWeData().listing_scope(mine)
     settling, asked = settled({scope: [ABSENT, (mine,), ABSENT, (mine,), ABSENT]}, mine)
     assert settling.gone() == {mine.grant_id} and len(asked) == 6
 
