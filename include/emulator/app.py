@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import ipaddress
 import threading
 import traceback
@@ -37,6 +38,17 @@ class Settings:
     modes: dict[str, str] = field(default_factory=dict)
 
 
+UNAUTHORIZED = (
+    b'{"error": "the control interface needs the token that the emulator was started with (RESCIND_EMULATOR_TOKEN),'
+    b' as the header Authorization: Bearer"}'
+)
+
+
+def is_control(request: Request) -> bool:
+    """Whether a request is for the control interface and not for a cloud."""
+    return request.path == "/_control" or request.path.startswith("/_control/")
+
+
 class App:
     """One emulator without its sockets."""
 
@@ -54,7 +66,7 @@ class App:
     def handle(self, request: Request) -> Answer:
         """Answer a request of a cloud or of the control interface."""
         try:
-            if request.path == "/_control" or request.path.startswith("/_control/"):
+            if is_control(request):
                 return self.control.handle(request)
             return self.gateway.handle(request)
         except Exception:
@@ -78,10 +90,15 @@ class App:
 
 
 class Server:
-    """Sockets around an app. Listens on loopback and nowhere else."""
+    """Sockets around an app. Listens on loopback and nowhere else.
 
-    def __init__(self, app: App) -> None:
+    :param token: what a request for the control interface must bring (``Authorization: Bearer``). Every user of the
+        machine can reach the socket. Without a token nobody can use the control interface.
+    """
+
+    def __init__(self, app: App, token: str = "") -> None:
         self.app = app
+        self._token = token
         self.url = ""
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -96,11 +113,20 @@ class Server:
             raise ValueError(f"the emulator listens on loopback only, not on {host}")
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self.app.handle, self._connections), host, port, backlog=512
+            lambda: Connection(self._handle, self._connections), host, port, backlog=512
         )
         number = self._server.sockets[0].getsockname()[1]
         self.url = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
         return self.url
+
+    def _handle(self, request: Request) -> Answer:
+        if is_control(request) and not self._may_control(request):
+            return Answer(401, UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
+        return self.app.handle(request)
+
+    def _may_control(self, request: Request) -> bool:
+        given = request.headers.get("authorization", "")
+        return bool(self._token) and hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())
 
     async def stop(self) -> None:
         """Close the socket and every connection, close the journal."""
@@ -114,9 +140,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(settings: Settings | None = None, clock: Clock | None = None) -> Iterator[Server]:
+def running(settings: Settings | None = None, clock: Clock | None = None, token: str = "") -> Iterator[Server]:
     """Run an emulator in a thread of this process, for tests; the server has ``url`` and ``app``."""
-    server = Server(App(settings, clock))
+    server = Server(App(settings, clock), token)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="emulator", daemon=True)
     thread.start()

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from emulator import __version__
 from emulator.app import App, Server, Settings
 from emulator.build.sizes import PRESETS, scaled
 from emulator.modes import CHOICES
+
+TOKEN = "RESCIND_EMULATOR_TOKEN"
+"""Environment variable: the token of the control interface. Other users can read a command line, but not this."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _serve(app: App, args: argparse.Namespace) -> None:
-    server = Server(app)
+    token = os.environ.pop(TOKEN, "")
+    server = Server(app, token)
     url = await server.start(args.host, args.port)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -105,6 +110,8 @@ async def _serve(app: App, args: argparse.Namespace) -> None:
         _write_whole(args.ready_file, json.dumps(ready, indent=1))
     keys = [key for key in ready["keys"] if key["key_id"].endswith("1")]  # type: ignore[attr-defined]
     print(f"listening on {url}, grants {app.world.counts()}", flush=True)
+    if not token:
+        print(f"the control interface is closed: start the emulator with {TOKEN}=<secret> to use it", flush=True)
     for key in keys:
         print(f"{key['vendor']}: key id {key['key_id']} secret {key['secret']}", flush=True)
     try:
@@ -117,7 +124,8 @@ async def _serve(app: App, args: argparse.Namespace) -> None:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write so that a reader sees all or nothing."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write with mode 600, so that a reader sees all or nothing. A link in its place is replaced, not followed."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.replace(temporary, path)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import IO, Any
 
 from emulator.clock import Clock
+
+
+def _appended(path: Path) -> IO[str]:
+    """Open a file for writing at its end, with mode 600 when it is new; a link is refused."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8")
 
 
 class Journal:
@@ -21,7 +28,7 @@ class Journal:
         self._clock = clock
         self._entries: list[dict[str, Any]] = []
         self._pending: list[dict[str, Any]] = []
-        self._file: IO[str] | None = path.open("a", encoding="utf-8") if path else None
+        self._file: IO[str] | None = _appended(path) if path else None
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from local.config import HOST, PROJECT, Config
-from local.state import ROLES, SERVICE, Secrets, write_private
+from local.safe_files import write_private
+from local.state import ROLES, SERVICE, Secrets
 
 LEDGER_VARIABLE = "AIRFLOW_CONN_RESCIND_LEDGER"
 API_VARIABLE = "AIRFLOW_CONN_RESCIND_AIRFLOW"

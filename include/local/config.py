@@ -108,7 +108,7 @@ def load(flags: Mapping[str, str | None] | None = None, environ: Mapping[str, st
         return given.get(setting.variable) or env.get(setting.variable, "").strip() or setting.default
 
     return Config(
-        state=_folder(text(STATE_DIR)),
+        state=_unresolved(text(STATE_DIR)),
         dags=_folder(text(DAGS_DIR)),
         plugins=_folder(text(PLUGINS_DIR)),
         ui_port=_integer(UI_PORT, text(UI_PORT), 1, 65535),
@@ -138,8 +138,17 @@ def require_free_port(port: int, setting: Setting) -> None:
 
 
 def _folder(value: str) -> Path:
-    path = Path(value).expanduser()
-    return (path if path.is_absolute() else PROJECT / path).resolve()
+    return _absolute(value).resolve()
+
+
+def _unresolved(value: str) -> Path:
+    """Return a folder whose own name is not resolved: if it is a link, its use is refused."""
+    path = _absolute(value)
+    return path.parent.resolve() / path.name
+
+
+def _absolute(value: str) -> Path:
+    return Path(os.path.abspath(PROJECT / Path(value).expanduser()))
 
 
 def _default_parallelism() -> int:

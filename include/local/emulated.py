@@ -19,7 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.config import Config
 from local.errors import StartError
-from local.state import write_private
+from local.safe_files import own_folder, read, write_private
+
+TOKEN = "RESCIND_EMULATOR_TOKEN"
+"""Environment variable of the emulator's process: the token of its control interface."""
 
 TOOL = "rescind-bot"
 """The name of the tool's own identity in the emulated organization."""
@@ -61,10 +64,14 @@ class Control:
     """The emulator's control interface.
 
     :param url: address of the emulator.
+    :param token: what the emulator was started with, see :class:`local.state.Secrets`.
     """
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=f"{url}/_control", timeout=60, trust_env=False, verify=False)
+    def __init__(self, url: str, token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        self._client = httpx.Client(
+            base_url=f"{url}/_control", headers=headers, timeout=60, trust_env=False, verify=False
+        )
 
     def get(self, path: str) -> Any:
         """An answer as JSON."""
@@ -138,7 +145,7 @@ def connections(url: str, control: Control) -> dict[str, str]:
 def variables(config: Config, control: Control) -> dict[str, str]:
     """The deployment settings, as environment variables; writes the files that they name."""
     folder = config.state / "demo"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    own_folder(folder)
     write_private(folder / "roster.csv", control.text("roster.csv"))
     people = [
         {"space": "person_id", "id": person["person_id"], "reason": person["reason"]}
@@ -199,7 +206,7 @@ def wait_healthy(control: Control, timeout: float) -> bool:
 def _signing_key(folder: Path) -> Path:
     """The key that signs this stack's evidence, made once; its public half lies beside it, for the verifier."""
     private, public = folder / "evidence.pem", folder / PUBLIC_KEY
-    if not (private.exists() and public.exists()):
+    if read(private) is None or read(public) is None:
         key = Ed25519PrivateKey.generate()
         half = serialization.PublicFormat.SubjectPublicKeyInfo
         whole = serialization.PrivateFormat.PKCS8

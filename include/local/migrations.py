@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from local import airflowenv, state
+from local import airflowenv, safe_files
 from local.config import PROJECT, Config
 from local.errors import SettingError, StartError
 from local.processes import tail
@@ -75,16 +75,16 @@ def _airflow(config: Config, env: Mapping[str, str], say: Callable[[str], None],
     def stands() -> list[str | None]:
         return [version, where, revision(address)]
 
-    if not force and None not in stands() and state.read_json(note_path) == stands():
+    if not force and None not in stands() and safe_files.read_json(note_path) == stands():
         return
     say("  preparing Airflow's database")
     _run(config, [sys.executable, "-P", "-m", "airflow", "db", "migrate"], env)
-    state.write_private(note_path, json.dumps(stands()) + "\n")
+    safe_files.write_private(note_path, json.dumps(stands()) + "\n")
 
 
 def _run(config: Config, command: Sequence[str], env: Mapping[str, str]) -> None:
     log = config.logs / "migrate.log"
-    with log.open("ab") as output:
+    with safe_files.append(log) as output:
         done = subprocess.run(command, env=dict(env), stdout=output, stderr=output, cwd=PROJECT, check=False)
     if done.returncode != 0:
         raise StartError(f"{' '.join(command[1:])} failed; {log} says:\n{tail(log)}")

@@ -31,15 +31,14 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from local.errors import LocalError, StartError
+from local.errors import StartError
 from local.processes import Record, Registry, identity, tail
+from local.safe_files import own_folder, socket_folder
 
 NAME = "postgres"
 PORT = 5432
 """Part of the socket's name only; nothing listens on a network port."""
 STOP_SECONDS = 20.0
-SOCKET_PATH_LIMIT = 100
-"""Bytes; the kernel's limit for the path of a socket is 107 on Linux and 103 on macOS."""
 
 OPTIONS = {
     "listen_addresses": "",
@@ -81,7 +80,7 @@ class Cluster:
         self._password = password
         self.log = state / "logs" / "postgres.log"
         self.data = self._base / "data"
-        self.socket_dir = _socket_dir(self._base)
+        self.socket_dir = socket_folder(state, self._base / "socket", f".s.PGSQL.{PORT}", self._account.ids)
 
     def remove(self) -> None:
         """Remove everything that the cluster keeps; it must not run."""
@@ -146,7 +145,7 @@ class Cluster:
             secret.write(self._password + "\n")
             secret.flush()
             if self._account.ids is not None:
-                os.chown(secret.name, *self._account.ids)
+                os.fchown(secret.fileno(), *self._account.ids)
             command = [
                 str(self._binaries() / "initdb"),
                 "--pgdata", str(made),
@@ -263,13 +262,7 @@ class Cluster:
         return copy / package.name / install.name / "bin"
 
     def _own(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = self._account.uid if self._account.uid is not None else os.geteuid()
-        if folder.stat().st_uid not in (owner, os.geteuid()):
-            raise LocalError(f"{folder} belongs to another user.", "Remove it, or choose another RESCIND_STATE_DIR.")
-        if self._account.ids is not None:
-            os.chown(folder, *self._account.ids)
-        folder.chmod(0o700)
+        own_folder(folder, account=self._account.ids)
 
     def _run_as(self) -> dict[str, Any]:
         if self._account.ids is None:
@@ -309,17 +302,9 @@ def _base(state: Path, account: Account) -> Path:
         base = inside
     else:
         base = Path("/var/lib/rescind") / hashlib.sha256(str(state).encode()).hexdigest()[:12]
-    base.mkdir(mode=0o711, parents=True, exist_ok=True)
-    for folder in (base, base.parent) if base is not inside else (base,):
-        folder.chmod(0o711)
+    for folder in (base.parent, base) if base is not inside else (base,):
+        own_folder(folder, 0o700 if account.ids is None else 0o711)
     return base
-
-
-def _socket_dir(base: Path) -> Path:
-    folder = base / "socket"
-    if len(os.fsencode(folder)) + len(f"/.s.PGSQL.{PORT}") <= SOCKET_PATH_LIMIT:
-        return folder
-    return Path("/tmp") / f"rescind-{os.geteuid()}-{hashlib.sha256(str(base).encode()).hexdigest()[:12]}"
 
 
 def _reachable(path: Path, account: Account) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from local.errors import StartError
-from local.state import read_json, write_private
+from local.safe_files import append, read_json, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Registry:
         identity_of: dict[str, object] = {}
         if user is not None:
             identity_of = {"user": user[0], "group": user[1], "extra_groups": []}
-        with log.open("ab") as output:
+        with append(log) as output:
             try:
                 child = subprocess.Popen(  # type: ignore[call-overload]
                     list(command),
@@ -175,7 +175,7 @@ class Registry:
 
 def rotate(log: Path, limit: int = 20_000_000) -> None:
     """Set a log file aside as ``<name>.1`` once it is larger than ``limit`` bytes."""
-    if log.exists() and log.stat().st_size > limit:
+    if os.path.lexists(log) and log.lstat().st_size > limit:
         log.replace(log.with_name(log.name + ".1"))
 
 

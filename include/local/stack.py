@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from local import airflowenv, emulated, migrations, state, workers
+from local import airflowenv, emulated, migrations, safe_files, state, workers
 from local.api import AirflowApi
 from local.config import EMULATOR_PORT, PROJECT, UI_PORT, Config, require_free_port
 from local.errors import ApiError, LocalError, StartError
@@ -107,6 +107,7 @@ class Stack:
 
         self.down()
         self._cluster().remove()
+        safe_files.remove_socket_folders(self.config.state)
         shutil.rmtree(self.config.state, ignore_errors=True)
 
     def migrate(self) -> None:
@@ -125,7 +126,7 @@ class Stack:
 
         :raises LocalError: when the stack has not been started.
         """
-        note = state.read_json(self._note)
+        note = safe_files.read_json(self._note)
         if not note or "environment" not in note:
             raise LocalError("The stack has not been started yet.", "Run make up or make demo.")
         own = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW") and k not in ("PYTHONPATH", "PATH")}
@@ -150,9 +151,10 @@ class Stack:
             old = self.registry.find(EMULATOR)
             self.registry.stop([old] if old else [])
         if self.config.celery:
-            broker = workers.start_redis(self.config, self.registry)
-            self._until(lambda: workers.answers(self.config), [broker], 30)
-            provided |= workers.environment(self.config)
+            password = self.secrets.redis_password
+            broker = workers.start_redis(self.config, self.registry, password)
+            self._until(lambda: workers.answers(self.config, password), [broker], 30)
+            provided |= workers.environment(self.config, password)
         env = airflowenv.environment(self.config, self.secrets, provided=provided, environ=self._databases(environ))
         return env, self.config.emulator_url if emulator else None
 
@@ -161,7 +163,7 @@ class Stack:
 
         :raises LocalError: when its port is taken, or when it does not answer.
         """
-        control = emulated.Control(self.config.emulator_url)
+        control = emulated.Control(self.config.emulator_url, self.secrets.emulator_token)
         record = self.registry.find(EMULATOR)
         if record is not None and not control.healthy():
             self.registry.stop([record])
@@ -174,6 +176,7 @@ class Stack:
             command += ["--port", str(self.config.emulator_port)]
             command += ["--ready-file", str(self.config.state / "emulator.json")]
             env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+            env[emulated.TOKEN] = self.secrets.emulator_token
             record = self.registry.start(EMULATOR, command, env=env, log=self._log(EMULATOR), cwd=PROJECT)
             self._until(control.healthy, [record], 60)
             self.say(f"  emulator of the vendors' clouds at {self.config.emulator_url}")
@@ -209,7 +212,7 @@ class Stack:
     def _airflow(self, env: dict[str, str]) -> bool:
         """Start Airflow unless it runs with this environment and this code; True when it was running."""
         wanted = airflowenv.fingerprint(env, [self.config.plugins])
-        note = state.read_json(self._note) or {}
+        note = safe_files.read_json(self._note) or {}
         parts = (*COMPONENTS, *workers.WORKERS)
         running = {record.name: record for record in self.registry.records() if record.name in parts}
         if set(running) == set(parts if self.config.celery else COMPONENTS) and note.get("fingerprint") == wanted:
@@ -229,7 +232,9 @@ class Stack:
             records += [workers.start_worker(self.config, self.registry, name, env) for name in workers.WORKERS]
         self._until(lambda: self._healthy(started), records, self.config.start_timeout)
         exported = {k: v for k, v in env.items() if k.startswith("AIRFLOW") or k in ("PATH", "NO_PROXY", "no_proxy")}
-        state.write_private(self._note, json.dumps({"fingerprint": wanted, "environment": exported}, indent=1) + "\n")
+        safe_files.write_private(
+            self._note, json.dumps({"fingerprint": wanted, "environment": exported}, indent=1) + "\n"
+        )
         return False
 
     def _component(self, name: str, env: Mapping[str, str]) -> Record:
@@ -295,4 +300,4 @@ def announce(running: Running) -> None:
     for user, role in state.USERS.items():
         say(f"  user {user:<5} password {running.passwords[user]:<14} role {role}")
     if running.emulator_url:
-        say(f"emulator: {running.emulator_url}/_control/health")
+        say(f"emulator: {running.emulator_url}")

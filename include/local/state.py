@@ -7,14 +7,14 @@ import fcntl
 import json
 import os
 import secrets
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from local.errors import LocalError
+from local.safe_files import append, own_folder, read_json, write_private
 
 USERS = {"rita": "user", "omar": "user", "vera": "viewer", "ada": "admin"}
 """The users of the stack and their Airflow roles: rita asks, omar approves, vera looks on, ada administers."""
@@ -36,24 +36,24 @@ class Secrets:
     postgres_password: str
     airflow_db_password: str
     ledger_db_password: str
+    redis_password: str
+    emulator_token: str
     passwords: dict[str, str]
 
 
 def prepare(folder: Path) -> None:
-    """Create the state folder, for its owner only (others may pass through, not read).
+    """Create the state folder, for its owner only.
 
-    Passing through is needed where PostgreSQL runs under another account than the one that starts it.
+    Root hands PostgreSQL to another account. Where that account can come as far as this folder, it may pass through it.
 
-    :raises LocalError: when the folder cannot be written.
+    :raises LocalError: when the folder cannot be written, is a link, or belongs to another user.
     """
     try:
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-        folder.chmod(0o711)
-        marker = folder / ".gitignore"
-        if not marker.exists():
-            marker.write_text("*\n")
+        own_folder(folder, 0o711 if os.geteuid() == 0 and _open_to_all(folder) else 0o700)
+        if not os.path.lexists(folder / ".gitignore"):
+            write_private(folder / ".gitignore", "*\n")
         for name in ("logs", "airflow"):
-            (folder / name).mkdir(mode=0o700, exist_ok=True)
+            own_folder(folder / name)
     except OSError as error:
         raise LocalError(
             f"The state folder {folder} cannot be used: {error.strerror}.",
@@ -61,24 +61,9 @@ def prepare(folder: Path) -> None:
         ) from error
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 600 in one step: readers see the old text or the new one, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, or None when it is missing or was cut short."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
+def _open_to_all(folder: Path) -> bool:
+    """Return whether everybody may pass through every folder above this one."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in folder.parents)
 
 
 def load_secrets(folder: Path) -> Secrets:
@@ -94,6 +79,8 @@ def load_secrets(folder: Path) -> Secrets:
         postgres_password=kept.get("postgres_password") or secrets.token_urlsafe(24),
         airflow_db_password=kept.get("airflow_db_password") or secrets.token_urlsafe(24),
         ledger_db_password=kept.get("ledger_db_password") or secrets.token_urlsafe(24),
+        redis_password=kept.get("redis_password") or secrets.token_urlsafe(24),
+        emulator_token=kept.get("emulator_token") or secrets.token_urlsafe(24),
         passwords={user: passwords.get(user) or secrets.token_urlsafe(9) for user in ROLES},
     )
     wanted = {name: getattr(found, name) for name in Secrets.__slots__}
@@ -108,7 +95,7 @@ def lock(folder: Path) -> Iterator[None]:
 
     :raises LocalError: when another command is at work on this state folder.
     """
-    with (folder / "lock").open("a") as stream:
+    with append(folder / "lock") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

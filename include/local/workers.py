@@ -7,8 +7,8 @@ ledger or Airflow's interface, as on machines that are far apart.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from pathlib import Path
 from local.airflowenv import METADATA_VARIABLE, for_tasks
 from local.config import Config
 from local.errors import StartError
-from local.postgres import SOCKET_PATH_LIMIT
 from local.processes import Record, Registry
+from local.safe_files import own_folder, socket_folder, write_private
 
 REDIS = "redis"
 WORKERS = ("worker-1", "worker-2")
@@ -50,34 +50,39 @@ SOON = {
 }
 
 
-def environment(config: Config) -> dict[str, str]:
+def environment(config: Config, password: str) -> dict[str, str]:
     """What every component needs to know about the broker and the workers."""
     soon = SOON if os.environ.get(IMPATIENT) else {}
-    return {**TUNING, **soon, "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://{_socket(config)}"}
+    return {**TUNING, **soon, "AIRFLOW__CELERY__BROKER_URL": f"redis+socket://:{password}@{_socket(config)}"}
 
 
-def start_redis(config: Config, registry: Registry) -> Record:
+def start_redis(config: Config, registry: Registry, password: str) -> Record:
     """Start the broker unless it runs. What it holds is on disk within a second and comes back with it.
 
+    :param password: what its clients must give; it stands in a file, because every user sees a command line.
     :raises StartError: when the wheel is not installed.
     """
     found = registry.find(REDIS)
     if found is not None:
         return found
     folder, socket = config.state / "redis", _socket(config)
-    for made in (folder, socket.parent):
-        made.mkdir(mode=0o700, parents=True, exist_ok=True)
     socket.unlink(missing_ok=True)
-    command = [str(_redis_server()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
-    command += ["--dir", str(folder), "--appendonly", "yes", "--save", ""]
+    options = {
+        "port": "0", "unixsocket": str(socket), "unixsocketperm": "700", "dir": str(folder), "appendonly": "yes",
+        "save": "", "requirepass": password,
+    }  # fmt: skip
+    lines = [f"{name} {json.dumps(value, ensure_ascii=False)}\n" for name, value in options.items()]
+    write_private(folder / "redis.conf", "".join(lines))
+    command = [str(_redis_server()), str(folder / "redis.conf")]
     return registry.start(REDIS, command, env={"LC_ALL": "C"}, log=config.logs / f"{REDIS}.log", cwd=folder)
 
 
-def answers(config: Config) -> bool:
+def answers(config: Config, password: str) -> bool:
     """Whether the broker takes requests."""
     import redis
 
-    with suppress(redis.RedisError, OSError), redis.Redis(unix_socket_path=str(_socket(config))) as client:
+    where = str(_socket(config))
+    with suppress(redis.RedisError, OSError), redis.Redis(unix_socket_path=where, password=password) as client:
         return bool(client.ping())
     return False
 
@@ -89,8 +94,8 @@ def start_worker(config: Config, registry: Registry, name: str, env: Mapping[str
     """
     folder = config.state / "workers" / name
     own = {part: folder / part for part in ("airflow", "home", "tmp", "work")}
-    for made in own.values():
-        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in (folder.parent, folder, *own.values()):
+        own_folder(made)
     command = [sys.executable, "-P", "-m", "airflow", "celery", "worker", "--celery-hostname", name]
     command += ["--skip-serve-logs", "--without-mingle", "--without-gossip"]
     mine = {
@@ -109,11 +114,9 @@ def start_worker(config: Config, registry: Registry, name: str, env: Mapping[str
 
 
 def _socket(config: Config) -> Path:
-    path = config.state / "redis" / "redis.sock"
-    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
-        return path
-    short = hashlib.sha256(str(config.state).encode()).hexdigest()[:12]
-    return Path("/tmp") / f"rescind-redis-{os.geteuid()}-{short}" / "redis.sock"
+    folder = config.state / "redis"
+    own_folder(folder)
+    return socket_folder(config.state, folder, "redis.sock") / "redis.sock"
 
 
 def _redis_server() -> Path:

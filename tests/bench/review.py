@@ -34,6 +34,7 @@ from local.config import Config, load
 from local.demo.review import READING_SECONDS
 from local.demo.truth import judge
 from local.stack import Stack
+from local.state import load_secrets
 from tests.support.live import _free_port
 
 DAG = "access_review"
@@ -137,7 +138,7 @@ def measure(executor: str, grants: int, singles: int) -> Figures:
 
 def _review(config: Config, stack: Stack, executor: str, grants: int, singles: int) -> Figures:
     running = stack.up(emulator=True, reset=True)
-    control = emulated.Control(config.emulator_url)
+    control = emulated.Control(config.emulator_url, load_secrets(config.state).emulator_token)
     with ExitStack() as clients:
         rita, omar = (
             clients.enter_context(AirflowApi(config.base_url, user, running.passwords[user]))

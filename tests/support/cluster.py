@@ -116,7 +116,7 @@ class Cluster(LiveStack):
         import redis
 
         address = self.parts["scheduler"].environ["AIRFLOW__CELERY__BROKER_URL"]
-        with redis.Redis(unix_socket_path=address.removeprefix("redis+socket://")) as client:
+        with redis.Redis.from_url(address.replace("redis+socket://", "unix://")) as client:
             client.flushall()
 
     def revive(self, name: str) -> None:

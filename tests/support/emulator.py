@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -23,10 +24,12 @@ class Emulator:
 
     :param url: its base URL.
     :param keys: the credentials it knows.
+    :param token: of its control interface.
     """
 
     url: str
     keys: list[dict[str, str]]
+    token: str
 
     def get(self, path: str) -> Any:
         """A control answer, parsed as JSON."""
@@ -34,9 +37,7 @@ class Emulator:
 
     def text(self, path: str) -> str:
         """A control answer as text."""
-        with urllib.request.urlopen(f"{self.url}/_control/{path}", timeout=30) as answer:
-            text: str = answer.read().decode()
-        return text
+        return self._control(path).decode()
 
     def writes(self, action: str = "") -> list[dict[str, Any]]:
         """Every write that arrived, executed or not, in order."""
@@ -45,14 +46,14 @@ class Emulator:
 
     def post(self, path: str, body: Any) -> Any:
         """Send a control command."""
-        request = urllib.request.Request(
-            f"{self.url}/_control/{path}",
-            json.dumps(body).encode(),
-            {"content-type": "application/json"},
-            method="POST",
-        )
+        return json.loads(self._control(path, json.dumps(body).encode()) or b"null")
+
+    def _control(self, path: str, body: bytes | None = None) -> bytes:
+        headers = {"content-type": "application/json", "authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(f"{self.url}/_control/{path}", body, headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"null")
+            content: bytes = answer.read()
+        return content
 
     def key(self, vendor: str, name: str = "rescind-bot") -> dict[str, str]:
         """The credential of that name."""
@@ -91,7 +92,8 @@ def running_emulator(folder: Path, *options: str) -> Iterator[Emulator]:
     log = (folder / "emulator.log").open("wb")
     program = [sys.executable, str(ROOT / "include/emulator"), "serve"]
     command = [*program, "--port", "0", "--ready-file", str(ready), *options]
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": ""})
+    env = {**os.environ, "PYTHONPATH": "", "RESCIND_EMULATOR_TOKEN": (token := secrets.token_urlsafe(24))}
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
     try:
         deadline = time.monotonic() + 60
         while not ready.exists():
@@ -99,7 +101,7 @@ def running_emulator(folder: Path, *options: str) -> Iterator[Emulator]:
                 raise RuntimeError(f"the emulator did not start: {(folder / 'emulator.log').read_text()[-2000:]}")
             time.sleep(0.05)
         facts = json.loads(ready.read_text())
-        yield Emulator(facts["url"], facts["keys"])
+        yield Emulator(facts["url"], facts["keys"], token)
     finally:
         process.terminate()
         try:

@@ -26,6 +26,7 @@ from local.api import AirflowApi, Json
 from local.config import Config, load
 from local.demo.review import READING_SECONDS
 from local.emulated import Control
+from local.state import load_secrets
 
 
 @dataclass
@@ -49,7 +50,7 @@ class LiveStack:
     @cached_property
     def control(self) -> Control:
         """The emulator's control interface."""
-        return Control(self.config.emulator_url)
+        return Control(self.config.emulator_url, load_secrets(self.config.state).emulator_token)
 
     def holder(self) -> dict[str, Any]:
         """Somebody who works here, is not protected, and holds grants in all four systems now."""
@@ -152,7 +153,5 @@ def _outside_airflow() -> dict[str, str]:
 
 
 def _passwords(config: Config) -> dict[str, str]:
-    from local.state import load_secrets
-
     found: dict[str, Any] = dict(load_secrets(config.state).passwords)
     return found

@@ -27,8 +27,8 @@ from local.demo.closing import closing_lines
 from local.demo.journal import problems
 from local.errors import ApiError, CheckError
 from local.migrations import ledger_dsn
+from local.safe_files import write_private
 from local.stack import Stack, announce, say
-from local.state import write_private
 
 DAG_ID = "access_review"
 STAGES = (
@@ -65,7 +65,7 @@ def main(config: Config) -> int:
     stack = Stack(config)
     say(f"bringing up the stack in {config.state}")
     running = stack.up(emulator=True, reset=True)
-    control = emulated.Control(config.emulator_url)
+    control = emulated.Control(config.emulator_url, stack.secrets.emulator_token)
     announce(running)
 
     with ExitStack() as clients:

@@ -22,6 +22,7 @@ from emulator.app import App, Server, Settings, running
 from emulator.build.sizes import TINY
 from emulator.cli import main
 
+TOKEN = "a-token-of-the-tests"
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
 
 
@@ -42,7 +43,8 @@ class Net:
     def control(self, method: str, name: str, content: Any = None) -> Any:
         """A call of the control interface on its own connection."""
         connection = http.client.HTTPConnection(self.host, timeout=5)
-        connection.request(method, f"/_control/{name}", None if content is None else json.dumps(content))
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        connection.request(method, f"/_control/{name}", None if content is None else json.dumps(content), headers)
         answer = json.loads(connection.getresponse().read())
         connection.close()
         return answer
@@ -56,7 +58,7 @@ class Net:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A tiny emulator on a free port."""
-    with running(Settings(sizes=TINY, limits={"wedata": 0, "dms": 0, "quickbi": 0})) as started:
+    with running(Settings(sizes=TINY, limits={"wedata": 0, "dms": 0, "quickbi": 0}), token=TOKEN) as started:
         yield started
 
 

@@ -136,7 +136,7 @@ class FakeControl(emulated.Control):
     """The emulator's control interface, from a dictionary."""
 
     def __init__(self, people: list[dict[str, str]]) -> None:
-        super().__init__("http://127.0.0.1:1")
+        super().__init__("http://127.0.0.1:1", "token")
         self.people = people
 
     def get(self, path: str) -> object:
@@ -188,7 +188,7 @@ def test_the_demonstrations_settings_name_files_that_are_there(config: Config) -
 
 
 def test_a_control_interface_that_does_not_answer_is_named() -> None:
-    control = emulated.Control("http://127.0.0.1:1")
+    control = emulated.Control("http://127.0.0.1:1", "token")
     assert not control.healthy()
     with pytest.raises(StartError, match="GET truth"):
         control.get("truth")

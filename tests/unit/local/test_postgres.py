@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local import postgres, state
+from local import postgres, safe_files, state
 from local.errors import StartError
 from local.postgres import Account, Cluster
 from local.processes import Registry, identity
@@ -113,12 +113,18 @@ def test_data_survive_a_killed_server_and_a_foreign_pid_file(cluster: Cluster, r
         assert connection.execute("SELECT id FROM kept").fetchone() == (7,)
 
 
-def test_a_long_path_gets_a_short_socket_folder(tmp_path: Path) -> None:
-    base = tmp_path / ("deep" * 30)
-    found = postgres._socket_dir(base)
-    assert len(str(found)) < postgres.SOCKET_PATH_LIMIT
-    assert found != postgres._socket_dir(base / "other")
-    assert postgres._socket_dir(Path("/srv/x")) == Path("/srv/x/socket")
+def test_a_long_path_gets_a_short_socket_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_account", Account)
+    folder = tmp_path / ("deep" * 30)
+    state.prepare(folder)
+    made = Cluster(folder, "super-secret")
+    try:
+        assert len(str(made.socket_dir)) < safe_files.SOCKET_PATH_LIMIT
+        assert Cluster(folder, "super-secret").socket_dir == made.socket_dir
+        assert stat.S_IMODE(made.socket_dir.lstat().st_mode) == 0o700
+    finally:
+        made.remove()
+    assert not made.socket_dir.exists()
 
 
 def test_a_closed_folder_above_is_seen(tmp_path: Path) -> None:

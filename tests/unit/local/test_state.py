@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local import state
+from local import safe_files, state
 from local.errors import LocalError
 
 
@@ -28,7 +28,8 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -
     assert state.load_secrets(folder) == first
     assert set(first.passwords) == set(state.ROLES)
     texts = [first.jwt_secret, first.fernet_key, first.api_secret_key, first.postgres_password,
-             first.airflow_db_password, first.ledger_db_password, *first.passwords.values()]  # fmt: skip
+             first.airflow_db_password, first.ledger_db_password, first.redis_password,
+             first.emulator_token, *first.passwords.values()]  # fmt: skip
     assert len(set(texts)) == len(texts)
     assert len(base64.urlsafe_b64decode(first.fernet_key)) == 32
 
@@ -58,22 +59,25 @@ def test_two_stacks_share_no_secret(tmp_path: Path) -> None:
 def test_what_the_folder_holds_is_not_for_others_and_not_for_git(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     state.prepare(folder)
-    assert mode(folder) & 0o066 == 0  # others may pass through, not read
+    # Where root hands PostgreSQL to another account, that account may pass through, not read.
+    assert mode(folder) == (0o711 if os.geteuid() == 0 and state._open_to_all(folder) else 0o700)
     assert mode(folder / "logs") == mode(folder / "airflow") == 0o700
+    with state.lock(folder):
+        assert mode(folder / "lock") == 0o600
     assert (folder / ".gitignore").read_text() == "*\n"
 
 
 def test_a_write_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file.json"
-    state.write_private(path, '{"a": 1}')
+    safe_files.write_private(path, '{"a": 1}')
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        state.write_private(path, '{"a": 2}')
-    assert state.read_json(path) == {"a": 1}
+        safe_files.write_private(path, '{"a": 2}')
+    assert safe_files.read_json(path) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
 
 
@@ -82,7 +86,7 @@ def test_a_missing_or_torn_file_reads_as_nothing(tmp_path: Path, content: str | 
     path = tmp_path / "x.json"
     if content is not None:
         path.write_text(content)
-    assert state.read_json(path) is None
+    assert safe_files.read_json(path) is None
 
 
 def test_a_second_command_on_the_same_folder_is_refused(tmp_path: Path) -> None:
