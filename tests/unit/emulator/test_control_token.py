@@ -1,4 +1,4 @@
-"""The control interface belongs to whoever started the emulator: others on the machine get 401, and no file helps."""
+"""The control interface needs the token of the emulator: other processes get 401, and no file or log has the token."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_a_state_folder_that_is_a_link_is_not_resolved_before_it_is_checked(tmp_
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")
 def test_files_and_folders_of_another_user_are_refused(config: Config, tmp_path: Path) -> None:
-    """Whoever owns a folder can change what is in it, and whoever owns a file what is read from it."""
+    """The owner of a folder can change what is in it, and the owner of a file what is read from it."""
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     os.chown(foreign, 65534, 65534)
