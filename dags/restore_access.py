@@ -37,7 +37,7 @@ with DAG(
     allowed_run_types=["manual"],
     catchup=False,
     is_paused_upon_creation=True,
-    max_active_runs=1,
+    max_active_runs=8,
     dagrun_timeout=timedelta(days=2),
     tags=["rescind", "restore", "incident"],
     default_args={"owner": "security", "retries": 0, "priority_weight": 100},

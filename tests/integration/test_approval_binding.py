@@ -148,11 +148,3 @@ def test_a_grant_moved_to_another_place_is_refused(bench: Bench) -> None:
         f"UPDATE rescind.call SET rows = ARRAY[{stays}] WHERE call_id = {call}",
     )
     _refused(review, "outside|BlastSet|content")
-
-
-def test_two_runs_cannot_hold_the_same_scopes(bench: Bench) -> None:
-    first = _approved(bench)
-    second = first.bench.run("manual__2", dry_run=False)
-    with pytest.raises(Exception, match="is locked by run-000001"):
-        second.through_plan()
-    assert first.bench.emulator.writes() == []

@@ -22,6 +22,7 @@ from rescind.ledger.runs.kill_switch import KillSwitch
 from rescind.ledger.runs.owner_questions import Questions
 from rescind.ledger.runs.progress import ProgressBoard
 from rescind.ledger.runs.runs import Runs
+from rescind.ledger.runs.scope_locks import ScopeLocks
 from rescind.ledger.runs.scopes import Scopes
 from rescind.ledger.runs.summary import Summary
 from rescind.ledger.store import migrate
@@ -62,6 +63,7 @@ class Ledger:
         self.runs = Runs(self.database, numbers)
         self.inputs = Inputs(self.database, numbers)
         self.scopes = Scopes(self.database, numbers)
+        self.scope_locks = ScopeLocks(self.database, numbers)
         self.snapshot = Snapshot(self.database, numbers)
         self.decisions = Decisions(self.database, numbers)
         self.questions = Questions(self.database, numbers)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
 from rescind.airflow_support.kill_switch_variable import StopVariable
 from rescind.airflow_support.metrics import span
@@ -15,6 +17,7 @@ from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.errors import NotApprovedError, PlanError, RescindError
 from rescind.hooks.clients import connected
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
+from rescind.ledger.store.errors import ScopeLockedError
 from rescind.model import Choice, Grant
 from rescind.operators.bases.review import BatchOperator
 from rescind.operators.canary import planned_batch
@@ -26,6 +29,7 @@ from rescind.workflow.execute.batch_sender import BatchReport, BatchSender
 from rescind.workflow.execute.canary import require_canaries
 from rescind.workflow.execute.direction import ClaimedBatch
 from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
+from rescind.workflow.execute.outdated import recheck
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.revocation import Revocation
 from rescind.workflow.inputs import protection_context
@@ -34,6 +38,8 @@ from rescind.workflow.references import BatchRef
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+BLOCKED_PAUSE = timedelta(seconds=60)
+"""Pause before a blocked task asks for its locks again."""
 _STAYS = frozenset({"kept.protected", "kept.exception"})
 
 
@@ -59,14 +65,27 @@ class RevokeBatchOperator(BatchOperator):
         self._stop = KillSwitchMonitor()
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
-        """Send the batch."""
+        """Send the batch, once the run holds the locks of its scopes."""
         run = self.run_of(context, ledger)
         batch = planned_batch(ledger, run, self.batch["batch"])
         self.show_console(batch.system, batch.conn_id)
+        try:
+            ledger.scope_locks.take(run.run_id)
+        except ScopeLockedError as blocked:
+            self.log.warning("%s", blocked)
+            self.defer(trigger=TimeDeltaTrigger(BLOCKED_PAUSE), method_name="resume")
         if not batch.canary:
             require_canaries(ledger, run.run_id)
         self._stop.read = StopVariable()
         return asyncio.run(self._revoke(context, ledger, run, batch))
+
+    def resume(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Try again after another run blocked this one, without a worker in between.
+
+        :param event: the event of the trigger. Its content is not used.
+        """
+        result: dict[str, Any] = self.execute(context)
+        return result
 
     def on_kill(self) -> None:
         """Stop on SIGTERM, or when the task is cleared or timed out: no further call; calls in flight complete."""
@@ -105,6 +124,9 @@ class RevokeBatchOperator(BatchOperator):
         decider = Decider(protection_context(ledger, run, settings, now=datetime.now(UTC)))
         async with connected(system, batch.conn_id, ledger, settings, account=batch.account) as (client, pacer):
             claimed = ClaimedBatch(ledger, system, client, lease, plan.digest)
+            if others := ledger.scope_locks.changed_since(run.run_id, batch.system, batch.account):
+                left = await recheck(claimed)
+                self.log.warning("runs %s changed this scope since the snapshot; listed again: %s", others, dict(left))
             revocation = Revocation(claimed, lambda grant: _stays(decider, grant))
             sender = BatchSender(claimed, revocation, pacer, stop=self._stop)
             return await self.watched(context, sender, batch, pacer)

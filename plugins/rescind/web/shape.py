@@ -93,14 +93,18 @@ def stage_of(run: RunLine) -> str:
         return "waiting for approval" if run.calls else "closing"
     if run.answer == "reject":
         return "rejected"
+    if run.blocked_by is not None:
+        return "blocked"
     if run.calls_open:
         return "restoring" if run.operation == "restore" else "revoking"
     return "verifying"
 
 
 def overdue(run: RunLine, now: datetime) -> str:
-    """Return a warning for a run that has waited more than a day for people, or whose approval expired; else empty."""
+    """Return a warning for a run that is blocked, has waited more than a day for people, or whose approval expired."""
     stage = stage_of(run)
+    if stage == "blocked":
+        return f"blocked by run {run.blocked_by}, which was approved and sends there since {moment(run.blocked_since)}"
     if stage == "waiting for owners" and run.owners_asked_at:
         waited = (now - run.owners_asked_at).total_seconds()
         whom = f"{run.owners_open} owner{'s' if run.owners_open > 1 else ''}"

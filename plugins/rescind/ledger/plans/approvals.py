@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 
 from rescind.errors import InputError, LedgerError, NotApprovedError
 from rescind.ledger.plans.records import Approval
+from rescind.ledger.runs import scope_locks
 from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
@@ -56,6 +57,9 @@ class Approvals(Repository):
     ) -> Approval:
         """Record the answer. An approval moves the plan and its items to approved in the same transaction.
 
+        It also takes the locks of the scopes if they are free. If another run is sending there, the answer stands and
+        the sending tasks wait for the locks.
+
         :param answer: ``approve`` or ``reject``. Anything else, such as a timeout, is not an answer.
         :param automatic: True when a rule answered; ``responded_by`` names the rule.
         :param responded_at: by the clock of Airflow; the ledger keeps it between its own times of request and record.
@@ -79,9 +83,7 @@ class Approvals(Repository):
                 )
             if answer == APPROVE and state == "frozen":
                 _approve(connection, number, digest)
-            if answer == REJECT:
-                # Nothing will be sent under this plan, so other runs may lock its scopes.
-                connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (number,))
+                scope_locks.take_if_free(connection, number, run_id)
             return _need(connection, run_id, number, digest)
 
         return self._db.write(work, bulk=True)

@@ -23,7 +23,9 @@ _S = ItemState
 _CANARIES = """
 SELECT b.batch_id, b.system, b.account, b.label, count(i.grant_id),
        count(*) FILTER (WHERE v.verdict IN ('verified_gone', 'record_gone', 'already_absent', 'still_effective')),
-       count(*) FILTER (WHERE i.state IN ('held', 'stale', 'expired'))
+       count(*) FILTER (WHERE i.state IN ('held', 'stale', 'expired')),
+       count(*) FILTER (WHERE EXISTS (
+           SELECT FROM rescind.attempt t WHERE t.run_no = i.run_no AND t.call_id = i.call_id))
 FROM rescind.batch b
 LEFT JOIN rescind.call c ON c.run_no = b.run_no AND c.batch_id = b.batch_id
 LEFT JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id = c.call_id

@@ -32,7 +32,6 @@ from rescind.ledger.plans.rows import (
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, KEY_SELECT, grant_of
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
-from rescind.ledger.store.errors import ScopeLockedError
 from rescind.ledger.store.repository import Repository, supersede_live_plan
 from rescind.model import Grant, GrantKey, ItemState
 
@@ -47,7 +46,7 @@ class Plans(Repository):
     """The plans of each run; at most one of them is live."""
 
     def freeze(self, run_id: str, plan: NewPlan, batches: Iterable[NewBatch], items: Iterable[NewItem]) -> Plan:
-        """Store a plan and lock its scopes for this run, unless it is a dry run.
+        """Store a plan. It locks nothing: the scopes of a run are locked when it is approved.
 
         The same digest again returns the stored plan. A plan with another digest replaces it as long as no request
         was recorded.
@@ -55,7 +54,6 @@ class Plans(Repository):
         :raises PlanError: when the effects do not match the digest.
         :raises LedgerError: when an item is not a grant of a complete scope with the decision revoke (in a restore:
             with the proof that it is gone), or names a call that is not in the plan.
-        :raises ScopeLockedError: when another run holds the lock of a scope.
         :raises SnapshotClosedError: when requests of this run were sent under another plan.
         """
         known = self.find(run_id)
@@ -73,7 +71,7 @@ class Plans(Repository):
 
     def _freeze(self, connection: Connection, run_id: str, plan: NewPlan, rows: PlanRows) -> Plan | None:
         number = self._numbers.of(connection, run_id)
-        run = connection.execute("SELECT dry_run FROM rescind.run WHERE number = %s FOR UPDATE", (number,)).fetchone()
+        connection.execute("SELECT 1 FROM rescind.run WHERE number = %s FOR UPDATE", (number,))
         known = _live(connection, number)
         if known is not None and known.digest == plan.digest:
             return known
@@ -86,8 +84,6 @@ class Plans(Repository):
             "UPDATE rescind.plan SET calls = %s, items = %s WHERE run_no = %s AND digest = %s",
             (calls, count, number, Digest(plan.digest)),
         )
-        if run is not None and not run["dry_run"]:
-            _lock_scopes(connection, number, run_id, sorted(rows.accounts), plan)
         return _live(connection, number)
 
     def get(self, run_id: str, digest: str | None = None) -> Plan:
@@ -268,32 +264,3 @@ def _check_calls(connection: Connection, run_id: str, run_no: int) -> None:
     ).fetchone()
     if row is not None and row["n"]:
         raise LedgerError(f"ledger: run {run_id}: {row['n']} items have no call of the plan. Assign a call to each")
-
-
-def _lock_scopes(
-    connection: Connection, run_no: int, run_id: str, accounts: list[tuple[str, str]], plan: NewPlan
-) -> None:
-    """Lock every scope that the plan acts on, in sorted order, so that two runs never deadlock.
-
-    An expired lock is free, because the plan that holds it has expired too.
-    """
-    for system, account in accounts:
-        row = connection.execute(
-            "INSERT INTO rescind.scope_lock AS l (system, account, run_no, expires_at) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (system, account) DO UPDATE SET run_no = excluded.run_no, acquired_at = clock_timestamp(),"
-            " expires_at = excluded.expires_at WHERE l.run_no = excluded.run_no OR l.expires_at < clock_timestamp()"
-            " RETURNING run_no",
-            (system, account, run_no, plan.valid_until),
-        ).fetchone()
-        if row is not None:
-            continue
-        holder = connection.execute(
-            "SELECT r.run_id, l.expires_at FROM rescind.scope_lock l JOIN rescind.run r ON r.number = l.run_no"
-            " WHERE l.system = %s AND l.account = %s",
-            (system, account),
-        ).fetchone()
-        who = f"{holder['run_id']} until {holder['expires_at']:%Y-%m-%d %H:%M %Z}" if holder else "another run"
-        raise ScopeLockedError(
-            f"ledger: {system} of account {account} is locked by {who}; run {run_id} cannot plan there. Finish or"
-            " reject that run first"
-        )

@@ -128,6 +128,7 @@ class Canary:
     :param items: grants of the batch.
     :param proven: grants whose latest verdict says that the record is gone.
     :param left_alone: grants that are held, stale or expired and were never sent.
+    :param tried: grants of calls with at least one attempt.
     """
 
     batch_id: str
@@ -137,6 +138,7 @@ class Canary:
     items: int
     proven: int
     left_alone: int
+    tried: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,9 @@ class PlanRows:
     """The rows of a new plan, on disk, so that the transaction that stores them can be repeated.
 
     :param run_no: number of the run.
-    :ivar accounts: the (system, account) pairs that its calls act on.
     """
 
     def __init__(self, run_no: int) -> None:
-        self.accounts: set[tuple[str, str]] = set()
         self._run_no = run_no
         self._batches: list[tuple[Any, ...]] = []
         self._effects = RowFile("rescind.plan_effect", ("run_no", "digest", "ordinal", "chunk"))
@@ -85,7 +83,6 @@ class PlanRows:
             )
         for ordinal, batch in enumerate(batches):
             _one_account(ordinal, batch)
-            self.accounts.add((batch.system, batch.account))
             self._batches.append(_batch_row(self._run_no, ordinal, batch))
             self._calls.add(call_rows(self._run_no, batch.batch_id, batch.conn_id, enumerate(batch.calls)))
         self._items.add(_item_rows(self._run_no, items))

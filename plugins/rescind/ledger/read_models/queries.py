@@ -51,13 +51,20 @@ SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r
        (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number AND s.state = 'pending') AS scopes_pending,
        (SELECT count(*) FROM rescind.call c WHERE c.run_no = r.number AND r.finished_at IS NULL
            AND c.state IN ('pending', 'sent')) AS calls_open,
-       a.requested_at AS asked_at, p.valid_until,
+       a.requested_at AS asked_at, p.valid_until, k.number AS blocked_by, k.since AS blocked_since,
        (SELECT min(q.asked_at) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_asked_at,
        (SELECT count(*) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_open,
        (SELECT count(DISTINCT s.grant_id) FROM rescind.sighting s WHERE s.run_no = r.number) AS returned
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
 LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
+LEFT JOIN LATERAL (
+    SELECT l.run_no AS number, l.acquired_at AS since FROM rescind.batch b
+    JOIN rescind.scope_lock l ON l.system = b.system AND l.account = b.account AND l.run_no <> r.number
+    WHERE b.run_no = r.number AND r.finished_at IS NULL AND NOT r.dry_run AND p.state IN ('approved', 'executing')
+        AND l.expires_at > clock_timestamp() AND p.valid_until > clock_timestamp()
+    ORDER BY l.acquired_at LIMIT 1
+) k ON true
 WHERE r.dag_id = ANY(%(dags)s)
 """
 

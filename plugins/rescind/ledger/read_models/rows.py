@@ -26,6 +26,8 @@ class RunLine:
     :param answer: ``approve``, ``reject``, or None while unanswered.
     :param asked_at: when the approval was requested; None when it was not.
     :param valid_until: when the approval window and the plan expire.
+    :param blocked_by: number of the approved run that holds a scope lock which this approved run needs, or None.
+    :param blocked_since: since when that run has held it.
     :param owners_asked_at: when the oldest open question to an owner was asked; None when none is open.
     :param owners_open: unanswered questions to owners.
     :param returned: grants of this run that a later watching run found again.
@@ -56,6 +58,8 @@ class RunLine:
     calls_open: int
     asked_at: datetime | None = None
     valid_until: datetime | None = None
+    blocked_by: int | None = None
+    blocked_since: datetime | None = None
     owners_asked_at: datetime | None = None
     owners_open: int = 0
     returned: int = 0

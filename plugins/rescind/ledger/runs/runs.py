@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
 from rescind.ledger.runs import inputs as stored_inputs
+from rescind.ledger.runs import scope_locks
 from rescind.ledger.runs.records import NewRun, Run
 from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
@@ -127,7 +128,7 @@ class Runs(Repository):
                 f" WHEN finished_at >= {_LATEST} THEN finished_at ELSE clock_timestamp() END WHERE number = %(run)s",
                 {"state": state, "summary": Jsonb(dict(summary)), "run": number},
             )
-            connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (number,))
+            scope_locks.release(connection, number)
 
         self._db.write(work)
         return self.get(run_id)

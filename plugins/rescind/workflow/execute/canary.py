@@ -19,11 +19,11 @@ def require_canaries(ledger: Ledger, run_id: str, batch_id: str | None = None) -
     canaries = [one for one in ledger.batches.canaries(run_id) if batch_id in (None, one.batch_id)]
     checks = {(check.system, check.account): check for check in ledger.verdicts.retained(run_id)} if canaries else {}
     for canary in canaries:
-        if canary.proven == 0 or canary.proven + canary.left_alone < canary.items:
+        if 0 in (canary.proven, canary.tried) or canary.proven + canary.left_alone < canary.items:
             raise GuardTrippedError(
                 f"canary of {canary.system} {canary.account}",
                 "every item proven gone",
-                f"{canary.proven} of {canary.items} proven, {canary.left_alone} not sent",
+                f"{canary.proven} of {canary.items} proven, {canary.left_alone} not sent, {canary.tried} tried",
                 "The rest of the plan is not sent. See the task verify_canary, then start a new run",
             )
         check = checks.get((canary.system, canary.account))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +83,15 @@ def answers(pages: Iterable[str]) -> dict[str, Any]:
     """Return the evidence of the pages that were read: their number, and one SHA-256 (hex) over theirs, sorted."""
     ordered = sorted(pages)
     return {"answers": {"pages": len(ordered), "digest": hashlib.sha256("".join(ordered).encode()).hexdigest()}}
+
+
+def removed_by(runs: Mapping[str, int]) -> dict[str, Any]:
+    """Return the evidence of retained grants that other runs revoked: counts by run number.
+
+    :param runs: number of the run that revoked a grant, by grant id.
+    """
+    counts = Counter(str(number) for number in runs.values())
+    return {"removed_by_runs": dict(sorted(counts.items()))} if counts else {}
 
 
 def match_regranted(

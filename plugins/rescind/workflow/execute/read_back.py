@@ -43,7 +43,7 @@ def _settle(
     ledger: Ledger, lease: Lease, call: Call, in_doubt: list[Grant], shown: Iterable[Grant], observed_at: datetime
 ) -> bool:
     grants = list(shown)
-    new = _regranted_since(ledger, call.run_id, in_doubt, grants)
+    new = regranted_since(ledger, call.run_id, in_doubt, grants)
     stale = {g.grant_id: (ItemState.STALE, new[g.grant_id]) for g in in_doubt if g.grant_id in new}
     keys = {grant.key for grant in grants}
     present = [grant.grant_id for grant in in_doubt if grant.key in keys and grant.grant_id not in stale]
@@ -63,7 +63,7 @@ def _settle(
     return bool(present)
 
 
-def _regranted_since(ledger: Ledger, run_id: str, planned: list[Grant], shown: list[Grant]) -> dict[str, str]:
+def regranted_since(ledger: Ledger, run_id: str, planned: list[Grant], shown: list[Grant]) -> dict[str, str]:
     """Return the planned grants that were re-granted since the snapshot, with the reason, by grant id.
 
     Only records that are not in the snapshot count, because a principal may hold the same right by two records.

@@ -22,7 +22,7 @@ from rescind.model import NOT_EXECUTED, TO_VERIFY, Choice, Grant, ItemState, Mem
 from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.systems.effective import EffectiveAccess, RemainingAccess, access_around
 from rescind.systems.surfaces import Gap, PlatformAnswer, unasked
-from rescind.workflow.execute.listings import answers
+from rescind.workflow.execute.listings import answers, removed_by
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
 
@@ -189,7 +189,10 @@ class ScopeVerifier:
         return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people, names)
 
     def _record_retained(self, settling: Settling, now: datetime) -> None:
-        """Compare the retained grants in every listing that was read with the current grants."""
+        """Compare the retained grants in every listing that was read with the current grants.
+
+        A grant that another run of this ledger revoked since the snapshot is not missing.
+        """
         compared, lost = 0, []
         for grant, _ in self.ledger.decisions.each(
             self.run_id, choice=Choice.KEEP, system=self.system.name, account=self.account
@@ -200,6 +203,8 @@ class ScopeVerifier:
             compared += 1
             if not all(grant.key in listing for listing in shown):
                 lost.append(grant.grant_id)
+        elsewhere = self.ledger.scope_locks.removed_since(self.run_id, self.system.name, self.account, lost)
+        lost = [grant_id for grant_id in lost if grant_id not in elsewhere]
         self.report.retained_checked, self.report.retained_missing = compared, len(lost)
         self.ledger.verdicts.record_retained(
             self.run_id,
@@ -210,7 +215,7 @@ class ScopeVerifier:
                 lost=lost,
                 complete=not self.report.problem,
                 observed_at=now,
-                detail=answers(settling.pages),
+                detail={**answers(settling.pages), **removed_by(elsewhere)},
             ),
         )
 

@@ -13,7 +13,7 @@ from rescind.cloud.client import CloudClient
 from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import TO_VERIFY, Grant, ItemState, Verdict
 from rescind.systems.base import ListingScope, PermissionSystem
-from rescind.workflow.execute.listings import ListingsRead, answers, match_regranted, read_listings
+from rescind.workflow.execute.listings import ListingsRead, answers, match_regranted, read_listings, removed_by
 from rescind.workflow.execute.restoration import PRESENT, item_states, items_by_slot
 from rescind.workflow.execute.settle_reads import CLEAN_READS
 
@@ -150,6 +150,8 @@ class RestoreVerifier:
         others = {grant.grant_id for item, grant in otherwise.items() if self._states[item] is ItemState.HELD}
         slots = {self.system.slot(grant.key) for grant in peers}
         lost = sorted(before.keys() - after.keys())
+        elsewhere = self.ledger.scope_locks.removed_since(self.run_id, self.system.name, self.account, lost)
+        lost = [grant_id for grant_id in lost if grant_id not in elsewhere]
         appeared = sorted(after.keys() - before.keys() - ours)
         beyond = [one for one in appeared if one not in others and self.system.slot(after[one].key) in slots]
         self.report.retained_checked, self.report.retained_missing = len(before), len(lost)
@@ -165,6 +167,7 @@ class RestoreVerifier:
                 observed_at=now,
                 detail={
                     **answers(self._pages),
+                    **removed_by(elsewhere),
                     "appeared": [list(after[one].key) for one in appeared[:_EXAMPLES]],
                     "appeared_count": len(appeared),
                     "beyond": [list(after[one].key) for one in beyond[:_EXAMPLES]],

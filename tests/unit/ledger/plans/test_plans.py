@@ -11,7 +11,7 @@ import pytest
 
 from rescind.errors import LedgerError, PlanError, PlanStaleError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, VerdictRecord
-from rescind.ledger.store.errors import RecordConflictError, ScopeLockedError, SnapshotClosedError
+from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import ItemState, PlannedCall, Verdict, digest
 from tests.support.ledger_runs import (
     ACCOUNT,
@@ -189,27 +189,6 @@ def test_a_call_stands_in_the_plan_once_and_in_a_batch_of_its_own_account(ledger
         ledger.plans.freeze(run.run_id, plan_of(b"x"), [NewBatch(SYSTEM, ACCOUNT, "c", [call, call])], [])
     with pytest.raises(LedgerError, match="One batch has one system and account"):
         ledger.plans.freeze(run.run_id, plan_of(b"x"), [NewBatch(SYSTEM, "other", "c", [call])], [])
-
-
-def test_two_runs_may_not_plan_in_the_same_place(ledger: Ledger) -> None:
-    first = frozen_run(ledger, "one")
-    with pytest.raises(ScopeLockedError, match=first.run.run_id):
-        frozen_run(ledger, "two")
-    ledger.runs.finish(first.run.run_id, "rejected", {})
-    assert frozen_run(ledger, "three").plan.state == "frozen"
-
-
-def test_a_dry_run_takes_no_lock(ledger: Ledger) -> None:
-    frozen_run(ledger, "dry", dry_run=True)
-    frozen_run(ledger, "real")
-    assert frozen_run(ledger, "dry again", dry_run=True).plan.state == "frozen"
-
-
-def test_a_lock_whose_plan_ran_out_is_free(ledger: Ledger, ledger_dsn: str) -> None:
-    frozen_run(ledger, "one")
-    with psycopg.connect(ledger_dsn) as connection:
-        connection.execute("UPDATE rescind.scope_lock SET expires_at = clock_timestamp() - interval '1 second'")
-    assert frozen_run(ledger, "two").plan.state == "frozen"
 
 
 def test_a_restore_plans_over_what_another_run_has_proven_gone(ledger: Ledger) -> None:

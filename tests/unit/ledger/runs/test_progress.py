@@ -56,6 +56,17 @@ def _with_a_canary(ledger: Ledger) -> tuple[str, list[str]]:
     return run.run_id, [one.grant_id for one in groups[0]]
 
 
+def _send_the_canary(ledger: Ledger, run_id: str) -> None:
+    """Approve the plan and send the one call of its canary."""
+    plan, canary = ledger.plans.get(run_id), next(b for b in ledger.plans.batches(run_id) if b.canary)
+    asked = ledger.approvals.request(run_id, plan.digest, requested_by="rita", valid_until=plan.valid_until)
+    ledger.approvals.answer(run_id, plan.digest, nonce=asked.nonce, answer="approve", responded_by="anna")
+    lease = ledger.batches.claim(run_id, canary.batch_id, "w")
+    (call,) = ledger.plans.calls(run_id, canary.batch_id)
+    given = {"plan_digest": plan.digest, "request_digest": "d", "action": "A", "version": "1"}
+    ledger.attempts.finish(ledger.attempts.begin(lease, call.call_id, **given).attempt_id, "accepted")
+
+
 def _verdicts(ledger: Ledger, run_id: str, ids: list[str], verdict: Verdict) -> None:
     ledger.verdicts.record(run_id, [VerdictRecord(one, verdict, "listed again", datetime.now(UTC)) for one in ids])
 
@@ -66,6 +77,7 @@ def _kept(ledger: Ledger, run_id: str, *, lost: list[str], complete: bool = True
 
 def test_a_canary_is_proven_item_by_item_and_by_what_was_kept(ledger: Ledger) -> None:
     run_id, items = _with_a_canary(ledger)
+    _send_the_canary(ledger, run_id)
     with pytest.raises(GuardTrippedError, match="0 of 2 proven"):
         require_canaries(ledger, run_id)
     _verdicts(ledger, run_id, items[:1], Verdict.VERIFIED_GONE)
@@ -89,15 +101,32 @@ def test_a_canary_is_proven_item_by_item_and_by_what_was_kept(ledger: Ledger) ->
         require_canaries(ledger, run_id)
 
 
-def test_a_canary_of_which_nothing_was_tried_proves_nothing(ledger: Ledger, ledger_dsn: str) -> None:
+def test_a_canary_may_have_items_that_a_guard_held(ledger: Ledger, ledger_dsn: str) -> None:
     run_id, items = _with_a_canary(ledger)
     _kept(ledger, run_id, lost=[])
     ledger.batches.set_items(run_id, {items[0]: (ItemState.HELD, "protected now")})
     _verdicts(ledger, run_id, items[1:], Verdict.VERIFIED_GONE)
-    assert require_canaries(ledger, run_id) == 1
-    ledger.batches.set_items(run_id, {items[1]: (ItemState.HELD, "protected now")})
     with psycopg.connect(ledger_dsn) as connection:
-        connection.execute("SET LOCAL session_replication_role = replica")
-        connection.execute("DELETE FROM rescind.verdict")
-    with pytest.raises(GuardTrippedError, match="0 of 2 proven, 2 not sent"):
+        connection.execute(
+            "INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest,"
+            " request_digest, action, api_version) SELECT run_no, call_id, 1, batch_id, 1, 'w', '', 'd', 'A', '1'"
+            " FROM rescind.call"
+        )
+    assert require_canaries(ledger, run_id) == 1
+
+
+@pytest.mark.parametrize("state", [ItemState.HELD, ItemState.STALE])
+def test_a_canary_of_which_nothing_was_tried_releases_nothing(ledger: Ledger, state: ItemState) -> None:
+    run_id, items = _with_a_canary(ledger)
+    ledger.batches.set_items(run_id, dict.fromkeys(items, (state, "given again since the plan")))
+    _kept(ledger, run_id, lost=[])
+    with pytest.raises(GuardTrippedError, match="0 of 2 proven, 2 not sent, 0 tried"):
+        require_canaries(ledger, run_id)
+
+
+def test_a_canary_that_somebody_else_removed_releases_nothing(ledger: Ledger) -> None:
+    run_id, items = _with_a_canary(ledger)
+    _kept(ledger, run_id, lost=[])
+    _verdicts(ledger, run_id, items, Verdict.ALREADY_ABSENT)
+    with pytest.raises(GuardTrippedError, match="2 of 2 proven, 0 not sent, 0 tried"):
         require_canaries(ledger, run_id)
