@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rescind.data_files import project_root
 from rescind.errors import ConfigurationError, InputError
+from rescind.settings_binding import ADDRESSES, BOUND, FREE, recorded
 from rescind.users import check_different
 
 VARIABLE = "rescind_settings"
@@ -175,52 +176,52 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    connections: dict[str, list[str]] = Field(default_factory=dict)
-    granting_connections: dict[str, list[str]] = Field(default_factory=dict)
-    verifying_connections: dict[str, list[str]] = Field(default_factory=dict)
-    approvers: tuple[str, ...] = ()
-    roster: str | RosterEndpoint = ""
-    roster_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-    roster_is_complete: bool = False
-    roster_max_age_hours: int = Field(default=48, ge=1)
-    roster_min_people: int = Field(default=10, ge=1)
-    roster_max_leaver_percent: int = Field(default=40, ge=0, le=100)
-    policy: str = "include/policies/access_review.yaml"
-    protections: str = "include/config/protected.yaml"
-    exceptions: str = "include/config/exceptions.yaml"
-    owners: str = "include/config/owners.yaml"
-    campaign: Literal["none", "owners"] = "none"
-    campaign_hours: int = Field(default=72, ge=1, le=160)
-    automatic_approval: AutomaticApproval | None = None
-    max_revocations: int = Field(default=500, ge=0)
-    max_percent: int = Field(default=20, ge=0, le=100)
-    max_per_principal: int = Field(default=500, ge=0)
-    max_restores: int = Field(default=500, ge=0)
-    allow_irreversible: bool = False
-    allow_sparse: bool = False
-    plan_valid_hours: int = Field(default=24, ge=1, le=720)
-    enforce_scheduled: bool = False
-    workers: int = Field(default=4, ge=1, le=256)
-    max_batches: int = Field(default=200, ge=1, le=200)
-    rows_per_call: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
-    batch_seconds: int = Field(default=60, ge=1, le=900)
-    canary_items: int = Field(default=5, ge=0, le=100)
-    canary_above: int = Field(default=200, ge=0)
-    max_shrink_percent: int = Field(default=30, ge=0, le=100)
-    sentinels: dict[str, tuple[KnownGrant, ...]] = Field(default_factory=dict)
-    not_reviewed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    settle_seconds: float = Field(default=1.0, gt=0, le=600)
-    settle_in_place_seconds: float = Field(default=30.0, gt=0, le=600)
-    settle_limit_seconds: float = Field(default=300.0, gt=0, le=86_400)
-    record_gone_fails: tuple[Literal["policy", "targets"], ...] = ("targets",)
-    watch_days: int = Field(default=14, ge=1, le=365)
-    watch_alarm: Literal["new", "any", "none"] = "new"
-    summaries: str = ".rescind/summaries"
-    evidence: str = ".rescind/evidence"
-    evidence_key_file: str = ""
-    evidence_key_conn_id: str = ""
-    evidence_retention: str = Field(default="", max_length=200)
-    time_source: str = Field(default="", max_length=200)
+    connections: Annotated[dict[str, list[str]], BOUND] = Field(default_factory=dict)
+    granting_connections: Annotated[dict[str, list[str]], BOUND] = Field(default_factory=dict)
+    verifying_connections: Annotated[dict[str, list[str]], BOUND] = Field(default_factory=dict)
+    approvers: Annotated[tuple[str, ...], BOUND] = ()
+    roster: Annotated[str | RosterEndpoint, BOUND] = ""
+    roster_sha256: Annotated[str, BOUND] = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    roster_is_complete: Annotated[bool, BOUND] = False
+    roster_max_age_hours: Annotated[int, BOUND] = Field(default=48, ge=1)
+    roster_min_people: Annotated[int, BOUND] = Field(default=10, ge=1)
+    roster_max_leaver_percent: Annotated[int, BOUND] = Field(default=40, ge=0, le=100)
+    policy: Annotated[str, BOUND] = "include/policies/access_review.yaml"
+    protections: Annotated[str, BOUND] = "include/config/protected.yaml"
+    exceptions: Annotated[str, BOUND] = "include/config/exceptions.yaml"
+    owners: Annotated[str, BOUND] = "include/config/owners.yaml"
+    campaign: Annotated[Literal["none", "owners"], BOUND] = "none"
+    campaign_hours: Annotated[int, BOUND] = Field(default=72, ge=1, le=160)
+    automatic_approval: Annotated[AutomaticApproval | None, BOUND] = None
+    max_revocations: Annotated[int, BOUND] = Field(default=500, ge=0)
+    max_percent: Annotated[int, BOUND] = Field(default=20, ge=0, le=100)
+    max_per_principal: Annotated[int, BOUND] = Field(default=500, ge=0)
+    max_restores: Annotated[int, BOUND] = Field(default=500, ge=0)
+    allow_irreversible: Annotated[bool, BOUND] = False
+    allow_sparse: Annotated[bool, BOUND] = False
+    plan_valid_hours: Annotated[int, BOUND] = Field(default=24, ge=1, le=720)
+    enforce_scheduled: Annotated[bool, BOUND] = False
+    workers: Annotated[int, FREE] = Field(default=4, ge=1, le=256)
+    max_batches: Annotated[int, FREE] = Field(default=200, ge=1, le=200)
+    rows_per_call: Annotated[dict[str, Annotated[int, Field(ge=1)]], FREE] = Field(default_factory=dict)
+    batch_seconds: Annotated[int, FREE] = Field(default=60, ge=1, le=900)
+    canary_items: Annotated[int, BOUND] = Field(default=5, ge=0, le=100)
+    canary_above: Annotated[int, BOUND] = Field(default=200, ge=0)
+    max_shrink_percent: Annotated[int, BOUND] = Field(default=30, ge=0, le=100)
+    sentinels: Annotated[dict[str, tuple[KnownGrant, ...]], BOUND] = Field(default_factory=dict)
+    not_reviewed: Annotated[dict[str, tuple[str, ...]], BOUND] = Field(default_factory=dict)
+    settle_seconds: Annotated[float, BOUND] = Field(default=1.0, gt=0, le=600)
+    settle_in_place_seconds: Annotated[float, FREE] = Field(default=30.0, gt=0, le=600)
+    settle_limit_seconds: Annotated[float, BOUND] = Field(default=300.0, gt=0, le=86_400)
+    record_gone_fails: Annotated[tuple[Literal["policy", "targets"], ...], BOUND] = ("targets",)
+    watch_days: Annotated[int, FREE] = Field(default=14, ge=1, le=365)
+    watch_alarm: Annotated[Literal["new", "any", "none"], FREE] = "new"
+    summaries: Annotated[str, FREE] = ".rescind/summaries"
+    evidence: Annotated[str, FREE] = ".rescind/evidence"
+    evidence_key_file: Annotated[str, FREE] = ""
+    evidence_key_conn_id: Annotated[str, FREE] = ""
+    evidence_retention: Annotated[str, FREE] = Field(default="", max_length=200)
+    time_source: Annotated[str, FREE] = Field(default="", max_length=200)
 
     @field_validator("connections", "granting_connections", "verifying_connections")
     @classmethod
@@ -284,6 +285,26 @@ class Settings(BaseModel):
             )
         return text
 
+    def bound(self) -> dict[str, Any]:
+        """Return the settings that an approval covers, as JSON without floats.
+
+        Settings hold no secrets by themselves. The query and the password of an address, which may be one, are
+        replaced by a digest.
+        """
+        values = self.model_dump(mode="json", include=set(_bound()))
+        return {name: recorded(value, address=name in ADDRESSES) for name, value in values.items()}
+
+    def as_recorded(self, values: Mapping[str, Any]) -> Self:
+        """Return these settings with the bound values that a run recorded when it began.
+
+        The addresses of its input files stay as they are now: those files are read once, when the run begins, except
+        for protections and exceptions, whose present content counts.
+
+        :param values: what :meth:`bound` returned then.
+        """
+        kept = {name: value for name, value in values.items() if name in _bound() - ADDRESSES}
+        return type(self).model_validate({**self.model_dump(), **kept})
+
     @classmethod
     def parse(cls, raw: object, *, connections: Mapping[str, list[str]]) -> Self:
         """Return the settings from the Variable's JSON value.
@@ -298,6 +319,10 @@ class Settings(BaseModel):
             return cls.model_validate({"connections": connections, **raw})
         except ValidationError as error:
             raise ConfigurationError(f"Airflow Variable {VARIABLE!r}: {explained(error)}") from None
+
+
+def _bound() -> frozenset[str]:
+    return frozenset(name for name, field in Settings.model_fields.items() if BOUND in field.metadata)
 
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]

@@ -21,6 +21,7 @@ import rescind.sensors
 import rescind.triggers
 from rescind import provider_info
 from rescind.settings import Settings
+from rescind.settings_binding import BOUND
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference.md"
@@ -77,12 +78,14 @@ def _dags() -> Iterator[str]:
 
 def _settings() -> Iterator[str]:
     yield "## Settings\n\nThe Airflow Variable `rescind_settings`, a JSON object. Unknown keys are errors.\n"
-    yield "| setting | default | meaning |\n| --- | --- | --- |"
+    yield "An approval covers the settings marked *approved*: see [operating](operating.md).\n"
+    yield "| setting | default | approval | meaning |\n| --- | --- | --- | --- |"
     described = parameters(Settings)
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
         shown = default.model_dump() if hasattr(default, "model_dump") else default
-        yield f"| `{name}` | `{_cell(_literal(shown))}` | {_cell(described.get(name, ''))} |"
+        covered = "approved" if BOUND in field.metadata else ""
+        yield f"| `{name}` | `{_cell(_literal(shown))}` | {covered} | {_cell(described.get(name, ''))} |"
     yield ""
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from rescind.errors import ConfigurationError, InputError
+from rescind.model import canonical
 from rescind.settings import ReviewRequest, Settings
+from rescind.settings_binding import FREE, Binding
 from rescind.workflow.restore_planner import RestoreRequest
 
 SYSTEMS = ("wedata_privileges", "dms_permissions")
@@ -132,3 +135,48 @@ def test_what_the_form_sends_is_taken_and_kept() -> None:
     assert ReviewRequest.model_validate(stored) == request
     again = RestoreRequest.parse({"run": "17", "reason": "by mistake", "grants": ["ab"], "max_restores": 3})
     assert RestoreRequest.model_validate(json.loads(again.model_dump_json())) == again
+
+
+def test_every_setting_says_whether_an_approval_covers_it() -> None:
+    marks = {
+        name: [m for m in field.metadata if isinstance(m, Binding)] for name, field in Settings.model_fields.items()
+    }
+    assert {name for name, found in marks.items() if len(found) != 1} == set()
+    free = {name for name, found in marks.items() if found == [FREE]}
+    # A setting joins this set only if it cannot change what may be removed, who may say so, or what counts as proof.
+    assert free == {
+        "workers", "max_batches", "rows_per_call", "batch_seconds", "settle_in_place_seconds",
+        "summaries", "evidence", "evidence_key_file", "evidence_key_conn_id", "evidence_retention", "time_source",
+        "watch_days", "watch_alarm",
+    }  # fmt: skip
+    assert set(Settings().bound()) == marks.keys() - free
+
+
+def test_bound_settings_are_canonical_json_and_come_back() -> None:
+    settings = Settings(
+        approvers=("ada", "omar"),
+        settle_seconds=0.05,
+        record_gone_fails=("policy",),
+        not_reviewed={"dms_permissions": ("i-1?x",)},
+        automatic_approval={"max_revocations": 3, "max_percent": 1, "systems": ["a"], "only_rules": ["r"]},
+    )
+    canonical(settings.bound())
+    other = Settings(approvers=("eve",), workers=9, settle_limit_seconds=1.5)
+    kept = other.as_recorded(settings.bound())
+    assert kept.bound() == settings.bound()
+    assert kept.workers == 9
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://people.example.org/roster.csv?token=hunter2",
+        "s3://reader:hunter2@bucket/roster.csv",
+        {"conn_id": "people", "endpoint": "/export?key=hunter2", "format": "csv"},
+    ],
+)
+def test_what_may_be_a_secret_in_an_address_is_recorded_as_a_digest(address: Any) -> None:
+    text = json.dumps(Settings(roster=address).bound())
+    assert "hunter2" not in text and "sha256-" in text
+    changed = json.loads(json.dumps(address).replace("hunter2", "hunter3"))
+    assert Settings(roster=changed).bound() != Settings(roster=address).bound()

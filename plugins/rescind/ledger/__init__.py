@@ -24,7 +24,7 @@ from rescind.ledger.plans.records import (
 )
 from rescind.ledger.population.regrants import NewRegrant, Regrant, WatchCheck, Watched
 from rescind.ledger.runs.evidence_chain import ChainEntry
-from rescind.ledger.runs.inputs import OCCASION, NewInput, StoredInput
+from rescind.ledger.runs.inputs import OCCASION, SETTINGS, NewInput, StoredInput
 from rescind.ledger.runs.owner_questions import NewQuestion, Question, QuestionItem
 from rescind.ledger.runs.records import (
     Baseline,
@@ -47,6 +47,7 @@ from rescind.ledger.runs.records import (
 
 __all__ = [
     "OCCASION",
+    "SETTINGS",
     "Approval",
     "Attempt",
     "AttemptRecord",

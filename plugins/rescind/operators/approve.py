@@ -14,6 +14,7 @@ from rescind.settings import Settings
 from rescind.users import same_user
 from rescind.workflow.approval_text import approval_body, going
 from rescind.workflow.auto_approval import BY, measure
+from rescind.workflow.run_settings import settings_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,7 +56,7 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowSkipException("Dry run: nothing will be sent, so nothing needs approval")
         if plan.calls == 0:
             raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
-        settings = self.settings()
+        settings = self.settings_of(ledger, run)
         approvers = [user for user in settings.approvers if not same_user(user, run.requested_by)]
         if not approvers:
             raise ConfigurationError(
@@ -70,6 +71,7 @@ class ApprovePlanOperator(HumanInputOperator):
         if run.params.get("automatic") and self._automatic(ledger, run, plan, settings, asked.nonce):
             return _result("approve", BY, plan.digest)
         self.subject, self.body = self.question(ledger, run, plan)
+        self.body = "\n".join([self.body, *settings_text(ledger, run)])
         self.options = [_approve_option(plan.digest), REJECT]
         self.assigned_users = [{"id": user, "name": user} for user in approvers]
         return None
@@ -113,7 +115,7 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowFailException(
                 "the requester cannot approve their own run. Start a new run and ask another approver"
             )
-        if user not in self.settings().approvers:
+        if not all(user in one.approvers for one in (self.settings(), self.settings_of(ledger, run))):
             raise AirflowFailException(
                 "the answer came from a user who is not listed in the setting 'approvers'. Start a new run"
             )

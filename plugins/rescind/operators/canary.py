@@ -34,7 +34,8 @@ class VerifyCanaryOperator(SettlingOperator, BatchOperator):
 
         :raises GuardTrippedError: when an item is not proven gone or a retained grant is missing.
         """
-        run, settings = self.run_of(context, ledger), self.settings()
+        run = self.run_of(context, ledger)
+        settings = self.settings_of(ledger, run)
         batch = planned_batch(ledger, run, self.batch["batch"])
         self.show_console(batch.system, batch.conn_id)
         scope = next(

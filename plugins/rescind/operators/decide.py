@@ -119,7 +119,7 @@ class PlanOperator(ReviewOperator):
         :raises GuardTrippedError: when a cap or another guard stops the run.
         """
         run = self.run_of(context, ledger)
-        settings = self.settings()
+        settings = self.settings_of(ledger, run)
         answered = ledger.questions.apply(run.run_id)
         self.log.info("%d grants to revoke by the answers of their owners", answered)
         request = ReviewRequest.model_validate(dict(run.params))

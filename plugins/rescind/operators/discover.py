@@ -49,7 +49,7 @@ class DiscoverOperator(ScopeOperator):
         """Discover the scope."""
         run = self.run_of(context, ledger)
         scope = self.scope_of(run, ledger)
-        settings = self.settings()
+        settings = self.settings_of(ledger, run)
         with ledger.snapshot.spool(run.run_id, scope.scope_id) as spool:
             listing = _ScopeListing(_SpoolSink(spool), scope, settings)
             try:

@@ -51,7 +51,7 @@ class AskOwnerOperator(HumanInputOperator):
         self.body = question_body(run, question)
         self.options = options(question)
         self.assigned_users = [{"id": question.reviewer, "name": question.reviewer}]
-        self.response_timeout = timedelta(hours=self.settings().campaign_hours)
+        self.response_timeout = timedelta(hours=self.settings_of(ledger, run).campaign_hours)
         return None
 
     def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> dict[str, Any]:

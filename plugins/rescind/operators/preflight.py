@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import rescind
-from rescind.airflow_support.kill_switch_variable import StopVariable, refuse_if_set
+from rescind.airflow_support.kill_switch_variable import STOP_VARIABLE, StopVariable, refuse_if_set
 from rescind.airflow_support.pools import POOLS
 from rescind.cloud.client import CloudClient
 from rescind.cloud.connection.permission_probe import Right, allowed_actions, in_short
@@ -17,15 +18,16 @@ from rescind.errors import CloudError, ConfigurationError, InputError, Unauthori
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
-from rescind.ledger import Ledger, NewRun, ScopeSpec
+from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.operators.bases.review import ReviewOperator
-from rescind.settings import ReviewRequest, Settings
+from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.users import same_user
 from rescind.workflow.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion
+from rescind.workflow.run_settings import hides, record_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,7 +70,7 @@ class PreflightOperator(ReviewOperator):
         self.log.info(check_pools(POOLS))
         check_evidence(settings)
         known = self.find_run(context, ledger)
-        found = [] if known else [*collect_inputs(settings, request), occasion(context, settings)]
+        found = [] if known else self._inputs(context, ledger, settings, request, dry_run)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
         specs = asyncio.run(_identify(ledger, settings, request))
         run = ledger.runs.begin(
@@ -88,12 +90,31 @@ class PreflightOperator(ReviewOperator):
         )
         self.run_number = run.number
         scopes = ledger.scopes.open(run.run_id, specs)
+        log_settings(ledger, run)
         self.log.info("run %s (number %d), %s, requested by %s", run.run_id, run.number, _mode(dry_run), run.requester)
         _log_inputs(self.log, inputs)
         return [
             {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
             for scope in scopes
         ]
+
+    def _inputs(
+        self, context: Context, ledger: Ledger, settings: Settings, request: ReviewRequest, dry_run: bool
+    ) -> list[NewInput]:
+        """Read the input files, and record the occasion and the settings of a run that begins."""
+        dag_run, files = context["dag_run"], collect_inputs(settings, request)
+        count, percent = request.caps(settings)
+        form = {
+            **request.model_dump(mode="json", include={"kind", "automatic", "sparse"}),
+            "ask_owners": request.asks_owners(settings),
+            "dry_run": dry_run,
+            "max_revocations": count,
+            "max_percent": percent,
+        }
+        record = record_settings(
+            ledger, settings, dag_id=dag_run.dag_id, form=form, inputs=files, environment=hidden_variables()
+        )
+        return [*files, occasion(context, settings), record]
 
     def _request(self, context: Context) -> ReviewRequest:
         """Return the form fields. Unknown keys of the run's conf are refused, because Airflow accepts them."""
@@ -226,6 +247,21 @@ def check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
             "nobody may approve this run: list at least one user other than the requester under 'approvers' "
             "in the settings"
         )
+
+
+def hidden_variables() -> list[str]:
+    """Return the Variables of this package that an environment variable hides: Airflow reads the environment first."""
+    return [name for name in (VARIABLE, STOP_VARIABLE) if f"AIRFLOW_VAR_{name.upper()}" in os.environ]
+
+
+def log_settings(ledger: Ledger, run: Run) -> None:
+    """Write to the log where the settings of a run came from, and what differs from the last approved run."""
+    facts = ledger.inputs.facts(run.run_id, SETTINGS)
+    for name in facts.get("record", {}).get("hidden", ()):
+        what = "set or delete it there" if name == VARIABLE else "setting it stops nothing: use `rescind ledger stop`"
+        log.warning("%s; %s", hides(name), what)
+    for name, old, new in facts.get("changes", ()):
+        log.warning("setting %s differs from run %s: %s, now %s", name, facts["compared_with"], old, new)
 
 
 def _mode(dry_run: bool) -> str:

@@ -46,7 +46,7 @@ class ReportOperator(ReviewOperator):
         run = self.find_run(context, ledger)
         if run is None:
             raise AirflowSkipException("Preflight did not begin a run: nothing to report")
-        settings = self.settings()
+        settings = self.settings_of(ledger, run)
         summary = build_summary(ledger, run, settings)
         folder = settings.path("summaries")
         folder.mkdir(parents=True, exist_ok=True)

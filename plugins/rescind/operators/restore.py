@@ -14,12 +14,12 @@ from rescind.errors import GuardTrippedError, InputError, RescindError
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
-from rescind.ledger import Batch, Certificate, Lease, Ledger, NewRun, Plan, Run, Scope, ScopeSpec
+from rescind.ledger import Batch, Certificate, Lease, Ledger, NewInput, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.bases.review import ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.preflight import check_approvers
+from rescind.operators.preflight import check_approvers, hidden_variables, log_settings
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -43,6 +43,7 @@ from rescind.workflow.restore_planner import (
 )
 from rescind.workflow.restore_text import restore_body
 from rescind.workflow.run_occasion import Start, occasion
+from rescind.workflow.run_settings import record_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -92,9 +93,10 @@ class RestorePreflightOperator(ReviewOperator):
                 policy_version=source.policy_version,
                 code_version=rescind.__version__,
             ),
-            [occasion(context, settings)],
+            [occasion(context, settings), self._settings(ledger, dag_run.dag_id, settings, request)],
         )
         self.run_number = run.number
+        log_settings(ledger, run)
         specs = [ScopeSpec(scope.system, scope.account, TOUCHED, scope.conn_id) for scope in reading]
         self.log.info(
             "run %s (number %d) restores %d grants of run %d, requested by %s%s",
@@ -109,6 +111,11 @@ class RestorePreflightOperator(ReviewOperator):
             {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
             for scope in ledger.scopes.open(run.run_id, specs)
         ]
+
+    def _settings(self, ledger: Ledger, dag_id: str, settings: Settings, request: RestoreRequest) -> NewInput:
+        """Return the record of the settings of a run that begins."""
+        form = {"dry_run": request.dry_run, "max_restores": request.cap(settings)}
+        return record_settings(ledger, settings, dag_id=dag_id, form=form, environment=hidden_variables())
 
     def _source(
         self, ledger: Ledger, settings: Settings, request: RestoreRequest
@@ -142,7 +149,8 @@ class ReadTouchedOperator(ScopeOperator):
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """List the scope."""
-        run, settings = self.run_of(context, ledger), self.settings()
+        run = self.run_of(context, ledger)
+        settings = self.settings_of(ledger, run)
         scope = self.scope_of(run, ledger)
         request = RestoreRequest.model_validate(dict(run.params))
         grants = chosen(ledger, source_of(ledger, request), request)
@@ -174,7 +182,8 @@ class PlanRestoreOperator(ReviewOperator):
 
         :raises GuardTrippedError: when the cap stops the run.
         """
-        run, settings = self.run_of(context, ledger), self.settings()
+        run = self.run_of(context, ledger)
+        settings = self.settings_of(ledger, run)
         ledger.scopes.seal(run.run_id)
         request = RestoreRequest.model_validate(dict(run.params))
         planner = RestorePlanner(ledger=ledger, run=run, settings=settings, request=request)
@@ -251,7 +260,7 @@ class VerifyRestoreOperator(ScopeOperator):
         if run.dry_run or scope.state != "complete" or ledger.plans.find(run.run_id) is None:
             self.log.info("nothing to verify: %s", "dry run" if run.dry_run else "no plan, or the scope is incomplete")
             return RestoreReport().as_dict()
-        report = asyncio.run(_verified(ledger, run, scope, self.settings()))
+        report = asyncio.run(_verified(ledger, run, scope, self.settings_of(ledger, run)))
         self.log.info("%s: %s", self.scope["label"], report.as_dict())
         if report.beyond:
             remedy = "See the check of retained grants of this run; revoke the grant by hand or with a new run"

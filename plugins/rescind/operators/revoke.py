@@ -34,6 +34,7 @@ from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.revocation import Revocation
 from rescind.workflow.inputs import protection_context
 from rescind.workflow.references import BatchRef
+from rescind.workflow.run_settings import require_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -103,6 +104,7 @@ class RevokeBatchOperator(BatchOperator):
             require_automatic(ledger, run, plan, settings)
         else:
             _check_approver(approval, settings)
+        require_settings(ledger, run, plan, settings)
         lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
         done = False
         try:

@@ -34,7 +34,8 @@ class VerifyOperator(SettlingOperator, ScopeOperator):
 
     def verify(self, context: Context, ledger: Ledger, waited: float) -> dict[str, Any]:
         """Verify the scope."""
-        run, settings = self.run_of(context, ledger), self.settings()
+        run = self.run_of(context, ledger)
+        settings = self.settings_of(ledger, run)
         scope = self.scope_of(run, ledger)
         if run.dry_run or scope.state != "complete":
             self.log.info("nothing to verify: %s", "dry run" if run.dry_run else "the scope is not complete")

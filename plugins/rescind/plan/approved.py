@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ EmptiedColumn = tuple[str, str, tuple[str, ...]]
 """(container, kind, column)."""
 
 _DECODER = json.JSONDecoder()
+_SETTINGS = re.compile(rb',"settings":"([0-9a-f]{64}|)"')
 _UNREADABLE = "the approved effects cannot be read: they are not in the format of this version. Create the plan again"
 
 
@@ -49,6 +51,24 @@ def read_approved(pieces: Iterable[bytes], system: str, account: str, asked: Col
             emptied = frozenset((container, kind, tuple(column)) for container, kind, column in entry.emptied)
             return Approved(Mode(entry.mode), frozenset(entry.grants), emptied)
     raise PlanError(f"the approved effects do not contain {system} on account {account}. Nothing was sent")
+
+
+def approved_settings(pieces: Iterable[bytes]) -> str:
+    """Return the digest of the settings that an approval covers, from the effects of a revocation or a restore.
+
+    :param pieces: the canonical bytes, checked against the approved digest by the caller.
+    :raises PlanError: the bytes name no settings.
+    """
+    head = b""
+    for piece in pieces:
+        head += piece
+        if (end := head.find(b',"systems":[')) >= 0:
+            # In canonical JSON a quote inside a text is escaped, so neither pattern can be part of one.
+            found = _SETTINGS.findall(head[:end])
+            if len(found) == 1:
+                return str(found[0].decode())
+            break
+    raise PlanError(_UNREADABLE)
 
 
 @dataclass(slots=True)
@@ -102,9 +122,11 @@ class _Text:
 
 
 def _entries(text: _Text, asked: frozenset[GrantKey]) -> Iterator[_Entry]:
-    text.take('{"effects":1,"guards":')
+    text.take('{"effects":2,"guards":')
     text.value()
     text.take(',"policy_version":')
+    text.value()
+    text.take(',"settings":')
     text.value()
     text.take(',"systems":[')
     while text.next_is('{"account":'):

@@ -1,12 +1,12 @@
 """The canonical effects of a plan: what a person approves, and its digest.
 
 The digest covers *effects*, not calls: which grants go, which columns an approved decision empties, in
-which mode, on which account, under which policy and guards, for how long. The calls may be improved
+which mode, on which account, under which policy, settings and guards, for how long. The calls may be improved
 after the approval; each one is still judged against these effects right before it is sent.
 
 The byte form is :func:`rescind.model.canonical` of one JSON object::
 
-    {"effects": 1, "guards": {...}, "policy_version": "...", "systems": [...], "valid_for_s": 3600}
+    {"effects": 2, "guards": {...}, "policy_version": "...", "settings": "...", "systems": [...], "valid_for_s": 3600}
 
 with systems, grants and emptied columns sorted and each named once. So it changes when, and only when,
 an effect changes: the order of the input is irrelevant, and names, reasons and other incidental text are
@@ -23,7 +23,7 @@ from typing import Any
 from rescind.errors import InputError
 from rescind.model import GrantKey, Mode, canonical
 
-EFFECTS_FORMAT = 1
+EFFECTS_FORMAT = 2
 """The version of the byte form; a part of it, so that two forms never share a digest."""
 
 EmptiedColumn = tuple[str, str, tuple[str, ...]]
@@ -53,31 +53,32 @@ class SystemEffects:
 
 
 def effects(
-    systems: Iterable[SystemEffects], *, policy_version: str, guards: Mapping[str, Any], valid_for_s: int
+    systems: Iterable[SystemEffects], *, policy_version: str, settings: str, guards: Mapping[str, Any], valid_for_s: int
 ) -> bytes:
     """Return the canonical bytes of everything that an approval binds.
 
     :param systems: one entry for each (system, account); their order is irrelevant.
     :param policy_version: names the policies exactly, usually a digest over their files.
+    :param settings: SHA-256 (hex) of the settings that the run recorded; empty for a run without a record.
     :param guards: caps and thresholds as JSON without floats, see :func:`rescind.plan.guards.Caps.facts`.
     :param valid_for_s: seconds after the approval in which the plan may be executed; at least 1.
     :raises InputError: a grant is listed under the wrong system or account, a (system, account) is listed
         twice, columns are emptied in a mode that does not empty, or ``valid_for_s`` is below 1.
     :raises TypeError: ``guards`` hold a float or something that is not JSON.
     """
-    return b"".join(_pieces(systems, policy_version, guards, valid_for_s))
+    return b"".join(
+        _pieces(systems, {"guards": guards, "policy_version": policy_version, "settings": settings}, valid_for_s)
+    )
 
 
-def _pieces(
-    systems: Iterable[SystemEffects], policy_version: str, guards: Mapping[str, Any], valid_for_s: int
-) -> Iterator[bytes]:
+def _pieces(systems: Iterable[SystemEffects], facts: Mapping[str, Any], valid_for_s: int) -> Iterator[bytes]:
     if valid_for_s < 1:
         raise InputError("valid_for_s", f"is {valid_for_s}", "Give at least 1 second")
     ordered = sorted(systems, key=lambda entry: (entry.system, entry.account))
     for one, two in pairwise(ordered):
         if (one.system, one.account) == (two.system, two.account):
             raise InputError("systems", f"names {one.system} on one account twice", "Merge the two entries")
-    head = canonical({"effects": EFFECTS_FORMAT, "guards": guards, "policy_version": policy_version})
+    head = canonical({"effects": EFFECTS_FORMAT, **facts})
     yield head[:-1] + b',"systems":['
     for index, entry in enumerate(ordered):
         yield b"," if index else b""

@@ -3,7 +3,8 @@
 A form of its own beside :mod:`rescind.plan.effects`, so that an approval to restore is never read as one to
 revoke, nor the reverse. :func:`rescind.model.canonical` of one JSON object::
 
-    {"guards": {...}, "operation": "restore", "restores": 1, "source": {"plan": "...", "run": "..."},
+    {"guards": {...}, "operation": "restore", "restores": 2, "settings": "...",
+     "source": {"plan": "...", "run": "..."},
      "systems": [{"account": "...", "back": {grant id: inverse}, "grants": [key, ...], "identity": {...},
                   "system": "..."}], "valid_for_s": 3600}
 
@@ -20,7 +21,7 @@ from typing import Any
 from rescind.errors import InputError, PlanError
 from rescind.model import GrantKey, canonical
 
-RESTORES_FORMAT = 1
+RESTORES_FORMAT = 2
 """The version of the byte form; a part of it."""
 OPERATION = "restore"
 
@@ -46,12 +47,14 @@ def restore_effects(
     *,
     source_run: str,
     source_plan: str,
+    settings: str,
     guards: Mapping[str, Any],
     valid_for_s: int,
 ) -> bytes:
     """Return the canonical bytes that an approval of a restore binds.
 
     :param source_run: the run that revoked the grants; ``source_plan`` is its digest.
+    :param settings: SHA-256 (hex) of the settings that the run recorded; empty for a run without a record.
     :raises InputError: a grant is listed under the wrong system or account, or an account is listed twice.
     """
     entries: dict[tuple[str, str], dict[str, Any]] = {}
@@ -73,6 +76,7 @@ def restore_effects(
             "guards": guards,
             "operation": OPERATION,
             "restores": RESTORES_FORMAT,
+            "settings": settings,
             "source": {"plan": source_plan, "run": source_run},
             "systems": [entries[account_key] for account_key in sorted(entries)],
             "valid_for_s": valid_for_s,

@@ -27,6 +27,7 @@ from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.workflow.execute.listings import match_regranted
 from rescind.workflow.execute.restoration import ALREADY_REGRANTED, REGRANTED_DIFFERENTLY
+from rescind.workflow.run_settings import settings_digest
 
 TOUCHED = "affected listing scopes"
 """Name of the part of the population that a restore lists. It is never complete, so later listings do not use it."""
@@ -310,6 +311,7 @@ class RestorePlanner:
             ],
             source_run=source.run_id,
             source_plan=self.ledger.plans.get(source.run_id).digest,
+            settings=settings_digest(self.ledger, self.run),
             guards=caps,
             valid_for_s=int(valid_for.total_seconds()),
         )

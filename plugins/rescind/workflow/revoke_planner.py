@@ -39,6 +39,7 @@ from rescind.plan.guards import (
 from rescind.review.emptying import Emptying
 from rescind.settings import Settings
 from rescind.systems import REGISTRY, system_named
+from rescind.workflow.run_settings import settings_digest
 
 Account = tuple[str, str]
 """(system, account)."""
@@ -152,6 +153,7 @@ class Planner:
                 if part.revoke
             ],
             policy_version=self.run.policy_version,
+            settings=settings_digest(self.ledger, self.run),
             guards=guards.facts(),
             valid_for_s=int(valid_for.total_seconds()),
         )

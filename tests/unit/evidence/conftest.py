@@ -16,7 +16,18 @@ from rescind.evidence.bundle.format import Chain, encode, manifest_of
 from rescind.evidence.bundle.read import MemorySource, records
 from rescind.evidence.bundle.signing import sign
 from rescind.evidence.write import BundleWriter
-from rescind.ledger import Ledger, NewBatch, NewCall, NewInput, NewItem, NewPlan, RetainedCheck, Run, VerdictRecord
+from rescind.ledger import (
+    SETTINGS,
+    Ledger,
+    NewBatch,
+    NewCall,
+    NewInput,
+    NewItem,
+    NewPlan,
+    RetainedCheck,
+    Run,
+    VerdictRecord,
+)
 from rescind.model import Grant, ItemState, Mode, Verdict
 from rescind.plan import SystemEffects, effects
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, begin, call_for, decide, grant, list_scope
@@ -64,7 +75,8 @@ def freeze(ledger: Ledger, run: Run, gone: Sequence[Grant], held: Grant) -> Froz
     """A plan as the planner writes it: one call for each grant that goes."""
     keys = [one.key for one in gone]
     entry = SystemEffects(SYSTEM, ACCOUNT, {"caller": "acs:ram::1:user/reader"}, Mode.STRICT, keys)
-    bound = effects([entry], policy_version=POLICY, guards={"total": 100}, valid_for_s=3600)
+    settings = ledger.inputs.sha256(run.run_id, SETTINGS)
+    bound = effects([entry], policy_version=POLICY, settings=settings, guards={"total": 100}, valid_for_s=3600)
     calls = {call_for([one]).call_id: [one] for one in gone}
     batch = NewBatch(
         SYSTEM, ACCOUNT, "quickbi_default", [NewCall(call_for([one]), {one.grant_id: {"level": "1"}}) for one in gone]

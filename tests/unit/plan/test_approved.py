@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from rescind.errors import PlanError
 from rescind.model import GrantKey, Mode
-from rescind.plan.approved import read_approved
+from rescind.plan.approved import approved_settings, read_approved
 from rescind.plan.effects import SystemEffects, effects
+from rescind.plan.restore_effects import SystemRestores, restore_effects
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
 _KEYS = st.builds(GrantKey, st.just("a"), st.just("x"), _TEXT, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT)
@@ -24,6 +25,7 @@ def _bytes(keys: set[GrantKey], mode: Mode = Mode.STRICT, emptied: set[tuple[str
             SystemEffects("b", "y", {}, Mode.STRICT, [other]),
         ],
         policy_version="v",
+        settings="5" * 64,
         guards={"total": 5, "text": "[}"},
         valid_for_s=60,
     )
@@ -58,3 +60,17 @@ def test_cut_bytes_are_no_approval(data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, end - 1))
     with pytest.raises(PlanError):
         read_approved([whole[:cut]], "a", "x", ())
+
+
+def test_the_digest_of_the_settings_comes_back_from_both_forms() -> None:
+    restore = restore_effects(
+        [SystemRestores("a", "x", {"caller": ',"settings":"' + "6" * 64}, {})],
+        source_run="r", source_plan="p", settings="5" * 64, guards={"text": ',"systems":['}, valid_for_s=60,
+    )  # fmt: skip
+    for whole in (_bytes(set()), restore):
+        for width in (7, len(whole)):
+            pieces = [whole[start : start + width] for start in range(0, len(whole), width)]
+            assert approved_settings(pieces) == "5" * 64
+    for broken in (b"", b"{}", _bytes(set()).replace(b',"settings":"' + b"5" * 64, b',"other":"')):
+        with pytest.raises(PlanError, match="cannot be read"):
+            approved_settings([broken])

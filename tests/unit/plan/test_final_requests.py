@@ -160,17 +160,21 @@ COLUMNS = st.sets(st.sampled_from([("p", "user", ("1",)), ("p", "user", ("2",)),
 
 @st.composite
 def _effects(draw: st.DrawFn) -> tuple[Any, ...]:
-    """(identity, mode, grants, emptied, policy, guards, seconds): few values, so that equal pairs come up."""
+    """(identity, mode, grants, emptied, policy, settings, guards, seconds): few values, so that equal pairs come up."""
     mode = draw(st.sampled_from([Mode.STRICT, Mode.EMPTYING]))
     emptied = draw(COLUMNS) if mode is Mode.EMPTYING else set()
-    rest = (draw(st.sampled_from(["v1", "v2"])), draw(st.sampled_from([5, 6])), draw(st.sampled_from([60, 61])))
+    rest = (
+        *(draw(st.sampled_from(["v1", "v2"])) for _ in range(2)),
+        draw(st.sampled_from([5, 6])),
+        draw(st.sampled_from([60, 61])),
+    )
     return draw(st.sampled_from(["me", "you"])), mode, frozenset(draw(KEYS)), frozenset(emptied), *rest
 
 
 def _made(spec: tuple[Any, ...], turn: Callable[[list[Any]], list[Any]], make: Callable[..., Any]) -> Any:
-    who, mode, grants, emptied, policy, most, seconds = spec
+    who, mode, grants, emptied, policy, settings, most, seconds = spec
     system = SystemEffects("s", "a", {"caller": who}, mode, turn(sorted(grants)), turn(sorted(emptied)))
-    return make([system], policy_version=policy, guards={"total": most}, valid_for_s=seconds)
+    return make([system], policy_version=policy, settings=settings, guards={"total": most}, valid_for_s=seconds)
 
 
 @examples(200)

@@ -70,7 +70,7 @@ def test_irreversible_items_need_permission() -> None:
 
 def _effects(**changes: object) -> dict[str, object]:
     one = {"system": "s", "account": "a", "identity": {"caller": "bot"}, "mode": Mode.STRICT, "grants": PLANNED}
-    whole = {"policy_version": "p1", "guards": {"total": 10}, "valid_for_s": 60}
+    whole = {"policy_version": "p1", "settings": "s1", "guards": {"total": 10}, "valid_for_s": 60}
     system = SystemEffects(**{**one, **{k: v for k, v in changes.items() if k in one}})  # type: ignore[arg-type]
     return {"systems": [system], **whole, **{k: v for k, v in changes.items() if k in whole}}
 
@@ -83,6 +83,7 @@ def test_the_bytes_change_with_every_effect_and_with_nothing_else() -> None:
         {"grants": [*PLANNED, _key(99)]},
         {"identity": {"caller": "other"}},
         {"policy_version": "p2"},
+        {"settings": "s2"},
         {"guards": {"total": 11}},
         {"valid_for_s": 61},
     ]

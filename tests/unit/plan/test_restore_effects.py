@@ -19,8 +19,11 @@ OTHER = KEY._replace(principal_id="u2")
 GIFTS = SystemRestores("quickbi_menus", "acc", {"caller": "granter"}, {KEY: {"level": 1}, OTHER: {"level": 1}})
 
 
+_LIMITS: dict[str, Any] = {"guards": {"total": 5}, "valid_for_s": 60}
+
+
 def bound(*gifts: SystemRestores, **changes: Any) -> bytes:
-    facts = {"source_run": "run-1", "source_plan": "d" * 64, "guards": {"total": 5}, "valid_for_s": 60, **changes}
+    facts = {"source_run": "run-1", "source_plan": "d" * 64, "settings": "5" * 64, **_LIMITS, **changes}
     return restore_effects(gifts or (GIFTS,), **facts)
 
 
@@ -50,6 +53,7 @@ def test_the_order_of_the_input_is_no_effect() -> None:
         digest(source_plan="e" * 64),
         digest(guards={"total": 6}),
         digest(valid_for_s=61),
+        digest(settings="6" * 64),
     ],
 )
 def test_every_effect_is_in_the_digest(changed: str) -> None:
@@ -58,7 +62,11 @@ def test_every_effect_is_in_the_digest(changed: str) -> None:
 
 def test_neither_form_is_read_as_the_other() -> None:
     revoke = effects(
-        [SystemEffects("quickbi_menus", "acc", {}, Mode.STRICT, [KEY])], policy_version="", guards={}, valid_for_s=60
+        [SystemEffects("quickbi_menus", "acc", {}, Mode.STRICT, [KEY])],
+        policy_version="",
+        settings="",
+        guards={},
+        valid_for_s=60,
     )
     with pytest.raises(PlanError, match="not those of a restore"):
         read_restores([revoke], "quickbi_menus", "acc")
@@ -66,7 +74,7 @@ def test_neither_form_is_read_as_the_other() -> None:
         read_approved([bound()], "quickbi_menus", "acc", {KEY})
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"not json", b'{"restores":2,"operation":"restore"}'])
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"not json", b'{"restores":1,"operation":"restore"}'])
 def test_what_cannot_be_read_gives_nothing(text: bytes) -> None:
     with pytest.raises(PlanError, match="not those of a restore"):
         read_restores([text], "quickbi_menus", "acc")

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from rescind.ledger import Ledger
+from rescind.ledger import SETTINGS, Ledger, NewInput
 from rescind.web.app import create_app
 from rescind.web.pages import ERROR_STYLE
 from tests.support import ledger_runs
@@ -287,3 +287,17 @@ def test_a_run_that_waits_for_too_long_says_so(browser: Any, ledger: Ledger) -> 
     for path in ("runs", "runs/2", "runs/2/live"):
         text = Markup.of(browser.get(path).text).text
         assert text.count("has waited 1 d 2 h for approval, plan valid until") == 1, path
+
+
+def test_the_page_of_a_run_says_where_its_settings_came_from_and_what_changed(browser: Any, ledger: Ledger) -> None:
+    facts = {
+        "record": {"settings": {}, "hidden": ["rescind_stop"]},
+        "compared_with": 7,
+        "changes": [["max_percent", 20, 60], ["<b>x", 1, 2]],
+    }
+    ledger_runs.begin(ledger, inputs=[NewInput(SETTINGS, "Airflow Variable rescind_settings", b"{}", facts)])
+    text = Markup.of(browser.get("runs/1").text).text
+    assert "Airflow Variable rescind_settings" in text
+    assert "AIRFLOW_VAR_RESCIND_STOP of the workers' environment hides the Airflow Variable rescind_stop" in text
+    assert "changed since run 7: max_percent, <b>x" in text
+    assert "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" in text

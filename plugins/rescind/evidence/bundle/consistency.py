@@ -34,8 +34,11 @@ _KEY = (
 _SHOWN = 5
 _ARRAY = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _GRANTS = re.compile(r'"grants":\[')
-_POLICY = re.compile(rb',"policy_version":("(?:[^"\\]|\\.)*"),"systems":\[')
+_POLICY = re.compile(rb',"policy_version":("(?:[^"\\]|\\.)*"),"settings":"')
+_BOUND = re.compile(rb',"settings":"([0-9a-f]*)"')
 _PIECE = 1 << 16
+SETTINGS = "settings"
+"""Name of the input that records the settings of the run."""
 
 
 def problems(source: Source, manifest: Mapping[str, Any], notes: list[str]) -> list[str]:
@@ -101,6 +104,7 @@ class Checker:
         self._decisions(plan)
         self._approval(review, plan)
         self._effects(review, plan)
+        self._settings(plan)
         self._attempts(review, plan, approval, times)
         self._standings(times)
         self._findings()
@@ -279,6 +283,22 @@ class Checker:
             planned = {grant_id for grant_id, item in self.items.items() if item["call"] is not None}
             for grant_id in named ^ planned:
                 self.found.add("the approved effects do not match the planned items", grant_id)
+
+    def _settings(self, plan: Record | None) -> None:
+        """Check that the recorded settings are those whose digest was approved."""
+        record = next((one for one in records(self.source, "inputs") if one["name"] == SETTINGS), None)
+        if self.sanitized or plan is None:
+            return
+        recorded = "" if record is None else hashlib.sha256(encode(record["facts"]["record"])).hexdigest()
+        if record is not None and record["sha256"] != recorded:
+            self.found.add("the recorded settings do not match their digest")
+        head = b""
+        with self.source.open(EFFECTS) as file:
+            while b',"systems":[' not in head and (piece := file.read(_PIECE)):
+                head += piece
+        bound = _BOUND.findall(head.partition(b',"systems":[')[0])
+        if bound != [recorded.encode()]:
+            self.found.add("the recorded settings are not those that were approved")
 
     def _attempts(self, review: Record, plan: Record | None, approval: Record | None, times: Times) -> None:
         tries: Counter[str] = Counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
+from rescind.evidence.bundle.consistency import SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.tables import Row, outcomes
@@ -45,6 +47,7 @@ class Figures:
     note: str
     plan: Row | None
     approval: Row | None
+    settings: Row | None
     total: Counter[str] = field(default_factory=Counter)
     systems: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     standings: Counter[str] = field(default_factory=Counter)
@@ -108,6 +111,20 @@ class Figures:
         return [{"system": s["system"], **one} for s in self.scopes for one in s["notes"].get("not_reviewed", ())]
 
     @property
+    def setting_rows(self) -> list[Row]:
+        """The settings that the approval covers: name, value, and the value in the run that they are compared with."""
+        facts = self.settings["facts"] if self.settings else {}
+        before = {name: old for name, old, _ in facts.get("changes", ())}
+        values = {
+            **facts.get("record", {}).get("settings", {}),
+            **{name: new for name, _, new in facts.get("changes", ())},
+        }
+        return [
+            {"name": name, "value": _text(value), "changed": name in before, "before": _text(before.get(name, ""))}
+            for name, value in sorted(values.items())
+        ]
+
+    @property
     def guards(self) -> list[Row]:
         """The guards as the plan recorded them, each with every column."""
         recorded = self.plan["guards"] if self.plan else []
@@ -122,6 +139,10 @@ class Figures:
     def left(self) -> int:
         """Items that should be gone and were not proven gone."""
         return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _answer(surface: Row, asked: Mapping[str, str], gaps: Iterable[Row]) -> str:
@@ -145,6 +166,7 @@ def figures(source: Source) -> Figures:
         note=str(read_json(source, CONTROLS).get("note", "")),
         plan=only(source, "plan"),
         approval=only(source, "approvals"),
+        settings=next((one for one in records(source, "inputs") if one["name"] == SETTINGS), None),
     )
     made.scopes = list(records(source, "scopes"))
     made.kept = list(records(source, "kept"))

@@ -76,10 +76,18 @@ SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
        coalesce(r.summary ->> 'report', r.summary -> 'evidence' ->> 'report', '') AS report,
        coalesce(r.summary ->> 'bundle', r.summary -> 'evidence' ->> 'bundle', '') AS bundle,
        coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.responded_at,
-       r.policy_version, r.code_version
+       r.policy_version, r.code_version, coalesce(encode(i.sha256, 'hex'), '') AS settings,
+       coalesce(i.source, '') AS settings_source, i.facts ->> 'compared_with' AS settings_compared_with,
+       ARRAY(SELECT left(line, 200) FROM jsonb_array_elements_text(CASE
+           WHEN jsonb_typeof(i.facts #> '{record,hidden}') = 'array' THEN i.facts #> '{record,hidden}' ELSE '[]' END
+       ) AS line LIMIT 50) AS settings_hidden,
+       ARRAY(SELECT left(line ->> 0, 200) FROM jsonb_array_elements(CASE
+           WHEN jsonb_typeof(i.facts -> 'changes') = 'array' THEN i.facts -> 'changes' ELSE '[]' END
+       ) AS line LIMIT 50) AS settings_changed
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
 LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
+LEFT JOIN rescind.input i ON i.run_no = r.number AND i.name = 'settings'
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
 """
 

@@ -85,6 +85,10 @@ class RunFacts:
     :param report: path or URL of the report as recorded by the run, or empty.
     :param bundle: path or URL of the evidence bundle as recorded by the run, or empty.
     :param plan: digest of the live plan (hex), or empty.
+    :param settings: digest of the settings that an approval of the run covers (hex), or empty.
+    :param settings_source: where they came from.
+    :param settings_hidden: Airflow Variables that an environment variable of the workers hides.
+    :param settings_changed: settings that differ from the run ``settings_compared_with``, at most 50.
     """
 
     problems: Sequence[str]
@@ -96,6 +100,11 @@ class RunFacts:
     responded_at: datetime | None
     policy_version: str
     code_version: str
+    settings: str = ""
+    settings_source: str = ""
+    settings_compared_with: str | None = None
+    settings_hidden: Sequence[str] = ()
+    settings_changed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

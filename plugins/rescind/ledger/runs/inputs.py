@@ -21,6 +21,14 @@ MAX_BYTES = 64 * 2**20
 
 OCCASION = "occasion"
 """Name of the input that records why a run started, and the evidence settings of the deployment."""
+SETTINGS = "settings"
+"""Name of the input that records the settings that an approval of the run covers."""
+_LAST_APPROVED = """
+SELECT r.number, i.facts FROM rescind.run r
+JOIN rescind.input i ON i.run_no = r.number AND i.name = %(name)s
+JOIN rescind.approval a ON a.run_no = r.number AND a.answer = 'approve' AND NOT a.automatic
+WHERE r.dag_id = %(dag)s AND coalesce(r.params ->> 'kind', '') = %(kind)s ORDER BY r.number DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,25 @@ class Inputs(Repository):
         query = "SELECT name, source, content, facts, recorded_at FROM rescind.input WHERE run_no = %(run)s ORDER BY 1"
         rows = (StoredInput(*row) for row in self._rows(run_id, query, {}, binary=True))
         return {stored.name: stored for stored in rows}
+
+    def facts(self, run_id: str, name: str) -> Mapping[str, Any]:
+        """Return the facts of one input, without its content; empty when the run has no such input."""
+        rows = self._rows(
+            run_id, "SELECT facts FROM rescind.input WHERE run_no = %(run)s AND name = %(name)s", {"name": name}
+        )
+        return rows[0][0] if rows else {}
+
+    def sha256(self, run_id: str, name: str) -> str:
+        """Return the SHA-256 (hex) of one input; empty when the run has no such input."""
+        query = "SELECT encode(sha256, 'hex') FROM rescind.input WHERE run_no = %(run)s AND name = %(name)s"
+        rows = self._rows(run_id, query, {"name": name})
+        return str(rows[0][0]) if rows else ""
+
+    def last_approved(self, dag_id: str, kind: str, name: str) -> tuple[int, Mapping[str, Any]] | None:
+        """Return number and facts of the last run of a DAG and kind that a person approved and that has this input."""
+        values = {"dag": dag_id, "kind": kind, "name": name}
+        row = self._db.read(lambda connection: connection.execute(_LAST_APPROVED, values).fetchone())
+        return (row["number"], row["facts"]) if row else None
 
 
 def insert(connection: Connection, run_no: int, inputs: Sequence[NewInput]) -> None:

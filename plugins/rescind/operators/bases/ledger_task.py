@@ -12,6 +12,7 @@ from rescind.errors import ConfigurationError
 from rescind.ledger import Ledger, Run
 from rescind.settings import VARIABLE, Settings
 from rescind.systems import default_connections
+from rescind.workflow.run_settings import settings_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,6 +43,10 @@ class LedgerTaskMixin:
         """Return the deployment's settings from the Airflow Variable."""
         raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
         return Settings.parse(raw, connections=default_connections())
+
+    def settings_of(self, ledger: Ledger, run: Run) -> Settings:
+        """Return the settings that the run works with; see :func:`rescind.workflow.run_settings.settings_of`."""
+        return settings_of(ledger, run, self.settings())
 
     def run_of(self, context: Context, ledger: Ledger) -> Run:
         """Return the ledger's run for this DAG run.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from rescind.evidence.bundle.signing import sign
 from rescind.evidence.bundle.verify import verify
 from rescind.evidence.report.tables import outcomes
 from rescind.evidence.values import plain
-from rescind.ledger import Ledger, VerdictRecord
-from rescind.model import Verdict
+from rescind.ledger import SETTINGS, Ledger, NewInput, VerdictRecord
+from rescind.model import Verdict, canonical
 from tests.support.ledger_runs import begin, grant, list_scope
 from tests.unit.evidence.conftest import HOSTILE, KEY, OTHER, POLICY, PUBLIC, bundle, closed_run, contents, pem, remade
 
@@ -249,3 +250,25 @@ def test_a_listing_that_is_not_whole_is_an_open_finding(ledger: Ledger, tmp_path
     place = bundle(ledger, ledger.runs.finish(run.run_id, "failed", {}), tmp_path)
     result = verify(bundle_source(place))
     assert result.holds and "open: 1 scope_incomplete" in result.notes
+
+
+def test_the_settings_are_those_whose_digest_was_approved(ledger: Ledger, tmp_path: Path) -> None:
+    facts = {
+        "record": {"settings": {"max_percent": 20}, "files": {}, "hidden": []},
+        "compared_with": None,
+        "changes": [],
+    }
+    content = canonical(facts["record"])
+    run = closed_run(ledger, inputs=[NewInput(SETTINGS, "Airflow Variable", content, facts)])
+    files = contents(bundle(ledger, run, tmp_path, key=None))
+    assert verify(MemorySource(files)).problems == []
+
+    def refused(**change: object) -> list[str]:
+        return verify(MemorySource(remade(files, "inputs", change))).problems
+
+    wider = {"facts": {**facts, "record": {**facts["record"], "settings": {"max_percent": 100}}}}  # type: ignore[dict-item]
+    both = ["the recorded settings do not match their digest", "the recorded settings are not those that were approved"]
+    assert refused(**wider) == both
+    digest = hashlib.sha256(canonical(wider["facts"]["record"])).hexdigest()
+    assert refused(**wider, sha256=digest) == both[1:]
+    assert refused(name="roster") == both[1:]

@@ -81,7 +81,9 @@ def test_what_is_given_back_brings_the_grants_of_the_other_run(ledger: Ledger, t
     calls = [NewCall(call_for([one]), {}) for one in gone]
     gifts = SystemRestores(SYSTEM, ACCOUNT, {}, {one.key: {} for one in gone})
     source_plan = ledger.plans.get(review.run_id).digest
-    bound = restore_effects([gifts], source_run=review.run_id, source_plan=source_plan, guards={}, valid_for_s=60)
+    bound = restore_effects(
+        [gifts], source_run=review.run_id, source_plan=source_plan, settings="", guards={}, valid_for_s=60
+    )
     ledger.plans.freeze(
         run.run_id,
         NewPlan(hashlib.sha256(bound).hexdigest(), bound, datetime.now(UTC) + timedelta(hours=1), "0.1.0",
