@@ -22,7 +22,7 @@ from rescind.cloud.dms import permissions
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
-from rescind.cloud.quickbi import menus
+from rescind.cloud.quickbi import groups, menus
 from rescind.cloud.wedata import data_sources, privileges
 
 Strategy = st.SearchStrategy[Any]
@@ -212,12 +212,17 @@ def _dms_write(draw: Any, kind: type[Request[Any]]) -> Any:
 @st.composite
 def _menu_write(draw: Any, kind: type[Request[Any]]) -> Any:
     given: dict[str, Any] = {"DataPortalId": draw(_ids(1))[0], "MenuIds": draw(_ids(60))}
-    users, groups = draw(st.sampled_from([(60, 0), (0, 60), (30, 30)]))
+    users, count = draw(st.sampled_from([(60, 0), (0, 60), (30, 30)]))
     given |= {"UserIds": draw(_ids(users))} if users else {}
-    given |= {"UserGroupIds": draw(_ids(groups))} if groups else {}
+    given |= {"UserGroupIds": draw(_ids(count))} if count else {}
     if kind is menus.AuthorizeMenu:
         given["AuthPointsValue"] = draw(st.sampled_from([1, 3]))
     return kind(**given)
+
+
+@st.composite
+def _groups_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    return kind(UserGroupIds=draw(_ids(50)), UserId=draw(_ids(1))[0])
 
 
 def _get_user(kind: type[Request[Any]]) -> Strategy:
@@ -242,6 +247,8 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     permissions.GrantUserPermission: _dms_write,
     menus.CancelAuthorizationMenu: _menu_write,
     menus.AuthorizeMenu: _menu_write,
+    groups.DeleteUserGroupMembers: _groups_write,
+    groups.AddUserGroupMembers: _groups_write,
     GetUser: _get_user,
     CheckBatchTableAccessPermission: _check_tables,
 }
@@ -255,6 +262,8 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
         return {"DataSourceId": message.DataSourceId, **_revoke_target(message.target)}
     if isinstance(message, data_sources.AuthorizeDataSource):
         return {"DataSourceId": message.DataSourceId, **_authorize_target(message.target)}
+    if isinstance(message, groups._GroupsWrite):
+        return {"UserGroupIds": ",".join(message.UserGroupIds), "UserId": message.UserId}
     if isinstance(message, menus._MenuWrite):
         lists = {name: getattr(message, name) for name in ("MenuIds", "UserIds", "UserGroupIds")}
         given: dict[str, Any] = {"DataPortalId": message.DataPortalId}

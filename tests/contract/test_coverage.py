@@ -36,6 +36,7 @@ def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[c
         "wedata_data_sources": "RevokeDataSourceAuthorization",
         "dms_permissions": "RevokeUserPermission",
         "quickbi_menus": "CancelAuthorizationMenu",
+        "quickbi_group_members": "DeleteUserGroupMembers",
     }
     for system, revoke in revokes.items():
         mine = {row.action for row in found if system in row.users and row.write}

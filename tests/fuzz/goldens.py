@@ -166,6 +166,9 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     users = {"UserIds": list(world.quickbi.users)[:2], "UserGroupIds": list(world.quickbi.groups)[:1]}
     yield "quickbi", kinds["AuthorizeMenu"](AuthPointsValue=1, **menus, **users)
     yield "quickbi", kinds["CancelAuthorizationMenu"](**menus, **users)
+    one = {"UserId": users["UserIds"][0], "UserGroupIds": users["UserGroupIds"]}
+    yield "quickbi", kinds["AddUserGroupMembers"](**one)
+    yield "quickbi", kinds["DeleteUserGroupMembers"](**one)
 
 
 _VARIANTS: dict[str, dict[str, str]] = {

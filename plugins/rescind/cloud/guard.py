@@ -42,6 +42,7 @@ _VISIBLE = re.compile(f"{_INK}(?: +{_INK})*")
 
 _MAX_ENTRIES = 100
 _MAX_MENUS, _MAX_USERS, _MAX_GROUPS = 100, 200, 200
+_MAX_GROUPS_OF_USER = 50
 
 _NONE: frozenset[str] = frozenset()
 
@@ -268,6 +269,16 @@ def _menus(action: str, given: Parameters) -> None:
         _refuse(action, "AuthPointsValue is neither 1 nor 3")
 
 
+def _group_members(action: str, given: Parameters) -> None:
+    _names(action, given, {"UserGroupIds", "UserId"})
+    _text(action, "UserId", given["UserId"], _ID)
+    groups = given["UserGroupIds"].split(",")
+    if len(groups) > _MAX_GROUPS_OF_USER or len(set(groups)) != len(groups):
+        _refuse(action, f"UserGroupIds has {len(groups)} ids, more than {_MAX_GROUPS_OF_USER}, or names one twice")
+    for each in groups:
+        _text(action, "UserGroupIds", each, _ID)
+
+
 _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("wedata", "RevokePrivileges"): _privileges,
     ("wedata", "AuthorizePrivileges"): _privileges,
@@ -277,4 +288,6 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("dms", "GrantUserPermission"): _dms_grant,
     ("quickbi", "CancelAuthorizationMenu"): _menus,
     ("quickbi", "AuthorizeMenu"): _menus,
+    ("quickbi", "DeleteUserGroupMembers"): _group_members,
+    ("quickbi", "AddUserGroupMembers"): _group_members,
 }

@@ -7,12 +7,20 @@ from typing import Any
 from rescind.errors import InputError
 from rescind.systems.base import PermissionSystem
 from rescind.systems.dms.permissions import DmsPermissions
+from rescind.systems.quickbi.group_members import QuickBiGroupMembers
 from rescind.systems.quickbi.menus import QuickBiMenus
 from rescind.systems.wedata.data_sources import WeDataDataSources
 from rescind.systems.wedata.privileges import WeDataPrivileges
 
 REGISTRY: dict[str, PermissionSystem[Any]] = {
-    system.name: system for system in (WeDataPrivileges(), WeDataDataSources(), DmsPermissions(), QuickBiMenus())
+    system.name: system
+    for system in (
+        WeDataPrivileges(),
+        WeDataDataSources(),
+        DmsPermissions(),
+        QuickBiMenus(),
+        QuickBiGroupMembers(),
+    )
 }
 
 

@@ -17,9 +17,9 @@ from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import OTHER, Listing, collect, listing_name
 from rescind.errors import ListingIncompleteError, first_of
-from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall
 from rescind.systems.population import Population
-from rescind.systems.surfaces import PlatformAnswer, Surface, Untraceable
+from rescind.systems.surfaces import EndedMemberships, PlatformAnswer, Surface, Untraceable
 
 ClientT = TypeVar("ClientT", bound=CloudClient)
 T = TypeVar("T")
@@ -315,6 +315,21 @@ class PermissionSystem(ABC, Generic[ClientT]):
         :raises ListingIncompleteError: likewise.
         """
         return PlatformAnswer()
+
+    def membership(self, grant: Grant) -> Membership | None:
+        """Return the membership that the grant is, or None where it is none."""
+        return None
+
+    async def ended_memberships(self, client: ClientT, memberships: Collection[Membership]) -> EndedMemberships:
+        """Read memberships on remaining paths again, and return those that have ended since discovery.
+
+        A membership has ended only if two listings that can check each other lack it: that of the container and that
+        of the member. Every other one stays, also where the vendor has no such pair of listings.
+
+        :raises CloudError: when a listing failed.
+        :raises ListingIncompleteError: when a listing could not be read completely.
+        """
+        return EndedMemberships()
 
     async def own_ids(self, client: ClientT) -> frozenset[str]:
         """Return the principal ids of the calling identity in this system, as far as a read shows them."""

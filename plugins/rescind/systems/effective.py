@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from rescind.model import Grant, Membership, PrincipalType
@@ -101,6 +102,25 @@ class RemainingAccess:
             for other in self._at(node, holder)
             if other.key != key and self._system.includes(other.key.entitlement, key.entitlement)
         ]
+
+    def memberships(self, grants: Iterable[Grant]) -> frozenset[Membership]:
+        """Return every membership on a remaining path of these grants."""
+        system = self._system.name
+        found: set[Membership] = set()
+        for grant in grants:
+            key = grant.key
+            for path in self.paths(grant):
+                nodes = ((key.principal_type, key.principal_id), *path.through)
+                edges = ((member, container) for member, container in pairwise(nodes))
+                found.update(Membership(system, key.account, *member, *container) for member, container in edges)
+        return frozenset(found)
+
+    def end(self, memberships: Iterable[Membership]) -> None:
+        """Leave these memberships out of all paths from now on."""
+        for edge in memberships:
+            containers = self._containers.get((edge.member_type, edge.member_id), [])
+            with suppress(ValueError):
+                containers.remove((edge.container_type, edge.container_id))
 
     def untraceable(self, grant: Grant) -> dict[str, str]:
         """Surfaces that stay unanswered for the grant: somebody holds the same right, and who is in it is not known.
@@ -277,14 +297,17 @@ def still_reachable(
     grants: Iterable[Grant],
     memberships: Iterable[Membership],
     same_people: Collection[Membership] = (),
+    ending: Collection[Membership] = (),
 ) -> Iterator[tuple[Grant, AccessPath]]:
     """Which of these grants' holders would keep their access once the plan is carried out, each with one path.
 
     :param revoke: the grants to look at, all of one system and account; see :func:`access_around` for the rest.
     :param gone: ids of every grant of the plan: none of them can be the end of a path.
+    :param ending: memberships that the plan ends: none of them can be on a path.
     """
     staying = (grant for grant in grants if grant.grant_id not in gone)
     access = access_around(system, revoke, staying, memberships, same_people)
+    access.end(ending)
     for grant in revoke:
         certain = (way for way in access.paths(grant) if UNCERTAIN not in way.grant.attributes)
         path = next(certain, None)

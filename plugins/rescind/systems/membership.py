@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, Prepared, WriteRequest
 from rescind.errors import BlastRadiusExceededError
-from rescind.model import Cell, Grant, GrantKey, ItemState, PlannedCall, Principal, PrincipalType
+from rescind.model import Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ClientT, ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 
 MEMBER = "member"
 _WHOLE_ACCOUNT = "account"
+_BY_MEMBER = "member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,15 @@ class MembershipSystem(PermissionSystem[ClientT]):
     A call of ``shape`` takes containers (rows) times members (columns); :attr:`shape` says how many of each.
 
     :cvar container_type: resource type of the containers.
+    :cvar container_kind: kind of the containers as principals: what they hold, their members hold.
+    :cvar lists_by_member: True when :meth:`containers_of` can list the containers of one user.
     :cvar removes_one_role: True when the remove call names the role. A call then holds members of one role only.
         False when it ends the membership whatever the role is.
     """
 
     container_type: ClassVar[str]
+    container_kind: ClassVar[PrincipalType]
+    lists_by_member: ClassVar[bool] = False
     removes_one_role: ClassVar[bool] = False
 
     @abstractmethod
@@ -71,6 +76,13 @@ class MembershipSystem(PermissionSystem[ClientT]):
 
         :raises ListingIncompleteError: when the listing could not be read whole.
         """
+
+    async def containers_of(self, walker: Walker[ClientT], user: str) -> Mapping[str, str]:
+        """Return the containers that one user is a direct member of, as id -> name. See :attr:`lists_by_member`.
+
+        :raises ListingIncompleteError: when the listing could not be read whole.
+        """
+        raise NotImplementedError
 
     async def people(self, walker: Walker[ClientT]) -> Sequence[Principal] | None:
         """Return every user of the account, or None where the vendor has no such listing.
@@ -113,16 +125,29 @@ class MembershipSystem(PermissionSystem[ClientT]):
         await walker.for_each(
             sorted(names),
             lambda container: self._grants(walker, (container, names[container])),
-            lambda _, grants: found.add_grants(grants),
+            lambda _, grants: self._found(found, grants),
         )
+        for surface in self.surfaces:
+            if surface.asked_in == "discovery" and surface.action:
+                found.asked(surface.name)
         found.note("objects", len(names))
 
+    def _found(self, found: Population, grants: Sequence[Grant]) -> None:
+        found.add_grants(grants)
+        found.add_memberships(self.membership(grant) for grant in grants)
+
     async def reread(self, client: ClientT, listings: Collection[ListingScope]) -> Reading:
-        """List the members of each container again."""
+        """List the members of each container again, or the containers of each user."""
         walker = Walker(client)
-        listed = await walker.each(sorted(listings), lambda scope: self._grants(walker, scope))
+        listed = await walker.each(sorted(listings), lambda scope: self._listed(walker, scope))
         grants = tuple(grant for found in listed for grant in found)
         return Reading(grants, frozenset(listings), walker.calls, tuple(walker.pages))
+
+    async def _listed(self, walker: Walker[ClientT], scope: ListingScope) -> list[Grant]:
+        if len(scope) == len((_BY_MEMBER, "user", "")):
+            names = await self.containers_of(walker, scope[1])
+            return [self._grant(walker.account, ident, name, Member(scope[1])) for ident, name in names.items()]
+        return await self._grants(walker, scope)
 
     async def _grants(self, walker: Walker[ClientT], scope: ListingScope) -> list[Grant]:
         container, name = scope
@@ -149,6 +174,17 @@ class MembershipSystem(PermissionSystem[ClientT]):
     def listing_scope(self, grant: Grant) -> ListingScope:
         """Return the container and its name: one listing shows all its members."""
         return (grant.key.resource_id, grant.resource_name)
+
+    def principal_listing_scope(self, grant: Grant) -> ListingScope | None:
+        """Return the user, where the vendor lists the containers of one."""
+        user = self.lists_by_member and grant.key.principal_type == PrincipalType.USER
+        return (_BY_MEMBER, grant.key.principal_id, "") if user else None
+
+    def membership(self, grant: Grant) -> Membership:
+        """Return the membership that the grant is."""
+        key = grant.key
+        member = (key.principal_type, key.principal_id)
+        return Membership(self.name, key.account, *member, self.container_kind, key.resource_id)
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> WriteRequest[Any]:
         """Return the remove request for the rows and columns of the call."""

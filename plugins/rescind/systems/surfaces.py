@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from rescind.model import Membership
+
 NOT_COVERED = "this version does not read it"
 """Reason of a limit that the vendor has actions for."""
 CONDITIONAL = "Conditional"
@@ -89,6 +91,17 @@ class PlatformAnswer:
     def could_not_ask(self, grant_id: str, surface: str, why: str) -> None:
         """Note a surface that stays unanswered for one grant."""
         self.unknown.setdefault(grant_id, {})[surface] = why
+
+
+class EndedMemberships(NamedTuple):
+    """Memberships on remaining paths that have ended since discovery.
+
+    :param memberships: those that two listings lack.
+    :param calls: list requests.
+    """
+
+    memberships: frozenset[Membership] = frozenset()
+    calls: int = 0
 
 
 def unasked(surfaces: tuple[Surface, ...], asked: Mapping[str, str]) -> dict[str, str]:

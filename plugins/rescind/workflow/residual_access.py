@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 from rescind.ledger import Ledger, Run
-from rescind.model import Grant
+from rescind.model import Grant, Membership
 from rescind.systems import system_named
 from rescind.systems.effective import still_reachable
 from rescind.workflow.inputs import same_people
@@ -27,6 +28,7 @@ def note_residual_access(ledger: Ledger, run: Run) -> Iterator[str]:
     """
     planned = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
     gone = frozenset(planned)
+    ending = _ending(ledger, run, planned)
     found: dict[tuple[str, str], dict[str, Any]] = {
         (scope.system, scope.account): {"grants": 0, "of": 0, "examples": []}
         for scope in ledger.scopes.all(run.run_id)
@@ -35,7 +37,7 @@ def note_residual_access(ledger: Ledger, run: Run) -> Iterator[str]:
     for start in range(0, len(planned), CHUNK):
         grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
         for own, part in groupby(sorted(grants, key=_account), key=_account):
-            _count(ledger, run, list(part), gone, found[own])
+            _count(ledger, run, list(part), gone, ending, found[own])
     for (system, account), note in sorted(found.items()):
         ledger.scopes.note(run.run_id, system, account, STAYS_REACHABLE, note)
         if note["of"]:
@@ -43,14 +45,34 @@ def note_residual_access(ledger: Ledger, run: Run) -> Iterator[str]:
             yield from (f"  stays reachable: {example}" for example in note["examples"])
 
 
-def _count(ledger: Ledger, run: Run, revoke: list[Grant], gone: frozenset[str], note: dict[str, Any]) -> None:
+def _ending(ledger: Ledger, run: Run, planned: list[str]) -> dict[tuple[str, str], list[Membership]]:
+    """Return the memberships that the plan ends, by vendor and account: they count in every system of the vendor."""
+    ending: dict[tuple[str, str], list[Membership]] = defaultdict(list)
+    for start in range(0, len(planned), CHUNK):
+        for grant in ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values():
+            system = system_named(grant.key.system)
+            if (membership := system.membership(grant)) is not None:
+                ending[system.vendor, grant.key.account].append(membership)
+    return ending
+
+
+def _count(
+    ledger: Ledger,
+    run: Run,
+    revoke: list[Grant],
+    gone: frozenset[str],
+    ending: Mapping[tuple[str, str], list[Membership]],
+    note: dict[str, Any],
+) -> None:
     """Count the grants of one system and account whose access would remain."""
     note["of"] += len(revoke)
     system, account = _account(revoke[0])
     grants = ledger.snapshot.grants(run.run_id, system=system, account=account)
     memberships = ledger.snapshot.memberships(run.run_id, system=system, account=account)
     people = same_people(ledger, run, system, account)
-    for grant, path in still_reachable(system_named(system), revoke, gone, grants, memberships, people):
+    one = system_named(system)
+    ends = ending.get((one.vendor, account), ())
+    for grant, path in still_reachable(one, revoke, gone, grants, memberships, people, ends):
         note["grants"] += 1
         if len(note["examples"]) < EXAMPLES:
             key = grant.key

@@ -64,6 +64,7 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("wedata", "RevokeDataSourceAuthorization"),
         ("dms", "RevokeUserPermission"),
         ("quickbi", "CancelAuthorizationMenu"),
+        ("quickbi", "DeleteUserGroupMembers"),
     }
     assert writes <= set(WRITES)
     for kind in CLIENTS:

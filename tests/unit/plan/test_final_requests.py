@@ -79,11 +79,17 @@ MENUS = st.builds(
     st.sampled_from(MENU_IDS),
     st.sampled_from([("user", "u1"), ("user", "u2"), ("user", "u3"), ("group", "u1"), ("group", "u-2")]),
 )
+MEMBERS = st.builds(
+    lambda group, user: _grant("quickbi_group_members", "user_group", group, ("user", user), "member", ""),
+    st.sampled_from(["g1", "g2", "g-3", "g4"]),
+    st.sampled_from(["u1", "u2", "u-3"]),
+)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
     "dms_permissions": RECORDS,
     "quickbi_menus": MENUS,
+    "quickbi_group_members": MEMBERS,
 }
 
 

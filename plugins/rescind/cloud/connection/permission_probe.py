@@ -34,6 +34,7 @@ from rescind.cloud.dms.permissions import (
 from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
 from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
+    ListUserGroupsByUserId,
     QueryOrganizationWorkspaceList,
     QueryUserGroupListByParentId,
     QueryUserGroupMember,
@@ -214,9 +215,15 @@ QUICKBI = (
         lambda space: QueryWorkspaceUserList(WorkspaceId=space.WorkspaceId, PageNum=1, PageSize=1),
         after="QueryOrganizationWorkspaceList",
     ),
+    Probe(
+        "ListUserGroupsByUserId",
+        lambda user: ListUserGroupsByUserId(UserId=user.UserId),
+        after="QueryUserList",
+    ),
     Probe("CancelAuthorizationMenu"),
+    Probe("DeleteUserGroupMembers"),
 )
-"""Alibaba Quick BI: portal menus."""
+"""Alibaba Quick BI: portal menus and members of user groups."""
 
 
 async def allowed_actions(

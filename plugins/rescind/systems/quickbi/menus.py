@@ -28,7 +28,7 @@ from rescind.cloud.quickbi.menus import (
     Work,
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
-from rescind.model import CallShape, Cell, Grant, GrantKey, Mode, PlannedCall, PrincipalType
+from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, Mode, PlannedCall, PrincipalType
 from rescind.systems.base import PASSES, ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
@@ -45,9 +45,9 @@ from rescind.systems.quickbi.access import (
     receiver_type,
     what_users_see,
 )
-from rescind.systems.quickbi.people import discover_groups, discover_workspaces, membership
+from rescind.systems.quickbi.people import discover_groups, discover_workspaces, ended_memberships, membership
 from rescind.systems.quickbi.users import own_user_id, user_principal
-from rescind.systems.surfaces import CONDITIONAL, PlatformAnswer, Surface
+from rescind.systems.surfaces import CONDITIONAL, EndedMemberships, PlatformAnswer, Surface
 
 _LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _RESTORABLE = {"view": 1, "view_export": 3}
@@ -81,6 +81,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         {
             "ListPortalMenuAuthorization",
             "ListPortalMenus",
+            "ListUserGroupsByUserId",
             "ListWhitePortalMenu",
             "QueryOrganizationWorkspaceList",
             "QueryShareList",
@@ -93,7 +94,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         }
     )
 
-    optional_reads: ClassVar[frozenset[str]] = frozenset({"ListWhitePortalMenu", "QueryShareList"})
+    optional_reads: ClassVar[frozenset[str]] = frozenset({"ListUserGroupsByUserId", "ListWhitePortalMenu", "QueryShareList"})
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
@@ -265,6 +266,10 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     async def ask_platform(self, client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
         """The menus that each touched user sees in each touched portal."""
         return await what_users_see(client, grants)
+
+    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Users who left a group since discovery, by the listings of both sides."""
+        return await ended_memberships(client, memberships)
 
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """The portal and the organization."""

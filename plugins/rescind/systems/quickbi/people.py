@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.inventory import (
+    ListUserGroupsByUserId,
     QueryOrganizationWorkspaceList,
     QueryUserGroupMember,
     QueryWorkspaceUserList,
@@ -17,6 +18,7 @@ from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import GROUPS, WORKSPACES, workspace_roles
 from rescind.systems.quickbi.users import user_groups
+from rescind.systems.surfaces import EndedMemberships
 
 
 async def discover_groups(walker: Walker[QuickBiClient], found: Population) -> None:
@@ -56,6 +58,25 @@ async def discover_workspaces(walker: Walker[QuickBiClient], found: Population) 
     )
     found.asked(WORKSPACES.name)
     return roles
+
+
+async def ended_memberships(client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
+    """Return the users in groups whom neither the group nor the user lists as a member any more.
+
+    :raises CloudError: when a listing failed.
+    :raises ListingIncompleteError: when a listing could not be read completely.
+    """
+    walker = Walker(client)
+    edges = [e for e in memberships if (e.member_type, e.container_type) == (PrincipalType.USER, PrincipalType.GROUP)]
+    groups = sorted({edge.container_id for edge in edges})
+    listed = await walker.each(groups, lambda group: walker.rows(QueryUserGroupMember(UserGroupId=group)))
+    members = {(group, row.Id) for group, rows in zip(groups, listed, strict=True) for row in rows}
+    absent = [edge for edge in edges if (edge.container_id, edge.member_id) not in members]
+    users = sorted({edge.member_id for edge in absent})
+    held = await walker.each(users, lambda user: walker.rows(ListUserGroupsByUserId(UserId=user)))
+    still = {(row.UserGroupId, user) for user, rows in zip(users, held, strict=True) for row in rows}
+    ended = frozenset(edge for edge in absent if (edge.container_id, edge.member_id) not in still)
+    return EndedMemberships(ended, walker.calls)
 
 
 def membership(

@@ -98,9 +98,25 @@ class ScopeVerifier:
         await settling.run()
         self.report.list_calls, self.report.problem = settling.calls, settling.problem()
         self.report.lagging = settling.lagging()
-        answer = await self._ask_platform([settling.items[ident].grant for ident in settling.gone()])
-        await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()}, answer)
+        gone = [settling.items[ident].grant for ident in settling.gone()]
+        answer = await self._ask_platform(gone)
+        remaining = await asyncio.to_thread(self._remaining, settling)
+        await self._confirm_paths(remaining, gone)
+        access = await asyncio.to_thread(self._access, remaining, answer)
+        await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()}, access)
         return self.report
+
+    async def _confirm_paths(self, remaining: RemainingAccess, gone: list[Grant]) -> None:
+        """Leave out memberships that have ended since discovery. If they cannot be read, every path stays as it was."""
+        asked: frozenset[Membership] = frozenset()
+        while memberships := remaining.memberships(gone) - asked:
+            asked |= memberships
+            try:
+                ended = await self.system.ended_memberships(self.client, memberships)
+            except (CloudError, ListingIncompleteError):
+                return
+            self.report.list_calls += ended.calls
+            remaining.end(ended.memberships)
 
     async def _ask_platform(self, gone: list[Grant]) -> PlatformAnswer:
         """The platform's own answer; a question that fails leaves its surfaces unanswered for every grant."""
@@ -130,14 +146,8 @@ class ScopeVerifier:
             if grant.key.system == self.system.name and grant.key.account == self.account
         }
 
-    def _record(self, settling: Settling, states: dict[str, ItemState], answer: PlatformAnswer) -> None:
+    def _record(self, settling: Settling, states: dict[str, ItemState], access: EffectiveAccess) -> None:
         now = datetime.now(UTC)
-        notes = self._notes()
-        asked: dict[str, str] = {}
-        for name, why in chain.from_iterable(noted.get("surfaces", {}).items() for noted in notes):
-            asked[name] = asked.get(name) or why
-        gaps = [Gap.of(gap) for noted in notes for gap in noted.get("gaps", ())]
-        access = EffectiveAccess(self._remaining(settling), answer, unasked(self.system.surfaces, asked), gaps)
         records = [
             self._verdict(ident, settling, item, states[ident], access, now) for ident, item in settling.items.items()
         ]
@@ -170,6 +180,15 @@ class ScopeVerifier:
             else:
                 verdict = Verdict.ALREADY_ABSENT if state in NOT_EXECUTED else Verdict.VERIFIED_GONE
         return VerdictRecord(ident, verdict, "listed again", now, path=path, detail={**detail, "absent": said})
+
+    def _access(self, remaining: RemainingAccess, answer: PlatformAnswer) -> EffectiveAccess:
+        """Return effective access with the surfaces that discovery did not ask completely, and the gaps it noted."""
+        notes = self._notes()
+        asked: dict[str, str] = {}
+        for name, why in chain.from_iterable(noted.get("surfaces", {}).items() for noted in notes):
+            asked[name] = asked.get(name) or why
+        gaps = [Gap.of(gap) for noted in notes for gap in noted.get("gaps", ())]
+        return EffectiveAccess(remaining, answer, unasked(self.system.surfaces, asked), gaps)
 
     def _notes(self) -> list[Mapping[str, Any]]:
         """What discovery noted of the scopes of this system and account: which surfaces it asked, and gaps."""

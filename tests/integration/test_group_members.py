@@ -1,4 +1,4 @@
-"""A fifth permission system, made as ``docs/adding-a-system.md`` says, in whole reviews against the emulator."""
+"""Members of Quick BI user groups, in whole reviews against the emulator; what a forgotten line of a system does."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ import pytest
 
 from rescind.cloud import guard
 from rescind.cloud.base import Bucket, Prepared
-from rescind.errors import BlastRadiusExceededError
+from rescind.cloud.quickbi.groups import DeleteUserGroupMembers
+from rescind.errors import BlastRadiusExceededError, InputError
 from rescind.systems import REGISTRY, default_connections
+from rescind.systems.quickbi.group_members import QuickBiGroupMembers
 from tests.support.emulator import ROOT
-from tests.support.fifth_system import DeleteUserGroupMembers, QuickBiGroups, register
 from tests.support.review import Restore, Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
 Pair = tuple[str, str]
-NAME = QuickBiGroups.name
+NAME = QuickBiGroupMembers.name
+
+
+CONNECTIONS = {NAME: ["quickbi_default"]}
 
 
 @pytest.fixture
-def bench(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The bench of the four, with the fifth registered."""
-    register(monkeypatch)
-    granting = {NAME: ["quickbi_granting"]}
-    return lambda **settings: bench("--preset", "tiny", "--size", "groups=6", granting_connections=granting, **settings)
+def bench(bench: Bench) -> Bench:
+    """A bench whose reviews cover group members."""
+    given: dict[str, Any] = {"connections": CONNECTIONS, "granting_connections": {NAME: ["quickbi_granting"]}}
+    return lambda **settings: bench("--preset", "tiny", "--size", "groups=6", **{**given, **settings})
 
 
 def members(setup: ReviewBench) -> set[Pair]:
@@ -73,7 +76,7 @@ def test_a_whole_review_takes_exactly_the_planned_memberships_away_and_proves_it
     writes = setup.emulator.writes()
     assert {entry["action"] for entry in writes} == {"DeleteUserGroupMembers"}
     assert len(writes) == summary["calls"] == len(users)
-    assert QuickBiGroups.title in Path(summary["report"]).read_text(encoding="utf-8")
+    assert QuickBiGroupMembers.title in Path(summary["report"]).read_text(encoding="utf-8")
 
 
 def test_the_policy_finds_people_who_left_by_the_roster(bench: Bench) -> None:
@@ -161,7 +164,7 @@ def test_a_line_that_was_forgotten_sends_nothing(
     assert not setup.emulator.writes()
 
 
-class _Nameless(QuickBiGroups):
+class _Nameless(QuickBiGroupMembers):
     """Its author forgot which ids of people it has."""
 
     id_spaces: ClassVar[tuple[str, ...]] = ()
@@ -170,30 +173,21 @@ class _Nameless(QuickBiGroups):
 @pytest.mark.parametrize("kind", ["policy", "targets"])
 def test_a_system_without_id_spaces_stops_preflight(bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     setup = bench()
-    register(monkeypatch, _Nameless())
+    monkeypatch.setitem(REGISTRY, NAME, _Nameless())
     review = asked(setup, busiest(setup)) if kind == "targets" else setup.run(systems=[NAME], dry_run=False)
     with pytest.raises(Exception, match=r"no id spaces|unknown system"):
         review.preflight()
     assert not setup.emulator.writes()
 
 
-class _Homeless(QuickBiGroups):
-    """No connection is named after it."""
-
-    default_connection: ClassVar[str] = ""
-
-
-def test_a_system_without_a_default_connection_runs_only_where_the_settings_name_one(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    setup = bench()
-    register(monkeypatch, _Homeless())
+def test_it_is_reviewed_only_where_the_settings_name_a_connection(bench: Bench) -> None:
+    setup = bench(connections={"quickbi_menus": ["quickbi_default"]})
     assert NAME not in default_connections()
     with pytest.raises(Exception, match=f"no connection is configured for '{NAME}'"):
         asked(setup, busiest(setup)).preflight()
 
 
-class _Greedy(QuickBiGroups):
+class _Greedy(QuickBiGroupMembers):
     """Its requests name one group more than the plan."""
 
     def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> DeleteUserGroupMembers:
@@ -203,7 +197,7 @@ class _Greedy(QuickBiGroups):
 def test_a_request_that_would_hit_more_than_planned_is_not_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = bench()
     before = members(setup)
-    register(monkeypatch, _Greedy())
+    monkeypatch.setitem(REGISTRY, NAME, _Greedy())
     review = asked(setup, busiest(setup))
     review.through_plan()
     review.approve()
@@ -230,14 +224,11 @@ def test_a_request_that_would_hit_more_than_planned_is_not_sent(bench: Bench, mo
         "",
     ],
 )
-def test_final_bytes_without_exactly_one_user_and_its_groups_are_refused(
-    query: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    register(monkeypatch)
+def test_final_bytes_without_exactly_one_user_and_its_groups_are_refused(query: str) -> None:
     prepared = _prepared(query)
     with pytest.raises(BlastRadiusExceededError):
         REGISTRY[NAME].blast_radius(prepared)
-    with pytest.raises(BlastRadiusExceededError):
+    with pytest.raises((BlastRadiusExceededError, InputError)):
         guard.check(prepared)
     whole = _prepared("UserGroupIds=g,h&UserId=u")
     guard.check(whole)
@@ -247,10 +238,10 @@ def test_final_bytes_without_exactly_one_user_and_its_groups_are_refused(
 
 
 def test_the_tables_that_the_document_names_are_all_there_are() -> None:
-    """Registry and guard know each of the four; no further module of the package has a table of systems."""
+    """Registry and guard know every system; no further module of the package has a table of systems."""
     for system in REGISTRY.values():
         assert {system.revoke_message.action, system.restore_message.action} <= {action for _, action in guard._WRITES}
-        assert system.id_spaces and system.default_connection and system.title and system.form_label
+        assert system.id_spaces and system.title and system.form_label
     code = ROOT / "plugins/rescind"
     key = re.compile(rf'^\s+"({"|".join(REGISTRY)})":', re.MULTILINE)
     found = {str(path.relative_to(code)) for path in code.rglob("*.py") if key.search(path.read_text(encoding="utf-8"))}

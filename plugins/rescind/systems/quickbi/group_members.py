@@ -1,0 +1,122 @@
+"""Alibaba Quick BI: who is in which user group.
+
+A grant is one user's membership in one group. What the group may see, its members may see, so that a membership is a
+way into every menu of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from rescind.cloud.base import Answer, Prepared, WriteRequest
+from rescind.cloud.clients import QuickBiClient
+from rescind.cloud.quickbi.groups import MAX_GROUPS, AddUserGroupMembers, DeleteUserGroupMembers
+from rescind.cloud.quickbi.inventory import ListUserGroupsByUserId, QueryUserGroupMember
+from rescind.errors import BlastRadiusExceededError
+from rescind.model import CallShape, Membership, Principal, PrincipalType
+from rescind.systems.base import Walker
+from rescind.systems.final_bytes import query_fields
+from rescind.systems.membership import Member, MembershipSystem, Named
+from rescind.systems.quickbi.people import ended_memberships
+from rescind.systems.quickbi.users import organization_users, own_user_id, user_groups
+from rescind.systems.surfaces import EndedMemberships, Surface
+
+SURFACES = (
+    Surface("group members", "QueryUserGroupMember", "users in a group, and groups in a group"),
+    Surface(
+        "groups of a user",
+        "ListUserGroupsByUserId",
+        "the groups that a user is a direct member of",
+        asked_in="verification",
+    ),
+    Surface(
+        "synchronized groups", "", "groups that an identity provider fills again", "the vendor does not name the source"
+    ),
+)
+_NESTED = "a group inside a group is moved, not taken out"
+
+
+class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
+    """Memberships in user groups; one call takes one user out of several groups.
+
+    ``WithdrawAllUserGroups`` would take every group of a user, also groups that nobody reviewed. It is not used.
+    """
+
+    name: ClassVar[str] = "quickbi_group_members"
+    title: ClassVar[str] = "Quick BI group members"
+    form_label: ClassVar[str] = "Alibaba Quick BI: members of user groups"
+    id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
+    vendor: ClassVar[str] = "alibaba"
+    hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
+    container_type: ClassVar[str] = "user_group"
+    container_kind: ClassVar[PrincipalType] = PrincipalType.GROUP
+    lists_by_member: ClassVar[bool] = True
+    shape: ClassVar[CallShape] = CallShape(max_rows=MAX_GROUPS, max_columns={"user": 1})
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = DeleteUserGroupMembers
+    restore_message: ClassVar[type[WriteRequest[Any]]] = AddUserGroupMembers
+    restore_shape: ClassVar[CallShape] = shape
+    surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ListUserGroupsByUserId",
+            "QueryUserGroupListByParentId",
+            "QueryUserGroupMember",
+            "QueryUserInfoByAccount",
+            "QueryUserList",
+        }
+    )
+
+    async def people(self, walker: Walker[QuickBiClient]) -> Sequence[Principal]:
+        """Return the users of the organization."""
+        return await organization_users(walker, self.name)
+
+    async def containers(self, walker: Walker[QuickBiClient]) -> Mapping[str, str]:
+        """Return the groups of the tree."""
+        return (await user_groups(walker))[0]
+
+    async def members(self, walker: Walker[QuickBiClient], container: str) -> list[Member]:
+        """Return users and groups in one group. A group in a group is kept: the call takes users only."""
+        rows = await walker.rows(QueryUserGroupMember(UserGroupId=container))
+        return [
+            Member(row.Id, PrincipalType.GROUP, row.Name or "", why_not=_NESTED)
+            if row.IsUserGroup
+            else Member(row.Id, name=row.Name or "")
+            for row in rows
+        ]
+
+    async def containers_of(self, walker: Walker[QuickBiClient], user: str) -> Mapping[str, str]:
+        """Return the groups that list the user as a direct member."""
+        rows = await walker.rows(ListUserGroupsByUserId(UserId=user))
+        return {row.UserGroupId: row.UserGroupName or "" for row in rows}
+
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> DeleteUserGroupMembers:
+        """Return the call that takes the one user out of these groups."""
+        (user,) = members
+        return DeleteUserGroupMembers(UserGroupIds=containers, UserId=user)
+
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> AddUserGroupMembers:
+        """Return the call that puts the one user into these groups."""
+        (user,) = members
+        return AddUserGroupMembers(UserGroupIds=containers, UserId=user)
+
+    def named(self, prepared: Prepared[Any]) -> Named:
+        """Return groups and user of the final query string."""
+        fields = query_fields(prepared)
+        user = fields.get("UserId", "")
+        if set(fields) != {"UserGroupIds", "UserId"} or "," in user:
+            raise BlastRadiusExceededError(f"the final {prepared.action} query does not name one user and its groups")
+        return Named(tuple(fields["UserGroupIds"].split(",")), (user,))
+
+    def accepted(self, answer: Answer[Any]) -> bool | None:
+        """Return the flag of the whole call."""
+        said: bool | None = answer.value.Result
+        return said
+
+    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Return users who left a group, by the listings of both sides."""
+        return await ended_memberships(client, memberships)
+
+    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
+        """Return the Quick BI user of the calling account."""
+        return await own_user_id(client)
