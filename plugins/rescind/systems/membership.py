@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rescind.cloud.base import Answer, Prepared, WriteRequest
+from rescind.cloud.base import Prepared, WriteRequest
 from rescind.errors import BlastRadiusExceededError
-from rescind.model import Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import ClientT, ListingScope, PartOutcome, PermissionSystem, Reading, Walker
+from rescind.model import Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
+from rescind.systems.base import ClientT, ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 
 MEMBER = "member"
@@ -109,10 +109,6 @@ class MembershipSystem(PermissionSystem[ClientT]):
         :raises BlastRadiusExceededError: when they cannot be read, or a selector is missing or unknown.
         """
 
-    def accepted(self, answer: Answer[Any]) -> bool | None:
-        """Return whether the answer says yes (True) or no (False) for the whole call, or nothing (None)."""
-        return True
-
     async def discover(self, client: ClientT, found: Population) -> None:
         """List people, containers, and the members of each container."""
         walker = Walker(client, found)
@@ -198,12 +194,6 @@ class MembershipSystem(PermissionSystem[ClientT]):
         return frozenset(
             Cell(role, container, named.kind, (member,)) for container in named.containers for member in named.members
         )
-
-    def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
-        """Return one part for the whole call, see :meth:`accepted`."""
-        said = self.accepted(answer)
-        state = {True: ItemState.ACCEPTED, False: ItemState.REFUSED}.get(said, ItemState.UNKNOWN)  # type: ignore[arg-type]
-        return [PartOutcome(call.cells(), state, "" if said else f"the answer says {said}")]
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """Return the same member, role and container."""

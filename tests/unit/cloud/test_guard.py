@@ -15,6 +15,7 @@ from rescind.cloud import guard
 from rescind.cloud.base import Bucket, Prepared, WriteRequest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
+from rescind.cloud.quickbi.groups import AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.cloud.quickbi.menus import AuthorizeMenu, CancelAuthorizationMenu
 from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
@@ -45,6 +46,8 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("dms", GrantUserPermission(**RECORD, ExpireDate="2030-01-01 00:00:00")),
     ("quickbi", CancelAuthorizationMenu(**PORTAL)),
     ("quickbi", AuthorizeMenu(**PORTAL, AuthPointsValue=1)),
+    ("quickbi", DeleteUserGroupMembers(UserGroupIds=["g1", "g-2"], UserId="u1")),
+    ("quickbi", AddUserGroupMembers(UserGroupIds=["g1"], UserId="u1")),
 ]  # fmt: skip
 
 
@@ -211,6 +214,7 @@ def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
 
 
 _REV = {"UserId": "5", "DsType": "DATABASE", "DbId": "1", "Logic": "false", "PermTypes": "QUERY", "UserAccessId": "7"}
+_GROUPS = {"UserGroupIds": "a,b", "UserId": "1"}
 _CANCEL = {"DataPortalId": "p", "MenuIds": "a,b", "UserIds": "1"}
 
 
@@ -262,6 +266,15 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
     ("quickbi", "CancelAuthorizationMenu", q(**_CANCEL).replace("%2C", "+")),
     ("quickbi", "AuthorizeMenu", q(**_CANCEL)),
     ("quickbi", "AuthorizeMenu", q(**_CANCEL, AuthPointsValue="11")),
+    *(("quickbi", "DeleteUserGroupMembers", q(**without(_GROUPS, name))) for name in _GROUPS),
+    *(("quickbi", "DeleteUserGroupMembers", q(**{**_GROUPS, name: ""})) for name in _GROUPS),
+    ("quickbi", "DeleteUserGroupMembers", q(**{**_GROUPS, "UserId": "1,2"})),
+    ("quickbi", "DeleteUserGroupMembers", q(**{**_GROUPS, "UserGroupIds": "a,a"})),
+    ("quickbi", "DeleteUserGroupMembers", q(**{**_GROUPS, "UserGroupIds": "a,"})),
+    ("quickbi", "DeleteUserGroupMembers", q(**{**_GROUPS, "UserGroupIds": many(51)})),
+    ("quickbi", "AddUserGroupMembers", q(**_GROUPS, All="true")),
+    ("quickbi", "WithdrawAllUserGroups", q(UserId="1")),
+    ("quickbi", "DeleteUserGroup", q(UserGroupId="a")),
     ("quickbi", "DeleteUser", q(UserId="1")),
     ("quickbi", "ChangeVisibilityModel", q(**_CANCEL)),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from rescind.cloud.base import Bucket, Prepared, Reply, WriteRequest
 from rescind.cloud.clients import WeDataClient
 from rescind.errors import BlastRadiusExceededError
-from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall
+from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.final_bytes import body_fields
 from rescind.systems.membership import Member, MembershipSystem, Named
@@ -33,6 +33,7 @@ class _Roles(WriteRequest[Reply]):
 class _ProjectRoles(MembershipSystem[WeDataClient]):
     name: ClassVar[str] = "project_roles"
     container_type: ClassVar[str] = "project"
+    container_kind: ClassVar[PrincipalType] = PrincipalType.PROJECT
     removes_one_role: ClassVar[bool] = True
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"user": 5})
     revoke_message: ClassVar[type[WriteRequest[Any]]] = _Roles
@@ -106,9 +107,6 @@ def test_an_empty_selector_is_refused(body: bytes) -> None:
             read(_prepared(body))
 
 
-@pytest.mark.parametrize(("said", "state"), [(True, "accepted"), (False, "refused"), (None, "unknown")])
-def test_an_answer_speaks_of_the_whole_call(said: bool | None, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_ProjectRoles, "accepted", lambda self, answer: said)
-    call = PlannedCall(SYSTEM.name, "a", "admin", ("p",), (("user", ("u",)),))
-    (part,) = SYSTEM.outcome(call, object())  # type: ignore[arg-type]
-    assert (part.state, part.cells) == (state, call.cells())
+def test_a_grant_is_a_membership_of_its_own() -> None:
+    assert SYSTEM.membership(_grant("u", "admin")) == Membership(SYSTEM.name, "a", "user", "u", "project", "p")
+    assert SYSTEM.principal_listing_scope(_grant("u", "admin")) is None

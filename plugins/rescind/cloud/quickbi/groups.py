@@ -6,6 +6,7 @@ does not exist here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -13,13 +14,14 @@ from pydantic import Field, model_validator
 from rescind.cloud.base import Reply
 from rescind.cloud.fields import Flag, Token
 from rescind.cloud.quickbi.menus import QuickBiWrite
+from rescind.errors import CloudError, UnknownOutcomeError
 
 MAX_GROUPS = 50
 """Most groups in one call. The vendor names no limit; the query string stays below 4 kB."""
 
 
 class GroupsAnswer(Reply):
-    """``Result`` is one flag for the whole call. Null says nothing about the outcome."""
+    """``Result`` is one flag for the whole call, whatever the number of groups."""
 
     Result: Flag | None = None
 
@@ -36,6 +38,10 @@ class _GroupsWrite(QuickBiWrite[GroupsAnswer]):
         if len(set(self.UserGroupIds)) != len(self.UserGroupIds):
             raise ValueError("an id is named twice")
         return self
+
+    def objection(self, reply: GroupsAnswer, facts: Mapping[str, Any]) -> CloudError | None:
+        """Return an unknown outcome unless ``Result`` is true: false does not say which of the groups were done."""
+        return None if reply.Result else UnknownOutcomeError(f"Result is {reply.Result}", **facts)
 
     def wire(self) -> dict[str, Any]:
         """Return both selectors, the groups joined by commas."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from rescind.cloud.base import Answer, Prepared, WriteRequest
+from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.groups import MAX_GROUPS, AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.cloud.quickbi.inventory import ListUserGroupsByUserId, QueryUserGroupMember
@@ -107,11 +107,6 @@ class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
         if set(fields) != {"UserGroupIds", "UserId"} or "," in user:
             raise BlastRadiusExceededError(f"the final {prepared.action} query does not name one user and its groups")
         return Named(tuple(fields["UserGroupIds"].split(",")), (user,))
-
-    def accepted(self, answer: Answer[Any]) -> bool | None:
-        """Return the flag of the whole call."""
-        said: bool | None = answer.value.Result
-        return said
 
     async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
         """Return users who left a group, by the listings of both sides."""

@@ -94,7 +94,9 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         }
     )
 
-    optional_reads: ClassVar[frozenset[str]] = frozenset({"ListUserGroupsByUserId", "ListWhitePortalMenu", "QueryShareList"})
+    optional_reads: ClassVar[frozenset[str]] = frozenset(
+        {"ListUserGroupsByUserId", "ListWhitePortalMenu", "QueryShareList"}
+    )
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
