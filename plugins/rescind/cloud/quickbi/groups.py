@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from rescind.cloud.base import Reply
-from rescind.cloud.fields import Flag, Token
+from rescind.cloud.fields import Flag, NamedId
 from rescind.cloud.quickbi.menus import QuickBiWrite
 from rescind.errors import CloudError, UnknownOutcomeError
 
@@ -30,8 +30,8 @@ class _GroupsWrite(QuickBiWrite[GroupsAnswer]):
     """One user and several groups."""
 
     Answer: ClassVar[type[Reply]] = GroupsAnswer
-    UserGroupIds: Annotated[tuple[Token, ...], Field(min_length=1, max_length=MAX_GROUPS)]
-    UserId: Token
+    UserGroupIds: Annotated[tuple[NamedId, ...], Field(min_length=1, max_length=MAX_GROUPS)]
+    UserId: NamedId
 
     @model_validator(mode="after")
     def _distinct(self) -> _GroupsWrite:
