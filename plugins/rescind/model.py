@@ -56,9 +56,14 @@ NEW_RUN = "Start a new run to revoke what is still present after an answered cal
 """What to do about the items for which :func:`needs_new_run` holds, for people."""
 
 
-def needs_new_run(state: str, verdict: str | None) -> bool:
+NOT_ALLOWED = "the key was not allowed to send this. Correct the key or its rights, then clear the task that sends it"
+"""Reason of a call and its items that the vendor refused because of the key. A later task sends such a call again."""
+
+
+def needs_new_run(state: str, verdict: str | None, reason: str = "") -> bool:
     """Whether an item is still present although its call was answered, so that no task of its run sends it again."""
-    return verdict == Verdict.STILL_PRESENT and state in (ItemState.ACCEPTED, ItemState.REFUSED)
+    answered = state == ItemState.ACCEPTED or (state == ItemState.REFUSED and reason != NOT_ALLOWED)
+    return verdict == Verdict.STILL_PRESENT and answered
 
 
 class Choice(StrEnum):

@@ -168,6 +168,95 @@ def test_a_key_that_ended_leaves_its_calls_open(bench: Bench, system: str) -> No
     _all_gone(review, system)
 
 
+NOT_ALLOWED = {"tencent": ("UnauthorizedOperation", 200), "alibaba": ("Forbidden.RAM", 403)}
+
+
+def _refused_for_the_key(bench: Bench, system: str) -> Review:
+    """A run that has reported: the key lacked the right to send any call of this system."""
+    review = _planned(bench, system)
+    action, vendor = WRITES[system]
+    code, status = NOT_ALLOWED[vendor]
+    _script(review, {"id": "no", "kind": "error", "action": action, "times": 0, "code": code, "status": status})
+    for batch in _batches(review, system):
+        with pytest.raises(Exception, match="UnauthorizedError"):
+            _send(review, batch)
+    review.verify()
+    (row,) = review.report()["systems"]
+    assert row["still_present"] == row["items"] and row["refused"] > 0 and row["needs_new_run"] == 0
+    with pytest.raises(Exception, match="items are not proven gone"):
+        review.gate()
+    _script(review)
+    return review
+
+
+def _states(review: Review) -> dict[str, tuple[str, str]]:
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        return {item.grant_id: (str(item.state), item.reason) for item in ledger.plans.items(run.run_id)}
+
+
+@pytest.mark.parametrize("system", WRITES)
+def test_calls_refused_because_of_the_key_are_sent_when_the_task_is_cleared(bench: Bench, system: str) -> None:
+    """After the report: the grants are read, they are as planned, and plan and approval are still valid."""
+    review = _refused_for_the_key(bench, system)
+    reads = {
+        "ListPermissions",
+        "DescribeDataSourceAuthority",
+        "ListDatabaseUserPermssions",
+        "ListInstanceUserPermissions",
+        "ListPortalMenuAuthorization",
+    }
+    refused = [ident for ident, (state, reason) in _states(review).items() if state == "refused" and "clear" in reason]
+    assert refused
+    before = _answered(review, reads)
+    review.revoke()
+    assert _answered(review, reads) > before, "read before anything was sent"
+    assert {state for state, _ in _states(review).values()} <= {"accepted", "held"}
+    _all_gone(review, system)
+
+
+def _answered(review: Review, actions: set[str]) -> int:
+    return sum(entry["action"] in actions for entry in review.bench.emulator.get("journal")["entries"])
+
+
+def test_what_changed_after_the_refusal_is_not_sent(bench: Bench) -> None:
+    """One grant is gone meanwhile, and one was granted again as another record: both are left alone."""
+    system = "dms_permissions"
+    review = _refused_for_the_key(bench, system)
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        refused = [item.grant_id for item in ledger.plans.items(run.run_id) if item.state == "refused"][:2]
+        gone, again = ledger.snapshot.grants_by_id(run.run_id, refused).values()
+    truth = {row["user_access_id"]: row for row in review.bench.emulator.get("truth")[system]}
+    rows = [truth[grant.key.native_id] for grant in (gone, again)]
+    taken = [{**row, "op": "revoke", "system": system} for row in rows]
+    mutated = {"op": "grant", "system": system, **rows[1], "user_access_id": "99000001"}
+    review.bench.emulator.post("mutate", {"actor": "somebody", "ops": [*taken, mutated]})
+    review.revoke()
+    sent = {entry["params"].get("UserAccessId") for entry in review.bench.emulator.writes("RevokeUserPermission")}
+    states = _states(review)
+    assert states[gone.grant_id][0] == "refused" and states[again.grant_id][0] == "stale"
+    assert "99000001" not in sent
+    assert {state for ident, (state, _) in states.items() if ident not in refused} == {"accepted"}
+
+
+@pytest.mark.parametrize("system", ["wedata_data_sources", "dms_permissions"])
+def test_any_other_refusal_of_a_single_grant_is_final(bench: Bench, system: str) -> None:
+    review = _planned(bench, system)
+    action, _ = WRITES[system]
+    code = "UnsupportedOperation" if system.startswith("wedata") else "InvalidParameterValid"
+    _script(review, {"id": "no", "kind": "error", "action": action, "times": 0, "code": code, "status": 400})
+    review.revoke()
+    assert {state for state, _ in _states(review).values()} == {"refused"}
+    _script(review)
+    writes = len(review.bench.emulator.writes(action))
+    review.revoke()
+    assert len(review.bench.emulator.writes(action)) == writes
+    review.verify()
+    (row,) = review.report()["systems"]
+    assert row["needs_new_run"] == row["items"] == row["still_present"]
+
+
 @pytest.mark.parametrize("system", WRITES)
 def test_a_session_that_ends_while_a_batch_is_in_flight_is_renewed(
     bench: Bench, system: str, monkeypatch: pytest.MonkeyPatch

@@ -237,7 +237,7 @@ def _items(source: Source, made: Figures) -> dict[str, list[float]]:
 def _count(row: Row, counts: Counter[str], made: Figures) -> None:
     standing = row["standing"]
     made.standings[standing] += 1
-    made.need_new_run += needs_new_run(row["state"], standing)
+    made.need_new_run += needs_new_run(row["state"], standing, row["reason"])
     counts["held" if row["state"] == "held" else "planned"] += 1
     counts["revoked"] += row["state"] in ("accepted", "restored")
     counts["restored"] += standing == "restored"

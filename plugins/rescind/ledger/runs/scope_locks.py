@@ -27,7 +27,7 @@ _PLAN = f"""
 SELECT p.valid_until, r.params ->> 'kind' IS NOT DISTINCT FROM '{INCIDENT}' AS incident
 FROM rescind.plan p JOIN rescind.run r ON r.number = p.run_no
 WHERE p.run_no = %(run)s AND p.state IN ('approved', 'executing') AND NOT r.dry_run
-    AND p.valid_until > clock_timestamp() FOR SHARE OF p
+    AND r.state <> 'abandoned' AND p.valid_until > clock_timestamp() FOR SHARE OF p
 """
 _SCOPES = "SELECT DISTINCT system, account FROM rescind.batch WHERE run_no = %(run)s ORDER BY system, account"
 _INCIDENT_WAITS = f"""
@@ -82,7 +82,8 @@ class ScopeLocks(Repository):
     def take(self, run_id: str) -> None:
         """Take every lock that the approved plan of a run needs, or none. Locks that the run holds stay.
 
-        A run without an approved, valid plan takes none; nothing of it can be sent.
+        A run without an approved, valid plan takes none, nor does an abandoned one; nothing of them can be sent. A run
+        that has reported takes them again when one of its tasks is cleared.
 
         :raises ScopeLockedError: when another run holds one, or an approved run about named people waits for one.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rescind.ledger.runs.records import SystemSummary
 from rescind.ledger.store.repository import Repository
+from rescind.model import NOT_ALLOWED
 
 _PER_SYSTEM = """
 WITH live AS (SELECT source_no FROM rescind.plan WHERE run_no = %(run)s AND state <> 'superseded'),
@@ -32,7 +33,8 @@ scopes AS (
            count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
            count(*) FILTER (WHERE v.verdict = 'unverified') AS unverified,
            count(*) FILTER (WHERE v.verdict IS NULL) AS without_verdict,
-           count(*) FILTER (WHERE v.verdict = 'still_present' AND i.state IN ('accepted', 'refused')) AS needs_new_run
+           count(*) FILTER (WHERE v.verdict = 'still_present' AND (i.state = 'accepted' OR i.state = 'refused'
+                            AND i.reason <> %(not_allowed)s)) AS needs_new_run
     FROM rescind.plan_item i
     JOIN rescind.grant_row g ON g.run_no = (SELECT source_no FROM live) AND g.grant_id = i.grant_id
     LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
@@ -65,4 +67,4 @@ class Summary(Repository):
 
     def per_system(self, run_id: str) -> list[SystemSummary]:
         """Return the counts of each permission system and account. An item in the state sent counts as unknown."""
-        return [SystemSummary(*row) for row in self._rows(run_id, _PER_SYSTEM, {})]
+        return [SystemSummary(*row) for row in self._rows(run_id, _PER_SYSTEM, {"not_allowed": NOT_ALLOWED})]

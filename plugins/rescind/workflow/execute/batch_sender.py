@@ -38,7 +38,7 @@ from rescind.errors import (
     UnknownOutcomeError,
 )
 from rescind.ledger import Attempt, Call
-from rescind.model import Cell, Grant, GrantKey, ItemState
+from rescind.model import NOT_ALLOWED, Cell, Grant, GrantKey, ItemState
 from rescind.plan.approved import Approved
 from rescind.workflow.execute.direction import ClaimedBatch, Direction, Moves
 from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
@@ -140,9 +140,13 @@ class BatchSender:
         return self.report
 
     def _open_calls(self) -> list[Call]:
-        """Return the calls with something left to do, also those that were refused as a whole and not split yet."""
+        """Return the calls with something left to do.
+
+        Among them are refused ones: those that were refused as a whole and not split yet, and those whose key was not
+        allowed to send them. Any other refusal is final.
+        """
         calls = self.batch.ledger.plans.calls(self.batch.run_id, self.batch.lease.batch_id)
-        return [call for call in calls if call.state in ("pending", "sent", "unknown") or _to_be_split(call)]
+        return [c for c in calls if c.state in ("pending", "sent", "unknown") or _to_be_split(c) or _not_allowed(c)]
 
     def _read_approved(self) -> Approved:
         """Return what the approved digest covers; calls and items only say what is to be sent."""
@@ -197,8 +201,8 @@ class BatchSender:
 
     async def _settle(self, call: Call) -> list[Call]:
         """Bring one call to an outcome; return its parts when it was split."""
-        if call.state in ("sent", "unknown") and not await self._reopened(call):
-            self.report.outcomes["unknown"] += 1
+        if (call.state in ("sent", "unknown") or _not_allowed(call)) and not await self._reopened(call):
+            self.report.outcomes["refused" if _not_allowed(call) else "unknown"] += 1
             return []
         if _to_be_split(call):
             return await self._split(call, "the vendor refused the whole call in an earlier task")
@@ -226,7 +230,7 @@ class BatchSender:
         return []
 
     async def _reopened(self, call: Call) -> bool:
-        """Read a call with an unknown outcome back; return whether it may be sent again now."""
+        """Read the grants of a call; return whether they are as planned, so that it may be sent again now."""
         if not await self.direction.read_back(call):
             return False
         await asyncio.sleep(RESIGN_SECONDS)
@@ -288,7 +292,7 @@ class BatchSender:
             await self._failed(attempt, "not_sent", sent_at, error)
             raise
         except UnauthorizedError as error:
-            await self._failed(attempt, "refused", sent_at, error)
+            await self._failed(attempt, "refused", sent_at, error, reason=NOT_ALLOWED)
             raise
         except UnknownResultsError as error:
             said = {(o.resource_uri): (ItemState(o.said.value), o.detail) for o in error.outcomes}
@@ -321,7 +325,13 @@ class BatchSender:
         return outcome
 
     async def _failed(
-        self, attempt: Attempt, outcome: str, sent_at: datetime, error: CloudError, items: Moves | None = None
+        self,
+        attempt: Attempt,
+        outcome: str,
+        sent_at: datetime,
+        error: CloudError,
+        items: Moves | None = None,
+        reason: str = "",
     ) -> None:
         await asyncio.to_thread(
             self.batch.ledger.attempts.finish,
@@ -334,6 +344,7 @@ class BatchSender:
             request_id=error.request_id,
             detail={"error": type(error).__name__},
             items=dict(items or {}),
+            reason=reason,
         )
 
     async def _split(self, call: Call, reason: str) -> list[Call]:
@@ -349,7 +360,12 @@ class BatchSender:
 
 def _to_be_split(call: Call) -> bool:
     """Return whether the call was refused as a whole: a smaller call may be accepted."""
-    return call.state == "refused" and len(call.planned.cells()) > 1
+    return call.state == "refused" and len(call.planned.cells()) > 1 and not _not_allowed(call)
+
+
+def _not_allowed(call: Call) -> bool:
+    """Return whether the call was refused because of the key: nothing of it was executed."""
+    return call.state == "refused" and call.reason == NOT_ALLOWED
 
 
 def _non_retryable_first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

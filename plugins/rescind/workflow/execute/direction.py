@@ -83,4 +83,4 @@ class Direction(Protocol):
         """
 
     async def read_back(self, call: Call) -> bool:
-        """Read the platform after an unknown outcome; return True when the call is open again."""
+        """Read the platform after an unknown outcome or a refusal; return True when the call is open again."""

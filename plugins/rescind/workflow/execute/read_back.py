@@ -1,4 +1,4 @@
-"""Reads the platform after an unknown outcome, before a revoke call is sent again."""
+"""Reads the platform before a revoke call is sent again: after an unknown outcome, or a refusal because of the key."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 async def read_back(
     ledger: Ledger, system: PermissionSystem[Any], client: CloudClient, lease: Lease, call: Call
 ) -> bool:
-    """Re-list the items of a call that are in doubt, and settle what the listings show.
+    """Re-list the items of a call that are in doubt or refused, and settle what the listings show.
 
     A grant that is shown as planned is open again. A grant that was re-granted since, as a new record or with another
     creation time, is *stale* and skipped, because somebody decided on it since the plan. A grant that is not shown
-    stays unknown until verification.
+    stays unknown, or refused, until verification.
 
     :returns: True when the call is open again.
     """
     pairs = await asyncio.to_thread(ledger.plans.item_grants, call.run_id, call.call_id)
-    in_doubt = [grant for item, grant in pairs if item.state in IN_DOUBT]
+    in_doubt = [grant for item, grant in pairs if item.state in IN_DOUBT or item.state is ItemState.REFUSED]
     try:
         reading = await system.reread(client, {system.listing_scope(grant) for grant in in_doubt})
     except (CloudError, ListingIncompleteError) as error:
@@ -54,7 +54,7 @@ def _settle(
             present=present,
             method="read-back",
             observed_at=observed_at,
-            reason="still present after an unknown outcome",
+            reason="still present after " + ("a refusal" if call.state == "refused" else "an unknown outcome"),
         )
         ledger.batches.set_items(lease, stale)
     elif stale:

@@ -114,7 +114,8 @@ class Restoration:
         """Return True when a grant is certainly absent and the call is open again."""
         ledger = self.batch.ledger
         pairs = await asyncio.to_thread(ledger.plans.item_grants, call.run_id, call.call_id)
-        absent = await self._certainly_absent([grant for item, grant in pairs if item.state in IN_DOUBT])
+        open_ = IN_DOUBT | {ItemState.REFUSED}
+        absent = await self._certainly_absent([grant for item, grant in pairs if item.state in open_])
         if not absent:
             return False
         await asyncio.to_thread(
@@ -124,7 +125,7 @@ class Restoration:
             present=sorted(absent),
             method="read-back",
             observed_at=datetime.now(UTC),
-            reason="absent after an unknown outcome",
+            reason="absent after " + ("a refusal" if call.state == "refused" else "an unknown outcome"),
             verdict=Verdict.UNVERIFIED,
         )
         return True

@@ -73,6 +73,10 @@ def test_plans_that_may_not_be_sent_take_no_lock(ledger: Ledger, ledger_dsn: str
         rejected.run.run_id, rejected.plan.digest, nonce=asked.nonce, answer="reject", responded_by="anna"
     )
     ledger.scope_locks.take(rejected.run.run_id)
+    abandoned = ready_run(ledger, "abandoned")
+    ledger.runs.finish(abandoned.run.run_id, "abandoned", {"by": "rita", "reason": "a test"})
+    ledger.scope_locks.take(abandoned.run.run_id)
+    assert holders(ledger_dsn) == {}
     expired = ready_run(ledger, "expired")
     execute(ledger_dsn, "UPDATE rescind.plan SET valid_until = clock_timestamp() - interval '1 second'")
     execute(ledger_dsn, "DELETE FROM rescind.scope_lock")
