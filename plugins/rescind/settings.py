@@ -134,6 +134,8 @@ class Settings(BaseModel):
     :param max_percent: most of the grants that could be revoked, in percent, that one run may revoke; 0 means none.
     :param max_per_principal: most grants that one principal may lose in one run.
     :param max_restores: most grants that one run may restore; 0 means none.
+    :param allow_single_writes: let the operators for single calls (``send=True``) use connections that are named in
+        these settings. Otherwise they need a connection, and a key, of their own.
     :param allow_irreversible: revoke grants that cannot be restored exactly; otherwise they are held.
     :param allow_sparse: let a run use calls that also cover combinations without a grant (Quick BI only). Such a call
         is sent right after these combinations were listed again.
@@ -197,6 +199,7 @@ class Settings(BaseModel):
     max_percent: Annotated[int, BOUND] = Field(default=20, ge=0, le=100)
     max_per_principal: Annotated[int, BOUND] = Field(default=500, ge=0)
     max_restores: Annotated[int, BOUND] = Field(default=500, ge=0)
+    allow_single_writes: Annotated[bool, FREE] = False
     allow_irreversible: Annotated[bool, BOUND] = False
     allow_sparse: Annotated[bool, BOUND] = False
     plan_valid_hours: Annotated[int, BOUND] = Field(default=24, ge=1, le=720)

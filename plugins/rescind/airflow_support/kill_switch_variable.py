@@ -14,9 +14,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow.sdk import Variable
-
-from rescind.errors import RunInterruptedError, RunStoppedError
+from rescind.airflow_support.lookups import read_variable
+from rescind.errors import RunStoppedError
 
 STOP_VARIABLE = "rescind_stop"
 _CONTINUE = (None, False, 0, "", "false", "0", "null", "none", "no", "off", "go")
@@ -31,24 +30,11 @@ class StopVariable:
     def __call__(self) -> str:
         """Return the reason to stop, or an empty text.
 
-        :raises RunInterruptedError: when Airflow does not answer. ``Variable.get`` alone would report "not found",
-            which means "continue". So the list of keys is requested first, which fails if the API server fails.
+        :raises RunInterruptedError: when Airflow does not answer.
         """
-        if _supervised():
-            try:
-                there = STOP_VARIABLE in Variable.keys(prefix=STOP_VARIABLE)
-            except Exception as error:
-                raise RunInterruptedError(
-                    f"Airflow does not say whether the Variable {STOP_VARIABLE!r} is set: {error}"
-                ) from error
-            if not there and not self._first:
-                return ""
-            self._first = False
-            value = Variable.get(STOP_VARIABLE, default=None)
-            if there and value is None:
-                raise RunInterruptedError(f"the Variable {STOP_VARIABLE!r} is set and cannot be read")
-            return stop_reason(value)
-        return stop_reason(Variable.get(STOP_VARIABLE, default=None))
+        value = read_variable(STOP_VARIABLE, every_source=self._first)
+        self._first = False
+        return stop_reason(value)
 
 
 def refuse_if_set(variable: StopVariable) -> None:
@@ -87,10 +73,3 @@ def stop_reason(value: Any) -> str:
 
 def _plain(value: Any) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in str(value))[:200].strip() or "no reason given"
-
-
-def _supervised() -> bool:
-    """Return whether this process is an Airflow task, which has a supervisor to ask."""
-    from airflow.sdk.execution_time import task_runner
-
-    return getattr(task_runner, "SUPERVISOR_COMMS", None) is not None

@@ -5,7 +5,7 @@
 ``backtest``    what a policy would have revoked in past runs
 ``lint``        compile and type-check a policy file
 ``diff``        what changed between the snapshots of two runs
-``ledger``      create, check and stop: migrate, check, status, stop, resume, abandon
+``ledger``      create, check and stop: migrate, check, status, calls, stop, resume, abandon
 ``evidence``    verify, missing, report, export, sanitize
 ``init``        write DAG files and example inputs into a folder
 ``dags``        print the folder of the DAG files, for a DAG bundle
@@ -30,7 +30,7 @@ COMMANDS = {
     "backtest": ("decisions", "say what a policy would have revoked in past runs"),
     "lint": ("decisions", "compile and type-check a policy file"),
     "diff": ("ledger", "list what changed between the snapshots of two runs"),
-    "ledger": ("ledger", "create, check and stop: migrate, check, status, stop, resume, abandon"),
+    "ledger": ("ledger", "create, check and stop: migrate, check, status, calls, stop, resume, abandon"),
     "evidence": ("evidence", "verify, missing, report, export, sanitize"),
     "init": ("project", "write DAG files and example inputs into a folder"),
     "dags": ("project", "print the folder of the DAG files, for a DAG bundle"),

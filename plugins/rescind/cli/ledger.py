@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rescind.errors import RescindError
+from rescind.errors import InputError, RescindError
+from rescind.ledger import SINGLE
 from rescind.ledger.ledger import Ledger
 from rescind.ledger.runs.records import KillSwitchEvent
 
@@ -58,7 +59,21 @@ def _run(ledger: Ledger, options: argparse.Namespace) -> str:
     if options.command == "abandon":
         done = ledger.runs.finish(options.run_id, "abandoned", {"by": options.by, "reason": options.reason})
         return f"{done.run_id} is {done.state}; its scope locks are released, and no more requests can be sent for it"
-    return _status(ledger)
+    return _calls(ledger, options.run) if options.command == "calls" else _status(ledger)
+
+
+def _calls(ledger: Ledger, name: str) -> str:
+    """Return the calls of a run of kind ``single``, one a line."""
+    run = ledger.runs.named(name)
+    if run is None or run.kind != SINGLE:
+        raise InputError(
+            "run", "is not a run of single calls", "Take the id or the number from `rescind ledger status`"
+        )
+    return "\n".join(
+        f"{call.intent_at:%Y-%m-%d %H:%M:%S}  {call.outcome or 'no outcome':<10} {call.action}  {call.conn_id!r}"
+        f"  task {call.task_id!r} {call.map_index}  {json.dumps(dict(call.parameters), ensure_ascii=True)}"
+        for call in ledger.single_calls.of_run(run.run_id)
+    )
 
 
 def _diff(ledger: Ledger, options: argparse.Namespace) -> int:
@@ -90,7 +105,7 @@ def _diff(ledger: Ledger, options: argparse.Namespace) -> int:
 def _status(ledger: Ledger) -> str:
     lines = [_switch(ledger.kill_switch.state())]
     for run in ledger.runs.latest(10):
-        mode = "dry run" if run.dry_run else "enforcing"
+        mode = "dry run" if run.dry_run else "single" if run.kind == SINGLE else "enforcing"
         ended = f"{run.finished_at:%Y-%m-%d %H:%M:%S}" if run.finished_at else "-"
         lines.append(
             f"{run.run_id}  {run.state:<10} {mode:<9} {run.started_at:%Y-%m-%d %H:%M:%S}  {ended}  {run.dag_id!r}"
@@ -130,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument("--create-database", action="store_true", help="create the database first if it is missing")
     commands.add_parser("check", help="check that the ledger can be used")
     commands.add_parser("status", help="kill switch, latest runs and rate limiter buckets")
+    calls = commands.add_parser("calls", help="the calls of operators that work alone, in one run of kind single")
+    calls.add_argument("run", help="id or number of the run, as status shows it")
     for name, text in (
         ("stop", "set the kill switch"),
         ("resume", "clear the kill switch"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from rescind.cloud.base import Answer, ListRequest, ReadRequest, ReplyT, Request
+from rescind.cloud.base import Answer, ListRequest, Prepared, ReadRequest, ReplyT, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import Listing
 from rescind.cloud.retry import backoff
@@ -103,34 +103,53 @@ def verify_all(client: CloudClient, grants: Sequence[VendorGrant]) -> GoneReport
     return run(work())
 
 
-def write_once(client: CloudClient, request: Request[ReplyT], patience_s: float) -> Answer[ReplyT]:
+class Journal(Protocol):
+    """Decides right before each attempt whether it may be sent, and records attempts."""
+
+    def intent(self, prepared: Prepared[Any]) -> int:
+        """Record that the request is about to be sent, and return the number of the attempt.
+
+        :raises RescindError: when nothing may be sent.
+        """
+
+    def outcome(self, attempt: int, answer: Answer[Any] | None, error: Exception | None) -> None:
+        """Record what became of the attempt: an answer that was checked, or an error."""
+
+
+async def write_once(
+    client: CloudClient,
+    request: Request[ReplyT],
+    patience_s: float,
+    journal: Journal,
+    check: Callable[[Answer[ReplyT]], None],
+) -> Answer[ReplyT]:
     """Send one write. Only an attempt that was certainly not executed is repeated, each time signed again.
 
     :param patience_s: how long throttled attempts may be repeated, in seconds.
+    :param check: raises a ``RefusedError`` when the answer refuses a part of the request.
     :raises UnknownOutcomeError: read the platform before anything else.
     :raises CloudError: see :meth:`rescind.cloud.client.CloudClient.dispatch`.
     """
-
-    async def work() -> Answer[ReplyT]:
-        async with client:
-            return await _patiently(client, request, patience_s)
-
-    return run(work())
-
-
-async def _patiently(client: CloudClient, request: Request[ReplyT], patience_s: float) -> Answer[ReplyT]:
     prepared = client.prepare(request)
     ends_at = time.monotonic() + patience_s
     attempt = 0
     while True:
         attempt += 1
         await client.pacer.slot(prepared.bucket, write=True)
+        noted = await asyncio.to_thread(journal.intent, prepared)
         try:
-            return await client.dispatch(prepared)
-        except (ThrottledError, TransientError) as error:
+            answer = await client.dispatch(prepared)
+            check(answer)
+        except Exception as error:
+            await asyncio.to_thread(journal.outcome, noted, None, error)
+            if not isinstance(error, ThrottledError | TransientError):
+                raise
             wait = backoff(attempt, error.retry_after)
             if time.monotonic() + wait > ends_at:
                 raise
+        else:
+            await asyncio.to_thread(journal.outcome, noted, answer, None)
+            return answer
         await asyncio.sleep(wait)
 
 

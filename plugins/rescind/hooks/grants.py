@@ -44,8 +44,9 @@ from rescind.hooks.base import CloudHook
 from rescind.hooks.dms import DmsHook
 from rescind.hooks.quickbi import QuickBiHook
 from rescind.hooks.wedata import WeDataHook
-from rescind.model import digest
-from rescind.systems.wedata.privileges import inherited_from
+from rescind.model import GrantKey, PrincipalType, digest
+from rescind.systems.quickbi.menus import LEVELS
+from rescind.systems.wedata.privileges import inherited_from, principal_type
 
 _USER, _GROUP = 0, 1
 """Receiver types of Quick BI that its revoke call can name."""
@@ -71,9 +72,11 @@ class VendorGrant(Part):
     """Base of the four descriptions. Unknown fields and wrong types raise an ``InputError``.
 
     :cvar hook: hook class of the vendor product.
+    :cvar system: name of the permission system that reviews know these grants by.
     """
 
     hook: ClassVar[type[CloudHook]]
+    system: ClassVar[str]
 
     @abstractmethod
     def revoke_request(self) -> WriteRequest[Any]:
@@ -81,6 +84,10 @@ class VendorGrant(Part):
 
         :raises InputError: for a value that no such request can have.
         """
+
+    @abstractmethod
+    def keys(self, account: str) -> Iterator[GrantKey]:
+        """Yield the identity of each grant that the request can revoke, as reviews name it."""
 
     @abstractmethod
     def listing(self) -> ListRequest[Any] | DescribeDataSourceAuthority:
@@ -107,6 +114,7 @@ class WeDataPrivilege(VendorGrant):
     """One privilege of one subject on one catalog-mode object."""
 
     hook: ClassVar[type[CloudHook]] = WeDataHook
+    system: ClassVar[str] = "wedata_privileges"
     resource_type: str
     resource_uri: str
     subject_type: str
@@ -119,6 +127,11 @@ class WeDataPrivilege(VendorGrant):
         return RevokePrivileges(
             Resources=(self._resource(),), Subjects=(Subject(**subject),), Privileges=(Privilege(Name=self.privilege),)
         )
+
+    def keys(self, account: str) -> Iterator[GrantKey]:
+        """The one privilege."""
+        receiver = (principal_type(self.subject_type, self.subject_value), self.subject_value)
+        yield GrantKey(self.system, account, self.resource_type.lower(), self.resource_uri, *receiver, self.privilege)
 
     def listing(self) -> ListPermissions:
         """The permissions on the object."""
@@ -169,6 +182,7 @@ class WeDataDataSourceAuthorization(VendorGrant):
     """
 
     hook: ClassVar[type[CloudHook]] = WeDataHook
+    system: ClassVar[str] = "wedata_data_sources"
     data_source_id: str
     project_id: str
     user_id: str | None = None
@@ -189,6 +203,15 @@ class WeDataDataSourceAuthorization(VendorGrant):
         else:
             target = FromUser(project_id=self.project_id, user_id=self.user_id or "")
         return RevokeDataSourceAuthorization(DataSourceId=self.data_source_id, target=target)
+
+    def keys(self, account: str) -> Iterator[GrantKey]:
+        """The one authorization."""
+        resource = (self.system, account, "data_source", self.data_source_id)
+        if self.user_id is None:
+            yield GrantKey(*resource, PrincipalType.PROJECT, self.project_id, "use")
+        else:
+            entry = f"{self.project_id}_{self.user_id}"
+            yield GrantKey(*resource, PrincipalType.USER, self.user_id, "use", entry)
 
     def listing(self) -> DescribeDataSourceAuthority:
         """Every project and user that the data source is authorized to, in one answer."""
@@ -211,6 +234,7 @@ class DmsPermission(VendorGrant):
     """One permission record of one user: one privilege on one object."""
 
     hook: ClassVar[type[CloudHook]] = DmsHook
+    system: ClassVar[str] = "dms_permissions"
     user_id: str
     user_access_id: str
     ds_type: str
@@ -234,6 +258,12 @@ class DmsPermission(VendorGrant):
             "TableName": self.table_name,
         }
         return RevokeUserPermission(**fields)
+
+    def keys(self, account: str) -> Iterator[GrantKey]:
+        """The one record."""
+        ident = self.instance_id if self.ds_type == "INSTANCE" else self.table_id or self.db_id
+        holder = (PrincipalType.USER, self.user_id, self.perm_type, self.user_access_id)
+        yield GrantKey(self.system, account, self.ds_type.lower(), ident or "", *holder)
 
     def listing(self) -> ListUserPermissions:
         """The user's records for this kind of object."""
@@ -287,6 +317,7 @@ class QuickBiMenuAuthorization(VendorGrant):
     """Every given menu for every given user and user group of one portal; gone when none of the pairs is listed."""
 
     hook: ClassVar[type[CloudHook]] = QuickBiHook
+    system: ClassVar[str] = "quickbi_menus"
     portal_id: str
     menu_ids: tuple[str, ...]
     user_ids: tuple[str, ...] = ()
@@ -300,6 +331,15 @@ class QuickBiMenuAuthorization(VendorGrant):
             UserIds=self.user_ids,
             UserGroupIds=self.user_group_ids,
         )
+
+    def keys(self, account: str) -> Iterator[GrantKey]:
+        """Every pair, with every level that it may have: the call takes whichever there is."""
+        receivers = [(PrincipalType.USER, user) for user in self.user_ids]
+        receivers += [(PrincipalType.GROUP, group) for group in self.user_group_ids]
+        for menu in self.menu_ids:
+            for kind, ident in receivers:
+                for level in LEVELS.values():
+                    yield GrantKey(self.system, account, "menu", menu, kind, ident, level, self.portal_id)
 
     def listing(self) -> ListPortalMenuAuthorization:
         """The receivers of all menus of the portal."""

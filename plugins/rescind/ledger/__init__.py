@@ -44,10 +44,12 @@ from rescind.ledger.runs.records import (
     SystemSummary,
     VerdictRecord,
 )
+from rescind.ledger.runs.single_calls import SINGLE, NewSingleCall, SingleCall
 
 __all__ = [
     "OCCASION",
     "SETTINGS",
+    "SINGLE",
     "Approval",
     "Attempt",
     "AttemptRecord",
@@ -72,6 +74,7 @@ __all__ = [
     "NewQuestion",
     "NewRegrant",
     "NewRun",
+    "NewSingleCall",
     "Plan",
     "PopulationCount",
     "Question",
@@ -83,6 +86,7 @@ __all__ = [
     "Scope",
     "ScopeSpec",
     "Sealed",
+    "SingleCall",
     "StoredInput",
     "SystemSummary",
     "TaskProgress",

@@ -24,6 +24,7 @@ from rescind.ledger.runs.progress import ProgressBoard
 from rescind.ledger.runs.runs import Runs
 from rescind.ledger.runs.scope_locks import ScopeLocks
 from rescind.ledger.runs.scopes import Scopes
+from rescind.ledger.runs.single_calls import SingleCalls
 from rescind.ledger.runs.summary import Summary
 from rescind.ledger.store import migrate
 from rescind.ledger.store.database import Database, Timeouts
@@ -75,6 +76,7 @@ class Ledger:
         self.kill_switch = KillSwitch(self.database, numbers)
         self.progress = ProgressBoard(self.database, numbers)
         self.buckets = Buckets(self.database, numbers)
+        self.single_calls = SingleCalls(self.database, numbers)
         self.summary = Summary(self.database, numbers)
         self.evidence_chain = EvidenceChain(self.database, numbers)
         self.regrants = Regrants(self.database, numbers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from rescind.cloud.base import WriteRequest
 from rescind.cloud.dms.permissions import ListUserPermissions
 from rescind.hooks.grants import DmsPermission, VendorGrant
 from rescind.operators.bases.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
@@ -90,8 +89,8 @@ class DmsRevokeUserPermissionOperator(RevokeOperator):
         self.table_id = table_id
         self.table_name = table_name
 
-    def request(self) -> WriteRequest[Any]:
-        """Return the call for the record, with the object that it is on."""
+    def grant(self) -> VendorGrant:
+        """Return the record, with the object that it is on."""
         return DmsPermission(
             user_id=self.user_id,
             user_access_id=self.user_access_id,
@@ -101,7 +100,7 @@ class DmsRevokeUserPermissionOperator(RevokeOperator):
             db_id=self.db_id,
             table_id=self.table_id,
             table_name=self.table_name,
-        ).revoke_request()
+        )
 
 
 class DmsVerifyUserPermissionsGoneOperator(VerifyGoneOperator):

@@ -68,14 +68,14 @@ class QuickBiCancelAuthorizationMenuOperator(RevokeOperator):
         self.user_ids = user_ids
         self.user_group_ids = user_group_ids
 
-    def request(self) -> WriteRequest[Any]:
-        """Return the call for all menus times all receivers."""
+    def grant(self) -> VendorGrant:
+        """Return all menus times all receivers."""
         return QuickBiMenuAuthorization(
             portal_id=self.portal_id,
             menu_ids=texts("menu_ids", self.menu_ids),
             user_ids=texts("user_ids", self.user_ids),
             user_group_ids=texts("user_group_ids", self.user_group_ids),
-        ).revoke_request()
+        )
 
     def result(self, request: WriteRequest[Any], answer: Answer[Any]) -> Accepted:
         """Return the result with the number of menus that the vendor counted, which proves nothing."""

@@ -110,15 +110,15 @@ class WeDataRevokePrivilegesOperator(RevokeOperator):
         self.subject_value = subject_value
         self.privilege = privilege
 
-    def request(self) -> WriteRequest[Any]:
-        """Return the call for one object, one subject, one privilege."""
+    def grant(self) -> VendorGrant:
+        """Return one privilege of one subject on one object."""
         return WeDataPrivilege(
             resource_type=self.resource_type,
             resource_uri=self.resource_uri,
             subject_type=self.subject_type,
             subject_value=self.subject_value,
             privilege=self.privilege,
-        ).revoke_request()
+        )
 
     def check(self, request: WriteRequest[Any], answer: Answer[Any]) -> None:
         """See that the vendor's result for the one object is true.
@@ -185,14 +185,14 @@ class WeDataRevokeDataSourceAuthorizationOperator(RevokeOperator):
         self.user_id = user_id
         self.whole_project = checked_flag("whole_project", whole_project)
 
-    def request(self) -> WriteRequest[Any]:
-        """Return the call with exactly one selector."""
+    def grant(self) -> VendorGrant:
+        """Return the authorization of one user, or of a whole project."""
         return WeDataDataSourceAuthorization(
             data_source_id=self.data_source_id,
             project_id=self.project_id,
             user_id=self.user_id,
             whole_project=self.whole_project,
-        ).revoke_request()
+        )
 
 
 class WeDataVerifyDataSourceAuthorizationsGoneOperator(VerifyGoneOperator):

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import StreamingResponse
 
-from rescind.ledger import Ledger
+from rescind.ledger import SINGLE, Ledger
 from rescind.ledger.read_models.queries import Views
 from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
 from rescind.web import access, pages, shape
@@ -113,6 +113,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             has_report=find_report(facts.report, where) is not None,
             bundle=find_bundle(facts.bundle, where),
             returns=views().returns(number, reader_of(request).dags) if line.returned else [],
+            single_calls=views().single_calls(number, reader_of(request).dags) if line.kind == SINGLE else [],
             **_live(views(), request, line),
         )
 

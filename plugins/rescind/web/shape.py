@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rescind.ledger import SINGLE
 from rescind.ledger.read_models.rows import STALE_S, ItemCount, ProgressLine, RunLine, SystemLine
 
 TONES = {
@@ -24,6 +25,7 @@ TONES = {
     "unknown": "warn",
     "stale": "warn",
     "expired": "warn",
+    "not_sent": "warn",
     "held": "hold",
     "rejected": "hold",
 }
@@ -79,7 +81,7 @@ def words(name: str) -> str:
 
 def stage_of(run: RunLine) -> str:
     """Return the stage of a run, or its final state."""
-    if run.finished_at is not None:
+    if run.finished_at is not None or run.kind == SINGLE:
         return run.state
     if not run.scopes:
         return "starting"

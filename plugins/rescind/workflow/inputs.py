@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from rescind.errors import ConfigurationError, InputError
 from rescind.hooks.input_files import Fetched, read_file, read_roster_file
 from rescind.ledger import Ledger, NewInput, Run
-from rescind.model import Membership, PrincipalType, digest
+from rescind.model import Membership, Principal, PrincipalType, digest
 from rescind.review import (
     AdmittedRoster,
     DecisionContext,
@@ -93,18 +93,7 @@ def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime 
     :raises ConfigurationError: when an input is missing or its service does not answer.
     :raises InputError: when a checksum does not match, or the pages of a roster are inconsistent.
     """
-    roster = fetch_roster(settings)
-    facts = {
-        "format": roster.format,
-        "as_of": roster.as_of.isoformat(),
-        "read_at": (now or datetime.now(UTC)).isoformat(),
-        "complete": settings.roster_is_complete,
-        "min_people": settings.roster_min_people,
-        "max_age_hours": settings.roster_max_age_hours,
-        "max_leaver_percent": settings.roster_max_leaver_percent,
-    }
-    inputs = [NewInput(ROSTER, roster.source, roster.content, facts)]
-    _check_sums(roster, inputs[0].sha256)
+    inputs = [_read_roster(settings, now or datetime.now(UTC))]
     names = [EXCEPTIONS, PROTECTIONS]
     names += [POLICY] if request.kind == "policy" else []
     names += [OWNERS] if request.asks_owners(settings) else []
@@ -112,6 +101,47 @@ def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime 
         file = read_file(settings, name)
         inputs.append(NewInput(name, file.source, file.content, {"as_of": file.as_of.isoformat()}))
     return inputs
+
+
+def _read_roster(settings: Settings, now: datetime) -> NewInput:
+    roster = fetch_roster(settings)
+    facts = {
+        "format": roster.format,
+        "as_of": roster.as_of.isoformat(),
+        "read_at": now.isoformat(),
+        "complete": settings.roster_is_complete,
+        "min_people": settings.roster_min_people,
+        "max_age_hours": settings.roster_max_age_hours,
+        "max_leaver_percent": settings.roster_max_leaver_percent,
+    }
+    stored = NewInput(ROSTER, roster.source, roster.content, facts)
+    _check_sums(roster, stored.sha256)
+    return stored
+
+
+def single_call_context(
+    settings: Settings, targets: RequestedTargets, own_ids: Iterable[tuple[str, str]], principals: Iterable[Principal]
+) -> DecisionContext:
+    """Return the context that decides whether the grants of a single call may go: as in a run about named targets.
+
+    Without the setting ``roster`` nobody is known.
+
+    :param principals: what the ledger knows about the holders, for their other ids and their kind.
+    :raises ConfigurationError: when protections, exceptions or the roster cannot be read.
+    :raises InputError: when they cannot be parsed.
+    :raises GuardTrippedError: when the roster is too short, too old, or has too many leavers.
+    """
+    now = datetime.now(UTC)
+    exceptions, protections = read_file(settings, EXCEPTIONS), read_file(settings, PROTECTIONS)
+    return DecisionContext(
+        now=now,
+        protections=load_protections(protections.content, source=protections.source, own_ids=own_ids),
+        spaces=id_spaces(),
+        exceptions=load_exceptions(exceptions.content, source=exceptions.source),
+        request=targets,
+        roster=_roster(_read_roster(settings, now)) if settings.roster else None,
+        principals=index_principals(principals),
+    )
 
 
 def fetch_roster(settings: Settings) -> Fetched:

@@ -113,13 +113,13 @@ def test_the_variable_is_read_from_airflow(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_api_server_that_is_away_is_not_taken_for_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.sdk import Variable
 
-    from rescind.airflow_support import kill_switch_variable as switch
+    from rescind.airflow_support import lookups
 
     def away(prefix: str) -> list[str]:
         raise OSError("connection refused")
 
     asked: list[str] = []
-    monkeypatch.setattr(switch, "_supervised", lambda: True)
+    monkeypatch.setattr(lookups, "_supervisor", object)
     monkeypatch.setattr(Variable, "keys", away)
     # What Airflow itself says while its server is away: there is no such Variable.
     monkeypatch.setattr(Variable, "get", lambda name, default: asked.append(name) or default)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from rescind.errors import LedgerError
 from rescind.ledger.population.grant_rows import (
@@ -188,6 +189,22 @@ class Snapshot(Repository):
         )
         rows = self._spooled(run_id, query, {"system": system, "account": account})
         return {(kind, ident): name for kind, ident, name in rows}
+
+    def last_seen(self, system: str, account: str, principals: Iterable[tuple[str, str]]) -> list[Principal]:
+        """Return principals, by (type, id), as the latest run that listed them saw them; others are left out."""
+        columns = ", ".join(f"p.{name}" for name in PRINCIPAL_COLUMNS[2:])
+        query = (
+            f"SELECT {columns} FROM rescind.scope s JOIN rescind.principal p USING (run_no, scope_no)"
+            " WHERE s.system = %s AND s.account = %s AND p.principal_type = %s AND p.principal_id = %s"
+            " ORDER BY s.run_no DESC LIMIT 1"
+        )
+
+        def work(connection: Connection) -> list[Principal]:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                rows = [cursor.execute(query, (system, account, *one)).fetchone() for one in sorted(set(principals))]
+            return [principal_of(row) for row in rows if row is not None]
+
+        return self._db.read(work)
 
     def memberships(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Membership]:
         """Yield every membership by scope, member and container."""

@@ -22,6 +22,7 @@ from rescind.ledger.read_models.rows import (
     ReturnLine,
     RunFacts,
     RunLine,
+    SingleCallLine,
     SystemLine,
     WatchLine,
 )
@@ -236,6 +237,13 @@ LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
 ORDER BY s.seen_at DESC, g.system, g.account, principal_name, g.principal_id, g.resource_id LIMIT %(limit)s
 """
 
+_SINGLE_CALLS = """
+SELECT c.task_id, c.map_index, c.system, c.account, c.conn_id, c.action, c.parameters::text AS parameters, c.outcome,
+       c.code, c.request_id, c.intent_at
+FROM rescind.single_call c JOIN rescind.run r ON r.number = c.run_no AND r.dag_id = ANY(%(dags)s)
+WHERE c.run_no = %(run)s ORDER BY c.attempt_no DESC LIMIT %(limit)s
+"""
+
 # Of two checks in one watching run the later one is used.
 _WATCH = """
 WITH newest AS (
@@ -327,6 +335,11 @@ class Views(Repository):
         """Return the regrants of a run, latest first; at most :data:`MOST_ROWS`."""
         values = {"dags": list(dags), "run": number, "limit": MOST_ROWS}
         return self._select(lambda connection: _all(connection, ReturnLine, _RETURNS, values))
+
+    def single_calls(self, number: int, dags: Collection[str]) -> list[SingleCallLine]:
+        """Return the calls of a run of single calls, latest first; at most :data:`MOST_ROWS`."""
+        values = {"dags": list(dags), "run": number, "limit": MOST_ROWS}
+        return self._select(lambda connection: _all(connection, SingleCallLine, _SINGLE_CALLS, values))
 
     def watch(self, dags: Collection[str]) -> WatchLine | None:
         """Return the latest watching run of the DAGs that the reader may see, or None."""

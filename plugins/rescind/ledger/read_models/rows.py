@@ -251,3 +251,24 @@ class WatchLine:
     still_gone: int
     returned: int
     not_checked: int
+
+
+@dataclass(frozen=True, slots=True)
+class SingleCallLine:
+    """One attempt of an operator that works alone.
+
+    :param parameters: the parameters of the request, as JSON text.
+    :param outcome: None while none is recorded: the request may have been sent.
+    """
+
+    task_id: str
+    map_index: int
+    system: str
+    account: str
+    conn_id: str
+    action: str
+    parameters: str
+    outcome: str | None
+    code: str
+    request_id: str
+    intent_at: datetime

@@ -70,6 +70,17 @@ class Scopes(Repository):
             lambda connection: load(connection, run_id, self._numbers.of(connection, run_id), scope_id)
         )
 
+    def own_ids(self, system: str) -> list[str]:
+        """Return the ids of the tool's own identities that any run has recorded for a permission system."""
+        rows = self._db.read(
+            lambda connection: connection.execute(
+                "SELECT DISTINCT jsonb_array_elements_text(notes -> 'own_ids') AS ident FROM rescind.scope"
+                " WHERE system = %s AND jsonb_typeof(notes -> 'own_ids') = 'array' ORDER BY 1",
+                (system,),
+            ).fetchall()
+        )
+        return [row["ident"] for row in rows]
+
     def fail(self, run_id: str, scope_id: str, error: str, certificate: Certificate | None = None) -> Scope:
         """Mark a scope as incomplete and delete the rows of an earlier try.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NotRequired, TypedDict
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
@@ -12,8 +12,10 @@ from airflow.sdk.exceptions import AirflowException
 from rescind.airflow_support.kill_switch_variable import StopVariable, refuse_if_set
 from rescind.cloud.base import Answer, ListRequest, ReadRequest, WriteRequest
 from rescind.cloud.client import CloudClient
+from rescind.hooks.base import run
 from rescind.hooks.calls import (
     Described,
+    Journal,
     Listed,
     airflow_outcomes,
     checked_flag,
@@ -24,6 +26,9 @@ from rescind.hooks.calls import (
 )
 from rescind.hooks.grants import VendorGrant
 from rescind.hooks.verify_gone import GoneReport, grants_of, sentence
+
+if TYPE_CHECKING:
+    from rescind.operators.bases import single_write
 
 
 class Accepted(TypedDict):
@@ -75,6 +80,12 @@ class RevokeOperator(VendorCallOperator):
     ``send=True`` the result says ``accepted``: the vendor accepted the call. That is no proof; verify afterwards.
     Nothing is sent while the Airflow Variable ``rescind_stop`` (the kill switch) is set.
 
+    Where Rescind is deployed (the Variable ``rescind_settings`` or the connection ``rescind_ledger`` exists), a write
+    also obeys the kill switch of the ledger, protections and exceptions, and never revokes from the tool's own
+    identity. Each attempt is recorded in the ledger before and after it, in a run of kind ``single``. Connections that
+    the settings name are refused unless ``allow_single_writes`` is set: writes through them need a plan and an
+    approval. Without a deployment these operators need no ledger and no settings.
+
     Retries: a lost or unclear answer fails the task without a retry, because a blind second call could remove a grant
     made in between. Throttled calls were not executed. They are repeated here for up to ``patience_s``; after that
     the task fails in a way that ``retries`` may repeat.
@@ -89,8 +100,12 @@ class RevokeOperator(VendorCallOperator):
         self.patience_s = patience_s
 
     @abstractmethod
+    def grant(self) -> VendorGrant:
+        """Return what is revoked."""
+
     def request(self) -> WriteRequest[Any]:
         """Return the write, with every selector checked."""
+        return self.grant().revoke_request()
 
     def check(self, request: WriteRequest[Any], answer: Answer[Any]) -> None:
         """Check what an accepted answer says about the parts of the request.
@@ -104,10 +119,32 @@ class RevokeOperator(VendorCallOperator):
             request = self.request()
             if not self.send:
                 return described(self.client(), request)
-            refuse_if_set(StopVariable())
-            answer = write_once(self.client(), request, self.patience_s)
+            return self.result(request, self._sent(context, request))
+
+    def _sent(self, context: Context, request: WriteRequest[Any]) -> Answer[Any]:
+        """Send the request, under the rules of the deployment if there is one."""
+        from rescind.hooks.ledger import LedgerHook
+        from rescind.operators.bases import single_write  # needs ledger and systems: not while Dags are parsed
+
+        stop = StopVariable()
+        refuse_if_set(stop)
+        settings = single_write.deployed_settings()
+
+        def check(answer: Answer[Any]) -> None:
             self.check(request, answer)
-            return self.result(request, answer)
+
+        if settings is None:
+            return run(self._alone(request, single_write.UnrecordedJournal(stop), check))
+        conn_id = getattr(self, self.grant_kind.hook.conn_name_attr)
+        with LedgerHook().get_conn() as ledger:
+            write = single_write.SingleWrite(settings, ledger, self.grant(), conn_id, stop, self.patience_s)
+            recorded = write.begin(context)
+            self.log.info("recorded in run %s (number %d) of the ledger", recorded.run_id, recorded.number)
+            return run(write.send(recorded, context, request, check))
+
+    async def _alone(self, request: WriteRequest[Any], journal: Journal, check: single_write.Check) -> Answer[Any]:
+        async with self.client() as client:
+            return await write_once(client, request, self.patience_s, journal, check)
 
     def result(self, request: WriteRequest[Any], answer: Answer[Any]) -> Accepted:
         """Return the task's result for an accepted call."""

@@ -49,7 +49,7 @@ from rescind.systems.quickbi.people import discover_groups, discover_workspaces,
 from rescind.systems.quickbi.users import own_user_id, user_principal
 from rescind.systems.surfaces import CONDITIONAL, EndedMemberships, PlatformAnswer, Surface
 
-_LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
+LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _RESTORABLE = {"view": 1, "view_export": 3}
 EVERYONE = "everyone"
 
@@ -335,7 +335,7 @@ def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -
 
 def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver, name: str) -> Grant:
     kind = receiver_type(receiver)
-    level = _LEVELS.get(receiver.AuthPointsValue or 0, f"level {receiver.AuthPointsValue}")
+    level = LEVELS.get(receiver.AuthPointsValue or 0, f"level {receiver.AuthPointsValue}")
     ident = receiver.ReceiverId or ""
     if kind not in (PrincipalType.USER, PrincipalType.GROUP):
         why_not = f"a {kind} receiver cannot be named by the revoke call"

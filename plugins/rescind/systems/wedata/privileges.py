@@ -366,13 +366,18 @@ async def _permissions(walker: Walker[WeDataClient], item: Sequence[str], other_
     return list(found.values())
 
 
+def principal_type(subject_type: str, subject: str) -> PrincipalType:
+    """Return the type of a subject as the vendor names it."""
+    if subject_type == "GlobalRole" and subject == EVERY_USER:
+        return PrincipalType.EVERYONE
+    return _SUBJECTS.get(subject_type, PrincipalType.UNKNOWN)
+
+
 def _grant(
     account: str, row: PermissionRow, subject: SubjectDetail, detail: PermissionDetail, counts: Mapping[str, str]
 ) -> Grant:
     spelling, uri = row.Resource.ResourceType or "", row.Resource.ResourceUri or ""
-    kind = _SUBJECTS.get(subject.SubjectType, PrincipalType.UNKNOWN)
-    if kind is PrincipalType.PLATFORM_ROLE and subject.SubjectValue == EVERY_USER:
-        kind = PrincipalType.EVERYONE
+    kind = principal_type(subject.SubjectType, subject.SubjectValue)
     source, why_not = inherited_from(uri, detail), ""
     if source:
         why_not = f"inherited from {source}"
