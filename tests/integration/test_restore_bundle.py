@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,13 +31,15 @@ def reviewed(setup: ReviewBench) -> dict[str, Any]:
     return summary
 
 
-def plan_of(restore: Restore) -> tuple[str, int]:
-    """(digest, items) of the plan."""
+def plan_of(restore: Restore) -> tuple[dict[str, Any], int]:
+    """(effects, items) of the plan. The digest of the settings covers the form, and so whether it is a dry run."""
     restore.through_plan()
     with restore.ledger() as ledger:
         run = ledger.runs.find(restore.dag_id, restore.run_id)
         plan = ledger.plans.get(run.run_id)
-        return plan.digest, plan.items
+        effects: dict[str, Any] = json.loads(b"".join(ledger.plans.effects(run.run_id, plan.digest)))
+        assert effects.pop("settings")
+        return effects, plan.items
 
 
 def refused(setup: ReviewBench, message: str, **asked: Any) -> None:

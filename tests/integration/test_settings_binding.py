@@ -168,6 +168,7 @@ def test_the_record_is_in_the_bundle_and_the_report_and_the_verifier_recomputes_
     assert record["facts"]["record"]["form"]["dry_run"] is False
     assert len(record["facts"]["record"]["files"]["protections"]) == 64
     assert json.loads((bundle / "effects.json").read_text(encoding="utf-8"))["settings"] == record["sha256"]
+    assert f"settings {record['sha256']}, approvers 'omar'" in verify(FolderSource(bundle)).notes
     report = Path(summary["report"]).read_text(encoding="utf-8")
     assert "<h2>Settings</h2>" in report and "max_per_principal" in report and record["sha256"] in report
 

@@ -114,9 +114,9 @@ def _source(environment: Collection[str]) -> str:
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[list[Any]]:
     """Return [name, old, new] of every setting and input file that differs. The roster differs in every run."""
-    files = [{n: d[:12] for n, d in one["files"].items() if n != "roster"} for one in (before, now)]
-    both = [name for name in files[1] if name in files[0]]
-    checksums = [(f"content of {n}", files[0][n], files[1][n]) for n in sorted(both) if files[0][n] != files[1][n]]
+    old, new = ({name: sha256 for name, sha256 in one["files"].items() if name != "roster"} for one in (before, now))
+    differ = sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
+    checksums = [(f"content of {name}", old[name], new[name]) for name in differ]
     hidden = [before["hidden"], now["hidden"]]
     where = [("hidden by the environment", *hidden)] if hidden[0] != hidden[1] else []
     return [list(one) for one in [*_differences(before["settings"], now["settings"]), *checksums, *where]]

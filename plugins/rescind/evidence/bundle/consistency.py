@@ -287,6 +287,9 @@ class Checker:
     def _settings(self, plan: Record | None) -> None:
         """Check that the recorded settings are those whose digest was approved."""
         record = next((one for one in records(self.source, "inputs") if one["name"] == SETTINGS), None)
+        if record is not None:
+            approvers = ", ".join(map(repr, record["facts"]["record"]["settings"].get("approvers", [])))
+            self.notes.append(f"settings {record['sha256']}, approvers {approvers or 'none'}")
         if self.sanitized or plan is None:
             return
         recorded = "" if record is None else hashlib.sha256(encode(record["facts"]["record"])).hexdigest()
