@@ -16,10 +16,12 @@ from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms.permissions import UserPermissionRow
 from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import ListingIncompleteError
+from rescind.model import Membership
 from rescind.systems import system_named
 from rescind.systems.dms.permissions import _grant
+from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
-from rescind.systems.surfaces import unasked
+from rescind.systems.surfaces import PlatformAnswer, unasked
 
 MENUS, PRIVILEGES, SOURCES = (
     system_named(name) for name in ("quickbi_menus", "wedata_privileges", "wedata_data_sources")
@@ -333,10 +335,25 @@ def test_roles_of_a_member_that_are_null_leave_the_surface_unanswered() -> None:
     assert {gap.principal for gap in found.gaps} == {()}, "nobody knows who it is: everybody is concerned"
 
 
-def test_an_entry_of_a_user_makes_the_user_a_member_of_its_project() -> None:
+@pytest.mark.parametrize(
+    ("uin", "verdict"), [("200", False), ("300", True), ("", "unknown")], ids=["member", "no member", "not linked"]
+)
+def test_an_entry_of_a_user_proves_no_membership_of_its_project(uin: str, verdict: bool | str) -> None:
+    """The project is authorized as well: whether the user is in it, the project's members say, not the entry."""
+    _, sink = discovered(SOURCES, wedata({"ListDataSources": _source(ProjectId="1471")}))
+    entry = next(grant for grant in sink.grants if grant.key.principal_type == "user")
+    linked = [Membership(SOURCES.name, entry.key.account, "user", "700", "user", uin)] if uin else []
+    rest = [grant for grant in sink.grants if grant is not entry]
+    access = access_around(SOURCES, [entry], rest, sink.memberships, linked)
+    assert EffectiveAccess(access, PlatformAnswer(), {}).of(entry).absent == verdict
+
+
+def _source(**fields: Any) -> Answers:
+    return {"Items": [{"Id": 65377, "Name": "src", **fields}], "TotalCount": 1}
+
+
+def test_the_default_audience_is_reported() -> None:
     _, sink = discovered(SOURCES, wedata({}))
-    edges = {(edge.member_type, edge.member_id, edge.container_id) for edge in sink.memberships}
-    assert ("user", "700", "1470") in edges
     default = {grant.key.entitlement for grant in sink.grants if not grant.revocable}
     assert default >= {"default use of the creating project", "administrator of the creating project"}
 

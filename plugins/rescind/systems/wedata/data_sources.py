@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, Prepared, WriteRequest
@@ -27,7 +27,7 @@ from rescind.cloud.wedata.data_sources import (
 from rescind.cloud.wedata.inventory import ListProjects
 from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.errors import BlastRadiusExceededError, PlanError
-from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, PrincipalType, digest
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType, digest
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import UNCERTAIN, Surface, Untraceable
@@ -88,7 +88,6 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
         def take(_: str, grants: list[Grant]) -> None:
             found.add_grants(grants)
             found.add_principals(holders(grants))
-            found.add_memberships(_members_by_entry(grants))
 
         await walker.for_each(projects, lambda project: walker.rows(ListDataSources(ProjectId=project)), note)
         found.asked(DEFAULT_AUDIENCE.name)
@@ -244,14 +243,6 @@ def _default_audience(account: str, source: DataSource, listed_in: str) -> Itera
             resource_name=source.Name or source.Id,
             attributes=attributes,
         )
-
-
-def _members_by_entry(grants: Iterable[Grant]) -> Iterator[Membership]:
-    """A user is authorized as a member of a project: when that project is authorized as well, access remains."""
-    for grant in grants:
-        if grant.cell.kind == "user":
-            key, (project, user) = grant.key, grant.cell.column
-            yield Membership(key.system, key.account, PrincipalType.USER, user, PrincipalType.PROJECT, project)
 
 
 def _grant(
