@@ -49,10 +49,14 @@ class RosterEndpoint(BaseModel):
 
 
 class AutomaticApproval(BaseModel):
-    """Limits within which a plan needs no approval by a person, in runs that request it. Every limit is required.
+    """Limits within which a plan needs no approval by a person, in runs that request it.
+
+    Every limit is required, except the one per day.
 
     :param max_revocations: most grants of such a plan.
     :param max_percent: most of the grants that could be revoked, in percent.
+    :param max_revocations_per_day: most grants of one system and account that all runs together may revoke within 24
+        hours, this plan included; 0 means none. Without it, the value of ``max_revocations``.
     :param systems: permission systems that may take part.
     :param only_rules: rules of the policy that may decide. Targets that a person names in a form always need another
         person.
@@ -62,8 +66,14 @@ class AutomaticApproval(BaseModel):
 
     max_revocations: int = Field(ge=1)
     max_percent: int = Field(ge=1, le=100)
+    max_revocations_per_day: int | None = Field(default=None, ge=0)
     systems: tuple[str, ...] = Field(min_length=1)
     only_rules: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def per_day(self) -> int:
+        """The limit per day that applies."""
+        return self.max_revocations if self.max_revocations_per_day is None else self.max_revocations_per_day
 
     @field_validator("only_rules")
     @classmethod

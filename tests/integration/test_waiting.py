@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import TaskDeferred
 
 from rescind.model import GrantKey
@@ -160,3 +161,29 @@ def test_listings_that_cannot_be_read_again_stop_an_outdated_plan(bench: Bench) 
     with pytest.raises(Exception, match="incomplete"):
         review.revoke()
     assert len(review.bench.emulator.writes()) == sent
+
+
+def test_the_limit_per_day_of_automatic_approval_is_measured_again_when_the_scope_is_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = bench(canary_above=100_000)
+    allowed = {"max_revocations": 5000, "max_percent": 100, "systems": ["dms_permissions"],
+               "only_rules": ["leaver", "expired"]}  # fmt: skip
+    setup.configure(automatic_approval=allowed)
+    probe = setup.run("probe__1", dry_run=True, systems=["dms_permissions"])
+    probe.through_plan()
+    with probe.ledger() as ledger:
+        planned = ledger.plans.get(ledger.runs.find("access_review", probe.run_id).run_id).items
+    setup.configure(automatic_approval={**allowed, "max_revocations_per_day": planned})
+    review = setup.run("review__1", dry_run=False, automatic=True, systems=["dms_permissions"])
+    review.through_plan()
+    incident = _incident(review, _someone(review), "dms_permissions")
+    monkeypatch.setattr(HITLOperator, "execute", lambda self, context: self)
+    assert review.approval().execute(review.context("approve"))["by"] == "automatic"
+    incident.revoke()
+    incident.verify()
+    incident.report()
+    sent = len(setup.emulator.writes())
+    with pytest.raises(Exception, match=f"not allowed now: .* other runs revoked there .* more than {planned} a day"):
+        review.revoke()
+    assert len(setup.emulator.writes()) == sent

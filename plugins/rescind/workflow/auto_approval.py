@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 from rescind.errors import NotApprovedError
 from rescind.ledger import Ledger, Plan, Run
@@ -11,6 +12,7 @@ from rescind.settings import AutomaticApproval, Settings
 
 BY = "automatic"
 """The approver of an automatic approval."""
+_DAY = timedelta(hours=24)
 
 
 def require_automatic(ledger: Ledger, run: Run, plan: Plan, settings: Settings) -> None:
@@ -35,8 +37,8 @@ def measure(ledger: Ledger, run: Run, plan: Plan, allowed: AutomaticApproval | N
         return "", ["the setting automatic_approval is not set"]
     if not run.params.get("automatic"):
         return "", ["the run does not request automatic approval"]
-    systems, rules, held = _planned(ledger, run)
-    items = sum(systems.values())
+    scopes, rules, held = _planned(ledger, run)
+    systems, items = {system for system, _ in scopes}, sum(scopes.values())
     whole = sum(count.grants for count in ledger.snapshot.counts(run.run_id) if count.complete)
     figures = (
         f"{items} of {allowed.max_revocations} grants, {items} of {whole} found (limit {allowed.max_percent} %), "
@@ -51,21 +53,33 @@ def measure(ledger: Ledger, run: Run, plan: Plan, allowed: AutomaticApproval | N
         reasons.append(f"{items} grants are more than {allowed.max_revocations}")
     if items * 100 > allowed.max_percent * whole:
         reasons.append(f"{items} of {whole} grants are more than {allowed.max_percent} %")
-    if set(systems) - set(allowed.systems):
-        reasons.append(f"systems {', '.join(sorted(set(systems) - set(allowed.systems)))} are not allowed")
+    reasons += _over_the_day(ledger, run, scopes, allowed.per_day)
+    if systems - set(allowed.systems):
+        reasons.append(f"systems {', '.join(sorted(systems - set(allowed.systems)))} are not allowed")
     if rules - set(allowed.only_rules):
         reasons.append(f"rules {', '.join(sorted(rules - set(allowed.only_rules)))} are not allowed")
     return figures, reasons
 
 
-def _planned(ledger: Ledger, run: Run) -> tuple[Counter[str], set[str], int]:
-    """Return the planned grants by system, the rules that decided on them, and the number of held grants."""
+def _over_the_day(ledger: Ledger, run: Run, scopes: Counter[tuple[str, str]], limit: int) -> list[str]:
+    """Return a reason for every scope in which all runs together would revoke more than the limit of one day."""
+    others = ledger.attempts.revoked_by_others(run.run_id, _DAY)
+    return [
+        f"{items} grants of {system} {account} and {others.get((system, account), 0)} that other runs revoked there "
+        f"within 24 hours are more than {limit} a day"
+        for (system, account), items in sorted(scopes.items())
+        if items + others.get((system, account), 0) > limit
+    ]
+
+
+def _planned(ledger: Ledger, run: Run) -> tuple[Counter[tuple[str, str]], set[str], int]:
+    """Return the planned grants by system and account, the rules that decided, and the number of held grants."""
     states = {item.grant_id: item.state for item in ledger.plans.items(run.run_id)}
     planned = {name for name, state in states.items() if state is not ItemState.HELD}
-    systems: Counter[str] = Counter()
+    scopes: Counter[tuple[str, str]] = Counter()
     rules: set[str] = set()
     for grant, decision in ledger.decisions.each(run.run_id, choice=Choice.REVOKE):
         if decision.grant_id in planned:
-            systems[grant.key.system] += 1
+            scopes[grant.key.system, grant.key.account] += 1
             rules.add(decision.rule)
-    return systems, rules, len(states) - len(planned)
+    return scopes, rules, len(states) - len(planned)

@@ -42,6 +42,22 @@ INSERT INTO rescind.attempt (run_no, call_id, n, batch_id, lease_epoch, owner, p
 VALUES (%(run)s, %(call)s, %(n)s, %(batch)s, %(epoch)s, %(owner)s, %(plan)s, %(request)s, %(action)s, %(version)s)
 RETURNING attempt_id, n, intent_at
 """
+# A call counts with all its grants, also while its outcome is not known. Runs are narrowed down by index first.
+_REVOKED = """
+WITH recent AS (
+    SELECT r.number FROM rescind.run r WHERE r.number <> %(run)s AND (
+        EXISTS (SELECT FROM rescind.attempt t WHERE t.run_no = r.number
+            AND t.closed_at > clock_timestamp() - %(period)s)
+        OR EXISTS (SELECT FROM rescind.attempt t WHERE t.run_no = r.number AND t.outcome IS NULL))
+)
+SELECT c.system, c.account, count(*) FROM recent
+JOIN rescind.plan p ON p.run_no = recent.number AND p.operation = 'revoke' AND p.state <> 'superseded'
+JOIN rescind.call c ON c.run_no = p.run_no JOIN rescind.plan_item i ON i.run_no = c.run_no AND i.call_id = c.call_id
+WHERE EXISTS (
+    SELECT FROM rescind.attempt t WHERE t.run_no = c.run_no AND t.call_id = c.call_id
+    AND t.intent_at > clock_timestamp() - %(period)s AND (t.outcome IS NULL OR t.outcome IN ('accepted', 'unknown')))
+GROUP BY c.system, c.account
+"""
 _NO_OUTCOME = "no outcome was recorded"
 _RENEWED_TO = timedelta(seconds=120)
 _RENEW_EVERY_S = 30.0
@@ -179,6 +195,15 @@ class Attempts(Repository):
         while rows := self._rows(run_id, query, {"after": after}):
             yield from (_record(row) for row in rows)
             after = rows[-1][0]
+
+    def revoked_by_others(self, run_id: str, period: timedelta) -> dict[tuple[str, str], int]:
+        """Return how many grants other runs revoked, or may have, within a period that ends now.
+
+        :param period: measured back from now by the database's clock, from the intents of the calls.
+        :returns: counts by (system, account).
+        """
+        rows = self._rows(run_id, _REVOKED, {"period": period})
+        return {(system, account): count for system, account, count in rows}
 
     def settle_open(self, run_id: str) -> int:
         """Close as unknown every open attempt whose batch was released or claimed by another process.
