@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from rescind.errors import ConfigurationError, GuardTrippedError
 from rescind.model import GrantKey
 
-Percent = Fraction | int | str
-"""A percentage: an integer, an exact fraction, or decimal text such as ``"2.5"``; never a float."""
+_REMEDY = "Narrow the review or raise the cap deliberately."
 
 
 class AdminSlot(NamedTuple):
@@ -35,42 +34,27 @@ class AdminSlot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The size limits of a plan. ``total`` and ``percent`` have no default: 0 means none may be revoked.
+    """The size limits of a plan. None has a default: 0 means none may be revoked.
 
     :param total: most grants in one plan.
-    :param percent: most grants of one plan, as a percentage of the complete population.
-    :param system_totals: most grants by system; a system that is not named has no limit of its own.
-    :param system_percents: the same, as a percentage of that system's complete population.
-    :param per_principal: most grants that one principal may lose, or None.
-    :param per_resource: most grants that one resource may lose, or None.
+    :param percent: most grants of one plan, as a whole percentage (0 to 100) of the complete population.
+    :param per_principal: most grants that one principal may lose.
     """
 
     total: int
-    percent: Percent
-    system_totals: Mapping[str, int] = field(default_factory=dict)
-    system_percents: Mapping[str, Percent] = field(default_factory=dict)
-    per_principal: int | None = None
-    per_resource: int | None = None
+    percent: int
+    per_principal: int
 
     def __post_init__(self) -> None:
-        counts = {"total": self.total, **{f"system_totals[{name}]": cap for name, cap in self.system_totals.items()}}
-        counts |= {"per_principal": self.per_principal or 0, "per_resource": self.per_resource or 0}
-        for name, cap in counts.items():
+        for name, cap in self.facts().items():
             if type(cap) is not int or cap < 0:
                 raise ConfigurationError(f"cap {name}: not a count of 0 or more. Give a whole number; 0 means none")
-        for percent in (self.percent, *self.system_percents.values()):
-            _exact(percent)
+        if self.percent > 100:
+            raise ConfigurationError("cap percent: more than 100. Give a whole number from 0 to 100; 0 means none")
 
-    def facts(self) -> dict[str, Any]:
-        """Return the caps as JSON without floats, for the effects digest. Equal caps give equal facts."""
-        return {
-            "total": self.total,
-            "percent": _text(_exact(self.percent)),
-            "system_totals": dict(self.system_totals),
-            "system_percents": {name: _text(_exact(value)) for name, value in self.system_percents.items()},
-            "per_principal": self.per_principal,
-            "per_resource": self.per_resource,
-        }
+    def facts(self) -> dict[str, int]:
+        """Return the caps as JSON, for the effects digest."""
+        return {"total": self.total, "percent": self.percent, "per_principal": self.per_principal}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +93,11 @@ def check_caps(planned: Collection[GrantKey], population: Mapping[str, int], cap
 
     :param planned: every grant that the plan would revoke, each once.
     :param population: system -> number of grants in its complete snapshot; no entry means not complete.
-    :returns: one record for each limit that applies.
+    :returns: one record for each limit.
     :raises GuardTrippedError: for the first limit that is exceeded, or when a planned system has no complete
         population.
     """
-    by_system = Counter(key.system for key in planned)
-    for system in sorted(by_system.keys() - population.keys()):
+    for system in sorted({key.system for key in planned} - population.keys()):
         raise GuardTrippedError(
             f"population of {system}",
             "a complete population",
@@ -122,21 +105,11 @@ def check_caps(planned: Collection[GrantKey], population: Mapping[str, int], cap
             "Run the discovery again until its listings are complete; without them the percentage cannot be computed.",
         )
     everyone = sum(population.values())
-    records = [
-        _count_cap("cap_total", "plan", len(planned), caps.total),
-        _percent_cap("cap_percent", "plan", len(planned), everyone, caps.percent),
-    ]
-    for system, cap in sorted(caps.system_totals.items()):
-        records.append(_count_cap("cap_system_total", system, by_system[system], cap))
-    for system, percent in sorted(caps.system_percents.items()):
-        records.append(
-            _percent_cap("cap_system_percent", system, by_system[system], population.get(system, 0), percent)
-        )
-    if caps.per_principal is not None:
-        records.append(_largest_cap("cap_per_principal", "principal", planned, _principal, caps.per_principal))
-    if caps.per_resource is not None:
-        records.append(_largest_cap("cap_per_resource", "resource", planned, _resource, caps.per_resource))
-    return tuple(records)
+    return (
+        _count_cap(len(planned), caps.total),
+        _percent_cap(len(planned), everyone, caps.percent),
+        _principal_cap(planned, caps.per_principal),
+    )
 
 
 def hold_last_holders(
@@ -156,14 +129,12 @@ def hold_last_holders(
         if (key.system, key.entitlement) in counted:
             slots.setdefault(admin_slot(key), []).append(key)
     held: dict[str, str] = {}
-    for slot, going in sorted(slots.items()):
-        have = holders.get(slot, 0)
-        if len(going) < have:
-            continue
+    ending = [(slot, going) for slot, going in sorted(slots.items()) if len(going) >= holders.get(slot, 0)]
+    for slot, going in ending:
         reason = f"would leave {slot.resource_type} {slot.resource_id} without a holder of {slot.entitlement}"
-        held |= {key.grant_id: f"{reason} ({len(going)} of {have} would go)" for key in going}
-    ends = sum(1 for slot, going in slots.items() if len(going) >= holders.get(slot, 0))
-    measured = f"{ends} of {len(slots)} administrative slots would lose their last holder"
+        figures = f"{len(going)} of {holders.get(slot, 0)} would go"
+        held |= {key.grant_id: f"{reason} ({figures})" for key in going}
+    measured = f"{len(ending)} of {len(slots)} administrative slots would lose their last holder"
     return Holding(held, GuardRecord("last_holder", "plan", "at least 1 holder stays", measured, len(held)))
 
 
@@ -192,62 +163,30 @@ def count_holders(population: Iterable[GrantKey], administrative: Collection[tup
     return dict(Counter(admin_slot(key) for key in population if (key.system, key.entitlement) in counted))
 
 
-def _count_cap(guard: str, scope: str, measured: int, cap: int) -> GuardRecord:
+def _count_cap(measured: int, cap: int) -> GuardRecord:
     if measured > cap:
-        raise GuardTrippedError(
-            f"{guard} ({scope})",
-            f"{cap} grants",
-            f"{measured} grants",
-            "Narrow the review or raise the cap deliberately.",
-        )
-    return GuardRecord(guard, scope, f"{cap} grants", f"{measured} grants")
+        raise GuardTrippedError("cap_total (plan)", f"{cap} grants", f"{measured} grants", _REMEDY)
+    return GuardRecord("cap_total", "plan", f"{cap} grants", f"{measured} grants")
 
 
-def _percent_cap(guard: str, scope: str, measured: int, population: int, percent: Percent) -> GuardRecord:
-    limit = _exact(percent)
-    share = Fraction(100 * measured, population) if population else Fraction(100 if measured else 0)
-    text = f"{_text(share)} % ({measured} of {population} grants)"
-    if share > limit:
-        raise GuardTrippedError(
-            f"{guard} ({scope})", f"{_text(limit)} %", text, "Narrow the review or raise the cap deliberately."
-        )
-    return GuardRecord(guard, scope, f"{_text(limit)} %", text)
+def _percent_cap(measured: int, population: int, percent: int) -> GuardRecord:
+    """Compare without division: no share is rounded, and one of an empty population is never within a limit."""
+    figures = f"{measured} of {population} grants"
+    text = f"{_text(Fraction(100 * measured, population))} % ({figures})" if population else figures
+    if measured > population or 100 * measured > percent * population:
+        raise GuardTrippedError("cap_percent (plan)", f"{percent} %", text, _REMEDY)
+    return GuardRecord("cap_percent", "plan", f"{percent} %", text)
 
 
-def _largest_cap(
-    guard: str, noun: str, planned: Iterable[GrantKey], owner: Callable[[GrantKey], tuple[str, ...]], cap: int
-) -> GuardRecord:
-    counts = Counter(owner(key) for key in planned)
-    worst, count = max(((who, n) for who, n in counts.items()), key=lambda pair: (pair[1], pair[0]), default=((), 0))
+def _principal_cap(planned: Iterable[GrantKey], cap: int) -> GuardRecord:
+    counts = Counter((key.system, key.account, key.principal_type, key.principal_id) for key in planned)
+    worst, count = max(counts.items(), key=lambda pair: (pair[1], pair[0]), default=((), 0))
     if count > cap:
+        remedy = "Split the review or raise the cap deliberately."
         raise GuardTrippedError(
-            guard,
-            f"{cap} grants",
-            f"{count} grants of {noun} {' '.join(worst[2:])}",
-            "Split the review or raise the cap deliberately.",
+            "cap_per_principal", f"{cap} grants", f"{count} grants of principal {' '.join(worst[2:])}", remedy
         )
-    return GuardRecord(guard, f"{len(counts)} {noun}s", f"{cap} grants", f"{count} grants at most")
-
-
-def _principal(key: GrantKey) -> tuple[str, ...]:
-    return (key.system, key.account, key.principal_type, key.principal_id)
-
-
-def _resource(key: GrantKey) -> tuple[str, ...]:
-    return (key.system, key.account, key.resource_type, key.resource_id)
-
-
-def _exact(percent: Percent) -> Fraction:
-    if isinstance(percent, bool | float):
-        kind = type(percent).__name__
-        raise ConfigurationError(f"percentage: a {kind} is not exact. Give an integer or text like '2.5'")
-    try:
-        value = Fraction(percent)
-    except (ValueError, ZeroDivisionError) as error:
-        raise ConfigurationError("percentage: not a number. Give an integer or text like '2.5'") from error
-    if not 0 <= value <= 100:
-        raise ConfigurationError("percentage: outside 0 to 100. 0 means none may be revoked")
-    return value
+    return GuardRecord("cap_per_principal", f"{len(counts)} principals", f"{cap} grants", f"{count} grants at most")
 
 
 def _text(value: Fraction) -> str:

@@ -244,6 +244,15 @@ def test_a_roster_outside_its_limits_decides_nothing(rows: tuple[str, ...], age:
     assert caught.value.measured
 
 
+def test_the_share_of_leavers_is_compared_exactly() -> None:
+    def roster(left: int) -> Any:
+        return csv(*(f"P{n},{'left' if n < left else 'active'},,{n}" for n in range(100)))
+
+    admit_roster(roster(50), LIMITS, as_of=NOW, now=NOW)
+    with pytest.raises(GuardTrippedError, match="limit 50 %, measured 51 of 100 people"):
+        admit_roster(roster(51), LIMITS, as_of=NOW, now=NOW)
+
+
 def test_zero_percent_means_none() -> None:
     limits = RosterLimits(min_people=1, max_age=timedelta(hours=1), max_leaver_percent=0)
     with pytest.raises(GuardTrippedError):
