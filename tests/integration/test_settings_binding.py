@@ -151,7 +151,6 @@ def test_an_approver_sees_what_changed_since_the_last_run_that_a_person_approved
     assert r"**max\_percent**: 60 → 59" in text
     assert r"**approvers**: \[\"omar\"\] → \[\"omar\", \"eve\"\]".replace('\\"', '"') in text
     assert "content of protections" in text
-    assert r"AIRFLOW\_VAR\_RESCIND\_SETTINGS of the workers' environment hides the Airflow Variable" in text
 
 
 def test_the_record_is_in_the_bundle_and_the_report_and_the_verifier_recomputes_it(bench: Bench) -> None:

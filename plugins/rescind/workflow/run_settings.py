@@ -97,7 +97,6 @@ def settings_text(ledger: Ledger, run: Run) -> list[str]:
         lines.append(f"- Changed since run {facts['compared_with']}, the last one of this kind that a person approved:")
         lines += [f"- **{plain(name)}**: {plain(_short(old), _WIDTH)} → {plain(_short(new), _WIDTH)}"
                   for name, old, new in facts["changes"]]  # fmt: skip
-    lines += [f"- {plain(hides(name), 200)}" for name in facts["record"]["hidden"]]
     return lines
 
 
