@@ -43,7 +43,7 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=True,
-    max_active_runs=2,
+    max_active_runs=4,
     dagrun_timeout=timedelta(days=8),
     tags=["rescind", "access review"],
     default_args={"owner": "security", "retries": 0},

@@ -107,7 +107,7 @@ def test_nothing_starts_by_accident(dags: dict[str, Any], name: str) -> None:
     assert dag.is_paused_upon_creation is True
     assert dag.catchup is False
     # Runs that wait for an answer must not keep others from starting; only their approved plans exclude each other.
-    assert dag.max_active_runs == {"watch_regrants": 1, "access_review": 2}.get(name, 8)
+    assert dag.max_active_runs == {"watch_regrants": 1, "access_review": 4}.get(name, 8)
     assert dag.dagrun_timeout is not None
 
 

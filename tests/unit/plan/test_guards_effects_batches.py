@@ -59,6 +59,7 @@ def test_caps_state_their_figures_and_zero_means_none() -> None:
         (10, 111, 9, None),
         (10, 112, 9, "8.9286 % (10 of 112 grants)"),
         (1, 100_000_000, 1, "0.0001 % (1 of 100000000 grants)"),
+        (1, 8, 13, "12.5 % (1 of 8 grants)"),
         (10, 10, 100, "100 % (10 of 10 grants)"),
         (10, 9, 100, None),
         (1, 0, 100, None),
