@@ -82,6 +82,10 @@ def test_plans_that_may_not_be_sent_take_no_lock(ledger: Ledger, ledger_dsn: str
     execute(ledger_dsn, "DELETE FROM rescind.scope_lock")
     ledger.scope_locks.take(expired.run.run_id)
     assert holders(ledger_dsn) == {}
+    # It does not wait for others either: its sending task has to say that the plan has expired.
+    holder = ready_run(ledger, "holder")
+    ledger.scope_locks.take(expired.run.run_id)
+    assert holders(ledger_dsn) == {ACCOUNT: holder.run.number}
 
 
 def test_a_late_rejection_of_a_replaced_plan_does_not_free_the_plan_that_is_sent(
