@@ -6,14 +6,14 @@ uses (setting `granting_connections`), so the key that revokes does not need the
 
 | stage | what happens | what stops it |
 | --- | --- | --- |
-| preflight | checks run or bundle, selection, caps, approvers, both connections | anything missing or invalid |
+| preflight | verifies the bundle; checks selection, caps, approvers, connections | anything missing or invalid |
 | read touched resources | lists what exists now, before anything is sent | a listing that is incomplete |
 | plan | covers what the snapshot of the run holds with the fewest calls, frozen under a digest | the cap |
-| approve | a person sees the figures and the digest | no answer, or an answer by the requester |
+| approve | a person sees who gets what, and the digest | no answer; an answer by the requester or a receiver |
 | restore | one task per batch; what was already re-granted is skipped | a changed plan, the kill switch |
 | verify | everything is as in the snapshot; nothing else was added or lost | anything unproven fails the run |
 
-You can name the run by its evidence bundle. The bundle is verified completely and compared with the ledger first. Only
+The run's last evidence bundle is verified completely and compared with the ledger, also if you name the run. Only
 grants that the run certainly removed can be restored. Grants that cannot be restored exactly, and grants whose holder
 or resource no longer exists, are reported and skipped. A DMS permission comes back as a new record with the same end
 date. It is a **dry run** unless you switch that off.

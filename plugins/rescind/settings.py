@@ -146,6 +146,8 @@ class Settings(BaseModel):
     :param max_restores: most grants that one run may restore; 0 means none.
     :param allow_single_writes: let the operators for single calls (``send=True``) use connections that are named in
         these settings. Otherwise they need a connection, and a key, of their own.
+    :param restore_without_bundle: restore a run by its number although the evidence folder has no bundle of it, from
+        the ledger alone; otherwise that is refused. The approver is told.
     :param allow_irreversible: revoke grants that cannot be restored exactly; otherwise they are held.
     :param allow_sparse: let a run use calls that also cover combinations without a grant (Quick BI only). Such a call
         is sent right after these combinations were listed again.
@@ -180,6 +182,8 @@ class Settings(BaseModel):
     :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are marked as
         unsigned.
     :param evidence_key_conn_id: alternatively, the connection that holds this PEM as its password.
+    :param evidence_old_keys: PEM files of the public keys that signed bundles before a rotation. A restore accepts
+        bundles of these keys too.
     :param evidence_retention: how long and how bundles are stored, as text, such as ``7 years, object lock``. It is
         part of every bundle.
     :param time_source: the time source of workers and ledger, as text, such as ``chrony, ntp.example.org``. It is part
@@ -210,6 +214,7 @@ class Settings(BaseModel):
     max_per_principal: Annotated[int, BOUND] = Field(default=500, ge=0)
     max_restores: Annotated[int, BOUND] = Field(default=500, ge=0)
     allow_single_writes: Annotated[bool, FREE] = False
+    restore_without_bundle: Annotated[bool, BOUND] = False
     allow_irreversible: Annotated[bool, BOUND] = False
     allow_sparse: Annotated[bool, BOUND] = False
     plan_valid_hours: Annotated[int, BOUND] = Field(default=24, ge=1, le=720)
@@ -233,6 +238,7 @@ class Settings(BaseModel):
     evidence: Annotated[str, FREE] = ".rescind/evidence"
     evidence_key_file: Annotated[str, FREE] = ""
     evidence_key_conn_id: Annotated[str, FREE] = ""
+    evidence_old_keys: Annotated[tuple[str, ...], BOUND] = ()
     evidence_retention: Annotated[str, FREE] = Field(default="", max_length=200)
     time_source: Annotated[str, FREE] = Field(default="", max_length=200)
 

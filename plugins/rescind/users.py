@@ -44,6 +44,8 @@ def user_key(name: str, *, where: str = "user") -> str:
     :param where: names the value in errors, for example ``requester``.
     :raises InputError: for an empty name, invisible characters, mixed scripts and letters that imitate Latin ones.
     """
+    if name.isascii() and name.isprintable() and name.strip():
+        return name.strip().casefold()  # what almost every name is; nothing below could refuse it
     text = unicodedata.normalize("NFKC", name).strip()
     problem = _problem(name.strip()) or _problem(text) or _look_alike(text)
     if problem:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_restore import GIVES, approved, items, reviewed, truth
+from tests.integration.test_restore import GIVES, approved, items, number_of, reviewed, truth
 from tests.support.review import Restore, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -55,15 +55,19 @@ def test_a_lost_answer_is_read_back_and_nothing_is_given_twice(bench: Bench, act
 
 
 def test_a_record_that_shows_late_after_a_lost_answer_is_not_given_twice(bench: Bench) -> None:
-    restore, before, _ = _ready(bench, "dms_permissions", settle_limit_seconds=2)
+    """The lag is longer than two reads take, so only waiting as long as verification would can tell."""
+    restore, before, _ = _ready(bench, "dms_permissions", settle_limit_seconds=12)
     action = "GrantUserPermission"
     _script(
         restore,
-        {"id": "lag", "kind": "lag", "action": action, "calls": [1], "reads": 3},
+        {"id": "lag", "kind": "lag", "action": action, "calls": [1], "seconds": 4},
         {"id": "lost", "kind": "reset_after", "action": action, "calls": [1]},
     )
     restore.revoke()
-    assert _finish(restore, before)["problems"] == []
+    assert _fired(restore)
+    executed = [entry["params"] for entry in restore.bench.emulator.writes(action) if entry["executed"]]
+    summary = _finish(restore, before)
+    assert summary["problems"] == [] and len(executed) == summary["calls"]
 
 
 @pytest.mark.parametrize("action", GIVES)
@@ -134,6 +138,106 @@ def test_a_failed_listing_proves_nothing_restored(bench: Bench) -> None:
     assert row["restored"] == 0 and row["unverified"] == row["items"] > 0
     with pytest.raises(Exception, match="items are not restored"):
         restore.gate()
+
+
+LISTINGS = ("ListUserPermissions", "ListInstanceUserPermissions", "ListDatabaseUserPermssions")
+"""The requests that list DMS records."""
+
+
+def _one_record(bench: Bench, **settings: Any) -> tuple[Restore, Any]:
+    """An approved restore of one DMS record, and the truth before it."""
+    setup = bench(**settings)
+    review = reviewed(setup, systems=["dms_permissions"])
+    probe = setup.restore("probe", run=number_of(review), dry_run=True)
+    probe.through_plan()
+    with probe.ledger() as ledger:
+        run = ledger.runs.find(probe.dag_id, probe.run_id)
+        one = next(item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id)
+    return approved(setup, review, grants=[one]), truth(setup)["dms_permissions"]
+
+
+def _unread(first: int = 1) -> list[dict[str, Any]]:
+    """Every listing of DMS records from this one on is short."""
+    short = {"kind": "total", "delta": 3, "times": 0, "from": first}
+    return [{"id": f"unread {action}", "action": action, **short} for action in LISTINGS]
+
+
+def _listings(restore: Restore) -> int:
+    """How many listings of DMS records the emulator has answered."""
+    return sum(entry.get("action") in LISTINGS for entry in restore.bench.emulator.get("journal")["entries"])
+
+
+def _back(restore: Restore, after: Any) -> bool:
+    """Verify and report: whether the one record came back, and nothing else has changed."""
+    restore.verify()
+    summary = restore.report()
+    now = truth(restore.bench)["dms_permissions"]
+    (row,) = summary["systems"]
+    return summary["problems"] == [] and row["restored"] == (now - after).total() == 1 and not after - now
+
+
+def _states(restore: Restore) -> tuple[set[str], set[str]]:
+    with restore.ledger() as ledger:
+        run = ledger.runs.find(restore.dag_id, restore.run_id)
+        return (
+            {str(call.state) for call in ledger.plans.calls(run.run_id)},
+            {str(item.state) for item in ledger.plans.items(run.run_id)},
+        )
+
+
+def test_a_place_that_cannot_be_read_right_before_the_call_gets_nothing(bench: Bench) -> None:
+    restore, after = _one_record(bench)
+    _script(restore, *_unread())
+    with pytest.raises(Exception, match="is incomplete: 3 rows declared"):
+        restore.revoke()
+    assert not restore.bench.emulator.writes("GrantUserPermission")
+    assert _states(restore) == ({"pending"}, {"approved"})
+    _script(restore)
+    restore.revoke()
+    assert _back(restore, after)
+
+
+@pytest.mark.parametrize("executed", [True, False])
+def test_after_a_lost_answer_a_place_that_cannot_be_read_is_not_an_absent_grant(bench: Bench, executed: bool) -> None:
+    restore, after = _one_record(bench, settle_limit_seconds=1)
+    lost = "reset_after" if executed else "reset_before"
+    _script(restore, {"id": "down", "kind": lost, "action": "GrantUserPermission", "calls": [1]})
+    with pytest.MonkeyPatch.context() as patch:
+
+        def killed(*_: Any, **__: Any) -> None:
+            raise RuntimeError("killed")
+
+        patch.setattr("rescind.ledger.plans.attempts.Attempts.finish", killed)
+        with pytest.raises(BaseException, match="killed"):
+            restore.revoke()
+    _script(restore, *_unread())
+    restore.revoke()
+    assert len(restore.bench.emulator.writes("GrantUserPermission")) == 1
+    calls, states = _states(restore)
+    assert calls <= {"sent", "unknown"} and states <= {"sent", "unknown"}
+    (report,) = restore.verify()
+    assert (report["items"], report["restored"]) == (1, 0) and "incomplete" in report["problem"]
+    _script(restore)
+    restore.revoke()
+    assert len(restore.bench.emulator.writes("GrantUserPermission")) == (1 if executed else 2)
+    assert _back(restore, after)
+
+
+def test_a_verification_whose_second_read_fails_proves_nothing_restored(bench: Bench) -> None:
+    restore, after = _one_record(bench, settle_limit_seconds=1)
+    start = _listings(restore)
+    restore.revoke()
+    one_read = _listings(restore) - start
+    assert one_read > 0 and len(restore.bench.emulator.writes("GrantUserPermission")) == 1
+    _script(restore, *_unread(first=one_read + 1))
+    (report,) = restore.verify()
+    assert (report["items"], report["restored"]) == (1, 0) and "incomplete" in report["problem"]
+    summary = restore.report()
+    assert [row["unverified"] for row in summary["systems"]] == [1]
+    with pytest.raises(Exception, match="1 of 1 items are not restored"):
+        restore.gate()
+    _script(restore)
+    assert _back(restore, after) and restore.gate() == "succeeded"
 
 
 def test_a_place_that_cannot_be_read_before_the_plan_is_left_alone(bench: Bench) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from rescind.cloud import guard
 from rescind.cloud.base import Bucket, Prepared
-from rescind.cloud.quickbi.groups import DeleteUserGroupMembers
+from rescind.cloud.quickbi.groups import AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.errors import BlastRadiusExceededError, InputError
 from rescind.systems import REGISTRY, default_connections
 from rescind.systems.quickbi.group_members import QuickBiGroupMembers
@@ -290,6 +290,39 @@ def test_a_request_that_would_hit_more_than_planned_is_not_sent(bench: Bench, mo
     with pytest.raises(Exception, match="not proven gone"):
         review.gate()
     assert members(setup) == before and not setup.emulator.writes()
+
+
+class _Generous(QuickBiGroupMembers):
+    """Its requests to restore name one group more than was approved, or one less."""
+
+    def __init__(self, change: int) -> None:
+        self._change = change
+
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> AddUserGroupMembers:
+        named = (*containers, "one-more") if self._change > 0 else containers[:-1]
+        return super().add(named, members, entitlement)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(1, "would grant 1 grants that were not approved, or lack 0"), (-1, "would grant 0 .*, or lack 1")],
+)
+def test_a_request_that_would_restore_other_than_approved_is_not_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, change: int, message: str
+) -> None:
+    setup = bench()
+    review = asked(setup, busiest(setup, 1))
+    assert review.whole()["problems"] == []
+    before, writes = members(setup), len(setup.emulator.writes())
+    monkeypatch.setitem(REGISTRY, NAME, _Generous(change))
+    restore = setup.restore(run="1")
+    restore.through_plan()
+    restore.approve()
+    with pytest.raises(Exception, match=f"BlastRadiusExceededError: the final AddUserGroupMembers {message}"):
+        restore.revoke()
+    restore.verify()
+    assert {row["state"] for row in items(restore.report())} == {"approved"}
+    assert members(setup) == before and len(setup.emulator.writes()) == writes
 
 
 @pytest.mark.parametrize(

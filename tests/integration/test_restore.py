@@ -203,8 +203,10 @@ def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(reviewed
         restore.approve(user="rita")
     restore.approve()
     setup.configure(max_restores=499)
-    restore.plan()
-    with pytest.raises(Exception, match="no approval was requested"):
+    with pytest.raises(Exception, match="setting 'max_restores' is 499 now and was 500 when the plan was approved"):
+        restore.revoke()
+    setup.configure(max_restores=500, granting_connections={**setup.settings["granting_connections"], "x": ["y"]})
+    with pytest.raises(Exception, match="setting 'granting_connections'"):
         restore.revoke()
     assert len(setup.emulator.writes()) == writes
 

@@ -137,13 +137,13 @@ def test_where_bundles_are_signed_this_one_must_be(bench: Bench, tmp_path: Path)
     setup = bench()
     unsigned = reviewed(setup)
     setup.configure(evidence_key_file=str(key_file(tmp_path)))
-    refused(setup, "signed by nobody, expected key", bundle=Path(unsigned["bundle"]).name)
+    refused(setup, "signed by nobody, expected public key", bundle=Path(unsigned["bundle"]).name)
     again = setup.run("manual__2", dry_run=False, systems=["dms_permissions"]).whole()
     plan_of(setup.restore("signed", bundle=Path(again["bundle"]).name, dry_run=True))
     other = tmp_path / "other.pem"
     other.write_bytes(OTHER.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     setup.configure(evidence_key_file=str(other))
-    refused(setup, r"signed by key \w+, expected key", bundle=Path(again["bundle"]).name)
+    refused(setup, r"signed by public key \w+, expected public key", bundle=Path(again["bundle"]).name)
 
 
 def test_a_ledger_that_says_otherwise_is_named(bench: Bench) -> None:

@@ -217,7 +217,7 @@ class Review:
 
         facts = ReportOperator(task_id="report").execute(self.context("report"))
         summary: dict[str, Any] = json.loads(Path(facts["summary"]).read_text(encoding="utf-8"))
-        assert verify(FolderSource(Path(summary["bundle"]))).problems == []
+        assert verify(FolderSource(Path(summary["bundle"].removeprefix("file://")))).problems == []
         self.judge(summary)
         return summary
 

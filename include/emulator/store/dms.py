@@ -191,6 +191,7 @@ class DmsStore:
         """Grant: always a new record with a new id, even where the same privilege exists."""
         record = self.seed(user_id, target, perm, created, expires, origin)
         self._journal.effect("added", "dms_permissions", self.row(record))
+        self._visibility.added("dms_permissions", record)
         return record
 
     def remove(self, access_id: int) -> Record | None:
@@ -223,6 +224,8 @@ class DmsStore:
         records = self.records
         found = [records[number] for number in ids if number in records]
         late = self._visibility.shown("dms_permissions", fits)
+        hidden = self._visibility.hidden("dms_permissions", fits)
+        found = [record for record in found if record not in hidden] if hidden else found
         return sorted([*found, *late]) if late else found
 
     def owners_of(self, kind: str, ident: int) -> list[str] | None:

@@ -99,9 +99,9 @@ def _population(ledger: Ledger, run: Run, source: Source) -> None:
         for record in records(source, "grants"):
             spools[record["scope"]].add_grants([_grant(record)])
         for record in records(source, "principals"):
-            first[record["system"], record["account"]].add_principals([_principal(record)])
+            first[record["system"], record["account"]].add_principals([principal_of(record)])
         for record in records(source, "memberships"):
-            first[record["system"], record["account"]].add_memberships([Membership(**record)])
+            first[record["system"], record["account"]].add_memberships([membership_of(record)])
         for scope, spool in spools.items():
             spool.commit(certificates[scope])
     ledger.scopes.seal(run.run_id)
@@ -128,12 +128,18 @@ def _grant(record: Record) -> Grant:
     )
 
 
-def _principal(record: Record) -> Principal:
+def principal_of(record: Record) -> Principal:
+    """Return the principal of a record."""
     changed = {
         "last_used_at": _time(record["last_used_at"]),
         "other_ids": tuple((space, ident) for space, ident in record["other_ids"]),
     }
     return Principal(**{**record, **changed})
+
+
+def membership_of(record: Record) -> Membership:
+    """Return the membership of a record."""
+    return Membership(**record)
 
 
 def _decision(record: Record) -> Decision:

@@ -11,12 +11,12 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.read import FolderSource
-from rescind.evidence.bundle.signing import private_key
+from rescind.evidence.bundle.signing import private_key, public_key
 from rescind.evidence.report.html_report import write_report
 from rescind.evidence.report.tables import export
 from rescind.evidence.write import BundleWriter, publish
 from rescind.ledger import Ledger, Run
-from rescind.settings import Settings
+from rescind.settings import Settings, settings_home
 from rescind.systems import titles
 
 if TYPE_CHECKING:
@@ -118,3 +118,21 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey | None:
         # A PEM pasted into one line of a form keeps its line ends as \n.
         return private_key(text.replace("\\n", "\n").encode(), source=f"the password of connection {conn_id!r}")
     return None
+
+
+def old_keys(settings: Settings) -> list[bytes]:
+    """Return the public keys (32 bytes) that signed bundles before a rotation.
+
+    :raises ConfigurationError: when a file cannot be read or holds no such key.
+    """
+    found = []
+    for name in settings.evidence_old_keys:
+        path = Path(name) if Path(name).is_absolute() else settings_home() / name
+        try:
+            pem = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"setting 'evidence_old_keys': {path.name} in {path.parent} cannot be read ({error.strerror})"
+            ) from None
+        found.append(public_key(pem, source=f"{path.name} of the setting 'evidence_old_keys'"))
+    return found

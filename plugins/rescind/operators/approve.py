@@ -57,10 +57,15 @@ class ApprovePlanOperator(HumanInputOperator):
         if plan.calls == 0:
             raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
         settings = self.settings_of(ledger, run)
-        approvers = [user for user in settings.approvers if not same_user(user, run.requested_by)]
+        approvers = [
+            user
+            for user in settings.approvers
+            if not same_user(user, run.requested_by) and not self.excluded(ledger, run, user)
+        ]
         if not approvers:
             raise ConfigurationError(
-                "setting 'approvers' lists nobody but the requester. Add at least one other user there"
+                "setting 'approvers' lists nobody who may answer: the requester may not, nor may anyone who would get "
+                "access back. Add at least one other user there"
             )
         asked = ledger.approvals.request(
             run.run_id, plan.digest, requested_by=run.requested_by, valid_until=plan.valid_until
@@ -86,6 +91,10 @@ class ApprovePlanOperator(HumanInputOperator):
             reason = "the approval window has expired" if expired else "Airflow lost the approval request"
             raise AirflowFailException(f"{reason}: nothing is approved. Start a new run")
         return self._record(ledger, run, plan, event)
+
+    def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
+        """Return why the user with these names may not answer, beside being the requester; or an empty text."""
+        return ""
 
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         """Return subject and body (Markdown) of the request."""
@@ -115,6 +124,8 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowFailException(
                 "the requester cannot approve their own run. Start a new run and ask another approver"
             )
+        if reason := self.excluded(ledger, run, user, str(responder.get("name") or "")):
+            raise AirflowFailException(f"{reason}. Start a new run")
         if not all(user in one.approvers for one in (self.settings(), self.settings_of(ledger, run))):
             raise AirflowFailException(
                 "the answer came from a user who is not listed in the setting 'approvers'. Start a new run"

@@ -23,25 +23,24 @@ from rescind.operators.preflight import check_approvers, hidden_variables, log_s
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
-from rescind.workflow.bundle_source import compare_grants, run_of_bundle, verified_bundle
 from rescind.workflow.execute.batch_sender import BatchReport, BatchSender
 from rescind.workflow.execute.direction import ClaimedBatch
 from rescind.workflow.execute.listings import read_listings
 from rescind.workflow.execute.restoration import Restoration
 from rescind.workflow.execute.verify_restore import RestoreReport, RestoreVerifier
+from rescind.workflow.own_access import Receivers
 from rescind.workflow.references import BatchRef, ScopeRef
 from rescind.workflow.restore_planner import (
     GONE_HOLDERS,
     GONE_LISTINGS,
     TOUCHED,
     RestorePlanner,
-    RestoreRequest,
-    chosen,
     granting,
     reading_scopes,
-    source_of,
 )
-from rescind.workflow.restore_text import restore_body
+from rescind.workflow.restore_request import RestoreRequest, chosen, source_of
+from rescind.workflow.restore_source import RestoreSource, restore_source
+from rescind.workflow.restore_text import RestoreText
 from rescind.workflow.run_occasion import Start, occasion
 from rescind.workflow.run_settings import record_settings
 
@@ -77,7 +76,11 @@ class RestorePreflightOperator(ReviewOperator):
         refuse_if_set(StopVariable())
         self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
         check_evidence(settings)
-        request, source, grants = self._source(ledger, settings, request)
+        found = restore_source(ledger, settings, request)
+        source, grants = found.run, found.grants
+        self.log.info("run %d: %s", source.number, found.described())
+        Receivers(found, settings).refuse_own("requester", requester)
+        request = request.model_copy(update={"run": source.run_id, "root": found.root} if found.root else {})
         reading = reading_scopes(ledger, source, grants)
         asyncio.run(_identify(ledger, settings, reading))
         run = ledger.runs.begin(
@@ -116,22 +119,6 @@ class RestorePreflightOperator(ReviewOperator):
         """Return the record of the settings of a run that begins."""
         form = {"dry_run": request.dry_run, "max_restores": request.cap(settings)}
         return record_settings(ledger, settings, dag_id=dag_id, form=form, environment=hidden_variables())
-
-    def _source(
-        self, ledger: Ledger, settings: Settings, request: RestoreRequest
-    ) -> tuple[RestoreRequest, Run, dict[str, Grant]]:
-        """Return the run to restore and its selected grants. A bundle is verified first."""
-        if not request.bundle:
-            source = source_of(ledger, request)
-            return request, source, chosen(ledger, source, request)
-        with verified_bundle(settings, request.bundle) as bundle:
-            self.log.info("bundle of %s is valid, root %s; %s", bundle.run_id, bundle.root, "; ".join(bundle.notes))
-            found = run_of_bundle(ledger, bundle)
-            request = request.model_copy(update={"run": found.run_id, "root": bundle.root})
-            source = source_of(ledger, request)
-            grants = chosen(ledger, source, request)
-            compare_grants(ledger, source, bundle, grants)
-            return request, source, grants
 
 
 class ReadTouchedOperator(ScopeOperator):
@@ -186,7 +173,9 @@ class PlanRestoreOperator(ReviewOperator):
         settings = self.settings_of(ledger, run)
         ledger.scopes.seal(run.run_id)
         request = RestoreRequest.model_validate(dict(run.params))
-        planner = RestorePlanner(ledger=ledger, run=run, settings=settings, request=request)
+        # What shows the truth is not read from the ledger, so neither are the settings for it.
+        source = restore_source(ledger, self.settings(), request)
+        planner = RestorePlanner(ledger=ledger, run=run, settings=settings, request=request, source=source)
         plan = planner.freeze(now=datetime.now(UTC))
         for line in planner.lines():
             self.log.info(line)
@@ -195,12 +184,40 @@ class PlanRestoreOperator(ReviewOperator):
 
 
 class ApproveRestoreOperator(ApprovePlanOperator):
-    """Ask the deployment's approvers about a restore; see :class:`~rescind.operators.approve.ApprovePlanOperator`."""
+    """Ask the deployment's approvers about a restore; see :class:`~rescind.operators.approve.ApprovePlanOperator`.
+
+    The bundle of the source run is verified again, so the request shows what it shows. An approver who would get access
+    back is not asked, and their answer is refused.
+    """
+
+    _found: tuple[RestoreSource, Receivers] | None = None
 
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
-        """Return subject and body (Markdown) of the request."""
-        given = sum(batch.items for batch in ledger.plans.batches(run.run_id))
-        return f"Approve restoring {given} grants ({plan.digest[:12]})?", restore_body(ledger, run, plan, given)
+        """Return subject and body (Markdown) of the request.
+
+        :raises PlanError: when the plan restores a grant that the source run did not revoke.
+        """
+        source, receivers = self._source(ledger, run)
+        strangers = [user for user in (run.requested_by, *self.settings().approvers) if not receivers.people(user)]
+        text = RestoreText(ledger, run, plan, source, strangers)
+        return f"Approve restoring {len(text.given)} grants ({plan.digest[:12]})?", text.body()
+
+    def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
+        """Return why the user with these names may not answer: they would get access back."""
+        _, receivers = self._source(ledger, run)
+        try:
+            receivers.refuse_own("approver", *names)
+        except InputError as error:
+            self.log.warning("%s may not answer: %s", names[0], error.problem)
+            return str(error)
+        return ""
+
+    def _source(self, ledger: Ledger, run: Run) -> tuple[RestoreSource, Receivers]:
+        if self._found is None:
+            settings = self.settings()
+            source = restore_source(ledger, settings, RestoreRequest.model_validate(dict(run.params)))
+            self._found = source, Receivers(source, settings)
+        return self._found
 
 
 class RestoreBatchOperator(RevokeBatchOperator):

@@ -84,6 +84,15 @@ def restore_effects(
     )
 
 
+def restored_ids(pieces: Iterable[bytes]) -> set[str]:
+    """Return the ids of all grants that may be restored, read from the approved bytes.
+
+    :param pieces: the canonical bytes, checked against the digest by the caller.
+    """
+    whole = json.loads(b"".join(pieces))
+    return {GrantKey(*key).grant_id for entry in whole["systems"] for key in entry["grants"]}
+
+
 def read_restores(pieces: Iterable[bytes], system: str, account: str) -> dict[GrantKey, Inverse]:
     """Return what may be restored on one account, read from the approved bytes.
 

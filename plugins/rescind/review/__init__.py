@@ -30,6 +30,7 @@ from rescind.review.roster.admit import (
     admit_roster,
 )
 from rescind.review.roster.read import read_roster_csv, read_roster_json
+from rescind.review.roster.users import UserLinks
 
 __all__ = [
     "AdmittedRoster",
@@ -52,6 +53,7 @@ __all__ = [
     "Snapshot",
     "SnapshotResult",
     "Target",
+    "UserLinks",
     "Waiver",
     "admit_roster",
     "backtest",

@@ -18,7 +18,8 @@ from rescind.review.decide import Decider
 from rescind.review.files import Line, Strict, load
 from rescind.review.knowledge import principal_key
 from rescind.review.patterns import check_pattern, matches
-from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster
+from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
+from rescind.review.roster.users import UserLinks
 from rescind.review.text import check_id, check_text
 from rescind.users import check_different, same_user
 
@@ -82,7 +83,8 @@ class OwnedResources:
 class Owners:
     """A checked file of owners.
 
-    :param people: reviewer -> every (id space, id) under which the roster knows them.
+    :param people: reviewer -> every (id space, id) under which the roster knows them: those of the person whom the file
+        names, and of the people whom the roster links to the user.
     :param default: reviewer of all other resources, or None: then such a resource is an error.
     """
 
@@ -140,13 +142,14 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
     """
     model, file = load(OwnersFile, text, source=source)
     check_different(model.reviewers, where=f"{source}, reviewers")
+    links = UserLinks(roster.roster)
     people: dict[str, frozenset[tuple[str, str]]] = {}
     alternates: dict[str, str] = {}
     for name, entry in model.reviewers.items():
         where = f"{source}, line {file.line(('reviewers', name))}, reviewer {name}"
         if name == ERROR or name != check_id(name, where=where):
             raise InputError(where, "not a usable user id", "Write the user id of Airflow's auth manager.")
-        people[name] = _ids(entry, roster, where)
+        people[name] = _ids(entry, roster, where).union(*map(_ids_of, links.people(name)))
         if entry.alternate is not None:
             alternates[name] = _known(entry.alternate, model, f"{where}, alternate")
             if same_user(alternates[name], name):
@@ -205,6 +208,10 @@ def _ids(entry: ReviewerFile, roster: AdmittedRoster, where: str) -> frozenset[t
     if person is None:
         problem = "the roster does not know this person_id, so the reviewer's own access cannot be recognized"
         raise InputError(f"{where}, person_id", problem, "Name the reviewer's person_id in the roster.")
+    return _ids_of(person)
+
+
+def _ids_of(person: Person) -> frozenset[tuple[str, str]]:
     return frozenset({(PERSON_SPACE, person.person_id), *person.ids.items()})
 
 

@@ -19,6 +19,7 @@ from rescind.model import GrantKey
 from rescind.review.files import Line, Strict, load
 from rescind.review.patterns import check_pattern, matches
 from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
+from rescind.review.roster.users import USER_COLUMN, UserLinks
 from rescind.review.text import check_id, check_text
 
 OWN = "the tool's own identity"
@@ -117,7 +118,7 @@ class Protections:
         :raises InputError: an unknown id space, or an id that the roster should know and does not.
         """
         known = {PERSON_SPACE, *spaces, *(space for names in spaces.values() for space in names)}
-        known |= roster.roster.spaces if roster else set()
+        known |= {USER_COLUMN} | (roster.roster.spaces if roster else set())
         bound = BoundProtections(self)
         for entry in self.principals:
             if entry.space not in known:
@@ -132,6 +133,8 @@ def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person 
 
     :raises InputError: when the roster contradicts what the entry says about it.
     """
+    if entry.space == USER_COLUMN:
+        return _person_of_user(entry, roster)
     if entry.glob:
         return None
     if roster is None:
@@ -150,6 +153,19 @@ def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person 
     if person is not None:
         _check_ids(entry, person, roster.roster.spaces)
     return person
+
+
+def _person_of_user(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person:
+    """Return the person whom the roster links to a protected Airflow user.
+
+    :raises InputError: for a pattern, or when the roster does not link exactly one person.
+    """
+    found = UserLinks(roster.roster).people(entry.value) if roster and not entry.glob else []
+    if len(found) != 1:
+        problem = f"the roster links {len(found)} people to this Airflow user"
+        raise InputError(entry.where, problem, "Correct the roster's column airflow_user, or name the person_id.")
+    _check_ids(entry, found[0], roster.roster.spaces if roster else frozenset())
+    return found[0]
 
 
 def _check_ids(entry: ProtectedPrincipal, person: Person, spaces: frozenset[str]) -> None:

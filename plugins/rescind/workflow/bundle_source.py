@@ -14,13 +14,15 @@ from typing import Any
 from rescind.errors import InputError
 from rescind.evidence.bundle.format import CONTROLS, EFFECTS, MANIFEST, RECORD_FILES, SIGNATURE, encode, file_name
 from rescind.evidence.bundle.read import FolderSource, only, records
+from rescind.evidence.bundle.signing import check
 from rescind.evidence.bundle.text import shown
 from rescind.evidence.bundle.verify import verify
 from rescind.evidence.imports import import_run
 from rescind.evidence.values import grant_record, plain
-from rescind.hooks.evidence_store import evidence_folder, signing_key
+from rescind.hooks.evidence_store import evidence_folder, old_keys, signing_key
 from rescind.ledger import Ledger, Run
 from rescind.model import Grant
+from rescind.plan.restore_effects import Inverse
 from rescind.settings import Settings
 
 _FILES = frozenset({*map(file_name, RECORD_FILES), CONTROLS, EFFECTS, MANIFEST, SIGNATURE})
@@ -36,7 +38,7 @@ class VerifiedBundle:
 
     :param source: valid inside the ``with`` block that opened it.
     :param manifest: its manifest.
-    :param signed: whether it has the signature of this deployment's key.
+    :param signed: whether it has the signature of this deployment's key, or of one before it.
     :param notes: notes of the verification, for people.
     """
 
@@ -60,23 +62,34 @@ class VerifiedBundle:
 def verified_bundle(settings: Settings, text: str) -> Iterator[VerifiedBundle]:
     """Copy a bundle to this machine and verify it completely.
 
-    When the deployment signs its bundles, the bundle must have that signature.
+    When the deployment signs its bundles, the bundle must have the signature of its key, or of a key before it.
 
     :param text: the name of the bundle's folder, or its path or URL inside the folder of the setting ``evidence``.
     :raises InputError: when it does not exist, is not valid, or is a copy without personal data.
     """
-    key = signing_key(settings)
+    key, old = signing_key(settings), old_keys(settings)
+    own = key.public_key().public_bytes_raw() if key else None
     folder_of_bundle = _bundle_folder(settings, text)
     with tempfile.TemporaryDirectory(prefix="rescind-bundle-") as folder:
         local = Path(folder)
         _copy(folder_of_bundle, local)
-        result = verify(FolderSource(local), key=key.public_key().public_bytes_raw() if key else None)
+        signer = _signer(local)
+        expected = signer if signer in old else own
+        result = verify(FolderSource(local), key=expected)
         if result.manifest.get("sanitized"):
             raise InputError("bundle", "is a copy without personal data", "Pass the original bundle")
         if not result.holds:
             problems = "; ".join(shown(problem) for problem in result.problems[:_SHOWN])
             raise InputError("bundle", f"is not valid: {problems}", "Use an unchanged bundle of this deployment")
-        yield VerifiedBundle(FolderSource(local), result.manifest, key is not None, tuple(result.notes))
+        yield VerifiedBundle(FolderSource(local), result.manifest, expected is not None, tuple(result.notes))
+
+
+def _signer(local: Path) -> bytes | None:
+    """Return the public key that signed the bundle; None without a valid signature."""
+    try:
+        return check((local / MANIFEST).read_bytes(), (local / SIGNATURE).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
@@ -100,14 +113,17 @@ def run_of_bundle(ledger: Ledger, bundle: VerifiedBundle) -> Run:
         "plan digest": (planned.get("digest"), plan.digest if plan else None),
         "evidence chain": ((bundle.manifest["seal"], bundle.root), (entry.number, entry.root) if entry else None),
     }
-    _refuse([name for name, (theirs, ours) in pairs.items() if theirs != ours], f"run {run.number}")
+    refuse_differences([name for name, (theirs, ours) in pairs.items() if theirs != ours], f"run {run.number}")
     return run
 
 
-def compare_grants(ledger: Ledger, run: Run, bundle: VerifiedBundle, grants: Mapping[str, Grant]) -> None:
+def compare_grants(
+    ledger: Ledger, run: Run, bundle: VerifiedBundle, grants: Mapping[str, Grant]
+) -> dict[str, Inverse | None]:
     """Check that bundle and ledger agree on every grant to restore.
 
     :param grants: by grant id, from the ledger.
+    :returns: by grant id, what was captured for its restore.
     :raises InputError: when a grant, or what its restore needs, differs.
     """
     theirs = {
@@ -116,18 +132,28 @@ def compare_grants(ledger: Ledger, run: Run, bundle: VerifiedBundle, grants: Map
         if record["grant_id"] in grants
     }
     differ = [ident for ident, grant in grants.items() if theirs.get(ident) != encode(grant_record(grant))]
-    _refuse([ident[:12] for ident in differ], "the grants")
-    captured = _inverses(grants, (call["inverse"] for call in records(bundle.source, "calls")))
-    ours = _inverses(grants, (plain(call.inverse) for call in ledger.plans.calls(run.run_id)))
-    differ = [ident for ident in grants if captured.get(ident) != ours.get(ident)]
-    _refuse([ident[:12] for ident in differ], "what a restore of the grants needs")
+    refuse_differences([ident[:12] for ident in differ], "the grants")
+    ours = captured_inverses(ledger, run, grants)
+    captured = [pair for call in records(bundle.source, "calls") for pair in call["inverse"].items()]
+    theirs = {ident: encode(one) for ident, one in captured if ident in grants}
+    differ = [ident for ident in grants if theirs.get(ident) != (encode(plain(ours[ident])) if ident in ours else None)]
+    refuse_differences([ident[:12] for ident in differ], "what a restore of the grants needs")
+    return ours
 
 
-def _inverses(grants: Mapping[str, Grant], calls: Iterator[Mapping[str, Any]]) -> dict[str, bytes]:
-    return {ident: encode(one) for inverse in calls for ident, one in inverse.items() if ident in grants}
+def captured_inverses(ledger: Ledger, run: Run, grants: Mapping[str, Grant]) -> dict[str, Inverse | None]:
+    """Return what the ledger captured for the restore of these grants. A grant that was in no call is left out."""
+    calls = ledger.plans.calls(run.run_id)
+    return {ident: one for call in calls for ident, one in call.inverse.items() if ident in grants}
 
 
-def _refuse(differ: list[str], what: str) -> None:
+def refuse_differences(differ: list[str], what: str) -> None:
+    """Refuse when bundle and ledger differ.
+
+    :param differ: what differs, as text.
+    :param what: in what respect.
+    :raises InputError: when ``differ`` is not empty.
+    """
     if differ:
         more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
         problem = f"and the ledger differ in {what}: {', '.join(differ[:_SHOWN])}{more}"

@@ -93,7 +93,7 @@ def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime 
     :raises ConfigurationError: when an input is missing or its service does not answer.
     :raises InputError: when a checksum does not match, or the pages of a roster are inconsistent.
     """
-    inputs = [_read_roster(settings, now or datetime.now(UTC))]
+    inputs = [read_roster(settings, now or datetime.now(UTC))]
     names = [EXCEPTIONS, PROTECTIONS]
     names += [POLICY] if request.kind == "policy" else []
     names += [OWNERS] if request.asks_owners(settings) else []
@@ -103,7 +103,12 @@ def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime 
     return inputs
 
 
-def _read_roster(settings: Settings, now: datetime) -> NewInput:
+def read_roster(settings: Settings, now: datetime) -> NewInput:
+    """Read the roster from its configured source and compare it with its checksums, without parsing it.
+
+    :raises ConfigurationError: when it does not exist, or its service does not answer correctly.
+    :raises InputError: when a checksum does not match, or its pages are inconsistent.
+    """
     roster = fetch_roster(settings)
     facts = {
         "format": roster.format,
@@ -139,7 +144,7 @@ def single_call_context(
         spaces=id_spaces(),
         exceptions=load_exceptions(exceptions.content, source=exceptions.source),
         request=targets,
-        roster=_roster(_read_roster(settings, now)) if settings.roster else None,
+        roster=_roster(read_roster(settings, now)) if settings.roster else None,
         principals=index_principals(principals),
     )
 

@@ -2,65 +2,147 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
+from rescind.errors import PlanError
 from rescind.evidence.imports import IMPORTED
 from rescind.ledger import Ledger, Plan, Run
+from rescind.model import Grant
+from rescind.plan.restore_effects import restored_ids
+from rescind.review import PrincipalKey, principal_key
 from rescind.systems import system_named
 from rescind.workflow.approval_text import plain
+from rescind.workflow.restore_source import RestoreSource
 
-_EXAMPLES = 12
-
-
-def restore_body(ledger: Ledger, run: Run, plan: Plan, given: int) -> str:
-    """Return the approval request: requester, reason, source run, counts, main receivers, and the digest."""
-    source = ledger.runs.get(plan.source_run_id)
-    lines = [
-        f"**{plain(run.requested_by)}** asks to restore **{given} grants** with {plan.calls} calls. Run "
-        f"{source.number} revoked them ({source.started_at:%Y-%m-%d}, requested by {plain(source.requester)}).",
-        "",
-        f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
-        *_named_by(run, source),
-        "",
-        "| system | account | to restore | already re-granted | skipped | calls |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for row in ledger.summary.per_system(run.run_id):
-        title = system_named(row.system).title
-        cells = (title, plain(row.account), row.not_sent, row.restored, row.held, row.calls)
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", *_receivers(ledger, run, plan), ""]
-    lines.append(
-        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`. "
-        "Your answer applies to exactly this plan. Without an answer nothing is sent."
-    )
-    return "\n".join(lines)
+SHORT = 40
+"""Most grants that the request lists one by one."""
+_EXAMPLES = 20
+_PAGE = "rescind/runs"
+"""Path of the page "Access reviews". Airflow resolves a relative link against the path that it is served under."""
 
 
-def _named_by(run: Run, source: Run) -> list[str]:
-    """Return what to know if the run was named by its bundle."""
-    root, known = run.params.get("root"), source.params.get(IMPORTED)
-    lines = [f"The run was named by its evidence bundle, which was verified (root `{root}`)."] if root else []
-    if known:
+class RestoreText:
+    """The approval request: requester, reason, source, who gets what on what, and the digest.
+
+    :param source: the verified source of the restore.
+    :param strangers: requester and approvers whom the roster does not link to a person.
+    :raises PlanError: when the plan restores a grant that is not in the source.
+    """
+
+    def __init__(
+        self, ledger: Ledger, run: Run, plan: Plan, source: RestoreSource, strangers: Sequence[str] = ()
+    ) -> None:
+        self._ledger, self._run, self._plan, self._source = ledger, run, plan, source
+        self._strangers = strangers
+        ids = restored_ids(ledger.plans.effects(run.run_id, plan.digest))
+        if ids - source.grants.keys():
+            raise PlanError(
+                f"plan {plan.digest[:12]} restores {len(ids - source.grants.keys())} grants that run "
+                f"{source.run.number} did not revoke. Nothing was sent; start a new run"
+            )
+        self.given = [grant for ident, grant in sorted(source.grants.items()) if ident in ids]
+        self._names = {principal_key(one): one.name for one in source.principals if one.name}
+
+    def body(self) -> str:
+        """Return the request in Markdown."""
+        run, plan, source = self._run, self._plan, self._source.run
+        lines = [
+            f"**{plain(run.requested_by)}** asks to restore **{len(self.given)} grants** with {plan.calls} calls. Run "
+            f"{source.number} revoked them ({source.started_at:%Y-%m-%d}, requested by {plain(source.requester)}).",
+            "",
+            f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
+            "",
+            *self._proof(),
+            "",
+            "| system | account | to restore | already re-granted | skipped | calls |",
+            "| --- | --- | ---: | ---: | ---: | ---: |",
+        ]
+        for row in self._ledger.summary.per_system(run.run_id):
+            cells = (
+                system_named(row.system).title,
+                plain(row.account),
+                row.not_sent,
+                row.restored,
+                row.held,
+                row.calls,
+            )
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+        receivers = len({principal_key(grant) for grant in self.given})
+        lines += ["", f"**Who gets what** ({len(self.given)} grants, {receivers} principals)", ""]
+        lines += self._each() if len(self.given) <= SHORT else self._counted()
+        lines += ["", *self._skipped(), ""]
         lines.append(
-            f"This ledger knows run {source.number} only from that bundle, where it was run {known['number']}, started "
-            f"{plain(known['started_at'])[:10]}. Later changes are known from the platform only."
+            f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`. "
+            "Your answer applies to exactly this plan. Without an answer nothing is sent."
         )
-    return ["", " ".join(lines)] if lines else []
+        return "\n".join(lines)
+
+    def _proof(self) -> Iterator[str]:
+        """Yield what shows that the run revoked these grants, and whose own access could not be recognized."""
+        source, known = self._source, self._source.run.params.get(IMPORTED)
+        if source.root:
+            how = "signed by this deployment" if source.signed else "not signed"
+            yield f"The run's evidence bundle was verified ({how}, root `{source.root}`) and agrees with the ledger."
+        else:
+            yield (
+                f"**No evidence bundle shows what run {source.run.number} revoked. The ledger alone says so, and anyone"
+                " who can write to it may have added grants that nobody had. Compare each one with another source.**"
+            )
+        if known:
+            yield (
+                f"This ledger knows run {source.run.number} only from that bundle, where it was run {known['number']}, "
+                f"started {plain(known['started_at'])[:10]}. Later changes are known from the platform only."
+            )
+        if self._strangers:
+            yield ""
+            yield (
+                f"**The roster links no person to {', '.join(map(plain, self._strangers))}. Check yourself that none"
+                " of them gets access below.**"
+            )
+
+    def _each(self) -> Iterator[str]:
+        ordered = sorted((grant.key.system, self._who(principal_key(grant)), grant.key, grant) for grant in self.given)
+        for _, who, key, grant in ordered:
+            until = f", until {plain(grant.expires_raw)}" if grant.expires_raw else ""
+            yield (
+                f"- {who}: **{plain(key.entitlement)}** on {_resource(grant)}{until}, "
+                f"{system_named(key.system).title}, {plain(key.account)}"
+            )
+
+    def _counted(self) -> Iterator[str]:
+        """Yield the receivers with their rights and the number of resources, those with the most grants first."""
+        rights: defaultdict[PrincipalKey, Counter[str]] = defaultdict(Counter)
+        for grant in self.given:
+            rights[principal_key(grant)][grant.key.entitlement] += 1
+        most = sorted(rights.items(), key=lambda pair: (-pair[1].total(), pair[0]))
+        for who, counts in most[:_EXAMPLES]:
+            shown = ", ".join(f"{plain(right)} on {times} resources" for right, times in counts.most_common())
+            yield f"- {self._who(who)}, {system_named(who.system).title}: {shown}"
+        if len(most) > _EXAMPLES:
+            yield f"- and {len(most) - _EXAMPLES} more principals"
+        every = Counter(grant.key.entitlement for grant in self.given)
+        yield ""
+        yield "All rights: " + ", ".join(f"{plain(right)} {times} times" for right, times in every.most_common()) + "."
+        number = self._run.number
+        yield ""
+        yield f"[The whole list]({_PAGE}/{number}/items) is on the page *Access reviews*, run {number}, *Items*."
+
+    def _who(self, key: PrincipalKey) -> str:
+        name = self._names.get(key) or next(
+            (grant.principal_name for grant in self.given if grant.principal_name and principal_key(grant) == key), ""
+        )
+        ident = f"{plain(str(key.principal_type))} {plain(key.principal_id)}"
+        return f"{plain(name)} ({ident})" if name and name != key.principal_id else ident
+
+    def _skipped(self) -> list[str]:
+        items = self._ledger.plans.items(self._run.run_id)
+        reasons = Counter(item.reason for item in items if item.call_id is None)
+        return [f"- {count} without a call: {plain(reason, 200)}" for reason, count in reasons.most_common()]
 
 
-def _receivers(ledger: Ledger, run: Run, plan: Plan) -> list[str]:
-    """Return the principals that get the most grants, as examples, and why grants are skipped."""
-    items = list(ledger.plans.items(run.run_id))
-    grants = ledger.snapshot.grants_by_id(plan.source_run_id, [item.grant_id for item in items if item.call_id])
-    counts = Counter((g.key.system, g.key.principal_type, g.key.principal_id) for g in grants.values())
-    names = {
-        (p.system, p.principal_type, p.principal_id): p.name for p in ledger.snapshot.principals(plan.source_run_id)
-    }
-    lines = [f"**Principals with the most restored grants** ({len(counts)} in total)", ""]
-    for who, count in counts.most_common(_EXAMPLES):
-        name = plain(names.get(who, "") or "")
-        shown = f"{name} ({plain(who[2])})" if name else plain(who[2])
-        lines.append(f"- {shown}, {who[1]} in {system_named(who[0]).title}: {count} grants")
-    reasons = Counter(item.reason for item in items if item.call_id is None)
-    return [*lines, "", *(f"- {count} without a call: {plain(reason, 200)}" for reason, count in reasons.most_common())]
+def _resource(grant: Grant) -> str:
+    """Return the resource with its kind, name and id."""
+    key = grant.key
+    name = f" {plain(grant.resource_name)}" if grant.resource_name and grant.resource_name != key.resource_id else ""
+    return f"{plain(key.resource_type)}{name} ({plain(key.resource_id, 200)})"

@@ -118,6 +118,23 @@ def test_a_protected_person_is_protected_under_every_id(make: SimpleNamespace) -
     assert protections.principal([("wedata_user_id", "51004"), ("dms_user_id", "51003")]) == ""
 
 
+def test_a_person_may_be_protected_by_their_airflow_user(make: SimpleNamespace) -> None:
+    header = f"{make.HEADER},airflow_user"
+    rows = [f"{row},{user}" for row, user in zip(make.ROWS, ("", "", "chi; bo", "Dan;7", "bo"), strict=True)]
+    roster = make.admitted(*rows, header=header)
+
+    def protections(entry: str) -> BoundProtections:
+        text = f"format: 1\nprincipals: [{{space: airflow_user, {entry}, reason: owner}}]\nresources: []\n"
+        return load_protections(text, source="p", own_ids=OWN_IDS).bind(roster, id_spaces())
+
+    for name in ("dan", "DAN", "7"):
+        assert protections(f"id: '{name}'").principal([("dms_user_id", "51004")]) == "owner"
+        assert protections(f"id: '{name}'").principal([("dms_user_id", "51003")]) == ""
+    for entry, links in (("id: eve", 0), ("id: bo", 2), ("pattern: 'dan*'", 0)):
+        with pytest.raises(InputError, match=f"the roster links {links} people to this Airflow user"):
+            protections(entry)
+
+
 def test_own_ids_are_always_protected(make: SimpleNamespace) -> None:
     protections = bound(make)
     assert protections.principal([("alibaba_uid", "2046000000009999")]) == OWN

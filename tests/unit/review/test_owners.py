@@ -53,6 +53,16 @@ def test_nobody_is_asked_about_their_own_access(make: SimpleNamespace) -> None:
     assert ask(make, make.grant("51001"), text=text) == ([], 1)
 
 
+def test_a_reviewer_whom_the_roster_links_to_another_person_answers_for_neither(make: SimpleNamespace) -> None:
+    rows = [f"{row},{user}" for row, user in zip(make.ROWS, ("", "", "ADA", "", ""), strict=True)]
+    roster = make.admitted(*rows, header=f"{make.HEADER},airflow_user")
+    found = load_owners(FILE, source="owners.yaml", roster=roster)
+    for ident in ("51001", "51003"):  # the person whom the file names, and the one whom the roster names
+        key = make.grant(ident).key
+        assert found.reviewer(key, [("dms_user_id", ident)]) == "dan"
+    assert found.reviewer(make.grant("51002").key, [("dms_user_id", "51002")]) == "ada"
+
+
 def test_an_account_that_contradicts_itself_is_still_the_reviewers_own(make: SimpleNamespace) -> None:
     """Unmatched (its ids belong to two people), yet one of the ids is ada's."""
     odd = Principal("dms_permissions", "1000@cn", "user", "51003", other_ids=(("alibaba_uid", "2046000000000001"),))
