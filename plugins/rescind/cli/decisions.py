@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rescind.cli.ledger import DSN_VARIABLE
+from rescind.data_files import read_regular
 from rescind.errors import InputError, RescindError
 from rescind.ledger import Ledger, Run
+from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.model import Choice, Grant
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
 from rescind.review.policy.load import Policy
@@ -132,7 +134,7 @@ def _lint(policy: Policy) -> list[str]:
 def _policy(name: str) -> Policy:
     path = Path(name)
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_BYTES)[0]
     except OSError as error:
         raise InputError(path.name, f"the file cannot be read ({error.strerror})", "Check the path.") from None
     return load_policy(content, source=path.name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from rescind.data_files import read_regular
 from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.read import FolderSource
 from rescind.evidence.bundle.signing import private_key, public_key
@@ -18,6 +19,8 @@ from rescind.evidence.write import BundleWriter, publish
 from rescind.ledger import Ledger, Run
 from rescind.settings import Settings, settings_home
 from rescind.systems import titles
+
+_MOST_KEY_BYTES = 100_000
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -103,7 +106,7 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey | None:
     if file:
         try:
             path = settings.path("evidence_key_file")
-            pem = path.read_bytes()
+            pem = read_regular(path, _MOST_KEY_BYTES)[0]
         except OSError as error:
             raise ConfigurationError(
                 f"setting 'evidence_key_file': {path.name} in {path.parent} cannot be read ({error.strerror})."

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from rescind.data_files import in_time, read_regular
 from rescind.errors import ConfigurationError, InputError
 from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.settings import Settings
@@ -78,13 +79,22 @@ def _place(settings: Settings, name: str) -> Path | ObjectStoragePath:
 
 
 def _read(path: Path | ObjectStoragePath, name: str, limit: int = MAX_BYTES) -> tuple[bytes, datetime]:
+    content: bytes
+    changed: Any
     with _explained(path, name):
-        with path.open("rb") as file:
-            content: bytes = file.read(limit + 1)
-        changed = path.stat().st_mtime
+        if _is_local(path):
+            content, changed = read_regular(cast("Path", path), limit)
+        else:
+            with path.open("rb") as file:
+                content = file.read(limit + 1)
+            changed = path.stat().st_mtime
     if len(content) > limit:
         raise InputError(f"{name}, {path.name}", f"more than {limit} bytes", "Check that it is the right file.")
     return content, _moment(changed)
+
+
+def _is_local(path: Path | ObjectStoragePath) -> bool:
+    return "://" not in str(path)
 
 
 @contextmanager
@@ -94,7 +104,7 @@ def _explained(path: Path | ObjectStoragePath, name: str) -> Iterator[None]:
         yield
     except Exception as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        where = "" if "://" in str(path) else f" in {path.parent}"
+        where = f" in {path.parent}" if _is_local(path) else ""
         raise ConfigurationError(
             f"the {name} file cannot be read ({why}): {path.name}{where}. Put it there, or set {name!r} to its path"
         ) from None
@@ -104,7 +114,7 @@ def _checksums(settings: Settings, path: Path | ObjectStoragePath) -> tuple[tupl
     announced = [("setting roster_sha256", settings.roster_sha256)] if settings.roster_sha256 else []
     beside = path.with_name(path.name + CHECKSUM_SUFFIX)
     with _explained(beside, "roster checksum"):
-        there = beside.exists()
+        there = in_time(beside.exists) if _is_local(beside) else beside.exists()
     if there:
         text = _read(beside, "roster checksum", _MOST_CHECKSUM_BYTES)[0].decode("utf-8", "replace")
         word = text.split(maxsplit=1)[0].lower() if text.strip() else ""

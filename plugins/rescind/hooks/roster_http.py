@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -29,6 +29,7 @@ _TYPES = {
 }
 _ACCEPT = {"csv": "text/csv", "json": "application/json", "scim": "application/scim+json, application/json"}
 _CHUNK = 65_536
+_PORTS = {"http": 80, "https": 443}
 
 
 def fetch(endpoint: RosterEndpoint) -> Fetched:
@@ -38,6 +39,64 @@ def fetch(endpoint: RosterEndpoint) -> Fetched:
     :raises InputError: for a page that is truncated or does not fit the others, or a roster without any date.
     """
     return _Service(endpoint).read()
+
+
+class Link(NamedTuple):
+    """An address in the form in which addresses are compared (RFC 3986, section 6.2.2 and 6.2.3).
+
+    :param host: scheme, host without a final dot in ASCII and lower case, and port.
+    :param path: without dot segments. Percent encoding stands only where it is needed, in capitals.
+    """
+
+    host: tuple[str, str, int]
+    path: str
+    query: str
+
+    @property
+    def whole(self) -> str:
+        """The address as one text. The fragment is left out: it is never sent."""
+        scheme, name, port = self.host
+        return f"{scheme}://{name}:{port}{self.path}?{self.query}"
+
+
+def normal_link(link: str, here: str) -> Link:
+    """Return a link, which may be relative to the page ``here``, in the form in which links are compared.
+
+    :raises ValueError: for blanks, control characters, backslashes, a user name, and an address without http(s) or a
+        host.
+    """
+    if re.search(r"[\s\x00-\x1f\x7f\\]", link):
+        raise ValueError("it holds blanks, control characters or backslashes")
+    full = urlsplit(urljoin(here, link))
+    if full.scheme not in _PORTS or not full.hostname or full.username is not None or full.password is not None:
+        raise ValueError("it is no http or https address, or holds a user name")
+    name = full.hostname.rstrip(".")
+    host = (full.scheme, name if name.isascii() else name.encode("idna").decode(), full.port or _PORTS[full.scheme])
+    return Link(host, _without_dots(_normal_escapes(full.path) or "/"), _normal_escapes(full.query))
+
+
+def _normal_escapes(text: str) -> str:
+    """Return the text with every needless escape decoded, and the others in capitals."""
+
+    def one(match: re.Match[str]) -> str:
+        letter = chr(int(match[1], 16))
+        return letter if letter.isascii() and (letter.isalnum() or letter in "-._~") else f"%{match[1].upper()}"
+
+    return re.sub(r"%([0-9a-fA-F]{2})", one, text)
+
+
+def _without_dots(path: str) -> str:
+    """Return the path without ``.`` and ``..`` segments; ``..`` never leads above the root."""
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            if len(kept) > 1:
+                kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    ends_in_folder = segments[-1] in (".", "..")
+    return "/".join([*kept, ""] if ends_in_folder else kept) or "/"
 
 
 class _Service:
@@ -57,8 +116,8 @@ class _Service:
             return Fetched(content, self.source, "csv", self._as_of([]))
         names = PageFields(self.endpoint.items, self.endpoint.total, self.endpoint.next, self.endpoint.as_of)
         pages = RosterPages(self.source, self.endpoint.format, names)
-        seen = set()
         place, query = self.endpoint.endpoint, self._query("1")
+        seen: set[str] = set()
         while True:
             content, answer = self._get(place, query)
             pages.add(content, linked="next" in answer.links)
@@ -67,10 +126,11 @@ class _Service:
             if self.endpoint.format == "scim":
                 query = self._query(pages.next)
             else:
+                # The address that was asked, not the setting: the connection may add to it.
+                seen.add(normal_link(answer.url, answer.url).whole)
                 place = self._below(pages.next, answer.url)
-                if place in seen:
+                if normal_link(pages.next, answer.url).whole in seen:
                     raise InputError(self.source, "a page links to an earlier one", "Correct the service's paging.")
-                seen.add(place)
         return Fetched(pages.document(), self.source, self.endpoint.format, self._as_of(pages.as_of))
 
     def _query(self, start: str) -> dict[str, str] | None:
@@ -116,10 +176,13 @@ class _Service:
 
     def _below(self, link: str, here: str) -> str:
         """Return the link as a path on the connection's host, so that credentials never go elsewhere."""
-        base, full = urlsplit(self.hook.base_url), urlsplit(urljoin(here, link))
+        try:
+            base, full = normal_link(self.hook.base_url, self.hook.base_url), normal_link(link, here)
+        except ValueError as error:
+            problem = f"a page's link cannot be read ({error})"
+            raise InputError(self.source, problem, "Let the service link to its own pages.") from None
         root = base.path.rstrip("/")
-        same = (base.scheme, base.hostname, base.port) == (full.scheme, full.hostname, full.port)
-        if not same or not full.path.startswith(root + "/"):
+        if base.host != full.host or not full.path.startswith(root + "/"):
             problem = "a page links to another host or outside the connection's path"
             raise InputError(self.source, problem, "Let the service link to its own pages.")
         return full.path.removeprefix(root) + (f"?{full.query}" if full.query else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from rescind.errors import InputError
@@ -31,11 +30,48 @@ def check_pattern(pattern: str, *, where: str, glob: bool) -> str:
 
 
 def matches(pattern: str, value: str, *, glob: bool) -> bool:
-    """Return whether the value is the text, or fits the pattern when ``glob``. Case counts."""
-    return _compiled(pattern).fullmatch(value) is not None if glob else pattern == value
+    """Return whether the value is the text, or fits the pattern when ``glob``. Case counts.
+
+    Each part between two ``*`` is searched once, from left to right: the first place where it fits is as good as any
+    later one. So the effort grows with the value and the pattern, never with the ways to divide the value.
+    """
+    if not glob:
+        return pattern == value
+    parts = _parts(pattern)
+    if len(parts) == 1:
+        return len(value) == len(pattern) and _fits(pattern, value, 0)
+    first, *middle, last = parts
+    end = len(value) - len(last)
+    if end < len(first) or not _fits(first, value, 0) or not _fits(last, value, end):
+        return False
+    at = len(first)
+    for part in middle:
+        at = _find(part, value, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 @lru_cache(maxsize=10_000)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern))
-    return re.compile("".join(parts), re.DOTALL)
+def _parts(pattern: str) -> tuple[str, ...]:
+    """Return the parts between the stars. Stars in a row are one star."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return (first,)
+    return (first, *(part for part in rest[:-1] if part), rest[-1])
+
+
+def _fits(part: str, value: str, at: int) -> bool:
+    """Return whether the part stands at this place; ``?`` fits every character."""
+    if "?" not in part:
+        return value.startswith(part, at)
+    return all(wanted in ("?", found) for wanted, found in zip(part, value[at : at + len(part)], strict=False))
+
+
+def _find(part: str, value: str, start: int, end: int) -> int:
+    """Return the first place at or after ``start`` where the part ends at or before ``end``, or -1."""
+    if "?" not in part:
+        return value.find(part, start, end)
+    places = range(start, end - len(part) + 1)
+    return next((at for at in places if _fits(part, value, at)), -1)

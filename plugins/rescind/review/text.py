@@ -7,6 +7,8 @@ takes the wrong person's access away later.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import unicodedata
 from collections.abc import Hashable, Iterable
@@ -196,10 +198,51 @@ class YamlFile(NamedTuple):
         return self.lines.get(path, 1)
 
 
+MAX_DEPTH = 32
+"""Most mappings and lists inside each other in a YAML or JSON input."""
+MAX_DIGITS = 40
+"""Most characters of a number in a YAML or JSON input."""
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """YAML 1.2's plain scalars only: dates, octal-looking ids, ``yes`` and ``12:30`` stay text."""
+    """YAML 1.2's plain scalars only: dates, octal-looking ids, ``yes`` and ``12:30`` stay text.
+
+    Tags, anchors and aliases are refused before anything is built from them: a tag would turn text into a date, bytes
+    or a set, whatever the text looks like.
+    """
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused("an alias (*name); write the value out", event)
+        if event.anchor is not None:
+            raise _refused("an anchor (&name); remove it", event)
+        if event.tag is not None:
+            raise _refused("a tag (!name); remove it, or put the text in quotes", event)
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _refused(f"values nested deeper than {MAX_DEPTH}; flatten the document", event)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS:
+            _check_number(node, event)
+        return node
+
+
+def _check_number(node: yaml.ScalarNode, event: Any) -> None:
+    if len(node.value) > MAX_DIGITS:
+        raise _refused(f"a number of more than {MAX_DIGITS} characters; put ids in quotes", event)
+    if not math.isfinite(float(node.value)):
+        raise _refused("a number that is too large", event)
+
+
+def _refused(problem: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 for _tag, _form, _first in (
@@ -220,7 +263,8 @@ def read_yaml(text: bytes | str, *, source: str) -> YamlFile:
     ``1234567890123456789`` a whole number, which the models above refuse where an id belongs.
 
     :raises InputError: for broken YAML (with line and column), an empty file, several documents, duplicate or
-        non-text keys, anchors and tags.
+        non-text keys, anchors, aliases and tags, values nested deeper than :data:`MAX_DEPTH`, and numbers of more than
+        :data:`MAX_DIGITS` characters.
     """
     content = decode(text, source=source)
     try:
@@ -231,8 +275,6 @@ def read_yaml(text: bytes | str, *, source: str) -> YamlFile:
         raise InputError(where, f"not valid YAML: {error.problem}", "Correct the file at that position.") from None
     except yaml.YAMLError as error:
         raise InputError(source, f"not valid YAML: {type(error).__name__}", "Write plain UTF-8 text.") from None
-    except RecursionError:
-        raise InputError(source, "values nested too deeply", "Flatten the document.") from None
 
 
 def _parse(content: str, source: str) -> YamlFile:
@@ -242,21 +284,17 @@ def _parse(content: str, source: str) -> YamlFile:
         if node is None:
             raise InputError(source, "the file is empty", "Write the document or remove the setting.")
         lines: dict[Path, int] = {}
-        _walk(node, (), lines, source, set())
+        _walk(node, (), lines, source)
         return YamlFile(loader.construct_document(node), lines)
     finally:
         loader.dispose()
 
 
-def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], source: str, seen: set[int]) -> None:
-    line = node.start_mark.line + 1
-    lines[path] = line
-    if id(node) in seen:
-        raise InputError(f"{source}, line {line}", "an alias (*name)", "Write the value out.")
-    seen.add(id(node))
+def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], source: str) -> None:
+    lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
         for index, inner in enumerate(node.value):
-            _walk(inner, (*path, index), lines, source, seen)
+            _walk(inner, (*path, index), lines, source)
     elif isinstance(node, yaml.MappingNode):
         for key, inner in node.value:
             where = f"{source}, line {key.start_mark.line + 1}"
@@ -264,4 +302,48 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], source: str, seen
                 raise InputError(where, "a key that is not text", "Quote the key.")
             if (*path, key.value) in lines:
                 raise InputError(where, f"the key {key.value!r} appears twice", "Keep one of the two.")
-            _walk(inner, (*path, key.value), lines, source, seen)
+            _walk(inner, (*path, key.value), lines, source)
+
+
+_JSON_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKET = re.compile(r"[^\[\]{}]+")
+
+
+def read_json(text: str) -> Any:
+    """Return a JSON value whose objects hold every key once.
+
+    :raises json.JSONDecodeError: for text that is not JSON.
+    :raises ValueError: for a key that appears twice, values nested deeper than :data:`MAX_DEPTH`, numbers of more than
+        :data:`MAX_DIGITS` characters, and numbers that JSON does not have (NaN, infinities).
+    """
+    depth = 0
+    for bracket in _NO_BRACKET.sub("", _JSON_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"values nested deeper than {MAX_DEPTH}")
+    return json.loads(
+        text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return result
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of more than {MAX_DIGITS} characters")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    if len(digits) > MAX_DIGITS or not math.isfinite(float(digits)):
+        raise ValueError(f"a number that is too large, or of more than {MAX_DIGITS} characters")
+    return float(digits)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")

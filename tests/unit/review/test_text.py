@@ -15,6 +15,7 @@ from rescind.review.text import (
     check_text,
     decode,
     parse_moment,
+    read_json,
     read_yaml,
     shape,
     to_utc,
@@ -174,14 +175,33 @@ def test_any_text_is_either_refused_or_kept_exactly(text: str) -> None:
         ("# only a comment\n", "empty"),
         ("a: 1\na: 2\n", "appears twice"),
         ("a: [1, 2\n", "not valid YAML"),
-        ("a: &x 1\nb: *x\n", "alias"),
+        ("a: &x 1\nb: *x\n", "line 1, column 4.*anchor"),
+        ("a: &x 1\n", "anchor"),
+        ("a: *x\n", "alias"),
+        ("a: !!int '5'\n", "line 1, column 4.*a tag"),
+        ("a: !!str 5\n", "a tag"),
+        ("a: !!timestamp 2026-01-01\n", "a tag"),
+        ("a: !!binary aGk=\n", "a tag"),
+        ("a: !!set {b}\n", "a tag"),
+        ("a: !!omap [{b: 1}]\n", "a tag"),
+        ("a: ! b\n", "a tag"),
+        ("a: !mine b\n", "a tag"),
+        ("!!map {a: 1}\n", "a tag"),
+        ("!!str a: 1\n", "a tag"),
+        ("a: " + "9" * 41 + "\n", "a number of more than 40 characters"),
+        ("a: " + "9" * 5000 + "\n", "a number of more than 40 characters"),
+        ("a: 1." + "0" * 50 + "\n", "a number of more than 40 characters"),
+        ("a: 1e999\n", "a number that is too large"),
+        ("a: " + "[" * 32 + "]" * 32 + "\n", "nested deeper than 32"),
+        ("a: " + "{b: " * 40 + "1" + "}" * 40 + "\n", "nested deeper than 32"),
         ("1: a\n", "not text"),
-        ("a: !!python/object:os.system {}\n", "not valid YAML"),
+        ("a: !!python/object:os.system {}\n", "a tag"),
         ("a: 1\n---\nb: 2\n", "not valid YAML"),
         ("a: \x07\n", "not valid YAML"),
         ("? [a]\n: 1\n", "not text"),
         ("a: {<<: {b: 1}}\n" * 2, "appears twice"),
-        ("[" * 600, "YAML|nested"),
+        ("[" * 600, "nested deeper than 32"),
+        ("- " * 600, "nested deeper than 32"),
     ],
 )
 def test_bad_yaml_is_refused(text: str, says: str) -> None:
@@ -221,3 +241,37 @@ def test_broken_yaml_names_line_and_column() -> None:
 )
 def test_shapes(value: object, words: str) -> None:
     assert words in shape(value)
+
+
+def test_the_bounds_of_yaml_are_inclusive() -> None:
+    assert read_yaml("a: " + "9" * 40, source="p.yaml").data == {"a": 10**40 - 1}
+    deep = read_yaml("[" * 31 + "1" + "]" * 31, source="p.yaml").data
+    for _ in range(31):
+        (deep,) = deep
+    assert deep == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[" * 33 + "]" * 33, "nested deeper than 32"),
+        ("[" * 100_000, "nested deeper than 32"),
+        ('{"a":' * 33 + "1" + "}" * 33, "nested deeper than 32"),
+        ("9" * 41, "more than 40 characters"),
+        ("9" * 5000, "more than 40 characters"),
+        ("1." + "0" * 50, "more than 40 characters"),
+        ("1e999", "too large"),
+        ("NaN", "NaN is not"), ("Infinity", "Infinity is not"), ("[-Infinity]", "-Infinity is not"),
+        ('{"a": 1, "a": 2}', "same key twice"),
+        ("[1,", "Expecting"), ("", "Expecting"), ('"' + "[" * 40, "Unterminated"),
+    ],
+)  # fmt: skip
+def test_bad_json_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        read_json(text)
+
+
+def test_json_within_its_bounds_is_read() -> None:
+    assert read_json("[" * 32 + "]" * 32)
+    assert read_json('{"a": "' + "[{" * 90 + '\\"[", "n": ' + "9" * 40 + "}")["n"] == 10**40 - 1
+    assert read_json('{"date": "2026-01-01", "float": 1.5}') == {"date": "2026-01-01", "float": 1.5}

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from rescind.errors import InputError
 from rescind.review.roster.admit import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
-from rescind.review.text import check_id, check_rounded, check_text, decode, parse_moment, shape
+from rescind.review.text import check_id, check_rounded, check_text, decode, parse_moment, read_json, shape
 
 _REQUIRED = ("person_id", "status")
 _PLAIN = ("name", "email", "department")
@@ -205,19 +205,12 @@ def parse_json(data: bytes | str, source: str) -> Any:
     if not text.strip():
         raise InputError(source, "the file is empty", "Export the roster again; an empty roster is not used.")
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, source))
+        return read_json(text)
     except json.JSONDecodeError as error:
         where = f"{source}, line {error.lineno}, column {error.colno}"
         raise InputError(where, f"not valid JSON: {error.msg}", "Correct the file at that position.") from None
-    except (RecursionError, ValueError) as error:
-        raise InputError(source, f"not readable JSON ({type(error).__name__})", "Write ids as text.") from None
-
-
-def _unique(pairs: list[tuple[str, Any]], source: str) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise InputError(source, "an object has the same key twice", "Keep one of the two.")
-    return result
+    except ValueError as error:
+        raise InputError(source, f"not usable JSON: {error}", "Write ids as text, flat, and each key once.") from None
 
 
 def _scim_users(content: Mapping[str, Any], source: str) -> list[tuple[int, Mapping[str, Any]]]:
