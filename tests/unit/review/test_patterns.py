@@ -1,4 +1,4 @@
-"""Patterns: the same answers as a regular expression, without its ways to search for ever."""
+"""Patterns: the same answers as a regular expression, without its many ways to divide the value."""
 
 from __future__ import annotations
 
