@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from emulator.build.sizes import Sizes
-from emulator.store.dms import TIME_FORMAT, Policy, Proxy, ProxyAccess
+from emulator.store.dms import TIME_FORMAT, Instance, Policy, Proxy, ProxyAccess
 from emulator.store.people import Person
 from emulator.store.quickbi import (
     GROUP,
@@ -57,7 +57,9 @@ def _wedata(world: World, leavers: Iterator[Person]) -> None:
     projects[0].members.setdefault(member.wedata_uin, {_ORDINARY_MEMBER})
     owned = [source for source in world.data_sources.sources.values() if source.share_mode == "owner"]
     if owned:
-        owned[-1].creator = source_creator.wedata_uin
+        user = source_creator.wedata_user_id
+        held = (source for source in owned if any(user == holder for _, holder in source.users))
+        next(held, owned[-1]).creator = source_creator.wedata_uin
 
 
 def _quickbi(world: World, rng: random.Random, leavers: Iterator[Person]) -> None:
@@ -81,7 +83,9 @@ def _quickbi(world: World, rng: random.Random, leavers: Iterator[Person]) -> Non
     spaces[0].members[leaver()] = 26
     _own(spaces[len(spaces) // 2], leaver())
     spaces[-1].members[leaver()] = 30
-    portals[-1].owner = leaver()
+    owner = leaver()
+    seen = (portal for portal in portals if any(Receiver(USER, owner) in menu.receivers for menu in portal.leaves()))
+    next(seen, portals[-1]).owner = owner
     for role in (_AUTH_ADMIN, _ADMIN):
         store.users[leaver()].roles = [_MEMBER, role]
 
@@ -145,7 +149,14 @@ def _dms(world: World, leavers: Iterator[Person]) -> None:
     instances = list(store.instances.values())
     physical = [database for database in store.databases.values() if not database.logic]
     logical = [database for database in store.databases.values() if database.logic]
-    instances[-1].owners.append(leaver())
+
+    def used(user_id: str) -> Instance:
+        """An instance on which a user has a record, so that the way in remains beside it; the last one by default."""
+        held = [record.target.instance_id for record in store.of_user(user_id)]
+        return store.instances[held[-1]] if held else instances[-1]
+
+    owner = leaver()
+    used(owner).owners.append(owner)
     instances[0].dba = leaver()
     for databases in (physical, logical):
         for database in databases[-1:]:
@@ -153,14 +164,19 @@ def _dms(world: World, leavers: Iterator[Person]) -> None:
             for table in database.tables[:1]:
                 table.owners.append(leaver())
     store.custom_roles[_CUSTOM_ROLE[0]] = _CUSTOM_ROLE[1]
-    store.policies.append(Policy(9002, "readers-of-another", "QUERY", physical[-1].instance_id, physical[-1].db_id, [],
-                                 [_CUSTOM_ROLE[1]]))  # fmt: skip
-    store.users[leaver()].roles = ("USER", _CUSTOM_ROLE[0])
+    reader = leaver()
+    read = [record.target for record in store.of_user(reader) if record.perm == "QUERY" and record.target.db_id]
+    place = next((target for target in read if target.ds_type == "DATABASE"), None)
+    on = (place.instance_id, place.db_id) if place else (physical[-1].instance_id, physical[-1].db_id)
+    store.policies.append(Policy(9002, "readers-of-another", "QUERY", *on, [], [_CUSTOM_ROLE[1]]))
+    store.users[reader].roles = ("USER", _CUSTOM_ROLE[0])
     if len(instances) > 3:
         instances[3].mode = "NONE_CONTROL"
     created = world.clock.utc().strftime(TIME_FORMAT)
-    proxy = Proxy(7001, instances[-1].instance_id, instances[-1].dba)
-    proxy.accesses[8801] = ProxyAccess(8801, 7001, leaver(), "proxy_reader", "Permission ticket 88001", created)
+    holder = leaver()
+    behind = used(holder)
+    proxy = Proxy(7001, behind.instance_id, behind.dba)
+    proxy.accesses[8801] = ProxyAccess(8801, 7001, holder, "proxy_reader", "Permission ticket 88001", created)
     store.proxies[7001] = proxy
     for role in ("STRUCT_READ_ONLY", "SECURITY_ADMIN", "DBA", "ADMIN"):
         store.users[leaver()].roles = ("USER", role)

@@ -78,7 +78,7 @@ def main(config: Config) -> int:
         checks = Checks()
         summary = read_summary(users[REQUESTER], run_id)
         say("")
-        for line in closing_lines(summary):
+        for line in closing_lines(summary, _names(control)):
             say(line)
         say("\nchecked:")
         check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
@@ -99,6 +99,12 @@ def main(config: Config) -> int:
         raise CheckError(f"{len(checks.failed)} checks did not hold ({seconds:.0f} s).", f"Logs: {config.logs}")
     say(f"every check held, {seconds:.0f} s in all; the stack keeps running, make down stops it")
     return 0
+
+
+def _names(control: emulated.Control) -> dict[str, str]:
+    """Names of people by each of their ids."""
+    spaces = ("wedata_user_id", "dms_user_id", "quickbi_user_id")
+    return {person[space]: person["name"] for person in control.get("org")["people"] for space in spaces}
 
 
 def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]:

@@ -189,9 +189,18 @@ def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
     held = [i for state in left for i in ledger.plans.items(run.run_id, state=state)] if planned else []
     grants = _grants_of(ledger, run, [*(v.grant_id for v in verdicts), *(item.grant_id for item in held)])
     return [
-        *({**grants[v.grant_id].key._asdict(), "verdict": str(v.verdict), "remains": v.path} for v in verdicts),
-        *({**grants[i.grant_id].key._asdict(), "verdict": str(i.state), "remains": i.reason} for i in held),
+        *({**_named(grants[v.grant_id]), "verdict": str(v.verdict), "remains": v.path} for v in verdicts),
+        *({**_named(grants[i.grant_id]), "verdict": str(i.state), "remains": i.reason} for i in held),
     ]
+
+
+def _named(grant: Grant) -> dict[str, str]:
+    """Return the key of a grant with the names of its principal and resource."""
+    return {
+        **grant.key._asdict(),
+        "principal_name": grant.principal_name,
+        "resource_name": grant.resource_name,
+    }
 
 
 def _grants_of(ledger: Ledger, run: Run, grant_ids: list[str]) -> dict[str, Grant]:

@@ -176,14 +176,15 @@ def test_an_organization_without_the_tool_is_refused() -> None:
 
 def test_the_demonstrations_settings_name_files_that_are_there(config: Config) -> None:
     people = [
-        {"person_id": "p2", "status": "left", "protected": "", "wedata_user_id": "7"},
-        {"person_id": "p3", "status": "active", "protected": "", "wedata_user_id": "8"},
+        {"person_id": "p1", "status": "active", "protected": "owner", "wedata_user_id": "6", "wedata_uin": "106"},
+        {"person_id": "p2", "status": "left", "protected": "", "wedata_user_id": "7", "wedata_uin": "107"},
+        {"person_id": "p3", "status": "active", "protected": "", "wedata_user_id": "8", "wedata_uin": "108"},
     ]
     made = json.loads(emulated.variables(config, FakeControl(people))["AIRFLOW_VAR_RESCIND_SETTINGS"])
-    assert Path(made["roster"]).read_text() == "person_id\np1\n"
+    assert Path(made["roster"]).read_text() == "person_id,wedata_uin\np1,106\n"
     assert json.loads(Path(made["protections"]).read_text())["principals"][0]["id"] == "p1"
     (waiver,) = json.loads(Path(made["exceptions"]).read_text())["exceptions"]
-    assert waiver["owner"] == "p3" and waiver["match"]["principal_id"] == "7"
+    assert waiver["owner"] == "p1" and waiver["match"]["principal_id"] == "7"
     assert "omar" in made["approvers"] and "rita" not in made["approvers"]
 
 

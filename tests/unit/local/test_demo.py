@@ -10,7 +10,7 @@ import pytest
 
 from local.api import AirflowApi
 from local.demo import review as demo
-from local.demo.closing import closing_lines
+from local.demo.closing import _way, closing_lines
 from local.errors import ApiError, CheckError
 
 SYSTEM = {"system": "dms_permissions", "discovered": 9, "items": 3, "calls": 3, "verified_gone": 2,
@@ -72,15 +72,38 @@ def test_a_requester_who_is_not_refused_is_noticed(status: int | None) -> None:
 
 @pytest.mark.parametrize(("remains", "shown"), [
     ("organization 2fe4: view on menu af2a", "organization: view on a menu"),
-    ("group g1 in g2: view on menu af2a", "group in a group: view on a menu"),
+    ("group g1 in group g2: view on menu af2a", "group in a group: view on a menu"),
+    ("user 1 in project p: use on data_source 7", "user in a project: use on a data_source"),
     ("direct grant: QUERY on database 7", "direct grant: QUERY on a database"),
     ("a policy or ownership gives everything on database 7", "a policy or ownership gives everything on a database"),
     ("a policy that names no object", "a policy that names no object"),
 ])  # fmt: skip
 def test_ways_are_added_up_without_their_ids(remains: str, shown: str) -> None:
-    summary = {"dag": "d", "run": 1, "state": "succeeded", "systems": [], "problems": [],
-               "findings": [{"verdict": "still_effective", "remains": remains}] * 2}  # fmt: skip
-    assert f"     2  {shown}" in list(closing_lines(summary))
+    assert _way(remains) == shown
+
+
+def _closing(*findings: dict[str, str]) -> list[str]:
+    summary = {"dag": "d", "run": 1, "state": "succeeded", "systems": [], "problems": [], "findings": findings}
+    return list(closing_lines(summary, {"u1": "Mei Chen"}))
+
+
+def test_each_kind_of_way_has_an_example_with_names() -> None:
+    item = {"principal_id": "u1", "resource_type": "menu", "resource_id": "af2a", "resource_name": "Margin",
+            "entitlement": "view", "verdict": "still_effective"}  # fmt: skip
+    through = 'group 9a1 "night" in group 7c2 "all": share on portal 3f1 "Finance"'
+    lines = _closing({**item, "remains": through}, {**item, "remains": through, "principal_id": "u2"},
+                     {**item, "remains": "role 9.26: workspace developer on portal 3f1 \"Finance\""})  # fmt: skip
+    assert (
+        '  Mei Chen, view on menu "Margin": group "night" in group "all": share on portal "Finance" (and 1 alike)'
+        in lines
+    )
+    assert '  Mei Chen, view on menu "Margin": workspace developer on portal "Finance"' in lines
+
+
+def test_what_is_not_proven_is_counted_by_the_surface_that_did_not_answer() -> None:
+    gone = {"verdict": "record_gone", "remains": "control mode: anyone with a password"}
+    lines = _closing(gone, gone, {**gone, "remains": "sharing mode: of a source"})
+    assert "record gone: 3 records are gone, access is not proven gone: 2 control mode, 1 sharing mode" in lines
 
 
 def outcome(*, state: str = "success", refused: bool = True, **changes: Any) -> list[str]:
