@@ -18,7 +18,7 @@ def test_verification_gives_its_worker_back_while_a_platform_lags(live: LiveStac
     rita.wait_for_dag(DAG, 60)
     rita.unpause(DAG)
     # By number of listings and not by time: more than one execution of the task reads, on a machine of any speed.
-    lag = {"id": "lag", "kind": "lag", "action": "RevokeUserPermission", "reads": 6, "times": 0}
+    lag = {"id": "lag", "kind": "lag", "action": "RevokeUserPermission", "reads": 8, "times": 0}
     live.control.post("faults", {"faults": [lag], "replace": True})
     try:
         conf = {
