@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from rescind.ledger import Ledger
 from tests.support.emulator import ROOT, Emulator, running_emulator
+from tests.support.review import ledger_connection
 
 pytestmark = [pytest.mark.airflow, pytest.mark.seconds(300)]
 EXAMPLES = ROOT / "plugins/rescind/example_dags"
@@ -42,7 +44,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield running
 
 
-def run_examples(home: Path, emulator: Emulator, runs: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+def run_examples(
+    home: Path, emulator: Emulator, runs: list[tuple[str, dict[str, Any]]], more: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Run the examples one after the other with ``dag.test``, in a process with a database of its own."""
     env = {name: text for name, text in os.environ.items() if not name.startswith("AIRFLOW")}
     env |= {
@@ -53,6 +57,7 @@ def run_examples(home: Path, emulator: Emulator, runs: list[tuple[str, dict[str,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "PYTHONPATH": os.pathsep.join((str(ROOT / "plugins"), str(ROOT))),
         **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in emulator.connections().items()},
+        **(more or {}),
     }
     command = [sys.executable, "-c", PROBE, str(EXAMPLES), json.dumps(runs)]
     done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, timeout=280)
@@ -162,6 +167,49 @@ def test_one_example_uses_all_four_calls(emulator: Emulator, tmp_path: Path) -> 
             and (call != "dms_permissions" or row["ds_type"] == "DATABASE")
         ]
         assert same and gone(before, after, call) == same, call
+
+
+PROTECTED = """format: 1
+unknown_kind: allow
+kinds: [system]
+principals: [{{space: quickbi_menus, id: "{user}", reason: break glass, not_in_roster: true}}]
+resources: []
+"""
+
+
+def test_where_rescind_is_deployed_an_example_is_recorded_and_protected_people_stay(
+    emulator: Emulator, tmp_path: Path, ledger_dsn: str
+) -> None:
+    before = emulator.get("truth")
+    rows = [row for row in before["quickbi_menus"] if row["receiver_type"] == 0]
+    stays = rows[0]
+    goes = next(row for row in rows if row["receiver_id"] != stays["receiver_id"])
+    (tmp_path / "protected.yaml").write_text(PROTECTED.format(user=stays["receiver_id"]))
+    (tmp_path / "exceptions.yaml").write_text("format: 1\nexceptions: []\n")
+    settings = {
+        "protections": str(tmp_path / "protected.yaml"),
+        "exceptions": str(tmp_path / "exceptions.yaml"),
+        "allow_single_writes": True,
+    }
+    deployment = {
+        "AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps(settings),
+        "AIRFLOW_CONN_RESCIND_LEDGER": json.dumps(ledger_connection(ledger_dsn)),
+    }
+    runs = [
+        ("example_quickbi_menus", {"portal_id": row["portal_id"], "user_id": row["receiver_id"], "send": True})
+        for row in (stays, goes)
+    ]
+    refused, sent = run_examples(tmp_path, emulator, runs, deployment)
+    assert (refused["state"], sent["state"]) == ("failed", "success"), (refused, sent)
+    assert states(refused)["revoke"] == {"failed"}
+    expected = selected("quickbi_menus", goes, before["quickbi_menus"])
+    assert gone(before, emulator.get("truth"), "quickbi_menus") == expected
+    with Ledger(ledger_dsn) as ledger:
+        (done,) = ledger.runs.latest(2)
+        calls = ledger.single_calls.of_run(done.run_id)
+        assert (done.kind, done.state) == ("single", "accepted")
+    assert len(calls) == len(expected) and {call.outcome for call in calls} == {"accepted"}
+    assert sorted(call.map_index for call in calls) == list(range(len(expected)))
 
 
 def test_an_example_is_short_documented_and_starts_nothing_by_itself() -> None:

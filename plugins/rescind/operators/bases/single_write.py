@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ from rescind.systems import default_connections, system_named
 from rescind.systems.base import account_of
 from rescind.workflow.inputs import single_call_context
 from rescind.workflow.run_occasion import Start
+
+log = logging.getLogger(__name__)
 
 Check = Callable[[Answer[Any]], None]
 """Raises a ``RefusedError`` when an answer refuses a part of the request."""
@@ -165,15 +168,18 @@ class SingleWrite:
     stop: StopVariable
     patience_s: float
 
-    def begin(self, context: Any) -> Run:
-        """Return the run of kind ``single`` of this DAG run. It is created with the first call.
+    def check(self) -> None:
+        """Check what needs no vendor.
 
+        :raises ConfigurationError: when the connection belongs to reviews, or the ledger cannot be used.
         :raises RunStoppedError: when the kill switch is set.
-        :raises RecordConflictError: when this DAG run is a review.
         """
         refuse_review_connection(self.settings, self.conn_id)
         self.ledger.check()
         self.ledger.kill_switch.raise_if_stopped()
+
+    def _begin(self, context: Any) -> Run:
+        """Return the run of kind ``single`` of this DAG run, created with the first call that may be sent."""
         dag_run = context["dag_run"]
         return self.ledger.runs.begin(
             NewRun(
@@ -186,16 +192,19 @@ class SingleWrite:
             )
         )
 
-    async def send(self, run: Run, context: Any, request: WriteRequest[Any], check: Check) -> Answer[Any]:
+    async def send(self, context: Any, request: WriteRequest[Any], check: Check) -> Answer[Any]:
         """Check the grants and send the request through the rate limiter of the ledger.
 
         :raises InputError: when a grant is protected, excepted, or held by the tool itself.
+        :raises RecordConflictError: when this DAG run is a review.
         """
         system = system_named(self.grant.system)
         async with connected(system, self.conn_id, self.ledger, self.settings) as (client, _):
             account = account_of(client)
             own = {*await system.own_ids(client), *await asyncio.to_thread(lambda: [*self._own_ids(client)])}
             await asyncio.to_thread(self._refuse_protected, list(self.grant.keys(account)), own)
+            run = await asyncio.to_thread(self._begin, context)
+            log.info("recorded in run %s (number %d) of the ledger", run.run_id, run.number)
             ti = context["ti"]
             journal = LedgerJournal(
                 self.ledger,

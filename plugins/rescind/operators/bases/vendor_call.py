@@ -138,9 +138,8 @@ class RevokeOperator(VendorCallOperator):
         conn_id = getattr(self, self.grant_kind.hook.conn_name_attr)
         with LedgerHook().get_conn() as ledger:
             write = single_write.SingleWrite(settings, ledger, self.grant(), conn_id, stop, self.patience_s)
-            recorded = write.begin(context)
-            self.log.info("recorded in run %s (number %d) of the ledger", recorded.run_id, recorded.number)
-            return run(write.send(recorded, context, request, check))
+            write.check()
+            return run(write.send(context, request, check))
 
     async def _alone(self, request: WriteRequest[Any], journal: Journal, check: single_write.Check) -> Answer[Any]:
         async with self.client() as client:
