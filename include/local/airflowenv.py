@@ -18,6 +18,7 @@ from local.safe_files import write_private
 from local.state import ROLES, SERVICE, Secrets
 
 LEDGER_VARIABLE = "AIRFLOW_CONN_RESCIND_LEDGER"
+APPROVAL_VARIABLE = "RESCIND_APPROVAL_KEY"
 API_VARIABLE = "AIRFLOW_CONN_RESCIND_AIRFLOW"
 METADATA_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
@@ -87,7 +88,8 @@ def environment(
     # Without cached byte code each process, and each task, compiles about 3,000 modules again.
     for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG"):
         own.pop(name, None)
-    env = {**DEFAULTS, API_VARIABLE: _api_connection(config, secrets), **own}
+    made = {API_VARIABLE: _api_connection(config, secrets), APPROVAL_VARIABLE: secrets.approval_key}
+    env = {**DEFAULTS, **made, **own}
     env.update(provided)
     env.update(
         {

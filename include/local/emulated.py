@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.config import Config
 from local.errors import StartError
 from local.safe_files import own_folder, read, write_private
+from local.state import new_key, public_half
 
 TOKEN = "RESCIND_EMULATOR_TOKEN"
 """Environment variable of the emulator's process: the token of its control interface."""
@@ -222,10 +221,7 @@ def _signing_key(folder: Path) -> Path:
     """The key that signs this stack's evidence, made once; its public half lies beside it, for the verifier."""
     private, public = folder / "evidence.pem", folder / PUBLIC_KEY
     if read(private) is None or read(public) is None:
-        key = Ed25519PrivateKey.generate()
-        half = serialization.PublicFormat.SubjectPublicKeyInfo
-        whole = serialization.PrivateFormat.PKCS8
-        none = serialization.NoEncryption()
-        write_private(private, key.private_bytes(serialization.Encoding.PEM, whole, none).decode())
-        write_private(public, key.public_key().public_bytes(serialization.Encoding.PEM, half).decode())
+        key = new_key()
+        write_private(private, key)
+        write_private(public, public_half(key))
     return private

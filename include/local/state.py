@@ -13,6 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
 from local.errors import LocalError
 from local.safe_files import append, own_folder, read_json, write_private
 
@@ -21,6 +30,9 @@ USERS = {"rita": "user", "omar": "user", "vera": "viewer", "ada": "admin"}
 
 SERVICE = "bot"
 """The stack's own user, for the connection with which tasks ask Airflow: reads pools, writes notes on runs."""
+
+APPROVAL_PUBLIC_KEY = "approval.pub.pem"
+"""File in the state folder: the public half of the key that signs approvals, for the verifier."""
 
 ROLES = {**USERS, SERVICE: "user"}
 """Everybody who can sign in; ``user`` is the least role that may write a note."""
@@ -38,6 +50,7 @@ class Secrets:
     ledger_db_password: str
     redis_password: str
     emulator_token: str
+    approval_key: str
     passwords: dict[str, str]
 
 
@@ -81,12 +94,25 @@ def load_secrets(folder: Path) -> Secrets:
         ledger_db_password=kept.get("ledger_db_password") or secrets.token_urlsafe(24),
         redis_password=kept.get("redis_password") or secrets.token_urlsafe(24),
         emulator_token=kept.get("emulator_token") or secrets.token_urlsafe(24),
+        approval_key=kept.get("approval_key") or new_key(),
         passwords={user: passwords.get(user) or secrets.token_urlsafe(9) for user in ROLES},
     )
     wanted = {name: getattr(found, name) for name in Secrets.__slots__}
     if wanted != kept:
         write_private(path, json.dumps(wanted, indent=1) + "\n")
+        write_private(folder / APPROVAL_PUBLIC_KEY, public_half(found.approval_key))
     return found
+
+
+def new_key() -> str:
+    """A new Ed25519 private key in PEM."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def public_half(pem: str) -> str:
+    """The public key of a private key in PEM."""
+    key = load_pem_private_key(pem.encode(), None)
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 @contextmanager

@@ -184,6 +184,12 @@ class Settings(BaseModel):
     :param evidence_key_conn_id: alternatively, the connection that holds this PEM as its password.
     :param evidence_old_keys: PEM files of the public keys that signed bundles before a rotation. A restore accepts
         bundles of these keys too.
+    :param approval_key_file: PEM file of the Ed25519 private key that signs approvals. A run that may send something
+        needs it. Use another key than for evidence.
+    :param approval_key_conn_id: alternatively, the connection that holds this PEM as its password. With neither of
+        them, the environment variable ``RESCIND_APPROVAL_KEY`` is used.
+    :param approval_public_keys: further public keys whose approvals are accepted, for a rotation, or for workers
+        without the private key: the base64 line of each PEM file.
     :param evidence_retention: how long and how bundles are stored, as text, such as ``7 years, object lock``. It is
         part of every bundle.
     :param time_source: the time source of workers and ledger, as text, such as ``chrony, ntp.example.org``. It is part
@@ -239,6 +245,9 @@ class Settings(BaseModel):
     evidence_key_file: Annotated[str, FREE] = ""
     evidence_key_conn_id: Annotated[str, FREE] = ""
     evidence_old_keys: Annotated[tuple[str, ...], BOUND] = ()
+    approval_key_file: Annotated[str, FREE] = ""
+    approval_key_conn_id: Annotated[str, FREE] = ""
+    approval_public_keys: Annotated[tuple[str, ...], FREE] = ()
     evidence_retention: Annotated[str, FREE] = Field(default="", max_length=200)
     time_source: Annotated[str, FREE] = Field(default="", max_length=200)
 

@@ -22,7 +22,7 @@ class Binding:
 BOUND = Binding(approved=True)
 """Changes what may be removed or restored, who may say so, or what counts as proof."""
 FREE = Binding(approved=False)
-"""Changes only how fast a run is, where its results are kept, or what other DAGs do."""
+"""Changes only how fast a run is, where its results are kept, or what other DAGs do; or counts at once, as keys do."""
 ADDRESSES = frozenset({"roster", "policy", "protections", "exceptions", "owners"})
 """Settings that hold the address of an input file."""
 _SECRET = re.compile(r"(?<=://)(?P<user>[^/@:]*:)(?P<password>[^/@]+)(?=@)|(?P<mark>\?)(?P<query>.+)$")

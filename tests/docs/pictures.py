@@ -17,6 +17,7 @@ IMAGES = ROOT / "docs" / "images"
 NOT_DRAWN = {"__init__", "__main__", "provider_info", "airflow_plugin"}
 ABOUT = {
     "airflow_support": "shared by operators",
+    "approval_signature": "signs approvals",
     "cli": "command lines",
     "cloud": "speaks to the vendors",
     "dag_parts": "chains, forms, retries",

@@ -30,6 +30,7 @@ import pytest
 from psycopg import sql
 
 from rescind.ledger import Ledger
+from tests.support.approval import KEYS
 
 __all__ = ["PostgresServer", "ledger", "ledger_dsn", "ledger_template", "own_ledger_dsn", "postgres_server"]
 
@@ -159,6 +160,7 @@ def ledger_dsn(postgres_server: PostgresServer, ledger_template: str) -> str:
 def ledger(ledger_dsn: str) -> Iterator[Ledger]:
     """An empty ledger, open."""
     with Ledger(ledger_dsn) as opened:
+        opened.approvals.keys = KEYS
         yield opened
 
 

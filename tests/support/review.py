@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from tests.support.approval import approval_key_file
 from tests.support.emulator import Emulator
 from tests.support.oracle import judge
 
@@ -59,6 +60,7 @@ class ReviewBench:
             "settle_limit_seconds": 5,
             "summaries": str(self.folder / "summaries"),
             "evidence": str(self.folder / "evidence"),
+            "approval_key_file": str(approval_key_file(self.folder)),
             "granting_connections": {
                 "wedata_privileges": ["wedata_granting"],
                 "wedata_data_sources": ["wedata_granting"],
@@ -165,7 +167,7 @@ class Review:
             assert run is not None
             plan = ledger.plans.get(run.run_id)
             ledger.approvals.request(run.run_id, plan.digest, requested_by=self.user, valid_until=plan.valid_until)
-        chosen = f"Approve {plan.digest[:12]}" if answer == "approve" else "Reject"
+        chosen = f"Approve {plan.digest}" if answer == "approve" else "Reject"
         event = {
             "chosen_options": [chosen],
             "params_input": {},
@@ -210,15 +212,21 @@ class Review:
         return reports
 
     def report(self) -> dict[str, Any]:
-        """Close the run; returns the summary as written. Its bundle is verified."""
+        """Close the run; returns the summary as written. The evidence verifies, and the oracle agrees."""
         from rescind.evidence.bundle.read import FolderSource
         from rescind.evidence.bundle.verify import verify
+
+        summary = self.close()
+        assert verify(FolderSource(Path(summary["bundle"].removeprefix("file://")))).problems == []
+        self.judge(summary)
+        return summary
+
+    def close(self) -> dict[str, Any]:
+        """Close the run without a check; returns the summary as written."""
         from rescind.operators.report import ReportOperator
 
         facts = ReportOperator(task_id="report").execute(self.context("report"))
         summary: dict[str, Any] = json.loads(Path(facts["summary"]).read_text(encoding="utf-8"))
-        assert verify(FolderSource(Path(summary["bundle"].removeprefix("file://")))).problems == []
-        self.judge(summary)
         return summary
 
     def judge(self, summary: dict[str, Any]) -> None:

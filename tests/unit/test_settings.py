@@ -144,10 +144,13 @@ def test_every_setting_says_whether_an_approval_covers_it() -> None:
     assert {name for name, found in marks.items() if len(found) != 1} == set()
     free = {name for name, found in marks.items() if found == [FREE]}
     # A setting joins this set only if it cannot change what may be removed, who may say so, or what counts as proof.
+    # The approval keys are in it because they count at once: a rotation leaves approved runs valid, and a key that is
+    # not accepted any more stops them. An approval needs a signature by one of them in any case.
     assert free == {
         "workers", "max_batches", "rows_per_call", "batch_seconds", "settle_in_place_seconds",
         "summaries", "evidence", "evidence_key_file", "evidence_key_conn_id", "evidence_retention", "time_source",
         "watch_days", "watch_alarm", "allow_single_writes",
+        "approval_key_file", "approval_key_conn_id", "approval_public_keys",
     }  # fmt: skip
     assert set(Settings().bound()) == marks.keys() - free
 

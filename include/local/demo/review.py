@@ -29,6 +29,7 @@ from local.errors import ApiError, CheckError
 from local.migrations import ledger_dsn
 from local.safe_files import write_private
 from local.stack import Stack, announce, say
+from local.state import APPROVAL_PUBLIC_KEY
 
 DAG_ID = "access_review"
 STAGES = (
@@ -229,13 +230,14 @@ def check_journal(checks: Checks, dsn: str, run: str, control: emulated.Control)
 
 def check_evidence(checks: Checks, summary: Mapping[str, Any], config: Config) -> None:
     """Verify the run's bundle with the tool that an auditor would use, and the public key of this stack."""
-    key = config.state / "demo" / emulated.PUBLIC_KEY
-    command = [sys.executable, "-m", "rescind", "evidence", "verify", str(summary["bundle"]), "--key", str(key)]
+    keys = ["--key", str(config.state / "demo" / emulated.PUBLIC_KEY)]
+    keys += ["--approval-key", str(config.state / APPROVAL_PUBLIC_KEY)]
+    command = [sys.executable, "-m", "rescind", "evidence", "verify", str(summary["bundle"]), *keys]
     environment = {**os.environ, "PYTHONPATH": str(config.plugins)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     checks.that(
         done.returncode == 0 and Path(summary["report"]).is_file(),
-        "the evidence bundle verifies offline, signed by this stack's key",
+        "the evidence bundle verifies offline, bundle and approval signed by this stack's keys",
         (done.stdout + done.stderr).strip(),
     )
 

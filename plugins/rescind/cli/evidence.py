@@ -53,6 +53,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     one = commands.add_parser("verify", help="verify a bundle, or all bundles of a folder and their evidence chain")
     one.add_argument("path", type=Path)
     one.add_argument("--key", type=Path, help="PEM file of the public key that must have signed; without it: status 3")
+    one.add_argument(
+        "--approval-key",
+        type=Path,
+        action="append",
+        help="PEM file of a public key that may have signed approvals; may be repeated",
+    )
     one.set_defaults(run=_verify)
 
     one = commands.add_parser("missing", help="list the fields that a control asks for and the bundle lacks")
@@ -82,14 +88,15 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 def _verify(options: argparse.Namespace) -> int:
     key = public_key(options.key.read_bytes(), source=str(options.key)) if options.key else None
+    signers = [public_key(path.read_bytes(), source=str(path)) for path in options.approval_key or ()] or None
     if (options.path / MANIFEST).exists() or not options.path.is_dir():
-        result = verify(bundle_source(options.path), key=key)
+        result = verify(bundle_source(options.path), key=key, approval_keys=signers)
         _say(options.path.name, result)
         return _status([result])
     folders = sorted(path for path in options.path.iterdir() if path.is_dir())
     if not folders:
         bundle_source(options.path)
-    verified = {path.name: verify(FolderSource(path), key=key) for path in folders}
+    verified = {path.name: verify(FolderSource(path), key=key, approval_keys=signers) for path in folders}
     for name, result in verified.items():
         _say(name, result)
     chain = verify_series(verified)

@@ -29,11 +29,13 @@ class Collector:
     """Read one run. :meth:`records` yields the records of a file, :meth:`effects` the approved bytes.
 
     :param titles: display names of the permission systems by id; the report shows them.
+    :param approval_keys: the public keys that the deployment accepts for approvals, by name.
     """
 
     ledger: Ledger
     run: Run
     titles: Mapping[str, str] = field(default_factory=dict)
+    approval_keys: Mapping[str, bytes] = field(default_factory=dict)
     plan: Plan | None = None
     approval: Approval | None = None
     _scopes: list[Scope] = field(default_factory=list)
@@ -277,6 +279,7 @@ class Collector:
         if one is not None:
             yield {
                 "digest": one.digest,
+                "nonce": one.nonce,
                 "requested_by": one.requested_by,
                 "requested_at": moment(one.requested_at),
                 "valid_until": moment(one.valid_until),
@@ -285,6 +288,11 @@ class Collector:
                 "responded_at": moment(one.responded_at),
                 "automatic": one.automatic,
                 "measured_against": one.method,
+                "signing_key": one.signing_key,
+                "signature": one.signature,
+                # From the settings of the deployment, not from the ledger, which holds no key.
+                "public_key": self.approval_keys.get(one.signing_key, b"").hex(),
+                "airflow_record": one.airflow_record,
                 "used_at": moment(one.used_at),
                 "used_by_batch": one.used_by_batch,
             }

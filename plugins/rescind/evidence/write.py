@@ -69,6 +69,7 @@ class BundleWriter:
         and its run. It is never changed: the same ledger gives the same bytes, other content gets a new position.
     :param key: signs the manifest; None leaves the bundle unsigned, and it says so.
     :param titles: names of the permission systems for people, by name in code.
+    :param approval_keys: the public keys that the deployment accepts for approvals, by name.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class BundleWriter:
         target: Folder,
         key: Ed25519PrivateKey | None = None,
         titles: Mapping[str, str] = MappingProxyType({}),
+        approval_keys: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        self._ledger, self._run, self._target, self._key, self._titles = ledger, run, target, key, titles
+        self._run, self._target, self._key = run, target, key
+        self._ledger, self._titles, self._approval_keys = ledger, titles, approval_keys
         self._spool = tempfile.TemporaryDirectory(prefix="rescind-evidence-")
 
     def __enter__(self) -> Written:
@@ -93,7 +96,7 @@ class BundleWriter:
         self._spool.cleanup()
 
     def _write(self, local: Path) -> Written:
-        entries = spool(Collector(self._ledger, self._run, self._titles), local)
+        entries = spool(Collector(self._ledger, self._run, self._titles, self._approval_keys), local)
         root = root_of(entries)
 
         def link(number: int, before: ChainEntry | None) -> str:

@@ -6,21 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
-
-from rescind.data_files import read_regular
 from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.read import FolderSource
-from rescind.evidence.bundle.signing import private_key, public_key
+from rescind.evidence.bundle.signing import public_key
 from rescind.evidence.report.html_report import write_report
 from rescind.evidence.report.tables import export
 from rescind.evidence.write import BundleWriter, publish
+from rescind.hooks.signing_keys import approval_keys, read_private_key
 from rescind.ledger import Ledger, Run
 from rescind.settings import Settings, settings_home
 from rescind.systems import titles
-
-_MOST_KEY_BYTES = 100_000
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,7 +30,7 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
     key = signing_key(settings)
     folder = evidence_folder(settings)
     try:
-        writer = BundleWriter(ledger, run, folder / "bundles", key, titles())
+        writer = BundleWriter(ledger, run, folder / "bundles", key, titles(), approval_keys(settings).accepted)
         with writer as written, tempfile.TemporaryDirectory() as spool:
             source = FolderSource(written.local)
             reports, tables = Path(spool, "reports"), Path(spool, "tables")
@@ -100,27 +95,7 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey | None:
 
     :raises ConfigurationError: when two are configured, or the key cannot be used.
     """
-    file, conn_id = settings.evidence_key_file, settings.evidence_key_conn_id
-    if file and conn_id:
-        raise ConfigurationError("settings 'evidence_key_file' and 'evidence_key_conn_id' are both set: keep one")
-    if file:
-        try:
-            path = settings.path("evidence_key_file")
-            pem = read_regular(path, _MOST_KEY_BYTES)[0]
-        except OSError as error:
-            raise ConfigurationError(
-                f"setting 'evidence_key_file': {path.name} in {path.parent} cannot be read ({error.strerror})."
-                " Put the key there, readable for the workers only"
-            ) from None
-        return private_key(pem, source="the file of the setting 'evidence_key_file'")
-    if conn_id:
-        try:
-            text = BaseHook.get_connection(conn_id).password or ""
-        except AirflowNotFoundException:
-            raise ConfigurationError(f"connection {conn_id!r} (setting 'evidence_key_conn_id') is missing") from None
-        # A PEM pasted into one line of a form keeps its line ends as \n.
-        return private_key(text.replace("\\n", "\n").encode(), source=f"the password of connection {conn_id!r}")
-    return None
+    return read_private_key(settings, "evidence_key")
 
 
 def old_keys(settings: Settings) -> list[bytes]:

@@ -71,7 +71,7 @@ class Ledger:
         self.plans = Plans(self.database, numbers)
         self.approvals = Approvals(self.database, numbers)
         self.batches = Batches(self.database, numbers)
-        self.attempts = Attempts(self.database, numbers)
+        self.attempts = Attempts(self.database, numbers, self.approvals)
         self.verdicts = Verdicts(self.database, numbers)
         self.kill_switch = KillSwitch(self.database, numbers)
         self.progress = ProgressBoard(self.database, numbers)

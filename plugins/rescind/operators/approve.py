@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from rescind.errors import ConfigurationError
-from rescind.ledger import Ledger, Plan, Run
+from rescind.errors import ConfigurationError, NotApprovedError
+from rescind.hooks.signing_keys import approval_keys
+from rescind.ledger import Approval, Ledger, Plan, Run
+from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
 from rescind.users import same_user
 from rescind.workflow.approval_text import approval_body, going
 from rescind.workflow.auto_approval import BY, measure
+from rescind.workflow.run_occasion import Start
 from rescind.workflow.run_settings import settings_text
 
 if TYPE_CHECKING:
@@ -56,7 +60,9 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowSkipException("Dry run: nothing will be sent, so nothing needs approval")
         if plan.calls == 0:
             raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
-        settings = self.settings_of(ledger, run)
+        settings, current = self.settings_of(ledger, run), self.settings()
+        _use_keys(ledger, current)
+        _same_requester(context, run)
         approvers = [
             user
             for user in settings.approvers
@@ -71,13 +77,19 @@ class ApprovePlanOperator(HumanInputOperator):
             run.run_id, plan.digest, requested_by=run.requested_by, valid_until=plan.valid_until
         )
         if asked.answer is not None:
+            if problem := ledger.approvals.problem(asked):
+                raise NotApprovedError(
+                    f"the ledger holds an answer by {asked.responded_by!r} to plan {plan.digest[:12]}, but {problem}. "
+                    "Nothing is approved; find out who wrote it, and start a new run"
+                )
             self.log.info("the ledger already holds the answer: %s by %s", asked.answer, asked.responded_by)
             return _result(asked.answer, asked.responded_by, plan.digest)
-        if run.params.get("automatic") and self._automatic(ledger, run, plan, settings, asked.nonce):
+        _check_request(asked, run, current)
+        if run.params.get("automatic") and self._automatic(ledger, run, plan, current, asked.nonce):
             return _result("approve", BY, plan.digest)
         self.subject, self.body = self.question(ledger, run, plan)
         self.body = "\n".join([self.body, *settings_text(ledger, run)])
-        self.options = [_approve_option(plan.digest), REJECT]
+        self.options = [approve_option(plan.digest), REJECT]
         self.assigned_users = [{"id": user, "name": user} for user in approvers]
         return None
 
@@ -85,11 +97,13 @@ class ApprovePlanOperator(HumanInputOperator):
         """Record the answer, if it is an answer to exactly the plan that stands now."""
         run = self.run_of(context, ledger)
         plan = ledger.plans.get(run.run_id)
-        self.options = [_approve_option(plan.digest), REJECT]
+        self.options = [approve_option(plan.digest), REJECT]
         if "error" in event:
             expired = event.get("error_type") == "timeout"
             reason = "the approval window has expired" if expired else "Airflow lost the approval request"
             raise AirflowFailException(f"{reason}: nothing is approved. Start a new run")
+        _use_keys(ledger, self.settings())
+        _same_requester(context, run)
         return self._record(ledger, run, plan, event)
 
     def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
@@ -133,6 +147,7 @@ class ApprovePlanOperator(HumanInputOperator):
         asked = ledger.approvals.get(run.run_id, plan.digest)
         if asked is None:
             raise AirflowFailException("the ledger holds no approval request for this plan. Start a new run")
+        _check_request(asked, run, self.settings())
         answer = "reject" if chosen == [REJECT] else "approve"
         ledger.approvals.answer(
             run.run_id,
@@ -153,5 +168,44 @@ def _result(answer: str, user: str, digest: str) -> dict[str, str]:
     return {"answer": answer, "by": user, "plan": digest}
 
 
-def _approve_option(digest: str) -> str:
-    return f"Approve {digest[:12]}"
+def _use_keys(ledger: Ledger, settings: Settings) -> None:
+    """Give the ledger the approval keys of the deployment.
+
+    :raises ConfigurationError: when none can sign. Nobody is asked in vain.
+    """
+    ledger.approvals.keys = approval_keys(settings)
+    ledger.approvals.keys.require_signing()
+
+
+def _same_requester(context: Context, run: Run) -> None:
+    """Compare the requester in the ledger with Airflow's, so that nobody approves a run under another name.
+
+    :raises NotApprovedError: when they differ.
+    """
+    started_by = Start.of(context["dag_run"]).person
+    if started_by != run.requested_by:
+        raise NotApprovedError(
+            f"Airflow names {started_by!r} as the requester of this run, the ledger {run.requested_by!r}: the ledger "
+            "was changed. Nothing is approved; start a new run"
+        )
+
+
+def _check_request(asked: Approval, run: Run, settings: Settings) -> None:
+    """Check what will be signed beside the answer: the requester, and how long the approval is valid.
+
+    :raises NotApprovedError: when the ledger holds other values than this task wrote.
+    :raises PlanStaleError: when the run has ended.
+    """
+    refuse_ended(run.run_id, run.state, run.finished_at, None)
+    latest = datetime.now(UTC) + timedelta(hours=settings.plan_valid_hours)
+    if asked.requested_by != run.requested_by or asked.valid_until > latest:
+        raise NotApprovedError(
+            f"the approval request for plan {asked.digest[:12]} names the requester {asked.requested_by!r} and is "
+            f"valid until {asked.valid_until:%Y-%m-%d %H:%M %Z}; expected are {run.requested_by!r} and at most "
+            f"{settings.plan_valid_hours} hours ('plan_valid_hours'). Nothing is approved; start a new run"
+        )
+
+
+def approve_option(digest: str) -> str:
+    """Return the option that approves a plan. It has the whole digest: a part of it could be that of two plans."""
+    return f"Approve {digest}"

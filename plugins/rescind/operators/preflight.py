@@ -18,6 +18,7 @@ from rescind.errors import CloudError, ConfigurationError, InputError, Unauthori
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
+from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import VARIABLE, ReviewRequest, Settings
@@ -69,6 +70,7 @@ class PreflightOperator(ReviewOperator):
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
         check_evidence(settings)
+        check_approval_key(settings, dry_run)
         known = self.find_run(context, ledger)
         found = [] if known else self._inputs(context, ledger, settings, request, dry_run)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)

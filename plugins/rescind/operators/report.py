@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from rescind.airflow_support.links import EvidenceLink, ReportLink, ReviewLink
 from rescind.hooks.airflow_api import write_note
 from rescind.hooks.evidence_store import write_evidence
+from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Ledger
 from rescind.operators.bases.review import ReviewOperator
 from rescind.workflow.run_summary import build_summary, headline, summary_lines, write_items
@@ -47,6 +48,7 @@ class ReportOperator(ReviewOperator):
         if run is None:
             raise AirflowSkipException("Preflight did not begin a run: nothing to report")
         settings = self.settings_of(ledger, run)
+        ledger.approvals.keys = approval_keys(self.settings())  # never as recorded in the ledger
         summary = build_summary(ledger, run, settings)
         folder = settings.path("summaries")
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from rescind.errors import GuardTrippedError, InputError, RescindError
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.pools import check_pools
+from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewInput, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
@@ -76,6 +77,7 @@ class RestorePreflightOperator(ReviewOperator):
         refuse_if_set(StopVariable())
         self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
         check_evidence(settings)
+        check_approval_key(settings, request.dry_run)
         found = restore_source(ledger, settings, request)
         source, grants = found.run, found.grants
         self.log.info("run %d: %s", source.number, found.described())

@@ -15,10 +15,14 @@ from rescind.airflow_support.metrics import span
 from rescind.airflow_support.progress_board import Board
 from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.errors import NotApprovedError, PlanError, RescindError
+from rescind.hooks.airflow_answers import compare_answer
 from rescind.hooks.clients import connected
+from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
+from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.ledger.store.errors import ScopeLockedError
 from rescind.model import Choice, Grant
+from rescind.operators.approve import approve_option
 from rescind.operators.bases.review import BatchOperator
 from rescind.operators.canary import planned_batch
 from rescind.review import Decider
@@ -48,9 +52,10 @@ class RevokeBatchOperator(BatchOperator):
     """Send the calls of one batch of an approved plan. Safe to retry, to clear and to deliver twice.
 
     The task does not trust other tasks: for every call it checks plan, approval, lease, kill switch, protections and
-    blast radius itself.
+    blast radius itself. It also compares the approval with Airflow's own record of the answer, where it may read that.
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
+    :param approve_task_id: the task of this DAG that asked for the approval.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -61,8 +66,9 @@ class RevokeBatchOperator(BatchOperator):
     OPERATION: ClassVar[str] = "revoke"
     """The operation that a plan must have; any other plan is refused."""
 
-    def __init__(self, *, batch: BatchRef, **kwargs: Any) -> None:
+    def __init__(self, *, batch: BatchRef, approve_task_id: str = "approve", **kwargs: Any) -> None:
         super().__init__(batch=batch, **kwargs)
+        self.approve_task_id = approve_task_id
         self._stop = KillSwitchMonitor()
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
@@ -99,11 +105,14 @@ class RevokeBatchOperator(BatchOperator):
             raise PlanError(
                 f"plan {plan.digest[:12]} has the operation {plan.operation!r}; this task can only {self.OPERATION}"
             )
+        ledger.approvals.keys = approval_keys(settings)
         approval = ledger.approvals.require(run.run_id, plan.digest)
+        refuse_ended(run.run_id, run.state, run.finished_at, approval.responded_at)
         if approval.automatic:
             require_automatic(ledger, run, plan, settings)
         else:
             _check_approver(approval, settings)
+            self._compare(context, ledger, approval)
         require_settings(ledger, run, plan, settings)
         lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
         done = False
@@ -117,6 +126,22 @@ class RevokeBatchOperator(BatchOperator):
                 self.log.warning("the lease was not released (%s); it expires by itself", error)
         self.log.info("%s: %s", self.batch["label"], report.as_dict())
         return report.as_dict()
+
+    def _compare(self, context: Context, ledger: Ledger, approval: Approval) -> None:
+        """Compare the approval with Airflow's own record.
+
+        :raises NotApprovedError: when that can be read and has another answer.
+        """
+        dag_run = context["dag_run"]
+        said = compare_answer(
+            dag_run.dag_id,
+            dag_run.run_id,
+            self.approve_task_id,
+            option=approve_option(approval.digest),
+            user=approval.responded_by,
+        )
+        self.log.info(said)
+        ledger.approvals.note_airflow_record(approval.run_id, approval.digest, said)
 
     async def send(
         self, context: Context, ledger: Ledger, run: Run, batch: Batch, plan: Plan, lease: Lease, settings: Settings

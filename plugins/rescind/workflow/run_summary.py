@@ -39,8 +39,11 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         row["kept_lost"] = len(check.lost) if check else 0
         row["beyond"] = int(check.detail.get("beyond_count", 0)) if check else 0
     approval = ledger.approvals.get(run.run_id, plan.digest) if plan else None
-    answer = approval.answer if approval else None
+    forged = ledger.approvals.problem(approval) if approval else ""
+    answer = approval.answer if approval and not forged else None
     problems = _problems(ledger, run, rows, plan, answer, settings)
+    if approval and forged:
+        problems.append(f"the answer of {approval.responded_by!r} in the ledger counts as none: {forged}")
     state = "failed" if problems else "rejected" if answer == "reject" else "dry_run" if run.dry_run else "succeeded"
     return {
         "run": run.run_id,
@@ -55,6 +58,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "ticket": run.ticket,
         "approved_by": approval.responded_by if approval and answer == "approve" else None,
         "approved_automatically": bool(approval and answer == "approve" and approval.automatic),
+        "airflow_record": approval.airflow_record if approval else "",
         "plan": plan.digest if plan else None,
         "calls": plan.calls if plan else 0,
         "lower_bound": plan.lower_bound if plan else 0,

@@ -30,6 +30,7 @@ from rescind.ledger import (
 )
 from rescind.model import Grant, ItemState, Mode, Verdict
 from rescind.plan import SystemEffects, effects
+from tests.support.approval import KEYS
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, begin, call_for, decide, grant, list_scope
 from tests.support.postgres import *  # noqa: F403
 
@@ -104,7 +105,7 @@ def freeze(ledger: Ledger, run: Run, gone: Sequence[Grant], held: Grant) -> Froz
 
 def bundle(ledger: Ledger, run: Run, folder: Path, *, key: Ed25519PrivateKey | None = KEY) -> Path:
     """The run's bundle, written below a folder."""
-    with BundleWriter(ledger, run, folder, key) as written:
+    with BundleWriter(ledger, run, folder, key, approval_keys=KEYS.accepted) as written:
         return folder / written.name
 
 

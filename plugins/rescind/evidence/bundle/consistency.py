@@ -10,11 +10,12 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from rescind.errors import InputError
+from rescind.evidence.bundle.approval import check_answer
 from rescind.evidence.bundle.format import CONTROLS, EFFECTS, PROVEN, RECORD_FILES, encode, file_name, standing
 from rescind.evidence.bundle.read import Source, records
 from rescind.evidence.bundle.times import Times
@@ -41,9 +42,14 @@ SETTINGS = "settings"
 """Name of the input that records the settings of the run."""
 
 
-def problems(source: Source, manifest: Mapping[str, Any], notes: list[str]) -> list[str]:
-    """Return the contradictions, and append remarks to ``notes``. Verify the hashes first."""
-    checker = Checker(source, manifest, notes)
+def problems(
+    source: Source, manifest: Mapping[str, Any], notes: list[str], approval_keys: Collection[bytes] | None = None
+) -> list[str]:
+    """Return the contradictions, and append remarks to ``notes``. Verify the hashes first.
+
+    :param approval_keys: public keys, of which one must have signed the approval; None: the one in the bundle.
+    """
+    checker = Checker(source, manifest, notes, approval_keys)
     try:
         checker.run()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
@@ -81,6 +87,7 @@ class Checker:
     source: Source
     manifest: Mapping[str, Any]
     notes: list[str]
+    approval_keys: Collection[bytes] | None = None
     found: Found = field(default_factory=Found)
     items: dict[str, Record] = field(default_factory=dict)
     calls: dict[str, Record] = field(default_factory=dict)
@@ -258,6 +265,18 @@ class Checker:
             by = f"{approval['responded_by']!r}{' (a rule)' if approval['automatic'] else ''}"
             answer = f"answered {approval['answer']!r} by {by}" if approval["answer"] else "not answered"
             self.notes.append(f"approval requested by {approval['requested_by']!r}, {answer}")
+            self._answer(review, approval)
+
+    def _answer(self, review: Record, approval: Record) -> None:
+        """Check the signature of the answer. A sanitized copy holds pseudonyms, which no signature fits."""
+        if self.sanitized:
+            self.notes.append("a copy without personal data: the signature of the approval cannot be checked")
+            return
+        problem, note = check_answer(review, approval, self.approval_keys)
+        if problem:
+            self.found.add(problem)
+        if note:
+            self.notes.append(note)
 
     def _effects(self, review: Record, plan: Record | None) -> None:
         """Check that the approved bytes give the plan's digest and name exactly the items that have a call."""

@@ -16,8 +16,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from rescind import approval_signature
 
 FORMAT = "rescind-evidence/1"
 MANIFEST = "manifest.json"
@@ -60,7 +62,7 @@ def encode(value: Any) -> bytes:
 
 def moment(value: datetime | None) -> str | None:
     """Return a time as text: UTC, microseconds, ``Z``."""
-    return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return None if value is None else approval_signature.moment(value)
 
 
 def standing(state: str, verdict: str | None) -> str:

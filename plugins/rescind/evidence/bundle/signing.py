@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from typing import Any
@@ -11,6 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from rescind.approval_signature import key_name
 from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.format import encode
 
@@ -67,11 +67,6 @@ def weak(raw: bytes) -> bool:
 def same(one: bytes | None, other: bytes | None) -> bool:
     """Return whether two public keys are the same, byte for byte."""
     return one is not None and other is not None and hmac.compare_digest(one, other)
-
-
-def key_name(raw: bytes) -> str:
-    """Return the short name of a public key: 16 hex characters of its SHA-256."""
-    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def sign(manifest: bytes, key: Ed25519PrivateKey | None) -> bytes:

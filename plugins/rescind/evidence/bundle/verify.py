@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,11 +53,13 @@ class Verification:
         return not self.problems
 
 
-def verify(source: Source, *, key: bytes | None = None) -> Verification:
+def verify(source: Source, *, key: bytes | None = None, approval_keys: Collection[bytes] | None = None) -> Verification:
     """Verify one bundle.
 
     :param key: 32 bytes of the public key that must have signed it. Without it the signer is not checked: any valid
         signature passes, and an unsigned bundle passes.
+    :param approval_keys: public keys (32 bytes each), of which one must have signed the approval; without them the key
+        that the bundle names.
     """
     result = Verification()
     manifest = _manifest(source, result)
@@ -69,7 +71,7 @@ def verify(source: Source, *, key: bytes | None = None) -> Verification:
     for entry in manifest["files"]:
         _file(source, result, str(manifest["run"]), entry)
     if result.holds:
-        result.problems += consistency.problems(source, manifest, result.notes)
+        result.problems += consistency.problems(source, manifest, result.notes, approval_keys)
     return result
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
+from rescind.evidence.bundle.approval import check_answer
 from rescind.evidence.bundle.consistency import SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
@@ -48,6 +49,8 @@ class Figures:
     plan: Row | None
     approval: Row | None
     settings: Row | None
+    approval_problem: str = ""
+    approval_note: str = ""
     total: Counter[str] = field(default_factory=Counter)
     systems: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     standings: Counter[str] = field(default_factory=Counter)
@@ -168,6 +171,8 @@ def figures(source: Source) -> Figures:
         approval=only(source, "approvals"),
         settings=next((one for one in records(source, "inputs") if one["name"] == SETTINGS), None),
     )
+    if made.approval is not None and not made.manifest["sanitized"]:
+        made.approval_problem, made.approval_note = check_answer(review, made.approval, None)
     made.scopes = list(records(source, "scopes"))
     made.kept = list(records(source, "kept"))
     for scope in made.scopes:

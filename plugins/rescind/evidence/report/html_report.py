@@ -62,6 +62,12 @@ def headline(facts: Figures) -> Mapping[str, Any]:
         return {"tone": "plain", "word": "Dry run", "text": f"Nothing was sent. {number(planned)} grants were planned."}
     if facts.plan is None:
         return {"tone": "bad", "word": "No plan", "text": "The run ended before a plan was made. Nothing was sent."}
+    if facts.approval_problem:
+        return {
+            "tone": "bad",
+            "word": "Not approved",
+            "text": f"The recorded answer counts as none: {facts.approval_problem}.",
+        }
     if facts.approval is not None and facts.approval["answer"] == "reject":
         return {"tone": "plain", "word": "Rejected", "text": "The plan was rejected. Nothing was sent."}
     if facts.approval is None or facts.approval["answer"] is None:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from psycopg.rows import DictRow
 
+from rescind.approval_signature import ApprovalKeys
 from rescind.errors import InputError, LedgerError, NotApprovedError
 from rescind.ledger.plans.records import Approval
 from rescind.ledger.runs import scope_locks
 from rescind.ledger.store.columns import listed, names
-from rescind.ledger.store.database import Connection
+from rescind.ledger.store.database import Connection, Database
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import Repository
+from rescind.ledger.store.repository import Repository, RunNumbers
 from rescind.users import same_user
 
-_COLUMNS = listed(names(Approval, without=("run_id",)))
+_COLUMNS = listed(names(Approval, without=("run_id", "dag_id", "airflow_run_id")), "a") + ", r.dag_id, r.airflow_run_id"
 APPROVE = "approve"
 REJECT = "reject"
 
 
 class Approvals(Repository):
-    """The approvals of each run and plan."""
+    """The approvals of each run and plan.
+
+    :ivar keys: the deployment's approval keys. Without them no answer can be recorded, and none is accepted.
+    """
+
+    def __init__(self, database: Database, numbers: RunNumbers) -> None:
+        super().__init__(database, numbers)
+        self.keys = ApprovalKeys()
 
     def request(self, run_id: str, digest: str, *, requested_by: str, valid_until: datetime) -> Approval:
         """Record the request for approval with a new nonce. A second request returns the first one, with its deadline.
@@ -55,7 +64,7 @@ class Approvals(Repository):
         automatic: bool = False,
         method: str = "",
     ) -> Approval:
-        """Record the answer. An approval moves the plan and its items to approved in the same transaction.
+        """Sign and record the answer. An approval moves the plan and its items to approved in the same transaction.
 
         It also takes the locks of the scopes if they are free. If another run is sending there, the answer stands and
         the sending tasks wait for the locks.
@@ -66,6 +75,7 @@ class Approvals(Repository):
         :param method: for an automatic answer, the limits and the measured values.
         :raises NotApprovedError: when the answer does not belong to this request, is too late, or comes from the
             requester.
+        :raises ConfigurationError: when there is no key to sign with.
         :raises RecordConflictError: when a different answer was recorded before.
         """
 
@@ -75,12 +85,17 @@ class Approvals(Repository):
             known = _need(connection, run_id, number, digest, lock=True)
             _check_answer(connection, known, state, nonce, answer, responded_by, automatic)
             if known.answer is None:
-                connection.execute(
-                    "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_at ="
-                    " least(greatest(coalesce(%s, clock_timestamp()), requested_at), clock_timestamp()),"
-                    " automatic = %s, method = %s WHERE run_no = %s AND digest = %s",
-                    (answer, responded_by, responded_at, automatic, method, number, Digest(digest)),
+                given = replace(
+                    known,
+                    answer=answer,
+                    responded_by=responded_by,
+                    responded_at=_answered_at(known, responded_at, _now(connection)),
+                    automatic=automatic,
+                    method=method,
                 )
+                self._write(connection, number, given)
+            else:
+                self._refuse_unsigned(known)
             if answer == APPROVE and state == "frozen":
                 _approve(connection, number, digest)
                 scope_locks.take_if_free(connection, number, run_id)
@@ -95,22 +110,66 @@ class Approvals(Repository):
     def require(self, run_id: str, digest: str) -> Approval:
         """Return the approval of exactly this plan.
 
-        :raises NotApprovedError: when it was not requested, not answered, rejected, or has expired.
+        :raises NotApprovedError: when it was not requested, not answered, rejected, not signed, or has expired.
         """
+        return self._db.read(
+            lambda connection: self.granted(
+                connection, run_id, self._numbers.of(connection, run_id), digest, _now(connection)
+            )
+        )
 
-        def work(connection: Connection) -> Approval:
-            approval = _load(connection, run_id, self._numbers.of(connection, run_id), digest)
-            now = _now(connection)
-            return granted(approval, run_id, digest, now)
+    def granted(self, connection: Connection, run_id: str, run_no: int, digest: str, now: datetime) -> Approval:
+        """Return the approval of exactly this plan, inside a transaction; see :meth:`require`.
 
-        return self._db.read(work)
+        :param now: the time of the database. The clock of this machine counts too, because anyone who can change the
+            ledger may also change what its database reports as the time.
+        """
+        approval = _load(connection, run_id, run_no, digest)
+        return _granted(approval, run_id, digest, max(now, datetime.now(UTC)), self.keys)
+
+    def problem(self, approval: Approval) -> str:
+        """Return why a recorded answer is not authentic, or an empty text."""
+        if approval.answer is None:
+            return ""
+        return self.keys.problem(approval.statement, approval.signing_key, approval.signature)
+
+    def note_airflow_record(self, run_id: str, digest: str, text: str) -> None:
+        """Record once, for people, whether Airflow's own record has the same answer."""
+        self._db.write(
+            lambda connection: connection.execute(
+                "UPDATE rescind.approval SET airflow_record = %s WHERE run_no = %s AND digest = %s"
+                " AND airflow_record = ''",
+                (text, self._numbers.of(connection, run_id), Digest(digest)),
+            )
+        )
+
+    def _write(self, connection: Connection, run_no: int, given: Approval) -> None:
+        key, signature = self.keys.sign(given.statement)
+        connection.execute(
+            "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_at = %s, automatic = %s,"
+            " method = %s, signing_key = %s, signature = %s WHERE run_no = %s AND digest = %s",
+            (
+                given.answer,
+                given.responded_by,
+                given.responded_at,
+                given.automatic,
+                given.method,
+                key,
+                signature,
+                run_no,
+                Digest(given.digest),
+            ),
+        )
+
+    def _refuse_unsigned(self, known: Approval) -> None:
+        if problem := self.problem(known):
+            raise NotApprovedError(
+                f"plan {known.digest} of run {known.run_id}: the ledger holds an answer already, but {problem}. Find"
+                " out who wrote it, and start a new run"
+            )
 
 
-def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) -> Approval:
-    """Return the approval when it is valid now.
-
-    :raises NotApprovedError: when it is not valid; the message says why.
-    """
+def _granted(approval: Approval | None, run_id: str, digest: str, now: datetime, keys: ApprovalKeys) -> Approval:
     if approval is None:
         problem = "no approval was requested"
     elif approval.answer is None:
@@ -122,7 +181,9 @@ def granted(approval: Approval | None, run_id: str, digest: str, now: datetime) 
     elif not approval.automatic and (same := _not_another(approval.requested_by, approval.responded_by)):
         problem = same
     else:
-        return approval
+        problem = keys.problem(approval.statement, approval.signing_key, approval.signature)
+        if not problem:
+            return approval
     raise NotApprovedError(f"plan {digest} of run {run_id} cannot be executed: {problem}. Nothing was sent")
 
 
@@ -134,11 +195,6 @@ def _not_another(requester: str, approver: str) -> str:
         return f"requester and approver cannot be told apart: {error.problem}"
     both = f"{requester!r} requested it, and {approver!r} approved it"
     return f"the requester cannot approve their own run: {both}" if same else ""
-
-
-def load(connection: Connection, run_id: str, run_no: int, digest: str) -> Approval | None:
-    """Return the approval of a plan, inside a transaction."""
-    return _load(connection, run_id, run_no, digest)
 
 
 def mark_used(connection: Connection, run_no: int, digest: Digest, batch_id: Digest) -> None:
@@ -194,6 +250,11 @@ def _approve(connection: Connection, run_no: int, digest: str) -> None:
     )
 
 
+def _answered_at(known: Approval, responded_at: datetime | None, now: datetime) -> datetime:
+    """Return the time of the answer by the clock of the database; Airflow's clock may differ from it."""
+    return min(max(responded_at or now, known.requested_at), now)
+
+
 def _plan_state(connection: Connection, run_no: int, run_id: str, digest: str, *, lock: bool = False) -> str:
     row = connection.execute(
         "SELECT state FROM rescind.plan WHERE run_no = %s AND digest = %s" + (" FOR UPDATE" if lock else ""),
@@ -206,7 +267,8 @@ def _plan_state(connection: Connection, run_no: int, run_id: str, digest: str, *
 
 def _load(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval | None:
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM rescind.approval WHERE run_no = %s AND digest = %s" + (" FOR UPDATE" if lock else ""),
+        f"SELECT {_COLUMNS} FROM rescind.approval a JOIN rescind.run r ON r.number = a.run_no"
+        " WHERE a.run_no = %s AND a.digest = %s" + (" FOR UPDATE OF a" if lock else ""),
         (run_no, Digest(digest)),
     ).fetchone()
     return None if row is None else _approval(run_id, row)

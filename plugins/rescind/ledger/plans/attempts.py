@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from rescind.errors import LeaseLostError, LedgerError
 from rescind.ledger.plans import send_checks, transitions
+from rescind.ledger.plans.approvals import Approvals
 from rescind.ledger.plans.batches import hold, load_call
 from rescind.ledger.plans.records import Attempt, AttemptRecord, Call, Lease
 from rescind.ledger.runs import kill_switch
@@ -66,13 +67,15 @@ _RENEW_EVERY_S = 30.0
 class Attempts(Repository):
     """The attempts of each run.
 
+    :param approvals: checks the approval at every intent.
     :cvar max_attempts: most attempts at one call; throttled attempts do not count.
     """
 
     max_attempts = 8
 
-    def __init__(self, database: Database, numbers: RunNumbers) -> None:
+    def __init__(self, database: Database, numbers: RunNumbers, approvals: Approvals) -> None:
         super().__init__(database, numbers)
+        self._approvals = approvals
         self._renewed: dict[tuple[str, str, int], float] = {}
 
     def begin(
@@ -89,7 +92,8 @@ class Attempts(Repository):
         :raises RunStoppedError: when the kill switch is set.
         :raises RetainedGrantLostError: when verification found that a retained grant is missing.
         :raises LeaseLostError: when another process has claimed the batch.
-        :raises PlanStaleError: when the plan was superseded or has expired, or an item of the call may not be sent.
+        :raises PlanStaleError: when the run has ended, the plan was superseded or has expired, or an item of the call
+            may not be sent.
         :raises NotApprovedError: for a dry run, and without a valid approval of exactly this plan.
         :raises ScopeLockedError: when another run holds the scope's lock.
         :raises CallSettledError: when the call is not pending, or its attempts are used up.
@@ -105,7 +109,7 @@ class Attempts(Repository):
             facts = send_checks.gather(connection, number, digest, plan_digest, call)
             send_checks.no_retained_grant_is_lost(lease, facts)
             send_checks.call_may_be_sent(lease, call_id, call, facts, self.max_attempts)
-            send_checks.plan_may_be_sent(connection, lease, number, plan_digest, facts)
+            send_checks.plan_may_be_sent(connection, self._approvals, lease, number, plan_digest, facts)
             row = connection.execute(
                 _INTENT,
                 {

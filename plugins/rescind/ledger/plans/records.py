@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from rescind.approval_signature import moment, statement
 from rescind.model import ItemState, PlannedCall, digest
 
 
@@ -195,9 +196,14 @@ class Approval:
     :param nonce: ties the answer to this request; the answer must quote it.
     :param automatic: True when a rule answered instead of a person.
     :param method: for an automatic answer, the limits and the measured values; else empty.
+    :param signing_key: name of the key that signed the answer; empty without a signature.
+    :param signature: signature of the answer (hex), see :mod:`rescind.approval_signature`.
+    :param airflow_record: whether Airflow's own record has the same answer, as text; empty before the first send.
     """
 
     run_id: str
+    dag_id: str
+    airflow_run_id: str
     digest: str
     nonce: str
     requested_by: str
@@ -208,8 +214,33 @@ class Approval:
     responded_at: datetime | None
     automatic: bool
     method: str
+    signing_key: str
+    signature: str
     used_at: datetime | None
     used_by_batch: str | None
+    airflow_record: str
+
+    @property
+    def statement(self) -> bytes:
+        """The signed message for this answer; ValueError when there is no answer yet."""
+        if self.responded_at is None:
+            raise ValueError("an approval without an answer cannot be signed")
+        return statement(
+            {
+                "run": self.run_id,
+                "dag": self.dag_id,
+                "airflow_run": self.airflow_run_id,
+                "digest": self.digest,
+                "nonce": self.nonce,
+                "requested_by": self.requested_by,
+                "valid_until": moment(self.valid_until),
+                "answer": self.answer,
+                "responded_by": self.responded_by,
+                "responded_at": moment(self.responded_at),
+                "automatic": self.automatic,
+                "measured_against": self.method,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from psycopg.rows import DictRow
 
 from rescind.errors import LedgerError, NotApprovedError, PlanStaleError, RetainedGrantLostError
-from rescind.ledger.plans import approvals, transitions
+from rescind.ledger.plans import transitions
+from rescind.ledger.plans.approvals import Approvals
 from rescind.ledger.plans.records import Lease
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import CallSettledError, ScopeLockedError
 
 _FACTS = """
-SELECT clock_timestamp() AS now, r.dry_run, p.state AS plan_state, p.valid_until, l.run_no AS locked_by,
+SELECT clock_timestamp() AS now, r.dry_run, r.state AS run_state, r.finished_at, p.state AS plan_state,
+       p.valid_until, l.run_no AS locked_by,
        (SELECT count(*) FROM rescind.attempt t WHERE t.run_no = r.number AND t.call_id = %(call)s) AS attempts,
        (SELECT count(*) FROM rescind.attempt t WHERE t.run_no = r.number AND t.call_id = %(call)s
            AND t.outcome IS DISTINCT FROM 'throttled') AS tries,
@@ -111,12 +114,17 @@ def call_may_be_sent(
 
 
 def plan_may_be_sent(
-    connection: Connection, lease: Lease, run_no: int, plan_digest: str, facts: Mapping[str, Any]
+    connection: Connection,
+    approvals: Approvals,
+    lease: Lease,
+    run_no: int,
+    plan_digest: str,
+    facts: Mapping[str, Any],
 ) -> None:
     """Check run, plan, approval and scope lock.
 
     :raises NotApprovedError: for a dry run, and without a valid approval of exactly this plan.
-    :raises PlanStaleError: when the plan is not the live plan, is done, or has expired.
+    :raises PlanStaleError: when the run has ended, or the plan is not the live plan, is done, or has expired.
     :raises ScopeLockedError: when this run does not hold the lock of the scope.
     """
     where = f"plan {plan_digest[:12]} of run {lease.run_id}"
@@ -129,8 +137,8 @@ def plan_may_be_sent(
         raise PlanStaleError(
             f"{where} expired at {facts['valid_until']:%Y-%m-%d %H:%M:%S %Z}; nothing was sent. Plan again"
         )
-    approval = approvals.load(connection, lease.run_id, run_no, plan_digest)
-    approvals.granted(approval, lease.run_id, plan_digest, facts["now"])
+    approval = approvals.granted(connection, lease.run_id, run_no, plan_digest, facts["now"])
+    refuse_ended(lease.run_id, facts["run_state"], facts["finished_at"], approval.responded_at)
     if facts["locked_by"] != run_no:
         raise ScopeLockedError(
             f"ledger: {where} does not hold the lock of its scope any more; another run may use it. Nothing was sent"
@@ -138,4 +146,19 @@ def plan_may_be_sent(
     if facts["plan_state"] == "frozen":
         raise NotApprovedError(
             f"{where} was frozen again after its approval. Nothing was sent; request the approval again"
+        )
+
+
+def refuse_ended(run_id: str, state: str, finished_at: datetime | None, approved_at: datetime | None) -> None:
+    """Refuse a run that was abandoned or has ended without an approval, whatever its locks and tasks in Airflow say.
+
+    A cleared task may go on under an approval that was given before the run ended, while it is valid.
+
+    :param approved_at: signed time of the approval; None when there is none.
+    :raises PlanStaleError: when nothing may be sent for the run any more.
+    """
+    if finished_at is not None and (state == "abandoned" or approved_at is None or approved_at >= finished_at):
+        raise PlanStaleError(
+            f"run {run_id} has ended ({state}, {finished_at:%Y-%m-%d %H:%M:%S %Z}); nothing more of it is sent. Start a"
+            " new run"
         )

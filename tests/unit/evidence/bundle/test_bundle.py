@@ -8,17 +8,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rescind.approval_signature import ApprovalKeys, key_name, statement
 from rescind.cli import main
 from rescind.cli.evidence import UNCHECKED
 from rescind.evidence.bundle.format import RECORD_FILES, Merkle, Raw, encode, manifest_of
 from rescind.evidence.bundle.read import MemorySource, bundle_source, latest_verdicts, records
 from rescind.evidence.bundle.signing import sign
 from rescind.evidence.bundle.verify import verify
+from rescind.evidence.report.figures import figures
+from rescind.evidence.report.html_report import report as render
 from rescind.evidence.report.tables import outcomes
 from rescind.evidence.values import plain
 from rescind.ledger import SETTINGS, Ledger, NewInput, VerdictRecord
 from rescind.model import Verdict, canonical
+from tests.support.approval import APPROVAL_PUBLIC, SIGNER
 from tests.support.ledger_runs import begin, grant, list_scope
 from tests.unit.evidence.conftest import HOSTILE, KEY, OTHER, POLICY, PUBLIC, bundle, closed_run, contents, pem, remade
 
@@ -169,8 +175,8 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
 
     assert refused("review") == []
     for name in ("rita", "Rita ", "rit\u0430", ""):
-        assert refused("approvals", responded_by=name) == ["the requester approved their own run"]
-    assert refused("approvals", digest="0" * 64) == ["the approval is for another plan"]
+        assert refused("approvals", **signed(files, responded_by=name)) == ["the requester approved their own run"]
+    assert refused("approvals", **signed(files, digest="0" * 64)) == ["the approval is for another plan"]
     assert any(
         "digest of the approved effects does not match the plan" in one for one in refused("plan", digest="0" * 64)
     )
@@ -190,6 +196,82 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
     assert any("dry run sent a request" in one for one in refused("review", dry_run=True))
     assert any(
         "the population differs from the sealed snapshot" in one for one in refused("review", snapshot_digest="0" * 64)
+    )
+
+
+def signed(files: dict[str, bytes], key: Ed25519PrivateKey = SIGNER, **change: object) -> dict[str, object]:
+    """The change to an approval, with a signature that fits it."""
+    (review,), (approval,) = records(MemorySource(files), "review"), records(MemorySource(files), "approvals")
+    run = {name: review[name] for name in ("run", "dag", "airflow_run")}
+    name, signature = ApprovalKeys(key).sign(statement({**approval, **run, **change}))
+    return {**change, "signing_key": name, "signature": signature}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"responded_by": "ada"}, {"responded_at": "2026-01-01T00:00:00.000000Z"}, {"requested_by": "nobody"},
+        {"valid_until": "2999-01-01T00:00:00.000000Z"}, {"automatic": True}, {"measured_against": "1 of 2"},
+        {"nonce": "0" * 32}, {"answer": "reject"},
+    ],
+)  # fmt: skip
+def test_a_changed_approval_fails(ledger: Ledger, tmp_path: Path, change: dict[str, object]) -> None:
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path, key=None))
+    found = verify(MemorySource(remade(files, "approvals", change))).problems
+    assert any("signature of the approval" in one and "is not valid" in one for one in found), found
+    page = render(figures(MemorySource(remade(files, "approvals", change)))).decode()
+    assert "<dt>Approved by</dt><dd>nobody" in page and "was changed or forged" in page
+
+
+def test_an_approval_of_another_run_or_key_fails(ledger: Ledger, tmp_path: Path) -> None:
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path, key=None))
+
+    def found(change: dict[str, object], keys: list[bytes] | None = None) -> str:
+        source = MemorySource(remade(files, "approvals", change))
+        return "; ".join(verify(source, approval_keys=keys).problems)
+
+    assert found({}) == ""
+    assert "nobody approved this plan" in found({"signature": "", "signing_key": "", "public_key": ""})
+    assert "the deployment did not accept" in found({"public_key": ""})
+    assert "the deployment did not accept" in found(signed(files, OTHER))
+    (approval,) = records(MemorySource(files), "approvals")
+    signature = str(approval["signature"])
+    assert "is not valid" in found({"signature": signature[:-1] + ("0" if signature[-1] != "0" else "1")})
+    assert "is not valid" in found({"signature": signature.upper()})
+    for name in ("run", "dag", "airflow_run"):
+        other = remade(files, "review", {name: "manual__2"})
+        assert any("is not valid" in one for one in verify(MemorySource(other)).problems), name
+    assert found({}, [OTHER.public_key().public_bytes_raw(), APPROVAL_PUBLIC]) == ""
+    assert "is not a given key" in found({}, [OTHER.public_key().public_bytes_raw()])
+
+
+def test_the_verifier_names_approver_and_key(
+    ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = bundle(ledger, closed_run(ledger), tmp_path / "bundles")
+    form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    signer, approver = tmp_path / "evidence.pub.pem", tmp_path / "approval.pub.pem"
+    signer.write_bytes(KEY.public_key().public_bytes(*form))
+    approver.write_bytes(SIGNER.public_key().public_bytes(*form))
+    command = ["evidence", "verify", str(place), "--key", str(signer)]
+    assert main(command) == 0
+    name = key_name(APPROVAL_PUBLIC)
+    assert f"approve by anna, signed by approval key {name}; pass --approval-key" in capsys.readouterr().out
+    assert main([*command, "--approval-key", str(approver)]) == 0
+    assert f"approve by anna, signed by the given approval key {name}\n" in capsys.readouterr().out
+    approver.write_bytes(OTHER.public_key().public_bytes(*form))
+    assert main([*command, "--approval-key", str(approver)]) == 1
+    assert "which is not a given key" in capsys.readouterr().out
+
+
+def test_a_bundle_from_before_signed_approvals_says_so(ledger: Ledger, tmp_path: Path) -> None:
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path, key=None))
+    before = dict.fromkeys(("nonce", "signing_key", "signature", "public_key", "airflow_record"), ...)
+    old = MemorySource(remade(files, "approvals", before))
+    result = verify(old)
+    assert result.problems == [] and any("from a version before signed approvals" in note for note in result.notes)
+    assert any(
+        "version before signed approvals" in one for one in verify(old, approval_keys=[APPROVAL_PUBLIC]).problems
     )
 
 

@@ -35,7 +35,7 @@ FREE = {
 
 OPEN = {
     ("review", "started_at", -366), ("review", "finished_at", 366), ("plan", "valid_until", 366),
-    ("approvals", "valid_until", 366), ("attempts", "closed_at", 366), ("scopes", "ended_at", 366),
+    ("attempts", "closed_at", 366), ("scopes", "ended_at", 366),
     ("kept", "observed_at", 366),
 }  # fmt: skip
 """Times at an end of the run, with the direction in which nothing follows them."""

@@ -19,7 +19,7 @@ from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run, contents
 pytestmark = pytest.mark.postgres
 ADDED_SINCE = {
     "review": ("schedule", "due_at", "period_start", "period_end", "period_basis", "retention", "time_source"),
-    "approvals": ("measured_against",),
+    "approvals": ("measured_against", "nonce", "signing_key", "signature", "public_key", "airflow_record"),
     "verdicts": ("latest",),
 }
 VOID = {"meta", "br", "img", "input", "link", "hr"}

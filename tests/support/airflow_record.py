@@ -1,0 +1,76 @@
+"""As much of Airflow's API as shows the human-in-the-loop records of one task."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+
+@dataclass
+class AirflowRecord:
+    """The records by try; a try without a record asked nobody.
+
+    :param status: what every question for a record answers with.
+    """
+
+    tries: dict[int, Mapping[str, Any] | None] = field(default_factory=lambda: {1: None})
+    status: int = 200
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def connection(self) -> str:
+        """The connection to this server, as an environment variable holds it."""
+        return json.dumps({"conn_type": "http", "host": "127.0.0.1", "port": self.port, "login": "b", "password": "p"})
+
+    def answered(self, option: str, user: str, number: int = 1) -> None:
+        """Record an answer for a try."""
+        self.tries[number] = {
+            "options": [option, "Reject"],
+            "chosen_options": [option],
+            "responded_by_user": {"id": user, "name": user},
+            "response_received": True,
+        }
+
+
+@contextmanager
+def airflow_record() -> Iterator[AirflowRecord]:
+    """Serve a record until the end of the block."""
+    record = AirflowRecord()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self._answer(201, {"access_token": "t1"})
+
+        def do_GET(self) -> None:
+            path = unquote(self.path)
+            record.asked.append(path)
+            if record.status != 200:
+                self._answer(record.status, {})
+            elif path.endswith("/tries"):
+                self._answer(200, {"task_instances": [{"try_number": one} for one in record.tries]})
+            else:
+                found = record.tries.get(int(path.rpartition("/")[2]))
+                self._answer(200 if found else 404, found or {"detail": "none"})
+
+        def _answer(self, status: int, body: Any) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    record.port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield record
+    finally:
+        server.shutdown()
+        server.server_close()
