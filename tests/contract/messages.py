@@ -22,7 +22,7 @@ from rescind.cloud.dms import permissions
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
-from rescind.cloud.quickbi import groups, menus
+from rescind.cloud.quickbi import members, menus
 from rescind.cloud.wedata import data_sources, privileges
 
 Strategy = st.SearchStrategy[Any]
@@ -225,6 +225,12 @@ def _groups_write(draw: Any, kind: type[Request[Any]]) -> Any:
     return kind(UserGroupIds=draw(_ids(50)), UserId=draw(_ids(1))[0])
 
 
+@st.composite
+def _workspace_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    given = {"WorkspaceId": draw(_ids(1))[0], "UserId": draw(_ids(1))[0]}
+    return kind(**given, **({"RoleId": 26} if kind is members.AddUserToWorkspace else {}))
+
+
 def _get_user(kind: type[Request[Any]]) -> Strategy:
     one = st.fixed_dictionaries({"UserId": _DIGITS}) | st.fixed_dictionaries({"Uid": _DIGITS})
     tenant = st.fixed_dictionaries({}, optional={"Tid": _DIGITS})
@@ -247,8 +253,10 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     permissions.GrantUserPermission: _dms_write,
     menus.CancelAuthorizationMenu: _menu_write,
     menus.AuthorizeMenu: _menu_write,
-    groups.DeleteUserGroupMembers: _groups_write,
-    groups.AddUserGroupMembers: _groups_write,
+    members.DeleteUserGroupMembers: _groups_write,
+    members.AddUserGroupMembers: _groups_write,
+    members.DeleteUserFromWorkspace: _workspace_write,
+    members.AddUserToWorkspace: _workspace_write,
     GetUser: _get_user,
     CheckBatchTableAccessPermission: _check_tables,
 }
@@ -262,7 +270,7 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
         return {"DataSourceId": message.DataSourceId, **_revoke_target(message.target)}
     if isinstance(message, data_sources.AuthorizeDataSource):
         return {"DataSourceId": message.DataSourceId, **_authorize_target(message.target)}
-    if isinstance(message, groups._GroupsWrite):
+    if isinstance(message, members._GroupsWrite):
         return {"UserGroupIds": ",".join(message.UserGroupIds), "UserId": message.UserId}
     if isinstance(message, menus._MenuWrite):
         lists = {name: getattr(message, name) for name in ("MenuIds", "UserIds", "UserGroupIds")}

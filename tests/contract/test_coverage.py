@@ -37,6 +37,7 @@ def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[c
         "dms_permissions": "RevokeUserPermission",
         "quickbi_menus": "CancelAuthorizationMenu",
         "quickbi_group_members": "DeleteUserGroupMembers",
+        "quickbi_workspace_members": "DeleteUserFromWorkspace",
     }
     for system, revoke in revokes.items():
         mine = {row.action for row in found if system in row.users and row.write}

@@ -169,6 +169,9 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     one = {"UserId": users["UserIds"][0], "UserGroupIds": users["UserGroupIds"]}
     yield "quickbi", kinds["AddUserGroupMembers"](**one)
     yield "quickbi", kinds["DeleteUserGroupMembers"](**one)
+    space = {"UserId": users["UserIds"][0], "WorkspaceId": next(iter(world.quickbi.workspaces))}
+    yield "quickbi", kinds["AddUserToWorkspace"](**space, RoleId=30)
+    yield "quickbi", kinds["DeleteUserFromWorkspace"](**space)
 
 
 _VARIANTS: dict[str, dict[str, str]] = {

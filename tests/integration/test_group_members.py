@@ -13,7 +13,7 @@ import pytest
 
 from rescind.cloud import guard
 from rescind.cloud.base import Bucket, Prepared
-from rescind.cloud.quickbi.groups import AddUserGroupMembers, DeleteUserGroupMembers
+from rescind.cloud.quickbi.members import AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.errors import BlastRadiusExceededError, InputError
 from rescind.systems import REGISTRY, default_connections
 from rescind.systems.quickbi.group_members import QuickBiGroupMembers

@@ -279,6 +279,15 @@ def _group_members(action: str, given: Parameters) -> None:
         _text(action, "UserGroupIds", each, _ID)
 
 
+def _workspace_member(action: str, given: Parameters) -> None:
+    role = {"RoleId"} if action == "AddUserToWorkspace" else set()
+    _names(action, given, {"UserId", "WorkspaceId", *role})
+    for name in ("UserId", "WorkspaceId"):
+        _text(action, name, given[name], _ID)
+    if role and given["RoleId"] not in ("25", "26", "27", "30"):
+        _refuse(action, "RoleId is no preset role")
+
+
 _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("wedata", "RevokePrivileges"): _privileges,
     ("wedata", "AuthorizePrivileges"): _privileges,
@@ -290,4 +299,6 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("quickbi", "AuthorizeMenu"): _menus,
     ("quickbi", "DeleteUserGroupMembers"): _group_members,
     ("quickbi", "AddUserGroupMembers"): _group_members,
+    ("quickbi", "DeleteUserFromWorkspace"): _workspace_member,
+    ("quickbi", "AddUserToWorkspace"): _workspace_member,
 }

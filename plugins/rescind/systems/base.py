@@ -75,6 +75,7 @@ class Walker(Generic[ClientT]):
     :param found: for a discovery, the population that gets the record of each listing. A listing of several pages is
         then read until two consecutive passes show the same rows. The vendors promise no order of pages. If one row is
         removed and another is added between two pages, a row can be missed although the total is right.
+    :ivar found: the population of a discovery, else None.
     :ivar pages: without ``found``: SHA-256 (hex) of the rows of each page.
     """
 
@@ -83,7 +84,7 @@ class Walker(Generic[ClientT]):
         self.account = account_of(client)
         self.calls = 0
         self.pages: list[str] = []
-        self._found = found
+        self.found = found
         self._units: dict[str, str] = {}
         self._gate = asyncio.Semaphore(READS_IN_FLIGHT)
 
@@ -102,13 +103,13 @@ class Walker(Generic[ClientT]):
             that of an earlier listing.
         """
         async with self._gate:
-            if self._found is None:
+            if self.found is None:
                 listing = await collect(self.client, request, other_unit=other_unit)
                 self.calls += listing.record.pages
                 self.pages += listing.record.page_digests
             else:
                 listing = await self._settled(request, other_unit)
-                self._found.add_record(listing.record)
+                self.found.add_record(listing.record)
         if (unit := listing.record.unit) and self._units.setdefault(request.action, unit) != unit:
             why = "its total counts something else than the total of another listing of this action"
             raise ListingIncompleteError(listing_name(request), why)
@@ -316,9 +317,9 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """
         return PlatformAnswer()
 
-    def membership(self, grant: Grant) -> Membership | None:
-        """Return the membership that the grant is, or None where it is none."""
-        return None
+    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
+        """Return the memberships that end with the grant; none where grants are no memberships."""
+        return ()
 
     async def ended_memberships(self, client: ClientT, memberships: Collection[Membership]) -> EndedMemberships:
         """Read memberships on remaining paths again, and return those that have ended since discovery.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.errors import BlastRadiusExceededError
@@ -36,6 +37,17 @@ class Member:
     why_not: str = ""
 
 
+class Container(NamedTuple):
+    """One container.
+
+    :param name: its name, for people.
+    :param kept: by member id, why that member must stay; a remove call is never made for them.
+    """
+
+    name: str
+    kept: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """What the final bytes of a write name: every one of the containers times every one of the members."""
@@ -53,7 +65,7 @@ class MembershipSystem(PermissionSystem[ClientT]):
 
     :cvar container_type: resource type of the containers.
     :cvar container_kind: kind of the containers as principals: what they hold, their members hold.
-    :cvar lists_by_member: True when :meth:`containers_of` can list the containers of one user.
+    :cvar lists_by_member: True when :meth:`memberships_of` can list the containers of one user.
     :cvar removes_one_role: True when the remove call names the role. A call then holds members of one role only.
         False when it ends the membership whatever the role is.
     """
@@ -64,8 +76,8 @@ class MembershipSystem(PermissionSystem[ClientT]):
     removes_one_role: ClassVar[bool] = False
 
     @abstractmethod
-    async def containers(self, walker: Walker[ClientT]) -> Mapping[str, str]:
-        """Return every container as id -> name.
+    async def containers(self, walker: Walker[ClientT]) -> Mapping[str, Container]:
+        """Return every container by id.
 
         :raises ListingIncompleteError: when a listing could not be read whole.
         """
@@ -77,8 +89,8 @@ class MembershipSystem(PermissionSystem[ClientT]):
         :raises ListingIncompleteError: when the listing could not be read whole.
         """
 
-    async def containers_of(self, walker: Walker[ClientT], user: str) -> Mapping[str, str]:
-        """Return the containers that one user is a direct member of, as id -> name. See :attr:`lists_by_member`.
+    async def memberships_of(self, walker: Walker[ClientT], user: str) -> Iterable[tuple[str, str, Member]]:
+        """Return (container id, name, member) for every direct membership of one user. See :attr:`lists_by_member`.
 
         :raises ListingIncompleteError: when the listing could not be read whole.
         """
@@ -116,21 +128,21 @@ class MembershipSystem(PermissionSystem[ClientT]):
         if people is not None:
             found.shown(PrincipalType.USER, (person.principal_id for person in people))
             found.add_principals(people)
-        names = await self.containers(walker)
-        found.shown(self.container_type, names)
+        containers = await self.containers(walker)
+        found.shown(self.container_type, containers)
         await walker.for_each(
-            sorted(names),
-            lambda container: self._grants(walker, (container, names[container])),
+            sorted(containers),
+            lambda ident: self._grants(walker, (ident, containers[ident].name), containers[ident].kept),
             lambda _, grants: self._found(found, grants),
         )
         for surface in self.surfaces:
             if surface.asked_in == "discovery" and surface.action:
                 found.asked(surface.name)
-        found.note("objects", len(names))
+        found.note("objects", len(containers))
 
     def _found(self, found: Population, grants: Sequence[Grant]) -> None:
         found.add_grants(grants)
-        found.add_memberships(self.membership(grant) for grant in grants)
+        found.add_memberships(edge for grant in grants for edge in self.memberships(grant))
 
     async def reread(self, client: ClientT, listings: Collection[ListingScope]) -> Reading:
         """List the members of each container again, or the containers of each user."""
@@ -141,13 +153,17 @@ class MembershipSystem(PermissionSystem[ClientT]):
 
     async def _listed(self, walker: Walker[ClientT], scope: ListingScope) -> list[Grant]:
         if len(scope) == len((_BY_MEMBER, "user", "")):
-            names = await self.containers_of(walker, scope[1])
-            return [self._grant(walker.account, ident, name, Member(scope[1])) for ident, name in names.items()]
+            listed = await self.memberships_of(walker, scope[1])
+            return [self._grant(walker.account, ident, name, member) for ident, name, member in listed]
         return await self._grants(walker, scope)
 
-    async def _grants(self, walker: Walker[ClientT], scope: ListingScope) -> list[Grant]:
+    async def _grants(
+        self, walker: Walker[ClientT], scope: ListingScope, kept: Mapping[str, str] = MappingProxyType({})
+    ) -> list[Grant]:
         container, name = scope
-        return [self._grant(walker.account, container, name, one) for one in await self.members(walker, container)]
+        members = await self.members(walker, container)
+        members = [replace(one, why_not=kept.get(one.ident, "") or one.why_not) for one in members]
+        return [self._grant(walker.account, container, name, one) for one in members]
 
     def _grant(self, account: str, container: str, name: str, member: Member) -> Grant:
         key = GrantKey(
@@ -176,11 +192,11 @@ class MembershipSystem(PermissionSystem[ClientT]):
         user = self.lists_by_member and grant.key.principal_type == PrincipalType.USER
         return (_BY_MEMBER, grant.key.principal_id, "") if user else None
 
-    def membership(self, grant: Grant) -> Membership:
+    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
         """Return the membership that the grant is."""
         key = grant.key
         member = (key.principal_type, key.principal_id)
-        return Membership(self.name, key.account, *member, self.container_kind, key.resource_id)
+        return (Membership(self.name, key.account, *member, self.container_kind, key.resource_id),)
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> WriteRequest[Any]:
         """Return the remove request for the rows and columns of the call."""

@@ -51,8 +51,7 @@ def _ending(ledger: Ledger, run: Run, planned: list[str]) -> dict[tuple[str, str
     for start in range(0, len(planned), CHUNK):
         for grant in ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values():
             system = system_named(grant.key.system)
-            if (membership := system.membership(grant)) is not None:
-                ending[system.vendor, grant.key.account].append(membership)
+            ending[system.vendor, grant.key.account].extend(system.memberships(grant))
     return ending
 
 

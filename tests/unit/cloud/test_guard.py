@@ -15,7 +15,12 @@ from rescind.cloud import guard
 from rescind.cloud.base import Bucket, Prepared, WriteRequest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
-from rescind.cloud.quickbi.groups import AddUserGroupMembers, DeleteUserGroupMembers
+from rescind.cloud.quickbi.members import (
+    AddUserGroupMembers,
+    AddUserToWorkspace,
+    DeleteUserFromWorkspace,
+    DeleteUserGroupMembers,
+)
 from rescind.cloud.quickbi.menus import AuthorizeMenu, CancelAuthorizationMenu
 from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
@@ -48,6 +53,8 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("quickbi", AuthorizeMenu(**PORTAL, AuthPointsValue=1)),
     ("quickbi", DeleteUserGroupMembers(UserGroupIds=["g1", "g-2"], UserId="u1")),
     ("quickbi", AddUserGroupMembers(UserGroupIds=["g1"], UserId="u1")),
+    ("quickbi", DeleteUserFromWorkspace(WorkspaceId="w-1", UserId="u1")),
+    ("quickbi", AddUserToWorkspace(WorkspaceId="w-1", UserId="u1", RoleId=26)),
 ]  # fmt: skip
 
 
@@ -214,6 +221,7 @@ def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
 
 
 _REV = {"UserId": "5", "DsType": "DATABASE", "DbId": "1", "Logic": "false", "PermTypes": "QUERY", "UserAccessId": "7"}
+_SPACE = {"WorkspaceId": "w", "UserId": "1"}
 _GROUPS = {"UserGroupIds": "a,b", "UserId": "1"}
 _CANCEL = {"DataPortalId": "p", "MenuIds": "a,b", "UserIds": "1"}
 
@@ -273,6 +281,12 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
     ("quickbi", "DeleteUserGroupMembers", q(**{**_GROUPS, "UserGroupIds": "a,"})),
     ("quickbi", "DeleteUserGroupMembers", q(**{**_GROUPS, "UserGroupIds": many(51)})),
     ("quickbi", "AddUserGroupMembers", q(**_GROUPS, All="true")),
+    *(("quickbi", "DeleteUserFromWorkspace", q(**without(_SPACE, name))) for name in _SPACE),
+    *(("quickbi", "DeleteUserFromWorkspace", q(**{**_SPACE, name: ""})) for name in _SPACE),
+    *(("quickbi", "DeleteUserFromWorkspace", q(**{**_SPACE, name: "a,b"})) for name in _SPACE),
+    ("quickbi", "DeleteUserFromWorkspace", q(**_SPACE, RoleId="25")),
+    ("quickbi", "AddUserToWorkspace", q(**_SPACE)),
+    ("quickbi", "AddUserToWorkspace", q(**_SPACE, RoleId="0")),
     ("quickbi", "WithdrawAllUserGroups", q(UserId="1")),
     ("quickbi", "DeleteUserGroup", q(UserGroupId="a")),
     ("quickbi", "DeleteUser", q(UserId="1")),

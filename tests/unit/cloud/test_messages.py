@@ -68,7 +68,8 @@ NEEDED = {
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "
     "QueryWorkspaceUserList ListWorkspaceUserRolesByUserId ListOrganizationRoles ListOrganizationRoleUsers "
     "CheckReadable ListWorkspaceRoles ListWorkspaceRoleUsers QueryShareList QuerySharesToUserList "
-    "QueryReadableResourcesListByUserIdV2 DeleteUserGroupMembers AddUserGroupMembers",
+    "QueryReadableResourcesListByUserIdV2 DeleteUserGroupMembers AddUserGroupMembers "
+    "DeleteUserFromWorkspace AddUserToWorkspace",
     "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 

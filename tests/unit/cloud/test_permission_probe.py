@@ -65,6 +65,7 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("dms", "RevokeUserPermission"),
         ("quickbi", "CancelAuthorizationMenu"),
         ("quickbi", "DeleteUserGroupMembers"),
+        ("quickbi", "DeleteUserFromWorkspace"),
     }
     assert writes <= set(WRITES)
     for kind in CLIENTS:
@@ -136,12 +137,13 @@ QUICKBI: dict[str, dict[str, Any]] = {
     "QueryOrganizationWorkspaceList": {"Result": {"Data": [{"WorkspaceId": "w1"}], "TotalNum": 1}},
     "QueryWorkspaceUserList": {"Result": {"Data": [], "TotalNum": 0}},
     "ListUserGroupsByUserId": {"Result": []},
+    "ListWorkspaceUserRolesByUserId": {"Result": []},
 }
 
 
 @pytest.mark.parametrize(("service", "answers", "writes"), [
     ("dms", DMS, ["RevokeUserPermission"]),
-    ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers"]),
+    ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers", "DeleteUserFromWorkspace"]),
 ])  # fmt: skip
 def test_alibaba(
     client: Client, alibaba: Make, service: str, answers: dict[str, dict[str, Any]], writes: list[str]

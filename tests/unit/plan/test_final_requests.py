@@ -84,12 +84,18 @@ MEMBERS = st.builds(
     st.sampled_from(["g1", "g2", "g-3", "g4"]),
     st.sampled_from(["u1", "u2", "u-3"]),
 )
+WORKSPACES = st.builds(
+    lambda space, user: _grant("quickbi_workspace_members", "workspace", space, ("user", user), "viewer", ""),
+    st.sampled_from(["w1", "w-2"]),
+    st.sampled_from(["u1", "u2", "u-3"]),
+)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
     "dms_permissions": RECORDS,
     "quickbi_menus": MENUS,
     "quickbi_group_members": MEMBERS,
+    "quickbi_workspace_members": WORKSPACES,
 }
 
 

@@ -13,7 +13,7 @@ from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.final_bytes import body_fields
-from rescind.systems.membership import Member, MembershipSystem, Named
+from rescind.systems.membership import Container, Member, MembershipSystem, Named
 
 
 class _Roles(WriteRequest[Reply]):
@@ -39,7 +39,7 @@ class _ProjectRoles(MembershipSystem[WeDataClient]):
     revoke_message: ClassVar[type[WriteRequest[Any]]] = _Roles
     restore_message: ClassVar[type[WriteRequest[Any]]] = _Roles
 
-    async def containers(self, walker: Walker[WeDataClient]) -> Mapping[str, str]:
+    async def containers(self, walker: Walker[WeDataClient]) -> Mapping[str, Container]:
         return {}
 
     async def members(self, walker: Walker[WeDataClient], container: str) -> Iterable[Member]:
@@ -108,5 +108,5 @@ def test_an_empty_selector_is_refused(body: bytes) -> None:
 
 
 def test_a_grant_is_a_membership_of_its_own() -> None:
-    assert SYSTEM.membership(_grant("u", "admin")) == Membership(SYSTEM.name, "a", "user", "u", "project", "p")
+    assert SYSTEM.memberships(_grant("u", "admin")) == (Membership(SYSTEM.name, "a", "user", "u", "project", "p"),)
     assert SYSTEM.principal_listing_scope(_grant("u", "admin")) is None

@@ -35,6 +35,7 @@ from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
 from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
     ListUserGroupsByUserId,
+    ListWorkspaceUserRolesByUserId,
     QueryOrganizationWorkspaceList,
     QueryUserGroupListByParentId,
     QueryUserGroupMember,
@@ -220,10 +221,16 @@ QUICKBI = (
         lambda user: ListUserGroupsByUserId(UserId=user.UserId),
         after="QueryUserList",
     ),
+    Probe(
+        "ListWorkspaceUserRolesByUserId",
+        lambda user: ListWorkspaceUserRolesByUserId(UserId=user.UserId),
+        after="QueryUserList",
+    ),
     Probe("CancelAuthorizationMenu"),
     Probe("DeleteUserGroupMembers"),
+    Probe("DeleteUserFromWorkspace"),
 )
-"""Alibaba Quick BI: portal menus and members of user groups."""
+"""Alibaba Quick BI: portal menus, members of user groups and of workspaces."""
 
 
 async def allowed_actions(

@@ -86,7 +86,7 @@ _ORGANIZATION_ROLES = {
 }
 OWNER = "owner"
 _SHARED = {CONDITIONAL: "the menu is not restricted to named receivers"}
-_WORKSPACE_ROLES = {
+WORKSPACE_ROLES = {
     WORKSPACE_ADMINISTRATOR: "workspace administrator",
     WORKSPACE_DEVELOPER: "workspace developer",
     OWNER: "workspace owner",
@@ -99,20 +99,27 @@ def receiver_type(receiver: Receiver) -> PrincipalType:
 
 
 def fixed_grant(
-    account: str, resource: tuple[str, str], principal: tuple[str, str], entitlement: str, why_not: str, name: str = ""
+    account: str,
+    resource: tuple[str, str],
+    principal: tuple[str, str],
+    entitlement: str,
+    why_not: str,
+    name: str = "",
+    *,
+    system: str = SYSTEM,
 ) -> Grant:
     """A grant that no call of this version takes away.
 
     :param resource: (type, id). :param principal: (type, id). :param why_not: the reason, for people.
     """
-    key = GrantKey(SYSTEM, account, *resource, *principal, entitlement)
+    key = GrantKey(system, account, *resource, *principal, entitlement)
     # No call takes it and no listing of a portal's menus shows it, so its cell lies in no portal.
     cell = Cell("", resource[1], resource[0], (*principal, entitlement))
     return Grant(key=key, cell=cell, revocable=False, why_not=why_not, resource_name=name)
 
 
-def organization_roles(account: str, users: Iterable[QuickBiUser], found: Population) -> None:
-    """Administrators as members of roles that reach every portal.
+def organization_roles(account: str, users: Iterable[QuickBiUser], found: Population, *, system: str = SYSTEM) -> None:
+    """Administrators as members of roles that reach every portal and every workspace.
 
     A user for whom the vendor names neither roles nor the older flags may be an administrator: then the surface stays
     unanswered for that user.
@@ -128,10 +135,12 @@ def organization_roles(account: str, users: Iterable[QuickBiUser], found: Popula
         mine = sorted(roles & _ORGANIZATION_ROLES.keys())
         held.update(mine)
         found.add_memberships(
-            Membership(SYSTEM, account, PrincipalType.USER, user.UserId, PrincipalType.ROLE, role) for role in mine
+            Membership(system, account, PrincipalType.USER, user.UserId, PrincipalType.ROLE, role) for role in mine
         )
     found.add_grants(
-        fixed_grant(account, ORGANIZATION, (PrincipalType.ROLE, role), name, "a role of the organization")
+        fixed_grant(
+            account, ORGANIZATION, (PrincipalType.ROLE, role), name, "a role of the organization", system=system
+        )
         for role, name in _ORGANIZATION_ROLES.items()
         if role in held
     )
@@ -144,10 +153,12 @@ def workspace_roles(account: str, space: Workspace, people: Sequence[WorkspaceUs
     :returns: the roles that somebody holds.
     """
     held = [(person.UserId, person.Role.RoleId or "") for person in people if person.Role is not None]
-    held = [(user, role) for user, role in held if role in _WORKSPACE_ROLES]
+    held = [(user, role) for user, role in held if role in WORKSPACE_ROLES]
     held += [(space.Owner, OWNER)] if space.Owner else []
     found.add_memberships(
-        Membership(SYSTEM, account, PrincipalType.USER, user, PrincipalType.ROLE, _role(space.WorkspaceId, role))
+        Membership(
+            SYSTEM, account, PrincipalType.USER, user, PrincipalType.ROLE, workspace_role(space.WorkspaceId, role)
+        )
         for user, role in held
     )
     for person in people:
@@ -169,8 +180,8 @@ def portal_grants(account: str, portal: Work, roles: Iterable[str]) -> Iterator[
         everyone = (PrincipalType.EVERYONE, "everyone")
         yield fixed_grant(account, resource, everyone, "public link", "the portal is open by a link", name)
     for role in sorted(roles):
-        holder = (PrincipalType.ROLE, _role(portal.WorkspaceId or "", role))
-        yield fixed_grant(account, resource, holder, _WORKSPACE_ROLES[role], "a role in the portal's workspace", name)
+        holder = (PrincipalType.ROLE, workspace_role(portal.WorkspaceId or "", role))
+        yield fixed_grant(account, resource, holder, WORKSPACE_ROLES[role], "a role in the portal's workspace", name)
 
 
 async def portal_receivers(
@@ -260,5 +271,6 @@ async def what_users_see(client: QuickBiClient, grants: Collection[Grant]) -> Pl
     return answer
 
 
-def _role(workspace: str, role: str) -> str:
+def workspace_role(workspace: str, role: str) -> str:
+    """Return the id of a role in a workspace, as memberships name it."""
     return f"{workspace}.{role}"

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
-from rescind.cloud.quickbi.groups import MAX_GROUPS, AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.cloud.quickbi.inventory import ListUserGroupsByUserId, QueryUserGroupMember
+from rescind.cloud.quickbi.members import MAX_GROUPS, AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.final_bytes import query_fields
-from rescind.systems.membership import Member, MembershipSystem, Named
+from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.quickbi.people import ended_memberships
 from rescind.systems.quickbi.users import organization_users, own_user_id, user_groups
 from rescind.systems.surfaces import EndedMemberships, Surface
@@ -71,9 +71,10 @@ class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
         """Return the users of the organization."""
         return await organization_users(walker, self.name)
 
-    async def containers(self, walker: Walker[QuickBiClient]) -> Mapping[str, str]:
+    async def containers(self, walker: Walker[QuickBiClient]) -> Mapping[str, Container]:
         """Return the groups of the tree."""
-        return (await user_groups(walker))[0]
+        names, _ = await user_groups(walker)
+        return {ident: Container(name) for ident, name in names.items()}
 
     async def members(self, walker: Walker[QuickBiClient], container: str) -> list[Member]:
         """Return users and groups in one group. A group in a group is kept: the call takes users only."""
@@ -85,10 +86,10 @@ class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
             for row in rows
         ]
 
-    async def containers_of(self, walker: Walker[QuickBiClient], user: str) -> Mapping[str, str]:
+    async def memberships_of(self, walker: Walker[QuickBiClient], user: str) -> list[tuple[str, str, Member]]:
         """Return the groups that list the user as a direct member."""
         rows = await walker.rows(ListUserGroupsByUserId(UserId=user))
-        return {row.UserGroupId: row.UserGroupName or "" for row in rows}
+        return [(row.UserGroupId, row.UserGroupName or "", Member(user)) for row in rows]
 
     def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> DeleteUserGroupMembers:
         """Return the call that takes the one user out of these groups."""

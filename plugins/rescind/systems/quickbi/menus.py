@@ -83,6 +83,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
             "ListPortalMenus",
             "ListUserGroupsByUserId",
             "ListWhitePortalMenu",
+            "ListWorkspaceUserRolesByUserId",
             "QueryOrganizationWorkspaceList",
             "QueryShareList",
             "QueryUserGroupListByParentId",

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.inventory import (
     ListUserGroupsByUserId,
+    ListWorkspaceUserRolesByUserId,
     QueryOrganizationWorkspaceList,
     QueryUserGroupMember,
     QueryWorkspaceUserList,
     Workspace,
+    WorkspaceRole,
     WorkspaceUser,
 )
 from rescind.model import Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.quickbi.access import GROUPS, WORKSPACES, workspace_roles
+from rescind.systems.quickbi.access import GROUPS, WORKSPACE_ROLES, WORKSPACES, workspace_role, workspace_roles
 from rescind.systems.quickbi.users import user_groups
 from rescind.systems.surfaces import EndedMemberships
+
+_Edge = tuple[str, str, str]
+"""(type of the container, its id, user)."""
 
 
 async def discover_groups(walker: Walker[QuickBiClient], found: Population) -> None:
@@ -61,22 +66,59 @@ async def discover_workspaces(walker: Walker[QuickBiClient], found: Population) 
 
 
 async def ended_memberships(client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
-    """Return the users in groups whom neither the group nor the user lists as a member any more.
+    """Return the memberships of users that neither the list of the container nor that of the user shows any more.
+
+    Groups, workspaces and roles in workspaces are read again; other memberships stay as they were.
 
     :raises CloudError: when a listing failed.
     :raises ListingIncompleteError: when a listing could not be read completely.
     """
     walker = Walker(client)
-    edges = [e for e in memberships if (e.member_type, e.container_type) == (PrincipalType.USER, PrincipalType.GROUP)]
-    groups = sorted({edge.container_id for edge in edges})
-    listed = await walker.each(groups, lambda group: walker.rows(QueryUserGroupMember(UserGroupId=group)))
-    members = {(group, row.Id) for group, rows in zip(groups, listed, strict=True) for row in rows}
-    absent = [edge for edge in edges if (edge.container_id, edge.member_id) not in members]
-    users = sorted({edge.member_id for edge in absent})
-    held = await walker.each(users, lambda user: walker.rows(ListUserGroupsByUserId(UserId=user)))
-    still = {(row.UserGroupId, user) for user, rows in zip(users, held, strict=True) for row in rows}
-    ended = frozenset(edge for edge in absent if (edge.container_id, edge.member_id) not in still)
-    return EndedMemberships(ended, walker.calls)
+    homes = {edge: home for edge in memberships if edge.member_type == PrincipalType.USER and (home := _home(edge))}
+    listed = await walker.each(sorted(set(homes.values())), lambda home: _members(walker, *home))
+    shown = frozenset[_Edge]().union(*listed)
+    absent = [edge for edge in homes if _edge(edge) not in shown]
+    users = sorted({(homes[edge][0], edge.member_id) for edge in absent})
+    held = frozenset[_Edge]().union(*await walker.each(users, lambda user: _memberships(walker, *user)))
+    return EndedMemberships(frozenset(edge for edge in absent if _edge(edge) not in held), walker.calls)
+
+
+def _edge(membership: Membership) -> _Edge:
+    return (membership.container_type, membership.container_id, membership.member_id)
+
+
+def _home(membership: Membership) -> tuple[str, str] | None:
+    """Return the group or workspace whose members show this membership, or None where no listing does."""
+    kind, ident = membership.container_type, membership.container_id
+    if kind in (PrincipalType.GROUP, PrincipalType.WORKSPACE):
+        return kind, ident
+    workspace, dot, role = ident.rpartition(".")
+    return (PrincipalType.WORKSPACE, workspace) if kind == PrincipalType.ROLE and dot and role.isdigit() else None
+
+
+async def _members(walker: Walker[QuickBiClient], kind: str, ident: str) -> frozenset[_Edge]:
+    """Return who is in one group or workspace, and with which roles."""
+    if kind == PrincipalType.GROUP:
+        return frozenset((kind, ident, row.Id) for row in await walker.rows(QueryUserGroupMember(UserGroupId=ident)))
+    rows = await walker.rows(QueryWorkspaceUserList(WorkspaceId=ident))
+    return frozenset(edge for row in rows for edge in _workspace_edges(ident, row.Role, row.UserId))
+
+
+async def _memberships(walker: Walker[QuickBiClient], kind: str, user: str) -> frozenset[_Edge]:
+    """Return the groups, or the workspaces and roles, of one user."""
+    if kind == PrincipalType.GROUP:
+        groups = await walker.rows(ListUserGroupsByUserId(UserId=user))
+        return frozenset((kind, row.UserGroupId, user) for row in groups)
+    rows = await walker.rows(ListWorkspaceUserRolesByUserId(UserId=user))
+    return frozenset(edge for row in rows for edge in _workspace_edges(row.WorkspaceId, row.RoleModel, user))
+
+
+def _workspace_edges(workspace: str, role: WorkspaceRole | None, user: str) -> Iterator[_Edge]:
+    """Yield the membership and the role. Without a named role the user may have any."""
+    yield PrincipalType.WORKSPACE, workspace, user
+    named = [role.RoleId] if role is not None and role.RoleId else WORKSPACE_ROLES
+    for ident in named:
+        yield PrincipalType.ROLE, workspace_role(workspace, ident), user
 
 
 def membership(

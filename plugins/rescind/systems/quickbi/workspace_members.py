@@ -1,0 +1,177 @@
+"""Alibaba Quick BI: who is in which workspace, and with which role.
+
+A grant is one user's role in one workspace. Administrators and developers of a workspace reach every portal in it, and
+menus may name a workspace as a receiver, so that a membership is a way into portals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from rescind.cloud.base import Prepared, WriteRequest
+from rescind.cloud.clients import QuickBiClient
+from rescind.cloud.quickbi.inventory import (
+    ListWorkspaceUserRolesByUserId,
+    QueryOrganizationWorkspaceList,
+    QueryUserList,
+    QueryWorkspaceUserList,
+    WorkspaceRole,
+)
+from rescind.cloud.quickbi.members import AddUserToWorkspace, DeleteUserFromWorkspace
+from rescind.cloud.quickbi.roles import (
+    WORKSPACE_ADMINISTRATOR,
+    WORKSPACE_ANALYST,
+    WORKSPACE_DEVELOPER,
+    WORKSPACE_VIEWER,
+)
+from rescind.errors import BlastRadiusExceededError
+from rescind.model import CallShape, Grant, Membership, Principal, PrincipalType
+from rescind.systems.base import Walker
+from rescind.systems.final_bytes import query_fields
+from rescind.systems.membership import MEMBER, Container, Member, MembershipSystem, Named
+from rescind.systems.quickbi.access import ORGANIZATION, ORGANIZATION_ROLES, organization_roles, workspace_role
+from rescind.systems.quickbi.people import ended_memberships
+from rescind.systems.quickbi.users import own_user_id, user_principal
+from rescind.systems.surfaces import EndedMemberships, Surface
+
+ADMINISTRATOR = "administrator"
+ROLES = {
+    WORKSPACE_ADMINISTRATOR: ADMINISTRATOR,
+    WORKSPACE_DEVELOPER: "developer",
+    WORKSPACE_ANALYST: "analyst",
+    WORKSPACE_VIEWER: "viewer",
+}
+"""Preset roles by id. Another id is a custom role: the vendor lists it by user only, and it cannot be restored."""
+_IDS = {name: role for role, name in ROLES.items()}
+SURFACES = (
+    Surface(
+        "workspace members",
+        "QueryWorkspaceUserList",
+        "members of a workspace with their preset role",
+        "custom roles, which end with the membership and are not restored",
+    ),
+    ORGANIZATION_ROLES,
+    Surface(
+        "workspace roles of a user",
+        "ListWorkspaceUserRolesByUserId",
+        "every role of a user in every workspace, preset and custom",
+        asked_in="verification",
+    ),
+)
+_OWNER = "owns the workspace; hand it over first"
+
+
+class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
+    """Memberships in workspaces; one call takes one user out of one workspace, with every role there."""
+
+    name: ClassVar[str] = "quickbi_workspace_members"
+    title: ClassVar[str] = "Quick BI workspace members"
+    form_label: ClassVar[str] = "Alibaba Quick BI: members of workspaces"
+    id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
+    vendor: ClassVar[str] = "alibaba"
+    hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
+    container_type: ClassVar[str] = "workspace"
+    container_kind: ClassVar[PrincipalType] = PrincipalType.WORKSPACE
+    lists_by_member: ClassVar[bool] = True
+    admin_entitlements: ClassVar[frozenset[str]] = frozenset({ADMINISTRATOR})
+    shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"user": 1})
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = DeleteUserFromWorkspace
+    restore_message: ClassVar[type[WriteRequest[Any]]] = AddUserToWorkspace
+    restore_shape: ClassVar[CallShape] = shape
+    surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ListWorkspaceUserRolesByUserId",
+            "QueryOrganizationWorkspaceList",
+            "QueryUserInfoByAccount",
+            "QueryUserList",
+            "QueryWorkspaceUserList",
+        }
+    )
+
+    async def people(self, walker: Walker[QuickBiClient]) -> Sequence[Principal]:
+        """Return the users of the organization; a discovery also learns who administers it."""
+        users = await walker.rows(QueryUserList())
+        if walker.found is not None:
+            organization_roles(walker.account, users, walker.found, system=self.name)
+        return [user_principal(self.name, walker.account, user) for user in users]
+
+    async def containers(self, walker: Walker[QuickBiClient]) -> Mapping[str, Container]:
+        """Return the workspaces; the owner of one must stay."""
+        spaces = await walker.rows(QueryOrganizationWorkspaceList())
+        return {
+            space.WorkspaceId: Container(space.WorkspaceName or "", {space.Owner: _OWNER} if space.Owner else {})
+            for space in spaces
+        }
+
+    async def members(self, walker: Walker[QuickBiClient], container: str) -> list[Member]:
+        """Return the users in one workspace with their preset role."""
+        rows = await walker.rows(QueryWorkspaceUserList(WorkspaceId=container))
+        return [Member(row.UserId, name=row.NickName or "", entitlement=_role_name(row.Role)) for row in rows]
+
+    async def memberships_of(self, walker: Walker[QuickBiClient], user: str) -> list[tuple[str, str, Member]]:
+        """Return every role of the user in every workspace."""
+        rows = await walker.rows(ListWorkspaceUserRolesByUserId(UserId=user))
+        return [
+            (row.WorkspaceId, row.WorkspaceName or "", Member(user, entitlement=_role_name(row.RoleModel)))
+            for row in rows
+        ]
+
+    def remove(
+        self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str
+    ) -> DeleteUserFromWorkspace:
+        """Return the call that takes the one user out of the one workspace."""
+        (workspace,), (user,) = containers, members
+        return DeleteUserFromWorkspace(WorkspaceId=workspace, UserId=user)
+
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> AddUserToWorkspace:
+        """Return the call that puts the one user into the one workspace with the role."""
+        (workspace,), (user,) = containers, members
+        role: Any = int(_IDS[entitlement])
+        return AddUserToWorkspace(WorkspaceId=workspace, UserId=user, RoleId=role)
+
+    def named(self, prepared: Prepared[Any]) -> Named:
+        """Return workspace, user and, where one is given, role of the final query string."""
+        fields = query_fields(prepared)
+        role = fields.pop("RoleId", None)
+        if set(fields) != {"WorkspaceId", "UserId"} or "," in fields["WorkspaceId"] + fields["UserId"]:
+            raise BlastRadiusExceededError(
+                f"the final {prepared.action} query does not name one user and one workspace"
+            )
+        if (role is not None) != (prepared.action == "AddUserToWorkspace") or (role is not None and role not in ROLES):
+            raise BlastRadiusExceededError(f"the final {prepared.action} query has no role that can be restored")
+        return Named((fields["WorkspaceId"],), (fields["UserId"],), entitlement=MEMBER if role is None else ROLES[role])
+
+    def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
+        """Return the same workspace, user and preset role. A custom role cannot be restored."""
+        return super().inverse(grant) if grant.key.entitlement in _IDS else None
+
+    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
+        """Return the membership and the role in the workspace."""
+        (member,) = super().memberships(grant)
+        role = workspace_role(grant.key.resource_id, _IDS.get(grant.key.entitlement, grant.key.entitlement))
+        user = (member.member_type, member.member_id)
+        return (member, Membership(self.name, member.account, *user, PrincipalType.ROLE, role))
+
+    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Return memberships that ended since discovery, by the listings of both sides."""
+        return await ended_memberships(client, memberships)
+
+    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
+        """Return the Quick BI user of the calling account."""
+        return await own_user_id(client)
+
+    def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
+        """Return the organization: who administers it reaches every workspace."""
+        return (ORGANIZATION,)
+
+    def includes(self, held: str, entitlement: str) -> bool:
+        """Return True: every role is a way into the workspace."""
+        return True
+
+
+def _role_name(role: WorkspaceRole | None) -> str:
+    """Return the preset role by name, a custom role by id, or plain membership where none is named."""
+    ident = role.RoleId if role is not None else None
+    return MEMBER if ident is None else ROLES.get(ident, f"role {ident}")
