@@ -269,7 +269,7 @@ def _wedata_paths(setup: ReviewBench, person: Row) -> dict[tuple[str, str], str]
         (project_table, read): f"user {uin} in project {project}: {read} on table {project_table}",
         (open_table, read): f"all users: {read} on table {open_table}",
         (below, read): f"all users: {read} on schema {parent}",
-        (source, "use"): f"project {project}: use on data_source {source}",
+        (source, "use"): f"user {uin} in project {project}: use on data_source {source}",
     }
 
 
