@@ -242,6 +242,19 @@ def test_nobody_restores_their_own_access(bench: Bench) -> None:
     assert restore.report()["problems"] == []
 
 
+def test_a_plan_beyond_what_the_request_selects_is_not_asked_about(bench: Bench) -> None:
+    setup, review, _ = _ready(bench)
+    restore = setup.restore(run="1")
+    restore.through_plan()
+    chosen = _people(review)[0]
+    edit(
+        setup,
+        ("UPDATE rescind.run SET params = jsonb_set(params, '{principals}', %s) WHERE number = 2", (f'["{chosen}"]',)),
+    )
+    with pytest.raises(Exception, match=r"PlanError: plan \w+ restores \d+ grants that run 1 did not revoke"):
+        restore.approval().execute(restore.context("approve"))
+
+
 def test_the_question_says_who_gets_what_on_what(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     setup, _, _ = _ready(bench)
     restore = setup.restore(run="1")
