@@ -55,7 +55,7 @@ def restore_params() -> dict[str, Param]:
             pattern=r"^[A-Za-z0-9-]{0,60}$",
             title="Run to restore",
             description_md="Number or id of the run that revoked the access, for example `17` or "
-            "`run-000017-0f3a9c1e`. Leave it empty if you name the bundle.",
+            "`run-000017-0f3a9c1e`. Its latest bundle is verified. Leave it empty if you name the bundle.",
             section="What",
         ),
         "bundle": Param(
