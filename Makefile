@@ -8,6 +8,7 @@ LOCAL := $(PY) include/local
 INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MUTANTS ?=
 # One half of the suite mostly waits for processes; the other half runs at the same time.
 WAITING_TESTS := tests/e2e tests/browser tests/faults
 # The quick part, in two halves: no database, no Airflow, nothing that takes more than ten seconds.
@@ -29,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status migrate test test-fast properties bench lint types docs check constraints tag clean distclean
+.PHONY: help install install-dev demo up down status migrate test test-fast properties mutants bench lint types docs check constraints tag clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +77,9 @@ test-fast: install-dev ## run unit, contract and docs tests that need no databas
 properties: install-dev ## try the safety properties with 10,000 examples each (some minutes)
 	@export RESCIND_HYPOTHESIS=thorough; $(PY) -m pytest -q $(PLAN_PROPERTIES) & first=$$!; \
 	RESCIND_HYPOTHESIS=thorough $(PY) -m pytest -q $(REVIEW_PROPERTIES); second=$$?; wait $$first && exit $$second
+
+mutants: install-dev ## change the safety code in 400 places, one at a time; a test must fail each time (MUTANTS="guard web/" for a part)
+	@$(PY) -m tests.mutants $(MUTANTS)
 
 bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about two minutes)
 	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)

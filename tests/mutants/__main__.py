@@ -30,7 +30,7 @@ KILLED, SURVIVED = 1, 0
 def main(names: list[str]) -> int:
     """Run the mutants of the files whose names contain one of these texts; without a text, all."""
     mutants = [one for one in kept() if not names or any(name in one.file for name in names)]
-    workers = os.cpu_count() or 1
+    workers = int(os.environ.get("RESCIND_MUTANT_WORKERS") or os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="rescind-mutants-") as folder:
         trees: Queue[Path] = Queue()
         for number in range(workers):
@@ -42,9 +42,6 @@ def main(names: list[str]) -> int:
                     print(f"these tests fail without any change (pytest ends with {status}): {' '.join(tests)}")
                     return 1
             statuses = list(pool.map(lambda one: _mutated(trees, one), mutants))
-    for mutant, status in zip(mutants, statuses, strict=True):
-        if status != KILLED:
-            print(_described(mutant, status))
     killed = statuses.count(KILLED)
     print(f"{killed} of {len(mutants)} mutants killed, {len(mutants) - killed} not")
     return int(killed != len(mutants))
@@ -64,7 +61,8 @@ def _mutated(trees: Queue[Path], mutant: Mutant) -> int:
             status = _run(tree, mutant.tests)
         finally:
             _write(path, source)
-    print("." if status == KILLED else "S", end="", flush=True)
+    if status != KILLED:
+        print(_described(mutant, status), flush=True)
     return status
 
 
@@ -87,9 +85,10 @@ def _write(path: Path, text: str) -> None:
 def _run(tree: Path, tests: tuple[str, ...]) -> int:
     """What pytest ends with; tests that do not end have noticed the change."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    output = tree / "mutant.txt"
-    with output.open("wb") as log:
-        process = subprocess.Popen(command, cwd=tree, stdout=log, stderr=log)
+    # Cached byte code halves the time.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with (tree / "mutant.txt").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tree, env=environ, stdout=log, stderr=log)
         try:
             return process.wait(SECONDS)
         except subprocess.TimeoutExpired:
@@ -104,7 +103,7 @@ def _described(mutant: Mutant, status: int) -> str:
     lines = [line for line in change if not line.startswith(("---", "+++", "@@"))]
     fate = "survived" if status == SURVIVED else f"pytest ended with {status}"
     tests = " ".join(mutant.tests)
-    return "\n".join([f"\n{mutant.file}:{mutant.line(source)}: {fate} ({tests})", *lines])
+    return "\n".join([f"{mutant.file}:{mutant.line(source)}: {fate} ({tests})", *lines])
 
 
 if __name__ == "__main__":

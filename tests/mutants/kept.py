@@ -5,13 +5,12 @@ Every ``*.toml`` file of this folder holds mutants of some source files::
     [[source]]
     file = "plugins/rescind/plan/check.py"
     tests = ["tests/unit/plan/test_check.py"]
-
-    [[source.mutant]]
-    old = "if not count:"
-    new = "if False:"
+    mutant = [
+        { old = "if not count:", new = "if False:" },
+    ]
 
 ``old`` occurs exactly once in the file. ``tests`` are the nearest tests, as pytest takes them; a mutant may name its
-own.
+own. ``⏎`` stands for the end of a line.
 A change that no test could notice (an equivalent mutant) does not enter.
 """
 
@@ -59,4 +58,8 @@ def kept() -> Iterator[Mutant]:
         for source in tomllib.loads(path.read_text(encoding="utf-8"))["source"]:
             for one in source["mutant"]:
                 tests = tuple(one.get("tests", source["tests"]))
-                yield Mutant(source["file"], one["old"], one["new"], tests)
+                yield Mutant(source["file"], _text(one["old"]), _text(one["new"]), tests)
+
+
+def _text(given: str) -> str:
+    return given.replace("⏎", "\n")

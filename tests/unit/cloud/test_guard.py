@@ -373,6 +373,13 @@ def test_limits_are_inclusive() -> None:
     )))  # fmt: skip
 
 
+@pytest.mark.parametrize("odd", ["Name=a+b", "Name", "Name=a#b", "Name=a&Name=a", "Name=a&&"])
+def test_a_query_that_can_be_read_in_two_ways_is_refused_for_reads_too(odd: str) -> None:
+    guard.check(alibaba("dms", "ListUsers", "Name=a", write=False))
+    with pytest.raises(BlastRadiusExceededError):
+        guard.check(alibaba("dms", "ListUsers", odd, write=False))
+
+
 def test_parameters_outside_the_query_are_refused() -> None:
     with pytest.raises(BlastRadiusExceededError):
         guard.check(alibaba("dms", "RevokeUserPermission", q(**_REV), body=b"UserAccessId=8"))

@@ -295,6 +295,30 @@ def test_limits_are_inclusive_and_counted_by_kind() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "why"),
+    [
+        ((), USERS[:1], "names no rows or no columns"),
+        (("m1",), [], "names no rows or no columns"),
+        ((), [], "names no rows or no columns"),
+        (("m1", "m1"), USERS[:1], "names a row or a column twice"),
+        (("m1",), [USERS[0], USERS[0]], "names a row or a column twice"),
+    ],
+)
+def test_a_call_names_each_row_and_column_once_and_at_least_one(rows: Any, columns: Any, why: str) -> None:
+    with pytest.raises(PlanError, match=why):
+        check([call(rows, columns)], [cell("m1", USERS[0])])
+
+
+def test_an_absent_cell_opens_no_row_for_an_emptied_column() -> None:
+    """Sparse and emptying are modes of their own: a row that holds nothing approved is none of an emptied column."""
+    going, beside, beyond = cell("m1", USERS[0]), cell("m2", USERS[0]), cell("m2", USERS[1])
+    emptied = {("p", *USERS[1])}
+    assert check_request([going, cell("m1", USERS[1])], {going}, emptied) == 1
+    with pytest.raises(BlastRadiusExceededError):
+        check_request([going, beside, beyond], {going}, emptied, absent={beside})
+
+
 def test_joined_ids_do_not_meet() -> None:
     """("a", "bc") and ("ab", "c") are different columns."""
     with pytest.raises(PlanError):

@@ -108,14 +108,20 @@ def match_regranted(
     :returns: two mappings from grant id to the shown grant.
     """
     wanted = list(items)
-    own = {grant.grant_id for grant in wanted}
+    ids = {grant.grant_id for grant in wanted}
     free: defaultdict[tuple[str, ...], list[Grant]] = defaultdict(list)
+    own: dict[str, Grant] = {}
     for grant in shown:
-        if grant.grant_id in own or grant.grant_id not in known:
+        if grant.grant_id in ids:
+            own[grant.grant_id] = grant
+        elif grant.grant_id not in known:
             free[system.slot(grant.key)].append(grant)
     same: dict[str, Grant] = {}
     otherwise: dict[str, Grant] = {}
     for grant in wanted:
+        if grant.grant_id in own and system.terms(own[grant.grant_id]) == system.terms(grant):
+            same[grant.grant_id] = own.pop(grant.grant_id)
+            continue
         candidates = free[system.slot(grant.key)]
         match = next((one for one in candidates if system.terms(one) == system.terms(grant)), None)
         if match is not None:
@@ -123,6 +129,6 @@ def match_regranted(
             same[grant.grant_id] = match
     for grant in wanted:
         candidates = free[system.slot(grant.key)]
-        if grant.grant_id not in same and candidates:
-            otherwise[grant.grant_id] = candidates.pop(0)
+        if grant.grant_id not in same and (grant.grant_id in own or candidates):
+            otherwise[grant.grant_id] = own.get(grant.grant_id) or candidates.pop(0)
     return same, otherwise
