@@ -118,6 +118,44 @@ def enumerate_ids(cells: list[Cell]) -> list[tuple[str, Cell]]:
     return [(grant, cell) for cell, grant in _revoke(cells)]
 
 
+def test_a_mode_that_touches_more_is_taken_only_where_it_saves_calls() -> None:
+    """A row and a column that meet in an absent cell: two calls in any mode that keeps off it, one that does not."""
+    shape = CallShape(max_rows=4, max_columns={"user": 4}, modes=tuple(Mode))
+    corner = [_cell(0, 0), _cell(0, 1), _cell(1, 0)]
+    apart = [_cell(0, 0), _cell(1, 1)]
+    for cells, keep, mode, calls in (
+        (corner, [], Mode.SPARSE, 1),
+        (corner, [_cell(1, 1)], Mode.STRICT, 2),
+        (apart, [_cell(0, 1), _cell(1, 0)], Mode.STRICT, 2),
+        (corner[:1], [], Mode.STRICT, 1),
+    ):
+        cover = plan_calls("s", "a", shape, _revoke(cells), keep, modes=(Mode.STRICT, Mode.SPARSE))
+        assert (cover.mode, len(cover.calls), cover.absent) == (mode, calls, int(mode is Mode.SPARSE))
+        assert cover.lower_bound <= calls
+
+
+def test_what_shares_no_call_in_strict_mode_counts_one_by_one_in_the_bound() -> None:
+    apart = _revoke([_cell(number, number) for number in range(4)])
+    shape = CallShape(max_rows=9, max_columns={"user": 9}, modes=tuple(Mode))
+    strict = plan_calls("s", "a", shape, apart, [])
+    assert (len(strict.calls), strict.lower_bound, strict.proven) == (4, 4, True)
+    sparse = plan_calls("s", "a", shape, apart, [], modes=(Mode.SPARSE,))
+    assert (len(sparse.calls), sparse.lower_bound) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        CallShape(max_rows=0, max_columns={"user": 1}),
+        CallShape(max_rows=1, max_columns={"user": 0}),
+        CallShape(max_rows=1, max_columns={"user": 1}, max_cells=0),
+    ],
+)
+def test_a_limit_of_nothing_is_refused(shape: CallShape) -> None:
+    with pytest.raises(InputError, match="limit of at least 1"):
+        plan_calls("s", "a", shape, _revoke([_cell(0, 0)]), [])
+
+
 CELLS = st.frozensets(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from(["user", "group"])), max_size=30)
 
 

@@ -248,6 +248,11 @@ def test_batches_hold_every_call_once_and_are_named_by_content() -> None:
     assert len(split(calls, rates, target_seconds=0.1, max_batches=4, canary=0)) <= 4
 
 
+def test_a_call_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="twice"):
+        split([*_calls(3), _calls(3)[1]], {("s", "a"): 1.0})
+
+
 def test_batches_need_a_rate_and_room() -> None:
     with pytest.raises(InputError, match="rate"):
         split(_calls(3), {})

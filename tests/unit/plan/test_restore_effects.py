@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +79,23 @@ def test_neither_form_is_read_as_the_other() -> None:
 def test_what_cannot_be_read_gives_nothing(text: bytes) -> None:
     with pytest.raises(PlanError, match="not those of a restore"):
         read_restores([text], "quickbi_menus", "acc")
+
+
+@pytest.mark.parametrize("changed", [{"operation": "revoke"}, {"restores": 99}, {"operation": ""}, {"restores": None}])
+def test_another_form_or_operation_gives_nothing(changed: dict[str, Any]) -> None:
+    text = json.dumps({**json.loads(bound()), **changed}).encode()
+    with pytest.raises(PlanError, match="not those of a restore"):
+        read_restores([text], "quickbi_menus", "acc")
+
+
+def test_each_account_gets_what_is_its_own() -> None:
+    elsewhere = SystemRestores("quickbi_menus", "aaa", {}, {KEY._replace(account="aaa"): {"level": 3}})
+    other = SystemRestores("a_system", "acc", {}, {KEY._replace(system="a_system"): {"level": 1}})
+    whole = [bound(GIFTS, elsewhere, other)]
+    for gifts in (GIFTS, elsewhere, other):
+        assert read_restores(whole, gifts.system, gifts.account) == gifts.back
+    with pytest.raises(PlanError, match="restore nothing"):
+        read_restores(whole, "a_system", "aaa")
 
 
 def test_an_account_that_is_not_named_gets_nothing() -> None:

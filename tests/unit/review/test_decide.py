@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from rescind.errors import InputError
 from rescind.model import Choice, Decision, Grant, GrantKey, Membership, Principal, canonical
-from rescind.review import Memberships, PrincipalKey, collect_holdings, decide, index_principals, load_exceptions
+from rescind.review import (
+    Memberships,
+    PrincipalKey,
+    RequestedTargets,
+    Target,
+    collect_holdings,
+    decide,
+    index_principals,
+    load_exceptions,
+)
 from rescind.review.decide import grant_id
 from rescind.review.policy.rules import as_fact
 
@@ -269,6 +278,7 @@ def test_holdings_join_the_systems_of_a_person(make: SimpleNamespace) -> None:
         ({"complete": frozenset({"membership"})}, "without memberships"),
         ({"complete": frozenset({"holdings"})}, "without holdings"),
         ({"request": None, "policy": None}, "exactly one"),
+        ({"request": RequestedTargets((Target("P1"),), ("dms_permissions",))}, "exactly one"),
     ],
 )
 def test_contradictions_are_refused_before_the_first_decision(
@@ -288,6 +298,23 @@ def test_without_a_roster_no_rule_about_people_applies(make: SimpleNamespace) ->
     context = dataclasses.replace(make.context(), roster=None)
     (decision,) = decide([make.grant("51002")], context)
     assert decision.facts["unreadable"] == ["leaver"]
+
+
+def test_a_protected_resource_protects_no_other_one_of_its_name(make: SimpleNamespace) -> None:
+    """Whatever was looked up before, of another type, account or system."""
+    text = "principals: []\nunknown_kind: allow\nresources: [{system: dms_permissions, account: 1000@cn, type: TABLE,"
+    context = make.context(protections=make.protections(text + " id: r1, reason: ledger}]\n"))
+    wedata = {"system": "wedata_privileges", "principal": "700000000002"}
+    grants = {
+        "itself": make.grant("51002", resource_type="TABLE"),
+        "type": make.grant("51002"),
+        "account": make.grant("51002", resource_type="TABLE", account="2000@cn"),
+        "system": make.grant(resource_type="TABLE", **wedata),
+        "name": make.grant("51002", resource_type="TABLE", resource_id="r2"),
+    }
+    for order in (list(grants), list(reversed(grants))):
+        found = {name: one.rule for name, one in zip(order, decide((grants[n] for n in order), context), strict=True)}
+        assert found == {name: "kept.protected" if name == "itself" else "leaver" for name in grants}
 
 
 # Streaming

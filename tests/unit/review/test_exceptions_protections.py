@@ -194,6 +194,8 @@ def test_every_entry_protects_whatever_comes_before_it(make: SimpleNamespace) ->
         (nobody,): "",
     }.items():
         assert protections.principal(ids) == reason, ids
+    elsewhere = make.grant(resource_id="audit_1", system="wedata_privileges", principal="700000000002")
+    assert protections.resource(elsewhere.key) == "", "a pattern holds in its system only"
     for resource, reason in {"audit_1": "a", "pay_1": "b", "r1": "d", "r2": ""}.items():
         assert protections.resource(make.grant(resource_id=resource).key) == reason, resource
 

@@ -54,6 +54,12 @@ def test_without_a_total_nothing_shows_that_the_roster_is_whole(total: Any) -> N
         plain(page(1, 10, total))
 
 
+def test_a_total_that_changes_between_pages_stops_the_roster() -> None:
+    for total in (9, 11):
+        with pytest.raises(InputError, match=f"{total} people, and 10 on an earlier page"):
+            plain(page(1, 5, 10, "/2"), page(6, total, total))
+
+
 def test_a_scim_roster_that_ends_short_is_not_whole() -> None:
     roster = RosterPages("r", "scim")
     users = [{"id": f"P{n}"} for n in range(1, 6)]

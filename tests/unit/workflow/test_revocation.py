@@ -1,0 +1,145 @@
+"""The direction that revokes: what one final request may touch, and which cells without a grant it may contain."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rescind.errors import BlastRadiusExceededError, PlanError
+from rescind.model import Cell, Grant, GrantKey, ItemState, Mode, PlannedCall
+from rescind.plan.approved import Approved
+from rescind.workflow.execute.revocation import Revocation
+from tests.support.scripted import BROKEN, Answer, ScriptedMenus
+
+
+def menu(row: str, user: str, level: str = "view") -> Grant:
+    key = GrantKey("quickbi_menus", "acc", "menu", row, "user", user, level, "p")
+    return Grant(key, Cell("p", row, "user", (user,)))
+
+
+M1U1, M1U2, M2U1, M2U2 = (menu(row, user) for row in ("m1", "m2") for user in ("u1", "u2"))
+PORTAL = ("p",)
+
+
+class _Portal(ScriptedMenus):
+    """A portal whose requests touch what the test says."""
+
+    touched: frozenset[Cell] = frozenset()
+
+    def request(self, call: PlannedCall, grants: Any) -> Any:
+        return SimpleNamespace(grants=tuple(grants))
+
+    def blast_radius(self, prepared: Any) -> frozenset[Cell]:
+        return self.touched
+
+
+def way(
+    shown: tuple[Grant, ...] | Exception = (),
+    *,
+    mode: Mode = Mode.STRICT,
+    emptied: frozenset[Any] = frozenset(),
+    protected: dict[str, str] | None = None,
+) -> tuple[Revocation, _Portal]:
+    answers: list[Answer] = [shown]
+    system = _Portal({PORTAL: answers})
+    batch: Any = SimpleNamespace(system=system, client=SimpleNamespace(prepare=lambda request: request))
+    approved = Approved(mode, frozenset(), emptied)
+    return Revocation(batch, lambda one: (protected or {}).get(one.grant_id, ""), approved), system
+
+
+def call(rows: tuple[str, ...], users: tuple[str, ...]) -> Any:
+    columns = tuple(("user", (user,)) for user in users)
+    return SimpleNamespace(planned=PlannedCall("quickbi_menus", "acc", "p", rows, columns))
+
+
+WHOLE = call(("m1", "m2"), ("u1", "u2"))
+EMPTY_U2 = frozenset({("p", "user", ("u2",))})
+
+
+def test_a_request_that_touches_exactly_its_grants_is_prepared() -> None:
+    revocation, portal = way()
+    portal.touched = frozenset({M1U1.cell, M2U1.cell})
+    assert revocation.prepare(WHOLE, [M1U1, M2U1], frozenset()).grants == (M1U1, M2U1)
+
+
+@pytest.mark.parametrize(
+    ("touched", "grants", "absent"),
+    [
+        ({M1U1.cell, M1U2.cell}, [M1U1], frozenset()),
+        ({M1U2.cell}, [M1U1], frozenset()),
+        ({M1U1.cell, M2U2.cell}, [M1U1], frozenset({M1U2.cell})),
+        (set(), [M1U1], frozenset()),
+    ],
+    ids=["more", "another", "more than what is absent", "nothing named"],
+)
+def test_a_request_that_touches_anything_else_is_refused(touched: Any, grants: list[Grant], absent: Any) -> None:
+    revocation, portal = way()
+    portal.touched = frozenset(touched)
+    with pytest.raises(BlastRadiusExceededError):
+        revocation.prepare(WHOLE, grants, absent)
+
+
+def test_a_request_for_nothing_that_is_left_is_refused() -> None:
+    revocation, portal = way(mode=Mode.SPARSE)
+    portal.touched = frozenset({M1U2.cell})
+    with pytest.raises(PlanError):
+        revocation.prepare(WHOLE, [], frozenset({M1U2.cell}))
+
+
+def test_an_emptied_column_may_be_touched_beside_a_grant_and_nowhere_else() -> None:
+    revocation, portal = way(mode=Mode.EMPTYING, emptied=EMPTY_U2)
+    portal.touched = frozenset({M1U1.cell, M1U2.cell})
+    revocation.prepare(WHOLE, [M1U1], frozenset())
+    for beyond in (M2U2.cell, Cell("q", "m1", "user", ("u2",)), Cell("p", "m1", "group", ("u2",))):
+        portal.touched = frozenset({M1U1.cell, beyond})
+        with pytest.raises(BlastRadiusExceededError):
+            revocation.prepare(WHOLE, [M1U1], frozenset())
+
+
+def absent(revocation: Revocation, planned: Any, grants: list[Grant], own: list[Grant]) -> frozenset[Cell] | None:
+    return asyncio.run(revocation.absent_cells(planned, grants, {grant.cell for grant in own}))
+
+
+def test_in_sparse_mode_the_cells_beside_are_listed_again_right_before_the_send() -> None:
+    revocation, portal = way((M1U1, M2U1), mode=Mode.SPARSE)
+    assert absent(revocation, WHOLE, [M1U1, M2U1], [M1U1, M2U1]) == {M1U2.cell, M2U2.cell}
+    assert portal.asked == [PORTAL]
+    given_since, _ = way((M1U1, M2U1, M2U2), mode=Mode.SPARSE)
+    assert absent(given_since, WHOLE, [M1U1, M2U1], [M1U1, M2U1]) is None, "split: somebody was given access"
+    blind, _ = way(BROKEN, mode=Mode.SPARSE)
+    with pytest.raises(type(BROKEN)):
+        absent(blind, WHOLE, [M1U1, M2U1], [M1U1, M2U1])
+
+
+def test_a_call_without_other_cells_is_not_listed_again() -> None:
+    revocation, portal = way(mode=Mode.SPARSE)
+    every = [M1U1, M1U2, M2U1, M2U2]
+    assert absent(revocation, WHOLE, every, every) == frozenset() and portal.asked == []
+    assert absent(revocation, WHOLE, [], every) == frozenset() and portal.asked == []
+
+
+def test_outside_sparse_mode_no_cell_counts_as_absent() -> None:
+    strict, portal = way()
+    every = [M1U1, M1U2, M2U1, M2U2]
+    assert absent(strict, WHOLE, [M1U1], every) is None, "the others of the plan are settled: split"
+    assert absent(strict, WHOLE, [M1U1], [M1U1]) == frozenset(), "left to the check of the final request"
+    emptying, _ = way(mode=Mode.EMPTYING, emptied=EMPTY_U2)
+    assert absent(emptying, WHOLE, [M1U1, M2U1], [M1U1, M2U1]) == frozenset()
+    assert absent(emptying, WHOLE, [M1U1], [M1U1, M2U1]) is None
+    row_without_grant = call(("m1", "m2"), ("u2",))
+    assert absent(emptying, row_without_grant, [M1U2], [M1U2]) is None, "a row that holds nothing any more: split"
+    assert portal.asked == []
+
+
+def test_one_protected_grant_holds_its_whole_call() -> None:
+    revocation, _ = way(protected={M1U2.grant_id: "owner"})
+    screened = asyncio.run(revocation.screen([M1U1, M1U2]))
+    assert (screened.send, screened.outcome) == ([], "held") and "owner" in screened.reason
+    assert screened.moves == {
+        M1U1.grant_id: (ItemState.HELD, "shares a call with a protected grant"),
+        M1U2.grant_id: (ItemState.HELD, "owner"),
+    }
+    assert asyncio.run(revocation.screen([M1U1])).send == [M1U1]
