@@ -248,6 +248,19 @@ def test_batches_hold_every_call_once_and_are_named_by_content() -> None:
     assert len(split(calls, rates, target_seconds=0.1, max_batches=4, canary=0)) <= 4
 
 
+@pytest.mark.parametrize("mode", [Mode.STRICT, Mode.SPARSE])
+def test_columns_are_emptied_in_their_own_mode_only(mode: Mode) -> None:
+    emptied = frozenset({("c", "user", ("u1",))})
+    one = SystemEffects("s", "a", {}, mode, PLANNED, emptied)
+    whole = {"policy_version": "p", "settings": "s", "guards": {}, "valid_for_s": 60}
+    with pytest.raises(InputError, match="emptied"):
+        effects([one], **whole)  # type: ignore[arg-type]
+    assert b'"emptied":[["c","user",["u1"]]]' in effects(
+        [SystemEffects("s", "a", {}, Mode.EMPTYING, PLANNED, emptied)],
+        **whole,  # type: ignore[arg-type]
+    )
+
+
 def test_a_call_given_twice_is_refused() -> None:
     with pytest.raises(InputError, match="twice"):
         split([*_calls(3), _calls(3)[1]], {("s", "a"): 1.0})

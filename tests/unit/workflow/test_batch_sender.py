@@ -306,8 +306,10 @@ def test_a_kill_switch_stops_before_the_intent(ledger: Ledger, when: str) -> Non
     assert platform.sent == 0 and list(ledger.attempts.each(run.run.run_id)) == []
 
 
-def test_a_non_retryable_error_comes_before_the_others(ledger: Ledger) -> None:
-    run = ready_run(ledger, groups=3)
-    platform = Platform(ThrottledError("flow control", **FACTS), UnauthorizedError("no right", **FACTS))
-    with pytest.raises(UnauthorizedError):
-        run_it(sender(ledger, run, platform))
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_non_retryable_error_comes_before_the_others(turned: bool) -> None:
+    throttled, unauthorized = ThrottledError("flow control", **FACTS), UnauthorizedError("no right", **FACTS)
+    ended, cut = RunInterruptedError("the worker ends"), TransientError("cut", **FACTS)
+    errors = [throttled, ExceptionGroup("inner", [ended, unauthorized]), cut]
+    group = ExceptionGroup("the batch", errors[::-1] if turned else errors)
+    assert batch_sender._non_retryable_first(group) is unauthorized

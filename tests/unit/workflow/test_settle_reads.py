@@ -89,6 +89,8 @@ def test_either_side_that_shows_an_item_outweighs_the_other(scope: ListingScope)
     settling, _ = settled(script, limit=0.02)
     item = settling.items[MINE.grant_id]
     assert settling.gone() == set() and settling.shows(item) and settling.lagging() == 1
+    said = settling.absent(item)
+    assert (said["by_resource"], said["by_principal"]) == (scope != BY_RESOURCE, scope != BY_USER)
 
 
 def test_an_item_that_is_shown_again_starts_from_the_beginning() -> None:
