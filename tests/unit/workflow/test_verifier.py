@@ -20,6 +20,7 @@ from tests.support.scripted import (
     BY_USER,
     FAILURES,
     NO_CLIENT,
+    NOT_THERE,
     Answer,
     ScriptedDms,
     dms_record,
@@ -46,10 +47,14 @@ def sent(ledger: Ledger, *retained: Grant, outcome: str = "accepted") -> Frozen:
 
 
 def verified(
-    ledger: Ledger, run: Frozen, script: dict[ListingScope, list[Answer]], system: ScriptedDms | None = None
+    ledger: Ledger,
+    run: Frozen,
+    script: dict[ListingScope, list[Answer]],
+    system: ScriptedDms | None = None,
+    limit: float = 0.004,
 ) -> tuple[ScopeReport, Any]:
     """The report and the recorded check of what was to stay."""
-    verifier = ScopeVerifier(ledger, system or ScriptedDms(script), NO_CLIENT, run.run.run_id, "acc", 0.001, 0.004)
+    verifier = ScopeVerifier(ledger, system or ScriptedDms(script), NO_CLIENT, run.run.run_id, "acc", 0.001, limit)
     report = asyncio.run(asyncio.wait_for(verifier.run(), 30))
     (check,) = ledger.verdicts.retained(run.run.run_id)
     return report, check
@@ -73,6 +78,13 @@ def test_a_retained_grant_that_one_of_two_listings_lacks_is_lost(
     assert (report.retained_checked, report.retained_missing) == (1, lost), "the others are in no listing that was read"
     assert (check.compared, check.lost, check.complete) == (1, [STAYS.grant_id] * lost, True)
     assert report.as_dict()["kept_lost"] == lost
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(0.0, "unverified"), (0.004, "record_gone")])
+def test_one_reading_proves_nothing(ledger: Ledger, limit: float, verdict: str) -> None:
+    run = sent(ledger)
+    report, _ = verified(ledger, run, {BY_RESOURCE: [()], BY_USER: [NOT_THERE]}, limit=limit)
+    assert report.verdicts == {verdict: 1}
 
 
 @pytest.mark.parametrize("how", FAILURES)
