@@ -15,7 +15,7 @@ from typing import Any
 
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems.base import PermissionSystem
-from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN, Gap, PlatformAnswer
+from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN, UNNAMED, Gap, PlatformAnswer
 
 _Node = tuple[str, str]
 CONTAINERS = frozenset({PrincipalType.GROUP, PrincipalType.ROLE, PrincipalType.PROJECT})
@@ -143,7 +143,7 @@ class RemainingAccess:
                     self._system.includes(other.key.entitlement, key.entitlement) for other in grants
                 ):
                     continue
-                if gap := self._system.untraceable.get(holder[0]):
+                if gap := self._system.untraceable.get(holder[0]) or (None if holder[1] else UNNAMED):
                     found[gap.surface] = f"{gap.why} ({holder[0]} {holder[1]} holds the same right)"
                 elif holder in self._partly_listed:
                     found[MEMBERSHIP] = f"{holder[0]} {holder[1]} holds the same right and has members without an id"
@@ -285,7 +285,11 @@ def access_around(
         grant
         for grant in remaining
         if (grant.key.resource_type, grant.key.resource_id) in listings
-        and (_reaches(grant.key.principal_type, grant.key.principal_id, holders) or grant.key.principal_type in open_)
+        and (
+            _reaches(grant.key.principal_type, grant.key.principal_id, holders)
+            or grant.key.principal_type in open_
+            or not grant.key.principal_id
+        )
     )
     return RemainingAccess(system, near, [*edges, *others], names)
 

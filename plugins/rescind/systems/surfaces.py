@@ -73,6 +73,10 @@ class Untraceable(NamedTuple):
     why: str
 
 
+UNNAMED = Untraceable("holders without a name", "who stands behind the holder is not known")
+"""Surface that stays unanswered where a holder has no id, or a kind that is not known."""
+
+
 @dataclass(slots=True)
 class PlatformAnswer:
     """What the platform itself says of the holders of some grants, once their records are gone.

@@ -44,21 +44,24 @@ PORTAL: Answers = {
     "QueryUserGroupListByParentId": {"Result": []},
     "QueryOrganizationWorkspaceList": page({"WorkspaceId": "w1"}),
     "QueryWorkspaceUserList": page(),
-    "QueryWorksByOrganization": page({"WorksId": "p1", "WorkspaceId": "w1"}),
+    "QueryWorksByOrganization": page({"WorksId": "p1", "WorkspaceId": "w1", "OwnerId": "olga", "PublicFlag": False}),
     "ListPortalMenus": {"Result": TREE},
     "ListPortalMenuAuthorization": {"Result": [menu("m1", ANN), menu("m2")]},
     "ListWhitePortalMenu": {"Result": []},
     "QueryShareList": {"Result": []},
 }
 LAKE: Answers = {
-    "ListProjects": {"Items": [{"ProjectId": "1470", "ProjectOwnerUin": "100"}], "TotalCount": 1},
+    "ListProjects": {"Items": [{"ProjectId": "1470", "ProjectOwnerUin": "100", "CreatorUin": "100"}], "TotalCount": 1},
     "ListProjectMembers": {"Items": [{"UserUin": "200", "Roles": []}], "TotalCount": 1},
     "ListCatalog": {"Items": [{"Name": "lake"}], "TotalCount": 1},
     "ListDatabase": {"Items": [], "TotalCount": 0},
     "ListSchema": {"Items": [{"Name": "s"}], "TotalCount": 1},
     "ListTable": {"Items": [{"Name": "t", "SchemaName": "s"}], "TotalCount": 1},
     "ListPermissions": lambda body: {"Details": [], "TotalCount": 0},
-    "ListDataSources": {"Items": [{"Id": 65377, "Name": "src", "ProjectId": "1470"}], "TotalCount": 1},
+    "ListDataSources": {
+        "Items": [{"Id": 65377, "Name": "src", "ProjectId": "1470", "CreateUser": "100"}],
+        "TotalCount": 1,
+    },
     "DescribeDataSourceAuthority": {"AuthProjectIds": ["1470"], "AuthUsers": ["1470_700"]},
 }
 
@@ -340,8 +343,8 @@ def test_roles_of_a_member_that_are_null_leave_the_surface_unanswered() -> None:
 )
 def test_an_entry_of_a_user_proves_no_membership_of_its_project(uin: str, verdict: bool | str) -> None:
     """The project is authorized as well: whether the user is in it, the project's members say, not the entry."""
-    _, sink = discovered(SOURCES, wedata({"ListDataSources": _source(ProjectId="1471")}))
-    entry = next(grant for grant in sink.grants if grant.key.principal_type == "user")
+    _, sink = discovered(SOURCES, wedata({"ListDataSources": _source(ProjectId="1471", CreateUser="100")}))
+    entry = next(grant for grant in sink.grants if grant.key.principal_type == "user" and grant.revocable)
     linked = [Membership(SOURCES.name, entry.key.account, "user", "700", "user", uin)] if uin else []
     rest = [grant for grant in sink.grants if grant is not entry]
     access = access_around(SOURCES, [entry], rest, sink.memberships, linked)
@@ -410,3 +413,58 @@ def test_verification_takes_no_total_of_pairs_where_discovery_saw_rows() -> None
     (scope,) = {PRIVILEGES.listing_scope(grant) for grant in sink.grants if grant.revocable}
     with pytest.raises(ListingIncompleteError, match="2 rows declared, 1 distinct"):
         asyncio.run(PRIVILEGES.reread(wedata({"ListPermissions": _permissions({"lake.s.t": 2})}), {scope}))
+
+
+def _left(system: Any, sink: Lists, found: Population, user: str = "ann") -> Any:
+    """What is known of the access of a user to the first thing that it holds, once that record is gone."""
+    gone = next(g for g in sink.grants if g.key.principal_id == user and g.revocable)
+    rest = [grant for grant in sink.grants if grant is not gone]
+    linked = [Membership(system.name, gone.key.account, "user", user, "user", "999")]
+    access = access_around(system, [gone], rest, sink.memberships, linked)
+    return EffectiveAccess(access, PlatformAnswer(), unasked(system.surfaces, found.surfaces), found.gaps).of(gone)
+
+
+def _receivers(**fields: Any) -> Answers:
+    return {"ListPortalMenuAuthorization": {"Result": [menu("m1", ANN, fields), menu("m2")]}}
+
+
+NAMELESS = "holders without a name"
+PUBLIC = "portal owner and public link"
+UNTOLD: dict[str, tuple[Answers, str]] = {
+    "a receiver of unknown kind": (_receivers(ReceiverId="x", ReceiverType=9), NAMELESS),
+    "a receiver without an id": (_receivers(ReceiverId=None, ReceiverType=1), NAMELESS),
+    "a white list": ({"ListWhitePortalMenu": {"Result": [{"ReceiverId": None, "ReceiverType": 0}]}}, NAMELESS),
+    "a share": ({"QueryShareList": {"Result": [{"ShareId": "s", "ShareToId": "x", "ShareToType": None}]}}, NAMELESS),
+    "whether the menu is open": (
+        {"ListPortalMenuAuthorization": {"Result": [menu("m1", ANN, ShowOnlyWithAccess=None), menu("m2")]}},
+        "menu receivers"),
+    "whether a link opens it": (
+        {"QueryWorksByOrganization": page({"WorksId": "p1", "WorkspaceId": "w1", "OwnerId": "olga"})}, PUBLIC),
+    "who owns the portal": (
+        {"QueryWorksByOrganization": page({"WorksId": "p1", "WorkspaceId": "w1", "PublicFlag": False})}, PUBLIC),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_what_a_portal_does_not_tell_is_never_read_as_nobody(name: str) -> None:
+    answers, surface = UNTOLD[name]
+    found, sink = discovered(MENUS, quickbi(answers))
+    left = _left(MENUS, sink, found)
+    assert left.absent == "unknown" and set(left.unanswered) == {surface}, left
+
+
+def test_a_portal_in_order_leaves_nothing_of_the_user() -> None:
+    found, sink = discovered(MENUS, quickbi({}))
+    assert _left(MENUS, sink, found).absent is True
+
+
+@pytest.mark.parametrize("name", ["creator of a source", "owner of a project", "creator of a project"])
+def test_a_null_owner_or_creator_is_somebody(name: str) -> None:
+    project = {"ProjectId": "1470", "ProjectOwnerUin": "100", "CreatorUin": "100"}
+    project.pop({"owner of a project": "ProjectOwnerUin", "creator of a project": "CreatorUin"}.get(name, ""), None)
+    source = _source(ProjectId="1470", **({} if "source" in name else {"CreateUser": "100"}))
+    answers = {"ListProjects": {"Items": [project], "TotalCount": 1}, "ListDataSources": source}
+    found, sink = discovered(SOURCES, wedata(answers))
+    left = _left(SOURCES, sink, found, "700")
+    wanted = "default audience" if "source" in name else "memberships of the person"
+    assert left.absent == "unknown" and wanted in left.unanswered, left

@@ -106,7 +106,8 @@ SURFACES = (
     Surface("row permissions", "", "rows that somebody may query", "no action lists them"),
     Surface("authority templates", "", "who holds a template", "no action lists the holders; their records are read"),
     Surface("workspaces and task flows", "", "members, cooperators and owners of running flows", NOT_COVERED),
-    Surface("tickets and exports", "", "open tickets that will grant, and finished exports", NOT_COVERED),
+    Surface("tickets and exports", "", "open tickets that will grant, finished exports, scheduled jobs", NOT_COVERED),
+    Surface("masking rules", "", "columns that are shown unmasked", NOT_COVERED),
     Surface("other tenants", "", "the same person in another tenant", "a connection reads one tenant"),
 )
 OPTIONAL_READS = frozenset({"ListProxies", "ListProxyAccesses", "ListUserOwnedResources"})

@@ -66,12 +66,21 @@ SURFACES = (
     WHITE_LIST,
     SHARES,
     OWN_ANSWER,
-    Surface("other works, datasets and data sources", "", "authorizations on what a menu shows", NOT_COVERED),
+    Surface(
+        "other works, datasets and data sources", "", "authorizations on what a menu shows, and Smart Q", NOT_COVERED
+    ),
+    Surface(
+        "collaboration on a portal", "", "use or edit by the whole workspace, set on the work", "no action reads it"
+    ),
     Surface("row and column rules", "", "which rows and columns of a dataset somebody sees", NOT_COVERED),
     Surface(
-        "embedding and tickets", "", "access with a ticket or an embedded page", "a ticket must be known to be found"
+        "embedding and tickets",
+        "",
+        "access with a ticket, an embedded page, Copilot or AiPro",
+        "a ticket must be known to be found",
     ),
     Surface("mail subscriptions", "", "reports that are sent by mail", NOT_COVERED),
+    Surface("open approvals", "", "requests that will grant when somebody approves them", NOT_COVERED),
 )
 
 _RECEIVERS = {
@@ -182,6 +191,14 @@ def portal_grants(account: str, portal: Work, roles: Iterable[str]) -> Iterator[
     for role in sorted(roles):
         holder = (PrincipalType.ROLE, workspace_role(portal.WorkspaceId or "", role))
         yield fixed_grant(account, resource, holder, WORKSPACE_ROLES[role], "a role in the portal's workspace", name)
+
+
+def portal_unknowns(portal: Work, found: Population) -> None:
+    """Name what the vendor does not tell of a portal: null is not "nobody" and not "no"."""
+    for told, what in ((portal.OwnerId, "owner"), (portal.PublicFlag, "public link")):
+        if told is None:
+            why = f"QueryWorksByOrganization does not tell the {what} of portal {portal.WorksId}"
+            found.could_not_tell(Gap(PORTAL_OWNER.name, why, ("portal", portal.WorksId)))
 
 
 async def portal_receivers(

@@ -42,12 +42,21 @@ from rescind.systems.quickbi.access import (
     organization_roles,
     portal_grants,
     portal_receivers,
+    portal_unknowns,
     receiver_type,
     what_users_see,
 )
 from rescind.systems.quickbi.people import discover_groups, discover_workspaces, ended_memberships, membership
 from rescind.systems.quickbi.users import own_user_id, user_principal
-from rescind.systems.surfaces import CONDITIONAL, EndedMemberships, PlatformAnswer, Surface
+from rescind.systems.surfaces import (
+    CONDITIONAL,
+    UNCERTAIN,
+    UNNAMED,
+    EndedMemberships,
+    PlatformAnswer,
+    Surface,
+    Untraceable,
+)
 
 LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _RESTORABLE = {"view": 1, "view_export": 3}
@@ -77,6 +86,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
     restore_message: ClassVar[type[WriteRequest[Any]]] = AuthorizeMenu
     restore_shape: ClassVar[CallShape] = CallShape(max_rows=80, max_columns={"user": 60, "group": 40})
     surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
+    untraceable: ClassVar[Mapping[str, Untraceable]] = {PrincipalType.UNKNOWN: UNNAMED}
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListPortalMenuAuthorization",
@@ -118,6 +128,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
             found.shown("menu", seen.names)
             grants = [*seen.grants, *portal_grants(walker.account, portal, roles.get(portal.WorkspaceId or "", ()))]
             found.add_grants(grants)
+            portal_unknowns(portal, found)
             for menu in sorted(seen.unlisted):
                 why = f"the menu tree of portal {portal.WorksId} shows it, and its receivers are not listed"
                 found.not_reviewed("menu", menu, why)
@@ -321,14 +332,17 @@ def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -
     grants = {
         grant.key: grant for grant in (_grant(account, portal, row, receiver, name) for receiver in row.receivers)
     }
-    if row.ShowOnlyWithAccess is False:
+    if not row.ShowOnlyWithAccess:
+        unknown = {UNCERTAIN: RECEIVERS.name} if row.ShowOnlyWithAccess is None else {}
         key = GrantKey("quickbi_menus", account, "menu", row.MenuId, PrincipalType.EVERYONE, EVERYONE, "view", portal)
         grants[key] = Grant(
             key=key,
             cell=Cell(portal, row.MenuId, "open", (EVERYONE,)),
             revocable=False,
-            why_not="the menu is open to everybody who can open the portal",
-            attributes={CONDITIONAL: "the portal can be opened"},
+            why_not="the menu is open to everybody who can open the portal"
+            if not unknown
+            else "whether the menu is open to everybody is not told",
+            attributes={CONDITIONAL: "the portal can be opened", **unknown},
             resource_name=name,
         )
     return list(grants.values())

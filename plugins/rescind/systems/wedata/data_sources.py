@@ -30,8 +30,8 @@ from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType, digest
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import UNCERTAIN, Surface, Untraceable
-from rescind.systems.wedata.projects import MEMBERS, UNTRACEABLE, discover_projects, holders
+from rescind.systems.surfaces import UNCERTAIN, Gap, Surface, Untraceable
+from rescind.systems.wedata.projects import LIMITS, MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
 
 AUTHORIZATIONS = Surface("authorizations", "DescribeDataSourceAuthority", "projects and single users of projects")
 DEFAULT_AUDIENCE = Surface(
@@ -58,7 +58,14 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"
-    surfaces: ClassVar[tuple[Surface, ...]] = (AUTHORIZATIONS, DEFAULT_AUDIENCE, MEMBERS, SHARING_MODE)
+    surfaces: ClassVar[tuple[Surface, ...]] = (
+        AUTHORIZATIONS,
+        DEFAULT_AUDIENCE,
+        MEMBERS,
+        SHARING_MODE,
+        ROLE_HOLDERS,
+        *LIMITS,
+    )
     untraceable: ClassVar[Mapping[str, Untraceable]] = UNTRACEABLE
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"project": 1, "user": 1}, max_cells=1)
     revoke_message: ClassVar[type[WriteRequest[Any]]] = RevokeDataSourceAuthorization
@@ -84,6 +91,9 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
                 if source.Id not in names and not found.leaves_out("data_source", source.Id):
                     names[source.Id] = source.Name or source.Id
                     found.add_grants(_default_audience(walker.account, source, project))
+                    if not source.CreateUser:
+                        why = f"ListDataSources does not tell who created data source {source.Id}"
+                        found.could_not_tell(Gap(DEFAULT_AUDIENCE.name, why, ("data_source", source.Id)))
 
         def take(_: str, grants: list[Grant]) -> None:
             found.add_grants(grants)

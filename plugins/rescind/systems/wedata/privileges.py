@@ -49,7 +49,7 @@ from rescind.model import (
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, Surface, Untraceable
-from rescind.systems.wedata.projects import MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
+from rescind.systems.wedata.projects import LIMITS, MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
 
 EVERY_USER = "AllAccountUsers"
 _SUBJECTS = {
@@ -71,10 +71,12 @@ SURFACES = (
     TABLE_OWNERS,
     MEMBERS,
     ROLE_HOLDERS,
-    Surface("volumes, functions and models", "", "grants on them", "no action of this version lists these objects"),
+    Surface(
+        "views, volumes, functions and models", "", "grants on them", "no action of this version lists these objects"
+    ),
     Surface("Studio folders, scripts and workflows", "", "permissions on code and on workflows", NOT_COVERED),
     Surface("tasks of an owner", "", "schedules that run with the rights of a person", NOT_COVERED),
-    Surface("API version 2025-10-10", "", "workspaces, groups and console users", "the version is not read"),
+    *LIMITS,
 )
 
 

@@ -10,7 +10,7 @@ from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.model import Grant, Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import Gap, Surface, Untraceable
+from rescind.systems.surfaces import NOT_COVERED, Gap, Surface, Untraceable
 
 NAMELESS = "without id"
 """Stands for members that the vendor lists without an id."""
@@ -23,6 +23,18 @@ MEMBERS = Surface(
 ROLE_HOLDERS = Surface(
     "platform role holders", "", "holders of platform roles", "the vendor lists platform roles without their holders"
 )
+LIMITS = (
+    Surface("compute of a project", "", "resource groups and engines that a project reaches", NOT_COVERED),
+    Surface("alarms and quality reports", "", "messages that are still sent to a person", NOT_COVERED),
+    Surface("network paths", "", "endpoints that are connected to the catalog", NOT_COVERED),
+    Surface(
+        "other API versions",
+        "",
+        "2021-08-20: open approvals; 2025-10-10: workspaces and groups",
+        NOT_COVERED,
+    ),
+)
+"""Limits that all WeData systems share."""
 UNTRACEABLE: Mapping[str, Untraceable] = {
     PrincipalType.PLATFORM_ROLE: Untraceable(ROLE_HOLDERS.name, ROLE_HOLDERS.cannot),
     PrincipalType.UNKNOWN: Untraceable("holders of unknown kind", "who stands behind the holder is not known"),
@@ -93,11 +105,13 @@ def _project(system: str, account: str, project: Project) -> Principal:
 def _edges(system: str, account: str, project: Project, people: Iterable[ProjectMember]) -> Iterator[Membership]:
     """Who is in the project and in its roles; its owner and creator are members whatever the list says."""
     ident = project.ProjectId
-    for uin in {project.ProjectOwnerUin, project.CreatorUin} - {None, ""}:
-        yield Membership(system, account, PrincipalType.USER, uin or "", PrincipalType.PROJECT, ident)
+    for uin in {project.ProjectOwnerUin or "", project.CreatorUin or ""}:
+        # Null is somebody who is not named.
+        kind, member = (PrincipalType.USER, uin) if uin else (PrincipalType.UNKNOWN, NAMELESS)
+        yield Membership(system, account, kind, member, PrincipalType.PROJECT, ident)
         # Whether owner and creator administer the project is not documented: the wider reading is assumed.
         administers = f"{ident}.{PROJECT_ADMINISTRATOR}"
-        yield Membership(system, account, PrincipalType.USER, uin or "", PrincipalType.ROLE, administers)
+        yield Membership(system, account, kind, member, PrincipalType.ROLE, administers)
     for person in people:
         kind = PrincipalType.USER if person.UserUin else PrincipalType.UNKNOWN
         member = person.UserUin or NAMELESS
