@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import TaskDeferred
 
 from rescind.model import GrantKey
+from rescind.operators.revoke import RevokeBatchOperator
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -135,10 +136,14 @@ def test_of_two_approved_runs_the_second_waits_for_the_end_of_the_first(bench: B
         review.revoke()
     assert review.bench.emulator.writes() == []
     assert (waits.value.method_name, waits.value.trigger.moment is not None) == ("resume", True)
-    assert waits.value.timeout is None or waits.value.timeout > timedelta(0)
+    waiting = RevokeBatchOperator(task_id="revoke", batch=review.batches[0])
+    with pytest.raises(TaskDeferred):
+        waiting.resume(review.context("revoke", 0), event=None)
+    assert review.bench.emulator.writes() == []
     incident.revoke()
     incident.verify()
     incident.report()
+    assert waiting.resume(review.context("revoke", 0), event=None)["accepted"] > 0
     review.revoke()
     review.verify()
     assert review.report()["problems"] == []

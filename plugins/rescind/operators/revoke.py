@@ -13,10 +13,12 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from rescind.airflow_support.kill_switch_variable import StopVariable
 from rescind.airflow_support.metrics import span
 from rescind.airflow_support.progress_board import Board
+from rescind.airflow_support.task_errors import fail_without_retry
 from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.errors import NotApprovedError, PlanError, RescindError
 from rescind.hooks.airflow_answers import compare_answer
 from rescind.hooks.clients import connected
+from rescind.hooks.ledger import LedgerHook
 from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.ledger.plans.send_checks import refuse_ended
@@ -91,8 +93,8 @@ class RevokeBatchOperator(BatchOperator):
 
         :param event: the event of the trigger. Its content is not used.
         """
-        result: dict[str, Any] = self.execute(context)
-        return result
+        with fail_without_retry(), LedgerHook(self.ledger_conn_id).get_conn() as ledger:
+            return self.review(context, ledger)
 
     def on_kill(self) -> None:
         """Stop on SIGTERM, or when the task is cleared or timed out: no further call; calls in flight complete."""
