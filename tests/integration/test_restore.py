@@ -190,8 +190,11 @@ def test_the_granting_key_gives_and_the_revoking_key_only_reads(reviewed_once: R
     assert entries and {entry["actor"] for entry in entries} == {granting}
 
 
-def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(reviewed_once: Review) -> None:
-    setup = reviewed_once.bench
+def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(bench: Bench) -> None:
+    setup = bench()
+    before = setup.emulator.get("truth")["quickbi_menus"]
+    reviewed(setup, systems=["quickbi_menus"])
+    after = setup.emulator.get("truth")["quickbi_menus"]
     writes = len(setup.emulator.writes())
     restore = setup.restore(run="1", user="rita")
     restore.through_plan()
@@ -207,6 +210,14 @@ def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(reviewed
         restore.revoke()
     setup.configure(max_restores=500, granting_connections={**setup.settings["granting_connections"], "x": ["y"]})
     with pytest.raises(Exception, match="setting 'granting_connections'"):
+        restore.revoke()
+    del setup.settings["granting_connections"]["x"]
+    setup.configure()
+    again = {"op": "grant", "system": "quickbi_menus", **next(row for row in before if row not in after)}
+    assert setup.emulator.post("mutate", {"ops": [again]})["changed"] == [True]
+    restore.discover()
+    restore.plan()
+    with pytest.raises(Exception, match="no approval was requested"):
         restore.revoke()
     assert len(setup.emulator.writes()) == writes
 
