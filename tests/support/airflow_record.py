@@ -55,7 +55,8 @@ def airflow_record() -> Iterator[AirflowRecord]:
             elif path.endswith("/tries"):
                 self._answer(200, {"task_instances": [{"try_number": one} for one in record.tries]})
             else:
-                found = record.tries.get(int(path.rpartition("/")[2]))
+                last = path.rpartition("/")[2]
+                found = record.tries.get(max(record.tries, default=0) if last == "hitlDetails" else int(last))
                 self._answer(200 if found else 404, found or {"detail": "none"})
 
         def _answer(self, status: int, body: Any) -> None:

@@ -48,13 +48,24 @@ def compare_answer(
 
 
 def _answers(api: httpx.Client, dag_id: str, run_id: str, task_id: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the records of every try of the task; none for a try that asked nobody."""
+    """Yield the records of every try of the task, the present one first; none for a try that asked nobody."""
     path = "/api/v2/dags/{}/dagRuns/{}/taskInstances/{}".format(*(quote(p, safe="") for p in (dag_id, run_id, task_id)))
+    present = _record(api, f"{path}/-1/hitlDetails")
+    if present is not None:
+        yield present
     tries = api.get(f"{path}/tries").raise_for_status().json()["task_instances"]
-    for number in sorted({int(one["try_number"]) for one in tries}, reverse=True):
-        answer = api.get(f"{path}/-1/hitlDetails/tries/{number}")
-        if answer.status_code != httpx.codes.NOT_FOUND:
-            yield answer.raise_for_status().json()
+    for number in sorted({int(one["try_number"]) for one in tries})[: -1 if present else None]:
+        earlier = _record(api, f"{path}/-1/hitlDetails/tries/{number}")
+        if earlier is not None:
+            yield earlier
+
+
+def _record(api: httpx.Client, path: str) -> Mapping[str, Any] | None:
+    answer = api.get(path)
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return None
+    found: Mapping[str, Any] = answer.raise_for_status().json()
+    return found
 
 
 def _same(record: Mapping[str, Any], option: str, user: str) -> bool:
