@@ -7,7 +7,8 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,14 @@ def mode(path: Path) -> int:
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+def config(monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    """A stack in a folder whose path is short, so that its sockets need no other one."""
     # Root hands PostgreSQL to another account and keeps it elsewhere when that account cannot come here.
     monkeypatch.setattr(postgres, "_account", Account)
-    made = load({"RESCIND_EXECUTOR": "celery"}, {"RESCIND_STATE_DIR": str(tmp_path / "state")})
-    state.prepare(made.state)
-    return made
+    with tempfile.TemporaryDirectory(prefix="rsc-") as folder:
+        made = load({"RESCIND_EXECUTOR": "celery"}, {"RESCIND_STATE_DIR": f"{folder}/state"})
+        state.prepare(made.state)
+        yield made
 
 
 @pytest.fixture
