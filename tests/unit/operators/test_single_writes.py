@@ -94,8 +94,8 @@ def deployed(
     cloud: Any, connection: Callable[..., str], ledger: Ledger, ledger_dsn: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Deployment:  # fmt: skip
-    for conn_id in ("my_wedata", "wedata_default"):
-        connection(conn_id, "generic", extra={"own_ids": "700099"})
+    for conn_id, own in (("my_wedata", "700099"), ("wedata_default", "700088")):
+        connection(conn_id, "generic", extra={"own_ids": own})
     for conn_id in ("my_dms", "my_quickbi"):
         connection(conn_id, "generic", extra={"own_ids": "59999"})
     monkeypatch.setenv("AIRFLOW_CONN_RESCIND_LEDGER", json.dumps(ledger_connection(ledger_dsn)))

@@ -249,6 +249,8 @@ def test_the_bounds_of_yaml_are_inclusive() -> None:
     for _ in range(31):
         (deep,) = deep
     assert deep == 1
+    wide = "".join(f"- {{a: [{number}]}}\n" for number in range(100))
+    assert read_yaml(wide, source="p.yaml").data[99] == {"a": [99]}
 
 
 @pytest.mark.parametrize(
