@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
-from rescind.errors import LedgerError, NotApprovedError
+from rescind.errors import LedgerError, NotApprovedError, PlanStaleError
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import RecordConflictError
+from tests.support.approval import KEYS
 from tests.support.ledger_runs import Frozen, approve, freeze, frozen_run, grant
 
 pytestmark = pytest.mark.postgres
@@ -224,3 +226,42 @@ def test_the_first_batch_that_uses_an_approval_is_noted(ledger: Ledger) -> None:
     ledger.batches.claim(run_id, frozen.batch_id, "v")
     assert ledger.approvals.require(run_id, digest) == first
     assert ledger.plans.get(run_id).state == "executing"
+
+
+def test_nonce_and_digest_are_compared_whole(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce, digest = ask(ledger, frozen), frozen.plan.digest
+    for wrong in (nonce[:-1] + "01"[nonce[-1] == "0"], nonce[:-1], nonce + "0", nonce.upper() + " "):
+        with pytest.raises(NotApprovedError, match="nonce differs"):
+            answer(ledger, frozen, wrong)
+    answer(ledger, frozen, nonce)
+    with pytest.raises(NotApprovedError, match="no approval was requested"):
+        ledger.approvals.require(frozen.run.run_id, digest[:-1] + "01"[digest[-1] == "0"])
+    lease = ledger.batches.claim(frozen.run.run_id, frozen.batch_id, "w")
+    with pytest.raises((NotApprovedError, PlanStaleError)):
+        ledger.attempts.begin(
+            lease, frozen.call_ids[0], plan_digest=digest[:-1] + "01"[digest[-1] == "0"], request_digest="d",
+            action="A", version="v",
+        )  # fmt: skip
+
+
+def test_the_requesters_own_answer_is_refused_even_with_a_valid_signature(ledger: Ledger, ledger_dsn: str) -> None:
+    """The second line of defense: written with SQL and signed with the key, past the check of the answer."""
+    frozen = frozen_run(ledger)
+    given = approve(ledger, frozen)
+    key, signature = KEYS.sign(replace(given, responded_by="rita").statement)
+    with psycopg.connect(ledger_dsn) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute(
+            "UPDATE rescind.approval SET responded_by = 'rita', signing_key = %s, signature = %s", (key, signature)
+        )
+    lease = ledger.batches.claim(frozen.run.run_id, frozen.batch_id, "w")
+    for refuse in (
+        lambda: ledger.approvals.require(frozen.run.run_id, frozen.plan.digest),
+        lambda: ledger.attempts.begin(
+            lease, frozen.call_ids[0], plan_digest=frozen.plan.digest, request_digest="d", action="A", version="v"
+        ),
+    ):
+        with pytest.raises(NotApprovedError, match="the requester cannot approve their own run: 'rita' requested it"):
+            refuse()
+    assert list(ledger.attempts.each(frozen.run.run_id)) == []
