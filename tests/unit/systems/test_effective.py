@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rescind.model import Cell, Grant, GrantKey, Membership
 from rescind.systems import system_named
-from rescind.systems.effective import RemainingAccess, still_reachable
+from rescind.systems.effective import (
+    DISAGREEMENT,
+    MEMBERSHIP,
+    EffectiveAccess,
+    Found,
+    RemainingAccess,
+    still_reachable,
+)
+from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN, PlatformAnswer
 
 
 def _grant(principal: tuple[str, str], resource: tuple[str, str], entitlement: str, native: str = "") -> Grant:
@@ -110,3 +120,47 @@ def test_a_path_that_the_same_plan_takes_away_is_no_path() -> None:
     edges = (_edge(ANN, ("project", "9")),)
     assert set(_outlook([mine], groups, edges=edges)) == {"ann"}
     assert _outlook([mine, groups], edges=edges) == {}
+
+
+def _found(answer: PlatformAnswer, *remaining: Grant, edges: tuple[Membership, ...] = ()) -> Found:
+    access = RemainingAccess(system_named("wedata_privileges"), remaining, edges)
+    return EffectiveAccess(access, answer, {}).of(_grant(ANN, TABLE, "SELECT_TABLE"))
+
+
+MINE = _grant(ANN, TABLE, "SELECT_TABLE").grant_id
+ALL_USERS = _grant(("everyone", "AllAccountUsers"), TABLE, "SELECT_TABLE")
+
+
+def test_where_graph_and_platform_disagree_neither_is_believed() -> None:
+    found = _found(PlatformAnswer(denies={MINE}), ALL_USERS)
+    assert found.paths == () and found.absent == "unknown"
+    assert found.unanswered[DISAGREEMENT].startswith("the platform shows no access, but all users")
+    agreed = _found(PlatformAnswer(denies={MINE}))
+    assert (agreed.paths, agreed.absent, agreed.reason()) == ((), True, "")
+    assert _found(PlatformAnswer(), ALL_USERS).absent is False
+    both = _found(PlatformAnswer(reaches={MINE: "a policy"}), ALL_USERS)
+    assert both.paths == ("all users: SELECT_TABLE on table c.s.t",)
+    assert _found(PlatformAnswer(reaches={MINE: "a policy"})).paths == ("a policy",)
+
+
+def test_a_way_with_a_condition_gives_way_to_the_platforms_answer_and_to_nothing_else() -> None:
+    way = replace(ALL_USERS, attributes={CONDITIONAL: "the portal can be opened"})
+    assert _found(PlatformAnswer(denies={MINE}), way).absent is True
+    assert _found(PlatformAnswer(), way).absent is False
+    assert _found(PlatformAnswer(denies={MINE}), way, ALL_USERS).absent == "unknown"
+
+
+def test_a_way_that_is_uncertain_is_a_question_and_no_way() -> None:
+    found = _found(PlatformAnswer(), replace(ALL_USERS, attributes={UNCERTAIN: "sharing mode"}))
+    assert found.paths == () and set(found.unanswered) == {"sharing mode"} and found.absent == "unknown"
+
+
+def test_members_without_an_id_may_be_anybody() -> None:
+    project, role = ("project", "9"), _grant(("project", "9"), TABLE, "SELECT_TABLE")
+    linked = Membership("wedata_privileges", "acc", *ANN, "user", "uin-ann")
+    nobody, somebody = _edge(("unknown", "without id"), project), _edge(("user", "bob"), project)
+    found = _found(PlatformAnswer(), role, edges=(linked, nobody, somebody))
+    assert found.paths == () and "has members without an id" in found.unanswered[MEMBERSHIP]
+    assert _found(PlatformAnswer(), role, edges=(linked, somebody)).absent is True
+    elsewhere = _grant(("project", "9"), ("table", "c.s.other"), "SELECT_TABLE")
+    assert _found(PlatformAnswer(), elsewhere, edges=(linked, nobody)).absent is True

@@ -62,6 +62,16 @@ def test_every_sentinel_must_be_seen() -> None:
     found.close()
 
 
+def test_a_surface_that_failed_once_was_not_asked_whatever_comes_after() -> None:
+    found = Population(Lists())
+    found.could_not_ask("shares", "refused")
+    found.asked("shares")
+    found.could_not_ask("shares", "refused again")
+    found.asked("roles")
+    found.could_not_ask("roles", "")
+    assert found.surfaces == {"shares": "refused", "roles": "not answered"}
+
+
 def test_the_shape_of_an_id_does_not_tell_the_id() -> None:
     assert shape_of("ab12-345.日本") == "a{2}9{2}-9{3}.a{2}"
     assert shape_of("") == "(empty)" and len(shape_of("a1" * 500)) <= 80
@@ -79,12 +89,12 @@ class _Row(Row):
 
 class _Page(Page[_Row]):
     items: tuple[_Row, ...]
-    count: int
+    count: int | None
 
     def rows(self) -> Sequence[_Row]:
         return self.items
 
-    def total(self) -> int:
+    def total(self) -> int | None:
         return self.count
 
 
@@ -155,6 +165,21 @@ def test_a_broken_pass_between_two_equal_ones_is_not_passed_over() -> None:
         _read(["abc"], broken, ["abc"], ["abd"])
     with pytest.raises(ListingIncompleteError, match="total went from 4 to 3"):
         _read(["abc"], broken, ["abc"], broken)
+
+
+def test_what_cannot_be_read_whole_is_not_read_again() -> None:
+    """Only rows that may have moved between two pages are worth another pass."""
+    client = _Client(["abc"])
+
+    async def cut(request: _List) -> Any:
+        client.number += request.page == 1
+        rows = tuple(_Row(name=name) for name in "ab")
+        return SimpleNamespace(value=_Page(items=rows, count=None), request_id="r")
+
+    client.read = cut  # type: ignore[method-assign]
+    with pytest.raises(ListingIncompleteError, match="no total was declared"):
+        asyncio.run(Walker(client, Population(Lists())).rows(_List()))  # type: ignore[arg-type]
+    assert client.number == 0
 
 
 def test_a_listing_that_never_holds_still_is_given_up() -> None:

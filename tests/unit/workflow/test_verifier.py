@@ -166,6 +166,23 @@ def test_a_record_that_turns_up_in_a_listing_is_a_way_in(ledger: Ledger) -> None
     assert report.verdicts == {"still_effective": 1}
 
 
+def test_two_records_of_one_right_that_both_went_are_no_way_in_for_each_other(ledger: Ledger) -> None:
+    twin = Grant(GOES.key._replace(native_id="r7"), GOES.cell._replace(row="r7"), attributes=GOES.attributes)
+    run = begin(ledger)
+    list_scope(ledger, run, [GOES, twin])
+    decide(ledger, run, [GOES, twin], [GOES, twin])
+    frozen = freeze(ledger, run, [[GOES], [twin]])
+    approve(ledger, frozen)
+    lease = claim(ledger, frozen)
+    for number in range(2):
+        ledger.attempts.finish(send(ledger, lease, frozen, number).attempt_id, "accepted")
+    ledger.batches.release(lease)
+    report, _ = verified(ledger, frozen, {BY_RESOURCE: [()], BY_USER: [()]}, _Asked())
+    assert report.verdicts == {"verified_gone": 2}
+    report, _ = verified(ledger, frozen, {}, _Asked({BY_RESOURCE: [(twin,)], BY_USER: [(twin,)]}))
+    assert report.verdicts == {"still_effective": 1, "still_present": 1}
+
+
 def test_what_the_platform_says_remains(ledger: Ledger) -> None:
     run = sent(ledger, STAYS)
     script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]}
