@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from rescind.cloud.base import Bucket, Prepared
 from rescind.errors import BlastRadiusExceededError
-from rescind.model import Cell
+from rescind.model import Cell, ItemState, PlannedCall
 from rescind.systems import system_named
 
 
@@ -141,3 +142,13 @@ def test_quickbi_is_read_as_menus_times_receivers() -> None:
 def test_quickbi_requests_with_an_open_selector_are_refused(query: str) -> None:
     with pytest.raises(BlastRadiusExceededError):
         MENUS.blast_radius(_prepared("CancelAuthorizationMenu", query=query))
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(True, ItemState.ACCEPTED), (False, ItemState.REFUSED), (None, ItemState.UNKNOWN)]
+)
+def test_a_status_that_says_nothing_is_no_yes(status: bool | None, state: ItemState) -> None:
+    call = PlannedCall("wedata_data_sources", "acc", "65377", ("65377",), (("project", ("1",)),))
+    (part,) = SOURCES.outcome(call, SimpleNamespace(value=SimpleNamespace(Status=status)))  # type: ignore[arg-type]
+    assert (part.state, part.cells) == (state, call.cells())
+    assert bool(part.detail) == (state is not ItemState.ACCEPTED)
