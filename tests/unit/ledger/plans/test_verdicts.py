@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from rescind.errors import InputError, LedgerError, RunStoppedError
+from rescind.errors import InputError, LedgerError, RetainedGrantLostError, RunStoppedError
 from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Verdict
+from tests.support.ledger_attempts import claim, refuse, send
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, frozen_run, grant, list_scope, ready_run
 
 pytestmark = pytest.mark.postgres
@@ -68,6 +69,17 @@ def test_kept_checks_come_back_the_latest_of_each_place(ledger: Ledger) -> None:
     for check in (first, second):
         ledger.verdicts.record_retained(run.run_id, check)
     assert ledger.verdicts.retained(run.run_id) == [second]
+
+
+def test_nothing_is_sent_while_a_retained_grant_is_lost(ledger: Ledger) -> None:
+    """The latest check of each system and account counts, also one of another account than the call's."""
+    run = ready_run(ledger)
+    lease = claim(ledger, run)
+    for account in (ACCOUNT, "alibaba:2:cn-hangzhou"):
+        ledger.verdicts.record_retained(run.run.run_id, RetainedCheck(SYSTEM, account, 6, ["a" * 64], True, NOW, {}))
+        refuse(ledger, lease, run, RetainedGrantLostError, "1 retained grants are missing")
+        ledger.verdicts.record_retained(run.run.run_id, RetainedCheck(SYSTEM, account, 6, [], True, NOW, {}))
+    assert send(ledger, lease, run).n == 1
 
 
 def test_the_kill_switch(ledger: Ledger, ledger_dsn: str) -> None:
