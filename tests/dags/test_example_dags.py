@@ -182,8 +182,10 @@ def test_where_rescind_is_deployed_an_example_is_recorded_and_protected_people_s
 ) -> None:
     before = emulator.get("truth")
     rows = [row for row in before["quickbi_menus"] if row["receiver_type"] == 0]
-    stays = rows[0]
-    goes = next(row for row in rows if row["receiver_id"] != stays["receiver_id"])
+    own = next(one for one in emulator.get("org")["people"] if one["name"] == "rescind-bot")
+    stays = next(row for row in rows if row["receiver_id"] != own["quickbi_user_id"])
+    kept = {stays["receiver_id"], own["quickbi_user_id"]}
+    goes = next(row for row in rows if row["receiver_id"] not in kept)
     (tmp_path / "protected.yaml").write_text(PROTECTED.format(user=stays["receiver_id"]))
     (tmp_path / "exceptions.yaml").write_text("format: 1\nexceptions: []\n")
     settings = {

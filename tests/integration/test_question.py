@@ -52,7 +52,7 @@ def test_the_option_names_the_plan_and_the_requester_is_not_asked(bench: Bench) 
     review = bench(approvers=["rita", "omar", "ada"]).run(dry_run=False, systems=["dms_permissions"])
     review.through_plan()
     asked = _ask(review)
-    assert asked.options == [f"Approve {_digest(review)[:12]}", "Reject"]
+    assert asked.options == [f"Approve {_digest(review)}", "Reject"]
     assert asked.assigned_users == [{"id": "omar", "name": "omar"}, {"id": "ada", "name": "ada"}]
 
 

@@ -70,7 +70,7 @@ not by time, so that the speed of the machine does not matter."""
 
 def lagging(bench: Bench, reads: int = READS, **settings: Any) -> tuple[ReviewBench, Review, list[dict[str, Any]]]:
     """A person with three permissions, revoked; the platform goes on showing one of them in some listings."""
-    setup = bench(settle_in_place_seconds=0.3, settle_limit_seconds=300, **settings)
+    setup = bench(**{"settle_in_place_seconds": 0.3, "settle_limit_seconds": 300, **settings})
     person = somebody(setup)
     records = records_of(setup, person, 3)
     review = approved(setup, person, DMS)
@@ -136,8 +136,7 @@ def test_nobody_waits_once_a_retained_grant_is_lost(bench: Bench) -> None:
 
 
 def test_what_never_settles_is_open_in_the_end(bench: Bench) -> None:
-    _, review, _ = lagging(bench, reads=1_000)
-    review.bench.configure(settle_limit_seconds=16)
+    _, review, _ = lagging(bench, reads=1_000, settle_limit_seconds=16)
     review.revoke()
     context = review.context("verify", 0)
     task = VerifyOperator(task_id="verify", scope=review.scopes[0])

@@ -23,6 +23,7 @@ from rescind.ledger import (
     ScopeSpec,
 )
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey, PlannedCall, canonical
+from tests.support.approval import KEYS
 
 SYSTEM = "quickbi_menus"
 ACCOUNT = "alibaba:1234567890123456:cn-hangzhou"
@@ -152,7 +153,8 @@ def freeze(
 
 
 def approve(ledger: Ledger, frozen: Frozen, *, by: str = "anna") -> Approval:
-    """Ask for the approval of a plan and give it."""
+    """Ask for the approval of a plan and give it, signed with the key of the tests."""
+    ledger.approvals.keys = KEYS
     asked = ledger.approvals.request(
         frozen.run.run_id, frozen.plan.digest, requested_by=frozen.run.requested_by, valid_until=frozen.plan.valid_until
     )

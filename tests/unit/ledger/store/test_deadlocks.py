@@ -118,28 +118,28 @@ def _plan(effects: bytes) -> NewPlan:
 def test_a_plan_that_meets_a_real_deadlock_is_frozen_all_the_same(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One transaction holds the run and wants the lock of a scope; the other has the lock and wants the run."""
+    """One transaction holds the run and wants to write items; the other holds the table of items and wants the run."""
     run = ledger_runs.begin(ledger)
     grants = [ledger_runs.grant(number) for number in range(4)]
     ledger_runs.list_scope(ledger, run, grants)
     ledger_runs.decide(ledger, run, grants, grants)
     locked = threading.Event()
     tries = {"plan": 0, "other": 0}
-    genuine = plans._lock_scopes
+    genuine = plans._insert
 
-    def lock_scopes(*arguments: object) -> None:
+    def insert(*arguments: object) -> None:
         tries["plan"] += 1
         genuine(*arguments)  # type: ignore[arg-type]
 
     def other(connection: Connection) -> None:
         tries["other"] += 1
-        connection.execute("LOCK TABLE rescind.scope_lock IN ACCESS EXCLUSIVE MODE")
+        connection.execute("LOCK TABLE rescind.plan_item IN ACCESS EXCLUSIVE MODE")
         locked.set()
         if tries["other"] == 1:
             _until_somebody_waits(ledger)
         connection.execute("UPDATE rescind.run SET reason = 'changed' WHERE run_id = %s", (run.run_id,))
 
-    monkeypatch.setattr(plans, "_lock_scopes", lock_scopes)
+    monkeypatch.setattr(plans, "_insert", insert)
     with ThreadPoolExecutor(2) as pool:
         second = pool.submit(ledger.database.write, other)
         assert locked.wait(30)
@@ -155,7 +155,7 @@ def _until_somebody_waits(ledger: Ledger) -> None:
     for _ in range(3000):
         row = ledger.database.read(
             lambda connection: connection.execute(
-                "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 'rescind.scope_lock'::regclass"
+                "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 'rescind.plan_item'::regclass"
             ).fetchone()
         )
         if row and row["n"]:

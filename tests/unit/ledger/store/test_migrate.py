@@ -10,9 +10,8 @@ import pytest
 
 from rescind.cli import main
 from rescind.cli.ledger import DSN_VARIABLE
-from rescind.errors import ConfigurationError
+from rescind.errors import ConfigurationError, PlanStaleError
 from rescind.ledger import Ledger
-from rescind.ledger.store.errors import ScopeLockedError
 from rescind.ledger.store.migrate import migrate, migrations
 from tests.support.ledger_runs import ready_run
 from tests.support.postgres import PostgresServer
@@ -141,7 +140,7 @@ def test_command_line_abandons_a_run(ledger_dsn: str, capsys: pytest.CaptureFixt
         assert main(["ledger", "--dsn", ledger_dsn, "abandon", run.run.run_id, "--by", "olga", "--reason", "lost"]) == 0
         assert "is abandoned" in capsys.readouterr().out
         assert ledger.runs.get(run.run.run_id).summary == {"by": "olga", "reason": "lost"}
-        with pytest.raises(ScopeLockedError):
+        with pytest.raises(PlanStaleError, match="abandoned"):
             ledger.attempts.begin(
                 lease, run.call_ids[0], plan_digest=run.plan.digest, request_digest="d", action="A", version="1"
             )
