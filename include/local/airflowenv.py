@@ -19,6 +19,8 @@ from local.state import ROLES, SERVICE, Secrets
 
 LEDGER_VARIABLE = "AIRFLOW_CONN_RESCIND_LEDGER"
 API_VARIABLE = "AIRFLOW_CONN_RESCIND_AIRFLOW"
+OWNER_VARIABLES = ("RESCIND_LEDGER_DSN", "RESCIND_LEDGER_RUNTIME_ROLE")
+"""Who migrates the ledger. Tasks never see it."""
 METADATA_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
@@ -85,7 +87,7 @@ def environment(
     """
     own = dict(os.environ if environ is None else environ)
     # Without cached byte code each process, and each task, compiles about 3,000 modules again.
-    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG"):
+    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG", *OWNER_VARIABLES):
         own.pop(name, None)
     env = {**DEFAULTS, API_VARIABLE: _api_connection(config, secrets), **own}
     env.update(provided)

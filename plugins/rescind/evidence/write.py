@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +35,7 @@ from rescind.evidence.collect import Collector
 from rescind.ledger import ChainEntry, Ledger, Run
 
 _PIECE = 1 << 20
+_BUNDLE = re.compile(r"(\d{6,})-(run-\d+-[0-9a-f]+)$")
 
 
 class Folder(Protocol):
@@ -41,6 +43,9 @@ class Folder(Protocol):
 
     def __truediv__(self, name: str) -> Any:
         """Return the path of a child."""
+
+    def iterdir(self) -> Iterator[Any]:
+        """Yield the paths of the children."""
 
     def mkdir(self, mode: int = ..., parents: bool = ..., exist_ok: bool = ...) -> None:
         """Create the folder, if the storage has folders."""
@@ -93,6 +98,7 @@ class BundleWriter:
         self._spool.cleanup()
 
     def _write(self, local: Path) -> Written:
+        refuse_newer(self._ledger, self._target)
         entries = spool(Collector(self._ledger, self._run, self._titles), local)
         root = root_of(entries)
 
@@ -113,6 +119,29 @@ class BundleWriter:
         place = self._target / name
         publish(local, place)
         return Written(name, str(place), root, entry.number, local)
+
+
+def refuse_newer(ledger: Ledger, target: Folder) -> None:
+    """Check that the ledger knows the newest bundle of the folder.
+
+    The bundles are a marker outside of the database: a ledger without the newest one is older than its evidence.
+
+    :raises ConfigurationError: when it does not.
+    """
+    try:
+        found = [match for path in target.iterdir() if (match := _BUNDLE.match(path.name))]
+    except FileNotFoundError:
+        return
+    if not found:
+        return
+    newest = max(found, key=lambda match: int(match[1]))
+    entry = ledger.evidence_chain.at(int(newest[1]))
+    if entry is None or entry.run_id != newest[2]:
+        raise ConfigurationError(
+            f"the evidence folder has the bundle {newest[0]}, which this ledger does not know. Either the ledger is"
+            " older than its evidence (a backup was restored, or a standby that was behind became the server): restore"
+            " the newest state. Or the folder belongs to another ledger: set 'evidence' to a new folder"
+        )
 
 
 def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from rescind.cloud.connection.permission_probe import Right, allowed_actions, in
 from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
+from rescind.hooks.ledger import check_ledger
 from rescind.hooks.pools import check_pools
 from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.operators.bases.review import ReviewOperator
@@ -64,11 +65,11 @@ class PreflightOperator(ReviewOperator):
         _check_caps(request, settings)
         request.may_be_sparse(settings)
         check_approvers(settings, start.person, dry_run)
-        ledger.check()
+        check_ledger(ledger)
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
-        check_evidence(settings)
+        check_evidence(settings, ledger)
         known = self.find_run(context, ledger)
         found = [] if known else self._inputs(context, ledger, settings, request, dry_run)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
@@ -114,7 +115,7 @@ class PreflightOperator(ReviewOperator):
         record = record_settings(
             ledger, settings, dag_id=dag_run.dag_id, form=form, inputs=files, environment=hidden_variables()
         )
-        return [*files, occasion(context, settings), record]
+        return [*files, occasion(context, settings, ledger.role()), record]
 
     def _request(self, context: Context) -> ReviewRequest:
         """Return the form fields. Unknown keys of the run's conf are refused, because Airflow accepts them."""

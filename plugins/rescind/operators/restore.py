@@ -13,6 +13,7 @@ from rescind.airflow_support.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.errors import GuardTrippedError, InputError, RescindError
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
+from rescind.hooks.ledger import check_ledger
 from rescind.hooks.pools import check_pools
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewInput, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
@@ -71,11 +72,11 @@ class RestorePreflightOperator(ReviewOperator):
         if not request.dry_run and request.cap(settings) == 0:
             raise InputError("max_restores", "is 0, which means that nothing may be restored", "Raise the cap")
         check_approvers(settings, requester, request.dry_run)
-        ledger.check()
+        check_ledger(ledger)
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
-        check_evidence(settings)
+        check_evidence(settings, ledger)
         found = restore_source(ledger, settings, request)
         source, grants = found.run, found.grants
         self.log.info("run %d: %s", source.number, found.described())
@@ -96,7 +97,7 @@ class RestorePreflightOperator(ReviewOperator):
                 policy_version=source.policy_version,
                 code_version=rescind.__version__,
             ),
-            [occasion(context, settings), self._settings(ledger, dag_run.dag_id, settings, request)],
+            [occasion(context, settings, ledger.role()), self._settings(ledger, dag_run.dag_id, settings, request)],
         )
         self.run_number = run.number
         log_settings(ledger, run)

@@ -51,8 +51,8 @@ class Runs(Repository):
             connection.execute("UPDATE rescind.run_counter SET last = %s", (number,))
             connection.execute(
                 "INSERT INTO rescind.run (number, run_id, dag_id, airflow_run_id, kind, requested_by, reason, ticket,"
-                " params, dry_run, policy_version, code_version)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                " params, dry_run, policy_version, code_version, server)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 (
                     number,
                     f"run-{number:06d}-{secrets.token_hex(4)}",
@@ -66,6 +66,7 @@ class Runs(Repository):
                     new.dry_run,
                     new.policy_version,
                     new.code_version,
+                    connection.server,
                 ),
             )
             stored_inputs.insert(connection, number, inputs)
@@ -103,6 +104,17 @@ class Runs(Repository):
     def find(self, dag_id: str, airflow_run_id: str) -> Run | None:
         """Return the run of an Airflow run, or None."""
         return self._db.read(lambda connection: _find(connection, dag_id, airflow_run_id))
+
+    def server_changed(self) -> str:
+        """Return the id of the last run, if its server is known and differs from the server of this connection."""
+
+        def work(connection: Connection) -> str:
+            row = connection.execute("SELECT run_id, server FROM rescind.run ORDER BY number DESC LIMIT 1").fetchone()
+            if row is None or not row["server"] or not connection.server or row["server"] == connection.server:
+                return ""
+            return str(row["run_id"])
+
+        return self._db.read(work)
 
     def latest(self, limit: int = 50, dag_id: str | None = None) -> list[Run]:
         """Return the latest runs, newest first."""

@@ -10,6 +10,7 @@ from rescind.errors import LedgerError, NotApprovedError
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import RecordConflictError
 from tests.support.ledger_runs import Frozen, approve, freeze, frozen_run, grant
+from tests.support.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -134,7 +135,7 @@ def test_a_recorded_approval_by_the_requester_is_worth_nothing(
 ) -> None:
     frozen = frozen_run(ledger)
     answer(ledger, frozen, ask(ledger, frozen))
-    with psycopg.connect(ledger_dsn) as connection:
+    with psycopg.connect(as_owner(ledger_dsn)) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE rescind.approval SET responded_by = %s", (by,))
     with pytest.raises(NotApprovedError, match=message):
@@ -179,7 +180,7 @@ def test_a_late_answer_and_an_old_approval_are_worth_nothing(ledger: Ledger, led
         answer(ledger, frozen, nonce)
     other = freeze(ledger, frozen.run, [frozen.grants[:1]])
     approve(ledger, other)
-    with psycopg.connect(ledger_dsn) as connection:
+    with psycopg.connect(as_owner(ledger_dsn)) as connection:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("UPDATE rescind.approval SET valid_until = clock_timestamp() - interval '1 second'")
     with pytest.raises(NotApprovedError, match="the approval expired"):
@@ -207,9 +208,15 @@ def test_nobody_is_asked_about_a_plan_that_is_not_there(ledger: Ledger) -> None:
 )
 def test_the_database_itself_keeps_an_answer(ledger: Ledger, ledger_dsn: str, change: str) -> None:
     approve(ledger, frozen_run(ledger))
-    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="answered once"):
+    with (
+        psycopg.connect(as_owner(ledger_dsn)) as connection,
+        pytest.raises(psycopg.errors.IntegrityError, match="answered once"),
+    ):
         connection.execute(f"UPDATE rescind.approval SET {change}")
-    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
+    with (
+        psycopg.connect(as_owner(ledger_dsn)) as connection,
+        pytest.raises(psycopg.errors.IntegrityError, match="append only"),
+    ):
         connection.execute("DELETE FROM rescind.approval")
 
 

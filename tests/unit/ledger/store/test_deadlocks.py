@@ -137,7 +137,7 @@ def test_a_plan_that_meets_a_real_deadlock_is_frozen_all_the_same(
         locked.set()
         if tries["other"] == 1:
             _until_somebody_waits(ledger)
-        connection.execute("UPDATE rescind.run SET reason = 'changed' WHERE run_id = %s", (run.run_id,))
+        connection.execute("UPDATE rescind.run SET state = 'changed' WHERE run_id = %s", (run.run_id,))
 
     monkeypatch.setattr(plans, "_lock_scopes", lock_scopes)
     with ThreadPoolExecutor(2) as pool:
@@ -147,7 +147,7 @@ def test_a_plan_that_meets_a_real_deadlock_is_frozen_all_the_same(
         frozen = first.result(60)
         second.result(60)
     assert frozen.plan.items == 4
-    assert ledger.runs.get(run.run_id).reason == "changed"
+    assert ledger.runs.get(run.run_id).state == "changed"
     assert tries["plan"] + tries["other"] == 3, "one of the two was the victim, once"
 
 
