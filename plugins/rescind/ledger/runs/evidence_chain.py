@@ -12,7 +12,7 @@ from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.repository import Repository
 
-# An arbitrary fixed number: the advisory lock of whoever adds an entry. A lock on the table needs more rights.
+# An arbitrary fixed number: the advisory lock for adding an entry. A lock on the table needs more rights.
 _LOCK = 7_233_126_046
 _SELECT = (
     "SELECT s.seal_no, r.run_id, s.root, s.link, s.sealed_at FROM rescind.seal s"

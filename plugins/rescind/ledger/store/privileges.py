@@ -22,54 +22,54 @@ SEPARATE = "runtime role without ownership"
 _APPEND = ("SELECT", "INSERT")
 _ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 RIGHTS: Mapping[str, tuple[str, ...]] = {
-    "migration": ("SELECT",),
-    "run_counter": ("SELECT", "UPDATE (last)"),
-    "run": (
+    "rescind.migration": ("SELECT",),
+    "rescind.run_counter": ("SELECT", "UPDATE (last)"),
+    "rescind.run": (
         "SELECT",
         "INSERT (number, run_id, dag_id, airflow_run_id, kind, requested_by, reason, ticket, params, dry_run,"
         " policy_version, code_version, server)",
         "UPDATE (state, finished_at, summary, snapshot_digest)",
     ),
-    "input": ("SELECT", "INSERT (run_no, name, source, sha256, content, facts)"),
-    "scope": (
+    "rescind.input": ("SELECT", "INSERT (run_no, name, source, sha256, content, facts)"),
+    "rescind.scope": (
         "SELECT",
         "INSERT (run_no, scope_no, scope_id, system, account, part, conn_id)",
         "UPDATE (state, identity, query, pages, declared, counted, duplicates, dangling, page_digests, missing, error,"
         " notes, started_at, ended_at)",
     ),
-    "grant_row": _APPEND,
-    "principal": _APPEND,
-    "membership": _APPEND,
-    "listing": _APPEND,
-    "decision": (*_APPEND, "UPDATE (choice, facts)"),
-    "question": (
+    "rescind.grant_row": _APPEND,
+    "rescind.principal": _APPEND,
+    "rescind.membership": _APPEND,
+    "rescind.listing": _APPEND,
+    "rescind.decision": (*_APPEND, "UPDATE (choice, facts)"),
+    "rescind.question": (
         "SELECT",
         "INSERT (run_no, digest, ordinal, reviewer, no_answer)",
         "UPDATE (method, responded_by, responded_at)",
     ),
-    "question_item": ("SELECT", "INSERT (run_no, grant_id, question, ordinal, shown)", "UPDATE (answer)"),
-    "plan": (*_APPEND, "UPDATE"),
-    "plan_effect": _APPEND,
-    "plan_item": ("SELECT", "INSERT", "UPDATE (call_id, state, reason, updated_at)"),
-    "batch": ("SELECT", "INSERT", "UPDATE (calls, items, state, lease_owner, lease_epoch, lease_until)"),
-    "call": ("SELECT", "INSERT", "UPDATE (state, reason, updated_at)"),
-    "scope_lock": _ALL,
-    "approval": (*_APPEND, "UPDATE"),
-    "attempt": (
+    "rescind.question_item": ("SELECT", "INSERT (run_no, grant_id, question, ordinal, shown)", "UPDATE (answer)"),
+    "rescind.plan": (*_APPEND, "UPDATE"),
+    "rescind.plan_effect": _APPEND,
+    "rescind.plan_item": ("SELECT", "INSERT", "UPDATE (call_id, state, reason, updated_at)"),
+    "rescind.batch": ("SELECT", "INSERT", "UPDATE (calls, items, state, lease_owner, lease_epoch, lease_until)"),
+    "rescind.call": ("SELECT", "INSERT", "UPDATE (state, reason, updated_at)"),
+    "rescind.scope_lock": _ALL,
+    "rescind.approval": (*_APPEND, "UPDATE"),
+    "rescind.attempt": (
         "SELECT",
         "INSERT (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action, api_version)",
         "UPDATE (sent_at, answered_at, outcome, code, http_status, request_id, detail, closed_at)",
     ),
-    "verdict": ("SELECT", "INSERT (run_no, grant_id, verdict, method, observed_at, path, detail)"),
-    "verdict_latest": ("SELECT",),
-    "kept_check": ("SELECT", "INSERT (run_no, system, account, compared, lost, complete, observed_at, detail)"),
-    "kill_switch": ("SELECT", "INSERT (stopped, changed_by, reason)"),
-    "seal": ("SELECT", "INSERT (seal_no, run_no, root, link)"),
-    "watch_check": _APPEND,
-    "sighting": _APPEND,
-    "progress": ("SELECT", "INSERT", "UPDATE"),
-    "lane": ("SELECT", "INSERT", "UPDATE"),
-    "lane_worker": _ALL,
+    "rescind.verdict": ("SELECT", "INSERT (run_no, grant_id, verdict, method, observed_at, path, detail)"),
+    "rescind.verdict_latest": ("SELECT",),
+    "rescind.kept_check": ("SELECT", "INSERT (run_no, system, account, compared, lost, complete, observed_at, detail)"),
+    "rescind.kill_switch": ("SELECT", "INSERT (stopped, changed_by, reason)"),
+    "rescind.seal": ("SELECT", "INSERT (seal_no, run_no, root, link)"),
+    "rescind.watch_check": _APPEND,
+    "rescind.sighting": _APPEND,
+    "rescind.progress": ("SELECT", "INSERT", "UPDATE"),
+    "rescind.lane": ("SELECT", "INSERT", "UPDATE"),
+    "rescind.lane_worker": _ALL,
 }
 """Rights by table or view of the schema. Triggers restrict ``UPDATE`` further."""
 
@@ -81,7 +81,7 @@ FUNCTIONS = (
     "analyze(text)",
 )
 # Tables whose rows a runtime role never deletes.
-_RECORDS = [name for name, rights in RIGHTS.items() if "DELETE" not in rights and name != "verdict_latest"]
+_RECORDS = [name for name, rights in RIGHTS.items() if "DELETE" not in rights and name != "rescind.verdict_latest"]
 
 # Only a runtime role may insert calls: that is how a later migration knows the roles.
 _ROLES = """
@@ -93,9 +93,9 @@ SELECT pg_has_role(c.relowner, 'MEMBER') AS owns FROM pg_class c WHERE c.oid = '
 """
 _LACKS = """
 SELECT t.name, t.kind FROM unnest(%(names)s::text[], %(kinds)s::text[]) AS t(name, kind)
-WHERE to_regclass('rescind.' || t.name) IS NOT NULL
-  AND NOT CASE WHEN t.kind = 'DELETE' THEN has_table_privilege('rescind.' || t.name, t.kind)
-               ELSE has_any_column_privilege('rescind.' || t.name, t.kind) END
+WHERE to_regclass(t.name) IS NOT NULL
+  AND NOT CASE WHEN t.kind = 'DELETE' THEN has_table_privilege(t.name, t.kind)
+               ELSE has_any_column_privilege(t.name, t.kind) END
 """
 _EXCESS = """
 SELECT s.rolsuper OR EXISTS (SELECT 1 FROM pg_class c WHERE c.relnamespace = 'rescind'::regnamespace
@@ -103,7 +103,7 @@ SELECT s.rolsuper OR EXISTS (SELECT 1 FROM pg_class c WHERE c.relnamespace = 're
        OR pg_has_role(session_user, (SELECT nspowner FROM pg_namespace WHERE nspname = 'rescind'), 'MEMBER') AS owns,
        (SELECT string_agg(DISTINCT p, ', ' ORDER BY p) FROM unnest(%(records)s::text[]) AS t(name),
                unnest('{DELETE,TRUNCATE,TRIGGER}'::text[]) AS p
-        WHERE has_table_privilege(session_user, 'rescind.' || t.name, p)) AS tables,
+        WHERE has_table_privilege(session_user, t.name, p)) AS tables,
        has_schema_privilege(session_user, 'rescind', 'CREATE') AS creates
 FROM pg_roles s WHERE s.rolname = session_user
 """
@@ -182,7 +182,7 @@ def _grant_to(connection: Connection, role: str) -> None:
     _grant_on_database(connection, role)
     for table, rights in RIGHTS.items():
         connection.execute(
-            sql.SQL("GRANT {} ON rescind.{} TO {}").format(sql.SQL(", ".join(rights)), sql.Identifier(table), to)
+            sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(", ".join(rights)), sql.Identifier(*table.split(".")), to)
         )
     connection.execute(
         sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(

@@ -13,7 +13,6 @@ from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Retained
 from rescind.model import ItemState, Verdict
 from rescind.workflow.execute.canary import require_canaries
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for, decide, effects_of, grant, list_scope
-from tests.support.postgres import as_owner
 
 
 def test_a_task_rewrites_its_own_row_and_begins_anew_when_it_falls_back(ledger: Ledger) -> None:

@@ -41,11 +41,11 @@ FORBIDDEN = [
     "SET session_replication_role = replica",
     "SET ROLE postgres",
     "UPDATE rescind.migration SET checksum = 'x'",
-    *(f"TRUNCATE rescind.{name} CASCADE" for name in privileges.RIGHTS if name != "verdict_latest"),
+    *(f"TRUNCATE {name} CASCADE" for name in privileges.RIGHTS if name != "rescind.verdict_latest"),
     *(
-        f"DELETE FROM rescind.{name}"
+        f"DELETE FROM {name}"
         for name, rights in privileges.RIGHTS.items()
-        if "DELETE" not in rights and name != "verdict_latest"
+        if "DELETE" not in rights and name != "rescind.verdict_latest"
     ),
     # a run keeps what it began with
     "UPDATE rescind.run SET dry_run = NOT dry_run",
@@ -245,7 +245,8 @@ def test_missing_rights_name_the_command_and_a_later_migration_grants_them_again
         connection.execute(sql.SQL("REVOKE INSERT ON rescind.verdict FROM {}").format(sql.Identifier(RUNTIME_ROLE)))
         connection.execute(sql.SQL("REVOKE UPDATE ON rescind.lane FROM {}").format(sql.Identifier(RUNTIME_ROLE)))
     with pytest.raises(
-        ConfigurationError, match=r"lacks 2 rights \(INSERT on verdict, UPDATE on lane .*migrate --runtime-role NAME"
+        ConfigurationError,
+        match=r"lacks 2 rights \(INSERT on rescind\.verdict, UPDATE on .*migrate --runtime",
     ):
         Ledger(own_ledger_dsn).check()
     assert migrate(as_owner(own_ledger_dsn)) == []
