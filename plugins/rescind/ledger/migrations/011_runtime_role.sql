@@ -5,6 +5,8 @@
 -- System identifier and timeline of the server that the run began on. Another one at a send: a standby was promoted or a
 -- backup restored in between, and recent records may be missing.
 ALTER TABLE rescind.run ADD COLUMN server text NOT NULL DEFAULT '';
+-- Set by triggers: rows of a plan are written in the transaction that freezes it.
+ALTER TABLE rescind.plan ADD COLUMN frozen_at timestamptz NOT NULL DEFAULT clock_timestamp();
 
 CREATE FUNCTION rescind.refuse_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -46,9 +48,15 @@ CREATE TRIGGER question_begins BEFORE INSERT ON rescind.question FOR EACH ROW
 CREATE TRIGGER question_item_begins BEFORE INSERT ON rescind.question_item FOR EACH ROW
     WHEN (NEW.answer IS NOT NULL)
     EXECUTE FUNCTION rescind.refuse_transition('a question has no answer yet');
-CREATE TRIGGER plan_begins BEFORE INSERT ON rescind.plan FOR EACH ROW
-    WHEN (NEW.state <> 'frozen')
-    EXECUTE FUNCTION rescind.refuse_transition('a plan begins frozen');
+CREATE FUNCTION rescind.plan_begins() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> 'frozen' THEN
+        RAISE EXCEPTION 'a plan begins frozen' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    NEW.frozen_at := clock_timestamp();
+    RETURN NEW;
+END $$;
+CREATE TRIGGER plan_begins BEFORE INSERT ON rescind.plan FOR EACH ROW EXECUTE FUNCTION rescind.plan_begins();
 
 CREATE FUNCTION rescind.seal_follows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -90,17 +98,18 @@ CREATE TRIGGER batch_moves BEFORE UPDATE ON rescind.batch FOR EACH ROW
 CREATE FUNCTION rescind.plan_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     step text := OLD.state || '>' || NEW.state;
-    same boolean := (OLD.source_no, OLD.operation, OLD.created_at, OLD.valid_until, OLD.guards, OLD.caps, OLD.lower_bound,
-                     OLD.code_version, OLD.policy_version)
-        IS NOT DISTINCT FROM (NEW.source_no, NEW.operation, NEW.created_at, NEW.valid_until, NEW.guards, NEW.caps,
-                              NEW.lower_bound, NEW.code_version, NEW.policy_version);
+    same boolean := (OLD.source_no, OLD.operation, OLD.valid_until, OLD.guards, OLD.caps, OLD.lower_bound, OLD.code_version,
+                     OLD.policy_version, OLD.frozen_at)
+        IS NOT DISTINCT FROM (NEW.source_no, NEW.operation, NEW.valid_until, NEW.guards, NEW.caps, NEW.lower_bound,
+                              NEW.code_version, NEW.policy_version, NEW.frozen_at);
     counted boolean := (OLD.calls, OLD.items) IS DISTINCT FROM (NEW.calls, NEW.items);
 BEGIN
-    IF (OLD.run_no, OLD.digest) IS DISTINCT FROM (NEW.run_no, NEW.digest) THEN
+    IF (OLD.run_no, OLD.digest, OLD.created_at) IS DISTINCT FROM (NEW.run_no, NEW.digest, NEW.created_at) THEN
         NULL;
-    ELSIF step = 'superseded>frozen' AND NEW.created_at >= transaction_timestamp() AND NEW.created_at <= clock_timestamp() THEN
+    ELSIF step = 'superseded>frozen' THEN
+        NEW.frozen_at := clock_timestamp();
         RETURN NEW;
-    ELSIF step = 'frozen>frozen' AND same AND OLD.created_at >= transaction_timestamp() THEN
+    ELSIF step = 'frozen>frozen' AND same AND OLD.frozen_at >= transaction_timestamp() THEN
         RETURN NEW;
     ELSIF same AND NOT counted AND (
             step IN ('approved>executing', 'executing>done')
@@ -121,7 +130,7 @@ BEGIN
     IF EXISTS (
         SELECT 1 FROM (SELECT DISTINCT run_no FROM written) w WHERE NOT EXISTS (
             SELECT 1 FROM rescind.plan p WHERE p.run_no = w.run_no AND p.state = 'frozen'
-            AND p.created_at >= transaction_timestamp())
+            AND p.frozen_at >= transaction_timestamp())
     ) THEN
         RAISE EXCEPTION 'rows of %.% are written with their plan only', TG_TABLE_SCHEMA, TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
@@ -142,7 +151,7 @@ BEGIN
             SELECT 1 FROM rescind.batch b JOIN rescind.plan p ON p.run_no = b.run_no AND p.state <> 'superseded'
             WHERE b.run_no = c.run_no AND b.batch_id = c.batch_id
             AND (b.system, b.account, b.conn_id) = (c.system, c.account, c.conn_id)
-            AND (p.created_at >= transaction_timestamp() OR b.state = 'claimed'))
+            AND (p.frozen_at >= transaction_timestamp() OR b.state = 'claimed'))
     ) THEN
         RAISE EXCEPTION 'calls are written with their plan, or inside their claimed batch'
             USING ERRCODE = 'integrity_constraint_violation';
@@ -223,7 +232,8 @@ BEGIN
        IS DISTINCT FROM
        (NEW.number, NEW.run_id, NEW.dag_id, NEW.airflow_run_id, NEW.kind, NEW.requested_by, NEW.reason, NEW.ticket, NEW.params,
         NEW.dry_run, NEW.policy_version, NEW.code_version, NEW.started_at, NEW.server)
-       OR (OLD.finished_at IS NOT NULL AND OLD.finished_at IS DISTINCT FROM NEW.finished_at)
+       OR (OLD.finished_at IS NOT NULL AND (NEW.finished_at IS NULL OR NEW.finished_at < OLD.finished_at))
+       OR NEW.finished_at > clock_timestamp()
        OR (OLD.snapshot_digest IS DISTINCT FROM NEW.snapshot_digest AND NOT rescind.is_open(OLD.number)) THEN
         RAISE EXCEPTION 'a run keeps what it began with, and its snapshot after its plan'
             USING ERRCODE = 'integrity_constraint_violation';

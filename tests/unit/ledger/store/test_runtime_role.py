@@ -52,6 +52,7 @@ FORBIDDEN = [
     "UPDATE rescind.run SET requested_by = 'other'",
     "UPDATE rescind.run SET params = '{}'",
     "UPDATE rescind.run SET server = ''",
+    "UPDATE rescind.run SET finished_at = now() + interval '1 day'",
     "UPDATE rescind.run SET snapshot_digest = 'other'",
     "UPDATE rescind.run_counter SET only_row = true",
     "UPDATE rescind.input SET content = 'x', sha256 = sha256('x')",
