@@ -3,12 +3,14 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from rescind.errors import LedgerError, NotApprovedError, PlanStaleError
 from rescind.ledger import Ledger
+from rescind.ledger.plans import approvals
 from rescind.ledger.store.errors import RecordConflictError
 from tests.support.approval import KEYS
 from tests.support.ledger_runs import Frozen, approve, freeze, frozen_run, grant
@@ -265,3 +267,29 @@ def test_the_requesters_own_answer_is_refused_even_with_a_valid_signature(ledger
         with pytest.raises(NotApprovedError, match="the requester cannot approve their own run: 'rita' requested it"):
             refuse()
     assert list(ledger.attempts.each(frozen.run.run_id)) == []
+
+
+def test_the_clock_of_this_machine_ends_an_approval_although_the_database_reports_an_earlier_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = frozen_run(ledger)
+    given = approve(ledger, frozen)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return given.valid_until + timedelta(seconds=1)
+
+    monkeypatch.setattr(approvals, "datetime", Later)
+    with pytest.raises(NotApprovedError, match="the approval expired"):
+        ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+
+
+def test_an_answer_whose_signature_was_changed_is_refused(ledger: Ledger, ledger_dsn: str) -> None:
+    frozen = frozen_run(ledger)
+    approve(ledger, frozen)
+    with psycopg.connect(ledger_dsn) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute("UPDATE rescind.approval SET signature = reverse(signature)")
+    with pytest.raises(NotApprovedError, match="signature"):
+        ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
