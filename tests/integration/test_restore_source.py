@@ -272,7 +272,7 @@ def test_the_question_says_who_gets_what_on_what(bench: Bench, monkeypatch: pyte
         key = grant.key
         wanted = (plain(names[key.principal_id]), plain(key.principal_id), plain(grant.resource_name))
         assert [1 for line in lines if f": **{plain(key.entitlement)}** on " in line and all(w in line for w in wanted)]
-    monkeypatch.setattr("rescind.workflow.restore_text.SHORT", 2)
+    monkeypatch.setattr("rescind.workflow.restore.text.SHORT", 2)
     body = _body(restore)
     assert f"[The whole list](rescind/runs/{run.number}/items)" in body and ": **" not in body
     most, times = Counter((g.key.principal_id, g.key.entitlement) for g in given).most_common(1)[0]

@@ -181,16 +181,16 @@ def check(checks: Checks, run: Json, summary: Mapping[str, Any], refused: bool) 
         f"{stays['kept.protected']} protected grants, {stays['kept.exception']} waived ones and {held} held "
         "back by a guard are still there",
     )
-    checks.that(summary["state"] == "succeeded" and not summary["problems"], "nothing is left unproven",
+    checks.that(summary["state"] == "succeeded" and not summary["problems"], "no record is left or unverified",
                 "; ".join([summary["state"], *summary["problems"]]))  # fmt: skip
     for row in summary["systems"]:
-        proven = row["verified_gone"] + row["already_absent"] + row["record_gone"] + row["still_effective"]
+        judged = row["verified_gone"] + row["already_absent"] + row["record_gone"] + row["still_effective"]
         name = row["system"]
         checks.that(
-            row["items"] == proven > 0 and row["kept_lost"] == 0 < row["kept_compared"],
-            f"{name}: {row['discovered']} grants found, {row['items']} revoked in {row['calls']} calls and proven, "
-            f"{row['kept_compared']} kept and compared",
-            f"{proven} proven, {row['kept_lost']} lost",
+            row["items"] == judged > 0 and row["kept_lost"] == 0 < row["kept_compared"],
+            f"{name}: {row['discovered']} grants found, {row['items']} revoked in {row['calls']} calls, each with a "
+            f"verdict, {row['kept_compared']} retained and checked",
+            f"{judged} with a verdict, {row['kept_lost']} retained ones missing",
         )
 
 

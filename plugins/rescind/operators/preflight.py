@@ -15,9 +15,9 @@ from rescind.airflow_support.pools import POOLS
 from rescind.cloud.client import CloudClient
 from rescind.cloud.connection.permission_probe import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
+from rescind.hooks.airflow_instance.pools import check_pools
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
-from rescind.hooks.pools import check_pools
 from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.operators.bases.review import ReviewOperator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.airflow_support.links import EvidenceLink, ReportLink, ReviewLink
-from rescind.hooks.airflow_api import write_note
+from rescind.hooks.airflow_instance.api import write_note
 from rescind.hooks.evidence_store import write_evidence
 from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Ledger
@@ -25,7 +25,7 @@ class ReportOperator(ReviewOperator):
     """Close the run in the ledger and write its summary (JSON), items (JSON Lines), evidence bundle and report.
 
     The lines of the summary are in this task's log. Its headline becomes the note of the DAG run if the connection of
-    :mod:`rescind.hooks.airflow_api` exists, because Airflow's task interface cannot write notes.
+    :mod:`rescind.hooks.airflow_instance.api` exists, because Airflow's task interface cannot write notes.
 
     :returns: the locations of ``summary``, ``report``, ``bundle`` and ``tables``, and headline figures.
     """

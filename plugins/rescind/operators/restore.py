@@ -11,9 +11,9 @@ import rescind
 from rescind.airflow_support.kill_switch_variable import StopVariable, refuse_if_set
 from rescind.airflow_support.pools import REVOKE_POOL, VERIFY_POOL
 from rescind.errors import GuardTrippedError, InputError, RescindError
+from rescind.hooks.airflow_instance.pools import check_pools
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
-from rescind.hooks.pools import check_pools
 from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewInput, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
@@ -31,7 +31,7 @@ from rescind.workflow.execute.restoration import Restoration
 from rescind.workflow.execute.verify_restore import RestoreReport, RestoreVerifier
 from rescind.workflow.own_access import Receivers
 from rescind.workflow.references import BatchRef, ScopeRef
-from rescind.workflow.restore_planner import (
+from rescind.workflow.restore.planner import (
     GONE_HOLDERS,
     GONE_LISTINGS,
     TOUCHED,
@@ -39,9 +39,9 @@ from rescind.workflow.restore_planner import (
     granting,
     reading_scopes,
 )
-from rescind.workflow.restore_request import RestoreRequest, chosen, source_of
-from rescind.workflow.restore_source import RestoreSource, restore_source
-from rescind.workflow.restore_text import RestoreText
+from rescind.workflow.restore.request import RestoreRequest, chosen, source_of
+from rescind.workflow.restore.source import RestoreSource, restore_source
+from rescind.workflow.restore.text import RestoreText
 from rescind.workflow.run_occasion import Start, occasion
 from rescind.workflow.run_settings import record_settings
 

@@ -16,7 +16,7 @@ from rescind.airflow_support.progress_board import Board
 from rescind.airflow_support.task_errors import fail_without_retry
 from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.errors import NotApprovedError, PlanError, RescindError
-from rescind.hooks.airflow_answers import compare_answer
+from rescind.hooks.airflow_instance.answers import compare_answer
 from rescind.hooks.clients import connected
 from rescind.hooks.ledger import LedgerHook
 from rescind.hooks.signing_keys import approval_keys

@@ -15,7 +15,7 @@ from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.users import user_key
 from rescind.workflow.inputs import read_roster
-from rescind.workflow.restore_source import RestoreSource
+from rescind.workflow.restore.source import RestoreSource
 
 _PERSONAL = frozenset({PrincipalType.USER, PrincipalType.UNKNOWN})
 _FOR_ALL = frozenset({PrincipalType.EVERYONE, PrincipalType.ORGANIZATION})

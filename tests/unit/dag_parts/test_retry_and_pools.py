@@ -15,8 +15,8 @@ import pytest
 from rescind.airflow_support.pools import POOLS
 from rescind.dag_parts.retry_policy import LONGEST_S, RetryAfterPolicy
 from rescind.errors import ConfigurationError, LedgerError, ThrottledError, TransientError
-from rescind.hooks.airflow_api import AIRFLOW_CONNECTION
-from rescind.hooks.pools import check_pools
+from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION
+from rescind.hooks.airflow_instance.pools import check_pools
 
 
 def _throttled(seconds: float | None) -> ThrottledError:

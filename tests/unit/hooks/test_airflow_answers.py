@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from rescind.errors import NotApprovedError
-from rescind.hooks.airflow_answers import SAME, compare_answer
+from rescind.hooks.airflow_instance.answers import SAME, compare_answer
 from tests.support.airflow_record import AirflowRecord, airflow_record
 
 OPTION = "Approve " + "ab" * 32

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from rescind.hooks.airflow_api import AIRFLOW_CONNECTION, MOST_NOTE, joined, write_note
+from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION, MOST_NOTE, joined, write_note
 
 RUN = "manual__2026-06-01T06:00:00+00:00"
 PATH = "/api/v2/dags/access_review/dagRuns/manual__2026-06-01T06%3A00%3A00%2B00%3A00"

@@ -10,7 +10,7 @@ from rescind.errors import InputError
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal
 from rescind.settings import Settings
 from rescind.workflow.own_access import Receivers
-from rescind.workflow.restore_source import RestoreSource
+from rescind.workflow.restore.source import RestoreSource
 
 HEADER = "person_id,status,email,wedata_user_id,alibaba_uid,dms_user_id,quickbi_user_id,wedata_uin,airflow_user\n"
 ROSTER = (

@@ -13,7 +13,7 @@ from rescind.plan.restore_effects import restored_ids
 from rescind.review import PrincipalKey, principal_key
 from rescind.systems import system_named
 from rescind.workflow.approval_text import plain
-from rescind.workflow.restore_source import RestoreSource
+from rescind.workflow.restore.source import RestoreSource
 
 SHORT = 40
 """Most grants that the request lists one by one."""

@@ -1,6 +1,7 @@
 """Check that Airflow has the pools of a run's tasks. A task in a missing pool waits forever and never fails.
 
-Tasks cannot read pools by themselves. Without the connection of :mod:`rescind.hooks.airflow_api` pools are not checked.
+Tasks cannot read pools by themselves. Without the connection of :mod:`~rescind.hooks.airflow_instance.api` they are not
+checked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from rescind.data_files import data_path
 from rescind.errors import ConfigurationError
-from rescind.hooks.airflow_api import AIRFLOW_CONNECTION, FAILURES, airflow_api, what_failed
+from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION, FAILURES, airflow_api, what_failed
 
 
 def check_pools(needed: Collection[str], conn_id: str = AIRFLOW_CONNECTION) -> str:

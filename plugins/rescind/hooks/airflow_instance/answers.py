@@ -1,7 +1,7 @@
 """Compare a recorded approval with Airflow's own record of the answer (human in the loop).
 
-The record is read through the connection of :mod:`rescind.hooks.airflow_api`. Its user needs the right to read the
-human-in-the-loop details and task instances of the DAG. Airflow's task interface shows a task its own record only.
+The record is read through the connection of :mod:`~rescind.hooks.airflow_instance.api`. Its user needs the right to
+read the human-in-the-loop details and task instances of the DAG. The task interface shows a task its own record only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httpx
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from rescind.errors import NotApprovedError
-from rescind.hooks.airflow_api import AIRFLOW_CONNECTION, FAILURES, airflow_api, what_failed
+from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION, FAILURES, airflow_api, what_failed
 
 SAME = "Airflow's own record has the same answer"
 _NOT_COMPARED = "not compared with Airflow's own record:"

@@ -24,8 +24,8 @@ from rescind.systems import system_named
 from rescind.systems.base import account_of
 from rescind.workflow.execute.listings import match_regranted
 from rescind.workflow.execute.restoration import ALREADY_REGRANTED, REGRANTED_DIFFERENTLY
-from rescind.workflow.restore_request import RestoreRequest
-from rescind.workflow.restore_source import RestoreSource
+from rescind.workflow.restore.request import RestoreRequest
+from rescind.workflow.restore.source import RestoreSource
 from rescind.workflow.run_settings import settings_digest
 
 TOUCHED = "affected listing scopes"

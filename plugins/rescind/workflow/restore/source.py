@@ -26,7 +26,7 @@ from rescind.workflow.bundle_source import (
     run_of_bundle,
     verified_bundle,
 )
-from rescind.workflow.restore_request import TAKEN, RestoreRequest, chosen, source_of
+from rescind.workflow.restore.request import TAKEN, RestoreRequest, chosen, source_of
 
 
 @dataclass(frozen=True, slots=True)
