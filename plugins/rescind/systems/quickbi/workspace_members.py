@@ -7,6 +7,7 @@ menus may name a workspace as a receiver, so that a membership is a way into por
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
@@ -49,7 +50,7 @@ SURFACES = (
         "workspace members",
         "QueryWorkspaceUserList",
         "members of a workspace with their preset role",
-        "custom roles, which end with the membership and are not restored",
+        "custom roles; a member whose own list shows other roles is not revocable",
     ),
     ORGANIZATION_ROLES,
     Surface(
@@ -60,6 +61,7 @@ SURFACES = (
     ),
 )
 _OWNER = "owns the workspace; hand it over first"
+_OTHER_ROLES = "the user's own list shows other roles here; the call would end them too"
 
 
 class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
@@ -106,9 +108,19 @@ class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
         }
 
     async def members(self, walker: Walker[QuickBiClient], container: str) -> list[Member]:
-        """Return the users in one workspace with their preset role."""
+        """Return the users in one workspace with their preset role. A discovery reads each user's own list too."""
         rows = await walker.rows(QueryWorkspaceUserList(WorkspaceId=container))
-        return [Member(row.UserId, name=row.NickName or "", entitlement=_role_name(row.Role)) for row in rows]
+        members = [Member(row.UserId, name=row.NickName or "", entitlement=_role_name(row.Role)) for row in rows]
+        if walker.found is None:
+            return members
+        # The call ends every role of the user there, so a grant may go only if it is the only one.
+        listed = await walker.each(members, lambda one: self.memberships_of(walker, one.ident))
+        return [
+            one
+            if {m.entitlement for space, _, m in held if space == container} == {one.entitlement}
+            else replace(one, why_not=_OTHER_ROLES)
+            for one, held in zip(members, listed, strict=True)
+        ]
 
     async def memberships_of(self, walker: Walker[QuickBiClient], user: str) -> list[tuple[str, str, Member]]:
         """Return every role of the user in every workspace."""

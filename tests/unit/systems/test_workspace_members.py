@@ -1,0 +1,50 @@
+"""A call that ends a membership ends every role in it, so members with further roles are not revocable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import pytest
+
+from rescind.cloud.quickbi.inventory import QueryWorkspaceUserList, UserWorkspaceRole, WorkspaceUser
+from rescind.systems.quickbi.workspace_members import QuickBiWorkspaceMembers
+
+
+class _Walker:
+    """Two listings: the workspace shows one analyst, the user's own list these roles."""
+
+    def __init__(self, roles: list[tuple[str, str]], *, discovering: bool = True) -> None:
+        self.found = object() if discovering else None
+        self._roles = roles
+
+    async def rows(self, request: Any) -> list[Any]:
+        if isinstance(request, QueryWorkspaceUserList):
+            return [WorkspaceUser.model_validate({"UserId": "u", "Role": {"RoleId": 27}})]
+        return [
+            UserWorkspaceRole.model_validate({"WorkspaceId": space, "RoleModel": {"RoleId": role}})
+            for space, role in self._roles
+        ]
+
+    async def each(self, items: Iterable[Any], read: Callable[[Any], Awaitable[Any]]) -> list[Any]:
+        return [await read(item) for item in items]
+
+
+def _why_not(walker: _Walker) -> str:
+    (member,) = asyncio.run(QuickBiWorkspaceMembers().members(walker, "w"))  # type: ignore[arg-type]
+    assert member.entitlement == "analyst"
+    return member.why_not
+
+
+def test_a_member_with_exactly_the_listed_role_is_revocable() -> None:
+    assert _why_not(_Walker([("w", "27"), ("other", "901")])) == ""
+
+
+@pytest.mark.parametrize("roles", [[("w", "27"), ("w", "901")], [("w", "901")], []])
+def test_a_member_whose_own_list_shows_other_roles_is_not(roles: list[tuple[str, str]]) -> None:
+    assert "other roles" in _why_not(_Walker(roles))
+
+
+def test_a_listing_after_the_revocation_reads_no_more_than_the_workspace() -> None:
+    assert _why_not(_Walker([("w", "901")], discovering=False)) == ""
