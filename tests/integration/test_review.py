@@ -133,6 +133,14 @@ def test_a_broken_setup_is_one_clear_error_before_anything_is_sent(
     assert setup.emulator.writes() == []
 
 
+def test_two_broken_connections_are_both_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = bench()
+    _edit_connection(monkeypatch, "WEDATA_DEFAULT", password="wrong-key")
+    _edit_connection(monkeypatch, "DMS_DEFAULT", base_url="http://127.0.0.1:1")
+    with pytest.raises(Exception, match=r"(?s)wedata_default.*SignatureFailure.*dms_default.*network"):
+        setup.run(dry_run=False).preflight()
+
+
 @pytest.mark.parametrize(
     ("roster", "message"),
     [

@@ -154,9 +154,11 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
         pairs += [(name, conn_id) for conn_id in settings.connections[name]]
     readers = [(name, conn_id) for name, _ in pairs for conn_id in settings.verifying_connections.get(name, ())]
     doors = {(system_named(name).hook, conn_id): name for name, conn_id in [*pairs, *readers]}
-    known = dict(
-        zip(doors, await asyncio.gather(*(_ask(ledger, settings, n, c) for (_, c), n in doors.items())), strict=True)
+    # All are waited for, also when one fails: a user with two broken connections reads about both at once.
+    answers = await asyncio.gather(
+        *(_ask(ledger, settings, name, conn_id) for (_, conn_id), name in doors.items()), return_exceptions=True
     )
+    known = dict(zip(doors, _unbroken(answers), strict=True))
     for name, conn_id in [*pairs, *readers]:
         _check_reads(name, conn_id, known[system_named(name).hook, conn_id].rights)
     specs: list[ScopeSpec] = []
@@ -172,6 +174,15 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
             raise ConfigurationError(f"two connections of {name!r} answer for account {found.account}; keep one")
         specs.append(ScopeSpec(system=name, account=found.account, conn_id=conn_id))
     return specs
+
+
+def _unbroken(answers: list[_Known | BaseException]) -> list[_Known]:
+    broken = [answer for answer in answers if isinstance(answer, BaseException)]
+    if len(broken) > 1 and all(isinstance(error, ConfigurationError) for error in broken):
+        raise ConfigurationError("\n".join(map(str, broken)))
+    if broken:
+        raise broken[0]
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
 
 
 def _check_reads(name: str, conn_id: str, rights: Mapping[str, Right]) -> None:

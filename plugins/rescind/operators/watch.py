@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from rescind.errors import CloudError, ConfigurationError, ListingIncompleteError
+from rescind.errors import CloudError, ConfigurationError, ListingIncompleteError, first_of
 from rescind.hooks.clients import connected
 from rescind.ledger import Ledger, NewRegrant, Regrant, WatchCheck, Watched
 from rescind.operators.bases.review import ReviewOperator
@@ -159,4 +159,9 @@ async def _look(
         except _NOT_CHECKED as error:
             return unchecked(*account, watched, error), []
 
-    return list(await asyncio.gather(*(one(account, watched) for account, watched in due.items())))
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(account, watched)) for account, watched in due.items()]
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from errors
+    return [task.result() for task in tasks]
