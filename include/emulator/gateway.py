@@ -100,7 +100,7 @@ class Gateway:
         plan.refuse(front.throttled(inbound, 0, 0).code, inbound.vendor)
         params = front.check(action, inbound)
         if not plan.execute:
-            payload = pretend.success(action.name, params) if plan.pretends() else {}
+            payload = pretend.success(action.product, action.name, params) if plan.pretends() else {}
             outcome.body = front.success(action, payload, inbound)
             return
         outcome.body = plan.edit(self._carry_out(front, inbound, action, plan.narrow(action.name, params), plan))

@@ -61,6 +61,21 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dms_proxy_reach": ("instance", "records"),
     # DisableUser and DeleteUser: proxy accounts are not among what the page says goes.
     "dms_disable_proxies": ("kept", "closed"),
+    # Whether a proxy account that stays can still be used while its user is disabled: it is a database's own log-on.
+    "dms_disabled_proxies": ("useless", "usable"),
+    # DisableUser: records, ownership and DBA settings are removed, or kept without effect until EnableUser.
+    "dms_disable_records": ("removed", "kept"),
+    # DisableUser of a disabled user, EnableUser of an enabled one.
+    "dms_state_again": ("success", "refused"),
+    # Whose role is enough to disable, enable, delete and update users.
+    "dms_user_admins": ("admin", "admin_dba"),
+    # GetUser of a deleted user: its row with State DELETE, or an error.
+    "dms_deleted_user": ("listed", "unknown"),
+    # UpdateUser's RoleNames replaces the roles, or adds to them.
+    "dms_update_roles": ("replace", "add"),
+    # DeleteProxyAccess with an unknown id, and CreateProxyAccess for a user who has an account of the proxy.
+    "dms_absent_proxy_access": ("refused", "success"),
+    "dms_second_proxy_access": ("new", "same", "refused"),
     # SetOwners replaces the owners, or adds to them.
     "dms_set_owners": ("replace", "add"),
     # An empty list of owners, roles, proxies or policies: empty, null, or the field is missing.

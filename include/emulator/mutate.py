@@ -136,9 +136,7 @@ class Mutations:
         return True
 
     def _dms_user_state(self, given: Operation) -> bool:
-        user = self.world.dms.users[given["user_id"]]
-        user.state = given["state"]
-        self.world.journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": user.state})
+        self.world.dms.set_state(self.world.dms.users[given["user_id"]], given["state"])
         return True
 
     def _policy_member(self, given: Operation) -> bool:

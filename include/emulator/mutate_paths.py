@@ -86,10 +86,7 @@ def _quickbi_roles(world: World, given: Operation) -> bool:
 
 
 def _dms_roles(world: World, given: Operation) -> bool:
-    user = world.dms.users[given["user_id"]]
-    before, user.roles = user.roles, tuple(given["roles"])
-    world.dms.changed("changed", "users", {"user_id": user.user_id, "state": user.state, "roles": list(user.roles)})
-    return before != user.roles
+    return world.dms.set_roles(world.dms.users[given["user_id"]], tuple(given["roles"]))
 
 
 def _dms_owner(world: World, given: Operation) -> bool:
@@ -98,10 +95,7 @@ def _dms_owner(world: World, given: Operation) -> bool:
 
 
 def _dms_dba(world: World, given: Operation) -> bool:
-    instance = world.dms.instances[int(given["instance_id"])]
-    before, instance.dba = instance.dba, given["user_id"]
-    world.dms.changed("changed", "dbas", {"instance_id": str(instance.instance_id), "user_id": instance.dba})
-    return before != instance.dba
+    return world.dms.set_dba(world.dms.instances[int(given["instance_id"])], given["user_id"])
 
 
 def _control_mode(world: World, given: Operation) -> bool:

@@ -104,6 +104,12 @@ def _dms(world: World) -> dict[str, Rows]:
             {"user_id": user.user_id, "uid": user.uid, "state": user.state, "roles": list(user.roles)}
             for user in store.users.values()
         ],
+        "dms_accounts": [
+            {"user_id": user.user_id, "uid": user.uid} for user in store.users.values() if user.state == "NORMAL"
+        ],
+        "dms_system_roles": [
+            {"user_id": user.user_id, "role": role} for user in store.users.values() for role in user.roles
+        ],
         "dms_roles": [{"role_id": str(number), "name": name} for name, number in store.custom_roles.items()],
         "dms_policies": [
             {"policy_id": str(policy.policy_id), "name": policy.name, "perm_type": policy.perm,

@@ -22,7 +22,7 @@ from emulator.world import World
 VERSIONS = {"2018-11-01": "dms", "2022-01-01": "quickbi", "2015-04-01": "alibaba-sts"}
 _COMMON = {"Action", "Version", "Format", "Timestamp", "SignatureNonce", "SignatureMethod", "SignatureVersion",
            "SignatureType", "AccessKeyId", "SecurityToken", "Signature"}  # fmt: skip
-_SECRET = {"OIDCToken", "Policy"}
+_SECRET = {"OIDCToken", "Policy", "IndepPassword"}
 _MISMATCH = "Specified signature is not matched with our calculation. server string to sign is:"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _HOST_REGION = re.compile(r"^[a-z-]+\.(?P<region>[a-z]{2,4}-[a-z0-9-]+)\.aliyuncs\.com")

@@ -122,9 +122,12 @@ def _listed(call: Call, paths: Iterator[Path]) -> Iterator[Path]:
     return (path for path in paths if path.source in shown)
 
 
-def _active(call: Call, user_id: str) -> bool:
-    user = call.world.dms.users.get(user_id)
-    return user is not None and user.state == "NORMAL"
+def _active(call: Call, path: Path) -> bool:
+    """Whether a way counts: for an enabled user, and a proxy account for a disabled one where the mode says so."""
+    user = call.world.dms.users.get(path.user_id)
+    if user is None or user.state == "NORMAL":
+        return user is not None
+    return user.state == "DISABLE" and path.source == "proxy" and call.world.modes["dms_disabled_proxies"] == "usable"
 
 
 def _known(call: Call) -> str:
@@ -142,7 +145,7 @@ def instances_for_user(call: Call) -> dict[str, Any]:
         if call.text("DbType") not in ("", instance.db_type) or call.text("EnvType") not in ("", instance.env):
             continue
         for path in _listed(call, instance_paths(call, instance)):
-            if path.user_id == user_id and _active(call, user_id):
+            if path.user_id == user_id and _active(call, path):
                 rows.append({
                     "InstanceId": str(instance.instance_id), "InstanceAlias": instance.alias, "Host": instance.host,
                     "Port": str(instance.port), "DbType": instance.db_type, "EnvType": instance.env,
@@ -161,10 +164,10 @@ def databases_for_user(call: Call) -> dict[str, Any]:
     for database in call.world.dms.databases.values():
         if call.params.get("Logic", database.logic) != database.logic:
             continue
-        if call.text("SearchKey") not in database.schema or not _active(call, user_id):
+        if call.text("SearchKey") not in database.schema:
             continue
         for path in _listed(call, database_paths(call, database)):
-            if path.user_id == user_id:
+            if path.user_id == user_id and _active(call, path):
                 rows.append({
                     "DbId": str(database.db_id), "InstanceId": str(database.instance_id), "Logic": database.logic,
                     "SchemaName": database.schema, "SearchName": database.schema, "DbType": database.db_type,
@@ -175,9 +178,9 @@ def databases_for_user(call: Call) -> dict[str, Any]:
 
 def _users(call: Call, paths: Iterator[Path], *, real_name: bool) -> dict[str, Any]:
     users, rows = call.world.dms.users, []
-    for user_id in dict.fromkeys(path.user_id for path in paths):
-        user = users.get(user_id)
-        if user is None or user.state != "NORMAL" or call.text("SearchKey") not in user.nick:
+    for user_id in dict.fromkeys(path.user_id for path in paths if _active(call, path)):
+        user = users[user_id]
+        if call.text("SearchKey") not in user.nick:
             continue
         row = {"UserId": user_id, "Uid": user.uid, "UserNickName": user.nick}
         rows.append({**row, "UserRealName": user.nick} if real_name else row)

@@ -76,15 +76,16 @@ def set_owners(call: Call) -> dict[str, Any]:
     write=True,
 )  # fmt: skip
 def update_user(call: Call) -> dict[str, Any]:
-    """Replace a user's roles by a comma list, and its nickname; other fields have no effect here."""
+    """Replace a user's roles by a comma list (or add them, by mode), and its nickname; the rest has no effect here."""
     store, user = call.world.dms, find_by_uid(call, call.text("UidString") or call.text("Uid"))
     if names := call.text("RoleNames"):
         roles = tuple(dict.fromkeys(names.split(",")))
         if any(role not in ROLE_IDS and role not in store.custom_roles for role in roles):
             raise failure(call, "InvalidParameterValid", "RoleNames holds an unknown role.", 400)
-        user.roles = roles
+        if call.world.modes["dms_update_roles"] == "add":
+            roles = tuple(dict.fromkeys([*user.roles, *roles]))
+        store.set_roles(user, roles)
     user.nick = call.text("UserNick") or user.nick
-    store.changed("changed", "users", {"user_id": user.user_id, "state": user.state, "roles": list(user.roles)})
     return {}
 
 

@@ -49,7 +49,8 @@ def _row(call: Call, access: ProxyAccess) -> dict[str, Any]:
 def list_accesses(call: Call) -> dict[str, Any]:
     """Users that may use a proxy, without paging."""
     answer: dict[str, Any] = {}
-    rows = [_row(call, access) for access in _find(call, call.params["ProxyId"]).accesses.values()]
+    proxy = _find(call, call.params["ProxyId"])
+    rows = [_row(call, access) for access in call.world.dms.listed_accesses(proxy)]
     optional_list(call, answer, "ProxyAccessList", rows)
     return answer
 
@@ -70,10 +71,18 @@ def get_access(call: Call) -> dict[str, Any]:
 
 @DMS.action("CreateProxyAccess", "Tid:int ProxyId!:int UserId!:int IndepAccount IndepPassword", write=True)
 def create_access(call: Call) -> dict[str, Any]:
-    """Open a proxy account for a user."""
+    """Open a proxy account for a user; a database account of its own needs its password."""
     proxy, user_id = _find(call, call.params["ProxyId"]), call.text("UserId")
     if user_id not in call.world.dms.users:
         raise failure(call, "UserNotExist", "The specified user does not exist.", 404)
+    if call.text("IndepAccount") and not call.text("IndepPassword"):
+        raise failure(call, "MissingIndepPassword", "IndepPassword is mandatory with IndepAccount.", 400)
+    again = call.world.modes["dms_second_proxy_access"]
+    held = [access for access in proxy.accesses.values() if access.user_id == user_id]
+    if held and again == "refused":
+        raise failure(call, "InvalidParameterValid", "The user has access to the proxy already.", 400)
+    if held and again == "same":
+        return {"ProxyAccessId": held[0].access_id}
     access = call.world.dms.access(proxy.proxy_id, user_id, call.text("IndepAccount"), call.world.today,
                                    "Granted by administrator")  # fmt: skip
     return {"ProxyAccessId": access.access_id}
@@ -81,6 +90,10 @@ def create_access(call: Call) -> dict[str, Any]:
 
 @DMS.action("DeleteProxyAccess", "Tid:int ProxyAccessId!:int", write=True)
 def delete_access(call: Call) -> dict[str, Any]:
-    """Close a proxy account."""
+    """Close a proxy account; an unknown id is refused, or nothing happens, by mode."""
+    if call.world.modes["dms_absent_proxy_access"] == "success":
+        caller(call)
+        call.world.dms.close_access(call.params["ProxyAccessId"])
+        return {}
     call.world.dms.close_access(_access(call).access_id)
     return {}

@@ -8,7 +8,7 @@ from emulator.dms import DMS
 from emulator.dms.common import PAGE, caller, cut, failure, optional_list
 from emulator.keys import ALIBABA_ACCOUNT
 from emulator.registry import Call
-from emulator.store.dms import DmsUser
+from emulator.store.dms import DmsStore, DmsUser
 
 ROLE_IDS = {"USER": 1, "DBA": 2, "ADMIN": 3, "SECURITY_ADMIN": 4, "STRUCT_READ_ONLY": 5}
 
@@ -56,7 +56,7 @@ def list_users(call: Call) -> dict[str, Any]:
     state, role, key = call.text("UserState"), call.text("Role"), call.text("SearchKey")
     found = [
         user
-        for user in call.world.dms.users.values()
+        for user in call.world.dms.listed_users()
         if (user.state == state if state else user.state != "DELETE")
         and (not role or role in user.roles)
         and (key in user.nick or key in user.uid)
@@ -73,17 +73,19 @@ def get_user(call: Call) -> dict[str, Any]:
     user_id = call.text("UserId") or store.by_uid.get(call.text("Uid"), "")
     if not call.text("UserId") and not call.text("Uid"):
         user_id = me.user_id
-    if user_id not in store.users:
+    hidden = call.world.modes["dms_deleted_user"] == "unknown"
+    if user_id not in store.users or (hidden and store.users[user_id].state == "DELETE"):
         raise failure(call, "UserNotExist", "The specified user does not exist.", 404)
-    return {"User": _user(call, store.users[user_id], number=True)}
+    return {"User": _user(call, store.listed_users(user_id)[0], number=True)}
 
 
 def find_by_uid(call: Call, uid: str) -> DmsUser:
-    """A user by cloud account id.
+    """A user by cloud account id, for a caller who may manage users: administrators, by mode DBAs too.
 
-    :raises ApiError: UserNotExist.
+    :raises ApiError: NoPermission, UserNotExist.
     """
-    caller(call)
+    if "ADMIN" not in caller(call).roles and call.world.modes["dms_user_admins"] == "admin":
+        raise failure(call, "NoPermission", "The user has no permission for this operation.", 403)
     store = call.world.dms
     user_id = store.by_uid.get(uid, "")
     if user_id not in store.users:
@@ -94,25 +96,38 @@ def find_by_uid(call: Call, uid: str) -> DmsUser:
 def _strip(call: Call, user: DmsUser, state: str) -> dict[str, Any]:
     """Take every permission, ownership and DBA setting off a user and set the state.
 
-    The page names no proxy accounts and no policies: the accounts stay unless the mode closes them.
+    The page says that they become invalid; whether the records go at all has a mode. It names no proxy accounts,
+    policies and roles: those stay, the accounts unless the mode closes them.
     """
-    store = call.world.dms
-    for record in store.of_user(user.user_id):
-        store.remove(record.access_id)
-    lists = [instance.owners for instance in store.instances.values()]
-    for database in store.databases.values():
-        lists += [database.owners, *(table.owners for table in database.tables)]
-    for owners in lists:
-        owners[:] = [owner for owner in owners if owner != user.user_id]
-    for instance in store.instances.values():
-        instance.dba = "" if instance.dba == user.user_id else instance.dba
-    if call.world.modes["dms_disable_proxies"] == "closed":
+    modes, store = call.world.modes, call.world.dms
+    if user.state == state and modes["dms_state_again"] == "refused":
+        raise failure(call, "UserStatusIllegal", "The status of the user is illegal.", 404)
+    if state == "DELETE" or modes["dms_disable_records"] == "removed":
+        _release(store, user.user_id)
+    if modes["dms_disable_proxies"] == "closed":
         for number in [access.access_id for proxy in store.proxies.values() for access in proxy.accesses.values()
                        if access.user_id == user.user_id]:  # fmt: skip
             store.close_access(number)
-    user.state = state
-    call.world.journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": state})
+    store.set_state(user, state)
     return {}
+
+
+def _release(store: DmsStore, user_id: str) -> None:
+    """Take records, ownership and DBA settings away."""
+    for record in store.of_user(user_id):
+        store.remove(record.access_id)
+    for instance in store.instances.values():
+        if user_id in instance.owners:
+            store.own("INSTANCE", instance.instance_id, user_id, remove=True)
+        if instance.dba == user_id:
+            store.set_dba(instance, "")
+    for database in store.databases.values():
+        prefix = "LOGIC_" if database.logic else ""
+        if user_id in database.owners:
+            store.own(f"{prefix}DATABASE", database.db_id, user_id, remove=True)
+        for table in database.tables:
+            if user_id in table.owners:
+                store.own(f"{prefix}TABLE", table.table_id, user_id, remove=True)
 
 
 @DMS.action("DisableUser", "Tid:int Uid!", write=True)
@@ -129,8 +144,9 @@ def delete_user(call: Call) -> dict[str, Any]:
 
 @DMS.action("EnableUser", "Tid:int Uid!", write=True)
 def enable_user(call: Call) -> dict[str, Any]:
-    """Let a user log on again; no permission comes back."""
+    """Let a user log on again; what was removed does not come back, what was kept counts again."""
     user = find_by_uid(call, call.text("Uid"))
-    user.state = "NORMAL"
-    call.world.journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": user.state})
+    if user.state == "NORMAL" and call.world.modes["dms_state_again"] == "refused":
+        raise failure(call, "UserStatusIllegal", "The status of the user is illegal.", 404)
+    call.world.dms.set_state(user, "NORMAL")
     return {}

@@ -8,7 +8,7 @@ from typing import Any
 Reply = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def success(action: str, params: dict[str, Any]) -> Any:
+def success(product: str, action: str, params: dict[str, Any]) -> Any:
     """The payload that the action would give if it had worked."""
     if action in ("RevokePrivileges", "AuthorizePrivileges"):
         results = [{"Resource": dict(item), "Result": True, "Reason": ""} for item in params.get("Resources", [])]
@@ -19,7 +19,9 @@ def success(action: str, params: dict[str, Any]) -> Any:
         return len(set(str(params.get("MenuIds", "")).split(",")))
     if action in ("GrantTemplateAuthority", "RevokeTemplateAuthority"):
         return {"Result": True}
-    return {}
+    if action == "CreateProxyAccess":
+        return {"ProxyAccessId": 999_999}
+    return True if product == "quickbi" else {}
 
 
 def partial(action: str, params: dict[str, Any], count: int, options: dict[str, Any]) -> tuple[dict[str, Any], Reply]:

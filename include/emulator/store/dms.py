@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from emulator.journal import Journal
@@ -240,6 +240,46 @@ class DmsStore:
         tables = [table for database in self.databases.values() if database.logic == logic for table in database.tables]
         return next((table.owners for table in tables if table.table_id == ident), None)
 
+    def set_state(self, user: DmsUser, state: str) -> bool:
+        """Enable, disable or delete a user; False when it has the state already."""
+        before, user.state = user.state, state
+        if before == state:
+            return False
+        if "NORMAL" in (before, state):
+            op = "added" if state == "NORMAL" else "removed"
+            self._journal.effect(op, "dms_accounts", {"user_id": user.user_id, "uid": user.uid})
+        else:
+            self._journal.effect("changed", "dms_users", {"user_id": user.user_id, "state": state})
+        self._visibility.removed("dms_accounts", (user.user_id, before))
+        return True
+
+    def set_roles(self, user: DmsUser, roles: tuple[str, ...]) -> bool:
+        """Give a user these roles and no others; False when nothing changed. The journal has one effect for each."""
+        before, user.roles = user.roles, roles
+        for op, names in (("removed", set(before) - set(roles)), ("added", set(roles) - set(before))):
+            for name in sorted(names):
+                self._journal.effect(op, "dms_system_roles", {"user_id": user.user_id, "role": name})
+        if before != roles:
+            self._visibility.removed("dms_system_roles", (user.user_id, before))
+        return before != roles
+
+    def set_dba(self, instance: Instance, user_id: str) -> bool:
+        """Make a user the DBA of an instance; empty for nobody."""
+        before, instance.dba = instance.dba, user_id
+        if before != user_id:
+            self.changed("changed", "dbas", {"instance_id": str(instance.instance_id), "user_id": user_id})
+        return before != user_id
+
+    def listed_users(self, user_id: str = "") -> list[DmsUser]:
+        """All users, or one, as listings show them: late states and roles included."""
+        late = [dict(self._visibility.shown(kind, lambda item: user_id in ("", item[0])))
+                for kind in ("dms_accounts", "dms_system_roles")]  # fmt: skip
+        found = [self.users[user_id]] if user_id else list(self.users.values())
+        if not any(late):
+            return found
+        return [replace(user, state=late[0].get(user.user_id, user.state), roles=late[1].get(user.user_id, user.roles))
+                for user in found]  # fmt: skip
+
     def own(self, kind: str, ident: int, user_id: str, *, remove: bool = False) -> bool:
         """Make a user an owner or take it off the list; False when nothing changed.
 
@@ -266,6 +306,7 @@ class DmsStore:
         access = ProxyAccess(number, proxy_id, user_id, account, origin, created)
         self.proxies[proxy_id].accesses[number] = access
         self.changed("added", "proxy_accesses", self.access_row(access))
+        self._visibility.added("dms_proxy_accesses", access)
         return access
 
     def close_access(self, access_id: int) -> bool:
@@ -274,8 +315,15 @@ class DmsStore:
             access = proxy.accesses.pop(access_id, None)
             if access is not None:
                 self.changed("removed", "proxy_accesses", self.access_row(access))
+                self._visibility.removed("dms_proxy_accesses", access)
                 return True
         return False
+
+    def listed_accesses(self, proxy: Proxy) -> list[ProxyAccess]:
+        """Accounts of a proxy as a listing shows them."""
+        late = [self._visibility.shown, self._visibility.hidden]
+        shown, hidden = (one("dms_proxy_accesses", lambda item: item.proxy_id == proxy.proxy_id) for one in late)
+        return [*(access for access in proxy.accesses.values() if access not in hidden), *shown]
 
     @staticmethod
     def access_row(access: ProxyAccess) -> dict[str, Any]:

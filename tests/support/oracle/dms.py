@@ -20,19 +20,25 @@ class _Object(NamedTuple):
 
 
 def object_paths(dump: Dump, user_id: str, resource: Resource, privilege: str) -> Iterator[Path]:
-    """Ways in which a user has a privilege on an object. A user who is not enabled has none."""
+    """Ways in which a user has a privilege on an object. A user who is not enabled has none.
+
+    One exception: where the mode says so, a disabled user goes on using accounts of proxies.
+    """
     rows = dump.by("dms_users", "user_id").get((user_id,), [])
-    if not rows or rows[0]["state"] != "NORMAL":
+    if not rows:
         return
     chain = _chain(dump, resource)
+    if rows[0]["state"] != "NORMAL":
+        if rows[0]["state"] == "DISABLE" and dump.mode("dms_disabled_proxies", "useless") == "usable":
+            yield from _behind_proxies(dump, user_id, chain)
+        return
     for number, item in enumerate(chain):
         if privilege in _DATA or number == 0:
             yield from _records(dump, user_id, item, privilege, above=number > 0)
             yield from _policies(dump, user_id, item, privilege)
         if number == 0 or dump.mode("dms_owner_reach", "down") == "down":
             yield from _owners(dump, user_id, item)
-        if item.kind == "instance" and dump.mode("dms_proxy_reach", "instance") == "instance":
-            yield from _proxies(dump, user_id, item)
+    yield from _behind_proxies(dump, user_id, chain)
     for role in rows[0]["roles"]:
         if role in _ROLES[dump.mode("dms_role_reach", "admin_dba")]:
             yield Path("role", role)
@@ -83,7 +89,10 @@ def _owners(dump: Dump, user_id: str, item: _Object) -> Iterator[Path]:
         yield Path("dba", f"instance {item.id}")
 
 
-def _proxies(dump: Dump, user_id: str, item: _Object) -> Iterator[Path]:
-    for proxy in dump.values("dms_proxies", "proxy_id", instance_id=item.id):
+def _behind_proxies(dump: Dump, user_id: str, chain: list[_Object]) -> Iterator[Path]:
+    if dump.mode("dms_proxy_reach", "instance") != "instance":
+        return
+    instances = [item.id for item in chain if item.kind == "instance"]
+    for proxy in [one for ident in instances for one in dump.values("dms_proxies", "proxy_id", instance_id=ident)]:
         for access in dump.by("dms_proxy_accesses", "proxy_id", "user_id").get((proxy, user_id), []):
             yield Path("proxy", access["proxy_access_id"])

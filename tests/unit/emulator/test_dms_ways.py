@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from dms_answers import messages, mutate, on_instance
 from emulator_client import Clients
 
 from emulator.app import App
@@ -12,56 +13,15 @@ from emulator.store.dms import Database, DmsUser
 
 
 @pytest.fixture
-def user(app: App) -> DmsUser:
-    """An enabled user without records, roles, policies, ownership and proxy accounts."""
-    store = app.world.dms
-    found = next(user for user in store.users.values() if user.state == "NORMAL" and user.roles == ("USER",))
-    for record in store.of_user(found.user_id):
-        store.remove(record.access_id)
-    for policy in store.policies:
-        policy.user_ids = [one for one in policy.user_ids if one != found.user_id]
-    for proxy in store.proxies.values():
-        proxy.accesses.clear()
-    for instance in store.instances.values():
-        instance.owners = ["1"]
-        instance.dba = "1"
-    for database in store.databases.values():
-        database.owners = ["1"]
-        for table in database.tables:
-            table.owners = ["1"]
-    app.world.journal.clear()
-    return found
+def user(dms_user: DmsUser) -> DmsUser:
+    """An enabled user without any way in."""
+    return dms_user
 
 
 @pytest.fixture
-def database(app: App) -> Database:
+def database(dms_database: Database) -> Database:
     """A physical database behind the proxy."""
-    instance = next(iter(app.world.dms.proxies.values())).instance_id
-    return next(d for d in app.world.dms.databases.values() if not d.logic and d.instance_id == instance)
-
-
-def mutate(clients: Clients, **operation: Any) -> bool:
-    """One change by somebody else."""
-    changed: list[bool] = clients.control("POST", "mutate", {"ops": [operation]})["changed"]
-    return changed[0]
-
-
-def messages(clients: Clients, user: DmsUser, database: Database) -> list[str]:
-    """How the platform says that a user reaches a database, after checking its two lists against each other."""
-    rows = clients.dms("ListAuthorizedDatabasesForUser", UserId=user.user_id, PageSize=100)["Databases"]
-    found = [row["PermissionDetail"] for row in rows if row["DbId"] == str(database.db_id)]
-    users = clients.dms("ListAuthorizedUsersForDatabase", DbId=database.db_id, PageSize=100)["Users"]
-    assert (user.user_id in {row["UserId"] for row in users}) is bool(found)
-    return [detail["Message"] for detail in found]
-
-
-def on_instance(clients: Clients, user: DmsUser, database: Database) -> list[str]:
-    """The same of the instance."""
-    rows = clients.dms("ListAuthorizedInstancesForUser", UserId=user.user_id, PageSize=100)["Instances"]
-    found = [row["PermissionDetail"] for row in rows if row["InstanceId"] == str(database.instance_id)]
-    users = clients.dms("ListAuthorizedUsersForInstance", InstanceId=database.instance_id, PageSize=100)["Users"]
-    assert (user.user_id in {row["UserId"] for row in users}) is bool(found)
-    return [detail["Message"] for detail in found]
+    return dms_database
 
 
 def test_owners_of_every_kind(app: App, clients: Clients, user: DmsUser) -> None:
@@ -153,10 +113,9 @@ def test_roles_are_listed_and_replaced(app: App, clients: Clients, user: DmsUser
     app.world.modes.set("dms_role_reach", "all")
     assert "role STRUCT_READ_ONLY" in messages(clients, user, database)
     assert clients.dms("UpdateUser", Uid=user.uid, RoleNames="KING")["Code"] == "InvalidParameterValid"
-    assert [entry["grant"]["roles"] for entry in clients.effects("dms_users")][-1] == [
-        "STRUCT_READ_ONLY",
-        "data_reader",
-    ]
+    last = [(entry["op"], entry["grant"]["role"]) for entry in clients.effects("dms_system_roles")][-4:]
+    assert last == [("removed", "SECURITY_ADMIN"), ("removed", "USER"), ("added", "STRUCT_READ_ONLY"),
+                    ("added", "data_reader")]  # fmt: skip
 
 
 def test_policies_reach_users_and_holders_of_custom_roles(app: App, clients: Clients, user: DmsUser) -> None:
@@ -191,7 +150,8 @@ def test_proxy_accounts(app: App, clients: Clients, user: DmsUser, database: Dat
     """Listed by proxy, created and deleted; DisableUser leaves them unless the mode closes them."""
     proxies = clients.dms("ListProxies")["ProxyList"]
     assert [(row["ProxyId"], row["InstanceId"]) for row in proxies] == [(7001, database.instance_id)]
-    made = clients.dms("CreateProxyAccess", ProxyId=7001, UserId=user.user_id, IndepAccount="me")["ProxyAccessId"]
+    own = {"IndepAccount": "me", "IndepPassword": "a-database-password"}
+    made = clients.dms("CreateProxyAccess", ProxyId=7001, UserId=user.user_id, **own)["ProxyAccessId"]
     (row,) = clients.dms("ListProxyAccesses", ProxyId=7001)["ProxyAccessList"]
     assert (row["ProxyAccessId"], row["UserId"], row["UserUid"], row["IndepAccount"]) == (
         made, int(user.user_id), user.uid, "me")  # fmt: skip
