@@ -54,6 +54,10 @@ class LiveStack:
 
     def holder(self) -> dict[str, Any]:
         """Somebody who works here, is not protected, and holds grants in all four systems now."""
+        return self.holders()[0]
+
+    def holders(self) -> list[dict[str, Any]]:
+        """Everybody like :meth:`holder`."""
         truth = self.control.get("truth")
         held = {
             "dms_user_id": {row["user_id"] for row in truth["dms_permissions"]},
@@ -61,20 +65,25 @@ class LiveStack:
             "wedata_user_id": {r["subject_value"] for r in truth["wedata_privileges"] if r["subject_type"] == "User"}
             & {row["user_id"] for row in truth["wedata_data_sources"]},
         }
-        return next(
+        return [
             person
             for person in self.control.get("org")["people"]
             if person["status"] == "active"
             and person["kind"] == "human"
             and not person["protected"]
             and all(person[space] in ids for space, ids in held.items())
-        )
+        ]
 
     def carried_out(
-        self, dag: str, run: str, choose: Callable[[list[str]], str] = lambda options: options[0]
+        self,
+        dag: str,
+        run: str,
+        choose: Callable[[list[str]], str] = lambda options: options[0],
+        until: Callable[[set[tuple[str, str]]], bool] = lambda seen: False,
     ) -> tuple[Json, list[Json], set[tuple[str, str]]]:
-        """Answer a run's questions as omar and wait for its end.
+        """Answer a run's questions as omar and wait for its end, or until enough was seen.
 
+        :param until: whether what was seen is enough.
         :returns: the run, its tasks, and every (task, state) that was seen on the way.
         """
         rita, omar = self.api("rita"), self.api("omar")
@@ -84,6 +93,8 @@ class LiveStack:
         tasks: list[Json] = []
         for row, tasks in rita.watch(dag, run, 600):  # noqa: B007 - the last one counts
             seen |= {(task["task_id"], str(task["state"])) for task in tasks}
+            if until(seen):
+                break
             for task in tasks:
                 if task["state"] == "awaiting_input" and task["try_number"] not in answered:
                     time.sleep(READING_SECONDS)
