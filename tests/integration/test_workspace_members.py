@@ -156,3 +156,65 @@ def test_a_listing_that_fails_proves_nothing(bench: Bench, action: str) -> None:
     setup.emulator.post("faults", {"faults": [failing], "replace": True})
     review.verify()
     assert {row["verdict"] for row in items(review)} == {"unverified"}
+
+
+CUSTOM = 901
+
+
+def _custom_role(setup: ReviewBench, user: str, space: str, *, role: int = ANALYST) -> None:
+    roles = [{"WorkspaceId": space, "WorkspaceName": "", "RoleModel": {"RoleId": str(one)}} for one in (role, CUSTOM)]
+    fault = {"id": "role", "action": "ListWorkspaceUserRolesByUserId", "where": {"UserId": user}, "times": 0}
+    setup.emulator.post("faults", {"faults": [{**fault, "kind": "set", "path": "Result", "value": roles}]})
+
+
+def _higher_role(setup: ReviewBench, user: str, space: str) -> None:
+    mutate(setup, {"op": "workspace_role", "workspace_id": space, "user_id": user, "role_id": DEVELOPER})
+
+
+@pytest.mark.parametrize("given", [_custom_role, _higher_role])
+def test_a_role_that_was_given_after_the_approval_is_not_taken_away(
+    bench: Bench, given: Callable[[ReviewBench, str, str], None]
+) -> None:
+    setup = bench()
+    user, space = somebody(setup)
+    review = asked(setup, [user])
+    review.through_plan()
+    review.approve()
+    given(setup, user, space)
+    before = members(setup)
+    review.revoke()
+    assert members(setup) == before and not setup.emulator.writes()
+    review.verify()
+    review.report()
+    with review.ledger() as ledger:
+        run = ledger.runs.find(review.dag_id, review.run_id)
+        (item,) = ledger.plans.items(run.run_id)
+        (call,) = ledger.plans.calls(run.run_id)
+    assert (item.state, call.state) == ("stale", "skipped")
+    assert "the call would end" in item.reason, item.reason
+
+
+def test_a_membership_that_ended_meanwhile_is_already_absent(bench: Bench) -> None:
+    setup = bench()
+    user, space = somebody(setup)
+    review = asked(setup, [user])
+    review.through_plan()
+    review.approve()
+    mutate(setup, {"op": "workspace_member", "workspace_id": space, "user_id": user, "remove": True})
+    review.revoke()
+    review.verify()
+    assert [row["verdict"] for row in items(review)] == ["verified_gone"]
+
+
+def test_nothing_is_sent_while_the_own_list_of_a_member_cannot_be_read(bench: Bench) -> None:
+    setup = bench()
+    user, _ = somebody(setup)
+    before = members(setup)
+    review = asked(setup, [user])
+    review.through_plan()
+    review.approve()
+    failing = {"id": "bad", "action": "ListWorkspaceUserRolesByUserId", "times": 0, "kind": "null", "path": "Result"}
+    setup.emulator.post("faults", {"faults": [failing], "replace": True})
+    with pytest.raises(Exception, match="ListWorkspaceUserRolesByUserId"):
+        review.revoke()
+    assert members(setup) == before and not setup.emulator.writes()

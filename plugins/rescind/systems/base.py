@@ -259,6 +259,18 @@ class PermissionSystem(ABC, Generic[ClientT]):
         :raises BlastRadiusExceededError: when the request names no selector or cannot be read.
         """
 
+    async def also_ended(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Return by grant id what its call would end beside the grants of the plan, for people.
+
+        Asked right before a send, for calls that end more than the listings of :meth:`discover` and the cells of the
+        call show. Such a call is not sent.
+
+        :param grants: every grant of one call that is still to be sent.
+        :raises CloudError: when a listing failed; nothing is sent then.
+        :raises ListingIncompleteError: likewise.
+        """
+        return {}
+
     def outcome(self, call: PlannedCall, answer: Answer[Any]) -> list[PartOutcome]:
         """Return what the vendor's answer says about each part: accepted, refused or unknown."""
         return [PartOutcome(call.cells(), ItemState.ACCEPTED)]

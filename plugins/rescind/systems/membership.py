@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from rescind.cloud.base import Prepared, WriteRequest
-from rescind.errors import BlastRadiusExceededError
+from rescind.errors import BlastRadiusExceededError, NotFoundError, RefusedError
 from rescind.model import Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ClientT, ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
@@ -98,6 +98,15 @@ class MembershipSystem(PermissionSystem[ClientT]):
 
     async def people(self, walker: Walker[ClientT]) -> Sequence[Principal] | None:
         """Return every user of the account, or None where the vendor has no such listing.
+
+        :raises ListingIncompleteError: when the listing could not be read whole.
+        """
+        return None
+
+    async def ended_with(self, walker: Walker[ClientT], grant: Grant) -> Iterable[Member] | None:
+        """Return everything that the remove call ends for the member of this grant in its container.
+
+        None where it ends nothing but the grant. Otherwise it is read again right before each call.
 
         :raises ListingIncompleteError: when the listing could not be read whole.
         """
@@ -210,6 +219,31 @@ class MembershipSystem(PermissionSystem[ClientT]):
         return frozenset(
             Cell(role, container, named.kind, (member,)) for container in named.containers for member in named.members
         )
+
+    async def also_ended(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Compare what :meth:`ended_with` shows now with the grants of the call."""
+        walker = Walker(client)
+        found = await walker.each(grants, lambda grant: self._changed(walker, grant, grants))
+        return {grant.grant_id: why for grant, why in zip(grants, found, strict=True) if why}
+
+    async def _changed(self, walker: Walker[ClientT], grant: Grant, grants: Collection[Grant]) -> str:
+        """Return why the call would end something else than the plan says, or an empty text."""
+        scope = self.listing_scope(grant)
+        try:
+            members = await self.ended_with(walker, grant)
+            if members is None:
+                return ""
+            container, name = grant.key.resource_id, grant.resource_name
+            shown = [self._grant(walker.account, container, name, member) for member in members]
+            planned = {(one.key, self.terms(one)) for one in grants if one.cell == grant.cell}
+            if {(one.key, self.terms(one)) for one in shown} == planned:
+                return ""
+            if not shown and all(one.cell != grant.cell for one in await self._grants(walker, scope)):
+                return ""  # nothing is left to end: verification finds it absent
+        except (NotFoundError, RefusedError) as error:
+            return f"the vendor does not show what the call would end ({error.code})"
+        named = ", ".join(sorted(one.key.entitlement for one in shown)) or "nothing"
+        return f"the vendor shows {named} for this member now, and the call would end all of it"
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """Return the same member, role and container."""

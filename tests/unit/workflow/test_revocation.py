@@ -143,3 +143,22 @@ def test_one_protected_grant_holds_its_whole_call() -> None:
         M1U2.grant_id: (ItemState.HELD, "owner"),
     }
     assert asyncio.run(revocation.screen([M1U1])).send == [M1U1]
+
+
+def test_a_call_that_would_end_more_than_planned_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    revocation, portal = way()
+    revocation.batch = SimpleNamespace(system=portal, client=None)  # type: ignore[assignment]
+    assert asyncio.run(revocation.screen([M1U1, M1U2])).send == [M1U1, M1U2]
+
+    async def more(client: object, grants: list[Grant]) -> dict[str, str]:
+        assert grants == [M1U1, M1U2]
+        return {M1U2.grant_id: "it would end edit"}
+
+    monkeypatch.setattr(portal, "also_ended", more)
+    screening = asyncio.run(revocation.screen([M1U1, M1U2]))
+    assert screening.send == []
+    assert screening.moves == {
+        M1U1.grant_id: (ItemState.STALE, "shares a call with a grant that changed"),
+        M1U2.grant_id: (ItemState.STALE, "it would end edit"),
+    }
+    assert (screening.outcome, screening.reason) == ("stale", "changed since the plan: it would end edit")

@@ -130,6 +130,11 @@ class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
             for row in rows
         ]
 
+    async def ended_with(self, walker: Walker[QuickBiClient], grant: Grant) -> list[Member]:
+        """Return every role of the user in the workspace: the call ends them all."""
+        held = await self.memberships_of(walker, grant.key.principal_id)
+        return [member for space, _, member in held if space == grant.key.resource_id]
+
     def remove(
         self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str
     ) -> DeleteUserFromWorkspace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +37,13 @@ class Revocation:
         return self._approved
 
     async def screen(self, grants: list[Grant]) -> Screening:
-        """Hold all grants of a call when one of them is protected now."""
+        """Skip a call when one of its grants is protected now, or when it would end more than was planned."""
         reasons = {grant.grant_id: reason for grant in grants if (reason := self.protected(grant))}
-        if not reasons:
-            return Screening(grants)
-        shared = "shares a call with a protected grant"
-        moves = {grant.grant_id: (ItemState.HELD, reasons.get(grant.grant_id, shared)) for grant in grants}
-        return Screening([], moves, f"protected at send: {next(iter(reasons.values()))}", "held")
+        if reasons:
+            return _skip(grants, reasons, ItemState.HELD, "a protected grant", "protected at send")
+        if more := await self.batch.system.also_ended(self.batch.client, grants):
+            return _skip(grants, more, ItemState.STALE, "a grant that changed", "changed since the plan")
+        return Screening(grants)
 
     async def absent_cells(self, call: Call, grants: list[Grant], own: set[Cell]) -> frozenset[Cell] | None:
         """Return the cells without a grant that the call may contain beyond emptied columns.
@@ -79,3 +79,13 @@ class Revocation:
         """Return True when a grant is still there and the call is open again."""
         batch = self.batch
         return await read_back(batch.ledger, batch.system, batch.client, batch.lease, call)
+
+
+def _skip(grants: list[Grant], reasons: Mapping[str, str], state: ItemState, beside: str, why: str) -> Screening:
+    """Return that nothing of a call is sent.
+
+    :param reasons: by grant id. The other grants share the call with these.
+    """
+    shared = f"shares a call with {beside}"
+    moves = {grant.grant_id: (state, reasons.get(grant.grant_id, shared)) for grant in grants}
+    return Screening([], moves, f"{why}: {next(iter(reasons.values()))}", str(state))
