@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.support.review import ReviewBench
+from rescind.cloud.connection.permission_probe import Right
+from rescind.systems import REGISTRY
+from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
 
@@ -47,3 +49,40 @@ def test_an_approver_called_scheduler_may_approve_what_the_schedule_asks_for(ben
         run = ledger.runs.find("access_review", "r")
         approval = ledger.approvals.get(run.run_id, ledger.plans.get(run.run_id).digest)
     assert (approval.answer, approval.responded_by, approval.requested_by) == ("approve", "scheduler", "")
+
+
+@pytest.mark.parametrize(
+    ("systems", "conn_id"),
+    [
+        (["wedata_data_sources"], "wedata_default"),
+        (["quickbi_group_members", "quickbi_workspace_members"], "quickbi_default"),
+    ],
+)
+def test_preflight_tries_only_what_the_reviewed_systems_need(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, systems: list[str], conn_id: str
+) -> None:
+    setup = bench(connections={name: [conn_id] for name in REGISTRY if name.partition("_")[0] in conn_id})
+    (named,) = _tried(setup.run(systems=systems), monkeypatch)
+    reads = {action for name in systems for action in REGISTRY[name].reads}
+    requests = [entry for entry in setup.emulator.get("journal")["entries"] if entry["kind"] == "request"]
+    assert {entry["action"] for entry in requests} - {"GetCallerIdentity"} == reads
+    assert named == reads | {REGISTRY[name].revoke_message.action for name in systems}
+
+
+def test_a_connection_that_only_verifies_needs_no_write(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = bench(verifying_connections={"dms_permissions": ["dms_granting"]})
+    revoking, verifying = _tried(setup.run(systems=["dms_permissions"]), monkeypatch)
+    assert revoking - verifying == {"RevokeUserPermission"} and verifying == REGISTRY["dms_permissions"].reads
+
+
+def _tried(review: Review, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """The actions that preflight names in its log, for each connection, most first."""
+    named: list[set[str]] = []
+
+    def in_short(rights: Mapping[str, Right]) -> str:
+        named.append(set(rights))
+        return ""
+
+    monkeypatch.setattr("rescind.operators.preflight.in_short", in_short)
+    review.preflight()
+    return sorted(named, key=len, reverse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -154,9 +154,15 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
         pairs += [(name, conn_id) for conn_id in settings.connections[name]]
     readers = [(name, conn_id) for name, _ in pairs for conn_id in settings.verifying_connections.get(name, ())]
     doors = {(system_named(name).hook, conn_id): name for name, conn_id in [*pairs, *readers]}
+    needs: dict[tuple[str, str], set[str]] = {door: set() for door in doors}
+    for name, conn_id in [*pairs, *readers]:
+        needs[system_named(name).hook, conn_id] |= system_named(name).reads
+    for name, conn_id in pairs:
+        needs[system_named(name).hook, conn_id].add(system_named(name).revoke_message.action)
     # All are waited for, also when one fails: a user with two broken connections reads about both at once.
     answers = await asyncio.gather(
-        *(_ask(ledger, settings, name, conn_id) for (_, conn_id), name in doors.items()), return_exceptions=True
+        *(_ask(ledger, settings, name, conn_id, needs[hook, conn_id]) for (hook, conn_id), name in doors.items()),
+        return_exceptions=True,
     )
     known = dict(zip(doors, _unbroken(answers), strict=True))
     for name, conn_id in [*pairs, *readers]:
@@ -198,15 +204,16 @@ def _check_reads(name: str, conn_id: str, rights: Mapping[str, Right]) -> None:
     if needed := sorted(refused - system.optional_reads):
         raise ConfigurationError(
             f"connection {conn_id!r} may not call {', '.join(needed)}, which {name} needs to find and verify. "
-            "Allow these actions for its key; the README lists the minimum for each vendor"
+            "Allow these actions for its key; docs/connecting.md lists the minimum for each system"
         )
 
 
-async def _ask(ledger: Ledger, settings: Settings, name: str, conn_id: str) -> _Known:
+async def _ask(ledger: Ledger, settings: Settings, name: str, conn_id: str, needed: Set[str]) -> _Known:
+    """Return account and rights of a connection. Only the needed actions are tried: a key needs no others."""
     try:
         async with connected(system_named(name), conn_id, ledger, settings) as (client, _):
             _check_own_ids(client, conn_id)
-            rights = await allowed_actions(client)
+            rights = await allowed_actions(client, [probe for probe in client.probes if probe.action in needed])
             log.info("connection %s, account %s: %s", conn_id, account_of(client), in_short(rights))
             return _Known(account_of(client), rights)
     except CloudError as error:

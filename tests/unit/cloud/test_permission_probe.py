@@ -75,6 +75,13 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
             assert not probe.after or probe.after in names[:position]
 
 
+@pytest.mark.parametrize("name", REGISTRY)
+def test_no_probe_of_a_system_waits_for_an_action_of_another(name: str) -> None:
+    (kind,) = [kind for kind in CLIENTS if kind.service == REGISTRY[name].revoke_message.service]
+    after = {probe.after for probe in kind.probes if probe.action in REGISTRY[name].reads}
+    assert after - {""} <= REGISTRY[name].reads
+
+
 PROJECT, SOURCE = {"ProjectId": "1470575647377821696"}, {"Id": 65377, "Name": "s"}
 WEDATA: dict[str, Any] = {
     "ListProjects": {"Items": [PROJECT], "TotalCount": 40},

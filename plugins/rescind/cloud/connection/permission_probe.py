@@ -2,9 +2,10 @@
 
 A missing right that is found during discovery costs minutes and leaves an incomplete snapshot. Therefore each client
 class names one small read for every action that its permission systems need (:data:`WEDATA`, :data:`DMS`,
-:data:`QUICKBI`), and :func:`allowed_actions` sends them. An action that needs an id is tried with the first id that an
-earlier read returned. Without such an id, and for every write, the result is ``unknown``. "Allowed" is true for the
-object that was tried: both vendors can allow an action on one object and refuse it on another.
+:data:`QUICKBI`), and :func:`allowed_actions` sends them: all in a connection test, and before a run those that its
+systems need. An action that needs an id is tried with the first id that an earlier read returned. Without such an id,
+and for every write, the result is ``unknown``. "Allowed" is true for the object that was tried: both vendors can allow
+an action on one object and refuse it on another.
 """
 
 from __future__ import annotations
@@ -239,7 +240,8 @@ async def allowed_actions(
     """Which actions the client's identity may call. Reads are paced and retried as always; no write is sent.
 
     :param requests: what to try, as ready requests or as probes; None for all that the client's systems need
-        (:attr:`~rescind.cloud.client.CloudClient.probes`). A probe's ``after`` must stand before it.
+        (:attr:`~rescind.cloud.client.CloudClient.probes`). A probe's ``after`` must stand before it; where it is left
+        out, the probe's result is ``unknown``.
     :return: by action, in the order given: ``allowed`` (the vendor answered), ``refused`` (the vendor says that the
         identity may not), or ``unknown`` (a write, nothing to try it on, or any other answer).
     :raises LedgerError: from the pacer. So with :class:`RunStoppedError`.
