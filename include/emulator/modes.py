@@ -113,6 +113,19 @@ CHOICES: dict[str, tuple[str, ...]] = {
     # QueryShareList of a work without shares, and whether QuerySharesToUserList follows groups.
     "quickbi_empty_shares": ("empty", "null"),
     "quickbi_shares_to_user": ("direct", "all"),
+    # Shares that have run out in QueryShareList; AddShareReport for a receiver who has one: replaced, or a second one.
+    "quickbi_expired_shares": ("hidden", "listed"),
+    "quickbi_share_again": ("replace", "second"),
+    # CancelReportShare: a comma list or one id; an absent share; an unknown user or group.
+    "quickbi_share_ids": ("list", "one"),
+    "quickbi_absent_share": ("skipped", "refused"),
+    "quickbi_cancel_receivers": ("unchecked", "checked"),
+    # UpdateUser: RoleIds replaces the roles or adds to them; without RoleIds and flags they stay or are no
+    # administrator's any more (the flags were mandatory once).
+    "quickbi_update_roles": ("replace", "add"),
+    "quickbi_update_omitted": ("keep", "reset"),
+    # Deactivated members in ListOrganizationRoleUsers.
+    "quickbi_role_users": ("all", "active"),
     # A page behind the last one: empty, or the last one again.
     "quickbi_beyond_end": ("empty", "last"),
     # HTTP status of a throttled Alibaba call, and whether it carries x-acs-retry-after (milliseconds).

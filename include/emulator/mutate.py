@@ -102,25 +102,17 @@ class Mutations:
         raise ValueError(f"unknown system {system!r}")
 
     def _group_member(self, given: Operation) -> bool:
-        group, user = self.world.quickbi.groups[given["group_id"]], given["user_id"]
-        return self._member(group.members, user, None, given, "group", group.group_id)
+        store = self.world.quickbi
+        group, user = store.groups[given["group_id"]], given["user_id"]
+        return store.leave(group, user) if given.get("remove") else store.join(group, user)
 
     def _workspace_member(self, given: Operation) -> bool:
-        space, user = self.world.quickbi.workspaces[given["workspace_id"]], given["user_id"]
-        return self._member(space.members, user, int(given.get("role_id", 30)), given, "workspace", space.workspace_id)
-
-    def _member(
-        self, members: dict[str, Any], user: str, value: Any, given: Operation, kind: str, container: str
-    ) -> bool:
-        remove = bool(given.get("remove"))
-        if (user in members) != remove:
-            return False
-        if remove:
-            del members[user]
-        else:
-            members[user] = value
-        self.world.quickbi.membership("removed" if remove else "added", kind, container, user)
-        return True
+        """Who is a member already keeps the role; ``workspace_role`` changes it."""
+        store = self.world.quickbi
+        space, user = store.workspaces[given["workspace_id"]], given["user_id"]
+        if given.get("remove"):
+            return store.leave(space, user)
+        return user not in space.members and store.join(space, user, int(given.get("role_id", 30)))
 
     def _project_member(self, given: Operation) -> bool:
         project, uin, role = self.world.projects[given["project_id"]], given["user_uin"], given["role_id"]
@@ -154,13 +146,12 @@ class Mutations:
         """Deactivate, activate (``deleted``) or take out of the organization altogether (``remove``)."""
         store, user_id = self.world.quickbi, given["user_id"]
         user = store.users[user_id]
-        if given.get("remove"):
-            del store.users[user_id]
-        else:
-            user.deleted = bool(given["deleted"])
-        self.world.journal.effect("changed", "quickbi_users", {
-            "user_id": user_id, "deleted": user.deleted, "removed": bool(given.get("remove")),
-        })  # fmt: skip
+        if not given.get("remove"):
+            store.set_deleted(user, bool(given["deleted"]))
+            return True
+        store.set_roles(user, [])
+        del store.users[user_id]
+        store.changed("users", {"user_id": user_id, "removed": True})
         return True
 
     def _menu_visibility(self, given: Operation) -> bool:

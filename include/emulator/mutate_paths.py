@@ -70,19 +70,14 @@ def _workspace_owner(world: World, given: Operation) -> bool:
 
 
 def _workspace_role(world: World, given: Operation) -> bool:
-    space, user_id, role = world.quickbi.workspaces[given["workspace_id"]], given["user_id"], int(given["role_id"])
-    if space.members[user_id] == role:
-        return False
-    space.members[user_id] = role
-    world.quickbi.membership("changed", "workspace", space.workspace_id, user_id, str(role))
-    return True
+    space, user_id = world.quickbi.workspaces[given["workspace_id"]], given["user_id"]
+    if user_id not in space.members:
+        raise KeyError(user_id)
+    return world.quickbi.join(space, user_id, int(given["role_id"]))
 
 
 def _quickbi_roles(world: World, given: Operation) -> bool:
-    user = world.quickbi.users[given["user_id"]]
-    before, user.roles = user.roles, [int(role) for role in given["role_ids"]]
-    world.quickbi.changed("users", {"user_id": user.user_id, "deleted": user.deleted, "roles": list(user.roles)})
-    return before != user.roles
+    return world.quickbi.set_roles(world.quickbi.users[given["user_id"]], [int(role) for role in given["role_ids"]])
 
 
 def _dms_roles(world: World, given: Operation) -> bool:

@@ -53,18 +53,19 @@ def _quickbi(world: World) -> dict[str, Rows]:
             {"user_id": user.user_id, "deleted": user.deleted, "role_ids": list(user.roles)}
             for user in store.users.values()
         ],
+        "quickbi_organization_roles": [
+            {"user_id": user.user_id, "role_id": role} for user in store.users.values() for role in user.roles
+        ],
         "quickbi_groups": [{"group_id": group.group_id, "parent": group.parent} for group in store.groups.values()],
         "quickbi_group_members": [
-            {"group_id": group.group_id, "parent": group.parent, "user_id": user}
-            for group in store.groups.values() for user in group.members
+            store.member_row(group, user) for group in store.groups.values() for user in group.members
         ],
         "quickbi_workspaces": [
             {"workspace_id": space.workspace_id, "owner": space.owner, "creator": space.creator or space.owner}
             for space in store.workspaces.values()
         ],
         "quickbi_workspace_members": [
-            {"workspace_id": space.workspace_id, "user_id": user, "role_id": role}
-            for space in store.workspaces.values() for user, role in space.members.items()
+            store.member_row(space, user) for space in store.workspaces.values() for user in space.members
         ],
         "quickbi_shares": [store.share_row(share) for share in store.shares.values()],
         "quickbi_collaborations": [

@@ -25,6 +25,7 @@ from emulator.world import World
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _ORG_ADMIN, _ORG_USER = 111111111, 111111113
+_OWN_ROLE = (300_200_100, "Data service manager")
 
 
 def build(world: World, rng: random.Random, sizes: Sizes) -> None:
@@ -52,6 +53,9 @@ def _users(world: World, rng: random.Random) -> None:
             [_ORG_ADMIN if admin else _ORG_USER], deleted=person.left and rng.random() < 0.25,
             joined=joined - rng.randrange(100, 900) * 86_400_000,
         )  # fmt: skip
+        if person.protected and not person.left:
+            world.quickbi.owner = world.quickbi.owner or person.quickbi_user_id
+    world.quickbi.custom_roles[_OWN_ROLE[0]] = _OWN_ROLE[1]
 
 
 def _uuid(rng: random.Random) -> str:

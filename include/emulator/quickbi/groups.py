@@ -47,7 +47,8 @@ def _large_g(call: Call, group: Group) -> dict[str, Any]:
 def groups_of_user(call: Call) -> list[dict[str, Any]]:
     """Groups that a user is a direct member of."""
     user = find_user(call, call.text("UserId"))
-    return [_small_g(call, group) for group in call.world.quickbi.groups.values() if user.user_id in group.members]
+    store = call.world.quickbi
+    return [_small_g(call, group) for group in store.groups.values() if user.user_id in store.listed_members(group)]
 
 
 @QUICKBI.action("QueryUserGroupMember", "UserGroupId! Keyword")
@@ -55,7 +56,8 @@ def group_members(call: Call) -> list[dict[str, Any]]:
     """Users and sub-groups of a group."""
     group = find_group(call, call.text("UserGroupId"))
     store, key = call.world.quickbi, call.text("Keyword")
-    members = [(user_id, store.users[user_id].nick, False) for user_id in group.members if user_id in store.users]
+    users = [store.users[user_id] for user_id in store.listed_members(group) if user_id in store.users]
+    members = [(user.user_id, user.nick, False) for user in users]
     members += [(child.group_id, child.name, True) for child in store.groups.values() if child.parent == group.group_id]
     return [
         {"Id": member, "Name": name, "IsUserGroup": is_group, "ParentUserGroupId": group.group_id,
@@ -94,18 +96,6 @@ def groups_by_id(call: Call) -> dict[str, Any]:
     }
 
 
-def _add(call: Call, group: Group, user_id: str) -> None:
-    if user_id not in group.members:
-        group.members[user_id] = None
-        call.world.quickbi.membership("added", "group", group.group_id, user_id)
-
-
-def _remove(call: Call, group: Group, user_id: str) -> None:
-    if user_id in group.members:
-        del group.members[user_id]
-        call.world.quickbi.membership("removed", "group", group.group_id, user_id)
-
-
 @QUICKBI.action("AddUserGroupMember", "UserGroupId! UserIdList!", write=True)
 def add_member(call: Call) -> bool:
     """Add users, at most 1000, to a group."""
@@ -113,7 +103,7 @@ def add_member(call: Call) -> bool:
     if len(ids) > 1000:
         raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:UserIdList.")
     for user in [find_user(call, user_id) for user_id in ids]:
-        _add(call, group, user.user_id)
+        call.world.quickbi.join(group, user.user_id)
     return True
 
 
@@ -126,7 +116,7 @@ def add_members(call: Call) -> bool:
     """Add one user to several groups."""
     user, groups = find_user(call, call.text("UserId")), _several(call)
     for group in groups:
-        _add(call, group, user.user_id)
+        call.world.quickbi.join(group, user.user_id)
     return True
 
 
@@ -134,7 +124,7 @@ def add_members(call: Call) -> bool:
 def delete_member(call: Call) -> bool:
     """Take one user out of one group."""
     group, user = find_group(call, call.text("UserGroupId")), find_user(call, call.text("UserId"))
-    _remove(call, group, user.user_id)
+    call.world.quickbi.leave(group, user.user_id)
     return True
 
 
@@ -143,7 +133,7 @@ def delete_members(call: Call) -> bool:
     """Take one user out of several groups."""
     user, groups = find_user(call, call.text("UserId")), _several(call)
     for group in groups:
-        _remove(call, group, user.user_id)
+        call.world.quickbi.leave(group, user.user_id)
     return True
 
 
@@ -152,7 +142,7 @@ def withdraw_all(call: Call) -> bool:
     """Take a user out of all groups."""
     user = find_user(call, call.text("UserId"))
     for group in call.world.quickbi.groups.values():
-        _remove(call, group, user.user_id)
+        call.world.quickbi.leave(group, user.user_id)
     return True
 
 
@@ -161,7 +151,7 @@ def delete_group(call: Call) -> bool:
     """Delete a group: its members and its menu records go; its sub-groups move up to its parent."""
     group, store = find_group(call, call.text("UserGroupId")), call.world.quickbi
     for user_id in list(group.members):
-        _remove(call, group, user_id)
+        store.leave(group, user_id)
     for child in store.groups.values():
         if child.parent == group.group_id:
             child.parent = group.parent

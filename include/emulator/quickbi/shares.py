@@ -36,17 +36,17 @@ def _name(call: Call, receiver: Receiver) -> str:
 
 @QUICKBI.action("QueryShareList", "ReportId!")
 def share_list(call: Call) -> list[dict[str, Any]] | None:
-    """Shares of one work that are in force; an expired one is not listed. No paging."""
+    """Shares of one work that are in force; an expired one is not listed, unless the mode says so. No paging."""
     work = find_work(call, call.text("ReportId"))
     works_id = call.text("ReportId")
     kind = _TYPES["DATAPRODUCT" if isinstance(work, Portal) else work.kind]
-    now = call.world.clock.now() * 1000
+    now = 0.0 if call.world.modes["quickbi_expired_shares"] == "listed" else call.world.clock.now() * 1000
     rows = [
         {"ShareId": share.share_id, "ReportId": works_id, "ShareType": kind, "ShareToType": share.receiver.kind,
          "ShareToId": share.receiver.id, "ShareToName": _name(call, share.receiver), "AuthPoint": share.points,
          "ExpireDate": share.expires}
-        for share in call.world.quickbi.shares.values()
-        if share.works_id == works_id and share.expires > now
+        for share in call.world.quickbi.listed_shares(works_id)
+        if share.expires > now
     ]  # fmt: skip
     return None if not rows and call.world.modes["quickbi_empty_shares"] == "null" else rows
 
@@ -67,30 +67,41 @@ def _receiver(call: Call, kind: int, ident: str) -> Receiver:
 
 @QUICKBI.action("AddShareReport", "AuthPoint!:int ExpireDate!:int ShareToId ShareToType!:int WorksId!", write=True)
 def add_share(call: Call) -> bool:
-    """Share a work until a moment (epoch milliseconds); a share of the same receiver is replaced."""
+    """Share a work until a moment (epoch milliseconds); one of the same receiver is replaced, or stays, by mode."""
     find_work(call, call.text("WorksId"))
     store, receiver = call.world.quickbi, _receiver(call, call.params["ShareToType"], call.text("ShareToId"))
     if call.params["AuthPoint"] not in (1, 3):
         raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:AuthPoint.")
-    share_id = next((share.share_id for share in store.shares.values()
-                     if (share.works_id, share.receiver) == (call.text("WorksId"), receiver)),
-                    f"share-{len(call.world.journal) + 1:08d}")  # fmt: skip
-    store.unshare(share_id)
+    share_id = f"share-{len(call.world.journal) + 1:08d}"
+    if call.world.modes["quickbi_share_again"] == "replace":
+        place = (call.text("WorksId"), receiver)
+        held = (share.share_id for share in store.shares.values() if (share.works_id, share.receiver) == place)
+        share_id = next(held, share_id)
+        store.unshare(share_id)
     store.share(Share(share_id, call.text("WorksId"), receiver, call.params["AuthPoint"], call.params["ExpireDate"]))
     return True
 
 
 @QUICKBI.action("CancelReportShare", "ReportId! ShareToIds! ShareToType!:int", write=True)
 def cancel_share(call: Call) -> bool:
-    """Take shares of one work back, by receiver; an absent share is skipped."""
+    """Take shares of one work back, by receiver; an absent share is skipped, an unknown receiver too, by mode.
+
+    Whether the text is one id or a comma list is open: taken as one id, a list names nobody.
+    """
     find_work(call, call.text("ReportId"))
-    store, kind = call.world.quickbi, call.params["ShareToType"]
+    store, modes, kind = call.world.quickbi, call.world.modes, call.params["ShareToType"]
     if kind not in (USER, GROUP, ORGANIZATION):
         raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:ShareToType.")
-    wanted = {Receiver(kind, ident) for ident in call.text("ShareToIds").split(",")}
-    for share in list(store.shares.values()):
-        if share.works_id == call.text("ReportId") and share.receiver in wanted:
-            store.unshare(share.share_id)
+    ids = call.text("ShareToIds").split(",") if modes["quickbi_share_ids"] == "list" else [call.text("ShareToIds")]
+    wanted = {Receiver(kind, ident) for ident in ids}
+    if modes["quickbi_cancel_receivers"] == "checked" and kind in (USER, GROUP):
+        wanted = {_receiver(call, kind, ident) for ident in ids}
+    found = [share for share in store.shares.values()
+             if share.works_id == call.text("ReportId") and share.receiver in wanted]  # fmt: skip
+    if modes["quickbi_absent_share"] == "refused" and wanted - {share.receiver for share in found}:
+        raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:ShareToIds.")
+    for share in found:
+        store.unshare(share.share_id)
     return True
 
 

@@ -47,7 +47,7 @@ def workspace_list(call: Call) -> dict[str, Any]:
 def workspace_users(call: Call) -> dict[str, Any]:
     """Members of a workspace with the preset role."""
     space, users = find_workspace(call, call.text("WorkspaceId")), call.world.quickbi.users
-    found = [(users[user_id], role) for user_id, role in space.members.items()
+    found = [(users[user_id], role) for user_id, role in call.world.quickbi.listed_members(space).items()
              if user_id in users and call.text("Keyword") in users[user_id].nick]  # fmt: skip
     result = page(call, found)
     result["Data"] = [
@@ -61,12 +61,13 @@ def workspace_users(call: Call) -> dict[str, Any]:
 @QUICKBI.action("ListWorkspaceUserRolesByUserId", "UserId!")
 def roles_of_user(call: Call) -> list[dict[str, Any]]:
     """All workspace roles of a user; role ids are text here."""
-    user = find_user(call, call.text("UserId"))
+    user, store = find_user(call, call.text("UserId")), call.world.quickbi
+    held = [(space, store.listed_members(space)) for space in store.workspaces.values()]
     return [
         {"WorkspaceId": space.workspace_id, "WorkspaceName": space.name,
-         "RoleModel": _role(space.members[user.user_id], text=True)}
-        for space in call.world.quickbi.workspaces.values()
-        if user.user_id in space.members
+         "RoleModel": _role(members[user.user_id], text=True)}
+        for space, members in held
+        if user.user_id in members
     ]  # fmt: skip
 
 
@@ -84,8 +85,7 @@ def add_user(call: Call) -> bool:
     """Add a member."""
     user, space = find_user(call, call.text("UserId")), find_workspace(call, call.text("WorkspaceId"))
     if user.user_id not in space.members:
-        space.members[user.user_id] = call.params["RoleId"]
-        call.world.quickbi.membership("added", "workspace", space.workspace_id, user.user_id, call.text("RoleId"))
+        call.world.quickbi.join(space, user.user_id, call.params["RoleId"])
     return True
 
 
@@ -96,8 +96,7 @@ def update_role(call: Call) -> bool:
     text = (call.text("RoleIds") or call.text("RoleId")).split(",")[0]
     if not text.isdecimal() or user.user_id not in space.members:
         raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:RoleId or UserId.")
-    space.members[user.user_id] = int(text)
-    call.world.quickbi.membership("changed", "workspace", space.workspace_id, user.user_id, text)
+    call.world.quickbi.join(space, user.user_id, int(text))
     return True
 
 
@@ -105,8 +104,7 @@ def update_role(call: Call) -> bool:
 def delete_user(call: Call) -> bool:
     """Take a member out."""
     user, space = find_user(call, call.text("UserId")), find_workspace(call, call.text("WorkspaceId"))
-    if space.members.pop(user.user_id, None) is not None:
-        call.world.quickbi.membership("removed", "workspace", space.workspace_id, user.user_id)
+    call.world.quickbi.leave(space, user.user_id)
     return True
 
 
@@ -120,8 +118,7 @@ def add_users(call: Call) -> dict[str, Any]:
         if user_id not in store.users or user_id in space.members:
             failed[user_id] = "not in the organization" if user_id not in store.users else "already in the workspace"
             continue
-        space.members[user_id] = call.params["RoleId"]
-        store.membership("added", "workspace", space.workspace_id, user_id, call.text("RoleId"))
+        store.join(space, user_id, call.params["RoleId"])
     return {"Total": len(ids), "Success": len(ids) - len(failed), "Failure": len(failed), "FailureDetail": failed}
 
 
@@ -146,7 +143,7 @@ def workspace_role_users(call: Call) -> dict[str, Any]:
     found = [
         (space, store.users[user_id])
         for space in store.workspaces.values()
-        for user_id, role in space.members.items()
+        for user_id, role in store.listed_members(space).items()
         if wanted in ("", space.workspace_id) and role == call.params["RoleId"] and user_id in store.users
         and call.text("Keyword") in store.users[user_id].nick
     ]  # fmt: skip

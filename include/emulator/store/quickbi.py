@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from emulator.journal import Journal
@@ -128,6 +128,14 @@ class Collaboration:
     created: str
 
 
+def _members_of(place: Group | Workspace) -> str:
+    return "quickbi_group_members" if isinstance(place, Group) else "quickbi_workspace_members"
+
+
+def _id_of(place: Group | Workspace) -> str:
+    return place.group_id if isinstance(place, Group) else place.workspace_id
+
+
 class QuickBiStore:
     """The organization."""
 
@@ -135,6 +143,9 @@ class QuickBiStore:
         self._journal = journal
         self._visibility = visibility
         self.organization_id = organization_id
+        # The member who must stay an administrator, and roles of the organization beside the preset ones, by id.
+        self.owner = ""
+        self.custom_roles: dict[int, str] = {}
         self.users: dict[str, BiUser] = {}
         self.groups: dict[str, Group] = {}
         self.workspaces: dict[str, Workspace] = {}
@@ -214,13 +225,22 @@ class QuickBiStore:
         self.shares[share.share_id] = share
         if not quiet:
             self._journal.effect("added", "quickbi_shares", self.share_row(share))
+            self._visibility.added("quickbi_shares", share)
 
     def unshare(self, share_id: str) -> bool:
         """Take a share back; False when there is none."""
         share = self.shares.pop(share_id, None)
         if share is not None:
             self._journal.effect("removed", "quickbi_shares", self.share_row(share))
+            self._visibility.removed("quickbi_shares", share)
         return share is not None
+
+    def listed_shares(self, works_id: str) -> list[Share]:
+        """Shares of a work as a listing shows them, expired ones included."""
+        late = [self._visibility.shown, self._visibility.hidden]
+        shown, hidden = (one("quickbi_shares", lambda item: item.works_id == works_id) for one in late)
+        held = [share for share in self.shares.values() if share.works_id == works_id]
+        return [*(share for share in held if share not in hidden), *(share for share in shown if share not in held)]
 
     @staticmethod
     def share_row(share: Share) -> dict[str, Any]:
@@ -263,11 +283,68 @@ class QuickBiStore:
                   if user_id in space.members}  # fmt: skip
         return found
 
-    def membership(self, op: str, kind: str, container: str, user_id: str, detail: str = "") -> None:
-        """Tell the journal about a change of a group or workspace."""
-        self._journal.effect(op, f"quickbi_{kind}_members", {
-            f"{kind}_id": container, "user_id": user_id, "detail": detail,
-        })  # fmt: skip
+    def join(self, place: Group | Workspace, user_id: str, role: int | None = None) -> bool:
+        """Put a user into a group, or into a workspace with a role; False when nothing changed."""
+        members: dict[str, Any] = place.members
+        if user_id in members and members[user_id] == role:
+            return False
+        self.leave(place, user_id)
+        members[user_id] = role
+        self._journal.effect("added", _members_of(place), self.member_row(place, user_id))
+        self._visibility.added(_members_of(place), (_id_of(place), user_id, role))
+        return True
+
+    def leave(self, place: Group | Workspace, user_id: str) -> bool:
+        """Take a user out of a group or workspace; False when it is not in it."""
+        members: dict[str, Any] = place.members
+        if user_id not in members:
+            return False
+        self._journal.effect("removed", _members_of(place), self.member_row(place, user_id))
+        self._visibility.removed(_members_of(place), (_id_of(place), user_id, members.pop(user_id)))
+        return True
+
+    def listed_members(self, place: Group | Workspace) -> dict[str, Any]:
+        """Members (with the role, in a workspace) as a listing shows them."""
+        late = [self._visibility.shown, self._visibility.hidden]
+        shown, hidden = (one(_members_of(place), lambda item: item[0] == _id_of(place)) for one in late)
+        gone = {(user_id, role) for _, user_id, role in hidden}
+        held = {user_id: role for user_id, role in place.members.items() if (user_id, role) not in gone}
+        return {**held, **{user_id: role for _, user_id, role in shown}}
+
+    def set_roles(self, user: BiUser, roles: list[int]) -> bool:
+        """Give a member these roles of the organization and no others; False when nothing changed."""
+        before, user.roles = user.roles, roles
+        for op, ids in (("removed", set(before) - set(roles)), ("added", set(roles) - set(before))):
+            for role in sorted(ids):
+                self._journal.effect(op, "quickbi_organization_roles", {"user_id": user.user_id, "role_id": role})
+        if before != roles:
+            self._visibility.removed("quickbi_organization_roles", (user.user_id, before))
+        return before != roles
+
+    def set_deleted(self, user: BiUser, deleted: bool) -> bool:
+        """Deactivate or activate a member; False when nothing changed."""
+        before, user.deleted = user.deleted, deleted
+        if before != deleted:
+            self.changed("users", {"user_id": user.user_id, "deleted": deleted})
+            self._visibility.removed("quickbi_users", (user.user_id, before))
+        return before != deleted
+
+    def listed_users(self, user_id: str = "") -> list[BiUser]:
+        """All members, or one, as listings show them: late roles and states included."""
+        late = [dict(self._visibility.shown(kind, lambda item: user_id in ("", item[0])))
+                for kind in ("quickbi_organization_roles", "quickbi_users")]  # fmt: skip
+        found = [self.users[user_id]] if user_id else list(self.users.values())
+        if not any(late):
+            return found
+        return [replace(user, roles=late[0].get(user.user_id, user.roles),
+                        deleted=late[1].get(user.user_id, user.deleted)) for user in found]  # fmt: skip
+
+    @staticmethod
+    def member_row(place: Group | Workspace, user_id: str) -> dict[str, Any]:
+        """A membership as a row of the truth."""
+        if isinstance(place, Group):
+            return {"group_id": place.group_id, "parent": place.parent, "user_id": user_id}
+        return {"workspace_id": place.workspace_id, "user_id": user_id, "role_id": place.members[user_id]}
 
     def visibility_changed(self, portal: Portal, menu: Menu) -> None:
         """Tell the journal that a menu was opened to all or closed."""
