@@ -25,6 +25,21 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "wedata_empty_roles": ("empty", "null"),
     # How CreateUser, CreatorUin and ProjectOwnerUin name a person: by uin, by user id, by login name, or not at all.
     "wedata_creator_form": ("uin", "user_id", "name", "null"),
+    # RemoveMemberProjectRole of the last role: a member without roles, no member any more, or refused.
+    "wedata_last_role": ("stays", "leaves", "refused"),
+    # ... of a role that the member does not hold; DeleteProjectMember of somebody who is no member.
+    "wedata_absent_role": ("success", "refused"),
+    "wedata_absent_member": ("skipped", "refused"),
+    # DeleteProjectMember of the owner or creator; taking the role from the last administrator of a project.
+    "wedata_remove_head": ("refused", "allowed"),
+    "wedata_last_administrator": ("allowed", "refused"),
+    # Whether DeleteProjectMember takes the entries of data sources that name the user of this project.
+    "wedata_member_entries": ("kept", "removed"),
+    # GrantMemberProjectRole adds roles, or replaces them (its Chinese title says "modify").
+    "wedata_grant_role": ("add", "replace"),
+    # CreateProjectMember for a member, and for an id that nobody of the account has.
+    "wedata_existing_member": ("add", "replace", "refused"),
+    "wedata_unknown_member": ("accepted", "refused"),
     # Whether the owner and the creator of a project count as its administrators.
     "wedata_owner_role": ("administrator", "none"),
     # Whether a privilege of a project or a project role reaches each member.

@@ -115,17 +115,11 @@ class Mutations:
         return user not in space.members and store.join(space, user, int(given.get("role_id", 30)))
 
     def _project_member(self, given: Operation) -> bool:
+        """A role of a member more or less; with the last one it leaves the project."""
         project, uin, role = self.world.projects[given["project_id"]], given["user_uin"], given["role_id"]
-        roles, remove = project.members.setdefault(uin, set()), bool(given.get("remove"))
-        if (role in roles) != remove:
-            return False
-        (roles.discard if remove else roles.add)(role)
-        if not roles:
-            del project.members[uin]
-        self.world.journal.effect("removed" if remove else "added", "wedata_project_members", {
-            "project_id": project.project_id, "user_uin": uin, "role_id": role,
-        })  # fmt: skip
-        return True
+        held = project.members.get(uin, set())
+        roles = held - {role} if given.get("remove") else held | {role}
+        return roles != held and self.world.members.change(project, uin, roles or None)
 
     def _dms_user_state(self, given: Operation) -> bool:
         self.world.dms.set_state(self.world.dms.users[given["user_id"]], given["state"])

@@ -35,6 +35,10 @@ def _wedata(world: World) -> dict[str, Rows]:
             {"project_id": project.project_id, "user_uin": uin, "role_ids": sorted(roles)}
             for project in projects for uin, roles in project.members.items()
         ],
+        "wedata_project_roles": [
+            {"project_id": project.project_id, "user_uin": uin, "role_id": role}
+            for project in projects for uin, roles in project.members.items() for role in sorted(roles)
+        ],
         "wedata_tenant_role_holders": [
             {"role_id": role, "user_uin": uin} for role, uins in world.tenant_roles.items() for uin in sorted(uins)
         ],

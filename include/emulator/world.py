@@ -13,7 +13,7 @@ from emulator.modes import Modes
 from emulator.store.dms import DmsStore
 from emulator.store.people import Person
 from emulator.store.quickbi import QuickBiStore
-from emulator.store.wedata import DataSourceStore, PrivilegeStore, Project
+from emulator.store.wedata import DataSourceStore, PrivilegeStore, Project, ProjectMembers
 from emulator.visibility import Visibility
 
 TENANT_ID = 3001
@@ -38,6 +38,7 @@ class World:
         self.people: list[Person] = []
         self.privileges = PrivilegeStore(self.journal, self.visibility)
         self.projects: dict[str, Project] = {}
+        self.members = ProjectMembers(self.journal, self.visibility)
         # Holders of platform roles (role id to uins): no action lists or changes them.
         self.tenant_roles: dict[str, set[str]] = {}
         self.data_sources = DataSourceStore(self.journal, self.visibility)

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+_LISTS = {
+    "CreateProjectMember": ("UserUins", False), "DeleteProjectMember": ("UserUins", False),
+    "GrantMemberProjectRole": ("RoleIds", False), "RemoveMemberProjectRole": ("RoleIds", False),
+    "CancelReportShare": ("ShareToIds", True), "AddUserGroupMembers": ("UserGroupIds", True),
+    "DeleteUserGroupMembers": ("UserGroupIds", True), "AddUserGroupMember": ("UserIdList", True),
+}  # fmt: skip
+"""The list of a write whose answer says nothing of its parts, and whether it is a comma list."""
 Reply = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -25,7 +32,7 @@ def success(product: str, action: str, params: dict[str, Any]) -> Any:
 
 
 def partial(action: str, params: dict[str, Any], count: int, options: dict[str, Any]) -> tuple[dict[str, Any], Reply]:
-    """Carry out only the first ``count`` resources, menus or users of a write.
+    """Carry out only the first ``count`` resources, menus, roles, users, groups or receivers of a write.
 
     With ``honest`` (the default) the rest is reported as failed where the action has results for it;
     otherwise everything is reported as done.
@@ -40,6 +47,10 @@ def partial(action: str, params: dict[str, Any], count: int, options: dict[str, 
         ids = str(params.get("MenuIds", "")).split(",")
         reply = _same if honest else _claim(len(set(ids)))
         return {**params, "MenuIds": ",".join(ids[:count])}, reply
+    if action in _LISTS:
+        name, comma = _LISTS[action]
+        given = str(params.get(name, "")).split(",") if comma else params[name]
+        return {**params, name: ",".join(given[:count]) if comma else given[:count]}, _same
     return params, _same
 
 

@@ -272,7 +272,7 @@ class DmsStore:
 
     def listed_users(self, user_id: str = "") -> list[DmsUser]:
         """All users, or one, as listings show them: late states and roles included."""
-        late = [dict(self._visibility.shown(kind, lambda item: user_id in ("", item[0])))
+        late = [dict(reversed(self._visibility.shown(kind, lambda item: user_id in ("", item[0]))))
                 for kind in ("dms_accounts", "dms_system_roles")]  # fmt: skip
         found = [self.users[user_id]] if user_id else list(self.users.values())
         if not any(late):

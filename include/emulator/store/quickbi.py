@@ -331,7 +331,7 @@ class QuickBiStore:
 
     def listed_users(self, user_id: str = "") -> list[BiUser]:
         """All members, or one, as listings show them: late roles and states included."""
-        late = [dict(self._visibility.shown(kind, lambda item: user_id in ("", item[0])))
+        late = [dict(reversed(self._visibility.shown(kind, lambda item: user_id in ("", item[0]))))
                 for kind in ("quickbi_organization_roles", "quickbi_users")]  # fmt: skip
         found = [self.users[user_id]] if user_id else list(self.users.values())
         if not any(late):

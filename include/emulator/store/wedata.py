@@ -170,6 +170,45 @@ class Project:
     roles: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(PROJECT_ROLES))
 
 
+class ProjectMembers:
+    """Who is in a project and with which roles: two kinds of rows of the truth, the member and each of its roles."""
+
+    def __init__(self, journal: Journal, visibility: Visibility) -> None:
+        self._journal = journal
+        self._visibility = visibility
+
+    def change(self, project: Project, uin: str, roles: set[str] | None) -> bool:
+        """Give a member these roles and no others; None takes it out. False when nothing changed."""
+        before = project.members.get(uin)
+        if before == roles:
+            return False
+        member = {"project_id": project.project_id, "user_uin": uin}
+        if before is None:
+            self._journal.effect("added", "wedata_project_members", member)
+        held, wanted = before or set(), roles or set()
+        for op, ids in (("removed", held - wanted), ("added", wanted - held)):
+            for role_id in sorted(ids):
+                self._journal.effect(op, "wedata_project_roles", {**member, "role_id": role_id})
+        if roles is None:
+            self._journal.effect("removed", "wedata_project_members", member)
+            del project.members[uin]
+        else:
+            project.members[uin] = set(roles)
+        self._visibility.removed("wedata_project_members", (project.project_id, uin, before))
+        return True
+
+    def listed(self, project: Project) -> dict[str, set[str]]:
+        """Members with their roles as a listing shows them: late changes are not there yet."""
+        shown = dict(project.members)
+        late = self._visibility.shown("wedata_project_members", lambda item: item[0] == project.project_id)
+        for _, uin, before in reversed(late):
+            if before is None:
+                shown.pop(uin, None)
+            else:
+                shown[uin] = before
+        return shown
+
+
 @dataclass(slots=True)
 class DataSource:
     """A data source. ``share_mode`` decides the default audience that no listing shows.

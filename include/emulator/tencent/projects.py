@@ -80,7 +80,7 @@ def list_members(call: Call) -> dict[str, Any]:
     """Members with their roles. Both filters are fuzzy; the page number comes back as 0, as in the sample."""
     project = find_project(call, call.params["ProjectId"])
     people, modes = _by_uin(call), call.world.modes
-    members = dict(project.members)
+    members = call.world.members.listed(project)
     if modes["wedata_owner_listed"] == "always":
         for uin in (project.owner, project.creator):
             members.setdefault(uin, set())
@@ -122,71 +122,3 @@ def list_tenant_roles(call: Call) -> dict[str, Any]:
     """Roles of the platform: a plain list. Their members cannot be listed."""
     return {"Data": [_role(role_id, (name, label)) for role_id, name, label in TENANT_ROLES
                      if call.text("RoleDisplayName") in label]}  # fmt: skip
-
-
-def _member_effect(call: Call, op: str, project: Project, uin: str, role_id: str) -> None:
-    call.world.journal.effect(op, "wedata_project_members", {
-        "project_id": project.project_id, "user_uin": uin, "role_id": role_id,
-    })  # fmt: skip
-
-
-def _check_roles(project: Project, role_ids: list[str]) -> None:
-    if not role_ids or any(role_id not in project.roles for role_id in role_ids):
-        raise ApiError("InvalidParameter", "RoleIds must name roles of the project.")
-
-
-@WEDATA.action("CreateProjectMember", {"ProjectId!": str, "UserUins!": [str], "RoleIds!": [str]}, write=True)
-def create_members(call: Call) -> dict[str, Any]:
-    """Add members with roles; who is a member gets the roles in addition."""
-    project = find_project(call, call.params["ProjectId"])
-    _check_roles(project, call.params["RoleIds"])
-    for uin in call.params["UserUins"]:
-        _grant_roles(call, project, uin, call.params["RoleIds"])
-    return {"Data": {"Status": True}}
-
-
-def _grant_roles(call: Call, project: Project, uin: str, role_ids: list[str]) -> None:
-    held = project.members.setdefault(uin, set())
-    for role_id in role_ids:
-        if role_id not in held:
-            held.add(role_id)
-            _member_effect(call, "added", project, uin, role_id)
-
-
-@WEDATA.action("DeleteProjectMember", {"ProjectId!": str, "UserUins!": [str]}, write=True)
-def delete_members(call: Call) -> dict[str, Any]:
-    """Remove members; the owner and the creator are refused, who is no member is skipped."""
-    project = find_project(call, call.params["ProjectId"])
-    if {project.owner, project.creator} & set(call.params["UserUins"]):
-        raise ApiError("OperationDenied", "The owner or creator of a project cannot be removed.")
-    for uin in call.params["UserUins"]:
-        for role_id in sorted(project.members.pop(uin, set())):
-            _member_effect(call, "removed", project, uin, role_id)
-    return {}
-
-
-def _member(call: Call) -> tuple[Project, str]:
-    project, uin = find_project(call, call.params["ProjectId"]), call.params["UserUin"]
-    _check_roles(project, call.params["RoleIds"])
-    if uin not in project.members:
-        raise ApiError("UnauthorizedOperation.UserNotInProject", "The user is not a member of the project.")
-    return project, uin
-
-
-@WEDATA.action("GrantMemberProjectRole", {"ProjectId!": str, "UserUin!": str, "RoleIds!": [str]}, write=True)
-def grant_role(call: Call) -> dict[str, Any]:
-    """Add roles to a member."""
-    project, uin = _member(call)
-    _grant_roles(call, project, uin, call.params["RoleIds"])
-    return {}
-
-
-@WEDATA.action("RemoveMemberProjectRole", {"ProjectId!": str, "UserUin!": str, "RoleIds!": [str]}, write=True)
-def remove_role(call: Call) -> dict[str, Any]:
-    """Take roles off a member, who stays a member without any when the last one goes."""
-    project, uin = _member(call)
-    for role_id in call.params["RoleIds"]:
-        if role_id in project.members[uin]:
-            project.members[uin].discard(role_id)
-            _member_effect(call, "removed", project, uin, role_id)
-    return {}
