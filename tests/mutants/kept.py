@@ -16,13 +16,16 @@ A change that no test could notice (an equivalent mutant) does not enter.
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
+KILLERS = FOLDER / "killers.json"
+"""Of each mutant, the test that noticed it last; see ``python -m tests.mutants --record``."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Mutant:
     old: str
     new: str
     tests: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The file and the change, as :data:`KILLERS` names the mutant."""
+        return f"{self.file}: {self.old} => {self.new}"
 
     def line(self, source: str) -> int:
         """The line of the change."""
@@ -59,6 +67,18 @@ def kept() -> Iterator[Mutant]:
             for one in source["mutant"]:
                 tests = tuple(one.get("tests", source["tests"]))
                 yield Mutant(source["file"], _text(one["old"]), _text(one["new"]), tests)
+
+
+def killers() -> dict[str, str]:
+    """By the name of a mutant, the test that noticed it last."""
+    return dict(json.loads(KILLERS.read_text(encoding="utf-8"))) if KILLERS.exists() else {}
+
+
+def record(found: Mapping[str, str]) -> None:
+    """Keep these killers, those of other mutants that are still kept, and no others."""
+    names = {mutant.name for mutant in kept()}
+    every = {name: test for name, test in {**killers(), **found}.items() if name in names}
+    KILLERS.write_text(json.dumps(every, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _text(given: str) -> str:

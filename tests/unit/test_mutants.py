@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +33,17 @@ def test_mutants_are_different_and_name_tests_that_are_there() -> None:
         path, _, function = test.partition("::")
         assert (ROOT / path).exists(), test
         assert not function or f"def {function}(" in (ROOT / path).read_text(encoding="utf-8"), test
+
+
+def _answers(seconds: float, *lines: list[str]) -> list[str]:
+    command = [sys.executable, "-m", "tests.mutants.warm", os.devnull, str(seconds)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_the_warm_python_says_what_pytest_ends_with(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_good(): pass\ndef test_bad(): assert not 1\n", encoding="utf-8")
+    plain = ["-q", "-c", os.devnull, "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    good, bad, none = ([*plain, f"{tmp_path}/test_it.py::test_{name}"] for name in ("good", "bad", "none"))
+    assert _answers(60, good, bad, none, good) == ["0", "1", "4", "0"]
+    assert _answers(0.01, good, good) == ["late", "late"]

@@ -34,6 +34,8 @@ from tests.support.oracle import effective, judge
 from tests.support.oracle.organizations import SMALL, Planted, place, planted
 
 PLAIN = replace(SMALL, leavers_in_groups=0, open_menus=0, dms_expired=0, projects=8)
+SHARED = "share_organization"
+"""A portal is shared with the organization, and nothing else names the organization: who is in it, the share tells."""
 NO_LIMITS = dict.fromkeys(("wedata", "dms", "quickbi", "tencent-sts", "alibaba-sts"), 0.0)
 CLIENTS: dict[str, tuple[type[CloudClient], dict[str, str]]] = {
     "wedata_privileges": (WeDataClient, {"region": "ap-singapore", "edition": "international"}),
@@ -108,15 +110,23 @@ def seed_of(system: str, kind: str) -> int:
 
 def _oracle_name(kind: str) -> str:
     name, _, rest = kind.partition("_")
-    return name if name in ("owner", "role") and rest else kind
+    return name if name in ("owner", "role", "share") and rest else kind
 
 
 def _planted(seed: int, system: str, kind: str) -> tuple[World, Planted]:
     app = App(Settings(seed=seed, sizes=PLAIN, limits=dict(NO_LIMITS), modes={}))
-    (one,) = [one for one in planted(snapshot(app.world), seed) if (one.system, one.kind) == (system, kind)]
+    dump = snapshot(app.world)
+    base = "share" if kind == SHARED else kind
+    (one,) = [one for one in planted(dump, seed) if (one.system, one.kind) == (system, base)]
     # The workspaces of white lists would show portals to every member of a workspace.
-    lists = [{"op": "white_list", "remove": True, **row} for row in snapshot(app.world)["quickbi_white_lists"]]
-    app.gateway.mutations.run([*lists, *one.operations], "the generator")
+    others = [{"op": "white_list", "remove": True, **row} for row in dump["quickbi_white_lists"]]
+    if kind == SHARED:
+        record, share = one.operations
+        everybody = {"receiver_type": 2, "receiver_id": dump["organization_id"]}
+        one = replace(one, operations=(record, {**share, **everybody}))
+        named = [row for row in dump["quickbi_menus"] if row["receiver_type"] == 2]
+        others += [{"op": "revoke", "system": "quickbi_menus", **row} for row in named]
+    app.gateway.mutations.run([*others, *one.operations], "the generator")
     return World(app, system, kind not in DOUBTFUL.get(system, ())), one
 
 
@@ -166,7 +176,7 @@ def _same_person(world: World, gone: Grant, person: Any) -> Membership:
 GRAPH = {
     "quickbi_menus": [
         "group", "group_nested", "organization", "workspace", "white_list", "share", "portal_owner", "open_menu",
-        "workspace_owner", "workspace_admin", "workspace_developer", "organization_admin", "permission_admin",
+        "workspace_owner", "workspace_admin", "workspace_developer", "organization_admin", "permission_admin", SHARED,
     ],
     "dms_permissions": [
         "owner_database", "owner_logic_database", "owner_instance", "dba", "proxy", "record_above", "role_dba",
@@ -190,7 +200,7 @@ def test_every_way_that_can_be_planted_is_here() -> None:
     app = App(Settings(seed=1, sizes=PLAIN, limits=dict(NO_LIMITS), modes={}))
     every = {(one.system, one.kind) for one in planted(snapshot(app.world), 1)}
     assert every - known == {("quickbi_menus", "direct")}, "the record itself is no way that remains"
-    assert known <= every
+    assert known - every == {("quickbi_menus", SHARED)}
 
 
 @pytest.mark.parametrize(("system", "kind"), pairs(GRAPH))
@@ -231,6 +241,14 @@ async def _no_proxies(walker: Any, tid: str, people: Any, found: Population) -> 
 
 async def _no_receivers(*_: Any) -> list[Any]:
     return []
+
+
+async def _unheard_receivers(*given: Any) -> list[Any]:
+    await portal_receivers(*given)
+    return []
+
+
+portal_receivers = menus.portal_receivers
 
 
 def _no_members(walker: Any, *edge: str) -> Membership:
@@ -280,6 +298,7 @@ FAULTS: list[tuple[str, str, str, Fault]] = [
     ("quickbi_menus", "organization", "members not read", _with(menus, "membership", _no_members)),
     ("quickbi_menus", "white_list", "not read", _with(menus, "portal_receivers", _no_receivers)),
     ("quickbi_menus", "share", "not read", _with(menus, "portal_receivers", _no_receivers)),
+    ("quickbi_menus", SHARED, "organization not known by it", _with(menus, "portal_receivers", _unheard_receivers)),
     ("quickbi_menus", "open_menu", "everybody not counted", _with(
         menus, "_menu_grants", lambda account, portal, row, name: [
             menus._grant(account, portal, row, receiver, name) for receiver in row.receivers])),

@@ -212,6 +212,14 @@ def test_protected_resources(make: SimpleNamespace) -> None:
     assert protections.resource(make.grant(resource_id="audit_9", system="quickbi_menus").key) == "b"
 
 
+def test_a_protected_resource_of_one_account_protects_nothing_in_another(make: SimpleNamespace) -> None:
+    key = make.grant(resource_id="r1").key
+    entry = f"[{{system: dms_permissions, account: '{key.account}', id: r1, reason: a}}]"
+    protections = bound(make, resources=entry)
+    assert protections.resource(key) == "a"
+    assert protections.resource(key._replace(account=f"{key.account}0")) == ""
+
+
 @pytest.mark.parametrize(
     ("kinds", "in_roster", "reason"),
     [
