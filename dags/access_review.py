@@ -27,6 +27,7 @@ from airflow.sdk import DAG
 from rescind.dag_parts.review_dag import review_chain
 from rescind.dag_parts.trigger_forms import (
     cap_params,
+    closing_param,
     dry_run_param,
     reason_params,
     review_params,
@@ -52,6 +53,7 @@ with DAG(
         **reason_params(required=False),
         **dry_run_param(),
         **review_params(),
+        **closing_param(),
         **cap_params(),
         **sparse_param(),
     },

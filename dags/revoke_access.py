@@ -17,6 +17,7 @@ from airflow.sdk import DAG
 from rescind.dag_parts.review_dag import review_chain
 from rescind.dag_parts.trigger_forms import (
     cap_params,
+    closing_param,
     dry_run_param,
     reason_params,
     sparse_param,
@@ -42,6 +43,7 @@ with DAG(
         **system_param(),
         **reason_params(required=True),
         **dry_run_param(),
+        **closing_param(),
         **cap_params(),
         **sparse_param(),
     },

@@ -190,3 +190,20 @@ def sparse_param() -> dict[str, Param]:
             section="Safety",
         )
     }
+
+
+def closing_param() -> dict[str, Param]:
+    """Return the choice about other paths to an access that the plan ends."""
+    return {
+        "close_paths": Param(
+            "report",
+            type="string",
+            enum=["report", "own"],
+            values_display={"report": "Name what would close them", "own": "End the person's own memberships too"},
+            title="Other paths to the same access",
+            description_md="For example a group with the same right. **Name**: the approver and the report see the "
+            "cheapest removals that would close them. **End**: memberships of the same person that are among them "
+            "become part of the plan. The approver sees what else the person loses.",
+            section="What",
+        )
+    }

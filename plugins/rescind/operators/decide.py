@@ -15,6 +15,7 @@ from rescind.operators.canary import named_batches
 from rescind.review import Decider
 from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
+from rescind.workflow.closing_decisions import close_own
 from rescind.workflow.inputs import decision_context, inputs_of
 from rescind.workflow.owner_questions import put_questions
 from rescind.workflow.references import BatchRef, QuestionRef
@@ -124,19 +125,24 @@ class PlanOperator(ReviewOperator):
         self.log.info("%d grants to revoke by the answers of their owners", answered)
         request = ReviewRequest.model_validate(dict(run.params))
         inputs = inputs_of(ledger, run)
-        planner = Planner(
-            ledger=ledger,
-            run=run,
-            settings=settings,
-            caps=request.caps(settings),
-            emptying=Emptying(inputs.policy, inputs.request, inputs.exceptions, now=run.started_at),
-            sparse=request.may_be_sparse(settings),
-        )
+
+        def new_planner() -> Planner:
+            return Planner(
+                ledger=ledger,
+                run=run,
+                settings=settings,
+                caps=request.caps(settings),
+                emptying=Emptying(inputs.policy, inputs.request, inputs.exceptions, now=run.started_at),
+                sparse=request.may_be_sparse(settings),
+            )
+
+        closings = close_own(ledger, run, new_planner()) if request.close_paths == "own" else None
+        planner = new_planner()
         plan = planner.freeze(now=datetime.now(UTC))
         for line in planner.lines():
             self.log.info(line)
         self.log.info("plan %s: %d items (held ones included) in %d calls", plan.digest[:12], plan.items, plan.calls)
-        for line in note_residual_access(ledger, run):
+        for line in note_residual_access(ledger, run, closings):
             self.log.info(line)
         if run.dry_run:
             return []

@@ -333,6 +333,10 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """Return the memberships that end with the grant; none where grants are no memberships."""
         return ()
 
+    def could_end(self, membership: Membership) -> bool:
+        """Return whether the grants of this system are memberships of that kind, so that it could end it."""
+        return False
+
     async def ended_memberships(self, client: ClientT, memberships: Collection[Membership]) -> EndedMemberships:
         """Read memberships on remaining paths again, and return those that have ended since discovery.
 

@@ -43,7 +43,6 @@ class AccessPath:
 
     def describe(self) -> str:
         """The path in words, for reports and findings: the holder, then what it holds on which resource."""
-        key, name = self.grant.key, self.grant.resource_name
         if not self.through:
             holder = "direct grant"
         elif self.through[-1][0] == PrincipalType.EVERYONE:
@@ -52,12 +51,15 @@ class AccessPath:
             holder = " in ".join(
                 f"{kind} {ident}{_quoted(self.names.get((kind, ident), ''), ident)}" for kind, ident in self.through
             )
-        named = _quoted(name, key.resource_id)
-        resource = (
-            key.resource_type if key.resource_type == key.resource_id else f"{key.resource_type} {key.resource_id}"
-        )
         source = f" (inherited from {self.grant.inherited_from})" if self.grant.inherited_from else ""
-        return f"{holder}: {key.entitlement} on {resource}{named}{source}"
+        return f"{holder}: {access_text(self.grant)}{source}"
+
+
+def access_text(grant: Grant) -> str:
+    """Return what a grant gives, in words: the entitlement and the resource, without the holder."""
+    key = grant.key
+    resource = key.resource_type if key.resource_type == key.resource_id else f"{key.resource_type} {key.resource_id}"
+    return f"{key.entitlement} on {resource}{_quoted(grant.resource_name, key.resource_id)}"
 
 
 class RemainingAccess:

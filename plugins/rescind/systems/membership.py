@@ -207,6 +207,10 @@ class MembershipSystem(PermissionSystem[ClientT]):
         member = (key.principal_type, key.principal_id)
         return (Membership(self.name, key.account, *member, self.container_kind, key.resource_id),)
 
+    def could_end(self, membership: Membership) -> bool:
+        """Return whether the container is of the kind of this system."""
+        return membership.container_type == self.container_kind
+
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> WriteRequest[Any]:
         """Return the remove request for the rows and columns of the call."""
         members = tuple(column[0] for _, column in call.columns)

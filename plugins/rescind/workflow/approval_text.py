@@ -6,12 +6,16 @@ import heapq
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from rescind.ledger import Ledger, Plan, Question, Run
 from rescind.model import Choice, ItemState, Mode
 from rescind.plan.approved import read_approved
 from rescind.review.policy.load import SEVERITIES
 from rescind.systems import system_named
+from rescind.workflow.closing_proposal import CLOSING
+from rescind.workflow.residual_access import STAYS_REACHABLE
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:])")
 _LINKS = re.compile(r"@\w|://|\bwww\.|\bmailto:", re.IGNORECASE)
@@ -59,6 +63,7 @@ def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += ["", "**Why**", "", *_rules(ledger, run), "", "**Guards**", "", *_guards(plan), ""]
     lines += [*_riskiest(ledger, run), "", *_people(ledger, run)]
+    lines += _closing(ledger, run)
     lines += _beyond(ledger, plan, [(row.system, row.account) for row in rows if row.items])
     lines += [
         "",
@@ -87,6 +92,40 @@ def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list
                 "added before the call is revoked as well."
             )
     return ["", "**In addition to these grants**", "", *lines] if lines else []
+
+
+def _closing(ledger: Ledger, run: Run) -> list[str]:
+    """Return what the plan does about other paths to what it ends, or what would close them."""
+    notes = [n[CLOSING] for s in ledger.scopes.all(run.run_id) if CLOSING in (n := s.notes.get(STAYS_REACHABLE, {}))]
+    removals = [row for note in notes for row in note["removals"]]
+    left = [row for note in notes for row in note["open"]]
+    lines: list[str] = []
+    if removals:
+        planned = any(note["planned"] for note in notes)
+        does = "The plan also ends these memberships" if planned else "Not part of this plan. These would close them"
+        lines += ["", "**Other paths to the same access**", "", f"{does}, at the lowest cost:", ""]
+        lines += _some([_closing_line(row) for row in removals])
+    if left:
+        lines += ["", f"**Stays reachable, and no removal here ends it** ({len(left)})", ""]
+        lines += _some([f"- {_who(row)}: {plain(row['path'], 200)}. Ask {plain(row['who'], 200)}" for row in left])
+    return lines
+
+
+def _closing_line(row: Mapping[str, Any]) -> str:
+    lost = row["also_loses"]
+    rest = f" and {row['also_loses_count'] - 3} more" if row["also_loses_count"] > 3 else ""
+    also = f"also loses {', '.join(plain(one) for one in lost[:3])}{rest}" if lost else "loses nothing else"
+    held = " (held by a guard)" if row.get("held") else ""
+    return f"- {_who(row)}: {plain(row['what'], 200)}; {also}{held}"
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    return f"{plain(row['name'])} ({plain(row['principal'])})" if row["name"] else plain(row["principal"])
+
+
+def _some(lines: list[str]) -> list[str]:
+    rest = [f"- and {len(lines) - _EXAMPLES} more, in the report"] if len(lines) > _EXAMPLES else []
+    return lines[:_EXAMPLES] + rest
 
 
 def question_body(run: Run, question: Question) -> str:

@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import Any
 
 from rescind.ledger import Ledger, Run
-from rescind.model import Grant, Membership
+from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems import system_named
 from rescind.systems.effective import still_reachable
+from rescind.workflow.close_paths import MOST_PATHS, ClosingPlanner, PersonClosing
+from rescind.workflow.closing_proposal import CLOSING, closing_lines, closing_notes
 from rescind.workflow.inputs import same_people
 
 EXAMPLES = 5
@@ -21,10 +23,12 @@ STAYS_REACHABLE = "stays_reachable"
 """Name of the note of a scope: ``{"grants": n, "of": planned, "examples": [text]}``."""
 
 
-def note_residual_access(ledger: Ledger, run: Run) -> Iterator[str]:
+def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing] | None = None) -> Iterator[str]:
     """Compute the residual access of the live plan, store it with the scopes, and yield it as lines of text.
 
     It is based on the snapshot. Verification follows the same paths on the listings after the revocation.
+
+    :param closings: what the plan itself does to close paths; None: what would close them is computed.
     """
     planned = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
     gone = frozenset(planned)
@@ -34,10 +38,16 @@ def note_residual_access(ledger: Ledger, run: Run) -> Iterator[str]:
         for scope in ledger.scopes.all(run.run_id)
         if scope.state == "complete"
     }
+    reachable: list[str] = []
     for start in range(0, len(planned), CHUNK):
         grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
         for own, part in groupby(sorted(grants, key=_account), key=_account):
-            _count(ledger, run, list(part), gone, ending, found[own])
+            reachable += _count(ledger, run, list(part), gone, ending, found[own])
+    planner = ClosingPlanner(ledger, run, own=closings is not None)
+    people = planner.people(planned, reachable) if closings is None else closings
+    for own, closing in closing_notes(planner, people, gone if closings is not None else None).items():
+        found[own][CLOSING] = closing
+    yield from closing_lines(people)
     for (system, account), note in sorted(found.items()):
         ledger.scopes.note(run.run_id, system, account, STAYS_REACHABLE, note)
         if note["of"]:
@@ -62,8 +72,9 @@ def _count(
     gone: frozenset[str],
     ending: Mapping[tuple[str, str], list[Membership]],
     note: dict[str, Any],
-) -> None:
-    """Count the grants of one system and account whose access would remain."""
+) -> list[str]:
+    """Count the grants of one system and account whose access would remain; return the ids of those of users."""
+    users: list[str] = []
     note["of"] += len(revoke)
     system, account = _account(revoke[0])
     grants = ledger.snapshot.grants(run.run_id, system=system, account=account)
@@ -73,10 +84,13 @@ def _count(
     ends = ending.get((one.vendor, account), ())
     for grant, path in still_reachable(one, revoke, gone, grants, memberships, people, ends):
         note["grants"] += 1
+        if grant.key.principal_type == PrincipalType.USER and len(users) <= MOST_PATHS:
+            users.append(grant.grant_id)
         if len(note["examples"]) < EXAMPLES:
             key = grant.key
             what = f"{key.entitlement} on {key.resource_type} {key.resource_id} of {key.principal_type}"
             note["examples"].append(f"{what} {key.principal_id}: {path.describe()}")
+    return users
 
 
 def _account(grant: Grant) -> tuple[str, str]:

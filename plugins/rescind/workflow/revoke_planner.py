@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -159,6 +159,22 @@ class Planner:
         )
         return self._write(bound, guards, now + valid_for)
 
+    def preview(self) -> list[str]:
+        """Return the ids of the grants that would be planned, caps aside; another planner then freezes the plan."""
+        self._read()
+        self._hold()
+        return [grant_id for part in self.parts.values() for grant_id in part.revoke]
+
+    def would_hold(self, more: Iterable[Grant]) -> Mapping[str, str]:
+        """Return those of further grants that a guard would hold beside the previewed ones, each with the reason."""
+        further = {grant.key: grant for grant in more}
+        held = hold_irreversible(
+            further, lambda key: _irreversible(further[key]), allowed=self.settings.allow_irreversible
+        ).held
+        planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
+        last = self._last_holders([*planned, *further]).held
+        return {**held, **{key.grant_id: last[key.grant_id] for key in further if key.grant_id in last}}
+
     def lines(self) -> Iterator[str]:
         """Yield the plan in a few lines for the task log."""
         for (system, account), part in sorted(self.parts.items()):
@@ -198,10 +214,13 @@ class Planner:
             keys, lambda key: _irreversible(keys[key]), allowed=self.settings.allow_irreversible
         )
         self._apply(irreversible)
+        planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
+        self._apply(self._last_holders(planned))
+
+    def _last_holders(self, planned: Collection[GrantKey]) -> Holding:
         administrative = [(s.name, entitlement) for s in REGISTRY.values() for entitlement in s.admin_entitlements]
         everything = (grant.key for grant in self.ledger.snapshot.grants(self.run.run_id, complete_only=True))
-        planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
-        self._apply(hold_last_holders(planned, count_holders(everything, administrative), administrative))
+        return hold_last_holders(planned, count_holders(everything, administrative), administrative)
 
     def _apply(self, holding: Holding) -> None:
         self.guards.append(holding.record)

@@ -114,6 +114,17 @@ class Figures:
         return [{"system": s["system"], **one} for s in self.scopes for one in s["notes"].get("not_reviewed", ())]
 
     @property
+    def closing(self) -> list[Row]:
+        """What closes other paths to what the plan ends, then the paths that no removal ends; each with its system."""
+        notes = [(s["system"], s["notes"].get("stays_reachable", {}).get("closing", {})) for s in self.scopes]
+        return [
+            {"system": system, "planned": note["planned"], "kind": kind, **row}
+            for kind in ("removals", "open")
+            for system, note in notes
+            for row in note.get(kind, ())
+        ]
+
+    @property
     def setting_rows(self) -> list[Row]:
         """The settings that the approval covers: name, value, and the value in the run that they are compared with."""
         facts = self.settings["facts"] if self.settings else {}

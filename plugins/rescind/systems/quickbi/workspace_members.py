@@ -171,6 +171,12 @@ class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
         user = (member.member_type, member.member_id)
         return (member, Membership(self.name, member.account, *user, PrincipalType.ROLE, role))
 
+    def could_end(self, membership: Membership) -> bool:
+        """Return whether it is a workspace, or a role in one; ownership is handed over, not ended."""
+        workspace, _, role = membership.container_id.rpartition(".")
+        in_one = membership.container_type == PrincipalType.ROLE and bool(workspace) and role.isdigit()
+        return in_one or super().could_end(membership)
+
     async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
         """Return memberships that ended since discovery, by the listings of both sides."""
         return await ended_memberships(client, memberships)

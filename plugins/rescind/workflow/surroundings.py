@@ -1,0 +1,140 @@
+"""The access of some people in one account of a vendor, as far as the snapshot of a run shows it.
+
+It spans all permission systems of the vendor that were listed completely: what a group holds in one of them, its
+members hold, whichever system lists the members.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from typing import Any
+
+from rescind.ledger import Ledger, Run
+from rescind.model import Grant, Membership, PrincipalType
+from rescind.plan.access_graph import Node
+from rescind.systems import system_named
+from rescind.systems.base import PermissionSystem
+from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN
+from rescind.workflow.inputs import same_people
+
+
+def complete_systems(ledger: Ledger, run: Run) -> dict[tuple[str, str], list[str]]:
+    """Return the names of the completely listed systems, by vendor and account."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for count in ledger.snapshot.counts(run.run_id):
+        if count.complete:
+            found[system_named(count.system).vendor, count.account].append(count.system)
+    return found
+
+
+def holds_members(system: PermissionSystem[Any]) -> bool:
+    """Return whether the grants of a system are memberships."""
+    return type(system).memberships is not PermissionSystem.memberships
+
+
+class Surroundings:
+    """Memberships and grants around some people.
+
+    :param systems: names of the systems, all of one vendor.
+    :param people: ids of users in grants.
+    :param gone: ids of grants that count as gone, and the memberships that end with them.
+    :ivar nodes: by user id, the nodes of the person: also the id under which a system lists memberships.
+    :ivar outward: from each member to its containers.
+    :ivar held: by holder, the grants that remain. Grants to everyone under a further condition are left out.
+    :ivar records: by (member, container), the grants that are this membership and remain.
+    """
+
+    def __init__(
+        self, ledger: Ledger, run: Run, account: str, systems: Collection[str], people: Collection[str],
+        gone: Container[str] = (),
+    ) -> None:  # fmt: skip
+        self.account = account
+        self.nodes = self._nodes(ledger, run, systems, people)
+        self.held: dict[Node, list[Grant]] = defaultdict(list)
+        self.records: dict[tuple[Node, Node], list[Grant]] = defaultdict(list)
+        self.names: dict[Node, str] = {}
+        mine = frozenset[Node]().union(*self.nodes.values())
+        edges: dict[Node, set[Node]] = defaultdict(set)
+        for name in systems:
+            for edge in ledger.snapshot.memberships(run.run_id, system=name, account=account):
+                if edge.member_type != PrincipalType.USER or _member(edge) in mine:
+                    edges[_member(edge)].add(_container(edge))
+            self.names |= ledger.snapshot.container_names(run.run_id, name, account)
+        around, ended = _closure(mine, edges), set[tuple[Node, Node]]()
+        for name in systems:
+            for grant in ledger.snapshot.grants(run.run_id, system=name, account=account):
+                self._take(grant, grant.grant_id in gone, around, mine, ended)
+        self.outward: dict[Node, list[Node]] = {
+            member: sorted(
+                one for one in edges[member] - mine if (member, one) not in ended or self.records.get((member, one))
+            )
+            for member in around
+            if member in edges
+        }
+        self._everyone = sorted(node for node in self.held if node[0] == PrincipalType.EVERYONE)
+
+    def _nodes(
+        self, ledger: Ledger, run: Run, systems: Collection[str], people: Collection[str]
+    ) -> dict[str, frozenset[Node]]:
+        nodes = {person: {(str(PrincipalType.USER), person)} for person in people}
+        for name in systems:
+            for edge in same_people(ledger, run, name, self.account):
+                if edge.member_id in nodes:
+                    nodes[edge.member_id].add(_container(edge))
+        return {person: frozenset(found) for person, found in nodes.items()}
+
+    def _take(
+        self, grant: Grant, going: bool, around: Container[Node], mine: Container[Node], ended: set[tuple[Node, Node]]
+    ) -> None:
+        holder = (str(grant.key.principal_type), grant.key.principal_id)
+        everyone = holder[0] == PrincipalType.EVERYONE
+        if holder not in around and not everyone:
+            return
+        if holder in mine:
+            for edge in system_named(grant.key.system).memberships(grant):
+                place = (_member(edge), _container(edge))
+                ended.add(place) if going else self.records[place].append(grant)
+        if not going and not (everyone and {CONDITIONAL, UNCERTAIN} & grant.attributes.keys()):
+            self.held[holder].append(grant)
+
+    def steps(self, person: str) -> Iterator[tuple[Node, Node]]:
+        """Yield every step from a member to a container around one person, nearest first."""
+        seen = set(self.nodes[person])
+        queue = sorted(seen)
+        for member in queue:
+            containers = self.outward.get(member, []) + (self._everyone if member in self.nodes[person] else [])
+            for container in containers:
+                yield member, container
+                if container not in seen:
+                    seen.add(container)
+                    queue.append(container)
+
+
+def owners_of(ledger: Ledger, run: Run, systems: Collection[str], account: str) -> Mapping[Node, str]:
+    """Return the ids of the owners of groups, workspaces and the like, where the platform names one."""
+    found: dict[Node, str] = {}
+    for name in systems:
+        for one in ledger.snapshot.principals(run.run_id, system=name, account=account):
+            if one.owner and one.principal_type != PrincipalType.USER:
+                found[str(one.principal_type), one.principal_id] = one.owner
+    return found
+
+
+def _closure(nodes: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> set[Node]:
+    """Return the nodes and everything that edges lead to."""
+    found, waiting = set[Node](), list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting.extend(edges.get(node, ()))
+    return found
+
+
+def _member(edge: Membership) -> Node:
+    return (str(edge.member_type), edge.member_id)
+
+
+def _container(edge: Membership) -> Node:
+    return (str(edge.container_type), edge.container_id)
