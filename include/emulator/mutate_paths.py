@@ -16,7 +16,8 @@ _FAR = 4_102_444_800_000
 def operations(world: World) -> dict[str, Callable[[Operation], bool]]:
     """Operations by name, for :class:`emulator.mutate.Mutations`."""
     made = {
-        "white_list": _white_list, "share": _share, "portal_owner": _portal_owner, "workspace_owner": _workspace_owner,
+        "white_list": _white_list, "share": _share, "portal_owner": _portal_owner,
+        "work_owner": _work_owner, "workspace_owner": _workspace_owner,
         "workspace_role": _workspace_role, "quickbi_roles": _quickbi_roles, "dms_roles": _dms_roles,
         "dms_owner": _dms_owner, "dms_dba": _dms_dba, "dms_control_mode": _control_mode,
         "dms_policy_role": _policy_role, "proxy_access": _proxy_access, "project_owner": _project_owner,
@@ -59,6 +60,13 @@ def _portal_owner(world: World, given: Operation) -> bool:
     before, portal.owner = portal.owner, user.user_id
     world.quickbi.changed("owners", {"works_id": portal.portal_id, "user_id": portal.owner})
     return before != portal.owner
+
+
+def _work_owner(world: World, given: Operation) -> bool:
+    work, user = world.quickbi.works[given["works_id"]], world.quickbi.users[given["user_id"]]
+    before, work.owner = work.owner, user.user_id
+    world.quickbi.changed("owners", {"works_id": work.works_id, "user_id": work.owner})
+    return before != user.user_id
 
 
 def _workspace_owner(world: World, given: Operation) -> bool:

@@ -71,6 +71,10 @@ def _quickbi(world: World) -> dict[str, Rows]:
         "quickbi_workspace_members": [
             store.member_row(space, user) for space in store.workspaces.values() for user in space.members
         ],
+        "quickbi_works": [
+            {"works_id": work.works_id, "workspace_id": work.workspace_id, "owner": work.owner}
+            for work in store.works.values()
+        ],
         "quickbi_shares": [store.share_row(share) for share in store.shares.values()],
         "quickbi_collaborations": [
             {"resource_id": item.resource_id, "resource_type": item.resource_type, "receiver_type": item.receiver.kind,

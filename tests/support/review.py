@@ -21,10 +21,7 @@ import yaml
 
 from tests.support.approval import approval_key_file
 from tests.support.emulator import Emulator
-from tests.support.oracle import judge
-
-SYSTEMS = frozenset({"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"})
-"""The systems that the oracle knows."""
+from tests.support.oracle import SYSTEMS, foreign_effects, judge
 
 
 @dataclass
@@ -113,6 +110,8 @@ class Review:
     run_type: str = "manual"
     worlds: dict[str, Any] = field(default_factory=dict)
     """The emulator's world at discovery and at the last verification, for the oracle."""
+    journal: list[int] = field(default_factory=lambda: [0, 0])
+    """The length of the emulator's journal at both."""
 
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """What Airflow hands to a task, as far as the operators use it."""
@@ -136,7 +135,7 @@ class Review:
 
         for index, scope in enumerate(self.scopes):
             DiscoverOperator(task_id="discover", scope=scope).execute(self.context("discover", index))
-        self.worlds["discovered"] = self.bench.emulator.get("world")
+        self.look("discovered", 0)
 
     def plan(self) -> None:
         self.decide()
@@ -208,8 +207,13 @@ class Review:
             VerifyOperator(task_id="verify", scope=scope).execute(self.context("verify", index))
             for index, scope in enumerate(self.scopes)
         ]
-        self.worlds["verified"] = self.bench.emulator.get("world")
+        self.look("verified", 1)
         return reports
+
+    def look(self, name: str, end: int) -> None:
+        """Remember the emulator's world and how long its journal is."""
+        self.worlds[name] = self.bench.emulator.get("world")
+        self.journal[end] = self.bench.emulator.get("health")["journal"]
 
     def report(self) -> dict[str, Any]:
         """Close the run; returns the summary as written. The evidence verifies, and the oracle agrees."""
@@ -230,12 +234,15 @@ class Review:
         return summary
 
     def judge(self, summary: dict[str, Any]) -> None:
-        """Hold every verdict against who really reaches what, by the independent oracle."""
+        """Hold every verdict against who really reaches what, and every effect against the items, by the oracle."""
         if not {"discovered", "verified"} <= self.worlds.keys() or not self.bench.judged:
             return
         rows = [json.loads(line) for line in Path(summary["items_file"]).read_text(encoding="utf-8").splitlines()]
         known = [row for row in rows if row["system"] in SYSTEMS]
         wrong = judge(self.worlds["discovered"], self.worlds["verified"], known)
+        entries = self.bench.emulator.get(f"journal?after={self.journal[0]}&limit={self.journal[1] - self.journal[0]}")
+        planned = [row for row in known if row["state"] != "held"]
+        wrong += foreign_effects(entries["entries"], planned)
         assert not wrong, "\n".join(wrong)
 
     def gate(self) -> str:

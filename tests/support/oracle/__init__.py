@@ -6,7 +6,8 @@ makes organizations to judge, starts an emulator.
 
 from __future__ import annotations
 
-from tests.support.oracle.judge import effective, judge
+from tests.support.oracle.items import foreign_effects
+from tests.support.oracle.judge import SYSTEMS, effective, judge
 from tests.support.oracle.ways import Dump, Path, Resource
 
-__all__ = ["Dump", "Path", "Resource", "effective", "judge"]
+__all__ = ["SYSTEMS", "Dump", "Path", "Resource", "effective", "foreign_effects", "judge"]

@@ -1,4 +1,4 @@
-"""Who reaches an instance, database or table of DMS with a privilege, and through what."""
+"""Who reaches an instance, database, table or proxy of DMS, has an account or a role there, and through what."""
 
 from __future__ import annotations
 
@@ -96,3 +96,26 @@ def _behind_proxies(dump: Dump, user_id: str, chain: list[_Object]) -> Iterator[
     for proxy in [one for ident in instances for one in dump.values("dms_proxies", "proxy_id", instance_id=ident)]:
         for access in dump.by("dms_proxy_accesses", "proxy_id", "user_id").get((proxy, user_id), []):
             yield Path("proxy", access["proxy_access_id"])
+
+
+def proxy_paths(dump: Dump, user_id: str, proxy_id: str) -> Iterator[Path]:
+    """Accounts of a user at a proxy, whatever the state of the user: enabling brings their use back."""
+    for access in dump.by("dms_proxy_accesses", "proxy_id", "user_id").get((proxy_id, user_id), []):
+        yield Path("direct", access["proxy_access_id"])
+
+
+def account_paths(dump: Dump, user_id: str) -> Iterator[Path]:
+    """Ways in which a user still gets in: enabled, or by an account of a proxy that works without."""
+    for row in dump.by("dms_users", "user_id").get((user_id,), []):
+        if row["state"] == "NORMAL":
+            yield Path("direct")
+        elif row["state"] == "DISABLE" and dump.mode("dms_disabled_proxies", "useless") == "usable":
+            for access in dump.by("dms_proxy_accesses", "user_id").get((user_id,), []):
+                yield Path("proxy", access["proxy_access_id"])
+
+
+def role_paths(dump: Dump, user_id: str, role: str) -> Iterator[Path]:
+    """Whether a user who is not deleted holds a role of the tenant."""
+    for row in dump.by("dms_users", "user_id").get((user_id,), []):
+        if role in row["roles"] and row["state"] != "DELETE":
+            yield Path("direct")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from tests.support.oracle.dms import object_paths
-from tests.support.oracle.quickbi import menu_paths
+from tests.support.oracle import dms, quickbi, wedata
+from tests.support.oracle.items import recorded, resource_of, role_of
 from tests.support.oracle.ways import Dump, Path, Resource, Row, distinct
-from tests.support.oracle.wedata import privilege_paths, source_paths
 
 _GONE = ("verified_gone", "already_absent")
 _REMAINS = ("still_effective", "still_present")
@@ -19,20 +18,34 @@ def effective(
 ) -> list[Path]:
     """Every way in which a user has an entitlement on a resource, in a dump of ``/_control/world``.
 
-    :param principal: the user's id in the id space of the system (WeData: the user id, 7000...).
+    :param principal: the user's id in the id space of the system (WeData: the user id, 7000...; its projects: the uin).
     :param resource: its ``container`` is the portal of a menu, or the project of an entry of a data source.
+    :param entitlement: a privilege; for roles the vendor's id or name of the role, empty for a bare membership.
     :raises ValueError: for an unknown system.
     """
     dump = world if isinstance(world, Dump) else Dump(world)
-    if system == "quickbi_menus":
-        return distinct(menu_paths(dump, principal, resource))
-    if system == "dms_permissions":
-        return distinct(object_paths(dump, principal, resource, entitlement))
-    if system == "wedata_privileges":
-        return distinct(privilege_paths(dump, principal, resource, entitlement))
-    if system == "wedata_data_sources":
-        return distinct(source_paths(dump, principal, resource.id, resource.container))
-    raise ValueError(f"unknown system {system!r}")
+    if system not in _PATHS:
+        raise ValueError(f"unknown system {system!r}")
+    return distinct(_PATHS[system](dump, principal, resource, entitlement))
+
+
+_PATHS: dict[str, Callable[[Dump, str, Resource, str], Iterable[Path]]] = {
+    "quickbi_menus": lambda dump, who, on, _: quickbi.menu_paths(dump, who, on),
+    "quickbi_shares": lambda dump, who, on, _: quickbi.work_paths(dump, who, on.id),
+    "quickbi_group_members": lambda dump, who, on, _: quickbi.group_paths(dump, who, on.id),
+    "quickbi_workspace_members": lambda dump, who, on, _: quickbi.workspace_paths(dump, who, on.id),
+    "quickbi_organization_roles": lambda dump, who, _, role: quickbi.role_paths(dump, who, role),
+    "dms_permissions": dms.object_paths,
+    "dms_proxy_accesses": lambda dump, who, on, _: dms.proxy_paths(dump, who, on.id),
+    "dms_accounts": lambda dump, who, *_: dms.account_paths(dump, who),
+    "dms_system_roles": lambda dump, who, _, role: dms.role_paths(dump, who, role),
+    "wedata_privileges": wedata.privilege_paths,
+    "wedata_data_sources": lambda dump, who, on, _: wedata.source_paths(dump, who, on.id, on.container),
+    "wedata_project_roles": lambda dump, who, on, role: wedata.project_paths(dump, who, on.id, role),
+}
+SYSTEMS = frozenset(_PATHS)
+"""The systems that the oracle knows."""
+_ROLES = {"quickbi_organization_roles", "dms_system_roles", "wedata_project_roles"}
 
 
 def judge(
@@ -56,35 +69,22 @@ def judge(
         if str(row["principal_type"]).lower() != "user" or row["verdict"] is None:
             continue
         said = _said(row)
-        resource = _resource(row)
-        place = (row["system"], row["principal_id"], resource, row["entitlement"])
+        resource = resource_of(row)
+        right = role_of(row) if row["system"] in _ROLES else str(row["entitlement"])
+        place = (row["system"], str(row["principal_id"]), resource, right)
         name = f"{row['system']}: {row['entitlement']} of {row['principal_id']} on {resource.kind} {resource.id}"
-        if not _recorded(before, row, resource):
+        if not recorded(before, row):
             found.append(f"never there: {name} ({row['verdict']})")
         paths = [path for path in effective(after, *place) if path.kind not in ignore]
         if said is True and paths:
             found.append(f"false gone: {name}: {', '.join(map(str, paths))}")
         elif said is False and not paths and row["verdict"] != "still_present":  # an expired record may be listed
             found.append(f"false remaining: {name} ({row['verdict']}: {row.get('remains', '')})")
-        if row["verdict"] == "record_gone" and _recorded(after, row, resource):
+        if row["verdict"] == "record_gone" and recorded(after, row):
             found.append(f"false record gone: {name}")
-        if row["verdict"] == "still_present" and not _recorded(after, row, resource):
+        if row["verdict"] == "still_present" and not recorded(after, row):
             found.append(f"false still present: {name}")
     return found
-
-
-def _recorded(dump: Dump, row: Row, resource: Resource) -> bool:
-    """Whether the record of an item is there, expired or not."""
-    system, user = row["system"], str(row["principal_id"])
-    if system == "dms_permissions":
-        return dump.has(system, user_access_id=str(row["native_id"]))
-    if system == "quickbi_menus":
-        return dump.has(system, portal_id=resource.container, menu_id=resource.id, receiver_type="0", receiver_id=user)
-    if system == "wedata_data_sources":
-        return dump.has(system, data_source_id=resource.id, project_id=resource.container, user_id=user)
-    held = dump.by(system, "resource_uri", "subject_type", "subject_value", "privilege")
-    found = held.get((resource.id, "User", user, str(row["entitlement"])), [])
-    return any(str(one["resource_type"]).lower() == resource.kind for one in found)
 
 
 def _said(row: Row) -> bool | None:
@@ -93,12 +93,3 @@ def _said(row: Row) -> bool | None:
     if isinstance(statement, bool):
         return statement
     return True if row["verdict"] in _GONE else False if row["verdict"] in _REMAINS else None
-
-
-def _resource(row: Row) -> Resource:
-    kind, container = str(row["resource_type"]).lower(), ""
-    if row["system"] == "quickbi_menus":
-        container = str(row["container"])
-    elif row["system"] == "wedata_data_sources":
-        container = str(row["column"][0])
-    return Resource(kind, str(row["resource_id"]), container)

@@ -11,7 +11,7 @@ For an emulator that runs elsewhere, ``planted(world, seed)`` gives the operatio
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
@@ -74,10 +74,14 @@ def planted(world: Mapping[str, Any], seed: int) -> list[Planted]:
     Persons work there, are protected by nothing and are registered in every system. Each gets one way in a system
     before anyone gets a second one.
     """
-    draw = _Draw(world, random.Random(f"{seed}/ways"))
-    made = []
-    turns = {system: cycle(draw.people()) for system in dict.fromkeys(plant[0] for plant in _PLANTS)}
-    for system, kind, plant in _PLANTS:
+    return drawn(Draw(world, random.Random(f"{seed}/ways")), _PLANTS)
+
+
+def drawn(draw: Draw, plants: Iterable[tuple[str, str, Plant]]) -> list[Planted]:
+    """Ways of a list, each for a person."""
+    made, plants = [], list(plants)
+    turns = {system: cycle(draw.people()) for system in dict.fromkeys(plant[0] for plant in plants)}
+    for system, kind, plant in plants:
         person = next(turns[system])
         made.append(Planted(system, kind, person, tuple(plant(draw, person))))
     return made
@@ -96,7 +100,7 @@ def place(one: Planted) -> tuple[Resource, str]:
     return Resource("data_source", row["data_source_id"], row["project_id"]), "use"
 
 
-class _Draw:
+class Draw:
     """Draws objects of a dump."""
 
     def __init__(self, world: Mapping[str, Any], rng: random.Random) -> None:
@@ -123,12 +127,12 @@ class _Draw:
         return self.rng.choice(rows)
 
 
-Plant = Callable[[_Draw, Any], list[Operation]]
+Plant = Callable[[Draw, Any], list[Operation]]
 _PLANTS: list[tuple[str, str, Plant]] = []
 
 
-def _plant(system: str, *kinds: str) -> Callable[[Callable[[_Draw, Any, str], list[Operation]]], Any]:
-    def register(make: Callable[[_Draw, Any, str], list[Operation]]) -> Any:
+def _plant(system: str, *kinds: str) -> Callable[[Callable[[Draw, Any, str], list[Operation]]], Any]:
+    def register(make: Callable[[Draw, Any, str], list[Operation]]) -> Any:
         for kind in kinds:
             _PLANTS.append((system, kind, lambda draw, person, kind=kind: make(draw, person, kind)))  # type: ignore[misc]
         return make
@@ -136,7 +140,7 @@ def _plant(system: str, *kinds: str) -> Callable[[Callable[[_Draw, Any, str], li
     return register
 
 
-def _menu(draw: _Draw, person: Any) -> tuple[Any, Operation]:
+def _menu(draw: Draw, person: Any) -> tuple[Any, Operation]:
     """A menu with a record of the person."""
     menu = draw.one("quickbi_leaf_menus")
     return menu, _authorize(menu, 0, person["quickbi_user_id"])
@@ -147,12 +151,12 @@ def _authorize(menu: Any, kind: int, receiver: str) -> Operation:
             "receiver_type": kind, "receiver_id": receiver, "auth_points": 3}  # fmt: skip
 
 
-def _portal(draw: _Draw, menu: Any) -> Any:
+def _portal(draw: Draw, menu: Any) -> Any:
     return draw.one("quickbi_portals", lambda row: row["portal_id"] == menu["portal_id"])
 
 
 @_plant("quickbi_menus", "direct", "group", "organization", "workspace")
-def _receivers(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _receivers(draw: Draw, person: Any, kind: str) -> list[Operation]:
     menu, own = _menu(draw, person)
     user = person["quickbi_user_id"]
     if kind == "direct":
@@ -167,7 +171,7 @@ def _receivers(draw: _Draw, person: Any, kind: str) -> list[Operation]:
 
 
 @_plant("quickbi_menus", "group_nested")
-def _nested(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _nested(draw: Draw, person: Any, kind: str) -> list[Operation]:
     menu, own = _menu(draw, person)
     inner = draw.one("quickbi_groups", lambda row: row["parent"] != "-1")
     member = {"op": "group_member", "group_id": inner["group_id"], "user_id": person["quickbi_user_id"]}
@@ -176,7 +180,7 @@ def _nested(draw: _Draw, person: Any, kind: str) -> list[Operation]:
 
 
 @_plant("quickbi_menus", "white_list", "share", "portal_owner", "open_menu")
-def _portal_ways(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _portal_ways(draw: Draw, person: Any, kind: str) -> list[Operation]:
     menu, own = _menu(draw, person)
     user, portal = person["quickbi_user_id"], menu["portal_id"]
     receiver = {"receiver_type": 0, "receiver_id": user}
@@ -193,7 +197,7 @@ def _portal_ways(draw: _Draw, person: Any, kind: str) -> list[Operation]:
 
 
 @_plant("quickbi_menus", "workspace_owner", "workspace_admin", "workspace_developer")
-def _workspace_ways(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _workspace_ways(draw: Draw, person: Any, kind: str) -> list[Operation]:
     menu, own = _menu(draw, person)
     user, space = person["quickbi_user_id"], _portal(draw, menu)["workspace_id"]
     if kind == "workspace_owner":
@@ -204,7 +208,7 @@ def _workspace_ways(draw: _Draw, person: Any, kind: str) -> list[Operation]:
 
 
 @_plant("quickbi_menus", "organization_admin", "permission_admin")
-def _organization_roles(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _organization_roles(draw: Draw, person: Any, kind: str) -> list[Operation]:
     roles = [111111113, 111111111 if kind == "organization_admin" else 111111112]
     return [_menu(draw, person)[1], {"op": "quickbi_roles", "user_id": person["quickbi_user_id"], "role_ids": roles}]
 
@@ -216,7 +220,7 @@ def _record(person: Any, database: Any, perm: str = "QUERY", **more: Any) -> Ope
             "db_id": database["db_id"], "logic": logic, **more}  # fmt: skip
 
 
-def _table_record(draw: _Draw, person: Any, *, logic: bool) -> tuple[Any, Operation]:
+def _table_record(draw: Draw, person: Any, *, logic: bool) -> tuple[Any, Operation]:
     databases = {row["db_id"]: row for row in draw.world["dms_databases"] if row["logic"] == logic}
     table = draw.one("dms_tables", lambda row: row["db_id"] in databases)
     prefix = "LOGIC_" if logic else ""
@@ -225,7 +229,7 @@ def _table_record(draw: _Draw, person: Any, *, logic: bool) -> tuple[Any, Operat
 
 
 @_plant("dms_permissions", "owner_table", "owner_logic_table")
-def _table_owners(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _table_owners(draw: Draw, person: Any, kind: str) -> list[Operation]:
     table, own = _table_record(draw, person, logic=kind == "owner_logic_table")
     return [own, _owner(person, kind.removeprefix("owner_"), table["table_id"])]
 
@@ -235,7 +239,7 @@ def _owner(person: Any, kind: str, ident: str) -> Operation:
 
 
 @_plant("dms_permissions", "owner_database", "owner_logic_database", "owner_instance", "dba", "proxy", "record_above")
-def _object_ways(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _object_ways(draw: Draw, person: Any, kind: str) -> list[Operation]:
     logic, user = kind == "owner_logic_database", person["dms_user_id"]
     database = draw.one("dms_databases", lambda row: row["logic"] == logic)
     instance = database["instance_id"]
@@ -256,7 +260,7 @@ def _object_ways(draw: _Draw, person: Any, kind: str) -> list[Operation]:
 
 
 @_plant("dms_permissions", "policy", "policy_role", "role_dba", "role_admin")
-def _policies_and_roles(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _policies_and_roles(draw: Draw, person: Any, kind: str) -> list[Operation]:
     user, policy = person["dms_user_id"], draw.one("dms_policies", lambda row: bool(row["db_id"]))
     database = draw.one("dms_databases", lambda row: row["db_id"] == policy["db_id"])
     own = _record(person, database, policy["perm_type"])
@@ -278,7 +282,7 @@ def _privilege(resource: Any, kind: str, value: str, name: str = "SELECT_TABLE")
 
 
 @_plant("wedata_privileges", "inherited", "broader", "everyone", "platform_role")
-def _privileges(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _privileges(draw: Draw, person: Any, kind: str) -> list[Operation]:
     table, user = draw.one("wedata_privileges", lambda row: row["resource_type"] == "Table"), person["wedata_user_id"]
     own = _privilege(table, "User", user)
     catalog = {"resource_type": "Catalog", "resource_uri": table["resource_uri"].partition(".")[0]}
@@ -293,7 +297,7 @@ def _privileges(draw: _Draw, person: Any, kind: str) -> list[Operation]:
 
 
 @_plant("wedata_privileges", "project", "role", "role_owner", "role_creator")
-def _projects(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _projects(draw: Draw, person: Any, kind: str) -> list[Operation]:
     table = draw.one("wedata_privileges", lambda row: row["resource_type"] == "Table")
     project, uin = draw.one("wedata_projects")["project_id"], person["wedata_uin"]
     own, role = _privilege(table, "User", person["wedata_user_id"]), _OPERATIONS
@@ -308,7 +312,7 @@ def _projects(draw: _Draw, person: Any, kind: str) -> list[Operation]:
 
 
 @_plant("wedata_data_sources", "other_entry", "project", "creating_project", "creator", "administrator")
-def _sources(draw: _Draw, person: Any, kind: str) -> list[Operation]:
+def _sources(draw: Draw, person: Any, kind: str) -> list[Operation]:
     shared = {"creating_project": "project", "creator": "owner", "administrator": "owner"}.get(kind)
     source = draw.one("wedata_data_source_sharing", lambda row: shared in (None, row["share_mode"]))
     projects = [row["project_id"] for row in draw.world["wedata_projects"]]

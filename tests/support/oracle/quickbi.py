@@ -1,4 +1,4 @@
-"""Who sees a menu of a portal, and through what."""
+"""Who sees a menu of a portal, opens a work, is in a group or workspace, or holds a role; and through what."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _active(dump: Dump, user_id: str) -> bool:
     return bool(rows) and (not rows[0]["deleted"] or dump.mode("quickbi_deactivated", "nothing") == "answered")
 
 
-def _receivers_of(dump: Dump, user_id: str) -> dict[tuple[str, str], str]:
-    """Receivers that stand for a user, with the name of the way."""
+def _receivers_of(dump: Dump, user_id: str, *, nested: bool = False) -> dict[tuple[str, str], str]:
+    """Receivers that stand for a user, with the name of the way. ``nested``: whatever the mode says of sub-groups."""
     names = {
         (_USER, user_id): "direct",
         (_ORGANIZATION, str(dump.world.get("organization_id", ""))): "organization",
@@ -40,7 +40,7 @@ def _receivers_of(dump: Dump, user_id: str) -> dict[tuple[str, str], str]:
     for space in dump.values("quickbi_workspace_members", "workspace_id", user_id=user_id):
         names[_WORKSPACE, space] = "workspace"
     parents = {str(row["group_id"]): str(row["parent"]) for row in dump.rows("quickbi_groups")}
-    covered = dump.mode("quickbi_subgroups", "covered") == "covered"
+    covered = nested or dump.mode("quickbi_subgroups", "covered") == "covered"
     for group in dump.values("quickbi_group_members", "group_id", user_id=user_id):
         names[_GROUP, group] = "group"
         above = parents.get(group, "-1")
@@ -59,15 +59,21 @@ def _portal_ways(
         pair = (str(row["receiver_type"]), str(row["receiver_id"]))
         if pair in names and (white != "workspaces" or pair[0] == _WORKSPACE):
             yield Path("white_list", names[pair]), white != "opens"
-    for row in dump.by("quickbi_shares", "works_id").get((portal_id,), []):
-        pair = (str(row["receiver_type"]), str(row["receiver_id"]))
-        if pair in names and row["expires"] > dump.world.get("now_ms", 0):
-            yield Path("share", names[pair]), dump.mode("quickbi_share_reach", "all") == "all"
+    for share in _shared(dump, portal_id, names):
+        yield share, dump.mode("quickbi_share_reach", "all") == "all"
     for portal in dump.by("quickbi_portals", "portal_id").get((portal_id,), []):
         if portal["owner"] == user_id:
             yield Path("portal_owner"), dump.mode("quickbi_owner_reach", "all") == "all"
         yield from _workspace_ways(dump, user_id, str(portal["workspace_id"]))
     yield from _organization_ways(dump, user_id)
+
+
+def _shared(dump: Dump, works_id: str, names: dict[tuple[str, str], str]) -> Iterator[Path]:
+    """Shares of a work in force, with a receiver that stands for the user."""
+    for row in dump.by("quickbi_shares", "works_id").get((works_id,), []):
+        pair = (str(row["receiver_type"]), str(row["receiver_id"]))
+        if pair in names and row["expires"] > dump.world.get("now_ms", 0):
+            yield Path("share", names[pair])
 
 
 def _workspace_ways(dump: Dump, user_id: str, workspace_id: str) -> Iterator[tuple[Path, bool]]:
@@ -103,3 +109,52 @@ def _opened(
         pair = (str(row["receiver_type"]), str(row["receiver_id"]))
         if pair in names:
             yield Path("open_menu", f"menu {row['menu_id']}")
+
+
+def work_paths(dump: Dump, user_id: str, works_id: str) -> Iterator[Path]:
+    """Ways in which a user opens a work: a portal or a dashboard."""
+    if not _active(dump, user_id):
+        return
+    names = _receivers_of(dump, user_id)
+    if dump.has("quickbi_portals", portal_id=works_id):
+        yield from (path for path, _ in _portal_ways(dump, user_id, works_id, names))
+        for row in dump.by("quickbi_menus", "portal_id").get((works_id,), []):
+            if (str(row["receiver_type"]), str(row["receiver_id"])) in names:
+                yield Path("menu", str(row["menu_id"]))
+        return
+    yield from _shared(dump, works_id, names)
+    for work in dump.by("quickbi_works", "works_id").get((works_id,), []):
+        if work["owner"] == user_id:
+            yield Path("work_owner")
+        if dump.has("quickbi_workspace_members", workspace_id=str(work["workspace_id"]), user_id=user_id):
+            yield Path("workspace_member", str(work["workspace_id"]))
+    for row in dump.by("quickbi_collaborations", "resource_id").get((works_id,), []):
+        pair = (str(row["receiver_type"]), str(row["receiver_id"]))
+        if pair in _receivers_of(dump, user_id, nested=True) and row["expires"] > dump.world.get("now_ms", 0):
+            yield Path("collaboration", pair[1])
+
+
+def group_paths(dump: Dump, user_id: str, group_id: str) -> Iterator[Path]:
+    """Ways in which a user belongs to a group: itself, or through a group below it."""
+    if dump.has("quickbi_group_members", group_id=group_id, user_id=user_id):
+        yield Path("direct")
+    for pair, name in _receivers_of(dump, user_id).items():
+        if pair == (_GROUP, group_id) and name == "group_nested":
+            yield Path("group_nested")
+
+
+def workspace_paths(dump: Dump, user_id: str, workspace_id: str) -> Iterator[Path]:
+    """Ways in which a user is in a workspace, with any role. An active administrator of the organization is in all."""
+    if dump.has("quickbi_workspace_members", workspace_id=workspace_id, user_id=user_id):
+        yield Path("direct")
+    if user_id in dump.values("quickbi_workspaces", "owner", workspace_id=workspace_id):
+        yield Path("workspace_owner")
+    if _active(dump, user_id):
+        yield from (path for path, _ in _organization_ways(dump, user_id))
+
+
+def role_paths(dump: Dump, user_id: str, role_id: str) -> Iterator[Path]:
+    """Whether a user holds a role of the organization; a deactivated one holds it too."""
+    for row in dump.by("quickbi_users", "user_id").get((user_id,), []):
+        if role_id in map(str, row["role_ids"]):
+            yield Path("direct")

@@ -1,4 +1,4 @@
-"""Who has a privilege on a catalog object of WeData or may use a data source, and through what."""
+"""Who has a privilege on a catalog object of WeData, may use a data source or is in a project, and through what."""
 
 from __future__ import annotations
 
@@ -107,3 +107,19 @@ def _default_audience(dump: Dump, source: Row, uins: list[str]) -> Iterator[Path
             yield Path("creator")
         if roles and _ADMINISTRATOR in roles:
             yield Path("administrator", project)
+
+
+def project_paths(dump: Dump, uin: str, project_id: str, role_id: str) -> Iterator[Path]:
+    """Ways in which a person (by uin) has a role in a project, or is in it at all.
+
+    :param role_id: empty for being a member, with or without roles.
+    """
+    for row in dump.by("wedata_project_members", "project_id", "user_uin").get((project_id, uin), []):
+        if not role_id or role_id in map(str, row["role_ids"]):
+            yield Path("direct")
+    if role_id not in ("", _ADMINISTRATOR) or dump.mode("wedata_owner_role", "administrator") != "administrator":
+        return
+    for row in dump.by("wedata_projects", "project_id").get((project_id,), []):
+        for name in ("owner_uin", "creator_uin"):
+            if row[name] == uin:
+                yield Path(name.removesuffix("_uin"))

@@ -1,0 +1,233 @@
+"""The oracle on memberships, roles, shares and accounts: ways, items, effects, and agreement with the emulator."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from emulator.modes import CHOICES
+from emulator.snapshot import snapshot
+from tests.support.oracle import SYSTEMS, Dump, Path, Resource, effective, foreign_effects, judge
+from tests.support.oracle.items import recorded, role_of, thing_of
+from tests.support.oracle.members import ID_SPACES, kinds, place_of, planted_members
+from tests.support.oracle.organizations import organization, organizations
+from tests.unit.oracle.test_organizations import REACH, call
+
+ADMIN, ORDINARY = "111111111", "111111113"
+
+
+def test_every_membership_system_is_planted() -> None:
+    assert {system for system, _ in kinds()} == set(ID_SPACES)
+    assert set(ID_SPACES) < SYSTEMS
+
+
+def named(ways: list[Path]) -> set[str]:
+    """Names of ways; of a share, who it is to."""
+    return {path.through if path.kind == "share" else path.kind for path in ways}
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_each_way_stays_when_the_membership_goes(seed: int) -> None:
+    """Planted alone: no way before, the membership and the way then, and the way alone after the membership ended."""
+    for one in planted_members(snapshot(organization(seed, plant=False).world), seed):
+        app = organization(seed, plant=False)
+        (where, role), user = place_of(one), one.person[ID_SPACES[one.system]]
+        app.gateway.mutations.run(list(one.operations))
+        assert "direct" in named(effective(snapshot(app.world), one.system, user, where, role)), one
+        undo = {
+            "quickbi_organization_roles": {"role_ids": [int(ORDINARY)]}, "dms_system_roles": {"roles": ["USER"]},
+            "dms_accounts": {"state": "DISABLE"},
+        }.get(one.system, {"remove": True})  # fmt: skip
+        app.gateway.mutations.run([{**one.operations[0], **undo}])
+        app.world.modes.set("dms_disabled_proxies", "usable")
+        left = named(effective(snapshot(app.world), one.system, user, where, role))
+        assert "direct" not in left, one
+        if len(one.operations) > 1:
+            assert one.kind in left, (one, left)
+
+
+def item(system: str, who: str, kind: str, ident: str, right: str = "", native: str = "", **more: Any) -> Any:
+    """A row of the items file."""
+    return {"system": system, "principal_type": "user", "principal_id": who, "resource_type": kind,
+            "resource_id": ident, "entitlement": right, "native_id": native, "container": "account", "column": [who],
+            "state": "accepted", "verdict": "verified_gone", "remains": "", "absent": {"effective": True},
+            **more}  # fmt: skip
+
+
+ITEMS: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    # item, kind of row, the row
+    "quickbi_group_members": (item("quickbi_group_members", "u", "user_group", "g", "member"), "",
+                              {"group_id": "g", "parent": "-1", "user_id": "u"}),
+    "quickbi_workspace_members": (item("quickbi_workspace_members", "u", "workspace", "w", "developer"), "",
+                                  {"workspace_id": "w", "user_id": "u", "role_id": 26}),
+    "quickbi_shares": (item("quickbi_shares", "u", "work", "r", "view", "s1"), "",
+                       {"share_id": "s1", "works_id": "r", "receiver_type": 0, "receiver_id": "u", "auth_points": 1,
+                        "expires": 9}),
+    "quickbi_organization_roles": (item("quickbi_organization_roles", "u", "organization_role", ADMIN, "holder"), "",
+                                   {"user_id": "u", "role_id": 111111111}),
+    "dms_accounts": (item("dms_accounts", "5", "tenant", "3001", "account", "26"), "", {"user_id": "5", "uid": "26"}),
+    "dms_system_roles": (item("dms_system_roles", "5", "tenant", "3001", "SECURITY_ADMIN"), "",
+                         {"user_id": "5", "role": "SECURITY_ADMIN"}),
+    "dms_proxy_accesses": (item("dms_proxy_accesses", "5", "proxy", "7001", "access", "8801"), "",
+                           {"proxy_access_id": "8801", "proxy_id": "7001", "user_id": "5", "account": ""}),
+    "wedata_project_roles": (item("wedata_project_roles", "1001", "project", "900", "data engineer"), "",
+                             {"project_id": "900", "user_uin": "1001", "role_id": "308335260676890624"}),
+    "bare member": (item("wedata_project_roles", "1001", "project", "900", "membership"), "wedata_project_members",
+                    {"project_id": "900", "user_uin": "1001", "role_ids": []}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_an_item_stands_for_exactly_its_row(name: str) -> None:
+    """Its own row is its record and its effect; one of another person, place or role is not."""
+    row, kind, truth = ITEMS[name]
+    kind = kind or name
+    assert thing_of(row).kind == kind
+    assert recorded(Dump({kind: [truth]}), row) and not recorded(Dump({kind: []}), row)
+    request = {"kind": "request", "seq": 1}
+    effect = {"kind": "effect", "cause": 1, "seq": 2, "action": "A", "op": "removed", "system": kind}
+    assert list(foreign_effects([request, {**effect, "grant": truth}], [row])) == []
+    assert list(foreign_effects([{"kind": "control", "seq": 1}, {**effect, "grant": truth}], [])) == []
+    assert len(list(foreign_effects([request, {**effect, "grant": truth}], []))) == 1
+    assert len(list(foreign_effects([request, {**effect, "op": "added", "grant": truth}], [row]))) == 1
+    for column in thing_of(row).where:
+        if (column, name) == ("role_id", "bare member"):
+            continue
+        other = {**truth, column: "another"}
+        assert not recorded(Dump({kind: [other]}), row), column
+        assert len(list(foreign_effects([request, {**effect, "grant": other}], [row]))) == 1, column
+
+
+@pytest.mark.parametrize(
+    ("system", "right", "native", "expected"),
+    [
+        ("wedata_project_roles", "administrator", "", "308335260274237440"),
+        ("wedata_project_roles", "operations engineer", "", "308335260844662784"),
+        ("wedata_project_roles", "ordinary member", "", "308335260945326080"),
+        ("wedata_project_roles", "role 410000000000000001", "", "410000000000000001"),
+        ("wedata_project_roles", "membership", "", ""),
+        ("dms_system_roles", "DBA", "", "DBA"),
+        ("quickbi_organization_roles", "administrator", "", ADMIN),
+        ("quickbi_organization_roles", "permission administrator", "", "111111112"),
+        ("quickbi_organization_roles", "role", "300200100", "300200100"),
+    ],
+)  # fmt: skip
+def test_the_role_of_an_item(system: str, right: str, native: str, expected: str) -> None:
+    assert role_of(item(system, "1001", "place", "900", right, native)) == expected
+
+
+def test_an_item_that_tells_no_role_is_an_error() -> None:
+    with pytest.raises(LookupError, match="no role"):
+        role_of(item("wedata_project_roles", "1001", "project", "900", "unheard of"))
+
+
+def effect(action: str, op: str, system: str, **grant: Any) -> Any:
+    return {"kind": "effect", "cause": 1, "action": action, "op": op, "system": system, "grant": grant}
+
+
+@pytest.mark.parametrize(
+    ("entry", "items", "allowed"),
+    [
+        (effect("UpdateUser", "added", "quickbi_organization_roles", user_id="u", role_id=111111113),
+         ["quickbi_organization_roles"], True),
+        (effect("UpdateUser", "added", "quickbi_organization_roles", user_id="u", role_id=111111112),
+         ["quickbi_organization_roles"], False),
+        (effect("UpdateUser", "added", "quickbi_organization_roles", user_id="v", role_id=111111113),
+         ["quickbi_organization_roles"], False),
+        (effect("UpdateUser", "removed", "quickbi_organization_roles", user_id="u", role_id=111111112),
+         ["quickbi_organization_roles"], False),
+        (effect("DisableUser", "removed", "dms_permissions", user_id="5", user_access_id="1"), ["dms_accounts"], True),
+        (effect("DisableUser", "removed", "dms_permissions", user_id="6", user_access_id="1"), ["dms_accounts"], False),
+        (effect("RevokeUserPermission", "removed", "dms_permissions", user_id="5", user_access_id="1"),
+         ["dms_accounts"], False),
+        (effect("DisableUser", "changed", "dms_dbas", instance_id="1", user_id=""), ["dms_accounts"], True),
+        (effect("DisableUser", "changed", "dms_dbas", instance_id="1", user_id=""), ["dms_system_roles"], False),
+        (effect("DeleteProjectMember", "removed", "wedata_project_members", project_id="900", user_uin="1001"),
+         ["wedata_project_roles"], True),
+        (effect("DeleteProjectMember", "removed", "wedata_project_members", project_id="901", user_uin="1001"),
+         ["wedata_project_roles"], False),
+        (effect("DeleteProjectMember", "removed", "wedata_project_roles", project_id="900", user_uin="1001",
+                role_id="308335260274237440"), ["wedata_project_roles"], False),
+    ],
+)  # fmt: skip
+def test_what_comes_with_an_item(entry: Any, items: list[str], allowed: bool) -> None:
+    """Ordinary roles, what an account takes along, a membership with its last role; nothing of other people."""
+    found = list(foreign_effects([{"kind": "request", "seq": 1}, entry], [ITEMS[name][0] for name in items]))
+    assert (found == []) is allowed
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_a_verdict_while_the_membership_is_there_is_false(name: str) -> None:
+    """Said to be gone, it is there; said to remain, it is not."""
+    row, kind, truth = ITEMS[name]
+    users = [{"user_id": "u", "deleted": False, "role_ids": [111111111] * name.startswith("quickbi_org")}]
+    world = {
+        "quickbi_users": users, "organization_id": "o", "now_ms": 5,
+        "dms_users": [{"user_id": "5", "state": "NORMAL", "roles": ["SECURITY_ADMIN"]}],
+        "wedata_project_members": [{"project_id": "900", "user_uin": "1001", "role_ids": ["308335260676890624"]}],
+        (kind or name): [truth],
+    }  # fmt: skip
+    gone = {"quickbi_users": [{**users[0], "role_ids": []}], "organization_id": "o", "now_ms": 5, "dms_users": []}
+    assert judge(world, gone, [row]) == []
+    assert [line.partition(":")[0] for line in judge(world, world, [row])] == ["false gone"]
+    assert [line.partition(":")[0] for line in judge(gone, gone, [row])] == ["never there"]
+    still = {**row, "verdict": "still_effective", "absent": {"effective": False}}
+    assert judge(world, world, [still]) == []
+    assert [line.partition(":")[0] for line in judge(world, gone, [still])] == ["false remaining"]
+
+
+def test_oracle_and_emulator_agree_on_every_work() -> None:
+    """For everybody and every portal and dashboard: CheckReadable says yes exactly when the oracle knows a way."""
+    compared = 0
+    for app in organizations(6, first=300):
+        rng = random.Random(app.settings.seed)
+        for one in planted_members(snapshot(app.world), app.settings.seed):
+            app.gateway.mutations.run(list(one.operations))
+        for name in REACH:
+            app.world.modes.set(name, rng.choice(CHOICES[name]))
+        dump, store = Dump(snapshot(app.world)), app.world.quickbi
+        for user in store.users:
+            for works_id in (*store.portals, *store.works):
+                said = call(app, "quickbi", "CheckReadable", UserId=user, WorksId=works_id)
+                ways = effective(dump, "quickbi_shares", user, Resource("work", works_id), "")
+                assert said == bool(ways), (app.settings.seed, user, works_id, ways)
+                compared += 1
+    assert compared > 500
+
+
+def test_oracle_and_emulator_agree_on_members_roles_and_accounts() -> None:
+    """The lists of one user and of one container against the oracle's direct ways."""
+    compared = 0
+    for app in organizations(4, first=400):
+        for one in planted_members(snapshot(app.world), app.settings.seed):
+            app.gateway.mutations.run(list(one.operations))
+        dump, store = Dump(snapshot(app.world)), app.world.quickbi
+
+        def direct(system: str, who: str, ident: str, role: str = "", dump: Dump = dump) -> bool:
+            return "direct" in {path.kind for path in effective(dump, system, who, Resource("", ident), role)}
+
+        for user in store.users:
+            groups = {row["UsergroupId"] for row in call(app, "quickbi", "ListUserGroupsByUserId", UserId=user)}
+            spaces = {row["WorkspaceId"]
+                      for row in call(app, "quickbi", "ListWorkspaceUserRolesByUserId", UserId=user)}  # fmt: skip
+            roles = call(app, "quickbi", "QueryUserInfoByUserId", UserId=user)["RoleIdList"]
+            assert groups == {one for one in store.groups if direct("quickbi_group_members", user, one)}
+            assert spaces == {one for one in store.workspaces if direct("quickbi_workspace_members", user, one)}
+            assert set(roles) == {one for one in (111111111, 111111112, 111111113, 300200100)
+                                  if direct("quickbi_organization_roles", user, "", str(one))}  # fmt: skip
+            compared += 1
+        for user in app.world.dms.users:
+            row = call(app, "dms", "GetUser", UserId=user)["User"]
+            assert direct("dms_accounts", user, "") == (row["State"] == "NORMAL")
+            assert all(direct("dms_system_roles", user, "", role) for role in row["RoleNameList"]["RoleNames"])
+        for project in app.world.projects:
+            page = call(app, "wedata", "ListProjectMembers", ProjectId=project, PageNumber=1, PageSize=200)["Data"]
+            for row in page["Items"]:
+                for role in row["Roles"]:
+                    assert direct("wedata_project_roles", row["UserUin"], project, role["RoleId"])
+                ways = effective(dump, "wedata_project_roles", row["UserUin"], Resource("project", project), "")
+                assert ways, row
+                compared += 1
+    assert compared > 100
