@@ -175,8 +175,8 @@ class Settings(BaseModel):
         grant that could not be checked fails it too, unless this is ``none``.
     :param record_gone_fails: kinds of run whose gate fails when a record is gone and access was not proven gone:
         ``policy`` for reviews by policy, ``targets`` for runs about named people or resources, such as a leaver.
-    :param not_reviewed: by permission system, ids of objects (portal, table, data source, instance, database) that are
-        left out because their listing cannot be read; the report names them as not reviewed.
+    :param not_reviewed: by permission system, ids of objects (portal, work, table, data source, instance, database)
+        that are left out because their listing cannot be read; the report names them as not reviewed.
     :param evidence: folder of bundles, reports and tables: a path, or a URL of object storage
         (``s3://conn_id@bucket/key``).
     :param evidence_key_file: PEM file of the Ed25519 private key that signs bundles; without a key they are marked as

@@ -22,7 +22,7 @@ from rescind.cloud.dms import permissions
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
-from rescind.cloud.quickbi import members, menus
+from rescind.cloud.quickbi import members, menus, shares
 from rescind.cloud.wedata import data_sources, privileges
 
 Strategy = st.SearchStrategy[Any]
@@ -231,6 +231,15 @@ def _workspace_write(draw: Any, kind: type[Request[Any]]) -> Any:
     return kind(**given, **({"RoleId": 26} if kind is members.AddUserToWorkspace else {}))
 
 
+@st.composite
+def _share_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    work, receiver, to = draw(_ids(1))[0], draw(_ids(1))[0], draw(st.sampled_from([0, 1, 2]))
+    if kind is shares.CancelReportShare:
+        return kind(ReportId=work, ShareToType=to, ShareToIds=receiver)
+    level, end = draw(st.sampled_from([1, 3])), draw(st.integers(10**12, 10**15 - 1))
+    return kind(WorksId=work, ShareToType=to, ShareToId=receiver, AuthPoint=level, ExpireDate=end)
+
+
 def _get_user(kind: type[Request[Any]]) -> Strategy:
     one = st.fixed_dictionaries({"UserId": _DIGITS}) | st.fixed_dictionaries({"Uid": _DIGITS})
     tenant = st.fixed_dictionaries({}, optional={"Tid": _DIGITS})
@@ -257,6 +266,8 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     members.AddUserGroupMembers: _groups_write,
     members.DeleteUserFromWorkspace: _workspace_write,
     members.AddUserToWorkspace: _workspace_write,
+    shares.CancelReportShare: _share_write,
+    shares.AddShareReport: _share_write,
     GetUser: _get_user,
     CheckBatchTableAccessPermission: _check_tables,
 }

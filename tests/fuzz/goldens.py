@@ -172,6 +172,10 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     space = {"UserId": users["UserIds"][0], "WorkspaceId": next(iter(world.quickbi.workspaces))}
     yield "quickbi", kinds["AddUserToWorkspace"](**space, RoleId=30)
     yield "quickbi", kinds["DeleteUserFromWorkspace"](**space)
+    work, receiver = menus["DataPortalId"], users["UserIds"][0]
+    added = {"WorksId": work, "ShareToId": receiver, "AuthPoint": 1, "ExpireDate": 4_000_000_000_000}
+    yield "quickbi", kinds["AddShareReport"](ShareToType=0, **added)
+    yield "quickbi", kinds["CancelReportShare"](ReportId=work, ShareToType=0, ShareToIds=receiver)
 
 
 _VARIANTS: dict[str, dict[str, str]] = {

@@ -199,7 +199,7 @@ def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool
         return False
     if product == "dms":
         return "Success" in answer and not str(answer.get("ErrorCode") or "").strip()
-    if product == "quickbi" and ("UserGroupMembers" in action or "Workspace" in action):
+    if product == "quickbi" and any(part in action for part in ("UserGroupMembers", "Workspace", "Share")):
         return "Success" in answer and _true(answer.get("Result"))
     if product == "quickbi":
         count = answer.get("Result")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -272,8 +272,8 @@ def test_it_is_reviewed_only_where_the_settings_name_a_connection(bench: Bench) 
 class _Greedy(QuickBiGroupMembers):
     """Its requests name one group more than the plan."""
 
-    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> DeleteUserGroupMembers:
-        return super().remove((*containers, "one-more"), members, entitlement)
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], group: str) -> DeleteUserGroupMembers:
+        return super().remove((*containers, "one-more"), members, group)
 
 
 def test_a_request_that_would_hit_more_than_planned_is_not_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,9 +298,11 @@ class _Generous(QuickBiGroupMembers):
     def __init__(self, change: int) -> None:
         self._change = change
 
-    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> AddUserGroupMembers:
+    def add(
+        self, containers: tuple[str, ...], members: tuple[str, ...], like: Mapping[str, Any]
+    ) -> AddUserGroupMembers:
         named = (*containers, "one-more") if self._change > 0 else containers[:-1]
-        return super().add(named, members, entitlement)
+        return super().add(named, members, like)
 
 
 @pytest.mark.parametrize(

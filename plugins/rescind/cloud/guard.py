@@ -36,6 +36,7 @@ _SUBJECTS = {
 _ALL_WORD = re.compile(r"(?:all|any|every)(?:_.*)?", re.IGNORECASE | re.ASCII | re.DOTALL)
 _ALL_PRIVILEGES = "ALL_PRIVILEGES"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_MILLISECONDS = re.compile(r"[1-9][0-9]{12,14}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _INK = r"[^\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]+"
 _VISIBLE = re.compile(f"{_INK}(?: +{_INK})*")
@@ -288,6 +289,20 @@ def _workspace_member(action: str, given: Parameters) -> None:
         _refuse(action, "RoleId is no preset role")
 
 
+def _share(action: str, given: Parameters) -> None:
+    adds = action == "AddShareReport"
+    work, receiver = ("WorksId", "ShareToId") if adds else ("ReportId", "ShareToIds")
+    _names(action, given, {work, receiver, "ShareToType", *(("AuthPoint", "ExpireDate") if adds else ())})
+    _text(action, work, given[work], _ID)
+    _text(action, receiver, given[receiver], _ID)
+    if given["ShareToType"] not in ("0", "1", "2"):
+        _refuse(action, "ShareToType is neither 0 nor 1 nor 2")
+    if adds and given["AuthPoint"] not in ("1", "3"):
+        _refuse(action, "AuthPoint is neither 1 nor 3")
+    if adds and not _MILLISECONDS.fullmatch(given["ExpireDate"]):
+        _refuse(action, "ExpireDate is no time in milliseconds")
+
+
 _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("wedata", "RevokePrivileges"): _privileges,
     ("wedata", "AuthorizePrivileges"): _privileges,
@@ -301,4 +316,6 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("quickbi", "AddUserGroupMembers"): _group_members,
     ("quickbi", "DeleteUserFromWorkspace"): _workspace_member,
     ("quickbi", "AddUserToWorkspace"): _workspace_member,
+    ("quickbi", "CancelReportShare"): _share,
+    ("quickbi", "AddShareReport"): _share,
 }

@@ -9,6 +9,7 @@ from rescind.systems.base import PermissionSystem
 from rescind.systems.dms.permissions import DmsPermissions
 from rescind.systems.quickbi.group_members import QuickBiGroupMembers
 from rescind.systems.quickbi.menus import QuickBiMenus
+from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.workspace_members import QuickBiWorkspaceMembers
 from rescind.systems.wedata.data_sources import WeDataDataSources
 from rescind.systems.wedata.privileges import WeDataPrivileges
@@ -22,6 +23,7 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
         QuickBiMenus(),
         QuickBiGroupMembers(),
         QuickBiWorkspaceMembers(),
+        QuickBiShares(),
     )
 }
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from rescind.cloud.base import Prepared, WriteRequest
-from rescind.errors import BlastRadiusExceededError, NotFoundError, RefusedError
+from rescind.errors import BlastRadiusExceededError, NotFoundError, PlanError, RefusedError
 from rescind.model import Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ClientT, ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
@@ -28,6 +29,9 @@ class Member:
 
     :param entitlement: the role in the container, where the vendor has several.
     :param why_not: why the remove call cannot take this member away; empty when it can.
+    :param native_id: the vendor's id of the record, where there is one.
+    :param expires_at: end of the membership; ``expires_raw`` is the same as text, for people.
+    :param attributes: further vendor fields that a restore needs.
     """
 
     ident: str
@@ -35,6 +39,10 @@ class Member:
     name: str = ""
     entitlement: str = MEMBER
     why_not: str = ""
+    native_id: str = ""
+    expires_at: datetime | None = None
+    expires_raw: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Container(NamedTuple):
@@ -50,12 +58,16 @@ class Container(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the final bytes of a write name: every one of the containers times every one of the members."""
+    """What the final bytes of a write name: every one of the containers times every one of the members.
+
+    :param terms: what else a write that adds members names; see :meth:`MembershipSystem.restore_terms`.
+    """
 
     containers: tuple[str, ...]
     members: tuple[str, ...]
     kind: str = PrincipalType.USER
     entitlement: str = MEMBER
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
 
 class MembershipSystem(PermissionSystem[ClientT]):
@@ -113,15 +125,18 @@ class MembershipSystem(PermissionSystem[ClientT]):
         return None
 
     @abstractmethod
-    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> WriteRequest[Any]:
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], group: str) -> WriteRequest[Any]:
         """Return the request that takes the members out of the containers.
 
-        :param entitlement: the role, for systems with :attr:`removes_one_role`; else empty.
+        :param group: what they share; see :meth:`call_group`.
         """
 
     @abstractmethod
-    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> WriteRequest[Any]:
-        """Return the request that puts the members into the containers with that role."""
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], like: Mapping[str, Any]) -> WriteRequest[Any]:
+        """Return the request that puts the members into the containers.
+
+        :param like: the inverse of one of them. Its role, kind of member and terms are those of all.
+        """
 
     @abstractmethod
     def named(self, prepared: Prepared[Any]) -> Named:
@@ -175,22 +190,31 @@ class MembershipSystem(PermissionSystem[ClientT]):
         return [self._grant(walker.account, container, name, one) for one in members]
 
     def _grant(self, account: str, container: str, name: str, member: Member) -> Grant:
-        key = GrantKey(
-            self.name, account, self.container_type, container, member.kind, member.ident, member.entitlement
-        )
+        place = (self.name, account, self.container_type, container)
+        key = GrantKey(*place, member.kind, member.ident, member.entitlement, member.native_id)
         return Grant(
             key=key,
             cell=self.cell(key),
             revocable=not member.why_not,
             why_not=member.why_not,
+            expires_at=member.expires_at,
+            expires_raw=member.expires_raw,
+            attributes=member.attributes,
             principal_name=member.name,
             resource_name=name,
         )
 
+    def call_group(self, kind: str, role: str) -> str:
+        """Return what all members of one remove call share: their role if the call names it, else nothing.
+
+        :param kind: principal type of a member.
+        """
+        return role if self.removes_one_role else _WHOLE_ACCOUNT
+
     def cell(self, key: GrantKey) -> Cell:
         """Return the cell of one member in one container; calls span all containers of the account."""
-        role = key.entitlement if self.removes_one_role else _WHOLE_ACCOUNT
-        return Cell(role, key.resource_id, key.principal_type, (key.principal_id,))
+        group = self.call_group(key.principal_type, key.entitlement)
+        return Cell(group, key.resource_id, key.principal_type, (key.principal_id,))
 
     def listing_scope(self, grant: Grant) -> ListingScope:
         """Return the container and its name: one listing shows all its members."""
@@ -214,14 +238,14 @@ class MembershipSystem(PermissionSystem[ClientT]):
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> WriteRequest[Any]:
         """Return the remove request for the rows and columns of the call."""
         members = tuple(column[0] for _, column in call.columns)
-        return self.remove(call.rows, members, call.container if self.removes_one_role else "")
+        return self.remove(call.rows, members, call.container)
 
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """Return every container times every member of the final bytes."""
         named = self._checked(prepared)
-        role = named.entitlement if self.removes_one_role else _WHOLE_ACCOUNT
+        group = self.call_group(named.kind, named.entitlement)
         return frozenset(
-            Cell(role, container, named.kind, (member,)) for container in named.containers for member in named.members
+            Cell(group, container, named.kind, (member,)) for container in named.containers for member in named.members
         )
 
     async def also_ended(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
@@ -258,17 +282,25 @@ class MembershipSystem(PermissionSystem[ClientT]):
             "member_type": str(key.principal_type),
             "member": key.principal_id,
             "role": key.entitlement,
+            **self.restore_terms(grant),
         }
 
+    def restore_terms(self, grant: Grant) -> Mapping[str, Any]:
+        """Return what the add call names beside the role, by the vendor's field names."""
+        return {}
+
     def restore_group(self, grant: Grant) -> str:
-        """Return the role: one add call gives one role."""
-        return grant.key.entitlement
+        """Return the role, and the terms if there are any: one add call gives the same to all."""
+        return "/".join((grant.key.entitlement, *map(str, self.restore_terms(grant).values())))
 
     def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> WriteRequest[Any]:
-        """Return the add request for every container times every member, with their one role."""
-        (role,) = {inverse["role"] for inverse in inverses}
-        containers = tuple(sorted({inverse["container"] for inverse in inverses}))
-        return self.add(containers, tuple(sorted({inverse["member"] for inverse in inverses})), role)
+        """Return the add request for every container times every member, with their one role and terms."""
+        like, *_ = inverses
+        varies = ("container", "member")
+        if any(dict(like) != {**one, **{name: like[name] for name in varies}} for one in inverses):
+            raise PlanError("the grants of one call to restore have different roles or terms; it was not sent")
+        containers, members = (tuple(sorted({inverse[name] for inverse in inverses})) for name in varies)
+        return self.add(containers, members, like)
 
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
         """Return every container times every member of the final bytes."""
@@ -280,6 +312,7 @@ class MembershipSystem(PermissionSystem[ClientT]):
                 "member_type": str(named.kind),
                 "member": member,
                 "role": named.entitlement,
+                **named.terms,
             }
             for container in named.containers
             for member in named.members

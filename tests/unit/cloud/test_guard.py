@@ -22,6 +22,7 @@ from rescind.cloud.quickbi.members import (
     DeleteUserGroupMembers,
 )
 from rescind.cloud.quickbi.menus import AuthorizeMenu, CancelAuthorizationMenu
+from rescind.cloud.quickbi.shares import AddShareReport, CancelReportShare
 from rescind.cloud.wedata.data_sources import (
     AuthorizeDataSource,
     FromProject,
@@ -55,6 +56,8 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("quickbi", AddUserGroupMembers(UserGroupIds=["g1"], UserId="u1")),
     ("quickbi", DeleteUserFromWorkspace(WorkspaceId="w-1", UserId="u1")),
     ("quickbi", AddUserToWorkspace(WorkspaceId="w-1", UserId="u1", RoleId=26)),
+    ("quickbi", CancelReportShare(ReportId="r-1", ShareToType=2, ShareToIds="o1")),
+    ("quickbi", AddShareReport(WorksId="r", ShareToType=0, ShareToId="u", AuthPoint=3, ExpireDate=4_000_000_000_000)),
 ]  # fmt: skip
 
 
@@ -222,6 +225,8 @@ def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
 
 _REV = {"UserId": "5", "DsType": "DATABASE", "DbId": "1", "Logic": "false", "PermTypes": "QUERY", "UserAccessId": "7"}
 _SPACE = {"WorkspaceId": "w", "UserId": "1"}
+_SHARE = {"ReportId": "r", "ShareToType": "0", "ShareToIds": "u"}
+_SHARED = {"WorksId": "r", "ShareToType": "0", "ShareToId": "u", "AuthPoint": "1", "ExpireDate": "4000000000000"}
 _GROUPS = {"UserGroupIds": "a,b", "UserId": "1"}
 _CANCEL = {"DataPortalId": "p", "MenuIds": "a,b", "UserIds": "1"}
 
@@ -287,6 +292,15 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
     ("quickbi", "DeleteUserFromWorkspace", q(**_SPACE, RoleId="25")),
     ("quickbi", "AddUserToWorkspace", q(**_SPACE)),
     ("quickbi", "AddUserToWorkspace", q(**_SPACE, RoleId="0")),
+    *(("quickbi", "CancelReportShare", q(**without(_SHARE, name))) for name in _SHARE),
+    *(("quickbi", "CancelReportShare", q(**{**_SHARE, name: ""})) for name in _SHARE),
+    *(("quickbi", "CancelReportShare", q(**{**_SHARE, name: "1,2"})) for name in _SHARE),
+    *(("quickbi", "CancelReportShare", q(**{**_SHARE, "ShareToType": kind})) for kind in ("3", "-1", "00")),
+    ("quickbi", "CancelReportShare", q(**_SHARE, AuthPoint="1")),
+    *(("quickbi", "AddShareReport", q(**without(_SHARED, name))) for name in _SHARED),
+    *(("quickbi", "AddShareReport", q(**{**_SHARED, "AuthPoint": level})) for level in ("", "0", "2", "11")),
+    *(("quickbi", "AddShareReport", q(**{**_SHARED, "ExpireDate": end})) for end in ("", "0", "-1", "2030-01-01")),
+    ("quickbi", "AddShareReport", q(**_SHARED, ReportId="r")),
     ("quickbi", "WithdrawAllUserGroups", q(UserId="1")),
     ("quickbi", "DeleteUserGroup", q(UserGroupId="a")),
     ("quickbi", "DeleteUser", q(UserId="1")),

@@ -69,7 +69,7 @@ NEEDED = {
     "QueryWorkspaceUserList ListWorkspaceUserRolesByUserId ListOrganizationRoles ListOrganizationRoleUsers "
     "CheckReadable ListWorkspaceRoles ListWorkspaceRoleUsers QueryShareList QuerySharesToUserList "
     "QueryReadableResourcesListByUserIdV2 DeleteUserGroupMembers AddUserGroupMembers "
-    "DeleteUserFromWorkspace AddUserToWorkspace",
+    "DeleteUserFromWorkspace AddUserToWorkspace CancelReportShare AddShareReport",
     "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 

@@ -66,6 +66,7 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("quickbi", "CancelAuthorizationMenu"),
         ("quickbi", "DeleteUserGroupMembers"),
         ("quickbi", "DeleteUserFromWorkspace"),
+        ("quickbi", "CancelReportShare"),
     }
     assert writes <= set(WRITES)
     for kind in CLIENTS:
@@ -132,7 +133,7 @@ DMS: dict[str, dict[str, Any]] = {
     "ListDatabaseUserPermssions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
 }
 QUICKBI: dict[str, dict[str, Any]] = {
-    "QueryWorksByOrganization": {"Result": {"Data": [{"WorksId": "portal-1"}], "TotalNum": 1}},
+    "QueryWorksByOrganization": {"Result": {"Data": [{"WorksId": "portal-1", "OwnerId": "u1"}], "TotalNum": 1}},
     "ListPortalMenus": {"Result": "[]"},
     "ListPortalMenuAuthorization": {"Result": []},
     "ListWhitePortalMenu": {"Result": []},
@@ -145,12 +146,15 @@ QUICKBI: dict[str, dict[str, Any]] = {
     "QueryWorkspaceUserList": {"Result": {"Data": [], "TotalNum": 0}},
     "ListUserGroupsByUserId": {"Result": []},
     "ListWorkspaceUserRolesByUserId": {"Result": []},
+    "QuerySharesToUserList": {"Result": []},
+    "CheckReadable": {"Result": True},
 }
 
 
 @pytest.mark.parametrize(("service", "answers", "writes"), [
     ("dms", DMS, ["RevokeUserPermission"]),
-    ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers", "DeleteUserFromWorkspace"]),
+    ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers", "DeleteUserFromWorkspace",
+                          "CancelReportShare"]),
 ])  # fmt: skip
 def test_alibaba(
     client: Client, alibaba: Make, service: str, answers: dict[str, dict[str, Any]], writes: list[str]

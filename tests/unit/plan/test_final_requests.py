@@ -89,6 +89,13 @@ WORKSPACES = st.builds(
     st.sampled_from(["w1", "w-2"]),
     st.sampled_from(["u1", "u2", "u-3"]),
 )
+SHARES = st.builds(
+    lambda work, who, level, share: _grant("quickbi_shares", "work", work, who, level, share),
+    st.sampled_from(["r1", "r-2"]),
+    st.sampled_from([("user", "u1"), ("user", "u-2"), ("group", "u1"), ("organization", "u1")]),
+    st.sampled_from(["view", "view_export"]),
+    st.sampled_from(["s1", "s2"]),
+)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
@@ -96,6 +103,7 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "quickbi_menus": MENUS,
     "quickbi_group_members": MEMBERS,
     "quickbi_workspace_members": WORKSPACES,
+    "quickbi_shares": SHARES,
 }
 
 

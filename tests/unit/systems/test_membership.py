@@ -9,7 +9,7 @@ import pytest
 
 from rescind.cloud.base import Bucket, Prepared, Reply, WriteRequest
 from rescind.cloud.clients import WeDataClient
-from rescind.errors import BlastRadiusExceededError
+from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.final_bytes import body_fields
@@ -45,11 +45,12 @@ class _ProjectRoles(MembershipSystem[WeDataClient]):
     async def members(self, walker: Walker[WeDataClient], container: str) -> Iterable[Member]:
         return ()
 
-    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> _Roles:
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], group: str) -> _Roles:
         (project,) = containers
-        return _Roles(Project=project, Users=members, Role=entitlement)
+        return _Roles(Project=project, Users=members, Role=group)
 
-    add = remove
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], like: Mapping[str, Any]) -> _Roles:
+        return self.remove(containers, members, like["role"])
 
     def named(self, prepared: Prepared[Any]) -> Named:
         body = body_fields(prepared)
@@ -85,7 +86,7 @@ def test_a_restore_gives_exactly_what_was_captured() -> None:
     given = SYSTEM.given(_prepared(b'{"Project": "p", "Users": ["u", "v"], "Role": "admin"}'))
     assert given == inverses
     assert SYSTEM.restore_request(given).wire() == {"Project": "p", "Users": ["u", "v"], "Role": "admin"}
-    with pytest.raises(ValueError, match="unpack"):
+    with pytest.raises(PlanError, match="different roles or terms"):
         SYSTEM.restore_request([*given, {**given[0], "role": "viewer"}])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -58,6 +60,13 @@ def verified(
     report = asyncio.run(asyncio.wait_for(verifier.run(), 30))
     (check,) = ledger.verdicts.retained(run.run.run_id)
     return report, check
+
+
+@pytest.mark.parametrize(("days", "lost"), [(-1, 0), (1, 1)])
+def test_a_retained_grant_whose_end_has_passed_is_not_lost(ledger: Ledger, days: int, lost: int) -> None:
+    ends = replace(STAYS, expires_at=datetime.now(UTC) + timedelta(days=days))
+    report, check = verified(ledger, sent(ledger, ends), {BY_RESOURCE: [()], BY_USER: [()]})
+    assert (report.retained_checked, report.retained_missing, len(check.lost)) == (1, lost, lost)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ from rescind.cloud.quickbi.menus import (
     ListWhitePortalMenu,
     QueryWorksByOrganization,
 )
-from rescind.cloud.quickbi.shares import QueryShareList
+from rescind.cloud.quickbi.shares import CheckReadable, QueryShareList, QuerySharesToUserList
 from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority, ListDataSources
 from rescind.cloud.wedata.inventory import (
     ListCatalog,
@@ -227,11 +227,22 @@ QUICKBI = (
         lambda user: ListWorkspaceUserRolesByUserId(UserId=user.UserId),
         after="QueryUserList",
     ),
+    Probe(
+        "QuerySharesToUserList",
+        lambda user: QuerySharesToUserList(UserId=user.UserId),
+        after="QueryUserList",
+    ),
+    Probe(
+        "CheckReadable",
+        lambda portal: CheckReadable(UserId=portal.OwnerId, WorksId=portal.WorksId) if portal.OwnerId else None,
+        after="QueryWorksByOrganization",
+    ),
     Probe("CancelAuthorizationMenu"),
     Probe("DeleteUserGroupMembers"),
     Probe("DeleteUserFromWorkspace"),
+    Probe("CancelReportShare"),
 )
-"""Alibaba Quick BI: portal menus, members of user groups and of workspaces."""
+"""Alibaba Quick BI: portal menus, members of user groups and of workspaces, shares of works."""
 
 
 async def allowed_actions(

@@ -26,13 +26,18 @@ class FlagAnswer(Reply):
     Result: Flag | None = None
 
 
-class _MemberWrite(QuickBiWrite[FlagAnswer]):
+class FlagWrite(QuickBiWrite[FlagAnswer]):
+    """A write that answers with one flag."""
+
     Answer: ClassVar[type[Reply]] = FlagAnswer
-    UserId: NamedId
 
     def objection(self, reply: FlagAnswer, facts: Mapping[str, Any]) -> CloudError | None:
         """Return an unknown outcome unless ``Result`` is true: false does not say how much was done."""
         return None if reply.Result else UnknownOutcomeError(f"Result is {reply.Result}", **facts)
+
+
+class _MemberWrite(FlagWrite):
+    UserId: NamedId
 
 
 class _GroupsWrite(_MemberWrite):

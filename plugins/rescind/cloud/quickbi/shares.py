@@ -1,15 +1,21 @@
 """Alibaba Cloud Quick BI 2022-01-01: shares of works, and what a user can read in the end.
 
-Sources: the vendor's Python SDK models (1.19.0 and 1.14.1). None of these actions pages or declares a total.
+Sources: the vendor's Python SDK models (1.19.0 and 1.14.1). None of these listings pages or declares a total.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from rescind.cloud.base import Reply, Row
-from rescind.cloud.fields import Flag, IdText, Number, OptionalId, Text, Token
+from rescind.cloud.fields import Flag, IdText, NamedId, Number, OptionalId, Text, Token
+from rescind.cloud.quickbi.members import FlagWrite
 from rescind.cloud.quickbi.menus import QuickBiRead, QuickBiWhole, WholePage
+
+FIRST_END = 10**12
+"""The least end that counts as a time: the year 2001 in milliseconds. A share that is in force ends later."""
 
 
 class Share(Row):
@@ -92,3 +98,44 @@ class CheckReadable(QuickBiRead[CheckReadableAnswer]):
     Answer: ClassVar[type[Reply]] = CheckReadableAnswer
     UserId: Token
     WorksId: Token
+
+
+class CancelReportShare(FlagWrite):
+    """End the shares of one work with one user (0), group (1) or the organization (2), whatever their level and end.
+
+    ``ShareToIds`` is plural, but described and sampled with one id: one is sent.
+    """
+
+    action: ClassVar[str] = "CancelReportShare"
+    ReportId: NamedId
+    ShareToType: Literal[0, 1, 2]
+    ShareToIds: NamedId
+
+    def wire(self) -> dict[str, Any]:
+        """Return the work and the receiver."""
+        return {"ReportId": self.ReportId, "ShareToType": self.ShareToType, "ShareToIds": self.ShareToIds}
+
+
+class AddShareReport(FlagWrite):
+    """Share one work with one receiver until an end. ``AuthPoint``: 1 view, 3 view and export.
+
+    ``ExpireDate``: milliseconds since the epoch, so at least 13 digits; required. The vendor names no value for "no
+    end".
+    """
+
+    action: ClassVar[str] = "AddShareReport"
+    WorksId: NamedId
+    ShareToType: Literal[0, 1, 2]
+    ShareToId: NamedId
+    AuthPoint: Literal[1, 3]
+    ExpireDate: Annotated[int, Field(strict=True, ge=FIRST_END, lt=10**15)]
+
+    def wire(self) -> dict[str, Any]:
+        """Return the work, the receiver, level and end."""
+        return {
+            "WorksId": self.WorksId,
+            "ShareToType": self.ShareToType,
+            "ShareToId": self.ShareToId,
+            "AuthPoint": self.AuthPoint,
+            "ExpireDate": self.ExpireDate,
+        }

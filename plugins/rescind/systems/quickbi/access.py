@@ -57,6 +57,18 @@ OWN_ANSWER = Surface(
 RECEIVERS = Surface(
     "menu receivers", "ListPortalMenuAuthorization", "users, groups, workspaces and the organization on menus"
 )
+BESIDE = (
+    Surface("row and column rules", "", "which rows and columns of a dataset somebody sees", NOT_COVERED),
+    Surface(
+        "embedding and tickets",
+        "",
+        "access with a ticket, an embedded page, Copilot or AiPro",
+        "a ticket must be known to be found",
+    ),
+    Surface("mail subscriptions", "", "reports that are sent by mail", NOT_COVERED),
+    Surface("open approvals", "", "requests that will grant when somebody approves them", NOT_COVERED),
+)
+"""Ways in beside every work that no listing of this version shows."""
 SURFACES = (
     RECEIVERS,
     GROUPS,
@@ -72,15 +84,7 @@ SURFACES = (
     Surface(
         "collaboration on a portal", "", "use or edit by the whole workspace, set on the work", "no action reads it"
     ),
-    Surface("row and column rules", "", "which rows and columns of a dataset somebody sees", NOT_COVERED),
-    Surface(
-        "embedding and tickets",
-        "",
-        "access with a ticket, an embedded page, Copilot or AiPro",
-        "a ticket must be known to be found",
-    ),
-    Surface("mail subscriptions", "", "reports that are sent by mail", NOT_COVERED),
-    Surface("open approvals", "", "requests that will grant when somebody approves them", NOT_COVERED),
+    *BESIDE,
 )
 
 _RECEIVERS = {
@@ -104,7 +108,12 @@ WORKSPACE_ROLES = {
 
 def receiver_type(receiver: Receiver) -> PrincipalType:
     """The kind of a receiver of a menu or a white list."""
-    return _RECEIVERS.get(receiver.ReceiverType, PrincipalType.UNKNOWN)
+    return receiver_kind(receiver.ReceiverType)
+
+
+def receiver_kind(number: int | None) -> PrincipalType:
+    """The kind of a receiver by the vendor's number."""
+    return PrincipalType.UNKNOWN if number is None else _RECEIVERS.get(number, PrincipalType.UNKNOWN)
 
 
 def fixed_grant(
@@ -156,7 +165,9 @@ def organization_roles(account: str, users: Iterable[QuickBiUser], found: Popula
     found.asked(ORGANIZATION_ROLES.name)
 
 
-def workspace_roles(account: str, space: Workspace, people: Sequence[WorkspaceUser], found: Population) -> set[str]:
+def workspace_roles(
+    account: str, space: Workspace, people: Sequence[WorkspaceUser], found: Population, system: str = SYSTEM
+) -> set[str]:
     """Owner, administrators and developers of a workspace as members of roles, which reach every portal in it.
 
     :returns: the roles that somebody holds.
@@ -166,7 +177,7 @@ def workspace_roles(account: str, space: Workspace, people: Sequence[WorkspaceUs
     held += [(space.Owner, OWNER)] if space.Owner else []
     found.add_memberships(
         Membership(
-            SYSTEM, account, PrincipalType.USER, user, PrincipalType.ROLE, workspace_role(space.WorkspaceId, role)
+            system, account, PrincipalType.USER, user, PrincipalType.ROLE, workspace_role(space.WorkspaceId, role)
         )
         for user, role in held
     )
@@ -177,20 +188,23 @@ def workspace_roles(account: str, space: Workspace, people: Sequence[WorkspaceUs
     return {role for _, role in held}
 
 
-def portal_grants(account: str, portal: Work, roles: Iterable[str]) -> Iterator[Grant]:
-    """Owner and public link of a portal, and the roles of its workspace.
+def portal_grants(
+    account: str, portal: Work, roles: Iterable[str], kind: str = "portal", system: str = SYSTEM
+) -> Iterator[Grant]:
+    """Owner and public link of a portal or another work, and the roles of its workspace.
 
     :param roles: those that somebody holds in the workspace.
+    :param kind: resource type of the work in that system.
     """
-    resource, name = ("portal", portal.WorksId), portal.WorkName or ""
-    if portal.OwnerId:
-        yield fixed_grant(account, resource, (PrincipalType.USER, portal.OwnerId), OWNER, "owns the portal", name)
+    held = [(PrincipalType.USER, portal.OwnerId, OWNER, f"owns the {kind}")] if portal.OwnerId else []
     if portal.PublicFlag:
-        everyone = (PrincipalType.EVERYONE, "everyone")
-        yield fixed_grant(account, resource, everyone, "public link", "the portal is open by a link", name)
+        held.append((PrincipalType.EVERYONE, "everyone", "public link", f"the {kind} is open by a link"))
     for role in sorted(roles):
-        holder = (PrincipalType.ROLE, workspace_role(portal.WorkspaceId or "", role))
-        yield fixed_grant(account, resource, holder, WORKSPACE_ROLES[role], "a role in the portal's workspace", name)
+        holder = workspace_role(portal.WorkspaceId or "", role)
+        held.append((PrincipalType.ROLE, holder, WORKSPACE_ROLES[role], f"a role in the {kind}'s workspace"))
+    for holder_type, holder, entitlement, why_not in held:
+        place = ((kind, portal.WorksId), (holder_type, holder), entitlement, why_not, portal.WorkName or "")
+        yield fixed_grant(account, *place, system=system)
 
 
 def portal_unknowns(portal: Work, found: Population) -> None:

@@ -91,12 +91,14 @@ class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
         rows = await walker.rows(ListUserGroupsByUserId(UserId=user))
         return [(row.UserGroupId, row.UserGroupName or "", Member(user)) for row in rows]
 
-    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> DeleteUserGroupMembers:
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], group: str) -> DeleteUserGroupMembers:
         """Return the call that takes the one user out of these groups."""
         (user,) = members
         return DeleteUserGroupMembers(UserGroupIds=containers, UserId=user)
 
-    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> AddUserGroupMembers:
+    def add(
+        self, containers: tuple[str, ...], members: tuple[str, ...], like: Mapping[str, Any]
+    ) -> AddUserGroupMembers:
         """Return the call that puts the one user into these groups."""
         (user,) = members
         return AddUserGroupMembers(UserGroupIds=containers, UserId=user)

@@ -1,4 +1,4 @@
-"""Alibaba Quick BI: groups and workspaces with their members, as the population of menus needs them."""
+"""Alibaba Quick BI: groups and workspaces with their members, as ways into portals and other works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from rescind.cloud.quickbi.inventory import (
 from rescind.model import Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.quickbi.access import GROUPS, WORKSPACE_ROLES, WORKSPACES, workspace_role, workspace_roles
+from rescind.systems.quickbi.access import (
+    GROUPS,
+    SYSTEM,
+    WORKSPACE_ROLES,
+    WORKSPACES,
+    workspace_role,
+    workspace_roles,
+)
 from rescind.systems.quickbi.users import user_groups
 from rescind.systems.surfaces import EndedMemberships
 
@@ -26,35 +33,38 @@ _Edge = tuple[str, str, str]
 """(type of the container, its id, user)."""
 
 
-async def discover_groups(walker: Walker[QuickBiClient], found: Population) -> None:
+async def discover_groups(walker: Walker[QuickBiClient], found: Population, system: str = SYSTEM) -> None:
     """Report users in groups and groups in groups."""
     names, edges = await user_groups(walker)
-    found.add_principals(_container(walker, "group", ident, name) for ident, name in names.items())
-    found.add_memberships(membership(walker, "group", group, "group", parent) for group, parent in edges)
+    found.add_principals(_container(system, walker, "group", ident, name) for ident, name in names.items())
+    found.add_memberships(membership(walker, "group", group, "group", parent, system) for group, parent in edges)
     found.shown(PrincipalType.GROUP, names)
     found.asked(GROUPS.name)
     await walker.for_each(
         sorted(names),
         lambda ident: walker.rows(QueryUserGroupMember(UserGroupId=ident)),
         lambda ident, people: found.add_memberships(
-            membership(walker, "group" if m.IsUserGroup else "user", m.Id, "group", ident) for m in people
+            membership(walker, "group" if m.IsUserGroup else "user", m.Id, "group", ident, system) for m in people
         ),
     )
 
 
-async def discover_workspaces(walker: Walker[QuickBiClient], found: Population) -> dict[str, set[str]]:
+async def discover_workspaces(
+    walker: Walker[QuickBiClient], found: Population, system: str = SYSTEM
+) -> dict[str, set[str]]:
     """Report workspaces and their members; return the roles that somebody holds, by workspace."""
     roles: dict[str, set[str]] = {}
     workspaces = await walker.rows(QueryOrganizationWorkspaceList())
     found.shown(PrincipalType.WORKSPACE, (space.WorkspaceId for space in workspaces))
     found.add_principals(
-        _container(walker, "workspace", space.WorkspaceId, space.WorkspaceName, space.Owner) for space in workspaces
+        _container(system, walker, "workspace", space.WorkspaceId, space.WorkspaceName, space.Owner)
+        for space in workspaces
     )
 
     def take(space: Workspace, people: Sequence[WorkspaceUser]) -> None:
-        edges = (membership(walker, "user", member.UserId, "workspace", space.WorkspaceId) for member in people)
-        found.add_memberships(edges)
-        roles[space.WorkspaceId] = workspace_roles(walker.account, space, people, found)
+        place = ("workspace", space.WorkspaceId, system)
+        found.add_memberships(membership(walker, "user", member.UserId, *place) for member in people)
+        roles[space.WorkspaceId] = workspace_roles(walker.account, space, people, found, system)
 
     await walker.for_each(
         workspaces,
@@ -122,13 +132,18 @@ def _workspace_edges(workspace: str, role: WorkspaceRole | None, user: str) -> I
 
 
 def membership(
-    walker: Walker[QuickBiClient], member_type: str, member: str, container_type: str, container: str
+    walker: Walker[QuickBiClient],
+    member_type: str,
+    member: str,
+    container_type: str,
+    container: str,
+    system: str = SYSTEM,
 ) -> Membership:
     """Return an edge from a user or group to what it is in."""
-    return Membership("quickbi_menus", walker.account, member_type, member, container_type, container)
+    return Membership(system, walker.account, member_type, member, container_type, container)
 
 
 def _container(
-    walker: Walker[QuickBiClient], kind: str, ident: str, name: str | None, owner: str | None = None
+    system: str, walker: Walker[QuickBiClient], kind: str, ident: str, name: str | None, owner: str | None = None
 ) -> Principal:
-    return Principal("quickbi_menus", walker.account, kind, ident, name=name or "", kind="system", owner=owner or "")
+    return Principal(system, walker.account, kind, ident, name=name or "", kind="system", owner=owner or "")

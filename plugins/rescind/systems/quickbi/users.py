@@ -75,12 +75,12 @@ def user_principal(system: str, account: str, user: QuickBiUser) -> Principal:
         name=user.NickName or user.AccountName or "",
         kind="unknown",
         status="unknown" if user.IsDeleted is None else "deleted" if user.IsDeleted else "active",
-        last_used_at=_moment(user.LastLoginTime),
+        last_used_at=moment(user.LastLoginTime),
         other_ids=(("alibaba_uid", user.AccountId),) if user.AccountId else (),
     )
 
 
-def _moment(milliseconds: int | None) -> datetime | None:
+def moment(milliseconds: int | None) -> datetime | None:
     """Return a time given in milliseconds since 1970; None for none, 0 and values out of range."""
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None

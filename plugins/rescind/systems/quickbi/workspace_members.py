@@ -135,17 +135,15 @@ class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
         held = await self.memberships_of(walker, grant.key.principal_id)
         return [member for space, _, member in held if space == grant.key.resource_id]
 
-    def remove(
-        self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str
-    ) -> DeleteUserFromWorkspace:
+    def remove(self, containers: tuple[str, ...], members: tuple[str, ...], group: str) -> DeleteUserFromWorkspace:
         """Return the call that takes the one user out of the one workspace."""
         (workspace,), (user,) = containers, members
         return DeleteUserFromWorkspace(WorkspaceId=workspace, UserId=user)
 
-    def add(self, containers: tuple[str, ...], members: tuple[str, ...], entitlement: str) -> AddUserToWorkspace:
+    def add(self, containers: tuple[str, ...], members: tuple[str, ...], like: Mapping[str, Any]) -> AddUserToWorkspace:
         """Return the call that puts the one user into the one workspace with the role."""
         (workspace,), (user,) = containers, members
-        role: Any = int(_IDS[entitlement])
+        role: Any = int(_IDS[like["role"]])
         return AddUserToWorkspace(WorkspaceId=workspace, UserId=user, RoleId=role)
 
     def named(self, prepared: Prepared[Any]) -> Named:

@@ -210,7 +210,7 @@ class ScopeVerifier:
     def _record_retained(self, settling: Settling, now: datetime) -> None:
         """Compare the retained grants in every listing that was read with the current grants.
 
-        A grant that another run of this ledger revoked since the snapshot is not missing.
+        A grant that another run of this ledger revoked since the snapshot is not missing, nor one whose end has passed.
         """
         compared, lost = 0, []
         for grant, _ in self.ledger.decisions.each(
@@ -220,7 +220,8 @@ class ScopeVerifier:
             if grant.inherited_from or not shown:
                 continue
             compared += 1
-            if not all(grant.key in listing for listing in shown):
+            ended = grant.expires_at is not None and grant.expires_at <= now
+            if not ended and not all(grant.key in listing for listing in shown):
                 lost.append(grant.grant_id)
         elsewhere = self.ledger.scope_locks.removed_since(self.run_id, self.system.name, self.account, lost)
         lost = [grant_id for grant_id in lost if grant_id not in elsewhere]

@@ -1,0 +1,120 @@
+"""Alibaba Quick BI: the ways into a work beside its shares, and what the platform says that a user can read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from rescind.cloud.clients import QuickBiClient
+from rescind.cloud.quickbi.menus import Work
+from rescind.cloud.quickbi.shares import CheckReadable, QuerySharesToUserList
+from rescind.errors import CloudError, ListingIncompleteError
+from rescind.model import Grant, PrincipalType
+from rescind.systems.base import Walker
+from rescind.systems.population import Population
+from rescind.systems.quickbi.access import (
+    BESIDE,
+    GROUPS,
+    ORGANIZATION_ROLES,
+    WORKSPACES,
+    fixed_grant,
+    portal_grants,
+)
+from rescind.systems.surfaces import NOT_COVERED, Gap, PlatformAnswer, Surface
+
+SYSTEM = "quickbi_shares"
+WORK = "work"
+_WHOLE_WORKSPACE = ("1", "11")
+"""Security levels of works that every member of their workspace may read."""
+
+SHARES = Surface(
+    "work shares", "QueryShareList", "who a work is shared with, with level and end", "ended shares are not listed"
+)
+WORKS = Surface(
+    "work owner, public link and workspace",
+    "QueryWorksByOrganization",
+    "the owner, whether a link opens the work, and whether it is open to its whole workspace",
+)
+SHARED_WITH = Surface(
+    "works shared with a user",
+    "QuerySharesToUserList",
+    "the works that are shared with one user",
+    "whether shares with the user's groups are among them is not documented",
+    asked_in="verification",
+)
+OWN_ANSWER = Surface(
+    "the platform's own answer",
+    "CheckReadable",
+    "whether one user can read one work, whatever the reason",
+    "it answers for users, not for groups",
+    asked_in="verification",
+)
+SURFACES = (
+    SHARES,
+    GROUPS,
+    WORKSPACES,
+    ORGANIZATION_ROLES,
+    WORKS,
+    SHARED_WITH,
+    OWN_ANSWER,
+    Surface("menus and white list of a portal", "", "who may open a portal by them", "quickbi_menus reads them"),
+    Surface("collaboration", "", "use and edit rights on a work, also of groups and the whole workspace", NOT_COVERED),
+    *BESIDE,
+)
+
+
+def other_ways(account: str, work: Work, roles: Iterable[str]) -> Iterator[Grant]:
+    """Yield the owner, the public link, the workspace's roles and a work that is open to its whole workspace.
+
+    :param roles: those that somebody holds in the workspace.
+    """
+    yield from portal_grants(account, work, roles, WORK, SYSTEM)
+    if work.SecurityLevel in _WHOLE_WORKSPACE and work.WorkspaceId:
+        place = ((WORK, work.WorksId), (PrincipalType.WORKSPACE, work.WorkspaceId), "open to its workspace")
+        yield fixed_grant(account, *place, "a setting of the work", work.WorkName or "", system=SYSTEM)
+
+
+def unknowns(work: Work, found: Population) -> None:
+    """Name what the vendor does not tell of a work: null is not "nobody" and not "no"."""
+    told = {"owner": work.OwnerId, "public link": work.PublicFlag, "security level": work.SecurityLevel}
+    for what in (name for name, value in told.items() if value is None):
+        why = f"QueryWorksByOrganization does not tell the {what} of work {work.WorksId}"
+        found.could_not_tell(Gap(WORKS.name, why, (WORK, work.WorksId)))
+
+
+async def what_users_read(client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
+    """Ask for each user which works are shared with them, and for each of their works whether they can read it."""
+    walker, answer = Walker(client), PlatformAnswer()
+    mine = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER]
+    users = sorted({grant.key.principal_id for grant in mine})
+
+    async def shared(user: str) -> frozenset[str] | Exception:
+        try:
+            return frozenset(work.WorksId for work in await walker.rows(QuerySharesToUserList(UserId=user)))
+        except (CloudError, ListingIncompleteError) as error:
+            return error
+
+    async def readable(grant: Grant) -> bool | Exception:
+        try:
+            asks = CheckReadable(UserId=grant.key.principal_id, WorksId=grant.key.resource_id)
+            return (await client.read(asks)).value.Result
+        except CloudError as error:
+            return error
+
+    listed = dict(zip(users, await walker.each(users, shared), strict=True))
+    for grant, reads in zip(mine, await walker.each(mine, readable), strict=True):
+        _take(answer, grant, listed[grant.key.principal_id], reads)
+    answer.calls = len(users) + len(mine)
+    return answer
+
+
+def _take(answer: PlatformAnswer, grant: Grant, listed: frozenset[str] | Exception, reads: bool | Exception) -> None:
+    """Note what the two questions say of one grant. Denied is only what both of them deny."""
+    for surface, said in ((SHARED_WITH, listed), (OWN_ANSWER, reads)):
+        if isinstance(said, Exception):
+            answer.could_not_ask(grant.grant_id, surface.name, f"{type(said).__name__}: {said}"[:300])
+    if not isinstance(listed, Exception) and grant.key.resource_id in listed:
+        answer.reaches[grant.grant_id] = "the platform still lists the work among those shared with this user"
+    elif reads is True:
+        answer.reaches[grant.grant_id] = "the platform itself says that this user can read the work"
+    elif reads is False and not isinstance(listed, Exception):
+        answer.denies.add(grant.grant_id)
