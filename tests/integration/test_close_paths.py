@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from rescind import cli
 from rescind.model import Choice
 from rescind.workflow.approval_text import approval_body
 from rescind.workflow.residual_access import STAYS_REACHABLE
@@ -135,6 +137,29 @@ def test_own_ends_the_membership_and_nothing_is_left(bench: Bench) -> None:
     after = setup.emulator.get("truth?extra=1")["quickbi_group_members"]
     gone = [(r["group_id"], r["user_id"]) for r in before["quickbi_group_members"] if r not in after]
     assert gone == [(group, user)]
+
+
+def test_explain_prints_and_draws_the_paths_of_a_person(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    setup = bench()
+    user, group, menu = only_through_a_group(setup)
+    review = on(setup, user, menu)
+    review.through_plan()
+    with review.ledger() as ledger:
+        name = ledger.runs.find(review.dag_id, review.run_id).run_id
+        groups = ledger.snapshot.container_names(name, MENUS, ledger.scopes.all(name)[0].account)
+    monkeypatch.setenv("RESCIND_LEDGER_DSN", setup.ledger_dsn)
+    drawing = tmp_path / "paths.svg"
+    assert cli.main(["explain", name, "--principal", user, "--svg", str(drawing)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    own = [line for line in lines if menu in line and "on menu" in line and line.startswith("  ")]
+    assert [line.partition(":")[0].strip() for line in own] == [
+        "direct grant",
+        f'group {group} "{groups["group", group]}"',
+    ]
+    texts = ["".join(one.itertext()) for one in ElementTree.parse(drawing).iter("{http://www.w3.org/2000/svg}text")]
+    assert any(user in one for one in texts) and f"group {groups['group', group]}" in texts
 
 
 def test_a_second_planning_starts_from_the_first_decisions(bench: Bench) -> None:

@@ -18,11 +18,12 @@ from rescind.data_files import read_regular
 from rescind.errors import InputError, RescindError
 from rescind.ledger import Ledger, Run
 from rescind.ledger.runs.inputs import MAX_BYTES
-from rescind.model import Choice, Grant
+from rescind.model import Choice, Grant, GrantKey
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
 from rescind.review.policy.load import Policy
 from rescind.review.text import printable
 from rescind.workflow.inputs import decision_context
+from rescind.workflow.person_paths import paths_svg, paths_text, person_paths
 
 EXAMPLES = 5
 """Grants shown for each rule and each difference."""
@@ -56,8 +57,10 @@ def _explain(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
         grants = iter(ledger.snapshot.grants_by_id(run.run_id, [options.grant]).values())
     context = decision_context(ledger, run)
     found = 0
+    holders: set[GrantKey] = set()
     for explanation in explain(grants, context, principal=options.principal or "", grant_id=options.grant or ""):
         found += 1
+        holders.add(explanation.grant.key)
         yield render_explanation(explanation)
         recorded = ledger.decisions.get(run.run_id, explanation.decision.grant_id)
         if recorded is None:
@@ -69,7 +72,24 @@ def _explain(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
     if not found:
         what = "grant with this id" if options.grant else "grant of this principal under any id space"
         raise InputError("principal, grant", f"the snapshot of {run.run_id} holds no {what}", "Check the exact id.")
+    if options.principal:
+        yield from _paths(ledger, run, holders, options.svg)
     yield f"{found} grants of run {run.run_id}"
+
+
+def _paths(ledger: Ledger, run: Run, holders: set[GrantKey], svg: str | None) -> Iterator[str]:
+    """Yield the paths by which the person reaches what, over all systems of a vendor; write the drawing."""
+    drawings = []
+    for title, ways in person_paths(ledger, run, holders):
+        yield from paths_text(title, ways)
+        yield ""
+        drawings.append(paths_svg(title, ways))
+    for number, drawing in enumerate(drawings if svg else ()):
+        path = Path(svg or "").with_suffix(f".{number}.svg" if number else ".svg")
+        try:
+            path.write_text(drawing, encoding="utf-8")
+        except OSError as error:
+            raise InputError("--svg", f"{path.name} cannot be written ({error.strerror})", "Check the path.") from None
 
 
 def _backtest(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
@@ -148,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     which = why.add_mutually_exclusive_group(required=True)
     which.add_argument("--principal", help="exact id, in any id space or as person_id")
     which.add_argument("--grant", help="grant id (64 hex characters)")
+    why.add_argument("--svg", metavar="FILE", help="with --principal: also draw the paths to what the person reaches")
     past = commands.add_parser("backtest", help="say what a policy would have revoked in past runs")
     past.add_argument("policy", help="policy file")
     past.add_argument("runs", nargs="+", metavar="run", help="the ledger's run id, oldest first")

@@ -15,6 +15,7 @@ from rescind.model import Grant, Membership, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.systems import system_named
 from rescind.systems.base import PermissionSystem
+from rescind.systems.effective import AccessPath
 from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN
 from rescind.workflow.inputs import same_people
 
@@ -109,6 +110,16 @@ class Surroundings:
                 if container not in seen:
                     seen.add(container)
                     queue.append(container)
+
+    def paths(self, person: str) -> Iterator[AccessPath]:
+        """Yield one path to each grant that the person holds or reaches, the shortest; memberships are no access."""
+        through: dict[Node, tuple[Node, ...]] = dict.fromkeys(sorted(self.nodes[person]), ())
+        for member, container in self.steps(person):
+            through.setdefault(container, (*through[member], container))
+        for holder, passed in through.items():
+            for grant in self.held.get(holder, ()):
+                if not holds_members(system_named(grant.key.system)):
+                    yield AccessPath(passed, grant, self.names)
 
 
 def owners_of(ledger: Ledger, run: Run, systems: Collection[str], account: str) -> Mapping[Node, str]:
