@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from xml.sax.saxutils import escape
 
 from rescind.ledger import Ledger, Run
@@ -17,9 +16,7 @@ from rescind.workflow.surroundings import Surroundings, complete_systems
 
 DRAWN = 60
 """Paths in one drawing."""
-_ROW, _COLUMN, _LONGEST = 22, 350, 46
-_Spot = tuple[int, str]
-"""(column, text)."""
+_ROW, _COLUMN, _LONGEST = 24, 28, 110
 
 
 def person_paths(ledger: Ledger, run: Run, holders: Iterable[GrantKey]) -> Iterator[tuple[str, list[AccessPath]]]:
@@ -47,41 +44,31 @@ def paths_text(title: str, ways: Sequence[AccessPath]) -> Iterator[str]:
 
 
 def paths_svg(title: str, ways: Sequence[AccessPath]) -> str:
-    """Return a drawing of the first :data:`DRAWN` paths: the person, what the person is in, what is reached.
+    """Return a drawing of the first :data:`DRAWN` paths as a tree: the person, what the person is in, what is reached.
 
     Text of vendors is escaped; the drawing has no scripts, links or styles.
     """
-    depth = max((len(way.through) for way in ways[:DRAWN]), default=0)
-    rows: dict[int, dict[str, int]] = defaultdict(dict, {0: {title: 0}})
-    lines: set[tuple[_Spot, _Spot]] = set()
-    for way in ways[:DRAWN]:
-        spots = [(0, title), *((level, _named(way, node)) for level, node in enumerate(way.through, 1))]
-        spots.append((depth + 1, access_text(way.grant)))
-        for column, text in spots:
-            rows[column].setdefault(text, len(rows[column]))
-        lines.update(pairwise(spots))
-    width, height = _COLUMN * (depth + 2), _ROW * (max(map(len, rows.values())) + 2)
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">']
-    for (left, one), (right, two) in sorted(lines):
-        start, end = _at(left + 1, rows[left][one]), _at(right, rows[right][two])
-        parts.append(f'<path d="M{start[0] - 40} {start[1] - 4}L{end[0] - 6} {end[1] - 4}" stroke="#999"/>')
-    for column, texts in rows.items():
-        parts += [_text(_at(column, row), text) for text, row in texts.items()]
+    walks = sorted((*(_named(way, node) for node in way.through), access_text(way.grant)) for way in ways[:DRAWN])
+    rows: dict[tuple[str, ...], int] = {(): 0}
+    parts = [_text(0, 0, title)]
+    for nodes in (walk[:depth] for walk in walks for depth in range(1, len(walk) + 1)):
+        if nodes not in rows:
+            row = rows[nodes] = len(rows)
+            x, above = len(nodes) * _COLUMN, rows[nodes[:-1]] * _ROW
+            parts.append(f'<path d="M{x - 8} {above + 28}V{row * _ROW + 18}H{x + 6}" stroke="#999" fill="none"/>')
+            parts.append(_text(len(nodes), row, nodes[-1]))
     if len(ways) > DRAWN:
-        parts.append(_text((10, height - 6), f"{DRAWN} of {len(ways)} paths"))
-    return "\n".join([*parts, "</svg>", ""])
+        parts.append(_text(0, len(rows), f"{DRAWN} of {len(ways)} paths"))
+    height, width = (len(rows) + 2) * _ROW, 900
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">'
+    return "\n".join([head, *parts, "</svg>", ""])
 
 
 def _named(way: AccessPath, node: Node) -> str:
-    return f"{node[0]} {way.names.get(node) or node[1]}"
+    return "all users" if node[0] == PrincipalType.EVERYONE else f"{node[0]} {way.names.get(node) or node[1]}"
 
 
-def _at(column: int, row: int) -> tuple[int, int]:
-    return 10 + column * _COLUMN, _ROW * (row + 1)
-
-
-def _text(place: tuple[int, int], text: str) -> str:
+def _text(depth: int, row: int, text: str) -> str:
     shown = printable(text)
     shown = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
-    halo = 'stroke="#fff" stroke-width="4" paint-order="stroke"'
-    return f'<text x="{place[0]}" y="{place[1]}" font-size="12" {halo}>{escape(shown)}</text>'
+    return f'<text x="{10 + depth * _COLUMN}" y="{22 + row * _ROW}" font-size="13">{escape(shown)}</text>'
