@@ -174,7 +174,7 @@ class People:
             return "none"
         owner = self._roster.by_person_id(person.manager) if self._roster else None
         if owner is None:
-            return "unlisted"
+            return None if self._roster and self._roster.may_list(person.manager) else "unlisted"
         return owner.status if owner.status != "unknown" else None
 
     def _held_by_people(self) -> dict[str, set[str]]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cached_property
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 from rescind.errors import GuardTrippedError, InputError
@@ -40,6 +42,7 @@ class Person:
     :param ids: id space -> id; spaces without an id are left out.
     :param attributes: further columns that are not blank.
     :param line: line of the file, or number of the object.
+    :param held: why nothing is concluded from the row's status and date, or empty; see :meth:`Roster.held`.
     """
 
     person_id: str
@@ -53,6 +56,7 @@ class Person:
     ids: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +77,23 @@ class RosterOptions:
 class Roster:
     """All people, indexed by ``person_id`` and by id in every id space.
 
+    Somebody who left and came back has two rows. Where the mail of a row that says "left" stands in an active row too,
+    the row that says "left" is held: its status and date are not known to any rule. An id that the two rows share
+    belongs to neither of them.
+
     :param spaces: the id spaces that the roster has a column for, whether filled or not.
     :param digest: SHA-256 (hex) of the bytes that the roster was read from.
-    :raises InputError: for an empty roster and for a ``person_id`` or an id that two people share.
+    :raises InputError: for an empty roster, for a ``person_id`` that two people share, and for an id that two people
+        share of whom not exactly one has left.
     """
 
     def __init__(self, people: Iterable[Person], *, spaces: Iterable[str], source: str, digest: str) -> None:
-        self.people = tuple(people)
+        self.people = _with_held(tuple(people))
         self.spaces = frozenset(spaces)
         self.source = source
         self.digest = digest
         self._index: dict[str, dict[str, Person]] = {PERSON_SPACE: {}, **{space: {} for space in self.spaces}}
+        self._shared: set[tuple[str, str]] = set()
         if not self.people:
             raise InputError(source, "the roster holds no people", "Export it again; an empty roster is not used.")
         for person in self.people:
@@ -93,7 +103,11 @@ class Roster:
         for space, value in ((PERSON_SPACE, person.person_id), *person.ids.items()):
             index = self._index.setdefault(space, {})
             other = index.setdefault(value, person)
-            if other is not person:
+            if other is person:
+                continue
+            if space != PERSON_SPACE and _came_back(other, person):
+                self._shared.add((space, value))
+            else:
                 problem = f"lines {other.line} and {person.line} have the same {space} ({len(value)} characters)"
                 raise InputError(f"{self.source}, column {space}", problem, "Give each person an id of their own.")
 
@@ -101,9 +115,80 @@ class Roster:
         """Return the person with this exact id in this id space."""
         return self._index.get(space, {}).get(value)
 
+    def may_list(self, manager: str) -> bool:
+        """Return whether a manager who is nobody's ``person_id`` may still be somebody here, written in another way.
+
+        Somebody's mail, another id or name of theirs, an id without its leading zeros, or a text of a shape that no
+        ``person_id`` has says nothing about whether the manager is listed.
+        """
+        return _folded(manager) in self._names or _letters(manager) not in self._shapes
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        names = (
+            (p.person_id, p.email, p.email.partition("@")[0], p.name, *p.ids.values(), *p.attributes.values())
+            for p in self.people
+        )
+        return frozenset(_folded(name) for of_one in names for name in of_one if name)
+
+    @cached_property
+    def _shapes(self) -> frozenset[str]:
+        return frozenset(_letters(person.person_id) for person in self.people)
+
+    def shared(self, space: str, value: str) -> bool:
+        """Return whether this id stands in the rows of somebody who left and of somebody active."""
+        return (space, value) in self._shared
+
+    @property
+    def held(self) -> tuple[Person, ...]:
+        """The people from whose status and date nothing is concluded."""
+        return tuple(person for person in self.people if person.held)
+
     def by_person_id(self, person_id: str) -> Person | None:
         """Return the person with this ``person_id``."""
         return self._index[PERSON_SPACE].get(person_id)
+
+
+def _folded(text: str) -> str:
+    return text.casefold().lstrip("0")
+
+
+def _letters(text: str) -> str:
+    """Return which kinds of characters a text begins with and holds, in any number: ``P07`` gives ``A0``."""
+    kinds = ("0" if c.isdigit() else "A" if c.isalpha() else c for c in text)
+    return "".join(kind for kind, _ in groupby(kinds))
+
+
+def _came_back(one: Person, other: Person) -> bool:
+    """Return whether two rows may be one person: one of them says "left" (or is held for it), the other is active."""
+    return {"active"} < {_word(one), _word(other)} <= {"active", "left"}
+
+
+def _word(person: Person) -> str:
+    return "left" if person.held else person.status
+
+
+def _with_held(people: tuple[Person, ...]) -> tuple[Person, ...]:
+    """Return the people with those held who left and share their mail or an id with somebody active."""
+    active: dict[tuple[str, str], Person] = {}
+    for person in people:
+        if person.status == "active":
+            active |= dict.fromkeys(_strong(person), person)
+
+    def one(person: Person) -> Person:
+        same = next(((key, active[key]) for key in _strong(person) if key in active), None)
+        if person.status != "left" or same is None:
+            return person
+        (what, _), other = same
+        reason = f"left, and line {other.line} with the same {what} is active"
+        return replace(person, status="unknown", terminated_at=None, held=reason)
+
+    return tuple(map(one, people)) if active else people
+
+
+def _strong(person: Person) -> list[tuple[str, str]]:
+    mail = [("email", person.email.casefold())] if person.email else []
+    return [*mail, *person.ids.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +236,7 @@ def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: 
     if age > limits.max_age or age < -timedelta(minutes=5):
         remedy = "Export the roster again (a date in the future points to a wrong clock or time zone)."
         raise GuardTrippedError("roster.max_age", str(limits.max_age), str(age), remedy)
-    left = sum(person.status == "left" for person in roster.people)
+    left = sum(person.status == "left" or bool(person.held) for person in roster.people)
     if left * 100 > limits.max_leaver_percent * count:
         remedy = "Check the status column at its source, or raise the limit deliberately."
         measured = f"{left} of {count} people"
@@ -205,6 +290,8 @@ def match_person(
     known = [(space, value) for space, value in ids if value and space in roster.spaces]
     if not known:
         return Match(None, "no_id_space")
+    if any(roster.shared(space, value) for space, value in known):
+        return Match(None, "conflict")
     found = [(space, roster.by_id(space, value)) for space, value in known]
     people = {person.person_id: person for _, person in found if person is not None}
     if not people:

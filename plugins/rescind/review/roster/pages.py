@@ -50,6 +50,7 @@ class RosterPages:
     _rows: list[Any] = field(default_factory=list)
     _total: int | None = None
     _pages: int = 0
+    _beyond: bool = False
 
     def add(self, data: bytes, *, linked: bool = False) -> None:
         """Take the next page.
@@ -88,6 +89,10 @@ class RosterPages:
         return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _scim(self, page: Mapping[str, Any], where: str) -> None:
+        if self._beyond and not page.get("Resources"):  # RFC 7644: a page without users may leave the list out
+            self._take({**page, "Resources": []}, "Resources", "totalResults", where)
+            self.next = None
+            return
         users = self._take(page, "Resources", "totalResults", where)
         start = page.get("startIndex", 1)
         if start != len(self._rows) + 1 or isinstance(start, bool):
@@ -97,7 +102,9 @@ class RosterPages:
                 f"{where}, startIndex", problem, "The service must respect startIndex; fetch the roster again."
             )
         self._append(users, where)
-        self.next = str(len(self._rows) + 1) if len(self._rows) < (self._total or 0) else None
+        # One page beyond the declared end: some services report the size of a page as their total.
+        self._beyond = len(self._rows) == self._total
+        self.next = str(len(self._rows) + 1)
 
     def _plain(self, page: Mapping[str, Any], where: str) -> None:
         people = self._take(page, self.fields.items, self.fields.total, where)
@@ -140,7 +147,8 @@ class RosterPages:
     def _append(self, rows: list[Any], where: str) -> None:
         if len(self._rows) + len(rows) > (self._total or 0):
             problem = f"{len(self._rows) + len(rows)} people where the service declares {self._total}"
-            raise InputError(where, problem, "Fetch the roster again.")
+            remedy = "Fetch the roster again. If it stays so, the service gives the size of a page as its total."
+            raise InputError(where, problem, remedy)
         if not rows and len(self._rows) < (self._total or 0):
             problem = f"an empty page after {len(self._rows)} of {self._total} people"
             raise InputError(where, problem, "Fetch the roster again; an incomplete roster is not used.")

@@ -151,7 +151,7 @@ def _person(row: Row, line: int, source: str, options: RosterOptions) -> Person:
         status=_one_of(row, "status", _STATUS, where),
         terminated_at=_moment(row, where, options),
         kind=_one_of(row, "kind", _KIND, where),
-        manager=check_id(_blank(row.get("manager")), where=where("manager")),
+        manager=_text(row, "manager", where),
         department=department,
         name=name,
         email=email,

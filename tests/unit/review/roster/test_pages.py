@@ -76,3 +76,31 @@ def test_a_scim_roster_that_ends_short_is_not_whole() -> None:
 def test_no_page_is_no_roster() -> None:
     with pytest.raises(InputError, match="not all pages were read"):
         RosterPages("r", "json").document()
+
+
+def scim(*pages: dict[str, Any]) -> RosterPages:
+    roster = RosterPages("r", "scim")
+    for each in pages:
+        roster.add(json.dumps(each).encode())
+    return roster
+
+
+def users(first: int, last: int, total: int) -> dict[str, Any]:
+    return {"totalResults": total, "startIndex": first, "Resources": [{"id": str(n)} for n in range(first, last + 1)]}
+
+
+@pytest.mark.parametrize("beyond", [{"Resources": []}, {}, {"Resources": [], "startIndex": 11}])
+def test_scim_is_whole_when_the_page_beyond_its_total_is_empty(beyond: dict[str, Any]) -> None:
+    roster = scim(users(1, 10, 10))
+    assert roster.next == "11"
+    with pytest.raises(InputError, match="not all pages were read"):
+        roster.document()
+    roster.add(json.dumps({"totalResults": 10, **beyond}).encode())
+    assert roster.next is None and len(json.loads(roster.document())["Resources"]) == 10
+
+
+def test_a_service_that_gives_the_size_of_a_page_as_its_total_is_not_used() -> None:
+    with pytest.raises(InputError, match="20 people where the service declares 10.*size of a page"):
+        scim(users(1, 10, 10), users(11, 20, 10))
+    with pytest.raises(InputError, match="5 people, and 10 on an earlier page"):
+        scim(users(1, 10, 10), users(11, 15, 5))
