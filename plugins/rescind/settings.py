@@ -16,36 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rescind.data_files import project_root
 from rescind.errors import ConfigurationError, InputError
+from rescind.roster_settings import RosterEndpoint, RosterFormat
 from rescind.settings_binding import ADDRESSES, BOUND, FREE, recorded
 from rescind.users import check_different
 
 VARIABLE = "rescind_settings"
 LEDGER_CONNECTION = "rescind_ledger"
-
-
-class RosterEndpoint(BaseModel):
-    """An HTTP service that returns the roster.
-
-    :param conn_id: Airflow connection of type ``http``: host, login and password or headers.
-    :param endpoint: path below the connection's host, with its query if it has one.
-    :param format: ``scim`` (RFC 7644 ``Users``, paged by ``startIndex``), ``json`` (an object with people, total and a
-        link to the next page, or a list), or ``csv`` (one document).
-    :param page_size: people in one SCIM page.
-    :param items: name of the list of people in a plain JSON page; likewise ``total`` and ``next``.
-    :param as_of: field of a plain JSON page with the time of the export. Without it the age is taken from the
-        ``Last-Modified`` header, or from ``Date`` and ``Age``.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    conn_id: str = Field(min_length=1)
-    endpoint: str = Field(min_length=1, pattern=r"^[^\s#]+$")
-    format: Literal["scim", "json", "csv"]
-    page_size: int = Field(default=200, ge=1, le=10_000)
-    items: str = Field(default="items", min_length=1)
-    total: str = Field(default="total", min_length=1)
-    next: str = Field(default="next", min_length=1)
-    as_of: str = ""
 
 
 class AutomaticApproval(BaseModel):
@@ -123,6 +99,7 @@ class Settings(BaseModel):
     :param roster: the people of the organization: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``;
         ``.csv`` or ``.json``), or a :class:`RosterEndpoint`. It is read once, when a run starts, and used for the whole
         run.
+    :param roster_format: how to read it: names of its columns, words of its status, its time zone.
     :param roster_sha256: SHA-256 (hex) that the file must have. A file ``<roster>.sha256`` beside it is checked too, if
         it exists.
     :param roster_is_complete: whether the roster lists everyone. Only then may a rule conclude something from a person
@@ -203,6 +180,7 @@ class Settings(BaseModel):
     verifying_connections: Annotated[dict[str, list[str]], BOUND] = Field(default_factory=dict)
     approvers: Annotated[tuple[str, ...], BOUND] = ()
     roster: Annotated[str | RosterEndpoint, BOUND] = ""
+    roster_format: Annotated[RosterFormat, BOUND] = RosterFormat()
     roster_sha256: Annotated[str, BOUND] = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     roster_is_complete: Annotated[bool, BOUND] = False
     roster_max_age_hours: Annotated[int, BOUND] = Field(default=48, ge=1)

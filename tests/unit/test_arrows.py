@@ -21,8 +21,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "users": {"errors"},
     "data_files": {"errors"},
     "approval_signature": BASE,
+    "roster_settings": set(),
     "settings_binding": set(),
-    "settings": BASE | {"data_files", "settings_binding"},
+    "settings": BASE | {"data_files", "roster_settings", "settings_binding"},
     "cloud": BASE,
     "review": BASE,
     "plan": BASE,
@@ -30,8 +31,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "systems": BASE | {"cloud"},
     "evidence": BASE | {"approval_signature", "ledger"},
     "hooks": BASE
-    | {"approval_signature", "settings", "data_files", "cloud", "systems", "review", "ledger", "evidence", AIRFLOW},
-    "workflow": BASE | {"settings", "cloud", "systems", "review", "plan", "ledger", "evidence", "hooks"},
+    | {
+        "approval_signature",
+        "roster_settings",
+        "settings",
+        "data_files",
+        "cloud",
+        "systems",
+        "review",
+        "ledger",
+        "evidence",
+        AIRFLOW,
+    },
+    "workflow": BASE
+    | {"roster_settings", "settings", "cloud", "systems", "review", "plan", "ledger", "evidence", "hooks"},
     "airflow_support": BASE | {"cloud", "ledger", "workflow", AIRFLOW},
     "operators": BASE
     | {"settings", "cloud", "systems", "review", "plan", "ledger", "workflow", "hooks", "airflow_support", AIRFLOW},

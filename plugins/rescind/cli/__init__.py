@@ -4,6 +4,7 @@
 ``explain``     why grants of a run are revoked or kept
 ``backtest``    what a policy would have revoked in past runs
 ``lint``        compile and type-check a policy file
+``roster``      how a file of people is read, before anything depends on it
 ``diff``        what changed between the snapshots of two runs
 ``ledger``      create, check and stop: migrate, check, status, calls, stop, resume, abandon
 ``evidence``    verify, missing, report, export, sanitize
@@ -29,6 +30,7 @@ COMMANDS = {
     "explain": ("decisions", "say why grants of a run are revoked or kept"),
     "backtest": ("decisions", "say what a policy would have revoked in past runs"),
     "lint": ("decisions", "compile and type-check a policy file"),
+    "roster": ("roster", "say how a file of people is read, before anything depends on it"),
     "diff": ("ledger", "list what changed between the snapshots of two runs"),
     "ledger": ("ledger", "create, check and stop: migrate, check, status, calls, stop, resume, abandon"),
     "evidence": ("evidence", "verify, missing, report, export, sanitize"),

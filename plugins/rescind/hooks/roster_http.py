@@ -17,7 +17,7 @@ from rescind.hooks.input_files import Fetched
 from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.review.roster.pages import PageFields, RosterPages
 from rescind.review.text import parse_moment
-from rescind.settings import RosterEndpoint
+from rescind.roster_settings import RosterEndpoint
 
 SECONDS = 60
 """Timeout of one request, in seconds."""

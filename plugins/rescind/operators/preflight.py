@@ -21,6 +21,7 @@ from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.operators.bases.review import ReviewOperator
+from rescind.review.roster.remarks import remarks
 from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
@@ -290,6 +291,8 @@ def _mode(dry_run: bool) -> str:
 
 def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
     log.info("roster: %d people; policy %s", len(inputs.roster.roster.people), inputs.version[:12])
+    for remark in remarks(inputs.roster.roster):
+        log.warning("roster: %s", remark)
     if inputs.never_hold():
         log.warning(
             "rules %s depend on people missing from the roster, but roster_is_complete is off: they never apply",

@@ -11,6 +11,8 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from rescind.errors import ConfigurationError, InputError
 from rescind.hooks.input_files import Fetched, read_file, read_roster_file
@@ -25,6 +27,7 @@ from rescind.review import (
     Policy,
     RequestedTargets,
     RosterLimits,
+    RosterOptions,
     Target,
     admit_roster,
     collect_holdings,
@@ -38,7 +41,8 @@ from rescind.review import (
     resolve_request,
 )
 from rescind.review.policy.schema import VARIABLES, Source
-from rescind.settings import ReviewRequest, RosterEndpoint, Settings
+from rescind.roster_settings import RosterEndpoint, RosterFormat
+from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, id_spaces, system_named
 
 ROSTER, POLICY, EXCEPTIONS, PROTECTIONS, OWNERS = "roster", "policy", "exceptions", "protections", "owners"
@@ -118,6 +122,7 @@ def read_roster(settings: Settings, now: datetime) -> NewInput:
         "min_people": settings.roster_min_people,
         "max_age_hours": settings.roster_max_age_hours,
         "max_leaver_percent": settings.roster_max_leaver_percent,
+        "reading": settings.roster_format.model_dump(mode="json"),
     }
     stored = NewInput(ROSTER, roster.source, roster.content, facts)
     _check_sums(roster, stored.sha256)
@@ -265,7 +270,20 @@ def _roster(stored: NewInput) -> AdmittedRoster:
         max_leaver_percent=facts["max_leaver_percent"],
     )
     as_of, read_at = (datetime.fromisoformat(facts[name]) for name in ("as_of", "read_at"))
-    return admit_roster(read(stored.content, source=stored.source), limits, as_of=as_of, now=read_at)
+    roster = read(stored.content, source=stored.source, options=roster_options(facts.get("reading", {})))
+    return admit_roster(roster, limits, as_of=as_of, now=read_at)
+
+
+def roster_options(reading: Mapping[str, Any]) -> RosterOptions:
+    """Return how to read a roster, from the setting ``roster_format`` as the ledger stores it."""
+    form = RosterFormat.model_validate(dict(reading))
+    return RosterOptions(
+        id_columns=form.id_columns,
+        zone=ZoneInfo(form.zone),
+        delimiter=form.delimiter,
+        columns=form.columns,
+        values={str(column): words for column, words in form.values.items()},
+    )
 
 
 def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Membership]:

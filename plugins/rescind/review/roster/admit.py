@@ -66,12 +66,16 @@ class RosterOptions:
     :param id_columns: column -> id space. Every one of them must be in the file (cells may be blank): a column that
         an export has lost must not pass for one that nobody needs.
     :param zone: for dates and times without a UTC offset. A bare date ends at the midnight after it.
-    :param delimiter: between the cells of a CSV file.
+    :param delimiter: between the cells of a CSV file; empty for the one that separates the names of the first line.
+    :param columns: our name of a column -> its name in the file.
+    :param values: ``status`` and ``kind`` -> word of the file, in any case -> our word.
     """
 
     id_columns: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ID_COLUMNS))
     zone: tzinfo = UTC
-    delimiter: str = ","
+    delimiter: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Roster:

@@ -11,18 +11,35 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from rescind.errors import InputError
 from rescind.review.roster.admit import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
-from rescind.review.text import check_id, check_rounded, check_text, decode, parse_moment, read_json, shape
+from rescind.review.text import (
+    LATEST,
+    check_id,
+    check_rounded,
+    check_text,
+    decode,
+    parse_moment,
+    read_json,
+    shape,
+    to_utc,
+)
 
 _REQUIRED = ("person_id", "status")
 _PLAIN = ("name", "email", "department")
 _STATUS: Mapping[str, Status] = {"active": "active", "left": "left", "": "unknown"}
 _KIND: Mapping[str, Kind] = {"human": "human", "service": "service", "": "unknown"}
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+_MAPPED = frozenset({*_REQUIRED, *_PLAIN, "terminated_at", "kind", "manager"})
+_DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = re.compile(r"[\"']?sep=([,;|\t])[\"']?\s*\n", re.IGNORECASE)
+_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _MAX_ROWS = 2_000_000
 _MAX_CELL = 4_096
 
@@ -41,12 +58,18 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
     text = decode(data, source=source)
     if not text.strip():
         raise InputError(source, "the file is empty", "Export the roster again; an empty roster is not used.")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=options.delimiter, strict=True)
-    rows = _csv_rows(reader, source)
+    stream, delimiter = io.StringIO(text, newline=""), options.delimiter
+    if said := _SEPARATOR.match(text):  # a first line that spreadsheets write for themselves
+        stream.readline()
+        delimiter = delimiter or said[1]
+    at = stream.tell()
+    delimiter = delimiter or _delimiter(stream.readline(), options)
+    stream.seek(at)
+    rows = _csv_rows(csv.reader(stream, delimiter=delimiter, strict=True), source, first=2 if said else 1)
     first = next(rows, None)
     if first is None:
         raise InputError(source, "the file holds only empty lines", "Export the roster again.")
-    header = _header(first[1], source, options)
+    header = _header(first[1], source, options, delimiter)
     people = [_person(row, line, source, options) for line, row in _records(rows, header, source)]
     return _roster(people, source, _sha256(data), options)
 
@@ -68,6 +91,7 @@ def read_roster_json(
     if isinstance(content, Mapping):
         users = _scim_users(content, source)
         names = {str(user.get("id")): user.get("externalId") or user.get("id") for _, user in users}
+        options = replace(options, columns={})  # the names of SCIM are given
         content = [_scim_row(user, f"{source}, Resources[{n}]", options, names) for n, user in users]
     if not isinstance(content, Sequence):
         raise InputError(source, f"not a list of people but {shape(content)}", "Give a list of objects, or SCIM Users.")
@@ -87,18 +111,37 @@ def _sha256(data: bytes | str) -> str:
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
 
 
-def _csv_rows(reader: Any, source: str) -> Iterator[tuple[int, list[str]]]:
+def _delimiter(header: str, options: RosterOptions) -> str:
+    """Return the delimiter with which the first line names the most of the columns that must be there."""
+    needed = {_named(name, options) for name in _REQUIRED} | set(options.id_columns)
+
+    def found(delimiter: str) -> int:
+        return len(needed & {name.strip(' \t"') for name in header.rstrip("\r\n").split(delimiter)})
+
+    return max(_DELIMITERS, key=found)
+
+
+def _named(column: str, options: RosterOptions) -> str:
+    return options.columns.get(column, column)
+
+
+def _csv_rows(reader: Any, source: str, first: int) -> Iterator[tuple[int, list[str]]]:
     """Yield rows with the line that each ends in; blank lines are skipped."""
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                yield reader.line_num, row
+                yield reader.line_num + first - 1, row
     except csv.Error as error:
-        where = f"{source}, line {reader.line_num}"
+        where = f"{source}, line {reader.line_num + first - 1}"
         raise InputError(where, f"not valid CSV: {error}", "Correct the quotes on that line.") from None
 
 
-def _header(names: Sequence[str], source: str, options: RosterOptions) -> list[str]:
+def _header(names: Sequence[str], source: str, options: RosterOptions, delimiter: str = "") -> list[str]:
+    """Return the names of the columns, as the file spells them."""
+    unknown = sorted({*options.columns} - _MAPPED)
+    if unknown:
+        known = ", ".join(sorted(_MAPPED))
+        raise InputError("roster_format.columns", f"an unknown column {unknown[0]!r}", f"Use {known}.")
     spaces = [*options.id_columns.values(), PERSON_SPACE]
     if len(set(spaces)) < len(spaces):
         raise InputError("id_columns", "two columns for one id space", "Give every space one column.")
@@ -109,11 +152,12 @@ def _header(names: Sequence[str], source: str, options: RosterOptions) -> list[s
     twice = sorted({name for name in clean if clean.count(name) > 1})
     if twice:
         raise InputError(where, f"the column {twice[0]!r} appears twice", "Keep one of the two.")
-    missing = [name for name in (*_REQUIRED, *options.id_columns) if name not in clean]
+    required = [_named(name, options) for name in {**dict.fromkeys(_REQUIRED), **options.columns}]
+    missing = [name for name in (*required, *options.id_columns) if name not in clean]
     if missing:
-        hint = "" if len(clean) > 1 else f" (the delimiter is {options.delimiter!r})"
+        hint = "" if len(clean) > 1 or not delimiter else f" (the delimiter is {delimiter!r})"
         problem = f"the column {missing[0]!r} is missing; found {', '.join(repr(n) for n in clean[:12])}{hint}"
-        if missing[0] in _REQUIRED:
+        if missing[0] in required:
             raise InputError(where, problem, "Name the columns in the first line, spelled exactly so.")
         raise InputError(where, problem, "Add it (cells may be blank), or remove it from the configured id_columns.")
     return clean
@@ -131,10 +175,11 @@ def _records(
         yield line, dict(zip(header, row, strict=True))
 
 
-def _person(row: Row, line: int, source: str, options: RosterOptions) -> Person:
+def _person(given: Row, line: int, source: str, options: RosterOptions) -> Person:
     def where(column: str) -> str:
-        return f"{source}, line {line}, column {column}"
+        return f"{source}, line {line}, column {_named(column, options)}"
 
+    row = _renamed(given, options)
     person_id = check_id(row.get("person_id", ""), where=where("person_id"))
     if not person_id:
         raise InputError(where("person_id"), "no person_id", "Give every row a person_id.")
@@ -148,9 +193,9 @@ def _person(row: Row, line: int, source: str, options: RosterOptions) -> Person:
     name, email, department = (_text(row, key, where) for key in _PLAIN)
     return Person(
         person_id=person_id,
-        status=_one_of(row, "status", _STATUS, where),
+        status=_one_of(row, "status", _STATUS, where, options),
         terminated_at=_moment(row, where, options),
-        kind=_one_of(row, "kind", _KIND, where),
+        kind=_one_of(row, "kind", _KIND, where, options),
         manager=_text(row, "manager", where),
         department=department,
         name=name,
@@ -159,6 +204,15 @@ def _person(row: Row, line: int, source: str, options: RosterOptions) -> Person:
         attributes={key: value for key, value in extra.items() if value},
         line=line,
     )
+
+
+def _renamed(row: Row, options: RosterOptions) -> Row:
+    """Return the row with our names of columns. A column that has one of our names without being it stands aside."""
+    if not options.columns:
+        return row
+    ours = {theirs: name for name, theirs in options.columns.items()}
+    taken = {name: f"{name} (of the file)" for name in options.columns}
+    return {ours.get(name, taken.get(name, name)): value for name, value in row.items()}
 
 
 def _blank(value: object) -> object:
@@ -177,8 +231,10 @@ def _text(row: Row, column: str, where: Where) -> str:
     return check_text(value, where=where(column))
 
 
-def _one_of(row: Row, column: str, table: Mapping[str, T], where: Where) -> T:
-    value = _text(row, column, where).lower()
+def _one_of(row: Row, column: str, table: Mapping[str, T], where: Where, options: RosterOptions) -> T:
+    value = _text(row, column, where).casefold()
+    words = {word.strip().casefold(): ours for word, ours in options.values.get(column, {}).items()}
+    value = words.get(value, value)
     if value not in table:
         known = ", ".join(repr(key) for key in table if key)
         raise InputError(where(column), f"an unknown value ({shape(value)})", f"Use one of {known}, or leave it empty.")
@@ -186,8 +242,16 @@ def _one_of(row: Row, column: str, table: Mapping[str, T], where: Where) -> T:
 
 
 def _moment(row: Row, where: Where, options: RosterOptions) -> Any:
-    text = _text(row, "terminated_at", where)
-    return parse_moment(text, where=where("terminated_at"), zone=options.zone) if text else None
+    text, place = _text(row, "terminated_at", where), where("terminated_at")
+    if not text:
+        return None
+    moment = parse_moment(text, where=place, zone=options.zone)
+    midnight = _MIDNIGHT.fullmatch(text)
+    if midnight is None:
+        return moment
+    # Services write a bare date as its midnight, often in UTC. It lasts to the end of the day, by the later reading.
+    day = parse_moment(midnight[1], where=place, zone=options.zone)
+    return max(day, to_utc(min(moment, LATEST - timedelta(days=1)) + timedelta(days=1)))
 
 
 def _roster(people: list[Person], source: str, checksum: str, options: RosterOptions) -> Roster:
@@ -249,7 +313,7 @@ def _scim_row(user: Mapping[str, Any], where: str, options: RosterOptions, names
     if isinstance(enterprise, Mapping):
         manager = enterprise.get("manager")
         row["department"] = enterprise.get("department") or ""
-        value = (manager.get("value") or "") if isinstance(manager, Mapping) else ""
+        value = (manager.get("value") if isinstance(manager, Mapping) else manager) or ""
         row["manager"] = names.get(str(value), value)
     for extension in extensions:
         for key in ("terminated_at", "kind", *options.id_columns):

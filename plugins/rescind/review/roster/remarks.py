@@ -25,16 +25,16 @@ def remarks(roster: Roster) -> list[str]:
             f"person {person.person_id} (line {person.line}) is held: {person.held}. No rule acts on its status or date"
             for person in roster.held[:NAMED]
         ),
-        _sentence(undated, "left without a date, so rules about the leaving date cannot act on them"),
-        _sentence(lost, "have a manager who is nobody's person_id, but may be somebody here written in another way"),
-        _sentence(partly, "have no id in at least one of the platforms; their access there belongs to nobody known"),
-        _sentence(nowhere, "are not active and have no id in any platform, so no access can be found for them"),
+        _sentence("people who left without a date, on whom rules about the date cannot act", undated),
+        _sentence("people whose manager is nobody's person_id, but may be somebody here written in another way", lost),
+        _sentence("people without an id in some platforms, where their access belongs to nobody known", partly),
+        _sentence("people who are not active and have no id in any platform, so no access is found for them", nowhere),
     ]
     if len(roster.held) > NAMED:
         found.insert(NAMED, f"{len(roster.held) - NAMED} more people are held for the same reason")
     return [sentence for sentence in found if sentence]
 
 
-def _sentence(people: Sequence[Person], what: str) -> str:
+def _sentence(which: str, people: Sequence[Person]) -> str:
     names = ", ".join(person.person_id for person in people[:NAMED])
-    return f"{len(people)} people {what} ({names}{', ...' if len(people) > NAMED else ''})" if people else ""
+    return f"{which}: {len(people)} ({names}{', ...' if len(people) > NAMED else ''})" if people else ""

@@ -100,7 +100,7 @@ def test_scim_is_whole_when_the_page_beyond_its_total_is_empty(beyond: dict[str,
 
 
 def test_a_service_that_gives_the_size_of_a_page_as_its_total_is_not_used() -> None:
-    with pytest.raises(InputError, match="20 people where the service declares 10.*size of a page"):
+    with pytest.raises(InputError, match=r"20 people where the service declares 10.*size of a page"):
         scim(users(1, 10, 10), users(11, 20, 10))
     with pytest.raises(InputError, match="5 people, and 10 on an earlier page"):
         scim(users(1, 10, 10), users(11, 15, 5))

@@ -62,8 +62,9 @@ def test_two_columns_for_one_space_are_refused() -> None:
 def test_semicolons() -> None:
     people = csv("P1;active", header="person_id;status", delimiter=";")
     assert people.people[0].status == "active"
+    assert csv("P1;active", header="person_id;status").people == people.people
     with pytest.raises(InputError, match="delimiter is ','"):
-        csv("P1;active", header="person_id;status")
+        csv("P1;active", header="person_id;status", delimiter=",")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""Settings of the roster: where a service hands it out, and how to read an export that has names of its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+ID_SPACES = ("wedata_user_id", "alibaba_uid", "dms_user_id", "quickbi_user_id")
+"""Id spaces of the four systems. Without a mapping they are the names of the columns too."""
+
+
+class RosterEndpoint(BaseModel):
+    """An HTTP service that returns the roster.
+
+    :param conn_id: Airflow connection of type ``http``: host, login and password or headers.
+    :param endpoint: path below the connection's host, with its query if it has one.
+    :param format: ``scim`` (RFC 7644 ``Users``, paged by ``startIndex``), ``json`` (an object with people, total and a
+        link to the next page, or a list), or ``csv`` (one document).
+    :param page_size: people in one SCIM page.
+    :param items: name of the list of people in a plain JSON page; likewise ``total`` and ``next``.
+    :param as_of: field of a plain JSON page with the time of the export. Without it the age is taken from the
+        ``Last-Modified`` header, or from ``Date`` and ``Age``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    conn_id: str = Field(min_length=1)
+    endpoint: str = Field(min_length=1, pattern=r"^[^\s#]+$")
+    format: Literal["scim", "json", "csv"]
+    page_size: int = Field(default=200, ge=1, le=10_000)
+    items: str = Field(default="items", min_length=1)
+    total: str = Field(default="total", min_length=1)
+    next: str = Field(default="next", min_length=1)
+    as_of: str = ""
+
+
+class RosterFormat(BaseModel):
+    """How to read a roster: a CSV file, or a list of JSON objects, whose columns have names of their own.
+
+    :param columns: our name of a column (``person_id``, ``status``, ``terminated_at``, ``kind``, ``manager``, ``name``,
+        ``email``, ``department``) -> its name in the export. Columns that are not named here keep our name.
+    :param values: ``status`` and ``kind``: word of the export, in any case -> ours (``active``, ``left``; ``human``,
+        ``service``; empty for not known). Words that are not named here must be ours.
+    :param id_columns: column of the export -> id space of a platform. Every one of them must be in the export.
+    :param zone: IANA time zone of dates and times without an offset. A leaving date lasts until the midnight after it
+        there.
+    :param delimiter: between the cells of a CSV file; empty for the one that separates the names of the first line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    values: dict[Literal["status", "kind"], dict[str, str]] = Field(default_factory=dict)
+    id_columns: dict[str, str] = Field(default_factory=lambda: {name: name for name in ID_SPACES})
+    zone: str = "UTC"
+    delimiter: Literal["", ",", ";", "\t", "|"] = ""
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("is no IANA time zone. Write for example Asia/Shanghai") from None
+        return value

@@ -1,0 +1,189 @@
+"""Exports with names, words, zones and separators of their own, and what the command says about them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from rescind import cli
+from rescind.errors import ConfigurationError, InputError
+from rescind.review import Roster, RosterOptions, read_roster_csv, read_roster_json
+from rescind.review.roster.remarks import remarks
+from rescind.settings import Settings
+
+IDS = {"DMS": "dms_user_id"}
+OURS = "person_id,status,terminated_at,dms_user_id"
+PLAIN = RosterOptions(id_columns={"dms_user_id": "dms_user_id"})
+MAPPED = RosterOptions(
+    id_columns=IDS,
+    zone=ZoneInfo("Asia/Shanghai"),
+    columns={"person_id": "Employee ID", "status": "Employment Status", "terminated_at": "Last Day", "manager": "Boss"},
+    values={"status": {"Terminated": "left", "Employed": "active", "On Leave": ""}},
+)
+EXPORT = (
+    "Employee ID,Employment Status,Last Day,Boss,DMS,status\n"
+    "1,EMPLOYED,,,51001,x\n"
+    "2,terminated,2026-01-31,1,51002,y\n"
+    "3,On leave,,Grace Hopper,51003,\n"
+)
+
+
+def csv(text: str, options: RosterOptions = PLAIN) -> Roster:
+    return read_roster_csv(text, source="r.csv", options=options)
+
+
+def test_an_export_with_names_and_words_of_its_own_is_mapped() -> None:
+    one, two, three = csv(EXPORT, MAPPED).people
+    assert [person.status for person in (one, two, three)] == ["active", "left", "unknown"]
+    assert (two.person_id, two.manager, two.ids) == ("2", "1", {"dms_user_id": "51002"})
+    assert two.terminated_at == datetime(2026, 1, 31, 16, tzinfo=UTC)  # midnight after it in Shanghai
+    assert three.manager == "Grace Hopper"
+    assert one.attributes == {"status (of the file)": "x"}
+
+
+def test_the_same_mapping_reads_a_list_of_objects() -> None:
+    names, *rows = (line.split(",") for line in EXPORT.splitlines())
+    content = json.dumps([dict(zip(names, row, strict=True)) for row in rows])
+    people = read_roster_json(content, source="r.json", options=MAPPED).people
+    assert [person.terminated_at for person in people] == [
+        person.terminated_at for person in csv(EXPORT, MAPPED).people
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": {**MAPPED.columns, "person_id": "Worker"}}, "the column 'Worker' is missing"),
+        ({"columns": {**MAPPED.columns, "manager": "Chief"}}, "the column 'Chief' is missing"),
+        ({"columns": {"nickname": "Boss"}}, "unknown column 'nickname'"),
+        ({"values": {}}, "line 2, column Employment Status: an unknown value"),
+        ({"values": {"status": {"terminated": "gone"}}}, "column Employment Status: an unknown value"),
+        ({"id_columns": {"DMS ": "dms_user_id"}}, "'DMS ' is missing"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused_by_name(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        csv(EXPORT, replace(MAPPED, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("first", ["", "sep={}\n", '"sep={}"\r\n'])
+def test_the_delimiter_is_the_one_of_the_header(delimiter: str, first: str) -> None:
+    text = f"{OURS}\nP1,left,2026-01-31,51001\n".replace(",", delimiter)
+    (person,) = csv(first.format(delimiter) + text).people
+    assert (person.status, person.ids, person.line) == ("left", {"dms_user_id": "51001"}, 3 if first else 2)
+    with pytest.raises(InputError, match=f"line {4 if first else 3}: 1 cells"):
+        csv(first.format(delimiter) + text + "short\n")
+
+
+def test_a_delimiter_that_is_set_is_not_guessed() -> None:
+    with pytest.raises(InputError, match="the delimiter is ';'"):
+        csv(f"{OURS}\nP1,left,,51001\n", RosterOptions(id_columns=PLAIN.id_columns, delimiter=";"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "ends"),
+    [
+        ("UTC", "2026-07-31", "2026-08-01T00:00+00:00"),
+        ("UTC", "2026-07-31T00:00:00Z", "2026-08-01T00:00+00:00"),
+        ("UTC", "2026-07-31T00:00:00.000Z", "2026-08-01T00:00+00:00"),
+        ("UTC", "2026-07-31 00:00", "2026-08-01T00:00+00:00"),
+        ("Asia/Shanghai", "2026-07-31T00:00:00Z", "2026-08-01T00:00+00:00"),
+        ("America/Los_Angeles", "2026-07-31T00:00:00Z", "2026-08-01T07:00+00:00"),
+        ("UTC", "2026-07-31T00:00:00-08:00", "2026-08-01T08:00+00:00"),
+        ("UTC", "2026-07-31T18:00:00+08:00", "2026-07-31T10:00+00:00"),
+        ("UTC", "2026-07-31T00:00:01Z", "2026-07-31T00:00:01+00:00"),
+        ("UTC", "9999-12-31T00:00:00Z", "9999-12-31T00:00+00:00"),
+    ],
+)
+def test_an_exact_midnight_lasts_the_whole_day(zone: str, text: str, ends: str) -> None:
+    options = RosterOptions(id_columns=PLAIN.id_columns, zone=ZoneInfo(zone))
+    (person,) = csv(f"{OURS}\nP1,left,{text},51001\n", options).people
+    assert person.terminated_at == datetime.fromisoformat(ends)
+
+
+def test_a_manager_that_scim_sends_as_text_is_read() -> None:
+    extension = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+    boss = {"id": "a", "externalId": "P1", "active": True}
+    users = [boss, {"id": "b", "externalId": "P2", "active": True, extension: {"manager": "a"}}]
+    data = {"totalResults": 2, "Resources": users}
+    roster = read_roster_json(data, source="scim", options=RosterOptions(id_columns={}))
+    assert [person.manager for person in roster.people] == ["", "P1"]
+
+
+def test_remarks_name_what_cannot_be_concluded() -> None:
+    text = (
+        "person_id,status,terminated_at,manager,email,dms_user_id\n"
+        "P1,active,,,ada@example.com,51001\nP2,left,,ada@example.com,bo@example.com,51002\n"
+        "P3,left,2026-01-31,P1,ada@example.com,51003\nP4,left,2026-01-31,P1,,\n"
+    )
+    said = remarks(csv(text))
+    assert said == [
+        "person P3 (line 4) is held: left, and line 2 with the same email is active. "
+        "No rule acts on its status or date",
+        "people who left without a date, on whom rules about the date cannot act: 1 (P2)",
+        "people whose manager is nobody's person_id, but may be somebody here written in another way: 1 (P2)",
+        "people who are not active and have no id in any platform, so no access is found for them: 1 (P4)",
+    ]
+
+
+def _settings(tmp_path: Path) -> Path:
+    form = {
+        "columns": dict(MAPPED.columns),
+        "values": {"status": {"terminated": "left", "employed": "active", "on leave": ""}},
+        "id_columns": IDS,
+        "zone": "Asia/Shanghai",
+    }
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"rescind_settings": {"roster_format": form, "roster_min_people": 3}}))
+    return path
+
+
+def test_the_command_prints_how_a_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, settings = tmp_path / "people.csv", _settings(tmp_path)
+    path.write_text(EXPORT)
+    assert cli.main(["roster", str(path), "--settings", str(settings), "--on", "2026-01-15"]) == 0
+    said = capsys.readouterr().out
+    assert "3 people: 1 active, 1 left, 1 unknown" in said and "3 have a dms_user_id" in said
+    assert "0 have left by 2026-01-15 00:00 UTC; 1 leave later" in said
+    assert "2: from 2026-01-31 16:00 UTC (line 3)" in said
+    assert said.endswith("a review would use this roster\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("people.csv", EXPORT.replace("EMPLOYED", "contractor"), "line 2, column Employment Status"),
+        ("people.csv", "\n".join(EXPORT.splitlines()[:3]), "roster.min_people"),
+        ("people.xlsx", "x", "kind .xlsx"),
+        ("people.csv", None, "No such file|cannot be read"),
+    ],
+)
+def test_the_command_fails_where_a_review_would(
+    name: str, content: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = _settings(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    assert cli.main(["roster", str(tmp_path / name), "--settings", str(settings)]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("form", "named"),
+    [
+        ({"zone": "Mars/Olympus"}, "IANA time zone"),
+        ({"delimiter": "::"}, "delimiter"),
+        ({"values": {"name": {}}}, "values"),
+        ({"colums": {}}, "colums"),
+    ],
+)
+def test_a_wrong_format_is_a_configuration_error(form: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        Settings.parse({"roster_format": form}, connections={})
