@@ -34,6 +34,7 @@ COMMAND_LINES = {
     "rescind.cli.decisions": "rescind explain, backtest, lint",
     "rescind.cli.ledger": "rescind ledger, diff",
     "rescind.cli.evidence": "rescind evidence",
+    "rescind.cli.roster": "rescind roster",
     "rescind.cli.project": "rescind init, dags",
 }
 _FIELD = re.compile(r"^ *:(?:param|raises|returns?)\b", re.MULTILINE)
