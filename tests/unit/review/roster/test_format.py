@@ -181,7 +181,7 @@ def test_the_command_fails_where_a_review_would(
         ({"zone": "Mars/Olympus"}, "IANA time zone"),
         ({"delimiter": "::"}, "delimiter"),
         ({"values": {"name": {}}}, "values"),
-        ({"colums": {}}, "colums"),
+        ({"zones": {}}, "zones"),
     ],
 )
 def test_a_wrong_format_is_a_configuration_error(form: dict[str, object], named: str) -> None:
