@@ -161,6 +161,9 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     place = {"DsType": "DATABASE", "DbId": str(record.target.db_id), "Logic": False, "PermTypes": record.perm}
     yield "dms", kinds["GrantUserPermission"](UserId=record.user_id, ExpireDate="2099-12-31 00:00:00", **place)
     yield "dms", kinds["RevokeUserPermission"](UserId=record.user_id, UserAccessId=str(record.access_id), **place)
+    account = {"Uid": next(iter(world.dms.by_uid)), "Tid": str(world.dms.tenant_id)}
+    yield "dms", kinds["EnableUser"](**account)
+    yield "dms", kinds["DisableUser"](**account)
     menus = {"DataPortalId": some_portal(world).portal_id}
     menus |= {"MenuIds": [menu.menu_id for menu in some_portal(world).leaves()][:2]}
     users = {"UserIds": list(world.quickbi.users)[:2], "UserGroupIds": list(world.quickbi.groups)[:1]}

@@ -251,6 +251,12 @@ def _dms_grant(action: str, given: Parameters) -> None:
     _text(action, "ExpireDate", given["ExpireDate"], _DATE)
 
 
+def _dms_account(action: str, given: Parameters) -> None:
+    _names(action, given, {"Uid", "Tid"})
+    _text(action, "Uid", given["Uid"], _DIGITS)
+    _text(action, "Tid", given["Tid"], _TENANT)
+
+
 def _menus(action: str, given: Parameters) -> None:
     limits = {"MenuIds": _MAX_MENUS, "UserIds": _MAX_USERS, "UserGroupIds": _MAX_GROUPS}
     points = {"AuthPointsValue"} if action == "AuthorizeMenu" else set()
@@ -310,6 +316,8 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("wedata", "AuthorizeDataSource"): _authorize_data_source,
     ("dms", "RevokeUserPermission"): _dms_revoke,
     ("dms", "GrantUserPermission"): _dms_grant,
+    ("dms", "DisableUser"): _dms_account,
+    ("dms", "EnableUser"): _dms_account,
     ("quickbi", "CancelAuthorizationMenu"): _menus,
     ("quickbi", "AuthorizeMenu"): _menus,
     ("quickbi", "DeleteUserGroupMembers"): _group_members,

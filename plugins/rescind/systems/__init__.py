@@ -6,6 +6,7 @@ from typing import Any
 
 from rescind.errors import InputError
 from rescind.systems.base import PermissionSystem
+from rescind.systems.dms.accounts import DmsAccounts
 from rescind.systems.dms.permissions import DmsPermissions
 from rescind.systems.quickbi.group_members import QuickBiGroupMembers
 from rescind.systems.quickbi.menus import QuickBiMenus
@@ -20,6 +21,7 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
         WeDataPrivileges(),
         WeDataDataSources(),
         DmsPermissions(),
+        DmsAccounts(),
         QuickBiMenus(),
         QuickBiGroupMembers(),
         QuickBiWorkspaceMembers(),

@@ -197,6 +197,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
         another one than grants carry and no listing says which belong together; else empty.
     :cvar restore_message: the typed message that restores.
     :cvar restore_shape: what one restore call can cover.
+    :cvar not_restored: what a revocation ends that a restore does not bring back, for the approval request; else empty.
     :cvar restore_is_idempotent: True when restoring a grant that exists already adds nothing.
     """
 
@@ -217,6 +218,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     member_space: ClassVar[str] = ""
     restore_message: ClassVar[type[WriteRequest[Any]]]
     restore_shape: ClassVar[CallShape]
+    not_restored: ClassVar[str] = ""
     restore_is_idempotent: ClassVar[bool] = True
 
     @abstractmethod
@@ -277,10 +279,17 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
     @abstractmethod
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
-        """Return what a restore needs, captured before the revocation, or None if the grant cannot be restored exactly.
+        """Return what a restore needs, captured before the revocation, or None if the grant cannot be restored at all.
 
         :returns: one flat mapping of the vendor's field names (and ``action``) to text or numbers.
         """
+
+    def unfaithful(self, grant: Grant) -> str:
+        """Return why a restore would not bring back exactly what the revocation ends, or an empty text.
+
+        A grant with a reason is held at planning time, unless irreversible revocations are allowed.
+        """
+        return "" if self.inverse(grant) is not None else "it cannot be restored faithfully"
 
     def restore_group(self, grant: Grant) -> str:
         """Return a group name. Grants of different groups do not fit into one restore call."""

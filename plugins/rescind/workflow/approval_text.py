@@ -79,6 +79,8 @@ def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list
     for system, account in accounts if plan.operation == "revoke" else ():
         approved = read_approved(ledger.plans.effects(plan.run_id, plan.digest), system, account, ())
         where = f"{system_named(system).title}, {plain(account)}"
+        if system_named(system).not_restored:
+            lines.append(f"- {where}: {system_named(system).not_restored}.")
         if approved.mode is Mode.SPARSE:
             lines.append(
                 f"- {where}: calls cover pairs that hold no grant; each resource is listed again right before its call."

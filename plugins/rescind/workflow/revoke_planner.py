@@ -323,7 +323,7 @@ class Planner:
 
 
 def _irreversible(grant: Grant) -> str:
-    return "" if system_named(grant.key.system).inverse(grant) is not None else "it cannot be restored faithfully"
+    return system_named(grant.key.system).unfaithful(grant)
 
 
 def _column(cell: Cell) -> EmptiedColumn:

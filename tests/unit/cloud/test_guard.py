@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rescind.cloud import guard
 from rescind.cloud.base import Bucket, Prepared, WriteRequest
 from rescind.cloud.client import CloudClient
+from rescind.cloud.dms.accounts import DisableUser, EnableUser
 from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
 from rescind.cloud.quickbi.members import (
     AddUserGroupMembers,
@@ -50,6 +51,8 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToUsers(project_id="2", user_ids=["3", "4"]))),
     ("dms", RevokeUserPermission(**RECORD, UserAccessId="774001", Tid="-1")),
     ("dms", GrantUserPermission(**RECORD, ExpireDate="2030-01-01 00:00:00")),
+    ("dms", DisableUser(Uid="1968000000000001", Tid="3001")),
+    ("dms", EnableUser(Uid="1968000000000001", Tid="-1")),
     ("quickbi", CancelAuthorizationMenu(**PORTAL)),
     ("quickbi", AuthorizeMenu(**PORTAL, AuthPointsValue=1)),
     ("quickbi", DeleteUserGroupMembers(UserGroupIds=["g1", "g-2"], UserId="u1")),
@@ -224,6 +227,7 @@ def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
 
 
 _REV = {"UserId": "5", "DsType": "DATABASE", "DbId": "1", "Logic": "false", "PermTypes": "QUERY", "UserAccessId": "7"}
+_ACCOUNT = {"Uid": "1968000000000001", "Tid": "3001"}
 _SPACE = {"WorkspaceId": "w", "UserId": "1"}
 _SHARE = {"ReportId": "r", "ShareToType": "0", "ShareToIds": "u"}
 _SHARED = {"WorksId": "r", "ShareToType": "0", "ShareToId": "u", "AuthPoint": "1", "ExpireDate": "4000000000000"}
@@ -259,6 +263,11 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
     ("dms", "GrantUserPermission", q(**without(_REV, "UserAccessId"))),
     ("dms", "GrantUserPermission", q(**without(_REV, "UserAccessId"), ExpireDate="soon")),
     ("dms", "DisableUser", q(Uid="1")),
+    ("dms", "DisableUser", q(Tid="3")),
+    *(("dms", action, q(**{**_ACCOUNT, name: value})) for action in ("DisableUser", "EnableUser")
+      for name in _ACCOUNT for value in ("", "0", "1,2", "a", "1 ")),
+    ("dms", "DisableUser", q(**_ACCOUNT, UserId="5")),
+    ("dms", "DeleteUser", q(**_ACCOUNT)),
     ("dms", "SetOwners", q(OwnerIds="1")),
     ("dms", "CancelAuthorizationMenu", q(**_CANCEL)),
     ("quickbi", "CancelAuthorizationMenu", q(**without(_CANCEL, "UserIds"))),

@@ -62,7 +62,7 @@ NEEDED = {
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "
     "ListAuthorizedUsersForDatabase RevokeUserPermission GrantUserPermission ListUserOwnedResources "
     "CheckBatchTableAccessPermission ListProxies ListProxyAccesses ListAbacPolicies ListAbacAuthorizations "
-    "ListStandardGroups",
+    "ListStandardGroups DisableUser EnableUser",
     "quickbi": "QueryWorksByOrganization ListPortalMenus ListPortalMenuAuthorization ListWhitePortalMenu "
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByUserId QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "

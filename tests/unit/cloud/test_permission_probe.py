@@ -63,6 +63,7 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("wedata", "RevokePrivileges"),
         ("wedata", "RevokeDataSourceAuthorization"),
         ("dms", "RevokeUserPermission"),
+        ("dms", "DisableUser"),
         ("quickbi", "CancelAuthorizationMenu"),
         ("quickbi", "DeleteUserGroupMembers"),
         ("quickbi", "DeleteUserFromWorkspace"),
@@ -152,7 +153,7 @@ QUICKBI: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("service", "answers", "writes"), [
-    ("dms", DMS, ["RevokeUserPermission"]),
+    ("dms", DMS, ["RevokeUserPermission", "DisableUser"]),
     ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers", "DeleteUserFromWorkspace",
                           "CancelReportShare"]),
 ])  # fmt: skip

@@ -96,6 +96,10 @@ SHARES = st.builds(
     st.sampled_from(["view", "view_export"]),
     st.sampled_from(["s1", "s2"]),
 )
+ACCOUNTS = st.builds(
+    lambda user: _grant("dms_accounts", "tenant", "3", ("user", user), "account", f"196800000000{user}"),
+    st.sampled_from(["51", "52", "53"]),
+)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
@@ -104,13 +108,14 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "quickbi_group_members": MEMBERS,
     "quickbi_workspace_members": WORKSPACES,
     "quickbi_shares": SHARES,
+    "dms_accounts": ACCOUNTS,
 }
 
 
 @cache
 def _client(system: str) -> CloudClient:
     """The client that the system's messages go through; nothing is sent."""
-    service = {"wedata_privileges": "wedata", "wedata_data_sources": "wedata", "dms_permissions": "dms"}.get(system)
+    service = next((name for name in ("wedata", "dms") if system.startswith(name)), None)
     fields: dict[str, Any] = {"login": "AKIDexample", "password": "secret-of-a-test", "region": "cn-hangzhou"}
     if service == "dms":
         del fields["region"]

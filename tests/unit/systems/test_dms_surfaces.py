@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from rescind.errors import ListingIncompleteError
+from rescind.model import Membership
 from rescind.systems.dms.surfaces import SURFACES, TENANT
 from rescind.systems.population import MOST_GAPS, Lists, Population
 from rescind.systems.surfaces import Gap
@@ -24,6 +26,7 @@ from tests.support.dms_tenant import (
     Seen,
     accesses,
     asked,
+    client,
     databases,
     instances,
     logical,
@@ -369,3 +372,40 @@ def test_every_surface_names_what_the_connection_must_be_allowed() -> None:
     assert len({surface.name for surface in SURFACES}) == len(SURFACES)
     for surface in SURFACES:
         assert surface.action in DMS.reads or (not surface.action and surface.cannot), surface.name
+
+
+# --- roles at verification ----------------------------------------------------------------------------
+
+EDGE = Membership("dms_permissions", "a", "user", ANN, "role", "ADMIN")
+OUT = user(ANN, "ADMIN", State="DISABLE")
+
+
+@pytest.mark.parametrize(
+    ("listed", "alone", "ended"),
+    [
+        (OUT, OUT, True),
+        (user(ANN), user(ANN), True),
+        (None, {**OUT, "State": "DELETE"}, True),
+        (None, None, True),
+        (OUT, user(ANN, "ADMIN"), False),
+        (user(ANN, "ADMIN"), OUT, False),
+        (user(ANN, RoleNameList=None), OUT, False),
+        (OUT, user(ANN, RoleNameList=None), False),
+        (user(ANN, "ADMIN", State="FROZEN"), user(ANN, "ADMIN", State="FROZEN"), False),
+    ],
+)
+def test_a_role_ends_only_when_both_answers_say_so(listed: Any, alone: Any, ended: bool) -> None:
+    missing = {"Code": "UserNotExist", "Message": "no", "HttpStatus": 404}
+    answers = {
+        "ListUsers": users(*([listed] if listed else []), user(BOB, "ADMIN")),
+        "GetUser": {"User": alone} if alone else missing,
+    }
+    other = Membership("dms_permissions", "a", "user", BOB, "role", "ADMIN")
+    found = asyncio.run(DMS.ended_memberships(client(answers), [EDGE, other]))
+    assert found.memberships == ({EDGE} if ended else set())
+
+
+def test_an_answer_about_another_user_ends_no_role() -> None:
+    answers = {"ListUsers": users(OUT), "GetUser": {"User": {**OUT, "UserId": BOB}}}
+    with pytest.raises(ListingIncompleteError, match="another user"):
+        asyncio.run(DMS.ended_memberships(client(answers), [EDGE]))

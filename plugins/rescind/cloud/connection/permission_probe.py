@@ -171,8 +171,9 @@ DMS = (
         after="ListDatabases",
     ),
     Probe("RevokeUserPermission"),
+    Probe("DisableUser"),
 )
-"""Alibaba DMS: permission records, and the ways in beside them."""
+"""Alibaba DMS: permission records with the ways in beside them, and accounts."""
 
 QUICKBI = (
     Probe(

@@ -28,7 +28,7 @@ PrivilegeName = Literal["QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"]
 ObjectKind = Literal["INSTANCE", "DATABASE", "TABLE", "COLUMN"]
 
 
-class _Dms:
+class Product:
     """What every DMS message shares. The vendor publishes no rate limit for DMS; 5 per second is our choice."""
 
     vendor: ClassVar[str] = "alibaba"
@@ -37,13 +37,13 @@ class _Dms:
     rate: ClassVar[float] = 5.0
 
 
-class DmsRead(_Dms, ReadRequest[ReplyT], Generic[ReplyT]):
+class DmsRead(Product, ReadRequest[ReplyT], Generic[ReplyT]):
     """A DMS read; ``Tid`` is the tenant, always sent once known."""
 
     Tid: TenantId | None = None
 
 
-class DmsList(_Dms, ListRequest[RowT], Generic[RowT]):
+class DmsList(Product, ListRequest[RowT], Generic[RowT]):
     """A DMS listing with integer paging."""
 
     page_field: ClassVar[str] = "PageNumber"
@@ -53,7 +53,7 @@ class DmsList(_Dms, ListRequest[RowT], Generic[RowT]):
     PageSize: int | None = None
 
 
-class DmsWhole(_Dms, ListRequest[RowT], Generic[RowT]):
+class DmsWhole(Product, ListRequest[RowT], Generic[RowT]):
     """A DMS listing without paging: one answer holds everything and declares no total."""
 
     Tid: TenantId | None = None
@@ -85,7 +85,7 @@ class Envelope(Reply):
 # --- writes -------------------------------------------------------------------------------------------
 
 
-class _PermissionWrite(_Dms, WriteRequest[Envelope]):
+class _PermissionWrite(Product, WriteRequest[Envelope]):
     """Object fields as the listing row shows them; which ones are needed follows from ``DsType``."""
 
     Answer: ClassVar[type[Reply]] = Envelope

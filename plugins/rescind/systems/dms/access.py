@@ -14,10 +14,11 @@ from rescind.cloud.dms.permissions import (
     ListAuthorizedDatabasesForUser,
     ListAuthorizedInstancesForUser,
 )
-from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, UnauthorizedError
+from rescind.errors import CloudError, ListingIncompleteError
 from rescind.model import Grant
 from rescind.systems.base import Walker
 from rescind.systems.dms.surfaces import OWN_ANSWER, OWNED, short
+from rescind.systems.dms.users import no_such_user
 from rescind.systems.surfaces import PlatformAnswer
 
 _DATABASE = {"false": "database", "true": "logic_database"}
@@ -45,14 +46,6 @@ class _Question(NamedTuple):
     def surface(self) -> str:
         """Name of the surface that the listing belongs to."""
         return OWNED.name if self.what.isupper() else OWN_ANSWER.name
-
-
-def no_such_user(error: CloudError) -> bool:
-    """Whether the vendor says that the user asked about is not there.
-
-    It has the same code for a caller who is no user, but then no other listing answers either.
-    """
-    return isinstance(error, NotFoundError) or (isinstance(error, UnauthorizedError) and error.code == "UserNotExist")
 
 
 async def what_users_reach(
@@ -132,6 +125,17 @@ async def _reached(walker: Walker[DmsClient], tid: str, question: _Question) -> 
     if not all(ident for _, ident, _ in found):
         raise ListingIncompleteError(f"ListUserOwnedResources({what})", "a row does not name its object")
     return found
+
+
+async def owned_objects(walker: Walker[DmsClient], tid: str, user: str) -> list[tuple[str, str]]:
+    """Return every instance, database and table that a user owns, as (type, id).
+
+    :raises ListingIncompleteError: when a listing could not be read completely.
+    """
+    kinds: list[tuple[Literal["INSTANCE", "DATABASE", "TABLE"], str]] = [("INSTANCE", "")]
+    kinds += [("DATABASE", "false"), ("DATABASE", "true"), ("TABLE", "false"), ("TABLE", "true")]
+    listed = [await _reached(walker, tid, _Question(user, kind, logic)) for kind, logic in kinds]
+    return [(kind, ident) for rows in listed for kind, ident, _ in rows]
 
 
 def _beside(row: AuthorizedInstance | AuthorizedDatabase) -> Iterable[str]:

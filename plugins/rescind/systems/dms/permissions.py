@@ -8,16 +8,11 @@ user would take four listings per user. Verification asks both.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import DmsClient
-from rescind.cloud.dms.inventory import (
-    DmsUser,
-    GetUser,
-    ListUsers,
-)
+from rescind.cloud.dms.inventory import ListUsers
 from rescind.cloud.dms.permissions import (
     GrantUserPermission,
     ListDatabaseUserPermssions,
@@ -29,9 +24,9 @@ from rescind.cloud.dms.permissions import (
 )
 from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, UnauthorizedError
-from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
+from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
-from rescind.systems.dms.access import no_such_user, what_users_reach
+from rescind.systems.dms.access import what_users_reach
 from rescind.systems.dms.surfaces import (
     OPTIONAL_READS,
     PARTS,
@@ -51,9 +46,10 @@ from rescind.systems.dms.surfaces import (
     tenant_roles,
     with_host,
 )
+from rescind.systems.dms.users import end_of, ended_roles, no_such_user, own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
-from rescind.systems.surfaces import PlatformAnswer, Surface, Untraceable
+from rescind.systems.surfaces import EndedMemberships, PlatformAnswer, Surface, Untraceable
 
 _REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
 _PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})
@@ -62,10 +58,6 @@ _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _LISTED = {("INSTANCE", "false"): "instance"}
 _LISTED |= {(kind, "false"): "database" for kind in _KINDS} | {(kind, "true"): "logic_database" for kind in _KINDS}
 _BY_USER = "by user"
-_STATUS = {"NORMAL": "active", "DISABLE": "disabled", "DELETE": "deleted"}
-
-VENDOR_ZONE = timezone(timedelta(hours=8))
-"""The vendor's dates have no zone. China Standard Time is assumed, and :func:`_end` adds one day of grace."""
 
 
 class DmsPermissions(PermissionSystem[DmsClient]):
@@ -112,7 +104,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         tid = await client.find_tenant()
         users = await walker.rows(ListUsers(Tid=tid))
         found.shown(PrincipalType.USER, (user.UserId for user in users))
-        found.add_principals(_principal(self.name, walker.account, user) for user in users)
+        found.add_principals(user_principal(self.name, walker.account, user) for user in users)
         objects = await list_objects(walker, tid)
         listings = _listing_scopes(objects)
         for kind in ("instance", "database", "logic_database"):
@@ -272,16 +264,11 @@ class DmsPermissions(PermissionSystem[DmsClient]):
 
     async def own_ids(self, client: DmsClient) -> frozenset[str]:
         """The DMS user id of the calling account."""
-        uid = client.identity.user_id if client.identity else ""
-        if not uid:
-            return frozenset()
-        try:
-            answer = await client.read(GetUser(Uid=uid, Tid=await client.find_tenant()))
-        except (NotFoundError, UnauthorizedError) as error:
-            if not no_such_user(error):
-                raise
-            return frozenset()
-        return frozenset({answer.value.User.UserId})
+        return await own_user_id(client)
+
+    async def ended_memberships(self, client: DmsClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Users who lost a role of the tenant since discovery, or whose account is disabled."""
+        return await ended_roles(client, memberships)
 
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """A table's database, the instance of either, and the tenant."""
@@ -340,7 +327,7 @@ def _grant(account: str, tid: str, scope: ListingScope, row: UserPermissionRow, 
         cell=Cell(row.UserId, record.UserAccessId, "record", (row.UserId, record.PermType)),
         revocable=not why_not,
         why_not=why_not,
-        expires_at=_end(record.ExpireDate),
+        expires_at=end_of(record.ExpireDate),
         expires_raw=record.ExpireDate or "",
         created_raw=record.CreateDate or "",
         origin=record.OriginFrom or "",
@@ -386,29 +373,3 @@ def _resource_id(resource_type: str, facts: Mapping[str, str]) -> str:
     if resource_type in ("table", "logic_table", "column"):
         return facts["TableId"] or facts["TableName"]
     return facts["DbId"]
-
-
-def _end(text: str | None) -> datetime | None:
-    """Return the end of validity or the last use, one day late: the vendor states no zone, and early would be wrong.
-
-    None when there is no readable date. A grant whose date cannot be read never counts as expired.
-    """
-    try:
-        naive = datetime.strptime(text or "", "%Y-%m-%d %H:%M:%S")
-        return (naive.replace(tzinfo=VENDOR_ZONE) + timedelta(days=1)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _principal(system: str, account: str, user: DmsUser) -> Principal:
-    return Principal(
-        system,
-        account,
-        PrincipalType.USER,
-        user.UserId,
-        name=user.NickName or "",
-        kind="unknown",
-        status=_STATUS.get(user.State or "", "unknown"),
-        last_used_at=_end(user.LastLoginTime),
-        other_ids=(("alibaba_uid", user.Uid),) if user.Uid else (),
-    )

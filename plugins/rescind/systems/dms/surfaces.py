@@ -51,7 +51,8 @@ ROLES = Surface(
     "ListUsers",
     "users with the role ADMIN or DBA, who reach every object of the tenant",
     "no page of the vendor gives SECURITY_ADMIN, STRUCT_READ_ONLY or a custom role access to data, so they are listed"
-    " and do not count as a way in; a role of a disabled user counts, because enabling the user brings it back",
+    " and do not count as a way in; a role of a disabled user ends as a way in once verification has read the state"
+    " again, by ListUsers and by GetUser",
 )
 OWNERS = Surface(
     "owners and DBAs",

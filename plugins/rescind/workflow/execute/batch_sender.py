@@ -208,10 +208,11 @@ class BatchSender:
             return await self._split(call, "the vendor refused the whole call in an earlier task")
         for number in range(1, MAX_TRIES + 1):
             pairs = await asyncio.to_thread(self.batch.ledger.plans.item_grants, call.run_id, call.call_id)
-            grants = await self._screened(call, [grant for item, grant in pairs if item.state is ItemState.APPROVED])
-            if grants is None:
-                return []
             try:
+                open_ = [grant for item, grant in pairs if item.state is ItemState.APPROVED]
+                grants = await self._screened(call, open_)
+                if grants is None:
+                    return []
                 absent = await self.direction.absent_cells(call, grants, {grant.cell for _, grant in pairs})
                 if absent is None:
                     return await self._split(call, "a part of it is settled, or holds another grant now")

@@ -71,6 +71,8 @@ class RestoreText:
         receivers = len({principal_key(grant) for grant in self.given})
         lines += ["", f"**Who gets what** ({len(self.given)} grants, {receivers} principals)", ""]
         lines += self._each() if len(self.given) <= SHORT else self._counted()
+        systems = [system_named(name) for name in sorted({grant.key.system for grant in self.given})]
+        lines += [f"- Not brought back, {one.title}: {one.not_restored}." for one in systems if one.not_restored]
         lines += ["", *self._skipped(), ""]
         lines.append(
             f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`. "
