@@ -13,6 +13,7 @@ from tests.support.oracle import SYSTEMS, Dump, Path, Resource, effective, forei
 from tests.support.oracle.items import recorded, role_of, thing_of
 from tests.support.oracle.members import ID_SPACES, kinds, place_of, planted_members
 from tests.support.oracle.organizations import organization, organizations
+from tests.support.oracle.reach import lost
 from tests.unit.oracle.test_organizations import REACH, call
 
 ADMIN, ORDINARY = "111111111", "111111113"
@@ -231,3 +232,36 @@ def test_oracle_and_emulator_agree_on_members_roles_and_accounts() -> None:
                 assert ways, row
                 compared += 1
     assert compared > 100
+
+
+@pytest.mark.parametrize(
+    ("operation", "losers"),
+    [
+        ({"op": "group_member"}, 1),
+        ({"op": "dms_user_state", "state": "DISABLE"}, 1),
+        ({"op": "share", "receiver_type": 2}, 2),
+        ({"op": "nothing"}, 0),
+    ],
+)
+def test_who_lost_something(operation: dict[str, Any], losers: int) -> None:
+    """One person, everybody who had a thing by the organization alone, or nobody; planned losses are not named."""
+    app = organization(5)
+    world = snapshot(app.world)
+    above = {row["parent"] for row in world["quickbi_groups"]}
+    leaves = {row["user_id"]: row["group_id"] for row in world["quickbi_group_members"] if row["group_id"] not in above}
+    enabled = {row["user_id"] for row in world["dms_accounts"]}
+    person = next(one for one in world["people"] if one["status"] == "active" and one["dms_user_id"] in enabled
+                  and one["quickbi_user_id"] in leaves)  # fmt: skip
+    work, group = world["quickbi_works"][0]["works_id"], leaves[person["quickbi_user_id"]]
+    everybody = {"op": "share", "works_id": work, "receiver_type": 2, "receiver_id": world["organization_id"]}
+    app.gateway.mutations.run([everybody])
+    before = snapshot(app.world)
+    ids = {"user_id": person["dms_user_id" if operation["op"].startswith("dms") else "quickbi_user_id"]}
+    if operation["op"] != "nothing":
+        app.gateway.mutations.run([{**ids, "group_id": group, **everybody, **operation, "remove": True}])
+    found = lost(before, snapshot(app.world))
+    assert len({line.partition(" ")[0] for line in found}) >= losers and bool(found) is bool(losers)
+    everyone = [one["person_id"] for one in world["people"]]
+    assert lost(before, snapshot(app.world), everyone) == []
+    if losers == 1:
+        assert lost(before, snapshot(app.world), [person["person_id"]]) == []
