@@ -103,7 +103,7 @@ def effects_of(grants: Iterable[Grant]) -> bytes:
 
 @dataclass
 class Frozen:
-    """A run with a plan of one batch; ``calls`` maps call ids to the grants of each call."""
+    """A run with a plan; ``batch_id`` is its first batch, ``calls`` maps call ids to the grants of each call."""
 
     run: Run
     plan: Plan
@@ -124,15 +124,20 @@ def freeze(
     groups: Sequence[Sequence[Grant]],
     *,
     valid_for: timedelta = timedelta(hours=1),
+    batches: int = 1,
 ) -> Frozen:
-    """Freeze a plan with one batch and one call for each group of grants."""
+    """Freeze a plan with one call for each group of grants. The calls go to the batches in turn."""
     calls = {call_for(group).call_id: list(group) for group in groups}
-    batch = NewBatch(
-        groups[0][0].key.system,
-        groups[0][0].key.account,
-        "quickbi_default",
-        [NewCall(call_for(group), {"give": "back"}) for group in groups],
-    )
+    key = groups[0][0].key
+    made = [
+        NewBatch(
+            key.system,
+            key.account,
+            "quickbi_default",
+            [NewCall(call_for(group), {"give": "back"}) for group in groups[number::batches]],
+        )
+        for number in range(batches)
+    ]
     every = [one for group in groups for one in group]
     effects = effects_of(every)
     plan = ledger.plans.freeze(
@@ -146,10 +151,10 @@ def freeze(
             caps={"count": 100, "percent": 10},
             lower_bound=1,
         ),
-        [batch],
+        made,
         [NewItem(one.grant_id, call_id) for call_id, group in calls.items() for one in group],
     )
-    return Frozen(run, plan, batch.batch_id, calls, every)
+    return Frozen(run, plan, made[0].batch_id, calls, every)
 
 
 def approve(ledger: Ledger, frozen: Frozen, *, by: str = "anna") -> Approval:
@@ -163,18 +168,20 @@ def approve(ledger: Ledger, frozen: Frozen, *, by: str = "anna") -> Approval:
     )
 
 
-def frozen_run(ledger: Ledger, name: str = "manual__1", *, dry_run: bool = False, groups: int = 2) -> Frozen:
+def frozen_run(
+    ledger: Ledger, name: str = "manual__1", *, dry_run: bool = False, groups: int = 2, batches: int = 1
+) -> Frozen:
     """A run over at least 10 grants, of which ``2 * groups`` are to be revoked by ``groups`` calls; not approved."""
     run = begin(ledger, name, dry_run=dry_run)
     grants = [grant(number) for number in range(max(10, 2 * groups + 2))]
     list_scope(ledger, run, grants)
     revoke = [[grants[2 * number], grants[2 * number + 1]] for number in range(groups)]
     decide(ledger, run, grants, [one for group in revoke for one in group])
-    return freeze(ledger, run, revoke)
+    return freeze(ledger, run, revoke, batches=batches)
 
 
-def ready_run(ledger: Ledger, name: str = "manual__1", *, groups: int = 2) -> Frozen:
+def ready_run(ledger: Ledger, name: str = "manual__1", *, groups: int = 2, batches: int = 1) -> Frozen:
     """A run as :func:`frozen_run` makes it, approved."""
-    frozen = frozen_run(ledger, name, groups=groups)
+    frozen = frozen_run(ledger, name, groups=groups, batches=batches)
     approve(ledger, frozen)
     return frozen

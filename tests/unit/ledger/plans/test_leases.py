@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rescind.errors import LeaseLostError
+from rescind.errors import LeaseLostError, LedgerError
 from rescind.ledger import Ledger, NewCall
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
 from rescind.model import Verdict
@@ -34,6 +34,15 @@ def test_claiming_again_takes_the_batch_away(ledger: Ledger) -> None:
     assert send(ledger, new, run).n == 1
     batch = batch_now(ledger, run)
     assert (batch.lease_owner, batch.lease_epoch, batch.state) == ("new", 2, "claimed")
+
+
+def test_a_lease_sends_the_calls_of_its_own_batch_only(ledger: Ledger) -> None:
+    run = ready_run(ledger, batches=2)
+    lease = claim(ledger, run)
+    with pytest.raises(LedgerError, match="has no call"):
+        send(ledger, lease, run, call=1)
+    assert (attempts(ledger, run, 1), states(ledger, run, 1)) == ([], ("pending", {"approved"}))
+    assert send(ledger, lease, run).n == 1
 
 
 def test_what_the_old_holder_had_under_way_is_unknown(ledger: Ledger) -> None:
