@@ -26,6 +26,7 @@ from queue import Queue
 from typing import NamedTuple
 
 from tests.mutants.kept import ROOT, Mutant, kept, killers, record
+from tests.support.postgres import SHARED, PostgresServer
 
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".rescind", "site", "dist", "test-results", ".*_cache", ".hypothesis"
@@ -57,9 +58,11 @@ def main(arguments: list[str]) -> int:
     workers = int(os.environ.get("RESCIND_MUTANT_WORKERS") or os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="rescind-mutants-") as folder, ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
+        server = PostgresServer()
+        stack.callback(server.stop)
         trees: Queue[_Tree] = Queue()
         for number in range(workers):
-            trees.put(stack.enter_context(closing(_Tree(Path(folder) / str(number)))))
+            trees.put(stack.enter_context(closing(_Tree(Path(folder) / str(number), server.uri()))))
         alone = sorted({known[one.name] for one in mutants if one.name in known})
         known = known if _pass(pool, trees, _shares(alone, workers)) else {}
         outcomes = list(pool.map(lambda one: _mutated(trees, one, known.get(one.name)), mutants))
@@ -124,13 +127,17 @@ def _write(path: Path, text: str) -> None:
 
 
 class _Tree:
-    """A copy of the tree, with a warm Python that runs its tests."""
+    """A copy of the tree, with a warm Python that runs its tests.
 
-    def __init__(self, path: Path) -> None:
+    :param postgres: the connection string of the server in which the tests make their databases.
+    """
+
+    def __init__(self, path: Path, postgres: str) -> None:
         self.path = Path(shutil.copytree(ROOT, path, ignore=LEFT_OUT))
         self._log, self._cache = self.path / "mutant.txt", self.path / ".mutant_cache"
         # Cached byte code halves the time.
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environ[SHARED] = postgres
         command = [sys.executable, "-m", "tests.mutants.warm", str(self._log), str(SECONDS)]
         self._warm = subprocess.Popen(
             command, cwd=self.path, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -22,15 +22,18 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg
 import pytest
 from psycopg import sql
 
-from rescind.ledger import Ledger
-from tests.support.approval import KEYS
+if TYPE_CHECKING:  # whoever only starts a server has no need of the package
+    from rescind.ledger import Ledger
+
+SHARED = "MUTANT_POSTGRES"
+"""The variable with the connection string of a server that is there already; ``tests.mutants`` starts one."""
 
 __all__ = ["PostgresServer", "ledger", "ledger_dsn", "ledger_template", "own_ledger_dsn", "postgres_server"]
 
@@ -132,10 +135,35 @@ class PostgresServer:
             shutil.rmtree(self._own_folder, ignore_errors=True)
 
 
+class BorrowedServer(PostgresServer):
+    """A server that somebody else starts and stops; this one takes its own databases away.
+
+    :param uri: the connection string of the maintenance database.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri, self._ledger, self._made = uri, "", list[str]()
+
+    def uri(self, database: str = "postgres") -> str:
+        """The connection string of one database."""
+        return self._uri.replace("/postgres?", f"/{database}?")
+
+    def create_database(self, template: str | None = None) -> str:
+        """See :class:`PostgresServer`."""
+        self._made.append(super().create_database(template))
+        return self._made[-1]
+
+    def stop(self) -> None:
+        """Drop the databases that were made here."""
+        for name in self._made:
+            self.drop_database(name)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The PostgreSQL of this test session."""
-    server = PostgresServer()
+    uri = os.environ.get(SHARED)
+    server = BorrowedServer(uri) if uri else PostgresServer()
     yield server
     server.stop()
 
@@ -159,6 +187,9 @@ def ledger_dsn(postgres_server: PostgresServer, ledger_template: str) -> str:
 @pytest.fixture
 def ledger(ledger_dsn: str) -> Iterator[Ledger]:
     """An empty ledger, open."""
+    from rescind.ledger import Ledger
+    from tests.support.approval import KEYS
+
     with Ledger(ledger_dsn) as opened:
         opened.approvals.keys = KEYS
         yield opened

@@ -13,7 +13,7 @@ from rescind.ledger.store.database import Connection, Database, Timeouts
 from rescind.ledger.store.errors import DatabaseError
 from rescind.ledger.store.migrate import migrate
 from tests.support.ledger_runs import begin
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import BorrowedServer, PostgresServer
 
 pytestmark = pytest.mark.postgres
 
@@ -223,3 +223,14 @@ def test_a_read_only_server_is_refused(postgres_server: PostgresServer, own_ledg
     for use in (Ledger(own_ledger_dsn).check, lambda: migrate(own_ledger_dsn), lambda: begin(Ledger(own_ledger_dsn))):
         with pytest.raises(ConfigurationError, match=r"read-only.*Connect to the primary server"):
             use()
+
+
+def test_a_borrowed_server_keeps_nothing_that_was_made_there(postgres_server: PostgresServer) -> None:
+    lent = BorrowedServer(postgres_server.uri())
+    name = lent.create_database()
+    with psycopg.connect(lent.uri(name)) as connection:
+        assert connection.info.dbname == name
+        lent.stop()
+    with postgres_server.admin() as admin:
+        left = {row[0] for row in admin.execute("SELECT datname FROM pg_database").fetchall()}
+    assert "postgres" in left and name not in left
