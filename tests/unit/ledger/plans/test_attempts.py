@@ -14,6 +14,10 @@ from tests.support.ledger_attempts import S, attempts, claim, execute, refuse, s
 from tests.support.ledger_runs import approve, freeze, frozen_run, ready_run
 
 pytestmark = pytest.mark.postgres
+LOCK = (
+    "INSERT INTO rescind.scope_lock (system, account, run_no, expires_at)"
+    " SELECT system, account, run_no, clock_timestamp() + interval '1 hour' FROM rescind.batch"
+)
 
 
 def test_the_intent_is_durable_before_begin_returns(ledger: Ledger, ledger_dsn: str) -> None:
@@ -122,6 +126,15 @@ def test_nothing_is_sent_without_an_approval(ledger: Ledger) -> None:
     refuse(ledger, lease, run, NotApprovedError, "no approver has answered")
     ledger.approvals.answer(run.run.run_id, run.plan.digest, nonce=asked.nonce, answer="reject", responded_by="anna")
     refuse(ledger, lease, run, NotApprovedError, "'anna' rejected it")
+
+
+def test_nothing_is_sent_for_an_abandoned_run_even_with_its_lock(ledger: Ledger, ledger_dsn: str) -> None:
+    run = ready_run(ledger)
+    lease = claim(ledger, run)
+    ledger.runs.finish(run.run.run_id, "abandoned", {})
+    refuse(ledger, lease, run, PlanStaleError, r"has ended \(abandoned")
+    execute(ledger_dsn, LOCK)
+    refuse(ledger, lease, run, PlanStaleError, r"has ended \(abandoned")
 
 
 def test_nothing_is_sent_in_a_dry_run_even_when_approved(ledger: Ledger) -> None:
