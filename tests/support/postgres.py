@@ -29,7 +29,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-if TYPE_CHECKING:  # whoever only starts a server has no need of the package
+if TYPE_CHECKING:  # who only starts a server has no need of the package
     from rescind.ledger import Ledger
 
 SHARED = "MUTANT_POSTGRES"
