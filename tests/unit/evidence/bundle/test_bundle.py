@@ -78,6 +78,22 @@ def test_another_key_is_not_this_key(ledger: Ledger, tmp_path: Path) -> None:
     assert not verify(source, key=PUBLIC).holds
 
 
+def test_a_signed_manifest_in_another_form_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path))
+    good = files["manifest.json"]
+    # Readers that take the first of two equal names would see another run.
+    for text in (good[:-1], good + b"\n", json.dumps(json.loads(good)).encode() + b"\n", b'{"run":"x",' + good[1:]):
+        again = {**files, "manifest.json": text, "signature.json": sign(text, KEY)}
+        assert verify(MemorySource(again), key=PUBLIC).problems == ["manifest.json: is not in canonical form"]
+
+
+def test_a_file_that_is_gone_is_named(ledger: Ledger, tmp_path: Path) -> None:
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path))
+    for gone in files:
+        left = {name: content for name, content in files.items() if name != gone}
+        assert f"{gone}: is missing" in verify(MemorySource(left), key=PUBLIC).problems
+
+
 def test_other_content_gets_another_seal_and_the_first_bundle_stays(ledger: Ledger, tmp_path: Path) -> None:
     run = closed_run(ledger)
     first = bundle(ledger, run, tmp_path)
