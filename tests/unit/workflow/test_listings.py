@@ -124,3 +124,12 @@ def test_what_cannot_be_read_is_neither_gone_nor_back(
     check, regrants = asyncio.run(watch_account(ledger, ScriptedDms({ONE: shown}), NO_CLIENT, "acc", watched))
     assert (check.returned, check.still_gone, check.not_checked) == (returned, still_gone, not_checked)
     assert (check.watched, len(regrants), bool(check.problem)) == (1, returned, bool(not_checked))
+
+
+@pytest.mark.postgres
+def test_another_record_of_the_same_right_that_was_there_all_along_is_no_return(ledger: Ledger) -> None:
+    run, beside = begin(ledger), again(HERE, "r9")
+    list_scope(ledger, run, [HERE, beside])
+    watched = [Watched(run.run_id, "dms_default", HERE)]
+    check, regrants = asyncio.run(watch_account(ledger, ScriptedDms({ONE: [(beside,)]}), NO_CLIENT, "acc", watched))
+    assert (check.returned, check.still_gone, regrants) == (0, 1, [])
