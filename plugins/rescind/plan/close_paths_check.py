@@ -66,6 +66,7 @@ class _Check:
         self._steps: dict[Node, set[Step]] = defaultdict(set)
         for step in graph.steps:
             self._steps[step.member].add(step)
+        self._candidates = {person: self._candidates_of(person) for person in graph.people}
 
     def reached(self, person: str, gone: Iterable[str]) -> set[Node]:
         """Return every principal that a person is or is in, without these removals."""
@@ -113,7 +114,7 @@ class _Check:
         starts = {way.holder for way in ways} | {one.member for one in self.graph.steps if one.removal == removal}
         for person, nodes in self.graph.people.items():
             if starts and starts <= nodes:
-                others = self._candidates(person) - {removal}
+                others = self._candidates[person] - {removal}
                 both = self.has(person, others) - self.has(person, others | {removal})
                 return frozenset((person, access) for access in both)
         raise _wrong(f"removal {removal} is not in the graph")
@@ -126,20 +127,16 @@ class _Check:
             found |= {(person, access) for access in self.has(person, ()) - self.has(person, gone - shared)}
         return frozenset(found)
 
-    def _candidates(self, person: str) -> set[str]:
+    def _candidates_of(self, person: str) -> set[str]:
         """Return the own removals on a walk of one of the person's demands: what reaches with it, and not without."""
         nodes = self.graph.people[person]
         own = {step.removal for node in nodes for step in self._steps[node]}
         own = (own | {way.removal for way in self.graph.ways if way.holder in nodes}) - {""}
         fixed = self.reached(person, own)
-        found = set()
-        for demand in self.graph.demands.values():
-            for way in demand.ways if demand.person == person else ():
-                if way.holder in fixed:
-                    found |= {way.removal} & own
-                else:
-                    found |= {one for one in own if way.holder in self.reached(person, own - {one})}
-        return found
+        ways = {way for demand in self.graph.demands.values() if demand.person == person for way in demand.ways}
+        direct = {way.removal for way in ways if way.holder in fixed} & own
+        behind = {way.holder for way in ways} - fixed
+        return direct | {one for one in own if behind & self.reached(person, own - {one})}
 
 
 def _wrong(what: str) -> PlanError:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from rescind.ledger import Ledger, Run
-from rescind.model import Choice, Grant, Membership, PrincipalType
+from rescind.model import Choice, Decision, Grant, Membership, PrincipalType
 from rescind.plan.access_graph import AccessGraph, Closing, Demand, Node, Step, Walk, Way
 from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
@@ -21,7 +21,7 @@ from rescind.systems import REGISTRY, system_named
 from rescind.systems.effective import AccessPath, access_around, access_text
 from rescind.systems.surfaces import UNCERTAIN
 from rescind.workflow.inputs import same_people
-from rescind.workflow.surroundings import Surroundings, complete_systems, holds_members, owners_of
+from rescind.workflow.surroundings import Surroundings, complete_systems, holds_members, owners_of, product
 
 CLOSES_PATH = "closes_path"
 """Rule of the decisions that close a path."""
@@ -36,17 +36,18 @@ Account = tuple[str, str]
 
 @dataclass(frozen=True)
 class PersonClosing:
-    """What closes the paths of one person in one account of a vendor.
+    """What closes the paths of one person in one account of a product.
 
     :param demands: the planned grants with a path, by id.
     :param records: the grants that the removals are, by id.
     :param blocked: why a membership of the person may not be ended, by (member, container).
     :param ends: the grants at the ends of paths.
     :param names: names of groups and the like, for people.
+    :param who: for each demand that stays open, who can close its path.
     """
 
     person: str
-    vendor: str
+    product: str
     account: str
     closing: Closing
     demands: Mapping[str, Grant]
@@ -54,6 +55,7 @@ class PersonClosing:
     blocked: Mapping[tuple[Node, Node], str]
     ends: Mapping[Way, Grant]
     names: Mapping[Node, str]
+    who: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, walk: Walk) -> str:
         """Return a walk in words."""
@@ -75,6 +77,7 @@ class ClosingPlanner:
     barred: Mapping[str, str] = field(default_factory=dict)
     _owners: dict[tuple[str, str], Mapping[Node, str]] = field(default_factory=dict)
     _systems: Mapping[tuple[str, str], list[str]] = field(init=False)
+    _decisions: dict[str, Decision] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._systems = complete_systems(self.ledger, self.run)
@@ -93,20 +96,20 @@ class ClosingPlanner:
         ends = self._ends(gone if reachable is None else reachable, gone)
         if sum(map(len, ends.values())) > MOST_PATHS:
             return None
-        for (vendor, account), demands in sorted(ends.items()):
+        for (name, account), demands in sorted(ends.items()):
             people = sorted({grant.key.principal_id for grant, _ in demands})
-            systems = self._systems[vendor, account]
-            around = Surroundings(self.ledger, self.run, account, systems, people, gone)
+            around = Surroundings(self.ledger, self.run, account, self._systems[name, account], people, gone)
+            self._read_decisions(around, demands)
             by_person: dict[str, list[tuple[Grant, list[Grant]]]] = defaultdict(list)
             for grant, ways in demands:
                 by_person[grant.key.principal_id].append((grant, ways))
-            found += [self._one(vendor, around, person, by_person[person]) for person in people]
+            found += [self._one(name, around, person, by_person[person]) for person in people]
         return found
 
     def _ends(
         self, planned: Collection[str], gone: frozenset[str]
     ) -> dict[tuple[str, str], list[tuple[Grant, list[Grant]]]]:
-        """Return the planned grants of people with a path, each with the grants at its end, by vendor and account."""
+        """Return the planned grants of people with a path, each with the grants at its end, by product and account."""
         snapshot, run_id = self.ledger.snapshot, self.run.run_id
         found: dict[tuple[str, str], list[tuple[Grant, list[Grant]]]] = defaultdict(list)
         ids = sorted(planned)
@@ -119,11 +122,11 @@ class ClosingPlanner:
                 staying = (g for g in snapshot.grants(run_id, system=name, account=account) if g.grant_id not in gone)
                 edges = snapshot.memberships(run_id, system=name, account=account)
                 access = access_around(system, mine, staying, edges, same_people(self.ledger, self.run, name, account))
-                access.end(ending.get((system.vendor, account), ()))
+                access.end(ending.get((product(name), account), ()))
                 for grant in mine:
                     ways = {way.grant.grant_id: way.grant for way in access.paths(grant)}
                     if certain := [one for one in ways.values() if UNCERTAIN not in one.attributes]:
-                        found[system.vendor, account].append((grant, certain))
+                        found[product(name), account].append((grant, certain))
         return found
 
     def _ending(self, ids: list[str]) -> Mapping[tuple[str, str], list[Membership]]:
@@ -131,11 +134,17 @@ class ClosingPlanner:
         for start in range(0, len(ids), CHUNK):
             for grant in self.ledger.snapshot.grants_by_id(self.run.run_id, ids[start : start + CHUNK]).values():
                 system = system_named(grant.key.system)
-                ending[system.vendor, grant.key.account].extend(system.memberships(grant))
+                ending[product(grant.key.system), grant.key.account].extend(system.memberships(grant))
         return ending
 
+    def _read_decisions(self, around: Surroundings, demands: Iterable[tuple[Grant, list[Grant]]]) -> None:
+        """Read the decisions on everything that could be removed."""
+        ids = {grant.grant_id for grants in around.records.values() for grant in grants}
+        ids.update(one.grant_id for _, ways in demands for one in ways)
+        self._decisions.update(self.ledger.decisions.by_id(self.run.run_id, sorted(ids)))
+
     def _one(
-        self, vendor: str, around: Surroundings, person: str, demands: list[tuple[Grant, list[Grant]]]
+        self, name: str, around: Surroundings, person: str, demands: list[tuple[Grant, list[Grant]]]
     ) -> PersonClosing:
         """Return the checked proposal for one person."""
         records: dict[str, Grant] = {}
@@ -162,7 +171,8 @@ class ClosingPlanner:
         closing = close_paths(graph)
         check_closing(graph, closing)
         going = {grant.grant_id: grant for grant, _ in demands}
-        return PersonClosing(person, vendor, around.account, closing, going, records, blocked, ends, around.names)
+        one = PersonClosing(person, name, around.account, closing, going, records, blocked, ends, around.names)
+        return replace(one, who={demand: self._who_can_close(one, walk) for demand, walk in closing.open.items()})
 
     def _way(self, grant: Grant, wanted: Grant, nodes: Collection[Node], records: dict[str, Grant]) -> Way:
         """Return a way at the end of a path. The person's own record may be removed, except in an ``own`` run.
@@ -194,14 +204,14 @@ class ClosingPlanner:
             return self.barred[grant.grant_id]
         if why := unsupported(grant):
             return why
-        decision = self.ledger.decisions.get(self.run.run_id, grant.grant_id)
+        decision = self._decisions.get(grant.grant_id)
         if decision is None or (decision.choice is Choice.REVOKE and decision.rule != CLOSES_PATH):
             return "a guard holds it"
         if "review" in decision.facts:
             return "its owner was asked and keeps it"
         return f"{_FIXED_RULES[decision.rule]}: {decision.reason}" if decision.rule in _FIXED_RULES else ""
 
-    def who_can_close(self, one: PersonClosing, walk: Walk) -> str:
+    def _who_can_close(self, one: PersonClosing, walk: Walk) -> str:
         """Return who can close a path that this run cannot close, in words."""
         if len(walk.nodes) > 1 and walk.nodes[1][0] != PrincipalType.EVERYONE:
             member, container = walk.nodes[0], walk.nodes[1]
@@ -210,8 +220,8 @@ class ClosingPlanner:
                 return f"the membership in {shown} stays: {why}"
             edge = Membership("", one.account, *member, *container)
             for system in REGISTRY.values():
-                listed = system.name in self._systems[one.vendor, one.account]
-                if system.vendor == one.vendor and not listed and system.could_end(edge):
+                listed = system.name in self._systems[one.product, one.account]
+                if system.hook == one.product and not listed and system.could_end(edge):
                     return f"enable the system {system.name} and include it, or ask an administrator of {shown}"
             owner = self._owner(one, container)
             return f"the owner of {shown} ({owner})" if owner else f"an administrator of {shown}"
@@ -221,7 +231,7 @@ class ClosingPlanner:
         return f"who administers the resource: {why}" if why else "name this grant itself: it was decided to stay"
 
     def _owner(self, one: PersonClosing, container: Node) -> str:
-        place = (one.vendor, one.account)
+        place = (one.product, one.account)
         if place not in self._owners:
             self._owners[place] = owners_of(self.ledger, self.run, self._systems[place], one.account)
         return self._owners[place].get(container, "")

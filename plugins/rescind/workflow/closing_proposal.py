@@ -8,7 +8,7 @@ from typing import Any
 
 from rescind.plan.access_graph import Removal, Walk
 from rescind.systems.effective import access_text
-from rescind.workflow.close_paths import MOST_PATHS, Account, ClosingPlanner, PersonClosing
+from rescind.workflow.close_paths import MOST_PATHS, Account, PersonClosing
 
 CLOSING = "closing"
 """Name of the part of a scope's note on residual access that holds the proposal."""
@@ -17,7 +17,7 @@ NAMED = 100
 
 
 def closing_notes(
-    planner: ClosingPlanner, people: Sequence[PersonClosing] | None, planned: Container[str] | None
+    people: Sequence[PersonClosing] | None, planned: Container[str] | None
 ) -> dict[Account, dict[str, Any]]:
     """Return the proposal as JSON, by system and account: removals with their grants, open paths with theirs.
 
@@ -37,7 +37,7 @@ def closing_notes(
         for demand, walk in one.closing.open.items():
             grant = one.demands[demand]
             row = {"grant_id": demand, "principal": one.person, "name": grant.principal_name}
-            row |= {"access": access_text(grant), "path": one.path(walk), "who": planner.who_can_close(one, walk)}
+            row |= {"access": access_text(grant), "path": one.path(walk), "who": one.who[demand]}
             _add(notes[grant.key.system, grant.key.account], "open", row)
         for walk, amount in one.closing.packing:
             grant = one.demands[walk.demand]

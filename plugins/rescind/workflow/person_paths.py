@@ -10,9 +10,8 @@ from rescind.ledger import Ledger, Run
 from rescind.model import GrantKey, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.review.text import printable
-from rescind.systems import system_named
 from rescind.systems.effective import AccessPath, access_text
-from rescind.workflow.surroundings import Surroundings, complete_systems
+from rescind.workflow.surroundings import Surroundings, complete_systems, product
 
 DRAWN = 60
 """Paths in one drawing."""
@@ -20,21 +19,22 @@ _ROW, _COLUMN, _LONGEST = 24, 28, 110
 
 
 def person_paths(ledger: Ledger, run: Run, holders: Iterable[GrantKey]) -> Iterator[tuple[str, list[AccessPath]]]:
-    """Yield (user in an account, paths) for every user among these holders, over all systems of the vendor.
+    """Yield (user in an account, paths) for every user among these holders, over all systems of the product.
 
     :param holders: keys of grants; only those of users in completely listed systems count.
     """
     users: dict[tuple[str, str], set[str]] = defaultdict(set)
     for key in holders:
         if key.principal_type == PrincipalType.USER:
-            users[system_named(key.system).vendor, key.account].add(key.principal_id)
+            users[product(key.system), key.account].add(key.principal_id)
     complete = complete_systems(ledger, run)
-    for (vendor, account), people in sorted(users.items()):
-        if systems := complete.get((vendor, account)):
+    for place, people in sorted(users.items()):
+        if systems := complete.get(place):
+            account = place[1]
             around = Surroundings(ledger, run, account, systems, people)
             for person in sorted(people):
                 ways = sorted(around.paths(person), key=lambda way: (len(way.through), way.describe()))
-                yield f"user {person} ({vendor} {account})", ways
+                yield f"user {person} ({', '.join(systems)}; {account})", ways
 
 
 def paths_text(title: str, ways: Sequence[AccessPath]) -> Iterator[str]:

@@ -43,9 +43,8 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing]
         grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
         for own, part in groupby(sorted(grants, key=_account), key=_account):
             reachable += _count(ledger, run, list(part), gone, ending, found[own])
-    planner = ClosingPlanner(ledger, run, own=closings is not None)
-    people = planner.people(planned, reachable) if closings is None else closings
-    for own, closing in closing_notes(planner, people, gone if closings is not None else None).items():
+    people = ClosingPlanner(ledger, run).people(planned, reachable) if closings is None else closings
+    for own, closing in closing_notes(people, gone if closings is not None else None).items():
         found[own][CLOSING] = closing
     yield from closing_lines(people)
     for (system, account), note in sorted(found.items()):

@@ -1,7 +1,7 @@
-"""The access of some people in one account of a vendor, as far as the snapshot of a run shows it.
+"""The access of some people in one account of a product, as far as the snapshot of a run shows it.
 
-It spans all permission systems of the vendor that were listed completely: what a group holds in one of them, its
-members hold, whichever system lists the members.
+It spans all permission systems of the product, such as Quick BI, that were listed completely: what a group holds in one
+of them, its members hold, whichever system lists the members.
 """
 
 from __future__ import annotations
@@ -21,12 +21,17 @@ from rescind.workflow.inputs import same_people
 
 
 def complete_systems(ledger: Ledger, run: Run) -> dict[tuple[str, str], list[str]]:
-    """Return the names of the completely listed systems, by vendor and account."""
+    """Return the names of the completely listed systems, by product and account."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for count in ledger.snapshot.counts(run.run_id):
         if count.complete:
-            found[system_named(count.system).vendor, count.account].append(count.system)
+            found[product(count.system), count.account].append(count.system)
     return found
+
+
+def product(system: str) -> str:
+    """Return the product of a system; its systems share people, groups and the like, and their hook."""
+    return system_named(system).hook
 
 
 def holds_members(system: PermissionSystem[Any]) -> bool:
@@ -37,7 +42,7 @@ def holds_members(system: PermissionSystem[Any]) -> bool:
 class Surroundings:
     """Memberships and grants around some people.
 
-    :param systems: names of the systems, all of one vendor.
+    :param systems: names of the systems, all of one product.
     :param people: ids of users in grants.
     :param gone: ids of grants that count as gone, and the memberships that end with them.
     :ivar nodes: by user id, the nodes of the person: also the id under which a system lists memberships.

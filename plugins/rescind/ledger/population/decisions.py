@@ -16,7 +16,7 @@ from rescind.ledger.store.copy_spool import RowFile, array, digest_field, docume
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import ANALYZE_FROM, Repository, supersede_live_plan
+from rescind.ledger.store.repository import ANALYZE_FROM, PAGE, Repository, chunks, supersede_live_plan
 from rescind.model import Choice, Decision, Grant
 
 _COLUMNS = ("run_no", "grant_id", "choice", "rule", "reason", "severity", "controls", "facts")
@@ -95,6 +95,12 @@ class Decisions(Repository):
         query = f"SELECT {_SELECT} FROM rescind.decision d WHERE d.run_no = %(run)s AND d.grant_id = %(id)s"
         rows = self._rows(run_id, query, {"id": Digest(grant_id)})
         return _decision(rows[0]) if rows else None
+
+    def by_id(self, run_id: str, grant_ids: Iterable[str]) -> dict[str, Decision]:
+        """Return the decisions on these grants by grant id; grants without one are left out."""
+        query = f"SELECT {_SELECT} FROM rescind.decision d WHERE d.run_no = %(run)s AND d.grant_id = ANY(%(ids)s)"
+        pages = (self._rows(run_id, query, {"ids": list(map(Digest, piece))}) for piece in chunks(grant_ids, PAGE))
+        return {row[0]: _decision(row) for rows in pages for row in rows}
 
     def by_rule(self, run_id: str) -> list[RuleCount]:
         """Return how many grants each rule decided on, most first."""
