@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ from rescind.model import Choice
 from rescind.workflow.approval_text import approval_body
 from rescind.workflow.residual_access import STAYS_REACHABLE
 from tests.integration.test_group_members import items, only_through_a_group
-from tests.integration.test_workspace_members import DEVELOPER, mutate, somebody
+from tests.integration.test_workspace_members import ADMINISTRATOR, ANALYST, DEVELOPER, members, mutate, somebody
 from tests.support.oracle.judge import effective
 from tests.support.oracle.ways import Resource
 from tests.support.review import Review, ReviewBench
@@ -176,17 +177,31 @@ def test_a_second_planning_starts_from_the_first_decisions(bench: Bench) -> None
         assert ledger.plans.get(run.run_id).items == 2
 
 
-def test_a_protected_membership_stays_and_is_named(bench: Bench) -> None:
+@pytest.mark.parametrize("why", ["protected", "has an exception"])
+def test_a_protected_or_excepted_membership_stays_and_is_named(bench: Bench, why: str) -> None:
     setup = bench()
     user, group, menu = only_through_a_group(setup)
-    file = Path(setup.settings["protections"])
-    resource = {"system": GROUPS, "type": "user_group", "id": group, "reason": "on call"}
-    file.write_text(file.read_text().replace("resources: []", f"resources: [{json.dumps(resource)}]"))
+    if why == "protected":
+        file = Path(setup.settings["protections"])
+        resource = {"system": GROUPS, "type": "user_group", "id": group, "reason": "on call"}
+        file.write_text(file.read_text().replace("resources: []", f"resources: [{json.dumps(resource)}]"))
+    else:
+        file = setup.folder / "exceptions.yaml"
+        end = f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}"
+        entry = {
+            "id": "e1",
+            "owner": "o",
+            "reason": "on call",
+            "end": end,
+            "match": {"principal_id": user, "resource_id": group},
+        }
+        file.write_text(json.dumps({"format": 1, "exceptions": [entry]}))
+        setup.configure(exceptions=str(file))
     review = on(setup, user, menu, close_paths="own")
     review.through_plan()
     assert [row for note in proposal(review) for row in note["removals"]] == []
     (left,) = [row for note in proposal(review) for row in note["open"]]
-    assert left["principal"] == user and "protected" in left["who"] and group in left["path"]
+    assert left["principal"] == user and why in left["who"] and group in left["path"]
     assert "Stays reachable" in text(review)
     review.approve()
     review.revoke()
@@ -247,9 +262,9 @@ def test_a_leaver_by_policy_ends_at_zero(bench: Bench) -> None:
     assert row["verdict"] == "verified_gone" and paths(setup, left, menu) == []
 
 
-def test_a_role_in_a_workspace_is_closed_and_all_that_it_shows_is_named(bench: Bench) -> None:
-    setup = bench()
-    user, space = somebody(setup, role=DEVELOPER)
+def through_a_workspace(setup: ReviewBench, role: int) -> tuple[str, str, str, str]:
+    """A person with a record on a menu, who reaches it by a role in its workspace too: (user, workspace, ...)."""
+    user, space = somebody(setup, role=role)
     truth = setup.emulator.get("truth?extra=1")
     portal = next(row["portal_id"] for row in truth["quickbi_portals"] if row["workspace_id"] == space)
     menu = next(row["menu_id"] for row in truth["quickbi_leaf_menus"] if row["portal_id"] == portal)
@@ -264,6 +279,12 @@ def test_a_role_in_a_workspace_is_closed_and_all_that_it_shows_is_named(bench: B
         {"op": "menu_visibility", "portal_id": portal, "menu_id": menu, "show_only_with_access": True},
         {"op": "grant", **place, "receiver_type": 0, "receiver_id": user, "auth_points": 1},
     )
+    return user, space, str(portal), str(menu)
+
+
+def test_a_role_in_a_workspace_is_closed_and_all_that_it_shows_is_named(bench: Bench) -> None:
+    setup = bench()
+    user, space, portal, menu = through_a_workspace(setup, DEVELOPER)
     review = on(setup, user, menu, close_paths="own")
     summary = review.whole()
     (removal,) = [row for note in proposal(review) for row in note["removals"]]
@@ -274,6 +295,25 @@ def test_a_role_in_a_workspace_is_closed_and_all_that_it_shows_is_named(bench: B
         (SPACES, "verified_gone"),
     }
     assert paths(setup, user, menu) == []
+
+
+def test_the_last_administrator_stays_and_nothing_is_removed_in_vain(bench: Bench) -> None:
+    """A closing that a guard would hold is not proposed, nor is any other removal for the same access."""
+    setup = bench()
+    user, space, _, menu = through_a_workspace(setup, ADMINISTRATOR)
+    others = [one for home, one, role in members(setup) if home == space and role == ADMINISTRATOR and one != user]
+    mutate(
+        setup,
+        *({"op": "workspace_role", "workspace_id": space, "user_id": one, "role_id": ANALYST} for one in others),
+    )
+    review = on(setup, user, menu, close_paths="own")
+    review.through_plan()
+    assert [row for note in proposal(review) for row in note["removals"]] == []
+    (left,) = [row for note in proposal(review) for row in note["open"]]
+    assert "without a holder of administrator" in left["who"]
+    with review.ledger() as ledger:
+        run = ledger.runs.find(review.dag_id, review.run_id)
+        assert ledger.plans.get(run.run_id).items == 1
 
 
 def test_a_cap_counts_the_memberships_too(bench: Bench) -> None:
