@@ -343,7 +343,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
         return ()
 
     def could_end(self, membership: Membership) -> bool:
-        """Return whether the grants of this system are memberships of that kind, so that it could end it."""
+        """Return whether a call of this system ends memberships of that kind, and nothing else with them."""
         return False
 
     async def ended_memberships(self, client: ClientT, memberships: Collection[Membership]) -> EndedMemberships:

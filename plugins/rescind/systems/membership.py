@@ -233,7 +233,8 @@ class MembershipSystem(PermissionSystem[ClientT]):
 
     def could_end(self, membership: Membership) -> bool:
         """Return whether the container is of the kind of this system."""
-        return membership.container_type == self.container_kind
+        known = self.container_kind != PrincipalType.UNKNOWN
+        return known and membership.container_type == self.container_kind
 
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> WriteRequest[Any]:
         """Return the remove request for the rows and columns of the call."""

@@ -21,7 +21,7 @@ from rescind.systems import REGISTRY, system_named
 from rescind.systems.effective import AccessPath, access_around, access_text
 from rescind.systems.surfaces import UNCERTAIN
 from rescind.workflow.inputs import same_people
-from rescind.workflow.surroundings import Surroundings, complete_systems, holds_members, owners_of, product
+from rescind.workflow.surroundings import Surroundings, complete_systems, is_membership, owners_of, product
 
 CLOSES_PATH = "closes_path"
 """Rule of the decisions that close a path."""
@@ -195,7 +195,7 @@ class ClosingPlanner:
         for holder in holders:
             for grant in around.held.get(holder, ()):
                 access = access_text(grant)
-                if (holder, access) not in whole and not holds_members(system_named(grant.key.system)):
+                if (holder, access) not in whole and not is_membership(grant):
                     yield Way(holder, access, removal_of.get(grant.grant_id, ""))
 
     def _why_not(self, grant: Grant) -> str:

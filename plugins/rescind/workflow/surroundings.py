@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from typing import Any
 
 from rescind.ledger import Ledger, Run
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.systems import system_named
-from rescind.systems.base import PermissionSystem
 from rescind.systems.effective import AccessPath
 from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN
 from rescind.workflow.inputs import same_people
@@ -34,9 +32,13 @@ def product(system: str) -> str:
     return system_named(system).hook
 
 
-def holds_members(system: PermissionSystem[Any]) -> bool:
-    """Return whether the grants of a system are memberships."""
-    return type(system).memberships is not PermissionSystem.memberships
+def is_membership(grant: Grant) -> bool:
+    """Return whether a grant is a membership that can end alone, and so no access by itself.
+
+    A disabled account ends roles too, but not alone.
+    """
+    system = system_named(grant.key.system)
+    return any(map(system.could_end, system.memberships(grant)))
 
 
 class Surroundings:
@@ -48,7 +50,7 @@ class Surroundings:
     :ivar nodes: by user id, the nodes of the person: also the id under which a system lists memberships.
     :ivar outward: from each member to its containers.
     :ivar held: by holder, the grants that remain. Grants to everyone under a further condition are left out.
-    :ivar records: by (member, container), the grants that are this membership and remain.
+    :ivar records: by (member, container), the grants that are this membership, remain, and can end alone.
     """
 
     def __init__(
@@ -98,9 +100,13 @@ class Surroundings:
         if holder not in around and not everyone:
             return
         if holder in mine:
-            for edge in system_named(grant.key.system).memberships(grant):
+            system = system_named(grant.key.system)
+            for edge in system.memberships(grant):
                 place = (_member(edge), _container(edge))
-                ended.add(place) if going else self.records[place].append(grant)
+                if going:
+                    ended.add(place)
+                elif system.could_end(edge):
+                    self.records[place].append(grant)
         if not going and not (everyone and {CONDITIONAL, UNCERTAIN} & grant.attributes.keys()):
             self.held[holder].append(grant)
 
@@ -123,7 +129,7 @@ class Surroundings:
             through.setdefault(container, (*through[member], container))
         for holder, passed in through.items():
             for grant in self.held.get(holder, ()):
-                if not holds_members(system_named(grant.key.system)):
+                if not is_membership(grant):
                     yield AccessPath(passed, grant, self.names)
 
 
