@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 import rescind.cloud
 from rescind.cloud.base import Part, Request
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.dms import accounts, permissions
+from rescind.cloud.dms import accounts, permissions, proxies
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
@@ -213,6 +213,11 @@ def _account_write(kind: type[Request[Any]]) -> Strategy:
     return st.builds(kind, Uid=_DIGITS, Tid=st.from_regex(r"-1|[1-9][0-9]{0,10}", fullmatch=True))
 
 
+def _proxy_write(kind: type[Request[Any]]) -> Strategy:
+    ids = dict.fromkeys(set(kind.model_fields) - {"Tid"}, _DIGITS)
+    return st.builds(kind, Tid=st.from_regex(r"-1|[1-9][0-9]{0,10}", fullmatch=True), **ids)
+
+
 @st.composite
 def _menu_write(draw: Any, kind: type[Request[Any]]) -> Any:
     given: dict[str, Any] = {"DataPortalId": draw(_ids(1))[0], "MenuIds": draw(_ids(60))}
@@ -266,6 +271,8 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     permissions.GrantUserPermission: _dms_write,
     accounts.DisableUser: _account_write,
     accounts.EnableUser: _account_write,
+    proxies.DeleteProxyAccess: _proxy_write,
+    proxies.CreateProxyAccess: _proxy_write,
     menus.CancelAuthorizationMenu: _menu_write,
     menus.AuthorizeMenu: _menu_write,
     members.DeleteUserGroupMembers: _groups_write,

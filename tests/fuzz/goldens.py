@@ -164,6 +164,10 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     account = {"Uid": next(iter(world.dms.by_uid)), "Tid": str(world.dms.tenant_id)}
     yield "dms", kinds["EnableUser"](**account)
     yield "dms", kinds["DisableUser"](**account)
+    proxy = next(iter(world.dms.proxies.values()))
+    tid = {"Tid": str(world.dms.tenant_id)}
+    yield "dms", kinds["CreateProxyAccess"](ProxyId=str(proxy.proxy_id), UserId=next(iter(world.dms.users)), **tid)
+    yield "dms", kinds["DeleteProxyAccess"](ProxyAccessId=str(next(iter(proxy.accesses), 7)), **tid)
     menus = {"DataPortalId": some_portal(world).portal_id}
     menus |= {"MenuIds": [menu.menu_id for menu in some_portal(world).leaves()][:2]}
     users = {"UserIds": list(world.quickbi.users)[:2], "UserGroupIds": list(world.quickbi.groups)[:1]}

@@ -257,6 +257,14 @@ def _dms_account(action: str, given: Parameters) -> None:
     _text(action, "Tid", given["Tid"], _TENANT)
 
 
+def _proxy_account(action: str, given: Parameters) -> None:
+    ids = {"ProxyAccessId"} if action == "DeleteProxyAccess" else {"ProxyId", "UserId"}
+    _names(action, given, {"Tid", *ids})
+    for name in sorted(ids):
+        _text(action, name, given[name], _DIGITS)
+    _text(action, "Tid", given["Tid"], _TENANT)
+
+
 def _menus(action: str, given: Parameters) -> None:
     limits = {"MenuIds": _MAX_MENUS, "UserIds": _MAX_USERS, "UserGroupIds": _MAX_GROUPS}
     points = {"AuthPointsValue"} if action == "AuthorizeMenu" else set()
@@ -318,6 +326,8 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("dms", "GrantUserPermission"): _dms_grant,
     ("dms", "DisableUser"): _dms_account,
     ("dms", "EnableUser"): _dms_account,
+    ("dms", "DeleteProxyAccess"): _proxy_account,
+    ("dms", "CreateProxyAccess"): _proxy_account,
     ("quickbi", "CancelAuthorizationMenu"): _menus,
     ("quickbi", "AuthorizeMenu"): _menus,
     ("quickbi", "DeleteUserGroupMembers"): _group_members,

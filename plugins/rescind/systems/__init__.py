@@ -8,6 +8,7 @@ from rescind.errors import InputError
 from rescind.systems.base import PermissionSystem
 from rescind.systems.dms.accounts import DmsAccounts
 from rescind.systems.dms.permissions import DmsPermissions
+from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
 from rescind.systems.quickbi.group_members import QuickBiGroupMembers
 from rescind.systems.quickbi.menus import QuickBiMenus
 from rescind.systems.quickbi.shares import QuickBiShares
@@ -22,6 +23,7 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
         WeDataDataSources(),
         DmsPermissions(),
         DmsAccounts(),
+        DmsProxyAccesses(),
         QuickBiMenus(),
         QuickBiGroupMembers(),
         QuickBiWorkspaceMembers(),

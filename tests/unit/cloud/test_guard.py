@@ -16,6 +16,7 @@ from rescind.cloud.base import Bucket, Prepared, WriteRequest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms.accounts import DisableUser, EnableUser
 from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
+from rescind.cloud.dms.proxies import CreateProxyAccess, DeleteProxyAccess
 from rescind.cloud.quickbi.members import (
     AddUserGroupMembers,
     AddUserToWorkspace,
@@ -53,6 +54,8 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("dms", GrantUserPermission(**RECORD, ExpireDate="2030-01-01 00:00:00")),
     ("dms", DisableUser(Uid="1968000000000001", Tid="3001")),
     ("dms", EnableUser(Uid="1968000000000001", Tid="-1")),
+    ("dms", DeleteProxyAccess(ProxyAccessId="7", Tid="3001")),
+    ("dms", CreateProxyAccess(ProxyId="5", UserId="51001", Tid="3001")),
     ("quickbi", CancelAuthorizationMenu(**PORTAL)),
     ("quickbi", AuthorizeMenu(**PORTAL, AuthPointsValue=1)),
     ("quickbi", DeleteUserGroupMembers(UserGroupIds=["g1", "g-2"], UserId="u1")),
@@ -227,6 +230,10 @@ def test_dangerous_tencent_writes_are_refused(action: str, body: Any) -> None:
 
 
 _REV = {"UserId": "5", "DsType": "DATABASE", "DbId": "1", "Logic": "false", "PermTypes": "QUERY", "UserAccessId": "7"}
+_PROXY = {
+    "DeleteProxyAccess": {"ProxyAccessId": "7", "Tid": "3"},
+    "CreateProxyAccess": {"ProxyId": "5", "UserId": "51", "Tid": "3"},
+}
 _ACCOUNT = {"Uid": "1968000000000001", "Tid": "3001"}
 _SPACE = {"WorkspaceId": "w", "UserId": "1"}
 _SHARE = {"ReportId": "r", "ShareToType": "0", "ShareToIds": "u"}
@@ -268,6 +275,11 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
       for name in _ACCOUNT for value in ("", "0", "1,2", "a", "1 ")),
     ("dms", "DisableUser", q(**_ACCOUNT, UserId="5")),
     ("dms", "DeleteUser", q(**_ACCOUNT)),
+    *(("dms", action, q(**{**fields, name: value})) for action, fields in _PROXY.items()
+      for name in fields for value in ("", "0", "1,2", "a", "1 ")),
+    *(("dms", action, q(**without(fields, name))) for action, fields in _PROXY.items() for name in fields),
+    ("dms", "CreateProxyAccess", q(**_PROXY["CreateProxyAccess"], IndepAccount="root")),
+    ("dms", "DeleteProxy", q(ProxyId="5", Tid="3")),
     ("dms", "SetOwners", q(OwnerIds="1")),
     ("dms", "CancelAuthorizationMenu", q(**_CANCEL)),
     ("quickbi", "CancelAuthorizationMenu", q(**without(_CANCEL, "UserIds"))),

@@ -62,7 +62,7 @@ NEEDED = {
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "
     "ListAuthorizedUsersForDatabase RevokeUserPermission GrantUserPermission ListUserOwnedResources "
     "CheckBatchTableAccessPermission ListProxies ListProxyAccesses ListAbacPolicies ListAbacAuthorizations "
-    "ListStandardGroups DisableUser EnableUser",
+    "ListStandardGroups DisableUser EnableUser DeleteProxyAccess CreateProxyAccess",
     "quickbi": "QueryWorksByOrganization ListPortalMenus ListPortalMenuAuthorization ListWhitePortalMenu "
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByUserId QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "

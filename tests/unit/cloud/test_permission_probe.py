@@ -64,6 +64,7 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("wedata", "RevokeDataSourceAuthorization"),
         ("dms", "RevokeUserPermission"),
         ("dms", "DisableUser"),
+        ("dms", "DeleteProxyAccess"),
         ("quickbi", "CancelAuthorizationMenu"),
         ("quickbi", "DeleteUserGroupMembers"),
         ("quickbi", "DeleteUserFromWorkspace"),
@@ -153,7 +154,7 @@ QUICKBI: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("service", "answers", "writes"), [
-    ("dms", DMS, ["RevokeUserPermission", "DisableUser"]),
+    ("dms", DMS, ["RevokeUserPermission", "DisableUser", "DeleteProxyAccess"]),
     ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers", "DeleteUserFromWorkspace",
                           "CancelReportShare"]),
 ])  # fmt: skip

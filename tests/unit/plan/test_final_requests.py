@@ -100,6 +100,10 @@ ACCOUNTS = st.builds(
     lambda user: _grant("dms_accounts", "tenant", "3", ("user", user), "account", f"196800000000{user}"),
     st.sampled_from(["51", "52", "53"]),
 )
+PROXIES = st.builds(
+    lambda number: _grant("dms_proxy_accesses", "proxy", "5", ("user", f"5{number}"), "proxy account", number, Tid="3"),
+    st.sampled_from(["7", "8", "9"]),
+)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
@@ -109,6 +113,7 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "quickbi_workspace_members": WORKSPACES,
     "quickbi_shares": SHARES,
     "dms_accounts": ACCOUNTS,
+    "dms_proxy_accesses": PROXIES,
 }
 
 

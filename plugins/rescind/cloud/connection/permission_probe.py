@@ -172,8 +172,9 @@ DMS = (
     ),
     Probe("RevokeUserPermission"),
     Probe("DisableUser"),
+    Probe("DeleteProxyAccess"),
 )
-"""Alibaba DMS: permission records with the ways in beside them, and accounts."""
+"""Alibaba DMS: permission records with the ways in beside them, accounts, and accounts of proxies."""
 
 QUICKBI = (
     Probe(

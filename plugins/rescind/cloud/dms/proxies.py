@@ -7,11 +7,11 @@ vendor's Python SDK models (3.0.0). The secret of an access, its hosts and ports
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from rescind.cloud.base import Page, Reply, Row
-from rescind.cloud.dms.permissions import DmsWhole
-from rescind.cloud.fields import DigitsAsInt, Flag, IdText, OptionalId, Text
+from rescind.cloud.base import Page, Reply, Row, WriteRequest
+from rescind.cloud.dms.permissions import DmsWhole, Envelope, Product, WriteTenantId
+from rescind.cloud.fields import DigitsAsInt, Flag, IdText, NumericId, OptionalId, Text
 
 
 class Proxy(Row):
@@ -86,3 +86,30 @@ class ListProxyAccesses(DmsWhole[ProxyAccess]):
     action: ClassVar[str] = "ListProxyAccesses"
     Answer: ClassVar[type[Reply]] = ListProxyAccessesAnswer
     ProxyId: DigitsAsInt
+
+
+class DeleteProxyAccess(Product, WriteRequest[Envelope]):
+    """Close one account of one proxy."""
+
+    action: ClassVar[str] = "DeleteProxyAccess"
+    Answer: ClassVar[type[Reply]] = Envelope
+    ProxyAccessId: NumericId
+    Tid: WriteTenantId
+
+    def wire(self) -> dict[str, Any]:
+        """The account and the tenant."""
+        return {"ProxyAccessId": self.ProxyAccessId, "Tid": self.Tid}
+
+
+class CreateProxyAccess(Product, WriteRequest[Envelope]):
+    """Open an account of a proxy for a user, with a new id and a new secret. Accounts of the database are not made."""
+
+    action: ClassVar[str] = "CreateProxyAccess"
+    Answer: ClassVar[type[Reply]] = Envelope
+    ProxyId: NumericId
+    UserId: NumericId
+    Tid: WriteTenantId
+
+    def wire(self) -> dict[str, Any]:
+        """Proxy, DMS user and tenant."""
+        return {"ProxyId": self.ProxyId, "UserId": self.UserId, "Tid": self.Tid}
