@@ -175,6 +175,10 @@ def test_a_leaver_whose_menu_was_open_through_a_share_has_no_access_left(
     )
     review = asked(setup, [user], *systems)
     review.whole()
+    with review.ledger() as ledger:
+        scopes = ledger.scopes.all(ledger.runs.find(review.dag_id, review.run_id).run_id)
+    left = {scope.system: scope.notes["stays_reachable"]["grants"] for scope in scopes}
+    assert left[MENUS] == (0 if NAME in systems else left[MENUS] or 1)
     (row,) = [one for one in items(review, MENUS) if one["resource_id"] == menu]
     assert row["verdict"] == verdict, row
     assert verdict == "verified_gone" or "share" in row["remains"]
@@ -255,6 +259,36 @@ def test_listings_that_fail_are_never_gone(bench: Bench, fault: dict[str, Any]) 
     assert {row["verdict"] for row in items(review)} == {"unverified"}
     with pytest.raises(Exception, match="not proven gone"):
         review.gate()
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "reset_before", "close_after", "status_after"])
+def test_a_call_without_an_answer_is_read_before_it_is_sent_again(bench: Bench, kind: str) -> None:
+    setup = bench()
+    user, portal = somebody(setup)
+    other = next(
+        row["user_id"] for row in setup.emulator.get("truth?extra=1")["quickbi_users"] if row["user_id"] > user
+    )
+    mutate(setup, share(portal, user), share(portal, other))
+    fault = {"id": "once", "action": "CancelReportShare", "calls": [1], "kind": kind}
+    setup.emulator.post("faults", {"faults": [fault]})
+    review = asked(setup, [user])
+    assert review.whole()["problems"] == []
+    assert [row["verdict"] for row in items(review)] == ["verified_gone"]
+    assert {one[2] for one in shares(setup)} == {other}
+    with review.ledger() as ledger:
+        attempts = list(ledger.attempts.each(ledger.runs.find(review.dag_id, review.run_id).run_id))
+    assert len(attempts) == (2 if kind == "reset_before" else 1)
+
+
+def test_a_list_that_is_late_is_read_until_it_is_settled(bench: Bench) -> None:
+    setup = bench()
+    user, portal = somebody(setup)
+    mutate(setup, share(portal, user))
+    fault = {"id": "late", "action": "CancelReportShare", "times": 0, "kind": "lag", "reads": 2}
+    setup.emulator.post("faults", {"faults": [fault]})
+    review = asked(setup, [user])
+    assert review.whole()["problems"] == []
+    assert [row["verdict"] for row in items(review)] == ["verified_gone"]
 
 
 @pytest.mark.parametrize(

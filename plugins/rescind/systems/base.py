@@ -346,6 +346,10 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """Return whether a call of this system ends memberships of that kind, and nothing else with them."""
         return False
 
+    def same_access(self, grant: Grant) -> tuple[GrantKey, ...]:
+        """Return the grants by which other systems of the vendor know the access that this grant is."""
+        return ()
+
     async def ended_memberships(self, client: ClientT, memberships: Collection[Membership]) -> EndedMemberships:
         """Read memberships on remaining paths again, and return those that have ended since discovery.
 

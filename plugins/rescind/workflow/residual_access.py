@@ -31,8 +31,8 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing]
     :param closings: what the plan itself does to close paths; None: what would close them is computed.
     """
     planned = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
-    gone = frozenset(planned)
-    ending = _ending(ledger, run, planned)
+    ending, elsewhere = _ending(ledger, run, planned)
+    gone = frozenset(planned) | elsewhere
     found: dict[tuple[str, str], dict[str, Any]] = {
         (scope.system, scope.account): {"grants": 0, "of": 0, "examples": []}
         for scope in ledger.scopes.all(run.run_id)
@@ -43,7 +43,7 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing]
         grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
         for own, part in groupby(sorted(grants, key=_account), key=_account):
             reachable += _count(ledger, run, list(part), gone, ending, found[own])
-    people = ClosingPlanner(ledger, run).people(planned, reachable) if closings is None else closings
+    people = ClosingPlanner(ledger, run).people(gone, reachable) if closings is None else closings
     for own, closing in closing_notes(people, gone if closings is not None else None).items():
         found[own][CLOSING] = closing
     yield from closing_lines(people)
@@ -54,14 +54,22 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing]
             yield from (f"  stays reachable: {example}" for example in note["examples"])
 
 
-def _ending(ledger: Ledger, run: Run, planned: list[str]) -> dict[tuple[str, str], list[Membership]]:
-    """Return the memberships that the plan ends, by vendor and account: they count in every system of the vendor."""
+def _ending(
+    ledger: Ledger, run: Run, planned: list[str]
+) -> tuple[dict[tuple[str, str], list[Membership]], frozenset[str]]:
+    """Return what the plan ends in other systems too.
+
+    :returns: memberships by vendor and account, which count in every system of the vendor; and ids of grants by which
+        another system knows the same access.
+    """
     ending: dict[tuple[str, str], list[Membership]] = defaultdict(list)
+    elsewhere: set[str] = set()
     for start in range(0, len(planned), CHUNK):
         for grant in ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values():
             system = system_named(grant.key.system)
             ending[system.vendor, grant.key.account].extend(system.memberships(grant))
-    return ending
+            elsewhere.update(key.grant_id for key in system.same_access(grant))
+    return ending, frozenset(elsewhere)
 
 
 def _count(

@@ -12,12 +12,14 @@ import pytest
 from rescind.cloud.quickbi.menus import Work
 from rescind.cloud.quickbi.shares import Share
 from rescind.errors import ListingIncompleteError, NotFoundError
-from rescind.model import Grant
+from rescind.model import Grant, GrantKey, Membership
 from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.work_access import other_ways, unknowns
+from rescind.workflow.surroundings import holds_members
 
 SYSTEM = QuickBiShares()
+MENUS = "quickbi_menus"
 END = 4_000_000_000_000
 ROW = {"ShareId": "s1", "ReportId": "r1", "ShareToType": 0, "ShareToId": "u1", "AuthPoint": 1, "ExpireDate": END}
 
@@ -128,6 +130,17 @@ def test_what_is_not_told_of_a_work_is_a_gap() -> None:
     assert [gap.resource for gap in found.gaps] == [("work", "r1")] * 3
     unknowns(Work.model_validate({"WorksId": "r2", "OwnerId": "u", "PublicFlag": False, "SecurityLevel": 0}), found)
     assert len(found.gaps) == 3
+
+
+def test_a_share_is_no_membership() -> None:
+    (grant,) = grants(ROW)
+    assert SYSTEM.memberships(grant) == () and not holds_members(SYSTEM)
+    assert not SYSTEM.could_end(Membership(MENUS, "a", "user", "u1", "unknown", "x"))
+
+
+def test_the_share_of_a_portal_is_known_to_the_system_of_menus() -> None:
+    (grant,) = grants(ROW)
+    assert SYSTEM.same_access(grant) == (GrantKey(MENUS, "a", "portal", "r1", "user", "u1", "share"),)
 
 
 def test_groups_of_one_call_are_of_one_kind() -> None:

@@ -98,6 +98,7 @@ _ORGANIZATION_ROLES = {
     PERMISSION_ADMINISTRATOR: "permission administrator",
 }
 OWNER = "owner"
+SHARED = "share"
 _SHARED = {CONDITIONAL: "the menu is not restricted to named receivers"}
 WORKSPACE_ROLES = {
     WORKSPACE_ADMINISTRATOR: "workspace administrator",
@@ -235,7 +236,7 @@ async def portal_receivers(
         found.could_not_tell(_gap(WHITE_LIST, portal, error))
     try:
         shares = [_receiver(share) for share in await walker.rows(QueryShareList(ReportId=portal.WorksId))]
-        found.add_grants(_received(walker.account, portal, share, "share", _SHARED) for share in shares)
+        found.add_grants(_received(walker.account, portal, share, SHARED, _SHARED) for share in shares)
         receivers += shares
     except (CloudError, ListingIncompleteError) as error:
         found.could_not_tell(_gap(SHARES, portal, error))

@@ -23,11 +23,12 @@ from rescind.cloud.quickbi.shares import (
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, RefusedError
 from rescind.model import CallShape, Grant, GrantKey, Membership, Principal, PrincipalType
-from rescind.systems.base import ListingScope, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.population import Population
-from rescind.systems.quickbi.access import ORGANIZATION, organization_roles, receiver_kind
+from rescind.systems.quickbi.access import ORGANIZATION, SHARED, organization_roles, receiver_kind
+from rescind.systems.quickbi.access import SYSTEM as MENUS
 from rescind.systems.quickbi.people import discover_groups, discover_workspaces, ended_memberships, membership
 from rescind.systems.quickbi.users import moment, organization_users, own_user_id, user_principal
 from rescind.systems.quickbi.work_access import (
@@ -78,6 +79,10 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
         "QueryWorksByOrganization",
         "QueryWorkspaceUserList",
     }
+
+    # A share is no membership.
+    memberships = PermissionSystem.memberships
+    could_end = PermissionSystem.could_end
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """List users, groups and workspaces with their members; then every work with its shares."""
@@ -197,9 +202,11 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
         """Return level and end."""
         return (grant.key.entitlement, grant.attributes.get("ExpireDate", ""))
 
-    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
-        """Return none: a share is no membership."""
-        return ()
+    def same_access(self, grant: Grant) -> tuple[GrantKey, ...]:
+        """Return the share of the portal, as the system of menus knows it. A work that is no portal has none there."""
+        key = grant.key
+        place = (MENUS, key.account, "portal", key.resource_id)
+        return (GrantKey(*place, key.principal_type, key.principal_id, SHARED),)
 
     async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
         """Return memberships that ended since discovery, by the listings of both sides."""
