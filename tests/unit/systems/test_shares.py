@@ -16,7 +16,7 @@ from rescind.model import Grant, GrantKey, Membership
 from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.work_access import other_ways, unknowns
-from rescind.workflow.surroundings import holds_members
+from rescind.workflow.surroundings import is_membership
 
 SYSTEM = QuickBiShares()
 MENUS = "quickbi_menus"
@@ -134,7 +134,7 @@ def test_what_is_not_told_of_a_work_is_a_gap() -> None:
 
 def test_a_share_is_no_membership() -> None:
     (grant,) = grants(ROW)
-    assert SYSTEM.memberships(grant) == () and not holds_members(SYSTEM)
+    assert SYSTEM.memberships(grant) == () and not is_membership(grant)
     assert not SYSTEM.could_end(Membership(MENUS, "a", "user", "u1", "unknown", "x"))
 
 

@@ -23,7 +23,7 @@ from rescind.cloud.quickbi.shares import (
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, RefusedError
 from rescind.model import CallShape, Grant, GrantKey, Membership, Principal, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Walker
+from rescind.systems.base import ListingScope, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.population import Population
@@ -79,10 +79,6 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
         "QueryWorksByOrganization",
         "QueryWorkspaceUserList",
     }
-
-    # A share is no membership.
-    memberships = PermissionSystem.memberships
-    could_end = PermissionSystem.could_end
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """List users, groups and workspaces with their members; then every work with its shares."""
@@ -201,6 +197,10 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
     def terms(self, grant: Grant) -> tuple[str, ...]:
         """Return level and end."""
         return (grant.key.entitlement, grant.attributes.get("ExpireDate", ""))
+
+    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
+        """Return none: a share is no membership."""
+        return ()
 
     def same_access(self, grant: Grant) -> tuple[GrantKey, ...]:
         """Return the share of the portal, as the system of menus knows it. A work that is no portal has none there."""
