@@ -24,6 +24,7 @@ from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
 from rescind.cloud.quickbi import members, menus, shares
 from rescind.cloud.wedata import data_sources, privileges
+from rescind.cloud.wedata import members as project_members
 
 Strategy = st.SearchStrategy[Any]
 # Characters that signatures and queries stumble over, beside whatever hypothesis finds.
@@ -219,6 +220,13 @@ def _proxy_write(kind: type[Request[Any]]) -> Strategy:
 
 
 @st.composite
+def _project_member_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    user = {"UserUin": draw(_DIGITS)} if "UserUin" in kind.model_fields else {"UserUins": [draw(_DIGITS)]}
+    roles = {"RoleIds": draw(st.lists(_DIGITS, min_size=1, max_size=100, unique=True))}
+    return kind(ProjectId=draw(_DIGITS), **user, **(roles if "RoleIds" in kind.model_fields else {}))
+
+
+@st.composite
 def _menu_write(draw: Any, kind: type[Request[Any]]) -> Any:
     given: dict[str, Any] = {"DataPortalId": draw(_ids(1))[0], "MenuIds": draw(_ids(60))}
     users, count = draw(st.sampled_from([(60, 0), (0, 60), (30, 30)]))
@@ -267,6 +275,10 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     privileges.AuthorizePrivileges: _privileges,
     data_sources.RevokeDataSourceAuthorization: _revoke_source,
     data_sources.AuthorizeDataSource: _authorize_source,
+    project_members.RemoveMemberProjectRole: _project_member_write,
+    project_members.GrantMemberProjectRole: _project_member_write,
+    project_members.DeleteProjectMember: _project_member_write,
+    project_members.CreateProjectMember: _project_member_write,
     permissions.RevokeUserPermission: _dms_write,
     permissions.GrantUserPermission: _dms_write,
     accounts.DisableUser: _account_write,
@@ -294,6 +306,9 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
         return {"DataSourceId": message.DataSourceId, **_revoke_target(message.target)}
     if isinstance(message, data_sources.AuthorizeDataSource):
         return {"DataSourceId": message.DataSourceId, **_authorize_target(message.target)}
+    if type(message).__module__ == project_members.__name__:
+        fields = {name: getattr(message, name) for name in type(message).model_fields}
+        return {name: value if isinstance(value, str) else list(value) for name, value in fields.items()}
     if isinstance(message, members._GroupsWrite):
         return {"UserGroupIds": ",".join(message.UserGroupIds), "UserId": message.UserId}
     if isinstance(message, menus._MenuWrite):

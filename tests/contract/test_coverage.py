@@ -34,6 +34,7 @@ def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[c
     revokes = {
         "wedata_privileges": "RevokePrivileges",
         "wedata_data_sources": "RevokeDataSourceAuthorization",
+        "wedata_project_roles": "RemoveMemberProjectRole",
         "dms_permissions": "RevokeUserPermission",
         "quickbi_menus": "CancelAuthorizationMenu",
         "quickbi_group_members": "DeleteUserGroupMembers",

@@ -28,7 +28,7 @@ def _rows() -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     for name, system in REGISTRY.items():
         reads = [f"{_code(action)}{' *' if action in system.optional_reads else ''}" for action in sorted(system.reads)]
-        writes = f"{_codes([system.revoke_message.action])} | {_codes([system.restore_message.action])}"
+        writes = f"{_codes(system.revoke_actions)} | {_codes(system.restore_actions)}"
         yield f"| `{name}` | {', '.join(reads)} | {writes} |"
 
 

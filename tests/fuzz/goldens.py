@@ -158,6 +158,13 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
             DataSourceId=where, target=data_sources.ToProject(project_id=project, whole_project=True)
         ),
     )
+    member = {"ProjectId": project, "UserUin": "100099990001"}
+    role = {"RoleIds": [next(iter(world.projects[project].roles))]}
+    one_user = {"ProjectId": project, "UserUins": [member["UserUin"]]}
+    yield "wedata", kinds["CreateProjectMember"](**one_user, **role)
+    yield "wedata", kinds["GrantMemberProjectRole"](**member, **role)
+    yield "wedata", kinds["RemoveMemberProjectRole"](**member, **role)
+    yield "wedata", kinds["DeleteProjectMember"](**one_user)
     place = {"DsType": "DATABASE", "DbId": str(record.target.db_id), "Logic": False, "PermTypes": record.perm}
     yield "dms", kinds["GrantUserPermission"](UserId=record.user_id, ExpireDate="2099-12-31 00:00:00", **place)
     yield "dms", kinds["RevokeUserPermission"](UserId=record.user_id, UserAccessId=str(record.access_id), **place)

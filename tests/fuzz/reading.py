@@ -205,7 +205,9 @@ def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool
         count = answer.get("Result")
         plain = isinstance(count, int) and not isinstance(count, bool)
         return "Success" in answer and (plain or (isinstance(count, str) and count.isdigit()))
-    if "DataSource" in action:
+    if "MemberProjectRole" in action or action == "DeleteProjectMember":
+        return True  # the answer holds a request id only
+    if "DataSource" in action or action == "CreateProjectMember":
         return _true(at(answer, "Data.Status"))
     return _true(at(answer, "Data.OverallSuccess")) and all(said(answer, each) is True for each in wire["Resources"])
 

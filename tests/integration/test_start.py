@@ -66,7 +66,7 @@ def test_preflight_tries_only_what_the_reviewed_systems_need(
     reads = {action for name in systems for action in REGISTRY[name].reads}
     requests = [entry for entry in setup.emulator.get("journal")["entries"] if entry["kind"] == "request"]
     assert {entry["action"] for entry in requests} - {"GetCallerIdentity"} == reads
-    assert named == reads | {REGISTRY[name].revoke_message.action for name in systems}
+    assert named == reads.union(*(REGISTRY[name].revoke_actions for name in systems))
 
 
 def test_a_connection_that_only_verifies_needs_no_write(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,21 @@ def _authorize_data_source(action: str, given: Parameters) -> None:
         _refuse(action, "its users are in different projects")
 
 
+def _project_member(action: str, given: Parameters) -> None:
+    """One project and one user; roles wherever the action has them, each named once."""
+    user = "UserUin" if action.endswith("MemberProjectRole") else "UserUins"
+    roles = _NONE if action == "DeleteProjectMember" else {"RoleIds"}
+    _names(action, given, {"ProjectId", user, *roles})
+    _text(action, "ProjectId", given["ProjectId"], _DIGITS)
+    users = [given[user]] if user == "UserUin" else _list(action, user, given[user])
+    if len(users) != 1:
+        _refuse(action, f"names {len(users)} users in place of one")
+    _text(action, user, users[0], _DIGITS)
+    ids = [_text(action, name, one, _DIGITS) for name in roles for one in _list(action, name, given[name])]
+    if len(ids) > len(set(ids)):
+        _refuse(action, "RoleIds names a role twice")
+
+
 _DMS_KINDS: Mapping[str, tuple[set[str], str]] = {
     "INSTANCE": ({"InstanceId"}, ""),
     "DATABASE": ({"DbId", "Logic"}, "false"),
@@ -322,6 +337,15 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("wedata", "AuthorizePrivileges"): _privileges,
     ("wedata", "RevokeDataSourceAuthorization"): _revoke_data_source,
     ("wedata", "AuthorizeDataSource"): _authorize_data_source,
+    **{
+        ("wedata", action): _project_member
+        for action in (
+            "RemoveMemberProjectRole",
+            "GrantMemberProjectRole",
+            "DeleteProjectMember",
+            "CreateProjectMember",
+        )
+    },
     ("dms", "RevokeUserPermission"): _dms_revoke,
     ("dms", "GrantUserPermission"): _dms_grant,
     ("dms", "DisableUser"): _dms_account,

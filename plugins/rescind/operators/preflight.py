@@ -159,7 +159,7 @@ async def _identify(ledger: Ledger, settings: Settings, request: ReviewRequest) 
     for name, conn_id in [*pairs, *readers]:
         needs[system_named(name).hook, conn_id] |= system_named(name).reads
     for name, conn_id in pairs:
-        needs[system_named(name).hook, conn_id].add(system_named(name).revoke_message.action)
+        needs[system_named(name).hook, conn_id] |= system_named(name).revoke_actions
     # All are waited for, also when one fails: a user with two broken connections reads about both at once.
     answers = await asyncio.gather(
         *(_ask(ledger, settings, name, conn_id, needs[hook, conn_id]) for (hook, conn_id), name in doors.items()),

@@ -15,12 +15,14 @@ from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.workspace_members import QuickBiWorkspaceMembers
 from rescind.systems.wedata.data_sources import WeDataDataSources
 from rescind.systems.wedata.privileges import WeDataPrivileges
+from rescind.systems.wedata.project_roles import WeDataProjectRoles
 
 REGISTRY: dict[str, PermissionSystem[Any]] = {
     system.name: system
     for system in (
         WeDataPrivileges(),
         WeDataDataSources(),
+        WeDataProjectRoles(),
         DmsPermissions(),
         DmsAccounts(),
         DmsProxyAccesses(),

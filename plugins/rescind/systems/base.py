@@ -186,6 +186,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar hook: import path of the Airflow hook class that gives the client.
     :cvar shape: what one revoke call can cover.
     :cvar revoke_message: the typed message that revokes; its action and rate set the pace of a run.
+    :cvar revoke_also: further messages that a revocation may send.
     :cvar reads: the vendor's actions that discovery and verification call; what a reading key should be allowed.
     :cvar optional_reads: those of ``reads`` without which only a surface stays unanswered, so that a record that is
         gone is never called access that is gone.
@@ -196,6 +197,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar member_space: roster column with the id under which the vendor lists a person's memberships, where that is
         another one than grants carry and no listing says which belong together; else empty.
     :cvar restore_message: the typed message that restores.
+    :cvar restore_also: further messages that a restore may send.
     :cvar restore_shape: what one restore call can cover.
     :cvar not_restored: what a revocation ends that a restore does not bring back, for the approval request; else empty.
     :cvar restore_is_idempotent: True when restoring a grant that exists already adds nothing.
@@ -210,6 +212,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     hook: ClassVar[str]
     shape: ClassVar[CallShape]
     revoke_message: ClassVar[type[WriteRequest[Any]]]
+    revoke_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = ()
     reads: ClassVar[frozenset[str]]
     optional_reads: ClassVar[frozenset[str]] = frozenset()
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
@@ -217,9 +220,20 @@ class PermissionSystem(ABC, Generic[ClientT]):
     untraceable: ClassVar[Mapping[str, Untraceable]] = {}
     member_space: ClassVar[str] = ""
     restore_message: ClassVar[type[WriteRequest[Any]]]
+    restore_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = ()
     restore_shape: ClassVar[CallShape]
     not_restored: ClassVar[str] = ""
     restore_is_idempotent: ClassVar[bool] = True
+
+    @property
+    def revoke_actions(self) -> frozenset[str]:
+        """The vendor's actions that a revocation may call."""
+        return frozenset(message.action for message in (self.revoke_message, *self.revoke_also))
+
+    @property
+    def restore_actions(self) -> frozenset[str]:
+        """The vendor's actions that a restore may call."""
+        return frozenset(message.action for message in (self.restore_message, *self.restore_also))
 
     @abstractmethod
     async def discover(self, client: ClientT, found: Population) -> None:
@@ -252,6 +266,10 @@ class PermissionSystem(ABC, Generic[ClientT]):
     def request(self, call: PlannedCall, grants: Sequence[Grant]) -> Request[Any]:
         """Return the typed revoke request for one planned call and the grants that it revokes."""
 
+    def divisible(self, call: PlannedCall) -> bool:
+        """Return whether smaller calls could do what the vendor refused as a whole."""
+        return len(call.cells()) > 1
+
     @abstractmethod
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """Return every cell that the final request could revoke, read from its bytes alone.
@@ -260,6 +278,16 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
         :raises BlastRadiusExceededError: when the request names no selector or cannot be read.
         """
+
+    def ended_besides(self, planned: Collection[Grant], there: Iterable[Grant]) -> Mapping[str, str]:
+        """Return by grant id why a planned grant must stay, where its call would end more than the planned grants.
+
+        The planner holds these grants. Where the platform may have changed since, see :meth:`also_ended`.
+
+        :param planned: every grant that is to be revoked, of one account.
+        :param there: every grant of the account as the listings show it, the planned ones among them.
+        """
+        return {}
 
     async def also_ended(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
         """Return by grant id what its call would end beside the grants of the plan, for people.
@@ -354,7 +382,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """Read memberships on remaining paths again, and return those that have ended since discovery.
 
         A membership has ended only if two listings that can check each other lack it: that of the container and that
-        of the member. Every other one stays, also where the vendor has no such pair of listings.
+        of the member, or two readings of the container where the vendor lists by container only. Every other one stays.
 
         :raises CloudError: when a listing failed.
         :raises ListingIncompleteError: when a listing could not be read completely.

@@ -173,6 +173,9 @@ class Planner:
         ).held
         planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
         last = self._last_holders([*planned, *further]).held
+        for account, part in self.parts.items():
+            mine = [grant for key, grant in further.items() if (key.system, key.account) == account]
+            last = {**last, **(self._besides(account, [*part.revoke.values(), *mine]) if mine else {})}
         return {**held, **{key.grant_id: last[key.grant_id] for key in further if key.grant_id in last}}
 
     def lines(self) -> Iterator[str]:
@@ -208,7 +211,7 @@ class Planner:
             part.leave(each(choice=Choice.KEEP) if part.revoke else (), sparse=self.sparse)
 
     def _hold(self) -> None:
-        """Hold grants that cannot be restored, and the last administrators of a resource."""
+        """Hold what cannot be restored, the last administrators of a resource, and what a call would end besides."""
         keys = {grant.key: grant for part in self.parts.values() for grant in part.revoke.values()}
         irreversible = hold_irreversible(
             keys, lambda key: _irreversible(keys[key]), allowed=self.settings.allow_irreversible
@@ -216,6 +219,19 @@ class Planner:
         self._apply(irreversible)
         planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
         self._apply(self._last_holders(planned))
+        for account, part in self.parts.items():
+            self._hold_besides(account, part)
+
+    def _hold_besides(self, account: Account, part: _Part) -> None:
+        """Hold grants whose calls would end more than the planned grants."""
+        if more := self._besides(account, list(part.revoke.values())):
+            measured = f"{len(more)} grants whose calls would end more"
+            record = GuardRecord("ended_besides", account[0], "calls end planned grants only", measured, len(more))
+            self._apply(Holding(more, record))
+
+    def _besides(self, account: Account, planned: Collection[Grant]) -> Mapping[str, str]:
+        there = self.ledger.snapshot.grants(self.run.run_id, system=account[0], account=account[1])
+        return system_named(account[0]).ended_besides(planned, there)
 
     def _last_holders(self, planned: Collection[GrantKey]) -> Holding:
         administrative = [(s.name, entitlement) for s in REGISTRY.values() for entitlement in s.admin_entitlements]

@@ -34,6 +34,12 @@ from rescind.cloud.wedata.data_sources import (
     ToUsers,
 )
 from rescind.cloud.wedata.inventory import ListProjects
+from rescind.cloud.wedata.members import (
+    CreateProjectMember,
+    DeleteProjectMember,
+    GrantMemberProjectRole,
+    RemoveMemberProjectRole,
+)
 from rescind.cloud.wedata.privileges import AuthorizePrivileges, Privilege, PrivilegeResource, RevokePrivileges, Subject
 from rescind.errors import BlastRadiusExceededError, InputError
 
@@ -50,6 +56,10 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("wedata", RevokeDataSourceAuthorization(DataSourceId="1", target=FromUser(project_id="2", user_id="3"))),
     ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToProject(project_id="2", whole_project=True))),
     ("wedata", AuthorizeDataSource(DataSourceId="1", target=ToUsers(project_id="2", user_ids=["3", "4"]))),
+    ("wedata", RemoveMemberProjectRole(ProjectId="1", UserUin="2", RoleIds=["3", "4"])),
+    ("wedata", GrantMemberProjectRole(ProjectId="1", UserUin="2", RoleIds=["3"])),
+    ("wedata", DeleteProjectMember(ProjectId="1", UserUins=["2"])),
+    ("wedata", CreateProjectMember(ProjectId="1", UserUins=["2"], RoleIds=["3"])),
     ("dms", RevokeUserPermission(**RECORD, UserAccessId="774001", Tid="-1")),
     ("dms", GrantUserPermission(**RECORD, ExpireDate="2030-01-01 00:00:00")),
     ("dms", DisableUser(Uid="1968000000000001", Tid="3001")),
@@ -187,6 +197,30 @@ NO_NUMBERS: list[Any] = ["", " ", "0", "00", "01", "-1", "+1", "1.0", "1e3", "0x
                          "\u0661", "1" * 21, 1, 1.5, True, None, [], ["1"], {}]  # fmt: skip
 NO_PAIRS: list[Any] = ["", "1", "_", "1_", "_1", "0_1", "1_0", "01_1", "1_01", "1_2_3", "1-2", "1_2,1_3", "*_1", "1_*",
                        "all", "1_" + "2" * 21, 12, None]  # fmt: skip
+_ROLE = {"ProjectId": "1", "UserUin": "2", "RoleIds": ["3"]}
+_ONE = {"ProjectId": "1", "UserUins": ["2"], "RoleIds": ["3"]}
+_OUT = without(_ONE, "RoleIds")
+BAD_TENCENT += [
+    *(
+        (action, body)
+        for action, good, user in (
+            ("RemoveMemberProjectRole", _ROLE, "UserUin"),
+            ("GrantMemberProjectRole", _ROLE, "UserUin"),
+            ("DeleteProjectMember", _OUT, "UserUins"),
+            ("CreateProjectMember", _ONE, "UserUins"),
+        )
+        for body in (
+            *(without(good, name) for name in good),
+            *({**good, name: value} for name in good for value in ("", None, "0", "all", [], ["2", "2"], ["x"], {})),
+            {**good, "All": True},
+            {**good, user: "2,4" if user == "UserUin" else ["2", "4"]},
+            {**good, user: 2 if user == "UserUin" else [2]},
+        )
+    ),
+    ("DeleteProjectMember", _ONE),
+    ("RemoveMemberProjectRole", _ONE),
+    ("CreateProjectMember", {**_ONE, "RoleIds": [str(n) for n in range(1, 102)]}),
+]
 BAD_TENCENT += [
     *((DS, {"DataSourceId": value, "RevokeProjectId": "5"}) for value in NO_NUMBERS),
     *((DS, {"DataSourceId": "1", "RevokeProjectId": value}) for value in NO_NUMBERS),

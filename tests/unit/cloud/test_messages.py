@@ -56,7 +56,8 @@ def concrete() -> list[type[Request[Any]]]:
 NEEDED = {
     "wedata": "ListProjects ListProjectMembers ListProjectRoles ListTenantRoles ListCatalog ListDatabase ListSchema "
     "ListTable ListPermissions RevokePrivileges AuthorizePrivileges ListDataSources GetDataSource "
-    "DescribeDataSourceAuthority RevokeDataSourceAuthorization AuthorizeDataSource GetProject",
+    "DescribeDataSourceAuthority RevokeDataSourceAuthorization AuthorizeDataSource GetProject "
+    "RemoveMemberProjectRole GrantMemberProjectRole DeleteProjectMember CreateProjectMember",
     "dms": "GetUserActiveTenant ListUsers GetUser ListInstances ListDatabases ListLogicDatabases ListTables "
     "ListLogicTables ListUserPermissions ListDatabaseUserPermssions ListInstanceUserPermissions "
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "

@@ -38,7 +38,7 @@ def needed() -> dict[str, set[str]]:
 
     Revocations are included. Restoring is another connection's permission, so it is not asked for.
     """
-    given = {"", *(system_named(name).restore_message.action for name in REGISTRY)}
+    given = {"", *(action for name in REGISTRY for action in system_named(name).restore_actions)}
     found: dict[str, set[str]] = {}
     for system in REGISTRY.values():
         found.setdefault(system.revoke_message.service, set()).update(system.reads)
@@ -62,6 +62,8 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
     assert writes == {
         ("wedata", "RevokePrivileges"),
         ("wedata", "RevokeDataSourceAuthorization"),
+        ("wedata", "RemoveMemberProjectRole"),
+        ("wedata", "DeleteProjectMember"),
         ("dms", "RevokeUserPermission"),
         ("dms", "DisableUser"),
         ("dms", "DeleteProxyAccess"),
@@ -89,6 +91,7 @@ PROJECT, SOURCE = {"ProjectId": "1470575647377821696"}, {"Id": 65377, "Name": "s
 WEDATA: dict[str, Any] = {
     "ListProjects": {"Items": [PROJECT], "TotalCount": 40},
     "ListProjectMembers": {"Items": [], "TotalCount": 0},
+    "ListProjectRoles": {"Items": [], "TotalCount": 0},
     "ListDataSources": {"Items": [SOURCE], "TotalCount": 1},
     "DescribeDataSourceAuthority": {"AuthProjectIds": [], "AuthUsers": []},
     "ListPermissions": {"Details": [], "TotalCount": 0},
@@ -110,7 +113,8 @@ def test_wedata(client: Client, tencent: Make) -> None:
 
     rights = asyncio.run(allowed_actions(client(network)))
     assert rights == {**dict.fromkeys(WEDATA, "allowed"), "RevokePrivileges": "unknown",
-                      "RevokeDataSourceAuthorization": "unknown"}  # fmt: skip
+                      "RevokeDataSourceAuthorization": "unknown", "RemoveMemberProjectRole": "unknown",
+                      "DeleteProjectMember": "unknown"}  # fmt: skip
     assert list(rights) == [probe.action for probe in WeDataClient.probes]
     assert sent["ListDataSources"]["ProjectId"] == PROJECT["ProjectId"]
     assert sent["DescribeDataSourceAuthority"] == {"Id": 65377}
@@ -211,7 +215,7 @@ def test_what_hangs_on_a_refused_or_empty_listing_cannot_be_told(client: Client,
     assert {action for action, right in rights.items() if right == "allowed"} == {"ListProjects", "ListPermissions"}
     assert {action for action, right in rights.items() if right == "refused"} == {"ListCatalog"}
     said = in_short(rights)
-    assert said.startswith("2 of 11 needed actions seen to be allowed; refused: ListCatalog; cannot be told: ")
+    assert said.startswith("2 of 14 needed actions seen to be allowed; refused: ListCatalog; cannot be told: ")
     assert "RevokePrivileges" in said
 
 

@@ -53,6 +53,15 @@ SOURCES = st.builds(
     st.sampled_from(["7", "2956525852619374592"]),
     st.sampled_from(["", "8", "9"]),
 )
+# A membership goes with every role, in a call that names no role, so a user here has one or the other.
+PROJECTS = st.builds(
+    lambda project, user, right: _grant(
+        "wedata_project_roles", "project", project, ("user", user), "membership" if user == "8" else right, ""
+    ),
+    st.sampled_from(["7", "2956525852619374592"]),
+    st.sampled_from(["8", "9", "10"]),
+    st.sampled_from(["administrator", "data engineer", "role 55"]),
+)
 RECORDS = st.builds(
     lambda record, user, right: _grant(
         "dms_permissions",
@@ -107,6 +116,7 @@ PROXIES = st.builds(
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
+    "wedata_project_roles": PROJECTS,
     "dms_permissions": RECORDS,
     "quickbi_menus": MENUS,
     "quickbi_group_members": MEMBERS,

@@ -56,6 +56,7 @@ from rescind.cloud.wedata.inventory import (
     ListCatalog,
     ListDatabase,
     ListProjectMembers,
+    ListProjectRoles,
     ListProjects,
     ListSchema,
     ListTable,
@@ -101,6 +102,11 @@ WEDATA = (
         after="ListProjects",
     ),
     Probe(
+        "ListProjectRoles",
+        lambda project: ListProjectRoles(ProjectId=project.ProjectId, PageNumber=1, PageSize=10),
+        after="ListProjects",
+    ),
+    Probe(
         "ListDataSources",
         lambda project: ListDataSources(ProjectId=project.ProjectId, PageNumber=1, PageSize=10),
         after="ListProjects",
@@ -120,8 +126,10 @@ WEDATA = (
     Probe("ListTable", lambda c: ListTable(CatalogName=c.Name, PageNumber=1, PageSize=10), after="ListCatalog"),
     Probe("RevokePrivileges"),
     Probe("RevokeDataSourceAuthorization"),
+    Probe("RemoveMemberProjectRole"),
+    Probe("DeleteProjectMember"),
 )
-"""Tencent WeData: privileges and data sources."""
+"""Tencent WeData: privileges, data sources, and roles in projects."""
 
 DMS = (
     Probe("GetUserActiveTenant", lambda _: GetUserActiveTenant()),

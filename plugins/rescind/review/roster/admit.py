@@ -8,7 +8,7 @@ decides nothing.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
@@ -28,6 +28,8 @@ DEFAULT_ID_COLUMNS: Mapping[str, str] = {
     "quickbi_user_id": "quickbi_user_id",
 }
 """Roster column -> id space."""
+OPTIONAL_ID_COLUMNS: Mapping[str, str] = {"wedata_uin": "wedata_uin"}
+"""Roster column -> id space, for ids that only some permission systems use. A roster may lack these columns."""
 
 Status = Literal["active", "left", "unknown"]
 Kind = Literal["human", "service", "unknown"]
@@ -65,6 +67,7 @@ class RosterOptions:
 
     :param id_columns: column -> id space. Every one of them must be in the file (cells may be blank): a column that
         an export has lost must not pass for one that nobody needs.
+    :param optional_id_columns: likewise, but the file may lack them: then nobody is recognized by such an id.
     :param zone: for dates and times without a UTC offset. A bare date ends at the midnight after it.
     :param delimiter: between the cells of a CSV file; empty for the one that separates the names of the first line.
     :param columns: our name of a column -> its name in the file.
@@ -72,10 +75,17 @@ class RosterOptions:
     """
 
     id_columns: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ID_COLUMNS))
+    optional_id_columns: Mapping[str, str] = field(default_factory=lambda: dict(OPTIONAL_ID_COLUMNS))
     zone: tzinfo = UTC
     delimiter: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def found_in(self, header: Collection[str]) -> RosterOptions:
+        """Return these options with the optional columns that the roster has among the id columns."""
+        known = {*self.id_columns.values()}
+        given = {name: to for name, to in self.optional_id_columns.items() if name in header and to not in known}
+        return replace(self, id_columns={**given, **self.id_columns}, optional_id_columns={})
 
 
 class Roster:

@@ -70,6 +70,7 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
     if first is None:
         raise InputError(source, "the file holds only empty lines", "Export the roster again.")
     header = _header(first[1], source, options, delimiter)
+    options = options.found_in(header)
     people = [_person(row, line, source, options) for line, row in _records(rows, header, source)]
     return _roster(people, source, _sha256(data), options)
 
@@ -103,6 +104,7 @@ def read_roster_json(
     if not content:
         raise InputError(source, "the list is empty", "Export the roster again; an empty roster is not used.")
     _header(list(header), source, options)
+    options = options.found_in(header)
     people = [_person(row, number + 1, source, options) for number, row in enumerate(content)]
     return _roster(people, source, checksum, options)
 
@@ -316,7 +318,7 @@ def _scim_row(user: Mapping[str, Any], where: str, options: RosterOptions, names
         value = (manager.get("value") if isinstance(manager, Mapping) else manager) or ""
         row["manager"] = names.get(str(value), value)
     for extension in extensions:
-        for key in ("terminated_at", "kind", *options.id_columns):
+        for key in ("terminated_at", "kind", *options.id_columns, *options.optional_id_columns):
             if key in extension:
                 row[key] = extension[key]
     return row

@@ -27,11 +27,19 @@ from rescind.cloud.wedata.data_sources import (
 from rescind.cloud.wedata.inventory import ListProjects
 from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.errors import BlastRadiusExceededError, PlanError
-from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, PlannedCall, PrincipalType, digest
+from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, PrincipalType, digest
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import UNCERTAIN, Gap, Surface, Untraceable
-from rescind.systems.wedata.projects import LIMITS, MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
+from rescind.systems.surfaces import UNCERTAIN, EndedMemberships, Gap, Surface, Untraceable
+from rescind.systems.wedata.projects import (
+    LIMITS,
+    MEMBERS,
+    ROLE_HOLDERS,
+    UNTRACEABLE,
+    discover_projects,
+    ended_memberships,
+    holders,
+)
 
 AUTHORIZATIONS = Surface("authorizations", "DescribeDataSourceAuthority", "projects and single users of projects")
 DEFAULT_AUDIENCE = Surface(
@@ -222,6 +230,10 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
     def includes(self, held: str, entitlement: str) -> bool:
         """There is one right: using the source."""
         return True
+
+    async def ended_memberships(self, client: WeDataClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Return memberships in projects and their roles that ended since discovery."""
+        return await ended_memberships(client, memberships)
 
     async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """Projects that are gone; the vendor has no listing of users."""

@@ -43,13 +43,22 @@ from rescind.model import (
     Grant,
     GrantKey,
     ItemState,
+    Membership,
     PlannedCall,
     PrincipalType,
 )
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import NOT_COVERED, Surface, Untraceable
-from rescind.systems.wedata.projects import LIMITS, MEMBERS, ROLE_HOLDERS, UNTRACEABLE, discover_projects, holders
+from rescind.systems.surfaces import NOT_COVERED, EndedMemberships, Surface, Untraceable
+from rescind.systems.wedata.projects import (
+    LIMITS,
+    MEMBERS,
+    ROLE_HOLDERS,
+    UNTRACEABLE,
+    discover_projects,
+    ended_memberships,
+    holders,
+)
 
 EVERY_USER = "AllAccountUsers"
 _SUBJECTS = {
@@ -208,6 +217,10 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
             {"action": "AuthorizePrivileges", **dict(zip(names, single, strict=True))}
             for single in _product(prepared, "AuthorizePrivileges")
         ]
+
+    async def ended_memberships(self, client: WeDataClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Return memberships in projects and their roles that ended since discovery."""
+        return await ended_memberships(client, memberships)
 
     async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """Return the grants of deleted projects and of their roles. The vendor has no listing of users."""

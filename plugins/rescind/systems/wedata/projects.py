@@ -1,8 +1,8 @@
-"""Tencent WeData: projects with their members and roles, which both of its permission systems need."""
+"""Tencent WeData: projects with their members and roles, which its permission systems need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.wedata.inventory import ListProjectMembers, ListProjects, Project, ProjectMember
@@ -10,7 +10,7 @@ from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.model import Grant, Membership, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import NOT_COVERED, Gap, Surface, Untraceable
+from rescind.systems.surfaces import NOT_COVERED, EndedMemberships, Gap, Surface, Untraceable
 
 NAMELESS = "without id"
 """Stands for members that the vendor lists without an id."""
@@ -49,7 +49,7 @@ async def discover_projects(walker: Walker[WeDataClient], found: Population, sys
     """
     projects = {project.ProjectId: project for project in await walker.rows(ListProjects())}
     found.shown(PrincipalType.PROJECT, projects)
-    found.add_principals(_project(system, walker.account, project) for project in projects.values())
+    found.add_principals(project_principal(system, walker.account, project) for project in projects.values())
 
     def take(project: str, people: Iterable[ProjectMember]) -> None:
         people = list(people)
@@ -89,7 +89,8 @@ def holders(grants: Iterable[Grant]) -> Iterator[Principal]:
         yield Principal(key.system, key.account, key.principal_type, key.principal_id, name=name, kind=kind)
 
 
-def _project(system: str, account: str, project: Project) -> Principal:
+def project_principal(system: str, account: str, project: Project) -> Principal:
+    """Return a project as a principal, with its owner."""
     return Principal(
         system,
         account,
@@ -100,6 +101,57 @@ def _project(system: str, account: str, project: Project) -> Principal:
         status="unknown" if project.Status is None else _STATUS.get(project.Status, "unknown"),
         owner=project.ProjectOwnerUin or "",
     )
+
+
+async def ended_memberships(client: WeDataClient, memberships: Collection[Membership]) -> EndedMemberships:
+    """Return the memberships in projects and their roles that two readings of the project's members lack.
+
+    The vendor has no listing by member. Nothing has ended where the project lists members without an id, or does not
+    name its owner or its creator; owner and creator stay members whatever the list says.
+
+    :raises CloudError: when a listing failed.
+    :raises ListingIncompleteError: when a listing could not be read completely.
+    """
+    walker = Walker(client)
+    homes = {edge: home for edge in memberships if edge.member_type == PrincipalType.USER and (home := _home(edge))}
+    if not homes:
+        return EndedMemberships()
+    projects = {project.ProjectId: project for project in await walker.rows(ListProjects())}
+    known = sorted({home for home in homes.values() if home in projects})
+    shown: dict[str, list[set[tuple[str, str, str]] | None]] = {project: [] for project in known}
+    for _ in range(2):
+        listed = await walker.each(known, lambda project: walker.rows(ListProjectMembers(ProjectId=project)))
+        for project, people in zip(known, listed, strict=True):
+            shown[project].append(_shown(projects[project], people, homes))
+    ended = [
+        edge
+        for edge, home in homes.items()
+        if all(one is not None and _edge(edge) not in one for one in shown.get(home, [None]))
+    ]
+    return EndedMemberships(frozenset(ended), walker.calls)
+
+
+def _home(edge: Membership) -> str:
+    """Return the project whose members show this membership, or an empty text."""
+    if edge.container_type == PrincipalType.PROJECT:
+        return edge.container_id
+    project, dot, role = edge.container_id.partition(".")
+    return project if edge.container_type == PrincipalType.ROLE and dot and "." not in role else ""
+
+
+def _edge(edge: Membership) -> tuple[str, str, str]:
+    return (edge.container_type, edge.container_id, edge.member_id)
+
+
+def _shown(
+    project: Project, people: Sequence[ProjectMember], asked: Iterable[Membership]
+) -> set[tuple[str, str, str]] | None:
+    """Return the memberships that a listing shows, or None where it does not tell who is in the project."""
+    if not (project.ProjectOwnerUin and project.CreatorUin) or not all(person.UserUin for person in people):
+        return None
+    shown = {_edge(edge) for edge in _edges("", "", project, people)}
+    unknown = {person.UserUin for person in people if person.Roles is None}
+    return shown | {_edge(edge) for edge in asked if edge.member_id in unknown}
 
 
 def _edges(system: str, account: str, project: Project, people: Iterable[ProjectMember]) -> Iterator[Membership]:

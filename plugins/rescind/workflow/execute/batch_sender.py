@@ -146,7 +146,9 @@ class BatchSender:
         allowed to send them. Any other refusal is final.
         """
         calls = self.batch.ledger.plans.calls(self.batch.run_id, self.batch.lease.batch_id)
-        return [c for c in calls if c.state in ("pending", "sent", "unknown") or _to_be_split(c) or _not_allowed(c)]
+        return [
+            c for c in calls if c.state in ("pending", "sent", "unknown") or self._to_be_split(c) or _not_allowed(c)
+        ]
 
     def _read_approved(self) -> Approved:
         """Return what the approved digest covers; calls and items only say what is to be sent."""
@@ -204,7 +206,7 @@ class BatchSender:
         if (call.state in ("sent", "unknown") or _not_allowed(call)) and not await self._reopened(call):
             self.report.outcomes["refused" if _not_allowed(call) else "unknown"] += 1
             return []
-        if _to_be_split(call):
+        if self._to_be_split(call):
             return await self._split(call, "the vendor refused the whole call in an earlier task")
         for number in range(1, MAX_TRIES + 1):
             pairs = await asyncio.to_thread(self.batch.ledger.plans.item_grants, call.run_id, call.call_id)
@@ -222,7 +224,7 @@ class BatchSender:
                     raise
                 await asyncio.sleep(min(error.retry_after or 2 ** (number - 1), 30))
                 continue
-            if state == "refused" and len(call.planned.cells()) > 1:
+            if state == "refused" and self.batch.system.divisible(call.planned):
                 return await self._split(call, "the vendor refused the whole call")
             if state != "unknown" or not await self._reopened(call):
                 self.report.outcomes[state] += 1
@@ -348,6 +350,10 @@ class BatchSender:
             reason=reason,
         )
 
+    def _to_be_split(self, call: Call) -> bool:
+        """Return whether the call was refused as a whole: a smaller call may be accepted."""
+        return call.state == "refused" and self.batch.system.divisible(call.planned) and not _not_allowed(call)
+
     async def _split(self, call: Call, reason: str) -> list[Call]:
         """Halve a call that cannot be sent as a whole, so that one bad item does not delay the others."""
         ledger = self.batch.ledger
@@ -357,11 +363,6 @@ class BatchSender:
         return await asyncio.to_thread(
             ledger.batches.split, self.batch.lease, call.call_id, parts, item_calls, reason=reason
         )
-
-
-def _to_be_split(call: Call) -> bool:
-    """Return whether the call was refused as a whole: a smaller call may be accepted."""
-    return call.state == "refused" and len(call.planned.cells()) > 1 and not _not_allowed(call)
 
 
 def _not_allowed(call: Call) -> bool:

@@ -60,11 +60,12 @@ async def granting(ledger: Ledger, settings: Settings, account: Account) -> tupl
                 caller = client.identity
                 return conn_id, (caller.arn or caller.user_id) if caller else ""
             seen.append(f"{conn_id!r} answers for {account_of(client)}")
+    actions = ", ".join(sorted(system_named(system).restore_actions))
     example = f'"granting_connections": {{"{system}": ["..."]}}'
     raise ConfigurationError(
         f"no granting connection for {system} of account {number}{': ' + ', '.join(seen) if seen else ''}. "
         f"The key that revokes cannot grant. Create a connection whose key may call "
-        f"{system_named(system).restore_message.action}, and add {example} to the Airflow Variable {VARIABLE!r}"
+        f"{actions}, and add {example} to the Airflow Variable {VARIABLE!r}"
     )
 
 

@@ -294,3 +294,13 @@ def test_every_refusal_is_of_the_tree(make: SimpleNamespace) -> None:
     with pytest.raises(RescindError):
         make.roster("P1")
     assert len(make.roster().people) == len(make.ROWS)
+
+
+def test_an_optional_id_column_is_an_id_where_the_file_has_it() -> None:
+    header = "person_id,status,terminated_at,wedata_uin"
+    assert csv("P1,active,,7", header=header).by_id("wedata_uin", "7")
+    assert "wedata_uin" not in csv("P1,active", header="person_id,status").spaces
+    with pytest.raises(InputError, match="wedata_uin"):
+        csv("P1,active,,7\nP2,active,,7", header=header)
+    mapped = csv("P1,active,,7,8", header=f"{header},uin", id_columns={"uin": "wedata_uin"})
+    assert mapped.by_id("wedata_uin", "8") and not mapped.by_id("wedata_uin", "7")
