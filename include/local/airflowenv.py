@@ -20,6 +20,8 @@ from local.state import ROLES, SERVICE, Secrets
 LEDGER_VARIABLE = "AIRFLOW_CONN_RESCIND_LEDGER"
 APPROVAL_VARIABLE = "RESCIND_APPROVAL_KEY"
 API_VARIABLE = "AIRFLOW_CONN_RESCIND_AIRFLOW"
+OWNER_VARIABLES = ("RESCIND_LEDGER_DSN", "RESCIND_LEDGER_RUNTIME_ROLE")
+"""Who migrates the ledger. Tasks never see it."""
 METADATA_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
@@ -86,7 +88,7 @@ def environment(
     """
     own = dict(os.environ if environ is None else environ)
     # Without cached byte code each process, and each task, compiles about 3,000 modules again.
-    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG"):
+    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "AIRFLOW_CONFIG", *OWNER_VARIABLES):
         own.pop(name, None)
     made = {API_VARIABLE: _api_connection(config, secrets), APPROVAL_VARIABLE: secrets.approval_key}
     env = {**DEFAULTS, **made, **own}

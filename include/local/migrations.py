@@ -20,16 +20,26 @@ from local.processes import tail
 
 LEDGER_DSN = "RESCIND_LEDGER_DSN"
 """Where the ledger's command line reads its connection string from."""
+RUNTIME_ROLE = "RESCIND_LEDGER_RUNTIME_ROLE"
+"""Where it reads the role of the tasks from."""
 
 
-def migrate(config: Config, env: Mapping[str, str], say: Callable[[str], None], *, force: bool = False) -> None:
+def migrate(
+    config: Config, env: Mapping[str, str], say: Callable[[str], None], *, owner: Mapping[str, str], force: bool = False
+) -> None:
     """Bring both databases up to date; Airflow's only if it is not as the last migration from here has left it.
 
     :param env: the environment of a component, with both databases in it.
+    :param owner: variables of the ledger's command line that name its owner and the role of the tasks. Without them the
+        ledger is migrated through the connection of the tasks.
     :raises StartError: when a migration fails; names its log.
     """
     _airflow(config, env, say, force=force)
-    _run(config, [sys.executable, "-P", "-m", "rescind", "ledger", "migrate"], {**env, LEDGER_DSN: ledger_dsn(env)})
+    _run(
+        config,
+        [sys.executable, "-P", "-m", "rescind", "ledger", "migrate"],
+        {**env, LEDGER_DSN: ledger_dsn(env), **owner},
+    )
 
 
 def ledger_dsn(env: Mapping[str, str]) -> str:

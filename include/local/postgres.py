@@ -106,28 +106,41 @@ class Cluster:
         self._wait(registry, record, timeout)
         return record
 
+    def ensure_role(self, user: str, password: str) -> None:
+        """Create a role that may sign in, or set its password."""
+        with closing(self._connect()) as connection:
+            have = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone()
+            verb = sql.SQL("ALTER ROLE" if have else "CREATE ROLE")
+            statement = sql.SQL("{} {} LOGIN PASSWORD {}").format(verb, sql.Identifier(user), sql.Literal(password))
+            connection.execute(statement)
+
+    def hand_over(self, name: str, old: str, new: str) -> None:
+        """Make a role the owner of a database and of everything in it that another role owns."""
+        roles = {"old": sql.Identifier(old), "new": sql.Identifier(new), "base": sql.Identifier(name)}
+        with closing(self._connect(name)) as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {base} OWNER TO {new}").format(**roles))
+            connection.execute(sql.SQL("REASSIGN OWNED BY {old} TO {new}").format(**roles))
+
     def ensure_database(self, name: str, user: str, password: str, *, durable: bool) -> None:
         """Create a role and a database of its own, unless they exist.
 
         :param durable: False lets commits return before they are on disk: after a crash of the machine the last
             half second may be missing, nothing is ever inconsistent. Never False for the ledger.
         """
+        self.ensure_role(user, password)
         with closing(self._connect()) as connection:
             role, base = sql.Identifier(user), sql.Identifier(name)
-            have = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone()
-            verb = sql.SQL("ALTER ROLE" if have else "CREATE ROLE")
-            connection.execute(sql.SQL("{} {} LOGIN PASSWORD {}").format(verb, role, sql.Literal(password)))
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
                 connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(base, role))
                 connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(base))
             value = sql.SQL("on" if durable else "off")
             connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = {}").format(base, value))
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         return psycopg.connect(
             host=str(self.socket_dir),
             port=PORT,
-            dbname="postgres",
+            dbname=database,
             user="postgres",
             password=self._password,
             autocommit=True,

@@ -34,7 +34,7 @@ COMPONENTS = {
 }
 HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 AIRFLOW_DB, LEDGER_DB = "airflow", "rescind_ledger"
-AIRFLOW_ROLE, LEDGER_ROLE = "airflow", "rescind"
+AIRFLOW_ROLE, LEDGER_ROLE, LEDGER_OWNER = "airflow", "rescind", "rescind_owner"
 
 
 def say(line: str) -> None:
@@ -69,6 +69,7 @@ class Stack:
         self._note = config.state / "stack.json"
         self._anonymous = AirflowApi(config.base_url, timeout=5)
         self._warm = False
+        self._ledger_owner = ""
 
     def up(self, *, emulator: bool, reset: bool = False) -> Running:
         """Bring the stack up, with the emulator and connections to it, or against the caller's own connections.
@@ -117,7 +118,7 @@ class Stack:
             try:
                 environ = self._databases(dict(os.environ))
                 env = airflowenv.environment(self.config, self.secrets, provided={}, environ=environ)
-                migrations.migrate(self.config, env, self.say, force=True)
+                migrations.migrate(self.config, env, self.say, owner=self._owner(), force=True)
             finally:
                 self.registry.stop(r for r in self.registry.records() if r.pid not in before)
 
@@ -198,11 +199,23 @@ class Stack:
                 AIRFLOW_DB, AIRFLOW_ROLE, password, "postgresql+psycopg2"
             )
         if not ledger:
-            password = self.secrets.ledger_db_password
-            cluster.ensure_database(LEDGER_DB, LEDGER_ROLE, password, durable=True)
+            # The owner migrates. Airflow knows the other role only, which cannot rewrite a record.
+            owner, password = self.secrets.ledger_owner_password, self.secrets.ledger_db_password
+            cluster.ensure_database(LEDGER_DB, LEDGER_OWNER, owner, durable=True)
+            cluster.ensure_role(LEDGER_ROLE, password)
+            cluster.hand_over(LEDGER_DB, LEDGER_ROLE, LEDGER_OWNER)
+            self._ledger_owner = cluster.url(LEDGER_DB, LEDGER_OWNER, owner)
             where = (str(cluster.socket_dir), POSTGRES_PORT, LEDGER_ROLE, password, LEDGER_DB)
             filled |= airflowenv.ledger_connection(*where)
         return filled
+
+    def _owner(self) -> dict[str, str]:
+        """Who migrates the ledger: its owner here, or whom the caller's environment names."""
+        if self._ledger_owner:
+            return {migrations.LEDGER_DSN: self._ledger_owner, migrations.RUNTIME_ROLE: LEDGER_ROLE}
+        return {
+            name: os.environ[name] for name in (migrations.LEDGER_DSN, migrations.RUNTIME_ROLE) if name in os.environ
+        }
 
     def _cluster(self) -> Cluster:
         return Cluster(self.config.state, self.secrets.postgres_password)
@@ -223,7 +236,7 @@ class Stack:
             self.registry.stop(running.values())
         require_free_port(self.config.ui_port, UI_PORT)
         airflowenv.write_passwords(self.config, self.secrets)
-        migrations.migrate(self.config, env, self.say)
+        migrations.migrate(self.config, env, self.say, owner=self._owner())
         self.say("  starting Airflow: API server, scheduler, DAG processor, triggerer")
         started = datetime.now(UTC) - timedelta(seconds=1)
         records = [self._component(name, env) for name in COMPONENTS]

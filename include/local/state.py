@@ -48,6 +48,7 @@ class Secrets:
     postgres_password: str
     airflow_db_password: str
     ledger_db_password: str
+    ledger_owner_password: str
     redis_password: str
     emulator_token: str
     approval_key: str
@@ -92,6 +93,7 @@ def load_secrets(folder: Path) -> Secrets:
         postgres_password=kept.get("postgres_password") or secrets.token_urlsafe(24),
         airflow_db_password=kept.get("airflow_db_password") or secrets.token_urlsafe(24),
         ledger_db_password=kept.get("ledger_db_password") or secrets.token_urlsafe(24),
+        ledger_owner_password=kept.get("ledger_owner_password") or secrets.token_urlsafe(24),
         redis_password=kept.get("redis_password") or secrets.token_urlsafe(24),
         emulator_token=kept.get("emulator_token") or secrets.token_urlsafe(24),
         approval_key=kept.get("approval_key") or new_key(),

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.support.journal_check import journal_problems
+from tests.support.postgres import tampering
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -53,7 +53,7 @@ def _whole(review: Review) -> None:
     """Send what is left; nothing was done twice, everything is proven."""
     review.bench.limits = {"*": 500.0}
     review.bench.configure()
-    with psycopg.connect(review.bench.ledger_dsn) as connection:
+    with tampering(review.bench.ledger_dsn) as connection:
         connection.execute("DELETE FROM rescind.lane")
     review.revoke()
     review.verify()
@@ -226,7 +226,7 @@ def test_a_grant_with_another_creation_time_is_stale(bench: Bench) -> None:
         run = ledger.runs.find("access_review", review.run_id)
         call = next(iter(ledger.plans.calls(run.run_id, batch["batch"])))
     (record,) = call.planned.rows
-    with psycopg.connect(review.bench.ledger_dsn) as connection:
+    with tampering(review.bench.ledger_dsn) as connection:
         # As if the record had been made again under its old id between the snapshot and the read-back.
         connection.execute(
             "UPDATE rescind.grant_row SET created_raw = '2001-01-01 00:00:00' WHERE native_id = %s", (record,)

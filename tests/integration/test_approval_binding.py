@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 
 from rescind.systems import REGISTRY, default_connections
+from tests.support.postgres import tampering
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -23,8 +23,7 @@ def _approved(bench: Bench, **params: Any) -> Review:
 
 def _edit(review: Review, *statements: str) -> None:
     """Change the ledger behind everybody's back, as its owner could."""
-    with psycopg.connect(review.bench.ledger_dsn) as connection:
-        connection.execute("SET session_replication_role = replica")  # no triggers: they are not what is tested here
+    with tampering(review.bench.ledger_dsn) as connection:
         for statement in statements:
             assert connection.execute(statement.encode()).rowcount > 0, statement
 

@@ -15,7 +15,7 @@ from rescind.evidence.bundle.read import bundle_source, only
 from rescind.evidence.bundle.verify import verify
 from tests.support.airflow_record import airflow_record
 from tests.support.approval import APPROVAL_PUBLIC, SIGNER, approval_key_file
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, as_owner
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -95,7 +95,7 @@ def test_after_a_backup_of_the_ledger_a_new_key_makes_its_approvals_void(
 ) -> None:
     review = approved(bench)
     name = str(conninfo_to_dict(ledger_dsn)["dbname"])
-    with psycopg.connect(ledger_dsn, dbname="postgres", autocommit=True) as connection:
+    with psycopg.connect(as_owner(ledger_dsn), dbname="postgres", autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             (name,),

@@ -288,7 +288,7 @@ def test_a_run_keeps_the_roster_and_policy_that_it_began_with(bench: Bench) -> N
         stored = ledger.inputs.of(run.run_id)
         assert set(stored) == {"roster", "policy", "exceptions", "protections", "occasion", "settings"}
         assert stored["roster"].content == setup.emulator.text("roster.csv").encode()
-        with pytest.raises(Exception, match="refused"), ledger.database.transaction() as connection:
+        with pytest.raises(Exception, match="permission denied"), ledger.database.transaction() as connection:
             connection.execute("UPDATE rescind.input SET source = 'x'")
 
 

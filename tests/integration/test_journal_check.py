@@ -10,6 +10,7 @@ import psycopg
 
 from local.demo.journal import problems
 from tests.support.journal_check import journal_problems
+from tests.support.postgres import as_owner
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -90,7 +91,7 @@ def _ledger_damage(review: Review, run_id: str, entries: list[dict[str, Any]]) -
         ("DELETE FROM rescind.plan_item", "grants of the approved digest are no items"),
         ("UPDATE rescind.plan_effect SET chunk = '\\x00'", "do not give the plan's digest"),
     ):  # fmt: skip
-        with psycopg.connect(review.bench.ledger_dsn) as connection:
+        with psycopg.connect(as_owner(review.bench.ledger_dsn)) as connection:
             connection.execute("SET LOCAL session_replication_role = replica")
             before = connection.execute("SELECT grant_id, state FROM rescind.plan_item").fetchall()
             connection.execute(statement)

@@ -13,6 +13,7 @@ import pytest
 from rescind.evidence.bundle.read import bundle_source
 from rescind.evidence.bundle.verify import verify
 from tests.support.approval import KEYS
+from tests.support.postgres import tampering
 from tests.support.review import Restore, Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -34,8 +35,7 @@ LOCK = (
 
 def edit(review: Review, *statements: str) -> None:
     """Change the ledger as its owner could, without triggers."""
-    with psycopg.connect(review.bench.ledger_dsn) as connection:
-        connection.execute("SET session_replication_role = replica")
+    with tampering(review.bench.ledger_dsn) as connection:
         for statement in statements:
             assert connection.execute(statement.encode()).rowcount > 0, statement
 
@@ -115,6 +115,10 @@ def test_an_abandoned_run_sends_nothing_although_it_was_approved(bench: Bench) -
     review = approved(bench, systems=["quickbi_menus"])
     with review.ledger() as ledger:
         ledger.runs.finish(ledger.runs.find(review.dag_id, review.run_id).run_id, "abandoned", {})
+    review.verify()
+    review.report()
+    with review.ledger() as ledger:
+        assert ledger.runs.find(review.dag_id, review.run_id).state == "abandoned", "its report does not continue it"
     edit(review, LOCK)
     refused(review, r"has ended \(abandoned")
 

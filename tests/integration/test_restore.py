@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
+from tests.support.postgres import tampering
 from tests.support.review import Restore, Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -234,7 +234,7 @@ def test_a_plan_to_give_back_is_no_plan_to_revoke(reviewed_once: Review) -> None
 def test_levels_come_from_the_approved_digest_whatever_the_stored_calls_say(reviewed_once: Review) -> None:
     setup = reviewed_once.bench
     restore = approved(setup, reviewed_once)
-    with psycopg.connect(setup.ledger_dsn, autocommit=True) as connection:
+    with tampering(setup.ledger_dsn) as connection:
         connection.execute("""
             UPDATE rescind.call
             SET inverse = replace(inverse::text, '"AuthPointsValue": 1', '"AuthPointsValue": 3')::jsonb
@@ -248,7 +248,7 @@ def test_changed_effects_give_nothing_back(reviewed_once: Review) -> None:
     setup = reviewed_once.bench
     restore = approved(setup, reviewed_once)
     writes = len(setup.emulator.writes())
-    with psycopg.connect(setup.ledger_dsn, autocommit=True) as connection:
+    with tampering(setup.ledger_dsn) as connection:
         connection.execute("""
             UPDATE rescind.plan_effect SET chunk = convert_to(replace(convert_from(chunk, 'UTF8'),
             '"AuthPointsValue":1', '"AuthPointsValue":3'), 'UTF8') WHERE convert_from(chunk, 'UTF8') LIKE '{"guards"%'

@@ -15,7 +15,10 @@ from rescind.cli import main
 from rescind.cli.evidence import UNCHECKED
 from rescind.evidence.bundle.read import bundle_source, records
 from tests.integration.test_restore import truth
-from tests.support.postgres import own_ledger_dsn  # noqa: F401 - fixture
+from tests.support.postgres import (
+    as_owner,
+    own_ledger_dsn,  # noqa: F401 - fixture
+)
 from tests.support.review import Restore, ReviewBench
 from tests.unit.evidence.bundle.test_bundle import remade
 from tests.unit.evidence.conftest import OTHER, contents
@@ -151,7 +154,7 @@ def test_a_ledger_that_says_otherwise_is_named(bench: Bench) -> None:
     name = Path(reviewed(setup)["bundle"]).name
 
     def changed(statement: str, back: str, message: str) -> None:
-        with psycopg.connect(setup.ledger_dsn, autocommit=True) as connection:
+        with psycopg.connect(as_owner(setup.ledger_dsn), autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")
             connection.execute(statement)
             refused(setup, message, bundle=name)

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from rescind.model import Cell, Grant
 from rescind.workflow.approval_text import plain
 from tests.integration.test_restore import number_of, reviewed, truth
+from tests.support.postgres import tampering
 from tests.support.review import Restore, Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -22,8 +22,7 @@ Bench = Callable[..., ReviewBench]
 
 def edit(setup: ReviewBench, *statements: tuple[str, tuple[Any, ...]]) -> None:
     """Change the ledger as its owner could."""
-    with psycopg.connect(setup.ledger_dsn, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
+    with tampering(setup.ledger_dsn) as connection:
         for statement, values in statements:
             assert connection.execute(statement.encode(), values).rowcount > 0, statement
 

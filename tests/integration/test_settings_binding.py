@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from rescind.evidence.bundle.read import FolderSource
 from rescind.evidence.bundle.verify import verify
+from tests.support.postgres import tampering
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -103,8 +103,7 @@ def test_recorded_settings_that_were_changed_in_the_ledger_are_refused(bench: Be
     facts["record"]["settings"]["max_percent"] = 100
     review.bench.configure(max_percent=100)
     content = json.dumps(facts["record"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with psycopg.connect(review.bench.ledger_dsn) as connection:
-        connection.execute("SET session_replication_role = replica")
+    with tampering(review.bench.ledger_dsn) as connection:
         connection.execute(
             "UPDATE rescind.input SET facts = %s, content = %s, sha256 = sha256(%s) WHERE name = 'settings'",
             (json.dumps(facts), content, content),

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.integration.test_restore import GIVES, approved, items, reviewed
+from tests.support.postgres import tampering
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -152,7 +152,7 @@ def test_after_the_days_that_are_set_nothing_is_watched_any_more(bench: Bench) -
     setup = bench(watch_days=3)
     reviewed(setup, systems=["quickbi_menus"])
     assert watched()["watched"] > 0
-    with psycopg.connect(setup.ledger_dsn, autocommit=True) as connection:
+    with tampering(setup.ledger_dsn) as connection:
         long_ago = datetime.now(UTC) - timedelta(days=4)
         connection.execute("UPDATE rescind.run SET finished_at = %s", (long_ago,))
     assert watched("scheduled__2")["watched"] == 0

@@ -10,6 +10,7 @@ import pytest
 from rescind.ledger import Attempt, AttemptRecord, Batch, Lease, Ledger
 from rescind.model import ItemState
 from tests.support.ledger_runs import Frozen
+from tests.support.postgres import as_owner, tampering
 
 pytestmark = pytest.mark.postgres
 S = ItemState
@@ -55,5 +56,12 @@ def refuse(ledger: Ledger, lease: Lease, run: Frozen, kind: type[Exception], why
 
 
 def execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn) as connection:
+    """Run a statement as the owner of the ledger, bound by its triggers."""
+    with psycopg.connect(as_owner(dsn)) as connection:
+        connection.execute(statement)
+
+
+def tamper(dsn: str, statement: str) -> None:
+    """Run a statement that no trigger stops."""
+    with tampering(dsn) as connection:
         connection.execute(statement)

@@ -8,7 +8,8 @@ Use the fixtures by importing them into a ``conftest.py``::
 
     from tests.support.postgres import *  # noqa: F403
 
-and ask for ``ledger_dsn``: the connection string of an empty, migrated ledger.
+and ask for ``ledger_dsn``: the connection string of an empty, migrated ledger, as the runtime role that the tasks use.
+A test that changes what the runtime role may not change connects with :func:`as_owner`, or with :func:`tampering`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ import psutil
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 if TYPE_CHECKING:  # who only starts a server has no need of the package
     from rescind.ledger import Ledger
@@ -35,7 +37,23 @@ if TYPE_CHECKING:  # who only starts a server has no need of the package
 SHARED = "MUTANT_POSTGRES"
 """The variable with the connection string of a server that is there already; ``tests.mutants`` starts one."""
 
+RUNTIME_ROLE = "rescind_runtime"
+"""The role that owns nothing. The owner of every ledger is the server's superuser."""
+
 __all__ = ["PostgresServer", "ledger", "ledger_dsn", "ledger_template", "own_ledger_dsn", "postgres_server"]
+
+
+def as_owner(dsn: str) -> str:
+    """The same ledger as its owner, the superuser."""
+    return make_conninfo(dsn, user="postgres")
+
+
+@contextmanager
+def tampering(dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """An autocommit connection that no trigger binds, as an administrator of the server could open one."""
+    with psycopg.connect(as_owner(dsn), autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        yield connection
 
 
 class PostgresServer:
@@ -62,10 +80,15 @@ class PostgresServer:
             for name in ("fsync", "synchronous_commit", "full_page_writes"):
                 connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
             connection.execute("SELECT pg_reload_conf()")
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(RUNTIME_ROLE)))
 
     def uri(self, database: str = "postgres") -> str:
-        """The connection string of one database."""
+        """The connection string of one database, as its owner."""
         return str(self._server.get_uri(database=database))
+
+    def runtime_uri(self, database: str) -> str:
+        """The connection string of one ledger, as the runtime role."""
+        return make_conninfo(self.uri(database), user=RUNTIME_ROLE)
 
     def admin(self) -> psycopg.Connection[Any]:
         """A new autocommit connection of the superuser to the maintenance database."""
@@ -174,14 +197,14 @@ def ledger_template(postgres_server: PostgresServer) -> str:
     from rescind.ledger.store.migrate import migrate
 
     name = postgres_server.create_database()
-    migrate(postgres_server.uri(name))
+    migrate(postgres_server.uri(name), runtime_role=RUNTIME_ROLE)
     return name
 
 
 @pytest.fixture
 def ledger_dsn(postgres_server: PostgresServer, ledger_template: str) -> str:
     """The connection string of an empty ledger; emptied before each test, so do not change its schema."""
-    return postgres_server.uri(postgres_server.emptied_ledger(ledger_template))
+    return postgres_server.runtime_uri(postgres_server.emptied_ledger(ledger_template))
 
 
 @pytest.fixture
@@ -199,5 +222,5 @@ def ledger(ledger_dsn: str) -> Iterator[Ledger]:
 def own_ledger_dsn(postgres_server: PostgresServer, ledger_template: str) -> Iterator[str]:
     """The connection string of an empty ledger in a database of this test's own: change or cut off what you like."""
     name = postgres_server.create_database(template=ledger_template)
-    yield postgres_server.uri(name)
+    yield postgres_server.runtime_uri(name)
     postgres_server.drop_database(name)

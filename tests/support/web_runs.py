@@ -6,10 +6,13 @@ import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
+from psycopg.conninfo import make_conninfo
+
 from rescind.evidence.write import BundleWriter
 from rescind.ledger import Ledger, NewRegrant, NewRun, Run, VerdictRecord, WatchCheck
 from rescind.model import Grant, Verdict
 from tests.support import ledger_runs
+from tests.support.postgres import tampering
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -105,11 +108,9 @@ def late_run(ledger: Ledger, name: str = "manual__late", account: str = "alibaba
     ledger_runs.decide(ledger, run, grants, grants)
     plan = ledger_runs.freeze(ledger, run, [grants]).plan
     ledger.approvals.request(run.run_id, plan.digest, requested_by="rita", valid_until=plan.valid_until)
-    with ledger.database.transaction() as connection:  # an approval is never changed otherwise
-        connection.execute("ALTER TABLE rescind.approval DISABLE TRIGGER USER")
+    with tampering(make_conninfo("", **ledger.database.target)) as connection:  # an approval is never changed otherwise
         connection.execute(
             "UPDATE rescind.approval SET requested_at = requested_at - interval '26 hours' WHERE run_no = %s",
             (run.number,),
         )
-        connection.execute("ALTER TABLE rescind.approval ENABLE TRIGGER USER")
     return run

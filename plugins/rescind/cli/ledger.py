@@ -20,6 +20,7 @@ from rescind.ledger.ledger import Ledger
 from rescind.ledger.runs.records import KillSwitchEvent
 
 DSN_VARIABLE = "RESCIND_LEDGER_DSN"
+ROLE_VARIABLE = "RESCIND_LEDGER_RUNTIME_ROLE"
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -46,12 +47,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(ledger: Ledger, options: argparse.Namespace) -> str:
     if options.command == "migrate":
-        applied = ledger.migrate(create_database=options.create_database)
+        role = options.runtime_role or os.environ.get(ROLE_VARIABLE) or None
+        applied = ledger.migrate(create_database=options.create_database, runtime_role=role)
         ledger.check()
         return "applied: " + ", ".join(applied) if applied else "up to date"
     if options.command == "check":
         ledger.check()
-        return "ok"
+        return "\n".join(["ok", *(f"warning: {warning}" for warning in ledger.warnings())])
     if options.command == "stop":
         return _switch(ledger.kill_switch.stop(options.by, options.reason))
     if options.command == "resume":
@@ -143,6 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     migrate = commands.add_parser("migrate", help="create or update the schema")
     migrate.add_argument("--create-database", action="store_true", help="create the database first if it is missing")
+    migrate.add_argument(
+        "--runtime-role",
+        default="",
+        metavar="NAME",
+        help=f"grant the rights that the tasks need to this database role (default: ${ROLE_VARIABLE})",
+    )
     commands.add_parser("check", help="check that the ledger can be used")
     commands.add_parser("status", help="kill switch, latest runs and rate limiter buckets")
     calls = commands.add_parser("calls", help="the calls of operators that work alone, in one run of kind single")

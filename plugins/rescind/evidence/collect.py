@@ -83,6 +83,7 @@ class Collector:
             **self._period(said),
             "retention": said.get("retention", ""),
             "time_source": said.get("time_source", ""),
+            "ledger_role": said.get("ledger_role", ""),
             "titles": dict(sorted(self.titles.items())),
         }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +35,7 @@ from rescind.evidence.collect import Collector
 from rescind.ledger import ChainEntry, Ledger, Run
 
 _PIECE = 1 << 20
+_BUNDLE = re.compile(r"(\d{6,})-(run-\d+-[0-9a-f]+)$")
 
 
 class Folder(Protocol):
@@ -41,6 +43,9 @@ class Folder(Protocol):
 
     def __truediv__(self, name: str) -> Any:
         """Return the path of a child."""
+
+    def iterdir(self) -> Iterator[Any]:
+        """Yield the paths of the children."""
 
     def mkdir(self, mode: int = ..., parents: bool = ..., exist_ok: bool = ...) -> None:
         """Create the folder, if the storage has folders."""
@@ -96,6 +101,7 @@ class BundleWriter:
         self._spool.cleanup()
 
     def _write(self, local: Path) -> Written:
+        refuse_newer(self._ledger, self._target)
         entries = spool(Collector(self._ledger, self._run, self._titles, self._approval_keys), local)
         root = root_of(entries)
 
@@ -116,6 +122,39 @@ class BundleWriter:
         place = self._target / name
         publish(local, place)
         return Written(name, str(place), root, entry.number, local)
+
+
+def refuse_newer(ledger: Ledger, target: Folder) -> None:
+    """Check that the ledger knows the newest bundle of the folder.
+
+    The bundles are a marker outside of the database: a ledger without the newest one is older than its evidence. A
+    ledger that is new, or gave one of their numbers to another run, did not make them: those are not compared.
+
+    :raises ConfigurationError: when it is older, or when the folder cannot be listed.
+    """
+    try:
+        found = {(int(match[1]), match[2]) for path in target.iterdir() if (match := _BUNDLE.match(path.name))}
+    except (FileNotFoundError, NotADirectoryError):  # the latter from storage that has no empty folders
+        return
+    except OSError as error:
+        raise ConfigurationError(
+            f"the evidence folder cannot be listed ({error.strerror or type(error).__name__}), so nothing tells"
+            " whether the ledger is older than its evidence. Let the workers list the folder"
+        ) from None
+    if not found:
+        return
+    last, run_id = max(found)
+    own = ledger.evidence_chain.runs_at({number for number, _ in found})
+    if (last, own.get(last, "")) in found:
+        return
+    others = any(own.get(number, run) != run for number, run in found)
+    if others or not (own or ledger.runs.named(run_id)):
+        return
+    raise ConfigurationError(
+        f"the evidence folder has the bundle {last:06d}-{run_id}, which this ledger does not know. Either the ledger is"
+        " older than its evidence (a backup was restored, or a standby that was behind became the server): restore the"
+        " newest state. Or the folder belongs to another ledger: set 'evidence' to a new folder"
+    )
 
 
 def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:

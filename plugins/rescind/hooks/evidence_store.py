@@ -11,7 +11,7 @@ from rescind.evidence.bundle.read import FolderSource
 from rescind.evidence.bundle.signing import public_key
 from rescind.evidence.report.html_report import write_report
 from rescind.evidence.report.tables import export
-from rescind.evidence.write import BundleWriter, publish
+from rescind.evidence.write import BundleWriter, publish, refuse_newer
 from rescind.hooks.signing_keys import approval_keys, read_private_key
 from rescind.ledger import Ledger, Run
 from rescind.settings import Settings, settings_home
@@ -52,13 +52,13 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
         ) from None
 
 
-def check_evidence(settings: Settings) -> None:
-    """Check before a run that evidence can be signed and written.
+def check_evidence(settings: Settings, ledger: Ledger) -> None:
+    """Check before a run that evidence can be signed and written, and that the ledger is not older than its evidence.
 
-    :raises ConfigurationError: when it cannot.
+    :raises ConfigurationError: when one of these does not hold.
     """
     signing_key(settings)
-    evidence_folder(settings)
+    refuse_newer(ledger, evidence_folder(settings) / "bundles")
 
 
 def evidence_folder(settings: Settings) -> Any:

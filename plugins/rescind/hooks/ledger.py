@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseHook
@@ -12,7 +13,18 @@ from rescind.errors import ConfigurationError, RescindError
 from rescind.ledger import Ledger
 from rescind.settings import LEDGER_CONNECTION
 
+log = logging.getLogger(__name__)
 _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "options", "target_session_attrs", "gssencmode")
+
+
+def check_ledger(ledger: Ledger) -> None:
+    """Check before a run that the ledger can be used, and log what an operator should know about its database.
+
+    :raises ConfigurationError: when it cannot be used.
+    """
+    ledger.check()
+    for warning in ledger.warnings():
+        log.warning("%s", warning)
 
 
 class LedgerHook(BaseHook):

@@ -26,7 +26,7 @@ from rescind.ledger.runs.scope_locks import ScopeLocks
 from rescind.ledger.runs.scopes import Scopes
 from rescind.ledger.runs.single_calls import SingleCalls
 from rescind.ledger.runs.summary import Summary
-from rescind.ledger.store import migrate
+from rescind.ledger.store import migrate, privileges
 from rescind.ledger.store.database import Database, Timeouts
 from rescind.ledger.store.repository import RunNumbers
 
@@ -85,9 +85,9 @@ class Ledger:
     def __repr__(self) -> str:
         return f"Ledger({self.database.label})"
 
-    def migrate(self, *, create_database: bool = False) -> list[str]:
+    def migrate(self, *, create_database: bool = False, runtime_role: str | None = None) -> list[str]:
         """Migrate the schema to this version of the code; see :func:`rescind.ledger.store.migrate.migrate`."""
-        return migrate.migrate(self.database, create_database=create_database)
+        return migrate.migrate(self.database, create_database=create_database, runtime_role=runtime_role)
 
     def check(self) -> None:
         """Check that the ledger can be used.
@@ -95,6 +95,27 @@ class Ledger:
         :raises ConfigurationError: when it cannot; the message says how to fix it.
         """
         migrate.check(self.database)
+
+    def role(self) -> str:
+        """Return for the evidence which rights this connection has, see :func:`privileges.standing`."""
+        return self.database.read(privileges.standing)
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should know about the database, each with its remedy."""
+        role, moved = self.role(), self.runs.server_changed()
+        found = []
+        if role != privileges.SEPARATE:
+            found.append(
+                f"ledger {self.database.label}: the {role}. It could disable triggers and rewrite records. Let the"
+                f" tasks connect as a role that owns nothing: create it, then {privileges.GRANT_HINT}"
+            )
+        if moved:
+            found.append(
+                f"ledger {self.database.label}: another server than run {moved} had: a standby was promoted or a backup"
+                " restored. Records of the last seconds before may be missing: check the kill switch (`rescind ledger"
+                " status`). Runs that began before send nothing more"
+            )
+        return found
 
     def diff(self, old: str, new: str, system: str | None = None) -> SnapshotDiff:
         """Return what changed between the snapshots of two runs.

@@ -18,6 +18,7 @@ from rescind.errors import CloudError, ConfigurationError, InputError, Unauthori
 from rescind.hooks.airflow_instance.pools import check_pools
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
+from rescind.hooks.ledger import check_ledger
 from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.operators.bases.review import ReviewOperator
@@ -66,11 +67,11 @@ class PreflightOperator(ReviewOperator):
         _check_caps(request, settings)
         request.may_be_sparse(settings)
         check_approvers(settings, start.person, dry_run)
-        ledger.check()
+        check_ledger(ledger)
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
-        check_evidence(settings)
+        check_evidence(settings, ledger)
         check_approval_key(settings, dry_run)
         known = self.find_run(context, ledger)
         found = [] if known else self._inputs(context, ledger, settings, request, dry_run)
@@ -117,7 +118,7 @@ class PreflightOperator(ReviewOperator):
         record = record_settings(
             ledger, settings, dag_id=dag_run.dag_id, form=form, inputs=files, environment=hidden_variables()
         )
-        return [*files, occasion(context, settings), record]
+        return [*files, occasion(context, settings, ledger.role()), record]
 
     def _request(self, context: Context) -> ReviewRequest:
         """Return the form fields. Unknown keys of the run's conf are refused, because Airflow accepts them."""

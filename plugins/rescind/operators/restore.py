@@ -14,6 +14,7 @@ from rescind.errors import GuardTrippedError, InputError, RescindError
 from rescind.hooks.airflow_instance.pools import check_pools
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
+from rescind.hooks.ledger import check_ledger
 from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewInput, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
@@ -72,11 +73,11 @@ class RestorePreflightOperator(ReviewOperator):
         if not request.dry_run and request.cap(settings) == 0:
             raise InputError("max_restores", "is 0, which means that nothing may be restored", "Raise the cap")
         check_approvers(settings, requester, request.dry_run)
-        ledger.check()
+        check_ledger(ledger)
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
-        check_evidence(settings)
+        check_evidence(settings, ledger)
         check_approval_key(settings, request.dry_run)
         found = restore_source(ledger, settings, request)
         source, grants = found.run, found.grants
@@ -98,7 +99,7 @@ class RestorePreflightOperator(ReviewOperator):
                 policy_version=source.policy_version,
                 code_version=rescind.__version__,
             ),
-            [occasion(context, settings), self._settings(ledger, dag_run.dag_id, settings, request)],
+            [occasion(context, settings, ledger.role()), self._settings(ledger, dag_run.dag_id, settings, request)],
         )
         self.run_number = run.number
         log_settings(ledger, run)

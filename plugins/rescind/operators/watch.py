@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.errors import CloudError, ConfigurationError, ListingIncompleteError, first_of
 from rescind.hooks.clients import connected
+from rescind.hooks.ledger import check_ledger
 from rescind.ledger import Ledger, NewRegrant, Regrant, WatchCheck, Watched
 from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import Settings
@@ -44,7 +45,7 @@ class WatchOperator(ReviewOperator):
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """Check every account and write the summary."""
         settings, dag_run = self.settings(), context["dag_run"]
-        ledger.check()
+        check_ledger(ledger)
         due = due_by_account(ledger, settings)
         names = (dag_run.dag_id, dag_run.run_id)
         for check, regrants in asyncio.run(_look(ledger, settings, due)):

@@ -72,8 +72,11 @@ class Start:
         return dry_run and not enforced
 
 
-def occasion(context: Mapping[str, Any], settings: Settings) -> NewInput:
-    """Return the occasion to record when a run begins; a cleared run keeps its first one."""
+def occasion(context: Mapping[str, Any], settings: Settings, ledger_role: str = "") -> NewInput:
+    """Return the occasion to record when a run begins; a cleared run keeps its first one.
+
+    :param ledger_role: which rights the tasks have in the ledger, see :meth:`rescind.ledger.Ledger.role`.
+    """
     dag_run, schedule = context["dag_run"], schedule_of(context.get("dag"))
     start = Start.of(dag_run)
     due = start.scheduled
@@ -86,6 +89,7 @@ def occasion(context: Mapping[str, Any], settings: Settings) -> NewInput:
         "period_end": moment(getattr(dag_run, "data_interval_end", None)) if due else None,
         "retention": settings.evidence_retention,
         "time_source": settings.time_source,
+        "ledger_role": ledger_role,
     }
     return NewInput(OCCASION, "Airflow and the settings of the deployment", encode(facts), facts)
 

@@ -178,3 +178,21 @@ def test_a_version_that_does_not_fit_names_both(tmp_path: Path) -> None:
     finally:
         made.remove()
     assert "make clean" in caught.value.remedy
+
+
+def test_a_ledger_that_its_tasks_owned_is_handed_over(cluster: Cluster) -> None:
+    cluster.ensure_database("owned", "tasks", "t-secret", durable=True)
+    with psycopg.connect(cluster.url("owned", "tasks", "t-secret")) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+    for _ in range(2):
+        cluster.ensure_database("owned", "owner", "o-secret", durable=True)
+        cluster.ensure_role("tasks", "t-secret")
+        cluster.hand_over("owned", "tasks", "owner")
+    with psycopg.connect(cluster.url("owned", "owner", "o-secret")) as connection:
+        connection.execute("GRANT CONNECT ON DATABASE owned TO tasks")
+        connection.execute("GRANT SELECT ON kept TO tasks")
+    with psycopg.connect(cluster.url("owned", "tasks", "t-secret"), autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+        for statement in ("DROP TABLE kept", "TRUNCATE kept", "CREATE TABLE public.own (n int)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)

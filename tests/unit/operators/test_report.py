@@ -201,6 +201,7 @@ def test_what_the_deployment_knows_is_in_the_bundle(bench: Bench, tmp_path: Path
     assert review["schedule"] == "started by a person; no schedule" and review["due_at"] is None
     assert review["period_basis"] == "time of the listings" and review["period_start"] <= review["period_end"]
     assert (review["retention"], review["time_source"]) == ("7 years, object lock", "chrony")
+    assert review["ledger_role"] == "runtime role without ownership"
     (used,) = records(source, "exceptions")
     assert (used["exception"], used["compensating_control"]) == ("X1", "every query is logged")
     for check in records(source, "kept"):

@@ -13,6 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
+from psycopg.conninfo import make_conninfo
 
 from rescind.airflow_support.lookups import connection_exists, read_variable
 from rescind.cli import main as rescind
@@ -27,6 +28,7 @@ from rescind.operators.wedata import (
     WeDataRevokePrivilegesOperator,
 )
 from tests.support.ledger_runs import begin
+from tests.support.postgres import tampering
 from tests.support.review import ledger_connection
 
 pytestmark = [pytest.mark.airflow, pytest.mark.postgres]
@@ -269,7 +271,7 @@ def test_the_identities_of_reviews_are_ours_too(deployed: Deployment) -> None:
     with pytest.raises(AirflowFailException, match="own identity"):
         deployed.revoke(subject_value="700055")
     run = begin(deployed.ledger, "manual__9")
-    with deployed.ledger.database.transaction() as db:
+    with tampering(make_conninfo("", **deployed.ledger.database.target)) as db:
         db.execute(
             "INSERT INTO rescind.scope (run_no, scope_no, scope_id, system, account, notes)"
             " VALUES (%s, 1, 's', 'wedata_privileges', 'a', '{\"own_ids\": [\"700066\"]}')",
@@ -403,7 +405,7 @@ def test_the_record_cannot_be_changed(deployed: Deployment) -> None:
         "TRUNCATE rescind.single_call",
     ):
         with (
-            pytest.raises(LedgerError, match=r"has its outcome already|append only"),
+            pytest.raises(LedgerError, match=r"has its outcome already|permission denied"),
             deployed.ledger.database.transaction() as db,
         ):
             db.execute(statement)

@@ -46,7 +46,7 @@ def test_a_schedule_in_words(schedule: Any, words: str) -> None:
 
 def test_a_due_run_names_its_schedule_and_when_it_was_due() -> None:
     settings = Settings(evidence_retention="7 years, object lock", time_source="chrony")
-    facts = occasion({"dag_run": due(), "dag": dag_of("0 6 * * 1")}, settings).facts
+    facts = occasion({"dag_run": due(), "dag": dag_of("0 6 * * 1")}, settings, "runtime role owns the schema").facts
     assert facts == {
         "run_type": "scheduled",
         "schedule": "0 6 * * 1 (UTC)",
@@ -55,6 +55,7 @@ def test_a_due_run_names_its_schedule_and_when_it_was_due() -> None:
         "period_end": "2026-03-02T06:00:00.000000Z",
         "retention": "7 years, object lock",
         "time_source": "chrony",
+        "ledger_role": "runtime role owns the schema",
     }
 
 

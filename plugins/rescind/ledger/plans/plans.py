@@ -222,7 +222,6 @@ def _insert(connection: Connection, run_no: int, source_no: int, plan: NewPlan) 
             plan.policy_version,
         ),
     )
-    connection.execute("DELETE FROM rescind.plan_effect WHERE run_no = %s AND digest = %s", (run_no, digest))
 
 
 def _check_items(connection: Connection, run_id: str, run_no: int, source_no: int, operation: str) -> None:

@@ -24,7 +24,7 @@ from rescind.ledger.store.copy_spool import NULL, RowFile, array, bytes_field, d
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import ANALYZE_FROM
+from rescind.ledger.store.repository import analyze
 from rescind.model import ItemState, PlannedCall
 
 BATCH_COLUMNS = listed(names(Batch, without=("run_id",)))
@@ -61,7 +61,7 @@ class PlanRows:
     """
 
     def __init__(self, run_no: int) -> None:
-        self._run_no = run_no
+        self._run_no, self._digest = run_no, ""
         self._batches: list[tuple[Any, ...]] = []
         self._effects = RowFile("rescind.plan_effect", ("run_no", "digest", "ordinal", "chunk"))
         self._calls = RowFile("rescind.call", _CALL_WRITTEN)
@@ -73,6 +73,7 @@ class PlanRows:
         :raises PlanError: when the effects do not match the digest.
         :raises LedgerError: when a batch contains a call of another system or account.
         """
+        self._digest = plan.digest
         total = hashlib.sha256()
         for ordinal, piece in enumerate(_pieces(plan.effects)):
             total.update(piece)
@@ -92,7 +93,12 @@ class PlanRows:
 
         :raises RecordConflictError: when the plan contains a call, a batch or a grant twice.
         """
-        self._effects.copy_into(connection)
+        stored = connection.execute(
+            "SELECT 1 FROM rescind.plan_effect WHERE run_no = %s AND digest = %s LIMIT 1",
+            (self._run_no, Digest(self._digest)),
+        ).fetchone()
+        if stored is None:  # the same digest was frozen before: its effects are the same bytes
+            self._effects.copy_into(connection)
         try:
             with connection.cursor() as cursor:
                 cursor.executemany(_INSERT_BATCH, self._batches)
@@ -105,8 +111,7 @@ class PlanRows:
             self._items.copy_into(connection)
         except psycopg.errors.UniqueViolation:
             raise RecordConflictError("ledger: the plan contains a grant twice. Plan each grant once") from None
-        if self._items.rows >= ANALYZE_FROM:
-            connection.execute("ANALYZE rescind.plan_item")
+        analyze(connection, "plan_item", self._items.rows)
         count_items(connection, self._run_no)
         return self._calls.rows, self._items.rows
 

@@ -17,7 +17,7 @@ from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import CallSettledError, ScopeLockedError
 
 _FACTS = """
-SELECT clock_timestamp() AS now, r.dry_run, r.state AS run_state, r.finished_at, p.state AS plan_state,
+SELECT clock_timestamp() AS now, r.dry_run, r.state AS run_state, r.finished_at, r.server, p.state AS plan_state,
        p.valid_until, l.run_no AS locked_by,
        (SELECT count(*) FROM rescind.attempt t WHERE t.run_no = r.number AND t.call_id = %(call)s) AS attempts,
        (SELECT count(*) FROM rescind.attempt t WHERE t.run_no = r.number AND t.call_id = %(call)s
@@ -124,10 +124,17 @@ def plan_may_be_sent(
     """Check run, plan, approval and scope lock.
 
     :raises NotApprovedError: for a dry run, and without a valid approval of exactly this plan.
-    :raises PlanStaleError: when the run has ended, or the plan is not the live plan, is done, or has expired.
+    :raises PlanStaleError: when the run has ended, the plan is not the live plan, is done, or has expired, or the
+        ledger moved to another server since the run began.
     :raises ScopeLockedError: when this run does not hold the lock of the scope.
     """
     where = f"plan {plan_digest[:12]} of run {lease.run_id}"
+    if facts["server"] and connection.server and facts["server"] != connection.server:
+        raise PlanStaleError(
+            f"{where}: the ledger is on another database server than at the run's beginning: a standby was promoted or"
+            " a backup restored, so attempts, answers or a set kill switch may be missing. Nothing was sent. Check the"
+            " kill switch, then start a new run"
+        )
     if facts["dry_run"]:
         raise NotApprovedError(f"run {lease.run_id} is a dry run. Nothing may be sent")
     if facts["plan_state"] is None or facts["plan_state"] in ("superseded", "done"):

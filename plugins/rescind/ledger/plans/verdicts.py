@@ -12,7 +12,7 @@ from rescind.errors import LedgerError
 from rescind.ledger.runs.records import RetainedCheck, VerdictRecord
 from rescind.ledger.store.copy_spool import RowFile, digest_field, document, moment, text
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.repository import ANALYZE_FROM, Repository
+from rescind.ledger.store.repository import Repository, analyze
 from rescind.model import Verdict
 
 _WRITTEN = ("run_no", "grant_id", "verdict", "method", "observed_at", "path", "detail")
@@ -40,8 +40,7 @@ class Verdicts(Repository):
                 f"INSERT INTO rescind.verdict ({columns}) SELECT {columns} FROM incoming_verdict ORDER BY grant_id"
             )
             connection.execute("DROP TABLE incoming_verdict")
-            if rows.rows >= ANALYZE_FROM:
-                connection.execute("ANALYZE rescind.verdict")
+            analyze(connection, "verdict", rows.rows)
 
         try:
             number = self._db.read(lambda connection: self._numbers.of(connection, run_id))

@@ -16,7 +16,7 @@ from rescind.ledger.store.copy_spool import RowFile, array, digest_field, docume
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.ledger.store.repository import ANALYZE_FROM, PAGE, Repository, chunks, supersede_live_plan
+from rescind.ledger.store.repository import PAGE, Repository, analyze, chunks, supersede_live_plan
 from rescind.model import Choice, Decision, Grant
 
 _COLUMNS = ("run_no", "grant_id", "choice", "rule", "reason", "severity", "controls", "facts")
@@ -37,15 +37,14 @@ class Decisions(Repository):
 
         def work(connection: Connection) -> DictRow | None:
             supersede_live_plan(connection, number, run_id)
-            connection.execute("DELETE FROM rescind.decision WHERE run_no = %s", (number,))
+            connection.execute("SELECT rescind.clear_decisions(%s)", (number,))
             try:
                 rows.copy_into(connection)
             except psycopg.errors.UniqueViolation:
                 raise RecordConflictError(
                     f"ledger: run {run_id}: a grant has two decisions. Decide each grant once"
                 ) from None
-            if rows.rows >= ANALYZE_FROM:
-                connection.execute("ANALYZE rescind.decision")
+            analyze(connection, "decision", rows.rows)
             _complete(connection, number, run_id)
             return connection.execute(
                 "SELECT count(*) AS decided, count(*) FILTER (WHERE choice = 'keep') AS keep,"

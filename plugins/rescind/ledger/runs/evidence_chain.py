@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,8 @@ from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.repository import Repository
 
+# An arbitrary fixed number: the advisory lock for adding an entry. A lock on the table needs more rights.
+_LOCK = 7_233_126_046
 _SELECT = (
     "SELECT s.seal_no, r.run_id, s.root, s.link, s.sealed_at FROM rescind.seal s"
     " JOIN rescind.run r ON r.number = s.run_no"
@@ -46,7 +48,7 @@ class EvidenceChain(Repository):
         def work(connection: Connection) -> ChainEntry:
             number = self._numbers.of(connection, run_id)
             # One writer at a time, so that no two entries follow the same one.
-            connection.execute("LOCK TABLE rescind.seal IN SHARE ROW EXCLUSIVE MODE")
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             own = _one(connection, "s.run_no = %s ORDER BY s.seal_no DESC LIMIT 1", number)
             if own is not None and own["root"] == root:
                 return _with_previous(connection, own)
@@ -60,6 +62,15 @@ class EvidenceChain(Repository):
             return _with_previous(connection, _one(connection, "s.seal_no = %s", place) or {})
 
         return self._db.write(work)
+
+    def runs_at(self, numbers: Collection[int]) -> dict[int, str]:
+        """Return the run id of each of these entries that exists, by number."""
+
+        def work(connection: Connection) -> dict[int, str]:
+            rows = connection.execute(f"{_SELECT} WHERE s.seal_no = ANY(%s)", (list(numbers),)).fetchall()
+            return {row["seal_no"]: row["run_id"] for row in rows}
+
+        return self._db.read(work)
 
     def of_run(self, run_id: str) -> ChainEntry | None:
         """Return the latest entry of a run, or None."""

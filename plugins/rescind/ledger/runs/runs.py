@@ -51,8 +51,8 @@ class Runs(Repository):
             connection.execute("UPDATE rescind.run_counter SET last = %s", (number,))
             connection.execute(
                 "INSERT INTO rescind.run (number, run_id, dag_id, airflow_run_id, kind, requested_by, reason, ticket,"
-                " params, dry_run, policy_version, code_version)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                " params, dry_run, policy_version, code_version, server)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 (
                     number,
                     f"run-{number:06d}-{secrets.token_hex(4)}",
@@ -66,6 +66,7 @@ class Runs(Repository):
                     new.dry_run,
                     new.policy_version,
                     new.code_version,
+                    connection.server,
                 ),
             )
             stored_inputs.insert(connection, number, inputs)
@@ -104,6 +105,17 @@ class Runs(Repository):
         """Return the run of an Airflow run, or None."""
         return self._db.read(lambda connection: _find(connection, dag_id, airflow_run_id))
 
+    def server_changed(self) -> str:
+        """Return the id of the last run, if its server is known and differs from the server of this connection."""
+
+        def work(connection: Connection) -> str:
+            row = connection.execute("SELECT run_id, server FROM rescind.run ORDER BY number DESC LIMIT 1").fetchone()
+            if row is None or not row["server"] or not connection.server or row["server"] == connection.server:
+                return ""
+            return str(row["run_id"])
+
+        return self._db.read(work)
+
     def latest(self, limit: int = 50, dag_id: str | None = None) -> list[Run]:
         """Return the latest runs, newest first."""
         rows = self._db.read(
@@ -118,13 +130,15 @@ class Runs(Repository):
     def finish(self, run_id: str, state: str, summary: Mapping[str, Any]) -> Run:
         """Close the run and release its scope locks. A second call replaces state and summary.
 
-        Its end stays the same, unless the run went on after it: tasks that were cleared have planned or sent again.
+        An abandoned run stays abandoned. Its end stays the same, unless the run went on after it: tasks that were
+        cleared have planned or sent again.
         """
 
         def work(connection: Connection) -> None:
             number = self._numbers.of(connection, run_id)
             connection.execute(
-                f"UPDATE rescind.run r SET state = %(state)s, summary = %(summary)s, finished_at = CASE"
+                "UPDATE rescind.run r SET state = CASE WHEN state = 'abandoned' THEN state ELSE %(state)s END,"
+                f" summary = %(summary)s, finished_at = CASE"
                 f" WHEN finished_at >= {_LATEST} THEN finished_at ELSE clock_timestamp() END WHERE number = %(run)s",
                 {"state": state, "summary": Jsonb(dict(summary)), "run": number},
             )

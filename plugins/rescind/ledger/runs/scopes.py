@@ -13,7 +13,7 @@ from rescind.errors import LedgerError
 from rescind.ledger.runs.records import Baseline, Certificate, Scope, ScopeSpec, Sealed
 from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
-from rescind.ledger.store.repository import ANALYZE_FROM, Repository, supersede_live_plan
+from rescind.ledger.store.repository import Repository, analyze, supersede_live_plan
 
 _COLUMNS = listed(names(Scope, without=("run_id",)))
 
@@ -147,8 +147,7 @@ class Scopes(Repository):
         def work(connection: Connection) -> tuple[tuple[Scope, ...], str]:
             number = self._numbers.of(connection, run_id)
             scopes = tuple(_all(connection, run_id, number))
-            if sum(scope.counted for scope in scopes) >= ANALYZE_FROM:
-                connection.execute("ANALYZE rescind.grant_row")
+            analyze(connection, "grant_row", sum(scope.counted for scope in scopes))
             digest = _snapshot_digest(connection, number)
             connection.execute("UPDATE rescind.run SET snapshot_digest = %s WHERE number = %s", (digest, number))
             return scopes, digest
@@ -186,16 +185,7 @@ def clear(connection: Connection, run_no: int, run_id: str, scope_id: str) -> tu
     if row is None:
         raise LedgerError(f"ledger: scope {scope_id!r} of run {run_id} does not exist any more")
     supersede_live_plan(connection, run_no, run_id)
-    for table in ("grant_row", "principal", "membership", "listing"):
-        connection.execute(
-            f"DELETE FROM rescind.{table} WHERE run_no = %s AND scope_no = %s", (run_no, row["scope_no"])
-        )
-    connection.execute(
-        "UPDATE rescind.scope SET state = 'pending', identity = '', query = '{}', pages = 0, declared = NULL,"
-        " counted = 0, duplicates = 0, dangling = 0, page_digests = '{}', missing = '', error = '', notes = '{}',"
-        " started_at = NULL, ended_at = NULL WHERE run_no = %s AND scope_id = %s",
-        (run_no, scope_id),
-    )
+    connection.execute("SELECT rescind.clear_scope(%s, %s)", (run_no, row["scope_no"]))
     return int(row["scope_no"]), scope
 
 

@@ -16,6 +16,7 @@ from importlib import resources
 import psycopg
 
 from rescind.errors import ConfigurationError
+from rescind.ledger.store import privileges
 from rescind.ledger.store.database import MIGRATE_HINT, Connection, Database, Phase, identifier, repeated, wrapped
 from rescind.ledger.store.errors import DatabaseError
 
@@ -49,10 +50,13 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
-def migrate(dsn: str | Database, *, create_database: bool = False) -> list[str]:
+def migrate(dsn: str | Database, *, create_database: bool = False, runtime_role: str | None = None) -> list[str]:
     """Migrate the ledger to this version of the code. Safe to repeat and to run concurrently.
 
+    Roles that have the rights of a runtime role get those of this version.
+
     :param create_database: create the database when it does not exist.
+    :param runtime_role: the database role of the tasks, which gets the rights too. It must exist and own nothing.
     :returns: names of the files that this call applied.
     :raises ConfigurationError: when the database cannot be reached, has a newer schema, or was created from other
         files.
@@ -70,6 +74,8 @@ def migrate(dsn: str | Database, *, create_database: bool = False) -> list[str]:
             todo = [migration for migration in known if migration.version not in applied]
             for migration in todo:
                 _apply(connection, migration)
+            if runtime_role is not None or privileges.owns(connection):
+                privileges.grant(connection, runtime_role)
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     return [migration.name for migration in todo]
@@ -101,6 +107,7 @@ def check(database: Database) -> None:
                 f"ledger {database.label}: the schema is behind the code ({', '.join(missing)} not applied)."
                 f" To update it, {MIGRATE_HINT}"
             )
+        privileges.refuse_missing(connection, database.label)
 
 
 @contextmanager
@@ -144,6 +151,9 @@ def _create_database(database: Database) -> None:
 
 
 def _create_history(connection: Connection) -> None:
+    exists = connection.execute("SELECT to_regclass('rescind.migration') AS t").fetchone()
+    if exists is not None and exists["t"] is not None:
+        return  # a role that may not create a schema can still find that it is up to date
     with connection.transaction():
         connection.execute("CREATE SCHEMA IF NOT EXISTS rescind")
         connection.execute(

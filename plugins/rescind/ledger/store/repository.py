@@ -113,27 +113,22 @@ class Repository:
 def supersede_live_plan(connection: Connection, run_no: int, run_id: str) -> None:
     """Supersede the live plan of a run, before its snapshot, decisions or plan are replaced.
 
-    Attempts hold a shared lock on their batch. Deleting the batches therefore waits for attempts that are being
-    recorded, and afterwards the count of attempts is final.
+    It waits for attempts that are being recorded.
 
     :raises SnapshotClosedError: when a request of this run was or may have been sent.
     """
-    live = connection.execute(
-        "UPDATE rescind.plan SET state = 'superseded' WHERE run_no = %s AND state <> 'superseded' RETURNING digest",
-        (run_no,),
-    ).fetchone()
-    if live is None:
-        return
-    connection.execute("DELETE FROM rescind.batch WHERE run_no = %s", (run_no,))
-    row = connection.execute("SELECT count(*) AS n FROM rescind.attempt WHERE run_no = %s", (run_no,)).fetchone()
-    if row is not None and row["n"]:
+    row = connection.execute("SELECT rescind.discard_plan(%s) AS attempts", (run_no,)).fetchone()
+    if row is not None and row["attempts"]:
         raise SnapshotClosedError(
-            f"run {run_id} has {row['n']} recorded attempts: its snapshot, decisions and plan cannot change any more."
-            " Start a new run"
+            f"run {run_id} has {row['attempts']} recorded attempts: its snapshot, decisions and plan cannot change any"
+            " more. Start a new run"
         )
-    connection.execute("DELETE FROM rescind.call WHERE run_no = %s", (run_no,))
-    connection.execute("DELETE FROM rescind.plan_item WHERE run_no = %s", (run_no,))
-    connection.execute("DELETE FROM rescind.scope_lock WHERE run_no = %s", (run_no,))
+
+
+def analyze(connection: Connection, table: str, rows: int) -> None:
+    """Update the planner's statistics of a table after a large write."""
+    if rows >= ANALYZE_FROM:
+        connection.execute("SELECT rescind.analyze(%s)", (table,))
 
 
 def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -16,6 +16,7 @@ from rescind.evidence.report.html_report import write_report
 from rescind.ledger import ChainEntry, Ledger, NewBatch, NewCall, NewItem, NewPlan
 from rescind.plan.restore_effects import SystemRestores, restore_effects
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for
+from tests.support.postgres import as_owner
 from tests.unit.evidence.conftest import bundle, closed_run
 
 pytestmark = pytest.mark.postgres
@@ -57,7 +58,10 @@ def test_the_same_content_keeps_its_seal(ledger: Ledger) -> None:
                                        "TRUNCATE rescind.seal"])  # fmt: skip
 def test_seals_are_kept(ledger: Ledger, ledger_dsn: str, statement: str) -> None:
     ledger.evidence_chain.take(begin(ledger).run_id, "a" * 64, link)
-    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
+    with (
+        psycopg.connect(as_owner(ledger_dsn)) as connection,
+        pytest.raises(psycopg.errors.IntegrityError, match="append only"),
+    ):
         connection.execute(statement)
 
 

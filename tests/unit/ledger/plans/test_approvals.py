@@ -14,6 +14,7 @@ from rescind.ledger.plans import approvals
 from rescind.ledger.store.errors import RecordConflictError
 from tests.support.approval import KEYS
 from tests.support.ledger_runs import Frozen, approve, freeze, frozen_run, grant
+from tests.support.postgres import as_owner, tampering
 
 pytestmark = pytest.mark.postgres
 
@@ -138,7 +139,7 @@ def test_a_recorded_approval_by_the_requester_is_worth_nothing(
 ) -> None:
     frozen = frozen_run(ledger)
     answer(ledger, frozen, ask(ledger, frozen))
-    with psycopg.connect(ledger_dsn) as connection:
+    with psycopg.connect(as_owner(ledger_dsn)) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE rescind.approval SET responded_by = %s", (by,))
     with pytest.raises(NotApprovedError, match=message):
@@ -183,7 +184,7 @@ def test_a_late_answer_and_an_old_approval_are_worth_nothing(ledger: Ledger, led
         answer(ledger, frozen, nonce)
     other = freeze(ledger, frozen.run, [frozen.grants[:1]])
     approve(ledger, other)
-    with psycopg.connect(ledger_dsn) as connection:
+    with psycopg.connect(as_owner(ledger_dsn)) as connection:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("UPDATE rescind.approval SET valid_until = clock_timestamp() - interval '1 second'")
     with pytest.raises(NotApprovedError, match="the approval expired"):
@@ -211,9 +212,15 @@ def test_nobody_is_asked_about_a_plan_that_is_not_there(ledger: Ledger) -> None:
 )
 def test_the_database_itself_keeps_an_answer(ledger: Ledger, ledger_dsn: str, change: str) -> None:
     approve(ledger, frozen_run(ledger))
-    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="answered once"):
+    with (
+        psycopg.connect(as_owner(ledger_dsn)) as connection,
+        pytest.raises(psycopg.errors.IntegrityError, match="answered once"),
+    ):
         connection.execute(f"UPDATE rescind.approval SET {change}")
-    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
+    with (
+        psycopg.connect(as_owner(ledger_dsn)) as connection,
+        pytest.raises(psycopg.errors.IntegrityError, match="append only"),
+    ):
         connection.execute("DELETE FROM rescind.approval")
 
 
@@ -252,8 +259,7 @@ def test_the_requesters_own_answer_is_refused_even_with_a_valid_signature(ledger
     frozen = frozen_run(ledger)
     given = approve(ledger, frozen)
     key, signature = KEYS.sign(replace(given, responded_by="rita").statement)
-    with psycopg.connect(ledger_dsn) as connection:
-        connection.execute("SET LOCAL session_replication_role = replica")
+    with tampering(ledger_dsn) as connection:
         connection.execute(
             "UPDATE rescind.approval SET responded_by = 'rita', signing_key = %s, signature = %s", (key, signature)
         )
@@ -288,8 +294,7 @@ def test_the_clock_of_this_machine_ends_an_approval_although_the_database_report
 def test_an_answer_whose_signature_was_changed_is_refused(ledger: Ledger, ledger_dsn: str) -> None:
     frozen = frozen_run(ledger)
     approve(ledger, frozen)
-    with psycopg.connect(ledger_dsn) as connection:
-        connection.execute("SET LOCAL session_replication_role = replica")
+    with tampering(ledger_dsn) as connection:
         connection.execute("UPDATE rescind.approval SET signature = reverse(signature)")
     with pytest.raises(NotApprovedError, match="signature"):
         ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)

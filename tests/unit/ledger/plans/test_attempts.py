@@ -10,7 +10,7 @@ from rescind.errors import LedgerError, NotApprovedError, PlanStaleError, RunSto
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, ScopeLockedError
 from rescind.model import ItemState
-from tests.support.ledger_attempts import S, attempts, claim, execute, refuse, send, states
+from tests.support.ledger_attempts import S, attempts, claim, execute, refuse, send, states, tamper
 from tests.support.ledger_runs import approve, freeze, frozen_run, ready_run
 
 pytestmark = pytest.mark.postgres
@@ -157,7 +157,7 @@ def test_nothing_is_sent_after_the_approval_ran_out(ledger: Ledger, ledger_dsn: 
 def test_nothing_is_sent_under_a_plan_that_ran_out(ledger: Ledger, ledger_dsn: str) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
-    execute(ledger_dsn, "UPDATE rescind.plan SET valid_until = clock_timestamp() - interval '1 second'")
+    tamper(ledger_dsn, "UPDATE rescind.plan SET valid_until = clock_timestamp() - interval '1 second'")
     refuse(ledger, lease, run, PlanStaleError, "expired at")
 
 
@@ -168,7 +168,7 @@ def test_nothing_is_sent_under_a_plan_that_is_not_the_live_one(
     run = ready_run(ledger)
     lease = claim(ledger, run)
     if digest is None:
-        execute(ledger_dsn, "UPDATE rescind.plan SET state = 'done'")
+        tamper(ledger_dsn, "UPDATE rescind.plan SET state = 'done'")
     refuse(
         ledger,
         lease,
@@ -200,7 +200,7 @@ def test_nothing_is_sent_while_the_kill_switch_is_set(ledger: Ledger) -> None:
 def test_nothing_is_sent_when_another_run_holds_the_scope(ledger: Ledger, ledger_dsn: str) -> None:
     run = ready_run(ledger)
     lease = claim(ledger, run)
-    execute(ledger_dsn, "DELETE FROM rescind.scope_lock")
+    tamper(ledger_dsn, "DELETE FROM rescind.scope_lock")
     refuse(ledger, lease, run, ScopeLockedError, "does not hold the lock")
 
 

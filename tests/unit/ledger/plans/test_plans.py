@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from rescind.errors import LedgerError, PlanError, PlanStaleError
@@ -27,6 +26,7 @@ from tests.support.ledger_runs import (
     list_scope,
     ready_run,
 )
+from tests.support.postgres import tampering
 
 pytestmark = pytest.mark.postgres
 
@@ -90,7 +90,7 @@ def test_a_digest_that_is_not_of_these_effects_is_refused(ledger: Ledger) -> Non
 )
 def test_changed_effects_are_never_handed_out(ledger: Ledger, ledger_dsn: str, tamper: str) -> None:
     frozen = frozen_run(ledger)
-    with psycopg.connect(ledger_dsn) as connection:
+    with tampering(ledger_dsn) as connection:
         connection.execute(tamper)
     with pytest.raises(PlanError, match="changed or cut"):
         next(ledger.plans.effects(frozen.run.run_id, frozen.plan.digest))
@@ -98,7 +98,7 @@ def test_changed_effects_are_never_handed_out(ledger: Ledger, ledger_dsn: str, t
 
 def test_a_changed_call_is_never_handed_out(ledger: Ledger, ledger_dsn: str) -> None:
     frozen = frozen_run(ledger)
-    with psycopg.connect(ledger_dsn) as connection:
+    with tampering(ledger_dsn) as connection:
         connection.execute("UPDATE rescind.call SET rows = rows || ARRAY['m9']")
     with pytest.raises(LedgerError, match="content that does not match its id"):
         list(ledger.plans.calls(frozen.run.run_id))

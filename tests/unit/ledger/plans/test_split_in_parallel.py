@@ -14,6 +14,7 @@ from rescind.ledger.store.errors import DatabaseError
 from rescind.model import Grant
 from tests.support.ledger_attempts import batch_now, claim
 from tests.support.ledger_runs import Frozen, call_for, ready_run
+from tests.support.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 AT_ONCE = 4  # as many connections as a task has
@@ -89,8 +90,9 @@ def test_no_other_failed_write_is_repeated(ledger: Ledger, code: str) -> None:
 
 
 def test_a_real_deadlock_is_survived_by_both(ledger: Ledger, ledger_dsn: str) -> None:
-    with psycopg.connect(ledger_dsn, autocommit=True) as connection:
+    with psycopg.connect(as_owner(ledger_dsn), autocommit=True) as connection:
         connection.execute("CREATE TABLE probe (n int PRIMARY KEY, v int); INSERT INTO probe VALUES (1, 0), (2, 0)")
+        connection.execute("GRANT ALL ON probe TO PUBLIC")
     gate = threading.Barrier(2)
 
     def add(first: int, second: int) -> None:

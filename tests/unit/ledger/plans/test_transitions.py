@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from rescind.ledger import Ledger
@@ -8,6 +7,7 @@ from rescind.ledger.plans.transitions import ARROWS
 from rescind.ledger.store.errors import TransitionError
 from rescind.model import ItemState
 from tests.support.ledger_runs import ready_run
+from tests.support.postgres import tampering
 
 pytestmark = pytest.mark.postgres
 S = ItemState
@@ -27,7 +27,7 @@ def test_only_existing_arrows_can_be_walked(ledger: Ledger, ledger_dsn: str) -> 
     def state() -> ItemState:
         return next(item.state for item in ledger.plans.items(run_id) if item.grant_id == grant_id)
 
-    with psycopg.connect(ledger_dsn, autocommit=True) as connection:
+    with tampering(ledger_dsn) as connection:
         for origin in ItemState:
             for target in ItemState:
                 connection.execute(

@@ -10,6 +10,7 @@ from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Verdict
 from tests.support.ledger_attempts import claim, refuse, send
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, frozen_run, grant, list_scope, ready_run
+from tests.support.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -50,7 +51,7 @@ def test_verdicts_cannot_be_changed(ledger: Ledger, ledger_dsn: str) -> None:
     ledger.verdicts.record(run.run.run_id, [VerdictRecord(run.grants[0].grant_id, Verdict.UNVERIFIED, "m", NOW)])
     for statement in ("UPDATE rescind.verdict SET verdict = 'verified_gone'", "DELETE FROM rescind.verdict"):
         with (
-            psycopg.connect(ledger_dsn) as connection,
+            psycopg.connect(as_owner(ledger_dsn)) as connection,
             pytest.raises(psycopg.errors.IntegrityError, match="append only"),
         ):
             connection.execute(statement)
@@ -92,7 +93,10 @@ def test_the_kill_switch(ledger: Ledger, ledger_dsn: str) -> None:
     ledger.kill_switch.raise_if_stopped()
     assert ledger.kill_switch.state() == event
     assert [(one.stopped, one.changed_by) for one in ledger.kill_switch.history()] == [(True, "olga"), (False, "otto")]
-    with psycopg.connect(ledger_dsn) as connection, pytest.raises(psycopg.errors.IntegrityError, match="append only"):
+    with (
+        psycopg.connect(as_owner(ledger_dsn)) as connection,
+        pytest.raises(psycopg.errors.IntegrityError, match="append only"),
+    ):
         connection.execute("DELETE FROM rescind.kill_switch")
 
 

@@ -10,6 +10,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewRun
 from rescind.ledger.store.errors import RecordConflictError
 from tests.support.ledger_runs import begin, ready_run
+from tests.support.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -90,7 +91,7 @@ def test_finishing_keeps_the_first_time_and_the_last_word_and_frees_the_scopes(l
 
 def test_runs_cannot_be_removed(ledger: Ledger, ledger_dsn: str) -> None:
     begin(ledger)
-    with psycopg.connect(ledger_dsn, autocommit=True) as connection:
+    with psycopg.connect(as_owner(ledger_dsn), autocommit=True) as connection:
         for statement in ("DELETE FROM rescind.run", "TRUNCATE rescind.run CASCADE"):
             with pytest.raises(psycopg.errors.IntegrityError, match="append only"):
                 connection.execute(statement)

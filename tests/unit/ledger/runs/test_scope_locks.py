@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewRun, Run
 from rescind.ledger.store.errors import ScopeLockedError
 from rescind.model import ItemState, PlannedCall
-from tests.support.ledger_attempts import claim, execute, refuse, send
+from tests.support.ledger_attempts import claim, execute, refuse, send, tamper
 from tests.support.ledger_runs import (
     ACCOUNT,
     SYSTEM,
@@ -30,6 +30,7 @@ from tests.support.ledger_runs import (
     list_scope,
     ready_run,
 )
+from tests.support.postgres import tampering
 
 pytestmark = pytest.mark.postgres
 
@@ -78,7 +79,7 @@ def test_plans_that_may_not_be_sent_take_no_lock(ledger: Ledger, ledger_dsn: str
     ledger.scope_locks.take(abandoned.run.run_id)
     assert holders(ledger_dsn) == {}
     expired = ready_run(ledger, "expired")
-    execute(ledger_dsn, "UPDATE rescind.plan SET valid_until = clock_timestamp() - interval '1 second'")
+    tamper(ledger_dsn, "UPDATE rescind.plan SET valid_until = clock_timestamp() - interval '1 second'")
     execute(ledger_dsn, "DELETE FROM rescind.scope_lock")
     ledger.scope_locks.take(expired.run.run_id)
     assert holders(ledger_dsn) == {}
@@ -275,7 +276,7 @@ class Locks(RuleBasedStateMachine):
     @rule(data=st.data())
     def expire(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(self.runs))[0]
-        with psycopg.connect(self.dsn) as connection:
+        with tampering(self.dsn) as connection:
             past = "clock_timestamp() - interval '1 second'"
             connection.execute(f"UPDATE rescind.scope_lock SET expires_at = {past} WHERE run_no = {run.number}")
             connection.execute(f"UPDATE rescind.plan SET valid_until = {past} WHERE run_no = {run.number}")

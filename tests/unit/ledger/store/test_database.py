@@ -13,7 +13,7 @@ from rescind.ledger.store.database import Connection, Database, Timeouts
 from rescind.ledger.store.errors import DatabaseError
 from rescind.ledger.store.migrate import migrate
 from tests.support.ledger_runs import begin
-from tests.support.postgres import BorrowedServer, PostgresServer
+from tests.support.postgres import BorrowedServer, PostgresServer, as_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -85,7 +85,7 @@ def test_a_statement_that_takes_too_long_is_an_error_and_not_a_lost_connection(l
 
 def test_waiting_for_a_lock_ends(ledger_dsn: str) -> None:
     database = Database(ledger_dsn, timeouts=Timeouts(lock=0.05))
-    with psycopg.connect(ledger_dsn) as other:
+    with psycopg.connect(as_owner(ledger_dsn)) as other:
         other.execute("LOCK TABLE rescind.run_counter")
         with pytest.raises(DatabaseError, match="held the row too long"), database.transaction() as connection:
             connection.execute("UPDATE rescind.run_counter SET last = 7")
@@ -109,8 +109,8 @@ def test_a_connection_left_in_a_broken_state_is_not_used_again(ledger: Ledger) -
 
 def test_errors_do_not_quote_rows(ledger: Ledger) -> None:
     with pytest.raises(LedgerError) as caught, ledger.database.transaction() as connection:
-        connection.execute("INSERT INTO rescind.principal VALUES (1, 1, 's', 'a', 't', 'i', 'n', 'k', 'SECRET', NULL)")
-        connection.execute("INSERT INTO rescind.principal VALUES (1, 1, 's', 'a', 't', 'i', 'n', 'k', 'SECRET', NULL)")
+        connection.execute("INSERT INTO rescind.lane_worker VALUES ('vendor', 'a', 'r', 'action', 'SECRET')")
+        connection.execute("INSERT INTO rescind.lane_worker VALUES ('vendor', 'a', 'r', 'action', 'SECRET')")
     assert "duplicate key" in str(caught.value)
     assert "SECRET" not in str(caught.value)
     assert "Key (" not in str(caught.value)
@@ -158,6 +158,7 @@ CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body};
 CREATE TABLE noted (n int);
 CREATE CONSTRAINT TRIGGER late AFTER INSERT ON noted DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION at_commit();
+GRANT INSERT ON noted TO PUBLIC;
 """
 
 
@@ -171,7 +172,7 @@ CREATE CONSTRAINT TRIGGER late AFTER INSERT ON noted DEFERRABLE INITIALLY DEFERR
 def test_only_a_connection_that_is_lost_during_commit_leaves_the_effect_unknown(
     own_ledger_dsn: str, body: str, effect: str, lost: bool
 ) -> None:
-    with psycopg.connect(own_ledger_dsn) as connection:
+    with psycopg.connect(as_owner(own_ledger_dsn)) as connection:
         connection.execute(FAIL_AT_COMMIT.format(body=body).encode())
     database = Database(own_ledger_dsn)
     with pytest.raises(DatabaseError, match=effect) as caught, database.transaction() as connection:

@@ -25,6 +25,7 @@ from rescind.ledger.store.database import Connection, Database
 from rescind.model import Choice, Decision, Verdict
 from tests.support import ledger_runs
 from tests.support.ledger_runs import ACCOUNT, SYSTEM
+from tests.support.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -116,7 +117,7 @@ def _plan(effects: bytes) -> NewPlan:
 
 
 def test_a_plan_that_meets_a_real_deadlock_is_frozen_all_the_same(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, ledger_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One transaction holds the run and wants to write items; the other holds the table of items and wants the run."""
     run = ledger_runs.begin(ledger)
@@ -137,17 +138,17 @@ def test_a_plan_that_meets_a_real_deadlock_is_frozen_all_the_same(
         locked.set()
         if tries["other"] == 1:
             _until_somebody_waits(ledger)
-        connection.execute("UPDATE rescind.run SET reason = 'changed' WHERE run_id = %s", (run.run_id,))
+        connection.execute("UPDATE rescind.run SET state = 'changed' WHERE run_id = %s", (run.run_id,))
 
     monkeypatch.setattr(plans, "_insert", insert)
-    with ThreadPoolExecutor(2) as pool:
-        second = pool.submit(ledger.database.write, other)
+    with Ledger(as_owner(ledger_dsn)) as owner, ThreadPoolExecutor(2) as pool:
+        second = pool.submit(owner.database.write, other)
         assert locked.wait(30)
         first = pool.submit(ledger_runs.freeze, ledger, run, [grants])
         frozen = first.result(60)
         second.result(60)
     assert frozen.plan.items == 4
-    assert ledger.runs.get(run.run_id).reason == "changed"
+    assert ledger.runs.get(run.run_id).state == "changed"
     assert tries["plan"] + tries["other"] == 3, "one of the two was the victim, once"
 
 

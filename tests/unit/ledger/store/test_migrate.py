@@ -14,7 +14,7 @@ from rescind.errors import ConfigurationError, PlanStaleError
 from rescind.ledger import Ledger
 from rescind.ledger.store.migrate import migrate, migrations
 from tests.support.ledger_runs import ready_run
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, as_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -50,14 +50,14 @@ def test_check_names_the_command_when_nothing_was_migrated(empty_dsn: str) -> No
 
 
 def test_check_reports_a_schema_behind_the_code(own_ledger_dsn: str) -> None:
-    with psycopg.connect(own_ledger_dsn) as connection:
+    with psycopg.connect(as_owner(own_ledger_dsn)) as connection:
         connection.execute("DELETE FROM rescind.migration WHERE version = (SELECT max(version) FROM rescind.migration)")
     with pytest.raises(ConfigurationError, match="behind the code"):
         Ledger(own_ledger_dsn).check()
 
 
 def test_a_newer_schema_is_refused(own_ledger_dsn: str) -> None:
-    with psycopg.connect(own_ledger_dsn) as connection:
+    with psycopg.connect(as_owner(own_ledger_dsn)) as connection:
         connection.execute("INSERT INTO rescind.migration (version, name, checksum) VALUES (999, '999_x.sql', 'x')")
     for refuse in (Ledger(own_ledger_dsn).check, lambda: migrate(own_ledger_dsn)):
         with pytest.raises(ConfigurationError, match="newer than this code"):
@@ -65,7 +65,7 @@ def test_a_newer_schema_is_refused(own_ledger_dsn: str) -> None:
 
 
 def test_an_edited_file_is_noticed(own_ledger_dsn: str) -> None:
-    with psycopg.connect(own_ledger_dsn) as connection:
+    with psycopg.connect(as_owner(own_ledger_dsn)) as connection:
         connection.execute("UPDATE rescind.migration SET checksum = 'other' WHERE version = 1")
     with pytest.raises(ConfigurationError, match="changed after it had been applied"):
         Ledger(own_ledger_dsn).check()
