@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rescind.cloud.client import CloudClient
-from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, RefusedError
+from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, RefusedError, first_of
 from rescind.model import Grant
 from rescind.systems.base import READS_IN_FLIGHT, ListingScope, PermissionSystem
 
@@ -75,8 +75,18 @@ async def read_listings(
                 found.calls += reading.calls
                 found.pages += reading.pages
 
-    await asyncio.gather(*(work() for _ in range(READS_IN_FLIGHT)))
+    await _at_once(work, READS_IN_FLIGHT)
     return found
+
+
+async def _at_once(work: Callable[[], Coroutine[Any, Any, None]], tasks: int) -> None:
+    """Run the work in several tasks. The first error, which is the ledger's, ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(tasks):
+                group.create_task(work())
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from errors
 
 
 def answers(pages: Iterable[str]) -> dict[str, Any]:
