@@ -17,7 +17,7 @@ from rescind.cli.evidence import UNCHECKED
 from rescind.evidence.bundle.format import RECORD_FILES, Merkle, Raw, encode, manifest_of
 from rescind.evidence.bundle.read import MemorySource, bundle_source, latest_verdicts, records
 from rescind.evidence.bundle.signing import sign
-from rescind.evidence.bundle.verify import verify
+from rescind.evidence.bundle.verify import verify, verify_series
 from rescind.evidence.report.figures import figures
 from rescind.evidence.report.html_report import report as render
 from rescind.evidence.report.tables import outcomes
@@ -26,7 +26,19 @@ from rescind.ledger import SETTINGS, Ledger, NewInput, VerdictRecord
 from rescind.model import Verdict, canonical
 from tests.support.approval import APPROVAL_PUBLIC, SIGNER
 from tests.support.ledger_runs import begin, grant, list_scope
-from tests.unit.evidence.conftest import HOSTILE, KEY, OTHER, POLICY, PUBLIC, bundle, closed_run, contents, pem, remade
+from tests.unit.evidence.conftest import (
+    HOSTILE,
+    KEY,
+    OTHER,
+    POLICY,
+    PUBLIC,
+    bundle,
+    closed_run,
+    contents,
+    pem,
+    remade,
+    remade_by,
+)  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.postgres
@@ -213,6 +225,34 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
     assert any(
         "the population differs from the sealed snapshot" in one for one in refused("review", snapshot_digest="0" * 64)
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("review", "review.jsonl is about another run"),
+        ("attempts", "an attempt was made under another plan"),
+        ("items", "an item has no grant"),
+        ("items", "the approved effects do not match the planned items"),
+        ("decisions", "grants and decisions do not match"),
+    ],
+)
+def test_a_record_that_fits_no_other_is_found(ledger: Ledger, tmp_path: Path, kind: str, problem: str) -> None:
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path, key=None))
+    planned = {item["grant_id"] for item in records(MemorySource(files), "items") if item["call"] is not None}
+    foreign = {"review": {"number": 2}, "attempts": {"plan_digest": "0" * 64}}.get(kind, {"grant_id": "f" * 64})
+
+    def changed(record: dict[str, object]) -> dict[str, object]:
+        return {**record, **foreign} if record.get("grant_id") in (None, max(planned)) else record
+
+    found = verify(MemorySource(remade_by(files, {kind: changed}))).problems
+    assert any(problem in one for one in found), found
+
+
+def test_two_bundles_in_one_place_of_the_chain_are_found(ledger: Ledger, tmp_path: Path) -> None:
+    result = verify(bundle_source(bundle(ledger, closed_run(ledger), tmp_path)), key=PUBLIC)
+    assert verify_series({"one": result}) == []
+    assert verify_series({"one": result, "two": result}) == ["two bundles have the same position in the evidence chain"]
 
 
 def signed(files: dict[str, bytes], key: Ed25519PrivateKey = SIGNER, **change: object) -> dict[str, object]:
