@@ -128,8 +128,8 @@ def test_the_walk_over_our_answers_sees_every_model() -> None:
     """The number of fields that the next test compares; a walk that finds nothing would prove nothing."""
     counted = {pair: len(list(reply_fields(messages()[pair].Answer))) for pair in PAIRS}
     empty = {pair for pair, number in counted.items() if number == 0}
-    dms = ("GrantUserPermission", "RevokeUserPermission", "DisableUser", "EnableUser")
-    envelope = {("dms", action) for action in dms}  # it says all
+    dms = "GrantUserPermission RevokeUserPermission DisableUser EnableUser CreateProxyAccess DeleteProxyAccess"
+    envelope = {("dms", action) for action in dms.split()}  # it says all
     members = ("DeleteProjectMember", "GrantMemberProjectRole", "RemoveMemberProjectRole")
     assert empty == envelope | {("wedata", action) for action in members}
     assert sum(counted.values()) > 350
