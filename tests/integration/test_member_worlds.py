@@ -28,6 +28,8 @@ Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]
 GONE = ("verified_gone", "already_absent")
 MEMBERS = "quickbi_workspace_members"
+PROXIES = "dms_proxy_accesses"
+"""Apart until an account that ended in the same run is no path of a record any more, see the last test."""
 OPEN_QUESTIONS = {
     "quickbi_subgroups": ("covered", "not_covered"), "quickbi_role_users": ("all", "active"),
     "quickbi_absent_share": ("skipped", "refused"), "quickbi_shares_to_user": ("direct", "all"),
@@ -43,7 +45,7 @@ OPEN_QUESTIONS = {
 
 def everything() -> dict[str, list[str]]:
     """A connection for each system that the oracle judges."""
-    return {name: [f"{name.partition('_')[0]}_default"] for name in REGISTRY if name in SYSTEMS}
+    return {name: [f"{name.partition('_')[0]}_default"] for name in REGISTRY if name in SYSTEMS - {PROXIES}}
 
 
 def prepared(bench: Bench, seed: int, **modes: str) -> tuple[ReviewBench, list[str]]:
@@ -132,3 +134,13 @@ def test_the_oracle_finds_a_membership_that_only_seems_gone(bench: Bench, lie: b
             review.report()
     else:
         assert {row["verdict"] for row in items_of(review)} >= {"verified_gone"}
+
+
+@pytest.mark.xfail(
+    raises=AssertionError, strict=True, reason="a proxy account that ended in the same run is still named as a path"
+)
+def test_a_proxy_account_that_ended_in_the_same_run_is_no_path(bench: Bench) -> None:
+    """Over-cautious, not unsafe: the record is called still effective through an account that is verified gone."""
+    setup, people = prepared(bench, 1)
+    setup.configure(connections={**everything(), PROXIES: ["dms_default"]})
+    asked(setup, people, "dms_permissions", PROXIES).whole()
