@@ -106,6 +106,21 @@ def test_a_file_that_is_gone_is_named(ledger: Ledger, tmp_path: Path) -> None:
         assert f"{gone}: is missing" in verify(MemorySource(left), key=PUBLIC).problems
 
 
+def test_a_changed_file_and_a_changed_root_are_named(ledger: Ledger, tmp_path: Path) -> None:
+    files = contents(bundle(ledger, closed_run(ledger), tmp_path))
+    shorter = b"".join(files["grants.jsonl"].splitlines(keepends=True)[:-1])
+    other = files["controls.json"].replace(b":1", b":2", 1)
+    for name, content in (("grants.jsonl", shorter), ("controls.json", other)):
+        found = verify(MemorySource({**files, name: content}), key=PUBLIC).problems
+        assert any(problem.startswith(f"{name}: was changed") for problem in found), found
+    facts = json.loads(files["manifest.json"])
+    for field in ("root", "link"):
+        text = encode({**facts, field: "0" * 64}) + b"\n"
+        again = {**files, "manifest.json": text, "signature.json": sign(text, KEY)}
+        found = verify(MemorySource(again), key=PUBLIC).problems
+        assert found == [f"manifest.json: has a {field} that does not match its content"]
+
+
 def test_other_content_gets_another_seal_and_the_first_bundle_stays(ledger: Ledger, tmp_path: Path) -> None:
     run = closed_run(ledger)
     first = bundle(ledger, run, tmp_path)
