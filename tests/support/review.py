@@ -39,6 +39,8 @@ class ReviewBench:
     limits: dict[str, float] = field(default_factory=lambda: {"*": 200.0})
     judged: bool = True
     """Whether the oracle judges the verdicts; off only where the platform is made to lie about what it has."""
+    sent: list[tuple[str, int, int]] = field(default_factory=list)
+    """Which run sent something, and how long the emulator's journal was before and after."""
 
     def __post_init__(self) -> None:
         roster = self.folder / "roster.csv"
@@ -195,10 +197,24 @@ class Review:
         """Send ``batches``; after the canary, where there is one."""
         from rescind.operators.revoke import RevokeBatchOperator
 
-        return [
-            RevokeBatchOperator(task_id="revoke", batch=batch).execute(self.context("revoke", index))
-            for index, batch in enumerate(self.batches)
-        ]
+        with self.sending():
+            return [
+                RevokeBatchOperator(task_id="revoke", batch=batch).execute(self.context("revoke", index))
+                for index, batch in enumerate(self.batches)
+            ]
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Remember which part of the emulator's journal is this run's."""
+        begin = self._journal()
+        try:
+            yield
+        finally:
+            self.bench.sent.append((self.run_id, begin, self._journal()))
+
+    def _journal(self) -> int:
+        length: int = self.bench.emulator.get("health")["journal"]
+        return length
 
     def verify(self) -> list[dict[str, Any]]:
         from rescind.operators.verify import VerifyOperator
@@ -213,7 +229,7 @@ class Review:
     def look(self, name: str, end: int) -> None:
         """Remember the emulator's world and how long its journal is."""
         self.worlds[name] = self.bench.emulator.get("world")
-        self.journal[end] = self.bench.emulator.get("health")["journal"]
+        self.journal[end] = self._journal()
 
     def report(self) -> dict[str, Any]:
         """Close the run; returns the summary as written. The evidence verifies, and the oracle agrees."""
@@ -242,7 +258,9 @@ class Review:
         wrong = judge(self.worlds["discovered"], self.worlds["verified"], known)
         entries = self.bench.emulator.get(f"journal?after={self.journal[0]}&limit={self.journal[1] - self.journal[0]}")
         planned = [row for row in known if row["state"] != "held"]
-        wrong += foreign_effects(entries["entries"], planned)
+        others = [(begin, end) for run, begin, end in self.bench.sent if run != self.run_id]
+        own = [one for one in entries["entries"] if not any(begin < one["seq"] <= end for begin, end in others)]
+        wrong += foreign_effects(own, planned)
         assert not wrong, "\n".join(wrong)
 
     def gate(self) -> str:
@@ -306,10 +324,11 @@ class Restore(Review):
         """Restore, batch by batch."""
         from rescind.operators.restore import RestoreBatchOperator
 
-        return [
-            RestoreBatchOperator(task_id="restore", batch=batch).execute(self.context("restore", index))
-            for index, batch in enumerate(self.batches)
-        ]
+        with self.sending():
+            return [
+                RestoreBatchOperator(task_id="restore", batch=batch).execute(self.context("restore", index))
+                for index, batch in enumerate(self.batches)
+            ]
 
     def verify(self) -> list[dict[str, Any]]:
         from rescind.operators.restore import VerifyRestoreOperator
