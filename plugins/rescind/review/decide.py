@@ -44,6 +44,7 @@ class DecisionContext:
     :param now: the time of the review, timezone-aware; never read from a clock in here.
     :param protections: from :func:`~rescind.review.protections.load_protections`.
     :param spaces: system -> id spaces: of the grant's principal id first, then of ``Principal.other_ids``.
+    :param systems: the permission systems whose grants are decided on; empty for all of ``spaces``.
     :param roster: an admitted roster, or None: then nobody is known and no rule about people applies.
     :param principals: what the platforms say about principals.
     :param complete: sources (``roster``, ``membership``, ``holdings``, ``usage``) whose absences may be believed.
@@ -61,6 +62,7 @@ class DecisionContext:
     memberships: Memberships | None = None
     holdings: Holdings | None = None
     complete: frozenset[str] = frozenset()
+    systems: frozenset[str] = frozenset()
 
 
 def decide(grants: Iterable[Grant], ctx: DecisionContext) -> Iterator[Decision]:
@@ -85,7 +87,7 @@ class Decider:
         _check(ctx)
         self.ctx = ctx
         self.request = resolve_request(ctx.request, ctx.roster, ctx.spaces) if ctx.request else None
-        self.protections = ctx.protections.bind(ctx.roster, ctx.spaces)
+        self.protections = ctx.protections.bind(ctx.roster, ctx.spaces, ctx.systems)
         self.people = People(
             ctx.roster, ctx.principals, self.protections, ctx.spaces, ctx.memberships, ctx.holdings, self.request
         )

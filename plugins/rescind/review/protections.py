@@ -18,7 +18,7 @@ from rescind.errors import InputError
 from rescind.model import GrantKey
 from rescind.review.files import Line, Strict, load
 from rescind.review.patterns import check_pattern, matches
-from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
+from rescind.review.roster.admit import OPTIONAL_ID_COLUMNS, PERSON_SPACE, AdmittedRoster, Person
 from rescind.review.roster.users import USER_COLUMN, UserLinks
 from rescind.review.text import check_id, check_text
 
@@ -111,30 +111,39 @@ class Protections:
     unknown_kind: Literal["protect", "allow"] = "protect"
     kinds: frozenset[str] = frozenset({"system"})
 
-    def bind(self, roster: AdmittedRoster | None, spaces: Mapping[str, tuple[str, ...]]) -> BoundProtections:
+    def bind(
+        self,
+        roster: AdmittedRoster | None,
+        spaces: Mapping[str, tuple[str, ...]],
+        systems: frozenset[str] = frozenset(),
+    ) -> BoundProtections:
         """Return the protections joined with the roster.
 
         :param spaces: system -> its id spaces; entries may name any of these spaces or a system itself.
+        :param systems: the systems whose grants are decided on, empty for all. An id that only other systems use may
+            be missing from a protected person's row, where the roster need not have its column.
         :raises InputError: an unknown id space, or an id that the roster should know and does not.
         """
         known = {PERSON_SPACE, *spaces, *(space for names in spaces.values() for space in names)}
         known |= {USER_COLUMN} | (roster.roster.spaces if roster else set())
+        used = {space for name in systems or spaces for space in spaces.get(name, ())}
+        spared = frozenset(OPTIONAL_ID_COLUMNS.values()) - used
         bound = BoundProtections(self)
         for entry in self.principals:
             if entry.space not in known:
                 problem = f"an unknown id space ({entry.space!r})"
                 raise InputError(entry.where, problem, f"Use one of {', '.join(sorted(known))}.")
-            bound.add(entry, _person(entry, roster))
+            bound.add(entry, _person(entry, roster, spared))
         return bound
 
 
-def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person | None:
+def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None, spared: frozenset[str]) -> Person | None:
     """Return the person behind a protected id.
 
     :raises InputError: when the roster contradicts what the entry says about it.
     """
     if entry.space == USER_COLUMN:
-        return _person_of_user(entry, roster)
+        return _person_of_user(entry, roster, spared)
     if entry.glob:
         return None
     if roster is None:
@@ -151,11 +160,11 @@ def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person 
     if person is not None and entry.not_in_roster:
         raise InputError(entry.where, "`not_in_roster: true`, but the roster has this id", "Remove that line.")
     if person is not None:
-        _check_ids(entry, person, roster.roster.spaces)
+        _check_ids(entry, person, roster.roster.spaces, spared)
     return person
 
 
-def _person_of_user(entry: ProtectedPrincipal, roster: AdmittedRoster | None) -> Person:
+def _person_of_user(entry: ProtectedPrincipal, roster: AdmittedRoster | None, spared: frozenset[str]) -> Person:
     """Return the person whom the roster links to a protected Airflow user.
 
     :raises InputError: for a pattern, or when the roster does not link exactly one person.
@@ -164,15 +173,15 @@ def _person_of_user(entry: ProtectedPrincipal, roster: AdmittedRoster | None) ->
     if len(found) != 1:
         problem = f"the roster links {len(found)} people to this Airflow user"
         raise InputError(entry.where, problem, "Correct the roster's column airflow_user, or name the person_id.")
-    _check_ids(entry, found[0], roster.roster.spaces if roster else frozenset())
+    _check_ids(entry, found[0], roster.roster.spaces if roster else frozenset(), spared)
     return found[0]
 
 
-def _check_ids(entry: ProtectedPrincipal, person: Person, spaces: frozenset[str]) -> None:
+def _check_ids(entry: ProtectedPrincipal, person: Person, spaces: frozenset[str], spared: frozenset[str]) -> None:
     """:raises InputError: when the person's row lacks an id, or holds one, against what the entry says."""
     lacking = spaces - set(person.ids)
-    if lacking - entry.without:
-        names = ", ".join(sorted(lacking - entry.without))
+    if lacking - entry.without - spared:
+        names = ", ".join(sorted(lacking - entry.without - spared))
         remedy = f"Add the id to the person's row, or write `without: [{names}]` if the person has no such id."
         raise InputError(entry.where, f"the roster has no {names} for this protected person", remedy)
     if entry.without - lacking:

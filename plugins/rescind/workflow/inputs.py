@@ -151,6 +151,7 @@ def single_call_context(
         request=targets,
         roster=_roster(read_roster(settings, now)) if settings.roster else None,
         principals=index_principals(principals),
+        systems=frozenset(targets.systems),
     )
 
 
@@ -229,7 +230,7 @@ def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: dat
         exceptions=load_exceptions(exceptions.content, source=exceptions.source),
         protections=NewInput(PROTECTIONS, protections.source, protections.content),
     )
-    return _with_principals(ledger, run, base.context(own_ids(ledger, run), now=now))
+    return _with_population(ledger, run, base.context(own_ids(ledger, run), now=now))
 
 
 def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
@@ -237,7 +238,7 @@ def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
 
     The time of the review is the start of the run, so that a repeated decision gives the same result.
     """
-    context = _with_principals(
+    context = _with_population(
         ledger, run, inputs_of(ledger, run).context(own_ids(ledger, run), now=run.started_at.astimezone(UTC))
     )
     if any(scope.state != "complete" for scope in ledger.scopes.all(run.run_id)):
@@ -256,8 +257,12 @@ def _asks_for_holdings(policy: Policy | None) -> bool:
     return any(name in VARIABLES and VARIABLES[name].source == Source.HOLDINGS for name in names)
 
 
-def _with_principals(ledger: Ledger, run: Run, context: DecisionContext) -> DecisionContext:
-    return replace(context, principals=index_principals(ledger.snapshot.principals(run.run_id)))
+def _with_population(ledger: Ledger, run: Run, context: DecisionContext) -> DecisionContext:
+    return replace(
+        context,
+        principals=index_principals(ledger.snapshot.principals(run.run_id)),
+        systems=frozenset(scope.system for scope in ledger.scopes.all(run.run_id)),
+    )
 
 
 def _roster(stored: NewInput) -> AdmittedRoster:

@@ -302,6 +302,20 @@ def test_a_protected_person_needs_an_id_in_every_space_or_a_word(make: SimpleNam
     assert protections(", without: [alibaba_uid]").principal([("wedata_user_id", "700000000004")]) == "r"
 
 
+def test_an_id_that_only_systems_outside_the_run_use_may_be_missing(make: SimpleNamespace) -> None:
+    header = f"{make.HEADER},wedata_uin"
+    row = "P4,Dan,active,,human,,Data,700000000004,2046000000000004,51004,"
+    roster = make.admitted(row, header=header)
+    text = "format: 1\nprincipals: [{space: person_id, id: P4, reason: r}]\nresources: []\n"
+    protections = load_protections(text, source="p", own_ids=OWN_IDS)
+    four = frozenset({"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"})
+    bound = protections.bind(roster, id_spaces(), four)
+    assert bound.principal([("dms_user_id", "51004")]) == "r"
+    for systems in (four | {"wedata_project_roles"}, frozenset[str]()):
+        with pytest.raises(InputError, match="no wedata_uin for this protected person"):
+            protections.bind(roster, id_spaces(), systems)
+
+
 def test_without_a_roster_only_ids_of_systems(make: SimpleNamespace) -> None:
     text = "format: 1\nprincipals: [{space: %s, id: P4, reason: r}]\nresources: []\n"
     load_protections(text % "dms_user_id", source="p", own_ids=OWN_IDS).bind(None, id_spaces())
