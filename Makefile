@@ -78,7 +78,7 @@ properties: install-dev ## try the safety properties with 10,000 examples each (
 	@export RESCIND_HYPOTHESIS=thorough; $(PY) -m pytest -q $(PLAN_PROPERTIES) & first=$$!; \
 	RESCIND_HYPOTHESIS=thorough $(PY) -m pytest -q $(REVIEW_PROPERTIES); second=$$?; wait $$first && exit $$second
 
-mutants: install-dev ## change the safety code in 400 places, one at a time; a test must fail each time (MUTANTS="guard web/" for a part)
+mutants: install-dev ## change the safety code in 450 places, one at a time; a test must fail each time (MUTANTS="guard web/" for a part)
 	@$(PY) -m tests.mutants $(MUTANTS)
 
 bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about two minutes)
