@@ -210,8 +210,10 @@ class ScopeVerifier:
     def _record_retained(self, settling: Settling, now: datetime) -> None:
         """Compare the retained grants in every listing that was read with the current grants.
 
-        A grant that another run of this ledger revoked since the snapshot is not missing, nor one whose end has passed.
+        A grant that another run of this ledger revoked since the snapshot is not missing, nor one that ended during
+        this run. One whose end had passed before, and that was still listed then, is missed like any other.
         """
+        began = self.ledger.runs.get(self.run_id).started_at
         compared, lost = 0, []
         for grant, _ in self.ledger.decisions.each(
             self.run_id, choice=Choice.KEEP, system=self.system.name, account=self.account
@@ -220,7 +222,7 @@ class ScopeVerifier:
             if grant.inherited_from or not shown:
                 continue
             compared += 1
-            ended = grant.expires_at is not None and grant.expires_at <= now
+            ended = grant.expires_at is not None and began < grant.expires_at <= now
             if not ended and not all(grant.key in listing for listing in shown):
                 lost.append(grant.grant_id)
         elsewhere = self.ledger.scope_locks.removed_since(self.run_id, self.system.name, self.account, lost)
