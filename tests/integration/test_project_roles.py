@@ -371,13 +371,27 @@ def test_it_is_reviewed_only_where_the_settings_name_a_connection(bench: Bench) 
         setup.run(systems=[NAME]).preflight()
 
 
+@pytest.mark.parametrize("entries", ["kept", "removed"])
+def test_a_membership_stays_unless_what_may_end_with_it_is_allowed_to(bench: Bench, entries: str) -> None:
+    setup = bench("--mode", f"wedata_member_entries={entries}", allow_irreversible=False)
+    person, project = somebody(setup, ENGINEER, OPERATIONS)
+    before, sources = members(setup), setup.emulator.get("truth")["wedata_data_sources"]
+    review = asked(setup, [person])
+    review.whole()
+    assert members(setup) == before and setup.emulator.get("truth")["wedata_data_sources"] == sources
+    assert not setup.emulator.writes()
+    with review.ledger() as ledger:
+        held = list(ledger.plans.items(ledger.runs.find(review.dag_id, review.run_id).run_id))
+    reasons = {item.reason for item in held if item.state == "held"}
+    assert any("data sources of the project" in reason for reason in reasons), (project, reasons)
+
+
 @pytest.mark.parametrize(
     "mode",
     [
         "wedata_last_role=leaves",
         "wedata_last_role=refused",
         "wedata_absent_member=refused",
-        "wedata_member_entries=removed",
         "wedata_existing_member=refused",
         "wedata_owner_listed=members_only",
         "wedata_last_administrator=refused",

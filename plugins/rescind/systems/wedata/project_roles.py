@@ -69,6 +69,10 @@ _CREATOR = "created the project; no page says whether its creator can be taken o
 _NOT_TOLD = "the vendor does not tell whether this member owns or created the project"
 _NO_ROLES = "the vendor does not tell the roles of this member, and the call would end them all"
 _UNLISTED = "the project does not list this role, so it could not be restored"
+_ENTRIES = (
+    "no page says whether the call also ends what data sources of the project grant to the member, and a restore would "
+    "not bring that back"
+)
 _LAST_ROLE = "it is the member's last role here, and no page says what then becomes of the membership: revoke both"
 
 
@@ -197,6 +201,10 @@ class WeDataProjectRoles(PermissionSystem[WeDataClient]):
         if key.entitlement == MEMBERSHIP:
             return None if _ROLELESS in grant.attributes else {"action": "CreateProjectMember", **where}
         return {"action": "GrantMemberProjectRole", **where, "RoleId": _id(key.entitlement)}
+
+    def unfaithful(self, grant: Grant) -> str:
+        """Return a reason for a membership: no page says what ends with it in the data sources of the project."""
+        return _ENTRIES if grant.key.entitlement == MEMBERSHIP else super().unfaithful(grant)
 
     def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> WriteRequest[Any]:
         """Return CreateProjectMember where the membership comes back, else GrantMemberProjectRole."""
