@@ -9,8 +9,9 @@ INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MUTANTS ?=
-# One half of the suite mostly waits for processes; the other half runs at the same time.
-WAITING_TESTS := tests/e2e tests/browser tests/faults
+# Two halves of about equal length run at the same time; this one mostly waits for processes.
+WAITING_TESTS := tests/e2e tests/browser tests/faults tests/integration/test_dms_accounts.py \
+	tests/integration/test_project_roles.py tests/integration/test_shares.py
 # The quick part, in two halves: no database, no Airflow, nothing that takes more than ten seconds.
 FAST_FIRST := tests/unit/cloud tests/unit/emulator tests/unit/systems tests/contract tests/docs
 FAST_SECOND := tests/unit
