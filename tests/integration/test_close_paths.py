@@ -16,7 +16,14 @@ from rescind.model import Choice
 from rescind.workflow.approval_text import approval_body
 from rescind.workflow.residual_access import STAYS_REACHABLE
 from tests.integration.test_group_members import items, only_through_a_group
-from tests.integration.test_workspace_members import ADMINISTRATOR, ANALYST, DEVELOPER, members, mutate, somebody
+from tests.integration.test_workspace_members import (
+    ADMINISTRATOR,
+    ANALYST,
+    DEVELOPER,
+    members,
+    mutate,
+    through_a_workspace,
+)
 from tests.support.oracle.judge import effective
 from tests.support.oracle.ways import Resource
 from tests.support.review import Review, ReviewBench
@@ -260,26 +267,6 @@ def test_a_leaver_by_policy_ends_at_zero(bench: Bench) -> None:
     summary = setup.run(systems=list(ALL), dry_run=False, close_paths="own").whole()
     row = next(one for one in items(summary) if one["principal_id"] == left and one["resource_id"] == menu)
     assert row["verdict"] == "verified_gone" and paths(setup, left, menu) == []
-
-
-def through_a_workspace(setup: ReviewBench, role: int) -> tuple[str, str, str, str]:
-    """A person with a record on a menu, who reaches it by a role in its workspace too: (user, workspace, ...)."""
-    user, space = somebody(setup, role=role)
-    truth = setup.emulator.get("truth?extra=1")
-    portal = next(row["portal_id"] for row in truth["quickbi_portals"] if row["workspace_id"] == space)
-    menu = next(row["menu_id"] for row in truth["quickbi_leaf_menus"] if row["portal_id"] == portal)
-    place = {"system": MENUS, "portal_id": portal, "menu_id": menu}
-    groups = [row["group_id"] for row in truth["quickbi_group_members"] if row["user_id"] == user]
-    mutate(
-        setup,
-        *({**row, "op": "white_list", "remove": True} for row in truth["quickbi_white_lists"]),
-        *({**row, "op": "share", "remove": True} for row in truth["quickbi_shares"]),
-        *({"op": "group_member", "group_id": group, "user_id": user, "remove": True} for group in groups),
-        *({**row, "op": "revoke", "system": MENUS} for row in truth[MENUS] if row["menu_id"] == menu),
-        {"op": "menu_visibility", "portal_id": portal, "menu_id": menu, "show_only_with_access": True},
-        {"op": "grant", **place, "receiver_type": 0, "receiver_id": user, "auth_points": 1},
-    )
-    return user, space, str(portal), str(menu)
 
 
 def test_a_role_in_a_workspace_is_closed_and_all_that_it_shows_is_named(bench: Bench) -> None:

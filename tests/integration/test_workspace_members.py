@@ -117,12 +117,9 @@ def test_an_administrator_of_the_organization_still_reaches_the_workspace(bench:
     assert row["verdict"] == "still_effective" and "organization administrator" in row["remains"]
 
 
-@pytest.mark.parametrize(("systems", "verdict"), [((MENUS, NAME), "verified_gone"), ((MENUS,), "still_effective")])
-def test_a_developer_who_leaves_the_workspace_no_longer_reaches_its_portals(
-    bench: Bench, systems: tuple[str, ...], verdict: str
-) -> None:
-    setup = bench()
-    user, space = somebody(setup, role=DEVELOPER)
+def through_a_workspace(setup: ReviewBench, role: int) -> tuple[str, str, str, str]:
+    """A person with a record on a menu, who reaches it by a role in its workspace too: (user, workspace, ...)."""
+    user, space = somebody(setup, role=role)
     truth = setup.emulator.get("truth?extra=1")
     portal = next(row["portal_id"] for row in truth["quickbi_portals"] if row["workspace_id"] == space)
     menu = next(row["menu_id"] for row in truth["quickbi_leaf_menus"] if row["portal_id"] == portal)
@@ -137,6 +134,15 @@ def test_a_developer_who_leaves_the_workspace_no_longer_reaches_its_portals(
         {"op": "menu_visibility", "portal_id": portal, "menu_id": menu, "show_only_with_access": True},
         {"op": "grant", **place, "receiver_type": 0, "receiver_id": user, "auth_points": 1},
     )
+    return user, space, str(portal), str(menu)
+
+
+@pytest.mark.parametrize(("systems", "verdict"), [((MENUS, NAME), "verified_gone"), ((MENUS,), "still_effective")])
+def test_a_developer_who_leaves_the_workspace_no_longer_reaches_its_portals(
+    bench: Bench, systems: tuple[str, ...], verdict: str
+) -> None:
+    setup = bench()
+    user, _, _, menu = through_a_workspace(setup, DEVELOPER)
     review = asked(setup, [user], *systems)
     review.whole()
     (row,) = [one for one in items(review) if one["system"] == MENUS and one["resource_id"] == menu]

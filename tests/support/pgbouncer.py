@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
 MISSING = "pgbouncer is not installed here (Debian: apt-get install pgbouncer)"
-_START_S = 10.0
+_START_S = 30.0
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def pooler(dsn: str, mode: str, *, sessions: int = 3) -> Iterator[str]:
             through = make_conninfo(
                 "", host="127.0.0.1", port=port, user=str(target["user"]), dbname=str(target["dbname"])
             )
-            _wait(through, process, folder / "log")
+            wait_for(through, process, folder / "log", "PgBouncer")
             yield through
         finally:
             process.send_signal(signal.SIGINT)
@@ -69,7 +69,8 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _wait(dsn: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(dsn: str, process: subprocess.Popen[bytes], log: Path, name: str) -> None:
+    """Wait until a server that was just started answers; an error with its log where it does not."""
     until = time.monotonic() + _START_S
     while True:
         try:
@@ -77,5 +78,5 @@ def _wait(dsn: str, process: subprocess.Popen[bytes], log: Path) -> None:
             return
         except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > until:
-                raise AssertionError(f"PgBouncer did not start: {log.read_text()}") from None
+                raise AssertionError(f"{name} did not start: {log.read_text()}") from None
         time.sleep(0.05)

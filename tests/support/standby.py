@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-_START_S = 30.0
+from tests.support.pgbouncer import wait_for
 
 
 class Standby:
@@ -78,22 +77,10 @@ def standby(owner_dsn: str) -> Iterator[Standby]:
     process = subprocess.Popen(command, stdout=log, stderr=log, **identity)
     try:
         made = Standby(folder)
-        _wait(make_conninfo(source, **made.where), process, folder / "log")
+        wait_for(make_conninfo(source, **made.where), process, folder / "log", "the standby")
         yield made
     finally:
         process.send_signal(signal.SIGQUIT)
         process.wait(30)
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait(dsn: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + _START_S
-    while True:
-        try:
-            psycopg.connect(dsn, connect_timeout=2).close()
-            return
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > until:
-                raise AssertionError(f"the standby did not start: {log.read_text()}") from None
-        time.sleep(0.1)

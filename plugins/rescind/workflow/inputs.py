@@ -303,7 +303,7 @@ def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Mem
     return [
         Membership(system, account, PrincipalType.USER, ident, PrincipalType.USER, member)
         for person in inputs_of(ledger, run).roster.roster.people
-        if (ident := person.ids.get(own)) and (member := person.ids.get(other) or person.attributes.get(other))
+        if (ident := person.ids.get(own)) and (member := person.ids.get(other))
     ]
 
 

@@ -14,7 +14,9 @@ import pytest
 from rescind import cli
 from rescind.errors import ConfigurationError, InputError
 from rescind.review import Roster, RosterOptions, read_roster_csv, read_roster_json
+from rescind.review.roster.admit import DEFAULT_ID_COLUMNS
 from rescind.review.roster.remarks import remarks
+from rescind.roster_settings import RosterFormat
 from rescind.settings import Settings
 
 IDS = {"DMS": "dms_user_id"}
@@ -32,6 +34,10 @@ EXPORT = (
     "2,terminated,2026-01-31,1,51002,y\n"
     "3,On leave,,Grace Hopper,51003,\n"
 )
+
+
+def test_the_setting_and_the_reader_agree_on_the_columns_with_ids() -> None:
+    assert RosterFormat().id_columns == DEFAULT_ID_COLUMNS
 
 
 def csv(text: str, options: RosterOptions = PLAIN) -> Roster:
