@@ -135,6 +135,18 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "quickbi_share_ids": ("list", "one"),
     "quickbi_absent_share": ("skipped", "refused"),
     "quickbi_cancel_receivers": ("unchecked", "checked"),
+    # DeleteAuthorizationByUserId: refused as soon as a workspace or group record reaches the user, or only without a
+    # record of the user's own; whether shares of the work go too; a user without a record.
+    "quickbi_delete_inherited": ("refused", "own_record"),
+    "quickbi_delete_shares": ("kept", "removed"),
+    "quickbi_absent_authorization": ("success", "refused"),
+    # AddWorksAuthorization for a receiver who has a record: replaced, or a second one; ExpireDay ends as the day
+    # begins, or when it is over (midnight in China, as in the vendor's sample of a listed ExpireDate).
+    "quickbi_authorize_again": ("replace", "second"),
+    "quickbi_expire_day": ("start", "end"),
+    # ListAuthConfigByResource: records that have run out, and the ExpireDate of a permanent one.
+    "quickbi_expired_authorizations": ("hidden", "listed"),
+    "quickbi_permanent_end": ("far", "null", "empty"),
     # UpdateUser: RoleIds replaces the roles or adds to them; without RoleIds and flags they stay or are no
     # administrator's any more (the flags were mandatory once).
     "quickbi_update_roles": ("replace", "add"),

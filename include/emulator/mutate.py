@@ -7,7 +7,7 @@ from typing import Any
 
 from emulator import mutate_paths
 from emulator.store.dms import Record, Target
-from emulator.store.quickbi import Receiver
+from emulator.store.receivers import Receiver
 from emulator.store.wedata import Resource, Subject
 from emulator.world import World
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from emulator.store.quickbi import Receiver, Share
+from emulator.store.authorizations import PERMANENT, WorkAuthorization
+from emulator.store.quickbi import Share
+from emulator.store.receivers import Receiver
 from emulator.world import World
 
 Operation = dict[str, Any]
@@ -16,7 +18,8 @@ _FAR = 4_102_444_800_000
 def operations(world: World) -> dict[str, Callable[[Operation], bool]]:
     """Operations by name, for :class:`emulator.mutate.Mutations`."""
     made = {
-        "white_list": _white_list, "share": _share, "portal_owner": _portal_owner,
+        "white_list": _white_list, "share": _share, "work_authorization": _work_authorization,
+        "portal_owner": _portal_owner,
         "work_owner": _work_owner, "workspace_owner": _workspace_owner,
         "workspace_role": _workspace_role, "quickbi_roles": _quickbi_roles, "dms_roles": _dms_roles,
         "dms_owner": _dms_owner, "dms_dba": _dms_dba, "dms_control_mode": _control_mode,
@@ -52,6 +55,21 @@ def _share(world: World, given: Operation) -> bool:
     store.unshare(share_id)
     points, expires = int(given.get("auth_points", 1)), int(given.get("expires", _FAR))
     store.share(Share(share_id, given["works_id"], receiver, points, expires))
+    return True
+
+
+def _work_authorization(world: World, given: Operation) -> bool:
+    """Give a receiver a record on a dashboard, in place of one it has, or take all that it has there."""
+    store, receiver, ident = world.quickbi, _receiver(given), given["resource_id"]
+    if ident not in store.works:
+        raise KeyError(ident)
+    gone = store.authorizations.remove(receiver, ident)
+    if given.get("remove"):
+        return bool(gone)
+    points, number = int(given.get("auth_points", 3)), f"auth-7{len(world.journal):07d}"
+    end = PERMANENT if points == 11 else int(given.get("expires", PERMANENT - 86_400_000))
+    kind = given.get("resource_type", "dashboard")
+    store.authorizations.add(WorkAuthorization(number, ident, kind, receiver, points, end, world.today))
     return True
 
 

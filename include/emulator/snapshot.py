@@ -76,11 +76,7 @@ def _quickbi(world: World) -> dict[str, Rows]:
             for work in store.works.values()
         ],
         "quickbi_shares": [store.share_row(share) for share in store.shares.values()],
-        "quickbi_collaborations": [
-            {"resource_id": item.resource_id, "resource_type": item.resource_type, "receiver_type": item.receiver.kind,
-             "receiver_id": item.receiver.id, "authorities": list(item.authorities), "expires": item.expires}
-            for item in store.collaborations
-        ],
+        "quickbi_work_authorizations": [record.row for record in store.authorizations],
     }  # fmt: skip
 
 

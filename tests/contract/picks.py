@@ -204,7 +204,7 @@ _reads(
     QueryShareList=lambda world: {"ReportId": some_share(world).works_id},
     QuerySharesToUserList=lambda world: {"UserId": some_share(world).receiver.id},
     ListAuthConfigByResource=lambda world: {
-        "ResourceId": world.quickbi.collaborations[0].resource_id,
+        "ResourceId": first(world.quickbi.authorizations).resource_id,
         "WorksType": "dashboard",
         "ShareToType": 0,
         "HasAuth": True,

@@ -252,6 +252,27 @@ def dms_policies(library: Library, world: World) -> None:
     assert listed() == before
 
 
+@_trip("quickbi", "AddWorksAuthorization", "DeleteAuthorizationByUserId", "ListAuthConfigByResource")
+def quickbi_authorizations(library: Library, world: World) -> None:
+    work = first(world.quickbi.works)
+    reached = {user for space in world.quickbi.workspaces.values() for user in space.members}
+    user = outsider_of(world, reached | {one for group in world.quickbi.groups.values() for one in group.members})
+    place = {"ResourceId": work, "ResourceType": "dashboard"}
+
+    def listed() -> dict[str, list[str]]:
+        asked = {"ResourceId": work, "WorksType": "dashboard", "ShareToType": 0, "HasAuth": True}
+        rows = library.call("ListAuthConfigByResource", **asked)["Result"]
+        return {row["AuthorizedId"]: row["Authorities"] for row in rows}
+
+    before = listed()
+    for points, rights in ((1, ["READ"]), (3, ["READ", "EXPORT"]), (11, ["READ", "EXPORT", "EDITE"])):
+        given = {"AuthPoints": points, "AuthorizeScope": 0, "AuthorizedId": user, "ExpireDay": "2099-01-01"}
+        assert library.call("AddWorksAuthorization", **place, **given)["Result"]
+        assert listed() == {**before, user: rights}
+    assert library.call("DeleteAuthorizationByUserId", QbiUserId=user, **place)["Result"] is True
+    assert listed() == before
+
+
 @_trip("quickbi", "AddShareReport", "CancelReportShare", "QueryShareList")
 def quickbi_shares(library: Library, world: World) -> None:
     portal, end = some_portal(world).portal_id, int(world.clock.now() + 86_400) * 1000

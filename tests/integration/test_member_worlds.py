@@ -30,6 +30,8 @@ GONE = ("verified_gone", "already_absent")
 MEMBERS = "quickbi_workspace_members"
 PROXIES = "dms_proxy_accesses"
 """Apart until an account that ended in the same run is no path of a record any more, see the last test."""
+REPORTED = {"quickbi_organization_roles", "dms_system_roles"}
+"""Planted whether or not a system takes them away: the systems beside them must name them."""
 ROLES, SOURCES = "wedata_project_roles", "wedata_data_sources"
 """Apart until a creator who left the creating project in the same run is no certain path, see the last test."""
 OPEN_QUESTIONS = {
@@ -57,7 +59,8 @@ def prepared(bench: Bench, seed: int, without: str = ROLES, **modes: str) -> tup
     setup = bench(*options, connections=everything(without), granting_connections={}, record_gone_fails=[], **caps)
     setup.emulator.post("modes", modes)
     world = setup.emulator.get("world")
-    ways = [*planted(world, seed), *planted_members(world, seed)]
+    members = [way for way in planted_members(world, seed) if way.system in REPORTED | set(REGISTRY)]
+    ways = [*planted(world, seed), *members]
     for way in ways:
         setup.emulator.post("mutate", {"actor": "somebody", "ops": list(way.operations)})
     with_member_ids(setup)

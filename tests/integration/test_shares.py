@@ -90,7 +90,7 @@ def items(review: Review, system: str = NAME) -> list[dict[str, Any]]:
 
 
 def dashboard(setup: ReviewBench) -> str:
-    return str(setup.emulator.get("truth?extra=1")["quickbi_collaborations"][0]["resource_id"])
+    return str(setup.emulator.get("truth?extra=1")["quickbi_work_authorizations"][0]["resource_id"])
 
 
 def test_exactly_the_shares_of_the_person_end_and_come_back_with_level_and_end(bench: Bench) -> None:

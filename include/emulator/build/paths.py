@@ -11,22 +11,11 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from emulator.build.sizes import Sizes
+from emulator.store.authorizations import WorkAuthorization, day_starts
 from emulator.store.dms import TIME_FORMAT, Instance, Policy, Proxy, ProxyAccess
 from emulator.store.people import Person
-from emulator.store.quickbi import (
-    GROUP,
-    ORGANIZATION,
-    USER,
-    WORKSPACE,
-    Collaboration,
-    Group,
-    Menu,
-    Portal,
-    Receiver,
-    Share,
-    Work,
-    Workspace,
-)
+from emulator.store.quickbi import Group, Menu, Portal, Share, Work, Workspace
+from emulator.store.receivers import GROUP, ORGANIZATION, USER, WORKSPACE, Receiver
 from emulator.world import World
 
 _ADMIN, _AUTH_ADMIN, _MEMBER = 111111111, 111111112, 111111113
@@ -121,8 +110,8 @@ def _hand_over(world: World, menus: list[Menu], receiver: Receiver) -> None:
 
 
 def _dashboards(world: World, rng: random.Random) -> None:
-    """A dashboard in each workspace, with collaboration records of a user, a group and the workspace."""
-    store, now = world.quickbi, int(world.clock.now()) // 86_400 * _DAY
+    """A dashboard in each workspace, with authorizations of a user, a group and the workspace."""
+    store, now = world.quickbi, day_starts(world.today[:10])
     created = world.clock.utc().strftime("%Y-%m-%d 00:00:00")
     for number, space in enumerate(store.workspaces.values()):
         work = Work(f"{rng.getrandbits(128):032x}", f"Dashboard {number + 1}", "PAGE", space.workspace_id, space.owner,
@@ -131,8 +120,9 @@ def _dashboards(world: World, rng: random.Random) -> None:
         receivers = [Receiver(USER, next(iter(space.members))), Receiver(WORKSPACE, space.workspace_id)]
         receivers += [Receiver(GROUP, group) for group in list(store.groups)[:1]]
         for receiver in receivers:
-            store.collaborations.append(
-                Collaboration(work.works_id, "dashboard", receiver, ("READ", "EXPORT"), now + 300 * _DAY, created)
+            ident = f"auth-9{number:03d}{receiver.kind:04d}"
+            store.authorizations.seed(
+                WorkAuthorization(ident, work.works_id, "dashboard", receiver, 3, now + 300 * _DAY, created)
             )
 
 

@@ -8,19 +8,8 @@ from datetime import timedelta
 
 from emulator.build.sizes import Sizes
 from emulator.store.people import Person
-from emulator.store.quickbi import (
-    FOLDER_TYPE,
-    GROUP,
-    ORGANIZATION,
-    USER,
-    WORKSPACE,
-    BiUser,
-    Group,
-    Menu,
-    Portal,
-    Receiver,
-    Workspace,
-)
+from emulator.store.quickbi import FOLDER_TYPE, BiUser, Group, Menu, Portal, Workspace
+from emulator.store.receivers import GROUP, ORGANIZATION, USER, WORKSPACE, Receiver
 from emulator.world import World
 
 _ALPHABET = string.ascii_lowercase + string.digits

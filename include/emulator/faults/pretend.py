@@ -26,6 +26,8 @@ def success(product: str, action: str, params: dict[str, Any]) -> Any:
         return len(set(str(params.get("MenuIds", "")).split(",")))
     if action in ("GrantTemplateAuthority", "RevokeTemplateAuthority"):
         return {"Result": True}
+    if action == "AddWorksAuthorization":
+        return "auth-00000000"
     if action == "CreateProxyAccess":
         return {"ProxyAccessId": 999_999}
     return True if product == "quickbi" else {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from emulator.registry import Call
-from emulator.store.quickbi import WORKSPACE, BiUser, Menu, Portal, Receiver, Workspace
+from emulator.store.quickbi import BiUser, Menu, Portal, Workspace
+from emulator.store.receivers import WORKSPACE, Receiver
 
 ORGANIZATION_ADMIN, PERMISSION_ADMIN = 111111111, 111111112
 _EDITORS = (25, 26)

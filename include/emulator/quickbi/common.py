@@ -7,6 +7,7 @@ from typing import Any
 from emulator.errors import ApiError
 from emulator.registry import Call
 from emulator.store.quickbi import BiUser, Group, Portal, Work, Workspace
+from emulator.store.receivers import GROUP, USER, Receiver
 
 PAGE = "PageNum:int PageSize:int"
 
@@ -98,3 +99,16 @@ def find_workspace(call: Call, workspace_id: str) -> Workspace:
     if space is None:
         raise failure(call, "Workspace.NotIn.Organization", "The workspace is not owned by the organization.")
     return space
+
+
+def receiver_name(call: Call, receiver: Receiver) -> str:
+    """The name of a receiver; empty for a user or group that is gone."""
+    store = call.world.quickbi
+    if receiver.kind == USER:
+        user = store.users.get(receiver.id)
+        return user.nick if user else ""
+    if receiver.kind == GROUP:
+        group = store.groups.get(receiver.id)
+        return group.name if group else ""
+    space = store.workspaces.get(receiver.id)
+    return space.name if space else "demo-organization"

@@ -7,7 +7,8 @@ from typing import Any
 from emulator.quickbi import QUICKBI
 from emulator.quickbi.common import check_caller, failure, find_group, find_user
 from emulator.registry import Call
-from emulator.store.quickbi import GROUP, Group, Receiver
+from emulator.store.quickbi import Group
+from emulator.store.receivers import GROUP, Receiver
 
 _ROOT = "-1"
 

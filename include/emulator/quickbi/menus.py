@@ -5,7 +5,8 @@ from __future__ import annotations
 from emulator.quickbi import QUICKBI
 from emulator.quickbi.common import failure, find_portal
 from emulator.registry import Call
-from emulator.store.quickbi import FOLDER_TYPE, GROUP, USER, Menu, Portal, Receiver
+from emulator.store.quickbi import FOLDER_TYPE, Menu, Portal
+from emulator.store.receivers import GROUP, USER, Receiver
 
 _PAIRS = "DataPortalId! MenuIds! UserGroupIds UserIds"
 _MOST_MENUS, _MOST_RECEIVERS = 100, 200

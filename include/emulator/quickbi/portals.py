@@ -9,7 +9,8 @@ from emulator.quickbi import QUICKBI
 from emulator.quickbi.access import active, authorized_menus, can_open, shares_of, tree, visible_menus
 from emulator.quickbi.common import PAGE, check_caller, failure, find_portal, find_user, find_work, find_workspace, page
 from emulator.registry import Call
-from emulator.store.quickbi import ORGANIZATION, WORKSPACE, Portal, Receiver, Work
+from emulator.store.quickbi import Portal, Work
+from emulator.store.receivers import ORGANIZATION, WORKSPACE, Receiver
 
 _WORKS = f"{PAGE} Status:int ThirdPartAuthFlag:int WorksType"
 
@@ -146,7 +147,7 @@ def list_white(call: Call) -> list[dict[str, Any]] | None:
 
 
 def _readable(call: Call, work: Portal | Work, user_id: str) -> bool:
-    """Whether a user can read a work: for dashboards owner, shares, collaboration and workspace members count."""
+    """Whether a user can read a work: for dashboards owner, shares, authorizations and workspace members count."""
     if isinstance(work, Portal):
         return can_open(call, work, user_id, authorized_menus(call, work, user_id))
     if active(call, user_id) is None:
@@ -158,8 +159,7 @@ def _readable(call: Call, work: Portal | Work, user_id: str) -> bool:
         work.owner == user_id
         or work.works_id in shares_of(call, user_id)
         or (space is not None and user_id in space.members)
-        or any(item.resource_id == work.works_id and item.receiver in mine and item.expires > now
-               for item in store.collaborations)
+        or any(item.receiver in mine and item.expires > now for item in store.authorizations.of(work.works_id))
     )  # fmt: skip
 
 

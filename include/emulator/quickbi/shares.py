@@ -1,37 +1,16 @@
-"""Shares of works with an end, and the collaboration records of dashboards, datasets and data sources."""
+"""Shares of works with an end."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from emulator.quickbi import QUICKBI
-from emulator.quickbi.common import check_caller, failure, find_group, find_user, find_work
+from emulator.quickbi.common import failure, find_group, find_user, find_work, receiver_name
 from emulator.registry import Call
-from emulator.store.quickbi import GROUP, ORGANIZATION, USER, Portal, Receiver, Share
+from emulator.store.quickbi import Portal, Share
+from emulator.store.receivers import GROUP, ORGANIZATION, USER, Receiver
 
 _TYPES = {"DATAPRODUCT": "dataProduct", "PAGE": "dashboard"}
-_COLLABORATIVE = (
-    "dashboard",
-    "report",
-    "dashboardOfflineQuery",
-    "cube",
-    "datasource",
-    "screen",
-    "ANALYSIS",
-    "dataForm",
-)
-
-
-def _name(call: Call, receiver: Receiver) -> str:
-    store = call.world.quickbi
-    if receiver.kind == USER:
-        user = store.users.get(receiver.id)
-        return user.nick if user else ""
-    if receiver.kind == GROUP:
-        group = store.groups.get(receiver.id)
-        return group.name if group else ""
-    space = store.workspaces.get(receiver.id)
-    return space.name if space else "demo-organization"
 
 
 @QUICKBI.action("QueryShareList", "ReportId!")
@@ -43,7 +22,7 @@ def share_list(call: Call) -> list[dict[str, Any]] | None:
     now = 0.0 if call.world.modes["quickbi_expired_shares"] == "listed" else call.world.clock.now() * 1000
     rows = [
         {"ShareId": share.share_id, "ReportId": works_id, "ShareType": kind, "ShareToType": share.receiver.kind,
-         "ShareToId": share.receiver.id, "ShareToName": _name(call, share.receiver), "AuthPoint": share.points,
+         "ShareToId": share.receiver.id, "ShareToName": receiver_name(call, share.receiver), "AuthPoint": share.points,
          "ExpireDate": share.expires}
         for share in call.world.quickbi.listed_shares(works_id)
         if share.expires > now
@@ -103,23 +82,3 @@ def cancel_share(call: Call) -> bool:
     for share in found:
         store.unshare(share.share_id)
     return True
-
-
-@QUICKBI.action("ListAuthConfigByResource", "HasAuth!:bool Keyword ResourceId! ShareToType!:int WorksType!")
-def auth_config(call: Call) -> list[dict[str, Any]]:
-    """Collaboration records of one resource: type 0 gives users, organization and workspaces, type 1 groups.
-
-    Portals are no type of this action.
-    """
-    check_caller(call)
-    if call.text("WorksType") not in _COLLABORATIVE:
-        raise failure(call, "Invalid.Parameter.Error", "The parameter is invalid:WorksType.")
-    groups = call.params["ShareToType"] == 1
-    return [
-        {"ResourceId": item.resource_id, "ResourceType": item.resource_type, "Scope": item.receiver.kind,
-         "AuthorizedId": item.receiver.id, "AuthorizedName": _name(call, item.receiver),
-         "Authorities": list(item.authorities), "ExpireDate": str(item.expires), "GmtCreate": item.created}
-        for item in call.world.quickbi.collaborations
-        if item.resource_id == call.text("ResourceId") and (item.receiver.kind == GROUP) == groups
-        and call.text("Keyword") in _name(call, item.receiver) and call.params["HasAuth"]
-    ]  # fmt: skip

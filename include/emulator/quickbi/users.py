@@ -8,7 +8,8 @@ from emulator.quickbi import QUICKBI
 from emulator.quickbi.access import ORGANIZATION_ADMIN, PERMISSION_ADMIN
 from emulator.quickbi.common import PAGE, check_caller, failure, find_user, page
 from emulator.registry import Call
-from emulator.store.quickbi import USER, BiUser, Portal, Receiver, Work
+from emulator.store.quickbi import BiUser, Portal, Work
+from emulator.store.receivers import USER, Receiver
 
 _ADMIN, _AUTH_ADMIN, _ORDINARY = ORGANIZATION_ADMIN, PERMISSION_ADMIN, 111111113
 _FLAGS = {"AdminUser": _ADMIN, "AuthAdminUser": _AUTH_ADMIN}

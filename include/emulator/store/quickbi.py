@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from emulator.journal import Journal
+from emulator.store.authorizations import WorkAuthorizations
+from emulator.store.receivers import GROUP, ORGANIZATION, USER, WORKSPACE, Receiver
 from emulator.visibility import Visibility
 
-USER, GROUP, ORGANIZATION, WORKSPACE = 0, 1, 2, 3
 FOLDER_TYPE = 4
 WORKSPACE_ROLES = {
     25: ("role_workspace_admin", "Workspace administrator"),
@@ -17,13 +18,6 @@ WORKSPACE_ROLES = {
     27: ("role_workspace_analyst", "Workspace analyst"),
     30: ("role_workspace_viewer", "Workspace viewer"),
 }
-
-
-class Receiver(NamedTuple):
-    """Who a menu is authorized to: kind (0 user, 1 group, 2 organization, 3 workspace) and id."""
-
-    kind: int
-    id: str
 
 
 @dataclass(slots=True)
@@ -116,18 +110,6 @@ class Share:
     expires: int
 
 
-@dataclass(slots=True)
-class Collaboration:
-    """A collaboration record of a work, dataset or data source (``scope`` as receiver kinds)."""
-
-    resource_id: str
-    resource_type: str
-    receiver: Receiver
-    authorities: tuple[str, ...]
-    expires: int
-    created: str
-
-
 def _members_of(place: Group | Workspace) -> str:
     return "quickbi_group_members" if isinstance(place, Group) else "quickbi_workspace_members"
 
@@ -152,7 +134,7 @@ class QuickBiStore:
         self.portals: dict[str, Portal] = {}
         self.works: dict[str, Work] = {}
         self.shares: dict[str, Share] = {}
-        self.collaborations: list[Collaboration] = []
+        self.authorizations = WorkAuthorizations(journal, visibility)
         self.count = 0
 
     def seed(self, menu: Menu, receiver: Receiver, points: int) -> bool:
@@ -191,7 +173,7 @@ class QuickBiStore:
         return True
 
     def forget(self, receiver: Receiver) -> int:
-        """Withdraw every menu record, white list entry and share of a receiver that is being deleted.
+        """Withdraw every menu record, white list entry, share and authorization of a receiver that is being deleted.
 
         :returns: how many menu records there were.
         """
@@ -199,7 +181,7 @@ class QuickBiStore:
             self.white(portal, receiver, remove=True)
         for share in [share for share in self.shares.values() if share.receiver == receiver]:
             self.unshare(share.share_id)
-        self.collaborations = [item for item in self.collaborations if item.receiver != receiver]
+        self.authorizations.remove(receiver)
         return sum(
             self.remove(portal, menu, receiver)
             for portal in self.portals.values()

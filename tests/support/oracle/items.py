@@ -79,6 +79,9 @@ def thing_of(item: Row) -> Thing:
     if system == "quickbi_shares":
         kind = _RECEIVERS[str(item["principal_type"]).lower()]
         return Thing(system, {"works_id": place.id, "receiver_type": kind, "receiver_id": who})
+    if system == "quickbi_work_authorizations":
+        kind = _RECEIVERS[str(item["principal_type"]).lower()]
+        return Thing(system, {"resource_id": place.id, "receiver_type": kind, "receiver_id": who})
     if system == "wedata_data_sources":
         user = who if str(item["principal_type"]).lower() == "user" else ""
         return Thing(system, {"data_source_id": place.id, "project_id": place.container, "user_id": user})

@@ -32,6 +32,7 @@ def effective(
 _PATHS: dict[str, Callable[[Dump, str, Resource, str], Iterable[Path]]] = {
     "quickbi_menus": lambda dump, who, on, _: quickbi.menu_paths(dump, who, on),
     "quickbi_shares": lambda dump, who, on, _: quickbi.work_paths(dump, who, on.id),
+    "quickbi_work_authorizations": lambda dump, who, on, _: quickbi.work_paths(dump, who, on.id),
     "quickbi_group_members": lambda dump, who, on, _: quickbi.group_paths(dump, who, on.id),
     "quickbi_workspace_members": lambda dump, who, on, _: quickbi.workspace_paths(dump, who, on.id),
     "quickbi_organization_roles": lambda dump, who, _, role: quickbi.role_paths(dump, who, role),

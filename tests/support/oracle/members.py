@@ -19,7 +19,8 @@ _FAR = 4_000_000_000_000
 _MEMBERS: list[tuple[str, str, Plant]] = []
 ID_SPACES = {
     "quickbi_group_members": "quickbi_user_id", "quickbi_workspace_members": "quickbi_user_id",
-    "quickbi_shares": "quickbi_user_id", "quickbi_organization_roles": "quickbi_user_id",
+    "quickbi_shares": "quickbi_user_id", "quickbi_work_authorizations": "quickbi_user_id",
+    "quickbi_organization_roles": "quickbi_user_id",
     "dms_proxy_accesses": "dms_user_id", "dms_accounts": "dms_user_id", "dms_system_roles": "dms_user_id",
     "wedata_project_roles": "wedata_uin",
 }  # fmt: skip
@@ -35,7 +36,7 @@ def place_of(one: Planted) -> tuple[Resource, str]:
     """What the membership is on, and the role that it gives, for the oracle."""
     row = one.operations[0]
     kinds = {"group_id": "user_group", "workspace_id": "workspace", "works_id": "work", "proxy_id": "proxy",
-             "project_id": "project"}  # fmt: skip
+             "resource_id": "work", "project_id": "project"}  # fmt: skip
     found = [Resource(kind, str(row[name])) for name, kind in kinds.items() if name in row]
     role = row.get("role_id", "") if one.system == "wedata_project_roles" else ""
     if one.system == "quickbi_organization_roles":
@@ -125,6 +126,24 @@ def _projects(draw: Draw, person: Any, kind: str) -> list[Operation]:
     own = {"op": "project_member", "project_id": project, "user_uin": uin, "role_id": role}
     head = {"op": "project_owner", "project_id": project, "user_uin": uin, "creator": kind == "creator"}
     return [own, head] if kind in ("owner", "creator") else [own]
+
+
+@_member("quickbi_work_authorizations", "direct", "group", "share", "work_owner", "workspace_member")
+def _authorizations(draw: Draw, person: Any, kind: str) -> list[Operation]:
+    user, work = person["quickbi_user_id"], draw.one("quickbi_works")
+    own = {"op": "work_authorization", "resource_id": work["works_id"], "receiver_type": 0, "receiver_id": user,
+           "expires": _FAR}  # fmt: skip
+    if kind == "group":
+        group = draw.one("quickbi_groups")["group_id"]
+        through = {**own, "receiver_type": 1, "receiver_id": group}
+        return [own, through, {"op": "group_member", "group_id": group, "user_id": user}]
+    ways: dict[str, list[Operation]] = {
+        "direct": [],
+        "share": [{"op": "share", "works_id": work["works_id"], "receiver_type": 0, "receiver_id": user}],
+        "work_owner": [{"op": "work_owner", "works_id": work["works_id"], "user_id": user}],
+        "workspace_member": [{"op": "workspace_member", "workspace_id": work["workspace_id"], "user_id": user}],
+    }
+    return [own, *ways[kind]]
 
 
 def kinds() -> Iterator[tuple[str, str]]:

@@ -128,10 +128,16 @@ def work_paths(dump: Dump, user_id: str, works_id: str) -> Iterator[Path]:
             yield Path("work_owner")
         if dump.has("quickbi_workspace_members", workspace_id=str(work["workspace_id"]), user_id=user_id):
             yield Path("workspace_member", str(work["workspace_id"]))
-    for row in dump.by("quickbi_collaborations", "resource_id").get((works_id,), []):
+    yield from _authorized(dump, user_id, works_id)
+
+
+def _authorized(dump: Dump, user_id: str, resource_id: str) -> Iterator[Path]:
+    """Authorizations of a resource in force, with a receiver that stands for the user. Levels count alike."""
+    names = _receivers_of(dump, user_id, nested=True)
+    for row in dump.by("quickbi_work_authorizations", "resource_id").get((resource_id,), []):
         pair = (str(row["receiver_type"]), str(row["receiver_id"]))
-        if pair in _receivers_of(dump, user_id, nested=True) and row["expires"] > dump.world.get("now_ms", 0):
-            yield Path("collaboration", pair[1])
+        if pair in names and row["expires"] > dump.world.get("now_ms", 0):
+            yield Path("authorization", names[pair])
 
 
 def group_paths(dump: Dump, user_id: str, group_id: str) -> Iterator[Path]:

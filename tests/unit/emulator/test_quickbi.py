@@ -9,7 +9,8 @@ import pytest
 from emulator_client import Clients
 
 from emulator.app import App
-from emulator.store.quickbi import FOLDER_TYPE, Menu, Portal, Receiver
+from emulator.store.quickbi import FOLDER_TYPE, Menu, Portal
+from emulator.store.receivers import Receiver
 
 
 @pytest.fixture

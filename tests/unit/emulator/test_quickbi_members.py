@@ -9,7 +9,8 @@ import pytest
 from emulator_client import Clients
 
 from emulator.app import App
-from emulator.store.quickbi import Portal, Receiver
+from emulator.store.quickbi import Portal
+from emulator.store.receivers import Receiver
 
 ADMIN, PERMISSIONS, ORDINARY, OWN = 111111111, 111111112, 111111113, 300200100
 
@@ -194,7 +195,7 @@ def test_who_reads_a_shared_work_follows_the_share(app: App, clients: Clients, u
         portal.white.clear()
         for menu in portal.leaves():
             menu.receivers.clear()
-    app.world.quickbi.collaborations.clear()
+    app.world.quickbi.authorizations.clear()
     app.world.quickbi.shares.clear()
     common = {"ShareToType": 0, "AuthPoint": 1, "ExpireDate": 4_102_444_800_000}
     for expected in (False, True, False):

@@ -9,7 +9,8 @@ import pytest
 from emulator_client import Clients
 
 from emulator.app import App
-from emulator.store.quickbi import Portal, Receiver
+from emulator.store.quickbi import Portal
+from emulator.store.receivers import Receiver
 
 ORDINARY = 111111113
 
@@ -231,7 +232,7 @@ def test_owners_of_works_and_what_becomes_of_them(app: App, clients: Clients, po
     assert portal.white == {}
 
 
-def test_dashboards_and_their_collaboration(app: App, clients: Clients) -> None:
+def test_dashboards_and_their_authorizations(app: App, clients: Clients) -> None:
     """Records of users and workspaces by type 0, of groups by type 1; portals are no type of the action."""
     work = next(iter(app.world.quickbi.works.values()))
 
@@ -241,8 +242,7 @@ def test_dashboards_and_their_collaboration(app: App, clients: Clients) -> None:
         assert all(row["Authorities"] == ["READ", "EXPORT"] for row in rows)
         return {(row["Scope"], row["AuthorizedId"]) for row in rows}
 
-    held = {(item.receiver.kind, item.receiver.id) for item in app.world.quickbi.collaborations
-            if item.resource_id == work.works_id}  # fmt: skip
+    held = {(item.receiver.kind, item.receiver.id) for item in app.world.quickbi.authorizations.of(work.works_id)}
     assert records(0) | records(1) == held
     assert {kind for kind, _ in records(1)} == {1}
     answer = clients.quickbi("ListAuthConfigByResource", ResourceId=work.works_id, WorksType="dataProduct",

@@ -24,9 +24,10 @@ def test_every_membership_system_is_planted() -> None:
     assert set(ID_SPACES) < SYSTEMS
 
 
-def named(ways: list[Path]) -> set[str]:
-    """Names of ways; of a share, who it is to."""
-    return {path.through if path.kind == "share" else path.kind for path in ways}
+def named(ways: list[Path], system: str) -> set[str]:
+    """Names of ways; of records of the system itself that others may hold too, who holds them."""
+    own = {"quickbi_shares": "share", "quickbi_work_authorizations": "authorization"}.get(system)
+    return {path.through if path.kind == own else path.kind for path in ways}
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -36,14 +37,14 @@ def test_each_way_stays_when_the_membership_goes(seed: int) -> None:
         app = organization(seed, plant=False)
         (where, role), user = place_of(one), one.person[ID_SPACES[one.system]]
         app.gateway.mutations.run(list(one.operations))
-        assert "direct" in named(effective(snapshot(app.world), one.system, user, where, role)), one
+        assert "direct" in named(effective(snapshot(app.world), one.system, user, where, role), one.system), one
         undo = {
             "quickbi_organization_roles": {"role_ids": [int(ORDINARY)]}, "dms_system_roles": {"roles": ["USER"]},
             "dms_accounts": {"state": "DISABLE"},
         }.get(one.system, {"remove": True})  # fmt: skip
         app.gateway.mutations.run([{**one.operations[0], **undo}])
         app.world.modes.set("dms_disabled_proxies", "usable")
-        left = named(effective(snapshot(app.world), one.system, user, where, role))
+        left = named(effective(snapshot(app.world), one.system, user, where, role), one.system)
         assert "direct" not in left, one
         if len(one.operations) > 1:
             assert one.kind in left, (one, left)
@@ -66,6 +67,10 @@ ITEMS: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "quickbi_shares": (item("quickbi_shares", "u", "work", "r", "view", "s1"), "",
                        {"share_id": "s1", "works_id": "r", "receiver_type": 0, "receiver_id": "u", "auth_points": 1,
                         "expires": 9}),
+    "quickbi_work_authorizations": (
+        item("quickbi_work_authorizations", "u", "work", "r", "edit"), "",
+        {"authorization_id": "a1", "resource_id": "r", "resource_type": "dashboard", "receiver_type": 0,
+         "receiver_id": "u", "auth_points": 11, "expires": 9}),
     "quickbi_organization_roles": (item("quickbi_organization_roles", "u", "organization_role", ADMIN, "holder"), "",
                                    {"user_id": "u", "role_id": 111111111}),
     "dms_accounts": (item("dms_accounts", "5", "tenant", "3001", "account", "26"), "", {"user_id": "5", "uid": "26"}),
