@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+DateFormat = Literal[
+    "", "DD.MM.YYYY", "DD/MM/YYYY", "DD-MM-YYYY", "MM/DD/YYYY", "YYYY/MM/DD", "YYYY.MM.DD", "YYYYMMDD", "YYYY年MM月DD日"
+]
 ID_SPACES = ("wedata_user_id", "alibaba_uid", "dms_user_id", "quickbi_user_id")
 """Id spaces of the four systems. Without a mapping they are the names of the columns too."""
 
@@ -46,6 +49,9 @@ class RosterFormat(BaseModel):
     :param id_columns: column of the export -> id space of a platform. Every one of them must be in the export.
     :param zone: IANA time zone of dates and times without an offset. A leaving date lasts until the midnight after it
         there.
+    :param encoding: of a CSV file, such as ``gb18030`` or ``shift_jis``; empty for UTF-8, or UTF-16 with its byte order
+        mark.
+    :param date_format: how dates are written, if not in ISO 8601, which is always read.
     :param delimiter: between the cells of a CSV file; empty for the one that separates the names of the first line.
     """
 
@@ -56,6 +62,8 @@ class RosterFormat(BaseModel):
     id_columns: dict[str, str] = Field(default_factory=lambda: {name: name for name in ID_SPACES})
     zone: str = "UTC"
     delimiter: Literal["", ",", ";", "\t", "|"] = ""
+    encoding: str = ""
+    date_format: DateFormat = ""
 
     @field_validator("zone")
     @classmethod
@@ -64,4 +72,13 @@ class RosterFormat(BaseModel):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("is no IANA time zone. Write for example Asia/Shanghai") from None
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _decodes_text(cls, value: str) -> str:
+        try:
+            b"".decode(value or "utf-8")
+        except LookupError:
+            raise ValueError("is no encoding. Write for example gb18030, shift_jis or cp1252") from None
         return value

@@ -107,6 +107,13 @@ class Settings(BaseModel):
     :param roster_max_age_hours: an older roster is not used for decisions.
     :param roster_min_people: a roster with fewer people is not used for decisions.
     :param roster_max_leaver_percent: a roster with a larger share of leavers is not used for decisions.
+    :param roster_max_bad_rows_percent: a roster with a larger share of rows that cannot be read is refused. Other such
+        rows are named and set aside, and anyone who may be meant keeps everything. 0 sets none aside.
+    :param roster_max_shrink_percent: how many of the people, or of the ids of one platform, a roster may have lost
+        since the last review, in percent; with more it is not used. 100 turns this off.
+    :param roster_as_of: where the age of a roster file comes from: ``modified`` (its time of modification), ``name`` (a
+        date in its name), ``checksum`` (a date in its checksum file), or ``column:NAME`` (a column with the time of the
+        export; the oldest cell counts).
     :param policy: file of rules, see ``include/policies/README.md``; relative paths start at ``RESCIND_HOME``, see
         :func:`settings_home`.
     :param protections: file of principals and resources whose access is never revoked.
@@ -186,6 +193,9 @@ class Settings(BaseModel):
     roster_max_age_hours: Annotated[int, BOUND] = Field(default=48, ge=1)
     roster_min_people: Annotated[int, BOUND] = Field(default=10, ge=1)
     roster_max_leaver_percent: Annotated[int, BOUND] = Field(default=40, ge=0, le=100)
+    roster_max_bad_rows_percent: Annotated[int, BOUND] = Field(default=10, ge=0, le=50)
+    roster_max_shrink_percent: Annotated[int, BOUND] = Field(default=20, ge=0, le=100)
+    roster_as_of: Annotated[str, BOUND] = Field(default="modified", pattern=r"^(modified|name|checksum|column:.+)$")
     policy: Annotated[str, BOUND] = "include/policies/access_review.yaml"
     protections: Annotated[str, BOUND] = "include/config/protected.yaml"
     exceptions: Annotated[str, BOUND] = "include/config/exceptions.yaml"

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -360,3 +361,83 @@ def test_absences_in_the_roster_count_only_where_it_lists_everyone(
     assert "depend on people missing from the roster" in capsys.readouterr().out
     setup.configure(roster_is_complete=True)
     assert len(planned(setup, "everyone")) > 10
+
+
+def written(setup: ReviewBench, rows: list[dict[str, str]]) -> None:
+    """Write the bench's roster file."""
+    with Path(setup.settings["roster"]).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_a_roster_that_has_lost_people_since_the_last_review_decides_nothing(bench: Bench) -> None:
+    setup = bench()
+    rows = people(setup)
+    setup.run("whole").preflight()
+    written(setup, rows[: len(rows) * 7 // 10])
+    with pytest.raises(Exception, match=r"GuardTrippedError.*roster.max_shrink_percent"):
+        setup.run("short").preflight()
+    written(setup, [{**row, "dms_user_id": ""} for row in rows])
+    with pytest.raises(Exception, match=r"0 people with a dms_user_id, .* in run 1"):
+        setup.run("without ids").preflight()
+    setup.configure(roster_max_shrink_percent=100)
+    setup.run("raised").preflight()
+
+
+def test_a_bad_row_and_leavers_without_a_date_are_named_in_log_page_and_report(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup = bench()
+    rows = people(setup)
+    bad = next(row for row in rows if row["status"] == "active" and row["dms_user_id"])
+    gone = [row for row in rows if row["status"] == "left"]
+    bad["terminated_at"], gone[0]["terminated_at"] = "2026-02-30", ""
+    written(setup, rows)
+    review = setup.run("with a bad row")
+    review.preflight()
+    logged = capsys.readouterr().out
+    assert f"line {rows.index(bad) + 2} cannot be read and is set aside" in logged
+    assert gone[0]["person_id"] in logged
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", "with a bad row")
+        assert run is not None
+        number = run.number
+        found = ledger.views.run(number, ["access_review"])
+    assert found is not None
+    facts = found[1]
+    said = " ".join(facts.roster_remarks)
+    assert f"line {rows.index(bad) + 2} cannot be read" in said and "no rule about the leaving date can act" in said
+    assert not any(row["person_id"] in said for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "beside", "works"),
+    [
+        ("name", "roster_{now}.csv", "", True),
+        ("name", "roster_2026-01-01.csv", "", False),
+        ("name", "roster.csv", "", False),
+        ("checksum", "roster.csv", "  exported {now}", True),
+        ("checksum", "roster.csv", "  roster.csv", False),
+        ("column:exported", "roster.csv", "", True),
+        ("column:nowhere", "roster.csv", "", False),
+    ],
+)
+def test_the_age_of_a_roster_may_come_from_elsewhere(
+    bench: Bench, source: str, name: str, beside: str, works: bool
+) -> None:
+    setup = bench()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H%MZ")
+    rows = [{**row, "exported": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")} for row in people(setup)]
+    path = Path(setup.settings["roster"]).with_name(name.format(now=now))
+    setup.configure(roster=str(path), roster_as_of=source)
+    written(setup, rows)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    if beside:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.with_name(path.name + ".sha256").write_text(digest + beside.format(now=now) + "\n")
+    if works:
+        setup.run().preflight()
+    else:
+        with pytest.raises(Exception, match=r"roster.max_age|roster_as_of"):
+            setup.run().preflight()

@@ -50,7 +50,7 @@ def _read(path: Path, content: bytes, settings: Settings) -> Roster:
     if path.suffix.lower() not in (".csv", ".json"):
         raise InputError("roster", f"a file of kind {path.suffix or '(none)'}", "Name it .csv, or .json.")
     read = read_roster_csv if path.suffix.lower() == ".csv" else read_roster_json
-    reading = roster_options(settings.roster_format.model_dump(mode="json"))
+    reading = roster_options(settings.roster_format.model_dump(mode="json"), settings.roster_max_bad_rows_percent)
     return read(content, source=path.name, options=reading)
 
 

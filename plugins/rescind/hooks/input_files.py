@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CHECKSUM_SUFFIX = ".sha256"
 _MOST_CHECKSUM_BYTES = 1_000
+_DATED = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?:[T_ -]([0-2]\d):?([0-5]\d)(?::?\d\d)?Z?)?(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,26 @@ def read_roster_file(settings: Settings) -> Fetched:
     if suffix not in (".csv", ".json"):
         raise InputError("roster", f"a file of kind {suffix or '(none)'}", "Name it .csv, or .json (people or SCIM).")
     content, as_of = _read(path, "roster")
-    return Fetched(content, path.name, "csv" if suffix == ".csv" else "json", as_of, _checksums(settings, path))
+    sums, said = _checksums(settings, path)
+    if settings.roster_as_of == "name":
+        as_of = _dated(path.name, "name of the roster file")
+    elif settings.roster_as_of == "checksum":
+        as_of = _dated(said, f"checksum file {path.name}{CHECKSUM_SUFFIX}")
+    return Fetched(content, path.name, "csv" if suffix == ".csv" else "json", as_of, sums)
+
+
+def _dated(text: str, where: str) -> datetime:
+    """Return the only date, with its time if it has one, that a text holds; without an offset in UTC.
+
+    :raises InputError: when it holds none or several that differ.
+    """
+    found = {match.groups() for match in _DATED.finditer(text)}
+    try:
+        ((year, month, day, hour, minute),) = found
+        return datetime(*map(int, (year, month, day, hour or 0, minute or 0)), tzinfo=UTC)  # type: ignore[misc, arg-type]
+    except ValueError:
+        problem = f"{len(found)} dates, where the setting roster_as_of needs one that exists"
+        raise InputError(where, problem, "Write it as 2026-07-31, 20260731 or 20260731T0600Z (UTC).") from None
 
 
 def _place(settings: Settings, name: str) -> Path | ObjectStoragePath:
@@ -110,19 +131,22 @@ def _explained(path: Path | ObjectStoragePath, name: str) -> Iterator[None]:
         ) from None
 
 
-def _checksums(settings: Settings, path: Path | ObjectStoragePath) -> tuple[tuple[str, str], ...]:
+def _checksums(settings: Settings, path: Path | ObjectStoragePath) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Return the announced digests, and what the checksum file says beside its digest."""
+    rest = ""
     announced = [("setting roster_sha256", settings.roster_sha256)] if settings.roster_sha256 else []
     beside = path.with_name(path.name + CHECKSUM_SUFFIX)
     with _explained(beside, "roster checksum"):
         there = in_time(beside.exists) if _is_local(beside) else beside.exists()
     if there:
         text = _read(beside, "roster checksum", _MOST_CHECKSUM_BYTES)[0].decode("utf-8", "replace")
-        word = text.split(maxsplit=1)[0].lower() if text.strip() else ""
+        word, _, rest = text.strip().partition(" ")
+        word = word.lower()
         if len(word) != 64 or not set(word) <= set("0123456789abcdef"):
             remedy = "Write it with sha256sum, or remove the file."
             raise InputError(beside.name, "its first word is no SHA-256 in hex (64 characters)", remedy)
         announced.append((beside.name, word))
-    return tuple(announced)
+    return tuple(announced), rest
 
 
 def _moment(changed: Any) -> datetime:

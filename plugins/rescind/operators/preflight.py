@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import rescind
@@ -23,11 +23,12 @@ from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.operators.bases.review import ReviewOperator
 from rescind.review.roster.remarks import remarks
+from rescind.review.roster.shrink import check_shrink, sizes
 from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.users import same_user
-from rescind.workflow.inputs import ReviewInputs, collect_inputs, inputs_of, read_inputs
+from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion
 from rescind.workflow.run_settings import hides, record_settings
@@ -76,6 +77,8 @@ class PreflightOperator(ReviewOperator):
         known = self.find_run(context, ledger)
         found = [] if known else self._inputs(context, ledger, settings, request, dry_run)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
+        if not known:
+            found = self._with_sizes(found, inputs, ledger, settings, dag_run.dag_id, request)
         specs = asyncio.run(_identify(ledger, settings, request))
         run = ledger.runs.begin(
             NewRun(
@@ -119,6 +122,30 @@ class PreflightOperator(ReviewOperator):
             ledger, settings, dag_id=dag_run.dag_id, form=form, inputs=files, environment=hidden_variables()
         )
         return [*files, occasion(context, settings, ledger.role()), record]
+
+    def _with_sizes(
+        self,
+        found: list[NewInput],
+        inputs: ReviewInputs,
+        ledger: Ledger,
+        settings: Settings,
+        dag_id: str,
+        request: ReviewRequest,
+    ) -> list[NewInput]:
+        """Compare the roster with the one of the last review, and record its sizes and remarks.
+
+        Only reviews by policy conclude something from people who are missing; others neither check nor record sizes.
+
+        :raises GuardTrippedError: when it has lost too many people.
+        """
+        roster = inputs.roster.roster
+        facts: dict[str, Any] = {"remarks": remarks(roster, names=False)}
+        if request.kind == "policy":
+            before = ledger.inputs.last_roster(dag_id)
+            if before is not None:
+                check_shrink(roster, before[1], before[0], settings.roster_max_shrink_percent)
+            facts["sizes"] = sizes(roster)
+        return [replace(new, facts={**new.facts, **facts}) if new.name == ROSTER else new for new in found]
 
     def _request(self, context: Context) -> ReviewRequest:
         """Return the form fields. Unknown keys of the run's conf are refused, because Airflow accepts them."""

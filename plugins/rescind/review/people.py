@@ -152,7 +152,7 @@ class People:
         """Return known fields only. ``person.known`` is false only where the roster was searched and has no such id."""
         if person is None:
             return {"person.known": False} if method == "none" else {}
-        fields: dict[str, str | datetime | None] = {
+        fields: dict[str, str | datetime | bool | None] = {
             "id": person.person_id,
             "status": person.status if person.status != "unknown" else None,
             "kind": person.kind if person.kind != "unknown" else None,
@@ -160,6 +160,7 @@ class People:
             "manager": person.manager or None,
             "terminated_at": person.terminated_at,
             "owner": self._owner(person),
+            "has_leaving_date": None if person.held else person.terminated_at is not None,
         }
         data: dict[str, Any] = {f"person.{name}": value for name, value in fields.items() if value is not None}
         data["person.known"] = True
@@ -171,7 +172,7 @@ class People:
     def _owner(self, person: Person) -> str | None:
         """Return state of the manager or owner: active, left, unlisted or none; None when the roster does not say."""
         if not person.manager:
-            return "none"
+            return "none" if self._roster and self._roster.tells_managers else None
         owner = self._roster.by_person_id(person.manager) if self._roster else None
         if owner is None:
             return None if self._roster and self._roster.may_list(person.manager) else "unlisted"

@@ -41,6 +41,7 @@ from rescind.review import (
     resolve_request,
 )
 from rescind.review.policy.schema import VARIABLES, Source
+from rescind.review.roster.age import oldest
 from rescind.roster_settings import RosterEndpoint, RosterFormat
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, id_spaces, system_named
@@ -122,6 +123,8 @@ def read_roster(settings: Settings, now: datetime) -> NewInput:
         "min_people": settings.roster_min_people,
         "max_age_hours": settings.roster_max_age_hours,
         "max_leaver_percent": settings.roster_max_leaver_percent,
+        "max_bad_rows_percent": settings.roster_max_bad_rows_percent,
+        "as_of_from": settings.roster_as_of,
         "reading": settings.roster_format.model_dump(mode="json"),
     }
     stored = NewInput(ROSTER, roster.source, roster.content, facts)
@@ -275,11 +278,15 @@ def _roster(stored: NewInput) -> AdmittedRoster:
         max_leaver_percent=facts["max_leaver_percent"],
     )
     as_of, read_at = (datetime.fromisoformat(facts[name]) for name in ("as_of", "read_at"))
-    roster = read(stored.content, source=stored.source, options=roster_options(facts.get("reading", {})))
+    options = roster_options(facts.get("reading", {}), facts.get("max_bad_rows_percent", 0))
+    roster = read(stored.content, source=stored.source, options=options)
+    kind, _, column = facts.get("as_of_from", "").partition(":")
+    if kind == "column":
+        as_of = oldest(roster, column, options)
     return admit_roster(roster, limits, as_of=as_of, now=read_at)
 
 
-def roster_options(reading: Mapping[str, Any]) -> RosterOptions:
+def roster_options(reading: Mapping[str, Any], max_bad_rows_percent: int) -> RosterOptions:
     """Return how to read a roster, from the setting ``roster_format`` as the ledger stores it."""
     form = RosterFormat.model_validate(dict(reading))
     return RosterOptions(
@@ -288,6 +295,9 @@ def roster_options(reading: Mapping[str, Any]) -> RosterOptions:
         delimiter=form.delimiter,
         columns=form.columns,
         values={str(column): words for column, words in form.values.items()},
+        encoding=form.encoding,
+        date_format=form.date_format,
+        max_bad_rows_percent=max_bad_rows_percent,
     )
 
 

@@ -49,6 +49,7 @@ class Figures:
     plan: Row | None
     approval: Row | None
     settings: Row | None
+    roster: Row | None
     approval_problem: str = ""
     approval_note: str = ""
     total: Counter[str] = field(default_factory=Counter)
@@ -139,6 +140,12 @@ class Figures:
         ]
 
     @property
+    def roster_remarks(self) -> list[str]:
+        """What the roster does not let anybody conclude, as preflight recorded it."""
+        said = self.roster["facts"].get("remarks", ()) if self.roster and not self.manifest["sanitized"] else ()
+        return [str(one) for one in said] if isinstance(said, list | tuple) else []
+
+    @property
     def guards(self) -> list[Row]:
         """The guards as the plan recorded them, each with every column."""
         recorded = self.plan["guards"] if self.plan else []
@@ -181,6 +188,7 @@ def figures(source: Source) -> Figures:
         plan=only(source, "plan"),
         approval=only(source, "approvals"),
         settings=next((one for one in records(source, "inputs") if one["name"] == SETTINGS), None),
+        roster=next((one for one in records(source, "inputs") if one["name"] == "roster"), None),
     )
     if made.approval is not None and not made.manifest["sanitized"]:
         made.approval_problem, made.approval_note = check_answer(review, made.approval, None)

@@ -84,11 +84,15 @@ SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
        ) AS line LIMIT 50) AS settings_hidden,
        ARRAY(SELECT left(line ->> 0, 200) FROM jsonb_array_elements(CASE
            WHEN jsonb_typeof(i.facts -> 'changes') = 'array' THEN i.facts -> 'changes' ELSE '[]' END
-       ) AS line LIMIT 50) AS settings_changed
+       ) AS line LIMIT 50) AS settings_changed,
+       ARRAY(SELECT left(line, 300) FROM jsonb_array_elements_text(CASE
+           WHEN jsonb_typeof(o.facts -> 'remarks') = 'array' THEN o.facts -> 'remarks' ELSE '[]' END
+       ) AS line LIMIT 50) AS roster_remarks
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
 LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
 LEFT JOIN rescind.input i ON i.run_no = r.number AND i.name = 'settings'
+LEFT JOIN rescind.input o ON o.run_no = r.number AND o.name = 'roster'
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
 """
 

@@ -89,6 +89,7 @@ class RunFacts:
     :param settings_source: where they came from.
     :param settings_hidden: Airflow Variables that an environment variable of the workers hides.
     :param settings_changed: settings that differ from the run ``settings_compared_with``, at most 50.
+    :param roster_remarks: what the roster of the run does not let anybody conclude, at most 50 sentences.
     """
 
     problems: Sequence[str]
@@ -105,6 +106,7 @@ class RunFacts:
     settings_compared_with: str | None = None
     settings_hidden: Sequence[str] = ()
     settings_changed: Sequence[str] = ()
+    roster_remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,13 @@ JOIN rescind.approval a ON a.run_no = r.number AND a.answer = 'approve' AND NOT 
 WHERE r.dag_id = %(dag)s AND coalesce(r.params ->> 'kind', '') = %(kind)s ORDER BY r.number DESC LIMIT 1
 """
 
+_LAST_ROSTER = """
+SELECT r.number, i.facts -> 'sizes' AS sizes FROM rescind.run r
+JOIN rescind.input i ON i.run_no = r.number AND i.name = 'roster'
+WHERE r.dag_id = %(dag)s AND r.params ->> 'kind' = 'policy' AND jsonb_typeof(i.facts -> 'sizes') = 'object'
+ORDER BY r.number DESC LIMIT 1
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class NewInput:
@@ -91,6 +98,11 @@ class Inputs(Repository):
         values = {"dag": dag_id, "kind": kind, "name": name}
         row = self._db.read(lambda connection: connection.execute(_LAST_APPROVED, values).fetchone())
         return (row["number"], row["facts"]) if row else None
+
+    def last_roster(self, dag_id: str) -> tuple[int, Mapping[str, int]] | None:
+        """Return number and roster sizes of the last review by policy of a DAG; None when there was none."""
+        row = self._db.read(lambda connection: connection.execute(_LAST_ROSTER, {"dag": dag_id}).fetchone())
+        return (row["number"], row["sizes"]) if row else None
 
 
 def insert(connection: Connection, run_no: int, inputs: Sequence[NewInput]) -> None:

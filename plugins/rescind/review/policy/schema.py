@@ -93,6 +93,7 @@ def _fields() -> tuple[Variable, ...]:
         Variable("person.id", _TEXT, person, roster, "the roster's person_id"),
         Variable("person.status", _TEXT, person, roster, "active or left"),
         Variable("person.terminated_at", _TIME, person, roster, "when the person leaves or left"),
+        Variable("person.has_leaving_date", _FLAG, person, roster, "whether the roster has a leaving date", open=True),
         Variable("person.kind", _TEXT, person, roster, "human or service"),
         Variable("person.department", _TEXT, person, roster, "department"),
         Variable("person.manager", _TEXT, person, roster, "person_id of the manager or owner"),

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from rescind.errors import GuardTrippedError, InputError
 from rescind.model import Principal
+from rescind.review.roster.aside import SetAside, SetAsideRows, folded
 
 PERSON_SPACE = "person_id"
 """The roster's own id space."""
@@ -72,6 +73,10 @@ class RosterOptions:
     :param delimiter: between the cells of a CSV file; empty for the one that separates the names of the first line.
     :param columns: our name of a column -> its name in the file.
     :param values: ``status`` and ``kind`` -> word of the file, in any case -> our word.
+    :param encoding: of a CSV file; empty for UTF-8, or UTF-16 with its byte order mark.
+    :param date_format: further form of dates, of ``DD``, ``MM`` and ``YYYY``, such as ``DD.MM.YYYY``.
+    :param max_bad_rows_percent: a file with a larger share of rows that cannot be read is refused, in whole percent; 0
+        sets no row aside.
     """
 
     id_columns: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ID_COLUMNS))
@@ -80,6 +85,9 @@ class RosterOptions:
     delimiter: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    encoding: str = ""
+    date_format: str = ""
+    max_bad_rows_percent: int = 10
 
     def found_in(self, header: Collection[str]) -> RosterOptions:
         """Return these options with the optional columns that the roster has among the id columns."""
@@ -95,14 +103,25 @@ class Roster:
     the row that says "left" is held: its status and date are not known to any rule. An id that the two rows share
     belongs to neither of them.
 
+    Rows that cannot be read are set aside; see :mod:`rescind.review.roster.aside`.
+
     :param spaces: the id spaces that the roster has a column for, whether filled or not.
     :param digest: SHA-256 (hex) of the bytes that the roster was read from.
     :raises InputError: for an empty roster, for a ``person_id`` that two people share, and for an id that two people
         share of whom not exactly one has left.
     """
 
-    def __init__(self, people: Iterable[Person], *, spaces: Iterable[str], source: str, digest: str) -> None:
-        self.people = _with_held(tuple(people))
+    def __init__(
+        self,
+        people: Iterable[Person],
+        *,
+        spaces: Iterable[str],
+        source: str,
+        digest: str,
+        aside: Iterable[SetAside] = (),
+    ) -> None:
+        self.aside = SetAsideRows(aside)
+        self.people = _with_held(tuple(people), self.aside)
         self.spaces = frozenset(spaces)
         self.source = source
         self.digest = digest
@@ -133,9 +152,19 @@ class Roster:
         """Return whether a manager who is nobody's ``person_id`` may still be somebody here, written in another way.
 
         Somebody's mail, another id or name of theirs, an id without its leading zeros, or a text of a shape that no
-        ``person_id`` has says nothing about whether the manager is listed.
+        ``person_id`` has says nothing about whether the manager is listed. Neither does a row that was set aside.
         """
-        return _folded(manager) in self._names or _letters(manager) not in self._shapes
+        if folded(manager) in self._names or _letters(manager) not in self._shapes:
+            return True
+        return self.aside.may_have(PERSON_SPACE) or self.aside.row_with((manager,)) is not None
+
+    def may_have(self, space: str, value: str) -> bool:
+        """Return whether an id that nobody has may still be somebody's, written in another way or in a bad row."""
+        return folded(value) in self._spellings.get(space, ()) or self.aside.may_have(space)
+
+    @cached_property
+    def _spellings(self) -> Mapping[str, frozenset[str]]:
+        return {space: frozenset(map(folded, index)) for space, index in self._index.items()}
 
     @cached_property
     def _names(self) -> frozenset[str]:
@@ -143,7 +172,7 @@ class Roster:
             (p.person_id, p.email, p.email.partition("@")[0], p.name, *p.ids.values(), *p.attributes.values())
             for p in self.people
         )
-        return frozenset(_folded(name) for of_one in names for name in of_one if name)
+        return frozenset(folded(name) for of_one in names for name in of_one if name)
 
     @cached_property
     def _shapes(self) -> frozenset[str]:
@@ -158,13 +187,14 @@ class Roster:
         """The people from whose status and date nothing is concluded."""
         return tuple(person for person in self.people if person.held)
 
+    @cached_property
+    def tells_managers(self) -> bool:
+        """Whether the roster names managers at all: in an export without them, nobody is without a manager."""
+        return any(person.manager for person in self.people)
+
     def by_person_id(self, person_id: str) -> Person | None:
         """Return the person with this ``person_id``."""
         return self._index[PERSON_SPACE].get(person_id)
-
-
-def _folded(text: str) -> str:
-    return text.casefold().lstrip("0")
 
 
 def _letters(text: str) -> str:
@@ -182,22 +212,28 @@ def _word(person: Person) -> str:
     return "left" if person.held else person.status
 
 
-def _with_held(people: tuple[Person, ...]) -> tuple[Person, ...]:
-    """Return the people with those held who left and share their mail or an id with somebody active."""
+def _with_held(people: tuple[Person, ...], aside: SetAsideRows) -> tuple[Person, ...]:
+    """Return the people with those held who left and share their mail or an id with somebody active or set aside."""
     active: dict[tuple[str, str], Person] = {}
     for person in people:
         if person.status == "active":
             active |= dict.fromkeys(_strong(person), person)
 
     def one(person: Person) -> Person:
-        same = next(((key, active[key]) for key in _strong(person) if key in active), None)
-        if person.status != "left" or same is None:
+        if person.status != "left":
             return person
-        (what, _), other = same
-        reason = f"left, and line {other.line} with the same {what} is active"
+        same = next(((key, active[key]) for key in _strong(person) if key in active), None)
+        row = aside.row_with(value for _, value in _strong(person)) if same is None and aside.rows else None
+        if same is not None:
+            (what, _), other = same
+            reason = f"left, and line {other.line} with the same {what} is active"
+        elif row is not None:
+            reason = f"left, and line {row.line}, which cannot be read, may be the same person"
+        else:
+            return person
         return replace(person, status="unknown", terminated_at=None, held=reason)
 
-    return tuple(map(one, people)) if active else people
+    return tuple(map(one, people)) if active or aside.rows else people
 
 
 def _strong(person: Person) -> list[tuple[str, str]]:
@@ -275,7 +311,8 @@ class Match(NamedTuple):
     """How a principal was matched to a person.
 
     :param method: ``id:<space>`` of the id that matched; else ``none`` (looked for and not found), ``conflict`` (its
-        ids belong to different people), ``unconfirmed`` (the person's row lacks an id that the platform shows),
+        ids belong to different people), ``unconfirmed`` (the person's row lacks an id that the platform shows, or the
+        roster has the id in another spelling), ``set_aside`` (a row that cannot be read has the id, or may have it),
         ``no_id_space`` (the roster has no column for its ids) or ``not_a_person`` (groups, roles, projects ...).
     """
 
@@ -304,12 +341,16 @@ def match_person(
     known = [(space, value) for space, value in ids if value and space in roster.spaces]
     if not known:
         return Match(None, "no_id_space")
+    if any(roster.aside.has(space, value) for space, value in known):
+        return Match(None, "set_aside")
     if any(roster.shared(space, value) for space, value in known):
         return Match(None, "conflict")
     found = [(space, roster.by_id(space, value)) for space, value in known]
     people = {person.person_id: person for _, person in found if person is not None}
     if not people:
-        return UNMATCHED
+        if any(roster.aside.may_have(space) for space, _ in known):
+            return Match(None, "set_aside")
+        return Match(None, "unconfirmed") if any(roster.may_have(*pair) for pair in known) else UNMATCHED
     if len(people) > 1:
         return Match(None, "conflict")
     person = next(iter(people.values()))

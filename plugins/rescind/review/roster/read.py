@@ -1,7 +1,8 @@
 """Reading a roster from CSV, from a list of JSON objects, or from a SCIM 2.0 ``Users`` answer.
 
-Every refusal names file, line, column, the shape of the value and the remedy; a roster is read whole or
-not at all. CSV: first line is the header; column order is free; unknown columns become attributes.
+Every refusal names file, line, column, the shape of the value and the remedy. Single rows that cannot be read are set
+aside, see :mod:`rescind.review.roster.rows`; everything else is read whole or not at all. CSV: first line is the
+header; column order is free; unknown columns become attributes.
 SCIM: RFC 7643 ``User`` resources inside an RFC 7644 ``ListResponse``, which must be complete.
 """
 
@@ -12,40 +13,21 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from rescind.errors import InputError
-from rescind.review.roster.admit import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
-from rescind.review.text import (
-    LATEST,
-    check_id,
-    check_rounded,
-    check_text,
-    decode,
-    parse_moment,
-    read_json,
-    shape,
-    to_utc,
-)
+from rescind.review.roster.admit import PERSON_SPACE, Roster, RosterOptions
+from rescind.review.roster.rows import PLAIN, REQUIRED, Row, Rows, named
+from rescind.review.text import check_text, decode, read_json, shape
 
-_REQUIRED = ("person_id", "status")
-_PLAIN = ("name", "email", "department")
-_STATUS: Mapping[str, Status] = {"active": "active", "left": "left", "": "unknown"}
-_KIND: Mapping[str, Kind] = {"human": "human", "service": "service", "": "unknown"}
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-_MAPPED = frozenset({*_REQUIRED, *_PLAIN, "terminated_at", "kind", "manager"})
+_MAPPED = frozenset({*REQUIRED, *PLAIN, "terminated_at", "kind", "manager"})
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR = re.compile(r"[\"']?sep=([,;|\t])[\"']?\s*\n", re.IGNORECASE)
-_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _MAX_ROWS = 2_000_000
-_MAX_CELL = 4_096
-
-Row = Mapping[str, object]
-Where = Callable[[str], str]
-T = TypeVar("T")
 
 
 def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | None = None) -> Roster:
@@ -55,7 +37,7 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
     :raises InputError: encoding, header, cells, duplicates, dates, ids that a spreadsheet has damaged.
     """
     options = options or RosterOptions()
-    text = decode(data, source=source)
+    text = _decoded(data, source, options)
     if not text.strip():
         raise InputError(source, "the file is empty", "Export the roster again; an empty roster is not used.")
     stream, delimiter = io.StringIO(text, newline=""), options.delimiter
@@ -71,8 +53,11 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
         raise InputError(source, "the file holds only empty lines", "Export the roster again.")
     header = _header(first[1], source, options, delimiter)
     options = options.found_in(header)
-    people = [_person(row, line, source, options) for line, row in _records(rows, header, source)]
-    return _roster(people, source, _sha256(data), options)
+    found = Rows(source, options)
+    ended = text.endswith(("\n", "\r"))
+    for line, row, last in _with_last(rows):
+        _record(found, line, row, header, delimiter, cut=last and not ended)
+    return found.roster(_sha256(data))
 
 
 def read_roster_json(
@@ -105,26 +90,38 @@ def read_roster_json(
         raise InputError(source, "the list is empty", "Export the roster again; an empty roster is not used.")
     _header(list(header), source, options)
     options = options.found_in(header)
-    people = [_person(row, number + 1, source, options) for number, row in enumerate(content)]
-    return _roster(people, source, checksum, options)
+    found = Rows(source, options)
+    for number, row in enumerate(content):
+        found.add(number + 1, row)
+    return found.roster(checksum)
 
 
 def _sha256(data: bytes | str) -> str:
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
 
 
+def _decoded(data: bytes | str, source: str, options: RosterOptions) -> str:
+    """Return the text of a file in the encoding of the options, else in UTF-8, or UTF-16 with its byte order mark."""
+    encoding = options.encoding
+    if isinstance(data, bytes) and not encoding and data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    if isinstance(data, bytes) and encoding:
+        try:
+            data = data.decode(encoding)
+        except UnicodeError:
+            problem = f"the bytes are not {encoding}"
+            raise InputError(source, problem, "Save it as UTF-8, or set roster_format.encoding.") from None
+    return decode(data, source=source)
+
+
 def _delimiter(header: str, options: RosterOptions) -> str:
     """Return the delimiter with which the first line names the most of the columns that must be there."""
-    needed = {_named(name, options) for name in _REQUIRED} | set(options.id_columns)
+    needed = {named(name, options) for name in REQUIRED} | set(options.id_columns)
 
     def found(delimiter: str) -> int:
         return len(needed & {name.strip(' \t"') for name in header.rstrip("\r\n").split(delimiter)})
 
     return max(_DELIMITERS, key=found)
-
-
-def _named(column: str, options: RosterOptions) -> str:
-    return options.columns.get(column, column)
 
 
 def _csv_rows(reader: Any, source: str, first: int) -> Iterator[tuple[int, list[str]]]:
@@ -147,14 +144,17 @@ def _header(names: Sequence[str], source: str, options: RosterOptions, delimiter
     spaces = [*options.id_columns.values(), PERSON_SPACE]
     if len(set(spaces)) < len(spaces):
         raise InputError("id_columns", "two columns for one id space", "Give every space one column.")
-    clean = [check_text(name, where=f"{source}, header, column {n}") for n, name in enumerate(names, 1)]
+    clean = [
+        unicodedata.normalize("NFC", check_text(name, where=f"{source}, header, column {n}"))
+        for n, name in enumerate(names, 1)
+    ]
     where = f"{source}, header"
     if any(not name for name in clean):
         raise InputError(where, f"column {clean.index('') + 1} has no name", "Name the column or remove it.")
     twice = sorted({name for name in clean if clean.count(name) > 1})
     if twice:
         raise InputError(where, f"the column {twice[0]!r} appears twice", "Keep one of the two.")
-    required = [_named(name, options) for name in {**dict.fromkeys(_REQUIRED), **options.columns}]
+    required = [named(name, options) for name in {**dict.fromkeys(REQUIRED), **options.columns}]
     missing = [name for name in (*required, *options.id_columns) if name not in clean]
     if missing:
         hint = "" if len(clean) > 1 or not delimiter else f" (the delimiter is {delimiter!r})"
@@ -165,101 +165,37 @@ def _header(names: Sequence[str], source: str, options: RosterOptions, delimiter
     return clean
 
 
-def _records(
-    rows: Iterable[tuple[int, list[str]]], header: Sequence[str], source: str
-) -> Iterator[tuple[int, dict[str, str]]]:
-    for count, (line, row) in enumerate(rows):
-        if len(row) != len(header):
-            problem = f"{len(row)} cells where the header names {len(header)} columns"
-            raise InputError(f"{source}, line {line}", problem, "Quote cells that hold the delimiter or a line break.")
-        if count >= _MAX_ROWS:
-            raise InputError(source, f"more than {_MAX_ROWS} rows", "Split the roster.")
-        yield line, dict(zip(header, row, strict=True))
+def _with_last(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str], bool]]:
+    """Yield each row with its line, and whether it is the last one."""
+    held: tuple[int, list[str]] | None = None
+    for count, row in enumerate(rows):
+        if held is not None:
+            yield *held, False
+        if count > _MAX_ROWS:
+            raise InputError("roster", f"more than {_MAX_ROWS} rows", "Split the roster.")
+        held = row
+    if held is not None:
+        yield *held, True
 
 
-def _person(given: Row, line: int, source: str, options: RosterOptions) -> Person:
-    def where(column: str) -> str:
-        return f"{source}, line {line}, column {_named(column, options)}"
+def _record(found: Rows, line: int, row: list[str], header: Sequence[str], delimiter: str, *, cut: bool) -> None:
+    """Add one row of a CSV file.
 
-    row = _renamed(given, options)
-    person_id = check_id(row.get("person_id", ""), where=where("person_id"))
-    if not person_id:
-        raise InputError(where("person_id"), "no person_id", "Give every row a person_id.")
-    ids = {
-        space: value
-        for column, space in options.id_columns.items()
-        if (value := check_id(_blank(row.get(column)), where=where(column)))
-    }
-    used = {*_REQUIRED, *_PLAIN, "terminated_at", "kind", "manager", *options.id_columns}
-    extra = {key: _text(row, key, where) for key in row if key not in used}
-    name, email, department = (_text(row, key, where) for key in _PLAIN)
-    return Person(
-        person_id=person_id,
-        status=_one_of(row, "status", _STATUS, where, options),
-        terminated_at=_moment(row, where, options),
-        kind=_one_of(row, "kind", _KIND, where, options),
-        manager=_text(row, "manager", where),
-        department=department,
-        name=name,
-        email=email,
-        ids=ids,
-        attributes={key: value for key, value in extra.items() if value},
-        line=line,
-    )
-
-
-def _renamed(row: Row, options: RosterOptions) -> Row:
-    """Return the row with our names of columns. A column that has one of our names without being it stands aside."""
-    if not options.columns:
-        return row
-    ours = {theirs: name for name, theirs in options.columns.items()}
-    taken = {name: f"{name} (of the file)" for name in options.columns}
-    return {ours.get(name, taken.get(name, name)): value for name, value in row.items()}
-
-
-def _blank(value: object) -> object:
-    """JSON null stands for an empty cell."""
-    return "" if value is None else value
-
-
-def _text(row: Row, column: str, where: Where) -> str:
-    value = _blank(row.get(column, ""))
-    if isinstance(value, bool | int):
-        value = str(value).lower()
-    if not isinstance(value, str):
-        raise InputError(where(column), f"not text but {shape(value)}", "Write the value as text.")
-    if len(value) > _MAX_CELL:
-        raise InputError(where(column), f"{shape(value)}, more than {_MAX_CELL}", "Shorten the cell; check the quotes.")
-    return check_text(value, where=where(column))
-
-
-def _one_of(row: Row, column: str, table: Mapping[str, T], where: Where, options: RosterOptions) -> T:
-    value = _text(row, column, where).casefold()
-    words = {word.strip().casefold(): ours for word, ours in options.values.get(column, {}).items()}
-    value = words.get(value, value)
-    if value not in table:
-        known = ", ".join(repr(key) for key in table if key)
-        raise InputError(where(column), f"an unknown value ({shape(value)})", f"Use one of {known}, or leave it empty.")
-    return table[value]
-
-
-def _moment(row: Row, where: Where, options: RosterOptions) -> Any:
-    text, place = _text(row, "terminated_at", where), where("terminated_at")
-    if not text:
-        return None
-    moment = parse_moment(text, where=place, zone=options.zone)
-    midnight = _MIDNIGHT.fullmatch(text)
-    if midnight is None:
-        return moment
-    # Services write a bare date as its midnight, often in UTC. It lasts to the end of the day, by the later reading.
-    day = parse_moment(midnight[1], where=place, zone=options.zone)
-    return max(day, to_utc(min(moment, LATEST - timedelta(days=1)) + timedelta(days=1)))
-
-
-def _roster(people: list[Person], source: str, checksum: str, options: RosterOptions) -> Roster:
-    for column, space in options.id_columns.items():
-        check_rounded((p.ids[space] for p in people if space in p.ids), where=f"{source}, column {column}")
-    return Roster(people, spaces=options.id_columns.values(), source=source, digest=checksum)
+    :param cut: whether it is the last row and no line break follows: the file may have been cut inside it.
+    :raises InputError: when the row shows that others are lost: a cell that holds a whole row, a row that ends early.
+    """
+    where = f"{found.source}, line {line}"
+    swallowed = [c for c in row if "\n" in c and c.count(delimiter) >= len(header) - 1 > 0]
+    if swallowed:
+        raise InputError(where, "a cell holds a line break and a whole row", "Correct the quotes before that line.")
+    if len(row) == len(header):
+        found.add(line, dict(zip(header, row, strict=True)), cut=header[-1] if cut else "")
+        return
+    problem = f"{len(row)} cells where the header names {len(header)} columns"
+    remedy = "Quote cells that hold the delimiter or a line break."
+    if cut and len(row) < len(header):
+        raise InputError(where, f"{problem}, and the file ends there", "The file was cut. Export it again.")
+    found.bad(line, InputError(where, problem, remedy), row, None)
 
 
 def parse_json(data: bytes | str, source: str) -> Any:

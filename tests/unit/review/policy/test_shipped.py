@@ -22,7 +22,8 @@ from rescind.review import (
 )
 from rescind.review.policy.schema import VARIABLES
 
-NAMES = ("access_review", "dormant", "everyone", "excess_privileges", "expired", "leavers", "movers",
+NAMES = ("access_review", "dormant", "everyone", "excess_privileges", "expired", "leavers",
+         "leavers_without_dates", "movers",
          "separation_of_duties", "service_accounts", "temporary_without_end")  # fmt: skip
 
 

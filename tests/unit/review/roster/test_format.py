@@ -129,14 +129,20 @@ def test_remarks_name_what_cannot_be_concluded() -> None:
         "P1,active,,,ada@example.com,51001\nP2,left,,ada@example.com,bo@example.com,51002\n"
         "P3,left,2026-01-31,P1,ada@example.com,51003\nP4,left,2026-01-31,P1,,\n"
     )
-    said = remarks(csv(text))
-    assert said == [
+    roster = csv(text)
+    assert remarks(roster) == [
         "person P3 (line 4) is held: left, and line 2 with the same email is active. "
         "No rule acts on its status or date",
-        "people who left without a date, on whom rules about the date cannot act: 1 (P2)",
-        "people whose manager is nobody's person_id, but may be somebody here written in another way: 1 (P2)",
-        "people who are not active and have no id in any platform, so no access is found for them: 1 (P4)",
+        "1 person has left without a date: no rule about the leaving date can act on them (P2)",
+        "1 person with a manager who is nobody's person_id, but may be somebody here written in another way (P2)",
+        "1 person is not active and without an id in any platform, so no access is found for them (P4)",
     ]
+    without = " ".join(remarks(roster, names=False))
+    assert "2 people" not in without and not any(name in without for name in ("P2", "P3", "P4"))
+
+
+def test_a_roster_without_leavers_says_so() -> None:
+    assert "nobody in this roster has left" in remarks(csv(f"{OURS}\nP1,active,,51001\n"))[-1]
 
 
 def _settings(tmp_path: Path) -> Path:

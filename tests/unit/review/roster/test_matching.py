@@ -110,7 +110,7 @@ def test_a_manager_written_in_another_way_is_unknown_and_not_unlisted(
     make: SimpleNamespace, manager: str, state: str | None
 ) -> None:
     roster = make.admitted(
-        "P1,Ada,active,,human,,Data,ada@example.com,51001", f"P2,Bo,active,,human,{manager},Data,,51002", header=MAIL
+        "P1,Ada,active,,human,P1,Data,ada@example.com,51001", f"P2,Bo,active,,human,{manager},Data,,51002", header=MAIL
     )
     data = Decider(make.context(make.shipped("leavers"), roster=roster)).view(make.grant("51002")).data
     assert data.get("person.owner") == state
