@@ -91,6 +91,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     # DeleteProxyAccess with an unknown id, and CreateProxyAccess for a user who has an account of the proxy.
     "dms_absent_proxy_access": ("refused", "success"),
     "dms_second_proxy_access": ("new", "same", "refused"),
+    # DeleteAbacAuthorization with an unknown id, and CreateAbacAuthorization where the policy is attached already.
+    "dms_absent_authorization": ("refused", "success"),
+    "dms_second_authorization": ("same", "refused"),
+    # ListAbacAuthorizations without PolicySource: of all policies, or of those that the tenant made.
+    "dms_source_omitted": ("all", "user_define"),
+    # What a Deny policy takes away: its privilege by records and Allow policies, or by Allow policies only.
+    "dms_deny_reach": ("records", "policies"),
     # SetOwners replaces the owners, or adds to them.
     "dms_set_owners": ("replace", "add"),
     # An empty list of owners, roles, proxies or policies: empty, null, or the field is missing.

@@ -126,15 +126,8 @@ class Mutations:
         return True
 
     def _policy_member(self, given: Operation) -> bool:
-        policy = {str(item.policy_id): item for item in self.world.dms.policies}[str(given["policy_id"])]
-        if (given["user_id"] in policy.user_ids) != bool(given.get("remove")):
-            return False
-        (policy.user_ids.remove if given.get("remove") else policy.user_ids.append)(given["user_id"])
-        op = "removed" if given.get("remove") else "added"
-        self.world.journal.effect(op, "dms_policy_members", {
-            "policy_id": str(policy.policy_id), "user_id": given["user_id"],
-        })  # fmt: skip
-        return True
+        policies, remove = self.world.dms.policies, bool(given.get("remove"))
+        return policies.attach(policies.by_id(str(given["policy_id"])), "USER", int(given["user_id"]), remove=remove)
 
     def _quickbi_user(self, given: Operation) -> bool:
         """Deactivate, activate (``deleted``) or take out of the organization altogether (``remove``)."""

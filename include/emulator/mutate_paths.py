@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emulator.store.authorizations import PERMANENT, WorkAuthorization
+from emulator.store.policies import Policy
 from emulator.store.quickbi import Share
 from emulator.store.receivers import Receiver
 from emulator.world import World
@@ -23,7 +24,8 @@ def operations(world: World) -> dict[str, Callable[[Operation], bool]]:
         "work_owner": _work_owner, "workspace_owner": _workspace_owner,
         "workspace_role": _workspace_role, "quickbi_roles": _quickbi_roles, "dms_roles": _dms_roles,
         "dms_owner": _dms_owner, "dms_dba": _dms_dba, "dms_control_mode": _control_mode,
-        "dms_policy_role": _policy_role, "proxy_access": _proxy_access, "project_owner": _project_owner,
+        "dms_policy": _policy, "dms_policy_role": _policy_role, "proxy_access": _proxy_access,
+        "project_owner": _project_owner,
         "tenant_role": _tenant_role, "data_source_creator": _source_creator,
     }  # fmt: skip
     return {name: _bound(world, operation) for name, operation in made.items()}
@@ -127,13 +129,20 @@ def _control_mode(world: World, given: Operation) -> bool:
 
 
 def _policy_role(world: World, given: Operation) -> bool:
-    policy = {str(item.policy_id): item for item in world.dms.policies}[str(given["policy_id"])]
-    role, remove = int(given["role_id"]), bool(given.get("remove"))
-    if (role in policy.role_ids) != remove:
+    policies, remove = world.dms.policies, bool(given.get("remove"))
+    return policies.attach(policies.by_id(str(given["policy_id"])), "ROLE", int(given["role_id"]), remove=remove)
+
+
+def _policy(world: World, given: Operation) -> bool:
+    """A new policy on an instance or, with ``db_id``, a database; attached to nobody."""
+    instance = world.dms.instances[int(given["instance_id"])].instance_id
+    number, place = int(given["policy_id"]), int(given.get("db_id") or 0)
+    if any(policy.policy_id == number for policy in world.dms.policies):
         return False
-    (policy.role_ids.remove if remove else policy.role_ids.append)(role)
-    fields = {"policy_id": str(policy.policy_id), "role_id": str(role)}
-    world.dms.changed("removed" if remove else "added", "policy_roles", fields)
+    effect, source = given.get("effect", "Allow"), given.get("source", "USER_DEFINE")
+    name, perm = given.get("name", f"policy-{number}"), given["perm_type"]
+    world.dms.policies.append(Policy(number, name, perm, instance, place, [], effect=effect, source=source))
+    world.dms.changed("added", "policies", {"policy_id": str(number), "name": name})
     return True
 
 

@@ -118,7 +118,8 @@ def _dms(world: World) -> dict[str, Rows]:
         "dms_roles": [{"role_id": str(number), "name": name} for name, number in store.custom_roles.items()],
         "dms_policies": [
             {"policy_id": str(policy.policy_id), "name": policy.name, "perm_type": policy.perm,
-             "instance_id": str(policy.instance_id), "db_id": str(policy.db_id or "")}
+             "instance_id": str(policy.instance_id), "db_id": str(policy.db_id or ""), "effect": policy.effect,
+             "source": policy.source}
             for policy in store.policies
         ],
         "dms_policy_members": [

@@ -6,18 +6,9 @@ import random
 from datetime import datetime, timedelta
 
 from emulator.build.sizes import Sizes
-from emulator.store.dms import (
-    TIME_FORMAT,
-    Database,
-    DmsUser,
-    Instance,
-    Policy,
-    Table,
-    Target,
-    Template,
-    TemplateItem,
-)
+from emulator.store.dms import TIME_FORMAT, Database, DmsUser, Instance, Table, Target, Template, TemplateItem
 from emulator.store.people import Person
+from emulator.store.policies import Policy
 from emulator.world import World
 
 _PERMS = ["QUERY", "EXPORT", "CORRECT"]

@@ -12,8 +12,9 @@ from itertools import cycle
 
 from emulator.build.sizes import Sizes
 from emulator.store.authorizations import WorkAuthorization, day_starts
-from emulator.store.dms import TIME_FORMAT, Instance, Policy, Proxy, ProxyAccess
+from emulator.store.dms import TIME_FORMAT, Instance, Proxy, ProxyAccess
 from emulator.store.people import Person
+from emulator.store.policies import Policy
 from emulator.store.quickbi import Group, Menu, Portal, Share, Work, Workspace
 from emulator.store.receivers import GROUP, ORGANIZATION, USER, WORKSPACE, Receiver
 from emulator.world import World

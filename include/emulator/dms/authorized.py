@@ -9,7 +9,8 @@ from emulator.dms import DMS
 from emulator.dms.common import TEXT_PAGE, authorized_page, caller, failure
 from emulator.dms.objects import find_database
 from emulator.registry import Call
-from emulator.store.dms import Database, DmsStore, Instance, Policy, Record
+from emulator.store.dms import Database, DmsStore, Instance, Record
+from emulator.store.policies import Policy
 
 _DATA = ("QUERY", "EXPORT", "CORRECT")
 ROLE_REACH = {
@@ -75,11 +76,19 @@ def _by_policy(call: Call, kind: str, instance: int, db: int, *, above: bool) ->
     """Users of policies on an instance (``db`` 0) or a database; ``above``: policies on the instance reach down."""
     store = call.world.dms
     for policy in store.policies:
-        if (policy.instance_id, policy.db_id) == (instance, db) or (
-            above and (policy.instance_id, policy.db_id) == (instance, 0)
-        ):
+        if policy.effect == "Allow" and policy.on(instance, db, above=above):
             for user in _policy_users(store, policy):
                 yield Path(user, kind, policy.perm, "", f"policy {policy.name}", "policy")
+
+
+def _not_denied(call: Call, paths: Iterator[Path], instance: int, db: int, *, above: bool) -> Iterator[Path]:
+    """Ways that no Deny policy takes away: it beats records and Allow policies of its privilege, by mode only these."""
+    store = call.world.dms
+    denied = {(user, policy.perm) for policy in store.policies
+              if policy.effect == "Deny" and policy.on(instance, db, above=above)
+              for user in _policy_users(store, policy)}  # fmt: skip
+    beaten = {"records": ("record", "policy"), "policies": ("policy",)}[call.world.modes["dms_deny_reach"]]
+    return (path for path in paths if path.source not in beaten or (path.user_id, path.perm) not in denied)
 
 
 def _by_record(call: Call, records: Iterable[Record], kinds: tuple[str, ...], perms: tuple[str, ...]) -> Iterator[Path]:
@@ -93,6 +102,10 @@ def _by_record(call: Call, records: Iterable[Record], kinds: tuple[str, ...], pe
 
 def instance_paths(call: Call, instance: Instance) -> Iterator[Path]:
     """How users reach an instance."""
+    return _not_denied(call, _instance_ways(call, instance), instance.instance_id, 0, above=False)
+
+
+def _instance_ways(call: Call, instance: Instance) -> Iterator[Path]:
     yield from _by_record(call, call.world.dms.of_instance(instance.instance_id), ("INSTANCE",), ())
     yield from _over_instance(call, instance)
     yield from _by_proxy(call, instance)
@@ -102,6 +115,11 @@ def instance_paths(call: Call, instance: Instance) -> Iterator[Path]:
 
 def database_paths(call: Call, database: Database) -> Iterator[Path]:
     """How users reach a database: on itself, through its instance, as owners, by policy, proxy or role."""
+    ways = _database_ways(call, database)
+    return _not_denied(call, ways, database.instance_id, database.db_id, above=not database.logic)
+
+
+def _database_ways(call: Call, database: Database) -> Iterator[Path]:
     store = call.world.dms
     kind = "LOGIC_DATABASE" if database.logic else "DATABASE"
     yield from _by_record(call, store.of_database(database.db_id), (kind,), ())

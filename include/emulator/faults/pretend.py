@@ -24,6 +24,8 @@ def success(product: str, action: str, params: dict[str, Any]) -> Any:
         return {"Data": {"Status": True}}
     if action in ("CancelAuthorizationMenu", "AuthorizeMenu", "ChangeVisibilityModel"):
         return len(set(str(params.get("MenuIds", "")).split(",")))
+    if action in ("CreateAbacAuthorization", "DeleteAbacAuthorization"):
+        return {"Result": "true"}
     if action in ("GrantTemplateAuthority", "RevokeTemplateAuthority"):
         return {"Result": True}
     if action == "AddWorksAuthorization":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from emulator.journal import Journal
+from emulator.store.policies import Policies
 from emulator.visibility import Visibility
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -91,19 +92,6 @@ class Record(NamedTuple):
 
 
 @dataclass(slots=True)
-class Policy:
-    """An ABAC policy: gives access that has no record and no revoke by record id, to users and custom roles."""
-
-    policy_id: int
-    name: str
-    perm: str
-    instance_id: int
-    db_id: int
-    user_ids: list[str]
-    role_ids: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class Proxy:
     """A secure access proxy in front of an instance; ``accesses`` are its accounts by ``ProxyAccessId``."""
 
@@ -160,7 +148,7 @@ class DmsStore:
         self.by_uid: dict[str, str] = {}
         self.instances: dict[int, Instance] = {}
         self.databases: dict[int, Database] = {}
-        self.policies: list[Policy] = []
+        self.policies = Policies(journal, visibility)
         self.custom_roles: dict[str, int] = {}
         self.proxies: dict[int, Proxy] = {}
         self.templates: dict[int, Template] = {}

@@ -32,16 +32,24 @@ def object_paths(dump: Dump, user_id: str, resource: Resource, privilege: str) -
         if rows[0]["state"] == "DISABLE" and dump.mode("dms_disabled_proxies", "useless") == "usable":
             yield from _behind_proxies(dump, user_id, chain)
         return
+    yield from _given(dump, user_id, chain, privilege)
     for number, item in enumerate(chain):
-        if privilege in _DATA or number == 0:
-            yield from _records(dump, user_id, item, privilege, above=number > 0)
-            yield from _policies(dump, user_id, item, privilege)
         if number == 0 or dump.mode("dms_owner_reach", "down") == "down":
             yield from _owners(dump, user_id, item)
     yield from _behind_proxies(dump, user_id, chain)
     for role in rows[0]["roles"]:
         if role in _ROLES[dump.mode("dms_role_reach", "admin_dba")]:
             yield Path("role", role)
+
+
+def _given(dump: Dump, user_id: str, chain: list[_Object], privilege: str) -> Iterator[Path]:
+    """Records and Allow policies, as far as no Deny policy on the object or above it takes them away."""
+    denied = any(_policies(dump, user_id, item, privilege, "Deny") for item in chain)
+    for number, item in enumerate(chain if privilege in _DATA else chain[:1]):
+        if not denied or dump.mode("dms_deny_reach", "records") == "policies":
+            yield from _records(dump, user_id, item, privilege, above=number > 0)
+        if not denied:
+            yield from _policies(dump, user_id, item, privilege, "Allow")
 
 
 def _chain(dump: Dump, resource: Resource) -> list[_Object]:
@@ -64,22 +72,38 @@ def _records(dump: Dump, user_id: str, item: _Object, privilege: str, *, above: 
             yield Path("record_above", f"{item.kind} {item.id}") if above else Path("direct", row["user_access_id"])
 
 
-def _policies(dump: Dump, user_id: str, item: _Object, privilege: str) -> Iterator[Path]:
+def _policies(dump: Dump, user_id: str, item: _Object, privilege: str, effect: str) -> list[Path]:
+    """Policies of an effect with a privilege on an instance or database that stand for a user, itself or by a role."""
     if item.kind.endswith("table"):
-        return
-    roles = [role for row in dump.by("dms_users", "user_id")[user_id,] for role in row["roles"]]
-    mine = {str(row["role_id"]) for row in dump.rows("dms_roles") if row["name"] in roles}
+        return []
+    found = []
     for policy in dump.rows("dms_policies"):
         on_it = policy["db_id"] == item.id
         if item.kind == "instance":
             on_it = policy["instance_id"] == item.id and not policy["db_id"]
-        if not on_it or policy["perm_type"] != privilege:
-            continue
-        if dump.has("dms_policy_members", policy_id=policy["policy_id"], user_id=user_id):
-            yield Path("policy", policy["name"])
-        for role in dump.values("dms_policy_roles", "role_id", policy_id=policy["policy_id"]):
-            if role in mine:
-                yield Path("policy_role", policy["name"])
+        if on_it and policy["perm_type"] == privilege and policy.get("effect", "Allow") == effect:
+            kinds = {"direct": "policy"}
+            found += [Path(kinds.get(path.kind, path.kind), policy["name"])
+                      for path in _attached(dump, user_id, policy["policy_id"])]  # fmt: skip
+    return found
+
+
+def _attached(dump: Dump, user_id: str, policy_id: str) -> Iterator[Path]:
+    """Ways in which a policy is attached to a user: itself, or by a custom role."""
+    if dump.has("dms_policy_members", policy_id=policy_id, user_id=user_id):
+        yield Path("direct")
+    roles = [role for row in dump.by("dms_users", "user_id").get((user_id,), []) for role in row["roles"]]
+    mine = {str(row["role_id"]) for row in dump.rows("dms_roles") if row["name"] in roles}
+    for role in dump.values("dms_policy_roles", "role_id", policy_id=policy_id):
+        if role in mine:
+            yield Path("policy_role", role)
+
+
+def policy_paths(dump: Dump, user_id: str, policy_id: str) -> Iterator[Path]:
+    """Ways in which a policy gives a user something, whatever the state of the user; a Deny policy gives nothing."""
+    for policy in dump.by("dms_policies", "policy_id").get((policy_id,), []):
+        if policy.get("effect", "Allow") == "Allow":
+            yield from _attached(dump, user_id, policy_id)
 
 
 def _owners(dump: Dump, user_id: str, item: _Object) -> Iterator[Path]:

@@ -105,6 +105,10 @@ def _membership(item: Row, who: str, place: Resource) -> Thing:
         return Thing(system, {"user_id": who, "role": role_of(item)})
     if system == "dms_accounts":
         return Thing(system, {"user_id": who})
+    if system == "dms_abac_authorizations":
+        by_role = str(item["principal_type"]).lower() == "role"
+        kind, name = ("dms_policy_roles", "role_id") if by_role else ("dms_policy_members", "user_id")
+        return Thing(kind, {"policy_id": place.id, name: who})
     if system == "dms_proxy_accesses":
         native = str(item.get("native_id", ""))
         return Thing(system, {"proxy_access_id": native} if native else {"proxy_id": place.id, "user_id": who})

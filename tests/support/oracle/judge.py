@@ -38,6 +38,7 @@ _PATHS: dict[str, Callable[[Dump, str, Resource, str], Iterable[Path]]] = {
     "quickbi_organization_roles": lambda dump, who, _, role: quickbi.role_paths(dump, who, role),
     "dms_permissions": dms.object_paths,
     "dms_proxy_accesses": lambda dump, who, on, _: dms.proxy_paths(dump, who, on.id),
+    "dms_abac_authorizations": lambda dump, who, on, _: dms.policy_paths(dump, who, on.id),
     "dms_accounts": lambda dump, who, *_: dms.account_paths(dump, who),
     "dms_system_roles": lambda dump, who, _, role: dms.role_paths(dump, who, role),
     "wedata_privileges": wedata.privilege_paths,

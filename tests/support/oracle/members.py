@@ -21,6 +21,7 @@ ID_SPACES = {
     "quickbi_group_members": "quickbi_user_id", "quickbi_workspace_members": "quickbi_user_id",
     "quickbi_shares": "quickbi_user_id", "quickbi_work_authorizations": "quickbi_user_id",
     "quickbi_organization_roles": "quickbi_user_id",
+    "dms_abac_authorizations": "dms_user_id",
     "dms_proxy_accesses": "dms_user_id", "dms_accounts": "dms_user_id", "dms_system_roles": "dms_user_id",
     "wedata_project_roles": "wedata_uin",
 }  # fmt: skip
@@ -36,7 +37,7 @@ def place_of(one: Planted) -> tuple[Resource, str]:
     """What the membership is on, and the role that it gives, for the oracle."""
     row = one.operations[0]
     kinds = {"group_id": "user_group", "workspace_id": "workspace", "works_id": "work", "proxy_id": "proxy",
-             "resource_id": "work", "project_id": "project"}  # fmt: skip
+             "resource_id": "work", "policy_id": "policy", "project_id": "project"}  # fmt: skip
     found = [Resource(kind, str(row[name])) for name, kind in kinds.items() if name in row]
     role = row.get("role_id", "") if one.system == "wedata_project_roles" else ""
     if one.system == "quickbi_organization_roles":
@@ -144,6 +145,17 @@ def _authorizations(draw: Draw, person: Any, kind: str) -> list[Operation]:
         "workspace_member": [{"op": "workspace_member", "workspace_id": work["workspace_id"], "user_id": user}],
     }
     return [own, *ways[kind]]
+
+
+@_member("dms_abac_authorizations", "direct", "policy_role")
+def _attached(draw: Draw, person: Any, kind: str) -> list[Operation]:
+    user, policy = person["dms_user_id"], draw.one("dms_policies", lambda row: row["effect"] == "Allow")["policy_id"]
+    own = {"op": "dms_policy_member", "policy_id": policy, "user_id": user}
+    if kind == "direct":
+        return [own]
+    role = draw.one("dms_roles")
+    attached = {"op": "dms_policy_role", "policy_id": policy, "role_id": role["role_id"]}
+    return [own, attached, {"op": "dms_roles", "user_id": user, "roles": ["USER", role["name"]]}]
 
 
 def kinds() -> Iterator[tuple[str, str]]:

@@ -71,6 +71,8 @@ def _databases(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
         yield from (("dms_permissions", Resource("instance", one), right) for right in ("LOGIN", "PERF"))
     for one in dump.values("dms_proxies", "proxy_id"):
         yield "dms_proxy_accesses", Resource("proxy", one), ""
+    for one in dump.values("dms_policies", "policy_id"):
+        yield "dms_abac_authorizations", Resource("policy", one), ""
     yield "dms_accounts", Resource("tenant", ""), ""
     for role in _distinct(dump.values("dms_system_roles", "role")):
         yield "dms_system_roles", Resource("tenant", ""), role
@@ -78,6 +80,11 @@ def _databases(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
 
 def _distinct(values: Iterable[str]) -> list[str]:
     return sorted(set(values))
+
+
+def gained(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What people reach that they did not reach before, one line each: a removal may widen access too."""
+    return [line.replace(" lost ", " gained ", 1) for line in lost(after, before)]
 
 
 def lost(before: Mapping[str, Any], after: Mapping[str, Any], spared: Iterable[str] = ()) -> list[str]:

@@ -13,7 +13,7 @@ from tests.support.oracle import SYSTEMS, Dump, Path, Resource, effective, forei
 from tests.support.oracle.items import recorded, role_of, thing_of
 from tests.support.oracle.members import ID_SPACES, kinds, place_of, planted_members
 from tests.support.oracle.organizations import organization, organizations
-from tests.support.oracle.reach import lost
+from tests.support.oracle.reach import gained, lost
 from tests.unit.oracle.test_organizations import REACH, call
 
 ADMIN, ORDINARY = "111111111", "111111113"
@@ -71,6 +71,10 @@ ITEMS: dict[str, tuple[Any, str, dict[str, Any]]] = {
         item("quickbi_work_authorizations", "u", "work", "r", "edit"), "",
         {"authorization_id": "a1", "resource_id": "r", "resource_type": "dashboard", "receiver_type": 0,
          "receiver_id": "u", "auth_points": 11, "expires": 9}),
+    "dms_abac_authorizations": (item("dms_abac_authorizations", "5", "policy", "9001", "attached", "90010000005"),
+                                "dms_policy_members", {"policy_id": "9001", "user_id": "5"}),
+    "a policy of a role": (item("dms_abac_authorizations", "6001", "policy", "9001", principal_type="role"),
+                           "dms_policy_roles", {"policy_id": "9001", "role_id": "6001"}),
     "quickbi_organization_roles": (item("quickbi_organization_roles", "u", "organization_role", ADMIN, "holder"), "",
                                    {"user_id": "u", "role_id": 111111111}),
     "dms_accounts": (item("dms_accounts", "5", "tenant", "3001", "account", "26"), "", {"user_id": "5", "uid": "26"}),
@@ -164,7 +168,7 @@ def test_what_comes_with_an_item(entry: Any, items: list[str], allowed: bool) ->
     assert (found == []) is allowed
 
 
-@pytest.mark.parametrize("name", ITEMS)
+@pytest.mark.parametrize("name", [name for name in ITEMS if ITEMS[name][0]["principal_type"] == "user"])
 def test_a_verdict_while_the_membership_is_there_is_false(name: str) -> None:
     """Said to be gone, it is there; said to remain, it is not."""
     row, kind, truth = ITEMS[name]
@@ -173,7 +177,7 @@ def test_a_verdict_while_the_membership_is_there_is_false(name: str) -> None:
         "quickbi_users": users, "organization_id": "o", "now_ms": 5,
         "dms_users": [{"user_id": "5", "state": "NORMAL", "roles": ["SECURITY_ADMIN"]}],
         "wedata_project_members": [{"project_id": "900", "user_uin": "1001", "role_ids": ["308335260676890624"]}],
-        (kind or name): [truth],
+        "dms_policies": [{"policy_id": "9001"}], (kind or name): [truth],
     }  # fmt: skip
     gone = {"quickbi_users": [{**users[0], "role_ids": []}], "organization_id": "o", "now_ms": 5, "dms_users": []}
     assert judge(world, gone, [row]) == []
@@ -270,3 +274,25 @@ def test_who_lost_something(operation: dict[str, Any], losers: int) -> None:
     assert lost(before, snapshot(app.world), everyone) == []
     if losers == 1:
         assert lost(before, snapshot(app.world), [person["person_id"]]) == []
+
+
+def test_a_removal_that_widens_is_seen() -> None:
+    """A Deny policy is detached: the user gains what it took away, and nobody loses anything."""
+    app = organization(5)
+    world = snapshot(app.world)
+    user = next(one for one in world["people"] if one["status"] == "active" and one["dms_user_id"])["dms_user_id"]
+    database = next(row for row in world["dms_databases"] if not row["logic"])
+    place = {"instance_id": database["instance_id"], "db_id": database["db_id"], "perm_type": "EXPORT"}
+    member = {"op": "dms_policy_member", "user_id": user}
+    given = {"op": "grant", "system": "dms_permissions", "user_id": user, "ds_type": "DATABASE", **place}
+    denied = {"op": "dms_policy", "policy_id": 9100, "effect": "Deny", **place}
+    app.gateway.mutations.run([{"op": "dms_roles", "user_id": user, "roles": ["USER"]}, given, denied])
+    allowed = snapshot(app.world)
+    app.gateway.mutations.run([{**member, "policy_id": 9100}])
+    before = snapshot(app.world)
+    assert [line.partition(" lost ")[2] for line in lost(allowed, before)] != []
+    app.gateway.mutations.run([{**member, "policy_id": 9100, "remove": True}])
+    assert [line.partition(" gained ")[2] for line in gained(before, snapshot(app.world))] == [
+        f"dms_permissions EXPORT on database {database['db_id']}"
+    ]
+    assert lost(before, snapshot(app.world)) == gained(allowed, before) == []

@@ -83,10 +83,23 @@ def test_sizes_can_be_chosen() -> None:
     assert len(app.world.quickbi.portals) in (4, 5) and len(app.world.people) >= 30
 
 
+def deny(app: App, rng: random.Random) -> None:
+    """A Deny policy on a database or its instance, for the holder of a record there and a custom role."""
+    record = rng.choice([one for one in app.world.dms.records.values() if one.target.ds_type == "DATABASE"])
+    place = {"instance_id": record.target.instance_id, "db_id": rng.choice([record.target.db_id, 0])}
+    role = next(iter(app.world.dms.custom_roles.values()))
+    attached = {"policy_id": 9100, "user_id": record.user_id, "role_id": role}
+    app.gateway.mutations.run([
+        {"op": "dms_policy", "policy_id": 9100, "effect": "Deny", "perm_type": record.perm, **place},
+        {"op": "dms_policy_member", **attached}, {"op": "dms_policy_role", **attached},
+    ])  # fmt: skip
+
+
 def worlds() -> Iterator[tuple[App, random.Random]]:
     """Organizations with modes drawn from those that decide who reaches what."""
     for app in organizations(12):
         rng = random.Random(app.settings.seed)
+        deny(app, rng)
         for name in REACH:
             app.world.modes.set(name, rng.choice(CHOICES[name]))
         yield app, rng
