@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from rescind.errors import InputError
 from rescind.model import PlannedCall, digest
@@ -46,7 +46,7 @@ def split(
     canary_above: int = 200,
     risk: Callable[[PlannedCall], int] = lambda _call: 0,
 ) -> tuple[Batch, ...]:
-    """Return every call in exactly one batch, canaries first.
+    """Return every call in exactly one batch: canaries first, then one batch of each (system, account) in turn.
 
     :param rates: (system, account) -> calls per second that may be sent there.
     :param target_seconds: how long a batch should last; longer when ``max_batches`` asks for it.
@@ -72,7 +72,7 @@ def split(
     if room < len(accounts):
         needed = len(accounts) + len(first)
         raise InputError("max_batches", f"is {max_batches}, the plan needs {needed}", "Allow more batches")
-    rest = _fit(accounts, rates, target_seconds, room)
+    rest = _in_turn(_fit(accounts, rates, target_seconds, room), rates)
     return tuple(
         Batch(
             digest(sorted(call.call_id for call in members)),
@@ -143,6 +143,22 @@ def _fit(
         if len(packed) <= room:
             return packed
         seconds *= 1.1
+
+
+def _in_turn(
+    packed: Sequence[tuple[Account, list[PlannedCall]]], rates: Mapping[Account, float]
+) -> list[tuple[Account, list[PlannedCall]]]:
+    """Return the batches round by round, one of each account, the account that takes longest first.
+
+    Tasks start in this order. All batches of one account first would fill every slot with tasks that share one limit,
+    while the other accounts wait.
+    """
+    queues: dict[Account, list[list[PlannedCall]]] = {}
+    for account, batch in packed:
+        queues.setdefault(account, []).append(batch)
+    longest = sorted(queues, key=lambda account: (-sum(map(len, queues[account])) / rates[account], account))
+    rounds = zip_longest(*([(account, batch) for batch in queues[account]] for account in longest))
+    return [one for each in rounds for one in each if one is not None]
 
 
 def _pack(calls: Sequence[PlannedCall], size: int) -> list[list[PlannedCall]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rescind.model import PlannedCall
-from rescind.plan.batches import split
+from rescind.plan.batches import Batch, split
 
 _MOST = 200
 
@@ -62,6 +63,7 @@ def test_any_plan_is_cut_into_bounded_batches(
         # A batch lasts as long as asked, or one call where a single call takes longer.
         usual = [batch for batch in batches if not batch.canary]
         assert all(batch.seconds <= seconds or len(batch.calls) == 1 for batch in usual)
+    _each_in_turn([batch for batch in batches if not batch.canary])
     canaries = [batch for batch in batches if batch.canary]
     assert list(batches[: len(canaries)]) == canaries
     if canary == 0 or sum(map(_cells, calls)) <= above:
@@ -76,6 +78,19 @@ def test_any_plan_is_cut_into_bounded_batches(
         assert len(batch.calls) == 1 or sum(map(_cells, batch.calls)) <= canary
         worst = max((risk(call), _cells(call)) for call in batch.calls)
         assert worst <= min((risk(call), _cells(call)) for call in rest)
+
+
+def _each_in_turn(usual: list[Batch]) -> None:
+    """No account waits for the second batch of another, and the one with the most work begins."""
+    rounds = Counter[str]()
+    numbers = []
+    for batch in usual:
+        rounds[batch.system] += 1
+        numbers.append(rounds[batch.system])
+    assert numbers == sorted(numbers)
+    work = {name: sum(batch.seconds for batch in usual if batch.system == name) for name in rounds}
+    first = [work[batch.system] for batch in usual[: len(work)]]
+    assert all(one >= other - 1e-6 for one, other in pairwise(first))
 
 
 def test_ten_thousand_calls_are_two_hundred_tasks_of_about_a_minute() -> None:
