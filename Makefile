@@ -20,11 +20,11 @@ LEFT_OUT := $(filter-out tests/unit tests/contract tests/docs tests/support test
 	$(patsubst %/.,%,$(wildcard tests/*/.)))
 EMPTY :=
 FAST := not $(subst $(EMPTY) $(EMPTY), and not ,$(SLOW_MARKERS))
-# Plans: what may be revoked, what is covered, what is bound.
-PLAN_PROPERTIES := tests/unit/plan/test_final_requests.py tests/unit/plan/test_grouping.py \
-	tests/unit/plan/test_batches_properties.py
-# Decisions: less knowledge, fewer revocations.
-REVIEW_PROPERTIES := tests/unit/review/test_monotone.py::test_losing_knowledge_never_adds_a_revocation
+# Two halves of about equal length. What may be revoked, and what is bound.
+REQUEST_PROPERTIES := tests/unit/plan/test_final_requests.py
+# What is covered; and decisions: less knowledge, fewer revocations.
+COVER_PROPERTIES := tests/unit/plan/test_grouping.py tests/unit/plan/test_batches_properties.py \
+	tests/unit/review/test_monotone.py::test_losing_knowledge_never_adds_a_revocation
 
 # Cached byte code halves the time that Airflow takes to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -76,8 +76,8 @@ test-fast: install-dev ## run unit, contract and docs tests that need no databas
 	[ $$first = 0 ] && exit $$code
 
 properties: install-dev ## try the safety properties with 10,000 examples each (some minutes)
-	@export RESCIND_HYPOTHESIS=thorough; $(PY) -m pytest -q $(PLAN_PROPERTIES) & first=$$!; \
-	RESCIND_HYPOTHESIS=thorough $(PY) -m pytest -q $(REVIEW_PROPERTIES); second=$$?; wait $$first && exit $$second
+	@export RESCIND_HYPOTHESIS=thorough; $(PY) -m pytest -q $(COVER_PROPERTIES) & first=$$!; \
+	RESCIND_HYPOTHESIS=thorough $(PY) -m pytest -q $(REQUEST_PROPERTIES); second=$$?; wait $$first && exit $$second
 
 mutants: install-dev ## change the safety code in 450 places, one at a time; a test must fail each time (MUTANTS="guard web/" for a part)
 	@$(PY) -m tests.mutants $(MUTANTS)

@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
 THOROUGH = os.environ.get("RESCIND_HYPOTHESIS") == "thorough"
-TEST_SECONDS = 900 if THOROUGH else 180
+TEST_SECONDS = 3600 if THOROUGH else 180
+"""A thorough run may get the processor only now and then."""
 STACK_SECONDS = 1500
 """For the fixtures of a test with a running stack: its start is limited by itself, see ``tests/support/live.py``."""
 
