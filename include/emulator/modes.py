@@ -154,6 +154,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     # ListAuthConfigByResource: records that have run out, and the ExpireDate of a permanent one.
     "quickbi_expired_authorizations": ("hidden", "listed"),
     "quickbi_permanent_end": ("far", "null", "empty"),
+    # ListDataLevelPermissionWhiteList of an empty list: empty lists, null ones, or no model at all.
+    "quickbi_empty_dataset_list": ("empty", "null", "no_model"),
+    # AddDataLevelPermissionWhiteList: without OperateType; DELETE without TargetIds takes everybody of the type;
+    # DELETE of who is not on the list.
+    "quickbi_operate_omitted": ("refused", "add"),
+    "quickbi_no_targets": ("refused", "all"),
+    "quickbi_absent_target": ("skipped", "refused"),
     # UpdateUser: RoleIds replaces the roles or adds to them; without RoleIds and flags they stay or are no
     # administrator's any more (the flags were mandatory once).
     "quickbi_update_roles": ("replace", "add"),

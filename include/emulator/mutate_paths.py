@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from emulator import mutate_datasets
 from emulator.store.authorizations import PERMANENT, WorkAuthorization
 from emulator.store.policies import Policy
 from emulator.store.quickbi import Share
@@ -26,7 +27,7 @@ def operations(world: World) -> dict[str, Callable[[Operation], bool]]:
         "dms_owner": _dms_owner, "dms_dba": _dms_dba, "dms_control_mode": _control_mode,
         "dms_policy": _policy, "dms_policy_role": _policy_role, "proxy_access": _proxy_access,
         "project_owner": _project_owner,
-        "tenant_role": _tenant_role, "data_source_creator": _source_creator,
+        **mutate_datasets.operations(), "tenant_role": _tenant_role, "data_source_creator": _source_creator,
     }  # fmt: skip
     return {name: _bound(world, operation) for name, operation in made.items()}
 

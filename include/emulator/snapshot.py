@@ -76,7 +76,7 @@ def _quickbi(world: World) -> dict[str, Rows]:
             for work in store.works.values()
         ],
         "quickbi_shares": [store.share_row(share) for share in store.shares.values()],
-        "quickbi_work_authorizations": [record.row for record in store.authorizations],
+        "quickbi_work_authorizations": [record.row for record in store.authorizations], **store.datasets.rows(),
     }  # fmt: skip
 
 

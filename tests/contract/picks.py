@@ -187,6 +187,10 @@ def some_space(world: World) -> Any:
     return first(world.quickbi.workspaces.values())
 
 
+def some_dataset(world: World) -> Any:
+    return first(world.quickbi.datasets.values())
+
+
 def outsider_of(world: World, members: Any) -> str:
     return str(next(user for user in world.quickbi.users if user not in members))
 
@@ -208,6 +212,12 @@ _reads(
         "WorksType": "dashboard",
         "ShareToType": 0,
         "HasAuth": True,
+    },
+    QueryDatasetList=lambda world: {"WorkspaceId": some_dataset(world).workspace_id, "PageSize": 5},
+    ListDataLevelPermissionWhiteList=lambda world: {"CubeId": some_dataset(world).dataset_id, "RuleType": "ROW_LEVEL"},
+    ListCubeDataLevelPermissionConfig=lambda world: {
+        "CubeId": some_dataset(world).dataset_id,
+        "RuleType": "ROW_LEVEL",
     },
     QueryUserList=lambda world: {"PageNum": 1, "PageSize": 5},
     QueryUserInfoByUserId=lambda world: {"UserId": some_portal(world).owner},

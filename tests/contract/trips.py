@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from tests.contract.picks import (
     outsider_of,
     resource_of,
     some_database,
+    some_dataset,
     some_dms_user,
     some_grant,
     some_group,
@@ -271,6 +273,60 @@ def quickbi_authorizations(library: Library, world: World) -> None:
         assert listed() == {**before, user: rights}
     assert library.call("DeleteAuthorizationByUserId", QbiUserId=user, **place)["Result"] is True
     assert listed() == before
+
+
+@_trip(
+    "quickbi", "AddDataLevelPermissionWhiteList", "SetDataLevelPermissionWhiteList", "ListDataLevelPermissionWhiteList"
+)
+def quickbi_white_lists(library: Library, world: World) -> None:
+    dataset, group = some_dataset(world).dataset_id, some_group(world).group_id
+    user = outsider_of(world, [one.id for one in some_dataset(world).levels["ROW_LEVEL"].white])
+
+    def listed() -> Params:
+        row = library.call("ListDataLevelPermissionWhiteList", CubeId=dataset, RuleType="ROW_LEVEL")["Result"]
+        assert (row["CubeId"], row["RuleType"]) == (dataset, "ROW_LEVEL")
+        return dict(row["UsersModel"])
+
+    before = listed()
+    for target, name, ident in (("1", "Users", user), ("2", "UserGroups", group)):
+        for how, expected in (("ADD", True), ("DELETE", False)):
+            given = {"CubeId": dataset, "RuleType": "ROW_LEVEL", "OperateType": how, "TargetType": target}
+            assert library.call("AddDataLevelPermissionWhiteList", TargetIds=ident, **given)["Result"] is True
+            assert (ident in listed()[name]) is expected
+    model = {"ruleType": "ROW_LEVEL", "cubeId": dataset, "usersModel": {"userGroups": [], "users": [user]}}
+    assert library.call("SetDataLevelPermissionWhiteList", WhiteListModel=json.dumps(model))["Result"] is True
+    assert listed() == {"Users": [user], "UserGroups": []} != before
+
+
+@_trip(
+    "quickbi",
+    "AddDataLevelPermissionRuleUsers",
+    "DeleteDataLevelPermissionRuleUsers",
+    "DeleteDataLevelRuleConfig",
+    "UpdateDataLevelPermissionStatus",
+    "ListCubeDataLevelPermissionConfig",
+)
+def quickbi_rules(library: Library, world: World) -> None:
+    dataset, user = some_dataset(world).dataset_id, first(world.quickbi.users)
+
+    def config() -> Params:
+        text = library.call("ListCubeDataLevelPermissionConfig", CubeId=dataset, RuleType="ROW_LEVEL")["Result"]
+        return dict(json.loads(text))
+
+    (rule,) = config()["ruleModels"]
+    place, aimed = {"cubeId": dataset, "ruleId": rule["ruleId"]}, {"users": [user], "userGroups": []}
+    added = json.dumps({**place, "addModel": aimed})
+    assert library.call("AddDataLevelPermissionRuleUsers", AddUserModel=added)["Result"] is True
+    assert config()["ruleModels"][0]["ruleUsersModel"] == {**rule["ruleUsersModel"], "users": [user]}
+    removed = json.dumps({**place, "delModel": aimed})
+    assert library.call("DeleteDataLevelPermissionRuleUsers", DeleteUserModel=removed)["Result"] is True
+    assert config()["ruleModels"] == [rule]
+    for state in (0, 1):
+        given = {"CubeId": dataset, "RuleType": "ROW_LEVEL", "IsOpen": state}
+        assert library.call("UpdateDataLevelPermissionStatus", **given)["Result"] is True
+        assert config()["isOpen"] == state
+    assert library.call("DeleteDataLevelRuleConfig", CubeId=dataset, RuleId=rule["ruleId"])["Result"] is True
+    assert config()["ruleModels"] == []
 
 
 @_trip("quickbi", "AddShareReport", "CancelReportShare", "QueryShareList")

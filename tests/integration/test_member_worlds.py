@@ -17,10 +17,10 @@ import pytest
 from rescind.systems import REGISTRY
 from tests.integration.test_worlds import with_member_ids
 from tests.support.oracle import SYSTEMS, effective
-from tests.support.oracle.items import resource_of, role_of
+from tests.support.oracle.items import resource_of, right_of
 from tests.support.oracle.members import planted_members
 from tests.support.oracle.organizations import planted
-from tests.support.oracle.reach import lost
+from tests.support.oracle.reach import gained, lost
 from tests.support.review import Review, ReviewBench
 from tests.support.verdicts import items_of, script
 
@@ -79,6 +79,7 @@ def reviewed(bench: Bench, seed: int, without: str = ROLES, **modes: str) -> Cou
     review.whole()
     before, after = review.worlds["discovered"], review.worlds["verified"]
     assert lost(before, after, people) == []
+    assert gained(before, after) == []
     rows = items_of(review)
     assert left_to(after, rows) == []
     return Counter((row["system"], str(row["verdict"])) for row in rows)
@@ -93,9 +94,7 @@ def left_to(world: Row, rows: list[Row]) -> list[str]:
     found = []
     for row in people:
         if told[row["principal_id"]]:
-            roles = row["system"].endswith("_roles")
-            right = role_of(row) if roles else row["entitlement"]
-            ways = effective(world, row["system"], row["principal_id"], resource_of(row), right)
+            ways = effective(world, row["system"], row["principal_id"], resource_of(row), right_of(row))
             found += [f"{row['system']} of {row['principal_id']}: {way}" for way in ways]
     return found
 

@@ -12,6 +12,7 @@ from itertools import cycle
 
 from emulator.build.sizes import Sizes
 from emulator.store.authorizations import WorkAuthorization, day_starts
+from emulator.store.datasets import ROW, Dataset, Rule
 from emulator.store.dms import TIME_FORMAT, Instance, Proxy, ProxyAccess
 from emulator.store.people import Person
 from emulator.store.policies import Policy
@@ -30,6 +31,7 @@ def build(world: World, rng: random.Random, sizes: Sizes) -> None:
     leavers = [person for person in world.people if person.left and not person.protected]
     # From the end of the list: the first leavers have the group, the policy and the last administration.
     _dashboards(world, rng)
+    _datasets(world, rng)
     if sizes.paths and leavers:
         _wedata(world, cycle(reversed(leavers)))
         _quickbi(world, rng, cycle(reversed(leavers)))
@@ -125,6 +127,26 @@ def _dashboards(world: World, rng: random.Random) -> None:
             store.authorizations.seed(
                 WorkAuthorization(ident, work.works_id, "dashboard", receiver, 3, now + 300 * _DAY, created)
             )
+
+
+def _datasets(world: World, rng: random.Random) -> None:
+    """A dataset in each workspace: rows restricted for the first group, a member and the last group not."""
+    store = world.quickbi
+    created = world.clock.utc().strftime("%Y-%m-%d 00:00:00")
+    groups = list(store.groups)
+    for number, space in enumerate(store.workspaces.values()):
+        dataset = Dataset(
+            f"{rng.getrandbits(128):032x}", f"Dataset {number + 1}", space.workspace_id, space.owner, created
+        )
+        level = dataset.levels[ROW]
+        level.open = True
+        level.white = dict.fromkeys([Receiver(USER, next(iter(space.members)))])
+        rule = Rule(f"{rng.getrandbits(128):032x}", "own region")
+        for group in groups[:1]:
+            rule.receivers[Receiver(GROUP, group)] = None
+            level.white[Receiver(GROUP, groups[-1])] = None
+        level.rules[rule.rule_id] = rule
+        store.datasets[dataset.dataset_id] = dataset
 
 
 def _dms(world: World, leavers: Iterator[Person]) -> None:

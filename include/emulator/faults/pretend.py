@@ -8,7 +8,8 @@ from typing import Any
 _LISTS = {
     "CreateProjectMember": ("UserUins", False), "DeleteProjectMember": ("UserUins", False),
     "GrantMemberProjectRole": ("RoleIds", False), "RemoveMemberProjectRole": ("RoleIds", False),
-    "CancelReportShare": ("ShareToIds", True), "AddUserGroupMembers": ("UserGroupIds", True),
+    "CancelReportShare": ("ShareToIds", True), "AddDataLevelPermissionWhiteList": ("TargetIds", True),
+    "AddUserGroupMembers": ("UserGroupIds", True),
     "DeleteUserGroupMembers": ("UserGroupIds", True), "AddUserGroupMember": ("UserIdList", True),
 }  # fmt: skip
 """The list of a write whose answer says nothing of its parts, and whether it is a comma list."""

@@ -25,6 +25,8 @@ def _check_resource(call: Call, kind: str, ident: str) -> None:
     :raises ApiError: Invalid.Parameter.Error, Cube.Not.Exist, Datasource.NotFound.Error, Report.NotExist.Error.
     """
     check_caller(call)
+    if kind == "cube" and ident in call.world.quickbi.datasets:
+        return
     if kind in _FOR_USERS_ONLY:
         raise failure(call, _FOR_USERS_ONLY[kind], f"The {kind} does not exist: {ident}.")
     if kind not in _KINDS:

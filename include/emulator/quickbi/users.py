@@ -8,6 +8,7 @@ from emulator.quickbi import QUICKBI
 from emulator.quickbi.access import ORGANIZATION_ADMIN, PERMISSION_ADMIN
 from emulator.quickbi.common import PAGE, check_caller, failure, find_user, page
 from emulator.registry import Call
+from emulator.store.datasets import Dataset
 from emulator.store.quickbi import BiUser, Portal, Work
 from emulator.store.receivers import USER, Receiver
 
@@ -147,7 +148,7 @@ def delete_user(call: Call) -> bool:
     for group in store.groups.values():
         store.leave(group, user.user_id)
     store.forget(Receiver(USER, user.user_id))
-    works: list[Portal | Work] = [*store.portals.values(), *store.works.values()]
+    works: list[Portal | Work | Dataset] = [*store.portals.values(), *store.works.values(), *store.datasets.values()]
     for work in works:
         if work.owner == user.user_id:
             work.owner = call.text("TransferUserId") or store.workspaces[work.workspace_id].owner

@@ -8,6 +8,7 @@ from typing import Any
 
 from emulator.journal import Journal
 from emulator.store.authorizations import WorkAuthorizations
+from emulator.store.datasets import Datasets
 from emulator.store.receivers import GROUP, ORGANIZATION, USER, WORKSPACE, Receiver
 from emulator.visibility import Visibility
 
@@ -135,6 +136,7 @@ class QuickBiStore:
         self.works: dict[str, Work] = {}
         self.shares: dict[str, Share] = {}
         self.authorizations = WorkAuthorizations(journal, visibility)
+        self.datasets = Datasets(journal, visibility)
         self.count = 0
 
     def seed(self, menu: Menu, receiver: Receiver, points: int) -> bool:
@@ -173,7 +175,7 @@ class QuickBiStore:
         return True
 
     def forget(self, receiver: Receiver) -> int:
-        """Withdraw every menu record, white list entry, share and authorization of a receiver that is being deleted.
+        """Withdraw what a receiver that is being deleted has: menu records, white lists, rules, shares, authorizations.
 
         :returns: how many menu records there were.
         """
@@ -182,6 +184,7 @@ class QuickBiStore:
         for share in [share for share in self.shares.values() if share.receiver == receiver]:
             self.unshare(share.share_id)
         self.authorizations.remove(receiver)
+        self.datasets.forget(receiver)
         return sum(
             self.remove(portal, menu, receiver)
             for portal in self.portals.values()

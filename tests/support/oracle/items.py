@@ -14,6 +14,7 @@ _WEDATA_ROLES = {
 _QUICKBI_ROLES = {"permission": "111111112", "administrator": "111111111", "user": "111111113"}
 _RECEIVERS = {"user": "0", "group": "1", "organization": "2", "workspace": "3"}
 _BARE = "membership"
+_ROLES = {"quickbi_organization_roles", "dms_system_roles", "wedata_project_roles"}
 
 
 class Thing(NamedTuple):
@@ -58,6 +59,19 @@ def role_of(item: Row) -> str:
     return found[0]
 
 
+def right_of(item: Row) -> str:
+    """What an item gives, in the words of :func:`tests.support.oracle.judge.effective`.
+
+    :raises LookupError: when an item of roles does not tell its role.
+    """
+    if item["system"] in _ROLES:
+        return role_of(item)
+    if item["system"] == "quickbi_dataset_whitelists":
+        words = " ".join([*_words(item), str(item.get("container", ""))]).upper()
+        return "COLUMN_LEVEL" if "COLUMN" in words else "ROW_LEVEL"
+    return str(item["entitlement"])
+
+
 def _words(item: Row) -> list[str]:
     return [str(item[name]) for name in ("native_id", "resource_id", "entitlement") if item.get(name)] + [
         str(word) for word in item.get("column", ())
@@ -79,6 +93,10 @@ def thing_of(item: Row) -> Thing:
     if system == "quickbi_shares":
         kind = _RECEIVERS[str(item["principal_type"]).lower()]
         return Thing(system, {"works_id": place.id, "receiver_type": kind, "receiver_id": who})
+    if system == "quickbi_dataset_whitelists":
+        kind = _RECEIVERS[str(item["principal_type"]).lower()]
+        return Thing(system, {"dataset_id": place.id, "rule_type": right_of(item), "receiver_type": kind,
+                              "receiver_id": who})  # fmt: skip
     if system == "quickbi_work_authorizations":
         kind = _RECEIVERS[str(item["principal_type"]).lower()]
         return Thing(system, {"resource_id": place.id, "receiver_type": kind, "receiver_id": who})

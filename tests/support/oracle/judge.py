@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from tests.support.oracle import dms, quickbi, wedata
-from tests.support.oracle.items import recorded, resource_of, role_of
+from tests.support.oracle.items import recorded, resource_of, right_of
 from tests.support.oracle.ways import Dump, Path, Resource, Row, distinct
 
 _GONE = ("verified_gone", "already_absent")
@@ -33,6 +33,7 @@ _PATHS: dict[str, Callable[[Dump, str, Resource, str], Iterable[Path]]] = {
     "quickbi_menus": lambda dump, who, on, _: quickbi.menu_paths(dump, who, on),
     "quickbi_shares": lambda dump, who, on, _: quickbi.work_paths(dump, who, on.id),
     "quickbi_work_authorizations": lambda dump, who, on, _: quickbi.work_paths(dump, who, on.id),
+    "quickbi_dataset_whitelists": lambda dump, who, on, right: quickbi.dataset_paths(dump, who, on.id, right),
     "quickbi_group_members": lambda dump, who, on, _: quickbi.group_paths(dump, who, on.id),
     "quickbi_workspace_members": lambda dump, who, on, _: quickbi.workspace_paths(dump, who, on.id),
     "quickbi_organization_roles": lambda dump, who, _, role: quickbi.role_paths(dump, who, role),
@@ -47,7 +48,6 @@ _PATHS: dict[str, Callable[[Dump, str, Resource, str], Iterable[Path]]] = {
 }
 SYSTEMS = frozenset(_PATHS)
 """The systems that the oracle knows."""
-_ROLES = {"quickbi_organization_roles", "dms_system_roles", "wedata_project_roles"}
 
 
 def judge(
@@ -72,7 +72,7 @@ def judge(
             continue
         said = _said(row)
         resource = resource_of(row)
-        right = role_of(row) if row["system"] in _ROLES else str(row["entitlement"])
+        right = right_of(row)
         place = (row["system"], str(row["principal_id"]), resource, right)
         name = f"{row['system']}: {row['entitlement']} of {row['principal_id']} on {resource.kind} {resource.id}"
         if not recorded(before, row):

@@ -20,6 +20,7 @@ _MEMBERS: list[tuple[str, str, Plant]] = []
 ID_SPACES = {
     "quickbi_group_members": "quickbi_user_id", "quickbi_workspace_members": "quickbi_user_id",
     "quickbi_shares": "quickbi_user_id", "quickbi_work_authorizations": "quickbi_user_id",
+    "quickbi_dataset_whitelists": "quickbi_user_id",
     "quickbi_organization_roles": "quickbi_user_id",
     "dms_abac_authorizations": "dms_user_id",
     "dms_proxy_accesses": "dms_user_id", "dms_accounts": "dms_user_id", "dms_system_roles": "dms_user_id",
@@ -37,10 +38,13 @@ def place_of(one: Planted) -> tuple[Resource, str]:
     """What the membership is on, and the role that it gives, for the oracle."""
     row = one.operations[0]
     kinds = {"group_id": "user_group", "workspace_id": "workspace", "works_id": "work", "proxy_id": "proxy",
-             "resource_id": "work", "policy_id": "policy", "project_id": "project"}  # fmt: skip
+             "resource_id": "work", "dataset_id": "dataset", "policy_id": "policy",
+             "project_id": "project"}  # fmt: skip
     found = [Resource(kind, str(row[name])) for name, kind in kinds.items() if name in row]
     role = row.get("role_id", "") if one.system == "wedata_project_roles" else ""
-    if one.system == "quickbi_organization_roles":
+    if one.system == "quickbi_dataset_whitelists":
+        role = row["rule_type"]
+    elif one.system == "quickbi_organization_roles":
         role = row["role_ids"][-1]
     elif one.system == "dms_system_roles":
         role = row["roles"][-1]
@@ -145,6 +149,22 @@ def _authorizations(draw: Draw, person: Any, kind: str) -> list[Operation]:
         "workspace_member": [{"op": "workspace_member", "workspace_id": work["workspace_id"], "user_id": user}],
     }
     return [own, *ways[kind]]
+
+
+@_member("quickbi_dataset_whitelists", "direct", "group", "security_off", "no_rule")
+def _white_lists(draw: Draw, person: Any, kind: str) -> list[Operation]:
+    """Columns for what is switched off or hit by no rule, so that rows stay restricted for the others."""
+    user, dataset = person["quickbi_user_id"], draw.one("quickbi_datasets")["dataset_id"]
+    place = {"dataset_id": dataset, "rule_type": "ROW_LEVEL" if kind in ("direct", "group") else "COLUMN_LEVEL"}
+    own = {"op": "dataset_whitelist", **place, "receiver_type": 0, "receiver_id": user}
+    if kind == "group":
+        group = draw.one("quickbi_groups")["group_id"]
+        through = {**own, "receiver_type": 1, "receiver_id": group}
+        return [own, through, {"op": "group_member", "group_id": group, "user_id": user}]
+    if kind == "direct":
+        return [own]
+    off, miss_hit = kind == "security_off", "NONE" if kind == "security_off" else "ALL"
+    return [own, {"op": "dataset_level", **place, "open": not off, "miss_hit": miss_hit}]
 
 
 @_member("dms_abac_authorizations", "direct", "policy_role")

@@ -18,6 +18,7 @@ from typing import Any
 
 from emulator.app import App, Settings
 from emulator.build.sizes import TINY, Sizes
+from emulator.clock import ManualClock
 from emulator.snapshot import snapshot
 from tests.support.oracle.ways import Resource
 
@@ -50,10 +51,18 @@ def organizations(
         yield organization(seed, sizes, modes)
 
 
-def organization(seed: int, sizes: Sizes = SMALL, modes: Mapping[str, str] | None = None, *, plant: bool = True) -> App:
+def organization(
+    seed: int,
+    sizes: Sizes = SMALL,
+    modes: Mapping[str, str] | None = None,
+    *,
+    plant: bool = True,
+    clock: ManualClock | None = None,
+) -> App:
     """One organization: sizes that differ a little by seed, and every way in for somebody who still works there.
 
     :param plant: False leaves the ways out, for :func:`planted` to add.
+    :param clock: the clouds' clock; the machine's by default.
     """
     rng = random.Random(f"{seed}/sizes")
     varied = replace(
@@ -61,7 +70,7 @@ def organization(seed: int, sizes: Sizes = SMALL, modes: Mapping[str, str] | Non
         portals=sizes.portals + rng.randrange(2), workspaces=sizes.workspaces + rng.randrange(2),
         projects=sizes.projects + rng.randrange(2), instances=sizes.instances + rng.randrange(2),
     )  # fmt: skip
-    app = App(Settings(seed=seed, sizes=varied, limits=dict(_NO_LIMITS), modes=dict(modes or {})))
+    app = App(Settings(seed=seed, sizes=varied, limits=dict(_NO_LIMITS), modes=dict(modes or {})), clock)
     for one in planted(snapshot(app.world), seed) if plant else ():
         app.gateway.mutations.run(list(one.operations), "the generator")
     app.world.journal.clear()

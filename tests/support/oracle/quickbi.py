@@ -123,7 +123,8 @@ def work_paths(dump: Dump, user_id: str, works_id: str) -> Iterator[Path]:
                 yield Path("menu", str(row["menu_id"]))
         return
     yield from _shared(dump, works_id, names)
-    for work in dump.by("quickbi_works", "works_id").get((works_id,), []):
+    datasets = dump.by("quickbi_datasets", "dataset_id").get((works_id,), [])
+    for work in [*dump.by("quickbi_works", "works_id").get((works_id,), []), *datasets]:
         if work["owner"] == user_id:
             yield Path("work_owner")
         if dump.has("quickbi_workspace_members", workspace_id=str(work["workspace_id"]), user_id=user_id):
@@ -138,6 +139,40 @@ def _authorized(dump: Dump, user_id: str, resource_id: str) -> Iterator[Path]:
         pair = (str(row["receiver_type"]), str(row["receiver_id"]))
         if pair in names and row["expires"] > dump.world.get("now_ms", 0):
             yield Path("authorization", names[pair])
+
+
+def dataset_paths(dump: Dump, user_id: str, dataset_id: str, right: str) -> Iterator[Path]:
+    """Ways in which nothing restricts the rows or columns of a dataset for a user who may use it.
+
+    :param right: ``ROW_LEVEL`` or ``COLUMN_LEVEL``; with ``/`` and the id of a rule: what that rule lets through.
+    """
+    if not _active(dump, user_id):
+        return
+    level, _, rule = right.partition("/")
+    names = _receivers_of(dump, user_id)
+    for row in dump.by("quickbi_dataset_whitelists", "dataset_id", "rule_type").get((dataset_id, level), []):
+        pair = (str(row["receiver_type"]), str(row["receiver_id"]))
+        if pair in names:
+            yield Path(names[pair], "" if pair[0] == _USER else pair[1])
+    hit = _rules(dump, names, dataset_id, level)
+    for row in dump.by("quickbi_dataset_levels", "dataset_id", "rule_type").get((dataset_id, level), []):
+        if not row["open"]:
+            yield Path("security_off")
+        elif not hit and row["miss_hit"] == "ALL":
+            yield Path("no_rule")
+    if rule in hit:
+        yield Path("rule", rule)
+
+
+def _rules(dump: Dump, names: dict[tuple[str, str], str], dataset_id: str, level: str) -> set[str]:
+    """Rules in force that hit a user: those for everybody, and those that name a receiver of the user."""
+    found = set()
+    for row in dump.by("quickbi_dataset_rules", "dataset_id", "rule_type").get((dataset_id, level), []):
+        aimed = dump.by("quickbi_dataset_rule_users", "rule_id").get((row["rule_id"],), [])
+        mine = any((str(one["receiver_type"]), str(one["receiver_id"])) in names for one in aimed)
+        if row["open"] and (mine or row["scope"] == "ALL"):
+            found.add(str(row["rule_id"]))
+    return found
 
 
 def group_paths(dump: Dump, user_id: str, group_id: str) -> Iterator[Path]:

@@ -43,8 +43,13 @@ def _things(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
     """Each object of a dump once, with each right that somebody has on it."""
     for row in dump.rows("quickbi_leaf_menus"):
         yield "quickbi_menus", Resource("menu", row["menu_id"], row["portal_id"]), ""
-    for kind, name in (("quickbi_portals", "portal_id"), ("quickbi_works", "works_id")):
+    for kind, name in (
+        ("quickbi_portals", "portal_id"),
+        ("quickbi_works", "works_id"),
+        ("quickbi_datasets", "dataset_id"),
+    ):
         yield from (("quickbi_shares", Resource("work", one), "") for one in dump.values(kind, name))
+    yield from _datasets(dump)
     for one in dump.values("quickbi_groups", "group_id"):
         yield "quickbi_group_members", Resource("user_group", one), ""
     for one in dump.values("quickbi_workspaces", "workspace_id"):
@@ -61,6 +66,14 @@ def _things(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
                for row in dump.rows("wedata_privileges")}  # fmt: skip
     for kind, uri, privilege in sorted(granted):
         yield "wedata_privileges", Resource(kind, uri), privilege
+
+
+def _datasets(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
+    """All rows or columns of each dataset, and what each rule lets through."""
+    rights = [(row["dataset_id"], row["rule_type"]) for row in dump.rows("quickbi_dataset_levels")]
+    rules = dump.rows("quickbi_dataset_rules")
+    rights += [(row["dataset_id"], f"{row['rule_type']}/{row['rule_id']}") for row in rules]
+    yield from (("quickbi_dataset_whitelists", Resource("dataset", ident), right) for ident, right in rights)
 
 
 def _databases(dump: Dump) -> Iterator[tuple[str, Resource, str]]:

@@ -75,6 +75,9 @@ ITEMS: dict[str, tuple[Any, str, dict[str, Any]]] = {
                                 "dms_policy_members", {"policy_id": "9001", "user_id": "5"}),
     "a policy of a role": (item("dms_abac_authorizations", "6001", "policy", "9001", principal_type="role"),
                            "dms_policy_roles", {"policy_id": "9001", "role_id": "6001"}),
+    "quickbi_dataset_whitelists": (
+        item("quickbi_dataset_whitelists", "u", "dataset", "d", "all rows", "ROW_LEVEL"), "",
+        {"dataset_id": "d", "rule_type": "ROW_LEVEL", "receiver_type": 0, "receiver_id": "u"}),
     "quickbi_organization_roles": (item("quickbi_organization_roles", "u", "organization_role", ADMIN, "holder"), "",
                                    {"user_id": "u", "role_id": 111111111}),
     "dms_accounts": (item("dms_accounts", "5", "tenant", "3001", "account", "26"), "", {"user_id": "5", "uid": "26"}),
@@ -296,3 +299,39 @@ def test_a_removal_that_widens_is_seen() -> None:
         f"dms_permissions EXPORT on database {database['db_id']}"
     ]
     assert lost(before, snapshot(app.world)) == gained(allowed, before) == []
+
+
+@pytest.mark.parametrize(
+    ("miss_hit", "operation", "expected"),
+    [
+        ("ALL", {"op": "dataset_rule_user", "remove": True}, {"ROW_LEVEL"}),
+        ("NONE", {"op": "dataset_rule_user", "remove": True}, set()),
+        ("ALL", {"op": "dataset_rule", "remove": True}, {"ROW_LEVEL"}),
+        ("NONE", {"op": "dataset_level", "open": False}, {"ROW_LEVEL"}),
+        ("NONE", {"op": "dataset_whitelist"}, {"ROW_LEVEL"}),
+    ],
+)
+def test_what_removing_a_rule_widens(miss_hit: str, operation: dict[str, Any], expected: set[str]) -> None:
+    """Who was restricted by one rule sees everything when it goes and nobody who is hit by none is kept out."""
+    app = organization(5, plant=False)
+    world = snapshot(app.world)
+    groups = {row["user_id"] for row in world["quickbi_group_members"]}
+    person = next(one for one in world["people"] if one["status"] == "active" and one["quickbi_user_id"] not in groups)
+    user, dataset = person["quickbi_user_id"], world["quickbi_datasets"][0]["dataset_id"]
+    place = {"dataset_id": dataset, "rule_type": "ROW_LEVEL", "rule_id": "r", "receiver_type": 0, "receiver_id": user}
+    entries = [row for row in world["quickbi_dataset_whitelists"] if row["receiver_id"] == user]
+    app.gateway.mutations.run([
+        {"op": "dataset_level", **place, "miss_hit": miss_hit}, {"op": "dataset_rule", **place},
+        {"op": "dataset_rule_user", **place}, *({"op": "dataset_whitelist", **row, "remove": True} for row in entries),
+    ])  # fmt: skip
+
+    def sees(right: str) -> bool:
+        where = Resource("dataset", dataset)
+        return bool(effective(snapshot(app.world), "quickbi_dataset_whitelists", user, where, right))
+
+    assert not sees("ROW_LEVEL") and sees("ROW_LEVEL/r")
+    before = snapshot(app.world)
+    app.gateway.mutations.run([{**place, **operation}])
+    mine = [line for line in gained(before, snapshot(app.world)) if line.startswith(f"{person['person_id']} ")]
+    assert {line.split()[3] for line in mine if "/" not in line} == expected
+    assert sees("ROW_LEVEL") is bool(expected)
