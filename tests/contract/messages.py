@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 import rescind.cloud
 from rescind.cloud.base import Part, Request
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.dms import accounts, permissions, proxies
+from rescind.cloud.dms import accounts, permissions, policies, proxies
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
@@ -220,6 +220,14 @@ def _proxy_write(kind: type[Request[Any]]) -> Strategy:
 
 
 @st.composite
+def _policy_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    identity = draw(st.sampled_from(["USER", "ROLE"]))
+    holder = {"PolicyId": draw(_DIGITS), "UserId" if identity == "USER" else "RoleId": draw(_DIGITS)}
+    ids = holder if kind is policies.CreateAbacAuthorization else {"AuthorizationId": draw(_DIGITS)}
+    return kind(IdentityType=identity, Tid=draw(st.from_regex(r"-1|[1-9][0-9]{0,10}", fullmatch=True)), **ids)
+
+
+@st.composite
 def _project_member_write(draw: Any, kind: type[Request[Any]]) -> Any:
     user = {"UserUin": draw(_DIGITS)} if "UserUin" in kind.model_fields else {"UserUins": [draw(_DIGITS)]}
     roles = {"RoleIds": draw(st.lists(_DIGITS, min_size=1, max_size=100, unique=True))}
@@ -285,6 +293,8 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     accounts.EnableUser: _account_write,
     proxies.DeleteProxyAccess: _proxy_write,
     proxies.CreateProxyAccess: _proxy_write,
+    policies.DeleteAbacAuthorization: _policy_write,
+    policies.CreateAbacAuthorization: _policy_write,
     menus.CancelAuthorizationMenu: _menu_write,
     menus.AuthorizeMenu: _menu_write,
     members.DeleteUserGroupMembers: _groups_write,

@@ -42,6 +42,7 @@ def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[c
         "quickbi_shares": "CancelReportShare",
         "dms_accounts": "DisableUser",
         "dms_proxy_accesses": "DeleteProxyAccess",
+        "dms_abac_authorizations": "DeleteAbacAuthorization",
     }
     for system, revoke in revokes.items():
         mine = {row.action for row in found if system in row.users and row.write}

@@ -23,7 +23,11 @@ PAIRS = list(messages())
 # The library takes a list and sends it as JSON text; the table says what is sent.
 ENCODED = {("dms", "CheckBatchTableAccessPermission", "TableNameList")}
 # The vendor writes this flag as text; we read it as text and as a JSON flag.
-TEXT_FLAGS = {("dms", "CheckBatchTableAccessPermission", "Data[].Success")}
+TEXT_FLAGS = {
+    ("dms", "CheckBatchTableAccessPermission", "Data[].Success"),
+    ("dms", "CreateAbacAuthorization", "Result"),
+    ("dms", "DeleteAbacAuthorization", "Result"),
+}
 
 # Fields that may be null by the vendor's tables and that we insist on all the same: without one of them a row
 # has no identity or no meaning, so null makes the listing unreadable rather than short.

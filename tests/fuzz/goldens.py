@@ -175,6 +175,10 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     tid = {"Tid": str(world.dms.tenant_id)}
     yield "dms", kinds["CreateProxyAccess"](ProxyId=str(proxy.proxy_id), UserId=next(iter(world.dms.users)), **tid)
     yield "dms", kinds["DeleteProxyAccess"](ProxyAccessId=str(next(iter(proxy.accesses), 7)), **tid)
+    policy = world.dms.policies[0]
+    whom = {"IdentityType": "USER", "PolicyId": str(policy.policy_id), "UserId": next(iter(world.dms.users))}
+    yield "dms", kinds["CreateAbacAuthorization"](**whom, **tid)
+    yield "dms", kinds["DeleteAbacAuthorization"](AuthorizationId="7", IdentityType="USER", **tid)
     menus = {"DataPortalId": some_portal(world).portal_id}
     menus |= {"MenuIds": [menu.menu_id for menu in some_portal(world).leaves()][:2]}
     users = {"UserIds": list(world.quickbi.users)[:2], "UserGroupIds": list(world.quickbi.groups)[:1]}

@@ -280,6 +280,19 @@ def _proxy_account(action: str, given: Parameters) -> None:
     _text(action, "Tid", given["Tid"], _TENANT)
 
 
+def _policy(action: str, given: Parameters) -> None:
+    """One attachment by its id, or one policy with the one user or role whose kind it names."""
+    kind = given.get("IdentityType")
+    if kind not in ("USER", "ROLE"):
+        _refuse(action, "IdentityType is neither USER nor ROLE")
+    holder = "UserId" if kind == "USER" else "RoleId"
+    ids = {"AuthorizationId"} if action == "DeleteAbacAuthorization" else {"PolicyId", holder}
+    _names(action, given, {"IdentityType", "Tid", *ids})
+    for name in sorted(ids):
+        _text(action, name, given[name], _DIGITS)
+    _text(action, "Tid", given["Tid"], _TENANT)
+
+
 def _menus(action: str, given: Parameters) -> None:
     limits = {"MenuIds": _MAX_MENUS, "UserIds": _MAX_USERS, "UserGroupIds": _MAX_GROUPS}
     points = {"AuthPointsValue"} if action == "AuthorizeMenu" else set()
@@ -352,6 +365,8 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("dms", "EnableUser"): _dms_account,
     ("dms", "DeleteProxyAccess"): _proxy_account,
     ("dms", "CreateProxyAccess"): _proxy_account,
+    ("dms", "DeleteAbacAuthorization"): _policy,
+    ("dms", "CreateAbacAuthorization"): _policy,
     ("quickbi", "CancelAuthorizationMenu"): _menus,
     ("quickbi", "AuthorizeMenu"): _menus,
     ("quickbi", "DeleteUserGroupMembers"): _group_members,

@@ -6,6 +6,7 @@ from typing import Any
 
 from rescind.errors import InputError
 from rescind.systems.base import PermissionSystem
+from rescind.systems.dms.abac_authorizations import DmsAbacAuthorizations
 from rescind.systems.dms.accounts import DmsAccounts
 from rescind.systems.dms.permissions import DmsPermissions
 from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
@@ -26,6 +27,7 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
         DmsPermissions(),
         DmsAccounts(),
         DmsProxyAccesses(),
+        DmsAbacAuthorizations(),
         QuickBiMenus(),
         QuickBiGroupMembers(),
         QuickBiWorkspaceMembers(),

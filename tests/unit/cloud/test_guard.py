@@ -16,6 +16,7 @@ from rescind.cloud.base import Bucket, Prepared, WriteRequest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.dms.accounts import DisableUser, EnableUser
 from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
+from rescind.cloud.dms.policies import CreateAbacAuthorization, DeleteAbacAuthorization
 from rescind.cloud.dms.proxies import CreateProxyAccess, DeleteProxyAccess
 from rescind.cloud.quickbi.members import (
     AddUserGroupMembers,
@@ -66,6 +67,9 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("dms", EnableUser(Uid="1968000000000001", Tid="-1")),
     ("dms", DeleteProxyAccess(ProxyAccessId="7", Tid="3001")),
     ("dms", CreateProxyAccess(ProxyId="5", UserId="51001", Tid="3001")),
+    ("dms", DeleteAbacAuthorization(AuthorizationId="7", IdentityType="USER", Tid="3001")),
+    ("dms", CreateAbacAuthorization(PolicyId="5", IdentityType="USER", UserId="51001", Tid="3001")),
+    ("dms", CreateAbacAuthorization(PolicyId="5", IdentityType="ROLE", RoleId="12", Tid="3001")),
     ("quickbi", CancelAuthorizationMenu(**PORTAL)),
     ("quickbi", AuthorizeMenu(**PORTAL, AuthPointsValue=1)),
     ("quickbi", DeleteUserGroupMembers(UserGroupIds=["g1", "g-2"], UserId="u1")),
@@ -268,6 +272,10 @@ _PROXY = {
     "DeleteProxyAccess": {"ProxyAccessId": "7", "Tid": "3"},
     "CreateProxyAccess": {"ProxyId": "5", "UserId": "51", "Tid": "3"},
 }
+_POLICY = {
+    "DeleteAbacAuthorization": {"AuthorizationId": "7", "IdentityType": "USER", "Tid": "3"},
+    "CreateAbacAuthorization": {"PolicyId": "5", "IdentityType": "USER", "UserId": "51", "Tid": "3"},
+}
 _ACCOUNT = {"Uid": "1968000000000001", "Tid": "3001"}
 _SPACE = {"WorkspaceId": "w", "UserId": "1"}
 _SHARE = {"ReportId": "r", "ShareToType": "0", "ShareToIds": "u"}
@@ -314,6 +322,13 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
     *(("dms", action, q(**without(fields, name))) for action, fields in _PROXY.items() for name in fields),
     ("dms", "CreateProxyAccess", q(**_PROXY["CreateProxyAccess"], IndepAccount="root")),
     ("dms", "DeleteProxy", q(ProxyId="5", Tid="3")),
+    *(("dms", action, q(**{**fields, name: value})) for action, fields in _POLICY.items()
+      for name in fields for value in ("", "0", "1,2", "a", "1 ", "user", "USER,ROLE")),
+    *(("dms", action, q(**without(fields, name))) for action, fields in _POLICY.items() for name in fields),
+    ("dms", "DeleteAbacAuthorization", q(**_POLICY["DeleteAbacAuthorization"], PolicyId="5")),
+    ("dms", "CreateAbacAuthorization", q(**_POLICY["CreateAbacAuthorization"], RoleId="5")),
+    ("dms", "CreateAbacAuthorization", q(**{**_POLICY["CreateAbacAuthorization"], "IdentityType": "ROLE"})),
+    ("dms", "DeleteAbacPolicy", q(AbacPolicyId="5", Tid="3")),
     ("dms", "SetOwners", q(OwnerIds="1")),
     ("dms", "CancelAuthorizationMenu", q(**_CANCEL)),
     ("quickbi", "CancelAuthorizationMenu", q(**without(_CANCEL, "UserIds"))),

@@ -63,7 +63,8 @@ NEEDED = {
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "
     "ListAuthorizedUsersForDatabase RevokeUserPermission GrantUserPermission ListUserOwnedResources "
     "CheckBatchTableAccessPermission ListProxies ListProxyAccesses ListAbacPolicies ListAbacAuthorizations "
-    "ListStandardGroups DisableUser EnableUser DeleteProxyAccess CreateProxyAccess",
+    "ListStandardGroups DisableUser EnableUser DeleteProxyAccess CreateProxyAccess "
+    "DeleteAbacAuthorization CreateAbacAuthorization",
     "quickbi": "QueryWorksByOrganization ListPortalMenus ListPortalMenuAuthorization ListWhitePortalMenu "
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByUserId QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "

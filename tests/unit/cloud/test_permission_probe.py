@@ -67,6 +67,7 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("dms", "RevokeUserPermission"),
         ("dms", "DisableUser"),
         ("dms", "DeleteProxyAccess"),
+        ("dms", "DeleteAbacAuthorization"),
         ("quickbi", "CancelAuthorizationMenu"),
         ("quickbi", "DeleteUserGroupMembers"),
         ("quickbi", "DeleteUserFromWorkspace"),
@@ -132,6 +133,8 @@ DMS: dict[str, dict[str, Any]] = {
     "ListUserOwnedResources": {"Data": {"resourceList": []}},
     "ListProxies": {"ProxyList": [{"ProxyId": 5}]},
     "ListProxyAccesses": {"ProxyAccessList": []},
+    "ListAbacPolicies": {"PolicyList": [{"AbacPolicyId": 6}], "TotalCount": 1},
+    "ListAbacAuthorizations": {"AuthorizationList": [], "TotalCount": 0},
     "ListInstances": {"InstanceList": {"Instance": [{"InstanceId": 17}]}, "TotalCount": 1},
     "ListInstanceUserPermissions": {"UserPermissions": {"UserPermission": []}, "TotalCount": 0},
     "ListDatabases": {"DatabaseList": {"Database": [{"DatabaseId": 88}]}, "TotalCount": 1},
@@ -158,7 +161,7 @@ QUICKBI: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("service", "answers", "writes"), [
-    ("dms", DMS, ["RevokeUserPermission", "DisableUser", "DeleteProxyAccess"]),
+    ("dms", DMS, ["RevokeUserPermission", "DisableUser", "DeleteProxyAccess", "DeleteAbacAuthorization"]),
     ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers", "DeleteUserFromWorkspace",
                           "CancelReportShare"]),
 ])  # fmt: skip
@@ -178,6 +181,7 @@ def test_alibaba(
         assert sent["GetUser"]["UserId"] == "51001"
         assert sent["ListDatabaseUserPermssions"]["DbId"] == "88"
         assert (sent["ListUserOwnedResources"]["UserId"], sent["ListProxyAccesses"]["ProxyId"]) == ("51001", "5")
+        assert sent["ListAbacAuthorizations"]["PolicyId"] == "6"
     else:
         assert sent["ListPortalMenus"]["DataPortalId"] == "portal-1"
         assert sent["QueryUserGroupMember"]["UserGroupId"] == "g1"

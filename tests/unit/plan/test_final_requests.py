@@ -113,6 +113,13 @@ PROXIES = st.builds(
     lambda number: _grant("dms_proxy_accesses", "proxy", "5", ("user", f"5{number}"), "proxy account", number, Tid="3"),
     st.sampled_from(["7", "8", "9"]),
 )
+POLICIES = st.builds(
+    lambda number, kind: _grant(
+        "dms_abac_authorizations", "policy", "5", (kind, f"5{number}"), "attached policy", number, Tid="3"
+    ),
+    st.sampled_from(["7", "8", "9"]),
+    st.sampled_from(["user", "role"]),
+)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
@@ -124,6 +131,7 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "quickbi_shares": SHARES,
     "dms_accounts": ACCOUNTS,
     "dms_proxy_accesses": PROXIES,
+    "dms_abac_authorizations": POLICIES,
 }
 
 

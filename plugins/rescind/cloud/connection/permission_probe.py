@@ -32,6 +32,7 @@ from rescind.cloud.dms.permissions import (
     ListInstanceUserPermissions,
     ListUserPermissions,
 )
+from rescind.cloud.dms.policies import ListAbacAuthorizations, ListAbacPolicies
 from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
 from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
@@ -159,6 +160,12 @@ DMS = (
     ),
     Probe("ListProxies", lambda _: ListProxies()),
     Probe("ListProxyAccesses", lambda proxy: ListProxyAccesses(ProxyId=proxy.ProxyId), after="ListProxies"),
+    Probe("ListAbacPolicies", lambda _: ListAbacPolicies(PageNumber=1, PageSize=10)),
+    Probe(
+        "ListAbacAuthorizations",
+        lambda policy: ListAbacAuthorizations(PolicyId=policy.AbacPolicyId, PageNumber=1, PageSize=10),
+        after="ListAbacPolicies",
+    ),
     Probe("ListInstances", lambda _: ListInstances(PageNumber=1, PageSize=10)),
     Probe(
         "ListInstanceUserPermissions",
@@ -181,8 +188,9 @@ DMS = (
     Probe("RevokeUserPermission"),
     Probe("DisableUser"),
     Probe("DeleteProxyAccess"),
+    Probe("DeleteAbacAuthorization"),
 )
-"""Alibaba DMS: permission records with the ways in beside them, accounts, and accounts of proxies."""
+"""Alibaba DMS: permission records with the ways in beside them, accounts, accounts of proxies, and policies."""
 
 QUICKBI = (
     Probe(

@@ -1,16 +1,23 @@
 """Alibaba Cloud DMS Enterprise 2018-11-01: policies, who they are attached to, and security rule sets.
 
-Sources: the vendor's Python SDK models (3.0.0) and CLI metadata. No maximum page size is published.
+Sources: the vendor's Python SDK models (3.0.0), its pages of CreateAbacPolicy, CreateAbacAuthorization and
+DeleteAbacAuthorization, and CLI metadata. No maximum page size is published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
-from rescind.cloud.base import Page, Reply, Row
-from rescind.cloud.dms.permissions import CountedPage, DmsList, DmsWhole
-from rescind.cloud.fields import IdText, OptionalId, Text, Token
+from pydantic import model_validator
+
+from rescind.cloud.answers.strict_json import JsonError, loads_text
+from rescind.cloud.base import Page, Reply, Row, WriteRequest
+from rescind.cloud.dms.permissions import CountedPage, DmsList, DmsWhole, Product, WriteTenantId
+from rescind.cloud.fields import Flag, IdText, NumericId, OptionalId, Text, Token
+from rescind.errors import CloudError, RefusedError, UnknownOutcomeError
+
+Identity = Literal["USER", "ROLE"]
 
 
 class AbacPolicy(Row):
@@ -28,6 +35,24 @@ class AbacPolicy(Row):
     def key(self) -> tuple[str, ...]:
         """The policy id."""
         return (self.AbacPolicyId,)
+
+    @property
+    def only_allows(self) -> bool | None:
+        """Whether every statement of the policy allows something. None where its text cannot be read.
+
+        The vendor's pages show ``Allow`` and do not list the values of ``Effect``. Any other value counts as no
+        permission.
+        """
+        try:
+            content = loads_text(self.AbacPolicyContent or "")
+        except JsonError:
+            return None
+        statements = content.get("Statement") if isinstance(content, dict) else None
+        if not isinstance(statements, list) or not statements:
+            return None
+        if not all(isinstance(one, dict) and isinstance(one.get("Effect"), str) for one in statements):
+            return None
+        return all(one["Effect"] == "Allow" for one in statements)
 
 
 class ListAbacPoliciesAnswer(CountedPage[AbacPolicy]):
@@ -85,6 +110,59 @@ class ListAbacAuthorizations(DmsList[AbacAuthorization]):
     needs_total: ClassVar[bool] = True
     PolicyId: Token
     PolicySource: Literal["USER_DEFINE", "SYSTEM"] | None = None
+
+
+class AttachmentAnswer(Reply):
+    """``Result``: whether the policy was attached, or detached. Text in the models, true in the sample."""
+
+    Result: Flag | None = None
+
+
+class _AttachmentWrite(Product, WriteRequest[AttachmentAnswer]):
+    """One attachment of a policy."""
+
+    Answer: ClassVar[type[Reply]] = AttachmentAnswer
+    IdentityType: Identity
+    Tid: WriteTenantId
+
+    def objection(self, reply: AttachmentAnswer, facts: Mapping[str, Any]) -> CloudError | None:
+        """Return a refusal for false, and an unknown outcome for null or nothing: only true counts."""
+        if reply.Result is None:
+            return UnknownOutcomeError("the answer has no Result", **facts)
+        return None if reply.Result else RefusedError("Result is false", **facts)
+
+
+class DeleteAbacAuthorization(_AttachmentWrite):
+    """Detach a policy from the one user or role that the attachment names."""
+
+    action: ClassVar[str] = "DeleteAbacAuthorization"
+    AuthorizationId: NumericId
+
+    def wire(self) -> dict[str, Any]:
+        """The attachment, its kind and the tenant."""
+        return {"AuthorizationId": self.AuthorizationId, "IdentityType": self.IdentityType, "Tid": self.Tid}
+
+
+class CreateAbacAuthorization(_AttachmentWrite):
+    """Attach a policy to one user or one custom role. The attachment gets a new id."""
+
+    action: ClassVar[str] = "CreateAbacAuthorization"
+    PolicyId: NumericId
+    UserId: NumericId | None = None
+    RoleId: NumericId | None = None
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> CreateAbacAuthorization:
+        if (self.UserId is None) is (self.IdentityType == "USER") or (self.RoleId is None) is (
+            self.IdentityType == "ROLE"
+        ):
+            raise ValueError("USER needs UserId and no RoleId, ROLE needs RoleId and no UserId")
+        return self
+
+    def wire(self) -> dict[str, Any]:
+        """The policy, the user or the role, and the tenant."""
+        whom = {"UserId": self.UserId} if self.UserId else {"RoleId": self.RoleId}
+        return {"IdentityType": self.IdentityType, "PolicyId": self.PolicyId, **whom, "Tid": self.Tid}
 
 
 class StandardGroup(Row):
