@@ -88,6 +88,12 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dms_deleted_user": ("listed", "unknown"),
     # UpdateUser's RoleNames replaces the roles, or adds to them.
     "dms_update_roles": ("replace", "add"),
+    # Roles of the tenant's own in RoleNames, which the page does not name: replaced like the others, or refused and
+    # those held stay, or those held stay whatever is named.
+    "dms_own_roles": ("replaced", "refused", "kept"),
+    # UpdateUser: nickname, mobile number and quotas that are left out; taking ADMIN from the last administrator.
+    "dms_update_omitted": ("keep", "reset"),
+    "dms_last_admin": ("allowed", "refused"),
     # DeleteProxyAccess with an unknown id, and CreateProxyAccess for a user who has an account of the proxy.
     "dms_absent_proxy_access": ("refused", "success"),
     "dms_second_proxy_access": ("new", "same", "refused"),

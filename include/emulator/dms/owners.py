@@ -8,7 +8,7 @@ from emulator.dms import DMS
 from emulator.dms.common import PAGE, caller, cut, failure
 from emulator.dms.users import ROLE_IDS, find_by_uid
 from emulator.registry import Call
-from emulator.store.dms import Database, Instance, Table
+from emulator.store.dms import Database, DmsUser, Instance, Table
 
 _OWNER_TYPES = ("INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE")
 
@@ -76,17 +76,41 @@ def set_owners(call: Call) -> dict[str, Any]:
     write=True,
 )  # fmt: skip
 def update_user(call: Call) -> dict[str, Any]:
-    """Replace a user's roles by a comma list (or add them, by mode), and its nickname; the rest has no effect here."""
+    """Replace a user's roles by a comma list (or add them, by mode), and what else is given.
+
+    Without roles, or with an empty text, the roles stay; what becomes of other fields that are left out has a mode.
+    """
     store, user = call.world.dms, find_by_uid(call, call.text("UidString") or call.text("Uid"))
-    if names := call.text("RoleNames"):
-        roles = tuple(dict.fromkeys(names.split(",")))
-        if any(role not in ROLE_IDS and role not in store.custom_roles for role in roles):
-            raise failure(call, "InvalidParameterValid", "RoleNames holds an unknown role.", 400)
-        if call.world.modes["dms_update_roles"] == "add":
-            roles = tuple(dict.fromkeys([*user.roles, *roles]))
+    if call.text("RoleNames"):
+        roles = _roles(call, user)
+        admins = [one for one in store.users.values() if "ADMIN" in one.roles and one.state == "NORMAL"]
+        if admins == [user] and "ADMIN" not in roles and call.world.modes["dms_last_admin"] == "refused":
+            raise failure(call, "InvalidParameterValid", "The tenant needs an administrator.", 400)
         store.set_roles(user, roles)
-    user.nick = call.text("UserNick") or user.nick
+    reset = call.world.modes["dms_update_omitted"] == "reset"
+    empty = DmsUser(user.user_id, user.uid, "", "") if reset else user
+    user.nick = call.text("UserNick") or empty.nick
+    user.mobile = call.text("Mobile") or empty.mobile
+    user.most_queries = call.number("MaxExecuteCount", empty.most_queries)
+    user.most_rows = call.number("MaxResultCount", empty.most_rows)
     return {}
+
+
+def _roles(call: Call, user: DmsUser) -> tuple[str, ...]:
+    """The roles that a user will have.
+
+    :raises ApiError: InvalidParameterValid for an unknown role; for one of the tenant's own, by mode.
+    """
+    modes, own = call.world.modes, call.world.dms.custom_roles
+    roles = list(dict.fromkeys(call.text("RoleNames").split(",")))
+    refused = own if modes["dms_own_roles"] == "refused" else ()
+    if any(role in refused or (role not in ROLE_IDS and role not in own) for role in roles):
+        raise failure(call, "InvalidParameterValid", "RoleNames holds an unknown role.", 400)
+    if modes["dms_own_roles"] != "replaced":
+        roles += [role for role in user.roles if role in own]
+    if modes["dms_update_roles"] == "add":
+        roles = [*user.roles, *roles]
+    return tuple(dict.fromkeys(roles))
 
 
 @DMS.action("ListStandardGroups", "Tid:int")

@@ -43,9 +43,9 @@ def _fields(user: DmsUser, *, number: bool) -> dict[str, Any]:
     return {
         "UserId": user.user_id, "Uid": user.uid, "NickName": user.nick, "Email": user.email, "State": user.state,
         "LastLoginTime": "2026-01-05 09:10:11",
-        "ParentUid": int(ALIBABA_ACCOUNT) if number else ALIBABA_ACCOUNT, "Mobile": "", "DingRobot": "",
+        "ParentUid": int(ALIBABA_ACCOUNT) if number else ALIBABA_ACCOUNT, "Mobile": user.mobile, "DingRobot": "",
         "Webhook": "", "NotificationMode": "EMAIL", "SignatureMethod": "NONE", "CurExecuteCount": 0,
-        "CurResultCount": 0, "MaxExecuteCount": 2000, "MaxResultCount": 100000,
+        "CurResultCount": 0, "MaxExecuteCount": user.most_queries, "MaxResultCount": user.most_rows,
     }  # fmt: skip
 
 

@@ -52,6 +52,8 @@ def partial(action: str, params: dict[str, Any], count: int, options: dict[str, 
         ids = str(params.get("MenuIds", "")).split(",")
         reply = _same if honest else _claim(len(set(ids)))
         return {**params, "MenuIds": ",".join(ids[:count])}, reply
+    if action == "UpdateUser" and "RoleNames" in params:
+        return {**params, "RoleNames": ",".join(params["RoleNames"].split(",")[:count])}, _same
     if action in _LISTS:
         name, comma = _LISTS[action]
         given = str(params.get(name, "")).split(",") if comma else params[name]

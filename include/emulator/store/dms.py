@@ -23,6 +23,9 @@ class DmsUser:
     email: str
     state: str = "NORMAL"
     roles: tuple[str, ...] = ("USER",)
+    mobile: str = ""
+    most_queries: int = 2000
+    most_rows: int = 100_000
 
 
 @dataclass(slots=True)

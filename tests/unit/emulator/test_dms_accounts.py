@@ -119,6 +119,58 @@ def test_role_names_replace_or_are_added(app: App, clients: Clients, user: DmsUs
     assert {row["role"] for row in listed if row["user_id"] == user.user_id} == set(user.roles)
 
 
+@pytest.mark.parametrize(
+    ("mode", "given", "expected"),
+    [
+        ("replaced", "USER,DBA", ("USER", "DBA")),
+        ("replaced", "USER,data_reader", ("USER", "data_reader")),
+        ("refused", "USER,DBA", ("USER", "DBA", "data_reader")),
+        ("refused", "USER,data_reader", None),
+        ("kept", "USER", ("USER", "data_reader")),
+        ("replaced", "", ("USER", "data_reader", "SECURITY_ADMIN")),
+        ("replaced", "USER,unheard_of", None),
+    ],
+)
+def test_roles_of_the_tenants_own_in_a_change_of_roles(
+    app: App, clients: Clients, user: DmsUser, mode: str, given: str, expected: tuple[str, ...] | None
+) -> None:
+    """Named or not, they are replaced, refused or kept; an empty text changes nothing."""
+    before = ("USER", "data_reader", "SECURITY_ADMIN")
+    user.roles = before
+    app.world.modes.set("dms_own_roles", mode)
+    answer = clients.dms("UpdateUser", Uid=user.uid, RoleNames=given)
+    assert answer.get("Code") == (None if expected else "InvalidParameterValid")
+    row = clients.dms("GetUser", UserId=user.user_id)["User"]
+    assert tuple(row["RoleNameList"]["RoleNames"]) == user.roles == (expected or before)
+
+
+def test_what_else_a_change_of_roles_does(app: App, clients: Clients, user: DmsUser) -> None:
+    """Other fields stay, or fall back; the last administrator stays one, by mode; a write may do a part."""
+    fields = {"UserNick": "N", "Mobile": "138", "MaxExecuteCount": 5, "MaxResultCount": 6}
+    clients.dms("UpdateUser", Uid=user.uid, **fields)
+
+    def shown() -> list[Any]:
+        row = clients.dms("GetUser", UserId=user.user_id)["User"]
+        return [row[name] for name in ("NickName", "Mobile", "MaxExecuteCount", "MaxResultCount")]
+
+    clients.dms("UpdateUser", Uid=user.uid, RoleNames="USER")
+    assert shown() == ["N", "138", 5, 6]
+    app.world.modes.set("dms_update_omitted", "reset")
+    clients.dms("UpdateUser", Uid=user.uid, RoleNames="USER")
+    assert shown() == ["", "", 2000, 100_000]
+    for other in app.world.dms.users.values():
+        other.roles = ("USER",)
+    me = app.world.dms.users[app.world.dms.by_uid[next(one.alibaba_uid for one in app.world.people if one.is_tool)]]
+    me.roles = ("ADMIN",)
+    app.world.modes.set("dms_last_admin", "refused")
+    assert clients.dms("UpdateUser", Uid=me.uid, RoleNames="DBA")["Code"] == "InvalidParameterValid"
+    clients.control("POST", "faults", {"kind": "partial", "count": 1, "action": "UpdateUser"})
+    assert clients.dms("UpdateUser", Uid=user.uid, RoleNames="USER,ADMIN,DBA")["Success"] is True
+    assert user.roles == ("USER",)
+    app.world.modes.set("dms_last_admin", "allowed")
+    assert clients.dms("UpdateUser", Uid=me.uid, RoleNames="DBA")["Success"] is True and me.roles == ("DBA",)
+
+
 def test_proxy_accounts_need_their_password_and_hide_it(
     app: App, clients: Clients, user: DmsUser, database: Database
 ) -> None:
