@@ -349,7 +349,8 @@ class ReviewRequest(BaseModel):
     """The request of one run: the validated fields of the trigger form. Nothing is converted: ``"no"`` is no flag.
 
     :param kind: ``policy`` (a review by the deployed policy) or ``targets`` (people and resources that the form names).
-    :param principals: ids of people or accounts, in any id space of the roster, exact.
+    :param principals: ids of people or accounts, each exact; with or without the id space (``dms_user_id:51001``); or
+        a mail, or a name that only one person of the roster has.
     :param resources: resource ids, exact.
     :param max_revocations: most grants this run may revoke; None uses the limit of the deployment.
     :param max_percent: the same in percent of the population.

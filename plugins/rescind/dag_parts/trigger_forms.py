@@ -32,7 +32,9 @@ def target_params() -> dict[str, Param]:
             type=["array", "null"],
             items={"type": "string"},
             title="Principals",
-            description_md="One exact id per line: the id of a person in the roster, or an account id of a platform.",
+            description_md="One per line: the exact id of a person in the roster, an account id of a platform, a mail, "
+            "or a name that only one person has. An account that no roster knows needs its id space: "
+            "`quickbi_user_id:4611`.",
             section="What",
         ),
         "resources": Param(

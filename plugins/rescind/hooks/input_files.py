@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHECKSUM_SUFFIX = ".sha256"
 _MOST_CHECKSUM_BYTES = 1_000
-_DATED = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?:[T_ -]([0-2]\d):?([0-5]\d)(?::?\d\d)?Z?)?(?!\d)")
+_DATED = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?:[T ]([0-2]\d):?([0-5]\d)(?::?\d\d)?Z?)?(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ class DecideOperator(ReviewOperator):
             by_rule[f"{row.choice}: {row.rule}"] += row.grants
         for rule, grants in by_rule.most_common():
             self.log.info("%6d  %s", grants, rule)
+        for line in decider.people.uncertain_lines():
+            self.log.warning(line)
         self.log.info("%d decided: %d to keep, %d to revoke", counts.decided, counts.keep, counts.revoke)
         if owners is None:
             return []

@@ -321,6 +321,8 @@ def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
     log.info("roster: %d people; policy %s", len(inputs.roster.roster.people), inputs.version[:12])
     for remark in remarks(inputs.roster.roster):
         log.warning("roster: %s", remark)
+    for note in inputs.notes:
+        log.warning("principals: %s", note)
     if inputs.never_hold():
         log.warning(
             "rules %s depend on people missing from the roster, but roster_is_complete is off: they never apply",

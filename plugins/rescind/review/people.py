@@ -14,9 +14,17 @@ from rescind.review.request import ResolvedRequest
 from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Match, Person, match_person, principal_ids
 from rescind.review.text import to_utc
 
+NAMED = 10
+"""Principals named in one sentence."""
 REMEMBERED = 50_000
 """Principals kept in memory; then forgotten all at once."""
 
+UNCERTAIN: Mapping[str, str] = {
+    "unconfirmed": "the roster has the id in another spelling, or the person's row lacks another id of the principal",
+    "conflict": "its ids belong to different people, or to a leaver and to somebody active",
+    "set_aside": "a row of the roster that cannot be read has its id, or may have it",
+}
+"""How a principal was matched -> why nothing is concluded about its person, for people."""
 _PERSONAL = frozenset({"user", "unknown"})
 _NO_ROSTER = Match(None, "no_roster")
 
@@ -43,7 +51,11 @@ class View:
 
 
 class People:
-    """Builds and remembers the views of a run's principals."""
+    """Builds and remembers the views of a run's principals.
+
+    :ivar uncertain: method of :data:`UNCERTAIN` -> principals that may be somebody of the roster, so that a leaver
+        among them keeps access.
+    """
 
     def __init__(
         self,
@@ -64,6 +76,7 @@ class People:
         self._request = request
         self._views: dict[PrincipalKey, View] = {}
         self._serial = 0
+        self.uncertain: dict[str, dict[PrincipalKey, None]] = {}
         self._person_holds = self._held_by_people() if holdings is not None else {}
 
     def view(self, key: PrincipalKey) -> View:
@@ -74,6 +87,17 @@ class People:
                 self._views.clear()
             view = self._views[key] = self._build(key)
         return view
+
+    def uncertain_lines(self) -> list[str]:
+        """Return a sentence for each kind of principal about whose person nothing is concluded."""
+        lines = []
+        for method, keys in sorted(self.uncertain.items()):
+            names = ", ".join(f"{key.principal_id} ({key.system})" for key in list(keys)[:NAMED])
+            more = ", ..." if len(keys) > NAMED else ""
+            lines.append(
+                f"{len(keys)} principals keep what rules about people would take: {UNCERTAIN[method]}: {names}{more}"
+            )
+        return lines
 
     def ids(self, key: PrincipalKey) -> tuple[tuple[str, str], ...]:
         """Return all (space, id) pairs of a principal, the first of them under its system's own name.
@@ -97,6 +121,8 @@ class People:
             ids = (*ids, (PERSON_SPACE, person.person_id))
         principal = self._principals.get(key)
         self._serial += 1
+        if method in UNCERTAIN:
+            self.uncertain.setdefault(method, {})[key] = None
         facts = {"matched_by": method}
         if person is not None:
             facts |= {"person.id": person.person_id, **({"person.manager": person.manager} if person.manager else {})}
@@ -160,7 +186,7 @@ class People:
             "manager": person.manager or None,
             "terminated_at": person.terminated_at,
             "owner": self._owner(person),
-            "has_leaving_date": None if person.held else person.terminated_at is not None,
+            "has_leaving_date": self._has_leaving_date(person),
         }
         data: dict[str, Any] = {f"person.{name}": value for name, value in fields.items() if value is not None}
         data["person.known"] = True
@@ -168,6 +194,12 @@ class People:
         if self._holdings is not None:
             data["person.holds"] = sorted(self._person_holds.get(person.person_id, ()))
         return data
+
+    def _has_leaving_date(self, person: Person) -> bool | None:
+        """Return whether there is a leaving date; None where others have one, so that this one may be lost."""
+        if person.terminated_at is not None:
+            return True
+        return None if person.held or self._roster is None or self._roster.tells_dates else False
 
     def _owner(self, person: Person) -> str | None:
         """Return state of the manager or owner: active, left, unlisted or none; None when the roster does not say."""

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rescind.errors import InputError
+from rescind.model import PrincipalType
 from rescind.review.knowledge import PrincipalKey
-from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
-from rescind.review.text import check_id, check_text
+from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person, Roster
+from rescind.review.roster.lookup import find_person, quoted, suggestions
+from rescind.review.text import check_id, check_text, printable
 
 MAX_TARGETS = 10_000
 
@@ -19,7 +21,8 @@ class Target:
 
     :param value: the exact id.
     :param space: an id space, ``person_id``, or a system (then the value is a principal's id in that system).
-        Empty: the roster is searched in every space, and must know the id for exactly one person.
+        Empty: ``value`` may begin with a space (``dms_user_id:51001``, ``dms_permissions:group:7``). Otherwise the
+        roster is searched in every space, then for a mail and a name, and must know it for exactly one person.
     :param principal_type: with a system as space, what the id is one of (user, group, role, project ...).
     """
 
@@ -53,6 +56,7 @@ class ResolvedRequest:
     :param people: ``person_id`` of the people named.
     :param ids: further exact (id space, id) pairs.
     :param raw: (system, principal type, id) of principals that are named within their system.
+    :param notes: how targets were read, in sentences for people.
     """
 
     people: frozenset[str]
@@ -62,6 +66,7 @@ class ResolvedRequest:
     resources: frozenset[str]
     reason: str
     allow_unknown_kind: bool
+    notes: tuple[str, ...] = ()
 
     def names(self, key: PrincipalKey, person: Person | None, ids: Iterable[tuple[str, str]]) -> bool:
         """Return whether the request names this principal."""
@@ -91,15 +96,17 @@ def resolve_request(
     people: set[str] = set()
     ids: set[tuple[str, str]] = set()
     raw: set[tuple[str, str, str]] = set()
+    notes: list[str] = []
     for number, target in enumerate(request.principals, 1):
         where = f"principals, entry {number}"
-        person, space = _person(target, roster, spaces, where)
+        person, meant = _person(target, roster, spaces, where)
         if person is not None:
             people.add(person.person_id)
-        if space in spaces:
-            raw.add((space, target.principal_type, target.value))
+        if meant.space in spaces:
+            raw.add((meant.space, meant.principal_type, meant.value))
         else:
-            ids.add((space, target.value))
+            ids.add((meant.space, meant.value))
+        notes += _notes(target, meant, person, roster)
     resources = frozenset(_resource(value, f"resources, entry {n}") for n, value in enumerate(request.resources, 1))
     return ResolvedRequest(
         people=frozenset(people),
@@ -109,7 +116,19 @@ def resolve_request(
         resources=resources,
         reason=request.reason,
         allow_unknown_kind=request.allow_unknown_kind,
+        notes=tuple(notes),
     )
+
+
+def _notes(target: Target, meant: Target, person: Person | None, roster: AdmittedRoster | None) -> list[str]:
+    """Return how a target was read, where its reader may expect something else."""
+    if person is not None:
+        return [] if meant.value == target.value else [f"{quoted(target.value)} is person {person.person_id}"]
+    if roster is None:
+        return []
+    near = "; ".join(suggestions(meant.value, roster.roster))
+    text = f"the roster has nobody with {meant.space}:{printable(meant.value)}, so only this account is named"
+    return [f"{text}. Near: {near}" if near else text]
 
 
 def _resource(value: str, where: str) -> str:
@@ -121,36 +140,59 @@ def _resource(value: str, where: str) -> str:
 
 def _person(
     target: Target, roster: AdmittedRoster | None, spaces: Mapping[str, tuple[str, ...]], where: str
-) -> tuple[Person | None, str]:
-    """Return the person that a target means (None when only its own system knows the id), and the space of the id.
+) -> tuple[Person | None, Target]:
+    """Return the person that a target means (None when only its own system knows the id), and the target as it is read.
 
     The id itself always counts as named, whatever the roster says of it.
     """
-    if not check_id(target.value, where=where) or check_id(target.value, where=where) != target.value:
-        raise InputError(where, "an empty id, or one with blanks around it", "Write the exact id.")
     if bool(target.principal_type) != (target.space in spaces):
         problem = "a principal type is needed with a system as space, and only there"
         raise InputError(where, problem, "Say whether the id is one of a user, group, role, project ...")
+    if not target.value or target.value != target.value.strip():
+        raise InputError(where, "an empty id, or one with blanks around it", "Write the exact id.")
+    people = roster.roster if roster else None
+    target = target if target.space else _with_space(target.value, people, spaces, where)
     if not target.space:
-        return _anyone(target.value, roster, where)
-    known = {PERSON_SPACE, *spaces, *(space for names in spaces.values() for space in names)}
+        if people is None:
+            problem = f"{quoted(target.value)} without its id space, and no roster to look it up in"
+            raise InputError(where, problem, "Name the id space, such as dms_user_id:51001.")
+        person, space = find_person(target.value, people, where=where)
+        return person, Target(target.value if people.by_id(space, target.value) else person.person_id, space)
+    if not target.value or check_id(target.value, where=where) != target.value:
+        raise InputError(where, "an empty id, or one with blanks around it", "Write the exact id.")
+    known = _spaces(spaces)
     if target.space not in known:
         raise InputError(where, f"an unknown id space ({target.space!r})", f"Use one of {', '.join(sorted(known))}.")
-    person = roster.roster.by_id(target.space, target.value) if roster else None
-    if person is None and target.space == PERSON_SPACE:
-        raise InputError(where, "the roster does not know this person_id", "Name an id of the systems, with its space.")
-    return person, target.space
+    person_ = people.by_id(target.space, target.value) if people else None
+    if person_ is None and target.space == PERSON_SPACE:
+        near = "; ".join(suggestions(target.value, people)) if people else ""
+        problem = f"the roster does not know the person_id {quoted(target.value)}{f' (near: {near})' if near else ''}"
+        raise InputError(where, problem, "Name an id of the systems, with its space.")
+    return person_, target
 
 
-def _anyone(value: str, roster: AdmittedRoster | None, where: str) -> tuple[Person, str]:
-    if roster is None:
-        raise InputError(where, "an id without its id space, and no roster to look it up in", "Name the id space.")
-    everywhere = (PERSON_SPACE, *sorted(roster.roster.spaces))
-    found = {space: person for space in everywhere if (person := roster.roster.by_id(space, value)) is not None}
-    if not found:
-        raise InputError(where, "the roster does not know this id in any id space", "Name the id space with the id.")
-    if len({person.person_id for person in found.values()}) > 1:
-        problem = f"the id belongs to different people in {', '.join(found)}"
-        raise InputError(where, problem, "Name the id space with the id.")
-    space, person = next(iter(found.items()))
-    return person, space
+def _spaces(spaces: Mapping[str, tuple[str, ...]]) -> set[str]:
+    return {PERSON_SPACE, *spaces, *(space for names in spaces.values() for space in names)}
+
+
+def _with_space(value: str, people: Roster | None, spaces: Mapping[str, tuple[str, ...]], where: str) -> Target:
+    """Return ``space:id`` or ``system:type:id`` taken apart; any other text as it is, without a space."""
+    space, colon, rest = value.partition(":")
+    if not colon or space not in _spaces(spaces):
+        if not ("@" in value or (people is not None and " " in value)):
+            _check_looks(value, where)
+        return Target(value)
+    if space not in spaces:
+        return Target(rest.strip(), space)
+    kind, colon, ident = rest.partition(":")
+    if not colon or kind not in set(PrincipalType):
+        problem = f"{quoted(value)} names a system without the type of the principal"
+        kinds = ", ".join(PrincipalType)
+        raise InputError(where, problem, f"Write {space}:TYPE:ID, with one of {kinds}; or an id space and the id.")
+    return Target(ident.strip(), space, kind)
+
+
+def _check_looks(value: str, where: str) -> None:
+    """Refuse what is no id; a name may hold letters of any language."""
+    if value.isascii() or not value.replace("-", "").replace(".", "").isalpha():
+        check_id(value, where=where)

@@ -55,6 +55,7 @@ class ReviewInputs:
 
     :param complete: whether the roster lists everyone.
     :param owners: whom to ask about grants of rules that ask; None in a run without questions.
+    :param notes: how the principals of a form were read, in sentences.
     :param version: SHA-256 over policy (or request), exceptions, protections and roster; part of the plan's digest.
     """
 
@@ -66,6 +67,7 @@ class ReviewInputs:
     complete: bool
     owners: Owners | None
     version: str
+    notes: tuple[str, ...] = ()
 
     def context(self, own_ids: Iterable[tuple[str, str]], *, now: datetime) -> DecisionContext:
         """Return a decision context without principals and memberships, for protections and exceptions."""
@@ -187,11 +189,11 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
     roster = _roster(inputs[ROSTER])
     exceptions = inputs[EXCEPTIONS]
     targets = _targets(request)
-    policy = None
+    policy, notes = None, tuple[str, ...]()
     if targets is None:
         policy = load_policy(inputs[POLICY].content, source=inputs[POLICY].source)
     else:
-        resolve_request(targets, roster, id_spaces())
+        notes = resolve_request(targets, roster, id_spaces()).notes
     owners = None
     if OWNERS in inputs:
         owners = load_owners(inputs[OWNERS].content, source=inputs[OWNERS].source, roster=roster)
@@ -206,6 +208,7 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
         protections=inputs[PROTECTIONS],
         complete=complete,
         owners=owners,
+        notes=notes,
         version=digest([rule, complete, *(inputs[name].sha256 for name in files)]),
     )
 

@@ -117,3 +117,32 @@ def test_a_file_is_read_to_its_limit_and_dated(tmp_path: Path) -> None:
     (tmp_path / "roster.csv").write_text("a")
     with pytest.raises(InputError, match="more than 1000 bytes"):
         read_roster_file(Settings(roster=str(tmp_path / "roster.csv")))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "beside", "as_of"),
+    [
+        ("name", "roster_2026-07-31.csv", "", "2026-07-31T00:00:00+00:00"),
+        ("name", "people-20260731T0615Z.csv", "", "2026-07-31T06:15:00+00:00"),
+        ("name", "exportUsers_2026-7-31.csv", "", None),
+        ("name", "roster_2026-07-31_2026-08-01.csv", "", None),
+        ("name", "roster_2026-13-31.csv", "", None),
+        ("name", "roster.csv", "", None),
+        ("checksum", "roster.csv", "  exported 2026-07-31T06:15:00Z", "2026-07-31T06:15:00+00:00"),
+        ("checksum", "roster.csv", "  roster.csv", None),
+        ("checksum", "roster.csv", None, None),
+    ],
+)
+def test_the_age_of_a_roster_may_come_from_its_name_or_its_checksum_file(
+    tmp_path: Path, source: str, name: str, beside: str | None, as_of: str | None
+) -> None:
+    path = tmp_path / name
+    path.write_text("person_id\n")
+    if beside is not None:
+        path.with_name(f"{name}.sha256").write_text("0" * 64 + beside + "\n")
+    settings = Settings.model_validate({"roster": str(path), "roster_as_of": source})
+    if as_of is not None:
+        assert read_roster_file(settings).as_of.isoformat() == as_of
+    else:
+        with pytest.raises(InputError, match="the setting roster_as_of needs one"):
+            read_roster_file(settings)

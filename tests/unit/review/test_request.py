@@ -115,7 +115,14 @@ def test_unknown_kinds_need_a_word_of_their_own(make: SimpleNamespace) -> None:
         (request(Target("P1"), systems=()), "names no system"),
         (request(Target("P1"), systems=("dms",)), "unknown system"),
         (request(Target("P9")), "any id space"),
-        (request(Target("Ada")), "any id space"),
+        (request(Target("Adam")), r"'Adam', neither.*Near: 'Ada' \(name of P1\).*dms_user_id:Adam"),
+        (request(Target("5100l")), r"'5100l'.*Near: '5100\d' \(dms_user_id of P\d\)"),
+        (request(Target("051001")), r"'051001'.*Near: '51001' \(dms_user_id of P1\)"),
+        (request(Target("nobody@example.com")), "'nobody@example.com'"),
+        (request(Target("person_id:P9")), "person_id 'P9'"),
+        (request(Target("dms_permissions:59000")), "without the type"),
+        (request(Target("dms_user_id:")), "empty id|blanks|exact"),
+        (request(Target("dms_user_id:5.1E+4")), "scientific"),
         (request(Target("P9", "person_id")), "does not know"),
         (request(Target("51001", "dms_userid")), "unknown id space"),
         (request(Target("")), "empty id"),
@@ -163,3 +170,77 @@ def test_the_id_that_is_named_counts_also_where_the_roster_cannot_confirm_it(mak
 def test_a_wildcard_is_an_ordinary_character(make: SimpleNamespace) -> None:
     wanted = request(Target("5100*", "dms_user_id"))
     assert rules(make, wanted, make.grant("51001")) == ["kept.not_requested"]
+
+
+MAIL = "person_id,name,status,email,dms_user_id,quickbi_user_id"
+WITH_MAIL = (
+    "P1,Ada  Löw,active,Ada@example.com,51001,4611aa",
+    "P2,王芳,left,fang@example.com,51002,4612aa",
+    "P3,Bo,active,bo@example.com,51003,",
+    "P4,bo,active,two@example.com,51004,",
+    "P5,,active,two@example.com,51005,",
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "person"),
+    [
+        ("ada@EXAMPLE.com", "P1"),
+        ("ada löw", "P1"),
+        ("王芳", "P2"),
+        ("quickbi_user_id:4611aa", "P1"),
+        ("dms_user_id:51003", "P3"),
+        ("person_id:P4", "P4"),
+    ],
+)
+def test_a_form_names_a_person_by_mail_name_or_an_id_with_its_space(
+    make: SimpleNamespace, value: str, person: str
+) -> None:
+    roster = make.admitted(*WITH_MAIL, header=MAIL)
+    resolved = resolve_request(request(Target(value)), roster, id_spaces())
+    assert resolved.people == {person}
+    assert resolved.notes == (f"'{value}' is person {person}",)
+    own = dict(zip(("P1", "P2", "P3", "P4"), ("51001", "51002", "51003", "51004"), strict=True))[person]
+    assert rules(make, request(Target(value)), make.grant(own), make.grant("51005"), roster=roster) == [
+        "requested",
+        "kept.not_requested",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("Bo", r"'Bo' is 2 people \(P3, P4\)"),
+        ("two@example.com", r"2 people \(P4, P5\)"),
+        ("Ada@exampl.com", r"'Ada@exampl.com'.*Near: 'Ada@example.com' \(mail of P1\)"),
+        ("Ada\u200bLöw", "invisible|not ASCII|not know"),
+    ],
+)
+def test_a_name_or_mail_of_several_people_is_refused_with_their_ids(
+    make: SimpleNamespace, value: str, says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        resolve_request(request(Target(value)), make.admitted(*WITH_MAIL, header=MAIL), id_spaces())
+
+
+def test_accounts_that_no_roster_knows_are_named_with_their_space(make: SimpleNamespace) -> None:
+    orphan, other, group = make.grant("59000"), make.grant("59001"), make.grant("7", principal_type="group")
+    for value in ("dms_user_id:59000", "dms_permissions:user:59000"):
+        wanted = request(Target(value))
+        assert rules(make, wanted, orphan, other, group) == ["requested", *["kept.not_requested"] * 2]
+    assert rules(make, request(Target("dms_permissions:group:7")), orphan, group) == ["kept.not_requested", "requested"]
+    (note,) = resolve_request(request(Target("dms_user_id:51009")), make.admitted(), id_spaces()).notes
+    assert note.startswith("the roster has nobody with dms_user_id:51009") and "Near: '5100" in note
+    assert resolve_request(request(Target("dms_user_id:7")), None, id_spaces()).ids == {("dms_user_id", "7")}
+
+
+def test_a_name_in_a_row_that_cannot_be_read_means_nobody(make: SimpleNamespace) -> None:
+    rows = [f"P{n},Name {n},active,p{n}@x.com,5100{n:02}," for n in range(10, 30)]
+    bad = "P40,Cleo,active,cleo@x.com,5.1E+4,"
+    roster = make.admitted(*rows, bad, header=MAIL)
+    for value in ("Cleo", "cleo@x.com", "P40"):
+        with pytest.raises(InputError, match="line 22 of the roster, which cannot be read"):
+            resolve_request(request(Target(value)), roster, id_spaces())
+    twice = make.admitted(*rows, bad, "P41,Cleo,active,other@x.com,510041,", header=MAIL)
+    with pytest.raises(InputError, match="may mean another one"):
+        resolve_request(request(Target("Cleo")), twice, id_spaces())

@@ -107,6 +107,7 @@ class Roster:
 
     :param spaces: the id spaces that the roster has a column for, whether filled or not.
     :param digest: SHA-256 (hex) of the bytes that the roster was read from.
+    :param mixed: people are named in two ways, so that no manager is certainly missing.
     :raises InputError: for an empty roster, for a ``person_id`` that two people share, and for an id that two people
         share of whom not exactly one has left.
     """
@@ -119,7 +120,9 @@ class Roster:
         source: str,
         digest: str,
         aside: Iterable[SetAside] = (),
+        mixed: bool = False,
     ) -> None:
+        self._mixed = mixed
         self.aside = SetAsideRows(aside)
         self.people = _with_held(tuple(people), self.aside)
         self.spaces = frozenset(spaces)
@@ -127,6 +130,7 @@ class Roster:
         self.digest = digest
         self._index: dict[str, dict[str, Person]] = {PERSON_SPACE: {}, **{space: {} for space in self.spaces}}
         self._shared: set[tuple[str, str]] = set()
+        self._doubtful: set[str] = set()
         if not self.people:
             raise InputError(source, "the roster holds no people", "Export it again; an empty roster is not used.")
         for person in self.people:
@@ -140,6 +144,8 @@ class Roster:
                 continue
             if space != PERSON_SPACE and _came_back(other, person):
                 self._shared.add((space, value))
+                if not person.email or person.email.casefold() != other.email.casefold():
+                    self._doubtful.add(space)  # one of the two may have another id, which is lost
             else:
                 problem = f"lines {other.line} and {person.line} have the same {space} ({len(value)} characters)"
                 raise InputError(f"{self.source}, column {space}", problem, "Give each person an id of their own.")
@@ -154,13 +160,15 @@ class Roster:
         Somebody's mail, another id or name of theirs, an id without its leading zeros, or a text of a shape that no
         ``person_id`` has says nothing about whether the manager is listed. Neither does a row that was set aside.
         """
-        if folded(manager) in self._names or _letters(manager) not in self._shapes:
+        if self._mixed or folded(manager) in self._names or _letters(manager) not in self._shapes:
             return True
         return self.aside.may_have(PERSON_SPACE) or self.aside.row_with((manager,)) is not None
 
     def may_have(self, space: str, value: str) -> bool:
         """Return whether an id that nobody has may still be somebody's, written in another way or in a bad row."""
-        return folded(value) in self._spellings.get(space, ()) or self.aside.may_have(space)
+        if space in self._doubtful or self.aside.may_have(space):
+            return True
+        return folded(value) in self._spellings.get(space, ())
 
     @cached_property
     def _spellings(self) -> Mapping[str, frozenset[str]]:
@@ -192,6 +200,13 @@ class Roster:
         """Whether the roster names managers at all: in an export without them, nobody is without a manager."""
         return any(person.manager for person in self.people)
 
+    @cached_property
+    def tells_dates(self) -> bool:
+        """Whether the roster has a leaving date of anybody: then a leaver without one may have lost it."""
+        return any(person.terminated_at is not None for person in self.people) or any(
+            row.dated for row in self.aside.rows
+        )
+
     def by_person_id(self, person_id: str) -> Person | None:
         """Return the person with this ``person_id``."""
         return self._index[PERSON_SPACE].get(person_id)
@@ -213,10 +228,13 @@ def _word(person: Person) -> str:
 
 
 def _with_held(people: tuple[Person, ...], aside: SetAsideRows) -> tuple[Person, ...]:
-    """Return the people with those held who left and share their mail or an id with somebody active or set aside."""
+    """Return the people with those held who left and share their mail or an id with a row that does not say so.
+
+    That is a row of somebody active, of unknown status, or set aside.
+    """
     active: dict[tuple[str, str], Person] = {}
     for person in people:
-        if person.status == "active":
+        if person.status != "left":
             active |= dict.fromkeys(_strong(person), person)
 
     def one(person: Person) -> Person:
@@ -226,7 +244,8 @@ def _with_held(people: tuple[Person, ...], aside: SetAsideRows) -> tuple[Person,
         row = aside.row_with(value for _, value in _strong(person)) if same is None and aside.rows else None
         if same is not None:
             (what, _), other = same
-            reason = f"left, and line {other.line} with the same {what} is active"
+            state = "active" if other.status == "active" else "of unknown status"
+            reason = f"left, and line {other.line} with the same {what} is {state}"
         elif row is not None:
             reason = f"left, and line {row.line}, which cannot be read, may be the same person"
         else:

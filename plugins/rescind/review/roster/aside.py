@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _SCIENTIFIC = re.compile(r"[+]?(\d+)(?:[.,](\d+))?[eE][+]?(\d{1,2})")
 
 
@@ -23,6 +24,7 @@ class SetAside:
     :param cells: every cell of the row as :func:`folded` gives it.
     :param ids: the (id space, id) pairs of the row that can be read, ``person_id`` included.
     :param unread: the id spaces in which the row may have an id that cannot be read.
+    :param dated: whether the row may have a leaving date.
     """
 
     line: int
@@ -30,6 +32,7 @@ class SetAside:
     cells: frozenset[str]
     ids: frozenset[tuple[str, str]]
     unread: frozenset[str]
+    dated: bool = True
 
 
 class SetAsideRows:
@@ -37,7 +40,7 @@ class SetAsideRows:
 
     def __init__(self, rows: Iterable[SetAside]) -> None:
         self.rows = tuple(rows)
-        self._ids = frozenset(pair for row in self.rows for pair in row.ids)
+        self._ids = frozenset((space, folded(value)) for row in self.rows for space, value in row.ids)
         self._unread = frozenset(space for row in self.rows for space in row.unread)
         self._cells = {cell: row for row in reversed(self.rows) for cell in row.cells}
         self._rounded = [
@@ -45,8 +48,8 @@ class SetAsideRows:
         ]
 
     def has(self, space: str, value: str) -> bool:
-        """Return whether a row that was set aside has this id."""
-        return (space, value) in self._ids
+        """Return whether a row that was set aside has this id, in whatever spelling."""
+        return bool(self._ids) and (space, folded(value)) in self._ids
 
     def may_have(self, space: str) -> bool:
         """Return whether a row may have an id of this space that cannot be read."""
@@ -65,7 +68,7 @@ class SetAsideRows:
 
 
 def folded(text: str) -> str:
-    """Return the text as spreadsheets and people may have changed it: case, zeros in front, width, blanks, ``.0``."""
+    """Return the text without what spreadsheets and people may change: case, zeros in front, width, blanks, ``.0``."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
         text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc"))
@@ -73,7 +76,7 @@ def folded(text: str) -> str:
     whole, point, rest = text.partition(".")
     if point and whole.isdigit() and not rest.strip("0"):
         text = whole
-    return text.lstrip("0")
+    return _ZEROS.sub("", text)
 
 
 def _rounded(cell: str) -> tuple[str, int] | None:

@@ -71,11 +71,12 @@ def read_roster_json(
     :param data: the JSON text, or the value that it was parsed to.
     :raises InputError: as :func:`read_roster_csv`; also for an incomplete SCIM answer and for ids as numbers.
     """
-    options = options or RosterOptions()
+    options, mixed = options or RosterOptions(), False
     content = parse_json(data, source) if isinstance(data, bytes | str) else data
     checksum = _sha256(data if isinstance(data, bytes | str) else json.dumps(data, sort_keys=True, default=str))
     if isinstance(content, Mapping):
         users = _scim_users(content, source)
+        mixed = len({bool(user.get("externalId")) for _, user in users}) > 1
         names = {str(user.get("id")): user.get("externalId") or user.get("id") for _, user in users}
         options = replace(options, columns={})  # the names of SCIM are given
         content = [_scim_row(user, f"{source}, Resources[{n}]", options, names) for n, user in users]
@@ -93,7 +94,7 @@ def read_roster_json(
     found = Rows(source, options)
     for number, row in enumerate(content):
         found.add(number + 1, row)
-    return found.roster(checksum)
+    return found.roster(checksum, mixed=mixed)
 
 
 def _sha256(data: bytes | str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d\
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
 _BREAKS = re.compile(r"\s*[\n\r\t\v\f\x85\u2028\u2029]+\s*")
 _MAX_CELL = 4_096
+_TURNED = str.maketrans("DM", "MD")
 
 Row = Mapping[str, object]
 Where = Callable[[str], str]
@@ -51,6 +52,7 @@ class Rows:
         self._aside: list[SetAside] = []
         self._errors: list[InputError] = []
         self._dates = Counter[bool]()
+        self._turned = False
         self._cut: tuple[int, str] | None = None
 
     def add(self, line: int, given: Row, *, cut: str = "") -> None:
@@ -74,14 +76,22 @@ class Rows:
         else:
             self._people.append(person)
 
-    def bad(self, line: int, error: InputError, cells: Iterable[object], row: Row | None) -> None:
+    def bad(
+        self,
+        line: int,
+        error: InputError,
+        cells: Iterable[object],
+        row: Row | None,
+        doubtful: Collection[str] = (),
+    ) -> None:
         """Set a row aside.
 
         :param row: its cells by column, with our names, or None when it has too many or too few.
+        :param doubtful: id spaces whose id may be another one than the row says.
         """
         columns = {PERSON_SPACE: "person_id", **{to: name for name, to in self.options.id_columns.items()}}
         ids: set[tuple[str, str]] = set()
-        unread: set[str] = set() if row is not None else set(columns)
+        unread: set[str] = set(doubtful) if row is not None else set(columns)
         for space, column in columns.items() if row is not None else ():
             try:
                 value = check_id(_blank((row or {}).get(column)), where=column)
@@ -93,12 +103,15 @@ class Rows:
             elif space == PERSON_SPACE:
                 unread.add(space)
         texts = frozenset(folded(str(cell)) for cell in cells if isinstance(cell, str | int)) - {""}
+        dated = row is None or bool(row.get("terminated_at"))
         reason = f"{error.field.removeprefix(f'{self.source}, ')}: {error.problem}"
-        self._aside.append(SetAside(line, reason, texts, frozenset(ids), frozenset(unread)))
+        self._aside.append(SetAside(line, reason, texts, frozenset(ids), frozenset(unread), dated))
         self._errors.append(error)
 
-    def roster(self, digest: str) -> Roster:
+    def roster(self, digest: str, *, mixed: bool = False) -> Roster:
         """Return the roster of all rows.
+
+        :param mixed: people are named in two ways, so that a manager whom nobody has as ``person_id`` may be listed.
 
         :raises InputError: for a fault of the whole file, and for too many rows that cannot be read.
         """
@@ -111,7 +124,7 @@ class Rows:
             values = (p.ids[space] for p in self._people if space in p.ids)
             check_rounded(values, where=f"{self.source}, column {column}")
         spaces = self.options.id_columns.values()
-        return Roster(self._people, spaces=spaces, source=self.source, digest=digest, aside=self._aside)
+        return Roster(self._people, spaces=spaces, source=self.source, digest=digest, aside=self._aside, mixed=mixed)
 
     def _refusal(self, total: int) -> InputError:
         first, count = self._errors[0], len(self._errors)
@@ -121,11 +134,14 @@ class Rows:
         return InputError(first.field, problem, first.remedy)
 
     def _no_date(self) -> bool:
-        """Return whether dates are given, and none of them in a form that can be read."""
-        return self._dates[False] > 0 and not self._dates[True]
+        """Return whether dates are in a form that cannot be read: all of them, or one with day and month turned."""
+        return self._turned or (self._dates[False] > 0 and not self._dates[True])
 
     def _check_cut(self) -> None:
-        """Set the last row aside when its last cell is shorter than every other one: the file may end inside an id."""
+        """Refuse a file whose last cell is shorter than every other one of its column: it may end inside an id.
+
+        The rows that would follow are lost then, and nothing else shows it.
+        """
         if self._cut is None or not self._people or self._people[-1].line != self._cut[0]:
             return
         person, column = self._people[-1], self._cut[1]
@@ -140,11 +156,9 @@ class Rows:
         others = [len(value) for other in self._people[:-1] if (value := text(other))]
         value = text(person)
         if value and others and len(value) < min(others):
-            problem = f"{shape(value)}, shorter than all others, and the file ends there"
-            error = InputError(self._where(person.line)(ours), problem, "The file may be cut. Export it again.")
-            self._people.pop()
-            row = self._row_of(person)
-            self.bad(person.line, error, row.values(), {**row, ours: "\x00"})  # the id itself counts as unread
+            problem = f"{shape(value)}, shorter than all others, and the file ends there without a line break"
+            remedy = "The file may be cut: export it again. If it is whole, end it with a line break."
+            raise InputError(self._where(person.line)(ours), problem, remedy)
 
     def _set_twins_aside(self) -> None:
         """Set rows aside that share a ``person_id``, or an id of which not exactly one row belongs to a leaver."""
@@ -153,6 +167,7 @@ class Rows:
             for pair in ((PERSON_SPACE, person.person_id), *person.ids.items()):
                 holders.setdefault(pair, []).append(person)
         twins: dict[int, InputError] = {}
+        doubtful: dict[int, set[str]] = {}
         for (space, value), people in holders.items():
             if len(people) < 2 or (space != PERSON_SPACE and sorted(p.status for p in people) == ["active", "left"]):
                 continue
@@ -160,19 +175,21 @@ class Rows:
             problem = f"lines {lines} have the same {space} ({len(value)} characters)"
             error = InputError(f"{self.source}, column {space}", problem, "Give each person an id of their own.")
             twins |= {person.line: error for person in people if person.line not in twins}
+            for person in people:
+                doubtful.setdefault(person.line, set()).add(space)
         if twins:
             kept = [person for person in self._people if person.line not in twins]
             for person in self._people:
                 if person.line in twins:
                     row = self._row_of(person)
-                    self.bad(person.line, twins[person.line], row.values(), row)
+                    self.bad(person.line, twins[person.line], row.values(), row, doubtful[person.line])
             self._people = kept
 
     def _row_of(self, person: Person) -> dict[str, str]:
         """Return the cells of a person that may name somebody."""
         ids = {column: person.ids.get(space, "") for column, space in self.options.id_columns.items()}
         plain = {"person_id": person.person_id, "email": person.email, "name": person.name, "manager": person.manager}
-        return {**plain, **ids}
+        return {**plain, **ids, "terminated_at": "x" * (person.terminated_at is not None)}
 
     def _where(self, line: int) -> Where:
         return lambda column: f"{self.source}, line {line}, column {named(column, self.options)}"
@@ -207,8 +224,10 @@ class Rows:
         try:
             moment = _moment(row, where, self.options)
         except InputError:
-            text = iso_date(str(row.get("terminated_at")).strip(), self.options.date_format)
-            self._dates[False] += not _ISO.match(text)
+            given, form = str(row.get("terminated_at")).strip(), self.options.date_format
+            self._dates[False] += not _ISO.match(iso_date(given, form))
+            if _exists(iso_date(given, form.translate(_TURNED))):
+                self._turned = True
             raise
         self._dates[True] += moment is not None
         return moment
@@ -227,6 +246,14 @@ def iso_date(text: str, form: str) -> str:
         return text
     clock = f" {found['time'][1:]:0>5}" if found["time"] and len(found["time"]) < 7 else (found["time"] or "")
     return f"{found['y']}-{int(found['m']):02}-{int(found['d']):02}{clock.replace(' ', 'T')}"
+
+
+def _exists(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return bool(_ISO.match(text))
 
 
 def _renamed(row: Row, options: RosterOptions) -> Row:
