@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status migrate test test-fast properties mutants bench lint types docs check constraints tag clean distclean
+.PHONY: help install install-dev demo up down status rescind migrate test test-fast properties mutants bench lint types docs check constraints tag clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ down: ## stop everything that was started, and nothing else
 
 status: install ## list the stack's processes and their logs
 	@$(LOCAL) status
+
+rescind: install ## run the command rescind in the stack: make rescind ARGS="explain 1 --principal P00086"
+	@$(LOCAL) rescind $(ARGS)
 
 migrate: install ## bring the databases of Airflow and of the ledger up to date
 	@$(LOCAL) migrate

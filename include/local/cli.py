@@ -12,6 +12,7 @@ from types import FrameType
 
 from local.config import SETTINGS, Config, load
 from local.errors import LocalError
+from local.migrations import LEDGER_DSN, ledger_dsn
 from local.stack import Stack, announce, say
 
 
@@ -45,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (_, meaning) in COMMANDS.items():
         command = commands.add_parser(name, help=meaning, description=meaning, allow_abbrev=False)
-        if name == "airflow":
-            command.add_argument("rest", nargs=argparse.REMAINDER, help="arguments of airflow")
+        if name in ("airflow", "rescind"):
+            command.add_argument("rest", nargs=argparse.REMAINDER, help=f"arguments of {name}")
         if name == "up":
             command.add_argument("--emulator", action="store_true", help="with the emulator and connections to it")
     return parser
@@ -107,6 +108,12 @@ def _airflow(config: Config, options: argparse.Namespace) -> int:
     os.execve(sys.executable, [sys.executable, "-P", "-m", "airflow", *options.rest], env)
 
 
+def _rescind(config: Config, options: argparse.Namespace) -> int:
+    env = Stack(config).airflow_environment()
+    env = {**env, LEDGER_DSN: ledger_dsn(env)}
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "rescind", *options.rest], env)
+
+
 def _interrupt(number: int, _: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {number}")
 
@@ -119,5 +126,6 @@ COMMANDS = {
     "migrate": (_migrate, "bring the databases up to date"),
     "env": (_env, "print the running stack's environment for a shell (holds secrets)"),
     "airflow": (_airflow, "run airflow's own command line with the running stack's environment"),
+    "rescind": (_rescind, "run the command rescind with the running stack's ledger"),
     "clean": (_clean, "stop everything and remove the state folder with all data"),
 }

@@ -66,6 +66,10 @@ def needs_new_run(state: str, verdict: str | None, reason: str = "") -> bool:
     return verdict == Verdict.STILL_PRESENT and answered
 
 
+ASKED_FOR = "asked_for"
+"""Fact of a decision: the request names the grant, and it is kept all the same, so its access remains after the run."""
+
+
 class Choice(StrEnum):
     """The decision on one grant."""
 

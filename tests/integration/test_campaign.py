@@ -319,10 +319,9 @@ def test_the_approver_sees_the_riskiest_grants_and_the_digest(bench: Bench, monk
     review = setup.run(dry_run=False)
     review.through_plan()
     shown = approve(review, monkeypatch)
-    riskiest = (
-        shown.body.partition("**Highest severity**")[2].partition("**Principals with the most")[0].strip().splitlines()
-    )
-    assert 0 < len(riskiest) <= 12 and all(line.startswith("- high: ") for line in riskiest)
+    riskiest = shown.body.partition("**Highest risk**")[2].partition("\n\n|")[0].strip().splitlines()[2:]
+    levels = [line.removeprefix("- ").partition(":")[0] for line in riskiest]
+    assert 0 < len(riskiest) <= 12 and levels == sorted(levels, key=["high", "medium", "low"].index)
     assert approval(review).digest in shown.body and "**Guards**" in shown.body
 
 

@@ -51,7 +51,10 @@ def test_the_bundle_that_the_page_hands_out_holds(bench: Bench, tmp_path: Path) 
     reviewed(setup)
     with zipfile.ZipFile(io.BytesIO(page(setup, "/runs/1/bundle").content)) as archive:
         archive.extractall(tmp_path / "unpacked")
-    (folder,) = (tmp_path / "unpacked").iterdir()
+    (folder,) = (one for one in (tmp_path / "unpacked").iterdir() if one.is_dir())
+    beside = {one.name: one.read_text(encoding="utf-8") for one in (tmp_path / "unpacked").iterdir() if one.is_file()}
+    assert beside.keys() == {"README.txt", "report.html"} and f"verify {folder.name} --key" in beside["README.txt"]
+    assert beside["report.html"] == page(setup, "/runs/1/report").text
     verification = verify(bundle_source(folder))
     assert verification.holds, verification.problems
     assert f"verify {folder.name}" in Markup.of(page(setup, "/runs/1").text).text
@@ -67,7 +70,7 @@ def test_what_came_back_is_on_the_page_of_its_run(bench: Bench) -> None:
     give(setup, back)
     watched()
     text = Markup.of(page(setup, "/runs/1").text).text
-    assert "4 grants that this run verified as gone" in text
+    assert "4 grants whose records this run removed" in text
     assert "Granted by <b>a colleague</b>" in text
     for system in back:
         assert REGISTRY[system].title in text.partition("Regranted since")[2]
@@ -124,17 +127,21 @@ def test_a_headline_of_a_dry_run_says_what_would_go(bench: Bench) -> None:
     items, held = (sum(row[name] for row in summary["systems"]) for name in ("items", "held"))
     assert items > 0
     first = headline(summary).splitlines()[0]
-    assert first == f"Run 1: dry run, {items} to revoke, {held} held; {summary['calls']} calls planned"
+    assert (
+        first
+        == f"Run 1: ◇ dry run, nothing sent. {items} to revoke, {held} held back; {summary['calls']} calls planned"
+    )
 
 
 def test_a_headline_holds_counts_and_nobodys_words(bench: Bench) -> None:
     setup = bench()
     summary = setup.run(dry_run=False, reason="[click](javascript:alert(1)) <b>", ticket="click/7").whole()
     text = headline(summary)
-    assert text.startswith("Run 1: succeeded, ")
+    assert text.startswith("Run 1: ▲ closed, access remains (")
     for row in summary["systems"]:
         assert f"\n- {row['system']}: " in text
         assert row["account"] not in text
     assert "click" not in text and "<" not in text and len(text) < 900
     items, held = (sum(row[name] for row in summary["systems"]) for name in ("items", "held"))
-    assert f" of {items} proven gone, {held} held" in text.splitlines()[0]
+    assert f" of {items} proven gone, {held} held back" in text.splitlines()[0]
+    assert f"{held} held back" in text.splitlines()[1] and text.splitlines()[1].startswith("Remains: ")

@@ -1,4 +1,4 @@
-"""The closing summary of a run, for a terminal: one line for each system, then what is still effective and why."""
+"""The closing summary of a run, for a terminal: one line for each system, then what is still reachable and why."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _COLUMNS = (
     ("found", "discovered"),
     ("to revoke", "items"),
     ("calls", "calls"),
-    ("gone", "gone"),
+    ("proven gone", "gone"),
     ("record gone", "record_gone"),
-    ("still effective", "still_effective"),
+    ("still reachable", "still_effective"),
     ("retained", "kept_compared"),
     ("missing", "kept_lost"),
 )
@@ -31,7 +31,9 @@ def closing_lines(summary: Mapping[str, Any], names: Mapping[str, str] | None = 
 
     :param names: of people, by every id that a system knows them by.
     """
-    yield f"{summary['dag']}, run {summary['run']}: {summary['state']}"
+    yield f"{summary['dag']}, run {summary['run']}: {summary['outcome']['words']}"
+    if summary["outcome"]["remains"]:
+        yield f"what remains: {'; '.join(summary['outcome']['remains'])}"
     yield from _table(summary["systems"])
     yield from _kept(summary)
     yield from _unproven([f for f in summary["findings"] if f["verdict"] == "record_gone"])
@@ -58,7 +60,7 @@ def _effective(findings: Sequence[Mapping[str, Any]], names: Mapping[str, str]) 
     if not ways:
         return
     yield ""
-    yield f"still effective: {len(findings)} grants are gone, but the same right remains, for example for"
+    yield f"still reachable: {len(findings)} grants are gone, but the same right remains, for example for"
     for _, kinds in sorted(ways.items()):
         ranked = sorted(kinds.values(), key=len, reverse=True)
         for first, *others in ranked[:_PATHS_SHOWN]:

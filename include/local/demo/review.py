@@ -96,6 +96,8 @@ def main(config: Config) -> int:
     say(f"the evidence: {summary['bundle']}")
     say(f"the summary as JSON: {place}")
     say(f"the run: {config.base_url}/dags/{DAG_ID}/runs/{run_id}")
+    say(f"its page: {config.base_url}/rescind/runs/{summary['number']}")
+    say(f'why a grant goes: make rescind ARGS="explain {summary["number"]} --principal ID"')
     if checks.failed:
         raise CheckError(f"{len(checks.failed)} checks did not hold ({seconds:.0f} s).", f"Logs: {config.logs}")
     say(f"every check held, {seconds:.0f} s in all; the stack keeps running, make down stops it")

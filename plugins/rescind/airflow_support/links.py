@@ -18,6 +18,13 @@ PAGE = "rescind/runs"
 """Path under which the plugin serves the page."""
 
 
+def page_address(number: int) -> str:
+    """Return the address of a run on the page, for logs; without the setting ``api.base_url`` only its path."""
+    from airflow.configuration import conf
+
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{PAGE}/{number:d}".removeprefix("/")
+
+
 class ReviewLink(BaseOperatorLink):
     """The run on the page, or the list of runs if the task has none.
 

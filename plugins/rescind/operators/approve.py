@@ -15,7 +15,7 @@ from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
 from rescind.users import same_user
-from rescind.workflow.approval_text import approval_body, going
+from rescind.workflow.approval_text import approval_request
 from rescind.workflow.auto_approval import BY, measure
 from rescind.workflow.run_occasion import Start
 from rescind.workflow.run_settings import settings_text
@@ -112,8 +112,7 @@ class ApprovePlanOperator(HumanInputOperator):
 
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         """Return subject and body (Markdown) of the request."""
-        subject = f"Approve revoking {going(ledger, run)} grants ({plan.digest[:12]})?"
-        return subject, approval_body(ledger, run, plan)
+        return approval_request(ledger, run, plan)
 
     def _automatic(self, ledger: Ledger, run: Run, plan: Plan, settings: Settings, nonce: str) -> bool:
         """Approve the plan without a person if its figures allow that."""

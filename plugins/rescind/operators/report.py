@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from rescind.airflow_support.links import EvidenceLink, ReportLink, ReviewLink
+from rescind.airflow_support.links import EvidenceLink, ReportLink, ReviewLink, page_address
 from rescind.hooks.airflow_instance.api import write_note
 from rescind.hooks.evidence_store import write_evidence
 from rescind.hooks.signing_keys import approval_keys
@@ -67,6 +67,7 @@ class ReportOperator(ReviewOperator):
         places = {name: summary[name] for name in ("report", "bundle", "tables")}
         self.report_at, self.bundle_at = str(summary["report"]), str(summary["bundle"])
         self.log.info(write_note(run.dag_id, run.airflow_run_id, headline(summary)))
+        self.log.info("the run with report and evidence: %s", page_address(run.number))
         return {"summary": str(path), **places, "state": summary["state"], "findings": len(summary["findings"])}
 
 
@@ -86,6 +87,10 @@ class GateOperator(ReviewOperator):
         run = self.run_of(context, ledger)
         self.report_at, self.bundle_at = str(run.summary.get("report", "")), str(run.summary.get("bundle", ""))
         problems = list(run.summary.get("problems", ["the report was not written"]))
+        outcome = run.summary.get("outcome", {})
+        self.log.info("%s: %s", page_address(run.number), outcome.get("words", run.state))
+        for line in outcome.get("remains", ()):
+            self.log.warning("what remains: %s", line)
         if problems:
             raise AirflowFailException("; ".join([*problems, *filter(None, [run.summary.get("next_step")])]))
         return str(run.summary["state"])

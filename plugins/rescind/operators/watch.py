@@ -18,8 +18,8 @@ from rescind.ledger import Ledger, NewRegrant, Regrant, WatchCheck, Watched
 from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
-from rescind.workflow.approval_text import plain
 from rescind.workflow.execute.watch import unchecked, watch_account
+from rescind.workflow.markdown import plain
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

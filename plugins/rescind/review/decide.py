@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from json.encoder import encode_basestring
+from typing import Any
 
 from rescind.errors import InputError
-from rescind.model import Choice, Decision, Grant, GrantKey, Principal, PrincipalType
+from rescind.model import ASKED_FOR, Choice, Decision, Grant, GrantKey, Principal, PrincipalType
 from rescind.review.exceptions import Exceptions, Waiver
 from rescind.review.knowledge import Holdings, Memberships, PrincipalKey
 from rescind.review.people import People, View
@@ -106,13 +107,13 @@ class Decider:
         view = self.view(grant)
         why_not = unsupported(grant)
         if why_not:
-            return Decision(name, Choice.KEEP, UNSUPPORTED, why_not, facts=view.facts)
+            return Decision(name, Choice.KEEP, UNSUPPORTED, why_not, facts=self._kept_facts(grant, view))
         protected = view.protected or self._resource(grant.key)
         if protected:
-            return Decision(name, Choice.KEEP, PROTECTED, protected, facts=view.facts)
+            return Decision(name, Choice.KEEP, PROTECTED, protected, facts=self._kept_facts(grant, view))
         waiver = None if self._waivers.empty else self._waivers.find(grant)
         if waiver is not None:
-            return _waived(name, waiver, view)
+            return _waived(name, waiver, self._kept_facts(grant, view))
         if self.runner is None:
             return self._requested(name, grant, view)
         return _ruled(name, self.runner.ruling(grant, view), view)
@@ -126,13 +127,33 @@ class Decider:
             reason = self._resources[place] = self.protections.resource(key)
         return reason
 
+    def _asked_for(self, grant: Grant, view: View) -> bool:
+        """Return whether the request names this grant; False in a review by policy."""
+        request = self.request
+        if request is None or not view.named or grant.key.system not in request.systems:
+            return False
+        return not request.resources or grant.key.resource_id in request.resources
+
+    def _kept_facts(self, grant: Grant, view: View) -> Mapping[str, Any]:
+        """Return the facts of a grant that stays whatever policy or request say.
+
+        An inherited grant ends with the grant that it comes from, so it is no access that is left by itself.
+        """
+        if not self._asked_for(grant, view) or grant.inherited_from:
+            return view.facts
+        return {**view.about, **view.facts, ASKED_FOR: "yes"}
+
     def _requested(self, name: str, grant: Grant, view: View) -> Decision:
         request = self.request
         assert request is not None
-        on_resource = not request.resources or grant.key.resource_id in request.resources
-        if not (view.named and on_resource and grant.key.system in request.systems):
+        if not self._asked_for(grant, view):
             return Decision(name, Choice.KEEP, NOT_REQUESTED, "the request does not name this grant", facts=view.facts)
-        facts = {**view.facts, "principal.id": grant.key.principal_id, "resource.id": grant.key.resource_id}
+        facts = {
+            **view.about,
+            **view.facts,
+            "principal.id": grant.key.principal_id,
+            "resource.id": grant.key.resource_id,
+        }
         return Decision(name, Choice.REVOKE, REQUESTED, request.reason or "requested", "high", facts=facts)
 
 
@@ -163,8 +184,8 @@ def _check(ctx: DecisionContext) -> None:
         raise InputError("complete", "holdings without holdings", "Give the holdings.")
 
 
-def _waived(name: str, waiver: Waiver, view: View) -> Decision:
-    facts = {**view.facts, "exception": waiver.id, "owner": waiver.owner, "end": as_fact(waiver.end)}
+def _waived(name: str, waiver: Waiver, known: Mapping[str, Any]) -> Decision:
+    facts = {**known, "exception": waiver.id, "owner": waiver.owner, "end": as_fact(waiver.end)}
     if waiver.compensating_control:
         facts["compensating_control"] = waiver.compensating_control
     return Decision(name, Choice.KEEP, EXCEPTION, waiver.reason, facts=facts)
@@ -182,4 +203,6 @@ def _ruled(name: str, ruling: Ruling, view: View) -> Decision:
     if ruling.blocked:
         reason = f"rule {rule.id} would {rule.effect} and cannot be answered"
         return Decision(name, Choice.KEEP, UNREADABLE, reason, facts=facts)
+    if rule.decide is Choice.REVOKE or rule.asks:
+        facts = {**view.about, **facts}
     return Decision(name, rule.decide, rule.id, rule.reason, rule.severity, rule.controls, facts, rule.asks)

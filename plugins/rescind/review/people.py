@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,7 @@ class View:
     :param named: whether the request names it (always False without one).
     :param data: ``principal.*`` and ``person.*`` fields that are known.
     :param facts: what a reviewer sees beside the facts of a rule.
+    :param about: who the person is, for people who read about a grant that goes or that a request names.
     """
 
     serial: int
@@ -48,6 +49,7 @@ class View:
     named: bool
     data: Mapping[str, Any]
     facts: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 class People:
@@ -134,6 +136,7 @@ class People:
             named=self._request is not None and self._request.names(key, person, ids),
             data=self._principal_data(key, principal) | self._person_data(person, method),
             facts=facts,
+            about=_about(person),
         )
 
     def _protected(
@@ -217,3 +220,18 @@ class People:
             if person is not None:
                 held.setdefault(person.person_id, set()).update(f"{key.system}:{e}" for e in entitlements)
         return held
+
+
+def _about(person: Person | None) -> dict[str, Any]:
+    """Return name, department, status and last day of a person as facts; what the roster does not say is left out."""
+    if person is None:
+        return {}
+    said = {
+        "person.name": person.name,
+        "person.department": person.department,
+        "person.status": person.status if person.status != "unknown" else "",
+        "person.terminated_at": to_utc(person.terminated_at).isoformat().replace("+00:00", "Z")
+        if person.terminated_at
+        else "",
+    }
+    return {name: value for name, value in said.items() if value}

@@ -54,12 +54,49 @@ class AccessPath:
         source = f" (inherited from {self.grant.inherited_from})" if self.grant.inherited_from else ""
         return f"{holder}: {access_text(self.grant)}{source}"
 
+    def in_words(self) -> str:
+        """The path for people: by names, and by ids only where nothing has a name."""
+        what = f"{self.grant.key.entitlement} on {_resource(self.grant)}"
+        if not self.through:
+            return f"a direct grant: {what}"
+        if self._everyone:
+            return f"all users: {what}"
+        return f"{self._container}: {what}"
+
+    def how_to_close(self) -> str:
+        """What closes this path at its source."""
+        what = f"{self.grant.key.entitlement} on {_resource(self.grant)}"
+        if self._everyone:
+            return f"take {what} away from all users"
+        if not self.through:
+            return f"remove {what}" if self.grant.revocable else f"end it by hand: {self.grant.why_not}"
+        return f"take the person out of {self._container}, or remove {what} from it"
+
+    @property
+    def _everyone(self) -> bool:
+        return bool(self.through) and self.through[-1][0] == PrincipalType.EVERYONE
+
+    @property
+    def _container(self) -> str:
+        return " in ".join(_by_name(kind, ident, self.names.get((kind, ident), "")) for kind, ident in self.through)
+
 
 def access_text(grant: Grant) -> str:
     """Return what a grant gives, in words: the entitlement and the resource, without the holder."""
     key = grant.key
     resource = key.resource_type if key.resource_type == key.resource_id else f"{key.resource_type} {key.resource_id}"
     return f"{key.entitlement} on {resource}{_quoted(grant.resource_name, key.resource_id)}"
+
+
+def _resource(grant: Grant) -> str:
+    key = grant.key
+    return _by_name(key.resource_type, key.resource_id, grant.resource_name)
+
+
+def _by_name(kind: str, ident: str, name: str) -> str:
+    """Return ``menu "Margin"``, or with the id where there is no name."""
+    readable = kind.replace("_", " ")
+    return f'{readable} "{name}"' if name else readable if kind == ident else f"{readable} {ident}"
 
 
 class RemainingAccess:
@@ -304,15 +341,17 @@ def still_reachable(
     memberships: Iterable[Membership],
     same_people: Collection[Membership] = (),
     ending: Collection[Membership] = (),
+    names: Mapping[_Node, str] | None = None,
 ) -> Iterator[tuple[Grant, AccessPath]]:
     """Which of these grants' holders would keep their access once the plan is carried out, each with one path.
 
     :param revoke: the grants to look at, all of one system and account; see :func:`access_around` for the rest.
     :param gone: ids of every grant of the plan: none of them can be the end of a path.
     :param ending: memberships that the plan ends: none of them can be on a path.
+    :param names: names of groups, roles and the like by (type, id).
     """
     staying = (grant for grant in grants if grant.grant_id not in gone)
-    access = access_around(system, revoke, staying, memberships, same_people)
+    access = access_around(system, revoke, staying, memberships, same_people, names)
     access.end(ending)
     for grant in revoke:
         certain = (way for way in access.paths(grant) if UNCERTAIN not in way.grant.attributes)

@@ -20,6 +20,7 @@ from rescind.ledger.read_models.queries import Views
 from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
 from rescind.web import access, pages, shape
 from rescind.web.bundles import find_bundle, packed
+from rescind.web.export import items_as_csv
 from rescind.web.gate import Gate, reader_of
 from rescind.web.reports import find_report
 
@@ -28,6 +29,10 @@ DAGS = ("access_review", "revoke_access", "restore_access")
 
 RUNS_PER_PAGE = 25
 ITEMS_PER_PAGE = 50
+PEOPLE_ON_RUN = 12
+"""People on the page of a run; the others are on a page of their own."""
+MOST_EXPORTED = 50_000
+"""Items in one exported file."""
 _MOST_OFFSET = 1_000_000
 _MOST_NUMBER = 2_147_483_647
 _ASK_AGAIN_S = 60.0
@@ -98,8 +103,17 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
         found = views().runs(reader_of(request).dags, before=before, limit=RUNS_PER_PAGE + 1)
         first = before is None
         more = found[RUNS_PER_PAGE - 1].number if len(found) > RUNS_PER_PAGE else None
-        watch = views().watch(reader_of(request).dags) if first else None
-        return pages.page(request, "runs.html", runs=found[:RUNS_PER_PAGE], more=more, first=first, watch=watch)
+        reader = reader_of(request)
+        return pages.page(
+            request,
+            "runs.html",
+            runs=found[:RUNS_PER_PAGE],
+            more=more,
+            first=first,
+            watch=views().watch(reader.dags) if first else None,
+            waiting=views().waiting(reader.dags) if first else [],
+            mine=lambda run: any(name in reader.names for name in run.approvers),
+        )
 
     @app.get("/runs/{number}")
     def run(request: Request, number: Number) -> Response:
@@ -113,6 +127,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             has_report=find_report(facts.report, where) is not None,
             bundle=find_bundle(facts.bundle, where),
             returns=views().returns(number, reader_of(request).dags) if line.returned else [],
+            people=views().people(number, reader_of(request).dags, limit=PEOPLE_ON_RUN) if line.items else None,
             single_calls=views().single_calls(number, reader_of(request).dags) if line.kind == SINGLE else [],
             **_live(views(), request, line),
         )
@@ -132,11 +147,12 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
         state: Word = "",
         verdict: Word = "",
         q: Text = "",
+        person: Text = "",
         offset: Offset = 0,
     ) -> Response:
         line, _ = _find(views(), request, number)
         dags = reader_of(request).dags
-        wanted = ItemFilter(system, state, verdict, q.strip())
+        wanted = ItemFilter(system, state, verdict, q.strip(), person)
         found = views().items(number, dags, wanted, offset=offset, limit=ITEMS_PER_PAGE)
         chosen = {name: value for name, value in zip(_FIELDS, _values(wanted), strict=True) if value}
 
@@ -154,14 +170,54 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
             offset=offset,
             before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
             after=link(last) if last < found.total else None,
+            export=f"items.csv?{urlencode(chosen)}",
+            most_exported=MOST_EXPORTED,
+        )
+
+    @app.get("/runs/{number}/items.csv")
+    def items_csv(
+        request: Request,
+        number: Number,
+        system: Word = "",
+        state: Word = "",
+        verdict: Word = "",
+        q: Text = "",
+        person: Text = "",
+    ) -> Response:
+        _find(views(), request, number)
+        wanted = ItemFilter(system, state, verdict, q.strip(), person)
+        found = views().items(number, reader_of(request).dags, wanted, limit=MOST_EXPORTED, most=MOST_EXPORTED)
+        headers = {**pages.BUNDLE_HEADERS, "content-disposition": f'attachment; filename="run-{number}-items.csv"'}
+        content = items_as_csv(found.rows, request.app.state.titles)
+        return StreamingResponse(content, media_type="text/csv; charset=utf-8", headers=headers)
+
+    @app.get("/runs/{number}/people")
+    def people(request: Request, number: Number, q: Text = "", offset: Offset = 0) -> Response:
+        line, _ = _find(views(), request, number)
+        text = q.strip()
+        found = views().people(number, reader_of(request).dags, text=text, offset=offset, limit=ITEMS_PER_PAGE)
+
+        def link(to: int) -> str:
+            return "?" + urlencode({**({"q": text} if text else {}), **({"offset": to} if to else {})})
+
+        last = offset + ITEMS_PER_PAGE
+        return pages.page(
+            request,
+            "people.html",
+            run=line,
+            people=found,
+            text=text,
+            offset=offset,
+            before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
+            after=link(last) if last < found.total else None,
         )
 
 
-_FIELDS = ("system", "state", "verdict", "q")
+_FIELDS = ("system", "state", "verdict", "q", "person")
 
 
 def _values(wanted: ItemFilter) -> tuple[str, ...]:
-    return wanted.system, wanted.state, wanted.verdict, wanted.text
+    return wanted.system, wanted.state, wanted.verdict, wanted.text, wanted.person
 
 
 def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterable[Path]]) -> None:
@@ -176,11 +232,14 @@ def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Itera
     @app.get("/runs/{number}/bundle")
     def bundle(request: Request, number: Number) -> Response:
         _, facts = _find(views(), request, number)
-        path = find_bundle(facts.bundle, folders())
+        where = list(folders())
+        path = find_bundle(facts.bundle, where)
         if path is None:
             raise HTTPException(404)
         headers = {**pages.BUNDLE_HEADERS, "content-disposition": f'attachment; filename="{path.name}.zip"'}
-        return StreamingResponse(packed(path), media_type="application/zip", headers=headers)
+        return StreamingResponse(
+            packed(path, find_report(facts.report, where)), media_type="application/zip", headers=headers
+        )
 
     @app.get("/static/{name}")
     def static(request: Request, name: str) -> Response:

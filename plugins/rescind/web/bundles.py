@@ -17,6 +17,24 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,160}")
 _BEGINNING = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive: the earliest of the format. The bundle holds the real times."""
 
+_README = """Evidence of an access review
+
+{name}/      the evidence bundle: records, manifest and signature
+report.html  the report for people, if it was written; made from the bundle
+
+Verify the bundle on any machine with Python 3.11, without Airflow:
+
+    pip install rescind-verify
+    rescind-verify verify {name} --key PUBLIC_KEY.pem
+
+Get the public key from the people who run the reviews, not from the person who gave you this file. Without --key the
+command ends with status 3: nothing is wrong, but the signer was not checked. To write the report again and compare it:
+
+    rescind-verify report {name} again.html
+
+This file and report.html are beside the bundle and not under its signature. The bundle holds names of people.
+"""
+
 
 def find_bundle(address: str, folders: Iterable[Path]) -> Path | None:
     """Return the bundle if it is a direct subfolder of one of the folders, else None.
@@ -39,13 +57,25 @@ def find_bundle(address: str, folders: Iterable[Path]) -> Path | None:
     return real if whole and sum(sizes) <= MOST_BYTES else None
 
 
-def packed(bundle: Path) -> Iterator[bytes]:
+def packed(bundle: Path, report: Path | None = None) -> Iterator[bytes]:
     """Yield the bundle as a ZIP archive, in pieces. The same files give the same bytes.
 
+    Beside the folder of the bundle, and so outside its seal, the archive holds a README and the report.
+
+    :param report: the report of the run, from :func:`~rescind.web.reports.find_report`.
     :raises OSError: when a file changes meanwhile; the archive is then incomplete and does not open.
     """
     pieces = _Pieces()
+    beside = {"README.txt": _README.format(name=bundle.name).encode()}
+    if report is not None:
+        beside["report.html"] = report.read_bytes()
     with ZipFile(pieces, "w") as archive:
+        for name, content in beside.items():
+            entry = ZipInfo(name, _BEGINNING)
+            entry.compress_type, entry.create_system = ZIP_DEFLATED, 3
+            entry.external_attr = (stat.S_IFREG | 0o600) << 16
+            archive.writestr(entry, content)
+            yield from pieces.taken()
         for file in sorted(bundle.iterdir()):
             size, sent = _size(file), 0
             entry = ZipInfo(f"{bundle.name}/{file.name}", _BEGINNING)

@@ -27,9 +27,14 @@ ErrorPage = Callable[[Request, int], Response]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The user of a request: the DAGs whose runs they may see, never empty."""
+    """The user of a request.
+
+    :param dags: the DAGs whose runs they may see, never empty.
+    :param names: id and name under which Airflow knows them; only for what the page shows, never for a permission.
+    """
 
     dags: frozenset[str]
+    names: frozenset[str] = frozenset()
 
 
 class Gate:
@@ -92,7 +97,15 @@ class Gate:
         dags = await asyncio.to_thread(lambda: self._readable(user, self._dag_ids()))
         if not dags:
             raise HTTPException(403)
-        return Reader(dags)
+        return Reader(dags, _names(user))
+
+
+def _names(user: Any) -> frozenset[str]:
+    """Return id and name of a user of the auth manager; a test may use text."""
+    if isinstance(user, str):
+        return frozenset({user})
+    found = (getattr(user, name, None) for name in ("get_id", "get_name"))
+    return frozenset(str(ask()) for ask in found if callable(ask))
 
 
 def reader_of(request: Request) -> Reader:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from rescind.model import NEW_RUN, needs_new_run
+from rescind.run_state import tone_of, words_of
 from rescind.web import shape
 from rescind.web.text import visible
 
@@ -78,14 +79,16 @@ def _environment() -> Environment:
     environment.filters |= {
         "moment": shape.moment,
         "lasting": shape.lasting,
-        "words": shape.words,
-        "tone": lambda name: shape.TONES.get(name, ""),
+        "words": words_of,
+        "tone": tone_of,
         "count": lambda number: f"{number:,}".replace(",", "\u202f"),
     }
     environment.globals |= {
         "NEW_RUN": NEW_RUN,
         "needs_new_run": needs_new_run,
-        "stage_of": shape.stage_of,
+        "state_of": shape.state_of,
+        "question": shape.question,
+        "left_of": shape.left_of,
         "share": shape.share,
         "overdue": lambda run: shape.overdue(run, datetime.now(UTC)),
     }

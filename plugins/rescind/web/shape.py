@@ -5,31 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from rescind.ledger import SINGLE
 from rescind.ledger.read_models.rows import STALE_S, ItemCount, ProgressLine, RunLine, SystemLine
-
-TONES = {
-    "succeeded": "good",
-    "verified_gone": "good",
-    "already_absent": "good",
-    "restored": "good",
-    "complete": "good",
-    "failed": "bad",
-    "still_present": "bad",
-    "refused": "bad",
-    "incomplete": "bad",
-    "record_gone": "warn",
-    "still_effective": "warn",
-    "unverified": "warn",
-    "unknown": "warn",
-    "stale": "warn",
-    "expired": "warn",
-    "not_sent": "warn",
-    "held": "hold",
-    "rejected": "hold",
-}
-"""Tone of a state or verdict; others are plain."""
+from rescind.run_state import Counts, StateWords, closed_state, live_state, what_remains, words_of
 
 LATE_S = 86_400
 """Seconds that a run may wait for people before the page shows a warning."""
@@ -74,9 +54,31 @@ class Choice:
     items: int
 
 
-def words(name: str) -> str:
-    """Return the label of a state, verdict or stage."""
-    return name.replace("_", " ")
+def state_of(run: RunLine) -> StateWords:
+    """Return the state of a run in words: at work, waiting, or closed, with what remains."""
+    if run.finished_at is None and run.kind != SINGLE:
+        return live_state(stage_of(run))
+    if run.kind == SINGLE:
+        return StateWords(run.state, "plain", "·", run.state.replace("_", " "))
+    return closed_state(run.state, counts_of(run), operation=run.operation, answer=run.answer, calls=run.calls)
+
+
+def counts_of(run: RunLine) -> Counts:
+    """Return what became of the grants of a run."""
+    return Counts(run.items or 0, run.proven, run.unproven, run.effective, run.held, run.kept)
+
+
+def question(run: RunLine) -> str:
+    """Return the path of the question about a run's plan in Airflow, relative to the root of this app."""
+    names = (quote(name, safe="") for name in (run.dag_id, run.airflow_run_id))
+    return "../dags/{}/runs/{}/tasks/approve/required_actions".format(*names)
+
+
+def left_of(run: RunLine) -> list[str]:
+    """Return what remains after a closed run whose plan was approved, in phrases."""
+    if run.finished_at is None or run.dry_run or run.kind == SINGLE or (run.calls and run.answer != "approve"):
+        return []
+    return what_remains(counts_of(run), operation=run.operation)
 
 
 def stage_of(run: RunLine) -> str:
@@ -181,8 +183,8 @@ def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str,
     labels = {"none": "no verdict yet", "open": "not proven (all)"}
     return {
         "system": [Choice(name, titles.get(name, name), n) for name, n in sums["system"].items()],
-        "state": [Choice(name, words(name), n) for name, n in sorted(sums["state"].items())],
-        "verdict": [Choice(name, labels.get(name, words(name)), n) for name, n in verdicts.items()],
+        "state": [Choice(name, words_of(name), n) for name, n in sorted(sums["state"].items())],
+        "verdict": [Choice(name, labels.get(name, words_of(name)), n) for name, n in verdicts.items()],
     }
 
 

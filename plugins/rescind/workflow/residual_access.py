@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
@@ -19,8 +19,14 @@ EXAMPLES = 5
 """Paths that are stored as examples for each system and account."""
 CHUNK = 50_000
 """Grants to revoke that are checked in one pass over the population: about 100 MB."""
+WAYS = 20
+"""Remaining ways that are stored in words for each system and account, those of most grants first."""
 STAYS_REACHABLE = "stays_reachable"
-"""Name of the note of a scope: ``{"grants": n, "of": planned, "examples": [text]}``."""
+"""Name of the note of a scope: ``{"grants": n, "of": planned, "examples": [text], "ways": [...]}``.
+
+Each way is ``{"way": text, "close": text, "grants": n}``: where the access comes from, what closes it, and how many
+planned grants stay reachable by it.
+"""
 
 
 def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing] | None = None) -> Iterator[str]:
@@ -89,14 +95,19 @@ def _count(
     people = same_people(ledger, run, system, account)
     one = system_named(system)
     ends = ending.get((one.vendor, account), ())
-    for grant, path in still_reachable(one, revoke, gone, grants, memberships, people, ends):
+    names = ledger.snapshot.container_names(run.run_id, system, account)
+    ways: Counter[tuple[str, str]] = Counter({(w["way"], w["close"]): w["grants"] for w in note.get("ways", ())})
+    for grant, path in still_reachable(one, revoke, gone, grants, memberships, people, ends, names):
         note["grants"] += 1
+        ways[path.in_words(), path.how_to_close()] += 1
         if grant.key.principal_type == PrincipalType.USER and len(users) <= MOST_PATHS:
             users.append(grant.grant_id)
         if len(note["examples"]) < EXAMPLES:
             key = grant.key
             what = f"{key.entitlement} on {key.resource_type} {key.resource_id} of {key.principal_type}"
             note["examples"].append(f"{what} {key.principal_id}: {path.describe()}")
+    first = sorted(ways.items(), key=lambda pair: (-pair[1], pair[0]))[:WAYS]
+    note["ways"] = [{"way": way, "close": close, "grants": count} for (way, close), count in first]
     return users
 
 

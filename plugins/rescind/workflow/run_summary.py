@@ -11,7 +11,9 @@ from typing import Any
 from rescind.ledger import Ledger, Plan, Run, TaskProgress
 from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
+from rescind.run_state import REVOKE, Counts, StateWords, closed_state, what_remains, words_of
 from rescind.settings import Settings
+from rescind.workflow.plan_people import kept_of_request
 from rescind.workflow.residual_access import STAYS_REACHABLE
 
 _PROVEN = ("verified_gone", "already_absent")
@@ -23,7 +25,11 @@ _COUNTED = ("items", "restored", *_PROVEN, *_OPEN)
 
 
 def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any]:
-    """Return the summary of the run, as JSON values."""
+    """Return the summary of the run, as JSON values.
+
+    ``state`` is the ledger's word for the run. ``outcome`` says in words what it came to, see
+    :mod:`rescind.run_state`.
+    """
     plan = ledger.plans.find(run.run_id)
     rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]
     kept = {(check.system, check.account): check for check in ledger.verdicts.retained(run.run_id)}
@@ -45,12 +51,15 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
     if approval and forged:
         problems.append(f"the answer of {approval.responded_by!r} in the ledger counts as none: {forged}")
     state = "failed" if problems else "rejected" if answer == "reject" else "dry_run" if run.dry_run else "succeeded"
-    return {
+    kept_back = 0 if run.dry_run else sum(1 for _ in kept_of_request(ledger, run))
+    summary: dict[str, Any] = {
         "run": run.run_id,
         "number": run.number,
         "dag": run.dag_id,
         "airflow_run": run.airflow_run_id,
         "state": state,
+        "kept_back": kept_back,
+        "answer": answer,
         "dry_run": run.dry_run,
         "operation": plan.operation if plan else "",
         "requested_by": run.requested_by,
@@ -72,6 +81,9 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "started_at": run.started_at.isoformat(),
         "written_at": datetime.now(UTC).isoformat(),
     }
+    outcome = state_of(summary)
+    summary["outcome"] = {"key": outcome.key, "tone": outcome.tone, "words": outcome.words, "remains": remains(summary)}
+    return summary
 
 
 def _task(task: TaskProgress) -> dict[str, Any]:
@@ -81,9 +93,46 @@ def _task(task: TaskProgress) -> dict[str, Any]:
     return {**facts, "seconds": round(seconds, 1), "per_second": round(task.per_second, 1)}
 
 
+def counts_of(summary: dict[str, Any]) -> Counts:
+    """Return what became of the grants of a run, from its summary."""
+    rows = summary["systems"]
+
+    def total(*names: str) -> int:
+        return sum(row[name] for row in rows for name in names)
+
+    back = summary["operation"] == OPERATION
+    return Counts(
+        items=total("items", "held"),
+        proven=total("restored") if back else total(*_PROVEN),
+        unproven=0 if back else total("record_gone"),
+        effective=0 if back else total("still_effective"),
+        held=total("held"),
+        kept=summary["kept_back"],
+    )
+
+
+def state_of(summary: dict[str, Any]) -> StateWords:
+    """Return the state of a run in words, from its summary."""
+    return closed_state(
+        summary["state"],
+        counts_of(summary),
+        operation=summary["operation"] or REVOKE,
+        answer=summary["answer"],
+        calls=summary["calls"] if summary["plan"] else None,
+    )
+
+
+def remains(summary: dict[str, Any]) -> list[str]:
+    """Return what remains after an approved run, in phrases; empty where nothing does, or where nothing was sent."""
+    if summary["dry_run"] or summary["answer"] == "reject" or (summary["calls"] and summary["answer"] is None):
+        return []
+    return what_remains(counts_of(summary), operation=summary["operation"] or REVOKE)
+
+
 def summary_lines(summary: dict[str, Any]) -> list[str]:
     """Return the summary in a few lines, for logs and terminals."""
-    lines = [f"run {summary['run']}: {summary['state']}"]
+    lines = [f"run {summary['run']}: {state_of(summary).text}"]
+    lines += [f"remains: {'; '.join(left)}" for left in [remains(summary)] if left]
     for row in summary["systems"]:
         if summary["operation"] == OPERATION:
             lines.append(
@@ -109,8 +158,9 @@ def headline(summary: dict[str, Any]) -> str:
         counts = by_system.setdefault(row["system"], dict.fromkeys(_COUNTED, 0))
         counts |= {name: counts[name] + row[name] for name in _COUNTED}
     whole = {name: sum(counts[name] for counts in by_system.values()) for name in _COUNTED}
-    state = str(summary["state"]).replace("_", " ")
-    lines = [f"Run {summary['number']}: {state}, {_came_to(summary, whole)}; {summary['calls']} calls planned"]
+    state, left = state_of(summary).text, remains(summary)
+    lines = [f"Run {summary['number']}: {state}. {_came_to(summary, whole)}; {summary['calls']} calls planned"]
+    lines += [f"Remains: {'; '.join(left)}"] if left else []
     lines += [f"- {system}: {_came_to(summary, by_system[system])}" for system in sorted(by_system)]
     for name in ("problems", "findings"):
         if summary[name]:
@@ -123,9 +173,9 @@ def headline(summary: dict[str, Any]) -> str:
 def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:
     back = summary["operation"] == OPERATION
     if summary["dry_run"]:
-        return f"{counts['items']} to {'restore' if back else 'revoke'}, {counts['held']} held"
+        return f"{counts['items']} to {'restore' if back else 'revoke'}, {counts['held']} held back"
     done = counts["restored"] if back else sum(counts[name] for name in _PROVEN)
-    left = [f"{counts[name]} {name.replace('_', ' ')}" for name in _OPEN if counts[name]]
+    left = [f"{counts[name]} {words_of(name)}" for name in _OPEN if counts[name]]
     return ", ".join([f"{done} of {counts['items']} {'restored' if back else 'proven gone'}", *left])
 
 

@@ -83,7 +83,8 @@ def test_ways_are_added_up_without_their_ids(remains: str, shown: str) -> None:
 
 
 def _closing(*findings: dict[str, str]) -> list[str]:
-    summary = {"dag": "d", "run": 1, "state": "succeeded", "systems": [], "problems": [], "findings": findings}
+    outcome = {"words": "closed, all proven gone", "remains": []}
+    summary = {"dag": "d", "run": 1, "outcome": outcome, "systems": [], "problems": [], "findings": findings}
     return list(closing_lines(summary, {"u1": "Mei Chen"}))
 
 

@@ -67,6 +67,8 @@ def test_a_decision_carries_rule_reason_severity_controls_and_facts(make: Simple
         "matched_by": "id:dms_user_id",
         "person.id": "P2",
         "person.manager": "P4",
+        "person.name": "Bo",
+        "person.department": "Finance",
     }
     canonical(dict(decision.facts))
 

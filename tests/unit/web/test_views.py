@@ -13,9 +13,10 @@ from psycopg.conninfo import make_conninfo
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewQuestion, NewRun, QuestionItem
 from rescind.ledger.read_models.rows import ItemFilter
+from rescind.model import Choice, Decision
 from tests.support import ledger_runs
 from tests.support.postgres import tampering
-from tests.support.web_runs import finished_run, hostile_grants, returned, working_run
+from tests.support.web_runs import finished_run, hostile_grants, late_run, returned, working_run
 
 ALL = {"access_review", "revoke_access"}
 
@@ -227,3 +228,41 @@ def test_who_is_waited_for_and_since_when(ledger: Ledger) -> None:
         )
     (line,) = ledger.views.runs(ALL)
     assert (line.owners_open, line.owners_asked_at, line.asked_at, line.valid_until) == (0, None, None, None)
+
+
+def test_people_are_grouped_by_the_roster_and_found_by_name(ledger: Ledger) -> None:
+    run = ledger_runs.begin(ledger)
+    grants = [ledger_runs.grant(number) for number in range(4)]
+    ledger_runs.list_scope(ledger, run, grants)
+    wei = {"person.id": "P1", "person.name": "王伟", "person.department": "财务", "person.status": "left"}
+    about = [{**wei, "person.terminated_at": "2026-01-31T00:00:00Z"}, wei, {"person.id": "P2"}, {"matched_by": "none"}]
+    ledger.decisions.write(
+        run.run_id,
+        [
+            Decision(one.grant_id, Choice.REVOKE, "leaver", "left", "high", facts=facts)
+            for one, facts in zip(grants, about, strict=True)
+        ],
+    )
+    ledger_runs.freeze(ledger, run, [[one] for one in grants])
+    page = ledger.views.people(run.number, ALL)
+    assert page.total == 3 and [row.items for row in page.rows] == [2, 1, 1]
+    first = page.rows[0]
+    assert (first.person, first.name, first.department, first.status) == ("P1", "王伟", "财务", "left")
+    assert (first.last_day, first.remaining, first.proven) == ("2026-01-31", 2, 0)
+    assert {row.person for row in page.rows[1:]} == {"P2", f"{ledger_runs.SYSTEM}/user/u000003"}
+    assert [row.person for row in ledger.views.people(run.number, ALL, text="王").rows] == ["P1"]
+    assert [row.person for row in ledger.views.people(run.number, ALL, text="财务").rows] == ["P1"]
+    assert ledger.views.people(run.number, ALL, text="%").total == 0
+    assert ledger.views.people(run.number, {"other"}).total == 0
+    for wanted, found in ((ItemFilter(person="P1"), 2), (ItemFilter(person="P2"), 1), (ItemFilter(text="王伟"), 2)):
+        assert ledger.views.items(run.number, ALL, wanted).total == found
+    assert {row.principal_name for row in ledger.views.items(run.number, ALL, ItemFilter(person="P1")).rows} == {"王伟"}
+
+
+def test_what_waits_for_an_approver_is_listed_and_nothing_else(ledger: Ledger, tmp_path: Path) -> None:
+    finished_run(ledger, tmp_path / "r.html")
+    working_run(ledger, count=2)
+    waits = late_run(ledger)
+    (line,) = ledger.views.waiting(ALL)
+    assert (line.number, line.answer) == (waits.number, None) and line.asked_at is not None
+    assert ledger.views.waiting({"other"}) == []

@@ -16,7 +16,8 @@ from rescind.evidence.bundle.consistency import SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.tables import Row, outcomes
-from rescind.model import needs_new_run
+from rescind.model import ASKED_FOR, needs_new_run
+from rescind.run_state import Counts
 
 SHOWN_FINDINGS = 40
 SHOWN_PEOPLE = 30
@@ -36,6 +37,8 @@ _ORDER = (
 """Findings, most severe first; items that were held or not sent come last."""
 ASKED = "yes"
 _ID = re.compile(r"\b(?=\w*\d)[\w-]{6,}\b")
+_ID_BESIDE_NAME = re.compile(r'(?<= )(?=\S*\d)[\w.:-]{6,} (?=")')
+SHOWN_KEPT = 25
 
 
 @dataclass(slots=True)
@@ -62,6 +65,8 @@ class Figures:
     findings: list[Row] = field(default_factory=list)
     finding_counts: Counter[str] = field(default_factory=Counter)
     need_new_run: int = 0
+    asked_for: list[Row] = field(default_factory=list)
+    asked_for_total: int = 0
     rules: list[Row] = field(default_factory=list)
     kept: list[Row] = field(default_factory=list)
     scopes: list[Row] = field(default_factory=list)
@@ -83,17 +88,17 @@ class Figures:
         if self.restoring:
             return [
                 ("Selected", "grants to be restored", self.total["planned"] + self.total["held"]),
-                ("Held", "skipped, with a reason", self.total["held"]),
+                ("Held back", "skipped, with a reason", self.total["held"]),
                 ("Accepted", "accepted by the vendor, or already present", self.total["revoked"]),
                 ("Restored", "present in complete listings", self.total["restored"]),
             ]
         return [
             ("Discovered", "grants in the listings", self.total["discovered"]),
             ("Flagged", "decided to be revoked", self.total["flagged"]),
-            ("Held", "flagged, but held by a guard", self.total["held"]),
+            ("Held back", "flagged, but held by a guard", self.total["held"]),
             ("Planned", "in a call of the approved plan", self.total["planned"]),
-            ("Accepted", "accepted by the vendor; not yet proof", self.total["revoked"]),
-            ("Verified gone", "absent, and no other way in remains", self.total["gone"]),
+            ("Sent", "accepted by the vendor; not yet proof", self.total["revoked"]),
+            ("Proven gone", "absent, and no other way in remains", self.total["gone"]),
         ]
 
     @property
@@ -157,6 +162,18 @@ class Figures:
         ]
 
     @property
+    def counts(self) -> Counts:
+        """What became of the grants, for the words that every place uses."""
+        return Counts(
+            items=self.total["planned"] + self.total["held"],
+            proven=self.total["restored" if self.restoring else "gone"],
+            unproven=0 if self.restoring else self.standings["record_gone"],
+            effective=0 if self.restoring else self.standings["still_effective"],
+            held=self.total["held"],
+            kept=self.asked_for_total,
+        )
+
+    @property
     def left(self) -> int:
         """Items that should be gone and were not proven gone."""
         return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
@@ -218,6 +235,11 @@ def _population(source: Source, made: Figures) -> None:
         if decision is not None:
             rules[decision["choice"], decision["rule"], decision["severity"]] += 1
             row["flagged"] += decision["choice"] == "revoke"
+            if ASKED_FOR in decision["facts"] and decision["choice"] == "keep":
+                made.asked_for_total += 1
+                if len(made.asked_for) < SHOWN_KEPT:
+                    name = decision["facts"].get("person.name", "") or grant["principal_name"]
+                    made.asked_for.append({**grant, "person_name": name, "why": decision["reason"]})
     made.rules = [
         {"choice": choice, "rule": rule, "severity": severity, "grants": count}
         for (choice, rule, severity), count in sorted(rules.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -227,9 +249,9 @@ def _population(source: Source, made: Figures) -> None:
 def _items(source: Source, made: Figures) -> dict[str, list[float]]:
     """Count the items in one pass; return the durations in seconds by name."""
     spans: dict[str, list[float]] = {
-        "End of employment to verified gone": [],
+        "End of employment to proven gone": [],
         "Approval to sending": [],
-        "Sending to verified gone": [],
+        "Sending to proven gone": [],
     }
     people: dict[tuple[str, ...], Row] = {}
     worst: dict[str, list[Row]] = {}
@@ -243,8 +265,8 @@ def _items(source: Source, made: Figures) -> dict[str, list[float]]:
             if len(shown) < SHOWN_FINDINGS:
                 shown.append(row)
         if row["standing"] in PROVEN:
-            _measure(spans["End of employment to verified gone"], row["terminated_at"], row["verified_at"])
-            _measure(spans["Sending to verified gone"], row["sent_at"], row["verified_at"])
+            _measure(spans["End of employment to proven gone"], row["terminated_at"], row["verified_at"])
+            _measure(spans["Sending to proven gone"], row["sent_at"], row["verified_at"])
         _measure(spans["Approval to sending"], row["approved_at"], row["sent_at"])
     for finding in records(source, "findings"):
         if finding["finding"] in ("scope_incomplete", "kept_lost"):
@@ -270,7 +292,8 @@ def _count(row: Row, counts: Counter[str], made: Figures) -> None:
     counts["record_gone"] += standing == "record_gone"
     counts["open"] += standing in ("still_present", "unverified", "without_verdict")
     if standing == "still_effective":
-        made.ways[_ID.sub("…", str(row["remains"]))] += 1
+        # The ids of what has a name are left out; what has none can be found by its id only.
+        made.ways[_ID_BESIDE_NAME.sub("", str(row["remains"]))] += 1
     if standing == "record_gone":
         made.unproven[_ID.sub("…", str(row["remains"]))] += 1
 
@@ -282,7 +305,8 @@ def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:
         who,
         {
             "id": row["person"] or row["principal_id"],
-            "name": row["principal_name"],
+            "name": row["person_name"] or row["principal_name"],
+            "department": row["department"],
             "known": bool(row["person"]),
             "systems": set(),
             "items": 0,

@@ -15,20 +15,9 @@ from rescind.evidence.bundle.read import Source
 from rescind.evidence.bundle.text import shown
 from rescind.evidence.report.figures import SHOWN_WAYS, Figures, figures
 from rescind.model import NEW_RUN
+from rescind.run_state import closed_state, what_remains, words_of
 
 _TEMPLATE = "report.html.j2"
-_WORDS = {
-    "verified_gone": "verified gone",
-    "record_gone": "record gone, access not proven gone",
-    "already_absent": "already absent",
-    "still_present": "still present",
-    "still_effective": "still effective",
-    "unverified": "unverified",
-    "without_verdict": "no verdict",
-    "not_sent": "not sent",
-    "scope_incomplete": "listing incomplete",
-    "kept_lost": "retained, missing",
-}
 
 
 def write_report(source: Source, out: str | Path) -> None:
@@ -39,7 +28,7 @@ def write_report(source: Source, out: str | Path) -> None:
 def report(facts: Figures) -> bytes:
     """Return the report, UTF-8."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"t": text, "num": number, "words": words, "span": span, "at": at}
+    environment.filters |= {"t": text, "num": number, "words": words_of, "span": span, "at": at}
     titles = facts.review.get("titles", {})
     environment.filters["title"] = lambda system: titles.get(system, system)
     template = resources.files("rescind.evidence.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
@@ -56,10 +45,11 @@ def report(facts: Figures) -> bytes:
 
 def headline(facts: Figures) -> Mapping[str, Any]:
     """Return the first line of the report: a word, its tone (good, warn, bad, plain), and one sentence."""
-    planned, gone = facts.total["planned"], facts.total["restored" if facts.restoring else "gone"]
+    counts, operation = facts.counts, "restore" if facts.restoring else "revoke"
     lost = sum(len(check["lost"]) for check in facts.kept)
     if facts.review["dry_run"]:
-        return {"tone": "plain", "word": "Dry run", "text": f"Nothing was sent. {number(planned)} grants were planned."}
+        word = _sentence(closed_state("dry_run", counts, operation=operation).text)
+        return {"tone": "plain", "word": word, "text": f"{number(facts.total['planned'])} grants were planned."}
     if facts.plan is None:
         return {"tone": "bad", "word": "No plan", "text": "The run ended before a plan was made. Nothing was sent."}
     if facts.approval_problem:
@@ -72,25 +62,34 @@ def headline(facts: Figures) -> Mapping[str, Any]:
         return {"tone": "plain", "word": "Rejected", "text": "The plan was rejected. Nothing was sent."}
     if facts.approval is None or facts.approval["answer"] is None:
         return {"tone": "bad", "word": "Not approved", "text": "Nobody approved the plan. Nothing was sent."}
-    proof = "verified as restored" if facts.restoring else "verified gone"
-    sentence = f"{number(gone)} of {number(planned)} planned grants are {proof}."
+    proof = "restored" if facts.restoring else "proven gone"
+    sentence = f"{number(counts.proven)} of {number(counts.items)} grants are {proof}."
+    left = what_remains(counts, operation=operation)
+    remaining = f"What remains: {'; '.join(left)}." if left else ""
     more = [f"{number(facts.left)} are not proven."] if facts.left else []
     beyond = sum(int(check["detail"].get("beyond_count", 0)) for check in facts.kept)
     more += [f"{number(beyond)} additional grants appeared."] if beyond else []
     more += [f"{number(lost)} retained grants are missing."] if lost else []
     more += ["A listing was incomplete."] if facts.finding_counts["scope_incomplete"] else []
     more += [f"{NEW_RUN}."] if facts.need_new_run else []
-    if more:
-        return {"tone": "bad", "word": "Open", "text": " ".join([sentence, *more])}
-    rest = []
-    if remains := facts.standings["still_effective"]:
-        rest.append(f"For {number(remains)} the same right remains through another path.")
-    if unproven := facts.standings["record_gone"]:
-        rest.append(f"For {number(unproven)} the record is gone, but it was not proven that access is gone.")
-    if rest:
-        word = "Closed, access remains" if remains else "Closed, access not proven gone"
-        return {"tone": "warn", "word": word, "text": " ".join([sentence, *rest])}
-    return {"tone": "good", "word": "Closed", "text": sentence}
+    state = closed_state(
+        "failed" if more or facts.review["state"] == "failed" else "succeeded",
+        counts,
+        operation=operation,
+        answer=facts.approval["answer"],
+        calls=facts.plan["calls"],
+    )
+    return {
+        "tone": state.tone,
+        "word": _sentence(state.text),
+        "text": " ".join(filter(None, [sentence, remaining, *more])),
+    }
+
+
+def _sentence(words: str) -> str:
+    """Return ``✓ closed`` with a capital."""
+    sign, _, rest = words.partition(" ")
+    return f"{sign} {rest[:1].upper()}{rest[1:]}"
 
 
 def text(value: Any) -> Markup:
@@ -101,11 +100,6 @@ def text(value: Any) -> Markup:
 def number(value: int) -> str:
     """Return a number with thousands separators: 12,345."""
     return f"{value:,}"
-
-
-def words(value: str) -> str:
-    """Return the label of a standing."""
-    return _WORDS.get(value, value)
 
 
 def at(value: str | None) -> str:

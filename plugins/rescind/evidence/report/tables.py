@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rescind.evidence.bundle.format import MANIFEST
+from rescind.evidence.bundle.format import MANIFEST, PROVEN
 from rescind.evidence.bundle.read import Source, latest_verdicts, read_json, records
 from rescind.evidence.bundle.text import shown
 
@@ -82,6 +82,8 @@ def tables(source: Source) -> dict[str, tuple[tuple[str, ...], Iterable[Row]]]:
         "reason",
         "severity",
         "person",
+        "person_name",
+        "department",
         "standing",
         "state",
         "remains",
@@ -94,15 +96,18 @@ def tables(source: Source) -> dict[str, tuple[tuple[str, ...], Iterable[Row]]]:
     return {
         "items": (items, outcomes(source)),
         "grants": ((*_GRANT, "choice", "rule", "reason", "origin", "expires_at", "grant_id"), decided(source)),
-        "findings": (("finding", "subject", "owner", "remains"), records(source, "findings")),
+        "findings": (
+            ("finding", "person", "person_name", "department", *_GRANT, "subject", "owner", "remains"),
+            named_findings(source),
+        ),
         "attempts": ((*attempts, "http_status", "request_id", "request_digest"), records(source, "attempts")),
         "scopes": ((*scopes, "started_at", "ended_at"), records(source, "scopes")),
     }
 
 
 def outcomes(source: Source) -> Iterator[Row]:
-    """Yield one flat row for each planned item: grant, decision and verdict joined."""
-    order = _order(source)
+    """Yield one flat row for each planned item: grant, decision and verdict joined, with names."""
+    order, names = _order(source), _names(source)
     grant_of = _lookup(records(source, "grants"), order)
     given_of = _lookup(records(source, "source_grants"), order)
     decision_of = _lookup(records(source, "decisions"), order)
@@ -111,23 +116,67 @@ def outcomes(source: Source) -> Iterator[Row]:
         grant_id = item["grant_id"]
         grant = grant_of(grant_id) or given_of(grant_id) or {}
         decision, verdict = decision_of(grant_id) or {}, verdict_of(grant_id) or {}
+        facts = decision.get("facts", {})
         yield {
-            **{name: grant.get(name, "") for name in _GRANT},
+            **_named(grant, names),
             **item,
             "rule": decision.get("rule", ""),
             "reason": decision.get("reason", ""),
             "severity": decision.get("severity", ""),
-            "person": decision.get("facts", {}).get("person.id", ""),
+            "person": facts.get("person.id", ""),
+            "person_name": facts.get("person.name", ""),
+            "department": facts.get("person.department", ""),
             "remains": verdict.get("remains") or item["reason"],
         }
 
 
+def named_findings(source: Source) -> Iterator[Row]:
+    """Yield the findings, each with the grant that it is about, by names. Memory grows with findings."""
+    about = {row["grant_id"]: row for row in outcomes(source) if row["standing"] not in (*PROVEN, "restored")}
+    findings = list(records(source, "findings"))
+    lost = {one["subject"] for one in findings if one["finding"] == "kept_lost"}
+    names = _names(source) if lost else {}
+    for grant in records(source, "grants") if lost else ():
+        if grant["grant_id"] in lost:
+            about[grant["grant_id"]] = _named(grant, names)
+    for one in findings:
+        row = about.get(one["subject"], {})
+        yield {**{name: row.get(name, "") for name in (*_GRANT, "person", "person_name", "department")}, **one}
+
+
 def decided(source: Source) -> Iterator[Row]:
-    """Yield every grant with its decision."""
+    """Yield every grant with its decision, with names."""
+    names = _names(source)
     decision_of = _lookup(records(source, "decisions"), _order(source))
     for grant in records(source, "grants"):
         decision = decision_of(grant["grant_id"]) or {}
-        yield {**grant, **{name: decision.get(name, "") for name in ("choice", "rule", "reason")}}
+        yield {
+            **grant,
+            **_named(grant, names),
+            **{name: decision.get(name, "") for name in ("choice", "rule", "reason")},
+        }
+
+
+_Holder = tuple[str, str, str, str]
+
+
+def _names(source: Source) -> dict[_Holder, str]:
+    """Return the names of principals, by system, account, type and id."""
+    return {
+        (one["system"], one["account"], one["principal_type"], one["principal_id"]): one["name"]
+        for one in records(source, "principals")
+        if one["name"]
+    }
+
+
+def _named(grant: Mapping[str, Any], names: Mapping[_Holder, str]) -> Row:
+    """Return the columns of a grant; a holder without a name gets the one under which its platform lists it."""
+    row = {name: grant.get(name, "") for name in _GRANT}
+    if not row["principal_name"]:
+        row["principal_name"] = names.get(
+            (row["system"], row["account"], row["principal_type"], row["principal_id"]), ""
+        )
+    return row
 
 
 def _order(source: Source) -> Callable[[str], Any]:

@@ -18,6 +18,8 @@ from rescind.ledger.read_models.rows import (
     ItemFilter,
     ItemLine,
     ItemPage,
+    PeoplePage,
+    PersonLine,
     ProgressLine,
     ReturnLine,
     RunFacts,
@@ -26,6 +28,7 @@ from rescind.ledger.read_models.rows import (
     SystemLine,
     WatchLine,
 )
+from rescind.ledger.read_models.run_sql import FACTS, GONE, RUNS
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import Repository
 
@@ -35,66 +38,7 @@ MOST_ROWS = 200
 _MOST_DAGS = 1_000
 _MOST_GROUPS = 500
 _STATEMENT_MS = 10_000
-_GONE = "('verified_gone', 'already_absent')"
-_PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {_GONE}, false) END)"
-
-_RUNS = f"""
-SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r.reason, r.ticket, r.dry_run, r.state,
-       r.started_at, r.finished_at, coalesce(p.operation, 'revoke') AS operation, p.calls, p.items,
-       CASE p.operation WHEN 'restore'
-           THEN (SELECT count(*) FROM rescind.plan_item i WHERE i.run_no = r.number AND i.state = 'restored')
-           ELSE (SELECT count(*) FROM rescind.verdict_latest v WHERE v.run_no = r.number AND v.verdict IN {_GONE})
-       END AS proven,
-       CASE WHEN jsonb_typeof(r.summary -> 'findings') = 'array' THEN jsonb_array_length(r.summary -> 'findings')
-       END AS findings,
-       a.answer, a.responded_by, a.automatic,
-       (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number) AS scopes,
-       (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number AND s.state = 'pending') AS scopes_pending,
-       (SELECT count(*) FROM rescind.call c WHERE c.run_no = r.number AND r.finished_at IS NULL
-           AND c.state IN ('pending', 'sent')) AS calls_open,
-       a.requested_at AS asked_at, p.valid_until, k.number AS blocked_by, k.since AS blocked_since,
-       (SELECT min(q.asked_at) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_asked_at,
-       (SELECT count(*) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_open,
-       (SELECT count(DISTINCT s.grant_id) FROM rescind.sighting s WHERE s.run_no = r.number) AS returned
-FROM rescind.run r
-LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
-LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
-LEFT JOIN LATERAL (
-    SELECT l.run_no AS number, l.acquired_at AS since FROM rescind.batch b
-    JOIN rescind.scope_lock l ON l.system = b.system AND l.account = b.account AND l.run_no <> r.number
-    WHERE b.run_no = r.number AND r.finished_at IS NULL AND NOT r.dry_run AND p.state IN ('approved', 'executing')
-        AND l.expires_at > clock_timestamp() AND p.valid_until > clock_timestamp()
-    ORDER BY l.acquired_at LIMIT 1
-) k ON true
-WHERE r.dag_id = ANY(%(dags)s)
-"""
-
-_FACTS = """
-SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
-           CASE WHEN jsonb_typeof(r.summary -> 'problems') = 'array' THEN r.summary -> 'problems' ELSE '[]' END
-       ) AS line LIMIT 50) AS problems,
-       coalesce(left(r.summary ->> 'next_step', 2000), '') AS next_step,
-       coalesce(r.summary ->> 'report', r.summary -> 'evidence' ->> 'report', '') AS report,
-       coalesce(r.summary ->> 'bundle', r.summary -> 'evidence' ->> 'bundle', '') AS bundle,
-       coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.responded_at,
-       r.policy_version, r.code_version, coalesce(encode(i.sha256, 'hex'), '') AS settings,
-       coalesce(i.source, '') AS settings_source, i.facts ->> 'compared_with' AS settings_compared_with,
-       ARRAY(SELECT left(line, 200) FROM jsonb_array_elements_text(CASE
-           WHEN jsonb_typeof(i.facts #> '{record,hidden}') = 'array' THEN i.facts #> '{record,hidden}' ELSE '[]' END
-       ) AS line LIMIT 50) AS settings_hidden,
-       ARRAY(SELECT left(line ->> 0, 200) FROM jsonb_array_elements(CASE
-           WHEN jsonb_typeof(i.facts -> 'changes') = 'array' THEN i.facts -> 'changes' ELSE '[]' END
-       ) AS line LIMIT 50) AS settings_changed,
-       ARRAY(SELECT left(line, 300) FROM jsonb_array_elements_text(CASE
-           WHEN jsonb_typeof(o.facts -> 'remarks') = 'array' THEN o.facts -> 'remarks' ELSE '[]' END
-       ) AS line LIMIT 50) AS roster_remarks
-FROM rescind.run r
-LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
-LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
-LEFT JOIN rescind.input i ON i.run_no = r.number AND i.name = 'settings'
-LEFT JOIN rescind.input o ON o.run_no = r.number AND o.name = 'roster'
-WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
-"""
+_PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
 
 # The grants of a restore's items are in the snapshot of the run that it restores.
 _ITEMS = """
@@ -105,7 +49,12 @@ LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.gra
 """
 
 # The columns of GrantLine; needs the join below.
-_GRANT = f"{KEY_SELECT}, g.resource_name, coalesce(nullif(g.principal_name, ''), p.name, '') AS principal_name"
+# The roster's name is in the decisions on grants that go; the platform's own name is in the grant or its principal.
+_NAME = "coalesce(nullif(d.facts ->> 'person.name', ''), nullif(g.principal_name, ''), p.name, '')"
+_GRANT = f"{KEY_SELECT}, g.resource_name, {_NAME} AS principal_name"
+_PERSON = """
+coalesce(nullif(d.facts ->> 'person.id', ''), g.system || '/' || g.principal_type || '/' || g.principal_id)
+"""
 _NAMED = """
 LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
      AND p.principal_type = g.principal_type AND p.principal_id = g.principal_id
@@ -120,20 +69,42 @@ _MATCHING = f"""
 WHERE {_OF_THE_READER}
   AND (%(system)s = '' OR g.system = %(system)s)
   AND (%(state)s = '' OR i.state = %(state)s)
+  AND (%(person)s = '' OR {_PERSON} = %(person)s)
   AND (%(verdict)s = '' OR v.verdict = %(verdict)s OR (%(verdict)s = 'none' AND v.verdict IS NULL)
        OR (%(verdict)s = 'open' AND NOT {_PROVEN}))
 """
 
+_DECIDED = "LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id"
+
+_PEOPLE = f"""
+SELECT {_PERSON} AS person, coalesce(max({_NAME}), '') AS name, coalesce(max(d.facts ->> 'person.id'), '') AS roster_id,
+       min(g.principal_type) AS principal_type, min(g.principal_id) AS principal_id,
+       coalesce(max(d.facts ->> 'person.department'), '') AS department,
+       coalesce(max(nullif(d.facts ->> 'person.status', 'unknown')), '') AS status,
+       coalesce(max(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 10)), '') AS last_day,
+       array_agg(DISTINCT g.system ORDER BY g.system) AS systems, count(*) AS items,
+       count(*) FILTER (WHERE i.state = 'held') AS held, count(*) FILTER (WHERE {_PROVEN}) AS proven,
+       count(*) FILTER (WHERE v.verdict = 'record_gone') AS unproven,
+       count(*) FILTER (WHERE v.verdict = 'still_effective') AS effective,
+       count(*) FILTER (WHERE NOT {_PROVEN} AND v.verdict IS DISTINCT FROM 'record_gone') AS remaining
+{_ITEMS} {_NAMED} WHERE {_OF_THE_READER} GROUP BY 1
+"""
+_FIND_PERSON = """
+WHERE %(text)s = '' OR strpos(lower(concat_ws(E'\n', name, person, principal_id, department)), lower(%(text)s)) > 0
+"""
+
 # Only a search needs the names and rules of all items.
 _SEARCH = """
-  AND strpos(lower(concat_ws(E'\\n', coalesce(nullif(g.principal_name, ''), p.name), g.principal_id,
-       g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)), lower(%(text)s)) > 0
+  AND strpos(lower(concat_ws(E'\n', d.facts ->> 'person.name', d.facts ->> 'person.id', d.facts ->> 'person.department',
+       g.principal_name, p.name, g.principal_id, g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)),
+       lower(%(text)s)) > 0
 """
 
 _PAGE = f"""
 WITH page AS (
     SELECT {_GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
-           coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id
+           coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id,
+           coalesce(d.facts ->> 'person.id', '') AS person, coalesce(d.facts ->> 'person.department', '') AS department
     {_ITEMS} {_NAMED} {_MATCHING} {{search}}
     ORDER BY g.system, g.account, principal_name, g.principal_id, g.resource_id, i.grant_id
     LIMIT %(limit)s OFFSET %(offset)s
@@ -236,8 +207,7 @@ SELECT {_GRANT}, seen.first_seen, s.seen_at AS last_seen, seen.times, s.entitlem
        s.origin AS seen_origin
 FROM seen JOIN rescind.sighting s ON s.sighting_no = seen.latest
 JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = s.grant_id
-LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
-     AND p.principal_type = g.principal_type AND p.principal_id = g.principal_id
+{_NAMED}
 ORDER BY s.seen_at DESC, g.system, g.account, principal_name, g.principal_id, g.resource_id LIMIT %(limit)s
 """
 
@@ -278,17 +248,23 @@ class Views(Repository):
 
         :param before: only runs with a lower number.
         """
-        query = f"{_RUNS} AND (%(before)s::bigint IS NULL OR r.number < %(before)s) ORDER BY r.number DESC LIMIT %(n)s"
+        query = f"{RUNS} AND (%(before)s::bigint IS NULL OR r.number < %(before)s) ORDER BY r.number DESC LIMIT %(n)s"
         values = {"dags": list(dags), "before": before, "n": min(limit, MOST_ROWS)}
         return self._select(lambda connection: _all(connection, RunLine, query, values))
+
+    def waiting(self, dags: Collection[str]) -> list[RunLine]:
+        """Return the runs whose plan waits for an approver, those that expire first at the top."""
+        query = f"""{RUNS} AND r.finished_at IS NULL AND a.requested_at IS NOT NULL AND a.answer IS NULL
+            AND p.valid_until > clock_timestamp() ORDER BY p.valid_until, r.number LIMIT {MOST_ROWS}"""
+        return self._select(lambda connection: _all(connection, RunLine, query, {"dags": list(dags)}))
 
     def run(self, number: int, dags: Collection[str]) -> tuple[RunLine, RunFacts] | None:
         """Return one run, or None when it does not exist or the reader may not see it."""
         values = {"dags": list(dags), "run": number}
 
         def work(connection: Connection) -> tuple[RunLine, RunFacts] | None:
-            lines = _all(connection, RunLine, f"{_RUNS} AND r.number = %(run)s", values)
-            return (lines[0], _all(connection, RunFacts, _FACTS, values)[0]) if lines else None
+            lines = _all(connection, RunLine, f"{RUNS} AND r.number = %(run)s", values)
+            return (lines[0], _all(connection, RunFacts, FACTS, values)[0]) if lines else None
 
         return self._select(work)
 
@@ -303,25 +279,56 @@ class Views(Repository):
         return self._select(lambda connection: _all(connection, ProgressLine, _PROGRESS, values))
 
     def items(
-        self, number: int, dags: Collection[str], wanted: ItemFilter, *, offset: int = 0, limit: int = 50
+        self,
+        number: int,
+        dags: Collection[str],
+        wanted: ItemFilter,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        most: int = MOST_ROWS,
     ) -> ItemPage:
-        """Return a page of a run's items in a fixed order, and the number of matching items."""
+        """Return a page of a run's items in a fixed order, and the number of matching items.
+
+        :param limit: rows of the page; at most ``most``.
+        """
         values = {
             "run": number,
             "dags": list(dags),
             "system": wanted.system,
             "state": wanted.state,
             "verdict": wanted.verdict,
+            "person": wanted.person,
             "text": wanted.text,
-            "limit": min(limit, MOST_ROWS),
+            "limit": min(limit, most),
             "offset": offset,
         }
 
         def work(connection: Connection) -> ItemPage:
-            every = f"{_ITEMS} {_NAMED} {_MATCHING} {_SEARCH}" if wanted.text else f"{_ITEMS} {_MATCHING}"
+            named = _NAMED if wanted.text or wanted.person else _DECIDED
+            every = f"{_ITEMS} {named} {_MATCHING} {_SEARCH if wanted.text else ''}"
             counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
             page = _PAGE.format(search=_SEARCH if wanted.text else "")
             return ItemPage(counted["n"] if counted else 0, _all(connection, ItemLine, page, values))
+
+        return self._select(work)
+
+    def people(
+        self, number: int, dags: Collection[str], *, text: str = "", offset: int = 0, limit: int = 50
+    ) -> PeoplePage:
+        """Return a page of the people of a run's items, those with most remaining items first, and their number.
+
+        :param text: part of a name, an id or a department; case does not matter.
+        """
+        values = {
+            "run": number, "dags": list(dags), "text": text, "limit": min(limit, MOST_ROWS), "offset": offset,
+        }  # fmt: skip
+
+        def work(connection: Connection) -> PeoplePage:
+            counted = connection.execute(f"SELECT count(*) AS n FROM ({_PEOPLE}) one {_FIND_PERSON}", values).fetchone()
+            order = "remaining DESC, unproven DESC, items DESC, name, person LIMIT %(limit)s OFFSET %(offset)s"
+            query = f"SELECT * FROM ({_PEOPLE}) one {_FIND_PERSON} ORDER BY {order}"
+            return PeoplePage(counted["n"] if counted else 0, _all(connection, PersonLine, query, values))
 
         return self._select(work)
 

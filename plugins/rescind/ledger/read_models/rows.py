@@ -32,6 +32,11 @@ class RunLine:
     :param owners_open: unanswered questions to owners.
     :param returned: grants of this run that a later watching run found again.
     :param automatic: whether a rule approved instead of a person; None without a request.
+    :param unproven: items whose record is gone while access was not proven gone.
+    :param effective: items that are still reachable in another way.
+    :param held: items that a guard held back.
+    :param kept: grants that the request named and that no call of the run could remove, by its closing summary.
+    :param approvers: users who may answer, by the settings that the run recorded, without its requester.
     """
 
     number: int
@@ -64,6 +69,11 @@ class RunLine:
     owners_open: int = 0
     returned: int = 0
     automatic: bool | None = None
+    unproven: int = 0
+    effective: int = 0
+    held: int = 0
+    kept: int = 0
+    approvers: Sequence[str] = ()
 
     @property
     def requester(self) -> str:
@@ -156,13 +166,15 @@ class ItemFilter:
     """Which items of a run to show; empty fields match everything.
 
     :param verdict: a verdict, ``none`` (no verdict yet) or ``open`` (not proven).
-    :param text: part of a name, an id, an entitlement or a rule; case does not matter.
+    :param text: part of a name, an id, a department, an entitlement or a rule; case does not matter.
+    :param person: :attr:`PersonLine.person`.
     """
 
     system: str = ""
     state: str = ""
     verdict: str = ""
     text: str = ""
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +210,43 @@ class ItemLine(GrantLine):
     code: str
     request_id: str
     sent_at: datetime | None
+    person: str = ""
+    department: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    """The items of one person of the roster, or of one principal that the roster does not know.
+
+    :param person: the roster's id, or ``system/type/id``.
+    :param roster_id: the roster's id, or empty.
+    :param last_day: date as text, or empty.
+    :param remaining: items that are not proven gone, without those whose record is gone.
+    """
+
+    person: str
+    name: str
+    roster_id: str
+    principal_type: str
+    principal_id: str
+    department: str
+    status: str
+    last_day: str
+    systems: Sequence[str]
+    items: int
+    held: int
+    proven: int
+    unproven: int
+    effective: int
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    """A page of people, and the number of all of them that match."""
+
+    total: int
+    rows: Sequence[PersonLine]
 
 
 @dataclass(frozen=True, slots=True)

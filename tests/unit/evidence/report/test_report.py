@@ -59,8 +59,9 @@ def page_of(place: Path, out: Path) -> Page:
 def test_the_report_shows_the_run_and_hostile_names_as_text(ledger: Ledger, tmp_path: Path) -> None:
     place = bundle(ledger, closed_run(ledger), tmp_path)
     page = page_of(place, tmp_path / "report.html")
-    for words in ("Run 1 of access_review", "Verified gone", "still effective", "the last administrator stays",
-                  "3 of 4 planned grants are verified gone. For 1 the same right remains through another path.",
+    for words in ("Run 1 of access_review", "Proven gone", "still reachable", "the last administrator stays",
+                  "▲ Closed, access remains (2)", "3 of 5 grants are proven gone.",
+                  "What remains: 1 still reachable in another way; 1 held back.",
                   "rita", "anna", figures(bundle_source(place)).manifest["root"]):  # fmt: skip
         assert words in page.text, words
     assert "<script>alert(1)</script> {{ 7*7 }} <U+202E>evil<U+202C> <U+001B>[31m" in page.text
@@ -85,7 +86,7 @@ def test_a_bundle_of_an_older_version_holds_and_has_a_report(ledger: Ledger, tmp
     for kind, added in ADDED_SINCE.items():
         files = remade(files, kind, dict.fromkeys(added, ...))
     assert verify(MemorySource(files)).problems == []
-    assert b"Verified gone" in report(figures(MemorySource(files)))
+    assert b"Proven gone" in report(figures(MemorySource(files)))
     assert sum(1 for _ in outcomes(MemorySource(files))) == 5
 
 
@@ -111,11 +112,12 @@ def test_the_headline_is_red_when_something_is_not_proven(ledger: Ledger, tmp_pa
     assert headline(facts)["tone"] == "warn"
     facts.standings["unverified"] += 2
     assert headline(facts) == {
-        "tone": "bad", "word": "Open",
-        "text": "3 of 4 planned grants are verified gone. 2 are not proven.",
+        "tone": "bad", "word": "✕ Failed, access remains (2)",
+        "text": "3 of 5 grants are proven gone. What remains: 1 still reachable in another way; 1 held back. "
+        "2 are not proven.",
     }  # fmt: skip
     facts.review["dry_run"] = True
-    assert headline(facts)["word"] == "Dry run"
+    assert headline(facts)["word"] == "◇ Dry run, nothing sent"
 
 
 def test_text_and_spans() -> None:

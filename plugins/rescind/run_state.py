@@ -1,0 +1,161 @@
+"""States of runs and items in words: one vocabulary for pages, report, questions, notes, logs and the command line.
+
+The ledger keeps short machine words. This module turns them into what people read, together with a tone and a sign, so
+that color is never the only difference. A run is good only if nothing remains: it is amber whenever anything does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GOOD, WARN, BAD, WAITING, WORKING, PLAIN = "good", "warn", "bad", "hold", "live", "plain"
+"""Tones: proven; something remains; failed; a person is asked; at work; nothing to say."""
+
+REVOKE, RESTORE = "revoke", "restore"
+_DONE = {REVOKE: "all proven gone", RESTORE: "all restored"}
+_LEFT = {REVOKE: "access remains", RESTORE: "not all restored"}
+_EMPTY = {REVOKE: "nothing to revoke", RESTORE: "nothing to restore"}
+
+
+@dataclass(frozen=True, slots=True)
+class StateWords:
+    """A state for people.
+
+    :param key: a short name without blanks, for tests and styles.
+    :param tone: one of the tones of this module.
+    :param sign: one character that goes with the tone.
+    :param words: what it means.
+    """
+
+    key: str
+    tone: str
+    sign: str
+    words: str
+
+    @property
+    def text(self) -> str:
+        """The sign and the words, for logs and notes."""
+        return f"{self.sign} {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the grants of a run.
+
+    :param items: grants that were to be changed, in a call or held back.
+    :param proven: those that are proven gone or were already gone; in a restore, proven restored.
+    :param unproven: those whose record is gone while access was not proven gone.
+    :param effective: those that are still reachable in another way.
+    :param held: those that a guard held back; nothing was sent for them.
+    :param kept: grants that the request named and that no call could remove, beside ``items``.
+    """
+
+    items: int = 0
+    proven: int = 0
+    unproven: int = 0
+    effective: int = 0
+    held: int = 0
+    kept: int = 0
+
+    @property
+    def remaining(self) -> int:
+        """Grants whose access remains, as far as the run knows. Those without a proof are not among them."""
+        return max(self.items - self.proven - self.unproven, 0) + self.kept
+
+    @property
+    def other(self) -> int:
+        """Remaining grants that are neither held back nor reachable in another way: still there, or not checked."""
+        return max(self.remaining - self.held - self.effective - self.kept, 0)
+
+
+def closed_state(
+    state: str, counts: Counts, *, operation: str = REVOKE, answer: str | None = None, calls: int | None = None
+) -> StateWords:
+    """Return the state of a run that has ended.
+
+    :param state: the state in the ledger: ``succeeded``, ``failed``, ``rejected``, ``dry_run``, ``abandoned``.
+    :param operation: ``revoke`` or ``restore``.
+    :param answer: ``approve`` or ``reject``; None without an answer.
+    :param calls: calls of the plan; None without a plan.
+    """
+    if state == "dry_run":
+        return StateWords(state, PLAIN, "◇", "dry run, nothing sent")
+    if state == "rejected":
+        return StateWords(state, PLAIN, "✕", "rejected, nothing sent")
+    if state == "failed" and calls and answer is None:
+        return StateWords("not_approved", BAD, "✕", "not approved, nothing sent")
+    if state == "failed":
+        left = f", {_LEFT[operation]} ({counts.remaining})" if counts.remaining and calls is not None else ""
+        return StateWords(state, BAD, "✕", f"failed{left}")
+    if state != "succeeded":
+        return StateWords(state, PLAIN, "✕" if state == "abandoned" else "·", state.replace("_", " "))
+    if counts.remaining:
+        return StateWords("remains", WARN, "▲", f"closed, {_LEFT[operation]} ({counts.remaining})")
+    if counts.unproven:
+        return StateWords("not_proven", WARN, "▲", f"closed, not proven gone ({counts.unproven})")
+    if not counts.items:
+        return StateWords("nothing", GOOD, "✓", f"closed, {_EMPTY[operation]}")
+    return StateWords("proven", GOOD, "✓", f"closed, {_DONE[operation]}")
+
+
+def what_remains(counts: Counts, *, operation: str = REVOKE) -> list[str]:
+    """Return what remains after a run, one phrase for each kind; empty when nothing does."""
+    back = operation == RESTORE
+    parts = (
+        (counts.other, "not restored" if back else "still there or not checked"),
+        (counts.effective, "still reachable in another way"),
+        (counts.held, "skipped" if back else "held back"),
+        (counts.kept, "asked for, but no call of this run can remove them"),
+        (counts.unproven, "record gone, access not proven gone"),
+    )
+    return [f"{count} {words}" for count, words in parts if count]
+
+
+_STAGES = {
+    "waiting for approval": (WAITING, "●"),
+    "waiting for owners": (WAITING, "●"),
+    "blocked": (WARN, "▲"),
+}
+
+
+def live_state(stage: str) -> StateWords:
+    """Return the state of a run that has not ended, from its stage in words."""
+    tone, sign = _STAGES.get(stage, (WORKING, "◔"))
+    return StateWords(stage.replace(" ", "_"), tone, sign, stage)
+
+
+_ITEMS: dict[str, tuple[str, str]] = {
+    "planned": ("will go", PLAIN),
+    "approved": ("will go", PLAIN),
+    "sent": ("sent, no answer yet", WARN),
+    "accepted": ("sent", PLAIN),
+    "refused": ("refused", BAD),
+    "unknown": ("sent, answer unknown", WARN),
+    "held": ("held back", WAITING),
+    "stale": ("changed since the plan", WARN),
+    "expired": ("not sent in time", WARN),
+    "restored": ("restored", GOOD),
+    "not_sent": ("not sent", WARN),
+    "verified_gone": ("proven gone", GOOD),
+    "already_absent": ("was already gone", GOOD),
+    "record_gone": ("record gone, access not proven gone", WARN),
+    "still_present": ("still there", BAD),
+    "still_effective": ("still reachable", WARN),
+    "unverified": ("not checked", WARN),
+    "without_verdict": ("not checked", WARN),
+    "scope_incomplete": ("listing incomplete", BAD),
+    "kept_lost": ("retained, missing", BAD),
+    "complete": ("complete", GOOD),
+    "incomplete": ("incomplete", BAD),
+}
+"""Item states, verdicts and kinds of finding: their words and their tone."""
+
+
+def words_of(name: str) -> str:
+    """Return the words for an item state, a verdict or a kind of finding; unknown names without their underscores."""
+    return _ITEMS[name][0] if name in _ITEMS else name.replace("_", " ")
+
+
+def tone_of(name: str) -> str:
+    """Return the tone of an item state, a verdict or a kind of finding."""
+    return _ITEMS[name][1] if name in _ITEMS else PLAIN

@@ -1,0 +1,191 @@
+"""The parts of an approval request about people: what each loses, what is held back, what stays reachable, and risk."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from rescind.ledger import Ledger, Run
+from rescind.systems import system_named
+from rescind.systems.entitlement_class import EntitlementClass
+from rescind.workflow.markdown import plain
+from rescind.workflow.plan_people import NAMED, Line, PersonLoss, PlanPeople
+from rescind.workflow.residual_access import STAYS_REACHABLE
+
+PAGE = "rescind/runs"
+"""Path of the page "Access reviews". Airflow resolves a relative link against the path that it is served under."""
+_SYSTEMS = 4
+_WAYS = 6
+_LEAVING = re.compile(
+    r"leav(er|es|ing)|last day|terminat|off-?board|resign|redundan|离职|離職|退職|离开|退社", re.IGNORECASE
+)
+"""Reasons that speak of somebody who leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What stays reachable by another path once the plan is carried out, by the snapshot.
+
+    :param grants: how many of the planned grants.
+    :param ways: (path, what closes it, grants), those of most grants first.
+    :param unknown: permission systems whose listings were not complete, so that nothing is known there.
+    """
+
+    grants: int
+    ways: tuple[tuple[str, str, int], ...]
+    unknown: tuple[str, ...]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 grant``, ``2 grants``."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def outlook(ledger: Ledger, run: Run) -> Outlook:
+    """Return what the plan task noted about other paths."""
+    grants, ways, unknown = 0, Counter[tuple[str, str]](), set[str]()
+    for scope in ledger.scopes.all(run.run_id):
+        note = scope.notes.get(STAYS_REACHABLE)
+        if note is None or scope.state != "complete":
+            unknown.add(system_named(scope.system).title)
+    # Every scope of one system and account has the same note.
+    notes = {(s.system, s.account): s.notes.get(STAYS_REACHABLE, {}) for s in ledger.scopes.all(run.run_id)}
+    for note in notes.values():
+        grants += int(note.get("grants", 0))
+        for way in note.get("ways", ()):
+            ways[way["way"], way["close"]] += int(way["grants"])
+    ranked = sorted(ways.items(), key=lambda pair: (-pair[1], pair[0]))
+    return Outlook(grants, tuple((*way, count) for way, count in ranked), tuple(sorted(unknown)))
+
+
+def verdict_line(people: PlanPeople, reach: Outlook) -> str:
+    """Return the first line: what remains after the plan, or that nothing does."""
+    parts = [
+        (people.held_total, "held back"),
+        (people.kept_total, "asked for, but no call of this run can remove them"),
+        (people.unplanned, "flagged in an incomplete listing, so not planned"),
+        (reach.grants, "removed, but still reachable in another way"),
+    ]
+    left = [f"{count} {words}" for count, words in parts if count]
+    if reach.unknown:
+        left.append(f"not known for {', '.join(map(plain, reach.unknown))}: the listing is not complete")
+    if left:
+        return f"**▲ After this, access remains: {'; '.join(left)}.**"
+    return "**✓ After this, nothing is left behind, by the listings of this run.** Verification lists everything again."
+
+
+def people_lines(run: Run, made: PlanPeople, page: str) -> list[str]:
+    """Return the people: who they are and what they lose. Beyond the first, sums by department."""
+    shown, rest = made.people[:NAMED], made.people[NAMED:]
+    lines = [f"**People** ({len(shown)} of {len(made.people)})", ""]
+    leaving = run.params.get("kind") == "targets" and bool(_LEAVING.search(run.reason))
+    for person in shown:
+        lines.append(f"- {_who_is(person, leaving)}: {_amount(person)}")
+        lines += [f"  - {text}" for text in _losses(person)]
+    if rest:
+        by_department: Counter[str] = Counter()
+        for person in rest:
+            by_department[person.department or "without a department in the roster"] += person.going + person.held
+        ranked = by_department.most_common()
+        parts = [f"{plain(name)} {count}" for name, count in ranked[:NAMED]]
+        parts += [f"{len(ranked) - NAMED} more departments {sum(n for _, n in ranked[NAMED:])}"] * (len(ranked) > NAMED)
+        lines.append(f"- and [{len(rest)} more]({page}), grants by department: {', '.join(parts)}")
+    return lines
+
+
+def _who_is(person: PersonLoss, leaving: bool) -> str:
+    ident = " ".join(person.key[-1:])
+    name = f"**{plain(person.name)}** ({plain(ident)})" if person.name else f"**{plain(ident)}**"
+    if not person.known:
+        kind = "" if person.kind == "user" else f"{person.kind.replace('_', ' ')}, "
+        return f"{name} · {kind}{'not in the roster' if person.kind == 'user' else system_named(person.key[0]).title}"
+    status = {"active": "roster: active", "left": "roster: left"}.get(person.status, "roster: status not known")
+    day = f", last day {plain(person.last_day)}" if person.last_day else ", no last day known"
+    warning = " **▲ the reason speaks of leaving, and the roster says active**" * (
+        leaving and person.status == "active" and not person.last_day
+    )
+    department = f" · {plain(person.department)}" if person.department else ""
+    return f"{name}{department} · {status}{day}{warning}"
+
+
+def _amount(person: PersonLoss) -> str:
+    high = f", {person.levels['high']} of them high risk" if person.levels["high"] else ""
+    held = f"; {person.held} held back" if person.held else ""
+    return f"{counted(person.going, 'grant goes', 'grants go')}{high}{held}"
+
+
+def _losses(person: PersonLoss) -> list[str]:
+    """Return one line for each system, in words: ``WeData: read 5 tables, change 2 tables``."""
+    systems: dict[str, list[tuple[EntitlementClass, str, int]]] = {}
+    for (system, allowed, kind), count in person.loses.items():
+        systems.setdefault(system, []).append((allowed, kind, count))
+    lines = []
+    for system, losses in sorted(systems.items(), key=lambda pair: -sum(n for _, _, n in pair[1]))[:_SYSTEMS]:
+        parts = [
+            f"{allowed.words} {count} {_plural(kind, count)}"
+            for allowed, kind, count in sorted(losses, key=lambda one: (-one[0], one[1]))
+        ]
+        lines.append(f"{system_named(system).title}: {', '.join(parts)}")
+    if len(systems) > _SYSTEMS:
+        lines.append(f"and {len(systems) - _SYSTEMS} more systems")
+    return lines
+
+
+def _plural(kind: str, count: int) -> str:
+    word = plain(kind.replace("_", " ").lower())
+    if count == 1:
+        return word
+    return f"{word[:-1]}ies" if word.endswith("y") else word if word.endswith("s") else f"{word}s"
+
+
+def held_lines(made: PlanPeople) -> list[str]:
+    """Return what will not go although it was flagged or asked for, by name."""
+    lines: list[str] = []
+    if made.held_total:
+        lines += ["", f"**Held back, so it stays** ({made.held_total})", ""]
+        lines += [f"- {_grant(line)}: {plain(line.why, 200)}" for line in made.held]
+        lines += _more(made.held_total - len(made.held))
+        if any("restored faithfully" in line.why or "given back" in line.why for line in made.held):
+            lines.append(
+                "- Grants that cannot be restored are revoked only where the setting `allow_irreversible` is on. To "
+                "end these, remove them on the platform, or start a new run with that setting."
+            )
+    if made.kept_total:
+        lines += ["", f"**Asked for, and no call of this run can remove it** ({made.kept_total})", ""]
+        lines += [f"- {_grant(line)}: {plain(line.why, 200)}" for line in made.kept]
+        lines += _more(made.kept_total - len(made.kept))
+    return lines
+
+
+def reach_lines(reach: Outlook) -> list[str]:
+    """Return the paths that remain, each with what closes it."""
+    if not reach.grants:
+        return []
+    lines = ["", f"**Stays reachable in another way** ({reach.grants})", ""]
+    lines += [
+        f"- {count} through {plain(way, 160)}. To close it: {plain(close, 200)}"
+        for way, close, count in reach.ways[:_WAYS]
+    ]
+    rest = reach.grants - sum(count for _, _, count in reach.ways[:_WAYS])
+    return lines + ([f"- and {rest} more, in the full list and in the report"] if rest > 0 else [])
+
+
+def risk_lines(made: PlanPeople) -> list[str]:
+    """Return the grants of the highest risk, with the reasons."""
+    levels: Counter[str] = Counter()
+    for person in made.people:
+        levels.update(person.levels)
+    counts = ", ".join(f"{levels[level]} {level}" for level in ("high", "medium", "low") if levels[level])
+    lines = ["", f"**Highest risk** ({counts or 'none'})", ""]
+    return lines + [f"- {line.level}: {_grant(line)} ({line.why})" for line in made.riskiest]
+
+
+def _grant(line: Line) -> str:
+    key = line.grant.key
+    resource = f"{key.resource_type.replace('_', ' ')} {line.grant.resource_name or key.resource_id}"
+    return f"{plain(key.entitlement)} on {plain(resource)}, {plain(line.who)}, {system_named(key.system).title}"
+
+
+def _more(count: int) -> list[str]:
+    return [f"- and {count} more, in the full list"] if count > 0 else []

@@ -1,0 +1,65 @@
+"""How much a grant that goes could do: a level with its reasons in words, and an order without hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rescind.model import Decision, Grant, PrincipalType
+from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
+
+LEVELS = ("low", "medium", "high")
+_BASE = {
+    EntitlementClass.SEE: 0,
+    EntitlementClass.READ: 1,
+    EntitlementClass.EXPORT: 2,
+    EntitlementClass.UNKNOWN: 2,
+    EntitlementClass.CHANGE: 3,
+    EntitlementClass.OWN: 4,
+}
+_NOT_IN_ROSTER = "none"
+"""How a principal was matched of whom the roster was searched in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What a grant could do in the wrong hands.
+
+    :param level: ``low``, ``medium`` or ``high``.
+    :param reasons: why, in words.
+    :param order: larger comes first; equal grants are then ordered by names.
+    """
+
+    level: str
+    reasons: tuple[str, ...]
+    order: tuple[int, int]
+
+
+def risk_of(grant: Grant, decision: Decision) -> Risk:
+    """Return the risk of a grant: the class of its entitlement, and the state of its holder.
+
+    One step up for a person who has left, for an account of nobody in the roster, and for a right of many people.
+    """
+    allowed = entitlement_class(grant.key.entitlement)
+    reasons = [_SENTENCES[allowed]]
+    points = _BASE[allowed]
+    facts = decision.facts
+    if facts.get("person.status") == "left":
+        points += 1
+        reasons.append("the person has left")
+    elif facts.get("matched_by") == _NOT_IN_ROSTER and grant.key.principal_type == PrincipalType.USER:
+        points += 1
+        reasons.append("the roster does not know this account")
+    if grant.key.principal_type not in (PrincipalType.USER, PrincipalType.UNKNOWN):
+        points += 1
+        reasons.append("held by more than one person")
+    return Risk(LEVELS[min(max(points - 1, 0), 2)], tuple(reasons), (points, int(allowed)))
+
+
+_SENTENCES = {
+    EntitlementClass.SEE: "shows names only, or logs on",
+    EntitlementClass.READ: "reads data",
+    EntitlementClass.EXPORT: "exports data",
+    EntitlementClass.UNKNOWN: "may read or change data",
+    EntitlementClass.CHANGE: "changes data",
+    EntitlementClass.OWN: "owns, administers or can grant",
+}
