@@ -130,9 +130,10 @@ class Decider:
     def _asked_for(self, grant: Grant, view: View) -> bool:
         """Return whether the request names this grant; False in a review by policy."""
         request = self.request
-        if request is None or not view.named or grant.key.system not in request.systems:
+        if request is None:
             return False
-        return not request.resources or grant.key.resource_id in request.resources
+        on_resource = not request.resources or grant.key.resource_id in request.resources
+        return view.named and on_resource and grant.key.system in request.systems
 
     def _kept_facts(self, grant: Grant, view: View) -> Mapping[str, Any]:
         """Return the facts of a grant that stays whatever policy or request say.

@@ -146,7 +146,7 @@ def held_lines(made: PlanPeople) -> list[str]:
         lines += ["", f"**Held back, so it stays** ({made.held_total})", ""]
         lines += [f"- {_grant(line)}: {plain(line.why, 200)}" for line in made.held]
         lines += _more(made.held_total - len(made.held))
-        if any("restored faithfully" in line.why or "given back" in line.why for line in made.held):
+        if any("cannot be restored" in line.why for line in made.held):
             lines.append(
                 "- Grants that cannot be restored are revoked only where the setting `allow_irreversible` is on. To "
                 "end these, remove them on the platform, or start a new run with that setting."
