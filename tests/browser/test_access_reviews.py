@@ -165,7 +165,7 @@ def test_a_report_is_shown_and_runs_nothing(site: Site) -> None:
 
 def test_on_a_phone_nothing_is_cut_off(site: Site) -> None:
     page = site.page(width=390, height=844)
-    for path in ("runs", "runs/1", "runs/2", "runs/2/items"):
+    for path in ("runs", "runs/1", "runs/1/people", "runs/2", "runs/2/items"):
         page.goto(f"{site.server.base}/rescind/{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
         _picture(page, "access-reviews-phone-" + path.replace("/", "-"))

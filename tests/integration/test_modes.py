@@ -84,7 +84,9 @@ def test_leavers_go_with_the_places_that_they_did_not_hold(bench: Bench) -> None
     approved = _approved(review)
     assert approved.mode is Mode.EMPTYING and absent
     assert {(cell.container, cell.kind, cell.column) for cell in absent} == approved.emptied
-    assert "**In addition to these grants**" in _asked(review) and min(absent).column[0] in _asked(review)
+    beside = _asked(review).partition("**In addition to these grants**")[2]
+    assert "lose every grant there" in beside and min(absent).container[:8] in beside
+    assert min(absent).column[0] not in beside, "by name, not by an id of 32 digits"
     late = min(absent)
     _change(setup, late)
     review.revoke()

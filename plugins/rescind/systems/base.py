@@ -317,7 +317,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
         A grant with a reason is held at planning time, unless irreversible revocations are allowed.
         """
-        return "" if self.inverse(grant) is not None else "it cannot be restored faithfully"
+        return "" if self.inverse(grant) is not None else "no call grants exactly this again"
 
     def restore_group(self, grant: Grant) -> str:
         """Return a group name. Grants of different groups do not fit into one restore call."""

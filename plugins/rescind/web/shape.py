@@ -131,17 +131,17 @@ def funnel(systems: Sequence[SystemLine], operation: str = "revoke") -> list[Ste
     back = operation == "restore"
     doubts = (
         (sum(s.record_gone for s in systems), "record gone"),
-        (sum(s.still_effective for s in systems), "still effective"),
+        (sum(s.still_effective for s in systems), "still reachable"),
     )
     left = ", ".join(f"{number} {what}" for number, what in doubts if number)
-    gone = f"gone; {left}" if left else "gone, and no other way in remains"
+    gone = f"not: {left}" if left else "and no other way in remains"
     chosen = ("selected", "to be restored") if back else ("flagged", "to be revoked by policy or by request")
     counts = (
         ("found", "grants in complete and incomplete listings", found, ""),
         (*chosen, flagged, ""),
         ("planned", f"{held} held by a guard" if held else "none held by a guard", flagged - held, ""),
         ("sent", "requested from the platform, whatever it answered", sent, ""),
-        ("verified", "restored, according to a complete listing" if back else gone, proven, "good"),
+        ("restored" if back else "proven gone", "according to a complete listing" if back else gone, proven, "good"),
     )
     most = max(found, flagged, 1)
     return [Step(name, meaning, count, share(count, most), tone) for name, meaning, count, tone in counts]

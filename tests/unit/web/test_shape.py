@@ -74,17 +74,17 @@ def test_the_funnel_narrows_from_found_to_verified() -> None:
         "flagged": 20,
         "planned": 15,
         "sent": 13,
-        "verified": 9,
+        "proven gone": 9,
     }
     assert steps["found"].part == 100
-    assert steps["verified"].part == 9
+    assert steps["proven gone"].part == 9
     assert "5 held by a guard" in steps["planned"].meaning
-    assert steps["verified"].meaning == "gone, and no other way in remains"
+    assert steps["proven gone"].meaning == "and no other way in remains"
     doubtful = dataclasses.replace(one, record_gone=3, still_effective=1)
-    assert shape.funnel([doubtful, two])[-1].meaning == "gone; 3 record gone, 1 still effective"
+    assert shape.funnel([doubtful, two])[-1].meaning == "not: 3 record gone, 1 still reachable"
     assert [step.part for step in shape.funnel([])] == [0] * 5
     back = shape.funnel([one], "restore")
-    assert [step.name for step in back] == ["found", "selected", "planned", "sent", "verified"]
+    assert [step.name for step in back] == ["found", "selected", "planned", "sent", "restored"]
     assert "restored" in back[-1].meaning
 
 
