@@ -80,7 +80,7 @@ def test_the_archive_holds_every_file_and_is_the_same_each_time(folder: Path) ->
         file.touch()
     assert b"".join(packed(folder / "000001-run")) == content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert archive.namelist() == [f"000001-run/{name}" for name in sorted(FILES)]
+        assert archive.namelist() == ["README.txt", *(f"000001-run/{name}" for name in sorted(FILES))]
         assert [archive.read(f"000001-run/{name}") for name in sorted(FILES)] == [FILES[name] for name in sorted(FILES)]
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert len(content) < len(FILES["review.jsonl"]) / 10
