@@ -86,7 +86,7 @@ def test_what_was_given_back_leaves_a_bundle_as_well(bench: Bench) -> None:  # n
     standings = Counter(item["standing"] for item in records(source, "items"))
     assert standings["restored"] == sum(row["restored"] for row in again["systems"]) > 0
     assert standings.keys() <= {"restored", "held"}
-    assert "planned grants are verified as restored." in Path(again["report"]).read_text(encoding="utf-8")
+    assert "grants are restored." in Path(again["report"]).read_text(encoding="utf-8")
     assert main(["evidence", "verify", str(evidence_of(again).parent)]) == UNCHECKED
 
 
