@@ -63,7 +63,9 @@ def test_the_run_carries_its_result_as_a_note_and_its_pools_were_checked(live: L
     api = live.api("vera")
     run = api.runs("access_review", "success")[-1]
     number = live.summary("access_review", run["dag_run_id"])["number"]
-    assert run["note"].startswith(f"[Rescind] Run {number}: succeeded, "), run["note"]
+    assert run["note"].startswith((f"[Rescind] Run {number}: ✓ closed, ", f"[Rescind] Run {number}: ▲ closed, ")), run[
+        "note"
+    ]
     assert run["note"].endswith("\n\nstarted by make demo"), "what people wrote stays"
     for system in SYSTEMS:
         assert f"\n- {system}: " in run["note"]

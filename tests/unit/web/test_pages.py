@@ -71,7 +71,7 @@ def test_a_closed_run_shows_result_problems_and_where_its_evidence_is(browser: A
         "a <b>",
         "approved by anna",
         "rescind evidence verify 000001-",
-        "gone; 1 still effective",
+        "not: 1 still reachable",
     )
     for words in told:
         assert words in text
