@@ -220,7 +220,11 @@ def test_a_bundle_is_one_archive_that_is_kept_and_not_shown(browser: Any, filled
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
         content = {name: archive.read(name) for name in archive.namelist()}
-    assert content == {f"{bundle.name}/{file.name}": file.read_bytes() for file in bundle.iterdir()}
+    beside = {"README.txt", "report.html"}
+    whole = {f"{bundle.name}/{file.name}": file.read_bytes() for file in bundle.iterdir()}
+    assert {name: held for name, held in content.items() if name not in beside} == whole
+    assert f"rescind-verify verify {bundle.name} --key" in content["README.txt"].decode()
+    assert content["report.html"] == browser.get("runs/1/report").content
     assert browser.get("runs/1/bundle").content == answer.content
 
 
