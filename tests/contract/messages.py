@@ -22,7 +22,7 @@ from rescind.cloud.dms import accounts, permissions, policies, proxies
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
-from rescind.cloud.quickbi import members, menus, shares
+from rescind.cloud.quickbi import authorizations, members, menus, shares
 from rescind.cloud.wedata import data_sources, privileges
 from rescind.cloud.wedata import members as project_members
 
@@ -265,6 +265,16 @@ def _share_write(draw: Any, kind: type[Request[Any]]) -> Any:
     return kind(WorksId=work, ShareToType=to, ShareToId=receiver, AuthPoint=level, ExpireDate=end)
 
 
+@st.composite
+def _authorization_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    given = {"ResourceType": draw(st.sampled_from(["dashboard", "cube", "ANALYSIS"])), "ResourceId": draw(_ids(1))[0]}
+    if kind is authorizations.DeleteAuthorizationByUserId:
+        return kind(**given, QbiUserId=draw(_ids(1))[0])
+    level = draw(st.sampled_from([1, 3, 11]))
+    end = {"ExpireDay": draw(st.dates()).isoformat()} if level != authorizations.EDIT else {}
+    return kind(**given, AuthorizedId=draw(_ids(1))[0], AuthPoints=level, **end)
+
+
 def _get_user(kind: type[Request[Any]]) -> Strategy:
     one = st.fixed_dictionaries({"UserId": _DIGITS}) | st.fixed_dictionaries({"Uid": _DIGITS})
     tenant = st.fixed_dictionaries({}, optional={"Tid": _DIGITS})
@@ -303,6 +313,8 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     members.AddUserToWorkspace: _workspace_write,
     shares.CancelReportShare: _share_write,
     shares.AddShareReport: _share_write,
+    authorizations.DeleteAuthorizationByUserId: _authorization_write,
+    authorizations.AddWorksAuthorization: _authorization_write,
     GetUser: _get_user,
     CheckBatchTableAccessPermission: _check_tables,
 }

@@ -40,6 +40,7 @@ def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[c
         "quickbi_group_members": "DeleteUserGroupMembers",
         "quickbi_workspace_members": "DeleteUserFromWorkspace",
         "quickbi_shares": "CancelReportShare",
+        "quickbi_work_authorizations": "DeleteAuthorizationByUserId",
         "dms_accounts": "DisableUser",
         "dms_proxy_accesses": "DeleteProxyAccess",
         "dms_abac_authorizations": "DeleteAbacAuthorization",

@@ -194,6 +194,11 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     added = {"WorksId": work, "ShareToId": receiver, "AuthPoint": 1, "ExpireDate": 4_000_000_000_000}
     yield "quickbi", kinds["AddShareReport"](ShareToType=0, **added)
     yield "quickbi", kinds["CancelReportShare"](ReportId=work, ShareToType=0, ShareToIds=receiver)
+    asked = READS["quickbi", "ListAuthConfigByResource"](world)
+    user = {"ResourceId": asked["ResourceId"], "ResourceType": asked["WorksType"]}
+    ends = {"AuthPoints": 3, "ExpireDay": "2099-12-31"}
+    yield "quickbi", kinds["AddWorksAuthorization"](AuthorizedId=receiver, **user, **ends)
+    yield "quickbi", kinds["DeleteAuthorizationByUserId"](QbiUserId=receiver, **user)
 
 
 _VARIANTS: dict[str, dict[str, str]] = {

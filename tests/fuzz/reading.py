@@ -43,7 +43,9 @@ QUICKBI_PAGED = {
 NO_SUCCESS_FIELD = {name for name in DMS_LISTS if name.startswith("ListAuthorized")}
 NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources", "ListProxies", "ListProxyAccesses", "ListStandardGroups"}
 # Answers that show an audience: each of these must be there, as a list or as an explicit null.
-EXPLICIT = {"DescribeDataSourceAuthority": ("Data.AuthProjectIds", "Data.AuthUsers")}
+EXPLICIT = {
+    "DescribeDataSourceAuthority": ("Data.AuthProjectIds", "Data.AuthUsers"),
+}
 OTHER_SPELLING = {
     "UserGroupId": "UsergroupId",
     "UserGroupName": "UsergroupName",
@@ -199,7 +201,9 @@ def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool
         return False
     if product == "dms":
         return "Success" in answer and not str(answer.get("ErrorCode") or "").strip()
-    if product == "quickbi" and any(part in action for part in ("UserGroupMembers", "Workspace", "Share")):
+    if action == "AddWorksAuthorization":
+        return "Success" in answer and bool(answer.get("Result"))
+    if product == "quickbi" and action not in ("AuthorizeMenu", "CancelAuthorizationMenu"):
         return "Success" in answer and _true(answer.get("Result"))
     if product == "quickbi":
         count = answer.get("Result")

@@ -38,6 +38,7 @@ _ALL_PRIVILEGES = "ALL_PRIVILEGES"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _MILLISECONDS = re.compile(r"[1-9][0-9]{12,14}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INK = r"[^\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]+"
 _VISIBLE = re.compile(f"{_INK}(?: +{_INK})*")
 
@@ -345,6 +346,32 @@ def _share(action: str, given: Parameters) -> None:
         _refuse(action, "ExpireDate is no time in milliseconds")
 
 
+_RESOURCE_TYPES = frozenset(
+    ["dashboard", "report", "dashboardOfflineQuery", "cube", "datasource", "screen", "ANALYSIS", "dataForm"]
+)
+
+
+def _authorization(action: str, given: Parameters) -> None:
+    """One user on one resource; who is authorized until when is said in full."""
+    adds = action == "AddWorksAuthorization"
+    user = "AuthorizedId" if adds else "QbiUserId"
+    level = {"AuthorizeScope", "AuthPoints"} if adds else set()
+    ends = {"ExpireDay"} if adds and given.get("AuthPoints") in ("1", "3") else set()
+    _names(action, given, {"ResourceType", "ResourceId", user, *level, *ends})
+    for name in ("ResourceId", user):
+        _text(action, name, given[name], _ID)
+    if given["ResourceType"] not in _RESOURCE_TYPES:
+        _refuse(action, "ResourceType is not a kind of resource")
+    if not adds:
+        return
+    if given["AuthorizeScope"] != "0":
+        _refuse(action, "AuthorizeScope is not one user")
+    if given["AuthPoints"] not in ("1", "3", "11"):
+        _refuse(action, "AuthPoints is neither 1 nor 3 nor 11")
+    if ends:
+        _text(action, "ExpireDay", given["ExpireDay"], _DAY)
+
+
 _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("wedata", "RevokePrivileges"): _privileges,
     ("wedata", "AuthorizePrivileges"): _privileges,
@@ -375,4 +402,6 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("quickbi", "AddUserToWorkspace"): _workspace_member,
     ("quickbi", "CancelReportShare"): _share,
     ("quickbi", "AddShareReport"): _share,
+    ("quickbi", "DeleteAuthorizationByUserId"): _authorization,
+    ("quickbi", "AddWorksAuthorization"): _authorization,
 }

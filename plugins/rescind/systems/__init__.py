@@ -13,6 +13,7 @@ from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
 from rescind.systems.quickbi.group_members import QuickBiGroupMembers
 from rescind.systems.quickbi.menus import QuickBiMenus
 from rescind.systems.quickbi.shares import QuickBiShares
+from rescind.systems.quickbi.work_authorizations import QuickBiWorkAuthorizations
 from rescind.systems.quickbi.workspace_members import QuickBiWorkspaceMembers
 from rescind.systems.wedata.data_sources import WeDataDataSources
 from rescind.systems.wedata.privileges import WeDataPrivileges
@@ -32,6 +33,7 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
         QuickBiGroupMembers(),
         QuickBiWorkspaceMembers(),
         QuickBiShares(),
+        QuickBiWorkAuthorizations(),
     )
 }
 

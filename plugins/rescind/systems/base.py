@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -279,13 +279,16 @@ class PermissionSystem(ABC, Generic[ClientT]):
         :raises BlastRadiusExceededError: when the request names no selector or cannot be read.
         """
 
-    def ended_besides(self, planned: Collection[Grant], there: Iterable[Grant]) -> Mapping[str, str]:
+    def ended_besides(
+        self, planned: Collection[Grant], there: Iterable[Grant], elsewhere: Container[str] = ()
+    ) -> Mapping[str, str]:
         """Return by grant id why a planned grant must stay, where its call would end more than the planned grants.
 
         The planner holds these grants. Where the platform may have changed since, see :meth:`also_ended`.
 
         :param planned: every grant that is to be revoked, of one account.
         :param there: every grant of the account as the listings show it, the planned ones among them.
+        :param elsewhere: ids of grants of ``there`` that the plan takes away by other systems; see :meth:`same_access`.
         """
         return {}
 

@@ -231,7 +231,13 @@ class Planner:
 
     def _besides(self, account: Account, planned: Collection[Grant]) -> Mapping[str, str]:
         there = self.ledger.snapshot.grants(self.run.run_id, system=account[0], account=account[1])
-        return system_named(account[0]).ended_besides(planned, there)
+        return system_named(account[0]).ended_besides(planned, there, self._elsewhere(account))
+
+    def _elsewhere(self, account: Account) -> frozenset[str]:
+        """Return ids of grants of one system that the plan takes away by other systems of the account."""
+        others = [part for (name, own), part in self.parts.items() if own == account[1] and name != account[0]]
+        same = (system_named(one.key.system).same_access(one) for part in others for one in part.revoke.values())
+        return frozenset(key.grant_id for keys in same for key in keys if key.system == account[0])
 
     def _last_holders(self, planned: Collection[GrantKey]) -> Holding:
         administrative = [(s.name, entitlement) for s in REGISTRY.values() for entitlement in s.admin_entitlements]

@@ -18,6 +18,7 @@ from rescind.cloud.dms.accounts import DisableUser, EnableUser
 from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermission
 from rescind.cloud.dms.policies import CreateAbacAuthorization, DeleteAbacAuthorization
 from rescind.cloud.dms.proxies import CreateProxyAccess, DeleteProxyAccess
+from rescind.cloud.quickbi.authorizations import AddWorksAuthorization, DeleteAuthorizationByUserId
 from rescind.cloud.quickbi.members import (
     AddUserGroupMembers,
     AddUserToWorkspace,
@@ -78,6 +79,10 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("quickbi", AddUserToWorkspace(WorkspaceId="w-1", UserId="u1", RoleId=26)),
     ("quickbi", CancelReportShare(ReportId="r-1", ShareToType=2, ShareToIds="o1")),
     ("quickbi", AddShareReport(WorksId="r", ShareToType=0, ShareToId="u", AuthPoint=3, ExpireDate=4_000_000_000_000)),
+    ("quickbi", DeleteAuthorizationByUserId(ResourceType="dashboard", ResourceId="r-1", QbiUserId="u1")),
+    ("quickbi", AddWorksAuthorization(ResourceType="cube", ResourceId="r", AuthorizedId="u", AuthPoints=11)),
+    ("quickbi", AddWorksAuthorization(ResourceType="report", ResourceId="r", AuthorizedId="u", AuthPoints=3,
+                                      ExpireDay="2099-12-31")),
 ]  # fmt: skip
 
 
@@ -280,6 +285,9 @@ _ACCOUNT = {"Uid": "1968000000000001", "Tid": "3001"}
 _SPACE = {"WorkspaceId": "w", "UserId": "1"}
 _SHARE = {"ReportId": "r", "ShareToType": "0", "ShareToIds": "u"}
 _SHARED = {"WorksId": "r", "ShareToType": "0", "ShareToId": "u", "AuthPoint": "1", "ExpireDate": "4000000000000"}
+_AUTHORIZED = {"ResourceType": "dashboard", "ResourceId": "r", "QbiUserId": "u"}
+_AUTHORIZES = {"ResourceType": "cube", "ResourceId": "r", "AuthorizeScope": "0", "AuthorizedId": "u", "AuthPoints": "3",
+               "ExpireDay": "2099-12-31"}  # fmt: skip
 _GROUPS = {"UserGroupIds": "a,b", "UserId": "1"}
 _CANCEL = {"DataPortalId": "p", "MenuIds": "a,b", "UserIds": "1"}
 
@@ -371,6 +379,19 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
     *(("quickbi", "AddShareReport", q(**{**_SHARED, "AuthPoint": level})) for level in ("", "0", "2", "11")),
     *(("quickbi", "AddShareReport", q(**{**_SHARED, "ExpireDate": end})) for end in ("", "0", "-1", "2030-01-01")),
     ("quickbi", "AddShareReport", q(**_SHARED, ReportId="r")),
+    *(("quickbi", "DeleteAuthorizationByUserId", q(**without(_AUTHORIZED, name))) for name in _AUTHORIZED),
+    *(("quickbi", "DeleteAuthorizationByUserId", q(**{**_AUTHORIZED, name: ""})) for name in _AUTHORIZED),
+    *(("quickbi", "DeleteAuthorizationByUserId", q(**{**_AUTHORIZED, name: "a,b"})) for name in _AUTHORIZED),
+    *(("quickbi", "DeleteAuthorizationByUserId", q(**{**_AUTHORIZED, "ResourceType": kind}))
+      for kind in ("DASHBOARD", "portal", "all")),
+    ("quickbi", "DeleteAuthorizationByUserId", q(**_AUTHORIZED, AuthPoints="1")),
+    *(("quickbi", "AddWorksAuthorization", q(**without(_AUTHORIZES, name))) for name in _AUTHORIZES),
+    *(("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, name: "a,b"})) for name in _AUTHORIZES),
+    *(("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, "AuthorizeScope": kind})) for kind in ("1", "2", "3")),
+    *(("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, "AuthPoints": level})) for level in ("", "0", "10")),
+    *(("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, "ExpireDay": day})) for day in ("", "4000", "1-1-1")),
+    ("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, "AuthPoints": "11"})),
+    ("quickbi", "UpdateAuthorizationAttributes", q(ResourceId="r", ResourceType="cube", EditPermissionType="0")),
     ("quickbi", "WithdrawAllUserGroups", q(UserId="1")),
     ("quickbi", "DeleteUserGroup", q(UserGroupId="a")),
     ("quickbi", "DeleteUser", q(UserId="1")),

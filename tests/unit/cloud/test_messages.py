@@ -71,7 +71,8 @@ NEEDED = {
     "QueryWorkspaceUserList ListWorkspaceUserRolesByUserId ListOrganizationRoles ListOrganizationRoleUsers "
     "CheckReadable ListWorkspaceRoles ListWorkspaceRoleUsers QueryShareList QuerySharesToUserList "
     "QueryReadableResourcesListByUserIdV2 DeleteUserGroupMembers AddUserGroupMembers "
-    "DeleteUserFromWorkspace AddUserToWorkspace CancelReportShare AddShareReport",
+    "DeleteUserFromWorkspace AddUserToWorkspace CancelReportShare AddShareReport ListAuthConfigByResource "
+    "DeleteAuthorizationByUserId AddWorksAuthorization ",
     "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 

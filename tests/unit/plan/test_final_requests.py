@@ -105,6 +105,15 @@ SHARES = st.builds(
     st.sampled_from(["view", "view_export"]),
     st.sampled_from(["s1", "s2"]),
 )
+AUTHORIZATIONS = st.builds(
+    lambda place, user, level, end: _grant(
+        "quickbi_work_authorizations", place[0], place[1], ("user", user), level, end, ResourceType=place[2]
+    ),
+    st.sampled_from([("work", "r1", "dashboard"), ("work", "r-2", "report"), ("dataset", "r1", "cube")]),
+    st.sampled_from(["u1", "u-2"]),
+    st.sampled_from(["view", "edit"]),
+    st.sampled_from(["", "4000000000000"]),
+)
 ACCOUNTS = st.builds(
     lambda user: _grant("dms_accounts", "tenant", "3", ("user", user), "account", f"196800000000{user}"),
     st.sampled_from(["51", "52", "53"]),
@@ -129,6 +138,7 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "quickbi_group_members": MEMBERS,
     "quickbi_workspace_members": WORKSPACES,
     "quickbi_shares": SHARES,
+    "quickbi_work_authorizations": AUTHORIZATIONS,
     "dms_accounts": ACCOUNTS,
     "dms_proxy_accesses": PROXIES,
     "dms_abac_authorizations": POLICIES,

@@ -138,9 +138,12 @@ def test_a_share_is_no_membership() -> None:
     assert not SYSTEM.could_end(Membership(MENUS, "a", "user", "u1", "unknown", "x"))
 
 
-def test_the_share_of_a_portal_is_known_to_the_system_of_menus() -> None:
+def test_a_share_is_known_to_the_systems_of_menus_and_of_authorizations() -> None:
     (grant,) = grants(ROW)
-    assert SYSTEM.same_access(grant) == (GrantKey(MENUS, "a", "portal", "r1", "user", "u1", "share"),)
+    assert SYSTEM.same_access(grant) == (
+        GrantKey(MENUS, "a", "portal", "r1", "user", "u1", "share"),
+        GrantKey("quickbi_work_authorizations", "a", "work", "r1", "user", "u1", "share"),
+    )
 
 
 def test_groups_of_one_call_are_of_one_kind() -> None:

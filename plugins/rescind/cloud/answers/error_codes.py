@@ -123,6 +123,10 @@ _ALIBABA: dict[str, Class] = {
     "Invalid.Organization": Class.UNAUTHORIZED,
     "User.Not.In.Organization": Class.NOT_FOUND,
     "Report.NotExist.Error": Class.NOT_FOUND,
+    "Work.Not.Exist": Class.NOT_FOUND,
+    "Cube.Not.Exist": Class.NOT_FOUND,
+    "Datasource.NotFound.Error": Class.NOT_FOUND,
+    "Invalid.User.Organization": Class.NOT_FOUND,
     "Workspace.NotIn.Organization": Class.NOT_FOUND,
     "Menu.NotBelongTo.CurrentDataportal": Class.NOT_FOUND,
     "User.NotBelongTo.CurrentOrganization": Class.NOT_FOUND,
@@ -140,6 +144,7 @@ _ALIBABA_FAMILIES: tuple[tuple[str, Class], ...] = (
     ("InvalidParameter", Class.REFUSED),
     ("Invalid.Parameter", Class.REFUSED),
     ("Missing", Class.REFUSED),
+    ("DeletePermission", Class.REFUSED),
     ("InternalError", Class.AMBIGUOUS),
 )
 

@@ -34,6 +34,7 @@ from rescind.cloud.dms.permissions import (
 )
 from rescind.cloud.dms.policies import ListAbacAuthorizations, ListAbacPolicies
 from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
+from rescind.cloud.quickbi.authorizations import ListAuthConfigByResource
 from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
     ListUserGroupsByUserId,
@@ -255,12 +256,18 @@ QUICKBI = (
         lambda portal: CheckReadable(UserId=portal.OwnerId, WorksId=portal.WorksId) if portal.OwnerId else None,
         after="QueryWorksByOrganization",
     ),
+    Probe(
+        "ListAuthConfigByResource",
+        lambda portal: ListAuthConfigByResource(ResourceId=portal.WorksId, WorksType="dashboard", ShareToType="0"),
+        after="QueryWorksByOrganization",
+    ),
     Probe("CancelAuthorizationMenu"),
     Probe("DeleteUserGroupMembers"),
     Probe("DeleteUserFromWorkspace"),
     Probe("CancelReportShare"),
+    Probe("DeleteAuthorizationByUserId"),
 )
-"""Alibaba Quick BI: portal menus, members of user groups and of workspaces, shares of works."""
+"""Alibaba Quick BI: menus, members of groups and workspaces, shares and authorizations of works."""
 
 
 async def allowed_actions(

@@ -79,7 +79,10 @@ SURFACES = (
     SHARES,
     OWN_ANSWER,
     Surface(
-        "other works, datasets and data sources", "", "authorizations on what a menu shows, and Smart Q", NOT_COVERED
+        "other works, datasets and data sources",
+        "",
+        "authorizations on what a menu shows, and Smart Q",
+        "quickbi_work_authorizations reads those of works",
     ),
     Surface(
         "collaboration on a portal", "", "use or edit by the whole workspace, set on the work", "no action reads it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.inventory import (
@@ -10,7 +10,9 @@ from rescind.cloud.quickbi.inventory import (
     ListWorkspaceUserRolesByUserId,
     QueryOrganizationWorkspaceList,
     QueryUserGroupMember,
+    QueryUserList,
     QueryWorkspaceUserList,
+    QuickBiUser,
     Workspace,
     WorkspaceRole,
     WorkspaceUser,
@@ -23,14 +25,39 @@ from rescind.systems.quickbi.access import (
     SYSTEM,
     WORKSPACE_ROLES,
     WORKSPACES,
+    organization_roles,
     workspace_role,
     workspace_roles,
 )
-from rescind.systems.quickbi.users import user_groups
+from rescind.systems.quickbi.users import user_groups, user_principal
 from rescind.systems.surfaces import EndedMemberships
 
 _Edge = tuple[str, str, str]
 """(type of the container, its id, user)."""
+
+
+async def discover_people(
+    walker: Walker[QuickBiClient], found: Population, system: str
+) -> tuple[Sequence[QuickBiUser], dict[str, set[str]]]:
+    """Report users with their roles in the organization, groups, and workspaces with their members.
+
+    :returns: the users; and the roles that somebody holds, by workspace.
+    """
+    users = await walker.rows(QueryUserList())
+    found.shown(PrincipalType.USER, (user.UserId for user in users))
+    found.add_principals(user_principal(system, walker.account, user) for user in users)
+    organization_roles(walker.account, users, found, system=system)
+    await discover_groups(walker, found, system)
+    return users, await discover_workspaces(walker, found, system)
+
+
+def organization_members(
+    walker: Walker[QuickBiClient], users: Sequence[QuickBiUser], organizations: Iterable[str], system: str
+) -> Iterator[Membership]:
+    """Yield the membership of every user in each organization that holds a grant."""
+    for organization in sorted(set(organizations) - {""}):
+        for user in users:
+            yield membership(walker, "user", user.UserId, "organization", organization, system)
 
 
 async def discover_groups(walker: Walker[QuickBiClient], found: Population, system: str = SYSTEM) -> None:

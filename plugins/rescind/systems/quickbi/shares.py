@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.fields import UNNAMEABLE, is_named_id
-from rescind.cloud.quickbi.inventory import QueryUserList
 from rescind.cloud.quickbi.menus import QueryWorksByOrganization, Work
 from rescind.cloud.quickbi.shares import (
     FIRST_END,
@@ -27,10 +26,11 @@ from rescind.systems.base import ListingScope, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.population import Population
-from rescind.systems.quickbi.access import ORGANIZATION, SHARED, organization_roles, receiver_kind
+from rescind.systems.quickbi.access import ORGANIZATION, SHARED, receiver_kind
 from rescind.systems.quickbi.access import SYSTEM as MENUS
-from rescind.systems.quickbi.people import discover_groups, discover_workspaces, ended_memberships, membership
-from rescind.systems.quickbi.users import moment, organization_users, own_user_id, user_principal
+from rescind.systems.quickbi.authorized_resources import SYSTEM as AUTHORIZATIONS
+from rescind.systems.quickbi.people import discover_people, ended_memberships, organization_members
+from rescind.systems.quickbi.users import moment, organization_users, own_user_id
 from rescind.systems.quickbi.work_access import (
     SHARES,
     SURFACES,
@@ -83,12 +83,7 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """List users, groups and workspaces with their members; then every work with its shares."""
         walker = Walker(client, found)
-        users = await walker.rows(QueryUserList())
-        found.shown(PrincipalType.USER, (user.UserId for user in users))
-        found.add_principals(user_principal(self.name, walker.account, user) for user in users)
-        organization_roles(walker.account, users, found, system=self.name)
-        await discover_groups(walker, found, self.name)
-        roles = await discover_workspaces(walker, found, self.name)
+        users, roles = await discover_people(walker, found, self.name)
         works = await walker.rows(QueryWorksByOrganization())
         works = tuple(work for work in works if not found.leaves_out(self.container_type, work.WorksId))
         found.shown(self.container_type, (work.WorksId for work in works))
@@ -102,10 +97,7 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
             organizations.update(key.principal_id for key in kinds if key.principal_type == PrincipalType.ORGANIZATION)
 
         await walker.for_each(works, lambda work: self._shares(walker, work), take)
-        for organization in sorted(organizations - {""}):
-            ids = (user.UserId for user in users)
-            edges = (membership(walker, "user", ident, "organization", organization, self.name) for ident in ids)
-            found.add_memberships(edges)
+        found.add_memberships(organization_members(walker, users, organizations, self.name))
         found.asked(SHARES.name)
         found.asked(WORKS.name)
         found.note("objects", len(works))
@@ -203,10 +195,11 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
         return ()
 
     def same_access(self, grant: Grant) -> tuple[GrantKey, ...]:
-        """Return the share of the portal, as the system of menus knows it. A work that is no portal has none there."""
+        """Return the share as the systems of menus and of authorizations know it; one that does not has none there."""
         key = grant.key
-        place = (MENUS, key.account, "portal", key.resource_id)
-        return (GrantKey(*place, key.principal_type, key.principal_id, SHARED),)
+        homes = ((MENUS, "portal"), (AUTHORIZATIONS, WORK))
+        holder = (key.resource_id, key.principal_type, key.principal_id, SHARED)
+        return tuple(GrantKey(system, key.account, kind, *holder) for system, kind in homes)
 
     async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
         """Return memberships that ended since discovery, by the listings of both sides."""

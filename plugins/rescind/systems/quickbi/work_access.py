@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.menus import Work
-from rescind.cloud.quickbi.shares import CheckReadable, QuerySharesToUserList
+from rescind.cloud.quickbi.shares import CheckReadable, QuerySharesToUserList, Share
 from rescind.errors import CloudError, ListingIncompleteError
 from rescind.model import Grant, PrincipalType
 from rescind.systems.base import Walker
@@ -15,14 +16,17 @@ from rescind.systems.quickbi.access import (
     BESIDE,
     GROUPS,
     ORGANIZATION_ROLES,
+    SHARED,
     WORKSPACES,
     fixed_grant,
     portal_grants,
+    receiver_kind,
 )
-from rescind.systems.surfaces import NOT_COVERED, Gap, PlatformAnswer, Surface
+from rescind.systems.surfaces import CONDITIONAL, Gap, PlatformAnswer, Surface
 
 SYSTEM = "quickbi_shares"
 WORK = "work"
+_IN_FORCE = {CONDITIONAL: "the share did not end since it was listed"}
 _WHOLE_WORKSPACE = ("1", "11")
 """Security levels of works that every member of their workspace may read."""
 
@@ -57,20 +61,31 @@ SURFACES = (
     SHARED_WITH,
     OWN_ANSWER,
     Surface("menus and white list of a portal", "", "who may open a portal by them", "quickbi_menus reads them"),
-    Surface("collaboration", "", "use and edit rights on a work, also of groups and the whole workspace", NOT_COVERED),
+    Surface("collaboration", "", "use and edit rights on a work", "quickbi_work_authorizations reads them"),
     *BESIDE,
 )
 
 
-def other_ways(account: str, work: Work, roles: Iterable[str]) -> Iterator[Grant]:
+def other_ways(
+    account: str, work: Work, roles: Iterable[str], kind: str = WORK, system: str = SYSTEM
+) -> Iterator[Grant]:
     """Yield the owner, the public link, the workspace's roles and a work that is open to its whole workspace.
 
     :param roles: those that somebody holds in the workspace.
+    :param kind: resource type of the work in that system.
     """
-    yield from portal_grants(account, work, roles, WORK, SYSTEM)
+    yield from portal_grants(account, work, roles, kind, system)
     if work.SecurityLevel in _WHOLE_WORKSPACE and work.WorkspaceId:
-        place = ((WORK, work.WorksId), (PrincipalType.WORKSPACE, work.WorkspaceId), "open to its workspace")
-        yield fixed_grant(account, *place, "a setting of the work", work.WorkName or "", system=SYSTEM)
+        place = ((kind, work.WorksId), (PrincipalType.WORKSPACE, work.WorkspaceId), "open to its workspace")
+        yield fixed_grant(account, *place, "a setting of the work", work.WorkName or "", system=system)
+
+
+def share_ways(account: str, work: Work, shares: Iterable[Share], system: str) -> Iterator[Grant]:
+    """Yield the receivers of the shares of a work, as ways in that another system takes away."""
+    place = (WORK, work.WorksId)
+    for holder in sorted({(receiver_kind(share.ShareToType), share.ShareToId or "") for share in shares}):
+        way = fixed_grant(account, place, holder, SHARED, "quickbi_shares ends it", work.WorkName or "", system=system)
+        yield replace(way, attributes=_IN_FORCE)
 
 
 def unknowns(work: Work, found: Population) -> None:
@@ -93,18 +108,32 @@ async def what_users_read(client: QuickBiClient, grants: Collection[Grant]) -> P
         except (CloudError, ListingIncompleteError) as error:
             return error
 
-    async def readable(grant: Grant) -> bool | Exception:
-        try:
-            asks = CheckReadable(UserId=grant.key.principal_id, WorksId=grant.key.resource_id)
-            return (await client.read(asks)).value.Result
-        except CloudError as error:
-            return error
-
     listed = dict(zip(users, await walker.each(users, shared), strict=True))
-    for grant, reads in zip(mine, await walker.each(mine, readable), strict=True):
+    for grant, reads in zip(mine, await walker.each(mine, lambda grant: _readable(client, grant)), strict=True):
         _take(answer, grant, listed[grant.key.principal_id], reads)
     answer.calls = len(users) + len(mine)
     return answer
+
+
+async def what_users_open(client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
+    """Ask for each user and work whether the user can read it. Of datasets the platform answers nothing."""
+    walker, answer = Walker(client), PlatformAnswer()
+    mine = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER]
+    works = [grant for grant in mine if grant.key.resource_type == WORK]
+    for grant in (one for one in mine if one.key.resource_type != WORK):
+        answer.could_not_ask(grant.grant_id, OWN_ANSWER.name, f"{OWN_ANSWER.action} answers for works only")
+    for grant, reads in zip(works, await walker.each(works, lambda grant: _readable(client, grant)), strict=True):
+        _take(answer, grant, frozenset(), reads)
+    answer.calls = len(works)
+    return answer
+
+
+async def _readable(client: QuickBiClient, grant: Grant) -> bool | Exception:
+    try:
+        asks = CheckReadable(UserId=grant.key.principal_id, WorksId=grant.key.resource_id)
+        return (await client.read(asks)).value.Result
+    except CloudError as error:
+        return error
 
 
 def _take(answer: PlatformAnswer, grant: Grant, listed: frozenset[str] | Exception, reads: bool | Exception) -> None:

@@ -12,7 +12,7 @@ before it (:meth:`WeDataProjectRoles.also_ended`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
@@ -166,7 +166,9 @@ class WeDataProjectRoles(PermissionSystem[WeDataClient]):
         project, user, rights = _named(prepared, {"RemoveMemberProjectRole", "DeleteProjectMember"})
         return frozenset(_cell(project, user, right) for right in rights)
 
-    def ended_besides(self, planned: Collection[Grant], there: Iterable[Grant]) -> Mapping[str, str]:
+    def ended_besides(
+        self, planned: Collection[Grant], there: Iterable[Grant], elsewhere: Container[str] = ()
+    ) -> Mapping[str, str]:
         """Hold a membership while one of its roles stays, and the last role of a membership that stays."""
         going: dict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
         for grant in planned:
