@@ -9,6 +9,7 @@ INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MUTANTS ?=
+MATRIX_ARGS ?=
 # Two halves of about equal length run at the same time; this one mostly waits for processes.
 WAITING_TESTS := tests/e2e tests/browser tests/faults tests/integration/test_dms_accounts.py \
 	tests/integration/test_project_roles.py tests/integration/test_shares.py
@@ -31,7 +32,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up down status rescind migrate test test-fast properties mutants bench lint types docs check constraints tag clean distclean
+.PHONY: help install install-dev demo up down status rescind migrate test test-fast properties mutants matrix bench lint types docs check constraints tag clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +86,9 @@ properties: install-dev ## try the safety properties with 10,000 examples each (
 mutants: install-dev ## change the safety code in 450 places, one at a time; a test must fail each time (MUTANTS="guard web/" for a part)
 	@$(PY) -m tests.mutants $(MUTANTS)
 
+matrix: install-dev ## try each supported Airflow on each supported Python (needs python3.11, 3.12, 3.13; half an hour)
+	@$(PY) -m tests.matrix $(MATRIX_ARGS)
+
 bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about two minutes)
 	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)
 	@$(PY) -m tests.bench.planning $(BENCH_ARGS)
@@ -118,4 +122,4 @@ clean: ## stop everything and remove the data, logs and secrets of the stack
 	@if [ -x $(PY) ]; then $(LOCAL) clean; else rm -rf .rescind; fi
 
 distclean: clean ## the same, and remove .venv and caches
-	@rm -rf $(VENV) dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .matrix dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from rescind.dag_parts.review_dag import review_chain
+from rescind.dag_parts.schedule import on_time
 from rescind.dag_parts.trigger_forms import (
     cap_params,
     closing_param,
@@ -40,7 +41,7 @@ with DAG(
     dag_display_name="Access review",
     description="Find, decide, plan, approve, revoke and verify access by policy.",
     doc_md=__doc__,
-    schedule="0 6 * * 1",
+    schedule=on_time("0 6 * * 1"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=True,
@@ -51,7 +52,7 @@ with DAG(
     params={
         **system_param(),
         **reason_params(required=False),
-        **dry_run_param(),
+        **dry_run_param(schedule="Mondays, 6:00 UTC"),
         **review_params(),
         **closing_param(),
         **cap_params(),

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
+from rescind.dag_parts.schedule import on_time
 from rescind.dag_parts.watch_dag import watch_chain
 
 with DAG(
@@ -28,7 +29,7 @@ with DAG(
     dag_display_name="Watch regrants",
     description="Report access that came back after it was proven gone.",
     doc_md=__doc__,
-    schedule="30 4 * * *",
+    schedule=on_time("30 4 * * *"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=True,

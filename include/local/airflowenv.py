@@ -151,14 +151,8 @@ def ledger_connection(host: str, port: int, user: str, password: str, database: 
 
 def _api_connection(config: Config, secrets: Secrets) -> str:
     """The connection with which tasks ask this stack's own Airflow."""
-    fields = {
-        "conn_type": "http",
-        "host": HOST,
-        "port": config.ui_port,
-        "login": SERVICE,
-        "password": secrets.passwords[SERVICE],
-    }
-    return json.dumps(fields)
+    where = {"host": config.base_url} if config.base_path else {"host": HOST, "port": config.ui_port}
+    return json.dumps({"conn_type": "http", **where, "login": SERVICE, "password": secrets.passwords[SERVICE]})
 
 
 def fingerprint(env: Mapping[str, str], folders: Iterable[Path]) -> str:

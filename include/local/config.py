@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ PLUGINS_DIR = Setting(
     "RESCIND_PLUGINS_DIR", "plugins", "folder of Airflow plugins; an empty one if the product is installed as a wheel"
 )
 UI_PORT = Setting("RESCIND_UI_PORT", "8080", "port of Airflow's interface")
+BASE_PATH = Setting(
+    "RESCIND_BASE_PATH", "", "path below which Airflow's interface is served, for example /airflow/1; none if empty"
+)
 EMULATOR_PORT = Setting("RESCIND_EMULATOR_PORT", "8900", "port of the vendors' emulator")
 PARALLELISM = Setting("RESCIND_PARALLELISM", "", "tasks that run at the same time; default 4 for each core, 4 to 32")
 API_WORKERS = Setting("RESCIND_API_WORKERS", "1", "processes that answer Airflow's REST interface")
@@ -44,6 +48,7 @@ SETTINGS = (
     DAGS_DIR,
     PLUGINS_DIR,
     UI_PORT,
+    BASE_PATH,
     EMULATOR_PORT,
     EMULATOR_GRANTS,
     PARALLELISM,
@@ -60,6 +65,7 @@ class Config:
     :param state: the state folder; everything that the stack writes is below it.
     :param start_timeout: seconds.
     :param emulator_grants: about how many grants the emulated organization has; 0 for the demonstration's.
+    :param base_path: path of Airflow's interface, with a leading slash and without one at the end; or empty.
     :param celery: tasks run on Celery workers instead of beside the scheduler.
     """
 
@@ -73,11 +79,12 @@ class Config:
     celery: bool = False
     plugins: Path = PROJECT / "plugins"
     emulator_grants: int = 0
+    base_path: str = ""
 
     @property
     def base_url(self) -> str:
         """Address of Airflow's interface."""
-        return f"http://{HOST}:{self.ui_port}"
+        return f"http://{HOST}:{self.ui_port}{self.base_path}"
 
     @property
     def emulator_url(self) -> str:
@@ -117,6 +124,7 @@ def load(flags: Mapping[str, str | None] | None = None, environ: Mapping[str, st
         api_workers=_integer(API_WORKERS, text(API_WORKERS), 1, 16),
         start_timeout=float(_integer(START_TIMEOUT, text(START_TIMEOUT), 5, 3600)),
         celery=_choice(EXECUTOR, text(EXECUTOR), ("local", "celery")) == "celery",
+        base_path=_path(text(BASE_PATH)),
         emulator_grants=_integer(EMULATOR_GRANTS, text(EMULATOR_GRANTS), 0, 5_000_000),
     )
 
@@ -153,6 +161,12 @@ def _absolute(value: str) -> Path:
 
 def _default_parallelism() -> int:
     return max(4, min(32, 4 * (os.cpu_count() or 1)))
+
+
+def _path(value: str) -> str:
+    if re.fullmatch(r"(/[A-Za-z0-9._-]+)*", value):
+        return value
+    raise SettingError(f"{BASE_PATH.variable} is {value!r}.", "Give a path such as /airflow/1, or nothing.")
 
 
 def _choice(setting: Setting, value: str, known: Sequence[str]) -> str:

@@ -38,7 +38,8 @@ def migrate(
     _run(
         config,
         [sys.executable, "-P", "-m", "rescind", "ledger", "migrate"],
-        {**env, LEDGER_DSN: ledger_dsn(env), **owner},
+        # Copied folders are not installed; with a wheel, the folder of plugins holds no package.
+        {**env, "PYTHONPATH": str(config.plugins), LEDGER_DSN: ledger_dsn(env), **owner},
     )
 
 

@@ -36,6 +36,13 @@ class RescindPlugin(AirflowPlugin):
     ]
 
     @cached_property
+    def timetables(self) -> list[Any]:  # type: ignore[override]
+        """The schedule of the DAGs; loaded only where Airflow reads or writes DAGs."""
+        from rescind.dag_parts.schedule import OnTimeCronTimetable
+
+        return [OnTimeCronTimetable]
+
+    @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The app of the page, created on first access: schedulers and workers load this file too."""
         try:
@@ -47,9 +54,11 @@ class RescindPlugin(AirflowPlugin):
 
 
 def _page() -> Any:
+    from rescind.compat import require_supported
     from rescind.systems import titles
     from rescind.web.app import create_app
 
+    require_supported()
     return create_app(_ledger, _evidence_folders, titles())
 
 

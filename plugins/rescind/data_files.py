@@ -20,7 +20,9 @@ READ_SECONDS = 20.0
 """Longest time, in seconds, that a file system may take to give a file. After that it is held to be dead."""
 
 _PACKAGED = Path(__file__).resolve().parent / "data"
-_PROJECT = Path(__file__).resolve().parents[2]
+_PLUGINS = Path(__file__).resolve().parents[1]
+_PROJECT = _PLUGINS if (_PLUGINS / "include").is_dir() else _PLUGINS.parent
+"""The folder that holds ``include``: beside ``plugins``, or ``plugins`` where a service takes no other folder."""
 _IN_PROJECT = {
     "dags": "dags",
     "config": "include/config",
@@ -31,9 +33,8 @@ _IN_PROJECT = {
 
 
 def project_root() -> Path | None:
-    """Return the folder that holds ``plugins/rescind`` and ``include``; None for an installed wheel."""
-    inside = Path(__file__).resolve().parents[1].name == "plugins" and (_PROJECT / "include").is_dir()
-    return _PROJECT if inside else None
+    """Return the folder that holds ``include``, beside or inside ``plugins``; None for an installed wheel."""
+    return _PROJECT if _PLUGINS.name == "plugins" and (_PROJECT / "include").is_dir() else None
 
 
 def data_path(name: str) -> Path:

@@ -67,8 +67,8 @@ def airflow_home() -> Path:
 def settings_home() -> Path:
     """Return the folder that relative paths in settings start from.
 
-    It is ``RESCIND_HOME`` if that is set. Otherwise it is the folder that holds ``plugins/rescind`` and ``include`` (a
-    checkout, or copied folders), and for an installed wheel ``AIRFLOW_HOME``.
+    It is ``RESCIND_HOME`` if that is set. Otherwise it is the folder that holds ``include``: beside ``plugins`` (a
+    checkout, or copied folders) or ``plugins`` itself, and for an installed wheel ``AIRFLOW_HOME``.
     """
     home = os.environ.get("RESCIND_HOME")
     return Path(home).expanduser() if home else project_root() or airflow_home()

@@ -127,7 +127,9 @@ def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]
     answered: set[int] = set()
     for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS, interval=1.0):
         progress.show(tasks)
-        waiting = [task for task in tasks if task["state"] == "awaiting_input"]
+        # The state of a task that waits for a person depends on the version of Airflow; its question does not.
+        asked = [question["task_instance"] for question in requester.questions(DAG_ID, run_id)]
+        waiting = [task for task in asked if task["state"] != "running"]
         if waiting and waiting[0]["try_number"] not in answered:
             time.sleep(READING_SECONDS)
             refused = _approve(waiting[0], requester, approver, progress)

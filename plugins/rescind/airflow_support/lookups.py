@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import BaseHook, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from rescind.compat import variable_exists
 from rescind.errors import RunInterruptedError
 
 
@@ -17,13 +18,14 @@ def read_variable(name: str, *, every_source: bool = True) -> Any:
     """Return the text of a Variable, or None when it does not exist.
 
     :param every_source: look into secrets backends and the environment too, not only into Airflow's database.
-    :raises RunInterruptedError: when Airflow does not answer. The list of keys is requested first, which fails if the
-        API server fails.
+    :raises RunInterruptedError: when Airflow does not answer. Its database is asked first, which fails if the API
+        server fails.
     """
-    if _supervisor() is None:
+    supervisor = _supervisor()
+    if supervisor is None:
         return Variable.get(name, default=None)
     try:
-        there = name in Variable.keys(prefix=name)
+        there = variable_exists(name, supervisor)
     except Exception as error:
         raise RunInterruptedError(f"Airflow does not say whether the Variable {name!r} is set: {error}") from error
     if not there and not every_source:

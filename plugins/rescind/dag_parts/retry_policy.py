@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
-
+from rescind.compat import RetryDecision, RetryPolicy
 from rescind.errors import CloudError, ThrottledError, TransientError, first_of
 
 if TYPE_CHECKING:

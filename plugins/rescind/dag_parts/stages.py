@@ -8,9 +8,14 @@ from typing import Any
 from airflow.sdk import TaskGroup
 
 from rescind.airflow_support.pools import REVOKE_POOL, VERIFY_POOL
-from rescind.dag_parts.retry_policy import RetryAfterPolicy
+from rescind.compat import retry_arguments
+from rescind.dag_parts.retry_policy import LONGEST_S, RetryAfterPolicy
 
-READ: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=20), "retry_policy": RetryAfterPolicy()}
+READ: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    **retry_arguments(RetryAfterPolicy(), timedelta(seconds=LONGEST_S)),
+}
 """Retries of tasks that only read."""
 VERIFY: dict[str, Any] = {**READ, "pool": VERIFY_POOL}
 """Pool and retries of tasks that verify."""

@@ -119,17 +119,20 @@ def reason_params(*, required: bool) -> dict[str, Param]:
     }
 
 
-def dry_run_param(act: str = "revokes") -> dict[str, Param]:
+def dry_run_param(act: str = "revokes", schedule: str = "") -> dict[str, Param]:
     """Return the dry-run switch, which is on by default.
 
     :param act: what happens after the approval.
+    :param schedule: when the DAG also starts by itself. A paused DAG is unpaused by the dialog that triggers it.
     """
+    also = f" Unpausing the DAG in this dialog also starts its schedule: {schedule}." if schedule else ""
     return {
         "dry_run": Param(
             True,
             type="boolean",
             title="Dry run",
-            description_md=f"**On**: stops after the plan and changes nothing. **Off**: asks for approval, then {act}.",
+            description_md=f"**On**: stops after the plan and changes nothing. **Off**: asks for approval, then {act}."
+            + also,
             section="Safety",
         )
     }

@@ -62,6 +62,9 @@ class PreflightOperator(ReviewOperator):
         request = self._request(context)
         dag_run = context["dag_run"]
         start = Start.of(dag_run)
+        if self.kind == "targets" and not start.person:
+            # Airflow 3.2 calls a run that another DAG started manual, so allowed_run_types does not refuse it there.
+            raise InputError("requester", "is not a person", "Only a person can revoke named access: trigger the DAG")
         dry_run = start.sends_nothing(
             dry_run=request.dry_run, conf=dag_run.conf, enforce_scheduled=settings.enforce_scheduled
         )

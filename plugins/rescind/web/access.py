@@ -17,9 +17,13 @@ async def identify(request: Request) -> Any:
 
     :raises fastapi.HTTPException: 401 without a token or with an expired one, 403 with one that is not valid.
     """
-    from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
+    from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, resolve_user_from_token
 
-    return await get_user(request, None, await bearer_scheme(request))
+    token = await bearer_scheme(request)
+    if token is not None and token.scheme.lower() == "bearer":
+        # Airflow 3.2 would take the user of the cookie, although the request names another identity.
+        return await resolve_user_from_token(token.credentials)
+    return await get_user(request, None, None)
 
 
 def readable(user: Any, dag_ids: Collection[str]) -> frozenset[str]:

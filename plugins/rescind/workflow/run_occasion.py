@@ -27,7 +27,7 @@ class Start:
 
     :param person: user name of the person who started the run, the backfill, or the first DAG of a chain of DAGs;
         empty if there is none.
-    :param run_type: Airflow's type of the run, or empty.
+    :param run_type: Airflow's type of the run, or empty. Airflow 3.2 says ``manual`` for a run of another DAG.
     """
 
     person: str
