@@ -49,8 +49,8 @@ def require_supported(airflow: str = AIRFLOW, standard: str | None = None) -> No
     """
     if release(airflow) < OLDEST:
         raise ConfigurationError(
-            f"Airflow {airflow} is too old: it does not tell a task who asked for a run that another DAG started, so "
-            "the requester could approve their own run. Use Airflow 3.2.2 or newer"
+            f"Airflow {airflow} is too old: it does not tell a task the requester of a run that another DAG started, "
+            "who could then approve their own run. Use Airflow 3.2.2 or newer"
         )
     standard = metadata.version(_STANDARD) if standard is None else standard
     if release(standard) < OLDEST_STANDARD:

@@ -136,17 +136,35 @@ def _modules(package: str) -> list[dict[str, Any]]:
     ]
 
 
-def _vendor(module: str, *tags: str) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
-    return dict.fromkeys(("hooks", "operators", "sensors"), (module,)), {"tags": ["service", *tags]}
+def _vendor(module: str, page: str, guides: list[str], tag: str) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """One integration: its modules, the vendor's page, our how-to pages (names in ``docs/howto``), its tag."""
+    facts = {
+        "external-doc-url": page,
+        "how-to-guide": [f"/docs/howto/{guide}.md" for guide in guides],
+        "tags": ["service", tag],
+    }
+    return dict.fromkeys(("hooks", "operators", "sensors"), (module,)), facts
 
 
 _LINKS = ("ReviewLink", "ReportLink", "EvidenceLink", "ConsoleLink")
 _STAGES = ("preflight", "discover", "decide", "owners", "approve", "canary", "revoke", "verify", "report")
 _REVIEW = (*_STAGES, "restore", "watch")
 _INTEGRATIONS: dict[str, tuple[dict[str, tuple[str, ...]], dict[str, Any]]] = {
-    "Rescind": ({"hooks": ("ledger",), "operators": _REVIEW, "triggers": ("grant_gone",)}, {"tags": ["security"]}),
-    "Tencent Cloud WeData": _vendor("wedata", "data"),
-    "Alibaba Cloud DMS Enterprise": _vendor("dms", "data"),
-    "Alibaba Cloud Quick BI": _vendor("quickbi", "bi"),
+    "Rescind": (
+        {"hooks": ("ledger",), "operators": _REVIEW, "triggers": ("grant_gone",)},
+        {"how-to-guide": ["/docs/operating.md"], "tags": ["security"]},
+    ),
+    "Tencent Cloud WeData": _vendor(
+        "wedata",
+        "https://www.tencentcloud.com/products/wedata",
+        ["wedata-privileges", "wedata-data-sources"],
+        "data",
+    ),
+    "Alibaba Cloud DMS Enterprise": _vendor(
+        "dms", "https://www.alibabacloud.com/product/data-management-service", ["dms-permissions"], "data"
+    ),
+    "Alibaba Cloud Quick BI": _vendor(
+        "quickbi", "https://www.alibabacloud.com/product/quickbi", ["quickbi-menus"], "bi"
+    ),
 }
 """Integration name -> its modules by package, and its facts for the provider registry."""

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.airflow
 
 @pytest.mark.parametrize("version", ["3.1.8", "3.1.7+composer", "3.0.6", "2.11.0"])
 def test_an_airflow_that_hides_the_requester_is_refused_with_the_reason(version: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"Airflow {version[:5]}.*who asked.*another DAG.*3\.2\.2 or newer"):
+    with pytest.raises(ConfigurationError, match=rf"Airflow {version[:5]}.*requester.*another DAG.*3\.2\.2 or newer"):
         compat.require_supported(version, "1.21.0")
 
 
@@ -52,7 +52,7 @@ def test_a_dag_says_so_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     bag = DagBag(dag_folder=str(ROOT / "dags" / "revoke_access.py"))
     assert bag.dags == {}
     (said,) = bag.import_errors.values()
-    assert "is too old: it does not tell a task who asked" in said
+    assert "is too old: it does not tell a task the requester" in said
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,15 @@ def test_the_hooks_and_links_named_exist() -> None:
     }
 
 
+def test_every_integration_has_what_a_registry_shows() -> None:
+    root = Path(__file__).resolve().parents[3]
+    for one in get_provider_info()["integrations"]:
+        assert one["tags"] and one["how-to-guide"], one["integration-name"]
+        assert all((root / guide.lstrip("/")).is_file() for guide in one["how-to-guide"])
+        if one["integration-name"] != "Rescind":
+            assert one["external-doc-url"].startswith("https://www.")
+
+
 def test_every_integration_that_a_part_names_is_described() -> None:
     info = get_provider_info()
     named = {part["integration-name"] for kind in ("hooks", "operators", "sensors", "triggers") for part in info[kind]}
