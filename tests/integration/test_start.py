@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.cloud.connection.permission_probe import Right
 from rescind.systems import REGISTRY
@@ -37,6 +38,18 @@ def test_only_the_schedule_is_enforced(
         run = ledger.runs.find("access_review", "r")
     assert (run.dry_run, run.kind, run.requested_by) == (dry_run, kind, user)
     assert run.requester == (user or {"scheduled": "the schedule"}.get(kind, "no person"))
+
+
+@pytest.mark.parametrize("run_type", ["manual", "operator_triggered"])
+def test_only_a_person_can_name_what_is_revoked(bench: Bench, run_type: str) -> None:
+    """Airflow 3.2 calls a run that another DAG started manual, and lets it begin."""
+    setup = bench()
+    review = setup.run("r", kind="targets", user="", principals=["p1"], reason="last day today")
+    review.run_type = run_type
+    with pytest.raises(AirflowFailException, match=r"requester: is not a person.*trigger the DAG"):
+        review.preflight()
+    with review.ledger() as ledger:
+        assert ledger.runs.find("revoke_access", "r") is None
 
 
 def test_an_approver_called_scheduler_may_approve_what_the_schedule_asks_for(bench: Bench) -> None:
