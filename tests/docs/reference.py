@@ -65,7 +65,7 @@ def _dags() -> Iterator[str]:
     assert not bag.import_errors, bag.import_errors
     yield "\n## DAGs\n"
     for name, dag in sorted(bag.dags.items()):
-        schedule = getattr(dag.schedule, "expression", dag.schedule)
+        schedule = getattr(dag.schedule, "summary", dag.schedule)
         when = f"Runs at `{schedule}` (cron, UTC)" if schedule else "Started by a person only"
         yield f"### `{name}`\n\n{_line(dag.description or '')} {when}.\n"
         yield "| field | section | default | meaning |\n| --- | --- | --- | --- |"

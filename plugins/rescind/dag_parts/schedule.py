@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
-from pendulum import DateTime
+from pendulum import DateTime, FixedTimezone, Timezone
 
 LATEST = timedelta(hours=1)
 """How late Airflow may start a run that was due, for example after a restart of its scheduler."""
@@ -18,6 +18,11 @@ class OnTimeCronTimetable(CronTriggerTimetable):
     With a plain cron schedule, Airflow starts the last missed run at the moment when a DAG is unpaused, also with
     ``catchup=False``. Somebody who unpauses a DAG to trigger it by hand would start a second run.
     """
+
+    @property
+    def timezone(self) -> Timezone | FixedTimezone:
+        """The zone of the cron times, for the record of a run."""
+        return self._timezone
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction

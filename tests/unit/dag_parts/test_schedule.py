@@ -15,6 +15,7 @@ from pendulum import DateTime
 from rescind.dag_parts import schedule
 from rescind.dag_parts.schedule import LATEST, OnTimeCronTimetable, on_time
 from rescind.dag_parts.trigger_forms import dry_run_param
+from rescind.workflow.run_occasion import schedule_of
 from tests.support.emulator import ROOT
 
 pytestmark = pytest.mark.airflow
@@ -67,6 +68,11 @@ def test_the_schedule_survives_airflows_database(name: str, cron: str) -> None:
     dag = DagBag(dag_folder=str(ROOT / "dags" / f"{name}.py")).dags[name]
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert type(stored.timetable) is OnTimeCronTimetable and stored.timetable.summary == cron
+
+
+def test_the_record_of_a_run_says_when_it_was_due() -> None:
+    dag = DagBag(dag_folder=str(ROOT / "dags" / "access_review.py")).dags["access_review"]
+    assert schedule_of(dag) == "At 06:00, only on Monday (UTC)"
 
 
 def test_the_form_says_what_unpausing_starts() -> None:
