@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+PresetName = Literal[
+    "",
+    "okta",
+    "okta_csv",
+    "entra",
+    "entra_csv",
+    "google",
+    "google_csv",
+    "workday",
+    "bamboohr",
+    "successfactors",
+    "scim",
+]
 DateFormat = Literal[
     "", "DD.MM.YYYY", "DD/MM/YYYY", "DD-MM-YYYY", "MM/DD/YYYY", "YYYY/MM/DD", "YYYY.MM.DD", "YYYYMMDD", "YYYY年MM月DD日"
 ]
@@ -42,6 +55,8 @@ class RosterEndpoint(BaseModel):
 class RosterFormat(BaseModel):
     """How to read a roster: a CSV file, or a list of JSON objects, whose columns have names of their own.
 
+    :param preset: a known export or service, whose names and words need no mapping; ``columns`` and ``values`` may add
+        to it. It has no ``id_columns`` of its own: name some, or set ``roster_id_map``.
     :param columns: our name of a column (``person_id``, ``status``, ``terminated_at``, ``kind``, ``manager``, ``name``,
         ``email``, ``department``) -> its name in the export. Columns that are not named here keep our name.
     :param values: ``status`` and ``kind``: word of the export, in any case -> ours (``active``, ``left``; ``human``,
@@ -57,6 +72,7 @@ class RosterFormat(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    preset: PresetName = ""
     columns: dict[str, str] = Field(default_factory=dict)
     values: dict[Literal["status", "kind"], dict[str, str]] = Field(default_factory=dict)
     id_columns: dict[str, str] = Field(default_factory=lambda: {name: name for name in ID_SPACES})
@@ -64,6 +80,13 @@ class RosterFormat(BaseModel):
     delimiter: Literal["", ",", ";", "\t", "|"] = ""
     encoding: str = ""
     date_format: DateFormat = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_ids_of_its_own(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("preset") and "id_columns" not in given:
+            return {**given, "id_columns": {}}
+        return given
 
     @field_validator("zone")
     @classmethod

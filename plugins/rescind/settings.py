@@ -100,6 +100,8 @@ class Settings(BaseModel):
         ``.csv`` or ``.json``), or a :class:`RosterEndpoint`. It is read once, when a run starts, and used for the whole
         run.
     :param roster_format: how to read it: names of its columns, words of its status, its time zone.
+    :param roster_id_map: CSV file with the ids of people in the platforms, by ``person_id`` or ``email``, joined to the
+        roster; a path or an object storage URL.
     :param roster_sha256: SHA-256 (hex) that the file must have. A file ``<roster>.sha256`` beside it is checked too, if
         it exists.
     :param roster_is_complete: whether the roster lists everyone. Only then may a rule conclude something from a person
@@ -188,6 +190,7 @@ class Settings(BaseModel):
     approvers: Annotated[tuple[str, ...], BOUND] = ()
     roster: Annotated[str | RosterEndpoint, BOUND] = ""
     roster_format: Annotated[RosterFormat, BOUND] = RosterFormat()
+    roster_id_map: Annotated[str, BOUND] = ""
     roster_sha256: Annotated[str, BOUND] = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     roster_is_complete: Annotated[bool, BOUND] = False
     roster_max_age_hours: Annotated[int, BOUND] = Field(default=48, ge=1)

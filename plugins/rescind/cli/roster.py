@@ -11,14 +11,19 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 from rescind.data_files import read_regular
 from rescind.errors import InputError, RescindError
 from rescind.ledger.runs.inputs import MAX_BYTES
-from rescind.review import RosterLimits, admit_roster, read_roster_csv, read_roster_json
+from rescind.review import RosterLimits, RosterOptions, admit_roster, read_roster_csv, read_roster_json
 from rescind.review.roster.admit import Person, Roster
+from rescind.review.roster.age import oldest
+from rescind.review.roster.id_map import read_id_map
+from rescind.review.roster.presets import PRESETS
 from rescind.review.roster.remarks import remarks
 from rescind.review.text import printable
 from rescind.settings import VARIABLE, Settings
@@ -32,13 +37,15 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 0 a review would use the file, 1 it would not, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        settings = _settings(options.settings)
+        settings = _settings(options.settings, options.preset)
         content, changed = read_regular(options.file, MAX_BYTES)
-        roster = _read(options.file, content, settings)
+        roster, reading = _read(options.file, content, settings, options.id_map)
         now = datetime.now(UTC)
         for line in _reading(roster, datetime.combine(options.on, time(), UTC) if options.on else now):
             print(line)
-        admit_roster(roster, _limits(settings), as_of=datetime.fromtimestamp(changed, UTC), now=now)
+        source, _, column = settings.roster_as_of.partition(":")
+        as_of = oldest(roster, column, reading) if source == "column" else datetime.fromtimestamp(changed, UTC)
+        admit_roster(roster, _limits(settings), as_of=as_of, now=now)
     except (RescindError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -46,17 +53,25 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _read(path: Path, content: bytes, settings: Settings) -> Roster:
+def _read(path: Path, content: bytes, settings: Settings, id_map: Path | None) -> tuple[Roster, RosterOptions]:
     if path.suffix.lower() not in (".csv", ".json"):
         raise InputError("roster", f"a file of kind {path.suffix or '(none)'}", "Name it .csv, or .json.")
     read = read_roster_csv if path.suffix.lower() == ".csv" else read_roster_json
-    reading = roster_options(settings.roster_format.model_dump(mode="json"), settings.roster_max_bad_rows_percent)
-    return read(content, source=path.name, options=reading)
+    options = roster_options(settings.roster_format.model_dump(mode="json"), settings.roster_max_bad_rows_percent)
+    if id_map is not None:
+        options = replace(options, id_map=read_id_map(read_regular(id_map, MAX_BYTES)[0], source=id_map.name))
+    return read(content, source=path.name, options=options), options
 
 
-def _settings(path: Path | None) -> Settings:
-    if path is None:
-        return Settings()
+def _settings(path: Path | None, preset: str | None) -> Settings:
+    """Return the settings of the file; a preset that is named comes before theirs."""
+    given = {} if path is None else _given(path)
+    if preset:
+        given = {**given, "roster_format": {**given.get("roster_format", {}), "preset": preset}}
+    return Settings.parse(given, connections={}) if given else Settings()
+
+
+def _given(path: Path) -> dict[str, Any]:
     content, _ = read_regular(path, MAX_BYTES)
     try:
         given = json.loads(content)
@@ -64,7 +79,10 @@ def _settings(path: Path | None) -> Settings:
         raise InputError(path.name, "not valid JSON", "Give the file that `rescind init` writes.") from None
     if not isinstance(given, dict):
         raise InputError(path.name, "not a JSON object", "Give the file that `rescind init` writes.")
-    return Settings.parse(given.get(VARIABLE, given), connections={})
+    inner = given.get(VARIABLE, given)
+    if not isinstance(inner, dict) or not isinstance(inner.get("roster_format", {}), dict):
+        raise InputError(path.name, "settings that are no JSON object", "Give the file that `rescind init` writes.")
+    return inner
 
 
 def _limits(settings: Settings) -> RosterLimits:
@@ -110,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     roster = commands.add_parser("roster", help="say how a file of people is read")
     roster.add_argument("file", type=Path, help="the roster: .csv, or .json (people or SCIM)")
     roster.add_argument("--settings", type=Path, help="settings as a JSON file, for roster_format and limits")
+    roster.add_argument("--preset", choices=sorted(PRESETS), help="a known export, instead of that in the settings")
+    roster.add_argument("--id-map", type=Path, help="CSV file: person_id or email, and ids of the platforms")
     roster.add_argument(
         "--on", type=date.fromisoformat, metavar="DATE", help="show leavers at the start of this day, UTC"
     )

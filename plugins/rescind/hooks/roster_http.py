@@ -16,6 +16,7 @@ from rescind.errors import ConfigurationError, InputError
 from rescind.hooks.input_files import Fetched
 from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.review.roster.pages import PageFields, RosterPages
+from rescind.review.roster.presets import PRESETS, Preset
 from rescind.review.text import parse_moment
 from rescind.roster_settings import RosterEndpoint
 
@@ -32,13 +33,15 @@ _CHUNK = 65_536
 _PORTS = {"http": 80, "https": 443}
 
 
-def fetch(endpoint: RosterEndpoint) -> Fetched:
+def fetch(endpoint: RosterEndpoint, preset: str = "") -> Fetched:
     """Return the complete roster of the service.
+
+    :param preset: name of the service in :data:`~rescind.review.roster.presets.PRESETS`, which knows its pages.
 
     :raises ConfigurationError: for no connection, no answer, a status other than 200, or a wrong content type.
     :raises InputError: for a page that is truncated or does not fit the others, or a roster without any date.
     """
-    return _Service(endpoint).read()
+    return _Service(endpoint, PRESETS.get(preset)).read()
 
 
 class Link(NamedTuple):
@@ -102,8 +105,9 @@ def _without_dots(path: str) -> str:
 class _Service:
     """One read of one service."""
 
-    def __init__(self, endpoint: RosterEndpoint) -> None:
+    def __init__(self, endpoint: RosterEndpoint, preset: Preset | None = None) -> None:
         self.endpoint = endpoint
+        self.preset = preset if preset and preset.columns else None
         self.hook = HttpHook(method="GET", http_conn_id=endpoint.conn_id)
         self.source = f"roster endpoint {endpoint.endpoint.partition('?')[0]} of {endpoint.conn_id}"
         self.left = MAX_BYTES
@@ -115,16 +119,25 @@ class _Service:
             content = self._get(self.endpoint.endpoint)[0]
             return Fetched(content, self.source, "csv", self._as_of([]))
         names = PageFields(self.endpoint.items, self.endpoint.total, self.endpoint.next, self.endpoint.as_of)
+        token = ""
+        if self.preset:
+            one, token = self.preset, self.preset.token
+            names = PageFields(one.items, one.total, one.next, self.endpoint.as_of, total_optional=True)
         pages = RosterPages(self.source, self.endpoint.format, names)
         place, query = self.endpoint.endpoint, self._query("1")
         seen: set[str] = set()
         while True:
             content, answer = self._get(place, query)
-            pages.add(content, linked="next" in answer.links)
+            pages.add(content, linked=str(answer.links.get("next", {}).get("url", "")))
             if pages.next is None:
                 break
             if self.endpoint.format == "scim":
                 query = self._query(pages.next)
+            elif token:
+                query = {token: pages.next}
+                if pages.next in seen:
+                    raise InputError(self.source, "a page names an earlier one", "Correct the service's paging.")
+                seen.add(pages.next)
             else:
                 # The address that was asked, not the setting: the connection may add to it.
                 seen.add(normal_link(answer.url, answer.url).whole)

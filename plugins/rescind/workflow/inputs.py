@@ -42,10 +42,13 @@ from rescind.review import (
 )
 from rescind.review.policy.schema import VARIABLES, Source
 from rescind.review.roster.age import oldest
+from rescind.review.roster.id_map import read_id_map
+from rescind.review.roster.presets import PRESETS
 from rescind.roster_settings import RosterEndpoint, RosterFormat
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY, id_spaces, system_named
 
+ID_MAP = "id_map"
 ROSTER, POLICY, EXCEPTIONS, PROTECTIONS, OWNERS = "roster", "policy", "exceptions", "protections", "owners"
 
 
@@ -101,6 +104,8 @@ def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime 
     :raises InputError: when a checksum does not match, or the pages of a roster are inconsistent.
     """
     inputs = [read_roster(settings, now or datetime.now(UTC))]
+    if settings.roster_id_map:
+        inputs.append(read_map(settings))
     names = [EXCEPTIONS, PROTECTIONS]
     names += [POLICY] if request.kind == "policy" else []
     names += [OWNERS] if request.asks_owners(settings) else []
@@ -134,6 +139,15 @@ def read_roster(settings: Settings, now: datetime) -> NewInput:
     return stored
 
 
+def read_map(settings: Settings) -> NewInput:
+    """Read the id map from its configured source, without parsing it.
+
+    :raises ConfigurationError: when it does not exist or cannot be read.
+    """
+    file = read_file(settings, "roster_id_map")
+    return NewInput(ID_MAP, file.source, file.content, {"as_of": file.as_of.isoformat()})
+
+
 def single_call_context(
     settings: Settings, targets: RequestedTargets, own_ids: Iterable[tuple[str, str]], principals: Iterable[Principal]
 ) -> DecisionContext:
@@ -154,7 +168,9 @@ def single_call_context(
         spaces=id_spaces(),
         exceptions=load_exceptions(exceptions.content, source=exceptions.source),
         request=targets,
-        roster=_roster(read_roster(settings, now)) if settings.roster else None,
+        roster=_roster(read_roster(settings, now), read_map(settings) if settings.roster_id_map else None)
+        if settings.roster
+        else None,
         principals=index_principals(principals),
         systems=frozenset(targets.systems),
     )
@@ -169,7 +185,7 @@ def fetch_roster(settings: Settings) -> Fetched:
     if isinstance(settings.roster, RosterEndpoint):
         from rescind.hooks.roster_http import fetch  # only this source needs the HTTP provider
 
-        return fetch(settings.roster)
+        return fetch(settings.roster, settings.roster_format.preset)
     return read_roster_file(settings)
 
 
@@ -186,7 +202,7 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
     :raises InputError: when a file cannot be parsed.
     :raises GuardTrippedError: when the roster is too short, too old, or has too many leavers.
     """
-    roster = _roster(inputs[ROSTER])
+    roster = _roster(inputs[ROSTER], inputs.get(ID_MAP))
     exceptions = inputs[EXCEPTIONS]
     targets = _targets(request)
     policy, notes = None, tuple[str, ...]()
@@ -198,7 +214,7 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
     if OWNERS in inputs:
         owners = load_owners(inputs[OWNERS].content, source=inputs[OWNERS].source, roster=roster)
     rule = policy.version if policy else digest([request.model_dump(mode="json")])
-    files = [name for name in (EXCEPTIONS, PROTECTIONS, ROSTER, OWNERS) if name in inputs]
+    files = [name for name in (EXCEPTIONS, PROTECTIONS, ROSTER, ID_MAP, OWNERS) if name in inputs]
     complete = bool(inputs[ROSTER].facts["complete"])
     return ReviewInputs(
         roster=roster,
@@ -271,7 +287,7 @@ def _with_population(ledger: Ledger, run: Run, context: DecisionContext) -> Deci
     )
 
 
-def _roster(stored: NewInput) -> AdmittedRoster:
+def _roster(stored: NewInput, id_map: NewInput | None) -> AdmittedRoster:
     """Return the roster, checked against the limits at the time when the run read it."""
     facts = stored.facts
     read = read_roster_csv if facts["format"] == "csv" else read_roster_json
@@ -282,6 +298,8 @@ def _roster(stored: NewInput) -> AdmittedRoster:
     )
     as_of, read_at = (datetime.fromisoformat(facts[name]) for name in ("as_of", "read_at"))
     options = roster_options(facts.get("reading", {}), facts.get("max_bad_rows_percent", 0))
+    if id_map is not None:
+        options = replace(options, id_map=read_id_map(id_map.content, source=id_map.source))
     roster = read(stored.content, source=stored.source, options=options)
     kind, _, column = facts.get("as_of_from", "").partition(":")
     if kind == "column":
@@ -299,6 +317,7 @@ def roster_options(reading: Mapping[str, Any], max_bad_rows_percent: int) -> Ros
         columns=form.columns,
         values={str(column): words for column, words in form.values.items()},
         encoding=form.encoding,
+        preset=PRESETS.get(form.preset),
         date_format=form.date_format,
         max_bad_rows_percent=max_bad_rows_percent,
     )

@@ -85,6 +85,9 @@ def test_the_files_are_sound_before_they_are_damaged(make: SimpleNamespace, name
 def test_a_damaged_file_is_refused_by_name(make: SimpleNamespace, name: str, damage: str) -> None:
     text, read = FILES[name]
     spoil, message = DAMAGE[damage]
+    if (name, damage) == ("roster.csv", "UTF-16"):  # spreadsheets write it, and the mark leaves no doubt
+        assert read(make, spoil(text)).people == read(make, text.encode()).people
+        return
     with pytest.raises(InputError, match=message) as caught:
         read(make, spoil(text))
     assert str(caught.value).startswith(name) and caught.value.remedy

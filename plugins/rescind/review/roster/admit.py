@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from rescind.errors import GuardTrippedError, InputError
 from rescind.model import Principal
 from rescind.review.roster.aside import SetAside, SetAsideRows, folded
+from rescind.review.roster.presets import Preset
 
 PERSON_SPACE = "person_id"
 """The roster's own id space."""
@@ -62,6 +63,17 @@ class Person:
     held: str = ""
 
 
+class MoreIds(Protocol):
+    """Further ids of people; see :class:`rescind.review.roster.id_map.IdMap`."""
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The id spaces that it has a column for."""
+
+    def join(self, people: Iterable[Person]) -> tuple[list[Person], list[SetAside]]:
+        """Return the people with their ids, and the rows that name nobody for certain."""
+
+
 @dataclass(frozen=True, slots=True)
 class RosterOptions:
     """How to read a roster.
@@ -75,6 +87,8 @@ class RosterOptions:
     :param values: ``status`` and ``kind`` -> word of the file, in any case -> our word.
     :param encoding: of a CSV file; empty for UTF-8, or UTF-16 with its byte order mark.
     :param date_format: further form of dates, of ``DD``, ``MM`` and ``YYYY``, such as ``DD.MM.YYYY``.
+    :param preset: names and words of a known export; ``columns`` and ``values`` come before it.
+    :param id_map: further ids of people in the platforms.
     :param max_bad_rows_percent: a file with a larger share of rows that cannot be read is refused, in whole percent; 0
         sets no row aside.
     """
@@ -88,12 +102,19 @@ class RosterOptions:
     encoding: str = ""
     date_format: str = ""
     max_bad_rows_percent: int = 10
+    preset: Preset | None = None
+    id_map: MoreIds | None = None
 
     def found_in(self, header: Collection[str]) -> RosterOptions:
-        """Return these options with the optional columns that the roster has among the id columns."""
+        """Return these options with the columns that the roster has: optional ids, and those of the preset."""
         known = {*self.id_columns.values()}
         given = {name: to for name, to in self.optional_id_columns.items() if name in header and to not in known}
-        return replace(self, id_columns={**given, **self.id_columns}, optional_id_columns={})
+        options = replace(self, id_columns={**given, **self.id_columns}, optional_id_columns={})
+        if self.preset is None or not self.preset.columns:
+            return options
+        values = {name: {**words, **self.values.get(name, {})} for name, words in self.preset.values.items()}
+        columns = {**self.preset.found_in(header), **self.columns}
+        return replace(options, columns=columns, values={**self.values, **values})
 
 
 class Roster:

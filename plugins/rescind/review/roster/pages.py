@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rescind.errors import InputError
+from rescind.review.roster.presets import at
 from rescind.review.roster.read import parse_json
 from rescind.review.text import shape
 
@@ -24,12 +25,14 @@ class PageFields:
     """Names of the fields of a plain JSON page.
 
     :param as_of: field with the time of the export, or empty when the document does not tell it.
+    :param total_optional: whether the service may leave the total out: then the roster ends with the last link.
     """
 
     items: str = "items"
     total: str = "total"
     next: str = "next"
     as_of: str = ""
+    total_optional: bool = False
 
 
 @dataclass(slots=True)
@@ -52,10 +55,10 @@ class RosterPages:
     _pages: int = 0
     _beyond: bool = False
 
-    def add(self, data: bytes, *, linked: bool = False) -> None:
+    def add(self, data: bytes, *, linked: str = "") -> None:
         """Take the next page.
 
-        :param linked: whether the answer's headers name a further page.
+        :param linked: the further page that the answer's headers name, or empty.
         :raises InputError: for anything that is not exactly the page that was due.
         """
         self._pages += 1
@@ -63,7 +66,14 @@ class RosterPages:
         if self._pages > MAX_PAGES:
             raise InputError(where, f"more than {MAX_PAGES} pages", "Ask for larger pages.")
         page = parse_json(data, where)
-        if isinstance(page, list) and self.format == "json" and self._pages == 1:
+        bare = isinstance(page, list) and self.format == "json"
+        if bare and self.fields.total_optional:
+            if linked and not page:
+                raise InputError(where, "an empty page that names a further one", "Correct the service's paging.")
+            self._rows += page
+            self.next = linked or None
+            return
+        if bare and self._pages == 1:
             if linked:
                 problem = "a list without a total that has further pages, so it cannot be shown to be complete"
                 raise InputError(where, problem, "Let the service answer with an object that contains the total.")
@@ -107,6 +117,9 @@ class RosterPages:
         self.next = str(len(self._rows) + 1)
 
     def _plain(self, page: Mapping[str, Any], where: str) -> None:
+        if self.fields.total_optional and at(page, self.fields.total) is None and self._total is None:
+            self._unnumbered(page, where)
+            return
         people = self._take(page, self.fields.items, self.fields.total, where)
         if self.fields.as_of:
             as_of = page.get(self.fields.as_of)
@@ -114,7 +127,7 @@ class RosterPages:
                 problem = f"not the time of the export but {shape(as_of)}"
                 raise InputError(f"{where}, {self.fields.as_of}", problem, "Send it as ISO 8601 text.")
             self.as_of.append(as_of)
-        link = page.get(self.fields.next)
+        link = at(page, self.fields.next)
         if link is not None and not isinstance(link, str):
             raise InputError(f"{where}, {self.fields.next}", f"not a link but {shape(link)}", "Send text or null.")
         self._append(people, where)
@@ -126,9 +139,24 @@ class RosterPages:
             raise InputError(where, problem, "Fetch the roster again; an incomplete roster is not used.")
         self.next = link or None
 
+    def _unnumbered(self, page: Mapping[str, Any], where: str) -> None:
+        """Take a page of a service that gives no total: the page without a link is the last one."""
+        people, link = at(page, self.fields.items), at(page, self.fields.next)
+        if people is None and self._pages > 1 and not link:
+            people = []  # some services leave an empty list out
+        if not isinstance(people, list):
+            problem = f"not a list but {shape(people)}"
+            raise InputError(f"{where}, {self.fields.items}", problem, "Name the endpoint that lists people.")
+        if link is not None and not isinstance(link, str):
+            raise InputError(f"{where}, {self.fields.next}", f"not a link but {shape(link)}", "Send text or null.")
+        self._rows += people
+        self.next = link or None
+
     def _take(self, page: Mapping[str, Any], items: str, total: str, where: str) -> list[Any]:
         """Return the people of a page, whose total must be the one of every other page."""
-        rows, count = page.get(items), page.get(total)
+        rows, count = at(page, items), at(page, total)
+        if count is None and self.fields.total_optional and self._total is not None:
+            count = self._total  # a service may give the total on the first page only
         if not isinstance(rows, list):
             raise InputError(
                 f"{where}, {items}", f"not a list but {shape(rows)}", "Name the endpoint that lists people."

@@ -20,11 +20,11 @@ from typing import Any
 
 from rescind.errors import InputError
 from rescind.review.roster.admit import PERSON_SPACE, Roster, RosterOptions
-from rescind.review.roster.rows import PLAIN, REQUIRED, Row, Rows, named
+from rescind.review.roster.presets import Preset, at
+from rescind.review.roster.rows import MAPPED, REQUIRED, Row, Rows, named
 from rescind.review.text import check_text, decode, read_json, shape
 
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-_MAPPED = frozenset({*REQUIRED, *PLAIN, "terminated_at", "kind", "manager"})
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR = re.compile(r"[\"']?sep=([,;|\t])[\"']?\s*\n", re.IGNORECASE)
 _MAX_ROWS = 2_000_000
@@ -51,8 +51,8 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
     first = next(rows, None)
     if first is None:
         raise InputError(source, "the file holds only empty lines", "Export the roster again.")
+    options = options.found_in([name.strip(" \t\ufeff") for name in first[1]])
     header = _header(first[1], source, options, delimiter)
-    options = options.found_in(header)
     found = Rows(source, options)
     ended = text.endswith(("\n", "\r"))
     for line, row, last in _with_last(rows):
@@ -74,7 +74,9 @@ def read_roster_json(
     options, mixed = options or RosterOptions(), False
     content = parse_json(data, source) if isinstance(data, bytes | str) else data
     checksum = _sha256(data if isinstance(data, bytes | str) else json.dumps(data, sort_keys=True, default=str))
-    if isinstance(content, Mapping):
+    if options.preset is not None and options.preset.columns:
+        content = list(options.preset.rows(_users(content, source, options.preset)))
+    elif isinstance(content, Mapping):
         users = _scim_users(content, source)
         mixed = len({bool(user.get("externalId")) for _, user in users}) > 1
         names = {str(user.get("id")): user.get("externalId") or user.get("id") for _, user in users}
@@ -89,8 +91,8 @@ def read_roster_json(
         header.update(dict.fromkeys(str(key) for key in row))
     if not content:
         raise InputError(source, "the list is empty", "Export the roster again; an empty roster is not used.")
-    _header(list(header), source, options)
     options = options.found_in(header)
+    _header(list(header), source, options)
     found = Rows(source, options)
     for number, row in enumerate(content):
         found.add(number + 1, row)
@@ -118,6 +120,8 @@ def _decoded(data: bytes | str, source: str, options: RosterOptions) -> str:
 def _delimiter(header: str, options: RosterOptions) -> str:
     """Return the delimiter with which the first line names the most of the columns that must be there."""
     needed = {named(name, options) for name in REQUIRED} | set(options.id_columns)
+    if options.preset is not None:
+        needed |= {name for names in options.preset.columns.values() for name in names}
 
     def found(delimiter: str) -> int:
         return len(needed & {name.strip(' \t"') for name in header.rstrip("\r\n").split(delimiter)})
@@ -138,9 +142,9 @@ def _csv_rows(reader: Any, source: str, first: int) -> Iterator[tuple[int, list[
 
 def _header(names: Sequence[str], source: str, options: RosterOptions, delimiter: str = "") -> list[str]:
     """Return the names of the columns, as the file spells them."""
-    unknown = sorted({*options.columns} - _MAPPED)
+    unknown = sorted({*options.columns} - MAPPED)
     if unknown:
-        known = ", ".join(sorted(_MAPPED))
+        known = ", ".join(sorted(MAPPED))
         raise InputError("roster_format.columns", f"an unknown column {unknown[0]!r}", f"Use {known}.")
     spaces = [*options.id_columns.values(), PERSON_SPACE]
     if len(set(spaces)) < len(spaces):
@@ -214,6 +218,25 @@ def parse_json(data: bytes | str, source: str) -> Any:
         raise InputError(where, f"not valid JSON: {error.msg}", "Correct the file at that position.") from None
     except ValueError as error:
         raise InputError(source, f"not usable JSON: {error}", "Write ids as text, flat, and each key once.") from None
+
+
+def _users(content: Any, source: str, preset: Preset) -> Sequence[Mapping[str, Any]]:
+    """Return the users of one whole answer of a service.
+
+    :raises InputError: for another shape, for one page of several, and for another number than the declared one.
+    """
+    users = at(content, preset.items) if isinstance(content, Mapping) and preset.items else content
+    if not isinstance(users, list) or not all(isinstance(user, Mapping) for user in users):
+        where = f"{source}, {preset.items}" if preset.items else source
+        raise InputError(where, f"not a list of people but {shape(users)}", "Give the answer that lists people.")
+    if isinstance(content, Mapping):
+        if preset.next and at(content, preset.next):
+            raise InputError(f"{source}, {preset.next}", "a further page is named", "Give all pages in one file.")
+        total = at(content, preset.total) if preset.total else None
+        if total is not None and total != len(users):
+            problem = f"{len(users)} people where {preset.total} says {total!r}"
+            raise InputError(f"{source}, {preset.total}", problem, "Fetch all pages; an incomplete roster is not used.")
+    return users
 
 
 def _scim_users(content: Mapping[str, Any], source: str) -> list[tuple[int, Mapping[str, Any]]]:

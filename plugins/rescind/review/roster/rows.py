@@ -17,10 +17,13 @@ from typing import TypeVar
 from rescind.errors import InputError
 from rescind.review.roster.admit import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
 from rescind.review.roster.aside import SetAside, folded
+from rescind.review.roster.presets import Preset
 from rescind.review.text import LATEST, check_id, check_rounded, check_text, parse_moment, shape, to_utc
 
 REQUIRED = ("person_id", "status")
 PLAIN = ("name", "email", "department")
+MAPPED = frozenset({*REQUIRED, *PLAIN, "terminated_at", "kind", "manager"})
+"""Our names of columns that an export may name otherwise."""
 _STATUS: Mapping[str, Status] = {"active": "active", "left": "left", "": "unknown"}
 _KIND: Mapping[str, Kind] = {"human": "human", "service": "service", "": "unknown"}
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d\d:?\d\d)?")
@@ -61,12 +64,17 @@ class Rows:
         :param cut: the column in which the file may have been cut, or empty.
         :raises InputError: for a word of status or kind that is not known.
         """
-        row = _renamed(given, self.options)
+        preset = self.options.preset
+        row = _with_preset(_renamed(given, self.options), given, preset) if preset else _renamed(given, self.options)
         where = self._where(line)
         words = (
             _one_of(row, "status", _STATUS, where, self.options),
             _one_of(row, "kind", _KIND, where, self.options),
         )
+        if preset and any(str(given.get(name, "")).casefold() == word for name, word in preset.left_if.items()):
+            words = ("left", words[1])
+        if preset and preset.ends_by_status and words[0] != "left":
+            row = {**row, "terminated_at": ""}
         if cut:
             self._cut = (line, cut)
         try:
@@ -116,6 +124,10 @@ class Rows:
         :raises InputError: for a fault of the whole file, and for too many rows that cannot be read.
         """
         self._check_cut()
+        spaces = [*self.options.id_columns.values()]
+        if (id_map := self.options.id_map) is not None:
+            self._people, unknown = id_map.join(self._people)
+            spaces += id_map.spaces
         self._set_twins_aside()
         total = len(self._people) + len(self._aside)
         if len(self._aside) * 100 > self.options.max_bad_rows_percent * total or self._no_date():
@@ -123,7 +135,7 @@ class Rows:
         for column, space in self.options.id_columns.items():
             values = (p.ids[space] for p in self._people if space in p.ids)
             check_rounded(values, where=f"{self.source}, column {column}")
-        spaces = self.options.id_columns.values()
+        self._aside += unknown if id_map is not None else []
         return Roster(self._people, spaces=spaces, source=self.source, digest=digest, aside=self._aside, mixed=mixed)
 
     def _refusal(self, total: int) -> InputError:
@@ -248,6 +260,23 @@ def iso_date(text: str, form: str) -> str:
     return f"{found['y']}-{int(found['m']):02}-{int(found['d']):02}{clock.replace(' ', 'T')}"
 
 
+def _with_preset(row: Row, given: Row, preset: Preset) -> Row:
+    """Return the row with what the preset says about blank words and names."""
+    changed = dict(row)
+    for column, names in preset.columns.items():
+        blank = {word for name in names for word in preset.blank.get(name, ())}
+        if changed.get(column) in blank:
+            changed[column] = ""
+    mails = (str(given.get(name) or "").strip() for name in preset.columns.get("email", ()))
+    changed["email"] = changed.get("email") or next(filter(None, mails), "")
+    if not changed.get("email") and "@" in str(changed.get("person_id")):
+        changed["email"] = changed["person_id"]
+    if not changed.get("name"):
+        parts = (str(given.get(part) or "").strip() for part in preset.name_parts)
+        changed["name"] = " ".join(filter(None, parts))
+    return changed
+
+
 def _exists(text: str) -> bool:
     try:
         datetime.fromisoformat(text)
@@ -261,7 +290,8 @@ def _renamed(row: Row, options: RosterOptions) -> Row:
     if not options.columns:
         return row
     ours = {theirs: name for name, theirs in options.columns.items()}
-    taken = {name: f"{name} (of the file)" for name in options.columns}
+    foreign = {*options.columns, *(MAPPED if options.preset and options.preset.columns else ())}
+    taken = {name: f"{name} (of the file)" for name in foreign}
     return {ours.get(name, taken.get(name, name)): value for name, value in row.items()}
 
 
