@@ -33,6 +33,8 @@ SIGNED = (
     "measured_against",
 )
 """What is signed, under the names that evidence uses. ``digest`` is that of the plan; times are UTC text."""
+_NAME = "responded_by_name"
+"""Signed too if it is not empty: an answer by a user whose name is their id has the statement of older versions."""
 HOW_TO_CREATE = (
     "Create one with: openssl genpkey -algorithm ed25519 -out approval.pem; then set 'approval_key_file', or "
     "'approval_key_conn_id', or the environment variable RESCIND_APPROVAL_KEY"
@@ -45,7 +47,8 @@ def statement(facts: Mapping[str, Any]) -> bytes:
     :param facts: at least the fields of :data:`SIGNED`.
     :raises KeyError: when one is missing.
     """
-    return _CONTEXT + canonical({name: facts[name] for name in SIGNED})
+    named = (_NAME,) if facts.get(_NAME) else ()
+    return _CONTEXT + canonical({name: facts[name] for name in (*SIGNED, *named)})
 
 
 def moment(value: datetime) -> str:

@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rescind.approvers import Approver, check_approver_list
 from rescind.data_files import project_root
 from rescind.errors import ConfigurationError, InputError
 from rescind.roster_settings import RosterEndpoint, RosterFormat
 from rescind.settings_binding import ADDRESSES, BOUND, FREE, recorded
-from rescind.users import check_different
 
 VARIABLE = "rescind_settings"
 LEDGER_CONNECTION = "rescind_ledger"
@@ -94,8 +94,12 @@ class Settings(BaseModel):
         ``connections``, so that the revoking keys need no right to grant.
     :param verifying_connections: per permission system, the connection ids for discovery and verification, one for each
         account. Their keys need read rights only. Without one, ``connections`` is used.
-    :param approvers: user ids (of Airflow's auth manager) who may approve a plan. The requester cannot approve their
-        own run.
+    :param approvers: users who may approve a plan: user ids of Airflow's auth manager, or ``{"id": ..., "name": ...}``
+        where the id is not the user name (FAB, Keycloak). The requester cannot approve their own run.
+    :param requester_check: ``where_possible``: refuse to send for a run that ``airflow dags trigger`` started, because
+        its requester is an operating system user whom nobody can tell from the approver. Airflow's API says so, if
+        there is the connection ``rescind_airflow``. ``required``: refuse it also where that cannot be asked. ``off``:
+        allow it; the approver is told.
     :param roster: the people of the organization: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``;
         ``.csv`` or ``.json``), or a :class:`RosterEndpoint`. It is read once, when a run starts, and used for the whole
         run.
@@ -187,7 +191,8 @@ class Settings(BaseModel):
     connections: Annotated[dict[str, list[str]], BOUND] = Field(default_factory=dict)
     granting_connections: Annotated[dict[str, list[str]], BOUND] = Field(default_factory=dict)
     verifying_connections: Annotated[dict[str, list[str]], BOUND] = Field(default_factory=dict)
-    approvers: Annotated[tuple[str, ...], BOUND] = ()
+    approvers: Annotated[tuple[Approver, ...], BOUND] = ()
+    requester_check: Annotated[Literal["where_possible", "required", "off"], BOUND] = "where_possible"
     roster: Annotated[str | RosterEndpoint, BOUND] = ""
     roster_format: Annotated[RosterFormat, BOUND] = RosterFormat()
     roster_id_map: Annotated[str, BOUND] = ""
@@ -252,9 +257,9 @@ class Settings(BaseModel):
 
     @field_validator("approvers")
     @classmethod
-    def _different_people(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _different_people(cls, value: tuple[Approver, ...]) -> tuple[Approver, ...]:
         try:
-            check_different(value)
+            check_approver_list(value)
         except InputError as error:
             raise ValueError(f"{error.problem}. {error.remedy}") from None
         return value

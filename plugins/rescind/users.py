@@ -65,6 +65,11 @@ def check_different(names: Iterable[str], *, where: str = "user") -> None:
             raise InputError(where, f"{printed(other)} and {printed(name)} are one user", "Keep one of the two")
 
 
+def shown_user(user_id: str, name: str) -> str:
+    """Return a user for people: the name with the id, or the id where there is no other name."""
+    return f"{name} ({user_id})" if name and name != user_id else user_id
+
+
 def printed(name: str) -> str:
     """Return a name in quotes and in ASCII, at most 80 characters of it."""
     return ascii(name if len(name) <= 80 else name[:80] + "...")

@@ -56,6 +56,60 @@ def test_the_option_names_the_plan_and_the_requester_is_not_asked(bench: Bench) 
     assert asked.assigned_users == [{"id": "omar", "name": "omar"}, {"id": "ada", "name": "ada"}]
 
 
+FAB = [{"id": "1", "name": "rita"}, {"id": "7", "name": "omar"}, {"id": "8", "name": "ada"}]
+"""As FAB knows its users: by a number. The requester of a run is known by name."""
+
+
+def _fab_review(bench: Bench, user: str, approvers: list[dict[str, str]]) -> Review:
+    setup = bench(approvers=approvers)
+    review = setup.run(dry_run=False, systems=["dms_permissions"], user=user)
+    with review.ledger() as ledger:
+        ledger.deployment.note_auth_manager("FabAuthManager")
+    return review
+
+
+def test_with_numbers_for_ids_the_requester_is_not_asked_and_cannot_approve(bench: Bench) -> None:
+    review = _fab_review(bench, "rita", FAB)
+    review.through_plan()
+    assert _ask(review).assigned_users == FAB[1:]
+    with pytest.raises(AirflowFailException, match="the requester cannot approve"):
+        review.approve(user="1", name="rita")
+    with pytest.raises(AirflowFailException, match="the requester cannot approve"):
+        review.approve(user="1", name="rita.new")  # renamed after the run began: the setting still knows the name
+    with pytest.raises(AirflowFailException, match="has another name for user '7' than Airflow"):
+        review.approve(user="7", name="mallory")
+    review.approve(user="7", name="omar")
+    review.revoke()
+    review.verify()
+    summary = review.report()
+    assert (summary["approved_by"], summary["approved_by_name"]) == ("7", "omar")
+
+
+def test_a_user_who_is_called_like_the_number_of_another_one_is_not_that_one(bench: Bench) -> None:
+    review = _fab_review(bench, "7", [{"id": "7", "name": "omar"}, {"id": "12", "name": "7"}])
+    review.through_plan()
+    assert _ask(review).assigned_users == [{"id": "7", "name": "omar"}]
+    with pytest.raises(AirflowFailException, match="the requester cannot approve"):
+        review.approve(user="12", name="7")
+    review.approve(user="7", name="omar")
+    review.revoke()
+    assert review.bench.emulator.writes()
+
+
+@pytest.mark.parametrize(
+    ("approvers", "words"),
+    [
+        (["omar"], "no user id of FabAuthManager"),
+        (["7"], "has no name"),
+        ([{"id": "1", "name": "rita"}], "nobody may approve this run"),
+    ],
+)
+def test_preflight_finds_approvers_whom_airflow_would_refuse(bench: Bench, approvers: Any, words: str) -> None:
+    review = _fab_review(bench, "rita", approvers)
+    with pytest.raises(Exception, match=words):
+        review.preflight()
+
+
 def test_the_words_of_an_older_question_approve_nothing(bench: Bench) -> None:
     review = bench().run(dry_run=False, systems=["dms_permissions", "quickbi_menus"])
     review.through_plan()

@@ -17,10 +17,12 @@ class AirflowRecord:
     """The records by try; a try without a record asked nobody.
 
     :param status: what every question for a record answers with.
+    :param triggered_by: what started the run.
     """
 
     tries: dict[int, Mapping[str, Any] | None] = field(default_factory=lambda: {1: None})
     status: int = 200
+    triggered_by: str | None = "ui"
     port: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -52,6 +54,8 @@ def airflow_record() -> Iterator[AirflowRecord]:
             record.asked.append(path)
             if record.status != 200:
                 self._answer(record.status, {})
+            elif "/taskInstances/" not in path:
+                self._answer(200, {"triggered_by": record.triggered_by})
             elif path.endswith("/tries"):
                 self._answer(200, {"task_instances": [{"try_number": one} for one in record.tries]})
             else:

@@ -21,6 +21,12 @@ OLD = Ed25519PrivateKey.from_private_bytes(bytes(range(3, 35)))
 OLD_PUBLIC = OLD.public_key().public_bytes_raw()
 
 
+def test_the_name_of_the_approver_is_covered_where_there_is_one() -> None:
+    old, named = statement(FACTS), statement({**FACTS, "responded_by_name": "omar"})
+    assert old == statement({**FACTS, "responded_by_name": ""}), "answers of older versions stay valid"
+    assert len({old, named, statement({**FACTS, "responded_by_name": "rita"})}) == 3
+
+
 def test_every_field_is_covered() -> None:
     keys = ApprovalKeys(SIGNER)
     name, signature = keys.sign(statement(FACTS))

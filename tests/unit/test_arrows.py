@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "approval_signature": BASE,
     "roster_settings": set(),
     "settings_binding": set(),
-    "settings": BASE | {"data_files", "roster_settings", "settings_binding"},
+    "approvers": BASE,
+    "settings": BASE | {"approvers", "data_files", "roster_settings", "settings_binding"},
     "cloud": BASE,
     "review": BASE,
     "plan": BASE,
@@ -49,7 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"roster_settings", "settings", "cloud", "systems", "review", "plan", "ledger", "evidence", "hooks"},
     "airflow_support": BASE | {"compat", "cloud", "ledger", "workflow", AIRFLOW},
     "operators": BASE
-    | {"compat", "settings", "cloud", "systems", "review", "plan", "ledger", "workflow", "hooks", "airflow_support"}
+    | {"approvers", "compat", "settings", "cloud", "systems", "review", "plan", "ledger", "workflow", "hooks"}
+    | {"airflow_support"}
     | {AIRFLOW},
     "triggers": BASE | {"hooks", AIRFLOW},
     "sensors": {"hooks", "triggers", AIRFLOW},
@@ -57,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dag_parts": BASE | {"compat", "systems", "airflow_support", "operators", AIRFLOW},
     "cli": BASE | {"settings", "data_files", "systems", "review", "ledger", "evidence", "workflow", "hooks"},
     "__main__": {"cli"},
-    "web": BASE | {"settings", "ledger", "evidence", AIRFLOW},
+    "web": BASE | {"approvers", "settings", "ledger", "evidence", AIRFLOW},
     "airflow_plugin": {"compat", "dag_parts", "settings", "systems", "hooks", "web", AIRFLOW},
 }
 """Every package of the product and what it may import. A new package is a line here."""

@@ -286,12 +286,13 @@ class Collector:
                 "valid_until": moment(one.valid_until),
                 "answer": one.answer,
                 "responded_by": one.responded_by,
+                "responded_by_name": one.responded_by_name,
                 "responded_at": moment(one.responded_at),
                 "automatic": one.automatic,
                 "measured_against": one.method,
                 "signing_key": one.signing_key,
                 "signature": one.signature,
-                # From the settings of the deployment, not from the ledger, which holds no key.
+                # From the settings, not from the ledger, which holds no key.
                 "public_key": self.approval_keys.get(one.signing_key, b"").hex(),
                 "airflow_record": one.airflow_record,
                 "used_at": moment(one.used_at),

@@ -16,6 +16,7 @@ from rescind.ledger.population.snapshot import Snapshot
 from rescind.ledger.population.snapshot_diff import SnapshotDiff
 from rescind.ledger.ratelimit.store import Buckets
 from rescind.ledger.read_models.queries import Views
+from rescind.ledger.runs.deployment import Deployment
 from rescind.ledger.runs.evidence_chain import EvidenceChain
 from rescind.ledger.runs.inputs import Inputs
 from rescind.ledger.runs.kill_switch import KillSwitch
@@ -74,6 +75,7 @@ class Ledger:
         self.attempts = Attempts(self.database, numbers, self.approvals)
         self.verdicts = Verdicts(self.database, numbers)
         self.kill_switch = KillSwitch(self.database, numbers)
+        self.deployment = Deployment(self.database, numbers)
         self.progress = ProgressBoard(self.database, numbers)
         self.buckets = Buckets(self.database, numbers)
         self.single_calls = SingleCalls(self.database, numbers)

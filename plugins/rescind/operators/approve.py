@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from rescind.approvers import Approver, Responder, find_approver
 from rescind.errors import ConfigurationError, NotApprovedError
 from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Approval, Ledger, Plan, Run
@@ -17,7 +18,7 @@ from rescind.settings import Settings
 from rescind.users import same_user
 from rescind.workflow.approval_text import approval_request
 from rescind.workflow.auto_approval import BY, measure
-from rescind.workflow.run_occasion import Start
+from rescind.workflow.run_occasion import Start, unverified_lines
 from rescind.workflow.run_settings import settings_text
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class ApprovePlanOperator(HumanInputOperator):
         _use_keys(ledger, current)
         _same_requester(context, run)
         approvers = [
-            user
-            for user in settings.approvers
-            if not same_user(user, run.requested_by) and not self.excluded(ledger, run, user)
+            one
+            for one in settings.approvers
+            if not one.may_have_requested(run.requested_by) and not self.excluded(ledger, run, one.id, one.name)
         ]
         if not approvers:
             raise ConfigurationError(
@@ -79,18 +80,18 @@ class ApprovePlanOperator(HumanInputOperator):
         if asked.answer is not None:
             if problem := ledger.approvals.problem(asked):
                 raise NotApprovedError(
-                    f"the ledger holds an answer by {asked.responded_by!r} to plan {plan.digest[:12]}, but {problem}. "
+                    f"the ledger holds an answer by {asked.approver!r} to plan {plan.digest[:12]}, but {problem}. "
                     "Nothing is approved; find out who wrote it, and start a new run"
                 )
-            self.log.info("the ledger already holds the answer: %s by %s", asked.answer, asked.responded_by)
-            return _result(asked.answer, asked.responded_by, plan.digest)
+            self.log.info("the ledger already holds the answer: %s by %s", asked.answer, asked.approver)
+            return _result(asked.answer, asked.approver, plan.digest)
         _check_request(asked, run, current)
         if run.params.get("automatic") and self._automatic(ledger, run, plan, current, asked.nonce):
             return _result("approve", BY, plan.digest)
         self.subject, self.body = self.question(ledger, run, plan)
-        self.body = "\n".join([self.body, *settings_text(ledger, run)])
+        self.body = "\n".join([self.body, *unverified_lines(ledger, run), *settings_text(ledger, run)])
         self.options = [approve_option(plan.digest), REJECT]
-        self.assigned_users = [{"id": user, "name": user} for user in approvers]
+        self.assigned_users = [{"id": one.id, "name": one.name or one.id} for one in approvers]
         return None
 
     def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> dict[str, str]:
@@ -130,19 +131,10 @@ class ApprovePlanOperator(HumanInputOperator):
         chosen = list(event["chosen_options"])
         if chosen not in ([self.options[0]], [REJECT]):
             raise AirflowFailException("the answer belongs to another plan than the current one. Start a new run")
-        responder = event.get("responded_by_user") or {}
-        user = str(responder.get("id") or "")
-        if any(same_user(run.requested_by, name) for name in (user, str(responder.get("name") or ""))):
-            # Some auth managers name the requester of a run by user name and the responder by number.
-            raise AirflowFailException(
-                "the requester cannot approve their own run. Start a new run and ask another approver"
-            )
-        if reason := self.excluded(ledger, run, user, str(responder.get("name") or "")):
-            raise AirflowFailException(f"{reason}. Start a new run")
-        if not all(user in one.approvers for one in (self.settings(), self.settings_of(ledger, run))):
-            raise AirflowFailException(
-                "the answer came from a user who is not listed in the setting 'approvers'. Start a new run"
-            )
+        user = Responder.of(event)
+        listed = [find_approver(one.approvers, user.id) for one in (self.settings(), self.settings_of(ledger, run))]
+        if problem := _may_not_answer(run, user, listed) or self.excluded(ledger, run, user.id, user.name):
+            raise AirflowFailException(f"{problem}. Start a new run")
         asked = ledger.approvals.get(run.run_id, plan.digest)
         if asked is None:
             raise AirflowFailException("the ledger holds no approval request for this plan. Start a new run")
@@ -153,11 +145,32 @@ class ApprovePlanOperator(HumanInputOperator):
             plan.digest,
             nonce=asked.nonce,
             answer=answer,
-            responded_by=user,
+            responded_by=user.id,
+            responded_by_name=user.name,
             responded_at=event["responded_at"],
         )
         self.log.info("%s by %s for plan %s", answer, user, plan.digest[:12])
-        return _result(answer, user, plan.digest)
+        return _result(answer, str(user), plan.digest)
+
+
+def _may_not_answer(run: Run, user: Responder, listed: Sequence[Approver | None]) -> str:
+    """Return why this user's answer does not count, or an empty text.
+
+    :param listed: the user in the settings of now and of the run.
+    """
+    found = [one for one in listed if one is not None]
+    users: list[Approver | Responder] = [user, *(one for one in found if one.name)]
+    # A user may have been renamed since the run began: the name in the settings counts as well.
+    if any(one.may_have_requested(run.requested_by) for one in users):
+        return "the requester cannot approve their own run; ask another approver"
+    if len(found) < len(listed):
+        return "the answer came from a user who is not listed in the setting 'approvers'"
+    if any(one.name and not same_user(one.name, user.name or user.id) for one in found):
+        return (
+            f"setting 'approvers' has another name for user {user.id!r} than Airflow, which says"
+            f" {user.name or user.id!r}: the id may belong to another person. Correct the setting"
+        )
+    return ""
 
 
 def _result(answer: str, user: str, digest: str) -> dict[str, str]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import rescind
 from rescind.airflow_support.kill_switch_variable import STOP_VARIABLE, StopVariable, refuse_if_set
 from rescind.airflow_support.pools import POOLS
+from rescind.approvers import check_ids
 from rescind.cloud.client import CloudClient
 from rescind.cloud.connection.permission_probe import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
 from rescind.hooks.airflow_instance.pools import check_pools
+from rescind.hooks.airflow_instance.starter import look_up_requester
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.ledger import check_ledger
@@ -27,7 +29,6 @@ from rescind.review.roster.shrink import check_shrink, sizes
 from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
-from rescind.users import same_user
 from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion
@@ -70,15 +71,16 @@ class PreflightOperator(ReviewOperator):
         )
         _check_caps(request, settings)
         request.may_be_sparse(settings)
-        check_approvers(settings, start.person, dry_run)
         check_ledger(ledger)
+        check_approvers(settings, start.person, dry_run, ledger.deployment.auth_manager())
+        standing = check_requester(dag_run, settings, dry_run)
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
         check_evidence(settings, ledger)
         check_approval_key(settings, dry_run)
         known = self.find_run(context, ledger)
-        found = [] if known else self._inputs(context, ledger, settings, request, dry_run)
+        found = [] if known else self._inputs(context, ledger, settings, request, dry_run, standing)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
         if not known:
             found = self._with_sizes(found, inputs, ledger, settings, dag_run.dag_id, request)
@@ -109,7 +111,13 @@ class PreflightOperator(ReviewOperator):
         ]
 
     def _inputs(
-        self, context: Context, ledger: Ledger, settings: Settings, request: ReviewRequest, dry_run: bool
+        self,
+        context: Context,
+        ledger: Ledger,
+        settings: Settings,
+        request: ReviewRequest,
+        dry_run: bool,
+        requester: str,
     ) -> list[NewInput]:
         """Read the input files, and record the occasion and the settings of a run that begins."""
         dag_run, files = context["dag_run"], collect_inputs(settings, request)
@@ -124,7 +132,7 @@ class PreflightOperator(ReviewOperator):
         record = record_settings(
             ledger, settings, dag_id=dag_run.dag_id, form=form, inputs=files, environment=hidden_variables()
         )
-        return [*files, occasion(context, settings, ledger.role()), record]
+        return [*files, occasion(context, settings, ledger.role(), requester), record]
 
     def _with_sizes(
         self,
@@ -286,19 +294,46 @@ def _check_caps(request: ReviewRequest, settings: Settings) -> None:
         )
 
 
-def check_approvers(settings: Settings, requester: str, dry_run: bool) -> None:
-    """Check that somebody other than the requester may approve.
+def check_approvers(settings: Settings, requester: str, dry_run: bool, auth_manager: str) -> None:
+    """Check that somebody other than the requester may approve, under an id that Airflow knows.
 
-    :raises ConfigurationError: when nobody may.
+    :param auth_manager: class of Airflow's auth manager, as the page recorded it; empty if it is not known.
+    :raises ConfigurationError: when nobody may, or an approver is not written as the auth manager needs it.
     """
     if dry_run:
         return
-    others = [user for user in settings.approvers if not same_user(user, requester)]
-    if not others:
+    check_ids(settings.approvers, auth_manager)
+    if not auth_manager:
+        log.info(
+            "Airflow's auth manager is not recorded yet, so the ids under 'approvers' are not checked. Open the page"
+            " Access reviews once"
+        )
+    if all(one.may_have_requested(requester) for one in settings.approvers):
         raise ConfigurationError(
             "nobody may approve this run: list at least one user other than the requester under 'approvers' "
             "in the settings"
         )
+
+
+def check_requester(dag_run: Any, settings: Settings, dry_run: bool) -> str:
+    """Check that the requester of a run that may send something signed in to Airflow, as the settings ask for.
+
+    :returns: a sentence for the approver if the requester may be an unverified one, else an empty text.
+    :raises ConfigurationError: when the run is refused.
+    """
+    start = Start.of(dag_run)
+    if dry_run or not start.person:
+        return ""
+    found = look_up_requester(dag_run.dag_id, dag_run.run_id)
+    refused = {"where_possible": {"command_line"}, "required": {"command_line", "unknown"}, "off": set()}
+    if found.standing in refused[settings.requester_check]:
+        raise ConfigurationError(
+            f"requester {start.person!r} is unverified: {found.reason} Start the run in Airflow's UI or through its"
+            " API, or make it a dry run. The setting 'requester_check' decides this"
+        )
+    if found.reason:
+        log.warning("requester %r: %s", start.person, found.reason)
+    return found.reason
 
 
 def hidden_variables() -> list[str]:

@@ -21,10 +21,11 @@ from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.bases.review import ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
-from rescind.operators.preflight import check_approvers, hidden_variables, log_settings
+from rescind.operators.preflight import check_approvers, check_requester, hidden_variables, log_settings
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
+from rescind.users import shown_user
 from rescind.workflow.execute.batch_sender import BatchReport, BatchSender
 from rescind.workflow.execute.direction import ClaimedBatch
 from rescind.workflow.execute.listings import read_listings
@@ -72,8 +73,9 @@ class RestorePreflightOperator(ReviewOperator):
             raise InputError("requester", "is not a person", "Only a person can restore access: trigger the DAG")
         if not request.dry_run and request.cap(settings) == 0:
             raise InputError("max_restores", "is 0, which means that nothing may be restored", "Raise the cap")
-        check_approvers(settings, requester, request.dry_run)
         check_ledger(ledger)
+        check_approvers(settings, requester, request.dry_run, ledger.deployment.auth_manager())
+        standing = check_requester(dag_run, settings, request.dry_run)
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools((REVOKE_POOL, VERIFY_POOL)))
@@ -99,7 +101,10 @@ class RestorePreflightOperator(ReviewOperator):
                 policy_version=source.policy_version,
                 code_version=rescind.__version__,
             ),
-            [occasion(context, settings, ledger.role()), self._settings(ledger, dag_run.dag_id, settings, request)],
+            [
+                occasion(context, settings, ledger.role(), standing),
+                self._settings(ledger, dag_run.dag_id, settings, request),
+            ],
         )
         self.run_number = run.number
         log_settings(ledger, run)
@@ -201,7 +206,10 @@ class ApproveRestoreOperator(ApprovePlanOperator):
         :raises PlanError: when the plan restores a grant that the source run did not revoke.
         """
         source, receivers = self._source(ledger, run)
-        strangers = [user for user in (run.requested_by, *self.settings().approvers) if not receivers.people(user)]
+        users = [(run.requested_by,), *((one.name, one.id) for one in self.settings().approvers)]
+        strangers = [
+            shown_user(names[-1], names[0]) for names in users if not any(map(receivers.people, filter(None, names)))
+        ]
         text = RestoreText(ledger, run, plan, source, strangers)
         return f"Approve restoring {len(text.given)} grants ({plan.digest[:12]})?", text.body()
 

@@ -14,6 +14,7 @@ from rescind.airflow_support.kill_switch_variable import StopVariable
 from rescind.airflow_support.metrics import span
 from rescind.airflow_support.progress_board import Board
 from rescind.airflow_support.task_errors import fail_without_retry
+from rescind.approvers import find_approver
 from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.errors import NotApprovedError, PlanError, RescindError
 from rescind.hooks.airflow_instance.answers import compare_answer
@@ -176,9 +177,9 @@ def _check_approver(approval: Approval, settings: Settings) -> None:
 
     :raises NotApprovedError: when the approver is no longer listed.
     """
-    if approval.responded_by not in settings.approvers:
+    if find_approver(settings.approvers, approval.responded_by) is None:
         raise NotApprovedError(
-            f"plan {approval.digest[:12]} was approved by {approval.responded_by!r}, who is not listed under "
+            f"plan {approval.digest[:12]} was approved by {approval.approver!r}, who is not listed under "
             "'approvers' in the settings now. Nothing was sent; start a new run"
         )
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from rescind.approvers import KNOWN
+
 
 async def identify(request: Request) -> Any:
     """Return the user of a request, from a bearer token or the session cookie of Airflow's UI.
@@ -24,6 +26,17 @@ async def identify(request: Request) -> Any:
         # Airflow 3.2 would take the user of the cookie, although the request names another identity.
         return await resolve_user_from_token(token.credentials)
     return await get_user(request, None, None)
+
+
+def auth_manager() -> str:
+    """Return the name of the auth manager's class, or of the base class of it that this package knows.
+
+    :raises RuntimeError: before Airflow has created the auth manager.
+    """
+    from airflow.api_fastapi.app import get_auth_manager
+
+    names = [one.__name__ for one in type(get_auth_manager()).__mro__]
+    return next((name for name in names if name in KNOWN), names[0])
 
 
 def readable(user: Any, dag_ids: Collection[str]) -> frozenset[str]:

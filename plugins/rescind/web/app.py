@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,8 @@ from rescind.web.bundles import find_bundle, packed
 from rescind.web.export import items_as_csv
 from rescind.web.gate import Gate, reader_of
 from rescind.web.reports import find_report
+
+log = logging.getLogger(__name__)
 
 DAGS = ("access_review", "revoke_access", "restore_access")
 """The DAGs whose readers may see the page while the ledger holds no runs."""
@@ -51,6 +54,7 @@ def create_app(
     *,
     identify: Any = access.identify,
     readable: Any = access.readable,
+    auth_manager: Callable[[], str] = access.auth_manager,
 ) -> FastAPI:
     """Return the app.
 
@@ -58,11 +62,12 @@ def create_app(
     :param folders: returns the folders that may hold reports and bundles.
     :param titles: display names of the permission systems; a system without one is shown by its id.
     :param identify: see :class:`~rescind.web.gate.Gate`; likewise ``readable``. The defaults are Airflow's own.
+    :param auth_manager: returns the class of Airflow's auth manager, which the page records for preflight.
     """
     # No documentation pages (they load scripts from elsewhere), no redirects (they would name a host).
     app = FastAPI(title="Access reviews", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.titles = dict(titles)
-    ledger = _Opened(dsn)
+    ledger = _Opened(dsn, auth_manager)
     app.add_middleware(
         Gate,
         identify=identify,
@@ -82,8 +87,8 @@ def create_app(
 class _Opened:
     """The ledger of this process. It is opened on first use, and again after its connection has changed."""
 
-    def __init__(self, dsn: Callable[[], str]) -> None:
-        self._ask, self._lock = dsn, threading.Lock()
+    def __init__(self, dsn: Callable[[], str], auth_manager: Callable[[], str]) -> None:
+        self._ask, self._auth_manager, self._lock = dsn, auth_manager, threading.Lock()
         self._ledger: Ledger | None = None
         self._dsn, self._asked = "", 0.0
 
@@ -93,8 +98,16 @@ class _Opened:
                 dsn = self._ask()
                 if self._ledger is None or dsn != self._dsn:
                     self._ledger = Ledger(dsn, max_connections=4, statement_timeout_s=10, connect_timeout_s=5)
+                    self._note(self._ledger)
                 self._dsn, self._asked = dsn, time.monotonic()
             return self._ledger.views
+
+    def _note(self, ledger: Ledger) -> None:
+        """Tell the tasks which auth manager Airflow has. The page works without that."""
+        try:
+            ledger.deployment.note_auth_manager(self._auth_manager())
+        except Exception as error:  # an auth manager may raise anything
+            log.warning("Access reviews: the auth manager is not recorded (%s)", type(error).__name__)
 
 
 def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterable[Path]]) -> None:

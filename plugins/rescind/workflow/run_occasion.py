@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from rescind.evidence.bundle.format import encode, moment
-from rescind.ledger import OCCASION, NewInput
+from rescind.ledger import OCCASION, Ledger, NewInput, Run
 from rescind.settings import Settings
 from rescind.users import user_key
 
@@ -72,10 +72,11 @@ class Start:
         return dry_run and not enforced
 
 
-def occasion(context: Mapping[str, Any], settings: Settings, ledger_role: str = "") -> NewInput:
+def occasion(context: Mapping[str, Any], settings: Settings, ledger_role: str = "", unverified: str = "") -> NewInput:
     """Return the occasion to record when a run begins; a cleared run keeps its first one.
 
     :param ledger_role: which rights the tasks have in the ledger, see :meth:`rescind.ledger.Ledger.role`.
+    :param unverified: a sentence if the requester may not have signed in to Airflow.
     """
     dag_run, schedule = context["dag_run"], schedule_of(context.get("dag"))
     start = Start.of(dag_run)
@@ -90,8 +91,15 @@ def occasion(context: Mapping[str, Any], settings: Settings, ledger_role: str = 
         "retention": settings.evidence_retention,
         "time_source": settings.time_source,
         "ledger_role": ledger_role,
+        "unverified_requester": unverified,
     }
     return NewInput(OCCASION, "Airflow and the settings of the deployment", encode(facts), facts)
+
+
+def unverified_lines(ledger: Ledger, run: Run) -> list[str]:
+    """Return the lines of an approval request about a requester who may not have signed in (Markdown)."""
+    said = ledger.inputs.facts(run.run_id, OCCASION).get("unverified_requester", "")
+    return ["", f"**Requester**: {said}"] if said else []
 
 
 def schedule_of(dag: Any) -> str:

@@ -49,7 +49,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
     answer = approval.answer if approval and not forged else None
     problems = _problems(ledger, run, rows, plan, answer, settings)
     if approval and forged:
-        problems.append(f"the answer of {approval.responded_by!r} in the ledger counts as none: {forged}")
+        problems.append(f"the answer of {approval.approver!r} in the ledger counts as none: {forged}")
     state = "failed" if problems else "rejected" if answer == "reject" else "dry_run" if run.dry_run else "succeeded"
     kept_back = 0 if run.dry_run else sum(1 for _ in kept_of_request(ledger, run))
     summary: dict[str, Any] = {
@@ -66,6 +66,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "reason": run.reason,
         "ticket": run.ticket,
         "approved_by": approval.responded_by if approval and answer == "approve" else None,
+        "approved_by_name": approval.responded_by_name if approval and answer == "approve" else "",
         "approved_automatically": bool(approval and answer == "approve" and approval.automatic),
         "airflow_record": approval.airflow_record if approval else "",
         "plan": plan.digest if plan else None,

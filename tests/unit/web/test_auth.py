@@ -38,6 +38,7 @@ class Site:
 
     server: ApiServer
     tokens: dict[str, str]
+    dsn: str
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         """The answer to one request for an address below the app."""
@@ -63,8 +64,14 @@ def site(
         "AIRFLOW_VAR_RESCIND_SETTINGS": json.dumps({"evidence": str(home / "evidence")}),
     }
     with running_api_server(home, USERS, **environ) as server:
-        yield Site(server, {user: server.token(user) for user in USERS})
+        yield Site(server, {user: server.token(user) for user in USERS}, dsn)
     postgres_server.drop_database(name)
+
+
+def test_the_page_records_the_auth_manager(site: Site) -> None:
+    assert site.get("runs", {"authorization": f"Bearer {site.tokens[VIEWER]}"}).status_code == 200
+    with Ledger(site.dsn) as ledger:
+        assert ledger.deployment.auth_manager() == "SimpleAuthManager"
 
 
 def forged(token: str, *, key: str = SECRET, **claims: Any) -> str:

@@ -11,7 +11,7 @@ from rescind.web import shape
 START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)
 RUN = RunLine(
     1, "run-1", "access_review", "manual__1", "manual", "rita", "", "", False, "created", START, None,
-    "revoke", None, None, 0, None, None, None, 0, 0, 0,
+    "revoke", None, None, 0, None, None, None, None, 0, 0, 0,
 )  # fmt: skip
 
 

@@ -7,11 +7,17 @@ from typing import Any
 
 from rescind.approval_signature import fits, key_name, statement
 from rescind.evidence.bundle.signing import weak
+from rescind.users import shown_user
 
 OLD = (
     "the approval is not signed: the bundle is from a version before signed approvals. It shows who approved only as"
     " far as its ledger can be trusted"
 )
+
+
+def answered_by(approval: Mapping[str, Any]) -> str:
+    """Return who answered, for people. Bundles of older versions have no name beside the id."""
+    return shown_user(str(approval["responded_by"]), str(approval.get("responded_by_name") or ""))
 
 
 def check_answer(
@@ -42,5 +48,5 @@ def check_answer(
         return f"the signature of the approval by key {name} is not valid: the approval was changed or forged", ""
     which = "the given approval key" if keys is not None else "approval key"
     more = "" if keys is not None else "; pass --approval-key to check whose key it is"
-    said = f"{approval['answer']} by {approval['responded_by']}{' (automatic)' if approval['automatic'] else ''}"
+    said = f"{approval['answer']} by {answered_by(approval)}{' (automatic)' if approval['automatic'] else ''}"
     return "", f"{said}, signed by {which} {name}{more}"

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from rescind.errors import InputError
-from rescind.evidence.bundle.approval import check_answer
+from rescind.evidence.bundle.approval import answered_by, check_answer
 from rescind.evidence.bundle.format import CONTROLS, EFFECTS, PROVEN, RECORD_FILES, encode, file_name, standing
 from rescind.evidence.bundle.read import Source, records
 from rescind.evidence.bundle.times import Times
-from rescind.users import same_user
+from rescind.users import same_user, shown_user
 
 Record = dict[str, Any]
 _KEY = (
@@ -260,9 +260,10 @@ class Checker:
             if plan is not None and approval["digest"] != plan["digest"]:
                 self.found.add("the approval is for another plan")
             by_person = approval["answer"] == "approve" and not approval["automatic"]
-            if by_person and _may_be_one(approval["responded_by"], approval["requested_by"], review["requested_by"]):
+            name = approval.get("responded_by_name") or approval["responded_by"]
+            if by_person and _may_be_one(name, approval["requested_by"], review["requested_by"]):
                 self.found.add("the requester approved their own run")
-            by = f"{approval['responded_by']!r}{' (a rule)' if approval['automatic'] else ''}"
+            by = f"{answered_by(approval)!r}{' (a rule)' if approval['automatic'] else ''}"
             answer = f"answered {approval['answer']!r} by {by}" if approval["answer"] else "not answered"
             self.notes.append(f"approval requested by {approval['requested_by']!r}, {answer}")
             self._answer(review, approval)
@@ -307,7 +308,9 @@ class Checker:
         """Check that the recorded settings are those whose digest was approved."""
         record = next((one for one in records(self.source, "inputs") if one["name"] == SETTINGS), None)
         if record is not None:
-            approvers = ", ".join(map(repr, record["facts"]["record"]["settings"].get("approvers", [])))
+            users = record["facts"]["record"]["settings"].get("approvers", [])
+            named = (shown_user(one["id"], one["name"]) if isinstance(one, dict) else one for one in users)
+            approvers = ", ".join(map(repr, named))
             self.notes.append(f"settings {record['sha256']}, approvers {approvers or 'none'}")
         if self.sanitized or plan is None:
             return

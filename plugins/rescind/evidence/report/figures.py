@@ -11,7 +11,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from rescind.evidence.bundle.approval import check_answer
+from rescind.evidence.bundle.approval import answered_by, check_answer
 from rescind.evidence.bundle.consistency import SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
@@ -76,6 +76,11 @@ class Figures:
     course: list[tuple[str, str]] = field(default_factory=list)
     attempts: Counter[str] = field(default_factory=Counter)
     calls: int = 0
+
+    @property
+    def approver(self) -> str:
+        """Who answered the approval request, for people."""
+        return answered_by(self.approval) if self.approval else ""
 
     @property
     def restoring(self) -> bool:

@@ -60,6 +60,7 @@ class Approvals(Repository):
         nonce: str,
         answer: str,
         responded_by: str,
+        responded_by_name: str = "",
         responded_at: datetime | None = None,
         automatic: bool = False,
         method: str = "",
@@ -70,6 +71,9 @@ class Approvals(Repository):
         the sending tasks wait for the locks.
 
         :param answer: ``approve`` or ``reject``. Anything else, such as a timeout, is not an answer.
+        :param responded_by: id of the user.
+        :param responded_by_name: name of the user, where it is another text. It is compared with the requester, who is
+            known by name.
         :param automatic: True when a rule answered; ``responded_by`` names the rule.
         :param responded_at: by the clock of Airflow; the ledger keeps it between its own times of request and record.
         :param method: for an automatic answer, the limits and the measured values.
@@ -83,16 +87,17 @@ class Approvals(Repository):
             number = self._numbers.of(connection, run_id)
             state = _plan_state(connection, number, run_id, digest, lock=True)
             known = _need(connection, run_id, number, digest, lock=True)
-            _check_answer(connection, known, state, nonce, answer, responded_by, automatic)
+            given = replace(
+                known,
+                answer=answer,
+                responded_by=responded_by,
+                responded_by_name="" if responded_by_name == responded_by else responded_by_name,
+                responded_at=_answered_at(known, responded_at, _now(connection)),
+                automatic=automatic,
+                method=method,
+            )
+            _check_answer(connection, known, given, state, nonce)
             if known.answer is None:
-                given = replace(
-                    known,
-                    answer=answer,
-                    responded_by=responded_by,
-                    responded_at=_answered_at(known, responded_at, _now(connection)),
-                    automatic=automatic,
-                    method=method,
-                )
                 self._write(connection, number, given)
             else:
                 self._refuse_unsigned(known)
@@ -146,11 +151,12 @@ class Approvals(Repository):
     def _write(self, connection: Connection, run_no: int, given: Approval) -> None:
         key, signature = self.keys.sign(given.statement)
         connection.execute(
-            "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_at = %s, automatic = %s,"
-            " method = %s, signing_key = %s, signature = %s WHERE run_no = %s AND digest = %s",
+            "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_by_name = %s, responded_at = %s,"
+            " automatic = %s, method = %s, signing_key = %s, signature = %s WHERE run_no = %s AND digest = %s",
             (
                 given.answer,
                 given.responded_by,
+                given.responded_by_name,
                 given.responded_at,
                 given.automatic,
                 given.method,
@@ -175,10 +181,10 @@ def _granted(approval: Approval | None, run_id: str, digest: str, now: datetime,
     elif approval.answer is None:
         problem = "no approver has answered"
     elif approval.answer != APPROVE:
-        problem = f"{approval.responded_by!r} rejected it"
+        problem = f"{approval.approver!r} rejected it"
     elif approval.valid_until <= now:
         problem = f"the approval expired at {approval.valid_until:%Y-%m-%d %H:%M:%S %Z}"
-    elif not approval.automatic and (same := _not_another(approval.requested_by, approval.responded_by)):
+    elif not approval.automatic and (same := _not_another(approval)):
         problem = same
     else:
         problem = keys.problem(approval.statement, approval.signing_key, approval.signature)
@@ -187,13 +193,16 @@ def _granted(approval: Approval | None, run_id: str, digest: str, now: datetime,
     raise NotApprovedError(f"plan {digest} of run {run_id} cannot be executed: {problem}. Nothing was sent")
 
 
-def _not_another(requester: str, approver: str) -> str:
-    """Return why the approver is not certainly another person than the requester, or an empty text."""
+def _not_another(approval: Approval) -> str:
+    """Return why the approver is not certainly another person than the requester, or an empty text.
+
+    Names are compared; the id of the approver only where Airflow knows no other name.
+    """
     try:
-        same = same_user(requester, approver)
+        same = same_user(approval.requested_by, approval.responded_by_name or approval.responded_by)
     except InputError as error:
         return f"requester and approver cannot be told apart: {error.problem}"
-    both = f"{requester!r} requested it, and {approver!r} approved it"
+    both = f"{approval.requested_by!r} requested it, and {approval.approver!r} approved it"
     return f"the requester cannot approve their own run: {both}" if same else ""
 
 
@@ -206,28 +215,21 @@ def mark_used(connection: Connection, run_no: int, digest: Digest, batch_id: Dig
     )
 
 
-def _check_answer(
-    connection: Connection,
-    known: Approval,
-    state: str,
-    nonce: str,
-    answer: str,
-    responded_by: str,
-    automatic: bool,
-) -> None:
+def _check_answer(connection: Connection, known: Approval, given: Approval, state: str, nonce: str) -> None:
     where = f"plan {known.digest} of run {known.run_id}"
+    answer = given.answer
     if answer not in (APPROVE, REJECT):
         raise NotApprovedError(f"{where}: the answer must be 'approve' or 'reject'. Nothing was recorded")
     if not secrets.compare_digest(nonce.encode(), known.nonce.encode()):
         raise NotApprovedError(
             f"{where}: the answer belongs to another request (its nonce differs). Answer the current request"
         )
-    if not responded_by.strip():
+    if not given.responded_by.strip():
         raise NotApprovedError(f"{where}: the answer names no approver. Nothing was recorded")
     if known.answer is not None and known.answer != answer:
         raise RecordConflictError(f"{where}: the answer {known.answer!r} is recorded already and cannot change")
     if answer == APPROVE:
-        problem = "" if automatic else _not_another(known.requested_by, responded_by)
+        problem = "" if given.automatic else _not_another(given)
         if problem:
             raise NotApprovedError(f"{where}: {problem}. Ask another approver")
         if known.valid_until <= _now(connection):

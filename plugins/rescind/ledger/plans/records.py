@@ -12,6 +12,7 @@ from typing import Any
 
 from rescind.approval_signature import moment, statement
 from rescind.model import ItemState, PlannedCall, digest
+from rescind.users import shown_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,8 @@ class Approval:
     """A request for the approval of exactly one plan of one run, and its answer.
 
     :param nonce: ties the answer to this request; the answer must quote it.
+    :param responded_by: user id of the approver, or the rule.
+    :param responded_by_name: name of that user; empty where it is the same as the id.
     :param automatic: True when a rule answered instead of a person.
     :param method: for an automatic answer, the limits and the measured values; else empty.
     :param signing_key: name of the key that signed the answer; empty without a signature.
@@ -211,6 +214,7 @@ class Approval:
     valid_until: datetime
     answer: str | None
     responded_by: str
+    responded_by_name: str
     responded_at: datetime | None
     automatic: bool
     method: str
@@ -219,6 +223,11 @@ class Approval:
     used_at: datetime | None
     used_by_batch: str | None
     airflow_record: str
+
+    @property
+    def approver(self) -> str:
+        """Who answered, for people."""
+        return shown_user(self.responded_by, self.responded_by_name)
 
     @property
     def statement(self) -> bytes:
@@ -236,6 +245,7 @@ class Approval:
                 "valid_until": moment(self.valid_until),
                 "answer": self.answer,
                 "responded_by": self.responded_by,
+                "responded_by_name": self.responded_by_name,
                 "responded_at": moment(self.responded_at),
                 "automatic": self.automatic,
                 "measured_against": self.method,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rescind.ledger.runs.records import requester_text
+from rescind.users import shown_user
 
 STALE_S = 90
 """Seconds after which the last progress of a task is too old for a forecast."""
@@ -58,6 +59,7 @@ class RunLine:
     findings: int | None
     answer: str | None
     responded_by: str | None
+    responded_by_name: str | None
     scopes: int
     scopes_pending: int
     calls_open: int
@@ -82,8 +84,12 @@ class RunLine:
 
     @property
     def approver(self) -> str:
-        """Who approved, for people. A user may be called ``automatic``."""
-        return "automatic approval" if self.automatic else self.responded_by or ""
+        """Who answered, for people. A user may be called ``automatic``."""
+        return (
+            "automatic approval"
+            if self.automatic
+            else shown_user(self.responded_by or "", self.responded_by_name or "")
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r
            WHERE lower(who) <> lower(r.requested_by) LIMIT 20) AS approvers,
        CASE WHEN jsonb_typeof(r.summary -> 'findings') = 'array' THEN jsonb_array_length(r.summary -> 'findings')
        END AS findings,
-       a.answer, a.responded_by, a.automatic,
+       a.answer, a.responded_by, a.responded_by_name, a.automatic,
        (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number) AS scopes,
        (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number AND s.state = 'pending') AS scopes_pending,
        (SELECT count(*) FROM rescind.call c WHERE c.run_no = r.number AND r.finished_at IS NULL

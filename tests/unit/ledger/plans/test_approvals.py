@@ -146,6 +146,26 @@ def test_a_recorded_approval_by_the_requester_is_worth_nothing(
         ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
 
 
+def test_the_name_of_the_approver_is_compared_and_not_the_number(ledger: Ledger) -> None:
+    frozen = frozen_run(ledger)
+    nonce = ask(ledger, frozen, requested_by="7")  # a user whose name is the number of another one
+    with pytest.raises(NotApprovedError, match="the requester cannot approve"):
+        answer(ledger, frozen, nonce, by="12", responded_by_name="7")
+    answer(ledger, frozen, nonce, by="7", responded_by_name="omar")
+    stands = ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+    assert (stands.responded_by, stands.responded_by_name, stands.approver) == ("7", "omar", "omar (7)")
+
+
+def test_a_changed_name_of_the_approver_breaks_the_signature(ledger: Ledger, ledger_dsn: str) -> None:
+    frozen = frozen_run(ledger)
+    answer(ledger, frozen, ask(ledger, frozen), by="7", responded_by_name="omar")
+    with psycopg.connect(as_owner(ledger_dsn)) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE rescind.approval SET responded_by_name = ''")
+    with pytest.raises(NotApprovedError, match=r"signature .* is not valid"):
+        ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+
+
 def test_a_rule_may_answer_and_is_recorded_as_one(ledger: Ledger) -> None:
     frozen = frozen_run(ledger)
     answer(ledger, frozen, ask(ledger, frozen), by="rule:small", automatic=True)
@@ -208,7 +228,13 @@ def test_nobody_is_asked_about_a_plan_that_is_not_there(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["answer = 'reject'", "responded_by = 'other'", "valid_until = valid_until + interval '1 day'"]
+    "change",
+    [
+        "answer = 'reject'",
+        "responded_by = 'other'",
+        "responded_by_name = 'x'",
+        "valid_until = valid_until + interval '1 day'",
+    ],
 )
 def test_the_database_itself_keeps_an_answer(ledger: Ledger, ledger_dsn: str, change: str) -> None:
     approve(ledger, frozen_run(ledger))
