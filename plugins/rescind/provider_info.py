@@ -45,6 +45,12 @@ def _common(region_help: str) -> dict[str, Any]:
             "description": "Total time for one request, in seconds.",
             "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 600, "default": 30},
         },
+        "endpoint": _text("Endpoint", "Host of the service; only for finance, government and other special regions."),
+        "sts_endpoint": _text("Token service", "Its host; empty means that of the endpoint's region."),
+        "proxy": _text("Proxy", "http://HOST:PORT of a proxy that opens a tunnel. The environment is not used."),
+        "proxy_login": _text("Proxy user", "Only if the proxy asks for one."),
+        "proxy_password": _text("Proxy password", "Only with a proxy user.", format="password"),
+        "ca_bundle": _text("CA bundle", "PEM file on every worker: the authorities to trust, and no others."),
         "base_url": _text("Emulator address", "Only an address of this machine, only with the switch below."),
         "allow_loopback_http": {
             "label": "Allow the emulator",

@@ -193,7 +193,7 @@ class CloudClient:
 
     async def warm(self, connections: int = 1) -> int:
         """Open connections, so that the first paced request is not late. Never raises; returns how many opened."""
-        return await self._transport.warm(self.settings.endpoint().base, connections)
+        return await self._transport.warm(self.settings.host_of().base, connections)
 
     # --- requests -------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class CloudClient:
 
     def _bytes(self, request: Request[Any]) -> tuple[str, dict[str, str], bytes]:
         """Address, unsigned headers and body of a request."""
-        endpoint = self.settings.endpoint("sts" if request.service == "sts" else "")
+        endpoint = self.settings.host_of("sts" if request.service == "sts" else "")
         headers = {
             "host": endpoint.host,
             "accept": "application/json",

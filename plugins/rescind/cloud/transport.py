@@ -3,15 +3,16 @@
 * A total deadline for each request: httpx's own timeouts are per operation, and one byte every few seconds
   would never exceed them.
 * The body is read in pieces and counted, before and after decompression.
-* No redirects, no proxies or certificates from the environment, TLS 1.2 or later with verification, always.
+* No redirects, no proxies or certificates from the environment, TLS 1.2 or later with verification, always. A proxy
+  and authorities that the connection names are used; requests then go through a tunnel.
 * Faults say whether the request may have left this machine; they carry no address, header or body.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
+import re
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -20,11 +21,11 @@ from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
-import certifi
 import httpx
 
 from rescind.cloud.base import Prepared
 from rescind.cloud.connection.settings import ClientSettings
+from rescind.cloud.connection.trust import tls_context
 
 # httpx logs whole URLs at INFO, and the parameters of Alibaba's calls are in the URL.
 for _name in ("httpx", "httpcore"):
@@ -66,7 +67,7 @@ class _Progress:
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         self.traced = True
-        if "send_request_headers.started" in event:
+        if "send_request_headers.started" in event and not _opens_tunnel(info):
             self.sent = True
 
     @property
@@ -75,13 +76,9 @@ class _Progress:
         return self.sent or not self.traced
 
 
-@functools.cache
-def tls_context() -> ssl.SSLContext:
-    """TLS 1.2 or later against certifi's authorities; nothing from the environment, no key log."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cafile=certifi.where())
-    return context
+def _opens_tunnel(info: Mapping[str, Any]) -> bool:
+    """Whether a traced request is the one to the proxy. It holds the vendor's host and port, nothing of the call."""
+    return getattr(info.get("request"), "method", b"") == b"CONNECT"
 
 
 class Transport:
@@ -94,7 +91,8 @@ class Transport:
         self._settings = settings
         self._client = httpx.AsyncClient(
             transport=transport,
-            verify=tls_context(),
+            verify=tls_context(settings.ca_bundle or ""),
+            proxy=_proxy(settings) if transport is None else None,
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # no cookies between requests
@@ -142,6 +140,8 @@ class Transport:
             fault = error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             fault = TransportError(f"no connection ({type(error).__name__}{_tls_hint(error)})", sent=False)
+        except httpx.ProxyError as error:
+            fault = TransportError(f"the proxy opens no tunnel ({_proxy_status(error)})", sent=progress.maybe_sent)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             fault = TransportError(f"the exchange broke off ({type(error).__name__})", sent=progress.maybe_sent)
         # Raised out here, so that no httpx error with its request and headers hangs on as context.
@@ -205,6 +205,23 @@ class Transport:
         if broken:
             raise TransportError("the answer's compression is broken", sent=True)
         return bytes(body)
+
+
+def _proxy(settings: ClientSettings) -> httpx.Proxy | None:
+    """The proxy of the connection, which is the only one that is ever used."""
+    if not settings.proxy:
+        return None
+    secret = settings.proxy_password.get_secret_value() if settings.proxy_password else ""
+    auth = (settings.proxy_login, secret) if settings.proxy_login else None
+    trusted = tls_context(settings.ca_bundle or "") if settings.proxy.startswith("https") else None
+    return httpx.Proxy(settings.proxy, auth=auth, ssl_context=trusted)
+
+
+def _proxy_status(error: Exception) -> str:
+    """What the proxy answered, without its own words."""
+    status = re.match(r"[1-5][0-9][0-9]\b", str(error))
+    hint = {"407": ": it wants proxy_login and proxy_password", "403": ": it does not allow this host"}
+    return f"HTTP {status[0]}{hint.get(status[0], '')}" if status else type(error).__name__
 
 
 def _tls_hint(error: Exception) -> str:

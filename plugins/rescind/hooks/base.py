@@ -135,9 +135,9 @@ class CloudHook(BaseHook):
         return fields
 
     def _check_host(self, host: str | None, settings: ClientSettings) -> None:
-        if host and host.strip().lower() != settings.endpoint().host:
+        if host and host.strip().lower() != settings.host_of().host:
             raise ConfigurationError(
-                f"connection {self.conn_id}: host must be empty or {settings.endpoint().host}. "
+                f"connection {self.conn_id}: host must be empty or {settings.host_of().host}. "
                 "Leave host empty: it follows from service, edition and region"
             )
 
@@ -179,7 +179,7 @@ def explain(error: RescindError, settings: ClientSettings) -> str:
     """Return an error of a connection test as a sentence that names the fix."""
     from rescind.cloud.credentials import CredentialsUnavailableError  # not while Dags are parsed
 
-    host = settings.endpoint().host
+    host = settings.host_of().host
     if isinstance(error, CredentialsUnavailableError):
         return f"credentials {settings.credentials!r} provide no key: {error}"
     if isinstance(error, ThrottledError):

@@ -20,8 +20,8 @@ def wedata(**fields: Any) -> ClientSettings:
 def test_defaults() -> None:
     settings = wedata()
     assert settings.vendor == "tencent"
-    assert settings.endpoint().host == "wedata.intl.tencentcloudapi.com"
-    assert settings.endpoint("sts").host == "sts.intl.tencentcloudapi.com"
+    assert settings.host_of().host == "wedata.intl.tencentcloudapi.com"
+    assert settings.host_of("sts").host == "sts.intl.tencentcloudapi.com"
     assert settings.rate_region == "ap-singapore"
     assert ClientSettings.from_fields("dms", {"login": "a", "password": "b"}).rate_region == "central"
 
@@ -39,7 +39,9 @@ def test_secret_is_not_shown() -> None:
         ({"verify": False}, "verify"),
         ({"verify_ssl": "false"}, "verify_ssl"),
         ({"host": "evil.example"}, "host"),
-        ({"proxy": "http://127.0.0.1:1"}, "proxy"),
+        ({"proxy": "127.0.0.1:1"}, "proxy"),
+        ({"ca_bundle": "ca.pem"}, "ca_bundle"),
+        ({"sts_endpoint": "evil.example"}, "sts_endpoint"),
         ({"endpoint": "evil.example"}, "endpoint"),
         ({"login": ""}, "key id"),
         ({"password": ""}, "secret"),
@@ -89,7 +91,7 @@ def test_rates() -> None:
 
 def test_loopback_serves_the_token_service_too() -> None:
     settings = wedata(base_url="http://127.0.0.1:8123/", allow_loopback_http="true")
-    assert settings.endpoint().base == settings.endpoint("sts").base == "http://127.0.0.1:8123"
+    assert settings.host_of().base == settings.host_of("sts").base == "http://127.0.0.1:8123"
 
 
 @pytest.mark.parametrize("kind", ["environment", "instance_role", "oidc"])
@@ -128,3 +130,26 @@ def test_connections_without_a_key_are_told_apart() -> None:
         )
     }
     assert len(marks) == 4
+
+
+def test_a_finance_region_needs_its_host_and_takes_the_token_service_from_it() -> None:
+    with pytest.raises(ConfigurationError, match="region: ap-shanghai-fsi is not served by the public host"):
+        wedata(region="ap-shanghai-fsi", edition="mainland")
+    settings = wedata(region="ap-shanghai-fsi", endpoint=" WeData.ap-shanghai-fsi.tencentcloudapi.com ")
+    assert settings.host_of().host == "wedata.ap-shanghai-fsi.tencentcloudapi.com"
+    assert settings.host_of("sts").host == "sts.ap-shanghai-fsi.tencentcloudapi.com"
+    named = wedata(
+        region="ap-shanghai-fsi",
+        endpoint="wedata.ap-shanghai-fsi.tencentcloudapi.com",
+        sts_endpoint="sts.tencentcloudapi.com",
+    )
+    assert named.host_of("sts").host == "sts.tencentcloudapi.com"
+
+
+def test_hosts_of_alibaba_that_a_connection_names() -> None:
+    host = "dms-enterprise.cn-north-2-gov-1.aliyuncs.com"
+    settings = ClientSettings.from_fields("dms", {"login": "a", "password": "b", "endpoint": host})
+    assert settings.host_of().host == host
+    assert settings.host_of("sts").host == "sts.cn-north-2-gov-1.aliyuncs.com"
+    with pytest.raises(ConfigurationError, match="endpoint: belongs to another region"):
+        ClientSettings.from_fields("dms", {"login": "a", "password": "b", "endpoint": host, "region": "cn-hangzhou"})

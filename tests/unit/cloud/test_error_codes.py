@@ -34,14 +34,21 @@ ALIBABA = {
     "InvalidAccessKeyId.Inactive InvalidSecurityToken.MismatchWithAccessKey MissingSecurityToken "
     "Forbidden Forbidden.RAM Forbidden.RiskControl NoPermission ActionUnauthorized UserNotExist "
     "UserStatusIllegal TenantNotExist TenantExpired Access.Forbidden Instance.Expired "
-    "Instance.Not.Exist Invalid.Organization InsufficientBalance",
+    "Instance.Not.Exist Invalid.Organization InsufficientBalance Invalid.User.Admin Not.ApiCall.AuthUser "
+    "ApiUser.Not.Exists",
     Class.NOT_FOUND: "User.NotBelongTo.CurrentOrganization Usergroup.NotBelongTo.CurrentOrganization "
     "Menu.NotBelongTo.CurrentDataportal User.Not.In.Organization Report.NotExist.Error "
-    "WorkspaceNotExist",
+    "WorkspaceNotExist Application.Object.NotExist Cube.Not.Exist Datasource.NotFound.Error Invalid.User "
+    "Invalid.User.Organization Invalid.Workspace Resource.NotBelongTo.CurrentOrganization User.NotIn.Workspace "
+    "UserGroup.NotIn.Organization Usergroup.Not.Exist Workspace.Not.Exist",
     Class.AMBIGUOUS: "InternalError UnknownError ServiceUnavailable Internal.System.Error",
     Class.REFUSED: "MissingUserId MissingParameter InvalidParameter InvalidParameterValid Invalid.Parameter "
     "Invalid.Parameter.Error AccessMenu.NotMatch.Portal FolderMenu.CanNot.Authorize NotSupportYet "
-    "InvalidApi.NotFound UnsupportedHTTPMethod System.Param.empty",
+    "InvalidApi.NotFound UnsupportedHTTPMethod System.Param.empty System.Param.Empty Invalid.Param.Error "
+    "NoPermissionTo.Operate.Object User.Not.WorkspaceAdmin CannotRemove.OrganizationOwner "
+    "DeletePermission.ExistWorkspaceRecord.Error DeletePermission.UserBelongsToUsergroup.Error User.Duplicative "
+    "Member.ExistInWorkspace.Error CanNot.Remove.WorkspaceOwner Share.ExpireDate.Error User.Role.NotExist "
+    "Parameter.Length.Exceed Workspace.Type.Error Viewer.AddInTo.Workspace Works.Transfer.Error",
     Class.UNKNOWN: "BrandNewCode RequestLimitExceeded throttling",
 }
 CASES = [

@@ -4,7 +4,13 @@ import itertools
 
 import pytest
 
-from rescind.cloud.connection.hosts import alibaba_endpoint, check_region, loopback_endpoint, tencent_endpoint
+from rescind.cloud.connection.hosts import (
+    alibaba_endpoint,
+    check_region,
+    given_endpoint,
+    loopback_endpoint,
+    tencent_endpoint,
+)
 from rescind.errors import ConfigurationError
 
 GOOD_LOOPBACK = {
@@ -127,3 +133,54 @@ def test_unknown_edition() -> None:
 def test_every_host_ends_in_the_vendors_domain() -> None:
     for service, network, region in itertools.product(("dms", "quickbi", "sts"), ("public", "vpc"), ("cn-a", "eu-b-1")):
         assert alibaba_endpoint(service, region, network).host.endswith(".aliyuncs.com")
+
+
+GIVEN = [
+    ("wedata", "wedata.ap-shanghai-fsi.tencentcloudapi.com", "ap-shanghai-fsi"),
+    ("wedata", "wedata.ap-shenzhen-fsi.tencentcloudapi.com", "ap-shenzhen-fsi"),
+    ("wedata", "wedata.ap-singapore.tencentcloudapi.com", "ap-singapore"),
+    ("wedata", "wedata.tencentcloudapi.com", "ap-shanghai-fsi"),
+    ("wedata", "wedata.intl.tencentcloudapi.com", "ap-singapore"),
+    ("dms", "dms-enterprise.cn-north-2-gov-1.aliyuncs.com", "cn-north-2-gov-1"),
+    ("dms", "dms-enterprise-vpc.cn-shanghai-finance-1.aliyuncs.com", ""),
+    ("dms", "dms-enterprise.vpc-proxy.aliyuncs.com", "central"),
+    ("quickbi", "quickbi-public.cn-shanghai-finance-1.aliyuncs.com", "cn-shanghai-finance-1"),
+    ("sts", "sts.ap-shanghai-fsi.tencentcloudapi.com", "ap-shanghai-fsi"),
+    ("sts", "sts-vpc.cn-shanghai-finance-1.aliyuncs.com", "cn-shanghai-finance-1"),
+]
+_NOT_GIVEN = [
+    "evil.example", "wedata.evil.example", "wedata.tencentcloudapi.com.evil.example", "tencentcloudapi.com",
+    "evil.tencentcloudapi.com", "wedata.ap-shanghai-fsi.tencentcloudapi.com.", "https://wedata.tencentcloudapi.com",
+    "wedata.tencentcloudapi.com:443", "wedata.tencentcloudapi.com/x", "wedata.a.b.tencentcloudapi.com", "",
+    "user@wedata.tencentcloudapi.com", "wedata.evil.tencentcloudapi.com", "wedata.tencentcloudapi.com\n", "127.0.0.1",
+    "dms-enterprise.oss-cn-hangzhou.aliyuncs.com", "dms-enterprise.cn-hangzhou.aliyuncs.com",
+    "sts.ap-shanghai-fsi.tencentcloudapi.com",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("service", "host", "region"), GIVEN)
+def test_hosts_that_a_connection_may_name(service: str, host: str, region: str) -> None:
+    assert given_endpoint(host, service, region).base == f"https://{host}"
+
+
+@pytest.mark.parametrize("host", _NOT_GIVEN, ids=ascii)
+def test_hosts_that_no_vendor_gives_the_service_are_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="endpoint: is no host of wedata"):
+        given_endpoint(host, "wedata", "")
+
+
+@pytest.mark.parametrize("bucket", ["dms-enterprise", "dms-enterprise-vpc"])
+def test_a_bucket_that_is_called_like_the_service_is_refused(bucket: str) -> None:
+    with pytest.raises(ConfigurationError, match="endpoint: is no host of dms"):
+        given_endpoint(f"{bucket}.oss-cn-hangzhou.aliyuncs.com", "dms", "")
+
+
+def test_a_host_of_another_region_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="another region"):
+        given_endpoint("wedata.ap-shanghai-fsi.tencentcloudapi.com", "wedata", "ap-shenzhen-fsi")
+
+
+@pytest.mark.parametrize("region", ["ap-shanghai-fsi", "ap-shenzhen-fsi", "ap-shanghai-fsi-1", "ap-beijing-gov"])
+def test_a_finance_region_never_gets_the_public_host(region: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"'endpoint', for example wedata.{region}.tencentcloudapi.com"):
+        tencent_endpoint("wedata", "mainland", region)

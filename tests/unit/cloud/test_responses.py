@@ -135,6 +135,7 @@ def test_content_type_decides_nothing(client: Client, kind: str) -> None:
 def test_tencent_codes_decide_not_the_status(
     client: Client, code: str, read: type[CloudError], write: type[CloudError], status: int
 ) -> None:
+    read = ThrottledError if status == 429 else read
     assert fails(client, ListProjects(), tencent_error(code, status), read).code == code
     error = fails(client, SOURCE, tencent_error(code, status), write)
     assert (error.code, error.request_id, error.http_status, error.action) == (code, "r", status, SOURCE.action)
@@ -159,6 +160,7 @@ def test_alibaba_codes_decide_not_the_status(
     client: Client, code: str, read: type[CloudError], write: type[CloudError], status: int
 ) -> None:
     listing = ListPortalMenuAuthorization(DataPortalId="p")
+    read = ThrottledError if status == 429 else read
     for shape in (
         gateway(code, status),
         body({"Success": False, "ErrorCode": code, "RequestId": "r"}, status),
@@ -298,6 +300,24 @@ def test_garbage_under_429_is_a_throttled_read(client: Client) -> None:
     error = fails(client, TENANT, body(b"slow down", 429, **{"retry-after": "7"}), ThrottledError)
     assert error.retry_after == 7.0
     fails(client, CANCEL, body(b"slow down", 429), UnknownOutcomeError)
+
+
+def test_429_is_a_throttled_read_whatever_the_answer_says(client: Client) -> None:
+    good = {"RequestId": "r", "Success": True, "Tenant": {"Tid": "3001"}}
+    for answer in (body(good, 429, **{"retry-after": "7"}), gateway("BrandNewCode", 429, **{"retry-after": "7"})):
+        assert fails(client, TENANT, answer, ThrottledError).retry_after == 7.0
+    fails(client, CANCEL, gateway("BrandNewCode", 429), UnknownOutcomeError)
+    fails(client, CANCEL, body({"RequestId": "r", "Success": True, "Result": True}, 429), UnknownOutcomeError)
+
+
+def test_a_key_that_the_host_does_not_know_names_edition_and_region(client: Client) -> None:
+    said = str(fails(client, ListProjects(), tencent_error("AuthFailure.SecretIdNotFound"), UnauthorizedError))
+    assert "wedata.intl.tencentcloudapi.com (edition international, region ap-singapore) does not know this key" in said
+    assert "'edition' (international or mainland), 'region' and 'endpoint'" in said
+    said = str(fails(client, TENANT, gateway("InvalidAccessKeyId.NotFound", 404), UnauthorizedError))
+    assert "(region central) does not know this key" in said and "'region' and 'endpoint'" in said
+    said = str(fails(client, ListProjects(), tencent_error("AuthFailure.SignatureFailure"), UnauthorizedError))
+    assert "does not know this key" not in said
 
 
 def test_ids_never_pass_through_floats(client: Client) -> None:

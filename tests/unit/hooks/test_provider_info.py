@@ -36,7 +36,7 @@ def test_types_name_real_hooks_and_real_fields(kind: dict[str, Any]) -> None:
     assert (hook.conn_type, hook.hook_name) == (kind["connection-type"], kind["hook-name"])
     assert set(kind["conn-fields"]) <= set(ClientSettings.model_fields)
     secrets = [field for field, form in kind["conn-fields"].items() if form["schema"].get("format") == "password"]
-    assert secrets == ["session_token"]
+    assert secrets == ["session_token", "proxy_password"]
     for form in kind["conn-fields"].values():
         assert form["label"]
         assert form["description"]

@@ -14,6 +14,7 @@ answers 200 for everything: a status says little. Choices that no vendor page se
 * A code that says the whole account cannot work (expired instance or tenant, key or edition not allowed) is
   *unauthorized* and not *refused*: it would meet every further call too, so the run should stop early.
 * An unknown code on a read is worth another try only when the status is 5xx.
+* HTTP 429 on a read means throttled, whatever the code: asking again later is harmless. On a write the code decides.
 
 Sources: the error tables of the four API pages and of both vendors' common error code pages, SDK code lists.
 """
@@ -77,6 +78,41 @@ _TENCENT_FAMILIES: tuple[tuple[str, Class], ...] = (
     ("ResponseSizeLimitExceeded", Class.AMBIGUOUS),  # the work may be done; only the answer was too long
 )
 
+_QUICKBI_CHECKS = (
+    "AnalystUser.NotSupport.AdminOrDevRole",
+    "BindRole.NotExist.Error",
+    "CanNot.Remove.WorkspaceOwner",
+    "Cannot.TransferTo.Owner",
+    "CannotRemove.OrganizationOwner",
+    "DeletePermission.ExistWorkspaceRecord.Error",  # the right comes from the workspace
+    "DeletePermission.UserBelongsToUsergroup.Error",  # the right comes from a group
+    "Instance.Over.MaxLicense",
+    "Invalid.Param.Error",
+    "Member.ExistInWorkspace.Error",
+    "Parameter.Length.Exceed",
+    "PersonalWorkspace.NotSupport.AllTransfer",
+    "RoleCount.ExceedsLimit.Error",
+    "Share.ExpireDate.Error",
+    "Transfer.TargetUser.NotExist",
+    "User.AlreadyIn.Organization",
+    "User.AlreadyIn.Role",
+    "User.AlreadyIn.Workspace",
+    "User.Duplicative",
+    "User.OrganizationRole.NotExist",
+    "User.Role.NotExist",
+    "User.RoleType.Valid",
+    "UserAnalyst.NotSupport.ThisRole",
+    "UserGroup.Already.Synchronized",
+    "UserInfo.Error",
+    "Viewer.AddInTo.Workspace",
+    "Viewer.CannotHave.CustomRole",
+    "Works.Transfer.Error",
+    "Workspace.OutsideShare.Forbidden",
+    "Workspace.Share.Forbidden",
+    "Workspace.Type.Error",
+)
+"""Codes of Quick BI that name a check before the work, from the pages of the actions that are used here."""
+
 _ALIBABA: dict[str, Class] = {
     # gateway
     "ServiceUnavailable": Class.AMBIGUOUS,
@@ -134,7 +170,25 @@ _ALIBABA: dict[str, Class] = {
     "AccessMenu.NotMatch.Portal": Class.REFUSED,
     "FolderMenu.CanNot.Authorize": Class.REFUSED,
     "System.Param.empty": Class.REFUSED,
+    "System.Param.Empty": Class.REFUSED,
     "Internal.System.Error": Class.AMBIGUOUS,
+    "Invalid.User.Admin": Class.UNAUTHORIZED,  # the calling account is no administrator of the organization
+    "Not.ApiCall.AuthUser": Class.UNAUTHORIZED,
+    "ApiUser.Not.Exists": Class.UNAUTHORIZED,  # the calling account is not in the organization
+    "NoPermissionTo.Operate.Object": Class.REFUSED,
+    "User.Not.WorkspaceAdmin": Class.REFUSED,  # of one workspace; the key may still work in others
+    "Application.Object.NotExist": Class.NOT_FOUND,
+    "Cube.Not.Exist": Class.NOT_FOUND,
+    "Datasource.NotFound.Error": Class.NOT_FOUND,
+    "Invalid.User": Class.NOT_FOUND,
+    "Invalid.User.Organization": Class.NOT_FOUND,
+    "Invalid.Workspace": Class.NOT_FOUND,
+    "Resource.NotBelongTo.CurrentOrganization": Class.NOT_FOUND,
+    "User.NotIn.Workspace": Class.NOT_FOUND,
+    "UserGroup.NotIn.Organization": Class.NOT_FOUND,
+    "Usergroup.Not.Exist": Class.NOT_FOUND,
+    "Workspace.Not.Exist": Class.NOT_FOUND,
+    **dict.fromkeys(_QUICKBI_CHECKS, Class.REFUSED),
 }
 _ALIBABA_FAMILIES: tuple[tuple[str, Class], ...] = (
     ("InvalidAccessKeyId", Class.UNAUTHORIZED),

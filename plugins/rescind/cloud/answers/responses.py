@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
+import httpx
 from pydantic import ValidationError
 
 from rescind.cloud.answers.error_codes import Class, meaning
@@ -35,6 +36,10 @@ _EXPIRED = {
     Class.TOKEN: "the temporary key has expired: give the connection a new key and token, or a source that renews them",
     Class.CLOCK: "the signing time is not accepted: set the clock of this machine",
 }
+_UNKNOWN_KEY = frozenset(
+    {"AuthFailure.SecretIdNotFound", "AuthFailure.InvalidSecretId", "InvalidAccessKeyId.NotFound", "InvalidAccessKeyId"}
+)
+_MAINLAND = frozenset({"wedata.tencentcloudapi.com", "sts.tencentcloudapi.com"})
 _SILENT = re.compile(r"Signature|Token|AccessKey|SecretId|Credential", re.IGNORECASE)
 
 
@@ -93,6 +98,8 @@ def judge(prepared: Prepared[ReplyT], raw: Raw, *, repeated: Any) -> Judged[Repl
     if envelope.failed:
         found = meaning(prepared.vendor, envelope.code)
         return Judged(error=_failure(prepared, raw, envelope, found, facts), meaning=found)
+    if _slowed_down(prepared, raw):
+        return Judged(error=ThrottledError("HTTP 429", retry_after=asked_wait(raw.headers), **facts))
     if not 200 <= raw.status < 300:
         return Judged(error=_doubt(prepared, "a success under an error status", facts))
     if envelope.request_id and repeated(envelope.request_id):
@@ -171,7 +178,7 @@ def _xml(body: bytes) -> Envelope:
 
 def _failure(prepared: Prepared[Any], raw: Raw, envelope: Envelope, found: Class, facts: dict[str, Any]) -> CloudError:
     text = _said(envelope)
-    if found is Class.THROTTLED:
+    if found is Class.THROTTLED or _slowed_down(prepared, raw):
         return ThrottledError(text, retry_after=asked_wait(raw.headers), **facts)
     if found is Class.NOT_FOUND:
         return NotFoundError(text, **facts)
@@ -180,7 +187,7 @@ def _failure(prepared: Prepared[Any], raw: Raw, envelope: Envelope, found: Class
     if found in _EXPIRED:
         return ExpiredSignatureError(f"{text}; {_EXPIRED[found]}. Not executed", **facts)
     if found is Class.UNAUTHORIZED:
-        return UnauthorizedError(text, **facts)
+        return UnauthorizedError(text + _unknown_key(prepared, envelope.code), **facts)
     if prepared.write:  # NONCE, AMBIGUOUS, UNKNOWN
         return UnknownOutcomeError(text, **facts)
     if found in (Class.NONCE, Class.AMBIGUOUS) or raw.status >= 500:
@@ -188,12 +195,35 @@ def _failure(prepared: Prepared[Any], raw: Raw, envelope: Envelope, found: Class
     return RefusedError(text, **facts)
 
 
+def _slowed_down(prepared: Prepared[Any], raw: Raw) -> bool:
+    """Whether a read was throttled by its status, whatever the code says. A write is judged by its code."""
+    return raw.status == 429 and not prepared.write
+
+
+def _unknown_key(prepared: Prepared[Any], code: str) -> str:
+    """The remedy for a key that the asked host does not know: it may be a key of another site of the vendor."""
+    if code not in _UNKNOWN_KEY:
+        return ""
+    host, region = httpx.URL(prepared.url).host, prepared.bucket.region
+    if prepared.vendor == "tencent":
+        edition = "international" if ".intl." in host else "mainland" if host in _MAINLAND else "given by 'endpoint'"
+        where = f"edition {edition}, region {region}"
+        what = "the extras 'edition' (international or mainland), 'region' and 'endpoint' are those of its account"
+    else:
+        where = f"region {region}"
+        what = (
+            "the extras 'region' and 'endpoint' are those of its account: keys of the public cloud, of finance and of"
+            " government regions, and of the vendor's editions do not know each other"
+        )
+    return f"; {host} ({where}) does not know this key. Check the key id, and that {what}"
+
+
 def _unreadable(prepared: Prepared[Any], raw: Raw, problem: ValueError) -> CloudError:
     facts: dict[str, Any] = {"vendor": prepared.vendor, "action": prepared.action, "http_status": raw.status}
     text = f"the answer is unreadable: {problem}"
     if prepared.write:
         return UnknownOutcomeError(text, **facts)
-    if raw.status == 429:
+    if _slowed_down(prepared, raw):
         return ThrottledError(text, retry_after=asked_wait(raw.headers), **facts)
     passing = raw.status >= 500 or isinstance(problem, CutJsonError)
     return (TransientError if passing else MalformedResponseError)(text, **facts)

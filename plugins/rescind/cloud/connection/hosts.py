@@ -1,8 +1,9 @@
-"""Which host a request goes to: a table, never a value from outside.
+"""Which host a request goes to: a table, or a host of the same service inside the vendor's domain.
 
-A connection names service, edition, network and region; the host follows. The only addresses that may be given
-are loopback ones, for the emulator, and only with ``allow_loopback_http``. Sources: the endpoint pages and
-SDKs of both vendors.
+A connection names service, edition, network and region; the host follows. Finance and government regions have hosts of
+their own, which a connection names as ``endpoint``: only hosts that the vendor itself can give a service. The only
+other addresses that may be given are loopback ones, for the emulator, and only with ``allow_loopback_http``. Sources:
+the endpoint pages and SDKs of both vendors; Tencent's pages ask for the host of the region with a finance region.
 """
 
 from __future__ import annotations
@@ -23,6 +24,18 @@ _TENCENT = {
     ("sts", "international"): "sts.intl.tencentcloudapi.com",
     ("sts", "mainland"): "sts.tencentcloudapi.com",
 }
+_CLOSED = re.compile(r"-(?:fsi|finance|gov)(?:-[0-9]+)?$")
+"""Ends of regions that are apart from the public cloud."""
+_GIVEN = {
+    "wedata": re.compile(r"wedata\.(?:intl\.|(?P<region>[a-z0-9-]+)\.)?tencentcloudapi\.com"),
+    "dms": re.compile(r"dms-enterprise(?:-vpc)?\.(?:vpc-proxy\.|(?P<region>[a-z0-9-]+)\.)?aliyuncs\.com"),
+    "quickbi": re.compile(r"quickbi-public(?:-vpc)?\.(?:vpc-proxy\.|(?P<region>[a-z0-9-]+)\.)?aliyuncs\.com"),
+    "sts": re.compile(
+        r"sts\.(?:intl\.|(?P<region>[a-z0-9-]+)\.)?tencentcloudapi\.com"
+        r"|sts(?:-vpc)?\.(?:vpc-proxy\.|(?P<region_>[a-z0-9-]+)\.)?aliyuncs\.com"
+    ),
+}
+"""What a given host of a service looks like. No name of a customer, such as that of a bucket, fits into it."""
 _ALIBABA_CENTRAL = {"dms": "dms-enterprise.aliyuncs.com", "sts": "sts.aliyuncs.com"}
 _ALIBABA_REGIONAL = {
     ("dms", "public"): "dms-enterprise.{}.aliyuncs.com",
@@ -31,6 +44,12 @@ _ALIBABA_REGIONAL = {
     ("quickbi", "vpc"): "quickbi-public-vpc.{}.aliyuncs.com",
     ("sts", "public"): "sts.{}.aliyuncs.com",
     ("sts", "vpc"): "sts-vpc.{}.aliyuncs.com",
+}
+_EXAMPLES = {
+    "wedata": "wedata.ap-shanghai-fsi.tencentcloudapi.com",
+    "dms": "dms-enterprise.cn-shanghai.aliyuncs.com",
+    "quickbi": "quickbi-public.cn-shanghai-finance-1.aliyuncs.com",
+    "sts": "sts.ap-shanghai-fsi.tencentcloudapi.com",
 }
 CENTRAL = "central"
 """The region word of a service that is reached through one central host."""
@@ -61,8 +80,40 @@ def check_region(region: str) -> str:
     return region
 
 
-def tencent_endpoint(service: str, edition: str) -> Endpoint:
-    """Host of a Tencent Cloud service in one edition (international, mainland)."""
+def region_of(host: str) -> str:
+    """Return the region inside a host, or an empty text: the label before the vendor's domain, if it is a region."""
+    labels = host.split(".")
+    return labels[1] if len(labels) == 4 and _REGION.fullmatch(labels[1]) else ""
+
+
+def given_endpoint(host: str, service: str, region: str, *, field: str = "endpoint") -> Endpoint:
+    """Host that a connection names.
+
+    :param region: region of the connection; the host may have no other one.
+    :raises ConfigurationError: when the vendor does not give this service such a host, or for another region.
+    """
+    found = _GIVEN[service].fullmatch(host)
+    named = "" if found is None else next((text for text in found.groupdict().values() if text), "")
+    if found is None or (named and not _REGION.fullmatch(named)):
+        raise ConfigurationError(
+            f"{field}: is no host of {service} in the vendor's domain. Write the host alone, as on its endpoint page,"
+            f" such as {_EXAMPLES[service]}"
+        )
+    if named and region not in ("", CENTRAL, named):
+        raise ConfigurationError(f"{field}: belongs to another region than the extra 'region'. Correct one of the two")
+    return Endpoint(f"https://{host}", host)
+
+
+def tencent_endpoint(service: str, edition: str, region: str = "") -> Endpoint:
+    """Host of a Tencent Cloud service in one edition (international, mainland).
+
+    :raises ConfigurationError: for a region that the public host does not serve.
+    """
+    if _CLOSED.search(region):
+        raise ConfigurationError(
+            f"region: {region} is not served by the public host. Set the extra 'endpoint', for example"
+            f" wedata.{region}.tencentcloudapi.com"
+        )
     host = _TENCENT.get((service, edition))
     if host is None:
         raise ConfigurationError(f"edition: {service} has no such edition. Use 'international' or 'mainland'")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from rescind.cloud.connection import hosts
+from rescind.cloud.connection import hosts, trust
 from rescind.cloud.fields import exact_text
 from rescind.errors import ConfigurationError
 
@@ -29,6 +29,11 @@ def _id_list(value: Any) -> Any:
 
 
 _Optional = Annotated[str | None, BeforeValidator(_blank_to_none)]
+_Host = Annotated[
+    str | None,
+    BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
+    BeforeValidator(_blank_to_none),
+]
 _Arn = Annotated[str | None, BeforeValidator(_blank_to_none), Field(pattern=r"^[!-~]{8,512}$")]
 
 # Settings that only one kind of credentials uses. With another kind they would be ignored silently.
@@ -48,6 +53,13 @@ class ClientSettings(BaseModel):
     :param login: key id (Tencent ``AKID...``, Alibaba ``LTAI...``); only with ``credentials=static``.
     :param password: the secret belonging to it.
     :param session_token: only with temporary keys.
+    :param endpoint: host of the service, for finance and government regions and for regional hosts of Tencent; else it
+        follows from edition, network and region.
+    :param sts_endpoint: host of the token service; when missing, that of the region in ``endpoint``.
+    :param proxy: ``http://HOST:PORT`` of a proxy that opens a tunnel to the vendor; never used for metadata services.
+    :param proxy_login: user of the proxy; ``proxy_password`` its password.
+    :param ca_bundle: absolute path of a PEM file with the authorities to trust in place of the usual ones, for a proxy
+        that inspects. Every worker needs the file.
     :param region: ``X-TC-Region`` of WeData; region of the host for Alibaba; optional for DMS.
     :param edition: Tencent site: ``international`` or ``mainland``.
     :param network: Alibaba network: ``public`` or ``vpc``.
@@ -82,6 +94,12 @@ class ClientSettings(BaseModel):
     tid: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(_blank_to_none)] = Field(
         None, pattern=r"^-?[0-9]{1,19}$"
     )
+    endpoint: _Host = None
+    sts_endpoint: _Host = None
+    proxy: _Optional = None
+    proxy_login: _Optional = None
+    proxy_password: SecretStr | None = None
+    ca_bundle: _Optional = None
     base_url: _Optional = None
     allow_loopback_http: bool = False
     account_id: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(_blank_to_none)] = Field(
@@ -122,12 +140,12 @@ class ClientSettings(BaseModel):
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             name = ".".join(str(step) for step in first["loc"]) or "connection"
             remedy = (
-                "Remove it from the connection's extras; TLS and hosts are not configurable there"
+                "Remove it from the connection's extras, or correct its name"
                 if first["type"] == "extra_forbidden"
                 else "Correct it in the connection"
             )
             raise ConfigurationError(f"{name}: {first['msg']}. {remedy}") from None
-        settings.endpoint()  # a wrong region or address is found now, not at the first request
+        settings.check_ways()  # a wrong region, address or file is found now, not at the first request
         return settings
 
     @model_validator(mode="after")
@@ -163,15 +181,39 @@ class ClientSettings(BaseModel):
         mark = self.login or "|".join((self.credentials, *(name or "" for name in roles)))
         return "key-" + hashlib.sha256(mark.encode()).hexdigest()[:12]
 
-    def endpoint(self, service: str = "") -> hosts.Endpoint:
+    def check_ways(self) -> None:
+        """Check hosts, proxy and authorities. Nothing is sent.
+
+        :raises ConfigurationError: names the field and the remedy.
+        """
+        for service in ("", "sts"):
+            self.host_of(service)
+        if self.proxy:
+            trust.check_proxy(self.proxy)
+            if self.host_of().base.startswith("http://"):
+                raise ConfigurationError("proxy: the emulator without TLS needs no proxy. Empty one of the two")
+        elif self.proxy_login or self.proxy_password:
+            raise ConfigurationError("proxy_login, proxy_password: there is no proxy. Set 'proxy', or empty them")
+        trust.tls_context(self.ca_bundle or "")
+
+    def host_of(self, service: str = "") -> hosts.Endpoint:
         """Where requests of a service go (default: the client's own; ``sts`` for the token service)."""
+        service = service or self.service
         if self.region not in ("", hosts.CENTRAL):
             hosts.check_region(self.region)
         if self.base_url:
             return hosts.loopback_endpoint(self.base_url, self.allow_loopback_http)
+        given, field = (self.sts_endpoint, "sts_endpoint") if service == "sts" else (self.endpoint, "endpoint")
+        if given:
+            return hosts.given_endpoint(given, service, self.region, field=field)
+        region = self.region
+        if service == "sts" and self.endpoint:
+            region = hosts.region_of(self.endpoint)
+            if self.vendor == "tencent" and region:
+                return hosts.given_endpoint(f"sts.{region}.tencentcloudapi.com", "sts", self.region, field=field)
         if self.vendor == "tencent":
-            return hosts.tencent_endpoint(service or self.service, self.edition)
-        return hosts.alibaba_endpoint(service or self.service, self.region, self.network)
+            return hosts.tencent_endpoint(service, self.edition, self.region)
+        return hosts.alibaba_endpoint(service, region or self.region, self.network)
 
     def rate(self, message: type[Request[Any]]) -> float:
         """Return the requests per second that may be used for a message: its limit times ``share``."""
