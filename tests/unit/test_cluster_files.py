@@ -214,6 +214,11 @@ def test_the_settings_of_both_files_are_the_same(compose: Any, values: Any) -> N
     environment = compose["services"]["worker-1"]["environment"]
     for section, options in values["config"].items():
         for option, value in options.items():
+            if (section, option) == ("core", "auth_manager"):
+                assert value.endswith(
+                    "FabAuthManager"
+                )  # what the chart uses; the containers of one host use the simple one
+                continue
             assert environment[f"AIRFLOW__{section}__{option}".upper()] == value
 
 

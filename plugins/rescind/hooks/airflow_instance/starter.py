@@ -1,7 +1,7 @@
 """Ask Airflow whether the requester of a run signed in to it.
 
-``airflow dags trigger`` records a user of the operating system as the requester. Whoever may use that command can be
-any user of Airflow, also the approver. The task interface does not tell how a run was started; Airflow's API does.
+``airflow dags trigger`` records a user of the operating system as the requester. A person who may use that command can
+be any user of Airflow, also the approver. The task interface does not tell how a run was started; Airflow's API does.
 """
 
 from __future__ import annotations
