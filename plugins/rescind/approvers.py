@@ -110,20 +110,29 @@ def check_ids(approvers: Iterable[Approver], manager: str) -> None:
     :raises ConfigurationError: for an id of another shape, or a name that is missing. Airflow would refuse every answer
         of such a user.
     """
-    shape, where = _IDS.get(manager, ("", ""))
     for one in approvers:
         if manager == _SIMPLE and one.name not in ("", one.id):
             raise ConfigurationError(
                 f"setting 'approvers': {printed(one.id)} has another name. With {manager} the id of a user is the user"
                 " name. Write the user name alone"
             )
-        if where and not re.fullmatch(shape, one.id):
-            raise ConfigurationError(
-                f"setting 'approvers': {printed(one.id)} is no user id of {manager}, so Airflow would refuse every"
-                f' answer of this user. Write {{"id": ..., "name": ...}}: the id is {where}; the name is the user name'
-            )
-        if where and not one.name:
+        check_user_id(one.id, manager, field="setting 'approvers'", write='{"id": ..., "name": ...}')
+        if manager in _IDS and not one.name:
             raise ConfigurationError(
                 f"setting 'approvers': user {printed(one.id)} has no name. With {manager} the requester of a run is"
                 f' known by name only. Write {{"id": "{one.id}", "name": ...}} with the user name'
             )
+
+
+def check_user_id(user_id: str, manager: str, *, field: str, write: str = "the id") -> None:
+    """Check that an id has the shape of the auth manager's ids.
+
+    :param field: where the id is written, and ``write`` how it is written there, for the error.
+    :raises ConfigurationError: when it has another shape.
+    """
+    shape, where = _IDS.get(manager, (".*", ""))
+    if not re.fullmatch(shape, user_id):
+        raise ConfigurationError(
+            f"{field}: {printed(user_id)} is no user id of {manager}, so Airflow would refuse every answer of this"
+            f" user. Write {write}: the id is {where}"
+        )

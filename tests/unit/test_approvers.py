@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rescind.approvers import Approver, Responder, check_ids, find_approver
+from rescind.approvers import Approver, Responder, check_ids, check_user_id, find_approver
 from rescind.errors import ConfigurationError
 from rescind.settings import Settings
 
@@ -99,6 +99,13 @@ def test_an_answer_without_a_user_is_nobody() -> None:
 def test_an_id_of_another_shape_is_refused_with_the_right_one(manager: str, approver: Any, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         check_ids(parsed(approver), manager)
+
+
+def test_a_reviewer_of_another_shape_is_refused_with_the_right_one() -> None:
+    with pytest.raises(ConfigurationError, match=r"owners.yaml: 'finn' is no user id of FabAuthManager.*such as 7"):
+        check_user_id("finn", "FabAuthManager", field="owners.yaml")
+    for user_id, manager in (("7", "FabAuthManager"), ("finn", "SimpleAuthManager"), ("finn", "")):
+        check_user_id(user_id, manager, field="owners.yaml")
 
 
 @pytest.mark.parametrize(

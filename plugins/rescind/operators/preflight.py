@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import rescind
 from rescind.airflow_support.kill_switch_variable import STOP_VARIABLE, StopVariable, refuse_if_set
 from rescind.airflow_support.pools import POOLS
-from rescind.approvers import check_ids
+from rescind.approvers import check_ids, check_user_id
 from rescind.cloud.client import CloudClient
 from rescind.cloud.connection.permission_probe import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
@@ -84,6 +84,7 @@ class PreflightOperator(ReviewOperator):
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
         if not known:
             found = self._with_sizes(found, inputs, ledger, settings, dag_run.dag_id, request)
+        _check_reviewers(inputs, ledger.deployment.auth_manager())
         specs = asyncio.run(_identify(ledger, settings, request))
         run = ledger.runs.begin(
             NewRun(
@@ -313,6 +314,13 @@ def check_approvers(settings: Settings, requester: str, dry_run: bool, auth_mana
             "nobody may approve this run: list at least one user other than the requester under 'approvers' "
             "in the settings"
         )
+
+
+def _check_reviewers(inputs: ReviewInputs, auth_manager: str) -> None:
+    """Check that the owners who will be asked are written as the auth manager knows its users."""
+    if inputs.owners:
+        for reviewer in inputs.owners.people:
+            check_user_id(reviewer, auth_manager, field=f"{inputs.owners.source}, reviewers")
 
 
 def check_requester(dag_run: Any, settings: Settings, dry_run: bool) -> str:
