@@ -72,6 +72,9 @@ def test_with_numbers_for_ids_the_requester_is_not_asked_and_cannot_approve(benc
     review = _fab_review(bench, "rita", FAB)
     review.through_plan()
     assert _ask(review).assigned_users == FAB[1:]
+    with review.ledger() as ledger:
+        shown = ledger.views.run(ledger.runs.find("access_review", review.run_id).number, ["access_review"])[0]
+    assert list(shown.approvers) == ["omar", "ada"], "the page names people"
     with pytest.raises(AirflowFailException, match="the requester cannot approve"):
         review.approve(user="1", name="rita")
     with pytest.raises(AirflowFailException, match="the requester cannot approve"):

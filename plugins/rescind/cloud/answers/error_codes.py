@@ -84,8 +84,6 @@ _QUICKBI_CHECKS = (
     "CanNot.Remove.WorkspaceOwner",
     "Cannot.TransferTo.Owner",
     "CannotRemove.OrganizationOwner",
-    "DeletePermission.ExistWorkspaceRecord.Error",  # the right comes from the workspace
-    "DeletePermission.UserBelongsToUsergroup.Error",  # the right comes from a group
     "Instance.Over.MaxLicense",
     "Invalid.Param.Error",
     "Member.ExistInWorkspace.Error",
@@ -178,10 +176,7 @@ _ALIBABA: dict[str, Class] = {
     "NoPermissionTo.Operate.Object": Class.REFUSED,
     "User.Not.WorkspaceAdmin": Class.REFUSED,  # of one workspace; the key may still work in others
     "Application.Object.NotExist": Class.NOT_FOUND,
-    "Cube.Not.Exist": Class.NOT_FOUND,
-    "Datasource.NotFound.Error": Class.NOT_FOUND,
     "Invalid.User": Class.NOT_FOUND,
-    "Invalid.User.Organization": Class.NOT_FOUND,
     "Invalid.Workspace": Class.NOT_FOUND,
     "Resource.NotBelongTo.CurrentOrganization": Class.NOT_FOUND,
     "User.NotIn.Workspace": Class.NOT_FOUND,

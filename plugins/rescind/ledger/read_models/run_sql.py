@@ -10,9 +10,9 @@ SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r
        CASE p.operation WHEN 'restore' THEN 0 ELSE o.effective END AS effective,
        CASE WHEN jsonb_typeof(r.summary -> 'kept_back') = 'number' AND (r.summary ->> 'kept_back') ~ '^[0-9]{{1,9}}$'
            THEN (r.summary ->> 'kept_back')::int ELSE 0 END AS kept,
-       ARRAY(SELECT left(who, 100) FROM jsonb_array_elements_text(CASE
+       ARRAY(SELECT left(who, 100) FROM (SELECT coalesce(one ->> 'name', one #>> '{{}}') FROM jsonb_array_elements(CASE
            WHEN jsonb_typeof(i.facts #> '{{record,settings,approvers}}') = 'array'
-           THEN i.facts #> '{{record,settings,approvers}}' ELSE '[]' END) AS who
+           THEN i.facts #> '{{record,settings,approvers}}' ELSE '[]' END) AS one) AS named(who)
            WHERE lower(who) <> lower(r.requested_by) LIMIT 20) AS approvers,
        CASE WHEN jsonb_typeof(r.summary -> 'findings') = 'array' THEN jsonb_array_length(r.summary -> 'findings')
        END AS findings,
