@@ -44,6 +44,21 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "wedata_owner_role": ("administrator", "none"),
     # Whether a privilege of a project or a project role reaches each member.
     "wedata_project_reach": ("members", "none"),
+    # Studio: how answers and requests name users: by user id (as the text of the workflow actions says) or by uin.
+    "wedata_studio_ids": ("user_id", "uin"),
+    # Permissions from folders above in ListCodePermissions, and whose Resource their rows carry.
+    "wedata_studio_inherited": ("listed", "hidden"),
+    "wedata_inherited_resource": ("parent", "own"),
+    # ... in ListWorkflowPermissions, whose rows have no mark for them.
+    "wedata_workflow_inherited": ("hidden", "listed"),
+    # DeleteCodePermissions: an empty list, as in the sample, or one result for each resource.
+    "wedata_code_results": ("empty", "per_resource"),
+    # Taking a permission that is not held: success without effect, or false.
+    "wedata_studio_absent": ("success", "false"),
+    # DeleteCodePermissions without SubjectValues or Privileges: refused, or all that there are.
+    "wedata_studio_no_subjects": ("refused", "all"),
+    # ListCodeFolderContents of an empty folder.
+    "wedata_empty_folders": ("empty", "null"),
     # A page of projects, members, roles or data sources behind the last one: empty, or the last one again.
     "wedata_beyond_end": ("empty", "last"),
     # Whether the default audience of a data source shows up in DescribeDataSourceAuthority.

@@ -10,6 +10,7 @@ from emulator.store.authorizations import PERMANENT, WorkAuthorization
 from emulator.store.policies import Policy
 from emulator.store.quickbi import Share
 from emulator.store.receivers import Receiver
+from emulator.store.studio import Holder
 from emulator.world import World
 
 Operation = dict[str, Any]
@@ -28,6 +29,7 @@ def operations(world: World) -> dict[str, Callable[[Operation], bool]]:
         "dms_policy": _policy, "dms_policy_role": _policy_role, "proxy_access": _proxy_access,
         "project_owner": _project_owner,
         **mutate_datasets.operations(), "tenant_role": _tenant_role, "data_source_creator": _source_creator,
+        "studio_permission": _studio_permission, "studio_node": _studio_node,
     }  # fmt: skip
     return {name: _bound(world, operation) for name, operation in made.items()}
 
@@ -179,6 +181,22 @@ def _tenant_role(world: World, given: Operation) -> bool:
         "role_id": given["role_id"], "user_uin": uin,
     })  # fmt: skip
     return True
+
+
+def _studio_permission(world: World, given: Operation) -> bool:
+    node, holder = world.studio[given["node_id"]], Holder(given["subject_type"], given["subject_value"])
+    return world.studio.change(node, holder, given["privilege"], remove=bool(given.get("remove")))
+
+
+def _studio_node(world: World, given: Operation) -> bool:
+    """Another owner, or another scope (SHARED, PRIVATE); what is not given stays."""
+    node = world.studio[given["node_id"]]
+    before = (node.owner, node.scope)
+    node.owner, node.scope = given.get("user_uin", node.owner), given.get("access_scope", node.scope)
+    world.journal.effect("changed", "wedata_studio_nodes", {
+        "node_id": node.node_id, "owner_uin": node.owner, "access_scope": node.scope,
+    })  # fmt: skip
+    return before != (node.owner, node.scope)
 
 
 def _source_creator(world: World, given: Operation) -> bool:

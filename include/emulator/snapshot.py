@@ -47,6 +47,7 @@ def _wedata(world: World) -> dict[str, Rows]:
              "share_mode": source.share_mode, "creator_uin": source.creator}
             for source in world.data_sources.sources.values()
         ],
+        **world.studio.rows(),
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from emulator.modes import Modes
 from emulator.store.dms import DmsStore
 from emulator.store.people import Person
 from emulator.store.quickbi import QuickBiStore
+from emulator.store.studio import Studio
 from emulator.store.wedata import DataSourceStore, PrivilegeStore, Project, ProjectMembers
 from emulator.visibility import Visibility
 
@@ -42,6 +43,7 @@ class World:
         # Holders of platform roles (role id to uins): no action lists or changes them.
         self.tenant_roles: dict[str, set[str]] = {}
         self.data_sources = DataSourceStore(self.journal, self.visibility)
+        self.studio = Studio(self.journal, self.visibility)
         self.dms = DmsStore(self.journal, self.visibility, TENANT_ID)
         self.quickbi = QuickBiStore(self.journal, self.visibility, ORGANIZATION_ID)
         self.table_details: dict[str, dict[str, Any]] = {}

@@ -70,6 +70,31 @@ _reads(
     DescribeDataSourceAuthority=lambda world: {"Id": some_source(world).source_id},
 )
 
+
+def some_node(world: World, tree: str = "code", kind: str = "folder") -> Any:
+    """A node of Studio at the top, or the first of its kind."""
+    return next(node for node in world.studio.values() if (node.tree, node.kind) == (tree, kind))
+
+
+def _workflow_place(world: World) -> Params:
+    node = some_node(world, "workflow")
+    return {"ProjectId": node.project_id, "EntityId": node.node_id, "EntityType": "folder"}
+
+
+_reads(
+    "wedata",
+    ListCodePermissions=lambda world: {
+        "ProjectId": some_node(world).project_id,
+        "Resource": {"ResourceType": "folder", "ResourceId": some_node(world).node_id},
+        "PageNumber": 1,
+        "PageSize": 20,
+    },
+    ListWorkflowPermissions=lambda world: {**_workflow_place(world), "PageNumber": 1, "PageSize": 10},
+    ListCodeFolderContents=lambda world: {"ProjectId": some_node(world).project_id, "ParentFolderPath": "/"},
+    ListWorkflowFolders=lambda world: {"ProjectId": some_project(world), "ParentFolderPath": "/"},
+    ListWorkflows=lambda world: {"ProjectId": some_project(world), "PageNumber": 1, "PageSize": 10},
+)
+
 # --- token services -----------------------------------------------------------------------------------
 
 _ALIBABA_ROLE = {"RoleArn": "acs:ram::1600000000000001:role/reviewer", "RoleSessionName": "night"}

@@ -23,6 +23,7 @@ from tests.contract.picks import (
     some_grant,
     some_group,
     some_instance,
+    some_node,
     some_portal,
     some_project,
     some_proxy,
@@ -136,6 +137,41 @@ def wedata_members(library: Library, world: World) -> None:
     assert held() == [roles[1]]
     library.call("DeleteProjectMember", ProjectId=project, UserUins=[uin])
     assert held() is None
+
+
+@_trip("wedata", "CreateCodePermissions", "DeleteCodePermissions", "ListCodePermissions")
+def wedata_code(library: Library, world: World) -> None:
+    node, user = some_node(world), "700099990001"
+    place, resource = {"ProjectId": node.project_id}, {"ResourceType": "folder", "ResourceId": node.node_id}
+
+    def held() -> list[str]:
+        page = library.call("ListCodePermissions", Resource=resource, PageNumber=1, PageSize=100, **place)["Data"]
+        return [name for row in page["Rows"] if row["RoleId"] == user for name in row["Privileges"]]
+
+    subject = {"SubjectType": "user", "SubjectValues": [user], "Privileges": ["CAN_VIEW", "CAN_RUN"]}
+    given = [{"Resource": resource, "AuthorizeSubjects": [subject]}]
+    (result,) = library.call("CreateCodePermissions", AuthorizePermissionObjects=given, **place)["Data"]
+    assert (result["Item"], result["Result"]) == (node.node_id, True)
+    assert held() == ["CAN_VIEW", "CAN_RUN"]
+    taken = [{"Resource": resource, "RecycleSubjects": [subject]}]
+    assert library.call("DeleteCodePermissions", RecyclePolicySet=taken, **place)["Data"] == []
+    assert held() == []
+
+
+@_trip("wedata", "CreateWorkflowPermissions", "DeleteWorkflowPermissions", "ListWorkflowPermissions")
+def wedata_workflows(library: Library, world: World) -> None:
+    node, user = some_node(world, "workflow", "workflow"), "700099990001"
+    place = {"ProjectId": node.project_id, "EntityId": node.node_id, "EntityType": "workflow"}
+    target = {"PermissionTargetType": "user", "PermissionTargetId": user, "PermissionTypeList": ["CAN_MANAGE"]}
+
+    def held() -> bool:
+        page = library.call("ListWorkflowPermissions", PageNumber=1, PageSize=100, **place)["Data"]
+        return target in page["Items"]
+
+    assert library.call("CreateWorkflowPermissions", PermissionList=[target], **place)["Data"]["Status"] is True
+    assert held()
+    assert library.call("DeleteWorkflowPermissions", DeletePermissionList=[target], **place)["Data"]["Status"] is True
+    assert not held()
 
 
 def _dms_objects(world: World) -> list[tuple[str, Params, Params, str]]:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from itertools import cycle
 
+from emulator.build import studio
 from emulator.build.sizes import Sizes
 from emulator.store.authorizations import WorkAuthorization, day_starts
 from emulator.store.datasets import ROW, Dataset, Rule
@@ -32,6 +33,7 @@ def build(world: World, rng: random.Random, sizes: Sizes) -> None:
     # From the end of the list: the first leavers have the group, the policy and the last administration.
     _dashboards(world, rng)
     _datasets(world, rng)
+    studio.build(world, rng)
     if sizes.paths and leavers:
         _wedata(world, cycle(reversed(leavers)))
         _quickbi(world, rng, cycle(reversed(leavers)))

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 _LISTS = {
     "CreateProjectMember": ("UserUins", False), "DeleteProjectMember": ("UserUins", False),
     "GrantMemberProjectRole": ("RoleIds", False), "RemoveMemberProjectRole": ("RoleIds", False),
+    "DeleteCodePermissions": ("RecyclePolicySet", False), "DeleteWorkflowPermissions": ("DeletePermissionList", False),
+    "CreateCodePermissions": ("AuthorizePermissionObjects", False),
+    "CreateWorkflowPermissions": ("PermissionList", False),
     "CancelReportShare": ("ShareToIds", True), "AddDataLevelPermissionWhiteList": ("TargetIds", True),
     "AddUserGroupMembers": ("UserGroupIds", True),
     "DeleteUserGroupMembers": ("UserGroupIds", True), "AddUserGroupMember": ("UserIdList", True),
 }  # fmt: skip
 """The list of a write whose answer says nothing of its parts, and whether it is a comma list."""
+_STATUS, _RESULT = {"Data": {"Status": True}}, {"Result": "true"}
+_FIXED: dict[str, Any] = {
+    "RevokeDataSourceAuthorization": _STATUS, "AuthorizeDataSource": _STATUS, "CreateProjectMember": _STATUS,
+    "CreateWorkflowPermissions": _STATUS, "DeleteWorkflowPermissions": _STATUS,
+    "CreateAbacAuthorization": _RESULT, "DeleteAbacAuthorization": _RESULT,
+    "GrantTemplateAuthority": {"Result": True}, "RevokeTemplateAuthority": {"Result": True},
+    "DeleteCodePermissions": {"Data": []}, "AddWorksAuthorization": "auth-00000000",
+    "CreateProxyAccess": {"ProxyAccessId": 999_999},
+}  # fmt: skip
+"""Answers that do not depend on the request."""
 Reply = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -21,18 +35,13 @@ def success(product: str, action: str, params: dict[str, Any]) -> Any:
     if action in ("RevokePrivileges", "AuthorizePrivileges"):
         results = [{"Resource": dict(item), "Result": True, "Reason": ""} for item in params.get("Resources", [])]
         return {"Data": {"OverallSuccess": True, "Results": results}}
-    if action in ("RevokeDataSourceAuthorization", "AuthorizeDataSource", "CreateProjectMember"):
-        return {"Data": {"Status": True}}
+    if action == "CreateCodePermissions":
+        ids = [item["Resource"]["ResourceId"] for item in params["AuthorizePermissionObjects"]]
+        return {"Data": [{"Item": ident, "Result": True, "Reason": "success"} for ident in ids]}
     if action in ("CancelAuthorizationMenu", "AuthorizeMenu", "ChangeVisibilityModel"):
         return len(set(str(params.get("MenuIds", "")).split(",")))
-    if action in ("CreateAbacAuthorization", "DeleteAbacAuthorization"):
-        return {"Result": "true"}
-    if action in ("GrantTemplateAuthority", "RevokeTemplateAuthority"):
-        return {"Result": True}
-    if action == "AddWorksAuthorization":
-        return "auth-00000000"
-    if action == "CreateProxyAccess":
-        return {"ProxyAccessId": 999_999}
+    if action in _FIXED:
+        return deepcopy(_FIXED[action])
     return True if product == "quickbi" else {}
 
 

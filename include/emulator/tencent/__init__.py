@@ -12,6 +12,6 @@ STS = ActionTable("tencent-sts")
 
 def load() -> tuple[ActionTable, ActionTable]:
     """Both tables, filled."""
-    for name in ("catalog", "data_sources", "members", "privileges", "projects", "sts"):
+    for name in ("catalog", "data_sources", "members", "privileges", "projects", "sts", "studio"):
         import_module(f"{__name__}.{name}")
     return WEDATA, STS

@@ -66,6 +66,8 @@ def right_of(item: Row) -> str:
     """
     if item["system"] in _ROLES:
         return role_of(item)
+    if item["system"] == "wedata_studio_permissions":
+        return str(item["entitlement"]).upper()
     if item["system"] == "quickbi_dataset_whitelists":
         words = " ".join([*_words(item), str(item.get("container", ""))]).upper()
         return "COLUMN_LEVEL" if "COLUMN" in words else "ROW_LEVEL"
@@ -123,6 +125,9 @@ def _membership(item: Row, who: str, place: Resource) -> Thing:
         return Thing(system, {"user_id": who, "role": role_of(item)})
     if system == "dms_accounts":
         return Thing(system, {"user_id": who})
+    if system == "wedata_studio_permissions":
+        return Thing(system, {"node_id": place.id, "subject_type": str(item["principal_type"]).lower(),
+                              "subject_value": who, "privilege": right_of(item)})  # fmt: skip
     if system == "dms_abac_authorizations":
         by_role = str(item["principal_type"]).lower() == "role"
         kind, name = ("dms_policy_roles", "role_id") if by_role else ("dms_policy_members", "user_id")

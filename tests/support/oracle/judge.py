@@ -44,6 +44,7 @@ _PATHS: dict[str, Callable[[Dump, str, Resource, str], Iterable[Path]]] = {
     "dms_system_roles": lambda dump, who, _, role: dms.role_paths(dump, who, role),
     "wedata_privileges": wedata.privilege_paths,
     "wedata_data_sources": lambda dump, who, on, _: wedata.source_paths(dump, who, on.id, on.container),
+    "wedata_studio_permissions": lambda dump, who, on, right: wedata.studio_paths(dump, who, on.id, right),
     "wedata_project_roles": lambda dump, who, on, role: wedata.project_paths(dump, who, on.id, role),
 }
 SYSTEMS = frozenset(_PATHS)

@@ -24,7 +24,7 @@ ID_SPACES = {
     "quickbi_organization_roles": "quickbi_user_id",
     "dms_abac_authorizations": "dms_user_id",
     "dms_proxy_accesses": "dms_user_id", "dms_accounts": "dms_user_id", "dms_system_roles": "dms_user_id",
-    "wedata_project_roles": "wedata_uin",
+    "wedata_project_roles": "wedata_uin", "wedata_studio_permissions": "wedata_user_id",
 }  # fmt: skip
 """The id of a person that the items of a system carry."""
 
@@ -38,12 +38,12 @@ def place_of(one: Planted) -> tuple[Resource, str]:
     """What the membership is on, and the role that it gives, for the oracle."""
     row = one.operations[0]
     kinds = {"group_id": "user_group", "workspace_id": "workspace", "works_id": "work", "proxy_id": "proxy",
-             "resource_id": "work", "dataset_id": "dataset", "policy_id": "policy",
+             "resource_id": "work", "dataset_id": "dataset", "node_id": "node", "policy_id": "policy",
              "project_id": "project"}  # fmt: skip
     found = [Resource(kind, str(row[name])) for name, kind in kinds.items() if name in row]
     role = row.get("role_id", "") if one.system == "wedata_project_roles" else ""
-    if one.system == "quickbi_dataset_whitelists":
-        role = row["rule_type"]
+    if one.system in ("quickbi_dataset_whitelists", "wedata_studio_permissions"):
+        role = row.get("rule_type") or row["privilege"]
     elif one.system == "quickbi_organization_roles":
         role = row["role_ids"][-1]
     elif one.system == "dms_system_roles":
@@ -176,6 +176,24 @@ def _attached(draw: Draw, person: Any, kind: str) -> list[Operation]:
     role = draw.one("dms_roles")
     attached = {"op": "dms_policy_role", "policy_id": policy, "role_id": role["role_id"]}
     return [own, attached, {"op": "dms_roles", "user_id": user, "roles": ["USER", role["name"]]}]
+
+
+@_member("wedata_studio_permissions", "direct", "inherited", "role", "owner")
+def _studio(draw: Draw, person: Any, kind: str) -> list[Operation]:
+    uin = person["wedata_uin"]
+    node = draw.one("wedata_studio_nodes", lambda row: bool(row["parent"]))
+    project = node["project_id"]
+    own = {"op": "studio_permission", "node_id": node["node_id"], "subject_type": "user",
+           "subject_value": person["wedata_user_id"], "privilege": "CAN_MANAGE"}  # fmt: skip
+    if kind == "role":
+        member = {"op": "project_member", "project_id": project, "user_uin": uin, "role_id": ENGINEER}
+        return [own, {**own, "subject_type": "role", "subject_value": ENGINEER}, member]
+    ways: dict[str, list[Operation]] = {
+        "direct": [],
+        "inherited": [{**own, "node_id": node["parent"]}],
+        "owner": [{"op": "studio_node", "node_id": node["node_id"], "user_uin": uin}],
+    }
+    return [own, *ways[kind]]
 
 
 def kinds() -> Iterator[tuple[str, str]]:

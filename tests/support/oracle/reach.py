@@ -60,6 +60,7 @@ def _things(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
     for row in dump.rows("wedata_projects"):
         for role in ("", *_distinct(dump.values("wedata_project_roles", "role_id"))):
             yield "wedata_project_roles", Resource("project", row["project_id"]), role
+    yield from _studio(dump)
     for one in dump.values("wedata_data_source_sharing", "data_source_id"):
         yield "wedata_data_sources", Resource("data_source", one), ""
     granted = {(row["resource_type"].lower(), row["resource_uri"], row["privilege"])
@@ -74,6 +75,12 @@ def _datasets(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
     rules = dump.rows("quickbi_dataset_rules")
     rights += [(row["dataset_id"], f"{row['rule_type']}/{row['rule_id']}") for row in rules]
     yield from (("quickbi_dataset_whitelists", Resource("dataset", ident), right) for ident, right in rights)
+
+
+def _studio(dump: Dump) -> Iterator[tuple[str, Resource, str]]:
+    for row in dump.rows("wedata_studio_nodes"):
+        for right in ("CAN_VIEW", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"):
+            yield "wedata_studio_permissions", Resource(row["kind"], row["node_id"]), right
 
 
 def _databases(dump: Dump) -> Iterator[tuple[str, Resource, str]]:

@@ -123,3 +123,43 @@ def project_paths(dump: Dump, uin: str, project_id: str, role_id: str) -> Iterat
         for name in ("owner_uin", "creator_uin"):
             if row[name] == uin:
                 yield Path(name.removesuffix("_uin"))
+
+
+_LEVELS = ("CAN_VIEW", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
+
+
+def studio_paths(dump: Dump, user_id: str, node_id: str, privilege: str) -> Iterator[Path]:
+    """Ways in which a user has a permission, or one that holds it, on a folder, file or workflow of Studio."""
+    nodes = dump.by("wedata_studio_nodes", "node_id").get((node_id,), [])
+    uins = dump.values("people", "wedata_uin", wedata_user_id=user_id)
+    for node in nodes:
+        held = [_roles(dump, str(node["project_id"]), uin) for uin in uins]
+        roles = {role for found in held for role in found or ()}
+        if _ADMINISTRATOR in roles:
+            yield Path("administrator", str(node["project_id"]))
+        yield from _studio_above(dump, node, user_id, uins, roles, privilege)
+        if node["access_scope"] == "SHARED" and privilege == "CAN_VIEW" and any(found is not None for found in held):
+            yield Path("shared", str(node["project_id"]))
+
+
+def _studio_above(
+    dump: Dump, node: Row, user_id: str, uins: list[str], roles: set[str], privilege: str
+) -> Iterator[Path]:
+    """Owners and permissions of the node and of the folders above it."""
+    places = [node]
+    while places[-1]["parent"]:
+        places += dump.by("wedata_studio_nodes", "node_id")[str(places[-1]["parent"]),]
+    enough = _LEVELS[_LEVELS.index(privilege) :]
+    for place in places:
+        where = "" if place is node else str(place["node_id"])
+        if place["owner_uin"] in uins:
+            yield Path("owner", where)
+        for row in dump.by("wedata_studio_permissions", "node_id").get((str(place["node_id"]),), []):
+            mine = row["subject_value"] == user_id if row["subject_type"] == "user" else row["subject_value"] in roles
+            if row["privilege"] not in enough or not mine or row["subject_type"] == "group":
+                continue
+            if row["subject_type"] == "role":
+                yield Path("role", where or str(row["subject_value"]))
+            else:
+                own = "direct" if row["privilege"] == privilege else "broader"
+                yield Path("inherited" if where else own, where)

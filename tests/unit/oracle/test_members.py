@@ -87,6 +87,9 @@ ITEMS: dict[str, tuple[Any, str, dict[str, Any]]] = {
                            {"proxy_access_id": "8801", "proxy_id": "7001", "user_id": "5", "account": ""}),
     "wedata_project_roles": (item("wedata_project_roles", "1001", "project", "900", "data engineer"), "",
                              {"project_id": "900", "user_uin": "1001", "role_id": "308335260676890624"}),
+    "wedata_studio_permissions": (
+        item("wedata_studio_permissions", "7001", "script", "n", "CAN_EDIT"), "",
+        {"node_id": "n", "subject_type": "user", "subject_value": "7001", "privilege": "CAN_EDIT"}),
     "bare member": (item("wedata_project_roles", "1001", "project", "900", "membership"), "wedata_project_members",
                     {"project_id": "900", "user_uin": "1001", "role_ids": []}),
 }  # fmt: skip
@@ -180,6 +183,7 @@ def test_a_verdict_while_the_membership_is_there_is_false(name: str) -> None:
         "quickbi_users": users, "organization_id": "o", "now_ms": 5,
         "dms_users": [{"user_id": "5", "state": "NORMAL", "roles": ["SECURITY_ADMIN"]}],
         "wedata_project_members": [{"project_id": "900", "user_uin": "1001", "role_ids": ["308335260676890624"]}],
+        "wedata_studio_nodes": [{"node_id": "n", "project_id": "9", "parent": "", "owner_uin": "", "access_scope": ""}],
         "dms_policies": [{"policy_id": "9001"}], (kind or name): [truth],
     }  # fmt: skip
     gone = {"quickbi_users": [{**users[0], "role_ids": []}], "organization_id": "o", "now_ms": 5, "dms_users": []}
