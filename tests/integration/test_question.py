@@ -148,3 +148,12 @@ def test_the_gate_is_red_without_a_report(bench: Bench) -> None:
     review.through_plan()
     with pytest.raises(AirflowFailException, match="the report was not written"):
         review.gate()
+
+
+def test_the_gate_repeats_why_preflight_refused(bench: Bench) -> None:
+    review = bench().run(kind="targets", dry_run=True, principals=["P99999"], reason="leaver")
+    with pytest.raises(AirflowFailException) as refused:
+        review.preflight()
+    with pytest.raises(AirflowFailException, match="preflight refused this run, and nothing was sent: ") as red:
+        review.gate()
+    assert str(refused.value) in str(red.value)

@@ -112,6 +112,8 @@ class Review:
     run_type: str = "manual"
     worlds: dict[str, Any] = field(default_factory=dict)
     """The emulator's world at discovery and at the last verification, for the oracle."""
+    xcom: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What tasks left for others, by task and key."""
     journal: list[int] = field(default_factory=lambda: [0, 0])
     """The length of the emulator's journal at both."""
 
@@ -124,7 +126,14 @@ class Review:
             triggering_user_name=self.user or None,
             conf=dict(self.params),
         )
-        ti = SimpleNamespace(task_id=task_id, map_index=map_index, try_number=1, id="ti")
+        ti = SimpleNamespace(
+            task_id=task_id,
+            map_index=map_index,
+            try_number=1,
+            id="ti",
+            xcom_push=lambda key, value: self.xcom.update({(task_id, key): value}),
+            xcom_pull=lambda task_ids, key: self.xcom.get((task_ids, key)),
+        )
         return {"dag_run": dag_run, "params": dict(self.params), "ti": ti, "task_instance": ti}
 
     def preflight(self) -> None:

@@ -23,7 +23,7 @@ from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.ledger import check_ledger
 from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
-from rescind.operators.bases.review import ReviewOperator
+from rescind.operators.bases.review import RefusingOperator
 from rescind.review.roster.remarks import remarks
 from rescind.review.roster.shrink import check_shrink, sizes
 from rescind.settings import VARIABLE, ReviewRequest, Settings
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 _PARAMS = frozenset(ReviewRequest.model_fields) - {"kind"}
 
 
-class PreflightOperator(ReviewOperator):
+class PreflightOperator(RefusingOperator):
     """Check request, settings, ledger, inputs and connections, and begin the run in the ledger.
 
     :param kind: ``policy`` or ``targets``; see :class:`~rescind.settings.ReviewRequest`.

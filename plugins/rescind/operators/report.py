@@ -12,7 +12,7 @@ from rescind.hooks.airflow_instance.api import write_note
 from rescind.hooks.evidence_store import write_evidence
 from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Ledger
-from rescind.operators.bases.review import ReviewOperator
+from rescind.operators.bases.review import REFUSAL, ReviewOperator
 from rescind.workflow.run_summary import build_summary, headline, summary_lines, write_items
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ class GateOperator(ReviewOperator):
     }
 
     def review(self, context: Context, ledger: Ledger) -> str:
-        """Fail with every problem that the summary names."""
+        """Fail with every problem that the summary names, or with the reason for which preflight refused the run."""
+        if self.find_run(context, ledger) is None:
+            refusal = context["ti"].xcom_pull(task_ids="preflight", key=REFUSAL)
+            if refusal:
+                raise AirflowFailException(f"preflight refused this run, and nothing was sent: {refusal}")
         run = self.run_of(context, ledger)
         self.report_at, self.bundle_at = str(run.summary.get("report", "")), str(run.summary.get("bundle", ""))
         problems = list(run.summary.get("problems", ["the report was not written"]))

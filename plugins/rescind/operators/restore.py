@@ -19,7 +19,7 @@ from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewInput, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
 from rescind.operators.approve import ApprovePlanOperator
-from rescind.operators.bases.review import ReviewOperator, ScopeOperator
+from rescind.operators.bases.review import RefusingOperator, ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
 from rescind.operators.preflight import check_approvers, check_requester, hidden_variables, log_settings
 from rescind.operators.revoke import RevokeBatchOperator
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 _FIELDS = frozenset(RestoreRequest.model_fields) - {"root"}
 
 
-class RestorePreflightOperator(ReviewOperator):
+class RestorePreflightOperator(RefusingOperator):
     """Check request, source run, caps, approvers and both kinds of connections, and begin the run in the ledger.
 
     :returns: one ``{"scope": id, "label": text}`` for each affected system and account, for mapping.

@@ -69,12 +69,11 @@ _MATCHING = f"""
 WHERE {_OF_THE_READER}
   AND (%(system)s = '' OR g.system = %(system)s)
   AND (%(state)s = '' OR i.state = %(state)s)
-  AND (%(person)s = '' OR {_PERSON} = %(person)s)
   AND (%(verdict)s = '' OR v.verdict = %(verdict)s OR (%(verdict)s = 'none' AND v.verdict IS NULL)
        OR (%(verdict)s = 'open' AND NOT {_PROVEN}))
 """
 
-_DECIDED = "LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id"
+_ONE_PERSON = f"  AND {_PERSON} = %(person)s\n"
 
 _PEOPLE = f"""
 SELECT {_PERSON} AS person, coalesce(max({_NAME}), '') AS name, coalesce(max(d.facts ->> 'person.id'), '') AS roster_id,
@@ -305,10 +304,10 @@ class Views(Repository):
         }
 
         def work(connection: Connection) -> ItemPage:
-            named = _NAMED if wanted.text or wanted.person else _DECIDED
-            every = f"{_ITEMS} {named} {_MATCHING} {_SEARCH if wanted.text else ''}"
+            further = f"{_SEARCH if wanted.text else ''}{_ONE_PERSON if wanted.person else ''}"
+            every = f"{_ITEMS} {_NAMED} {_MATCHING} {further}" if further else f"{_ITEMS} {_MATCHING}"
             counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
-            page = _PAGE.format(search=_SEARCH if wanted.text else "")
+            page = _PAGE.format(search=further)
             return ItemPage(counted["n"] if counted else 0, _all(connection, ItemLine, page, values))
 
         return self._select(work)
@@ -318,6 +317,8 @@ class Views(Repository):
     ) -> PeoplePage:
         """Return a page of the people of a run's items, those with most remaining items first, and their number.
 
+        A page beyond the last one is empty, and its number is 0.
+
         :param text: part of a name, an id or a department; case does not matter.
         """
         values = {
@@ -325,10 +326,11 @@ class Views(Repository):
         }  # fmt: skip
 
         def work(connection: Connection) -> PeoplePage:
-            counted = connection.execute(f"SELECT count(*) AS n FROM ({_PEOPLE}) one {_FIND_PERSON}", values).fetchone()
             order = "remaining DESC, unproven DESC, items DESC, name, person LIMIT %(limit)s OFFSET %(offset)s"
-            query = f"SELECT * FROM ({_PEOPLE}) one {_FIND_PERSON} ORDER BY {order}"
-            return PeoplePage(counted["n"] if counted else 0, _all(connection, PersonLine, query, values))
+            # One pass gives the page and the number of all people.
+            query = f"SELECT *, count(*) OVER () AS people FROM ({_PEOPLE}) one {_FIND_PERSON} ORDER BY {order}"
+            rows = _all(connection, PersonLine, query, values)
+            return PeoplePage(rows[0].people if rows else 0, rows)
 
         return self._select(work)
 

@@ -228,6 +228,7 @@ class PersonLine:
     :param roster_id: the roster's id, or empty.
     :param last_day: date as text, or empty.
     :param remaining: items that are not proven gone, without those whose record is gone.
+    :param people: the number of all people that match, on every line.
     """
 
     person: str
@@ -245,6 +246,7 @@ class PersonLine:
     unproven: int
     effective: int
     remaining: int
+    people: int
 
 
 @dataclass(frozen=True, slots=True)

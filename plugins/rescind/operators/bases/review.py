@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.airflow_support.links import ConsoleLink, ReviewLink
 from rescind.airflow_support.task_errors import fail_without_retry
@@ -21,6 +22,11 @@ from rescind.workflow.references import BatchRef, ScopeRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+REFUSAL = "refusal"
+"""XCom key under which preflight leaves why it refused a run; the gate repeats it."""
+MOST_REFUSAL = 2_000
+"""Characters of it that are kept."""
 
 
 class ReviewOperator(LedgerTaskMixin, BaseOperator):
@@ -54,6 +60,18 @@ class ReviewOperator(LedgerTaskMixin, BaseOperator):
             self.console_at = console_address(hook_of(system_named(system), conn_id).settings())
         except RescindError:
             self.console_at = ""
+
+
+class RefusingOperator(ReviewOperator):
+    """Base of the operators that may refuse a run before it begins: the reason is left for the gate."""
+
+    def execute(self, context: Context) -> Any:
+        """Run every check; keep the reason of a refusal."""
+        try:
+            return super().execute(context)
+        except AirflowFailException as refusal:
+            context["ti"].xcom_push(key=REFUSAL, value=str(refusal)[:MOST_REFUSAL])
+            raise
 
 
 class ScopeOperator(ReviewOperator):
