@@ -23,7 +23,7 @@ from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
 from rescind.cloud.quickbi import authorizations, members, menus, shares
-from rescind.cloud.wedata import data_sources, privileges
+from rescind.cloud.wedata import data_sources, privileges, studio
 from rescind.cloud.wedata import members as project_members
 
 Strategy = st.SearchStrategy[Any]
@@ -235,6 +235,17 @@ def _project_member_write(draw: Any, kind: type[Request[Any]]) -> Any:
 
 
 @st.composite
+def _studio_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    code = "ResourceType" in kind.model_fields
+    names = ("ResourceType", "ResourceId", "script") if code else ("EntityType", "EntityId", "workflow")
+    holders = ["user", "role"] if kind is studio.CreateWorkflowPermissions else ["user", "role", "group"]
+    rights = st.lists(st.sampled_from(["CAN_VIEW", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE"]), min_size=1, unique=True)
+    where = {names[0]: draw(st.sampled_from(["folder", names[2]])), names[1]: draw(_ids(1))[0]}
+    whom = {"SubjectType": draw(st.sampled_from(holders)), "SubjectId": draw(_DIGITS)}
+    return kind(ProjectId=draw(_DIGITS), **where, **whom, Privileges=draw(rights))
+
+
+@st.composite
 def _menu_write(draw: Any, kind: type[Request[Any]]) -> Any:
     given: dict[str, Any] = {"DataPortalId": draw(_ids(1))[0], "MenuIds": draw(_ids(60))}
     users, count = draw(st.sampled_from([(60, 0), (0, 60), (30, 30)]))
@@ -297,6 +308,10 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     project_members.GrantMemberProjectRole: _project_member_write,
     project_members.DeleteProjectMember: _project_member_write,
     project_members.CreateProjectMember: _project_member_write,
+    studio.DeleteCodePermissions: _studio_write,
+    studio.CreateCodePermissions: _studio_write,
+    studio.DeleteWorkflowPermissions: _studio_write,
+    studio.CreateWorkflowPermissions: _studio_write,
     permissions.RevokeUserPermission: _dms_write,
     permissions.GrantUserPermission: _dms_write,
     accounts.DisableUser: _account_write,
@@ -331,6 +346,14 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
     if type(message).__module__ == project_members.__name__:
         fields = {name: getattr(message, name) for name in type(message).model_fields}
         return {name: value if isinstance(value, str) else list(value) for name, value in fields.items()}
+    if isinstance(message, studio._CodeWrite):
+        return _code_input(message)
+    if isinstance(message, studio._WorkflowWrite):
+        entry = {"PermissionTargetType": message.SubjectType, "PermissionTargetId": message.SubjectId}
+        entry |= {"PermissionTypeList": list(message.Privileges)}
+        name = "PermissionList" if message.action.startswith("Create") else "DeletePermissionList"
+        where = {"EntityId": message.EntityId, "EntityType": message.EntityType}
+        return {"ProjectId": message.ProjectId, **where, name: [entry]}
     if isinstance(message, members._GroupsWrite):
         return {"UserGroupIds": ",".join(message.UserGroupIds), "UserId": message.UserId}
     if isinstance(message, menus._MenuWrite):
@@ -346,6 +369,15 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
         for name, info in type(message).model_fields.items()
         if getattr(message, name) is not None
     }
+
+
+def _code_input(message: Any) -> dict[str, Any]:
+    made = message.action.startswith("Create")
+    holder = {"SubjectType": message.SubjectType, "SubjectValues": [message.SubjectId]}
+    holder |= {"Privileges": list(message.Privileges)}
+    resource = {"ResourceType": message.ResourceType, "ResourceId": message.ResourceId}
+    entry = {"Resource": resource, "AuthorizeSubjects" if made else "RecycleSubjects": [holder]}
+    return {"ProjectId": message.ProjectId, "AuthorizePermissionObjects" if made else "RecyclePolicySet": [entry]}
 
 
 def _revoke_target(target: Any) -> dict[str, Any]:

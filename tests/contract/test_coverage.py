@@ -43,6 +43,7 @@ def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[c
         "quickbi_work_authorizations": "DeleteAuthorizationByUserId",
         "dms_accounts": "DisableUser",
         "dms_proxy_accesses": "DeleteProxyAccess",
+        "wedata_studio_permissions": "DeleteCodePermissions",
         "dms_abac_authorizations": "DeleteAbacAuthorization",
     }
     for system, revoke in revokes.items():

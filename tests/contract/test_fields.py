@@ -39,6 +39,7 @@ INSISTED = {
         "GetProject": {"Data", "Data.ProjectId"},
         "ListProjects": {"Data.Items[].ProjectId"},
         "ListPermissions": {"Data.Details[].PermissionDetails[].Name"},
+        "ListWorkflows": {"Data.Items[].WorkflowId"},
         "ListDatabase": {"Data.Items[].Name"},
         "ListSchema": {"Data.Items[].Name"},
         "ListTable": {"Data.Items[].Name"},

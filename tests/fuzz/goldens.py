@@ -27,7 +27,7 @@ from rescind.cloud.clients import client_class
 from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import CloudError
 from tests.contract.messages import client_settings, messages
-from tests.contract.picks import READS, some_grant, some_portal, some_record, some_source
+from tests.contract.picks import READS, some_grant, some_node, some_portal, some_record, some_source
 
 KEYS = {
     "wedata": ("AKIDDEMO0000000000000000000000001", "tencent-demo-secret-1"),
@@ -165,6 +165,14 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     yield "wedata", kinds["GrantMemberProjectRole"](**member, **role)
     yield "wedata", kinds["RemoveMemberProjectRole"](**member, **role)
     yield "wedata", kinds["DeleteProjectMember"](**one_user)
+    code, flow = some_node(world), some_node(world, "workflow", "workflow")
+    who = {"SubjectType": "user", "SubjectId": "700099990001"}
+    script = {"ProjectId": code.project_id, "ResourceType": "folder", "ResourceId": code.node_id, **who}
+    job = {"ProjectId": flow.project_id, "EntityType": "workflow", "EntityId": flow.node_id, **who}
+    yield "wedata", kinds["CreateCodePermissions"](**script, Privileges=["CAN_VIEW"])
+    yield "wedata", kinds["DeleteCodePermissions"](**script, Privileges=["CAN_VIEW"])
+    yield "wedata", kinds["CreateWorkflowPermissions"](**job, Privileges=["CAN_MANAGE"])
+    yield "wedata", kinds["DeleteWorkflowPermissions"](**job, Privileges=["CAN_MANAGE"])
     place = {"DsType": "DATABASE", "DbId": str(record.target.db_id), "Logic": False, "PermTypes": record.perm}
     yield "dms", kinds["GrantUserPermission"](UserId=record.user_id, ExpireDate="2099-12-31 00:00:00", **place)
     yield "dms", kinds["RevokeUserPermission"](UserId=record.user_id, UserAccessId=str(record.access_id), **place)

@@ -10,7 +10,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-TENCENT_LISTS = {"ListPermissions": "Data.Details", "ListTenantRoles": "Data"}
+TENCENT_LISTS = {
+    "ListPermissions": "Data.Details",
+    "ListTenantRoles": "Data",
+    "ListCodeFolderContents": "Data",
+    "ListCodePermissions": "Data.Rows",
+}
 DMS_LISTS = {
     "ListUserPermissions": "UserPermissions.UserPermission",
     "ListDatabaseUserPermssions": "UserPermissions.UserPermission",
@@ -122,7 +127,7 @@ def list_path(product: str, action: str) -> str:
 def total_path(product: str, action: str) -> str:
     """Where the declared total stands, or empty when the action declares none."""
     if product == "wedata":
-        return "" if action == "ListTenantRoles" else "Data.TotalCount"
+        return "" if action in ("ListTenantRoles", "ListCodeFolderContents") else "Data.TotalCount"
     if product == "dms":
         return "" if action in NO_TOTAL else "TotalCount"
     return "Result.TotalNum" if action in QUICKBI_PAGED else ""

@@ -227,6 +227,62 @@ def _project_member(action: str, given: Parameters) -> None:
         _refuse(action, "RoleIds names a role twice")
 
 
+_LEVELS = ("CAN_VIEW", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
+
+
+def _one(action: str, name: str, value: Any) -> Any:
+    entries = _list(action, name, value)
+    if len(entries) != 1:
+        _refuse(action, f"{name} has {len(entries)} entries in place of one")
+    return entries[0]
+
+
+def _holder(action: str, kind: Any, ident: Any, rights: Any, kinds: tuple[str, ...]) -> None:
+    """One user, role or group with permissions, each named once."""
+    if kind not in kinds:
+        _refuse(action, f"its holder is not one of {', '.join(kinds)}")
+    _text(action, "holder", ident, _DIGITS)
+    named = _list(action, "permissions", rights)
+    if any(right not in _LEVELS for right in named) or len(set(named)) != len(named):
+        _refuse(action, "names a permission twice, or one that is not known")
+
+
+def _code_permissions(action: str, given: Parameters) -> None:
+    """One folder or script, one holder."""
+    objects, subjects = (
+        ("RecyclePolicySet", "RecycleSubjects")
+        if action == "DeleteCodePermissions"
+        else ("AuthorizePermissionObjects", "AuthorizeSubjects")
+    )
+    _names(action, given, {"ProjectId", objects})
+    _text(action, "ProjectId", given["ProjectId"], _DIGITS)
+    entry = _object(action, objects, _one(action, objects, given[objects]), {"Resource", subjects})
+    resource = _object(action, "Resource", entry["Resource"], {"ResourceType", "ResourceId"})
+    if resource["ResourceType"] not in ("folder", "script"):
+        _refuse(action, "ResourceType is neither folder nor script")
+    _text(action, "ResourceId", resource["ResourceId"], _ID)
+    fields = {"SubjectType", "SubjectValues", "Privileges"}
+    subject = _object(action, subjects, _one(action, subjects, entry[subjects]), fields)
+    ident = _one(action, "SubjectValues", subject["SubjectValues"])
+    _holder(action, subject["SubjectType"], ident, subject["Privileges"], ("user", "role", "group"))
+
+
+def _workflow_permissions(action: str, given: Parameters) -> None:
+    """One workflow or folder, one holder."""
+    deletes = action == "DeleteWorkflowPermissions"
+    name = "DeletePermissionList" if deletes else "PermissionList"
+    _names(action, given, {"ProjectId", "EntityId", "EntityType", name})
+    _text(action, "ProjectId", given["ProjectId"], _DIGITS)
+    _text(action, "EntityId", given["EntityId"], _ID)
+    if given["EntityType"] not in ("folder", "workflow"):
+        _refuse(action, "EntityType is neither folder nor workflow")
+    fields = {"PermissionTargetType", "PermissionTargetId", "PermissionTypeList"}
+    entry = _object(action, name, _one(action, name, given[name]), fields)
+    kinds = ("user", "role", "group") if deletes else ("user", "role")
+    target = entry["PermissionTargetId"]
+    _holder(action, entry["PermissionTargetType"], target, entry["PermissionTypeList"], kinds)
+
+
 _DMS_KINDS: Mapping[str, tuple[set[str], str]] = {
     "INSTANCE": ({"InstanceId"}, ""),
     "DATABASE": ({"DbId", "Logic"}, "false"),
@@ -386,6 +442,10 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
             "CreateProjectMember",
         )
     },
+    ("wedata", "DeleteCodePermissions"): _code_permissions,
+    ("wedata", "CreateCodePermissions"): _code_permissions,
+    ("wedata", "DeleteWorkflowPermissions"): _workflow_permissions,
+    ("wedata", "CreateWorkflowPermissions"): _workflow_permissions,
     ("dms", "RevokeUserPermission"): _dms_revoke,
     ("dms", "GrantUserPermission"): _dms_grant,
     ("dms", "DisableUser"): _dms_account,

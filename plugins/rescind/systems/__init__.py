@@ -18,6 +18,7 @@ from rescind.systems.quickbi.workspace_members import QuickBiWorkspaceMembers
 from rescind.systems.wedata.data_sources import WeDataDataSources
 from rescind.systems.wedata.privileges import WeDataPrivileges
 from rescind.systems.wedata.project_roles import WeDataProjectRoles
+from rescind.systems.wedata.studio_permissions import WeDataStudioPermissions
 
 REGISTRY: dict[str, PermissionSystem[Any]] = {
     system.name: system
@@ -25,6 +26,7 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
         WeDataPrivileges(),
         WeDataDataSources(),
         WeDataProjectRoles(),
+        WeDataStudioPermissions(),
         DmsPermissions(),
         DmsAccounts(),
         DmsProxyAccesses(),

@@ -127,7 +127,7 @@ def _membership(item: Row, who: str, place: Resource) -> Thing:
         return Thing(system, {"user_id": who})
     if system == "wedata_studio_permissions":
         return Thing(system, {"node_id": place.id, "subject_type": str(item["principal_type"]).lower(),
-                              "subject_value": who, "privilege": right_of(item)})  # fmt: skip
+                              "subject_value": who.rpartition(".")[2], "privilege": right_of(item)})  # fmt: skip
     if system == "dms_abac_authorizations":
         by_role = str(item["principal_type"]).lower() == "role"
         kind, name = ("dms_policy_roles", "role_id") if by_role else ("dms_policy_members", "user_id")

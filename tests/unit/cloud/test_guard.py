@@ -43,6 +43,12 @@ from rescind.cloud.wedata.members import (
     RemoveMemberProjectRole,
 )
 from rescind.cloud.wedata.privileges import AuthorizePrivileges, Privilege, PrivilegeResource, RevokePrivileges, Subject
+from rescind.cloud.wedata.studio import (
+    CreateCodePermissions,
+    CreateWorkflowPermissions,
+    DeleteCodePermissions,
+    DeleteWorkflowPermissions,
+)
 from rescind.errors import BlastRadiusExceededError, InputError
 
 Refusals = (BlastRadiusExceededError, InputError)
@@ -50,6 +56,9 @@ CATALOG = PrivilegeResource(ResourceType="Catalog", ResourceUri="demo")
 USER = Subject(SubjectType="User", SubjectValues=["700001"])
 RECORD = {"UserId": "51001", "DsType": "DATABASE", "DbId": "1860001", "Logic": False, "PermTypes": "CORRECT"}
 PORTAL = {"DataPortalId": "p1", "MenuIds": ["m1", "m2"], "UserIds": ["u1"], "UserGroupIds": ["g-1"]}
+
+CODE = {"ProjectId": "1", "ResourceType": "script", "ResourceId": "s-1", "SubjectId": "700", "Privileges": ["CAN_EDIT"]}
+FLOW = {"ProjectId": "1", "EntityType": "folder", "EntityId": "wf1", "SubjectId": "308", "Privileges": ["CAN_MANAGE"]}
 
 GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("wedata", RevokePrivileges(Resources=[CATALOG], Subjects=[USER], Privileges=[Privilege(Name="A")])),
@@ -62,6 +71,10 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("wedata", GrantMemberProjectRole(ProjectId="1", UserUin="2", RoleIds=["3"])),
     ("wedata", DeleteProjectMember(ProjectId="1", UserUins=["2"])),
     ("wedata", CreateProjectMember(ProjectId="1", UserUins=["2"], RoleIds=["3"])),
+    ("wedata", DeleteCodePermissions(**CODE, SubjectType="user")),
+    ("wedata", CreateCodePermissions(**CODE, SubjectType="group")),
+    ("wedata", DeleteWorkflowPermissions(**FLOW, SubjectType="group")),
+    ("wedata", CreateWorkflowPermissions(**FLOW, SubjectType="role")),
     ("dms", RevokeUserPermission(**RECORD, UserAccessId="774001", Tid="-1")),
     ("dms", GrantUserPermission(**RECORD, ExpireDate="2030-01-01 00:00:00")),
     ("dms", DisableUser(Uid="1968000000000001", Tid="3001")),
@@ -229,6 +242,58 @@ BAD_TENCENT += [
     ("DeleteProjectMember", _ONE),
     ("RemoveMemberProjectRole", _ONE),
     ("CreateProjectMember", {**_ONE, "RoleIds": [str(n) for n in range(1, 102)]}),
+]
+_SUBJECT = {"SubjectType": "user", "SubjectValues": ["7"], "Privileges": ["CAN_EDIT"]}
+_RESOURCE = {"ResourceType": "script", "ResourceId": "s-1"}
+_TARGET = {"PermissionTargetType": "user", "PermissionTargetId": "7", "PermissionTypeList": ["CAN_MANAGE"]}
+_WRONG: list[Any] = ["", None, "all", "*", [], {}, "0", ["7", "7"], ["CAN_FLY"], ["CAN_EDIT", "CAN_EDIT"]]
+
+
+def code_body(action: str, subject: Any = _SUBJECT, resource: Any = _RESOURCE, **fields: Any) -> dict[str, Any]:
+    made = action == "CreateCodePermissions"
+    objects, subjects = (
+        ("AuthorizePermissionObjects", "AuthorizeSubjects") if made else ("RecyclePolicySet", "RecycleSubjects")
+    )
+    return {"ProjectId": "1", objects: [{"Resource": resource, subjects: [subject]}], **fields}
+
+
+def flow_body(action: str, target: Any = _TARGET, **fields: Any) -> dict[str, Any]:
+    name = "PermissionList" if action == "CreateWorkflowPermissions" else "DeletePermissionList"
+    return {"ProjectId": "1", "EntityId": "w1", "EntityType": "workflow", name: [target], **fields}
+
+
+BAD_TENCENT += [
+    *(
+        (action, body)
+        for action in ("DeleteCodePermissions", "CreateCodePermissions")
+        for good in (code_body(action),)
+        for body in (
+            *(without(good, name) for name in good),
+            *({**good, name: value} for name in good for value in _WRONG),
+            *({**good, name: value * 2} for name, value in good.items() if isinstance(value, list)),
+            *(code_body(action, subject=without(_SUBJECT, name)) for name in _SUBJECT),
+            *(code_body(action, subject={**_SUBJECT, name: value}) for name in _SUBJECT for value in _WRONG),
+            code_body(action, subject={**_SUBJECT, "SubjectValues": ["7", "8"]}),
+            *(code_body(action, resource=without(_RESOURCE, name)) for name in _RESOURCE),
+            *(code_body(action, resource={**_RESOURCE, name: value}) for name in _RESOURCE for value in _WRONG),
+            code_body(action, resource={**_RESOURCE, "ResourceIdForPath": "/"}),
+            code_body(action, All=True),
+        )
+    ),
+    *(
+        (action, body)
+        for action in ("DeleteWorkflowPermissions", "CreateWorkflowPermissions")
+        for good in (flow_body(action),)
+        for body in (
+            *(without(good, name) for name in good),
+            *({**good, name: value} for name in good for value in _WRONG),
+            *({**good, name: value * 2} for name, value in good.items() if isinstance(value, list)),
+            *(flow_body(action, target=without(_TARGET, name)) for name in _TARGET),
+            *(flow_body(action, target={**_TARGET, name: value}) for name in _TARGET for value in _WRONG),
+            flow_body(action, All=True),
+        )
+    ),
+    ("CreateWorkflowPermissions", flow_body("CreateWorkflowPermissions", {**_TARGET, "PermissionTargetType": "group"})),
 ]
 BAD_TENCENT += [
     *((DS, {"DataSourceId": value, "RevokeProjectId": "5"}) for value in NO_NUMBERS),

@@ -57,7 +57,9 @@ NEEDED = {
     "wedata": "ListProjects ListProjectMembers ListProjectRoles ListTenantRoles ListCatalog ListDatabase ListSchema "
     "ListTable ListPermissions RevokePrivileges AuthorizePrivileges ListDataSources GetDataSource "
     "DescribeDataSourceAuthority RevokeDataSourceAuthorization AuthorizeDataSource GetProject "
-    "RemoveMemberProjectRole GrantMemberProjectRole DeleteProjectMember CreateProjectMember",
+    "RemoveMemberProjectRole GrantMemberProjectRole DeleteProjectMember CreateProjectMember "
+    "ListCodeFolderContents ListCodePermissions DeleteCodePermissions CreateCodePermissions ListWorkflowFolders "
+    "ListWorkflows ListWorkflowPermissions DeleteWorkflowPermissions CreateWorkflowPermissions",
     "dms": "GetUserActiveTenant ListUsers GetUser ListInstances ListDatabases ListLogicDatabases ListTables "
     "ListLogicTables ListUserPermissions ListDatabaseUserPermssions ListInstanceUserPermissions "
     "ListAuthorizedInstancesForUser ListAuthorizedDatabasesForUser ListAuthorizedUsersForInstance "

@@ -65,6 +65,8 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("wedata", "RevokeDataSourceAuthorization"),
         ("wedata", "RemoveMemberProjectRole"),
         ("wedata", "DeleteProjectMember"),
+        ("wedata", "DeleteCodePermissions"),
+        ("wedata", "DeleteWorkflowPermissions"),
         ("dms", "RevokeUserPermission"),
         ("dms", "DisableUser"),
         ("dms", "DeleteProxyAccess"),
@@ -102,6 +104,10 @@ WEDATA: dict[str, Any] = {
     "ListDatabase": {"Items": [], "TotalCount": 0},
     "ListSchema": {"Items": [], "TotalCount": 0},
     "ListTable": {"Items": [], "TotalCount": 0},
+    "ListCodeFolderContents": [{"Id": "f1", "Type": "folder", "Path": "/f"}],
+    "ListWorkflowFolders": {"Items": [{"FolderId": "w1", "FolderPath": "/w", **PROJECT}], "TotalCount": 1},
+    "ListWorkflows": {"Items": [], "TotalCount": 0},
+    "ListWorkflowPermissions": {"Items": [], "TotalCount": 0},
 }
 
 
@@ -117,11 +123,14 @@ def test_wedata(client: Client, tencent: Make) -> None:
     rights = asyncio.run(allowed_actions(client(network)))
     assert rights == {**dict.fromkeys(WEDATA, "allowed"), "RevokePrivileges": "unknown",
                       "RevokeDataSourceAuthorization": "unknown", "RemoveMemberProjectRole": "unknown",
-                      "DeleteProjectMember": "unknown"}  # fmt: skip
+                      "DeleteProjectMember": "unknown", "DeleteCodePermissions": "unknown",
+                      "DeleteWorkflowPermissions": "unknown", "ListCodePermissions": "unknown"}  # fmt: skip
     assert list(rights) == [probe.action for probe in WeDataClient.probes]
     assert sent["ListDataSources"]["ProjectId"] == PROJECT["ProjectId"]
     assert sent["DescribeDataSourceAuthority"] == {"Id": 65377}
     assert {sent[name]["CatalogName"] for name in ("ListDatabase", "ListSchema", "ListTable")} == {"lake"}
+    assert sent["ListCodeFolderContents"]["ParentFolderPath"] == "/"
+    assert sent["ListWorkflowPermissions"]["EntityId"] == "w1"
     assert max(body.get("PageSize", 0) for body in sent.values()) == 10
 
 
@@ -222,7 +231,7 @@ def test_what_hangs_on_a_refused_or_empty_listing_cannot_be_told(client: Client,
     assert {action for action, right in rights.items() if right == "allowed"} == {"ListProjects", "ListPermissions"}
     assert {action for action, right in rights.items() if right == "refused"} == {"ListCatalog"}
     said = in_short(rights)
-    assert said.startswith("2 of 14 needed actions seen to be allowed; refused: ListCatalog; cannot be told: ")
+    assert said.startswith("2 of 21 needed actions seen to be allowed; refused: ListCatalog; cannot be told: ")
     assert "RevokePrivileges" in said
 
 

@@ -129,10 +129,18 @@ POLICIES = st.builds(
     st.sampled_from(["7", "8", "9"]),
     st.sampled_from(["user", "role"]),
 )
+STUDIO = st.builds(
+    lambda kind, ident, who, right: _grant("wedata_studio_permissions", kind, ident, who, right, "7"),
+    st.sampled_from(["studio_folder", "studio_script", "workflow_folder", "workflow"]),
+    st.sampled_from(["f1", "F1", "b41e8d13-905a-4006"]),
+    st.sampled_from([("user", "1"), ("user", "2"), ("role", "7.1"), ("group", "1")]),
+    st.sampled_from(["CAN_VIEW", "CAN_EDIT", "CAN_MANAGE"]),
+)
 GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "wedata_privileges": PRIVILEGES,
     "wedata_data_sources": SOURCES,
     "wedata_project_roles": PROJECTS,
+    "wedata_studio_permissions": STUDIO,
     "dms_permissions": RECORDS,
     "quickbi_menus": MENUS,
     "quickbi_group_members": MEMBERS,

@@ -64,6 +64,13 @@ from rescind.cloud.wedata.inventory import (
     ListTable,
 )
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource
+from rescind.cloud.wedata.studio import (
+    ListCodeFolderContents,
+    ListWorkflowFolders,
+    ListWorkflowPermissions,
+    ListWorkflows,
+    WorkflowFolder,
+)
 from rescind.errors import CloudError, ExpiredSignatureError, InputError, UnauthorizedError, first_of
 
 
@@ -96,6 +103,11 @@ class Probe:
     after: str = ""
 
 
+def _workflow_permissions(folder: WorkflowFolder) -> Request[Any]:
+    where = {"ProjectId": folder.ProjectId, "EntityId": folder.FolderId, "EntityType": "folder"}
+    return ListWorkflowPermissions.model_validate({**where, "PageNumber": 1, "PageSize": 10})
+
+
 WEDATA = (
     Probe("ListProjects", lambda _: ListProjects(PageNumber=1, PageSize=10)),
     Probe(
@@ -126,12 +138,37 @@ WEDATA = (
     Probe("ListDatabase", lambda c: ListDatabase(CatalogName=c.Name, PageNumber=1, PageSize=10), after="ListCatalog"),
     Probe("ListSchema", lambda c: ListSchema(CatalogName=c.Name, PageNumber=1, PageSize=10), after="ListCatalog"),
     Probe("ListTable", lambda c: ListTable(CatalogName=c.Name, PageNumber=1, PageSize=10), after="ListCatalog"),
+    Probe(
+        "ListCodeFolderContents",
+        lambda project: ListCodeFolderContents(ProjectId=project.ProjectId, ParentFolderPath="/"),
+        after="ListProjects",
+    ),
+    Probe("ListCodePermissions", lambda _: None, after="ListCodeFolderContents"),  # a row names no project
+    Probe(
+        "ListWorkflowFolders",
+        lambda project: ListWorkflowFolders(
+            ProjectId=project.ProjectId, ParentFolderPath="/", PageNumber=1, PageSize=10
+        ),
+        after="ListProjects",
+    ),
+    Probe(
+        "ListWorkflows",
+        lambda project: ListWorkflows(ProjectId=project.ProjectId, PageNumber=1, PageSize=10),
+        after="ListProjects",
+    ),
+    Probe(
+        "ListWorkflowPermissions",
+        lambda folder: _workflow_permissions(folder) if folder.ProjectId else None,
+        after="ListWorkflowFolders",
+    ),
     Probe("RevokePrivileges"),
     Probe("RevokeDataSourceAuthorization"),
     Probe("RemoveMemberProjectRole"),
     Probe("DeleteProjectMember"),
+    Probe("DeleteCodePermissions"),
+    Probe("DeleteWorkflowPermissions"),
 )
-"""Tencent WeData: privileges, data sources, and roles in projects."""
+"""Tencent WeData: privileges, data sources, roles in projects, and permissions in Studio."""
 
 DMS = (
     Probe("GetUserActiveTenant", lambda _: GetUserActiveTenant()),

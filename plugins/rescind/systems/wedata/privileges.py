@@ -83,7 +83,12 @@ SURFACES = (
     Surface(
         "views, volumes, functions and models", "", "grants on them", "no action of this version lists these objects"
     ),
-    Surface("Studio folders, scripts and workflows", "", "permissions on code and on workflows", NOT_COVERED),
+    Surface(
+        "Studio folders, scripts and workflows",
+        "",
+        "permissions on code and on workflows",
+        "wedata_studio_permissions reads them",
+    ),
     Surface("tasks of an owner", "", "schedules that run with the rights of a person", NOT_COVERED),
     *LIMITS,
 )

@@ -1,0 +1,387 @@
+"""Tencent WeData: permissions on folders and scripts of Studio, and on workflows and their folders.
+
+A grant is one permission of one user, role or group on one object. One call takes permissions of one holder off one
+object. A folder's permissions reach what is in it. The listing of scripts says of each row whether it can be withdrawn
+(``DeleteAble``); that of workflows does not, so a permission that the holder also has on a folder above counts as
+inherited from there until that one is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, ClassVar
+
+from rescind.cloud.base import Prepared, WriteRequest
+from rescind.cloud.clients import WeDataClient
+from rescind.cloud.fields import UNNAMEABLE, is_named_id, is_numeric_id
+from rescind.cloud.wedata.inventory import ListProjects
+from rescind.cloud.wedata.studio import (
+    CodeResource,
+    CreateCodePermissions,
+    CreateWorkflowPermissions,
+    DeleteCodePermissions,
+    DeleteWorkflowPermissions,
+    ListCodePermissions,
+    ListWorkflowPermissions,
+)
+from rescind.errors import BlastRadiusExceededError
+from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
+from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.final_bytes import body_fields
+from rescind.systems.population import Population
+from rescind.systems.surfaces import EndedMemberships, Surface, Untraceable
+from rescind.systems.wedata.projects import (
+    LIMITS,
+    MEMBERS,
+    ROLE_HOLDERS,
+    UNTRACEABLE,
+    discover_projects,
+    ended_memberships,
+    holders,
+)
+from rescind.systems.wedata.studio_tree import (
+    ADMINISTRATORS,
+    FOLDER,
+    OWNERS,
+    SCRIPT,
+    SHARING,
+    WIDE,
+    WORKFLOW,
+    WORKFLOW_FOLDER,
+    Node,
+    code_nodes,
+    workflow_nodes,
+)
+
+PERMISSIONS = Surface(
+    "Studio permissions",
+    "ListCodePermissions",
+    "users, roles and groups with permissions on folders and scripts; on workflows by ListWorkflowPermissions",
+    "no page says whether the lists of folders show what the caller may not see, nor who reaches the root",
+)
+GROUPS = Surface("members of groups", "", "who is in a group", "no action of this version lists them")
+LEVELS = ("CAN_VIEW", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
+UNTOLD = "untold permissions"
+FIXED = "fixed"
+"""Stands in the key of a row that cannot be withdrawn: the same permission may be given directly too."""
+_CODE = {FOLDER: "folder", SCRIPT: "script"}
+_FLOW = {WORKFLOW_FOLDER: "folder", WORKFLOW: "workflow"}
+_KINDS = {"user": PrincipalType.USER, "role": PrincipalType.ROLE, "group": PrincipalType.GROUP}
+_NOT_DELETABLE = "the vendor says that it cannot be withdrawn: it is inherited or built in"
+_NOT_TOLD = "the vendor does not tell whether it can be withdrawn"
+_NO_PRIVILEGES = "the row does not tell its permissions"
+_NOBODY = "the row names no user, role or group"
+_GROUP = "no page says that a group can be given permissions on workflows again"
+_PROJECT, _ABOVE = "ProjectId", "Above"
+_Shown = tuple[str, str, Sequence[str] | None, bool | None, str]
+"""Kind and id of the holder, permissions, whether they can be withdrawn, and the object they come from."""
+
+
+class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
+    """Permissions on Studio objects and workflows; one call takes what one holder has off one object."""
+
+    name: ClassVar[str] = "wedata_studio_permissions"
+    title: ClassVar[str] = "WeData Studio permissions"
+    form_label: ClassVar[str] = "Tencent WeData: Studio folders, scripts and workflows"
+    id_spaces: ClassVar[tuple[str, ...]] = ("wedata_user_id",)
+    vendor: ClassVar[str] = "tencent"
+    hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
+    member_space: ClassVar[str] = "wedata_uin"
+    surfaces: ClassVar[tuple[Surface, ...]] = (
+        PERMISSIONS,
+        OWNERS,
+        ADMINISTRATORS,
+        SHARING,
+        MEMBERS,
+        GROUPS,
+        ROLE_HOLDERS,
+        *LIMITS,
+    )
+    untraceable: ClassVar[Mapping[str, Untraceable]] = {
+        **UNTRACEABLE,
+        PrincipalType.GROUP: Untraceable(GROUPS.name, GROUPS.cannot),
+    }
+    shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"permission": len(LEVELS)})
+    revoke_message: ClassVar[type[WriteRequest[Any]]] = DeleteCodePermissions
+    revoke_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = (DeleteWorkflowPermissions,)
+    restore_message: ClassVar[type[WriteRequest[Any]]] = CreateCodePermissions
+    restore_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = (CreateWorkflowPermissions,)
+    restore_shape: ClassVar[CallShape] = shape
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ListCodeFolderContents",
+            "ListCodePermissions",
+            "ListProjectMembers",
+            "ListProjects",
+            "ListWorkflowFolders",
+            "ListWorkflowPermissions",
+            "ListWorkflows",
+        }
+    )
+
+    async def discover(self, client: WeDataClient, found: Population) -> None:
+        """List the projects, the objects of each, and the permissions on each object, folders first."""
+        walker = Walker(client, found)
+        for project in await discover_projects(walker, found, self.name):
+            if found.leaves_out("project", project):
+                continue
+            for tree in (await code_nodes(walker, project, found), await workflow_nodes(walker, project, found)):
+                found.add_grants(way for node in tree for way in node.ways(walker.account, found))
+                await self._tree(walker, tree, found)
+                found.note("objects", len(tree))
+        for surface in (PERMISSIONS, OWNERS, ADMINISTRATORS, SHARING):
+            found.asked(surface.name)
+
+    async def _tree(self, walker: Walker[WeDataClient], tree: Iterable[Node], found: Population) -> None:
+        """List the permissions on the objects of one tree, from the top down."""
+        direct: dict[str, set[tuple[str, str, str]]] = {}
+
+        def take(node: Node, shown: list[_Shown]) -> None:
+            grants = list(_grants(walker.account, node, shown, direct))
+            found.add_grants(grants)
+            found.add_principals(holders(grants))
+            if node.kind == node.folder_kind:
+                direct[node.ident] = {_held(grant.key) for grant in grants if grant.revocable}
+
+        by_depth = sorted(tree, key=_depth)
+        for _, level in groupby(by_depth, _depth):
+            await walker.for_each(list(level), lambda node: _shown(walker, node), take)
+
+    def cell(self, key: GrantKey) -> Cell:
+        """One permission of one holder on one object; a call takes permissions of one holder."""
+        return _cell_of(key)
+
+    def listing_scope(self, grant: Grant) -> ListingScope:
+        """The object with its path. What stands beside the permissions is in no listing of them."""
+        if not grant.cell.container:
+            return ("", "", "", "")
+        return (grant.key.resource_type, grant.attributes[_PROJECT], grant.key.resource_id, grant.resource_name)
+
+    async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
+        """List the permissions on each object again."""
+        walker = Walker(client)
+        nodes = [_node(scope) for scope in sorted(listings)]
+        listed = await walker.each(nodes, lambda node: _shown(walker, node))
+        grants = [
+            grant
+            for node, shown in zip(nodes, listed, strict=True)
+            for grant in _grants(walker.account, node, shown, {})
+        ]
+        return Reading(tuple(grants), frozenset(listings), walker.calls, tuple(walker.pages))
+
+    def request(self, call: PlannedCall, grants: Sequence[Grant]) -> WriteRequest[Any]:
+        """The call that withdraws the permissions of the one holder on the one object."""
+        first = grants[0]
+        return _write(first.cell, first.key.resource_type, [column[-1] for _, column in call.columns], _REVOKES)
+
+    def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
+        """Every permission that the final body names, of its one holder on its one object."""
+        return frozenset(
+            _cell(*named) for named in _named(prepared, ("DeleteCodePermissions", "DeleteWorkflowPermissions"))
+        )
+
+    def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
+        """The same permission; None for a group on a workflow, which the vendor does not name where it is given."""
+        key = grant.key
+        if key.resource_type in _FLOW and key.principal_type == PrincipalType.GROUP:
+            return None
+        return _inverse(key.resource_type, grant.cell.row, *grant.cell.column)
+
+    def unfaithful(self, grant: Grant) -> str:
+        """Return a reason for a group on a workflow."""
+        return "" if self.inverse(grant) is not None else _GROUP
+
+    def restore_group(self, grant: Grant) -> str:
+        """The object and its holder."""
+        return "/".join((grant.cell.container, grant.cell.row))
+
+    def restore_request(self, inverses: Sequence[Mapping[str, Any]]) -> WriteRequest[Any]:
+        """The call that gives the permissions to the one holder on the one object."""
+        ((kind, resource, subject, holder),) = {
+            (i["ObjectKind"], i["Object"], i["SubjectType"], i["SubjectId"]) for i in inverses
+        }
+        rights = sorted(inverse["Privilege"] for inverse in inverses)
+        return _write(_cell(kind, resource, subject, holder, rights[0]), kind, rights, _RESTORES)
+
+    def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
+        """Every permission that the final body gives."""
+        named = _named(prepared, ("CreateCodePermissions", "CreateWorkflowPermissions"))
+        return [_inverse(*one) for one in named]
+
+    async def ended_memberships(self, client: WeDataClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Return memberships in projects and their roles that ended since discovery."""
+        return await ended_memberships(client, memberships)
+
+    async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Return the grants of projects that are gone; the vendor has no listing of users."""
+        there = {project.ProjectId for project in await Walker(client).rows(ListProjects())}
+        return {g.grant_id: "the project is gone" for g in grants if g.attributes[_PROJECT] not in there}
+
+    async def own_ids(self, client: WeDataClient) -> frozenset[str]:
+        """As for privileges: the UIN; the connection names WeData's own user id."""
+        return frozenset({client.identity.user_id}) if client.identity else frozenset()
+
+    def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
+        """The folders above."""
+        kind = FOLDER if grant.key.resource_type in _CODE else WORKFLOW_FOLDER
+        return ((kind, ident) for ident in grant.attributes.get(_ABOVE, "").split())
+
+    def includes(self, held: str, entitlement: str) -> bool:
+        """Each level includes the ones below it, as the vendor's "maximum permission" says; owners have every level."""
+        if held in LEVELS and entitlement in LEVELS:
+            return LEVELS.index(held) >= LEVELS.index(entitlement)
+        return held in (entitlement, UNTOLD, *WIDE)
+
+
+_REVOKES = (DeleteCodePermissions, DeleteWorkflowPermissions)
+_RESTORES = (CreateCodePermissions, CreateWorkflowPermissions)
+
+
+def _depth(node: Node) -> int:
+    return len(node.above)
+
+
+def _held(key: GrantKey) -> tuple[str, str, str]:
+    return key.principal_type, key.principal_id, key.entitlement
+
+
+def _node(scope: ListingScope) -> Node:
+    kind, project, ident, path = scope
+    return Node(project, kind, ident, path)
+
+
+async def _shown(walker: Walker[WeDataClient], node: Node) -> list[_Shown]:
+    """Return the rows of one object's listing."""
+    if node.kind in _CODE:
+        resource = CodeResource.model_validate({"ResourceType": _CODE[node.kind], "ResourceId": node.ident})
+        rows = await walker.rows(ListCodePermissions(ProjectId=node.project, Resource=resource))
+        return [
+            (row.RoleType or "", row.RoleId or "", row.Privileges, row.DeleteAble, row.source or node.ident)
+            for row in rows
+        ]
+    entity = {"EntityId": node.ident, "EntityType": _FLOW[node.kind]}
+    flows = await walker.rows(ListWorkflowPermissions.model_validate({"ProjectId": node.project, **entity}))
+    return [
+        (row.PermissionTargetType or "", row.PermissionTargetId or "", row.PermissionTypeList, True, node.ident)
+        for row in flows
+    ]
+
+
+def _grants(
+    account: str, node: Node, shown: Iterable[_Shown], direct: Mapping[str, Collection[tuple[str, str, str]]]
+) -> Iterator[Grant]:
+    """Yield each permission once.
+
+    :param direct: by folder id, what is directly given on it.
+    """
+    found: dict[GrantKey, Grant] = {}
+    for subject, holder, rights, deletable, source in shown:
+        kind, who = _principal(node.project, subject, holder)
+        fixed = deletable is False or source != node.ident
+        for right in rights or (UNTOLD,):
+            place = (WeDataStudioPermissions.name, account, node.kind, node.ident)
+            key = GrantKey(*place, kind, who, right, FIXED if fixed else node.project)
+            from_above = source if source != node.ident else _above(node, direct, _held(key))
+            inherited = f"{node.folder_kind} {from_above}" if from_above and (fixed or node.kind in _FLOW) else ""
+            why_not = f"inherited from {inherited}" if inherited else _why_not(kind, holder, right, deletable, fixed)
+            found.setdefault(
+                key,
+                Grant(
+                    key=key,
+                    cell=_cell_of(key),
+                    revocable=not why_not,
+                    why_not=why_not,
+                    inherited_from=inherited,
+                    resource_name=node.path,
+                    attributes={_PROJECT: node.project, _ABOVE: " ".join(node.above)},
+                ),
+            )
+    yield from found.values()
+
+
+def _principal(project: str, subject: str, holder: str) -> tuple[str, str]:
+    """Return type and id of a holder; a role's id is ``<ProjectId>.<RoleId>``, as its members have it."""
+    kind = _KINDS.get(subject)
+    if kind is None or not holder:
+        return PrincipalType.UNKNOWN, f"{subject} {holder}".strip()
+    return kind, f"{project}.{holder}" if kind == PrincipalType.ROLE else holder
+
+
+def _cell_of(key: GrantKey) -> Cell:
+    subject = next((name for name, known in _KINDS.items() if known == key.principal_type), "")
+    holder = key.principal_id
+    if subject == "role":
+        holder = holder.partition(".")[2]
+    return _cell(key.resource_type, f"{key.native_id}.{key.resource_id}", subject, holder, key.entitlement)
+
+
+def _above(node: Node, direct: Mapping[str, Collection[tuple[str, str, str]]], held: tuple[str, str, str]) -> str:
+    """Return a folder above on which the same holder has the same permission, or an empty text."""
+    return next((folder for folder in node.above if held in direct.get(folder, ())), "")
+
+
+def _why_not(kind: str, holder: str, right: str, deletable: bool | None, fixed: bool) -> str:
+    if kind == PrincipalType.UNKNOWN:
+        return _NOBODY
+    if fixed or deletable is None:
+        return _NOT_DELETABLE if fixed else _NOT_TOLD
+    if right == UNTOLD:
+        return _NO_PRIVILEGES
+    return "" if right in LEVELS and is_numeric_id(holder) else UNNAMEABLE
+
+
+def _cell(kind: str, resource: str, subject: str, holder: str, right: str) -> Cell:
+    return Cell(f"{kind}/{subject}/{holder}", resource, "permission", (subject, holder, right))
+
+
+def _inverse(kind: str, resource: str, subject: str, holder: str, right: str) -> Mapping[str, Any]:
+    action = "CreateCodePermissions" if kind in _CODE else "CreateWorkflowPermissions"
+    where = {"ObjectKind": kind, "Object": resource}
+    return {"action": action, **where, "SubjectType": subject, "SubjectId": holder, "Privilege": right}
+
+
+def _write(
+    cell: Cell, kind: str, rights: Sequence[str], messages: tuple[type[WriteRequest[Any]], type[WriteRequest[Any]]]
+) -> WriteRequest[Any]:
+    """Return the write for permissions of one holder on one object."""
+    project, _, ident = cell.row.partition(".")
+    subject, holder, _ = cell.column
+    common = {"ProjectId": project, "SubjectType": subject, "SubjectId": holder, "Privileges": tuple(rights)}
+    if kind in _CODE:
+        return messages[0].model_validate({**common, "ResourceType": _CODE[kind], "ResourceId": ident})
+    return messages[1].model_validate({**common, "EntityType": _FLOW[kind], "EntityId": ident})
+
+
+def _named(prepared: Prepared[Any], actions: tuple[str, str]) -> list[tuple[str, str, str, str, str]]:
+    """Return (kind, object, kind of holder, holder, permission) of the final body, written from the vendor's pages.
+
+    :raises BlastRadiusExceededError: when it does not name one holder of one object with known permissions.
+    """
+    body, action = body_fields(prepared), prepared.action
+    rest: tuple[Any, ...]
+    try:
+        if action == actions[0]:
+            (one,) = body.pop("RecyclePolicySet" if action.startswith("Delete") else "AuthorizePermissionObjects")
+            (who,) = one.pop("RecycleSubjects" if action.startswith("Delete") else "AuthorizeSubjects")
+            resource = one.pop("Resource")
+            kinds, kind, ident = _CODE, resource.pop("ResourceType"), resource.pop("ResourceId")
+            (holder,) = who.pop("SubjectValues")
+            subject, rights = who.pop("SubjectType"), who.pop("Privileges")
+            rest = (one, who, resource)
+        else:
+            (who,) = body.pop("DeletePermissionList" if action.startswith("Delete") else "PermissionList")
+            kinds, kind, ident = _FLOW, body.pop("EntityType"), body.pop("EntityId")
+            subject, holder = who.pop("PermissionTargetType"), who.pop("PermissionTargetId")
+            rights, rest = who.pop("PermissionTypeList"), (who,)
+        project = body.pop("ProjectId")
+        (ours,) = (mine for mine, theirs in kinds.items() if theirs == kind)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BlastRadiusExceededError(f"the final {action} body cannot be read: {error!r}") from None
+    ids = all(isinstance(each, str) for each in (project, ident, holder)) and is_numeric_id(project)
+    known = isinstance(rights, list) and rights and all(right in LEVELS for right in rights) and subject in _KINDS
+    if action not in actions or body or any(rest) or not ids or not known:
+        raise BlastRadiusExceededError(f"the final {action} body does not name permissions of one holder on one object")
+    if not is_named_id(ident) or not is_numeric_id(holder):
+        raise BlastRadiusExceededError(f"the final {action} body has an empty selector; it was not sent")
+    return [(ours, f"{project}.{ident}", subject, holder, right) for right in rights]

@@ -1,0 +1,190 @@
+"""Tencent WeData: folders, scripts and workflows of the projects, and who is named in them beside the permissions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rescind.cloud.clients import WeDataClient
+from rescind.cloud.fields import is_named_id
+from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
+from rescind.cloud.wedata.studio import ListCodeFolderContents, ListWorkflowFolders, ListWorkflows, WorkflowFolder
+from rescind.errors import ListingIncompleteError
+from rescind.model import Cell, Grant, GrantKey, PrincipalType
+from rescind.systems.base import Walker
+from rescind.systems.population import Population
+from rescind.systems.surfaces import UNCERTAIN, Gap, Surface
+
+SYSTEM = "wedata_studio_permissions"
+FOLDER, SCRIPT, WORKFLOW_FOLDER, WORKFLOW = "studio_folder", "studio_script", "workflow_folder", "workflow"
+ROOT = "/"
+OWNER, CREATOR, SHARED = "owner", "creator", "shared with the project"
+ADMINISTRATOR = "administrator of the project"
+WIDE = frozenset({OWNER, CREATOR, SHARED, ADMINISTRATOR})
+"""What counts for every permission on the object and on everything in it."""
+OWNERS = Surface(
+    "owners of folders, scripts and workflows",
+    "ListCodeFolderContents",
+    "owner and creator of a folder or script; of workflows by ListWorkflows, of their folders by ListWorkflowFolders",
+    "no page says what a creator who does not own may do, so it leaves the access unproven",
+)
+ADMINISTRATORS = Surface(
+    "administrators of the project",
+    "ListProjectMembers",
+    "members with the built-in role of an administrator",
+    "only a row of the permissions shows that they reach an object; without one it leaves the access unproven",
+)
+SHARING = Surface(
+    "shared folders and scripts",
+    "ListCodeFolderContents",
+    "folders and scripts that are shared with the project",
+    "no page says what the members of the project may then do, so it leaves the access unproven",
+)
+_UNNAMED = "its id cannot be addressed"
+_KINDS = {"folder": FOLDER, "script": SCRIPT}
+_SCOPES = {"SHARED": True, "PRIVATE": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One object on which Studio keeps permissions.
+
+    :param kind: resource type of its grants.
+    :param ident: the vendor's id of it; unique within a project as far as the pages say.
+    :param path: its path or name, for people.
+    :param above: ids of the folders above it, all of the same tree.
+    :param shared: whether it is shared with the project; None where the vendor does not tell.
+    """
+
+    project: str
+    kind: str
+    ident: str
+    path: str
+    above: tuple[str, ...] = ()
+    owner: str = ""
+    creator: str = ""
+    shared: bool | None = False
+
+    @property
+    def folder_kind(self) -> str:
+        """Resource type of the folders above."""
+        return FOLDER if self.kind in (FOLDER, SCRIPT) else WORKFLOW_FOLDER
+
+    def ways(self, account: str, found: Population) -> Iterator[Grant]:
+        """Yield owner, creator, administrators and whom it is shared with, as grants that no call takes away."""
+        administrators = (PrincipalType.ROLE, f"{self.project}.{PROJECT_ADMINISTRATOR}")
+        yield self._way(account, administrators, ADMINISTRATOR, "comes with the role", ADMINISTRATORS)
+        if self.owner:
+            yield self._way(account, (PrincipalType.USER, self.owner), OWNER, f"owns it; hand {self.path} over first")
+        elif self.kind != WORKFLOW_FOLDER:
+            why = f"the owner of {self.kind} {self.ident} is not told"
+            found.could_not_tell(Gap(OWNERS.name, why, (self.kind, self.ident)))
+        if self.creator and self.creator != self.owner:
+            yield self._way(account, (PrincipalType.USER, self.creator), CREATOR, "created it", OWNERS)
+        elif not self.creator:
+            why = f"the creator of {self.kind} {self.ident} is not told"
+            found.could_not_tell(Gap(OWNERS.name, why, (self.kind, self.ident)))
+        if self.shared is not False:
+            why = (
+                "is shared with the project" if self.shared else "may be shared with the project: its scope is not told"
+            )
+            yield self._way(account, (PrincipalType.PROJECT, self.project), SHARED, why, SHARING)
+
+    def _way(
+        self, account: str, holder: tuple[str, str], right: str, why_not: str, doubt: Surface | None = None
+    ) -> Grant:
+        return Grant(
+            key=GrantKey(SYSTEM, account, self.kind, self.ident, *holder, right, self.project),
+            # No listing of permissions shows it.
+            cell=Cell("", self.ident, right, holder),
+            revocable=False,
+            why_not=why_not,
+            resource_name=self.path,
+            attributes={UNCERTAIN: doubt.name} if doubt else {},
+        )
+
+
+async def code_nodes(walker: Walker[WeDataClient], project: str, found: Population) -> list[Node]:
+    """Return folders and scripts of a project, each folder before what is in it.
+
+    :raises ListingIncompleteError: when a folder could not be listed, or an object is in two folders.
+    """
+    nodes: dict[tuple[str, str], Node] = {}
+    level: list[tuple[str, tuple[str, ...]]] = [(ROOT, ())]
+    while level:
+        listed = await walker.each(
+            level, lambda one: walker.rows(ListCodeFolderContents(ProjectId=project, ParentFolderPath=one[0]))
+        )
+        below: list[tuple[str, tuple[str, ...]]] = []
+        for (_, above), rows in zip(level, listed, strict=True):
+            for row in rows:
+                kind = _KINDS.get(row.Type or "")
+                if kind is None:
+                    found.not_reviewed("studio object", row.Id, f"type {row.Type!r} is not known")
+                    continue
+                if (kind, row.Id) in nodes or (kind == FOLDER and not row.Path):
+                    why = "an object is in two folders, or a folder has no path"
+                    raise ListingIncompleteError(f"ListCodeFolderContents({project})", why)
+                nodes[kind, row.Id] = Node(
+                    project, kind, row.Id, row.Path or row.Title or "", above, row.OwnerUin or "",
+                    row.CreateUserUin or "", _SCOPES.get(row.AccessScope or ""),
+                )  # fmt: skip
+                if kind == FOLDER:
+                    below.append((row.Path or "", (*above, row.Id)))
+        level = below
+    return _addressable(nodes.values(), found)
+
+
+async def workflow_nodes(walker: Walker[WeDataClient], project: str, found: Population) -> list[Node]:
+    """Return workflows and their folders, each folder before what is in it.
+
+    Whether a listing of a folder holds what is in its folders too is not documented, so a folder is above another by
+    its path, and a workflow is in every folder that lists it.
+
+    :raises ListingIncompleteError: when a folder could not be listed, or has no path.
+    """
+    folders: dict[str, WorkflowFolder] = {}
+    level = [ROOT]
+    while level:
+        listed = await walker.each(
+            level, lambda path: walker.rows(ListWorkflowFolders(ProjectId=project, ParentFolderPath=path))
+        )
+        new = {row.FolderPath or "": row for rows in listed for row in rows if row.FolderPath not in folders}
+        if "" in new:
+            raise ListingIncompleteError(f"ListWorkflowFolders({project})", "a folder has no path")
+        folders |= new
+        level = sorted(new)
+    above = {
+        path: tuple(folders[one].FolderId for one in sorted(folders) if path.startswith(f"{one}/")) for path in folders
+    }
+    nodes = [
+        Node(project, WORKFLOW_FOLDER, folders[path].FolderId, path, above[path], "", folders[path].CreateUserUin or "")
+        for path in sorted(folders)
+    ]
+    every = await walker.rows(ListWorkflows(ProjectId=project))
+    places = sorted(folders)
+    inside = await walker.each(
+        places, lambda path: walker.rows(ListWorkflows(ProjectId=project, ParentFolderPath=path))
+    )
+    where: dict[str, set[str]] = {row.WorkflowId: set() for row in every}
+    for path, rows in zip(places, inside, strict=True):
+        for row in rows:
+            where.setdefault(row.WorkflowId, set()).update((*above[path], folders[path].FolderId))
+    flows = {row.WorkflowId: row for rows in (every, *inside) for row in rows}
+    nodes += [
+        Node(project, WORKFLOW, ident, row.WorkflowName or "", tuple(sorted(where[ident])), row.OwnerUin or "",
+             row.CreateUserUin or "")
+        for ident, row in sorted(flows.items())
+    ]  # fmt: skip
+    return _addressable(nodes, found)
+
+
+def _addressable(nodes: Iterable[Node], found: Population) -> list[Node]:
+    """Return the nodes whose id a call can name; the others are named and left out."""
+    kept = []
+    for node in nodes:
+        if not is_named_id(node.ident):
+            found.not_reviewed(node.kind, node.ident, _UNNAMED)
+        elif not found.leaves_out(node.kind, node.ident):
+            kept.append(node)
+    return kept
