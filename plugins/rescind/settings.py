@@ -366,7 +366,8 @@ class ReviewRequest(BaseModel):
     :param automatic: continue without approval by a person, within the setting ``automatic_approval``.
     :param sparse: use calls that also cover combinations without a grant; only with the setting ``allow_sparse``.
     :param close_paths: what to do about other paths to an access that the plan ends. ``report``: name the cheapest
-        removals that would close them. ``own``: also revoke the memberships among them, such as that in a group.
+        removals that would close them. ``own``: also revoke what is the person's own among them: memberships, roles,
+        shares, proxy accounts. ``all``: also other grants, those of groups too, and name everybody who loses something.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -381,7 +382,7 @@ class ReviewRequest(BaseModel):
     max_revocations: int | None = Field(default=None, ge=0)
     max_percent: int | None = Field(default=None, ge=0, le=100)
     sparse: bool = False
-    close_paths: Literal["report", "own"] = "report"
+    close_paths: Literal["report", "own", "all"] = "report"
     ask_owners: bool | None = None
     automatic: bool = False
 

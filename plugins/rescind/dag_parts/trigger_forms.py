@@ -203,12 +203,18 @@ def closing_param() -> dict[str, Param]:
         "close_paths": Param(
             "report",
             type="string",
-            enum=["report", "own"],
-            values_display={"report": "Name what would close them", "own": "End the person's own memberships too"},
+            enum=["report", "own", "all"],
+            values_display={
+                "report": "Name what would close them",
+                "own": "End the person's own memberships, roles and shares too",
+                "all": "End grants of groups too, from which others lose access",
+            },
             title="Other paths to the same access",
             description_md="For example a group with the same right. **Name**: the approver and the report see the "
-            "cheapest removals that would close them. **End**: memberships of the same person that are among them "
-            "become part of the plan. The approver sees what else the person loses.",
+            "cheapest removals that would close them. **End own**: memberships, roles, shares and proxy accounts of "
+            "the same person that are among them become part of the plan. The approver sees what else the person loses. "
+            "**End grants of groups**: also other grants become part of the plan, where that is cheaper or the only "
+            "way. The approver sees everybody who loses something.",
             section="What",
         )
     }

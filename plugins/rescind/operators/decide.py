@@ -15,7 +15,7 @@ from rescind.operators.canary import named_batches
 from rescind.review import Decider
 from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
-from rescind.workflow.closing_decisions import close_own
+from rescind.workflow.closing_decisions import plan_closings
 from rescind.workflow.inputs import decision_context, inputs_of
 from rescind.workflow.owner_questions import put_questions
 from rescind.workflow.references import BatchRef, QuestionRef
@@ -138,7 +138,8 @@ class PlanOperator(ReviewOperator):
                 sparse=request.may_be_sparse(settings),
             )
 
-        closings = close_own(ledger, run, new_planner()) if request.close_paths == "own" else None
+        allowed = request.close_paths
+        closings = None if allowed == "report" else plan_closings(ledger, run, new_planner(), allowed=allowed)
         planner = new_planner()
         plan = planner.freeze(now=datetime.now(UTC))
         for line in planner.lines():

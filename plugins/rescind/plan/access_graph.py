@@ -57,7 +57,8 @@ class AccessGraph:
 
     :param people: the nodes of each person: the same person under several ids. No two people share a node.
     :param demands: what must end, by name.
-    :param audience: for each shared removal that is allowed, the people who would lose its access and are to keep it.
+    :param audience: for each shared removal that is allowed, (person, access) of what people would lose with it
+        although it is to stay. The people need not be in the graph.
     :raises PlanError: when an own removal is not a record of exactly one person, a step leads to a person, or a demand
         names an unknown person or way.
     """
@@ -66,7 +67,7 @@ class AccessGraph:
     steps: frozenset[Step]
     ways: frozenset[Way]
     demands: Mapping[str, Demand]
-    audience: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    audience: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         owner: dict[Node, str] = {}

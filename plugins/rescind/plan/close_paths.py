@@ -13,9 +13,9 @@ equals the minimum cut. Its amounts on the edges x-y, each with a walk, are the 
 The price of a removal is 1 and what is lost with it:
 
 * an own one: each access that is to stay, that a walk of the person reaches through it, and that no walk of the person
-  reaches without a candidate. A candidate is an own removal on a walk of one of the person's demands. An access behind
-  two memberships counts for both, so a price is never too low;
-* a shared one: each person of its audience.
+  reaches without a candidate, while all shared grants stay or while none does. A candidate is an own removal on a walk
+  of one of the person's demands. An access behind two memberships counts for both, so a price is never too low;
+* a shared one: each pair of its audience.
 
 The graph may hold any number of people. The solution is exact for all of them together, also where their demands
 differ, because containers are never merged across people: only shared removals are.
@@ -129,23 +129,22 @@ def _collateral(
     graph: AccessGraph, reach: Mapping[str, _Reach], candidates: Mapping[str, set[str]]
 ) -> dict[str, frozenset[tuple[str, str]]]:
     """Return, by removal, what may be lost with it."""
-    lost: dict[str, frozenset[tuple[str, str]]] = {}
+    lost: dict[str, frozenset[tuple[str, str]]] = dict(graph.audience)
     for person, mine in candidates.items():
         one = reach[person]
-        stays = one.accesses(mine) | one.to_end
         for removal in mine:
-            lost[removal] = frozenset((person, access) for access in _behind(one, removal) - stays)
-    for way in graph.ways:
-        people = graph.audience.get(way.removal)
-        if people is not None:
-            lost[way.removal] = lost.get(way.removal, frozenset()) | {(person, way.access) for person in people}
+            found: set[str] = set()
+            for gone in (frozenset[str](), frozenset(graph.audience)):
+                found |= _behind(one, removal, gone) - one.accesses(mine | gone)
+            lost[removal] = frozenset((person, access) for access in found - one.to_end)
     return lost
 
 
-def _behind(reach: _Reach, removal: str) -> set[str]:
-    """Return what the person reaches through one own removal."""
+def _behind(reach: _Reach, removal: str, gone: frozenset[str]) -> set[str]:
+    """Return what the person reaches through one own removal, without shared ones that are gone."""
     direct = {way.access for node in reach.fixed for way in reach.held.get(node, ()) if way.removal == removal}
-    return direct | {way.access for node in reach.through.get(removal, ()) for way in reach.held.get(node, ())}
+    through = (way for node in reach.through.get(removal, ()) for way in reach.held.get(node, ()))
+    return direct | {way.access for way in through if way.removal not in gone}
 
 
 def _lost(
@@ -157,8 +156,7 @@ def _lost(
     """Return what is lost with all removals of the cut together, although it is to stay."""
     gone = set(cut)
     shared = {pair for removal in gone & set(graph.audience) for pair in collateral[removal]}
-    own = gone - set(graph.audience)
-    mine = {(p, one) for p, r in reach.items() for one in r.accesses(()) - r.accesses(own) - r.to_end}
+    mine = {(p, one) for p, r in reach.items() for one in r.accesses(()) - r.accesses(gone) - r.to_end}
     return frozenset(shared | mine)
 
 

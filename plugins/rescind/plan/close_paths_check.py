@@ -108,15 +108,17 @@ class _Check:
 
         :raises PlanError: when nothing allows the removal.
         """
-        ways = [way for way in self.graph.ways if way.removal == removal]
-        if removal in self.graph.audience:
-            return frozenset((one, way.access) for way in ways for one in self.graph.audience[removal])
-        starts = {way.holder for way in ways} | {one.member for one in self.graph.steps if one.removal == removal}
+        shared = set(self.graph.audience)
+        if removal in shared:
+            return self.graph.audience[removal]
+        starts = {way.holder for way in self.graph.ways if way.removal == removal}
+        starts |= {one.member for one in self.graph.steps if one.removal == removal}
         for person, nodes in self.graph.people.items():
             if starts and starts <= nodes:
-                others = self._candidates[person] - {removal}
-                both = self.has(person, others) - self.has(person, others | {removal})
-                return frozenset((person, access) for access in both)
+                behind: set[str] = set()
+                for others in (self._candidates[person] - {removal}, (self._candidates[person] | shared) - {removal}):
+                    behind |= self.has(person, others) - self.has(person, others | {removal})
+                return frozenset((person, access) for access in behind)
         raise _wrong(f"removal {removal} is not in the graph")
 
     def lost(self, gone: set[str]) -> frozenset[tuple[str, str]]:
@@ -124,7 +126,7 @@ class _Check:
         shared = gone & self.graph.audience.keys()
         found = {pair for removal in shared for pair in self.collateral(removal)}
         for person in self.graph.people:
-            found |= {(person, access) for access in self.has(person, ()) - self.has(person, gone - shared)}
+            found |= {(person, access) for access in self.has(person, ()) - self.has(person, gone)}
         return frozenset(found)
 
     def _candidates_of(self, person: str) -> set[str]:

@@ -374,7 +374,22 @@ class PermissionSystem(ABC, Generic[ClientT]):
         return ()
 
     def could_end(self, membership: Membership) -> bool:
-        """Return whether a call of this system ends memberships of that kind, and nothing else with them."""
+        """Return whether a call of this system ends memberships of that kind; see :meth:`also_needed`."""
+        return False
+
+    def also_needed(self, planned: Collection[Grant], there: Iterable[Grant]) -> Mapping[str, Sequence[Grant]]:
+        """Return, by id of a planned grant, further grants of its holder that have to go so that it can go.
+
+        :param planned: every grant of some people that is to be revoked.
+        :param there: every grant of these people in this system, the planned ones among them.
+        """
+        return {}
+
+    def could_end_access(self, key: GrantKey) -> bool:
+        """Return whether another system knows by such a key what a call of this system ends; see :meth:`same_access`.
+
+        :param key: of a grant of any system of the product.
+        """
         return False
 
     def same_access(self, grant: Grant) -> tuple[GrantKey, ...]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise, product
 from typing import Any
 
-from rescind.model import Grant, Membership, PrincipalType
+from rescind.model import Grant, GrantKey, Membership, PrincipalType
 from rescind.systems.base import PermissionSystem
-from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN, UNNAMED, Gap, PlatformAnswer
+from rescind.systems.surfaces import CERTAIN_IN, CONDITIONAL, UNCERTAIN, UNNAMED, Gap, PlatformAnswer
 
 _Node = tuple[str, str]
 CONTAINERS = frozenset({PrincipalType.GROUP, PrincipalType.ROLE, PrincipalType.PROJECT})
@@ -142,6 +142,14 @@ class RemainingAccess:
             if other.key != key and self._system.includes(other.key.entitlement, key.entitlement)
         ]
 
+    def certain(self, path: AccessPath, grant: Grant) -> bool:
+        """Return whether a path of a grant's principal certainly gives access."""
+        attributes = path.grant.attributes
+        if UNCERTAIN not in attributes:
+            return True
+        home = attributes.get(CERTAIN_IN, "")
+        return bool(home) and (str(PrincipalType.PROJECT), home) in self._reached(grant)
+
     def memberships(self, grants: Iterable[Grant]) -> frozenset[Membership]:
         """Return every membership on a remaining path of these grants."""
         system = self._system.name
@@ -153,6 +161,16 @@ class RemainingAccess:
                 edges = ((member, container) for member, container in pairwise(nodes))
                 found.update(Membership(system, key.account, *member, *container) for member, container in edges)
         return frozenset(found)
+
+    def ends(self, grants: Iterable[Grant]) -> dict[GrantKey, Grant]:
+        """Return the grants at the ends of the remaining paths of these grants."""
+        return {path.grant.key: path.grant for grant in grants for path in self.paths(grant)}
+
+    def leave_out(self, keys: Iterable[GrantKey]) -> None:
+        """Leave the grants with these keys out of all paths from now on."""
+        for key in keys:
+            held = self._at((key.resource_type, key.resource_id), (key.principal_type, key.principal_id))
+            held[:] = [grant for grant in held if grant.key != key]
 
     def end(self, memberships: Iterable[Membership]) -> None:
         """Leave these memberships out of all paths from now on."""
@@ -278,8 +296,9 @@ class EffectiveAccess:
         ident = grant.grant_id
         denied = ident in self._answer.denies
         ways = [way for way in self._remaining.paths(grant) if not (denied and CONDITIONAL in way.grant.attributes)]
-        paths = [way.describe() for way in ways if UNCERTAIN not in way.grant.attributes]
-        doubts = {way.grant.attributes[UNCERTAIN]: way.describe() for way in ways if UNCERTAIN in way.grant.attributes}
+        certain = [way for way in ways if self._remaining.certain(way, grant)]
+        paths = [way.describe() for way in certain]
+        doubts = {way.grant.attributes[UNCERTAIN]: way.describe() for way in ways if way not in certain}
         unanswered = {
             **self._unasked,
             **doubts,
@@ -354,7 +373,7 @@ def still_reachable(
     access = access_around(system, revoke, staying, memberships, same_people, names)
     access.end(ending)
     for grant in revoke:
-        certain = (way for way in access.paths(grant) if UNCERTAIN not in way.grant.attributes)
+        certain = (way for way in access.paths(grant) if access.certain(way, grant))
         path = next(certain, None)
         if path is not None:
             yield grant, path

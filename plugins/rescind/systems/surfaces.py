@@ -20,6 +20,8 @@ CONDITIONAL = "Conditional"
 
 UNCERTAIN = "Uncertain"
 """Attribute of a grant of which it is not known whether it gives access; its text names the unanswered surface."""
+CERTAIN_IN = "CertainIn"
+"""Attribute of an uncertain grant: id of the project whose members certainly have what it gives."""
 
 
 @dataclass(frozen=True, slots=True)

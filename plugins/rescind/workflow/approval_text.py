@@ -128,9 +128,10 @@ def _closing(ledger: Ledger, run: Run, names: Mapping[str, str]) -> list[str]:
     lines: list[str] = []
     if removals:
         planned = any(note["planned"] for note in notes)
-        does = "The plan also ends these memberships" if planned else "Not part of this plan. These would close them"
+        does = "The plan also ends these" if planned else "Not part of this plan. These would close them"
         lines += ["", "**Other paths to the same access**", "", f"{does}, at the lowest cost:", ""]
-        lines += _some([_closing_line(row, names) for row in removals])
+        lines += [_closing_line(row, names) for row in removals if row["shared"]]
+        lines += _some([_closing_line(row, names) for row in removals if not row["shared"]])
     if left:
         lines += ["", f"**Stays reachable, and no removal here ends it** ({left.total()})", ""]
         lines += _some(
@@ -144,11 +145,13 @@ def _closing(ledger: Ledger, run: Run, names: Mapping[str, str]) -> list[str]:
 
 
 def _closing_line(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    lost = row["also_loses"]
-    rest = f" and {row['also_loses_count'] - 3} more" if row["also_loses_count"] > 3 else ""
-    also = f"also loses {', '.join(plain(one) for one in lost[:3])}{rest}" if lost else "loses nothing else"
+    lost, shown = row["also_loses"], row["also_loses_count"] if row["shared"] else 3
+    rest = f" and {row['also_loses_count'] - shown} more" if row["also_loses_count"] > shown else ""
+    who, whom = ("others lose", "nobody else loses anything") if row["shared"] else ("also loses", "loses nothing else")
+    also = f"{who} {', '.join(plain(one, 200) for one in lost[:shown])}{rest}" if lost else whom
+    back = f"; a restore does not bring it back: {plain(row['not_restored'], 300)}" if row["not_restored"] else ""
     held = " (held by a guard)" if row.get("held") else ""
-    return f"- {_who(row['principal'], row['name'], names)}: {plain(row['what'], 200)}; {also}{held}"
+    return f"- {_who(row['principal'], row['name'], names)}: {plain(row['what'], 200)}; {also}{back}{held}"
 
 
 def _who(ident: str, name: str, names: Mapping[str, str]) -> str:

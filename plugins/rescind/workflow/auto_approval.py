@@ -47,6 +47,8 @@ def measure(ledger: Ledger, run: Run, plan: Plan, allowed: AutomaticApproval | N
     reasons = []
     if run.params.get("sparse"):
         reasons.append("calls may include cells without a grant")
+    if run.params.get("close_paths") == "all":
+        reasons.append("grants of groups may go, and people lose access that nobody named")
     if items + held != plan.items:
         reasons.append(f"the plan counts {plan.items} grants, but the ledger {items} and {held} held grants")
     if items > allowed.max_revocations:

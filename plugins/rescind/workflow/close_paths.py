@@ -1,16 +1,18 @@
 """What else would have to be removed so that no path is left to the access that a plan ends.
 
 For every person whose planned grants stay reachable, the cheapest removals are computed from the snapshot and checked
-(see :mod:`rescind.plan.close_paths`). A path that no enabled system can close is named, with who can close it.
+(see :mod:`rescind.plan.close_paths`). A path that no allowed removal can close is named, with who can close it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Literal
 
+from rescind.errors import PlanError
 from rescind.ledger import Ledger, Run
 from rescind.model import Choice, Decision, Grant, Membership, PrincipalType
 from rescind.plan.access_graph import AccessGraph, Closing, Demand, Node, Step, Walk, Way
@@ -18,8 +20,9 @@ from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
 from rescind.review.decide import EXCEPTION, PROTECTED, UNREADABLE, unsupported
 from rescind.systems import REGISTRY, system_named
-from rescind.systems.effective import AccessPath, access_around, access_text
-from rescind.systems.surfaces import UNCERTAIN
+from rescind.systems.effective import access_around, access_text
+from rescind.workflow.closing_part import ClosingPart, PersonAccess
+from rescind.workflow.group_audience import GroupAudience
 from rescind.workflow.inputs import same_people
 from rescind.workflow.surroundings import Surroundings, complete_systems, is_membership, owners_of, product
 
@@ -27,54 +30,34 @@ CLOSES_PATH = "closes_path"
 """Rule of the decisions that close a path."""
 MOST_PATHS = 20_000
 """Planned grants with a path for which removals are computed; with more, none are."""
+MOST_LOSING = 100
+"""People who may lose something with the grant of one group, so that each of them can be named."""
 CHUNK = 50_000
 _FIXED_RULES = {PROTECTED: "protected", EXCEPTION: "has an exception", UNREADABLE: "its decision could not be answered"}
 
 Account = tuple[str, str]
 """(system, account)."""
-
-
-@dataclass(frozen=True)
-class PersonClosing:
-    """What closes the paths of one person in one account of a product.
-
-    :param demands: the planned grants with a path, by id.
-    :param records: the grants that the removals are, by id.
-    :param blocked: why a membership of the person may not be ended, by (member, container).
-    :param ends: the grants at the ends of paths.
-    :param names: names of groups and the like, for people.
-    :param who: for each demand that stays open, who can close its path.
-    """
-
-    person: str
-    product: str
-    account: str
-    closing: Closing
-    demands: Mapping[str, Grant]
-    records: Mapping[str, Grant]
-    blocked: Mapping[tuple[Node, Node], str]
-    ends: Mapping[Way, Grant]
-    names: Mapping[Node, str]
-    who: Mapping[str, str] = field(default_factory=dict)
-
-    def path(self, walk: Walk) -> str:
-        """Return a walk in words."""
-        through = walk.nodes[1:]
-        return AccessPath(through, self.ends[walk.way], self.names).describe()
+Allowed = Literal["report", "own", "all"]
+_Demands = list[tuple[Grant, list[Grant]]]
+"""Planned grants, each with the grants at the ends of its paths."""
 
 
 @dataclass
 class ClosingPlanner:
     """Computes the removals that close the paths of a plan.
 
-    :param own: only memberships may be removed, as a run with ``close_paths: own`` does it.
+    :param allowed: which removals: ``own``: what other systems hold of the person: memberships, roles, shares, proxy
+        accounts. ``report``: also the person's own grants on what is above the resource. ``all``: also grants of
+        groups, where everybody who loses something can be named.
     :param barred: ids of grants that may not be removed, with the reason.
+    :param spared: returns why a person may not lose what a grant of a group gives; empty when they may.
     """
 
     ledger: Ledger
     run: Run
-    own: bool = False
+    allowed: Allowed = "report"
     barred: Mapping[str, str] = field(default_factory=dict)
+    spared: Callable[[Grant, str], str] = lambda *_: "not known"
     _owners: dict[tuple[str, str], Mapping[Node, str]] = field(default_factory=dict)
     _systems: Mapping[tuple[str, str], list[str]] = field(init=False)
     _decisions: dict[str, Decision] = field(default_factory=dict)
@@ -82,41 +65,47 @@ class ClosingPlanner:
     def __post_init__(self) -> None:
         self._systems = complete_systems(self.ledger, self.run)
 
-    def people(self, planned: Collection[str], reachable: Collection[str] | None = None) -> list[PersonClosing] | None:
-        """Return what closes the paths of each person with a path.
+    def parts(self, planned: Collection[str], reachable: Collection[str] | None = None) -> list[ClosingPart] | None:
+        """Return what closes the paths of the people with a path: one part for each, with ``all`` one for each account.
 
         :param planned: ids of the grants that the plan ends.
         :param reachable: those of them that have a path, where that is known.
         :returns: None when more than :data:`MOST_PATHS` planned grants have a path.
         """
-        gone = frozenset(planned)
-        found: list[PersonClosing] = []
+        found: list[ClosingPart] = []
         if reachable is not None and len(reachable) > MOST_PATHS:
             return None
-        ends = self._ends(gone if reachable is None else reachable, gone)
+        ending, elsewhere = ended_elsewhere(self.ledger, self.run, planned)
+        gone = frozenset(planned) | elsewhere
+        ends = self._ends(gone if reachable is None else reachable, gone, ending)
         if sum(map(len, ends.values())) > MOST_PATHS:
             return None
-        for (name, account), demands in sorted(ends.items()):
+        for place, demands in sorted(ends.items()):
             people = sorted({grant.key.principal_id for grant, _ in demands})
-            around = Surroundings(self.ledger, self.run, account, self._systems[name, account], people, gone)
+            around = Surroundings(self.ledger, self.run, place[1], self._systems[place], people, gone)
             self._read_decisions(around, demands)
-            by_person: dict[str, list[tuple[Grant, list[Grant]]]] = defaultdict(list)
+            by_person: dict[str, _Demands] = defaultdict(list)
             for grant, ways in demands:
                 by_person[grant.key.principal_id].append((grant, ways))
-            found += [self._one(name, around, person, by_person[person]) for person in people]
+            if self.allowed == "all":
+                found.append(self._with_shared(place, around, by_person, gone, ending.get(place, [])))
+            else:
+                found += [self._closed(place, around, {person: by_person[person]}) for person in people]
         return found
 
     def _ends(
-        self, planned: Collection[str], gone: frozenset[str]
-    ) -> dict[tuple[str, str], list[tuple[Grant, list[Grant]]]]:
+        self,
+        planned: Collection[str],
+        gone: frozenset[str],
+        ending: Mapping[tuple[str, str], list[Membership]],
+    ) -> dict[tuple[str, str], _Demands]:
         """Return the planned grants of people with a path, each with the grants at its end, by product and account."""
         snapshot, run_id = self.ledger.snapshot, self.run.run_id
-        found: dict[tuple[str, str], list[tuple[Grant, list[Grant]]]] = defaultdict(list)
+        found: dict[tuple[str, str], _Demands] = defaultdict(list)
         ids = sorted(planned)
-        ending = self._ending(sorted(gone)) if ids else {}
         for start in range(0, len(ids), CHUNK):
             grants = snapshot.grants_by_id(run_id, ids[start : start + CHUNK]).values()
-            users = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER]
+            users = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER and grant.revocable]
             for (name, account), part in groupby(sorted(users, key=_account), key=_account):
                 system, mine = system_named(name), list(part)
                 staying = (g for g in snapshot.grants(run_id, system=name, account=account) if g.grant_id not in gone)
@@ -124,117 +113,297 @@ class ClosingPlanner:
                 access = access_around(system, mine, staying, edges, same_people(self.ledger, self.run, name, account))
                 access.end(ending.get((product(name), account), ()))
                 for grant in mine:
-                    ways = {way.grant.grant_id: way.grant for way in access.paths(grant)}
-                    if certain := [one for one in ways.values() if UNCERTAIN not in one.attributes]:
-                        found[product(name), account].append((grant, certain))
+                    ways = (way for way in access.paths(grant) if access.certain(way, grant))
+                    if certain := {way.grant.grant_id: way.grant for way in ways}:
+                        found[product(name), account].append((grant, list(certain.values())))
         return found
-
-    def _ending(self, ids: list[str]) -> Mapping[tuple[str, str], list[Membership]]:
-        ending: dict[tuple[str, str], list[Membership]] = defaultdict(list)
-        for start in range(0, len(ids), CHUNK):
-            for grant in self.ledger.snapshot.grants_by_id(self.run.run_id, ids[start : start + CHUNK]).values():
-                system = system_named(grant.key.system)
-                ending[product(grant.key.system), grant.key.account].extend(system.memberships(grant))
-        return ending
 
     def _read_decisions(self, around: Surroundings, demands: Iterable[tuple[Grant, list[Grant]]]) -> None:
         """Read the decisions on everything that could be removed."""
-        ids = {grant.grant_id for grants in around.records.values() for grant in grants}
+        ids = {grant.grant_id for grants in around.own.values() for grant in grants}
         ids.update(one.grant_id for _, ways in demands for one in ways)
         self._decisions.update(self.ledger.decisions.by_id(self.run.run_id, sorted(ids)))
 
-    def _one(
-        self, name: str, around: Surroundings, person: str, demands: list[tuple[Grant, list[Grant]]]
-    ) -> PersonClosing:
-        """Return the checked proposal for one person."""
-        records: dict[str, Grant] = {}
-        blocked: dict[tuple[Node, Node], str] = {}
-        steps: set[Step] = set()
-        nodes = around.nodes[person]
-        for member, container in around.steps(person):
-            found = around.records.get((member, container), []) if member in nodes else []
-            reasons = [why for grant in found if (why := self._why_not(grant))]
-            if reasons:
-                blocked[member, container] = reasons[0]
-            usable = {grant.grant_id: grant for grant in found} if not reasons else {}
-            records |= usable
-            steps.update(Step(member, container, removal) for removal in usable or ("",))
-        ends: dict[Way, Grant] = {}
-        wanted: dict[str, Demand] = {}
-        for grant, found in demands:
-            mine = {self._way(one, grant, nodes, records): one for one in found}
-            wanted[grant.grant_id] = Demand(person, frozenset(mine))
-            ends |= mine
-        holders = nodes | {step.container for step in steps}
-        beside = self._beside(around, holders, ends)
-        graph = AccessGraph({person: nodes}, frozenset(steps), frozenset({*beside, *ends}), wanted)
-        closing = close_paths(graph)
-        check_closing(graph, closing)
-        going = {grant.grant_id: grant for grant, _ in demands}
-        one = PersonClosing(person, name, around.account, closing, going, records, blocked, ends, around.names)
-        return replace(one, who={demand: self._who_can_close(one, walk) for demand, walk in closing.open.items()})
+    def _with_shared(
+        self,
+        place: tuple[str, str],
+        around: Surroundings,
+        by_person: Mapping[str, _Demands],
+        gone: frozenset[str],
+        ending: list[Membership],
+    ) -> ClosingPart:
+        """Return the proposal for all people of an account, in which grants of groups may go too.
 
-    def _way(self, grant: Grant, wanted: Grant, nodes: Collection[Node], records: dict[str, Grant]) -> Way:
-        """Return a way at the end of a path. The person's own record may be removed, except in an ``own`` run.
+        What people lose depends on which grants go together. So it is computed again with those that were chosen, until
+        all of them are chosen again.
+        """
+        audience = GroupAudience(self.ledger, self.run, place[1], self._systems[place], ending)
+        shared = self._shared(audience, by_person, gone)
+        while True:
+            part = self._closed(place, around, by_person, shared)
+            chosen = {removal.ident for removal in part.closing.removals} & shared.keys()
+            if chosen == shared.keys():
+                return replace(part, persons=audience.names)
+            going = {ident: part.records[ident][0] for ident in sorted(chosen)}
+            shared = self._losses(audience, going, by_person, gone)
+
+    def _shared(
+        self, audience: GroupAudience, by_person: Mapping[str, _Demands], gone: frozenset[str]
+    ) -> dict[str, frozenset[tuple[str, str]]]:
+        """Return the grants of groups that may go, each with (person, access) of what else is lost."""
+        ends = {one.grant_id: one for demands in by_person.values() for _, ways in demands for one in ways}
+        going: dict[str, Grant] = {}
+        for ident, grant in ends.items():
+            holder = (str(grant.key.principal_type), grant.key.principal_id)
+            if holder[0] != PrincipalType.USER and not self._why_not(grant) and not audience.why_unnamed(holder):
+                going[ident] = grant
+        while True:
+            shared = self._losses(audience, going, by_person, gone)
+            refused = {ident for ident, lost in shared.items() if self._too_much(going[ident], lost)}
+            if not refused:
+                return shared
+            going = {ident: grant for ident, grant in going.items() if ident not in refused}
+
+    def _too_much(self, grant: Grant, lost: Collection[tuple[str, str]]) -> bool:
+        """Return whether too many people lose something with a grant, or one who may not."""
+        return len(lost) > MOST_LOSING or any(self.spared(grant, person) for person, _ in lost)
+
+    def _losses(
+        self,
+        audience: GroupAudience,
+        going: Mapping[str, Grant],
+        by_person: Mapping[str, _Demands],
+        gone: frozenset[str],
+    ) -> dict[str, frozenset[tuple[str, str]]]:
+        to_end = {
+            (person, one.grant_id)
+            for person, demands in by_person.items()
+            for grant, ways in demands
+            for one in ways
+            if one.key[2:4] == grant.key[2:4]
+        }
+        losing = audience.losing(list(going.values()), gone)
+        return {
+            ident: frozenset((one, access_text(grant)) for one in losing[ident] if (one, ident) not in to_end)
+            for ident, grant in going.items()
+        }
+
+    def _closed(
+        self,
+        place: tuple[str, str],
+        around: Surroundings,
+        by_person: Mapping[str, _Demands],
+        shared: Mapping[str, frozenset[tuple[str, str]]] | None = None,
+    ) -> ClosingPart:
+        """Return the checked proposal for some people.
+
+        :param shared: the grants of groups that may go, each with what is lost with it.
+        """
+        together: dict[str, tuple[Grant, ...]] = {}
+        barred: dict[str, str] = {}
+        while True:
+            people = [
+                self._person(around, person, demands, together, barred, shared or {})
+                for person, demands in by_person.items()
+            ]
+            graph = _graph(people, shared or {})
+            closing = close_paths(graph)
+            check_closing(graph, closing)
+            records = {ident: grants for one in people for ident, grants in one.records.items()}
+            records |= {ident: (grant,) for one in people for ident, grant in one.shared.items()}
+            if not self._join(around, closing, records, together, barred):
+                break
+        holders = {ident: one.person for one in people for ident in one.records}
+        ends = {way: grant for one in people for way, grant in one.ends.items()}
+        demands = {grant.grant_id: grant for found in by_person.values() for grant, _ in found}
+        part = ClosingPart(*place, closing, demands, records, holders, ends, around.names)
+        blocked = {step: why for one in people for step, why in one.blocked.items()}
+        return replace(part, who={ident: self._who(part, walk, blocked) for ident, walk in closing.open.items()})
+
+    def _join(
+        self,
+        around: Surroundings,
+        closing: Closing,
+        records: Mapping[str, tuple[Grant, ...]],
+        together: dict[str, tuple[Grant, ...]],
+        barred: dict[str, str],
+    ) -> bool:
+        """Put grants together that can go together only; return whether anything changed.
+
+        Where one of them may not go, none of those goes that need it.
+        """
+        cut = {grant.grant_id: grant for removal in closing.removals for grant in records[removal.ident]}
+        changed = False
+        for name in sorted({grant.key.system for grant in cut.values()}):
+            there = around.own.get(name, [])
+            planned = [one for one in there if one.grant_id in cut or one.grant_id in around.gone]
+            for ident, more in system_named(name).also_needed(planned, there).items():
+                if ident not in cut:
+                    continue
+                changed = True
+                if why := next((why for one in more if (why := self._why_not(one, barred))), ""):
+                    barred[ident] = f"{access_text(more[0])} would have to go with it: {why}"
+                    continue
+                joined = {one.grant_id: one for one in (cut[ident], *more)}
+                joined |= {one.grant_id: one for each in list(joined) for one in together.get(each, ())}
+                group = tuple(sorted(joined.values(), key=_record_first))
+                together.update(dict.fromkeys(joined, group))
+        return changed
+
+    def _person(
+        self,
+        around: Surroundings,
+        person: str,
+        demands: _Demands,
+        together: Mapping[str, tuple[Grant, ...]],
+        barred: Mapping[str, str],
+        shared: Collection[str],
+    ) -> PersonAccess:
+        """Return what one person reaches."""
+        one = PersonAccess(person, around.nodes[person])
+
+        def removals(found: Iterable[Grant]) -> tuple[list[str], str]:
+            """Return the removals that end all of these records, or none and the reason."""
+            groups = {group[0].grant_id: group for each in found for group in [together.get(each.grant_id, (each,))]}
+            reasons = (self._why_not(grant, barred) for group in groups.values() for grant in group)
+            if why := next(filter(None, reasons), ""):
+                return [], why
+            one.records |= groups
+            return list(groups), ""
+
+        for member, container in around.steps(person):
+            found = around.records.get((member, container), []) if member in one.nodes else []
+            usable, why = removals(found)
+            if why:
+                one.blocked[member, container] = why
+            one.steps.update(Step(member, container, ident) for ident in usable or ("",))
+        for grant, found in demands:
+            mine = {way: end for end in found for way in self._ways(around, one, end, grant, removals, shared)}
+            one.wanted[grant.grant_id] = Demand(person, frozenset(mine))
+            one.ends |= mine
+        one.ways = {*one.ends, *self._beside(around, one, shared)}
+        return one
+
+    def _ways(
+        self,
+        around: Surroundings,
+        one: PersonAccess,
+        grant: Grant,
+        wanted: Grant,
+        removals: Callable[[Iterable[Grant]], tuple[list[str], str]],
+        shared: Collection[str],
+    ) -> Iterator[Way]:
+        """Yield the ways that a grant at the end of a path is: one for each removal that has to happen.
 
         A grant on another object, such as the portal of a menu, is a way to the menu here; what else it gives counts
         as an access of its own.
         """
         holder = (str(grant.key.principal_type), grant.key.principal_id)
-        same = grant.key[2:4] == wanted.key[2:4]
-        access = access_text(grant if same else wanted)
-        if self.own or holder not in nodes or self._why_not(grant):
-            return Way(holder, access)
-        records[grant.grant_id] = grant
-        return Way(holder, access, grant.grant_id)
+        access = access_text(grant if grant.key[2:4] == wanted.key[2:4] else wanted)
+        usable: list[str] = []
+        if holder not in one.nodes:
+            usable = [grant.grant_id] if grant.grant_id in shared else []
+            one.shared.update(dict.fromkeys(usable, grant))
+        elif elsewhere := around.same.get(grant.key):
+            usable, _ = removals(elsewhere)
+        elif self.allowed != "own":
+            usable, _ = removals([grant])
+        yield from (Way(holder, access, ident) for ident in usable or ("",))
 
-    def _beside(self, around: Surroundings, holders: Iterable[Node], ends: Mapping[Way, Grant]) -> Iterator[Way]:
-        """Yield what the holders have beside the ends of paths; memberships themselves are no access."""
-        removal_of = {grant.grant_id: way.removal for way, grant in ends.items()}
-        whole = {(way.holder, way.access) for way in ends}
-        for holder in holders:
+    def _beside(self, around: Surroundings, one: PersonAccess, shared: Collection[str]) -> Iterator[Way]:
+        """Yield what the person reaches beside the ends of paths; memberships count only where they must go too."""
+        removal_of: dict[str, list[str]] = defaultdict(list)
+        for way, grant in one.ends.items():
+            removal_of[grant.grant_id].append(way.removal)
+        whole = {(way.holder, way.access) for way in one.ends}
+        for holder in one.nodes | {step.container for step in one.steps}:
             for grant in around.held.get(holder, ()):
-                access = access_text(grant)
+                access, ident = access_text(grant), grant.grant_id
                 if (holder, access) not in whole and not is_membership(grant):
-                    yield Way(holder, access, removal_of.get(grant.grant_id, ""))
+                    other = [ident] if ident in shared and holder not in one.nodes else [""]
+                    yield from (Way(holder, access, each) for each in removal_of.get(ident, other))
+        for ident, (_, *more) in one.records.items():
+            for grant in more:
+                yield Way((str(grant.key.principal_type), grant.key.principal_id), access_text(grant), ident)
 
-    def _why_not(self, grant: Grant) -> str:
+    def _why_not(self, grant: Grant, barred: Mapping[str, str] | None = None) -> str:
         """Return why a grant may not be removed; empty when it may."""
-        if grant.grant_id in self.barred:
-            return self.barred[grant.grant_id]
-        if why := unsupported(grant):
+        ident = grant.grant_id
+        if why := self.barred.get(ident) or (barred or {}).get(ident) or unsupported(grant):
             return why
-        decision = self._decisions.get(grant.grant_id)
+        decision = self._decisions.get(ident)
         if decision is None or (decision.choice is Choice.REVOKE and decision.rule != CLOSES_PATH):
             return "a guard holds it"
         if "review" in decision.facts:
             return "its owner was asked and keeps it"
         return f"{_FIXED_RULES[decision.rule]}: {decision.reason}" if decision.rule in _FIXED_RULES else ""
 
-    def _who_can_close(self, one: PersonClosing, walk: Walk) -> str:
+    def _who(self, part: ClosingPart, walk: Walk, blocked: Mapping[tuple[Node, Node], str]) -> str:
         """Return who can close a path that this run cannot close, in words."""
+        listed = self._systems[part.product, part.account]
+        others = [system for system in REGISTRY.values() if system.hook == part.product and system.name not in listed]
         if len(walk.nodes) > 1 and walk.nodes[1][0] != PrincipalType.EVERYONE:
             member, container = walk.nodes[0], walk.nodes[1]
-            shown = _principal(container, one.names)
-            if why := one.blocked.get((member, container)):
+            shown = _principal(container, part.names)
+            if why := blocked.get((member, container)):
                 return f"the membership in {shown} stays: {why}"
-            edge = Membership("", one.account, *member, *container)
-            for system in REGISTRY.values():
-                listed = system.name in self._systems[one.product, one.account]
-                if system.hook == one.product and not listed and system.could_end(edge):
-                    return f"enable the system {system.name} and include it, or ask an administrator of {shown}"
-            owner = self._owner(one, container)
+            edge = Membership("", part.account, *member, *container)
+            for system in (system for system in others if system.could_end(edge)):
+                return f"enable the system {system.name} and include it, or ask an administrator of {shown}"
+            owner = self._owner(part, container)
             return f"the owner of {shown} ({owner})" if owner else f"an administrator of {shown}"
         if walk.way.holder[0] == PrincipalType.EVERYONE:
             return "who administers the resource: it is open to all users"
-        why = self._why_not(one.ends[walk.way])
+        end = part.ends[walk.way]
+        for system in (system for system in others if system.could_end_access(end.key)):
+            return f"enable the system {system.name} and include it, or ask who administers the resource"
+        why = self._why_not(end)
         return f"who administers the resource: {why}" if why else "name this grant itself: it was decided to stay"
 
-    def _owner(self, one: PersonClosing, container: Node) -> str:
-        place = (one.product, one.account)
+    def _owner(self, part: ClosingPart, container: Node) -> str:
+        place = (part.product, part.account)
         if place not in self._owners:
-            self._owners[place] = owners_of(self.ledger, self.run, self._systems[place], one.account)
+            self._owners[place] = owners_of(self.ledger, self.run, self._systems[place], part.account)
         return self._owners[place].get(container, "")
+
+
+def ended_elsewhere(
+    ledger: Ledger, run: Run, planned: Collection[str]
+) -> tuple[dict[tuple[str, str], list[Membership]], frozenset[str]]:
+    """Return what a plan ends in other systems of a product too.
+
+    :returns: memberships by product and account, which count in all its systems; and ids of the grants by which another
+        system knows the same access.
+    """
+    ending: dict[tuple[str, str], list[Membership]] = defaultdict(list)
+    elsewhere: set[str] = set()
+    ids = sorted(planned)
+    for start in range(0, len(ids), CHUNK):
+        for grant in ledger.snapshot.grants_by_id(run.run_id, ids[start : start + CHUNK]).values():
+            system = system_named(grant.key.system)
+            ending[product(grant.key.system), grant.key.account].extend(system.memberships(grant))
+            elsewhere.update(key.grant_id for key in system.same_access(grant))
+    return ending, frozenset(elsewhere)
+
+
+def _graph(people: Iterable[PersonAccess], shared: Mapping[str, frozenset[tuple[str, str]]]) -> AccessGraph:
+    found = list(people)
+    used = {ident for one in found for ident in one.shared}
+    if lost := used - shared.keys():
+        raise PlanError(f"{len(lost)} grants of groups would go, and it is not known who loses them. Report this fault")
+    return AccessGraph(
+        {one.person: one.nodes for one in found},
+        frozenset(step for one in found for step in one.steps),
+        frozenset(way for one in found for way in one.ways),
+        {name: demand for one in found for name, demand in one.wanted.items()},
+        {ident: shared[ident] for ident in used},
+    )
+
+
+def _record_first(grant: Grant) -> tuple[str, str]:
+    """Order grants that go together: the membership in a project before its roles."""
+    kinds = [edge.container_type for edge in system_named(grant.key.system).memberships(grant)]
+    return (min(kinds, default=""), grant.grant_id)
 
 
 def _account(grant: Grant) -> Account:

@@ -1,15 +1,21 @@
-"""Decisions that close the paths to what a plan ends: memberships of the same person that go with it."""
+"""Decisions that close the paths to what a plan ends: what goes with it, from the same people or from groups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from rescind.errors import GuardTrippedError
 from rescind.ledger import Ledger, Run
-from rescind.model import Choice, Decision
-from rescind.workflow.close_paths import CLOSES_PATH, MOST_PATHS, ClosingPlanner, PersonClosing
+from rescind.model import Choice, Decision, Grant
+from rescind.review import Decider
+from rescind.review.decide import EXCEPTION, PROTECTED
+from rescind.workflow.close_paths import CLOSES_PATH, MOST_PATHS, ClosingPlanner
+from rescind.workflow.closing_part import ClosingPart
 from rescind.workflow.closing_proposal import NAMED
+from rescind.workflow.group_audience import as_own
+from rescind.workflow.inputs import decision_context
 from rescind.workflow.revoke_planner import Planner
 
 ROUNDS = 10
@@ -17,52 +23,68 @@ ROUNDS = 10
 _FIRST = "decided_first"
 
 
-def close_own(ledger: Ledger, run: Run, planner: Planner) -> list[PersonClosing]:
-    """Compute the memberships whose end closes the paths of the plan, and decide to revoke them.
+def plan_closings(
+    ledger: Ledger, run: Run, planner: Planner, *, allowed: Literal["own", "all"] = "own"
+) -> list[ClosingPart]:
+    """Compute the removals that close the paths of the plan, and decide to revoke them.
 
     Decisions that an earlier planning of this run made are undone first.
 
     :param planner: a planner that is used for nothing else.
+    :param allowed: ``own``: the people's own memberships, roles, shares and proxy accounts. ``all``: also their other
+        grants, and grants of groups.
     :raises GuardTrippedError: when too many planned grants have a path.
     """
     if any(True for _ in ledger.decisions.bare(run.run_id, fact=_FIRST)):
         _decide(ledger, run, {})
     planned = planner.preview()
     barred: dict[str, str] = {}
+    spared = _spared(ledger, run) if allowed == "all" else (lambda *_: "")
     for _ in range(ROUNDS):
-        people = ClosingPlanner(ledger, run, own=True, barred=barred).people(planned)
-        if people is None:
+        parts = ClosingPlanner(ledger, run, allowed=allowed, barred=barred, spared=spared).parts(planned)
+        if parts is None:
             what = f"more than {MOST_PATHS} planned grants stay reachable"
             raise GuardTrippedError("close_paths", f"{MOST_PATHS} grants", what, "Narrow the run, or choose report.")
-        held = planner.would_hold(one.records[removal.ident] for one in people for removal in one.closing.removals)
+        held = planner.would_hold(grant for part in parts for grant in part.going().values())
         if not held:
-            _decide(ledger, run, dict(_decisions(ledger, run, people)))
-            return people
+            _decide(ledger, run, dict(_decisions(ledger, run, parts)))
+            return parts
         barred |= held
     raise GuardTrippedError("close_paths", f"{ROUNDS} rounds", "guards hold further removals", "Choose report.")
 
 
-def _decisions(ledger: Ledger, run: Run, people: Sequence[PersonClosing]) -> Iterator[tuple[str, Decision]]:
+def _spared(ledger: Ledger, run: Run) -> Callable[[Grant, str], str]:
+    """Return what says why a person may not lose what a group's grant gives: as if it was the person's own grant."""
+    decider = Decider(decision_context(ledger, run))
+
+    def why(grant: Grant, person: str) -> str:
+        decision = decider.decide(as_own(grant, person))
+        return decision.reason if decision.rule in (PROTECTED, EXCEPTION) else ""
+
+    return why
+
+
+def _decisions(ledger: Ledger, run: Run, parts: Sequence[ClosingPart]) -> Iterator[tuple[str, Decision]]:
     """Yield the decisions that close paths, by grant id."""
-    for one in people:
-        walks = {removal: walk for walk, _ in one.closing.packing for removal in (walk.first, walk.way.removal)}
-        for removal in one.closing.removals:
-            before = ledger.decisions.get(run.run_id, removal.ident)
-            ended = ledger.decisions.get(run.run_id, walks[removal.ident].demand)
-            if before is None or ended is None:
-                continue
-            facts = {
-                **before.facts,
-                "closes": walks[removal.ident].demand,
-                "also_loses": [access for _, access in sorted(removal.collateral)][:NAMED],
-                "also_loses_count": len(removal.collateral),
-                _FIRST: {"rule": before.rule, "reason": before.reason, "severity": before.severity},
-            }
-            reason = f"closes the path {one.path(walks[removal.ident])}"
-            yield (
-                removal.ident,
-                Decision(removal.ident, Choice.REVOKE, CLOSES_PATH, reason, ended.severity, ended.controls, facts),
-            )
+    for part in parts:
+        walks = {removal: walk for walk, _ in part.closing.packing for removal in (walk.first, walk.way.removal)}
+        for removal in part.closing.removals:
+            walk, lost = walks[removal.ident], part.lost(removal.ident)
+            ended = ledger.decisions.get(run.run_id, walk.demand)
+            for grant in part.records[removal.ident]:
+                before = ledger.decisions.get(run.run_id, grant.grant_id)
+                if before is None or ended is None:
+                    continue
+                facts = {
+                    **before.facts,
+                    "closes": walk.demand,
+                    "also_loses": lost[:NAMED],
+                    "also_loses_count": len(lost),
+                    _FIRST: {"rule": before.rule, "reason": before.reason, "severity": before.severity},
+                }
+                reason = f"closes the path {part.path(walk)}"
+                what = (Choice.REVOKE, CLOSES_PATH, reason, ended.severity, ended.controls, facts)
+                yield grant.grant_id, Decision(grant.grant_id, *what)
 
 
 def _decide(ledger: Ledger, run: Run, closing: Mapping[str, Decision]) -> None:

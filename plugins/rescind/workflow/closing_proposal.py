@@ -7,8 +7,10 @@ from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from rescind.plan.access_graph import Removal, Walk
+from rescind.systems import system_named
 from rescind.systems.effective import access_text
-from rescind.workflow.close_paths import MOST_PATHS, Account, PersonClosing
+from rescind.workflow.close_paths import MOST_PATHS, Account
+from rescind.workflow.closing_part import ClosingPart
 
 CLOSING = "closing"
 """Name of the part of a scope's note on residual access that holds the proposal."""
@@ -16,31 +18,29 @@ NAMED = 100
 """Removals and open paths that are stored by name for each system and account, and lost accesses of each removal."""
 
 
-def closing_notes(
-    people: Sequence[PersonClosing] | None, planned: Container[str] | None
-) -> dict[Account, dict[str, Any]]:
+def closing_notes(parts: Sequence[ClosingPart] | None, planned: Container[str] | None) -> dict[Account, dict[str, Any]]:
     """Return the proposal as JSON, by system and account: removals with their grants, open paths with theirs.
 
-    :param people: None when too many planned grants have a path.
+    :param parts: None when too many planned grants have a path.
     :param planned: ids of the planned grants when the removals are part of the plan; else None.
     """
     notes: dict[Account, dict[str, Any]] = defaultdict(
         lambda: {"planned": planned is not None, "removals": [], "cost": 0, "open": [], "certificate": [], "more": 0}
     )
-    for one in people or ():
-        for removal in one.closing.removals:
-            record = one.records[removal.ident]
-            note = notes[record.key.system, record.key.account]
+    for part in parts or ():
+        for removal in part.closing.removals:
+            grants = part.records[removal.ident]
+            note = notes[grants[0].key.system, grants[0].key.account]
             note["cost"] += removal.price
-            held = planned is not None and removal.ident not in planned
-            _add(note, "removals", {**_removal(one, removal), **({"held": True} if held else {})})
-        for demand, walk in one.closing.open.items():
-            grant = one.demands[demand]
-            row = {"grant_id": demand, "principal": one.person, "name": grant.principal_name}
-            row |= {"access": access_text(grant), "path": one.path(walk), "who": one.who[demand]}
+            held = planned is not None and any(grant.grant_id not in planned for grant in grants)
+            _add(note, "removals", {**_removal(part, removal), **({"held": True} if held else {})})
+        for demand, walk in part.closing.open.items():
+            grant = part.demands[demand]
+            row = {"grant_id": demand, "principal": grant.key.principal_id, "name": grant.principal_name}
+            row |= {"access": access_text(grant), "path": part.path(walk), "who": part.who[demand]}
             _add(notes[grant.key.system, grant.key.account], "open", row)
-        for walk, amount in one.closing.packing:
-            grant = one.demands[walk.demand]
+        for walk, amount in part.closing.packing:
+            grant = part.demands[walk.demand]
             _add(notes[grant.key.system, grant.key.account], "certificate", _certificate(walk, amount))
     return dict(notes)
 
@@ -52,18 +52,24 @@ def _add(note: dict[str, Any], name: str, row: dict[str, Any]) -> None:
         note["more"] += 1
 
 
-def _removal(one: PersonClosing, removal: Removal) -> dict[str, Any]:
-    record = one.records[removal.ident]
-    lost = sorted(access for _, access in removal.collateral)
-    ended = [one.demands[name] for name in one.demands if name not in one.closing.open]
+def _removal(part: ClosingPart, removal: Removal) -> dict[str, Any]:
+    record, *more = part.records[removal.ident]
+    lost = part.lost(removal.ident)
+    person = part.holders.get(removal.ident, "")
+    ended = [one for one in part.demands.values() if one.grant_id not in part.closing.open]
+    ended = [one for one in ended if person in ("", one.key.principal_id)]
+    name = record.principal_name or next((one.principal_name for one in ended if person and one.principal_name), "")
+    reasons = {why for grant in (record, *more) if (why := system_named(grant.key.system).unfaithful(grant))}
     return {
         "grant_id": removal.ident,
-        "principal": one.person,
-        "name": record.principal_name or next((g.principal_name for g in ended if g.principal_name), ""),
-        "what": access_text(record),
+        "principal": person or f"{record.key.principal_type} {record.key.principal_id}",
+        "name": name,
+        "shared": not person,
+        "what": access_text(record) + "".join(f", with {one.key.entitlement}" for one in more),
         "price": removal.price,
         "also_loses": lost[:NAMED],
         "also_loses_count": len(lost),
+        "not_restored": "; ".join(sorted(reasons)),
         "ends": [grant.grant_id for grant in ended][:NAMED],
     }
 
@@ -77,13 +83,14 @@ def _certificate(walk: Walk, amount: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def closing_lines(people: Sequence[PersonClosing] | None) -> Iterator[str]:
+def closing_lines(parts: Sequence[ClosingPart] | None) -> Iterator[str]:
     """Yield the proposal in a few lines for the task log."""
-    if people is None:
+    if parts is None:
         yield f"closing paths: not computed, more than {MOST_PATHS} planned grants stay reachable"
-    elif people:
-        removals = [removal for one in people for removal in one.closing.removals]
-        left = sum(len(one.closing.open) for one in people)
+    elif parts:
+        removals = [removal for part in parts for removal in part.closing.removals]
+        people = {(part.product, grant.key.principal_id) for part in parts for grant in part.demands.values()}
+        left = sum(len(part.closing.open) for part in parts)
         cost = sum(removal.price for removal in removals)
         yield (
             f"closing paths: {len(people)} people keep a path; {len(removals)} removals at cost {cost} (fewest, proven)"

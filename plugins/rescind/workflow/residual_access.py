@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
@@ -11,9 +11,11 @@ from rescind.ledger import Ledger, Run
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems import system_named
 from rescind.systems.effective import still_reachable
-from rescind.workflow.close_paths import MOST_PATHS, ClosingPlanner, PersonClosing
+from rescind.workflow.close_paths import MOST_PATHS, ClosingPlanner, ended_elsewhere
+from rescind.workflow.closing_part import ClosingPart
 from rescind.workflow.closing_proposal import CLOSING, closing_lines, closing_notes
 from rescind.workflow.inputs import same_people
+from rescind.workflow.surroundings import product
 
 EXAMPLES = 5
 """Paths that are stored as examples for each system and account."""
@@ -29,7 +31,7 @@ planned grants stay reachable by it.
 """
 
 
-def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing] | None = None) -> Iterator[str]:
+def note_residual_access(ledger: Ledger, run: Run, closings: list[ClosingPart] | None = None) -> Iterator[str]:
     """Compute the residual access of the live plan, store it with the scopes, and yield it as lines of text.
 
     It is based on the snapshot. Verification follows the same paths on the listings after the revocation.
@@ -37,7 +39,7 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing]
     :param closings: what the plan itself does to close paths; None: what would close them is computed.
     """
     planned = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
-    ending, elsewhere = _ending(ledger, run, planned)
+    ending, elsewhere = ended_elsewhere(ledger, run, planned)
     gone = frozenset(planned) | elsewhere
     found: dict[tuple[str, str], dict[str, Any]] = {
         (scope.system, scope.account): {"grants": 0, "of": 0, "examples": []}
@@ -49,33 +51,15 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[PersonClosing]
         grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
         for own, part in groupby(sorted(grants, key=_account), key=_account):
             reachable += _count(ledger, run, list(part), gone, ending, found[own])
-    people = ClosingPlanner(ledger, run).people(gone, reachable) if closings is None else closings
-    for own, closing in closing_notes(people, gone if closings is not None else None).items():
+    parts = ClosingPlanner(ledger, run).parts(planned, reachable) if closings is None else closings
+    for own, closing in closing_notes(parts, gone if closings is not None else None).items():
         found[own][CLOSING] = closing
-    yield from closing_lines(people)
+    yield from closing_lines(parts)
     for (system, account), note in sorted(found.items()):
         ledger.scopes.note(run.run_id, system, account, STAYS_REACHABLE, note)
         if note["of"]:
             yield f"{system} {account}: {note['grants']} of {note['of']} would stay reachable by another path"
             yield from (f"  stays reachable: {example}" for example in note["examples"])
-
-
-def _ending(
-    ledger: Ledger, run: Run, planned: list[str]
-) -> tuple[dict[tuple[str, str], list[Membership]], frozenset[str]]:
-    """Return what the plan ends in other systems too.
-
-    :returns: memberships by vendor and account, which count in every system of the vendor; and ids of grants by which
-        another system knows the same access.
-    """
-    ending: dict[tuple[str, str], list[Membership]] = defaultdict(list)
-    elsewhere: set[str] = set()
-    for start in range(0, len(planned), CHUNK):
-        for grant in ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values():
-            system = system_named(grant.key.system)
-            ending[system.vendor, grant.key.account].extend(system.memberships(grant))
-            elsewhere.update(key.grant_id for key in system.same_access(grant))
-    return ending, frozenset(elsewhere)
 
 
 def _count(
@@ -94,7 +78,7 @@ def _count(
     memberships = ledger.snapshot.memberships(run.run_id, system=system, account=account)
     people = same_people(ledger, run, system, account)
     one = system_named(system)
-    ends = ending.get((one.vendor, account), ())
+    ends = ending.get((product(system), account), ())
     names = ledger.snapshot.container_names(run.run_id, system, account)
     ways: Counter[tuple[str, str]] = Counter({(w["way"], w["close"]): w["grants"] for w in note.get("ways", ())})
     for grant, path in still_reachable(one, revoke, gone, grants, memberships, people, ends, names):

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from rescind.ledger import Ledger, Run
-from rescind.model import Grant, Membership, PrincipalType
+from rescind.model import Grant, GrantKey, Membership, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.systems import system_named
 from rescind.systems.effective import AccessPath
@@ -33,9 +33,9 @@ def product(system: str) -> str:
 
 
 def is_membership(grant: Grant) -> bool:
-    """Return whether a grant is a membership that can end alone, and so no access by itself.
+    """Return whether a grant is a membership that a call of its system ends, and so no access by itself.
 
-    A disabled account ends roles too, but not alone.
+    A disabled account ends roles too, and everything else with them.
     """
     system = system_named(grant.key.system)
     return any(map(system.could_end, system.memberships(grant)))
@@ -50,17 +50,21 @@ class Surroundings:
     :ivar nodes: by user id, the nodes of the person: also the id under which a system lists memberships.
     :ivar outward: from each member to its containers.
     :ivar held: by holder, the grants that remain. Grants to everyone under a further condition are left out.
-    :ivar records: by (member, container), the grants that are this membership, remain, and can end alone.
+    :ivar records: by (member, container), the grants that are this membership, remain, and can end.
+    :ivar same: by the key of a grant, the remaining grants of the people that are the same access in another system.
+    :ivar own: by system, every grant of the people, also those that count as gone.
     """
 
     def __init__(
         self, ledger: Ledger, run: Run, account: str, systems: Collection[str], people: Collection[str],
         gone: Container[str] = (),
     ) -> None:  # fmt: skip
-        self.account = account
+        self.account, self.gone = account, gone
         self.nodes = self._nodes(ledger, run, systems, people)
         self.held: dict[Node, list[Grant]] = defaultdict(list)
         self.records: dict[tuple[Node, Node], list[Grant]] = defaultdict(list)
+        self.same: dict[GrantKey, list[Grant]] = defaultdict(list)
+        self.own: dict[str, list[Grant]] = defaultdict(list)
         self.names: dict[Node, str] = {}
         mine = frozenset[Node]().union(*self.nodes.values())
         edges: dict[Node, set[Node]] = defaultdict(set)
@@ -101,6 +105,9 @@ class Surroundings:
             return
         if holder in mine:
             system = system_named(grant.key.system)
+            self.own[system.name].append(grant)
+            for key in () if going else system.same_access(grant):
+                self.same[key].append(grant)
             for edge in system.memberships(grant):
                 place = (_member(edge), _container(edge))
                 if going:

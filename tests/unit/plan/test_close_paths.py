@@ -24,7 +24,10 @@ MENU, OTHER, THIRD = "menu", "other", "third"
 
 
 def graph(
-    steps: Iterable[Step], ways: Iterable[Way], wanted: str = MENU, audience: Mapping[str, frozenset[str]] | None = None
+    steps: Iterable[Step],
+    ways: Iterable[Way],
+    wanted: str = MENU,
+    audience: Mapping[str, frozenset[tuple[str, str]]] | None = None,
 ) -> AccessGraph:
     """Ann must lose one access."""
     everything = frozenset(ways)
@@ -101,7 +104,7 @@ def test_the_grant_of_a_group_is_cheaper_than_many_memberships() -> None:
     way = Way(TEAM, MENU, "shared")
     demands = {name: Demand(name, frozenset({way})) for name in list(people)[:3]}
     for audience, cut in ((1, {"shared"}), (2, None), (3, {"m-p0", "m-p1", "m-p2"})):
-        keep = frozenset(f"other {n}" for n in range(audience))
+        keep = frozenset((f"other {n}", MENU) for n in range(audience))
         closing = closed(AccessGraph(people, steps, frozenset({way}), demands, {"shared": keep}))
         assert closing.cost == min(3, 1 + audience)
         assert cut is None or names(closing) == cut
@@ -143,7 +146,7 @@ def small(number: int) -> AccessGraph:
         removal = f"shared {holder[1]} {access}" if seed.random() < 0.3 else ""
         ways.add(Way(holder, access, removal))
         if removal:
-            audience[removal] = frozenset(some(seed, "xyz", 3))
+            audience[removal] = frozenset((one, access) for one in some(seed, "xyz", 3))
     for person, nodes in NODES.items():
         records = ["", *(f"{person} {number}" for number in range(4))]
         steps.update(Step(*one) for one in some(seed, product(nodes, GROUPS, records), 5))
@@ -193,7 +196,7 @@ def test_no_set_of_removals_is_cheaper(of: AccessGraph) -> None:
 def price_of(of: AccessGraph, removal: str) -> int:
     """1, and 1 for each access to be kept that is behind this removal and not there without all candidates."""
     if removal in of.audience:
-        return 1 + len(of.audience[removal]) * sum(way.removal == removal for way in of.ways)
+        return 1 + len(of.audience[removal])
     person = removal.partition(" ")[0]
     mine = [demand for demand in of.demands.values() if demand.person == person]
     ending = {way.access for demand in mine for way in demand.ways}
@@ -201,8 +204,9 @@ def price_of(of: AccessGraph, removal: str) -> int:
     candidates = {
         one for one in own for demand in mine if demand.ways & (has(of, person, own - {one}) - has(of, person, own))
     }
-    base = candidates - {removal}
-    behind = {w.access for w in has(of, person, base)} - {w.access for w in has(of, person, base | {removal})}
+    behind = set()
+    for base in (candidates - {removal}, (candidates - {removal}) | set(of.audience)):
+        behind |= {w.access for w in has(of, person, base)} - {w.access for w in has(of, person, base | {removal})}
     return 1 + len(behind - ending)
 
 
@@ -210,7 +214,7 @@ def price_of(of: AccessGraph, removal: str) -> int:
 @examples(200)
 def test_exactly_what_is_lost_is_stated(of: AccessGraph) -> None:
     closing = closed(of)
-    gone = {name for name in names(closing) if name not in of.audience}
+    gone = names(closing)
     for person in of.people:
         ending = {way.access for demand in of.demands.values() if demand.person == person for way in demand.ways}
         before, after = ({way.access for way in has(of, person, tried)} for tried in (set(), gone))

@@ -7,6 +7,7 @@ of the database's own, its password would be needed, so it is not restored at al
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
@@ -18,12 +19,15 @@ from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.dms.surfaces import PROXY_ACCOUNT, People
+from rescind.systems.dms.surfaces import SYSTEM as RECORDS_SYSTEM
 from rescind.systems.dms.users import own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, Surface
 
 PROXY = "proxy"
+_INSTANCES = "Instances"
+"""Attribute of a grant: ids of the instances that the account reaches, with spaces."""
 SURFACES = (
     Surface("proxy accounts", "ListProxyAccesses", "users with an account of a proxy, by the proxies of ListProxies"),
     Surface("permission records", "", "the same instance inside DMS", "dms_permissions reads them"),
@@ -62,13 +66,13 @@ class DmsProxyAccesses(PermissionSystem[DmsClient]):
         found.shown(PrincipalType.USER, (user.UserId for user in users))
         found.add_principals(user_principal(self.name, walker.account, user) for user in users)
         people = People(users)
-        proxies = await walker.rows(ListProxies(Tid=tid))
-        found.shown(PROXY, (proxy.ProxyId for proxy in proxies))
-        await walker.for_each(
-            sorted(proxy.ProxyId for proxy in proxies),
-            lambda ident: _accounts(walker, tid, ident, people),
-            lambda _, grants: found.add_grants(grants),
-        )
+        proxies = {proxy.ProxyId: proxy for proxy in await walker.rows(ListProxies(Tid=tid))}
+        found.shown(PROXY, proxies)
+
+        def take(ident: str, grants: list[Grant]) -> None:
+            found.add_grants(_at_instance(grant, proxies[ident].InstanceId or "") for grant in grants)
+
+        await walker.for_each(sorted(proxies), lambda ident: _accounts(walker, tid, ident, people), take)
         found.asked(SURFACES[0].name)
         found.note("objects", len(proxies))
 
@@ -134,6 +138,15 @@ class DmsProxyAccesses(PermissionSystem[DmsClient]):
         there = {user.UserId for user in users if user.State != "DELETE"}
         return {grant.grant_id: "the user is deleted" for grant in grants if grant.key.principal_id not in there}
 
+    def same_access(self, grant: Grant) -> tuple[GrantKey, ...]:
+        """Return the account on its instance, as the system of permission records knows it."""
+        key = grant.key._replace(system=RECORDS_SYSTEM, resource_type="instance")
+        return tuple(key._replace(resource_id=one) for one in grant.attributes.get(_INSTANCES, "").split())
+
+    def could_end_access(self, key: GrantKey) -> bool:
+        """Return whether it is the account of a proxy."""
+        return (key.system, key.entitlement) == (RECORDS_SYSTEM, PROXY_ACCOUNT)
+
     async def own_ids(self, client: DmsClient) -> frozenset[str]:
         """The DMS user id of the calling account."""
         return await own_user_id(client)
@@ -172,8 +185,14 @@ def _grant(account: str, tid: str, proxy: str, row: ProxyAccess, people: People)
         origin=row.OriginInfo or "",
         principal_name=row.UserName or "",
         resource_name=f"instance {row.InstanceId}" if row.InstanceId else "",
-        attributes={"Tid": tid, "IndepAccount": row.IndepAccount or ""},
+        attributes={"Tid": tid, "IndepAccount": row.IndepAccount or "", _INSTANCES: row.InstanceId or ""},
     )
+
+
+def _at_instance(grant: Grant, instance: str) -> Grant:
+    """Return a grant with the instances that the account and its proxy name."""
+    instances = sorted({*grant.attributes[_INSTANCES].split(), instance} - {""})
+    return replace(grant, attributes={**grant.attributes, _INSTANCES: " ".join(instances)})
 
 
 def _named(prepared: Prepared[Any], action: str, wanted: set[str]) -> dict[str, str]:

@@ -201,6 +201,10 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
         holder = (key.resource_id, key.principal_type, key.principal_id, SHARED)
         return tuple(GrantKey(system, key.account, kind, *holder) for system, kind in homes)
 
+    def could_end_access(self, key: GrantKey) -> bool:
+        """Return whether it is the share of a portal."""
+        return (key.system, key.entitlement) == (MENUS, SHARED) and key.principal_type in _TYPES
+
     async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
         """Return memberships that ended since discovery, by the listings of both sides."""
         return await ended_memberships(client, memberships)

@@ -30,7 +30,7 @@ from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, PrincipalType, digest
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
-from rescind.systems.surfaces import UNCERTAIN, EndedMemberships, Gap, Surface, Untraceable
+from rescind.systems.surfaces import CERTAIN_IN, UNCERTAIN, EndedMemberships, Gap, Surface, Untraceable
 from rescind.systems.wedata.projects import (
     LIMITS,
     MEMBERS,
@@ -244,17 +244,18 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
 def _default_audience(account: str, source: DataSource, listed_in: str) -> Iterator[Grant]:
     """Who may use a source without an authorization.
 
-    Its creator and the administrators of the project that created it may, in both sharing modes. Whether all members
-    of that project may depends on the mode, which no action shows.
+    The administrators of the project that created it may, in both sharing modes. Whether all members of that project
+    may depends on the mode, which no action shows; its creator may in one mode, and in the other as a member.
     """
     project = source.ProjectId or listed_in
     administrators = f"{project}.{PROJECT_ADMINISTRATOR}"
-    holders = [
-        (PrincipalType.PROJECT, project, "default use of the creating project", {UNCERTAIN: SHARING_MODE.name}),
+    unknown = {UNCERTAIN: SHARING_MODE.name}
+    holders: list[tuple[PrincipalType, str, str, dict[str, str]]] = [
+        (PrincipalType.PROJECT, project, "default use of the creating project", unknown),
         (PrincipalType.ROLE, administrators, "administrator of the creating project", {}),
     ]
     if source.CreateUser:
-        holders.append((PrincipalType.USER, source.CreateUser, "creator", {}))
+        holders.append((PrincipalType.USER, source.CreateUser, "creator", {**unknown, CERTAIN_IN: project}))
     for kind, ident, entitlement, attributes in holders:
         yield Grant(
             key=GrantKey("wedata_data_sources", account, "data_source", source.Id, kind, ident, entitlement),

@@ -170,16 +170,12 @@ class WeDataProjectRoles(PermissionSystem[WeDataClient]):
         self, planned: Collection[Grant], there: Iterable[Grant], elsewhere: Container[str] = ()
     ) -> Mapping[str, str]:
         """Hold a membership while one of its roles stays, and the last role of a membership that stays."""
-        going: dict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
-        for grant in planned:
-            going[_place(grant)][grant.key.entitlement] = grant
-        held: dict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
-        for grant in there:
-            if _place(grant) in going:
-                held[_place(grant)][grant.key.entitlement] = grant
+        held = _by_place(there)
         return {
-            ident: why for place, grants in going.items() for ident, why in _more(grants, held[place]).items()
-        }  # fmt: skip
+            ident: why
+            for place, grants in _by_place(planned).items()
+            for ident, why in _more(grants, held[place]).items()
+        }
 
     async def also_ended(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """List the project again and compare the member as it is now with the grants of the call."""
@@ -241,6 +237,25 @@ class WeDataProjectRoles(PermissionSystem[WeDataClient]):
         if role != MEMBERSHIP:
             kind, ident = PrincipalType.ROLE, f"{key.resource_id}.{_id(role)}"
         return (Membership(self.name, key.account, key.principal_type, key.principal_id, kind, ident),)
+
+    def could_end(self, membership: Membership) -> bool:
+        """Return whether it is a project, or a role in one."""
+        project, dot, role = membership.container_id.partition(".")
+        in_one = membership.container_type == PrincipalType.ROLE and bool(dot) and is_numeric_id(role)
+        return is_numeric_id(project) and (in_one or membership.container_type == PrincipalType.PROJECT)
+
+    def also_needed(self, planned: Collection[Grant], there: Iterable[Grant]) -> Mapping[str, Sequence[Grant]]:
+        """Return the other roles for a membership, and the membership for the last roles."""
+        going, held = _by_place(planned), _by_place(there)
+        found: dict[str, Sequence[Grant]] = {}
+        for place, grants in going.items():
+            staying = [held[place][right] for right in sorted(held[place].keys() - grants.keys())]
+            roles = [grant for grant in staying if grant.key.entitlement != MEMBERSHIP]
+            if MEMBERSHIP in grants and roles:
+                found[grants[MEMBERSHIP].grant_id] = roles
+            elif staying and not roles:
+                found |= dict.fromkeys((grant.grant_id for grant in grants.values()), staying)
+        return found
 
     async def own_ids(self, client: WeDataClient) -> frozenset[str]:
         """Return the UIN of the caller."""
@@ -309,6 +324,14 @@ def _more(going: Mapping[str, Grant], held: Mapping[str, Grant]) -> dict[str, st
 
 def _cell(project: str, user: str, right: str) -> Cell:
     return Cell(project, user, "member" if right == MEMBERSHIP else "role", (right,))
+
+
+def _by_place(grants: Iterable[Grant]) -> dict[tuple[str, str], dict[str, Grant]]:
+    """Return the grants of each member in each project by right."""
+    found: dict[tuple[str, str], dict[str, Grant]] = defaultdict(dict)
+    for grant in grants:
+        found[_place(grant)][grant.key.entitlement] = grant
+    return found
 
 
 def _place(grant: Grant) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -18,7 +18,8 @@ from typing import Any
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ListingIncompleteError
 from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
-from rescind.model import NOT_EXECUTED, TO_VERIFY, Choice, Grant, ItemState, Membership, Verdict
+from rescind.model import NOT_EXECUTED, TO_VERIFY, Choice, Grant, GrantKey, ItemState, Membership, Verdict
+from rescind.systems import system_named
 from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.systems.effective import EffectiveAccess, RemainingAccess, access_around
 from rescind.systems.surfaces import Gap, PlatformAnswer, unasked
@@ -102,6 +103,7 @@ class ScopeVerifier:
         answer = await self._ask_platform(gone)
         remaining = await asyncio.to_thread(self._remaining, settling)
         await self._confirm_paths(remaining, gone)
+        await self._confirm_ends(remaining, gone)
         access = await asyncio.to_thread(self._access, remaining, answer)
         await asyncio.to_thread(self._record, settling, {ident: state for ident, (_, state) in states.items()}, access)
         return self.report
@@ -117,6 +119,52 @@ class ScopeVerifier:
                 return
             self.report.list_calls += ended.calls
             remaining.end(ended.memberships)
+
+    async def _confirm_ends(self, remaining: RemainingAccess, gone: list[Grant]) -> None:
+        """Leave out what this run ended in another system of the product, such as the account of a proxy.
+
+        It is listed again here, as its own verification does it. If it cannot be listed, every path stays as it was.
+        """
+        ends = remaining.ends(gone)
+        if not ends:
+            return
+        known = await asyncio.to_thread(self._known_elsewhere, ends.keys())
+        for name in sorted({record.key.system for records in known.values() for record in records}):
+            records = {r.grant_id: r for found in known.values() for r in found if r.key.system == name}
+            settling = Settling(system_named(name), self.client, self.settle_seconds, self.settle_limit_seconds)
+            settling.add(records, set())
+            try:
+                await settling.run()
+            except (CloudError, ListingIncompleteError):
+                continue
+            self.report.list_calls += settling.calls
+            ended = settling.gone()
+            remaining.leave_out(
+                key for key, found in known.items() if all(r.key.system == name and r.grant_id in ended for r in found)
+            )
+
+    def _known_elsewhere(self, keys: Collection[GrantKey]) -> dict[GrantKey, list[Grant]]:
+        """Return, by key of a grant in this system, the sent items of this run that are the same access elsewhere.
+
+        A key of which another record stays is left out.
+        """
+        sent = {i.grant_id for i in self.ledger.plans.items(self.run_id) if i.call_id and i.state in TO_VERIFY}
+        others = [
+            scope.system
+            for scope in self.ledger.scopes.all(self.run_id)
+            if scope.account == self.account and scope.system != self.system.name
+            and system_named(scope.system).hook == self.system.hook
+        ]  # fmt: skip
+        found: dict[GrantKey, list[Grant]] = {}
+        for name in others if sent else ():
+            system = system_named(name)
+            if type(system).same_access is PermissionSystem.same_access:
+                continue
+            for grant in self.ledger.snapshot.grants(self.run_id, system=name, account=self.account):
+                for key in system.same_access(grant):
+                    if key in keys:
+                        found.setdefault(key, []).append(grant)
+        return {key: grants for key, grants in found.items() if all(one.grant_id in sent for one in grants)}
 
     async def _ask_platform(self, gone: list[Grant]) -> PlatformAnswer:
         """The platform's own answer; a question that fails leaves its surfaces unanswered for every grant."""
