@@ -212,7 +212,7 @@ def closing_param() -> dict[str, Param]:
             title="Other paths to the same access",
             description_md="For example a group with the same right. **Name**: the approver and the report see the "
             "cheapest removals that would close them. **End own**: memberships, roles, shares and proxy accounts of "
-            "the same person that are among them become part of the plan. The approver sees what else the person loses. "
+            "the same person that are among them become part of the plan. The approver sees what else goes with them. "
             "**End grants of groups**: also other grants become part of the plan, where that is cheaper or the only "
             "way. The approver sees everybody who loses something.",
             section="What",

@@ -22,6 +22,10 @@ from rescind.model import GrantKey
 _REMEDY = "Narrow the review or raise the cap deliberately."
 
 
+PrincipalPlace = tuple[str, str, str, str]
+"""(system, account, principal type, principal id)."""
+
+
 class AdminSlot(NamedTuple):
     """One administrative entitlement on one resource: what must never be left without a holder."""
 
@@ -88,10 +92,16 @@ class Holding:
     record: GuardRecord
 
 
-def check_caps(planned: Collection[GrantKey], population: Mapping[str, int], caps: Caps) -> tuple[GuardRecord, ...]:
+def check_caps(
+    planned: Collection[GrantKey],
+    population: Mapping[str, int],
+    caps: Caps,
+    beside: Mapping[PrincipalPlace, int] | None = None,
+) -> tuple[GuardRecord, ...]:
     """Hold a plan against all its size limits.
 
     :param planned: every grant that the plan would revoke, each once.
+    :param beside: what people would lose beside these grants, such as what a group gives them, as counts.
     :param population: system -> number of grants in its complete snapshot; no entry means not complete.
     :returns: one record for each limit.
     :raises GuardTrippedError: for the first limit that is exceeded, or when a planned system has no complete
@@ -106,9 +116,9 @@ def check_caps(planned: Collection[GrantKey], population: Mapping[str, int], cap
         )
     everyone = sum(population.values())
     return (
-        _count_cap(len(planned), caps.total),
+        _count_cap(len(planned), caps.total, sum((beside or {}).values())),
         _percent_cap(len(planned), everyone, caps.percent),
-        _principal_cap(planned, caps.per_principal),
+        _principal_cap(planned, caps.per_principal, beside or {}),
     )
 
 
@@ -163,10 +173,11 @@ def count_holders(population: Iterable[GrantKey], administrative: Collection[tup
     return dict(Counter(admin_slot(key) for key in population if (key.system, key.entitlement) in counted))
 
 
-def _count_cap(measured: int, cap: int) -> GuardRecord:
-    if measured > cap:
-        raise GuardTrippedError("cap_total (plan)", f"{cap} grants", f"{measured} grants", _REMEDY)
-    return GuardRecord("cap_total", "plan", f"{cap} grants", f"{measured} grants")
+def _count_cap(measured: int, cap: int, beside: int) -> GuardRecord:
+    text = f"{measured} grants" + (f" and {beside} that people lose with them" if beside else "")
+    if measured + beside > cap:
+        raise GuardTrippedError("cap_total (plan)", f"{cap} grants", text, _REMEDY)
+    return GuardRecord("cap_total", "plan", f"{cap} grants", text)
 
 
 def _percent_cap(measured: int, population: int, percent: int) -> GuardRecord:
@@ -178,8 +189,9 @@ def _percent_cap(measured: int, population: int, percent: int) -> GuardRecord:
     return GuardRecord("cap_percent", "plan", f"{percent} %", text)
 
 
-def _principal_cap(planned: Iterable[GrantKey], cap: int) -> GuardRecord:
+def _principal_cap(planned: Iterable[GrantKey], cap: int, beside: Mapping[PrincipalPlace, int]) -> GuardRecord:
     counts = Counter((key.system, key.account, key.principal_type, key.principal_id) for key in planned)
+    counts.update(beside)
     worst, count = max(counts.items(), key=lambda pair: (pair[1], pair[0]), default=((), 0))
     if count > cap:
         remedy = "Split the review or raise the cap deliberately."

@@ -218,7 +218,8 @@ class ClosingPlanner:
         demands = {grant.grant_id: grant for found in by_person.values() for grant, _ in found}
         part = ClosingPart(*place, closing, demands, records, holders, ends, around.names)
         blocked = {step: why for one in people for step, why in one.blocked.items()}
-        return replace(part, who={ident: self._who(part, walk, blocked) for ident, walk in closing.open.items()})
+        kept = {ident: why for one in people for ident, why in one.kept.items()}
+        return replace(part, who={ident: self._who(part, walk, blocked, kept) for ident, walk in closing.open.items()})
 
     def _join(
         self,
@@ -305,7 +306,8 @@ class ClosingPlanner:
             usable = [grant.grant_id] if grant.grant_id in shared else []
             one.shared.update(dict.fromkeys(usable, grant))
         elif elsewhere := around.same.get(grant.key):
-            usable, _ = removals(elsewhere)
+            usable, why = removals(elsewhere)
+            one.kept |= {grant.grant_id: why} if why else {}
         elif self.allowed != "own":
             usable, _ = removals([grant])
         yield from (Way(holder, access, ident) for ident in usable or ("",))
@@ -338,7 +340,13 @@ class ClosingPlanner:
             return "its owner was asked and keeps it"
         return f"{_FIXED_RULES[decision.rule]}: {decision.reason}" if decision.rule in _FIXED_RULES else ""
 
-    def _who(self, part: ClosingPart, walk: Walk, blocked: Mapping[tuple[Node, Node], str]) -> str:
+    def _who(
+        self,
+        part: ClosingPart,
+        walk: Walk,
+        blocked: Mapping[tuple[Node, Node], str],
+        kept: Mapping[str, str],
+    ) -> str:
         """Return who can close a path that this run cannot close, in words."""
         listed = self._systems[part.product, part.account]
         others = [system for system in REGISTRY.values() if system.hook == part.product and system.name not in listed]
@@ -357,7 +365,7 @@ class ClosingPlanner:
         end = part.ends[walk.way]
         for system in (system for system in others if system.could_end_access(end.key)):
             return f"enable the system {system.name} and include it, or ask who administers the resource"
-        why = self._why_not(end)
+        why = kept.get(end.grant_id) or self._why_not(end)
         return f"who administers the resource: {why}" if why else "name this grant itself: it was decided to stay"
 
     def _owner(self, part: ClosingPart, container: Node) -> str:

@@ -16,7 +16,7 @@ from rescind.workflow.closing_part import ClosingPart
 from rescind.workflow.closing_proposal import NAMED
 from rescind.workflow.group_audience import as_own
 from rescind.workflow.inputs import decision_context
-from rescind.workflow.revoke_planner import Planner
+from rescind.workflow.revoke_planner import LOSING, LOST_BESIDE, Planner
 
 ROUNDS = 10
 """How often removals are computed again because a guard holds one of them."""
@@ -71,7 +71,8 @@ def _decisions(ledger: Ledger, run: Run, parts: Sequence[ClosingPart]) -> Iterat
         for removal in part.closing.removals:
             walk, lost = walks[removal.ident], part.lost(removal.ident)
             ended = ledger.decisions.get(run.run_id, walk.demand)
-            for grant in part.records[removal.ident]:
+            losing = [] if removal.ident in part.holders else sorted(person for person, _ in removal.collateral)
+            for number, grant in enumerate(part.records[removal.ident]):
                 before = ledger.decisions.get(run.run_id, grant.grant_id)
                 if before is None or ended is None:
                     continue
@@ -80,6 +81,8 @@ def _decisions(ledger: Ledger, run: Run, parts: Sequence[ClosingPart]) -> Iterat
                     "closes": walk.demand,
                     "also_loses": lost[:NAMED],
                     "also_loses_count": len(lost),
+                    LOSING: losing,
+                    LOST_BESIDE: 0 if number or losing else len(lost),
                     _FIRST: {"rule": before.rule, "reason": before.reason, "severity": before.severity},
                 }
                 reason = f"closes the path {part.path(walk)}"
@@ -97,6 +100,6 @@ def _first(decision: Decision) -> Decision:
     first = decision.facts.get(_FIRST)
     if first is None:
         return decision
-    added = {_FIRST, "closes", "also_loses", "also_loses_count"}
+    added = {_FIRST, "closes", "also_loses", "also_loses_count", LOSING, LOST_BESIDE}
     facts = {name: value for name, value in decision.facts.items() if name not in added}
     return replace(decision, choice=Choice.KEEP, controls=(), facts=facts, **first)

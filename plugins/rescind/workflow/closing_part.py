@@ -21,6 +21,7 @@ class PersonAccess:
     :ivar shared: by removal, the grants of groups at the ends of paths that may go.
     :ivar ends: the grants at the ends of paths.
     :ivar blocked: why a membership of the person may not be ended, by (member, container).
+    :ivar kept: why the record behind a grant at the end of a path may not be ended, by grant id.
     """
 
     person: str
@@ -32,6 +33,7 @@ class PersonAccess:
     shared: dict[str, Grant] = field(default_factory=dict)
     ends: dict[Way, Grant] = field(default_factory=dict)
     blocked: dict[tuple[Node, Node], str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,19 @@ class GroupAudience:
         inside = self._inside(holder)
         return frozenset(self._persons.get(ident, ident) for kind, ident in inside if kind == PrincipalType.USER)
 
-    def losing(self, going: Collection[Grant], gone: Collection[str]) -> Mapping[str, frozenset[str]]:
+    def containers(self, holder: Node) -> frozenset[Node]:
+        """Return the groups and the like that are in a holder, directly or through further ones."""
+        return frozenset(node for node in self._inside(holder) if node[0] != PrincipalType.USER)
+
+    def losing(
+        self, going: Collection[Grant], gone: Collection[str], only: Collection[str] | None = None
+    ) -> Mapping[str, frozenset[str]]:
         """Return by grant id the people who lose what a grant of a group gives, when all of these go together.
 
         Somebody who keeps the same right in another way that is certain loses nothing.
 
         :param gone: ids of the grants that go anyway.
+        :param only: the people to look at; None: everybody.
         """
         without = {*gone, *(grant.grant_id for grant in going)}
         found: dict[str, frozenset[str]] = {}
@@ -86,7 +93,9 @@ class GroupAudience:
         for name, grants in by_system.items():
             system, snapshot, run = system_named(name), self._ledger.snapshot, self._run.run_id
             held = snapshot.grants(run, system=name, account=self._account)
-            stand_ins = {grant.grant_id: {one: as_own(grant, one) for one in self._behind(grant)} for grant in grants}
+            stand_ins = {
+                grant.grant_id: {one: as_own(grant, one) for one in self._behind(grant, only)} for grant in grants
+            }
             access = access_around(
                 system,
                 [one for each in stand_ins.values() for one in each.values()],
@@ -100,8 +109,9 @@ class GroupAudience:
                 found[ident] = frozenset(own.keys() - keep)
         return found
 
-    def _behind(self, grant: Grant) -> frozenset[str]:
-        return self.people((str(grant.key.principal_type), grant.key.principal_id))
+    def _behind(self, grant: Grant, only: Collection[str] | None) -> Iterable[str]:
+        people = self.people((str(grant.key.principal_type), grant.key.principal_id))
+        return people if only is None else people.intersection(only)
 
     def _inside(self, holder: Node) -> set[Node]:
         found: set[Node] = set()

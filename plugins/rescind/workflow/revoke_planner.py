@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +32,7 @@ from rescind.plan.guards import (
     Caps,
     GuardRecord,
     Holding,
+    PrincipalPlace,
     check_caps,
     count_holders,
     hold_irreversible,
@@ -39,8 +41,13 @@ from rescind.plan.guards import (
 from rescind.review.emptying import Emptying
 from rescind.settings import Settings
 from rescind.systems import REGISTRY, system_named
+from rescind.workflow.people_guards import PeopleGuards
 from rescind.workflow.run_settings import settings_digest
 
+LOST_BESIDE = "lost_beside"
+"""Fact of a decision that closes a path: how much else its principal loses."""
+LOSING = "losing"
+"""Fact of a decision that closes a path: ids of the people who lose what the grant of a group gives."""
 Account = tuple[str, str]
 """(system, account)."""
 
@@ -53,6 +60,7 @@ class _Part:
     stored that a call could contain.
 
     :ivar keep: cells of retained grants that a call could contain.
+    :ivar beside: by principal, what is lost with the removals that close paths.
     :ivar emptied: columns from which the decisions revoke every grant, as (container, kind, column).
     """
 
@@ -61,6 +69,7 @@ class _Part:
     revoke: dict[str, Grant] = field(default_factory=dict)
     keep: list[Cell] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
+    beside: Counter[PrincipalPlace] = field(default_factory=Counter)
     emptied: set[EmptiedColumn] = field(default_factory=set)
     mode: Mode = Mode.STRICT
     cover: Cover | None = None
@@ -71,6 +80,10 @@ class _Part:
         for grant, decision in grants:
             lean = _lean(grant)
             self.revoke[lean.grant_id] = lean
+            place = lean.key[:2]
+            if lost := decision.facts.get(LOST_BESIDE):
+                self.beside[*place, lean.key.principal_type, lean.key.principal_id] += lost
+            self.beside.update((*place, str(PrincipalType.USER), one) for one in decision.facts.get(LOSING, ()))
             if emptying is not None and emptying.empties(lean.key, decision.rule):
                 self.emptied.add(_column(lean.cell))
 
@@ -135,7 +148,8 @@ class Planner:
         self._hold()
         guards = Caps(total=self.caps[0], percent=self.caps[1], per_principal=self.settings.max_per_principal)
         planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
-        self.guards += check_caps(planned, self._population(), guards)
+        beside = sum((part.beside for part in self.parts.values()), Counter[PrincipalPlace]())
+        self.guards += check_caps(planned, self._population(), guards, beside)
         for account, part in self.parts.items():
             self._cover(account, part)
         valid_for = timedelta(hours=self.settings.plan_valid_hours)
@@ -172,7 +186,10 @@ class Planner:
             further, lambda key: _irreversible(further[key]), allowed=self.settings.allow_irreversible
         ).held
         planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
-        last = self._last_holders([*planned, *further]).held
+        last = dict(self._last_holders([*planned, *further]).held)
+        together = [grant for part in self.parts.values() for grant in part.revoke.values()]
+        for _, _, hold in self._people_guards():
+            last |= hold([*together, *further.values()])
         for account, part in self.parts.items():
             mine = [grant for key, grant in further.items() if (key.system, key.account) == account]
             last = {**last, **(self._besides(account, [*part.revoke.values(), *mine]) if mine else {})}
@@ -219,8 +236,18 @@ class Planner:
         self._apply(irreversible)
         planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
         self._apply(self._last_holders(planned))
+        for guard, limit, hold in self._people_guards():
+            held = hold([grant for part in self.parts.values() for grant in part.revoke.values()])
+            record = GuardRecord(guard, "plan", limit, f"{len(held)} grants", len(held))
+            self._apply(Holding(held, record))
         for account, part in self.parts.items():
             self._hold_besides(account, part)
+
+    def _people_guards(self) -> Iterator[tuple[str, str, Callable[[Collection[Grant]], Mapping[str, str]]]]:
+        """Yield the guards that look at people behind groups: name, limit, and what returns the grants to hold."""
+        guards = PeopleGuards(self.ledger, self.run)
+        yield "protected_people", "nobody protected loses access through a group", guards.hold_protected
+        yield "last_people", "somebody keeps each administration", guards.hold_last_people
 
     def _hold_besides(self, account: Account, part: _Part) -> None:
         """Hold grants whose calls would end more than the planned grants."""
