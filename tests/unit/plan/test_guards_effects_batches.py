@@ -25,6 +25,16 @@ def _caps(**change: int) -> Caps:
     return Caps(**{"total": 99, "percent": 100, "per_principal": 99, **change})
 
 
+def test_what_people_lose_beside_the_grants_counts_for_the_caps() -> None:
+    behind = {("s", "a", "user", "u0"): 3, ("s", "a", "user", "somebody else"): 1}
+    total, _, each = check_caps(PLANNED, {"s": 100}, _caps(total=14, per_principal=4), behind)
+    assert total.measured == "10 grants and 4 that people lose with them" and each.measured == "4 grants at most"
+    with pytest.raises(GuardTrippedError, match="cap_total"):
+        check_caps(PLANNED, {"s": 100}, _caps(total=13), behind)
+    with pytest.raises(GuardTrippedError, match="cap_per_principal"):
+        check_caps(PLANNED, {"s": 100}, _caps(per_principal=3), behind)
+
+
 def test_caps_state_their_figures_and_zero_means_none() -> None:
     records = check_caps(PLANNED, {"s": 100, "t": 40}, _caps(total=10, percent=8, per_principal=1))
     assert [record.facts() for record in records] == [
