@@ -19,7 +19,8 @@ from typing import Any
 
 import psycopg
 
-Row = tuple[str, ...]
+from local.demo.records import ENDS_WITH_ACCOUNT, Row, call_rows, planned_row, truth_row, written_rows
+
 Entry = Mapping[str, Any]
 
 _ENDS_WITHOUT_VERDICT = {"held", "stale", "expired", "restored"}
@@ -116,8 +117,8 @@ def _calls(connection: psycopg.Connection[Any], number: int) -> dict[frozenset[R
     for ident, system, container, rows, columns in connection.execute(
         "SELECT encode(call_id, 'hex'), system, container, rows, columns FROM rescind.call WHERE run_no = %s", (number,)
     ):
-        cells = frozenset(_cell(system, container, row, kind, column) for row in rows for kind, column in columns)
-        calls[ident] = _Call(ident, cells)
+        cells = frozenset(planned_row(system, container, row, kind, column) for row in rows for kind, column in columns)
+        calls[ident] = _Call(ident, call_rows(cells))
     for ident, at, outcome, request_id in connection.execute(
         "SELECT encode(call_id, 'hex'), extract(epoch FROM intent_at)::float8, coalesce(outcome, ''), request_id"
         " FROM rescind.attempt WHERE run_no = %s ORDER BY n",
@@ -127,7 +128,7 @@ def _calls(connection: psycopg.Connection[Any], number: int) -> dict[frozenset[R
     return {call.cells: call for call in calls.values()}
 
 
-def _planned_rows(connection: psycopg.Connection[Any], number: int) -> set[tuple[str, Row]]:
+def _planned_rows(connection: psycopg.Connection[Any], number: int) -> set[Row]:
     """The planned grants as the journal's effects name them."""
     rows = connection.execute(
         "SELECT g.system, g.cell_container, g.cell_row, g.cell_kind, g.cell_column FROM rescind.plan_item i"
@@ -136,63 +137,7 @@ def _planned_rows(connection: psycopg.Connection[Any], number: int) -> set[tuple
         " WHERE i.run_no = %s AND i.call_id IS NOT NULL",
         (number,),
     ).fetchall()
-    return {(system, _cell(system, container, row, kind, column)) for system, container, row, kind, column in rows}
-
-
-def _cell(system: str, container: str, row: str, kind: str, column: Sequence[str]) -> Row:
-    """A cell in the journal's words; a DMS record is one cell whatever else is said of it."""
-    if system == "dms_permissions":
-        return (system, row)
-    if system == "wedata_data_sources":
-        return (system, row, kind, *column)
-    if system == "quickbi_menus":
-        return (system, container, row, kind, *column)
-    return (system, container, row, *column)
-
-
-def _written(entry: Entry) -> frozenset[Row]:
-    """The cells that a request names."""
-    action, sent = entry["action"], entry["params"]
-    if action == "RevokeUserPermission":
-        return frozenset({("dms_permissions", sent["UserAccessId"])})
-    if action == "RevokeDataSourceAuthorization":
-        source = sent["DataSourceId"]
-        if sent.get("RevokeUser"):
-            return frozenset({("wedata_data_sources", source, "user", *sent["RevokeUser"].split("_"))})
-        return frozenset({("wedata_data_sources", source, "project", sent["RevokeProjectId"])})
-    if action == "CancelAuthorizationMenu":
-        receivers = [("user", one) for one in sent.get("UserIds", "").split(",") if one]
-        receivers += [("group", one) for one in sent.get("UserGroupIds", "").split(",") if one]
-        return frozenset(
-            ("quickbi_menus", sent["DataPortalId"], menu, *who)
-            for menu in sent["MenuIds"].split(",")
-            for who in receivers
-        )
-    if action == "RevokePrivileges":
-        pairs = zip(sent["Subjects"], sent["Privileges"], strict=True)
-        columns = [(s["SubjectType"], v, p["Name"]) for s, p in pairs for v in s["SubjectValues"]]
-        return frozenset(
-            ("wedata_privileges", r["ResourceType"].lower(), r["ResourceUri"], *column)
-            for r in sent["Resources"]
-            for column in columns
-        )
-    return frozenset({("unknown action", action)})
-
-
-def _effect_row(effect: Entry) -> Row:
-    grant = effect["grant"]
-    if effect["system"] == "dms_permissions":
-        return ("dms_permissions", grant["user_access_id"])
-    if effect["system"] == "wedata_data_sources":
-        user = (grant["user_id"],) if grant.get("user_id") else ()
-        return ("wedata_data_sources", grant["data_source_id"], grant["kind"], grant["project_id"], *user)
-    if effect["system"] == "quickbi_menus":
-        kind = {"0": "user", "1": "group"}.get(str(grant["receiver_type"]), "other")
-        return ("quickbi_menus", grant["portal_id"], grant["menu_id"], kind, grant["receiver_id"])
-    if effect["system"] == "wedata_privileges":
-        where = (grant["resource_type"].lower(), grant["resource_uri"])
-        return ("wedata_privileges", *where, grant["subject_type"], grant["subject_value"], grant["privilege"])
-    return (effect["system"], json.dumps(grant, sort_keys=True))
+    return {planned_row(system, container, row, kind, column) for system, container, row, kind, column in rows}
 
 
 def _intent_problems(calls: Mapping[frozenset[Row], _Call], writes: Sequence[Entry]) -> list[str]:
@@ -200,7 +145,7 @@ def _intent_problems(calls: Mapping[frozenset[Row], _Call], writes: Sequence[Ent
     found = []
     arrived: dict[str, list[Entry]] = defaultdict(list)
     for write in writes:
-        call = calls.get(_written(write))
+        call = calls.get(written_rows(write["action"], write["params"]))
         if write["resent"]:
             found.append(f"journal {write['seq']}: a signed request was sent twice")
         if call is None:
@@ -224,17 +169,29 @@ def _intent_problems(calls: Mapping[frozenset[Row], _Call], writes: Sequence[Ent
     return found
 
 
-def _effect_problems(planned: set[tuple[str, Row]], entries: Sequence[Entry], writes: Sequence[Entry]) -> list[str]:
+def _effect_problems(planned: set[Row], entries: Sequence[Entry], writes: Sequence[Entry]) -> list[str]:
     ours = {write["seq"] for write in writes}
+    effects = [entry for entry in entries if entry["kind"] == "effect" and entry["cause"] in ours]
+    disabled = {
+        (effect["cause"], effect["grant"]["user_id"])
+        for effect in effects
+        if effect["system"] == "dms_accounts" and truth_row("dms_accounts", effect["grant"]) in planned
+    }
     found = []
-    for entry in entries:
-        if entry["kind"] == "effect" and entry["cause"] in ours:
-            row = _effect_row(entry)
-            if entry["op"] != "removed" or (entry["system"], row) not in planned:
-                found.append(f"journal {entry['seq']}: {entry['op']} outside the plan: {'/'.join(row)}")
+    for effect in effects:
+        row = truth_row(effect["system"], effect["grant"])
+        if effect["op"] == "removed" and row in planned:
+            continue
+        comes_with = effect["system"] in ENDS_WITH_ACCOUNT and (
+            (effect["cause"], effect["grant"].get("user_id")) in disabled
+        )
+        if not comes_with:
+            found.append(f"journal {effect['seq']}: {effect['op']} outside the plan: {'/'.join(row)}")
     return found
 
 
 def _repeat_problems(writes: Sequence[Entry], retries: int) -> list[str]:
-    times = Counter(cell for write in writes if write["executed"] for cell in _written(write))
+    times = Counter(
+        cell for write in writes if write["executed"] for cell in written_rows(write["action"], write["params"])
+    )
     return [f"{'/'.join(cell)} was written {n} times" for cell, n in times.items() if n > 1 + retries]

@@ -39,6 +39,8 @@ STAGES = (
 REQUESTER, APPROVER = "rita", "omar"
 CONF = {"dry_run": False, "reason": "Demonstration of a full access review", "ticket": "DEMO-1"}
 NOTE = "started by make demo"
+TRUTH = "truth?extra=1"
+"""What the emulator holds of every system."""
 RUN_SECONDS = 600.0
 REFUSED_SHARE = 0.05
 READING_SECONDS = 1.5
@@ -74,7 +76,7 @@ def main(config: Config) -> int:
             user: clients.enter_context(AirflowApi(config.base_url, user, running.passwords[user]))
             for user in (REQUESTER, APPROVER)
         }
-        before = control.get("truth")
+        before = control.get(TRUTH)
         run_id, refused = hold_review(users[REQUESTER], users[APPROVER])
         checks = Checks()
         summary = read_summary(users[REQUESTER], run_id)
@@ -83,7 +85,7 @@ def main(config: Config) -> int:
             say(line)
         say("\nchecked:")
         check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
-        check_truth(checks, before, control.get("truth"), Path(summary["items_file"]))
+        check_truth(checks, before, control.get(TRUTH), Path(summary["items_file"]))
         check_pace(checks, control)
         check_journal(checks, ledger_dsn(stack.airflow_environment()), summary["run"], control)
         check_evidence(checks, summary, config)

@@ -7,13 +7,12 @@ object a line. Nothing that the run says about itself is believed here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-Row = tuple[str, ...]
-_RECEIVERS = {"0": "user", "1": "group", "2": "organization", "3": "workspace"}
+from local.demo.records import ENDS_WITH_ACCOUNT, KINDS, SYSTEMS, Row, planned_row, truth_row
 
 
 @dataclass(frozen=True)
@@ -41,60 +40,50 @@ class Judgment:
 
 
 def judge(before: Mapping[str, Any], after: Mapping[str, Any], items: Path) -> list[Judgment]:
-    """Compare both truths with the planned items, system by system."""
-    planned: dict[str, set[Row]] = {name: set() for name in _FROM_TRUTH}
+    """Compare both truths with the planned items, for the systems with items and those that lost or got something."""
+    planned: dict[str, set[Row]] = {name: set() for name in SYSTEMS}
+    disabled: set[str] = set()
     with items.open(encoding="utf-8") as lines:
         for line in lines:
             item = json.loads(line)
             if item["state"] != "held":
                 planned[item["system"]].add(_from_item(item))
+                disabled |= {item["principal_id"]} if item["system"] == "dms_accounts" else set()
+    first, second = _rows(before), _rows(after)
+    with_accounts = {
+        truth_row(kind, row)
+        for kind in ENDS_WITH_ACCOUNT & set(KINDS)
+        for row in before.get(kind, ())
+        if row.get("user_id") in disabled
+    }
     result = []
-    for system, convert in _FROM_TRUTH.items():
-        first, second = _rows(before.get(system, ()), convert), _rows(after.get(system, ()), convert)
-        removed = first - second
-        result.append(
-            Judgment(
-                system=system,
-                planned=len(planned[system]),
-                removed=len(removed),
-                unexpected=frozenset(removed - planned[system]),
-                left=frozenset(planned[system] & second),
-                added=len(second - first),
-            )
-        )
+    for system in SYSTEMS:
+        removed, added = first[system] - second[system], second[system] - first[system]
+        if planned[system] or removed or added:
+            unexpected = removed - planned[system] - with_accounts
+            left = planned[system] & second[system]
+            sizes = (len(planned[system]), len(removed))
+            result.append(Judgment(system, *sizes, frozenset(unexpected), frozenset(left), len(added)))
     return result
 
 
-def _rows(rows: Iterable[Mapping[str, Any]], convert: Callable[[Mapping[str, Any]], Row]) -> set[Row]:
-    return {convert(row) for row in rows}
+def _rows(truth: Mapping[str, Any]) -> dict[str, set[Row]]:
+    found: dict[str, set[Row]] = {name: set() for name in SYSTEMS}
+    for kind in KINDS:
+        for held in truth.get(kind, ()):
+            row = truth_row(kind, held)
+            found[row[0]].add(row)
+    return found
 
 
 def _from_item(item: Mapping[str, Any]) -> Row:
     """The planned item in the words of the emulator's truth."""
     system, column = item["system"], item["column"]
     if system == "wedata_privileges":
-        return (item["resource_type"], item["resource_id"], *column)
-    if system == "wedata_data_sources":
-        return (item["resource_id"], item["principal_type"], *column, *([""] if len(column) == 1 else []))
-    if system == "dms_permissions":
-        return (item["native_id"],)
-    return (item["container"], item["resource_id"], item["principal_type"], item["principal_id"])
-
-
-_FROM_TRUTH: Mapping[str, Callable[[Mapping[str, Any]], Row]] = {
-    "wedata_privileges": lambda t: (
-        str(t["resource_type"]).lower(),
-        t["resource_uri"],
-        t["subject_type"],
-        t["subject_value"],
-        t["privilege"],
-    ),
-    "wedata_data_sources": lambda t: (t["data_source_id"], t["kind"], t["project_id"] or "", t["user_id"] or ""),
-    "dms_permissions": lambda t: (t["user_access_id"],),
-    "quickbi_menus": lambda t: (
-        t["portal_id"],
-        t["menu_id"],
-        _RECEIVERS.get(str(t["receiver_type"]), str(t["receiver_type"])),
-        t["receiver_id"],
-    ),
-}
+        return (system, item["resource_type"], item["resource_id"], *column)
+    if system in ("dms_permissions", "dms_proxy_accesses", "dms_accounts"):
+        return (system, item["native_id"])
+    if system == "wedata_project_roles":
+        return planned_row(system, item["resource_id"], item["principal_id"], "", column)
+    row = (item["container"], item["resource_id"], item["principal_type"], column)
+    return planned_row(system, *row)
