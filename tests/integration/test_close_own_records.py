@@ -14,6 +14,7 @@ from rescind.workflow.approval_text import approval_body
 from tests.integration.test_close_paths import another_menu, paths, proposal
 from tests.integration.test_group_members import items, only_through_a_group
 from tests.integration.test_worlds import with_member_ids
+from tests.support.journal_check import agree
 from tests.support.oracle.judge import effective
 from tests.support.oracle.reach import lost
 from tests.support.oracle.ways import Resource
@@ -69,6 +70,7 @@ def test_a_share_of_the_portal_goes_with_the_menu(bench: Bench) -> None:
     assert paths(setup, user, menu)
     review = asked(setup, user, menu, close_paths="own")
     summary = review.whole()
+    agree(review, summary)
     (removal,) = closing(review)
     assert portal in removal["what"] and removal["principal"] == user and not removal["shared"]
     assert {(row["system"], row["verdict"]) for row in items(summary)} == {
@@ -130,7 +132,9 @@ def test_the_account_of_a_proxy_goes_with_the_record_only_where_irreversible_rem
     review.canary()
     review.revoke()
     review.verify()
-    rows = {row["system"]: row["verdict"] for row in items(review.report())}
+    summary = review.report()
+    agree(review, summary)
+    rows = {row["system"]: row["verdict"] for row in items(summary)}
     assert rows[PROXIES] == "verified_gone" and rows[RECORDS] in ("verified_gone", "record_gone")
     world = setup.emulator.get("world")
     assert effective(world, RECORDS, user, Resource("database", database), "QUERY") == []
@@ -186,6 +190,7 @@ def test_one_of_two_roles_of_a_project_goes_and_the_other_stays(bench: Bench) ->
     user, uin, project, table = in_a_project(setup, ENGINEER, OPERATIONS)
     review = asked(setup, user, table, close_paths="own")
     summary = review.whole()
+    agree(review, summary)
     (removal,) = closing(review)
     assert removal["what"].startswith(f"data engineer on project {project}") and removal["not_restored"] == ""
     assert roles_of(setup, uin, project) == [OPERATIONS]
@@ -215,7 +220,9 @@ def test_the_last_role_goes_with_the_membership_and_not_where_that_could_not_be_
     review.canary()
     review.revoke()
     review.verify()
-    rows = items(review.report())
+    summary = review.report()
+    agree(review, summary)
+    rows = items(summary)
     assert {row["verdict"] for row in rows if row["system"] == ROLES} == {"verified_gone"}
     assert roles_of(setup, uin, project) is None
 
@@ -258,6 +265,7 @@ def test_the_grant_of_a_group_goes_where_that_is_cheaper_and_who_loses_it_is_nam
 
     review = asked(setup, user, menu, close_paths="all", run_id="manual__2")
     summary = review.whole()
+    agree(review, summary)
     (removal,) = closing(review)
     assert removal["shared"] and removal["principal"] == f"group {group}" and menu in removal["what"]
     assert removal["price"] == 1 + removal["also_loses_count"] == (1 if other_keeps else 2)

@@ -24,6 +24,7 @@ from tests.integration.test_workspace_members import (
     mutate,
     through_a_workspace,
 )
+from tests.support.journal_check import agree
 from tests.support.oracle.judge import effective
 from tests.support.oracle.ways import Resource
 from tests.support.review import Review, ReviewBench
@@ -136,6 +137,7 @@ def test_own_ends_the_membership_and_nothing_is_left(bench: Bench) -> None:
     review.revoke()
     review.verify()
     summary = review.report()
+    agree(review, summary)
     assert {(row["system"], row["verdict"]) for row in items(summary)} == {
         (MENUS, "verified_gone"),
         (GROUPS, "verified_gone"),
@@ -274,6 +276,7 @@ def test_a_role_in_a_workspace_is_closed_and_all_that_it_shows_is_named(bench: B
     user, space, portal, menu = through_a_workspace(setup, DEVELOPER)
     review = on(setup, user, menu, close_paths="own")
     summary = review.whole()
+    agree(review, summary)
     (removal,) = [row for note in proposal(review) for row in note["removals"]]
     assert removal["what"].startswith(f"developer on workspace {space}")
     assert any(f"workspace developer on portal {portal}" in lost for lost in removal["also_loses"])

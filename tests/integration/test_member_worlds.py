@@ -10,15 +10,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.demo import truth
 from rescind.systems import REGISTRY
 from tests.integration.test_worlds import with_member_ids
-from tests.support.journal_check import journal_problems
 from tests.support.oracle import SYSTEMS, effective
 from tests.support.oracle.items import resource_of, right_of
 from tests.support.oracle.members import planted_members
@@ -77,10 +74,8 @@ def reviewed(bench: Bench, seed: int, **modes: str) -> Counter[tuple[str, str]]:
     """Take everything from the planted people; counts verdicts by system."""
     setup, people = prepared(bench, seed, **modes)
     review = asked(setup, people)
-    summary = review.whole()
+    review.whole()
     before, after = review.worlds["discovered"], review.worlds["verified"]
-    assert journal_problems(review) == []
-    assert [one for one in truth.judge(before, after, Path(summary["items_file"])) if one.unexpected or one.added] == []
     assert lost(before, after, people) == []
     assert gained(before, after) == []
     rows = items_of(review)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from local.demo.journal import problems
+from local.demo.truth import judge
 from tests.support.review import Review
+
+
+def agree(review: Review, summary: dict[str, Any]) -> None:
+    """Check that plan, ledger and journal agree, and that exactly the planned records are gone from the emulator."""
+    assert journal_problems(review) == []
+    judged = judge(review.worlds["discovered"], review.worlds["verified"], Path(summary["items_file"]))
+    assert judged and [one for one in judged if not one.holds or one.added] == []
 
 
 def journal_problems(review: Review, *, dsn: str = "", retries: int = 4, verified: bool = True) -> list[str]:

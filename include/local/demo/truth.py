@@ -7,6 +7,7 @@ object a line. Nothing that the run says about itself is believed here.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +48,9 @@ def judge(before: Mapping[str, Any], after: Mapping[str, Any], items: Path) -> l
         for line in lines:
             item = json.loads(line)
             if item["state"] != "held":
-                planned[item["system"]].add(_from_item(item))
+                planned.setdefault(item["system"], set()).add(_from_item(item))
                 disabled |= {item["principal_id"]} if item["system"] == "dms_accounts" else set()
-    first, second = _rows(before), _rows(after)
+    first, second = (defaultdict(set, _rows(one)) for one in (before, after))
     with_accounts = {
         truth_row(kind, row)
         for kind in ENDS_WITH_ACCOUNT & set(KINDS)
@@ -57,7 +58,7 @@ def judge(before: Mapping[str, Any], after: Mapping[str, Any], items: Path) -> l
         if row.get("user_id") in disabled
     }
     result = []
-    for system in SYSTEMS:
+    for system in planned:
         removed, added = first[system] - second[system], second[system] - first[system]
         if planned[system] or removed or added:
             unexpected = removed - planned[system] - with_accounts
