@@ -7,8 +7,9 @@ from collections.abc import Collection
 
 import pytest
 
+from rescind.cloud.client import CloudClient
 from rescind.model import Cell, Grant, GrantKey
-from rescind.systems.base import ListingScope
+from rescind.systems.base import ListingScope, Reading
 from rescind.workflow.execute.settle_reads import Settling
 from tests.support.scripted import (
     BY_RESOURCE,
@@ -115,3 +116,50 @@ def test_nothing_is_waited_for_where_nothing_was_sent() -> None:
     assert sorted(asked) == [BY_RESOURCE, BY_USER] and settling.lagging() == 0
     absent, asked = settled({BY_RESOURCE: [ABSENT], BY_USER: [ABSENT]}, unsent={MINE.grant_id})
     assert absent.gone() == {MINE.grant_id} and len(asked) == 2
+
+
+class Timed(ScriptedDms):
+    """Notes when each listing was asked; the listing of one resource waits until another listing was asked.
+
+    :ivar at: when each listing was asked, by the clock of the loop.
+    """
+
+    def __init__(self, script: dict[ListingScope, list[Answer]], held: ListingScope, until: ListingScope) -> None:
+        super().__init__(script)
+        self.held, self.until = held, until
+        self.at: dict[ListingScope, float] = {}
+        self.released = asyncio.Event()
+
+    async def reread(self, client: CloudClient, listings: Collection[ListingScope]) -> Reading:
+        (scope,) = listings
+        self.at[scope] = asyncio.get_running_loop().time()
+        if scope == self.until:
+            self.released.set()
+        if scope == self.held:
+            await self.released.wait()
+        return await super().reread(client, listings)
+
+
+def test_the_second_side_does_not_wait_for_the_whole_first_side() -> None:
+    """User 51001 is read while a database of user 51002 is still being read, and one pause after the own database."""
+    beside = [dms_record(2, "51002", "89"), dms_record(3, "51003", "89"), dms_record(4, "51003", "90")]
+    other: ListingScope = ("TABLE", "89", "false")
+    system = Timed({BY_RESOURCE: [ABSENT], BY_USER: [ABSENT]}, other, BY_USER)
+    settling = Settling(system, NO_CLIENT, 0.05, 1.0)
+    settling.add({grant.grant_id: grant for grant in [MINE, *beside]})
+    asyncio.run(asyncio.wait_for(settling.run(), 30))
+    assert len(settling.gone()) == 4 and len(system.asked) == len(set(system.asked)) == 6
+    assert system.at[BY_USER] - system.at[BY_RESOURCE] >= 0.05
+
+
+def test_a_listing_of_the_second_side_waits_for_all_of_its_items() -> None:
+    """User 51001 has a record in two databases, and one of them still shows it: one reading of the user is enough."""
+    twice = dms_record(2, database="89")
+    other: ListingScope = ("TABLE", "89", "false")
+    third = dms_record(3, "51002")
+    script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [ABSENT], other: [(twice,), ABSENT], BY_USER: [ABSENT]}
+    fourth = dms_record(4, "51003", "89")
+    settling, asked = settled(script, MINE, twice, third, fourth)
+    assert len(settling.gone()) == 4
+    assert (asked.count(other), asked.count(BY_USER)) == (2, 2), "a reading for the first item, one for the late one"
+    assert asked.index(BY_USER) > asked.index(("by user", "51002", "TABLE", "false"))

@@ -220,3 +220,57 @@ def test_a_platform_that_does_not_answer_leaves_the_record_alone_gone(ledger: Le
     script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]}
     report, _ = verified(ledger, run, script, Silent(script))
     assert report.verdicts == {"record_gone": 1} and "cut" in report.problem
+
+
+class _Early(_Asked):
+    """Says at first that access remains; a listing by user is not answered before the platform was asked."""
+
+    def __init__(self, script: dict[ListingScope, list[Answer]]) -> None:
+        super().__init__(script)
+        self.questions: list[list[str]] = []
+        self.asked_once = asyncio.Event()
+
+    async def reread(self, client: Any, listings: Any) -> Any:
+        if BY_USER in listings:
+            await self.asked_once.wait()
+        return await super().reread(client, listings)
+
+    async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:
+        if grants:
+            self.questions.append([grant.grant_id for grant in grants])
+            self.asked_once.set()
+        if len(self.questions) == 1:
+            return PlatformAnswer(reaches=dict.fromkeys(self.questions[0], "a policy"), calls=1)
+        return PlatformAnswer(denies={grant.grant_id for grant in grants}, calls=1)
+
+
+def test_the_platform_is_asked_while_the_second_side_is_read_and_again_where_it_still_shows_access(
+    ledger: Ledger,
+) -> None:
+    """The first answer may be older than the removal."""
+    run = sent(ledger, STAYS)
+    system = _Early({BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]})
+    report, _ = verified(ledger, run, system.script, system)
+    assert report.verdicts == {"verified_gone": 1}
+    assert system.questions == [[GOES.grant_id]] * 2 and report.list_calls == 4
+
+
+def test_an_item_that_the_first_read_still_showed_is_asked_about_at_the_end(ledger: Ledger) -> None:
+    run = sent(ledger, STAYS)
+    system = _Asked({BY_RESOURCE: [(GOES, STAYS), (STAYS,)], BY_USER: [(STAYS,)]})
+    system.answer = PlatformAnswer(reaches={GOES.grant_id: "a policy"})
+    assert verified(ledger, run, system.script, system)[0].verdicts == {"still_effective": 1}
+
+
+def test_access_that_the_platform_showed_stays_shown_when_it_does_not_answer_again(ledger: Ledger) -> None:
+    class Once(_Early):
+        async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:
+            answer = await super().ask_platform(client, grants)
+            if len(self.questions) > 1:
+                raise FAILURES["cut"]
+            return answer
+
+    run = sent(ledger, STAYS)
+    system = Once({BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]})
+    report, _ = verified(ledger, run, system.script, system)
+    assert report.verdicts == {"still_effective": 1} and "cut" in report.problem

@@ -34,6 +34,15 @@ class ListingsRead:
     calls: int = 0
     pages: list[str] = field(default_factory=list)
 
+    def add(self, other: ListingsRead) -> None:
+        """Add what another read returned."""
+        self.shown |= other.shown
+        self.gone |= other.gone
+        self.not_found |= other.not_found
+        self.failed |= other.failed
+        self.calls += other.calls
+        self.pages += other.pages
+
     def why_gone(self, listing_scope: ListingScope) -> str:
         """Return why nothing can be granted in a listing scope of :attr:`gone`."""
         return f"its resource no longer exists ({self.gone[listing_scope]})"
@@ -44,46 +53,58 @@ class ListingsRead:
         yield from seen.values()
 
 
+@dataclass(slots=True)
+class ListingReader:
+    """Reads listing scopes one by one, so that a missing or broken one does not affect the others.
+
+    After an error of the platform, every later listing scope counts as failed.
+    """
+
+    system: PermissionSystem[Any]
+    client: CloudClient
+    _broken: CloudError | None = None
+
+    async def read(self, listing_scope: ListingScope) -> ListingsRead:
+        """Read one listing scope."""
+        found = ListingsRead()
+        if self._broken is not None:
+            found.failed[listing_scope] = self._broken
+            return found
+        try:
+            reading = await self.system.reread(self.client, {listing_scope})
+        except (NotFoundError, RefusedError) as error:
+            found.gone[listing_scope] = f"{type(error).__name__} {error.code}".strip()
+            if isinstance(error, NotFoundError):
+                found.not_found.add(listing_scope)
+        except ListingIncompleteError as error:
+            found.failed[listing_scope] = error
+        except CloudError as error:
+            found.failed[listing_scope] = self._broken = error
+        else:
+            found.shown[listing_scope] = reading.grants
+            found.calls, found.pages = reading.calls, list(reading.pages)
+        return found
+
+
 async def read_listings(
     system: PermissionSystem[Any], client: CloudClient, listings: Collection[ListingScope]
 ) -> ListingsRead:
-    """Read each listing scope separately, so that a missing or broken one does not affect the others.
-
-    After an error of the platform, the remaining listing scopes count as failed.
-    """
-    found, waiting = ListingsRead(), iter(sorted(listings))
-    broken: list[CloudError | ListingIncompleteError] = []
+    """Read listing scopes as a :class:`ListingReader` does, several at the same time."""
+    found, reader, waiting = ListingsRead(), ListingReader(system, client), iter(sorted(listings))
 
     async def work() -> None:
         for listing_scope in waiting:
-            if broken:
-                found.failed[listing_scope] = broken[0]
-                continue
-            try:
-                reading = await system.reread(client, {listing_scope})
-            except (NotFoundError, RefusedError) as error:
-                found.gone[listing_scope] = f"{type(error).__name__} {error.code}".strip()
-                if isinstance(error, NotFoundError):
-                    found.not_found.add(listing_scope)
-            except ListingIncompleteError as error:
-                found.failed[listing_scope] = error
-            except CloudError as error:
-                found.failed[listing_scope] = error
-                broken.append(error)
-            else:
-                found.shown[listing_scope] = reading.grants
-                found.calls += reading.calls
-                found.pages += reading.pages
+            found.add(await reader.read(listing_scope))
 
-    await _at_once(work, READS_IN_FLIGHT)
+    await at_once(*[work] * READS_IN_FLIGHT)
     return found
 
 
-async def _at_once(work: Callable[[], Coroutine[Any, Any, None]], tasks: int) -> None:
-    """Run the work in several tasks. The first error, which is the ledger's, ends the others and is raised."""
+async def at_once(*works: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run each work in a task. The first error, which is the ledger's, ends the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(tasks):
+            for work in works:
                 group.create_task(work())
     except BaseExceptionGroup as errors:
         raise first_of(errors) from errors

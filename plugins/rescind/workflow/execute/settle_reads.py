@@ -5,6 +5,9 @@ vendor offers one. Each read uses one of them. The first read uses the side with
 there are read again through the other side. So two reads in a row are independent, at the cost of one listing for
 each affected resource and one for each affected principal. A listing is read twice only while it still shows an item.
 
+The two sides have different rate limits, and neither waits for the other: a listing of the second side is read one
+pause after the first side has shown all of its items absent.
+
 When one of the two sides fails, the other one alone proves nothing, because nothing checks it. A side that does not
 exist any more (a deleted user has no listing) does not count as failed: the other side is then read twice.
 """
@@ -12,14 +15,15 @@ exist any more (a deleted user has no listing) does not count as failed: the oth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rescind.cloud.client import CloudClient
 from rescind.model import Grant, GrantKey
-from rescind.systems.base import ListingScope, PermissionSystem
-from rescind.workflow.execute.listings import ListingsRead, read_listings
+from rescind.systems.base import READS_IN_FLIGHT, ListingScope, PermissionSystem
+from rescind.workflow.execute.listings import ListingReader, ListingsRead, at_once, read_listings
 
 CLEAN_READS = 2
 """Complete listings in a row from which an item must be absent."""
@@ -46,6 +50,40 @@ class Item:
 
 
 @dataclass(slots=True)
+class _Ready:
+    """Listings of the second side, each handed out one pause after the first side lacked all of its items.
+
+    :ivar given: how many were handed out.
+    """
+
+    pause: float
+    given: int = 0
+    _open: defaultdict[ListingScope, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _queue: asyncio.Queue[tuple[float, ListingScope] | None] = field(default_factory=asyncio.Queue)
+
+    def expect(self, listing_scope: ListingScope, ident: str) -> None:
+        """Wait with this listing for the first read of an item."""
+        self._open[listing_scope].add(ident)
+
+    def absent(self, listing_scope: ListingScope, ident: str) -> None:
+        """Note that the first read lacked an item."""
+        self._open[listing_scope].discard(ident)
+        if not self._open[listing_scope]:
+            self._queue.put_nowait((asyncio.get_running_loop().time() + self.pause, listing_scope))
+
+    def close(self) -> None:
+        """Hand out what is ready, and nothing after it."""
+        self._queue.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[ListingScope]:
+        while (one := await self._queue.get()) is not None:
+            self.given += 1
+            await asyncio.sleep(one[0] - asyncio.get_running_loop().time())
+            yield one[1]
+        self.close()
+
+
+@dataclass(slots=True)
 class Settling:
     """Reads the listing scopes of items until each item was absent twice in a row, or the time limit is reached.
 
@@ -58,6 +96,7 @@ class Settling:
     :ivar refused: listing scopes that no longer exist, with the vendor's code.
     :ivar calls: number of list requests.
     :ivar pages: SHA-256 (hex) of the rows of each page that was read.
+    :ivar first_read: set when every item was read once.
     """
 
     system: PermissionSystem[Any]
@@ -70,7 +109,9 @@ class Settling:
     refused: dict[ListingScope, str] = field(default_factory=dict)
     calls: int = 0
     pages: list[str] = field(default_factory=list)
+    first_read: asyncio.Event = field(default_factory=asyncio.Event)
     _order: tuple[str, ...] = ()
+    _shown_in: defaultdict[ListingScope, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, grants: Mapping[str, Grant], unsent: Container[str] = ()) -> int:
         """Add items by grant id; return how many listings they need when the platform does not lag.
@@ -82,6 +123,8 @@ class Settling:
             own = self.system.principal_listing_scope(grant)
             listings = listings if own is None else {**listings, "principal": own}
             self.items[ident] = Item(grant, listings, ident not in unsent)
+            for one in set(listings.values()):
+                self._shown_in[one].append(ident)
         sides = {
             side: len({item.listings[side] for item in self.items.values() if side in item.listings}) for side in SIDES
         }
@@ -98,14 +141,42 @@ class Settling:
 
     async def _until_settled(self) -> None:
         waited, pause = 0.0, self.pause
-        while wanted := {
-            ident: listing_scope for ident, item in self.items.items() if (listing_scope := self._next(item))
-        }:
-            self._take(wanted, await read_listings(self.system, self.client, set(wanted.values())))
-            if waited + pause > self.limit or not any(self._worth_reading(item) for item in self.items.values()):
-                return
+        if await self._both_sides():
+            waited, pause = pause, pause * 1.5
+        while waited + pause <= self.limit and any(self._worth_reading(item) for item in self.items.values()):
             await asyncio.sleep(pause)
             waited, pause = waited + pause, pause * 1.5
+            wanted = {ident: scope for ident, item in self.items.items() if (scope := self._next(item))}
+            self._take(wanted, await read_listings(self.system, self.client, set(wanted.values())))
+
+    async def _both_sides(self) -> bool:
+        """Read every item once, and those that are absent a second time; return whether there was a second read."""
+        reader, ready = ListingReader(self.system, self.client), _Ready(self.pause)
+        first = {ident: scope for ident, item in self.items.items() if (scope := self._next(item))}
+        for ident in first:
+            ready.expect(self._last(self.items[ident]), ident)
+        listings, reading = iter(sorted(set(first.values()))), READS_IN_FLIGHT
+
+        async def read_first() -> None:
+            nonlocal reading
+            for scope in listings:
+                mine = [ident for ident in self._shown_in[scope] if first.get(ident) == scope]
+                self._take(dict.fromkeys(mine, scope), await reader.read(scope))
+                for ident in mine:
+                    if self.items[ident].clean and self.pause <= self.limit:
+                        ready.absent(self._last(self.items[ident]), ident)
+            reading -= 1
+            if not reading:
+                self.first_read.set()
+                ready.close()
+
+        async def read_second() -> None:
+            async for scope in ready:
+                mine = [i for i in self._shown_in[scope] if self.items[i].clean and self._next(self.items[i]) == scope]
+                self._take(dict.fromkeys(mine, scope), await reader.read(scope))
+
+        await at_once(*[read_first] * READS_IN_FLIGHT, *[read_second] * READS_IN_FLIGHT)
+        return ready.given > 0
 
     def gone(self) -> set[str]:
         """Return the ids of the items that are proven absent."""
@@ -155,6 +226,9 @@ class Settling:
         open_ = [listing_scope for listing_scope in open_ if listing_scope not in self.refused]
         return None if not open_ else open_[0 if item.clean == 0 else -1]
 
+    def _last(self, item: Item) -> ListingScope:
+        return item.listings[[side for side in self._order if side in item.listings][-1]]
+
     def _take(self, wanted: Mapping[str, ListingScope], read: ListingsRead) -> None:
         self.calls += read.calls
         self.pages += read.pages
@@ -164,7 +238,8 @@ class Settling:
             (self.refused if listing_scope in read.not_found else self.failed)[listing_scope] = why
         shown = {listing_scope: {grant.key: grant for grant in grants} for listing_scope, grants in read.shown.items()}
         self.seen |= shown
-        for ident, item in self.items.items():
+        for ident in {ident for listing_scope in shown for ident in self._shown_in[listing_scope]}:
+            item = self.items[ident]
             # A settled item that a later listing shows again is not gone.
             if any(
                 item.grant.key in shown[listing_scope]

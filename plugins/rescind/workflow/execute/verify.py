@@ -23,7 +23,7 @@ from rescind.systems import system_named
 from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.systems.effective import EffectiveAccess, RemainingAccess, access_around
 from rescind.systems.surfaces import Gap, PlatformAnswer, unasked
-from rescind.workflow.execute.listings import answers, removed_by
+from rescind.workflow.execute.listings import answers, at_once, removed_by
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
 
@@ -96,11 +96,13 @@ class ScopeVerifier:
         settling = Settling(self.system, self.client, self.settle_seconds, self.settle_limit_seconds)
         unsent = {ident for ident, (_, state) in states.items() if state in NOT_EXECUTED}
         self.meter.of = settling.add({ident: grant for ident, (grant, _) in states.items()}, unsent)
-        await settling.run()
-        self.report.list_calls, self.report.problem = settling.calls, settling.problem()
+        asking = _Asking(self, settling)
+        await at_once(settling.run, asking.early)
+        self.report.list_calls += settling.calls
+        self.report.problem = settling.problem() or self.report.problem
         self.report.lagging = settling.lagging()
         gone = [settling.items[ident].grant for ident in settling.gone()]
-        answer = await self._ask_platform(gone)
+        answer = await asking.rest(gone)
         remaining = await asyncio.to_thread(self._remaining, settling)
         await self._confirm_paths(remaining, gone)
         await self._confirm_ends(remaining, gone)
@@ -166,7 +168,7 @@ class ScopeVerifier:
                         found.setdefault(key, []).append(grant)
         return {key: grants for key, grants in found.items() if all(one.grant_id in sent for one in grants)}
 
-    async def _ask_platform(self, gone: list[Grant]) -> PlatformAnswer:
+    async def ask_platform(self, gone: list[Grant]) -> PlatformAnswer:
         """The platform's own answer; a question that fails leaves its surfaces unanswered for every grant."""
         try:
             answer = await self.system.ask_platform(self.client, gone) if gone else PlatformAnswer()
@@ -292,3 +294,31 @@ class ScopeVerifier:
     def _listings(self, grant: Grant) -> tuple[ListingScope, ...]:
         own = self.system.principal_listing_scope(grant)
         return (self.system.listing_scope(grant),) if own is None else (self.system.listing_scope(grant), own)
+
+
+@dataclass(slots=True)
+class _Asking:
+    """The platform's own answer, asked while the second side is read.
+
+    An answer that still shows access may be older than the removal, so it is asked once more at the end.
+    """
+
+    verifier: ScopeVerifier
+    settling: Settling
+    asked: set[str] = field(default_factory=set)
+    answer: PlatformAnswer = field(default_factory=PlatformAnswer)
+
+    async def early(self) -> None:
+        """Ask about the items that the first read lacked."""
+        await self.settling.first_read.wait()
+        absent = [item.grant for item in self.settling.items.values() if item.clean]
+        self.asked.update(grant.grant_id for grant in absent)
+        self.answer = await self.verifier.ask_platform(absent)
+
+    async def rest(self, gone: Sequence[Grant]) -> PlatformAnswer:
+        """Ask about the other items that are gone, and return all answers."""
+        early = self.answer
+        open_ = [one for one in gone if one.grant_id not in self.asked or one.grant_id in early.reaches]
+        later = await self.verifier.ask_platform(open_)
+        still = {ident: path for ident, path in early.reaches.items() if ident not in later.denies}
+        return PlatformAnswer(still | later.reaches, early.denies | later.denies, early.unknown | later.unknown)
