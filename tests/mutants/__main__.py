@@ -63,6 +63,8 @@ def main(arguments: list[str]) -> int:
         trees: Queue[_Tree] = Queue()
         for number in range(workers):
             trees.put(stack.enter_context(closing(_Tree(Path(folder) / str(number), server.uri()))))
+        there = _collected(sorted({test.partition("::")[0] for test in known.values()}))
+        known = {name: test for name, test in known.items() if test in there}
         alone = sorted({known[one.name] for one in mutants if one.name in known})
         known = known if _pass(pool, trees, _shares(alone, workers)) else {}
         outcomes = list(pool.map(lambda one: _mutated(trees, one, known.get(one.name)), mutants))
@@ -77,6 +79,12 @@ def main(arguments: list[str]) -> int:
 
 def _shares(tests: list[str], workers: int) -> list[tuple[str, ...]]:
     return [share for number in range(workers) if (share := tuple(tests[number::workers]))]
+
+
+def _collected(files: Sequence[str]) -> set[str]:
+    """The ids of the tests in these files: the parameters in the id of a recorded test may have changed since."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *files]
+    return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines())
 
 
 def _pass(pool: ThreadPoolExecutor, trees: Queue[_Tree], selections: Sequence[tuple[str, ...]]) -> bool:

@@ -163,3 +163,15 @@ def test_a_listing_of_the_second_side_waits_for_all_of_its_items() -> None:
     assert len(settling.gone()) == 4
     assert (asked.count(other), asked.count(BY_USER)) == (2, 2), "a reading for the first item, one for the late one"
     assert asked.index(BY_USER) > asked.index(("by user", "51002", "TABLE", "false"))
+
+
+def test_a_listing_that_failed_is_not_made_up_for_by_one_that_was_read_for_another_item() -> None:
+    """User 51001 cannot be listed any more when the database of the first item is read again for user 51002."""
+    lags, late = dms_record(2, database="89"), dms_record(3, "51002")
+    script: dict[ListingScope, list[Answer]] = {
+        BY_RESOURCE: [(late,), ABSENT],
+        ("TABLE", "89", "false"): [(lags,), ABSENT],
+        BY_USER: [FAILURES["incomplete"]],
+    }
+    settling, asked = settled(script, MINE, lags, late)
+    assert settling.gone() == {late.grant_id} and asked.count(BY_RESOURCE) == 2
