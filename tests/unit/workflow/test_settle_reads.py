@@ -81,6 +81,8 @@ def test_a_user_who_is_not_there_is_proven_by_two_readings_of_the_resource() -> 
 def test_one_reading_of_one_side_is_no_proof() -> None:
     settling, asked = settled({BY_RESOURCE: [ABSENT], BY_USER: [NOT_THERE]}, limit=0.0)
     assert settling.gone() == set() and asked.count(BY_RESOURCE) == 1
+    settling, asked = settled({BY_RESOURCE: [ABSENT], BY_USER: [ABSENT]}, limit=0.0)
+    assert settling.gone() == set() and len(asked) == 2, "both are read for what was to stay"
 
 
 @pytest.mark.parametrize("scope", [BY_RESOURCE, BY_USER], ids=["resource", "principal"])
@@ -175,3 +177,15 @@ def test_a_listing_that_failed_is_not_made_up_for_by_one_that_was_read_for_anoth
     }
     settling, asked = settled(script, MINE, lags, late)
     assert settling.gone() == {late.grant_id} and asked.count(BY_RESOURCE) == 2
+
+
+def test_an_item_that_was_absent_once_is_read_again_though_nothing_was_sent() -> None:
+    """The listing of its user waited for a second item, which is still there and for which nothing was sent either."""
+    there = dms_record(2, database="89")
+    script: dict[ListingScope, list[Answer]] = {
+        BY_RESOURCE: [ABSENT],
+        ("TABLE", "89", "false"): [(there,)],
+        BY_USER: [(there,)],
+    }
+    settling, _ = settled(script, MINE, there, unsent={MINE.grant_id, there.grant_id})
+    assert settling.gone() == {MINE.grant_id}

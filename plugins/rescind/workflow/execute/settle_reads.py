@@ -172,8 +172,7 @@ class Settling:
 
         async def read_second() -> None:
             async for scope in ready:
-                mine = [i for i in self._shown_in[scope] if self.items[i].clean and self._next(self.items[i]) == scope]
-                self._take(dict.fromkeys(mine, scope), await reader.read(scope))
+                self._take(dict.fromkeys(self._shown_in[scope], scope), await reader.read(scope))
 
         await at_once(*[read_first] * READS_IN_FLIGHT, *[read_second] * READS_IN_FLIGHT)
         return ready.given > 0
