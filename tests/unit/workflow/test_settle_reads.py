@@ -187,5 +187,6 @@ def test_an_item_that_was_absent_once_is_read_again_though_nothing_was_sent() ->
         ("TABLE", "89", "false"): [(there,)],
         BY_USER: [(there,)],
     }
-    settling, _ = settled(script, MINE, there, unsent={MINE.grant_id, there.grant_id})
-    assert settling.gone() == {MINE.grant_id}
+    beside = dms_record(3, "51002")
+    settling, _ = settled(script, MINE, there, beside, unsent={one.grant_id for one in (MINE, there, beside)})
+    assert settling.gone() == {MINE.grant_id, beside.grant_id}
