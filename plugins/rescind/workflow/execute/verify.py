@@ -300,7 +300,7 @@ class ScopeVerifier:
 class _Asking:
     """The platform's own answer, asked while the second side is read.
 
-    An answer that still shows access may be older than the removal, so it is asked once more at the end.
+    An answer that still shows access may be older than the removal, so it is asked again at the end.
     """
 
     verifier: ScopeVerifier
