@@ -22,7 +22,7 @@ from rescind.errors import InputError
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 """Dates after this one are held to be this one: the far future, without overflow at the calendar's end."""
 
-_SPREADSHEET = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE][+-]\d{1,3}|[+-]?\d+[.,]\d+[eE][+-]?\d{1,3}")
+_SPREADSHEET = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE][+-]\d{1,4}|[+-]?\d+[.,]\d+[eE][+-]?\d{1,3}")
 _SHORT_EXPONENT = re.compile(r"\d{1,8}[eE]\d{1,2}")
 _FLOAT = re.compile(r"[+-]?\d+[.,]\d*")
 _PLACEHOLDER = re.compile(r"(?:null|none|nil|nan|n/a|#n/a|undefined|#ref!|#value!|-+)", re.IGNORECASE)
@@ -106,6 +106,9 @@ def check_id(value: object, *, where: str) -> str:
     if _SPREADSHEET.fullmatch(text) or _SHORT_EXPONENT.fullmatch(text):
         problem = f"an id in scientific notation ({shape(text)}): its last digits may be lost"
         raise InputError(where, problem, "Format the column as text in the spreadsheet and export again.")
+    if text.startswith(("=", "'")) or '"' in text:
+        problem = f"an id with the signs of a spreadsheet around it ({shape(text)})"
+        raise InputError(where, problem, "Export the plain id, without =, quotes and apostrophe.")
     if _FLOAT.fullmatch(text):
         problem = f"an id with a decimal point ({shape(text)})"
         raise InputError(where, problem, "Format the column as text and export again.")

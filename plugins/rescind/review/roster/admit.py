@@ -128,6 +128,7 @@ class Roster:
 
     :param spaces: the id spaces that the roster has a column for, whether filled or not.
     :param digest: SHA-256 (hex) of the bytes that the roster was read from.
+    :param notes: what the file itself leaves open, in sentences.
     :param mixed: people are named in two ways, so that no manager is certainly missing.
     :raises InputError: for an empty roster, for a ``person_id`` that two people share, and for an id that two people
         share of whom not exactly one has left.
@@ -142,8 +143,10 @@ class Roster:
         digest: str,
         aside: Iterable[SetAside] = (),
         mixed: bool = False,
+        notes: Iterable[str] = (),
     ) -> None:
         self._mixed = mixed
+        self.notes = tuple(notes)
         self.aside = SetAsideRows(aside)
         self.people = _with_held(tuple(people), self.aside)
         self.spaces = frozenset(spaces)

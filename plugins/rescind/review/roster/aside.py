@@ -72,7 +72,7 @@ def folded(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
         text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc"))
-    text = "".join(text.split()).strip("'").casefold()
+    text = "".join(text.split()).strip("'=\"").casefold()
     whole, point, rest = text.partition(".")
     if point and whole.isdigit() and not rest.strip("0"):
         text = whole

@@ -27,6 +27,7 @@ from rescind.review.text import check_text, decode, read_json, shape
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR = re.compile(r"[\"']?sep=([,;|\t])[\"']?\s*\n", re.IGNORECASE)
+UNENDED = "the file does not end with a line break: only its size shows whether it was cut after a row"
 _MAX_ROWS = 2_000_000
 
 
@@ -57,7 +58,7 @@ def read_roster_csv(data: bytes | str, *, source: str, options: RosterOptions | 
     ended = text.endswith(("\n", "\r"))
     for line, row, last in _with_last(rows):
         _record(found, line, row, header, delimiter, cut=last and not ended)
-    return found.roster(_sha256(data))
+    return found.roster(_sha256(data), notes=() if ended else (UNENDED,))
 
 
 def read_roster_json(

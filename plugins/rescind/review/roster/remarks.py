@@ -28,6 +28,7 @@ def remarks(roster: Roster, *, names: bool = True) -> list[str]:
     silent = [person for person in people if person.status == "unknown" and not person.held]
     some = _Sentences(names)
     found = [
+        *roster.notes,
         *_aside(roster),
         *_held(roster, names),
         some.of(undated, "left without a date: no rule about the leaving date can act on them"),
@@ -35,7 +36,9 @@ def remarks(roster: Roster, *, names: bool = True) -> list[str]:
         some.of(lost, "a manager who is nobody's person_id, but may be somebody here written in another way", "with"),
         some.of(partly, "an id in some platforms only; their access in the others belongs to nobody known", "with"),
         some.of(nowhere, "not active and without an id in any platform, so no access is found for them"),
-        "" if gone or roster.held else "nobody in this roster has left: check that the export includes leavers",
+        ""
+        if gone or roster.held or roster.aside.rows
+        else "nobody in this roster has left: check that the export includes leavers",
     ]
     return [sentence for sentence in found if sentence]
 

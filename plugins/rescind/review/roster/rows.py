@@ -116,10 +116,11 @@ class Rows:
         self._aside.append(SetAside(line, reason, texts, frozenset(ids), frozenset(unread), dated))
         self._errors.append(error)
 
-    def roster(self, digest: str, *, mixed: bool = False) -> Roster:
+    def roster(self, digest: str, *, mixed: bool = False, notes: Iterable[str] = ()) -> Roster:
         """Return the roster of all rows.
 
         :param mixed: people are named in two ways, so that a manager whom nobody has as ``person_id`` may be listed.
+        :param notes: see :class:`~rescind.review.roster.admit.Roster`.
 
         :raises InputError: for a fault of the whole file, and for too many rows that cannot be read.
         """
@@ -136,7 +137,15 @@ class Rows:
             values = (p.ids[space] for p in self._people if space in p.ids)
             check_rounded(values, where=f"{self.source}, column {column}")
         self._aside += unknown if id_map is not None else []
-        return Roster(self._people, spaces=spaces, source=self.source, digest=digest, aside=self._aside, mixed=mixed)
+        return Roster(
+            self._people,
+            spaces=spaces,
+            source=self.source,
+            digest=digest,
+            aside=self._aside,
+            mixed=mixed,
+            notes=notes,
+        )
 
     def _refusal(self, total: int) -> InputError:
         first, count = self._errors[0], len(self._errors)

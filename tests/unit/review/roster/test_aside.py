@@ -39,6 +39,8 @@ def rule_of(make: SimpleNamespace, roster: Roster, policy: Policy, principal: st
         ("P77,Bo,bo@example.com,left,2026-02-30,human,P1,510077", "line 21, column terminated_at: not a date"),
         ("P77,Bo,bo@example.com,left,2026-01-31,human,P1,5.1E+05", "line 21, column dms_user_id: an id in scientific"),
         ("P77,Bo,bo@example.com,left,2026-01-31,human,P1,#N/A", "column dms_user_id: a placeholder"),
+        ('P77,Bo,bo@example.com,left,2026-01-31,human,P1,="510077"', "column dms_user_id: an id with the signs"),
+        ("P77,Bo,bo@example.com,left,2026-01-31,human,P1,'510077", "column dms_user_id: an id with the signs"),
         ("P 77,Bo,bo@example.com,left,2026-01-31,human,P1,510077", "column person_id: a blank inside"),
         (",Bo,bo@example.com,left,2026-01-31,human,P1,510077", "column person_id: no person_id"),
         ("P77,Bo,bo@example.com,left,2026-01-31,human,P1,510077,extra", "line 21: 9 cells"),
@@ -125,7 +127,9 @@ def test_a_file_that_ends_inside_its_last_row_is_not_used() -> None:
     for cut in range(1, 6):
         with pytest.raises(InputError, match="the file ends there without a line break"):
             read(LEAVER[:-cut], end="")
-    assert not read(LEAVER, end="").aside.rows
+    whole = read(LEAVER, end="")
+    assert not whole.aside.rows and "does not end with a line break" in remarks(whole)[0]
+    assert "line break" not in " ".join(remarks(read(LEAVER)))
 
 
 def test_line_breaks_and_invisible_characters_in_other_columns_are_harmless() -> None:
