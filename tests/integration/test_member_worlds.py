@@ -41,6 +41,13 @@ OPEN_QUESTIONS = {
     "dms_state_again": ("success", "refused"), "wedata_last_role": ("stays", "leaves"),
     "wedata_absent_role": ("success", "refused"), "wedata_owner_listed": ("always", "members_only"),
     "wedata_empty_roles": ("empty", "null"),
+    "quickbi_delete_inherited": ("refused", "own_record"), "quickbi_absent_authorization": ("success", "refused"),
+    "quickbi_expired_authorizations": ("hidden", "listed"), "quickbi_permanent_end": ("far", "null", "empty"),
+    "quickbi_empty_dataset_list": ("empty", "null", "no_model"), "quickbi_absent_target": ("skipped", "refused"),
+    "dms_absent_authorization": ("refused", "success"), "dms_source_omitted": ("all", "user_define"),
+    "dms_own_roles": ("replaced", "refused", "kept"), "wedata_studio_inherited": ("listed", "hidden"),
+    "wedata_inherited_resource": ("parent", "own"), "wedata_workflow_inherited": ("hidden", "listed"),
+    "wedata_code_results": ("empty", "per_resource"), "wedata_studio_absent": ("success", "false"),
 }  # fmt: skip
 """Readings of the vendors' pages under which a review must say nothing false."""
 
