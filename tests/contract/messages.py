@@ -22,7 +22,7 @@ from rescind.cloud.dms import accounts, permissions, policies, proxies
 from rescind.cloud.dms.inventory import GetUser
 from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
-from rescind.cloud.quickbi import authorizations, members, menus, shares
+from rescind.cloud.quickbi import authorizations, datasets, members, menus, shares
 from rescind.cloud.wedata import data_sources, privileges, studio
 from rescind.cloud.wedata import members as project_members
 
@@ -286,6 +286,13 @@ def _authorization_write(draw: Any, kind: type[Request[Any]]) -> Any:
     return kind(**given, AuthorizedId=draw(_ids(1))[0], AuthPoints=level, **end)
 
 
+@st.composite
+def _white_list_write(draw: Any, kind: type[Request[Any]]) -> Any:
+    chosen = {"OperateType": ["ADD", "DELETE"], "RuleType": ["ROW_LEVEL", "COLUMN_LEVEL"], "TargetType": ["1", "2"]}
+    given = {name: draw(st.sampled_from(values)) for name, values in chosen.items()}
+    return kind(CubeId=draw(_ids(1))[0], TargetIds=draw(_ids(datasets.MAX_TARGETS)), **given)
+
+
 def _get_user(kind: type[Request[Any]]) -> Strategy:
     one = st.fixed_dictionaries({"UserId": _DIGITS}) | st.fixed_dictionaries({"Uid": _DIGITS})
     tenant = st.fixed_dictionaries({}, optional={"Tid": _DIGITS})
@@ -330,6 +337,7 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     shares.AddShareReport: _share_write,
     authorizations.DeleteAuthorizationByUserId: _authorization_write,
     authorizations.AddWorksAuthorization: _authorization_write,
+    datasets.AddDataLevelPermissionWhiteList: _white_list_write,
     GetUser: _get_user,
     CheckBatchTableAccessPermission: _check_tables,
 }
@@ -356,6 +364,9 @@ def library_input(message: Request[Any]) -> dict[str, Any]:
         return {"ProjectId": message.ProjectId, **where, name: [entry]}
     if isinstance(message, members._GroupsWrite):
         return {"UserGroupIds": ",".join(message.UserGroupIds), "UserId": message.UserId}
+    if isinstance(message, datasets.AddDataLevelPermissionWhiteList):
+        names = ("CubeId", "RuleType", "OperateType", "TargetType")
+        return {**{name: getattr(message, name) for name in names}, "TargetIds": ",".join(message.TargetIds)}
     if isinstance(message, menus._MenuWrite):
         lists = {name: getattr(message, name) for name in ("MenuIds", "UserIds", "UserGroupIds")}
         given: dict[str, Any] = {"DataPortalId": message.DataPortalId}

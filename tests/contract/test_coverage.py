@@ -41,6 +41,7 @@ def test_every_permission_system_makes_its_own_revoke_and_no_other(found: list[c
         "quickbi_workspace_members": "DeleteUserFromWorkspace",
         "quickbi_shares": "CancelReportShare",
         "quickbi_work_authorizations": "DeleteAuthorizationByUserId",
+        "quickbi_dataset_whitelists": "AddDataLevelPermissionWhiteList",
         "dms_accounts": "DisableUser",
         "dms_proxy_accesses": "DeleteProxyAccess",
         "wedata_studio_permissions": "DeleteCodePermissions",

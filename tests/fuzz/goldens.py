@@ -207,6 +207,9 @@ def _write_messages(app: App) -> Iterator[tuple[str, Request[Any]]]:
     ends = {"AuthPoints": 3, "ExpireDay": "2099-12-31"}
     yield "quickbi", kinds["AddWorksAuthorization"](AuthorizedId=receiver, **user, **ends)
     yield "quickbi", kinds["DeleteAuthorizationByUserId"](QbiUserId=receiver, **user)
+    entry = {"TargetType": "1", "TargetIds": (receiver,), **READS["quickbi", "ListDataLevelPermissionWhiteList"](world)}
+    yield "quickbi", kinds["AddDataLevelPermissionWhiteList"](OperateType="ADD", **entry)
+    yield "quickbi", kinds["AddDataLevelPermissionWhiteList"](OperateType="DELETE", **entry)
 
 
 _VARIANTS: dict[str, dict[str, str]] = {

@@ -42,6 +42,7 @@ QUICKBI_PAGED = {
     "QueryUserList",
     "QueryOrganizationWorkspaceList",
     "QueryWorkspaceUserList",
+    "QueryDatasetList",
     "ListOrganizationRoleUsers",
     "ListWorkspaceRoleUsers",
 }
@@ -50,6 +51,7 @@ NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources", "ListProxies", "ListPro
 # Answers that show an audience: each of these must be there, as a list or as an explicit null.
 EXPLICIT = {
     "DescribeDataSourceAuthority": ("Data.AuthProjectIds", "Data.AuthUsers"),
+    "ListDataLevelPermissionWhiteList": ("Result.UsersModel.UserGroups", "Result.UsersModel.Users"),
 }
 OTHER_SPELLING = {
     "UserGroupId": "UsergroupId",

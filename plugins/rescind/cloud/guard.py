@@ -45,6 +45,7 @@ _VISIBLE = re.compile(f"{_INK}(?: +{_INK})*")
 _MAX_ENTRIES = 100
 _MAX_MENUS, _MAX_USERS, _MAX_GROUPS = 100, 200, 200
 _MAX_GROUPS_OF_USER = 50
+_MAX_TARGETS = 50
 
 _NONE: frozenset[str] = frozenset()
 
@@ -428,6 +429,20 @@ def _authorization(action: str, given: Parameters) -> None:
         _text(action, "ExpireDay", given["ExpireDay"], _DAY)
 
 
+def _white_list(action: str, given: Parameters) -> None:
+    _names(action, given, {"CubeId", "RuleType", "OperateType", "TargetType", "TargetIds"})
+    _text(action, "CubeId", given["CubeId"], _ID)
+    choices = {"RuleType": ("ROW_LEVEL", "COLUMN_LEVEL"), "OperateType": ("ADD", "DELETE"), "TargetType": ("1", "2")}
+    for name, known in choices.items():
+        if given[name] not in known:
+            _refuse(action, f"{name} is neither {known[0]} nor {known[1]}")
+    targets = given["TargetIds"].split(",")
+    if len(targets) > _MAX_TARGETS or len(set(targets)) != len(targets):
+        _refuse(action, f"TargetIds has {len(targets)} ids, more than {_MAX_TARGETS}, or names one twice")
+    for each in targets:
+        _text(action, "TargetIds", each, _ID)
+
+
 _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("wedata", "RevokePrivileges"): _privileges,
     ("wedata", "AuthorizePrivileges"): _privileges,
@@ -464,4 +479,5 @@ _WRITES: Mapping[tuple[str, str], Callable[[str, Parameters], None]] = {
     ("quickbi", "AddShareReport"): _share,
     ("quickbi", "DeleteAuthorizationByUserId"): _authorization,
     ("quickbi", "AddWorksAuthorization"): _authorization,
+    ("quickbi", "AddDataLevelPermissionWhiteList"): _white_list,
 }

@@ -10,6 +10,7 @@ from rescind.systems.dms.abac_authorizations import DmsAbacAuthorizations
 from rescind.systems.dms.accounts import DmsAccounts
 from rescind.systems.dms.permissions import DmsPermissions
 from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
+from rescind.systems.quickbi.dataset_whitelists import QuickBiDatasetWhitelists
 from rescind.systems.quickbi.group_members import QuickBiGroupMembers
 from rescind.systems.quickbi.menus import QuickBiMenus
 from rescind.systems.quickbi.shares import QuickBiShares
@@ -36,6 +37,7 @@ REGISTRY: dict[str, PermissionSystem[Any]] = {
         QuickBiWorkspaceMembers(),
         QuickBiShares(),
         QuickBiWorkAuthorizations(),
+        QuickBiDatasetWhitelists(),
     )
 }
 

@@ -19,6 +19,7 @@ from rescind.cloud.dms.permissions import GrantUserPermission, RevokeUserPermiss
 from rescind.cloud.dms.policies import CreateAbacAuthorization, DeleteAbacAuthorization
 from rescind.cloud.dms.proxies import CreateProxyAccess, DeleteProxyAccess
 from rescind.cloud.quickbi.authorizations import AddWorksAuthorization, DeleteAuthorizationByUserId
+from rescind.cloud.quickbi.datasets import AddDataLevelPermissionWhiteList
 from rescind.cloud.quickbi.members import (
     AddUserGroupMembers,
     AddUserToWorkspace,
@@ -96,6 +97,9 @@ GOOD: list[tuple[str, WriteRequest[Any]]] = [
     ("quickbi", AddWorksAuthorization(ResourceType="cube", ResourceId="r", AuthorizedId="u", AuthPoints=11)),
     ("quickbi", AddWorksAuthorization(ResourceType="report", ResourceId="r", AuthorizedId="u", AuthPoints=3,
                                       ExpireDay="2099-12-31")),
+    *(("quickbi", AddDataLevelPermissionWhiteList(CubeId="c", RuleType="ROW_LEVEL", OperateType=operation,
+                                                  TargetType="2", TargetIds=("g1", "g-2")))
+      for operation in ("ADD", "DELETE")),
 ]  # fmt: skip
 
 
@@ -353,6 +357,7 @@ _SHARED = {"WorksId": "r", "ShareToType": "0", "ShareToId": "u", "AuthPoint": "1
 _AUTHORIZED = {"ResourceType": "dashboard", "ResourceId": "r", "QbiUserId": "u"}
 _AUTHORIZES = {"ResourceType": "cube", "ResourceId": "r", "AuthorizeScope": "0", "AuthorizedId": "u", "AuthPoints": "3",
                "ExpireDay": "2099-12-31"}  # fmt: skip
+_WHITE = {"CubeId": "c", "RuleType": "ROW_LEVEL", "OperateType": "DELETE", "TargetType": "1", "TargetIds": "u,v"}
 _GROUPS = {"UserGroupIds": "a,b", "UserId": "1"}
 _CANCEL = {"DataPortalId": "p", "MenuIds": "a,b", "UserIds": "1"}
 
@@ -456,7 +461,16 @@ BAD_ALIBABA: list[tuple[str, str, str]] = [
     *(("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, "AuthPoints": level})) for level in ("", "0", "10")),
     *(("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, "ExpireDay": day})) for day in ("", "4000", "1-1-1")),
     ("quickbi", "AddWorksAuthorization", q(**{**_AUTHORIZES, "AuthPoints": "11"})),
+    *(("quickbi", "AddDataLevelPermissionWhiteList", q(**without(_WHITE, name))) for name in _WHITE),
+    *(("quickbi", "AddDataLevelPermissionWhiteList", q(**{**_WHITE, name: ""})) for name in _WHITE),
+    *(("quickbi", "AddDataLevelPermissionWhiteList", q(**{**_WHITE, **change})) for change in (
+        {"OperateType": "SET"}, {"OperateType": "delete"}, {"RuleType": "ALL"}, {"TargetType": "0"}, {"CubeId": "a,b"},
+        {"TargetIds": "a,a"}, {"TargetIds": "a,"}, {"TargetIds": "all"}, {"TargetIds": many(51)},
+    )),
+    ("quickbi", "AddDataLevelPermissionWhiteList", q(**_WHITE, UserIds="u")),
+    ("quickbi", "SetDataLevelPermissionWhiteList", q(WhiteListModel="{}")),
     ("quickbi", "UpdateAuthorizationAttributes", q(ResourceId="r", ResourceType="cube", EditPermissionType="0")),
+    ("quickbi", "DeleteDataLevelRuleConfig", q(CubeId="c", RuleId="r")),
     ("quickbi", "WithdrawAllUserGroups", q(UserId="1")),
     ("quickbi", "DeleteUserGroup", q(UserGroupId="a")),
     ("quickbi", "DeleteUser", q(UserId="1")),

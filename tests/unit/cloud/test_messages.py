@@ -74,7 +74,8 @@ NEEDED = {
     "CheckReadable ListWorkspaceRoles ListWorkspaceRoleUsers QueryShareList QuerySharesToUserList "
     "QueryReadableResourcesListByUserIdV2 DeleteUserGroupMembers AddUserGroupMembers "
     "DeleteUserFromWorkspace AddUserToWorkspace CancelReportShare AddShareReport ListAuthConfigByResource "
-    "DeleteAuthorizationByUserId AddWorksAuthorization ",
+    "DeleteAuthorizationByUserId AddWorksAuthorization QueryDatasetList ListDataLevelPermissionWhiteList "
+    "AddDataLevelPermissionWhiteList",
     "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 

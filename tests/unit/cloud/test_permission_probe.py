@@ -76,6 +76,7 @@ def test_writes_have_nothing_that_could_be_sent() -> None:
         ("quickbi", "DeleteUserFromWorkspace"),
         ("quickbi", "CancelReportShare"),
         ("quickbi", "DeleteAuthorizationByUserId"),
+        ("quickbi", "AddDataLevelPermissionWhiteList"),
     }
     assert writes <= set(WRITES)
     for kind in CLIENTS:
@@ -168,14 +169,18 @@ QUICKBI: dict[str, dict[str, Any]] = {
     "ListWorkspaceUserRolesByUserId": {"Result": []},
     "QuerySharesToUserList": {"Result": []},
     "CheckReadable": {"Result": True},
+    "QueryDatasetList": {"Result": {"Data": [{"DatasetId": "c1"}], "TotalNum": 1}},
     "ListAuthConfigByResource": {"Result": []},
+    "ListDataLevelPermissionWhiteList": {
+        "Result": {"CubeId": "c1", "RuleType": "ROW_LEVEL", "UsersModel": {"UserGroups": [], "Users": []}}
+    },
 }
 
 
 @pytest.mark.parametrize(("service", "answers", "writes"), [
     ("dms", DMS, ["RevokeUserPermission", "DisableUser", "DeleteProxyAccess", "DeleteAbacAuthorization"]),
     ("quickbi", QUICKBI, ["CancelAuthorizationMenu", "DeleteUserGroupMembers", "DeleteUserFromWorkspace",
-                          "CancelReportShare", "DeleteAuthorizationByUserId"]),
+                          "CancelReportShare", "DeleteAuthorizationByUserId", "AddDataLevelPermissionWhiteList"]),
 ])  # fmt: skip
 def test_alibaba(
     client: Client, alibaba: Make, service: str, answers: dict[str, dict[str, Any]], writes: list[str]

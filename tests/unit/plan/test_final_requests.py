@@ -114,6 +114,12 @@ AUTHORIZATIONS = st.builds(
     st.sampled_from(["view", "edit"]),
     st.sampled_from(["", "4000000000000"]),
 )
+WHITE_LISTS = st.builds(
+    lambda dataset, who, which: _grant("quickbi_dataset_whitelists", "dataset", dataset, who, which, ""),
+    st.sampled_from(["c1", "c-2"]),
+    st.sampled_from([("user", "u1"), ("user", "u-2"), ("user", "u3"), ("group", "u1"), ("group", "g2")]),
+    st.sampled_from(["all_rows", "all_columns"]),
+)
 ACCOUNTS = st.builds(
     lambda user: _grant("dms_accounts", "tenant", "3", ("user", user), "account", f"196800000000{user}"),
     st.sampled_from(["51", "52", "53"]),
@@ -147,6 +153,7 @@ GRANTS: dict[str, st.SearchStrategy[Grant]] = {
     "quickbi_workspace_members": WORKSPACES,
     "quickbi_shares": SHARES,
     "quickbi_work_authorizations": AUTHORIZATIONS,
+    "quickbi_dataset_whitelists": WHITE_LISTS,
     "dms_accounts": ACCOUNTS,
     "dms_proxy_accesses": PROXIES,
     "dms_abac_authorizations": POLICIES,

@@ -16,7 +16,7 @@ from rescind.cloud.quickbi.shares import Share
 from rescind.errors import BlastRadiusExceededError, InputError, ListingIncompleteError, NotFoundError
 from rescind.model import Cell, Grant, GrantKey
 from rescind.systems.population import Lists, Population
-from rescind.systems.quickbi.authorized_resources import day_before
+from rescind.systems.quickbi.authorized_resources import day_before, untold
 from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.work_authorizations import QuickBiWorkAuthorizations
 from rescind.workflow.execute.listings import match_regranted
@@ -195,6 +195,15 @@ def test_a_request_that_does_not_name_one_user_is_refused(action: str, query: st
 def test_an_authorization_is_no_membership() -> None:
     (grant,) = grants(ROW)
     assert SYSTEM.memberships(grant) == () and not is_membership(grant)
+
+
+def test_what_is_not_told_is_a_gap() -> None:
+    found = Population(Lists())
+    untold(Work.model_validate({"WorksId": "c1", "WorkType": "cube"}), found)
+    untold(Work.model_validate({"WorksId": "r1", "WorkType": "PAGE"}), found)
+    assert [gap.resource for gap in found.gaps] == [("dataset", "c1"), *[("work", "r1")] * 3]
+    untold(Work.model_validate({"WorksId": "c2", "WorkType": "cube", "OwnerId": "u"}), found)
+    assert len(found.gaps) == 4
 
 
 SHARE = {"ShareToType": 0, "ShareToId": "u1", "AuthPoint": 1, "ExpireDate": 4_000_000_000_000}

@@ -35,6 +35,7 @@ from rescind.cloud.dms.permissions import (
 from rescind.cloud.dms.policies import ListAbacAuthorizations, ListAbacPolicies
 from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
 from rescind.cloud.quickbi.authorizations import ListAuthConfigByResource
+from rescind.cloud.quickbi.datasets import ListDataLevelPermissionWhiteList, QueryDatasetList
 from rescind.cloud.quickbi.inventory import (
     ROOT_GROUP,
     ListUserGroupsByUserId,
@@ -294,17 +295,28 @@ QUICKBI = (
         after="QueryWorksByOrganization",
     ),
     Probe(
+        "QueryDatasetList",
+        lambda space: QueryDatasetList(WorkspaceId=space.WorkspaceId, PageNum=1, PageSize=1),
+        after="QueryOrganizationWorkspaceList",
+    ),
+    Probe(
         "ListAuthConfigByResource",
-        lambda portal: ListAuthConfigByResource(ResourceId=portal.WorksId, WorksType="dashboard", ShareToType="0"),
-        after="QueryWorksByOrganization",
+        lambda dataset: ListAuthConfigByResource(ResourceId=dataset.DatasetId, WorksType="cube", ShareToType="0"),
+        after="QueryDatasetList",
+    ),
+    Probe(
+        "ListDataLevelPermissionWhiteList",
+        lambda dataset: ListDataLevelPermissionWhiteList(CubeId=dataset.DatasetId, RuleType="ROW_LEVEL"),
+        after="QueryDatasetList",
     ),
     Probe("CancelAuthorizationMenu"),
     Probe("DeleteUserGroupMembers"),
     Probe("DeleteUserFromWorkspace"),
     Probe("CancelReportShare"),
     Probe("DeleteAuthorizationByUserId"),
+    Probe("AddDataLevelPermissionWhiteList"),
 )
-"""Alibaba Quick BI: menus, members of groups and workspaces, shares and authorizations of works."""
+"""Alibaba Quick BI: menus, members of groups and workspaces, shares and authorizations of works, white lists."""
 
 
 async def allowed_actions(

@@ -82,7 +82,7 @@ SURFACES = (
         "other works, datasets and data sources",
         "",
         "authorizations on what a menu shows, and Smart Q",
-        "quickbi_work_authorizations reads those of works",
+        "quickbi_work_authorizations reads those of works and datasets",
     ),
     Surface(
         "collaboration on a portal", "", "use or edit by the whole workspace, set on the work", "no action reads it"

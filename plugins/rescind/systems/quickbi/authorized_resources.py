@@ -1,4 +1,4 @@
-"""Alibaba Quick BI: works that can be authorized, and what a row of their authorizations means."""
+"""Alibaba Quick BI: works and datasets that can be authorized, and what a row of their authorizations means."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.fields import UNNAMEABLE, is_named_id
 from rescind.cloud.quickbi.authorizations import Authorization
+from rescind.cloud.quickbi.datasets import QueryDatasetList
 from rescind.cloud.quickbi.menus import QueryWorksByOrganization, Work
 from rescind.cloud.quickbi.shares import FIRST_END, QueryShareList, Share
 from rescind.model import PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.membership import Member
+from rescind.systems.population import Population
 from rescind.systems.quickbi.access import BESIDE, GROUPS, ORGANIZATION_ROLES, WORKSPACES, receiver_kind
 from rescind.systems.quickbi.users import moment
-from rescind.systems.quickbi.work_access import OWN_ANSWER, SHARES, WORK, WORKS
-from rescind.systems.surfaces import NOT_COVERED, Surface
+from rescind.systems.quickbi.work_access import OWN_ANSWER, SHARES, WORK, WORKS, unknowns
+from rescind.systems.surfaces import NOT_COVERED, Gap, Surface
 
 SYSTEM = "quickbi_work_authorizations"
 DATASET, CUBE, _PORTAL = "dataset", "cube", "DATAPRODUCT"
@@ -43,26 +45,35 @@ _ANY_ZONE = timedelta(hours=36)
 AUTHORIZATIONS = Surface(
     "authorizations", "ListAuthConfigByResource", "users, groups, workspaces and the organization, with level and end"
 )
+DATASETS = Surface("datasets", "QueryDatasetList", "the datasets of each workspace with their owner")
 SURFACES = (
     AUTHORIZATIONS,
     GROUPS,
     WORKSPACES,
     ORGANIZATION_ROLES,
     WORKS,
+    DATASETS,
     SHARES,
     OWN_ANSWER,
-    Surface("datasets and data sources", "", "authorizations on what works show", NOT_COVERED),
+    Surface("data sources", "", "authorizations on data sources", NOT_COVERED),
     Surface("works in portals", "", "who sees a work as a menu of a portal", "quickbi_menus reads them"),
     *BESIDE,
 )
 
 
-async def authorized_resources(walker: Walker[QuickBiClient]) -> list[Work]:
-    """Return the works without portals.
+async def authorized_resources(walker: Walker[QuickBiClient], workspaces: Iterable[str]) -> list[Work]:
+    """Return the works without portals, and the datasets of the workspaces as works of the type ``cube``.
 
-    :raises ListingIncompleteError: when the listing could not be read whole.
+    :raises ListingIncompleteError: when a listing could not be read whole.
     """
-    return [work for work in await walker.rows(QueryWorksByOrganization()) if work.WorkType != _PORTAL]
+    works = [work for work in await walker.rows(QueryWorksByOrganization()) if work.WorkType != _PORTAL]
+    spaces = sorted(workspaces)
+    listed = await walker.each(spaces, lambda space: walker.rows(QueryDatasetList(WorkspaceId=space)))
+    for space, rows in zip(spaces, listed, strict=True):
+        for row in rows:
+            given = {"WorksId": row.DatasetId, "WorkName": row.DatasetName, "OwnerId": row.OwnerId}
+            works.append(Work.model_validate({**given, "WorkType": CUBE, "WorkspaceId": space}))
+    return works
 
 
 def kind_of_type(resource_type: str) -> str:
@@ -78,6 +89,15 @@ def kind_of(work: Work) -> str:
 def day_before(end: datetime) -> str:
     """Return the last day that is over before a time in every time zone, as ``YYYY-MM-DD``."""
     return (end - _ANY_ZONE).date().isoformat()
+
+
+def untold(work: Work, found: Population) -> None:
+    """Name what the vendor does not tell of a work or dataset: null is not "nobody" and not "no"."""
+    if kind_of(work) == WORK:
+        unknowns(work, found)
+    elif work.OwnerId is None:
+        why = f"QueryDatasetList does not tell the owner of dataset {work.WorksId}"
+        found.could_not_tell(Gap(DATASETS.name, why, (DATASET, work.WorksId)))
 
 
 def is_far(end: str) -> bool:

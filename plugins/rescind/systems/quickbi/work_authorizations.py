@@ -1,4 +1,4 @@
-"""Alibaba Quick BI: which users are authorized to collaborate on which works.
+"""Alibaba Quick BI: which users are authorized to collaborate on which works and datasets.
 
 A grant is one authorization of one resource. The call ends every authorization of one user on one resource, whatever
 their level and end. It names users only: authorizations of groups, workspaces and the organization are reported. A
@@ -32,6 +32,7 @@ from rescind.systems.quickbi.authorized_resources import (
     AUTHORIZATIONS,
     CUBE,
     DATASET,
+    DATASETS,
     SURFACES,
     SYSTEM,
     TYPES,
@@ -43,10 +44,11 @@ from rescind.systems.quickbi.authorized_resources import (
     kind_of_type,
     shares_of,
     shares_with,
+    untold,
 )
 from rescind.systems.quickbi.people import discover_people, ended_memberships, organization_members
 from rescind.systems.quickbi.users import organization_users, own_user_id
-from rescind.systems.quickbi.work_access import SHARES, WORK, WORKS, other_ways, share_ways, unknowns, what_users_open
+from rescind.systems.quickbi.work_access import SHARES, WORK, WORKS, other_ways, share_ways, what_users_open
 from rescind.systems.surfaces import UNNAMED, EndedMemberships, PlatformAnswer, Surface, Untraceable
 
 _POINTS: Mapping[str, Any] = {"view": 1, "view_export": 3, "edit": 11}
@@ -61,7 +63,7 @@ class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
 
     name: ClassVar[str] = SYSTEM
     title: ClassVar[str] = "Quick BI work authorizations"
-    form_label: ClassVar[str] = "Alibaba Quick BI: authorizations of works"
+    form_label: ClassVar[str] = "Alibaba Quick BI: authorizations of works and datasets"
     id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
@@ -80,6 +82,7 @@ class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
         "ListAuthConfigByResource",
         "ListUserGroupsByUserId",
         "ListWorkspaceUserRolesByUserId",
+        "QueryDatasetList",
         "QueryOrganizationWorkspaceList",
         "QueryUserGroupListByParentId",
         "QueryUserGroupMember",
@@ -90,10 +93,10 @@ class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
     }
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
-        """List users, groups and workspaces with their members; then works with their authorizations."""
+        """List users, groups and workspaces with their members; then works and datasets with their authorizations."""
         walker = Walker(client, found)
         users, roles = await discover_people(walker, found, self.name)
-        listed = await authorized_resources(walker)
+        listed = await authorized_resources(walker, roles)
         listed = [work for work in listed if not found.leaves_out(kind_of(work), work.WorksId)]
         for kind in (WORK, DATASET):
             found.shown(kind, (work.WorksId for work in listed if kind_of(work) == kind))
@@ -102,13 +105,13 @@ class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
         def take(work: Work, grants: list[Grant]) -> None:
             held = roles.get(work.WorkspaceId or "", ())
             found.add_grants([*grants, *other_ways(walker.account, work, held, kind_of(work), self.name)])
-            unknowns(work, found)
+            untold(work, found)
             kinds = (grant.key for grant in grants)
             organizations.update(key.principal_id for key in kinds if key.principal_type == PrincipalType.ORGANIZATION)
 
         await walker.for_each(listed, lambda work: self._authorizations(walker, work, found), take)
         found.add_memberships(organization_members(walker, users, organizations, self.name))
-        for surface in (AUTHORIZATIONS, WORKS, SHARES):
+        for surface in (AUTHORIZATIONS, WORKS, DATASETS, SHARES):
             found.asked(surface.name)
         found.note("objects", len(listed))
 
