@@ -15,7 +15,7 @@ from rescind.cloud.answers.strict_json import JsonError, loads_text
 from rescind.cloud.base import Page, Reply, Row, WriteRequest
 from rescind.cloud.dms.permissions import CountedPage, DmsList, DmsWhole, Product, WriteTenantId
 from rescind.cloud.fields import Flag, IdText, NumericId, OptionalId, Text, Token
-from rescind.errors import CloudError, RefusedError, UnknownOutcomeError
+from rescind.errors import CloudError, UnknownOutcomeError
 
 Identity = Literal["USER", "ROLE"]
 
@@ -126,10 +126,8 @@ class _AttachmentWrite(Product, WriteRequest[AttachmentAnswer]):
     Tid: WriteTenantId
 
     def objection(self, reply: AttachmentAnswer, facts: Mapping[str, Any]) -> CloudError | None:
-        """Return a refusal for false, and an unknown outcome for null or nothing: only true counts."""
-        if reply.Result is None:
-            return UnknownOutcomeError("the answer has no Result", **facts)
-        return None if reply.Result else RefusedError("Result is false", **facts)
+        """Return an unknown outcome unless ``Result`` is true: beside ``Success`` false does not say what was done."""
+        return None if reply.Result else UnknownOutcomeError(f"Result is {reply.Result}", **facts)
 
 
 class DeleteAbacAuthorization(_AttachmentWrite):
