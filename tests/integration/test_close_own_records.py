@@ -233,17 +233,33 @@ def two_members(setup: ReviewBench, *, other_keeps: bool) -> tuple[str, str, str
     another_menu(setup, group, menu)
     world = setup.emulator.get("world")
     portal = next(row["portal_id"] for row in world["quickbi_leaf_menus"] if row["menu_id"] == menu)
+    home = next(row["workspace_id"] for row in world["quickbi_portals"] if row["portal_id"] == portal)
+    heads = {row["owner"] for kind in ("quickbi_portals", "quickbi_workspaces") for row in world[kind]}
     other = next(
         p for p in world["people"]
-        if p["kind"] == "human" and p["status"] == "active" and not p["protected"] and p["quickbi_user_id"] != user
-        and not effective(world, MENUS, p["quickbi_user_id"], Resource("menu", menu, portal), "view")
+        if p["kind"] == "human" and p["status"] == "active" and not p["protected"]
+        and p["quickbi_user_id"] not in {user, "", *heads}
     )  # fmt: skip
-    inside = [row["user_id"] for row in world["quickbi_group_members"] if row["group_id"] == group]
+    who = other["quickbi_user_id"]
+    ours = [row["group_id"] for row in world["quickbi_group_members"] if row["user_id"] == who]
+    mutate(
+        setup,
+        {"op": "quickbi_roles", "user_id": who, "role_ids": [111111113]},
+        {"op": "workspace_member", "workspace_id": home, "user_id": who, "remove": True},
+        *({"op": "group_member", "group_id": one, "user_id": who, "remove": True} for one in ours),
+    )
+    world = setup.emulator.get("world")
+    assert not effective(world, MENUS, who, Resource("menu", menu, portal), "view")
+    members = [(row["group_id"], row["user_id"]) for row in world["quickbi_group_members"]]
     place = {"op": "grant", "system": MENUS, "portal_id": portal, "menu_id": menu}
     own = {**place, "receiver_type": 0, "receiver_id": other["quickbi_user_id"], "auth_points": 1}
     mutate(
         setup,
-        *({"op": "group_member", "group_id": group, "user_id": one, "remove": True} for one in inside if one != user),
+        *(
+            {"op": "group_member", "group_id": home, "user_id": one, "remove": True}
+            for home, one in members
+            if (home, one) != (group, user)
+        ),
         {"op": "group_member", "group_id": group, "user_id": other["quickbi_user_id"]},
         *([own] if other_keeps else []),
     )
