@@ -95,6 +95,7 @@ def fab_stack() -> Iterator[tuple[LiveStack, FabStack]]:
             yield live, stack
             live.close()
         finally:
+            stack._anonymous.close()
             stack.clean()
             shutil.rmtree(state, ignore_errors=True)
 
