@@ -22,7 +22,11 @@ from rescind.ledger import Ledger
 from tests.support.fab_stack import GIT, SECOND, FabStack, fab_stack
 from tests.support.live import LiveStack
 
-pytestmark = [pytest.mark.live, pytest.mark.seconds(900)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.seconds(900),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # clients of the stack itself
+]
 DAG = "revoke_access"
 
 

@@ -80,7 +80,6 @@ def fab_stack() -> Iterator[tuple[LiveStack, FabStack]]:
         "RESCIND_UI_PORT": str(_free_port()),
         "RESCIND_EMULATOR_PORT": str(_free_port()),
         "RESCIND_START_TIMEOUT": "400",
-        "RESCIND_EMULATOR_GRANTS": "300",
     }
     changes = json.dumps({"approvers": APPROVERS, "settle_limit_seconds": 60})
     with mock.patch.dict(os.environ, {CHANGES: changes}):
