@@ -57,7 +57,7 @@ class AccessPath:
     def in_words(self) -> str:
         """The path for people: by names, and by ids only where nothing has a name."""
         what = f"{self.grant.key.entitlement} on {_resource(self.grant)}"
-        if not self.through:
+        if not self._groups:
             return f"a direct grant: {what}"
         if self._everyone:
             return f"all users: {what}"
@@ -68,7 +68,7 @@ class AccessPath:
         what = f"{self.grant.key.entitlement} on {_resource(self.grant)}"
         if self._everyone:
             return f"take {what} away from all users"
-        if not self.through:
+        if not self._groups:
             return f"remove {what}" if self.grant.revocable else f"end it by hand: {self.grant.why_not}"
         return f"take the person out of {self._container}, or remove {what} from it"
 
@@ -77,8 +77,13 @@ class AccessPath:
         return bool(self.through) and self.through[-1][0] == PrincipalType.EVERYONE
 
     @property
+    def _groups(self) -> tuple[_Node, ...]:
+        """What the path goes through, without other ids of the person."""
+        return tuple(node for node in self.through if node[0] != PrincipalType.USER)
+
+    @property
     def _container(self) -> str:
-        return " in ".join(_by_name(kind, ident, self.names.get((kind, ident), "")) for kind, ident in self.through)
+        return " in ".join(_by_name(kind, ident, self.names.get((kind, ident), "")) for kind, ident in self._groups)
 
 
 def access_text(grant: Grant) -> str:

@@ -80,3 +80,7 @@ def test_a_path_names_what_has_a_name_and_what_closes_it() -> None:
     assert everyone.how_to_close() == 'take view on table "Margin" away from all users'
     owned = grant("owner", name="db", revocable=False, why_not="owns the database")
     assert AccessPath((), owned).how_to_close() == "end it by hand: owns the database"
+    other_id = (PrincipalType.USER, "100040000820")
+    assert AccessPath((other_id, staff), menu, {staff: "Staff"}).in_words() == path.in_words()
+    assert AccessPath((other_id,), menu).in_words() == 'a direct grant: view on table "Margin"'
+    assert AccessPath((other_id,), menu).how_to_close() == 'remove view on table "Margin"'
