@@ -77,6 +77,8 @@ def test_tasks_share_no_folder_and_connections_come_from_a_secrets_backend(
     for name in connections:
         monkeypatch.delenv(f"AIRFLOW_CONN_{name.upper()}", raising=False)
     kind = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
+    # Airflow keeps a backend for as long as the process lives, which is longer here than this test.
+    monkeypatch.setattr("airflow.sdk.configuration._secrets_backend_cache", {}, raising=False)
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", kind)
     where = {"connections_file_path": str(setup.folder / "connections.json")}
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(where))
