@@ -125,6 +125,12 @@ def _pages(message: Request[Any]) -> list[Request[Any]]:
     return [message]
 
 
+def _called(message: Request[Any]) -> str:
+    """The action, and what it does where one action gives and takes."""
+    does = getattr(message, "OperateType", "")
+    return f"{message.action}-{does}" if does else message.action
+
+
 def _golden(app: App, name: str, product: str, message: Request[Any]) -> Golden:
     return Golden(name, product, message, tuple(_exchange(app, product, _pages(message))))
 
@@ -233,7 +239,7 @@ def _made() -> Iterator[Golden]:
                 yield _golden(app, f"{'.'.join(pair)}.{variant}", pair[0], _message(pair, app))
         app = _app(modes)
         for product, message in _write_messages(app):
-            yield _golden(app, f"{product}.{message.action}.{variant}", product, message)
+            yield _golden(app, f"{product}.{_called(message)}.{variant}", product, message)
     yield from _refused()
 
 
@@ -244,7 +250,7 @@ def _refused() -> Iterator[Golden]:
     for key_id, _ in KEYS.values():
         app.world.keys.remove(key_id)
     for product, message in writes:
-        yield _golden(app, f"{product}.{message.action}.refused", product, message)
+        yield _golden(app, f"{product}.{_called(message)}.refused", product, message)
     for pair in (("wedata", "ListPermissions"), ("dms", "ListUserPermissions"), ("quickbi", "QueryUserList")):
         yield _golden(app, f"{'.'.join(pair)}.refused", pair[0], _message(pair, app))
 

@@ -218,9 +218,20 @@ def worked(product: str, action: str, wire: dict[str, Any], body: bytes) -> bool
         return "Success" in answer and (plain or (isinstance(count, str) and count.isdigit()))
     if "MemberProjectRole" in action or action == "DeleteProjectMember":
         return True  # the answer holds a request id only
-    if "DataSource" in action or action == "CreateProjectMember":
+    if "CodePermissions" in action:
+        asked = wire.get("AuthorizePermissionObjects") or wire["RecyclePolicySet"]
+        return _withdrawn_or_given(answer.get("Data"), asked)
+    if "DataSource" in action or "WorkflowPermissions" in action or action == "CreateProjectMember":
         return _true(at(answer, "Data.Status"))
     return _true(at(answer, "Data.OverallSuccess")) and all(said(answer, each) is True for each in wire["Resources"])
+
+
+def _withdrawn_or_given(results: Any, asked: list[dict[str, Any]]) -> bool:
+    """Whether a list says nothing but success, and of no other object than the one that was asked for."""
+    ident = asked[0]["Resource"]["ResourceId"]
+    return isinstance(results, list) and all(
+        isinstance(one, dict) and _true(one.get("Result")) and one.get("Item") in (None, "", ident) for one in results
+    )
 
 
 def said(answer: dict[str, Any], resource: dict[str, str]) -> bool | None:
@@ -261,7 +272,12 @@ def failed(product: str, action: str, body: bytes) -> bool:
         return False
     if product == "wedata":
         inner = whole.get("Response")
-        return isinstance(inner, dict) and ("Error" in inner or at(inner, "Data.Status") in (False, "false"))
+        if not isinstance(inner, dict):
+            return False
+        if "CodePermissions" in action and isinstance(inner.get("Data"), list):
+            results = [one.get("Result") if isinstance(one, dict) else None for one in inner["Data"]]
+            return bool(results) and all(one in (False, "false") for one in results)
+        return "Error" in inner or at(inner, "Data.Status") in (False, "false")
     if "Success" in whole:
         return whole["Success"] in (False, "false")
     return bool(whole.get("Code") or whole.get("code"))

@@ -158,10 +158,10 @@ class _CodeWrite(WeDataCall, WriteRequest[CodeWriteAnswer]):
         results = reply.Data
         if results is None or any(one.Item not in (None, self.ResourceId) for one in results):
             return UnknownOutcomeError("the answer has no result for this object", **facts)
-        if any(one.Result is False for one in results):
+        if results and all(one.Result is False for one in results):
             return RefusedError("Result is false", **facts)
-        if any(one.Result is None for one in results):
-            return UnknownOutcomeError("the answer has no Result", **facts)
+        if any(one.Result is not True for one in results):
+            return UnknownOutcomeError("the answer has no Result, or two of them", **facts)
         return None
 
     def wire(self) -> dict[str, Any]:
