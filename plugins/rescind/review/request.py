@@ -127,6 +127,9 @@ def _notes(target: Target, meant: Target, person: Person | None, roster: Admitte
     if roster is None:
         return []
     near = "; ".join(suggestions(meant.value, roster.roster))
+    if roster.roster.by_id(meant.space, meant.value) is not None:
+        who = f"the roster does not say for certain whose {meant.space}:{printable(meant.value)} is"
+        return [f"{who}, so only this account is named"]
     text = f"the roster has nobody with {meant.space}:{printable(meant.value)}, so only this account is named"
     return [f"{text}. Near: {near}" if near else text]
 
@@ -163,12 +166,20 @@ def _person(
     known = _spaces(spaces)
     if target.space not in known:
         raise InputError(where, f"an unknown id space ({target.space!r})", f"Use one of {', '.join(sorted(known))}.")
-    person_ = people.by_id(target.space, target.value) if people else None
+    person_ = _holder(target, people) if people else None
     if person_ is None and target.space == PERSON_SPACE:
         near = "; ".join(suggestions(target.value, people)) if people else ""
         problem = f"the roster does not know the person_id {quoted(target.value)}{f' (near: {near})' if near else ''}"
         raise InputError(where, problem, "Name an id of the systems, with its space.")
     return person_, target
+
+
+def _holder(target: Target, people: Roster) -> Person | None:
+    """Return whose id the target is; None for nobody, and where two people or a row that cannot be read have it."""
+    holders = people.holders(target.space, target.value)
+    if target.space == PERSON_SPACE:
+        return holders[0] if holders else None
+    return holders[0] if len(holders) == 1 and not people.aside.has(target.space, target.value) else None
 
 
 def _spaces(spaces: Mapping[str, tuple[str, ...]]) -> set[str]:

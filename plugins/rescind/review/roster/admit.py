@@ -8,7 +8,8 @@ decides nothing.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Iterable, Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
@@ -148,7 +149,9 @@ class Roster:
         self._mixed = mixed
         self.notes = tuple(notes)
         self.aside = SetAsideRows(aside)
-        self.people = _with_held(tuple(people), self.aside)
+        given = tuple(people)
+        self._dated = any(person.terminated_at is not None for person in given)
+        self.people = _with_held(given, self.aside)
         self.spaces = frozenset(spaces)
         self.source = source
         self.digest = digest
@@ -214,6 +217,26 @@ class Roster:
         """Return whether this id stands in the rows of somebody who left and of somebody active."""
         return (space, value) in self._shared
 
+    def holders(self, space: str, value: str) -> list[Person]:
+        """Return everyone with this exact id in this id space: two where somebody left and somebody is active."""
+        if self.shared(space, value):
+            return [person for person in self.people if person.ids.get(space) == value]
+        person = self.by_id(space, value)
+        return [] if person is None else [person]
+
+    def called(self, text: str) -> Sequence[Person]:
+        """Return everyone whose mail or name this is, without case, width, and order of combining marks."""
+        return self._called.get(_spoken(text), ())
+
+    @cached_property
+    def _called(self) -> Mapping[str, Sequence[Person]]:
+        found: dict[str, list[Person]] = {}
+        for person in self.people:
+            texts = {_spoken(text) for text in (person.name, person.email if "@" in person.email else "")}
+            for text in texts - {""}:
+                found.setdefault(text, []).append(person)
+        return found
+
     @property
     def held(self) -> tuple[Person, ...]:
         """The people from whose status and date nothing is concluded."""
@@ -227,13 +250,15 @@ class Roster:
     @cached_property
     def tells_dates(self) -> bool:
         """Whether the roster has a leaving date of anybody: then a leaver without one may have lost it."""
-        return any(person.terminated_at is not None for person in self.people) or any(
-            row.dated for row in self.aside.rows
-        )
+        return self._dated or any(row.dated for row in self.aside.rows)
 
     def by_person_id(self, person_id: str) -> Person | None:
         """Return the person with this ``person_id``."""
         return self._index[PERSON_SPACE].get(person_id)
+
+
+def _spoken(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def _letters(text: str) -> str:
@@ -265,7 +290,9 @@ def _with_held(people: tuple[Person, ...], aside: SetAsideRows) -> tuple[Person,
         if person.status != "left":
             return person
         same = next(((key, active[key]) for key in _strong(person) if key in active), None)
-        row = aside.row_with(value for _, value in _strong(person)) if same is None and aside.rows else None
+        row = None
+        if same is None and aside.rows:
+            row = aside.row_with(value for _, value in _strong(person)) or aside.row_of(PERSON_SPACE, person.person_id)
         if same is not None:
             (what, _), other = same
             state = "active" if other.status == "active" else "of unknown status"

@@ -43,6 +43,8 @@ class SetAsideRows:
         self._ids = frozenset((space, folded(value)) for row in self.rows for space, value in row.ids)
         self._unread = frozenset(space for row in self.rows for space in row.unread)
         self._cells = {cell: row for row in reversed(self.rows) for cell in row.cells}
+        self._named = {(space, cell): row for row in reversed(self.rows) for space in row.unread for cell in row.cells}
+        self._named |= {(space, folded(value)): row for row in reversed(self.rows) for space, value in row.ids}
         self._rounded = [
             (number, row) for row in self.rows for cell in row.cells if (number := _rounded(cell)) is not None
         ]
@@ -54,6 +56,14 @@ class SetAsideRows:
     def may_have(self, space: str) -> bool:
         """Return whether a row may have an id of this space that cannot be read."""
         return space in self._unread
+
+    def row_of(self, space: str, value: str) -> SetAside | None:
+        """Return a row that has this id, in whatever spelling, or may have it; None when there is none."""
+        text = folded(value)
+        if (row := self._named.get((space, text))) is not None:
+            return row
+        rounded = ((number, row) for number, row in self._rounded if space in row.unread and text.isdigit())
+        return next((row for (digits, length), row in rounded if len(text) == length and _starts(text, digits)), None)
 
     def row_with(self, texts: Iterable[str]) -> SetAside | None:
         """Return a row that holds one of the texts, in this or a damaged spelling; None when there is none."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from rescind.errors import InputError
-from rescind.review.roster.admit import DEFAULT_ID_COLUMNS, OPTIONAL_ID_COLUMNS, Person
+from rescind.review.roster.admit import DEFAULT_ID_COLUMNS, OPTIONAL_ID_COLUMNS, PERSON_SPACE, Person
 from rescind.review.roster.aside import SetAside, folded
 from rescind.review.text import check_id, check_rounded, check_text, decode
 
@@ -56,7 +56,8 @@ class IdMap:
             twice = [space for space, value in ids.items() if person.ids.get(space, value) != value]
             if twice:
                 reason = f"the person has another {twice[0]} already"
-                aside.append(self._bad(line, reason, (key, person.person_id, person.email), ids))
+                row = self._bad(line, reason, (key, person.person_id, person.email), ids)
+                aside.append(replace(row, ids=row.ids | {(PERSON_SPACE, person.person_id)}))
             else:
                 found[place] = replace(person, ids={**person.ids, **ids})
         if matched * 2 < len(self.rows):

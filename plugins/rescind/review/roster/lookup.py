@@ -31,25 +31,21 @@ def find_person(value: str, roster: Roster, *, where: str) -> tuple[Person, str]
 
     :raises InputError: repeating the value, for nobody (with near matches) and for several people (with their ids).
     """
-    everywhere = (PERSON_SPACE, *sorted(roster.spaces))
-    found = {space: person for space in everywhere if (person := roster.by_id(space, value)) is not None}
-    if len({person.person_id for person in found.values()}) > 1:
-        problem = f"the id {quoted(value)} belongs to different people in {', '.join(found)}"
-        raise InputError(where, problem, "Name the id space with the id, such as dms_user_id:51001.")
-    if found:
-        space, person = next(iter(found.items()))
-        return person, space
-    named = [p for p in roster.people if "@" in value and p.email.casefold() == value.casefold()]
-    named = named or [p for p in roster.people if p.name and _name(p.name) == _name(value)]
-    row = roster.aside.row_with((value,))
-    if len(named) == 1 and row is None:
-        return named[0], PERSON_SPACE
-    if named:
-        ids = ", ".join(person.person_id for person in named[:10])
+    found = {space: people for space in (PERSON_SPACE, *sorted(roster.spaces)) if (people := roster.holders(space, value))}
+    means = {p.person_id: p for people in (*found.values(), roster.called(value)) for p in people}
+    aside = roster.aside
+    row = next((row for space in found if (row := aside.row_of(space, value))), None)
+    row = row if found else aside.row_with((value,))
+    if len(means) == 1 and row is None:
+        return next(iter(means.values())), next(iter(found), PERSON_SPACE)
+    if means:
+        ids = ", ".join(list(means)[:10])
         lost = f", and line {row.line} of the roster, which cannot be read, may mean another one" if row else ""
-        count = f"{len(named)} people" if len(named) > 1 else "one person"
+        count = f"{len(means)} people" if len(means) > 1 else "one person"
         problem = f"{quoted(value)} is {count} ({ids}){lost}"
-        raise InputError(where, problem, "Name a person_id, or an id with its space, such as dms_user_id:51001.")
+        if len(found) > 1 and len(means) > 1:
+            problem = f"the id {quoted(value)} belongs to different people in {', '.join(found)}"
+        raise InputError(where, problem, "Name a person_id as person_id:P7, or an account as dms_user_id:51001.")
     if row is not None:
         problem = f"{quoted(value)} stands in line {row.line} of the roster, which cannot be read"
         raise InputError(where, problem, "Name the account with its id space, such as dms_user_id:51001.")
@@ -82,7 +78,3 @@ def _texts(roster: Roster) -> Iterator[tuple[str, str, Person]]:
         for what, text in (("mail", person.email), ("name", person.name)):
             if text:
                 yield text, what, person
-
-
-def _name(text: str) -> str:
-    return " ".join(text.split()).casefold()

@@ -52,10 +52,15 @@ class Preset:
         needed = {ours: self.columns[ours][0] for ours in ("person_id", "status") if not found[ours]}
         return {ours: name for ours, name in found.items() if name} | needed
 
-    def rows(self, users: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
-        """Yield each user of a JSON answer as flat text. What is no text, number or flag is left out."""
+    def rows(self, users: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, object]]:
+        """Yield each user of a JSON answer as flat text.
+
+        Of the preset's own fields, what is no text, number or flag is left out. In any other field it stays as it is,
+        because the field may be an id: one that cannot be read is not one that is missing.
+        """
+        known = {name for names in self.columns.values() for name in names}
         for user in users:
-            row = dict(_flat(user, ""))
+            row = {name: value for name, value in _flat(user, "") if isinstance(value, str) or name not in known}
             for name, (entries, key, word, value) in self.picks.items():
                 for entry in user.get(entries) or ():
                     if isinstance(entry, Mapping) and str(entry.get(key)).lower() == word and entry.get(value):
@@ -73,17 +78,19 @@ def at(page: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _flat(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+def _flat(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
     for key, inner in value.items():
         name = f"{prefix}{key}"
         if isinstance(inner, Mapping):
             yield from _flat(inner, f"{name}.")
-        elif inner is None:
+        elif inner is None or inner == []:
             yield name, ""
         elif isinstance(inner, bool):
             yield name, str(inner).lower()
         elif isinstance(inner, str | int):
             yield name, _text(str(inner))
+        else:
+            yield name, inner
 
 
 def _text(text: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from rescind.errors import InputError
 from rescind.review.roster.admit import PERSON_SPACE, Roster, RosterOptions
 from rescind.review.roster.presets import Preset, at
-from rescind.review.roster.rows import MAPPED, REQUIRED, Row, Rows, named
+from rescind.review.roster.rows import MAPPED, REQUIRED, Row, Rows, foreign, named
 from rescind.review.text import check_text, decode, read_json, shape
 
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -147,6 +147,9 @@ def _header(names: Sequence[str], source: str, options: RosterOptions, delimiter
     if unknown:
         known = ", ".join(sorted(MAPPED))
         raise InputError("roster_format.columns", f"an unknown column {unknown[0]!r}", f"Use {known}.")
+    if hidden := sorted(foreign(options) & {*options.id_columns}):
+        problem = f"the column {hidden[0]!r} has our name of a column that is not it"
+        raise InputError("id_columns", problem, f"Give it another name in the export, or map {hidden[0]!r} to it.")
     spaces = [*options.id_columns.values(), PERSON_SPACE]
     if len(set(spaces)) < len(spaces):
         raise InputError("id_columns", "two columns for one id space", "Give every space one column.")

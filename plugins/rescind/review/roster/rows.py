@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import TypeVar
 
 from rescind.errors import InputError
@@ -91,14 +91,16 @@ class Rows:
         cells: Iterable[object],
         row: Row | None,
         doubtful: Collection[str] = (),
+        mapped: Iterable[tuple[str, str]] = (),
     ) -> None:
         """Set a row aside.
 
         :param row: its cells by column, with our names, or None when it has too many or too few.
         :param doubtful: id spaces whose id may be another one than the row says.
+        :param mapped: ids that the row does not hold itself.
         """
         columns = {PERSON_SPACE: "person_id", **{to: name for name, to in self.options.id_columns.items()}}
-        ids: set[tuple[str, str]] = set()
+        ids = set(mapped)
         unread: set[str] = set(doubtful) if row is not None else set(columns)
         for space, column in columns.items() if row is not None else ():
             try:
@@ -203,7 +205,8 @@ class Rows:
             for person in self._people:
                 if person.line in twins:
                     row = self._row_of(person)
-                    self.bad(person.line, twins[person.line], row.values(), row, doubtful[person.line])
+                    error, cells = twins[person.line], [*row.values(), *person.ids.values()]
+                    self.bad(person.line, error, cells, row, doubtful[person.line], person.ids.items())
             self._people = kept
 
     def _row_of(self, person: Person) -> dict[str, str]:
@@ -299,9 +302,15 @@ def _renamed(row: Row, options: RosterOptions) -> Row:
     if not options.columns:
         return row
     ours = {theirs: name for name, theirs in options.columns.items()}
-    foreign = {*options.columns, *(MAPPED if options.preset and options.preset.columns else ())}
-    taken = {name: f"{name} (of the file)" for name in foreign}
-    return {ours.get(name, taken.get(name, name)): value for name, value in row.items()}
+    taken = {name: f"{name} (of the file)" for name in foreign(options)}
+    ids = {name: row[name] for name in options.id_columns if name in row}  # one of them may be a mapped column too
+    return {**ids, **{ours.get(name, taken.get(name, name)): value for name, value in row.items()}}
+
+
+def foreign(options: RosterOptions) -> set[str]:
+    """Return our names of columns under which the file may have another column, which is not ours."""
+    names = {*options.columns, *(MAPPED if options.preset and options.preset.columns else ())}
+    return {name for name in names if options.columns.get(name) != name}
 
 
 def _blank(value: object) -> object:
@@ -349,9 +358,10 @@ def _moment(row: Row, where: Where, options: RosterOptions) -> datetime | None:
         return None
     text = iso_date(text, options.date_format)
     moment = parse_moment(text, where=place, zone=options.zone)
-    midnight = _MIDNIGHT.fullmatch(text)
-    if midnight is None:
+    midnight, local = _MIDNIGHT.fullmatch(text), moment.astimezone(options.zone)
+    if _ISO.fullmatch(text) or (midnight is None and local.time() != time()):
         return moment
-    # Services write a bare date as its midnight, often in UTC. It lasts to the end of the day, by the later reading.
-    day = parse_moment(midnight[1], where=place, zone=options.zone)
+    # Services write a bare date as its midnight, in UTC or in the zone. It lasts to the end of the day, by the later
+    # reading.
+    day = parse_moment(midnight[1] if midnight else local.date().isoformat(), where=place, zone=options.zone)
     return max(day, to_utc(min(moment, LATEST - timedelta(days=1)) + timedelta(days=1)))
