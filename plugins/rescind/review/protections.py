@@ -154,6 +154,9 @@ def _person(entry: ProtectedPrincipal, roster: AdmittedRoster | None, spared: fr
     if entry.own:
         return person
     covered = entry.space == PERSON_SPACE or entry.space in roster.roster.spaces
+    if roster.roster.shared(entry.space, entry.value):
+        problem = "two people of the roster, one who left and one who is active, have this protected id"
+        raise InputError(entry.where, problem, "Name the person_id of the one who is protected.")
     if person is None and covered and not entry.not_in_roster:
         remedy = "Export the complete roster, or write `not_in_roster: true` for an id that is never in it."
         raise InputError(entry.where, "the roster does not know this protected id", remedy)

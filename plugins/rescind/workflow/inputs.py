@@ -290,21 +290,36 @@ def _with_population(ledger: Ledger, run: Run, context: DecisionContext) -> Deci
 def _roster(stored: NewInput, id_map: NewInput | None) -> AdmittedRoster:
     """Return the roster, checked against the limits at the time when the run read it."""
     facts = stored.facts
-    read = read_roster_csv if facts["format"] == "csv" else read_roster_json
     limits = RosterLimits(
         min_people=facts["min_people"],
         max_age=timedelta(hours=facts["max_age_hours"]),
         max_leaver_percent=facts["max_leaver_percent"],
     )
     as_of, read_at = (datetime.fromisoformat(facts[name]) for name in ("as_of", "read_at"))
-    options = roster_options(facts.get("reading", {}), facts.get("max_bad_rows_percent", 0))
-    if id_map is not None:
-        options = replace(options, id_map=read_id_map(id_map.content, source=id_map.source))
-    roster = read(stored.content, source=stored.source, options=options)
+    roster, options = _parsed(stored, id_map)
     kind, _, column = facts.get("as_of_from", "").partition(":")
     if kind == "column":
         as_of = oldest(roster, column, options)
     return admit_roster(roster, limits, as_of=as_of, now=read_at)
+
+
+def current_roster(settings: Settings) -> Roster:
+    """Return the roster as the settings say it is now, with the ids of the id map, and without its limits.
+
+    :raises ConfigurationError: as :func:`read_roster`.
+    :raises InputError: as :func:`read_roster`, and when it cannot be parsed.
+    """
+    stored = read_roster(settings, datetime.now(UTC))
+    return _parsed(stored, read_map(settings) if settings.roster_id_map else None)[0]
+
+
+def _parsed(stored: NewInput, id_map: NewInput | None) -> tuple[Roster, RosterOptions]:
+    facts = stored.facts
+    read = read_roster_csv if facts["format"] == "csv" else read_roster_json
+    options = roster_options(facts.get("reading", {}), facts.get("max_bad_rows_percent", 0))
+    if id_map is not None:
+        options = replace(options, id_map=read_id_map(id_map.content, source=id_map.source))
+    return read(stored.content, source=stored.source, options=options), options
 
 
 def roster_options(reading: Mapping[str, Any], max_bad_rows_percent: int) -> RosterOptions:

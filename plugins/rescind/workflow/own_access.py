@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from rescind.errors import InputError
 from rescind.model import Grant, Principal, PrincipalType
-from rescind.review import Memberships, PrincipalKey, UserLinks, principal_key, read_roster_csv, read_roster_json
+from rescind.review import Memberships, PrincipalKey, UserLinks, principal_key
 from rescind.review.roster.admit import PERSON_SPACE, Person
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.users import user_key
-from rescind.workflow.inputs import read_roster
+from rescind.workflow.inputs import current_roster
 from rescind.workflow.restore.source import RestoreSource
 
 _PERSONAL = frozenset({PrincipalType.USER, PrincipalType.UNKNOWN})
@@ -36,7 +35,7 @@ class Receivers:
     def __init__(self, source: RestoreSource, settings: Settings) -> None:
         self._grants = list(source.grants.values())
         self._memberships = Memberships.of(source.memberships)
-        self._links = _links(settings) if settings.roster else None
+        self._links = UserLinks(current_roster(settings)) if settings.roster else None
         self._accounts: defaultdict[Any, set[PrincipalKey]] = defaultdict(set)
         known: dict[PrincipalKey, Principal | None] = dict.fromkeys(map(principal_key, self._grants))
         for key, principal in (known | {principal_key(one): one for one in source.principals}).items():
@@ -88,12 +87,6 @@ class Receivers:
         for system, account in {(grant.key.system, grant.key.account) for grant in self._grants}:
             if space in {system_named(system).member_space, *system_named(system).id_spaces} - {""}:
                 yield PrincipalKey(system, account, PrincipalType.USER, value)
-
-
-def _links(settings: Settings) -> UserLinks:
-    stored = read_roster(settings, datetime.now(UTC))
-    read = read_roster_csv if stored.facts["format"] == "csv" else read_roster_json
-    return UserLinks(read(stored.content, source=stored.source))
 
 
 def _usable(names: Iterable[str]) -> Iterable[str]:

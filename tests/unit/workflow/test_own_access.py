@@ -102,3 +102,17 @@ def test_a_column_with_a_name_that_imitates_another_is_refused(tmp_path: Path) -
         InputError, match=r"roster.csv, line 2, column airflow_user: the user name .* mixes the scripts"
     ):
         receivers(tmp_path, grant("a01"), roster=ROSTER.replace("Rita", "Rit\u0430"))
+
+
+def test_a_roster_is_read_as_the_settings_say_with_the_ids_of_the_map(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("Nr,State,email\nP1,On,ada@example.com\nP2,On,bo@example.com\n")
+    (tmp_path / "ids.csv").write_text("email,quickbi_user_id\nada@example.com,a01\n")
+    form = {"columns": {"person_id": "Nr", "status": "State"}, "values": {"status": {"On": "active"}}, "id_columns": {}}
+    settings = Settings.parse(
+        {"roster": str(tmp_path / "people.csv"), "roster_id_map": str(tmp_path / "ids.csv"), "roster_format": form},
+        connections={},
+    )
+    one = grant("a01")
+    source = RestoreSource(run=None, grants={one.grant_id: one}, inverses={}, principals=(), memberships=())  # type: ignore[arg-type]
+    found = Receivers(source, settings)
+    assert found.own("ada@example.com") == [one] and found.own("bo@example.com") == []
