@@ -26,6 +26,7 @@ from rescind.review import (
     Owners,
     Policy,
     RequestedTargets,
+    Roster,
     RosterLimits,
     RosterOptions,
     Target,

@@ -99,11 +99,12 @@ def _who_is(person: PersonLoss, leaving: bool) -> str:
     name = f"**{plain(person.name)}** ({plain(ident)})" if person.name else f"**{plain(ident)}**"
     if not person.known:
         kind = "" if person.kind == "user" else f"{person.kind.replace('_', ' ')}, "
-        return f"{name} · {kind}{'not in the roster' if person.kind == 'user' else system_named(person.key[0]).title}"
+        missing = "not in the roster" if person.matched == "none" else "nobody of the roster for certain"
+        return f"{name} · {kind}{missing if person.kind == 'user' else system_named(person.key[0]).title}"
     status = {"active": "roster: active", "left": "roster: left"}.get(person.status, "roster: status not known")
-    day = f", last day {plain(person.last_day)}" if person.last_day else ", no last day known"
+    day = f", gone from {plain(person.gone_from)}" if person.gone_from else ", no leaving date known"
     warning = " **▲ the reason speaks of leaving, and the roster says active**" * (
-        leaving and person.status == "active" and not person.last_day
+        leaving and person.status == "active" and not person.gone_from
     )
     department = f" · {plain(person.department)}" if person.department else ""
     return f"{name}{department} · {status}{day}{warning}"

@@ -29,7 +29,8 @@ class PersonLoss:
     :param key: the roster's id, or system, type and id of the principal.
     :param name: from the roster, else from the platform; may be empty.
     :param known: whether the roster knows the person.
-    :param last_day: date when the person leaves or left, as text, or empty.
+    :param gone_from: moment from which the person counts as gone, as text, or empty.
+    :param matched: how the principal was looked for in the roster, see :class:`~rescind.review.roster.admit.Match`.
     :param loses: how many grants go, by system, class of entitlement and kind of resource.
     :param levels: how many grants go, by level of risk.
     """
@@ -40,7 +41,8 @@ class PersonLoss:
     known: bool
     department: str
     status: str
-    last_day: str
+    gone_from: str
+    matched: str
     going: int = 0
     held: int = 0
     loses: Counter[Loss] = field(default_factory=Counter)
@@ -152,7 +154,7 @@ def _person(
     if found is None:
         platform = grant.principal_name or names.get(principal_key(grant), "")
         everyone = key.principal_type == PrincipalType.EVERYONE
-        last = str(facts.get("person.terminated_at", ""))
+        gone = str(facts.get("person.terminated_at", ""))
         found = people[place] = PersonLoss(
             place,
             str(facts.get("person.name", "")) or platform or ("all users" if everyone else ""),
@@ -160,7 +162,8 @@ def _person(
             bool(ident),
             str(facts.get("person.department", "")),
             str(facts.get("person.status", "")),
-            last[:10] if last != "unknown" else "",
+            f"{gone[:16].replace('T', ' ')} UTC" if gone not in ("", "unknown") else "",
+            str(facts.get("matched_by", "")),
         )
     return found
 

@@ -118,6 +118,13 @@ def test_a_protected_person_is_protected_under_every_id(make: SimpleNamespace) -
     assert protections.principal([("wedata_user_id", "51004"), ("dms_user_id", "51003")]) == ""
 
 
+def test_an_id_of_two_people_protects_neither_in_silence(make: SimpleNamespace) -> None:
+    rows = [*make.ROWS, "P9,Bo,active,,human,P4,Finance,700000000009,2046000000000009,51002"]
+    text = "format: 1\nprincipals: [{space: dms_user_id, id: '51002', reason: owner}]\nresources: []\n"
+    with pytest.raises(InputError, match="two people of the roster"):
+        load_protections(text, source="p", own_ids=OWN_IDS).bind(make.admitted(*rows), id_spaces())
+
+
 def test_a_person_may_be_protected_by_their_airflow_user(make: SimpleNamespace) -> None:
     header = f"{make.HEADER},airflow_user"
     rows = [f"{row},{user}" for row, user in zip(make.ROWS, ("", "", "chi; bo", "Dan;7", "bo"), strict=True)]

@@ -248,7 +248,8 @@ def test_people_are_grouped_by_the_roster_and_found_by_name(ledger: Ledger) -> N
     assert page.total == 3 and [row.items for row in page.rows] == [2, 1, 1]
     first = page.rows[0]
     assert (first.person, first.name, first.department, first.status) == ("P1", "王伟", "财务", "left")
-    assert (first.last_day, first.remaining, first.proven) == ("2026-01-31", 2, 0)
+    assert (first.gone_from, first.remaining, first.proven) == ("2026-01-31 00:00", 2, 0)
+    assert [row.matched for row in page.rows] == ["", "", "none"]
     assert {row.person for row in page.rows[1:]} == {"P2", f"{ledger_runs.SYSTEM}/user/u000003"}
     assert [row.person for row in ledger.views.people(run.number, ALL, text="王").rows] == ["P1"]
     assert [row.person for row in ledger.views.people(run.number, ALL, text="财务").rows] == ["P1"]

@@ -312,7 +312,7 @@ def _person(row: Row, people: dict[tuple[str, ...], Row]) -> None:
             "id": row["person"] or row["principal_id"],
             "name": row["person_name"] or row["principal_name"],
             "department": row["department"],
-            "known": bool(row["person"]),
+            "known": bool(row["person"]) or row["matched"] != "none",
             "systems": set(),
             "items": 0,
             "gone": 0,

@@ -126,6 +126,7 @@ def outcomes(source: Source) -> Iterator[Row]:
             "person": facts.get("person.id", ""),
             "person_name": facts.get("person.name", ""),
             "department": facts.get("person.department", ""),
+            "matched": facts.get("matched_by", ""),
             "remains": verdict.get("remains") or item["reason"],
         }
 

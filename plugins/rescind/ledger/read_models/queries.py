@@ -80,7 +80,8 @@ SELECT {_PERSON} AS person, coalesce(max({_NAME}), '') AS name, coalesce(max(d.f
        min(g.principal_type) AS principal_type, min(g.principal_id) AS principal_id,
        coalesce(max(d.facts ->> 'person.department'), '') AS department,
        coalesce(max(nullif(d.facts ->> 'person.status', 'unknown')), '') AS status,
-       coalesce(max(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 10)), '') AS last_day,
+       coalesce(max(replace(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 16), 'T', ' ')), '')
+           AS gone_from, coalesce(max(d.facts ->> 'matched_by'), '') AS matched,
        array_agg(DISTINCT g.system ORDER BY g.system) AS systems, count(*) AS items,
        count(*) FILTER (WHERE i.state = 'held') AS held, count(*) FILTER (WHERE {_PROVEN}) AS proven,
        count(*) FILTER (WHERE v.verdict = 'record_gone') AS unproven,

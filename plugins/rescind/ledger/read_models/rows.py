@@ -226,7 +226,8 @@ class PersonLine:
 
     :param person: the roster's id, or ``system/type/id``.
     :param roster_id: the roster's id, or empty.
-    :param last_day: date as text, or empty.
+    :param gone_from: moment in UTC as text, or empty.
+    :param matched: how the principal was looked for in the roster, or empty.
     :param remaining: items that are not proven gone, without those whose record is gone.
     :param people: the number of all people that match, on every line.
     """
@@ -238,7 +239,8 @@ class PersonLine:
     principal_id: str
     department: str
     status: str
-    last_day: str
+    gone_from: str
+    matched: str
     systems: Sequence[str]
     items: int
     held: int

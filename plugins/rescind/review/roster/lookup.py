@@ -31,7 +31,8 @@ def find_person(value: str, roster: Roster, *, where: str) -> tuple[Person, str]
 
     :raises InputError: repeating the value, for nobody (with near matches) and for several people (with their ids).
     """
-    found = {space: people for space in (PERSON_SPACE, *sorted(roster.spaces)) if (people := roster.holders(space, value))}
+    everywhere = (PERSON_SPACE, *sorted(roster.spaces))
+    found = {space: people for space in everywhere if (people := roster.holders(space, value))}
     means = {p.person_id: p for people in (*found.values(), roster.called(value)) for p in people}
     aside = roster.aside
     row = next((row for space in found if (row := aside.row_of(space, value))), None)
