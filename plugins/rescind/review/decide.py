@@ -18,7 +18,7 @@ from rescind.errors import InputError
 from rescind.model import ASKED_FOR, Choice, Decision, Grant, GrantKey, Principal, PrincipalType
 from rescind.review.exceptions import Exceptions, Waiver
 from rescind.review.knowledge import Holdings, Memberships, PrincipalKey
-from rescind.review.people import People, View
+from rescind.review.people import UNCERTAIN, People, View
 from rescind.review.policy.load import Policy
 from rescind.review.policy.rules import PolicyRunner, Ruling, as_fact
 from rescind.review.policy.schema import Source
@@ -129,18 +129,22 @@ class Decider:
 
     def _asked_for(self, grant: Grant, view: View) -> bool:
         """Return whether the request names this grant; False in a review by policy."""
+        return view.named and self._within(grant)
+
+    def _within(self, grant: Grant) -> bool:
+        """Return whether the grant is on a resource and in a system of the request."""
         request = self.request
         if request is None:
             return False
         on_resource = not request.resources or grant.key.resource_id in request.resources
-        return view.named and on_resource and grant.key.system in request.systems
+        return on_resource and grant.key.system in request.systems
 
     def _kept_facts(self, grant: Grant, view: View) -> Mapping[str, Any]:
         """Return the facts of a grant that stays whatever policy or request say.
 
         An inherited grant ends with the grant that it comes from, so it is no access that is left by itself.
         """
-        if not self._asked_for(grant, view) or grant.inherited_from:
+        if not ((view.named or view.perhaps) and self._within(grant)) or grant.inherited_from:
             return view.facts
         return {**view.about, **view.facts, ASKED_FOR: "yes"}
 
@@ -148,7 +152,12 @@ class Decider:
         request = self.request
         assert request is not None
         if not self._asked_for(grant, view):
-            return Decision(name, Choice.KEEP, NOT_REQUESTED, "the request does not name this grant", facts=view.facts)
+            reason = "the request does not name this grant"
+            if view.perhaps and self._within(grant):
+                reason = (
+                    f"it may belong to a person whom the request names, but not for certain: {UNCERTAIN[view.method]}"
+                )
+            return Decision(name, Choice.KEEP, NOT_REQUESTED, reason, facts=self._kept_facts(grant, view))
         facts = {
             **view.about,
             **view.facts,

@@ -37,6 +37,7 @@ class View:
     :param method: how the person was matched, see :class:`~rescind.review.roster.admit.Match`.
     :param protected: why nothing is revoked from it, or empty.
     :param named: whether the request names it (always False without one).
+    :param perhaps: whether it may belong to a person whom the request names, and nobody knows for certain.
     :param data: ``principal.*`` and ``person.*`` fields that are known.
     :param facts: what a reviewer sees beside the facts of a rule.
     :param about: who the person is, for people who read about a grant that goes or that a request names.
@@ -50,6 +51,7 @@ class View:
     data: Mapping[str, Any]
     facts: Mapping[str, Any]
     about: Mapping[str, Any] = field(default_factory=dict)
+    perhaps: bool = False
 
 
 class People:
@@ -137,6 +139,7 @@ class People:
             data=self._principal_data(key, principal) | self._person_data(person, method),
             facts=facts,
             about=_about(person),
+            perhaps=method in UNCERTAIN and self._request is not None and self._request.may_name(ids),
         )
 
     def _protected(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rescind.errors import InputError
@@ -57,6 +57,7 @@ class ResolvedRequest:
     :param ids: further exact (id space, id) pairs.
     :param raw: (system, principal type, id) of principals that are named within their system.
     :param notes: how targets were read, in sentences for people.
+    :param theirs: every (id space, id) pair that the roster gives these people, in whatever row.
     """
 
     people: frozenset[str]
@@ -67,6 +68,11 @@ class ResolvedRequest:
     reason: str
     allow_unknown_kind: bool
     notes: tuple[str, ...] = ()
+    theirs: frozenset[tuple[str, str]] = frozenset()
+
+    def may_name(self, ids: Iterable[tuple[str, str]]) -> bool:
+        """Return whether a principal with these ids may belong to a person whom the request names."""
+        return not self.theirs.isdisjoint(ids)
 
     def names(self, key: PrincipalKey, person: Person | None, ids: Iterable[tuple[str, str]]) -> bool:
         """Return whether the request names this principal."""
@@ -117,7 +123,17 @@ def resolve_request(
         reason=request.reason,
         allow_unknown_kind=request.allow_unknown_kind,
         notes=tuple(notes),
+        theirs=frozenset(_theirs(people, roster.roster)) if roster else frozenset(),
     )
+
+
+def _theirs(people: Collection[str], roster: Roster) -> Iterator[tuple[str, str]]:
+    for name in people:
+        person = roster.by_person_id(name)
+        yield from person.ids.items() if person else ()
+    for row in roster.aside.rows:
+        if any(space == PERSON_SPACE and value in people for space, value in row.ids):
+            yield from row.ids
 
 
 def _notes(target: Target, meant: Target, person: Person | None, roster: AdmittedRoster | None) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rescind.errors import InputError
-from rescind.model import Principal
+from rescind.model import ASKED_FOR, Principal
 from rescind.review import (
     RequestedTargets,
     Target,
@@ -244,3 +244,35 @@ def test_a_name_in_a_row_that_cannot_be_read_means_nobody(make: SimpleNamespace)
     twice = make.admitted(*rows, bad, "P41,Cleo,active,other@x.com,510041,", header=MAIL)
     with pytest.raises(InputError, match="may mean another one"):
         resolve_request(request(Target("Cleo")), twice, id_spaces())
+
+
+@pytest.mark.parametrize(
+    ("rows", "account"),
+    [
+        # An id that a leaver and somebody active have; an account whose other id the person's row lacks; a bad row.
+        (("P40,Bo,left,,510040,", "P41,Cy,active,,510040,"), Principal("dms_permissions", "1000@cn", "user", "510040")),
+        (
+            ("P41,Cy,active,,510041,",),
+            Principal("dms_permissions", "1000@cn", "user", "510041", other_ids=(("alibaba_uid", "2046"),)),
+        ),
+        (
+            ("P41,Cy,active,,510041,", "P41,,active,,510042,#N/A"),
+            Principal("dms_permissions", "1000@cn", "user", "510042"),
+        ),
+    ],
+)
+def test_an_account_that_may_be_the_persons_stays_and_is_not_passed_over(
+    make: SimpleNamespace, rows: tuple[str, ...], account: Principal
+) -> None:
+    header = "person_id,name,status,email,dms_user_id,alibaba_uid"
+    roster = make.admitted(*[f"P{n},N,active,p{n}@x.com,5100{n},20{n}" for n in range(10, 40)], *rows, header=header)
+    context = make.context(
+        request=request(Target("person_id:P41"), systems=("dms_permissions",)),
+        roster=roster,
+        principals=index_principals([account]),
+    )
+    mine, other = make.grant(account.principal_id), make.grant("510010")
+    one, stranger = decide([mine, other], context)
+    assert (one.choice, one.rule, one.facts[ASKED_FOR]) == ("keep", "kept.not_requested", "yes")
+    assert "may belong to a person whom the request names" in one.reason
+    assert ASKED_FOR not in stranger.facts and stranger.reason == "the request does not name this grant"
