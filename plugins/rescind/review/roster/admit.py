@@ -298,7 +298,8 @@ def _with_held(people: tuple[Person, ...], aside: SetAsideRows) -> tuple[Person,
             state = "active" if other.status == "active" else "of unknown status"
             reason = f"left, and line {other.line} with the same {what} is {state}"
         elif row is not None:
-            reason = f"left, and line {row.line}, which cannot be read, may be the same person"
+            line = f"line {row.line}{' of the id map' if row.mapped else ''}"
+            reason = f"left, and {line}, which cannot be read, may be the same person"
         else:
             return person
         return replace(person, status="unknown", terminated_at=None, held=reason)

@@ -25,6 +25,7 @@ class SetAside:
     :param ids: the (id space, id) pairs of the row that can be read, ``person_id`` included.
     :param unread: the id spaces in which the row may have an id that cannot be read.
     :param dated: whether the row may have a leaving date.
+    :param mapped: whether it is a row of the id map, which may be one more for a person who is listed.
     """
 
     line: int
@@ -33,6 +34,7 @@ class SetAside:
     ids: frozenset[tuple[str, str]]
     unread: frozenset[str]
     dated: bool = True
+    mapped: bool = False
 
 
 class SetAsideRows:

@@ -71,7 +71,7 @@ class IdMap:
     def _bad(self, line: int, reason: str, names: Iterable[str], ids: Mapping[str, str]) -> SetAside:
         cells = frozenset(map(folded, [*names, *ids.values()])) - {""}
         return SetAside(
-            line, f"{self.source}, line {line}: {reason}", cells, frozenset(ids.items()), frozenset(), False
+            line, f"{self.source}, line {line}: {reason}", cells, frozenset(ids.items()), frozenset(), False, True
         )
 
 
@@ -134,7 +134,7 @@ def _parsed(
             problems.append(f"{source}, line {line}, column {key}: no {key}")
         if problems:
             texts = frozenset(map(folded, cells)) - {""}
-            aside.append(SetAside(line, problems[0], texts, frozenset(ids.items()), frozenset(unread), False))
+            aside.append(SetAside(line, problems[0], texts, frozenset(ids.items()), frozenset(unread), False, True))
         else:
             rows.append((line, name, ids))
     for space in spaces:

@@ -84,7 +84,7 @@ class RosterPages:
         if self.format == "scim":
             self._scim(page, where)
         else:
-            self._plain(page, where)
+            self._plain(page, where, linked)
 
     def document(self) -> bytes:
         """Return the whole roster as one JSON text: a SCIM ``ListResponse``, or a list of people.
@@ -116,9 +116,9 @@ class RosterPages:
         self._beyond = len(self._rows) == self._total
         self.next = str(len(self._rows) + 1)
 
-    def _plain(self, page: Mapping[str, Any], where: str) -> None:
+    def _plain(self, page: Mapping[str, Any], where: str, linked: str) -> None:
         if self.fields.total_optional and at(page, self.fields.total) is None and self._total is None:
-            self._unnumbered(page, where)
+            self._unnumbered(page, where, linked)
             return
         people = self._take(page, self.fields.items, self.fields.total, where)
         if self.fields.as_of:
@@ -139,7 +139,7 @@ class RosterPages:
             raise InputError(where, problem, "Fetch the roster again; an incomplete roster is not used.")
         self.next = link or None
 
-    def _unnumbered(self, page: Mapping[str, Any], where: str) -> None:
+    def _unnumbered(self, page: Mapping[str, Any], where: str, linked: str) -> None:
         """Take a page of a service that gives no total: the page without a link is the last one."""
         people, link = at(page, self.fields.items), at(page, self.fields.next)
         if people is None and self._pages > 1 and not link:
@@ -149,6 +149,9 @@ class RosterPages:
             raise InputError(f"{where}, {self.fields.items}", problem, "Name the endpoint that lists people.")
         if link is not None and not isinstance(link, str):
             raise InputError(f"{where}, {self.fields.next}", f"not a link but {shape(link)}", "Send text or null.")
+        if linked and not link:
+            problem = "the answer's headers name a further page, and the page itself does not"
+            raise InputError(where, problem, "Correct the service's paging.")
         self._rows += people
         self.next = link or None
 

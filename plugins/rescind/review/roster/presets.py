@@ -24,6 +24,7 @@ class Preset:
     :param columns: our name of a column -> names that it may have there, best first. Nested fields are joined by dots.
     :param values: as in :class:`~rescind.review.roster.admit.RosterOptions`.
     :param left_if: further field -> word that says that somebody has left, whatever the status says.
+    :param left_only: further field -> words with which "left" stands; with another word the status is unknown.
     :param name_parts: fields that make a name where there is no field for it.
     :param blank: field -> words that stand for an empty cell.
     :param ends_by_status: the leaving date is the time of the last change of the status, so only leavers have one.
@@ -37,6 +38,7 @@ class Preset:
     columns: Mapping[str, Names]
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left_if: Mapping[str, str] = field(default_factory=dict)
+    left_only: Mapping[str, Names] = field(default_factory=dict)
     name_parts: Names = ()
     blank: Mapping[str, Names] = field(default_factory=dict)
     ends_by_status: bool = False
@@ -182,6 +184,7 @@ PRESETS: Mapping[str, Preset] = {
         },
         values={"status": {"true": "left", "false": "active"}},
         left_if={"archived": "true"},
+        left_only={"suspensionReason": ("", "admin")},  # Google suspends accounts too, for abuse or without a log-in
         picks={
             "manager": ("relations", "type", "manager", "value"),
             "department": ("organizations", "primary", "true", "department"),

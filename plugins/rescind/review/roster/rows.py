@@ -71,8 +71,8 @@ class Rows:
             _one_of(row, "status", _STATUS, where, self.options),
             _one_of(row, "kind", _KIND, where, self.options),
         )
-        if preset and any(str(given.get(name, "")).casefold() == word for name, word in preset.left_if.items()):
-            words = ("left", words[1])
+        if preset:
+            words = (_status_by(preset, given, words[0]), words[1])
         if preset and preset.ends_by_status and words[0] != "left":
             row = {**row, "terminated_at": ""}
         if cut:
@@ -287,6 +287,18 @@ def _with_preset(row: Row, given: Row, preset: Preset) -> Row:
         parts = (str(given.get(part) or "").strip() for part in preset.name_parts)
         changed["name"] = " ".join(filter(None, parts))
     return changed
+
+
+def _status_by(preset: Preset, given: Row, status: Status) -> Status:
+    """Return the status that the row's further fields leave."""
+
+    def word(name: str) -> str:
+        return str(given.get(name) or "").casefold()
+
+    if any(word(name) == gone for name, gone in preset.left_if.items()):
+        return "left"
+    doubt = status == "left" and any(word(name) not in words for name, words in preset.left_only.items())
+    return "unknown" if doubt else status
 
 
 def _exists(text: str) -> bool:

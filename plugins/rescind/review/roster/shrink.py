@@ -13,9 +13,9 @@ SHRINK_FROM = 10
 
 
 def sizes(roster: Roster) -> dict[str, int]:
-    """Return the number of people, and of people with an id in each id space. Rows set aside count as people."""
+    """Return the number of people, and of people with an id in each id space. Its own rows set aside are people."""
     ids = {space: sum(space in person.ids for person in roster.people) for space in sorted(roster.spaces)}
-    return {PEOPLE: len(roster.people) + len(roster.aside.rows), **ids}
+    return {PEOPLE: len(roster.people) + sum(not row.mapped for row in roster.aside.rows), **ids}
 
 
 def check_shrink(roster: Roster, before: Mapping[str, int], run_number: int, max_percent: int) -> None:

@@ -16,6 +16,7 @@ from rescind.review.roster.admit import match_person
 from rescind.review.roster.id_map import read_id_map
 from rescind.review.roster.lookup import find_person
 from rescind.review.roster.presets import PRESETS
+from rescind.review.roster.shrink import sizes
 from rescind.systems import id_spaces
 
 HEADER = "person_id,name,email,status,terminated_at,kind,manager,dms_user_id,quickbi_user_id"
@@ -48,6 +49,14 @@ def test_people_to_whom_the_id_map_gives_one_id_are_not_absent_by_their_other_id
 def test_a_leaver_to_whom_the_id_map_gives_two_ids_is_held() -> None:
     roster = with_map("person_id,dms_user_id\nP77,1\nP77,2\nP3,3\n", LEAVER.replace("bo@example.com", ""))
     assert [person.person_id for person in roster.held] == ["P77"]
+    assert "line 3 of the id map" in roster.held[0].held
+
+
+def test_rows_of_the_id_map_are_no_people_of_the_roster() -> None:
+    lines = "".join(f"P{n},5100{n:02}\n" for n in range(1, 61))
+    roster = with_map(f"person_id,dms_user_id\n{lines}")
+    assert len(roster.aside.rows) == 20
+    assert sizes(roster) == {"people": 40, "dms_user_id": 40}
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,23 @@ def test_what_a_preset_does_not_know_is_refused(name: str, change: dict[str, Any
         read_roster_json(json.dumps(whole([user(SMALL[1]) | change])), source="r", options=options(name))
 
 
+@pytest.mark.parametrize(
+    ("reason", "archived", "status"),
+    [("ADMIN", False, "left"), ("", False, "left"), (None, False, "left"), ("ABUSE", False, "unknown"),
+     ("WEB_LOGIN_REQUIRED", False, "unknown"), ("ABUSE", True, "left")],
+)  # fmt: skip
+def test_whom_google_has_suspended_itself_has_not_left(reason: str | None, archived: bool, status: str) -> None:
+    user = google(SMALL[0]) | {"suspended": True, "archived": archived, "suspensionReason": reason}
+    (person,) = read_roster_json(json.dumps({"users": [user]}), source="r", options=options("google")).people
+    assert person.status == status
+
+
+def test_a_page_whose_headers_alone_name_a_further_one_is_refused() -> None:
+    pages = RosterPages("r", "json", PageFields("employees", "", "", total_optional=True))
+    with pytest.raises(InputError, match="headers name a further page"):
+        pages.add(json.dumps({"employees": [bamboohr(SMALL[0])]}).encode(), linked="/next")
+
+
 @pytest.mark.parametrize("name", sorted(JSON))
 def test_another_answer_is_refused(name: str) -> None:
     others: list[Any] = [{"error": {"code": "Forbidden"}}, {"value": None}, [], {}, {"d": {"results": {}}}]
