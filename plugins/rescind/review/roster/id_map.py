@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rescind.errors import InputError
 from rescind.review.roster.admit import DEFAULT_ID_COLUMNS, OPTIONAL_ID_COLUMNS, PERSON_SPACE, Person
@@ -27,6 +27,7 @@ class IdMap:
     :param key: ``person_id`` or ``email``: the column that names the person.
     :param rows: (line, key, ids by space) of each row that can be read.
     :param aside: the other rows.
+    :param mails: mail of a row by its line, where it is not the key: it must not be another one than the person's.
     """
 
     source: str
@@ -34,6 +35,7 @@ class IdMap:
     spaces: tuple[str, ...]
     rows: tuple[tuple[int, str, Mapping[str, str]], ...]
     aside: tuple[SetAside, ...]
+    mails: Mapping[int, str] = field(default_factory=dict)
 
     def join(self, people: Iterable[Person]) -> tuple[list[Person], list[SetAside]]:
         """Return the people with their ids, and the rows that name nobody for certain.
@@ -51,8 +53,12 @@ class IdMap:
             if (place := places.get(self._name(key))) is None:
                 aside.append(self._bad(line, f"nobody in the roster has this {self.key} alone", (key,), ids))
                 continue
+            person, mail = found[place], self.mails.get(line, "")
+            if mail and person.email and mail.casefold() != person.email.casefold():
+                reason = f"its email is not that of the person with its {self.key}"
+                aside.append(self._bad(line, reason, (key, mail, person.email), ids))
+                continue
             matched += 1
-            person = found[place]
             twice = [space for space, value in ids.items() if person.ids.get(space, value) != value]
             if twice:
                 reason = f"the person has another {twice[0]} already"
@@ -61,8 +67,9 @@ class IdMap:
             else:
                 found[place] = replace(person, ids={**person.ids, **ids})
         if matched * 2 < len(self.rows):
-            problem = f"{matched} of {len(self.rows)} rows name a person of the roster by {self.key}"
-            raise InputError(self.source, problem, f"Fill {self.key} as the roster spells it.")
+            by = f"{self.key} and email" if self.mails else self.key
+            problem = f"{matched} of {len(self.rows)} rows name a person of the roster by {by}"
+            raise InputError(self.source, problem, f"Fill {by} as the roster spells it.")
         return found, aside
 
     def _name(self, text: str) -> str:
@@ -108,6 +115,7 @@ def _parsed(
 ) -> IdMap:
     rows: list[tuple[int, str, Mapping[str, str]]] = []
     aside: list[SetAside] = []
+    mails: dict[int, str] = {}
     for line, cells in lines:
         if len(cells) != len(header):
             problem = f"{len(cells)} cells where the header names {len(header)} columns"
@@ -137,6 +145,7 @@ def _parsed(
             aside.append(SetAside(line, problems[0], texts, frozenset(ids.items()), frozenset(unread), False, True))
         else:
             rows.append((line, name, ids))
+            mails |= {line: row["email"].strip()} if key != "email" and "email" in row else {}
     for space in spaces:
         check_rounded((ids[space] for _, _, ids in rows if space in ids), where=f"{source}, column {space}")
-    return IdMap(source, key, spaces, tuple(rows), tuple(aside))
+    return IdMap(source, key, spaces, tuple(rows), tuple(aside), mails)

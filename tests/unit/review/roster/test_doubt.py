@@ -52,6 +52,16 @@ def test_a_leaver_to_whom_the_id_map_gives_two_ids_is_held() -> None:
     assert "line 3 of the id map" in roster.held[0].held
 
 
+def test_a_row_of_the_id_map_with_the_mail_of_somebody_else_gives_nobody_its_ids() -> None:
+    mails = ["p1@example.com", "P2@Example.com ", "", "p5@example.com"]
+    lines = "".join(f"P{n},{mail},{n}\n" for n, mail in enumerate(mails, 1))
+    roster = with_map(f"person_id,email,dms_user_id\n{lines}")
+    assert [method(roster, "dms_user_id", f"{n}") for n in (1, 2, 3)] == ["id:dms_user_id"] * 3
+    assert method(roster, "dms_user_id", "4") == "set_aside"
+    with pytest.raises(InputError, match="0 of 2 rows name a person of the roster by person_id and email"):
+        with_map("person_id,email,dms_user_id\nP1,a@example.org,1\nP2,b@example.org,2\n")
+
+
 def test_rows_of_the_id_map_are_no_people_of_the_roster() -> None:
     lines = "".join(f"P{n},5100{n:02}\n" for n in range(1, 61))
     roster = with_map(f"person_id,dms_user_id\n{lines}")
