@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rescind.errors import InputError
@@ -123,17 +123,8 @@ def resolve_request(
         reason=request.reason,
         allow_unknown_kind=request.allow_unknown_kind,
         notes=tuple(notes),
-        theirs=frozenset(_theirs(people, roster.roster)) if roster else frozenset(),
+        theirs=roster.roster.possible_ids(people) if roster else frozenset(),
     )
-
-
-def _theirs(people: Collection[str], roster: Roster) -> Iterator[tuple[str, str]]:
-    for name in people:
-        person = roster.by_person_id(name)
-        yield from person.ids.items() if person else ()
-    for row in roster.aside.rows:
-        if any(space == PERSON_SPACE and value in people for space, value in row.ids):
-            yield from row.ids
 
 
 def _notes(target: Target, meant: Target, person: Person | None, roster: AdmittedRoster | None) -> list[str]:

@@ -35,7 +35,8 @@ class Receivers:
     def __init__(self, source: RestoreSource, settings: Settings) -> None:
         self._grants = list(source.grants.values())
         self._memberships = Memberships.of(source.memberships)
-        self._links = UserLinks(current_roster(settings)) if settings.roster else None
+        self._roster = current_roster(settings) if settings.roster else None
+        self._links = UserLinks(self._roster) if self._roster else None
         self._accounts: defaultdict[Any, set[PrincipalKey]] = defaultdict(set)
         known: dict[PrincipalKey, Principal | None] = dict.fromkeys(map(principal_key, self._grants))
         for key, principal in (known | {principal_key(one): one for one in source.principals}).items():
@@ -52,10 +53,9 @@ class Receivers:
         :raises InputError: when the name may be taken for another one.
         """
         accounts = set(self._accounts[user_key(user)])
-        for person in self.people(user):
-            for pair in ((PERSON_SPACE, person.person_id), *person.ids.items(), *person.attributes.items()):
-                accounts |= self._accounts[pair]
-                accounts.update(self._listed_as(*pair))
+        for pair in self._ids(user):
+            accounts |= self._accounts[pair]
+            accounts.update(self._listed_as(*pair))
         own = accounts.union(*map(self._memberships.containers, accounts))
         own = {key for key in own if key.principal_type not in _FOR_ALL}
         return [grant for grant in self._grants if principal_key(grant) in own]
@@ -72,6 +72,17 @@ class Receivers:
                 who = f"{own[0].key.principal_type} {own[0].key.principal_id}"
                 problem = f"{user!r} would get {len(own)} of the grants ({who}), and nobody restores their own access"
                 raise InputError(role, problem, "Leave these grants out, or let other people request and approve them")
+
+    def _ids(self, user: str) -> set[tuple[str, str]]:
+        """Return every id that the roster gives the user, in rows that cannot be read too."""
+        if self._roster is None:
+            return set()
+        people = self.people(user)
+        ids = {(PERSON_SPACE, person.person_id) for person in people}
+        ids.update(*(person.attributes.items() for person in people))
+        ids |= self._roster.possible_ids({person.person_id for person in people})
+        row = self._roster.aside.row_with((user,))
+        return ids | row.ids if row else ids
 
     def _index(self, key: PrincipalKey, principal: Principal | None) -> None:
         """Note an account under all its ids, and under its names that a user can have."""

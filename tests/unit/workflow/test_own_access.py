@@ -116,3 +116,12 @@ def test_a_roster_is_read_as_the_settings_say_with_the_ids_of_the_map(tmp_path: 
     source = RestoreSource(run=None, grants={one.grant_id: one}, inverses={}, principals=(), memberships=())  # type: ignore[arg-type]
     found = Receivers(source, settings)
     assert found.own("ada@example.com") == [one] and found.own("bo@example.com") == []
+
+
+def test_ids_in_rows_that_cannot_be_read_are_the_persons_too(tmp_path: Path) -> None:
+    others = "".join(f"P{n},active,p{n}@example.com,,,,,,\n" for n in range(10, 40))
+    bad = "P1,active,,#N/A,,,a09,,\nP5,active,eve@example.com,#N/A,,,a05,,\n"
+    found = receivers(tmp_path, grant("a09"), grant("a05"), grant("a02"), roster=ROSTER + others + bad)
+    assert [one.key.principal_id for one in found.own("rita")] == ["a09"]
+    assert [one.key.principal_id for one in found.own("eve@example.com")] == ["a05"]
+    assert [one.key.principal_id for one in found.own("bo@example.com")] == ["a02"]

@@ -224,6 +224,14 @@ class Roster:
         person = self.by_id(space, value)
         return [] if person is None else [person]
 
+    def possible_ids(self, people: Collection[str]) -> frozenset[tuple[str, str]]:
+        """Return all (id space, id) pairs that the people with these ``person_id`` may have: in rows set aside too."""
+        found = {pair for person in map(self.by_person_id, people) if person is not None for pair in person.ids.items()}
+        for row in self.aside.rows:
+            if any(space == PERSON_SPACE and value in people for space, value in row.ids):
+                found |= row.ids
+        return frozenset(found)
+
     def called(self, text: str) -> Sequence[Person]:
         """Return everyone whose mail or name this is, without case, width, and order of combining marks."""
         return self._called.get(_spoken(text), ())
