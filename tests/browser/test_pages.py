@@ -100,7 +100,7 @@ def test_the_form_has_sections_and_asks_for_a_reason(live: LiveStack, browser: A
         dialog.get_by_role("button", name=section).wait_for(timeout=30_000)
     assert dialog.get_by_role("button", name="Trigger").is_disabled()
     dialog.get_by_role("button", name="What").click()
-    dialog.get_by_text("One exact id per line: the id of a person in the roster").wait_for(timeout=30_000)
+    dialog.get_by_text("One per line: the exact id of a person in the roster").wait_for(timeout=30_000)
     page.wait_for_timeout(1_000)  # the sections unfold slowly
     _picture(page, "form")
     page.close()
