@@ -190,3 +190,40 @@ def test_an_item_that_was_absent_once_is_read_again_though_nothing_was_sent() ->
     beside = dms_record(3, "51002")
     settling, _ = settled(script, MINE, there, beside, unsent={one.grant_id for one in (MINE, there, beside)})
     assert settling.gone() == {MINE.grant_id, beside.grant_id}
+
+
+class ScriptedRoles(ScriptedDms):
+    """Lists one user alone by resource, as a vendor does that has no listing by role or group."""
+
+    def principal_listing_scope(self, grant: Grant) -> ListingScope | None:
+        return None if grant.key.principal_id == "51002" else super().principal_listing_scope(grant)
+
+
+class TimedRoles(ScriptedRoles, Timed):
+    """The same, and the listing of one resource waits."""
+
+
+@pytest.mark.parametrize("answer", ["incomplete", "shown"])
+def test_two_readings_of_one_side_for_an_item_beside_are_no_proof(answer: str) -> None:
+    """The database is read twice for an item without a second side; the user of the other item proves it by itself."""
+    beside = dms_record(2, "51002")
+    second: list[Answer] = [SHOWN] if answer == "shown" else [FAILURES[answer]]
+    system = ScriptedRoles({BY_RESOURCE: [ABSENT], BY_USER: second})
+    settling = Settling(system, NO_CLIENT, 0.001, 0.01)
+    settling.add({grant.grant_id: grant for grant in (MINE, beside)})
+    asyncio.run(asyncio.wait_for(settling.run(), 30))
+    assert settling.gone() == {beside.grant_id}
+    assert system.asked[:1] == [BY_RESOURCE] and system.asked.count(BY_RESOURCE) >= 2
+
+
+def test_a_listing_that_showed_an_item_meanwhile_is_no_second_proof() -> None:
+    """The user lacks the item; its database, read first for an item beside, shows it, and lacks it when read again."""
+    beside = dms_record(2, "51002")
+    more = dms_record(3, "51001", "89"), dms_record(4, "51002", "90")
+    system = TimedRoles({BY_USER: [ABSENT], BY_RESOURCE: [SHOWN, ABSENT]}, BY_RESOURCE, BY_USER)
+    settling = Settling(system, NO_CLIENT, 0.001, 1.0)
+    settling.add({grant.grant_id: grant for grant in (MINE, beside, *more)})
+    asyncio.run(asyncio.wait_for(settling.run(), 30))
+    assert settling.gone() == {grant.grant_id for grant in (MINE, beside, *more)}
+    order = [scope for scope in system.asked if scope in (BY_RESOURCE, BY_USER)]
+    assert order[-2:] == [BY_USER, BY_RESOURCE], "after it was shown, both sides are read again"

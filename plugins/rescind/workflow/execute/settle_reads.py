@@ -172,7 +172,11 @@ class Settling:
 
         async def read_second() -> None:
             async for scope in ready:
-                self._take(dict.fromkeys(self._shown_in[scope], scope), await reader.read(scope))
+                read = await reader.read(scope)
+                items = ((ident, self.items[ident]) for ident in self._shown_in[scope])
+                # Another item's first side may be this listing too: only what was absent before it counts.
+                mine = [ident for ident, item in items if item.clean and self._last(item) == scope]
+                self._take(dict.fromkeys(mine, scope), read)
 
         await at_once(*[read_first] * READS_IN_FLIGHT, *[read_second] * READS_IN_FLIGHT)
         return ready.given > 0
