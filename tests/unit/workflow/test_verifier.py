@@ -262,6 +262,23 @@ def test_an_item_that_the_first_read_still_showed_is_asked_about_at_the_end(ledg
     assert verified(ledger, run, system.script, system)[0].verdicts == {"still_effective": 1}
 
 
+def test_an_item_that_the_second_side_showed_is_asked_about_again(ledger: Ledger) -> None:
+    """The first answer was given before the item was gone, so its denial proves nothing."""
+
+    class Denied(_Early):
+        async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:
+            await super().ask_platform(client, grants)
+            idents = [grant.grant_id for grant in grants]
+            if len(self.questions) == 1:
+                return PlatformAnswer(denies=set(idents))
+            return PlatformAnswer(reaches=dict.fromkeys(idents, "a policy"))
+
+    run = sent(ledger, STAYS)
+    system = Denied({BY_RESOURCE: [(STAYS,)], BY_USER: [(GOES, STAYS), (STAYS,)]})
+    report, _ = verified(ledger, run, system.script, system, limit=1.0)
+    assert report.verdicts == {"still_effective": 1} and len(system.questions) == 2
+
+
 def test_access_that_the_platform_showed_stays_shown_when_it_does_not_answer_again(ledger: Ledger) -> None:
     class Once(_Early):
         async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:

@@ -41,12 +41,14 @@ class Item:
         such a listing.
     :ivar sent: whether a request was sent; without one it is useless to wait for the platform.
     :ivar clean: complete reads in a row without the item.
+    :ivar shown: whether a complete read showed it.
     """
 
     grant: Grant
     listings: dict[str, ListingScope]
     sent: bool = True
     clean: int = 0
+    shown: bool = False
 
 
 @dataclass(slots=True)
@@ -250,6 +252,7 @@ class Settling:
                 if listing_scope in shown
             ):
                 item.clean = 0
+                item.shown = True
             elif wanted.get(ident) in shown:
                 item.clean += 1
 

@@ -300,7 +300,8 @@ class ScopeVerifier:
 class _Asking:
     """The platform's own answer, asked while the second side is read.
 
-    An answer that still shows access may be older than the removal, so it is asked again at the end.
+    An answer that still shows access may be older than the removal, so it is asked again at the end. So is one about an
+    item that a listing showed: that item's absence was proven later than the answer.
     """
 
     verifier: ScopeVerifier
@@ -318,7 +319,9 @@ class _Asking:
     async def rest(self, gone: Sequence[Grant]) -> PlatformAnswer:
         """Ask about the other items that are gone, and return all answers."""
         early = self.answer
+        self.asked -= {ident for ident, item in self.settling.items.items() if item.shown}
         open_ = [one for one in gone if one.grant_id not in self.asked or one.grant_id in early.reaches]
         later = await self.verifier.ask_platform(open_)
         still = {ident: path for ident, path in early.reaches.items() if ident not in later.denies}
-        return PlatformAnswer(still | later.reaches, early.denies | later.denies, early.unknown | later.unknown)
+        denies = (early.denies & self.asked) | later.denies
+        return PlatformAnswer(still | later.reaches, denies, early.unknown | later.unknown)
