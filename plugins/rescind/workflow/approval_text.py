@@ -22,8 +22,9 @@ from rescind.workflow.people_text import (
     risk_lines,
     verdict_line,
 )
-from rescind.workflow.plan_people import PlanPeople, plan_people
+from rescind.workflow.plan_people import Holder, PlanPeople, plan_people
 from rescind.workflow.residual_access import STAYS_REACHABLE
+from rescind.workflow.surroundings import product
 
 _EXAMPLES = 12
 
@@ -117,45 +118,57 @@ def _emptied(ledger: Ledger, plan: Plan, system: str, account: str, emptied: lis
     return lines
 
 
-def _closing(ledger: Ledger, run: Run, names: Mapping[str, str]) -> list[str]:
+def _closing(ledger: Ledger, run: Run, names: Mapping[Holder, str]) -> list[str]:
     """Return what the plan does about other paths to what it ends, or what would close them.
 
-    :param names: names of people by the id of their principal.
+    :param names: names of people.
     """
-    notes = [n[CLOSING] for s in ledger.scopes.all(run.run_id) if CLOSING in (n := s.notes.get(STAYS_REACHABLE, {}))]
-    removals = [row for note in notes for row in note["removals"]]
-    left = Counter((row["principal"], row["name"], row["path"], row["who"]) for note in notes for row in note["open"])
+    notes = [
+        ((product(s.system), s.account), n[CLOSING])
+        for s in ledger.scopes.all(run.run_id)
+        if CLOSING in (n := s.notes.get(STAYS_REACHABLE, {}))
+    ]
+    removals = [(place, row) for place, note in notes for row in note["removals"]]
+    more = Counter[str]()
+    for _, note in notes:
+        more.update(note["more"])
+    left = Counter(
+        (_who(place, row["principal"], row["name"], names), row["path"], row["who"])
+        for place, note in notes
+        for row in note["open"]
+    )
     lines: list[str] = []
     if removals:
-        planned = any(note["planned"] for note in notes)
+        planned = any(note["planned"] for _, note in notes)
         does = "The plan also ends these" if planned else "Not part of this plan. These would close them"
         lines += ["", "**Other paths to the same access**", "", f"{does}, at the lowest cost:", ""]
-        lines += [_closing_line(row, names) for row in removals if row["shared"]]
-        lines += _some([_closing_line(row, names) for row in removals if not row["shared"]])
+        lines += [_closing_line(place, row, names) for place, row in removals if row["shared"]]
+        own = [_closing_line(place, row, names) for place, row in removals if not row["shared"]]
+        lines += own[:_EXAMPLES] + _rest(len(own[_EXAMPLES:]) + more["removals"])
     if left:
-        lines += ["", f"**Stays reachable, and no removal here ends it** ({left.total()})", ""]
-        lines += _some(
-            [
-                f"- {_who(ident, name, names)}: {plain(path, 200)}. Ask {plain(who, 200)}"
-                + (f" ({count} grants)" if count > 1 else "")
-                for (ident, name, path, who), count in left.items()
-            ]
-        )
+        total, shown = left.total() + more["open"], list(left.items())[:_EXAMPLES]
+        lines += ["", f"**Stays reachable, and no removal here ends it** ({counted(total, 'grant')})", ""]
+        lines += [
+            f"- {whom}: {plain(path, 200)}. Ask {plain(who, 200)}" + (f" ({count} grants)" if count > 1 else "")
+            for (whom, path, who), count in shown
+        ]
+        lines += _rest(total - sum(count for _, count in shown))
     return lines
 
 
-def _closing_line(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def _closing_line(place: tuple[str, str], row: Mapping[str, Any], names: Mapping[Holder, str]) -> str:
     lost, shown = row["also_loses"], row["also_loses_count"] if row["shared"] else 3
     rest = f" and {row['also_loses_count'] - shown} more" if row["also_loses_count"] > shown else ""
     who, whom = ("others lose", "nobody else loses anything") if row["shared"] else ("also loses", "loses nothing else")
     also = f"{who} {', '.join(plain(one, 200) for one in lost[:shown])}{rest}" if lost else whom
     back = f"; a restore does not bring it back: {plain(row['not_restored'], 300)}" if row["not_restored"] else ""
     held = " (held by a guard)" if row.get("held") else ""
-    return f"- {_who(row['principal'], row['name'], names)}: {plain(row['what'], 200)}; {also}{back}{held}"
+    whose = _who(place, row["principal"], row["name"], names)
+    return f"- {whose}: {plain(row['what'], 200)}; {also}{back}{held}"
 
 
-def _who(ident: str, name: str, names: Mapping[str, str]) -> str:
-    return plain(names.get(ident) or name or ident)
+def _who(place: tuple[str, str], ident: str, name: str, names: Mapping[Holder, str]) -> str:
+    return plain(names.get((*place, ident)) or name or ident)
 
 
 def _short(ident: str) -> str:
@@ -163,9 +176,8 @@ def _short(ident: str) -> str:
     return ident if len(ident) <= 16 else f"{ident[:8]}…"
 
 
-def _some(lines: list[str]) -> list[str]:
-    rest = [f"- and {len(lines) - _EXAMPLES} more, in the report"] if len(lines) > _EXAMPLES else []
-    return lines[:_EXAMPLES] + rest
+def _rest(count: int) -> list[str]:
+    return [f"- and {count} more"] if count else []
 
 
 def question_body(run: Run, question: Question) -> str:

@@ -15,7 +15,10 @@ from rescind.workflow.closing_part import ClosingPart
 CLOSING = "closing"
 """Name of the part of a scope's note on residual access that holds the proposal."""
 NAMED = 100
-"""Removals and open paths that are stored by name for each system and account, and lost accesses of each removal."""
+"""Own removals and open paths that are stored by name for each system and account, and lost accesses of a removal.
+
+Grants of groups are all stored: the approver sees everybody who loses something.
+"""
 
 
 def closing_notes(parts: Sequence[ClosingPart] | None, planned: Container[str] | None) -> dict[Account, dict[str, Any]]:
@@ -23,9 +26,10 @@ def closing_notes(parts: Sequence[ClosingPart] | None, planned: Container[str] |
 
     :param parts: None when too many planned grants have a path.
     :param planned: ids of the planned grants when the removals are part of the plan; else None.
+    :returns: ``more`` counts what is left out of each list.
     """
     notes: dict[Account, dict[str, Any]] = defaultdict(
-        lambda: {"planned": planned is not None, "removals": [], "cost": 0, "open": [], "certificate": [], "more": 0}
+        lambda: {"planned": planned is not None, "removals": [], "cost": 0, "open": [], "certificate": [], "more": {}}
     )
     for part in parts or ():
         for removal in part.closing.removals:
@@ -33,7 +37,8 @@ def closing_notes(parts: Sequence[ClosingPart] | None, planned: Container[str] |
             note = notes[grants[0].key.system, grants[0].key.account]
             note["cost"] += removal.price
             held = planned is not None and any(grant.grant_id not in planned for grant in grants)
-            _add(note, "removals", {**_removal(part, removal), **({"held": True} if held else {})})
+            row = {**_removal(part, removal), **({"held": True} if held else {})}
+            _add(note, "removals", row, whole=row["shared"])
         for demand, walk in part.closing.open.items():
             grant = part.demands[demand]
             row = {"grant_id": demand, "principal": grant.key.principal_id, "name": grant.principal_name}
@@ -45,11 +50,11 @@ def closing_notes(parts: Sequence[ClosingPart] | None, planned: Container[str] |
     return dict(notes)
 
 
-def _add(note: dict[str, Any], name: str, row: dict[str, Any]) -> None:
-    if len(note[name]) < NAMED:
+def _add(note: dict[str, Any], name: str, row: dict[str, Any], *, whole: bool = False) -> None:
+    if whole or len(note[name]) < NAMED:
         note[name].append(row)
     else:
-        note["more"] += 1
+        note["more"][name] = note["more"].get(name, 0) + 1
 
 
 def _removal(part: ClosingPart, removal: Removal) -> dict[str, Any]:

@@ -15,11 +15,14 @@ from rescind.model import ASKED_FOR, Choice, Decision, Grant, ItemState, Princip
 from rescind.review import PrincipalKey, principal_key
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
 from rescind.workflow.risk import LEVELS, Risk, risk_of
+from rescind.workflow.surroundings import product
 
 NAMED = 12
 """Grants that are kept by name for each list."""
 Loss = tuple[str, EntitlementClass, str]
 """Permission system, class of the entitlement, kind of resource."""
+Holder = tuple[str, str, str]
+"""Product, account, id of a user: another account may give the same id to somebody else."""
 
 
 @dataclass(slots=True)
@@ -87,8 +90,8 @@ class PlanPeople:
     held: list[Line] = field(default_factory=list)
     kept: list[Line] = field(default_factory=list)
     kept_total: int = 0
-    names: dict[str, str] = field(default_factory=dict)
-    """Names of the people by the id of their principal."""
+    names: dict[Holder, str] = field(default_factory=dict)
+    """Names of the people."""
 
 
 def plan_people(ledger: Ledger, run: Run) -> PlanPeople:
@@ -105,7 +108,9 @@ def plan_people(ledger: Ledger, run: Run) -> PlanPeople:
             continue
         why = items[decision.grant_id]
         person = _person(people, grant, decision, names)
-        made.names.setdefault(grant.key.principal_id, who(person))
+        if grant.key.principal_type == PrincipalType.USER:
+            holder = (product(grant.key.system), grant.key.account, grant.key.principal_id)
+            made.names.setdefault(holder, who(person))
         risk = risk_of(grant, decision)
         rule = made.rules.setdefault(decision.rule, [0, 0])
         line = Line(who(person), grant, why if why is not None else "; ".join(risk.reasons), risk.level)

@@ -126,14 +126,30 @@ class Figures:
 
     @property
     def closing(self) -> list[Row]:
-        """What closes other paths to what the plan ends, then the paths that no removal ends; each with its system."""
+        """What closes other paths to what the plan ends, then the paths that no removal ends; each with its system.
+
+        Grants of groups come first, because with them further people lose something.
+        """
         notes = [(s["system"], s["notes"].get("stays_reachable", {}).get("closing", {})) for s in self.scopes]
-        return [
+        rows = [
             {"system": system, "planned": note["planned"], "kind": kind, **row}
             for kind in ("removals", "open")
             for system, note in notes
             for row in note.get(kind, ())
         ]
+        return sorted(rows, key=lambda row: not row.get("shared"))
+
+    @property
+    def closing_shown(self) -> int:
+        """How many of these lines the report shows: every grant of a group."""
+        return max(25, sum(bool(row.get("shared")) for row in self.closing))
+
+    @property
+    def closing_total(self) -> int:
+        """How many lines there are, those included that the notes only count."""
+        notes = [scope["notes"].get("stays_reachable", {}).get("closing", {}) for scope in self.scopes]
+        more = [note["more"] for note in notes if isinstance(note.get("more"), dict)]
+        return len(self.closing) + sum(one.get(kind, 0) for one in more for kind in ("removals", "open"))
 
     @property
     def setting_rows(self) -> list[Row]:
