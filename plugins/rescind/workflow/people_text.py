@@ -44,13 +44,12 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 def outlook(ledger: Ledger, run: Run) -> Outlook:
     """Return what the plan task noted about other paths."""
-    grants, ways, unknown = 0, Counter[tuple[str, str]](), set[str]()
-    for scope in ledger.scopes.all(run.run_id):
-        note = scope.notes.get(STAYS_REACHABLE)
-        if note is None or scope.state != "complete":
-            unknown.add(system_named(scope.system).title)
-    # Every scope of one system and account has the same note.
-    notes = {(s.system, s.account): s.notes.get(STAYS_REACHABLE, {}) for s in ledger.scopes.all(run.run_id)}
+    grants, ways = 0, Counter[tuple[str, str]]()
+    scopes = ledger.scopes.all(run.run_id)
+    # The first scope of a system and account holds the note; more scopes are from an earlier try of the discovery.
+    notes = {(s.system, s.account): note for s in scopes if (note := s.notes.get(STAYS_REACHABLE)) is not None}
+    unread = [s for s in scopes if s.state != "complete" or (s.system, s.account) not in notes]
+    unknown = {system_named(scope.system).title for scope in unread}
     for note in notes.values():
         grants += int(note.get("grants", 0))
         for way in note.get("ways", ()):

@@ -13,6 +13,7 @@ from rescind.systems import system_named
 from rescind.workflow.approval_text import _closing
 from rescind.workflow.closing_part import ClosingPart
 from rescind.workflow.closing_proposal import NAMED, closing_notes
+from rescind.workflow.people_text import outlook
 from rescind.workflow.residual_access import STAYS_REACHABLE
 
 MENUS, GROUPS = "quickbi_menus", "quickbi_group_members"
@@ -76,3 +77,15 @@ def test_everybody_who_loses_something_is_named_however_long_the_list_is() -> No
 def test_open_paths_are_counted_beyond_those_that_are_stored() -> None:
     body = text([part("one", 0, left=NAMED + 50)])
     assert f"no removal here ends it** ({NAMED + 50} grants)" in body and f"- and {NAMED + 50 - 12} more" in body
+
+
+def test_a_scope_of_an_earlier_try_does_not_hide_what_stays_reachable() -> None:
+    """The note is with the first scope of an account; another scope of the account has none."""
+    note = {"grants": 3, "ways": [{"way": "group g1", "close": "leave it", "grants": 3}]}
+    scopes = [
+        SimpleNamespace(system=MENUS, account="one", state="complete", notes={STAYS_REACHABLE: note}),
+        SimpleNamespace(system=MENUS, account="one", state="incomplete", notes={}),
+    ]
+    ledger: Ledger = SimpleNamespace(scopes=SimpleNamespace(all=lambda _: scopes))  # type: ignore[assignment]
+    found = outlook(ledger, RUN)
+    assert (found.grants, len(found.ways), found.unknown) == (3, 1, (system_named(MENUS).title,))
