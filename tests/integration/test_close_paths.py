@@ -217,6 +217,30 @@ def test_a_protected_or_excepted_membership_stays_and_is_named(bench: Bench, why
     assert {entry["action"] for entry in setup.emulator.writes()} == {"CancelAuthorizationMenu"}
 
 
+@pytest.mark.parametrize("why", ["protected", "excepted"])
+def test_a_membership_stays_where_the_person_would_lose_what_may_not_be_taken(bench: Bench, why: str) -> None:
+    """The group shows a second menu too, and that one is protected, or the person has an exception for it."""
+    setup = bench()
+    user, group, menu = only_through_a_group(setup)
+    other = another_menu(setup, group, menu)
+    if why == "protected":
+        file = Path(setup.settings["protections"])
+        resource = {"system": MENUS, "type": "menu", "id": other, "reason": "on call"}
+        file.write_text(file.read_text().replace("resources: []", f"resources: [{json.dumps(resource)}]"))
+    else:
+        file = setup.folder / "exceptions.yaml"
+        end = f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}"
+        match = {"principal_id": user, "resource_id": other}
+        entry = {"id": "e1", "owner": "o", "reason": "on call", "end": end, "match": match}
+        file.write_text(json.dumps({"format": 1, "exceptions": [entry]}))
+        setup.configure(exceptions=str(file))
+    review = on(setup, user, menu, close_paths="own")
+    review.through_plan()
+    assert [row for note in proposal(review) for row in note["removals"]] == []
+    (left,) = [row for note in proposal(review) for row in note["open"]]
+    assert left["principal"] == user and other in left["who"] and "would be lost with it: on call" in left["who"]
+
+
 def test_a_system_that_is_off_is_named_as_who_could_close_it(bench: Bench) -> None:
     setup = bench()
     user, _, menu = only_through_a_group(setup)

@@ -50,7 +50,8 @@ class ClosingPlanner:
         accounts. ``report``: also the person's own grants on what is above the resource. ``all``: also grants of
         groups, where everybody who loses something can be named.
     :param barred: ids of grants that may not be removed, with the reason.
-    :param spared: returns why a person may not lose what a grant of a group gives; empty when they may.
+    :param spared: returns why a person may not lose what a grant gives, the person's own or that of a group; empty
+        when they may.
     """
 
     ledger: Ledger
@@ -211,7 +212,9 @@ class ClosingPlanner:
             check_closing(graph, closing)
             records = {ident: grants for one in people for ident, grants in one.records.items()}
             records |= {ident: (grant,) for one in people for ident, grant in one.shared.items()}
-            if not self._join(around, closing, records, together, barred):
+            if not self._join(around, closing, records, together, barred) and not self._spare(
+                around, closing, people, barred
+            ):
                 break
         holders = {ident: one.person for one in people for ident in one.records}
         ends = {way: grant for one in people for way, grant in one.ends.items()}
@@ -250,6 +253,28 @@ class ClosingPlanner:
                 group = tuple(sorted(joined.values(), key=_record_first))
                 together.update(dict.fromkeys(joined, group))
         return changed
+
+    def _spare(
+        self, around: Surroundings, closing: Closing, people: Iterable[PersonAccess], barred: dict[str, str]
+    ) -> bool:
+        """Bar the records with which their person would lose what may not be taken; return whether there are any."""
+        before = len(barred)
+        for one in people if self.allowed != "report" else ():
+            mine = [removal for removal in closing.removals if removal.ident in one.records]
+            lost = {pair for removal in mine for pair in removal.collateral} & closing.lost
+            reasons = {
+                access: why
+                for holder in (one.nodes | {step.container for step in one.steps} if lost else ())
+                for grant in around.held.get(holder, ())
+                if (one.person, access := access_text(grant)) in lost
+                for _, ident in one.nodes
+                if (why := self.spared(grant, ident))
+            }
+            for removal in mine:
+                for _, access in sorted(removal.collateral & lost):
+                    if access in reasons:
+                        barred.setdefault(removal.ident, f"{access} would be lost with it: {reasons[access]}")
+        return len(barred) > before
 
     def _person(
         self,

@@ -39,7 +39,7 @@ def plan_closings(
         _decide(ledger, run, {})
     planned = planner.preview()
     barred: dict[str, str] = {}
-    spared = _spared(ledger, run) if allowed == "all" else (lambda *_: "")
+    spared = _spared(ledger, run)
     for _ in range(ROUNDS):
         parts = ClosingPlanner(ledger, run, allowed=allowed, barred=barred, spared=spared).parts(planned)
         if parts is None:
@@ -54,11 +54,11 @@ def plan_closings(
 
 
 def _spared(ledger: Ledger, run: Run) -> Callable[[Grant, str], str]:
-    """Return what says why a person may not lose what a group's grant gives: as if it was the person's own grant."""
+    """Return what says why a person may not lose what a grant gives: as if it was the person's own, which could end."""
     decider = Decider(decision_context(ledger, run))
 
     def why(grant: Grant, person: str) -> str:
-        decision = decider.decide(as_own(grant, person))
+        decision = decider.decide(replace(as_own(grant, person), revocable=True, inherited_from=""))
         return decision.reason if decision.rule in (PROTECTED, EXCEPTION) else ""
 
     return why
