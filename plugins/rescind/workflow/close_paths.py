@@ -50,8 +50,8 @@ class ClosingPlanner:
         accounts. ``report``: also the person's own grants on what is above the resource. ``all``: also grants of
         groups, where everybody who loses something can be named.
     :param barred: ids of grants that may not be removed, with the reason.
-    :param spared: returns why a person may not lose what a grant gives, the person's own or that of a group; empty
-        when they may.
+    :param spared: returns why a person may not lose what a grant of a group gives; empty when they may.
+    :param kept: likewise, for what a person would lose with an own record.
     """
 
     ledger: Ledger
@@ -59,6 +59,7 @@ class ClosingPlanner:
     allowed: Allowed = "report"
     barred: Mapping[str, str] = field(default_factory=dict)
     spared: Callable[[Grant, str], str] = lambda *_: "not known"
+    kept: Callable[[Grant, str], str] = lambda *_: ""
     _owners: dict[tuple[str, str], Mapping[Node, str]] = field(default_factory=dict)
     _systems: Mapping[tuple[str, str], list[str]] = field(init=False)
     _decisions: dict[str, Decision] = field(default_factory=dict)
@@ -259,7 +260,7 @@ class ClosingPlanner:
     ) -> bool:
         """Bar the records with which their person would lose what may not be taken; return whether there are any."""
         before = len(barred)
-        for one in people if self.allowed != "report" else ():
+        for one in people:
             mine = [removal for removal in closing.removals if removal.ident in one.records]
             lost = {pair for removal in mine for pair in removal.collateral} & closing.lost
             reasons = {
@@ -268,7 +269,7 @@ class ClosingPlanner:
                 for grant in around.held.get(holder, ())
                 if (one.person, access := access_text(grant)) in lost
                 for _, ident in one.nodes
-                if (why := self.spared(grant, ident))
+                if (why := self.kept(grant, ident))
             }
             for removal in mine:
                 for _, access in sorted(removal.collateral & lost):

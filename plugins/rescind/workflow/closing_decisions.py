@@ -39,9 +39,9 @@ def plan_closings(
         _decide(ledger, run, {})
     planned = planner.preview()
     barred: dict[str, str] = {}
-    spared = _spared(ledger, run)
+    spared, kept = _stays(ledger, run)
     for _ in range(ROUNDS):
-        parts = ClosingPlanner(ledger, run, allowed=allowed, barred=barred, spared=spared).parts(planned)
+        parts = ClosingPlanner(ledger, run, allowed, barred, spared, kept).parts(planned)
         if parts is None:
             what = f"more than {MOST_PATHS} planned grants stay reachable"
             raise GuardTrippedError("close_paths", f"{MOST_PATHS} grants", what, "Narrow the run, or choose report.")
@@ -53,15 +53,24 @@ def plan_closings(
     raise GuardTrippedError("close_paths", f"{ROUNDS} rounds", "guards hold further removals", "Choose report.")
 
 
-def _spared(ledger: Ledger, run: Run) -> Callable[[Grant, str], str]:
-    """Return what says why a person may not lose what a grant gives: as if it was the person's own, which could end."""
-    decider = Decider(decision_context(ledger, run))
+def _stays(ledger: Ledger, run: Run) -> tuple[Callable[[Grant, str], str], Callable[[Grant, str], str]]:
+    """Return what says why a person may not lose what a group's grant gives: as if it was the person's own grant.
 
-    def why(grant: Grant, person: str) -> str:
-        decision = decider.decide(replace(as_own(grant, person), revocable=True, inherited_from=""))
+    :returns: for a grant of a group that goes; and for a record of the person that goes, where the person may lose
+        something.
+    """
+    decider = Decider(decision_context(ledger, run))
+    waivers = decider.ctx.exceptions.at(decider.ctx.now)
+
+    def spared(grant: Grant, person: str) -> str:
+        decision = decider.decide(as_own(grant, person))
         return decision.reason if decision.rule in (PROTECTED, EXCEPTION) else ""
 
-    return why
+    def kept(grant: Grant, person: str) -> str:
+        waiver = waivers.find(as_own(grant, person))
+        return decider.protections.resource(grant.key) or (waiver.reason if waiver else "")
+
+    return spared, kept
 
 
 def _decisions(ledger: Ledger, run: Run, parts: Sequence[ClosingPart]) -> Iterator[tuple[str, Decision]]:
