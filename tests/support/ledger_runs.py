@@ -128,11 +128,10 @@ def freeze(
 ) -> Frozen:
     """Freeze a plan with one call for each group of grants. The calls go to the batches in turn."""
     calls = {call_for(group).call_id: list(group) for group in groups}
-    key = groups[0][0].key
     made = [
         NewBatch(
-            key.system,
-            key.account,
+            groups[number][0].key.system,
+            groups[number][0].key.account,
             "quickbi_default",
             [NewCall(call_for(group), {"give": "back"}) for group in groups[number::batches]],
         )

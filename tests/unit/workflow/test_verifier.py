@@ -12,9 +12,11 @@ import pytest
 
 from rescind.errors import RefusedError
 from rescind.ledger import Ledger
-from rescind.model import Grant
+from rescind.model import Cell, Grant, GrantKey
 from rescind.systems.base import ListingScope
+from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
 from rescind.systems.surfaces import PlatformAnswer
+from rescind.workflow.execute import verify
 from rescind.workflow.execute.verify import ScopeReport, ScopeVerifier
 from tests.support.ledger_attempts import claim, send
 from tests.support.ledger_runs import Frozen, approve, begin, decide, freeze, list_scope
@@ -25,6 +27,7 @@ from tests.support.scripted import (
     NO_CLIENT,
     NOT_THERE,
     Answer,
+    Scripted,
     ScriptedDms,
     dms_record,
 )
@@ -291,3 +294,36 @@ def test_access_that_the_platform_showed_stays_shown_when_it_does_not_answer_aga
     system = Once({BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]})
     report, _ = verified(ledger, run, system.script, system)
     assert report.verdicts == {"still_effective": 1} and "cut" in report.problem
+
+
+class _Proxies(Scripted, DmsProxyAccesses):
+    """Accounts of proxies, as scripted."""
+
+
+@pytest.mark.parametrize(("shown", "verdict"), [("nothing", "verified_gone"), ("again", "still_effective")])
+def test_an_account_of_a_proxy_that_exists_again_under_a_new_id_is_a_way_in(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, shown: str, verdict: str
+) -> None:
+    """The run ended the account; its proxy lists none, or a new one of the same user."""
+    key = GrantKey("dms_proxy_accesses", "acc", "proxy", "p1", "user", "51001", "proxy account", "n1")
+    account = Grant(key, Cell("proxy", "n1", "proxy", ("n1",)), attributes={"Instances": "i1", "InstanceIds": "i1"})
+    (known,) = DmsProxyAccesses().same_access(account)
+    way = Grant(known, Cell("", "i1", "instance", ("51001",)), revocable=False, why_not="dms_proxy_accesses ends it")
+    goes = replace(GOES, attributes={**GOES.attributes, "InstanceId": "i1"})
+    run = begin(ledger)
+    list_scope(ledger, run, [goes, way])
+    list_scope(ledger, run, [account])
+    decide(ledger, run, [goes, way, account], [goes, account])
+    frozen = freeze(ledger, run, [[goes], [account]], batches=2)
+    approve(ledger, frozen)
+    for number, batch in enumerate(sorted(ledger.plans.batches(run.run_id), key=lambda one: one.system)):
+        lease = ledger.batches.claim(run.run_id, batch.batch_id, "w")
+        ledger.attempts.finish(send(ledger, lease, frozen, number).attempt_id, "accepted")
+        ledger.batches.release(lease)
+
+    twin = replace(account, key=key._replace(native_id="n2"))
+    proxies = _Proxies({("proxy", "p1"): [(twin,) if shown == "again" else ()]})
+    real = verify.system_named
+    monkeypatch.setattr(verify, "system_named", lambda name: proxies if name == proxies.name else real(name))
+    report, _ = verified(ledger, frozen, {}, _Asked({BY_RESOURCE: [()], BY_USER: [()]}))
+    assert report.verdicts == {verdict: 1}

@@ -125,7 +125,8 @@ class ScopeVerifier:
     async def _confirm_ends(self, remaining: RemainingAccess, gone: list[Grant]) -> None:
         """Leave out what this run ended in another system of the product, such as the account of a proxy.
 
-        It is listed again here, as its own verification does it. If it cannot be listed, every path stays as it was.
+        It is listed again here, as its own verification does it. If it cannot be listed, every path stays as it was. So
+        does a path that a new record there gives again.
         """
         ends = remaining.ends(gone)
         if not ends:
@@ -133,14 +134,16 @@ class ScopeVerifier:
         known = await asyncio.to_thread(self._known_elsewhere, ends.keys())
         for name in sorted({record.key.system for records in known.values() for record in records}):
             records = {r.grant_id: r for found in known.values() for r in found if r.key.system == name}
-            settling = Settling(system_named(name), self.client, self.settle_seconds, self.settle_limit_seconds)
+            system = system_named(name)
+            settling = Settling(system, self.client, self.settle_seconds, self.settle_limit_seconds)
             settling.add(records, set())
             try:
                 await settling.run()
             except (CloudError, ListingIncompleteError):
                 continue
             self.report.list_calls += settling.calls
-            ended = settling.gone()
+            again = {system.slot(grant.key) for grant in settling.grants()}
+            ended = {i for i in settling.gone() if system.slot(records[i].key) not in again}
             remaining.leave_out(
                 key for key, found in known.items() if all(r.key.system == name and r.grant_id in ended for r in found)
             )
