@@ -38,7 +38,7 @@ def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
     """Return subject and body: what remains, who asks and why, the people, the guards, and the digest."""
     rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]
     people, reach = plan_people(ledger, run), outlook(ledger, run)
-    whom = counted(len(people.people), "person or group", "people and groups")
+    whom = counted(sum(one.going > 0 for one in people.people), "person or group", "people and groups")
     ticket = f" · ticket {plain(run.ticket)}" if run.ticket else ""
     lines = [
         verdict_line(people, reach),

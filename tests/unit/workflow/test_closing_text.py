@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from rescind.ledger import Ledger, Run
 from rescind.model import Cell, Grant, GrantKey
 from rescind.plan.access_graph import Closing, Removal, Walk, Way
 from rescind.systems import system_named
+from rescind.workflow import approval_text
 from rescind.workflow.approval_text import _closing
 from rescind.workflow.closing_part import ClosingPart
 from rescind.workflow.closing_proposal import NAMED, closing_notes
 from rescind.workflow.people_text import outlook
+from rescind.workflow.plan_people import PersonLoss, PlanPeople
 from rescind.workflow.residual_access import STAYS_REACHABLE
 
 MENUS, GROUPS = "quickbi_menus", "quickbi_group_members"
@@ -89,3 +94,20 @@ def test_a_scope_of_an_earlier_try_does_not_hide_what_stays_reachable() -> None:
     ledger: Ledger = SimpleNamespace(scopes=SimpleNamespace(all=lambda _: scopes))  # type: ignore[assignment]
     found = outlook(ledger, RUN)
     assert (found.grants, len(found.ways), found.unknown) == (3, 1, (system_named(MENUS).title,))
+
+
+def test_the_question_counts_the_people_who_lose_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One person loses a grant; from the other everything is held back."""
+    facts = ("", "user", True, "", "active", "")
+    people = [PersonLoss(("P1",), *facts, going=1), PersonLoss(("P2",), *facts, held=1)]
+    made = PlanPeople(people, going=1, held_total=1)
+    monkeypatch.setattr(approval_text, "plan_people", lambda *_: made)
+    nothing = SimpleNamespace(all=lambda _: [], per_system=lambda _: [])
+    ledger: Any = SimpleNamespace(scopes=nothing, summary=nothing)
+    run: Any = SimpleNamespace(run_id="r", requester="rita", ticket="", reason="left", number=1, params={})
+    plan: Any = SimpleNamespace(
+        guards=[], calls=1, valid_until=datetime(2026, 1, 1, tzinfo=UTC), digest="d" * 64, operation="revoke"
+    )
+    subject, body = approval_text.approval_request(ledger, run, plan)
+    assert "1 grant of 1 person or group" in subject and "1 grant** of 1 person or group" in body
+    assert "1 held back" in body
