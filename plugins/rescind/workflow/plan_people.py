@@ -29,7 +29,7 @@ Holder = tuple[str, str, str]
 class PersonLoss:
     """What one person, or one principal that the roster does not know, loses.
 
-    :param key: the roster's id, or system, type and id of the principal.
+    :param key: the roster's id, or system, account, type and id of the principal.
     :param name: from the roster, else from the platform; may be empty.
     :param known: whether the roster knows the person.
     :param gone_from: moment from which the person counts as gone, as text, or empty.
@@ -154,7 +154,7 @@ def _person(
 ) -> PersonLoss:
     facts, key = decision.facts, grant.key
     ident = str(facts.get("person.id", ""))
-    place = (ident,) if ident else (key.system, key.principal_type, key.principal_id)
+    place = (ident,) if ident else (key.system, key.account, key.principal_type, key.principal_id)
     found = people.get(place)
     if found is None:
         platform = grant.principal_name or names.get(principal_key(grant), "")

@@ -14,6 +14,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewQuestion, NewRun, QuestionItem
 from rescind.ledger.read_models.rows import ItemFilter
 from rescind.model import Choice, Decision
+from rescind.workflow.plan_people import plan_people
 from tests.support import ledger_runs
 from tests.support.postgres import tampering
 from tests.support.web_runs import finished_run, hostile_grants, late_run, returned, working_run
@@ -250,7 +251,7 @@ def test_people_are_grouped_by_the_roster_and_found_by_name(ledger: Ledger) -> N
     assert (first.person, first.name, first.department, first.status) == ("P1", "王伟", "财务", "left")
     assert (first.gone_from, first.remaining, first.proven) == ("2026-01-31 00:00", 2, 0)
     assert [row.matched for row in page.rows] == ["", "", "none"]
-    assert {row.person for row in page.rows[1:]} == {"P2", f"{ledger_runs.SYSTEM}/user/u000003"}
+    assert {row.person for row in page.rows[1:]} == {"P2", f"{ledger_runs.SYSTEM}/{ledger_runs.ACCOUNT}/user/u000003"}
     assert [row.person for row in ledger.views.people(run.number, ALL, text="王").rows] == ["P1"]
     assert [row.person for row in ledger.views.people(run.number, ALL, text="财务").rows] == ["P1"]
     assert ledger.views.people(run.number, ALL, text="%").total == 0
@@ -258,6 +259,22 @@ def test_people_are_grouped_by_the_roster_and_found_by_name(ledger: Ledger) -> N
     for wanted, found in ((ItemFilter(person="P1"), 2), (ItemFilter(person="P2"), 1), (ItemFilter(text="王伟"), 2)):
         assert ledger.views.items(run.number, ALL, wanted).total == found
     assert {row.principal_name for row in ledger.views.items(run.number, ALL, ItemFilter(person="P1")).rows} == {"王伟"}
+
+
+def test_one_id_in_two_accounts_is_two_people_for_the_page_and_for_the_approver(ledger: Ledger) -> None:
+    run = ledger_runs.begin(ledger)
+    accounts = ("alibaba:1:cn-hangzhou", "alibaba:2:cn-hangzhou")
+    grants = [ledger_runs.grant(1, account=account) for account in accounts]
+    for one in grants:
+        ledger_runs.list_scope(ledger, run, [one])
+    ledger_runs.decide(ledger, run, grants, grants)
+    ledger_runs.freeze(ledger, run, [[one] for one in grants], batches=2)
+    page = ledger.views.people(run.number, ALL)
+    assert page.total == 2 and [row.items for row in page.rows] == [1, 1]
+    for row in page.rows:
+        (item,) = ledger.views.items(run.number, ALL, ItemFilter(person=row.person)).rows
+        assert item.account in row.person
+    assert [one.going for one in plan_people(ledger, run).people] == [1, 1]
 
 
 def test_what_waits_for_an_approver_is_listed_and_nothing_else(ledger: Ledger, tmp_path: Path) -> None:

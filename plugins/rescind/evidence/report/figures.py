@@ -149,7 +149,7 @@ class Figures:
         """How many lines there are, those included that the notes only count."""
         notes = [scope["notes"].get("stays_reachable", {}).get("closing", {}) for scope in self.scopes]
         more = [note["more"] for note in notes if isinstance(note.get("more"), dict)]
-        return len(self.closing) + sum(one.get(kind, 0) for one in more for kind in ("removals", "open"))
+        return len(self.closing) + sum(int(one.get(kind, 0)) for one in more for kind in ("removals", "open"))
 
     @property
     def setting_rows(self) -> list[Row]:

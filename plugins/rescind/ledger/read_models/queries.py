@@ -53,7 +53,8 @@ LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.gra
 _NAME = "coalesce(nullif(d.facts ->> 'person.name', ''), nullif(g.principal_name, ''), p.name, '')"
 _GRANT = f"{KEY_SELECT}, g.resource_name, {_NAME} AS principal_name"
 _PERSON = """
-coalesce(nullif(d.facts ->> 'person.id', ''), g.system || '/' || g.principal_type || '/' || g.principal_id)
+coalesce(nullif(d.facts ->> 'person.id', ''),
+         g.system || '/' || g.account || '/' || g.principal_type || '/' || g.principal_id)
 """
 _NAMED = """
 LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no

@@ -224,7 +224,7 @@ class ItemLine(GrantLine):
 class PersonLine:
     """The items of one person of the roster, or of one principal that the roster does not know.
 
-    :param person: the roster's id, or ``system/type/id``.
+    :param person: the roster's id, or ``system/account/type/id``.
     :param roster_id: the roster's id, or empty.
     :param gone_from: moment in UTC as text, or empty.
     :param matched: how the principal was looked for in the roster, or empty.
