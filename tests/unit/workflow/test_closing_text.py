@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rescind.evidence.report.figures import Figures
 from rescind.ledger import Ledger, Run
 from rescind.model import Cell, Grant, GrantKey
 from rescind.plan.access_graph import Closing, Removal, Walk, Way
@@ -111,3 +112,14 @@ def test_the_question_counts_the_people_who_lose_something(monkeypatch: pytest.M
     subject, body = approval_text.approval_request(ledger, run, plan)
     assert "1 grant of 1 person or group" in subject and "1 grant** of 1 person or group" in body
     assert "1 held back" in body
+
+
+def test_the_report_shows_every_grant_of_a_group_first_and_counts_what_is_not_stored() -> None:
+    (((system, _), note), *_) = closing_notes([part("one", NAMED + 50)], frozenset()).items()
+    ((_, shared),) = ((k, v) for k, v in closing_notes([part("one", 0, shared=True)], frozenset()).items())
+    scopes = [{"system": system, "notes": {STAYS_REACHABLE: {"closing": one}}} for one in (note, shared)]
+    figures: Any = SimpleNamespace(scopes=scopes)
+    figures.closing = Figures.closing.fget(figures)  # type: ignore[attr-defined]
+    assert figures.closing[0]["also_loses"] == ["Zoe (zoe): view on menu m1"]
+    assert Figures.closing_shown.fget(figures) == 25  # type: ignore[attr-defined]
+    assert Figures.closing_total.fget(figures) == NAMED + 51  # type: ignore[attr-defined]
