@@ -99,7 +99,7 @@ def test_a_scope_of_an_earlier_try_does_not_hide_what_stays_reachable() -> None:
 
 def test_the_question_counts_the_people_who_lose_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """One person loses a grant; from the other everything is held back."""
-    facts = ("", "user", True, "", "active", "")
+    facts = ("", "user", True, "", "active", "", "roster")
     people = [PersonLoss(("P1",), *facts, going=1), PersonLoss(("P2",), *facts, held=1)]
     made = PlanPeople(people, going=1, held_total=1)
     monkeypatch.setattr(approval_text, "plan_people", lambda *_: made)
