@@ -71,7 +71,10 @@ def verdict_line(people: PlanPeople, reach: Outlook) -> str:
         left.append(f"not known for {', '.join(map(plain, reach.unknown))}: the listing is not complete")
     if left:
         return f"**▲ After this, access remains: {'; '.join(left)}.**"
-    return "**✓ After this, nothing is left behind, by the listings of this run.** Verification lists everything again."
+    return (
+        "**✓ After this, no certain way in is left, by the listings of this run.** Verification lists everything"
+        " again, asks the platforms, and names what cannot be known."
+    )
 
 
 def people_lines(run: Run, made: PlanPeople, page: str) -> list[str]:
