@@ -54,11 +54,22 @@ def _final(prepared: Prepared[Any]) -> tuple[str, Parameters]:
     if prepared.vendor == "tencent":
         if "?" in prepared.url:
             refuse(prepared.action, "the address carries parameters")
-        return prepared.headers.get("x-tc-action", ""), _json(prepared)
-    query = _query(prepared)
-    if prepared.write and prepared.body:
+        return _one_action(prepared, "x-tc-action"), _json(prepared)
+    query = _pairs(prepared.action, prepared.url.partition("?")[2])
+    header = "x-acs-action" in prepared.headers
+    if prepared.body and (prepared.write or header):
         refuse(prepared.action, "there are parameters outside the query")
-    return prepared.headers.get("x-acs-action") or query.get("Action", ""), query
+    form = _pairs(prepared.action, prepared.body.decode("ascii", "replace"))
+    return _one_action(prepared, "x-acs-action", *query.items(), *form.items()), query
+
+
+def _one_action(prepared: Prepared[Any], header: str, *parameters: tuple[str, str]) -> str:
+    """Return the action that the request names. Of two, nobody knows which one the vendor takes."""
+    named = [value for name, value in prepared.headers.items() if name.casefold() == header]
+    named += [value for name, value in parameters if name.casefold() == "action"]
+    if len(named) > 1:
+        refuse(prepared.action, "an action is named twice")
+    return named[0] if named else ""
 
 
 def _json(prepared: Prepared[Any]) -> Parameters:
@@ -71,14 +82,13 @@ def _json(prepared: Prepared[Any]) -> Parameters:
     return value
 
 
-def _query(prepared: Prepared[Any]) -> dict[str, str]:
+def _pairs(action: str, text: str) -> dict[str, str]:
     out: dict[str, str] = {}
-    text = prepared.url.partition("?")[2]
     for pair in text.split("&") if text else ():
         name, equals, value = pair.partition("=")
         decoded = _decode(name)
         if not equals or decoded in out or "#" in pair or "+" in pair:
-            refuse(prepared.action, "a parameter is repeated or has no value")
+            refuse(action, "a parameter is repeated or has no value")
         out[decoded] = _decode(value)
     return out
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -127,9 +129,11 @@ def tencent(
     return Prepared("tencent", "wedata", action, "v", write, "POST", url, headers, content, bucket, GOOD[0][1])
 
 
-def alibaba(service: str, action: str, query: str, *, write: bool = True, body: bytes = b"") -> Prepared[Any]:
+def alibaba(
+    service: str, action: str, query: str, *, write: bool = True, body: bytes = b"", header: bool = True
+) -> Prepared[Any]:
     bucket = Bucket("alibaba", "a", "r", action, 5.0)
-    headers = {"x-acs-action": action}
+    headers = {"x-acs-action": action} if header else {}
     return Prepared(
         "alibaba", service, action, "v", write, "POST", f"https://h/?{query}", headers, body, bucket, GOOD[0][1]
     )
@@ -594,6 +598,41 @@ def test_a_write_cannot_pass_as_a_read() -> None:
     ):
         with pytest.raises(BlastRadiusExceededError):
             guard.check(prepared)
+
+
+@pytest.mark.parametrize(
+    ("prepared", "change"),
+    [
+        (alibaba("quickbi", "QueryUserList", "", write=False), {"url": "https://h/?Action=DeleteUser&UserId=u"}),
+        (alibaba("quickbi", "QueryUserList", "", write=False), {"url": "https://h/?%61ction=DeleteUser"}),
+        (alibaba("quickbi", "QueryUserList", "", write=False), {"body": b"Action=DeleteUser&UserId=u"}),
+        (alibaba("quickbi", "QueryUserList", "", write=False), {"headers": {"X-Acs-Action": "DeleteUser"}}),
+        (alibaba("quickbi", "AddDataLevelPermissionWhiteList", q(**_WHITE)), {"headers": {"X-ACS-Action": "Set"}}),
+        (alibaba("sts", "GetCallerIdentity", "Action=GetCallerIdentity", write=False, header=False),
+         {"body": b"Action=DeleteUser"}),
+        (tencent("ListProjects", {}, write=False), {"headers": {"X-TC-Action": "DeleteProject"}}),
+    ],
+)  # fmt: skip
+def test_a_second_action_beside_the_one_that_was_checked_is_refused(
+    prepared: Prepared[Any], change: dict[str, Any]
+) -> None:
+    guard.check(prepared)
+    if "headers" in change:
+        change = {"headers": {**prepared.headers, **change["headers"]}}
+    with pytest.raises(BlastRadiusExceededError, match=r"named twice|outside the query"):
+        guard.check(dataclasses.replace(prepared, **change))
+
+
+def test_the_guard_and_its_rules_import_no_message() -> None:
+    package = Path(guard.__file__).parent
+    files = [package / "guard.py", *sorted((package / "write_rules").glob("*.py"))]
+    known = {"answers.strict_json", "base", "write_rules", "write_rules.shapes"}
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        named = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        ours = {name.removeprefix("rescind.cloud.") for name in named if name.startswith("rescind.cloud")}
+        assert len(files) > 4 and ours <= known, file
+        assert not [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names if "rescind" in a.name]
 
 
 def test_reads_pass(client: Callable[..., CloudClient]) -> None:

@@ -14,7 +14,9 @@ from rescind.errors import BlastRadiusExceededError, InputError, ListingIncomple
 from rescind.model import Grant, PlannedCall
 from rescind.systems import system_named
 from rescind.systems.dms.abac_authorizations import ROLES, DmsAbacAuthorizations
+from rescind.systems.effective import access_around
 from rescind.systems.population import Lists, Population
+from rescind.systems.surfaces import UNNAMED
 from tests.support.dms_tenant import ANN, BOB, UID, Answers, client, user, users
 
 POLICIES = system_named(DmsAbacAuthorizations.name)
@@ -172,3 +174,37 @@ def test_a_request_that_does_not_name_one_attachment_is_refused(query: str) -> N
 def test_a_policy_is_given_to_exactly_one(given: dict[str, str]) -> None:
     with pytest.raises(InputError):
         CreateAbacAuthorization(PolicyId="5", Tid="3", **given)
+
+
+def rows(*given: Answers) -> Answers:
+    listed = [{**attachments()["AuthorizationList"][0], **one} for one in given]
+    return {"AuthorizationList": listed, "TotalCount": len(listed)}
+
+
+@pytest.mark.parametrize("other", [{"IdentityType": "GROUP"}, {"IdentityType": None}, {"IdentityId": None}])
+def test_a_policy_that_somebody_unnamed_has_too_is_never_proven_gone(other: Answers) -> None:
+    sink, found = discovered(ListAbacAuthorizations=rows({}, {"AuthorizationId": 8, **other}))
+    mine = next(grant for grant in sink.grants if grant.revocable)
+    rest = [grant for grant in sink.grants if grant is not mine]
+    assert found.gaps == [] and len(rest) == 1
+    assert UNNAMED.surface in access_around(POLICIES, [mine], rest, sink.memberships).untraceable(mine)
+
+
+@pytest.mark.parametrize("ident", [777, "0", "ann"])
+def test_a_user_whom_nobody_lists_leaves_the_policy_unproven(ident: Any) -> None:
+    sink, found = discovered(ListAbacAuthorizations=rows({}, {"AuthorizationId": 8, "IdentityId": ident}))
+    assert sorted(grant.revocable for grant in sink.grants) == [False, True]
+    assert [(gap.surface, gap.resource) for gap in found.gaps] == [("attachments", ("policy", "5"))]
+
+
+def test_a_user_and_a_role_may_have_attachments_with_one_id() -> None:
+    listed = users(user(ANN, "readers", RoleIdList={"RoleIds": [12]}), user(BOB))
+    both = rows({}, {"IdentityType": "ROLE", "IdentityId": 12})
+    sink, _ = discovered(ListUsers=listed, ListAbacAuthorizations=both)
+    assert {grant.cell.kind for grant in sink.grants} == {"USER", "ROLE"} and len({g.cell for g in sink.grants}) == 2
+    assert all(grant.revocable for grant in sink.grants)
+
+
+def test_a_row_that_does_not_name_its_policy_is_listed_and_stays() -> None:
+    grant = only(ListAbacAuthorizations=attachments(PolicyId=None))
+    assert not grant.revocable and "does not name its policy" in grant.why_not and grant.key == only().key

@@ -88,8 +88,8 @@ class AbacAuthorization(Row):
     PolicySource: Text | None = None
 
     def key(self) -> tuple[str, ...]:
-        """The id of the attachment."""
-        return (self.AuthorizationId,)
+        """Kind of holder and id of the attachment: the call that detaches names both, so ids may repeat."""
+        return (self.IdentityType or "", self.AuthorizationId)
 
 
 class ListAbacAuthorizationsAnswer(CountedPage[AbacAuthorization]):

@@ -29,13 +29,14 @@ from rescind.systems.dms.surfaces import People
 from rescind.systems.dms.users import own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
-from rescind.systems.surfaces import NOT_COVERED, Gap, Surface
+from rescind.systems.surfaces import NOT_COVERED, UNNAMED, Gap, Surface, Untraceable
 
 POLICY, ATTACHED = "policy", "attached policy"
 ROLES = Surface("roles of users", "ListUsers", "who is in a role that a policy is attached to, by role id")
+ATTACHMENTS = Surface("attachments", "ListAbacAuthorizations", "users and custom roles that a policy is attached to")
 SURFACES = (
     Surface("policies", "ListAbacPolicies", "policies of the tenant with their text"),
-    Surface("attachments", "ListAbacAuthorizations", "users and custom roles that a policy is attached to"),
+    ATTACHMENTS,
     ROLES,
     Surface("permission records", "", "the same objects without a policy", "dms_permissions reads them"),
     Surface("overlapping policies", "", "another policy that allows the same", "the texts are not compared"),
@@ -48,6 +49,7 @@ _FORBIDS = "the policy does more than allow, so taking it away may give access"
 _UNREAD = "the text of the policy cannot be read, and a policy that forbids must stay"
 _NOBODY = "no listed user has the id of the row, so whose attachment it is is not known"
 _NO_ROLE = "no listed user is in a role with the id of the row, so who would lose access is not known"
+_NO_POLICY = "the row does not name its policy, which may be one that forbids"
 _UNKNOWN_KIND = "the row names no user and no role"
 
 
@@ -68,6 +70,15 @@ class _Directory(NamedTuple):
         roles = frozenset(role for user in users for role in _roles(user))
         return cls(People(users), frozenset(user.UserId for user in users), roles)
 
+    def gap(self, key: GrantKey) -> Gap | None:
+        """Return what is not told of a policy: whose the attachment is, or who is in the role."""
+        kind, ident, where = key.principal_type, key.principal_id, (POLICY, key.resource_id)
+        if kind == PrincipalType.USER and ident not in self.ids:
+            return Gap(ATTACHMENTS.name, f"user {ident}: {_NOBODY}", where)
+        if kind == PrincipalType.ROLE and ident not in self.roles:
+            return Gap(ROLES.name, f"role {ident}: {_NO_ROLE}", where)
+        return None
+
 
 class DmsAbacAuthorizations(PermissionSystem[DmsClient]):
     """One call detaches one policy from one user, or from one role."""
@@ -84,6 +95,7 @@ class DmsAbacAuthorizations(PermissionSystem[DmsClient]):
     restore_shape: ClassVar[CallShape] = shape
     restore_is_idempotent: ClassVar[bool] = False
     surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
+    untraceable: ClassVar[Mapping[str, Untraceable]] = {PrincipalType.UNKNOWN: UNNAMED}
     reads: ClassVar[frozenset[str]] = frozenset(
         {"GetUser", "GetUserActiveTenant", "ListAbacAuthorizations", "ListAbacPolicies", "ListUsers"}
     )
@@ -104,9 +116,8 @@ class DmsAbacAuthorizations(PermissionSystem[DmsClient]):
         def take(_: AbacPolicy, grants: list[Grant]) -> None:
             found.add_grants(grants)
             for grant in grants:
-                if grant.why_not == _NO_ROLE:
-                    where = (POLICY, grant.key.resource_id)
-                    found.could_not_tell(Gap(ROLES.name, f"role {grant.key.principal_id}: {_NO_ROLE}", where))
+                if gap := directory.gap(grant.key):
+                    found.could_not_tell(gap)
 
         await walker.for_each(
             sorted(reviewed, key=lambda one: one.AbacPolicyId),
@@ -241,7 +252,7 @@ def _grant(account: str, tid: str, policy: AbacPolicy, row: AbacAuthorization, d
         holder = directory.people.user(holder)
     place = (DmsAbacAuthorizations.name, account, POLICY, policy.AbacPolicyId)
     key = GrantKey(*place, kind, holder, ATTACHED, row.AuthorizationId)
-    why_not = _why_it_stays(policy)
+    why_not = _why_it_stays(policy) if row.PolicyId else _NO_POLICY
     if kind == PrincipalType.UNKNOWN:
         why_not = _UNKNOWN_KIND
     elif not all(map(is_numeric_id, (holder, policy.AbacPolicyId, row.AuthorizationId))):
