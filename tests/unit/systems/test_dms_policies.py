@@ -130,8 +130,10 @@ def test_a_role_whose_members_are_not_listed_leaves_its_policy_unproven() -> Non
     assert (gap.surface, gap.resource) == (ROLES.name, ("policy", "5"))
 
 
-def test_a_user_whose_role_ids_are_not_told_is_unproven() -> None:
-    _, found = discovered(ListUsers=users(user(ANN, "readers"), user(BOB)))
+@pytest.mark.parametrize("ids", [None, [], [12]])
+def test_a_user_whose_role_ids_are_not_told_is_unproven(ids: Any) -> None:
+    listed = users(user(ANN, "readers", "writers", RoleIdList={"RoleIds": ids}), user(BOB))
+    _, found = discovered(ListUsers=listed)
     assert [gap.principal for gap in found.gaps] == [("user", ANN)]
 
 

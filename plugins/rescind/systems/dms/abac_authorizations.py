@@ -219,12 +219,13 @@ def _roles(user: DmsUser) -> tuple[str, ...]:
 
 
 def _memberships(account: str, users: Iterable[DmsUser], found: Population) -> Iterable[Membership]:
-    """Yield who is in which role. An answer without role ids leaves the surface unanswered for that user."""
+    """Yield who is in which role. Fewer role ids than names leave the surface unanswered for that user."""
     for user in users:
         if user.State == "DELETE":
             continue
-        if not _roles(user) and (user.role_names is None or {*user.role_names} - {"USER"}):
-            why = f"ListUsers names no role ids for user {user.UserId}"
+        ids, names = {*_roles(user)}, {*(user.role_names or ())} - {"USER"}
+        if len(ids) < len(names) or (user.role_names is None and not ids):
+            why = f"ListUsers names {len(ids)} role ids for user {user.UserId}"
             found.could_not_tell(Gap(ROLES.name, why, principal=(PrincipalType.USER, user.UserId)))
         for role in _roles(user):
             yield Membership(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
+from urllib.parse import quote, unquote
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
@@ -44,9 +45,9 @@ from rescind.systems.wedata.studio_tree import (
     ADMINISTRATORS,
     FOLDER,
     OWNERS,
+    PERMISSIONS,
     SCRIPT,
     SHARING,
-    WIDE,
     WORKFLOW,
     WORKFLOW_FOLDER,
     Node,
@@ -54,12 +55,6 @@ from rescind.systems.wedata.studio_tree import (
     workflow_nodes,
 )
 
-PERMISSIONS = Surface(
-    "Studio permissions",
-    "ListCodePermissions",
-    "users, roles and groups with permissions on folders and scripts; on workflows by ListWorkflowPermissions",
-    "no page says whether the lists of folders show what the caller may not see, nor who reaches the root",
-)
 GROUPS = Surface("members of groups", "", "who is in a group", "no action of this version lists them")
 LEVELS = ("CAN_VIEW", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
 UNTOLD = "untold permissions"
@@ -225,13 +220,16 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """The folders above."""
         kind = FOLDER if grant.key.resource_type in _CODE else WORKFLOW_FOLDER
-        return ((kind, ident) for ident in grant.attributes.get(_ABOVE, "").split())
+        return ((kind, unquote(ident)) for ident in grant.attributes.get(_ABOVE, "").split())
 
     def includes(self, held: str, entitlement: str) -> bool:
-        """Each level includes the ones below it, as the vendor's "maximum permission" says; owners have every level."""
+        """Each level includes the ones below it, as the vendor's "maximum permission" says.
+
+        Owners have every level. So may somebody whose permission has no known name.
+        """
         if held in LEVELS and entitlement in LEVELS:
             return LEVELS.index(held) >= LEVELS.index(entitlement)
-        return held in (entitlement, UNTOLD, *WIDE)
+        return held == entitlement or held not in LEVELS
 
 
 _REVOKES = (DeleteCodePermissions, DeleteWorkflowPermissions)
@@ -294,7 +292,7 @@ def _grants(
                     why_not=why_not,
                     inherited_from=inherited,
                     resource_name=node.path,
-                    attributes={_PROJECT: node.project, _ABOVE: " ".join(node.above)},
+                    attributes={_PROJECT: node.project, _ABOVE: " ".join(quote(one, safe="") for one in node.above)},
                 ),
             )
     yield from found.values()

@@ -20,8 +20,12 @@ FOLDER, SCRIPT, WORKFLOW_FOLDER, WORKFLOW = "studio_folder", "studio_script", "w
 ROOT = "/"
 OWNER, CREATOR, SHARED = "owner", "creator", "shared with the project"
 ADMINISTRATOR = "administrator of the project"
-WIDE = frozenset({OWNER, CREATOR, SHARED, ADMINISTRATOR})
-"""What counts for every permission on the object and on everything in it."""
+PERMISSIONS = Surface(
+    "Studio permissions",
+    "ListCodePermissions",
+    "users, roles and groups with permissions on folders and scripts; on workflows by ListWorkflowPermissions",
+    "no page says whether the lists of folders show what the caller may not see, nor who reaches the root",
+)
 OWNERS = Surface(
     "owners of folders, scripts and workflows",
     "ListCodeFolderContents",
@@ -141,7 +145,7 @@ async def workflow_nodes(walker: Walker[WeDataClient], project: str, found: Popu
     Whether a listing of a folder holds what is in its folders too is not documented, so a folder is above another by
     its path, and a workflow is in every folder that lists it.
 
-    :raises ListingIncompleteError: when a folder could not be listed, or has no path.
+    :raises ListingIncompleteError: when a folder could not be listed, has no path, or shares its path or id.
     """
     folders: dict[str, WorkflowFolder] = {}
     level = [ROOT]
@@ -149,14 +153,15 @@ async def workflow_nodes(walker: Walker[WeDataClient], project: str, found: Popu
         listed = await walker.each(
             level, lambda path: walker.rows(ListWorkflowFolders(ProjectId=project, ParentFolderPath=path))
         )
-        new = {row.FolderPath or "": row for rows in listed for row in rows if row.FolderPath not in folders}
-        if "" in new:
-            raise ListingIncompleteError(f"ListWorkflowFolders({project})", "a folder has no path")
+        every_row = {(row.FolderPath or "", row.FolderId): row for rows in listed for row in rows}
+        new = {path: row for (path, _), row in every_row.items() if path not in folders}
+        known = {(path, row.FolderId) for path, row in (folders | new).items()}
+        if "" in new or every_row.keys() - known or len({ident for _, ident in known}) < len(known):
+            why = "a folder has no path, or two folders share a path or an id"
+            raise ListingIncompleteError(f"ListWorkflowFolders({project})", why)
         folders |= new
         level = sorted(new)
-    above = {
-        path: tuple(folders[one].FolderId for one in sorted(folders) if path.startswith(f"{one}/")) for path in folders
-    }
+    above = {path: tuple(folders[one].FolderId for one in sorted(folders) if _is_above(one, path)) for path in folders}
     nodes = [
         Node(project, WORKFLOW_FOLDER, folders[path].FolderId, path, above[path], "", folders[path].CreateUserUin or "")
         for path in sorted(folders)
@@ -179,12 +184,25 @@ async def workflow_nodes(walker: Walker[WeDataClient], project: str, found: Popu
     return _addressable(nodes, found)
 
 
+def _is_above(folder: str, path: str) -> bool:
+    """Return whether what is at a path is in a folder; the root may be listed as a folder too."""
+    return folder != path and path.startswith(f"{folder.rstrip('/')}/")
+
+
 def _addressable(nodes: Iterable[Node], found: Population) -> list[Node]:
-    """Return the nodes whose id a call can name; the others are named and left out."""
+    """Return the nodes whose id a call can name; the others are named and left out.
+
+    Who has permissions on a folder that is left out is not known, so access to what is in it is not proven.
+    """
     kept = []
     for node in nodes:
-        if not is_named_id(node.ident):
+        if is_named_id(node.ident):
+            if not found.leaves_out(node.kind, node.ident):
+                kept.append(node)
+                continue
+        else:
             found.not_reviewed(node.kind, node.ident, _UNNAMED)
-        elif not found.leaves_out(node.kind, node.ident):
-            kept.append(node)
+        if node.kind == node.folder_kind:
+            why = f"permissions on {node.kind} {node.ident} are not read"
+            found.could_not_tell(Gap(PERMISSIONS.name, why, (node.kind, node.ident)))
     return kept
