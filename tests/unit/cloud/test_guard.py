@@ -606,6 +606,7 @@ def test_a_write_cannot_pass_as_a_read() -> None:
         (alibaba("quickbi", "QueryUserList", "", write=False), {"url": "https://h/?Action=DeleteUser&UserId=u"}),
         (alibaba("quickbi", "QueryUserList", "", write=False), {"url": "https://h/?%61ction=DeleteUser"}),
         (alibaba("quickbi", "QueryUserList", "", write=False), {"body": b"Action=DeleteUser&UserId=u"}),
+        (alibaba("quickbi", "QueryUserList", "", write=False), {"body": b"UserId=u"}),
         (alibaba("quickbi", "QueryUserList", "", write=False), {"headers": {"X-Acs-Action": "DeleteUser"}}),
         (alibaba("quickbi", "AddDataLevelPermissionWhiteList", q(**_WHITE)), {"headers": {"X-ACS-Action": "Set"}}),
         (alibaba("sts", "GetCallerIdentity", "Action=GetCallerIdentity", write=False, header=False),

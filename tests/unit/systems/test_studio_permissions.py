@@ -32,6 +32,7 @@ from rescind.model import Grant, PlannedCall
 from rescind.systems import system_named
 from rescind.systems.effective import access_around
 from rescind.systems.population import Lists, Population
+from rescind.systems.surfaces import UNCERTAIN
 from rescind.systems.wedata.studio_tree import ADMINISTRATOR, CREATOR, OWNER, PERMISSIONS, SHARED
 
 STUDIO = system_named("wedata_studio_permissions")
@@ -305,6 +306,14 @@ _OBJECT = {"Resource": {"ResourceType": "script", "ResourceId": "s-1"}, "Recycle
         {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "Resource": {"ResourceType": "script"}}]},
         {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "Resource": {"ResourceType": "x", "ResourceId": "s"}}]},
         {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "Recursive": True}]},
+        {
+            "ProjectId": "1470",
+            "RecyclePolicySet": [{**_OBJECT, "RecycleSubjects": [{**_SUBJECT, "SubjectValues": ["0"]}]}],
+        },
+        {
+            "ProjectId": "1470",
+            "RecyclePolicySet": [{**_OBJECT, "Resource": {"ResourceType": "folder", "ResourceId": "all"}}],
+        },
         {"ProjectId": 1470, "RecyclePolicySet": [_OBJECT]},
         {"ProjectId": "1470", "RecyclePolicySet": [_OBJECT], "All": True},
     ],
@@ -399,6 +408,15 @@ def test_a_root_that_is_listed_as_a_folder_is_above_every_other() -> None:
     sink, _ = discovered(ListWorkflowFolders=page(root, daily), ListWorkflowPermissions=page(flow("CAN_MANAGE")))
     said = {grant.key.resource_id: grant.inherited_from for grant in permissions(sink)}
     assert said["wf0"] == "" and said["wf1"] == said["w1"] == "workflow_folder wf0"
+    above = {grant.key.resource_id: sorted(STUDIO.parents(grant)) for grant in permissions(sink)}
+    assert above["wf0"] == [] and above["wf1"] == [("workflow_folder", "wf0")] and len(above["w1"]) == 2
+
+
+@pytest.mark.parametrize(("scope", "shared"), [("PRIVATE", False), ("SHARED", True), (None, True), ("TEAM", True)])
+def test_what_is_not_told_to_be_private_may_be_shared_with_the_project(scope: Any, shared: bool) -> None:
+    sink, _ = discovered(ListCodeFolderContents=lambda sent: [{**one, "AccessScope": scope} for one in tree(sent)])
+    ways = [grant for grant in sink.grants if grant.key.entitlement == SHARED]
+    assert len(ways) == (2 if shared else 0) and all(UNCERTAIN in way.attributes for way in ways)
 
 
 def test_a_permission_that_nobody_knows_may_include_every_other() -> None:
