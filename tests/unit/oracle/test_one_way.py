@@ -28,7 +28,7 @@ from rescind.systems.dms import permissions
 from rescind.systems.effective import EffectiveAccess, Found, RemainingAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi import menus, people
-from rescind.systems.surfaces import UNCERTAIN, PlatformAnswer, unasked
+from rescind.systems.surfaces import CERTAIN_IN, UNCERTAIN, PlatformAnswer, unasked
 from rescind.systems.wedata import data_sources, privileges, projects
 from tests.support.oracle import effective, judge
 from tests.support.oracle.organizations import SMALL, Planted, place, planted
@@ -86,7 +86,9 @@ class World:
         found = Population(sink)
         asyncio.run(self.system.discover(self.client(), found))
         if self.certain:
-            sink.grants = [grant for grant in sink.grants if UNCERTAIN not in grant.attributes]
+            doubtful = {grant.key for grant in sink.grants if UNCERTAIN in grant.attributes}
+            doubtful -= {grant.key for grant in sink.grants if CERTAIN_IN in grant.attributes}
+            sink.grants = [grant for grant in sink.grants if grant.key not in doubtful]
         return sink, found, unasked(self.system.surfaces, found.surfaces)
 
     def answer(self, grant: Grant) -> PlatformAnswer:
