@@ -33,8 +33,8 @@ def target_params() -> dict[str, Param]:
             items={"type": "string"},
             title="Principals",
             description_md="One per line: the exact id of a person in the roster, an account id of a platform, a mail, "
-            "or a name that only one person has. An account that no roster knows needs its id space: "
-            "`quickbi_user_id:4611`.",
+            "or a name that only one person has. An account that no roster knows needs its id space, for example "
+            "quickbi_user_id:4611.",
             section="What",
         ),
         "resources": Param(
