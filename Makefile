@@ -16,7 +16,7 @@ WAITING_TESTS := tests/e2e tests/browser tests/faults tests/integration/test_dms
 # The quick part, in two halves: no database, no Airflow, nothing that takes more than ten seconds.
 FAST_FIRST := tests/unit/cloud tests/unit/emulator tests/unit/systems tests/contract tests/docs
 FAST_SECOND := tests/unit
-SLOW_MARKERS := airflow live postgres browser faults bench long slow
+SLOW_MARKERS := auth airflow live postgres browser faults bench long slow
 LEFT_OUT := $(filter-out tests/unit tests/contract tests/docs tests/support tests/__pycache__,\
 	$(patsubst %/.,%,$(wildcard tests/*/.)))
 EMPTY :=

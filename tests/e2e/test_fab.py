@@ -1,7 +1,7 @@
 """Reviews on a running Airflow whose users have numbers for ids, with DAGs from a Git repository.
 
 The providers are not part of the ordinary environment, because they bring Flask and its extensions. To run this:
-``uv pip install -r requirements-auth.txt apache-airflow-providers-git -c constraints.txt``.
+``uv pip install -r requirements-auth.txt apache-airflow-providers-git -c constraints.txt``, then ``pytest -m auth``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-pytest.importorskip("airflow.providers.fab", reason="the FAB provider is in requirements-auth.txt, not in the suite's")
-
 from local.errors import ApiError
 from rescind.ledger import Ledger
 from tests.support.fab_stack import GIT, SECOND, FabStack, fab_stack
 from tests.support.live import LiveStack
 
 pytestmark = [
+    pytest.mark.auth,
     pytest.mark.live,
     pytest.mark.seconds(900),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # clients of the stack itself
@@ -32,6 +31,7 @@ DAG = "revoke_access"
 
 @pytest.fixture(scope="module")
 def fab() -> Iterator[tuple[LiveStack, FabStack]]:
+    pytest.importorskip("airflow.providers.fab", reason="the FAB provider is in requirements-auth.txt")
     with fab_stack() as running:
         rita = running[0].api("rita")
         rita.wait_for_dag(DAG, 120)
