@@ -34,7 +34,9 @@ STACK_SECONDS = 1500
 """For the fixtures of a test with a running stack: its start is limited by itself, see ``tests/support/live.py``."""
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
-hypothesis.settings.register_profile("thorough", max_examples=10_000, deadline=None)
+hypothesis.settings.register_profile(
+    "thorough", max_examples=int(os.environ.get("RESCIND_EXAMPLES") or 10_000), deadline=None
+)
 hypothesis.settings.load_profile("thorough" if THOROUGH else "default")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

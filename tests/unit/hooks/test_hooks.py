@@ -117,7 +117,7 @@ _TENANT = {"Success": True, "Tenant": {"Tid": 3001}}
             WeDataHook,
             "wedata_c",
             {"GetCallerIdentity": WHO_TENCENT, "ListProjects": _PROJECTS},
-            "account 100000000001, identity qcs::cam::uin/1:uin/2, region ap-singapore: 4 projects. Rights: 1 of 14",
+            "account 100000000001, identity qcs::cam::uin/1:uin/2, region ap-singapore: 4 projects. Rights: 1 of 21",
         ),
         (
             DmsHook,

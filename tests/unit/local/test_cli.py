@@ -109,7 +109,7 @@ def test_an_installed_environment_is_left_alone(tmp_path: Path, monkeypatch: pyt
         return venv / "bin" / "python"
 
     monkeypatch.setattr(install, "_environment", environment)
-    monkeypatch.setattr(install, "_install", lambda python, groups: called.append(groups))
+    monkeypatch.setattr(install, "_install", lambda python, groups, file: called.append(groups))
     note = tmp_path / "rescind-installed"
     install.install(tmp_path, dev=False)
     assert called[1:] == [("run",)] and note.read_text().startswith("run ")

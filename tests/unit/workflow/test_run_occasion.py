@@ -56,6 +56,7 @@ def test_a_due_run_names_its_schedule_and_when_it_was_due() -> None:
         "retention": "7 years, object lock",
         "time_source": "chrony",
         "ledger_role": "runtime role owns the schema",
+        "unverified_requester": "",
     }
 
 
