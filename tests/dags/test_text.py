@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rescind.workflow.markdown import plain
+from rescind.workflow.question.markdown import plain
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

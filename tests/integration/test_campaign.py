@@ -23,7 +23,7 @@ from rescind.operators.decide import DecideOperator
 from rescind.operators.owners import AskOwnerOperator
 from rescind.settings import Settings
 from rescind.workflow.auto_approval import measure
-from rescind.workflow.owner_questions import options
+from rescind.workflow.question.owner_questions import options
 from tests.support.review import Review, ReviewBench
 
 pytestmark = pytest.mark.seconds(180)

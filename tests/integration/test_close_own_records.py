@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rescind.model import Choice
-from rescind.workflow.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_body
 from tests.integration.test_close_paths import another_menu, paths, proposal
 from tests.integration.test_group_members import items, only_through_a_group
 from tests.integration.test_worlds import with_member_ids

@@ -13,8 +13,8 @@ import pytest
 
 from rescind import cli
 from rescind.model import Choice
-from rescind.workflow.approval_text import approval_body
-from rescind.workflow.residual_access import STAYS_REACHABLE
+from rescind.workflow.closing.residual_access import STAYS_REACHABLE
+from rescind.workflow.question.approval_text import approval_body
 from tests.integration.test_group_members import items, only_through_a_group
 from tests.integration.test_workspace_members import (
     ADMINISTRATOR,

@@ -16,7 +16,7 @@ import pytest
 
 from local.demo.records import SYSTEMS
 from rescind.model import Choice
-from rescind.workflow.residual_access import STAYS_REACHABLE
+from rescind.workflow.closing.residual_access import STAYS_REACHABLE
 from tests.integration.test_member_worlds import everything, left_to
 from tests.integration.test_worlds import with_member_ids
 from tests.support.journal_check import agree

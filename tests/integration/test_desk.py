@@ -10,7 +10,7 @@ from typing import Any
 
 from rescind.evidence.bundle.read import bundle_source
 from rescind.evidence.report.tables import named_findings, outcomes
-from rescind.workflow.approval_text import approval_request
+from rescind.workflow.question.approval_text import approval_request
 from rescind.workflow.run_summary import headline
 from tests.integration.test_page import page
 from tests.support.markup import Markup

@@ -12,7 +12,7 @@ from rescind.cloud.dms.accounts import DisableUser
 from rescind.model import Choice, PlannedCall
 from rescind.systems import REGISTRY, default_connections
 from rescind.systems.dms.accounts import ACCOUNT, ADMINISTRATOR, DmsAccounts
-from rescind.workflow.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_body
 from tests.support.review import Review, ReviewBench
 from tests.support.verdicts import DMS, Row, items_of, mutate, records_of, script, somebody
 

@@ -11,7 +11,7 @@ from rescind.cloud.dms.proxies import DeleteProxyAccess
 from rescind.model import PlannedCall
 from rescind.systems import REGISTRY, default_connections
 from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
-from rescind.workflow.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_body
 from tests.support.review import Review, ReviewBench
 from tests.support.verdicts import Row, items_of, mutate, script, somebody
 

@@ -9,7 +9,7 @@ import pytest
 
 from rescind.model import Cell, Mode
 from rescind.plan.approved import Approved, read_approved
-from rescind.workflow.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_body
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rescind.model import Cell, Grant
-from rescind.workflow.markdown import plain
+from rescind.workflow.question.markdown import plain
 from tests.integration.test_restore import number_of, reviewed, truth
 from tests.support.postgres import tampering
 from tests.support.review import Restore, Review, ReviewBench

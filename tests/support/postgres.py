@@ -120,7 +120,7 @@ class PostgresServer:
         self.end_sessions(name)
 
     def let_in(self, name: str) -> None:
-        """Undo :meth:`cut_off`."""
+        """Reverse :meth:`cut_off`."""
         with self.admin() as connection:
             connection.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
 

@@ -22,8 +22,8 @@ from rescind.model import Choice, Grant, GrantKey
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
 from rescind.review.policy.load import Policy
 from rescind.review.text import printable
+from rescind.workflow.closing.person_paths import paths_svg, paths_text, person_paths
 from rescind.workflow.inputs import decision_context
-from rescind.workflow.person_paths import paths_svg, paths_text, person_paths
 
 EXAMPLES = 5
 """Grants shown for each rule and each difference."""

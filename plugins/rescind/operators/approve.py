@@ -16,8 +16,8 @@ from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
 from rescind.users import same_user
-from rescind.workflow.approval_text import approval_request
 from rescind.workflow.auto_approval import BY, measure
+from rescind.workflow.question.approval_text import approval_request
 from rescind.workflow.run_occasion import Start, unverified_lines
 from rescind.workflow.run_settings import settings_text
 

@@ -15,11 +15,11 @@ from rescind.operators.canary import named_batches
 from rescind.review import Decider
 from rescind.review.emptying import Emptying
 from rescind.settings import ReviewRequest
-from rescind.workflow.closing_decisions import plan_closings
+from rescind.workflow.closing.decisions import plan_closings
+from rescind.workflow.closing.residual_access import note_residual_access
 from rescind.workflow.inputs import decision_context, inputs_of
-from rescind.workflow.owner_questions import put_questions
+from rescind.workflow.question.owner_questions import put_questions
 from rescind.workflow.references import BatchRef, QuestionRef
-from rescind.workflow.residual_access import note_residual_access
 from rescind.workflow.revoke_planner import Planner
 
 if TYPE_CHECKING:

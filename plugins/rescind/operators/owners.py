@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowException
 
 from rescind.ledger import Ledger, Question
 from rescind.operators.bases.human_input import HumanInputOperator
-from rescind.workflow.approval_text import question_body
-from rescind.workflow.owner_questions import chosen, options
+from rescind.workflow.question.approval_text import question_body
+from rescind.workflow.question.owner_questions import chosen, options
 from rescind.workflow.references import QuestionRef
 
 if TYPE_CHECKING:

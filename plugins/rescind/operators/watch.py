@@ -19,7 +19,7 @@ from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.workflow.execute.watch import unchecked, watch_account
-from rescind.workflow.markdown import plain
+from rescind.workflow.question.markdown import plain
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -41,7 +41,7 @@ from rescind.plan.guards import (
 from rescind.review.emptying import Emptying
 from rescind.settings import Settings
 from rescind.systems import REGISTRY, system_named
-from rescind.workflow.people_guards import PeopleGuards
+from rescind.workflow.closing.people_guards import PeopleGuards
 from rescind.workflow.run_settings import settings_digest
 
 LOST_BESIDE = "lost_beside"

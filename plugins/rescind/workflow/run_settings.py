@@ -11,7 +11,7 @@ from rescind.ledger import SETTINGS, Ledger, NewInput, Plan, Run
 from rescind.model import canonical
 from rescind.plan.approved import approved_settings
 from rescind.settings import VARIABLE, Settings
-from rescind.workflow.markdown import plain
+from rescind.workflow.question.markdown import plain
 
 _WIDTH = 160
 _ABSENT = "(not recorded)"

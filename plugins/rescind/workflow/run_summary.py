@@ -13,8 +13,8 @@ from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
 from rescind.run_state import REVOKE, Counts, StateWords, closed_state, what_remains, words_of
 from rescind.settings import Settings
-from rescind.workflow.plan_people import kept_of_request
-from rescind.workflow.residual_access import STAYS_REACHABLE
+from rescind.workflow.closing.residual_access import STAYS_REACHABLE
+from rescind.workflow.question.plan_people import kept_of_request
 
 _PROVEN = ("verified_gone", "already_absent")
 _NAMED = 20

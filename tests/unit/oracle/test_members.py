@@ -38,11 +38,11 @@ def test_each_way_stays_when_the_membership_goes(seed: int) -> None:
         (where, role), user = place_of(one), one.person[ID_SPACES[one.system]]
         app.gateway.mutations.run(list(one.operations))
         assert "direct" in named(effective(snapshot(app.world), one.system, user, where, role), one.system), one
-        undo = {
+        reverse = {
             "quickbi_organization_roles": {"role_ids": [int(ORDINARY)]}, "dms_system_roles": {"roles": ["USER"]},
             "dms_accounts": {"state": "DISABLE"},
         }.get(one.system, {"remove": True})  # fmt: skip
-        app.gateway.mutations.run([{**one.operations[0], **undo}])
+        app.gateway.mutations.run([{**one.operations[0], **reverse}])
         app.world.modes.set("dms_disabled_proxies", "usable")
         left = named(effective(snapshot(app.world), one.system, user, where, role), one.system)
         assert "direct" not in left, one

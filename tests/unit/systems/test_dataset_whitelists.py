@@ -19,7 +19,7 @@ from rescind.systems.base import Walker
 from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.dataset_whitelists import RULES, QuickBiDatasetWhitelists
 from rescind.systems.surfaces import unasked
-from rescind.workflow.surroundings import is_membership
+from rescind.workflow.closing.surroundings import is_membership
 
 SYSTEM = QuickBiDatasetWhitelists()
 

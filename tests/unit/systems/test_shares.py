@@ -16,7 +16,7 @@ from rescind.model import Grant, GrantKey, Membership
 from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.work_access import other_ways, unknowns
-from rescind.workflow.surroundings import is_membership
+from rescind.workflow.closing.surroundings import is_membership
 
 SYSTEM = QuickBiShares()
 MENUS = "quickbi_menus"

@@ -19,8 +19,8 @@ from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.authorized_resources import day_before, untold
 from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.work_authorizations import QuickBiWorkAuthorizations
+from rescind.workflow.closing.surroundings import is_membership
 from rescind.workflow.execute.listings import match_regranted
-from rescind.workflow.surroundings import is_membership
 
 SYSTEM = QuickBiWorkAuthorizations()
 END = "4000000000000"

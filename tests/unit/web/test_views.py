@@ -14,7 +14,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewQuestion, NewRun, QuestionItem
 from rescind.ledger.read_models.rows import ItemFilter
 from rescind.model import Choice, Decision
-from rescind.workflow.plan_people import plan_people
+from rescind.workflow.question.plan_people import plan_people
 from tests.support import ledger_runs
 from tests.support.postgres import tampering
 from tests.support.web_runs import finished_run, hostile_grants, late_run, returned, working_run

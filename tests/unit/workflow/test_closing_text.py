@@ -14,13 +14,13 @@ from rescind.ledger import Ledger, Run
 from rescind.model import Cell, Grant, GrantKey
 from rescind.plan.access_graph import Closing, Removal, Walk, Way
 from rescind.systems import system_named
-from rescind.workflow import approval_text
-from rescind.workflow.approval_text import _closing
-from rescind.workflow.closing_part import ClosingPart
-from rescind.workflow.closing_proposal import NAMED, closing_notes
-from rescind.workflow.people_text import outlook
-from rescind.workflow.plan_people import PersonLoss, PlanPeople
-from rescind.workflow.residual_access import STAYS_REACHABLE
+from rescind.workflow.closing.part import ClosingPart
+from rescind.workflow.closing.proposal import NAMED, closing_notes
+from rescind.workflow.closing.residual_access import STAYS_REACHABLE
+from rescind.workflow.question import approval_text
+from rescind.workflow.question.approval_text import _closing
+from rescind.workflow.question.people_text import outlook
+from rescind.workflow.question.plan_people import PersonLoss, PlanPeople
 
 MENUS, GROUPS = "quickbi_menus", "quickbi_group_members"
 PRODUCT = system_named(MENUS).hook

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey
-from rescind.workflow.people_text import _who_is
-from rescind.workflow.plan_people import _person
+from rescind.workflow.question.people_text import _who_is
+from rescind.workflow.question.plan_people import _person
 
 ADA = {"matched_by": "id:dms_user_id", "person.id": "P1", "person.name": "Ada", "person.status": "left"}
 

@@ -9,7 +9,7 @@ import pytest
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey, PrincipalType
 from rescind.systems.effective import AccessPath
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
-from rescind.workflow.risk import risk_of
+from rescind.workflow.question.risk import risk_of
 
 
 def grant(entitlement: str, kind: str = "user", name: str = "", **more: Any) -> Grant:

@@ -6,7 +6,7 @@ import pytest
 
 from rescind.model import Cell, Grant, GrantKey, Membership, PrincipalType
 from rescind.systems import REGISTRY
-from rescind.workflow.surroundings import is_membership
+from rescind.workflow.closing.surroundings import is_membership
 
 IDS = ("g", "g.25", "g.owner", "111111111")
 

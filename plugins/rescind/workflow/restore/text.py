@@ -12,7 +12,7 @@ from rescind.model import Grant
 from rescind.plan.restore_effects import restored_ids
 from rescind.review import PrincipalKey, principal_key
 from rescind.systems import system_named
-from rescind.workflow.markdown import plain
+from rescind.workflow.question.markdown import plain
 from rescind.workflow.restore.source import RestoreSource
 
 SHORT = 40

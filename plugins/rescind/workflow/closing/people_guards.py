@@ -13,9 +13,9 @@ from rescind.plan.guards import AdminSlot, admin_slot
 from rescind.review import Decider, PrincipalKey
 from rescind.systems import system_named
 from rescind.systems.effective import CONTAINERS
-from rescind.workflow.group_audience import GroupAudience
+from rescind.workflow.closing.group_audience import GroupAudience
+from rescind.workflow.closing.surroundings import complete_systems, product
 from rescind.workflow.inputs import decision_context
-from rescind.workflow.surroundings import complete_systems, product
 
 Place = tuple[str, str]
 """(product, account)."""

@@ -11,10 +11,10 @@ from rescind.ledger import Ledger, Run
 from rescind.model import Choice, Decision, Grant
 from rescind.review import Decider
 from rescind.review.decide import EXCEPTION, PROTECTED
-from rescind.workflow.close_paths import CLOSES_PATH, MOST_PATHS, ClosingPlanner
-from rescind.workflow.closing_part import ClosingPart
-from rescind.workflow.closing_proposal import NAMED
-from rescind.workflow.group_audience import as_own
+from rescind.workflow.closing.close_paths import CLOSES_PATH, MOST_PATHS, ClosingPlanner
+from rescind.workflow.closing.group_audience import as_own
+from rescind.workflow.closing.part import ClosingPart
+from rescind.workflow.closing.proposal import NAMED
 from rescind.workflow.inputs import decision_context
 from rescind.workflow.revoke_planner import LOSING, LOST_BESIDE, Planner
 

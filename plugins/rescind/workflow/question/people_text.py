@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from rescind.ledger import Ledger, Run
 from rescind.systems import system_named
 from rescind.systems.entitlement_class import EntitlementClass
-from rescind.workflow.markdown import plain
-from rescind.workflow.plan_people import NAMED, Line, PersonLoss, PlanPeople
-from rescind.workflow.residual_access import STAYS_REACHABLE
+from rescind.workflow.closing.residual_access import STAYS_REACHABLE
+from rescind.workflow.question.markdown import plain
+from rescind.workflow.question.plan_people import NAMED, Line, PersonLoss, PlanPeople
 
 PAGE = "rescind/runs"
 """Path of the page "Access reviews". Airflow resolves a relative link against the path that it is served under."""

@@ -10,9 +10,11 @@ from rescind.ledger import Ledger, Plan, Question, Run
 from rescind.model import Mode, PrincipalType
 from rescind.plan.approved import EmptiedColumn, read_approved
 from rescind.systems import system_named
-from rescind.workflow.closing_proposal import CLOSING
-from rescind.workflow.markdown import plain
-from rescind.workflow.people_text import (
+from rescind.workflow.closing.proposal import CLOSING
+from rescind.workflow.closing.residual_access import STAYS_REACHABLE
+from rescind.workflow.closing.surroundings import product
+from rescind.workflow.question.markdown import plain
+from rescind.workflow.question.people_text import (
     PAGE,
     counted,
     held_lines,
@@ -22,9 +24,7 @@ from rescind.workflow.people_text import (
     risk_lines,
     verdict_line,
 )
-from rescind.workflow.plan_people import Holder, PlanPeople, plan_people
-from rescind.workflow.residual_access import STAYS_REACHABLE
-from rescind.workflow.surroundings import product
+from rescind.workflow.question.plan_people import Holder, PlanPeople, plan_people
 
 _EXAMPLES = 12
 

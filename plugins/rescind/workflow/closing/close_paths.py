@@ -21,10 +21,10 @@ from rescind.plan.close_paths_check import check_closing
 from rescind.review.decide import EXCEPTION, PROTECTED, UNREADABLE, unsupported
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.effective import access_around, access_text
-from rescind.workflow.closing_part import ClosingPart, PersonAccess
-from rescind.workflow.group_audience import GroupAudience
+from rescind.workflow.closing.group_audience import GroupAudience
+from rescind.workflow.closing.part import ClosingPart, PersonAccess
+from rescind.workflow.closing.surroundings import Surroundings, complete_systems, is_membership, owners_of, product
 from rescind.workflow.inputs import same_people
-from rescind.workflow.surroundings import Surroundings, complete_systems, is_membership, owners_of, product
 
 CLOSES_PATH = "closes_path"
 """Rule of the decisions that close a path."""

@@ -11,11 +11,11 @@ from rescind.ledger import Ledger, Run
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems import system_named
 from rescind.systems.effective import still_reachable
-from rescind.workflow.close_paths import MOST_PATHS, ClosingPlanner, ended_elsewhere
-from rescind.workflow.closing_part import ClosingPart
-from rescind.workflow.closing_proposal import CLOSING, closing_lines, closing_notes
+from rescind.workflow.closing.close_paths import MOST_PATHS, ClosingPlanner, ended_elsewhere
+from rescind.workflow.closing.part import ClosingPart
+from rescind.workflow.closing.proposal import CLOSING, closing_lines, closing_notes
+from rescind.workflow.closing.surroundings import product
 from rescind.workflow.inputs import same_people
-from rescind.workflow.surroundings import product
 
 EXAMPLES = 5
 """Paths that are stored as examples for each system and account."""

@@ -11,7 +11,7 @@ from rescind.model import GrantKey, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.review.text import printable
 from rescind.systems.effective import AccessPath, access_text
-from rescind.workflow.surroundings import Surroundings, complete_systems, product
+from rescind.workflow.closing.surroundings import Surroundings, complete_systems, product
 
 DRAWN = 60
 """Paths in one drawing."""

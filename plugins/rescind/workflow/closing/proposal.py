@@ -9,8 +9,8 @@ from typing import Any
 from rescind.plan.access_graph import Removal, Walk
 from rescind.systems import system_named
 from rescind.systems.effective import access_text
-from rescind.workflow.close_paths import MOST_PATHS, Account
-from rescind.workflow.closing_part import ClosingPart
+from rescind.workflow.closing.close_paths import MOST_PATHS, Account
+from rescind.workflow.closing.part import ClosingPart
 
 CLOSING = "closing"
 """Name of the part of a scope's note on residual access that holds the proposal."""

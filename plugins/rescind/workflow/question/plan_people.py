@@ -14,8 +14,8 @@ from rescind.ledger import Ledger, Run
 from rescind.model import ASKED_FOR, Choice, Decision, Grant, ItemState, PrincipalType
 from rescind.review import PrincipalKey, principal_key
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
-from rescind.workflow.risk import LEVELS, Risk, risk_of
-from rescind.workflow.surroundings import product
+from rescind.workflow.closing.surroundings import product
+from rescind.workflow.question.risk import LEVELS, Risk, risk_of
 
 NAMED = 12
 """Grants that are kept by name for each list."""

@@ -1,0 +1,1 @@
+"""Questions to people: what a plan does, in words, to approvers and owners."""
