@@ -84,7 +84,7 @@ properties: install-dev ## try the safety properties with 10,000 examples each (
 	@export RESCIND_HYPOTHESIS=thorough; $(PY) -m pytest -q $(COVER_PROPERTIES) & first=$$!; \
 	RESCIND_HYPOTHESIS=thorough $(PY) -m pytest -q $(REQUEST_PROPERTIES); second=$$?; wait $$first && exit $$second
 
-mutants: install-dev ## change the safety code in 450 places, one at a time; a test must fail each time (MUTANTS="guard web/" for a part)
+mutants: install-dev ## change the safety code in more than 500 places, one at a time; a test must fail each time (MUTANTS="guard web/" for a part)
 	@$(PY) -m tests.mutants $(MUTANTS)
 
 matrix: install-dev ## try each supported Airflow on each supported Python (needs python3.11, 3.12, 3.13; half an hour)

@@ -14,13 +14,13 @@ from emulator.keys import ALIBABA_ACCOUNT, TENCENT_ACCOUNT
 from rescind.cloud.base import ListRequest, Page, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.paging import Bounds, collect
 from rescind.errors import ListingIncompleteError, RefusedError, UnknownOutcomeError
 from tests.contract.conftest import KEYS, MakeLibrary, vendor_of
 from tests.contract.libraries import Library
 from tests.contract.messages import client_settings, library_input, messages
 from tests.contract.picks import READS
+from tests.support.pacing import FreePacer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
 

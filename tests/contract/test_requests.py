@@ -21,13 +21,13 @@ from emulator.signing import tencent as emulated_tc3
 from rescind.cloud.base import Request
 from rescind.cloud.clients import client_class
 from rescind.cloud.credentials import Credentials
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.signing import acs3_authorization, tc3_authorization
 from rescind.errors import CloudError
 from tests.contract.conftest import vendor_of
 from tests.contract.libraries import AlibabaLibrary, Library, library
 from tests.contract.messages import AWKWARD, calm, client_settings, library_input, made, messages, product_of
 from tests.contract.tables import kind_of, tables
+from tests.support.pacing import FreePacer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
 

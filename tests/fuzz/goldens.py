@@ -24,10 +24,10 @@ from emulator.wire import Request as Wire
 from rescind.cloud.base import ListRequest, Prepared, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import CloudError
 from tests.contract.messages import client_settings, messages
 from tests.contract.picks import READS, some_grant, some_node, some_portal, some_record, some_source
+from tests.support.pacing import FreePacer
 
 KEYS = {
     "wedata": ("AKIDDEMO0000000000000000000000001", "tencent-demo-secret-1"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rescind.model import Choice
-from rescind.workflow.question.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_request
 from tests.integration.test_close_paths import another_menu, paths, proposal
 from tests.integration.test_group_members import items, only_through_a_group
 from tests.integration.test_worlds import with_member_ids
@@ -127,7 +127,7 @@ def test_the_account_of_a_proxy_goes_with_the_record_only_where_irreversible_rem
     assert "does not come back" in removal["not_restored"]
     with review.ledger() as ledger:
         run = ledger.runs.find(review.dag_id, review.run_id)
-        assert "does not come back" in approval_body(ledger, run, ledger.plans.get(run.run_id)).replace("\\", "")
+        assert "does not come back" in approval_request(ledger, run, ledger.plans.get(run.run_id))[1].replace("\\", "")
     review.approve()
     review.canary()
     review.revoke()
@@ -289,7 +289,7 @@ def test_the_grant_of_a_group_goes_where_that_is_cheaper_and_who_loses_it_is_nam
     assert [who in one for one in removal["also_loses"]] == ([] if other_keeps else [True])
     with review.ledger() as ledger:
         run = ledger.runs.find(review.dag_id, review.run_id)
-        body = approval_body(ledger, run, ledger.plans.get(run.run_id))
+        body = approval_request(ledger, run, ledger.plans.get(run.run_id))[1]
         closes = [d for _, d in ledger.decisions.each(run.run_id, choice=Choice.REVOKE) if d.rule == "closes_path"]
     assert len(closes) == 1 and (who in body) is not other_keeps
     page = Path(summary["report"]).read_text(encoding="utf-8")

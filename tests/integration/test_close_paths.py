@@ -14,7 +14,7 @@ import pytest
 from rescind import cli
 from rescind.model import Choice
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
-from rescind.workflow.question.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_request
 from tests.integration.test_group_members import items, only_through_a_group
 from tests.integration.test_workspace_members import (
     ADMINISTRATOR,
@@ -81,7 +81,7 @@ def proposal(review: Review) -> list[dict[str, Any]]:
 def text(review: Review) -> str:
     with review.ledger() as ledger:
         run = ledger.runs.find(review.dag_id, review.run_id)
-        return approval_body(ledger, run, ledger.plans.get(run.run_id))
+        return approval_request(ledger, run, ledger.plans.get(run.run_id))[1]
 
 
 def another_menu(setup: ReviewBench, group: str, menu: str) -> str:

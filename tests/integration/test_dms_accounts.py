@@ -12,7 +12,7 @@ from rescind.cloud.dms.accounts import DisableUser
 from rescind.model import Choice, PlannedCall
 from rescind.systems import REGISTRY, default_connections
 from rescind.systems.dms.accounts import ACCOUNT, ADMINISTRATOR, DmsAccounts
-from rescind.workflow.question.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_request
 from tests.support.review import Review, ReviewBench
 from tests.support.verdicts import DMS, Row, items_of, mutate, records_of, script, somebody
 
@@ -140,7 +140,7 @@ def test_the_approver_of_an_irreversible_account_reads_what_else_ends(bench: Ben
     review.through_plan()
     with review.ledger() as ledger:
         run = ledger.runs.find(review.dag_id, review.run_id)
-        text = approval_body(ledger, run, ledger.plans.get(run.run_id))
+        text = approval_request(ledger, run, ledger.plans.get(run.run_id))[1]
     assert "also ends its permission records, ownership and DBA settings" in text
     review.approve()
     review.revoke()

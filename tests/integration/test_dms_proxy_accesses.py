@@ -11,7 +11,7 @@ from rescind.cloud.dms.proxies import DeleteProxyAccess
 from rescind.model import PlannedCall
 from rescind.systems import REGISTRY, default_connections
 from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
-from rescind.workflow.question.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_request
 from tests.support.review import Review, ReviewBench
 from tests.support.verdicts import Row, items_of, mutate, script, somebody
 
@@ -77,7 +77,7 @@ def test_exactly_the_planned_account_is_closed_and_a_restore_opens_another_one(b
     review.through_plan()
     with review.ledger() as ledger:
         run = ledger.runs.find(review.dag_id, review.run_id)
-        text = approval_body(ledger, run, ledger.plans.get(run.run_id))
+        text = approval_request(ledger, run, ledger.plans.get(run.run_id))[1]
     assert "a restore opens a new one with another secret" in text
     review.approve()
     review.revoke()

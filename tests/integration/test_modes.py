@@ -9,7 +9,7 @@ import pytest
 
 from rescind.model import Cell, Mode
 from rescind.plan.approved import Approved, read_approved
-from rescind.workflow.question.approval_text import approval_body
+from rescind.workflow.question.approval_text import approval_request
 from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -30,7 +30,7 @@ def _asked(review: Review) -> str:
     """What the approver reads."""
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
-        return approval_body(ledger, run, ledger.plans.get(run.run_id))
+        return approval_request(ledger, run, ledger.plans.get(run.run_id))[1]
 
 
 def _listing_scopes(review: Review) -> tuple[set[Cell], set[Cell]]:

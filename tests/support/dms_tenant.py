@@ -11,13 +11,13 @@ import httpx
 
 from rescind.cloud.clients import DmsClient
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.model import Grant
 from rescind.systems import system_named
 from rescind.systems.dms.surfaces import SURFACES
 from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
+from tests.support.pacing import FreePacer
 
 DMS = system_named("dms_permissions")
 ANN, BOB = "51001", "51002"

@@ -24,7 +24,6 @@ from rescind.cloud.credentials import (
     StaticSource,
     TencentInstanceSource,
 )
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import (
@@ -36,6 +35,7 @@ from rescind.errors import (
     TransientError,
     UnauthorizedError,
 )
+from tests.support.pacing import FreePacer
 
 Make = Callable[..., httpx.Response]
 WRITE = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29", whole_project=True))

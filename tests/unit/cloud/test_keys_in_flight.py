@@ -19,10 +19,10 @@ from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.credentials.roles import utc_seconds
 from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.dms.permissions import RevokeUserPermission
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import ExpiredSignatureError, TransientError
+from tests.support.pacing import FreePacer
 
 IN_FLIGHT = 16
 SERVER_TIME = 1_767_225_600.0

@@ -9,9 +9,10 @@ import pytest
 from rescind.cloud.base import Bucket, Pacer, Request
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import PACE, FreePacer, LocalPacer
+from rescind.cloud.pacing.local_pacer import PACE, LocalPacer
 from rescind.cloud.quickbi.inventory import QueryUserList
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenus
+from tests.support.pacing import FreePacer
 
 BUCKET = Bucket("tencent", "1", "r", "RevokePrivileges", 20.0)
 OTHER = Bucket("tencent", "1", "r", "ListPermissions", 20.0)

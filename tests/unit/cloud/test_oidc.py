@@ -18,10 +18,10 @@ from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.credentials import CredentialSource, OidcSource, Sources
 from rescind.cloud.credentials.oidc import ANONYMOUS, UNSIGNED, AlibabaAssumeRoleWithOidc, from_environment
 from rescind.cloud.dms.inventory import GetUserActiveTenant
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.sts_messages import AlibabaAssumeRoleAnswer
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import ConfigurationError, InputError, UnauthorizedError
+from tests.support.pacing import FreePacer
 
 Make = Callable[..., httpx.Response]
 JWT = "eyJhbGciOi.canary-identity-token." + "x" * 9000

@@ -15,9 +15,9 @@ import pytest
 
 from rescind.cloud.clients import DmsClient, WeDataClient
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.errors import ConfigurationError, RescindError, TransientError
+from tests.support.pacing import FreePacer
 from tests.support.private_network import Authority, TunnelProxy, private_authority, tls_front, tunnel_proxy
 
 HOST = "wedata.intl.tencentcloudapi.com"

@@ -20,11 +20,11 @@ import pytest
 from rescind.cloud.base import Request
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.transport import tls_context
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import MalformedResponseError, RescindError, TransientError, UnknownOutcomeError
+from tests.support.pacing import FreePacer
 
 WRITE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2", whole_project=True))
 READ = ListTenantRoles()

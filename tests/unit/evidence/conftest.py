@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rescind.evidence.bundle.format import Chain, encode, manifest_of
-from rescind.evidence.bundle.read import MemorySource, records
+from rescind.evidence.bundle.read import records
 from rescind.evidence.bundle.signing import sign
 from rescind.evidence.write import BundleWriter
 from rescind.ledger import (
@@ -32,6 +32,7 @@ from rescind.model import Grant, ItemState, Mode, Verdict
 from rescind.plan import SystemEffects, effects
 from tests.support.approval import KEYS
 from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, begin, call_for, decide, grant, list_scope
+from tests.support.memory_bundle import MemorySource
 from tests.support.postgres import *  # noqa: F403
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

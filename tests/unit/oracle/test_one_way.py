@@ -21,7 +21,6 @@ from emulator.wire import Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.dms import permissions
@@ -32,6 +31,7 @@ from rescind.systems.surfaces import CERTAIN_IN, UNCERTAIN, PlatformAnswer, unas
 from rescind.systems.wedata import data_sources, privileges, projects
 from tests.support.oracle import effective, judge
 from tests.support.oracle.organizations import SMALL, Planted, place, planted
+from tests.support.pacing import FreePacer
 
 PLAIN = replace(SMALL, leavers_in_groups=0, open_menus=0, dms_expired=0, projects=8)
 SHARED = "share_organization"

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Mode
 from rescind.plan import SystemEffects, plan_calls
@@ -23,6 +22,7 @@ from rescind.plan.check import EmptiedColumn, check_plan, check_request
 from rescind.plan.effects import effects
 from rescind.systems import REGISTRY, system_named
 from tests.support.examples import examples
+from tests.support.pacing import FreePacer
 
 Facts = Mapping[str, str]
 MENU_IDS = ["m1", "M1", "m-1", "m_1"]

@@ -11,7 +11,6 @@ import pytest
 
 from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.quickbi.datasets import AddDataLevelPermissionWhiteList
 from rescind.errors import BlastRadiusExceededError, InputError, MalformedResponseError
 from rescind.model import Cell, Grant
@@ -20,6 +19,7 @@ from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.dataset_whitelists import RULES, QuickBiDatasetWhitelists
 from rescind.systems.surfaces import unasked
 from rescind.workflow.closing.surroundings import is_membership
+from tests.support.pacing import FreePacer
 
 SYSTEM = QuickBiDatasetWhitelists()
 

@@ -14,7 +14,6 @@ import pytest
 from rescind.cloud.clients import QuickBiClient, WeDataClient
 from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms.permissions import UserPermissionRow
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import ListingIncompleteError
 from rescind.model import Membership
 from rescind.systems import system_named
@@ -22,6 +21,7 @@ from rescind.systems.dms.permissions import _grant
 from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
+from tests.support.pacing import FreePacer
 
 MENUS, PRIVILEGES, SOURCES = (
     system_named(name) for name in ("quickbi_menus", "wedata_privileges", "wedata_data_sources")

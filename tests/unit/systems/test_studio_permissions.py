@@ -13,7 +13,6 @@ import pytest
 
 from rescind.cloud.clients import WeDataClient
 from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.cloud.wedata.data_sources import StatusAnswer
 from rescind.cloud.wedata.studio import (
     CodeWriteAnswer,
@@ -34,6 +33,7 @@ from rescind.systems.effective import access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import UNCERTAIN
 from rescind.systems.wedata.studio_tree import ADMINISTRATOR, CREATOR, OWNER, PERMISSIONS, SHARED
+from tests.support.pacing import FreePacer
 
 STUDIO = system_named("wedata_studio_permissions")
 Answers = dict[str, Any]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from rescind.cloud.answers.outcomes import ResourceOutcome, Said, UnknownResultsError
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.errors import (
     BlastRadiusExceededError,
     ExpiredSignatureError,
@@ -35,6 +34,7 @@ from rescind.workflow.execute.direction import ClaimedBatch, Screening
 from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
 from tests.support.ledger_attempts import attempts, claim, states
 from tests.support.ledger_runs import Frozen, ready_run
+from tests.support.pacing import FreePacer
 from tests.support.scripted import ScriptedMenus
 
 pytestmark = pytest.mark.postgres

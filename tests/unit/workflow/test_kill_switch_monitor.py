@@ -36,7 +36,8 @@ def test_nothing_is_sent_before_the_switch_is_known() -> None:
     with pytest.raises(RunInterruptedError, match="could not be read"):
         KillSwitchMonitor(lambda: "").check()
     with pytest.raises(RunInterruptedError, match="nothing is sent"):
-        asyncio.run(KillSwitchMonitor(_answers(OSError("down")), every_s=0.001, patience_s=0.01).start())
+        never = KillSwitchMonitor(_answers(OSError("down")), every_s=0.001, patience_s=0.01)
+        asyncio.run(asyncio.wait_for(never.start(), 30))
     watch = KillSwitchMonitor(_answers(OSError("down"), ""), every_s=0.001)
     asyncio.run(watch.start())
     watch.check()

@@ -9,8 +9,8 @@ import pytest
 
 from rescind.cloud.base import Bucket
 from rescind.cloud.pacing.counting_pacer import CountingPacer
-from rescind.cloud.pacing.local_pacer import FreePacer
 from rescind.workflow.execute.progress_meter import Meter, Reading
+from tests.support.pacing import FreePacer
 
 BUCKET = Bucket("tencent", "1", "r", "ListPermissions", 20.0)
 

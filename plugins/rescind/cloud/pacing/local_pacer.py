@@ -1,4 +1,4 @@
-"""Pacers for use without a ledger: tests, hooks and single-call operators."""
+"""A pacer for use without a ledger: hooks and single-call operators."""
 
 from __future__ import annotations
 
@@ -13,19 +13,6 @@ PACE = 0.95
 """Part of a limit that is used; the rest covers network jitter."""
 _NARROW, _WIDEN, _LEAST = 0.7, 1.05, 0.05
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-
-
-class FreePacer:
-    """Never waits. For tests."""
-
-    async def slot(self, bucket: Bucket, *, write: bool) -> None:
-        """Return immediately."""
-
-    def throttled(self, bucket: Bucket, retry_after: float | None) -> None:
-        """Ignore it."""
-
-    def succeeded(self, bucket: Bucket) -> None:
-        """Ignore it."""
 
 
 @dataclass

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -42,23 +41,6 @@ class FolderSource:
         if place.is_symlink() or not place.is_file():
             raise OSError(f"{name} is not a regular file")
         return place.open("rb")
-
-
-@dataclass(frozen=True, slots=True)
-class MemorySource:
-    """A bundle as bytes by name."""
-
-    files: Mapping[str, bytes]
-
-    def names(self) -> set[str]:
-        """See :class:`Source`."""
-        return set(self.files)
-
-    def open(self, name: str) -> IO[bytes]:
-        """See :class:`Source`."""
-        if name not in self.files:
-            raise OSError(f"{name} is missing")
-        return io.BytesIO(self.files[name])
 
 
 def bundle_source(path: str | Path) -> FolderSource:

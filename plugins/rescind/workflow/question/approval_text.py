@@ -29,11 +29,6 @@ from rescind.workflow.question.plan_people import Holder, PlanPeople, plan_peopl
 _EXAMPLES = 12
 
 
-def approval_body(ledger: Ledger, run: Run, plan: Plan) -> str:
-    """Return the body of :func:`approval_request`."""
-    return approval_request(ledger, run, plan)[1]
-
-
 def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
     """Return subject and body: what remains, who asks and why, the people, the guards, and the digest."""
     rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]

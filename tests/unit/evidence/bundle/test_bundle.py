@@ -15,7 +15,7 @@ from rescind.approval_signature import ApprovalKeys, key_name, statement
 from rescind.cli import main
 from rescind.cli.evidence import UNCHECKED
 from rescind.evidence.bundle.format import RECORD_FILES, Merkle, Raw, encode, manifest_of
-from rescind.evidence.bundle.read import MemorySource, bundle_source, latest_verdicts, records
+from rescind.evidence.bundle.read import bundle_source, latest_verdicts, records
 from rescind.evidence.bundle.signing import sign
 from rescind.evidence.bundle.verify import verify, verify_series
 from rescind.evidence.report.figures import figures
@@ -26,6 +26,7 @@ from rescind.ledger import SETTINGS, Ledger, NewInput, VerdictRecord
 from rescind.model import Verdict, canonical
 from tests.support.approval import APPROVAL_PUBLIC, SIGNER
 from tests.support.ledger_runs import begin, grant, list_scope
+from tests.support.memory_bundle import MemorySource
 from tests.unit.evidence.conftest import (
     HOSTILE,
     KEY,

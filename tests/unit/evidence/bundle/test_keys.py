@@ -13,10 +13,10 @@ from rescind.cli import main
 from rescind.cli.evidence import UNCHECKED
 from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.format import encode
-from rescind.evidence.bundle.read import MemorySource
 from rescind.evidence.bundle.signing import check, key_name, public_key, same, sign
 from rescind.evidence.bundle.verify import verify
 from rescind.ledger import Ledger
+from tests.support.memory_bundle import MemorySource
 from tests.unit.evidence.conftest import KEY, OTHER, PUBLIC, bundle, closed_run, contents, pem
 
 P = 2**255 - 19

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from rescind.evidence.bundle.format import RECORD_FILES, moment
-from rescind.evidence.bundle.read import MemorySource, bundle_source, records
+from rescind.evidence.bundle.read import bundle_source, records
 from rescind.evidence.bundle.sanitize import sanitize
 from rescind.evidence.bundle.times import CLOCKS_APART
 from rescind.evidence.bundle.verify import verify
 from rescind.ledger import Ledger, NewInput, NewQuestion, QuestionItem, Run
 from tests.support.ledger_runs import begin, decide, frozen_run, grant, list_scope
+from tests.support.memory_bundle import MemorySource
 from tests.unit.evidence.conftest import bundle, closed_run, contents, remade_by
 
 pytestmark = pytest.mark.postgres

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from rescind.cli import main
-from rescind.evidence.bundle.read import MemorySource, bundle_source
+from rescind.evidence.bundle.read import bundle_source
 from rescind.evidence.bundle.verify import verify
 from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figures
 from rescind.evidence.report.html_report import headline, report, span, text
 from rescind.evidence.report.tables import outcomes
 from rescind.ledger import Ledger
 from tests.support.ledger_runs import begin
+from tests.support.memory_bundle import MemorySource
 from tests.unit.evidence.bundle.test_bundle import remade
 from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run, contents
 
