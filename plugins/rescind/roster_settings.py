@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -62,8 +64,10 @@ class RosterFormat(BaseModel):
     :param values: ``status`` and ``kind``: word of the export, in any case -> ours (``active``, ``left``; ``human``,
         ``service``; empty for not known). Words that are not named here must be ours.
     :param id_columns: column of the export -> id space of a platform. Every one of them must be in the export.
-    :param zone: IANA time zone of dates and times without an offset. A leaving date lasts until the midnight after it
-        there.
+    :param zone: IANA time zone of dates and times without an offset.
+    :param end_of_day: when the last working day ends in ``zone``, as ``HH:MM`` from 12:00 to 24:00. A leaving date
+        without a time (a bare date, or an exact midnight) lasts until then on that day; ``24:00`` is the midnight after
+        it. A leaving date with a time is not changed.
     :param encoding: of a CSV file, such as ``gb18030`` or ``shift_jis``; empty for UTF-8, or UTF-16 with its byte order
         mark.
     :param date_format: how dates are written, if not in ISO 8601, which is always read.
@@ -77,6 +81,7 @@ class RosterFormat(BaseModel):
     values: dict[Literal["status", "kind"], dict[str, str]] = Field(default_factory=dict)
     id_columns: dict[str, str] = Field(default_factory=lambda: {name: name for name in ID_SPACES})
     zone: str = "UTC"
+    end_of_day: str = "24:00"
     delimiter: Literal["", ",", ";", "\t", "|"] = ""
     encoding: str = ""
     date_format: DateFormat = ""
@@ -96,6 +101,27 @@ class RosterFormat(BaseModel):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("is no IANA time zone. Write for example Asia/Shanghai") from None
         return value
+
+    @field_validator("end_of_day")
+    @classmethod
+    def _at_noon_or_later(cls, value: str) -> str:
+        if not re.fullmatch(r"(?:1[2-9]|2[0-3]):[0-5][0-9]|24:00", value):
+            raise ValueError(
+                "is no time from 12:00 to 24:00. Write the end of the working day on a clock of 24 hours, for example "
+                "18:00, or 24:00 for the whole day"
+            )
+        return value
+
+    @property
+    def day_length(self) -> timedelta:
+        """``end_of_day``, counted from 00:00."""
+        hours, minutes = map(int, self.end_of_day.split(":"))
+        return timedelta(hours=hours, minutes=minutes)
+
+    @property
+    def last_day(self) -> str:
+        """How long a leaving date without a time lasts, in words for people."""
+        return f"a leaving date without a time lasts until {self.end_of_day} of that day, {self.zone}"
 
     @field_validator("encoding")
     @classmethod

@@ -411,6 +411,15 @@ def test_a_bad_row_and_leavers_without_a_date_are_named_in_log_page_and_report(
     assert not any(row["person_id"] in said for row in rows)
 
 
+def test_preflight_says_how_long_a_leaving_date_lasts(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    setup = bench()
+    setup.run("default").preflight()
+    assert "a leaving date without a time lasts until 24:00 of that day, UTC" in capsys.readouterr().out
+    setup.configure(roster_format={"zone": "Asia/Shanghai", "end_of_day": "18:00"})
+    setup.run("earlier").preflight()
+    assert "a leaving date without a time lasts until 18:00 of that day, Asia/Shanghai" in capsys.readouterr().out
+
+
 def test_the_age_of_a_roster_may_come_from_a_column(bench: Bench) -> None:
     setup = bench()
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -13,7 +13,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,8 @@ HEADERS = {
 }
 WORDS = {"de": ("aktiv", "ausgeschieden"), "zh": ("在职", "离职"), "ja": ("在籍", "退職")}
 ENCODINGS = {"de": ("cp1252", "utf-16"), "zh": ("gb18030", "utf-16"), "ja": ("shift_jis", "euc-jp", "utf-16")}
+CLOSING = ("24:00", "24:00", "12:00", "12:01", "17:30", "20:00", "20:01")
+"""Ends of a working day. At :data:`NOW`, clocks show 12:00 in UTC, 20:00 in Shanghai."""
 FORMS = {"DD.MM.YYYY": "%d.%m.%Y", "DD/MM/YYYY": "%d/%m/%Y", "MM/DD/YYYY": "%m/%d/%Y", "YYYYMMDD": "%Y%m%d"}
 
 
@@ -49,20 +51,25 @@ class Human:
 
 @dataclass
 class World:
-    """People, and the ids of the platform's principals."""
+    """People, and the ids of the platform's principals.
+
+    :param closing: when a working day ends on the clocks of ``zone``, as ``HH:MM``.
+    """
 
     people: list[Human]
     strangers: list[str]
     zone: str
+    closing: str
 
     def principals(self) -> list[str]:
         return [*(one.ids["dms_user_id"] for one in self.people if "dms_user_id" in one.ids), *self.strangers]
 
     def over(self, one: Human) -> bool:
-        """Whether the leaving date has passed: at the midnight after it."""
+        """Whether the working day of the leaving date has ended, as the clocks of the zone show now."""
         if one.end is None:
             return False
-        return datetime.combine(one.end + timedelta(days=1), time(), ZoneInfo(self.zone)) <= NOW
+        clock = NOW.astimezone(ZoneInfo(self.zone))
+        return one.end < clock.date() or (one.end == clock.date() and self.closing <= f"{clock:%H:%M}")
 
     def back(self, one: Human) -> bool:
         return any(o.mail == one.mail and o.status == "active" for o in self.people if o is not one)
@@ -118,9 +125,8 @@ def world(rng: random.Random) -> World:
     for one in [p for p in people[3:] if p.status == "left"][: rng.choice([0, 0, 1])]:
         size += 1
         people.append(Human(size, "active", None, "P001", "human", one.mail, {}))
-    return World(
-        people, [f"{wide}59{n:03}" for n in range(3)], rng.choice(["UTC", "Asia/Shanghai", "America/Los_Angeles"])
-    )
+    zone = rng.choice(["UTC", "Asia/Shanghai", "America/Los_Angeles", "Pacific/Auckland"])
+    return World(people, [f"{wide}59{n:03}" for n in range(3)], zone, rng.choice(CLOSING))
 
 
 def export(truth: World, rng: random.Random) -> Export:
@@ -129,7 +135,9 @@ def export(truth: World, rng: random.Random) -> Export:
     rng.shuffle(people)
     kind = rng.choices(["csv", "json", "scim", "pages"], [6, 2, 1, 1])[0]
     rows = [_row(one) for one in people]
-    options: dict[str, Any] = {"id_columns": {name: name for name in SPACES}, "zone": truth.zone}
+    options: dict[str, Any] = {
+        "id_columns": {name: name for name in SPACES}, "zone": truth.zone, "end_of_day": truth.closing,
+    }  # fmt: skip
     damage: list[str] = []
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         name = rng.choice(list(DAMAGE))

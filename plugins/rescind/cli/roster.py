@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         content, changed = read_regular(options.file, MAX_BYTES)
         roster, reading = _read(options.file, content, settings, options.id_map)
         now = datetime.now(UTC)
+        print(settings.roster_format.last_day)
         for line in _reading(roster, datetime.combine(options.on, time(), UTC) if options.on else now):
             print(line)
         source, _, column = settings.roster_as_of.partition(":")

@@ -365,6 +365,7 @@ def _mode(dry_run: bool) -> str:
 
 def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
     log.info("roster: %d people; policy %s", len(inputs.roster.roster.people), inputs.version[:12])
+    log.info("roster: %s", inputs.last_day)
     for remark in remarks(inputs.roster.roster):
         log.warning("roster: %s", remark)
     for note in inputs.notes:

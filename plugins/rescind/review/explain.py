@@ -39,7 +39,7 @@ class Explanation:
 
     :param ids: all (space, id) pairs under which the principal is known.
     :param person: the roster's ``person_id``, or empty.
-    :param matched_by: how the person was found, see :class:`~rescind.review.roster.admit.Match`.
+    :param matched_by: how the person was found, see :class:`~rescind.review.roster.matching.Match`.
     :param steps: every rule of the policy, also those behind the one that decided.
     """
 

@@ -11,7 +11,8 @@ from rescind.model import Principal
 from rescind.review.knowledge import Holdings, Memberships, PrincipalKey
 from rescind.review.protections import BoundProtections
 from rescind.review.request import ResolvedRequest
-from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Match, Person, match_person, principal_ids
+from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
+from rescind.review.roster.matching import Match, match_person, principal_ids
 from rescind.review.text import to_utc
 
 NAMED = 10
@@ -34,7 +35,7 @@ class View:
     """One principal as decisions see it.
 
     :param serial: number of this view within the run.
-    :param method: how the person was matched, see :class:`~rescind.review.roster.admit.Match`.
+    :param method: how the person was matched, see :class:`~rescind.review.roster.matching.Match`.
     :param protected: why nothing is revoked from it, or empty.
     :param named: whether the request names it (always False without one).
     :param perhaps: whether it may belong to a person whom the request names, and nobody knows for certain.

@@ -12,7 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Hashable, Iterable
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, ClassVar, NamedTuple
 
 import yaml
@@ -20,6 +20,7 @@ import yaml
 from rescind.errors import InputError
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+WHOLE_DAY = timedelta(days=1)
 """Dates after this one are held to be this one: the far future, without overflow at the calendar's end."""
 
 _SPREADSHEET = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE][+-]\d{1,4}|[+-]?\d+[.,]\d+[eE][+-]?\d{1,3}")
@@ -150,7 +151,7 @@ def parse_moment(value: str, *, where: str, zone: tzinfo = UTC, end_of_day: bool
     text = value.strip()
     try:
         if _DATE.fullmatch(text):
-            return _whole_day(datetime.fromisoformat(text), zone, end_of_day)
+            return end_of_date(date.fromisoformat(text), zone, WHOLE_DAY if end_of_day else timedelta(0))
         if not _MOMENT.fullmatch(text):
             raise ValueError("not ISO 8601")
         moment = datetime.fromisoformat(text)
@@ -173,11 +174,14 @@ def to_utc(moment: datetime) -> datetime:
         return LATEST if moment.year > 5000 else datetime(1, 1, 2, tzinfo=UTC)
 
 
-def _whole_day(day: datetime, zone: tzinfo, end_of_day: bool) -> datetime:
+def end_of_date(day: date, zone: tzinfo, clock: timedelta = WHOLE_DAY) -> datetime:
+    """Return the moment in UTC at which clocks in ``zone`` show ``clock`` on that day.
+
+    :param clock: time of day, counted from 00:00; :data:`WHOLE_DAY` is the midnight after the day.
+    """
     if day.year >= 9999:
         return LATEST
-    following = day.date() + timedelta(days=1 if end_of_day else 0)
-    return to_utc(_later(datetime.combine(following, time()), zone))
+    return to_utc(_later(datetime.combine(day, time()) + clock, zone))
 
 
 def _later(moment: datetime, zone: tzinfo) -> datetime:

@@ -59,6 +59,7 @@ class ReviewInputs:
 
     :param complete: whether the roster lists everyone.
     :param owners: whom to ask about grants of rules that ask; None in a run without questions.
+    :param last_day: how long a leaving date without a time lasts, in words.
     :param notes: how the principals of a form were read, in sentences.
     :param version: SHA-256 over policy (or request), exceptions, protections and roster; part of the plan's digest.
     """
@@ -71,6 +72,7 @@ class ReviewInputs:
     complete: bool
     owners: Owners | None
     version: str
+    last_day: str
     notes: tuple[str, ...] = ()
 
     def context(self, own_ids: Iterable[tuple[str, str]], *, now: datetime) -> DecisionContext:
@@ -226,6 +228,7 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
         complete=complete,
         owners=owners,
         notes=notes,
+        last_day=RosterFormat.model_validate(dict(inputs[ROSTER].facts.get("reading", {}))).last_day,
         version=digest([rule, complete, *(inputs[name].sha256 for name in files)]),
     )
 
@@ -329,6 +332,7 @@ def roster_options(reading: Mapping[str, Any], max_bad_rows_percent: int) -> Ros
     return RosterOptions(
         id_columns=form.id_columns,
         zone=ZoneInfo(form.zone),
+        end_of_day=form.day_length,
         delimiter=form.delimiter,
         columns=form.columns,
         values={str(column): words for column, words in form.values.items()},

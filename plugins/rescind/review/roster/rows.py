@@ -11,14 +11,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import TypeVar
 
 from rescind.errors import InputError
 from rescind.review.roster.admit import PERSON_SPACE, Kind, Person, Roster, RosterOptions, Status
 from rescind.review.roster.aside import SetAside, folded
 from rescind.review.roster.presets import Preset
-from rescind.review.text import LATEST, check_id, check_rounded, check_text, parse_moment, shape, to_utc
+from rescind.review.text import check_id, check_rounded, check_text, end_of_date, parse_moment, shape
 
 REQUIRED = ("person_id", "status")
 PLAIN = ("name", "email", "department")
@@ -26,7 +26,7 @@ MAPPED = frozenset({*REQUIRED, *PLAIN, "terminated_at", "kind", "manager"})
 """Our names of columns that an export may name otherwise."""
 _STATUS: Mapping[str, Status] = {"active": "active", "left": "left", "": "unknown"}
 _KIND: Mapping[str, Kind] = {"human": "human", "service": "service", "": "unknown"}
-_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d\d:?\d\d)?")
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d\d:?\d\d)?")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
 _BREAKS = re.compile(r"\s*[\n\r\t\v\f\x85\u2028\u2029]+\s*")
 _MAX_CELL = 4_096
@@ -370,10 +370,13 @@ def _moment(row: Row, where: Where, options: RosterOptions) -> datetime | None:
         return None
     text = iso_date(text, options.date_format)
     moment = parse_moment(text, where=place, zone=options.zone)
-    midnight, local = _MIDNIGHT.fullmatch(text), moment.astimezone(options.zone)
-    if _ISO.fullmatch(text) or (midnight is None and local.time() != time()):
-        return moment
-    # Services write a bare date as its midnight, in UTC or in the zone. It lasts to the end of the day, by the later
+    if _ISO.fullmatch(text):
+        return end_of_date(date.fromisoformat(text), options.zone, options.end_of_day)
+    # Services write a bare date as its midnight, in UTC or in the zone. It lasts to the end of that day, by the later
     # reading.
-    day = parse_moment(midnight[1] if midnight else local.date().isoformat(), where=place, zone=options.zone)
-    return max(day, to_utc(min(moment, LATEST - timedelta(days=1)) + timedelta(days=1)))
+    local = moment.astimezone(options.zone)
+    if _MIDNIGHT.fullmatch(text):
+        stated = datetime.fromisoformat(text)
+        zones = (options.zone, stated.tzinfo or options.zone)
+        return max(end_of_date(stated.date(), zone, options.end_of_day) for zone in zones)
+    return moment if local.time() != time() else end_of_date(local.date(), options.zone, options.end_of_day)

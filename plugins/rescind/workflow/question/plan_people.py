@@ -33,7 +33,7 @@ class PersonLoss:
     :param name: from the roster, else from the platform; may be empty.
     :param known: whether the roster knows the person.
     :param gone_from: moment from which the person counts as gone, as text, or empty.
-    :param matched: how the principal was looked for in the roster, see :class:`~rescind.review.roster.admit.Match`.
+    :param matched: how the principal was looked for in the roster, see :class:`~rescind.review.roster.matching.Match`.
     :param loses: how many grants go, by system, class of entitlement and kind of resource.
     :param levels: how many grants go, by level of risk.
     """

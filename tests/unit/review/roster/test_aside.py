@@ -10,9 +10,9 @@ import pytest
 from rescind.errors import GuardTrippedError, InputError
 from rescind.review import Decider, Roster, RosterLimits, RosterOptions, admit_roster, read_roster_csv
 from rescind.review.policy.load import Policy
-from rescind.review.roster.admit import match_person
 from rescind.review.roster.age import oldest
 from rescind.review.roster.aside import folded
+from rescind.review.roster.matching import match_person
 from rescind.review.roster.remarks import remarks
 from rescind.review.roster.shrink import check_shrink, sizes
 

@@ -12,9 +12,9 @@ import pytest
 from rescind.errors import InputError
 from rescind.review import Roster, RosterOptions, Target, read_roster_csv, read_roster_json, resolve_request
 from rescind.review.request import RequestedTargets
-from rescind.review.roster.admit import match_person
 from rescind.review.roster.id_map import read_id_map
 from rescind.review.roster.lookup import find_person
+from rescind.review.roster.matching import match_person
 from rescind.review.roster.presets import PRESETS
 from rescind.review.roster.shrink import sizes
 from rescind.systems import id_spaces

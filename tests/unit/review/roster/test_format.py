@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rescind import cli
 from rescind.errors import ConfigurationError, InputError
@@ -18,6 +20,7 @@ from rescind.review.roster.admit import DEFAULT_ID_COLUMNS
 from rescind.review.roster.remarks import remarks
 from rescind.roster_settings import RosterFormat
 from rescind.settings import Settings
+from rescind.workflow.inputs import roster_options
 
 IDS = {"DMS": "dms_user_id"}
 OURS = "person_id,status,terminated_at,dms_user_id"
@@ -114,6 +117,69 @@ def test_an_exact_midnight_lasts_the_whole_day(zone: str, text: str, ends: str) 
     assert person.terminated_at == datetime.fromisoformat(ends)
 
 
+@pytest.mark.parametrize(
+    ("zone", "end_of_day", "text", "ends"),
+    [
+        ("Asia/Shanghai", "18:00", "2026-07-31", "2026-07-31T10:00+00:00"),
+        ("Asia/Shanghai", "24:00", "2026-07-31", "2026-07-31T16:00+00:00"),
+        ("Asia/Shanghai", "18:00", "2026-07-31 00:00", "2026-07-31T10:00+00:00"),
+        ("Asia/Shanghai", "18:00", "2026-07-31T00:00:00+08:00", "2026-07-31T10:00+00:00"),
+        # A midnight of the zone, written in UTC.
+        ("Asia/Shanghai", "18:00", "2026-07-30T16:00:00Z", "2026-07-31T10:00+00:00"),
+        # A midnight in UTC may mean that day in UTC or in the zone: the later one counts.
+        ("Asia/Shanghai", "18:00", "2026-07-31T00:00:00Z", "2026-07-31T18:00+00:00"),
+        ("America/Los_Angeles", "18:00", "2026-07-31T00:00:00Z", "2026-08-01T01:00+00:00"),
+        # A day of 23 hours, one of 25.
+        ("America/Los_Angeles", "17:30", "2026-03-08", "2026-03-09T00:30+00:00"),
+        ("America/Los_Angeles", "24:00", "2026-03-08 00:00", "2026-03-09T07:00+00:00"),
+        ("America/Los_Angeles", "17:30", "2026-11-01", "2026-11-02T01:30+00:00"),
+        # A time stays as it is.
+        ("Asia/Shanghai", "18:00", "2026-07-31T23:00:00", "2026-07-31T15:00+00:00"),
+        ("Asia/Shanghai", "18:00", "2026-07-31T09:00:00Z", "2026-07-31T09:00+00:00"),
+        ("UTC", "12:00", "9999-12-31", "9999-12-31T00:00+00:00"),
+    ],
+)
+def test_a_date_without_a_time_lasts_until_the_end_of_the_working_day(
+    zone: str, end_of_day: str, text: str, ends: str
+) -> None:
+    form = RosterFormat(id_columns={"dms_user_id": "dms_user_id"}, zone=zone, end_of_day=end_of_day)
+    options = roster_options(form.model_dump(mode="json"), 10)
+    (person,) = csv(f"{OURS}\nP1,left,{text},51001\n", options).people
+    assert person.terminated_at == datetime.fromisoformat(ends)
+
+
+@given(
+    day=st.dates(datetime(1990, 1, 1).date(), datetime(2090, 1, 1).date()),
+    zone=st.sampled_from(["UTC", "Asia/Shanghai", "America/Los_Angeles", "Australia/Lord_Howe", "America/Santiago"]),
+    minutes=st.integers(12 * 60, 24 * 60),
+    suffix=st.sampled_from(["", " 00:00", "T00:00:00Z", "T00:00:00+14:00", "T00:00:00-12:00"]),
+)
+def test_the_clocks_of_the_zone_show_the_end_of_day(day: date, zone: str, minutes: int, suffix: str) -> None:
+    clock = f"{minutes // 60}:{minutes % 60:02}"
+    form = RosterFormat(id_columns={"dms_user_id": "dms_user_id"}, zone=zone, end_of_day=clock)
+    options = roster_options(form.model_dump(mode="json"), 10)
+    (person,) = csv(f"{OURS}\nP1,left,{day}{suffix},51001\n", options).people
+    assert person.terminated_at is not None
+    local = person.terminated_at.astimezone(ZoneInfo(zone))
+    shown = f"{local.date()} {local:%H:%M}"
+    expected = f"{day + timedelta(days=1)} 00:00" if clock == "24:00" else f"{day} {clock}"
+    if "T" in suffix:
+        assert shown >= expected  # the reading in the stated offset may be later
+        stated = person.terminated_at.astimezone(datetime.fromisoformat(f"{day}{suffix}").tzinfo)
+        assert expected in (shown, f"{stated.date()} {stated:%H:%M}")
+    else:
+        # Only a clock that jumps over this time shows a later one.
+        assert shown == expected or (shown > expected and (local - timedelta(hours=2)).utcoffset() != local.utcoffset())
+
+
+@pytest.mark.parametrize(
+    "wrong", ["6:00", "06:00", "11:59", "00:00", "24:01", "25:00", "18:60", "18", "6 pm", "", "\uff118:00"]
+)
+def test_an_end_of_day_that_may_be_meant_otherwise_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"end_of_day.* 12:00 to 24:00.* clock of 24 hours"):
+        Settings.parse({"roster_format": {"end_of_day": wrong}}, connections={})
+
+
 def test_a_manager_that_scim_sends_as_text_is_read() -> None:
     extension = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
     boss = {"id": "a", "externalId": "P1", "active": True}
@@ -151,6 +217,7 @@ def _settings(tmp_path: Path) -> Path:
         "values": {"status": {"terminated": "left", "employed": "active", "on leave": ""}},
         "id_columns": IDS,
         "zone": "Asia/Shanghai",
+        "end_of_day": "18:30",
     }
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({"rescind_settings": {"roster_format": form, "roster_min_people": 3}}))
@@ -164,7 +231,8 @@ def test_the_command_prints_how_a_file_is_read(tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "3 people: 1 active, 1 left, 1 unknown" in said and "3 have a dms_user_id" in said
     assert "0 have left by 2026-01-15 00:00 UTC; 1 leave later" in said
-    assert "2: from 2026-01-31 16:00 UTC (line 3)" in said
+    assert "2: from 2026-01-31 10:30 UTC (line 3)" in said
+    assert "a leaving date without a time lasts until 18:30 of that day, Asia/Shanghai" in said
     assert said.endswith("a review would use this roster\n")
 
 

@@ -9,7 +9,6 @@ import dataclasses
 import random
 from datetime import timedelta
 from types import SimpleNamespace
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -28,6 +27,7 @@ from rescind.review import (
     read_roster_json,
 )
 from rescind.review.roster.pages import RosterPages
+from rescind.workflow.inputs import roster_options
 from tests.conftest import THOROUGH
 from tests.support.rosters import NOW, Export, World, export, world
 
@@ -43,7 +43,7 @@ RULES = {
 
 
 def read(made: Export) -> Roster:
-    options = RosterOptions(**{**made.options, "zone": ZoneInfo(made.options["zone"])})
+    options = roster_options(made.options, RosterOptions().max_bad_rows_percent)
     if made.kind == "csv":
         return read_roster_csv(made.content, source="r.csv", options=options)
     if made.kind == "json":

@@ -7,7 +7,7 @@ import pytest
 from rescind.errors import InputError
 from rescind.model import Principal
 from rescind.review import Decider
-from rescind.review.roster.admit import match_person, principal_ids
+from rescind.review.roster.matching import match_person, principal_ids
 from rescind.systems import id_spaces
 
 
@@ -38,6 +38,15 @@ def test_an_id_that_the_row_lacks_leaves_the_principal_unmatched(make: SimpleNam
     roster = make.roster("P1,Ada,active,,human,,Finance,,2046000000000001,")
     ids = [("dms_user_id", "51001"), ("alibaba_uid", "2046000000000001")]
     assert match_person("user", ids, roster) == (None, "unconfirmed")
+
+
+def test_an_id_that_the_row_lacks_and_somebody_else_has_is_a_conflict(make: SimpleNamespace) -> None:
+    roster = make.roster(
+        "P1,Ada,active,,human,,Finance,,,51001", "P2,Bo,left,2026-01-31,human,,Data,,2046000000000002,"
+    )
+    ids = [("dms_user_id", "51001"), ("alibaba_uid", "2046000000000002")]
+    for order in (ids, ids[::-1]):
+        assert match_person("user", order, roster) == (None, "conflict")
 
 
 @pytest.mark.parametrize("kind", ["group", "role", "project", "everyone"])

@@ -21,8 +21,8 @@ import pytest
 from rescind import cli
 from rescind.errors import InputError
 from rescind.review import Roster, RosterOptions, read_roster_csv, read_roster_json
-from rescind.review.roster.admit import match_person
 from rescind.review.roster.id_map import read_id_map
+from rescind.review.roster.matching import match_person
 from rescind.review.roster.pages import PageFields, RosterPages
 from rescind.review.roster.presets import PRESETS
 from rescind.roster_settings import PresetName, RosterFormat
