@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.support.emulator import ROOT
 
@@ -19,6 +21,14 @@ print(settings_home())
 for name in ("policy", "protections", "exceptions", "owners"):
     print(Settings().path(name).is_file())
 """
+
+
+LIMITS = ("cadwyn<7.1", "fastapi<0.137")
+
+
+def asked() -> list[str]:
+    lines = (FOLDER / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +66,15 @@ def test_a_folder_that_exists_is_not_written_to(tmp_path: Path) -> None:
 
 def test_pip_gets_what_the_package_needs_and_keeps_the_airflow_of_the_service() -> None:
     needs = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    lines = (FOLDER / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if not line.startswith("#")] == [
+    assert [line for line in asked() if line not in LIMITS] == [
         "apache-airflow==3.2.2" if one.startswith("apache-airflow>=") else one for one in needs
     ]
+
+
+def test_pip_gets_nothing_newer_of_what_airflow_does_not_start_with() -> None:
+    pinned = (ROOT / "constraints-3.2.2.txt").read_text(encoding="utf-8")
+    for one in LIMITS:
+        limit = Requirement(one)
+        (version,) = re.findall(rf"^{limit.name}==([\d.]+)", pinned, re.M)
+        major, minor, *_ = version.split(".")
+        assert one in asked() and str(limit.specifier) == f"<{major}.{int(minor) + 1}"
