@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from rescind.cloud.base import Prepared, ReplyT, Request
 from rescind.cloud.client import CloudClient
-from rescind.cloud.connection.permission_probe import DMS, QUICKBI, WEDATA, Probe
+from rescind.cloud.connection.permission_probe import Probe
+from rescind.cloud.connection.permission_reads import DMS, QUICKBI, WEDATA
 from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.quickbi.inventory import QueryUserList

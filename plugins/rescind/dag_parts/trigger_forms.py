@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
-from rescind.systems import REGISTRY
+from rescind.systems import form_labels
 
 
 def system_param() -> dict[str, Param]:
     """Return the field for the permission systems that the run covers."""
-    labels = {name: system.form_label for name, system in REGISTRY.items()}
+    labels = form_labels()
     return {
         "systems": Param(
             [],

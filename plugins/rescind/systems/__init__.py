@@ -1,45 +1,105 @@
-"""The permission systems, by name. To add one, write its class in a module here and add it to the registry."""
+"""The permission systems, by name. To add one, write its class in a module here and add a line to the registry.
+
+A system is imported when it is first used: the message models of a vendor take a fifth of a second, and most tasks need
+one vendor. The parsing of DAGs needs none.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rescind.errors import InputError
-from rescind.systems.base import PermissionSystem
-from rescind.systems.dms.abac_authorizations import DmsAbacAuthorizations
-from rescind.systems.dms.accounts import DmsAccounts
-from rescind.systems.dms.permissions import DmsPermissions
-from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
-from rescind.systems.quickbi.dataset_whitelists import QuickBiDatasetWhitelists
-from rescind.systems.quickbi.group_members import QuickBiGroupMembers
-from rescind.systems.quickbi.menus import QuickBiMenus
-from rescind.systems.quickbi.shares import QuickBiShares
-from rescind.systems.quickbi.work_authorizations import QuickBiWorkAuthorizations
-from rescind.systems.quickbi.workspace_members import QuickBiWorkspaceMembers
-from rescind.systems.wedata.data_sources import WeDataDataSources
-from rescind.systems.wedata.privileges import WeDataPrivileges
-from rescind.systems.wedata.project_roles import WeDataProjectRoles
-from rescind.systems.wedata.studio_permissions import WeDataStudioPermissions
 
-REGISTRY: dict[str, PermissionSystem[Any]] = {
-    system.name: system
-    for system in (
-        WeDataPrivileges(),
-        WeDataDataSources(),
-        WeDataProjectRoles(),
-        WeDataStudioPermissions(),
-        DmsPermissions(),
-        DmsAccounts(),
-        DmsProxyAccesses(),
-        DmsAbacAuthorizations(),
-        QuickBiMenus(),
-        QuickBiGroupMembers(),
-        QuickBiWorkspaceMembers(),
-        QuickBiShares(),
-        QuickBiWorkAuthorizations(),
-        QuickBiDatasetWhitelists(),
-    )
+if TYPE_CHECKING:
+    from rescind.systems.base import PermissionSystem
+
+
+class Entry(NamedTuple):
+    """What is known of a system before it is imported.
+
+    :param place: module and class, below this package.
+    :param form_label: name in the trigger forms.
+    :param default_connection: Airflow connection that reviews use when the setting ``connections`` is not given.
+        Without one, the system is reviewed only where ``connections`` names it.
+    """
+
+    place: str
+    form_label: str
+    default_connection: str = ""
+
+
+ENTRIES: dict[str, Entry] = {
+    "wedata_privileges": Entry(
+        "wedata.privileges.WeDataPrivileges", "Tencent WeData: catalog privileges", "wedata_default"
+    ),
+    "wedata_data_sources": Entry(
+        "wedata.data_sources.WeDataDataSources", "Tencent WeData: data sources", "wedata_default"
+    ),
+    "wedata_project_roles": Entry(
+        "wedata.project_roles.WeDataProjectRoles", "Tencent WeData: members of projects and their roles"
+    ),
+    "wedata_studio_permissions": Entry(
+        "wedata.studio_permissions.WeDataStudioPermissions", "Tencent WeData: Studio folders, scripts and workflows"
+    ),
+    "dms_permissions": Entry("dms.permissions.DmsPermissions", "Alibaba DMS: permissions", "dms_default"),
+    "dms_accounts": Entry("dms.accounts.DmsAccounts", "Alibaba DMS: accounts of users"),
+    "dms_proxy_accesses": Entry(
+        "dms.proxy_accesses.DmsProxyAccesses", "Alibaba DMS: accounts of secure access proxies"
+    ),
+    "dms_abac_authorizations": Entry(
+        "dms.abac_authorizations.DmsAbacAuthorizations", "Alibaba DMS: policies of users and roles"
+    ),
+    "quickbi_menus": Entry("quickbi.menus.QuickBiMenus", "Alibaba Quick BI: portal menus", "quickbi_default"),
+    "quickbi_group_members": Entry(
+        "quickbi.group_members.QuickBiGroupMembers", "Alibaba Quick BI: members of user groups"
+    ),
+    "quickbi_workspace_members": Entry(
+        "quickbi.workspace_members.QuickBiWorkspaceMembers", "Alibaba Quick BI: members of workspaces"
+    ),
+    "quickbi_shares": Entry("quickbi.shares.QuickBiShares", "Alibaba Quick BI: shares of works"),
+    "quickbi_work_authorizations": Entry(
+        "quickbi.work_authorizations.QuickBiWorkAuthorizations",
+        "Alibaba Quick BI: authorizations of works and datasets",
+    ),
+    "quickbi_dataset_whitelists": Entry(
+        "quickbi.dataset_whitelists.QuickBiDatasetWhitelists", "Alibaba Quick BI: white lists of datasets"
+    ),
 }
+"""Every permission system, in the order of forms and reports."""
+
+
+class Registry(MutableMapping[str, "PermissionSystem[Any]"]):
+    """The systems by name. Each is imported and created at its first use."""
+
+    def __init__(self) -> None:
+        self._systems: dict[str, PermissionSystem[Any] | None] = dict.fromkeys(ENTRIES)
+
+    def __getitem__(self, name: str) -> PermissionSystem[Any]:
+        system = self._systems[name]
+        if system is None:
+            module, _, kind = ENTRIES[name].place.rpartition(".")
+            system = self._systems[name] = getattr(import_module(f"{__name__}.{module}"), kind)()
+        return system
+
+    def __setitem__(self, name: str, system: PermissionSystem[Any]) -> None:
+        self._systems[name] = system
+
+    def __delitem__(self, name: str) -> None:
+        del self._systems[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._systems
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._systems)
+
+    def __len__(self) -> int:
+        return len(self._systems)
+
+
+REGISTRY = Registry()
 
 
 def system_named(name: str) -> PermissionSystem[Any]:
@@ -59,7 +119,12 @@ def id_spaces() -> dict[str, tuple[str, ...]]:
 
 def default_connections() -> dict[str, list[str]]:
     """Return the default connection ids by system. A system without one is left out."""
-    return {name: [system.default_connection] for name, system in REGISTRY.items() if system.default_connection}
+    return {name: [entry.default_connection] for name, entry in ENTRIES.items() if entry.default_connection}
+
+
+def form_labels() -> dict[str, str]:
+    """Return the names of the systems in the trigger forms, by name."""
+    return {name: entry.form_label for name, entry in ENTRIES.items()}
 
 
 def titles() -> dict[str, str]:

@@ -177,11 +177,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
     :cvar name: name in code and ledger.
     :cvar title: name in reports, labels and messages.
-    :cvar form_label: name in the trigger forms.
     :cvar id_spaces: the roster's id spaces of its principals: first the one of a grant's ``principal_id``, then those
         of ``Principal.other_ids``. Preflight stops for a system without any.
-    :cvar default_connection: Airflow connection that reviews use when the setting ``connections`` is not given. Without
-        one, the system is reviewed only where ``connections`` names it.
     :cvar vendor: ``tencent`` or ``alibaba``.
     :cvar hook: import path of the Airflow hook class that gives the client.
     :cvar shape: what one revoke call can cover.
@@ -205,9 +202,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    form_label: ClassVar[str]
     id_spaces: ClassVar[tuple[str, ...]] = ()
-    default_connection: ClassVar[str] = ""
     vendor: ClassVar[str]
     hook: ClassVar[str]
     shape: ClassVar[CallShape]

@@ -85,7 +85,6 @@ class DmsAbacAuthorizations(PermissionSystem[DmsClient]):
 
     name: ClassVar[str] = "dms_abac_authorizations"
     title: ClassVar[str] = "DMS policies"
-    form_label: ClassVar[str] = "Alibaba DMS: policies of users and roles"
     id_spaces: ClassVar[tuple[str, ...]] = ("dms_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"

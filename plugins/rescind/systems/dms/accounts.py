@@ -59,7 +59,6 @@ class DmsAccounts(PermissionSystem[DmsClient]):
 
     name: ClassVar[str] = "dms_accounts"
     title: ClassVar[str] = "DMS accounts"
-    form_label: ClassVar[str] = "Alibaba DMS: accounts of users"
     id_spaces: ClassVar[tuple[str, ...]] = ("dms_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"

@@ -65,9 +65,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
 
     name: ClassVar[str] = "dms_permissions"
     title: ClassVar[str] = "DMS permissions"
-    form_label: ClassVar[str] = "Alibaba DMS: permissions"
     id_spaces: ClassVar[tuple[str, ...]] = ("dms_user_id", "alibaba_uid")
-    default_connection: ClassVar[str] = "dms_default"
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={"record": 1}, max_cells=1)

@@ -43,7 +43,6 @@ class DmsProxyAccesses(PermissionSystem[DmsClient]):
 
     name: ClassVar[str] = "dms_proxy_accesses"
     title: ClassVar[str] = "DMS proxy accounts"
-    form_label: ClassVar[str] = "Alibaba DMS: accounts of secure access proxies"
     id_spaces: ClassVar[tuple[str, ...]] = ("dms_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"

@@ -59,7 +59,6 @@ class QuickBiDatasetWhitelists(MembershipSystem[QuickBiClient]):
 
     name: ClassVar[str] = "quickbi_dataset_whitelists"
     title: ClassVar[str] = "Quick BI dataset white lists"
-    form_label: ClassVar[str] = "Alibaba Quick BI: white lists of datasets"
     id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"

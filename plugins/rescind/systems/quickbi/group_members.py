@@ -45,7 +45,6 @@ class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
 
     name: ClassVar[str] = "quickbi_group_members"
     title: ClassVar[str] = "Quick BI group members"
-    form_label: ClassVar[str] = "Alibaba Quick BI: members of user groups"
     id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"

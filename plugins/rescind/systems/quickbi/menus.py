@@ -72,9 +72,7 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
 
     name: ClassVar[str] = "quickbi_menus"
     title: ClassVar[str] = "Quick BI menus"
-    form_label: ClassVar[str] = "Alibaba Quick BI: portal menus"
     id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
-    default_connection: ClassVar[str] = "quickbi_default"
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"
     shape: ClassVar[CallShape] = CallShape(

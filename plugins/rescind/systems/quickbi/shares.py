@@ -54,7 +54,6 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
 
     name: ClassVar[str] = SYSTEM
     title: ClassVar[str] = "Quick BI shares"
-    form_label: ClassVar[str] = "Alibaba Quick BI: shares of works"
     id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"

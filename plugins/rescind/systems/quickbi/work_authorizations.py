@@ -63,7 +63,6 @@ class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
 
     name: ClassVar[str] = SYSTEM
     title: ClassVar[str] = "Quick BI work authorizations"
-    form_label: ClassVar[str] = "Alibaba Quick BI: authorizations of works and datasets"
     id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"

@@ -69,7 +69,6 @@ class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
 
     name: ClassVar[str] = "quickbi_workspace_members"
     title: ClassVar[str] = "Quick BI workspace members"
-    form_label: ClassVar[str] = "Alibaba Quick BI: members of workspaces"
     id_spaces: ClassVar[tuple[str, ...]] = ("quickbi_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.quickbi.QuickBiHook"

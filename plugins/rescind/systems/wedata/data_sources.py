@@ -60,9 +60,7 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
 
     name: ClassVar[str] = "wedata_data_sources"
     title: ClassVar[str] = "WeData data sources"
-    form_label: ClassVar[str] = "Tencent WeData: data sources"
     id_spaces: ClassVar[tuple[str, ...]] = ("wedata_user_id",)
-    default_connection: ClassVar[str] = "wedata_default"
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"

@@ -103,9 +103,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
 
     name: ClassVar[str] = "wedata_privileges"
     title: ClassVar[str] = "WeData privileges"
-    form_label: ClassVar[str] = "Tencent WeData: catalog privileges"
     id_spaces: ClassVar[tuple[str, ...]] = ("wedata_user_id",)
-    default_connection: ClassVar[str] = "wedata_default"
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
     member_space: ClassVar[str] = "wedata_uin"

@@ -81,7 +81,6 @@ class WeDataProjectRoles(PermissionSystem[WeDataClient]):
 
     name: ClassVar[str] = "wedata_project_roles"
     title: ClassVar[str] = "WeData project roles"
-    form_label: ClassVar[str] = "Tencent WeData: members of projects and their roles"
     id_spaces: ClassVar[tuple[str, ...]] = ("wedata_uin",)
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"

@@ -78,7 +78,6 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
 
     name: ClassVar[str] = "wedata_studio_permissions"
     title: ClassVar[str] = "WeData Studio permissions"
-    form_label: ClassVar[str] = "Tencent WeData: Studio folders, scripts and workflows"
     id_spaces: ClassVar[tuple[str, ...]] = ("wedata_user_id",)
     vendor: ClassVar[str] = "tencent"
     hook: ClassVar[str] = "rescind.hooks.wedata.WeDataHook"
