@@ -230,6 +230,52 @@ def test_an_export_in_the_documented_shape_is_read(name: str, size: str) -> None
     check(name, roster, people, dates=name in DATED, managers=name not in ("okta_csv", "entra_csv"))
 
 
+def test_an_okta_report_with_the_fields_of_its_page_alone_is_read() -> None:
+    """The page of the report (okta/okta-help, Reports/access/user-account-report.htm) names these six, and no id."""
+    text = (
+        "Okta user status,Okta username,Primary email,Status change date,User,User fullname\n"
+        "Active,p1@example.com,p1@example.com,2026-01-05T09:30:00Z,Ada One,Ada Nr 1\n"
+        "Deactivated,p2@example.com,p2@example.com,2026-07-31T09:30:00Z,Ada Two,Ada Nr 2\n"
+    )
+    one, two = read_roster_csv(text, source="r.csv", options=options("okta_csv")).people
+    assert (one.person_id, one.status, one.terminated_at) == ("p1@example.com", "active", None)
+    assert (two.person_id, two.status, two.terminated_at) == (
+        "p2@example.com", "left", datetime(2026, 7, 31, 9, 30, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def test_a_workday_report_with_columns_of_its_own_is_read_and_needs_a_status() -> None:
+    """A report has the columns that its author gives it. These names are of a university's published example
+    (the README of Colby's web site); it has no status, so the one here is added."""
+    entry = {
+        "employeeID": "00101", "primaryWorkEmail": "p1@example.com", "firstName": "Joe", "lastName": "Blow",
+        "preferredSuffix": None, "superiorOrg": "President's Office (Jane Doe)", "Cost_Center_Name": "Historian",
+        "workSpaceLocation": None, "employeeType": "Temporary", "CF_Has_Sabbatical_Leave_Type": "0",
+    }  # fmt: skip
+    with pytest.raises(InputError, match="'Worker_Status'"):
+        read_roster_json(json.dumps({"Report_Entry": [entry]}), source="r.json", options=options("workday"))
+    told = json.dumps({"Report_Entry": [entry | {"Currently_Active": "0", "Last_Day_of_Work": "2026-07-31"}]})
+    (person,) = read_roster_json(told, source="r.json", options=options("workday")).people
+    assert (person.person_id, person.status, person.email) == ("00101", "left", "p1@example.com")
+    assert person.terminated_at == datetime(2026, 8, 1, tzinfo=UTC)
+
+
+def test_successfactors_users_with_their_further_fields_are_read() -> None:
+    """The further fields are of published answers of demonstration tenants: mtrdesign/python-saml-example, and the
+    queries of moveworks/developer-docs with ``status`` and ``manager/userId``."""
+    further = {
+        "lastModifiedDateTime": "/Date(1462957988000+0000)/", "hireDate": "/Date(1388966400000)/", "empId": None,
+        "dateOfPosition": "/Date(-62135596800000)/", "totalTeamSize": "2", "married": True, "competency": "0.0",
+        "department": "Industries (IND)", "defaultFullName": "Emily Clark", "hr": {"__deferred": {}},
+    }  # fmt: skip
+    users = [successfactors(one) | further for one in SMALL]
+    roster = read_roster_json(json.dumps({"d": {"results": users}}), source="r.json", options=options("successfactors"))
+    assert [person.status for person in roster.people] == ["active", "left", "active", "left"]
+    assert [person.department for person in roster.people] == ["Industries (IND)"] * 4
+    assert roster.people[1].terminated_at == datetime(2026, 8, 1, tzinfo=UTC)
+    assert not roster.aside.rows
+
+
 def test_the_setting_and_the_presets_have_the_same_names() -> None:
     assert set(get_args(PresetName)) == {"", *PRESETS} == {"", *JSON, *CSV}
     assert all(preset.page.startswith("https://") for preset in PRESETS.values())
