@@ -10,9 +10,13 @@ import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from rescind.ledger import Ledger
+    from rescind.ledger.read_models.person import PersonAccess
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +63,19 @@ def _page() -> Any:
     from rescind.web.app import create_app
 
     require_supported()
-    return create_app(_ledger, _evidence_folders, titles())
+    return create_app(_ledger, _evidence_folders, titles(), person_access=_person_access)
 
 
 def _ledger() -> str:
     from rescind.hooks.ledger import LedgerHook
 
     return LedgerHook().dsn()
+
+
+def _person_access(ledger: Ledger, run_id: str, person: str) -> PersonAccess:
+    from rescind.workflow.closing.person_access import person_access  # loaded when somebody looks at a person
+
+    return person_access(ledger, run_id, person)
 
 
 def _evidence_folders() -> Iterator[Path]:

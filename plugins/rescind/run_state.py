@@ -159,3 +159,29 @@ def words_of(name: str) -> str:
 def tone_of(name: str) -> str:
     """Return the tone of an item state, a verdict or a kind of finding."""
     return _ITEMS[name][1] if name in _ITEMS else PLAIN
+
+
+GONE, GOES, STAYS = "gone", "goes", "stays"
+_RECORD_GONE = ("verified_gone", "already_absent", "record_gone", "still_effective")
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one record of access in a run: ``gone``, ``goes`` or ``stays``, and that in words."""
+
+    kind: str
+    words: str
+
+
+def fate_of(state: str, verdict: str) -> Fate:
+    """Return the fate of a planned item. It is gone only when a listing showed that its record is.
+
+    An access that is still effective has lost this record; the path that remains is another one.
+
+    :param verdict: the latest verdict, or empty.
+    """
+    if verdict in _RECORD_GONE:
+        return Fate(GONE, "record gone")
+    if not verdict and state in ("planned", "approved", "sent", "accepted"):
+        return Fate(GOES, words_of(state))
+    return Fate(STAYS, words_of(verdict or state))

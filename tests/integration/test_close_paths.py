@@ -164,13 +164,19 @@ def test_explain_prints_and_draws_the_paths_of_a_person(
     drawing = tmp_path / "paths.svg"
     assert cli.main(["explain", name, "--principal", user, "--svg", str(drawing)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    own = [line for line in lines if menu in line and "on menu" in line and line.startswith("  ")]
+    own = [line for line in lines if menu in line and "on menu" in line and line.startswith("  [")]
     assert [line.partition(":")[0].strip() for line in own] == [
-        "direct grant",
-        f'group {group} "{groups["group", group]}"',
+        f'[stays] group {group} "{groups["group", group]}"',
+        "[will go] direct grant",
     ]
-    texts = ["".join(one.itertext()) for one in ElementTree.parse(drawing).iter("{http://www.w3.org/2000/svg}text")]
-    assert any(user in one for one in texts) and f"group {groups['group', group]}" in texts
+    (close,) = [line for line in lines if line.startswith("  Remove ")]
+    assert f"member on user_group {group}" in close and "not in the plan" in close
+    svg = ElementTree.parse(drawing)
+    texts = ["".join(one.itertext()) for one in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert f"group: {groups['group', group]}" in texts and texts.count("is in: stays") >= 1
+    assert any(one.endswith(": will go") for one in texts) and any(one.endswith(": stays") for one in texts)
+    lines_drawn = list(svg.iter("{http://www.w3.org/2000/svg}path"))
+    assert all(("stroke-dasharray" in one.attrib) == (one.attrib["class"] in ("stays", "ends")) for one in lines_drawn)
 
 
 def test_a_second_planning_starts_from_the_first_decisions(bench: Bench) -> None:

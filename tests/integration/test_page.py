@@ -17,6 +17,7 @@ from rescind.evidence.bundle.verify import verify
 from rescind.model import NEW_RUN
 from rescind.systems import REGISTRY
 from rescind.web.app import create_app
+from rescind.workflow.closing.person_access import person_access
 from rescind.workflow.run_summary import headline
 from tests.integration.test_restore import reviewed
 from tests.integration.test_watch import give, gone, watched
@@ -39,6 +40,7 @@ def page(setup: ReviewBench, path: str) -> httpx.Response:
             {name: system.title for name, system in REGISTRY.items()},
             identify=reader,
             readable=lambda _, dags: frozenset(dags),
+            person_access=person_access,
         )
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page.test") as client:
             return await client.get(path)

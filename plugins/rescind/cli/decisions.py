@@ -16,13 +16,15 @@ from pathlib import Path
 from rescind.cli.ledger import DSN_VARIABLE
 from rescind.data_files import read_regular
 from rescind.errors import InputError, RescindError
+from rescind.evidence.report.closing import closing_rows, closing_text, concerning
 from rescind.ledger import Ledger, Run
 from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.model import Choice, Grant, GrantKey
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
 from rescind.review.policy.load import Policy
 from rescind.review.text import printable
-from rescind.workflow.closing.person_paths import paths_svg, paths_text, person_paths
+from rescind.workflow.closing.paths_drawing import paths_svg
+from rescind.workflow.closing.person_paths import paths_text, person_paths
 from rescind.workflow.inputs import decision_context
 
 EXAMPLES = 5
@@ -78,12 +80,17 @@ def _explain(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
 
 
 def _paths(ledger: Ledger, run: Run, holders: set[GrantKey], svg: str | None) -> Iterator[str]:
-    """Yield the paths by which the person reaches what, over all systems of a vendor; write the drawing."""
+    """Yield the paths by which the person reaches what, and what would close them; write the drawing."""
     drawings = []
-    for title, ways in person_paths(ledger, run, holders):
-        yield from paths_text(title, ways)
+    proposal = closing_rows((scope.system, scope.notes) for scope in ledger.scopes.all(run.run_id))
+    for found in person_paths(ledger, run, holders):
+        yield from paths_text(found)
+        rows = concerning(proposal, [found.principal], found.own)
+        if rows:
+            yield f"closing the paths of user {printable(found.principal)}: {len(rows)}"
+            yield from (f"  {printable(closing_text(row))}" for row in rows)
         yield ""
-        drawings.append(paths_svg(title, ways))
+        drawings.append(paths_svg(found.title, found.name or found.principal, found.ways))
     for number, drawing in enumerate(drawings if svg else ()):
         path = Path(svg or "").with_suffix(f".{number}.svg" if number else ".svg")
         try:

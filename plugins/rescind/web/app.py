@@ -16,10 +16,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import StreamingResponse
 
+from rescind.evidence.report.closing import closing_rows
 from rescind.ledger import SINGLE, Ledger
-from rescind.ledger.read_models.queries import Views
+from rescind.ledger.read_models.person import PersonAccess
+from rescind.ledger.read_models.person import PersonViews as Views
 from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
-from rescind.web import access, pages, shape
+from rescind.web import access, pages, people, shape
 from rescind.web.bundles import find_bundle, packed
 from rescind.web.export import items_as_csv
 from rescind.web.gate import Gate, reader_of
@@ -34,6 +36,8 @@ RUNS_PER_PAGE = 25
 ITEMS_PER_PAGE = 50
 PEOPLE_ON_RUN = 12
 """People on the page of a run; the others are on a page of their own."""
+CLOSING_ON_RUN = 25
+"""Lines on what would close paths, on the page of a run."""
 MOST_EXPORTED = 50_000
 """Items in one exported file."""
 _MOST_OFFSET = 1_000_000
@@ -55,6 +59,7 @@ def create_app(
     identify: Any = access.identify,
     readable: Any = access.readable,
     auth_manager: Callable[[], str] = access.auth_manager,
+    person_access: Callable[[Ledger, str, str], PersonAccess] | None = None,
 ) -> FastAPI:
     """Return the app.
 
@@ -63,6 +68,8 @@ def create_app(
     :param titles: display names of the permission systems; a system without one is shown by its id.
     :param identify: see :class:`~rescind.web.gate.Gate`; likewise ``readable``. The defaults are Airflow's own.
     :param auth_manager: returns the class of Airflow's auth manager, which the page records for preflight.
+    :param person_access: returns what a run (by its ledger id) knows about a person; without it, the page of a person
+        shows the history only.
     """
     # No documentation pages (they load scripts from elsewhere), no redirects (they would name a host).
     app = FastAPI(title="Access reviews", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -80,8 +87,17 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _not_understood)
     _runs(app, ledger.views, folders)
     _items(app, ledger.views)
+    people.routes(app, ledger.views, _find, _bound(ledger, person_access))
     _files(app, ledger.views, folders)
     return app
+
+
+def _bound(
+    opened: _Opened, person_access: Callable[[Ledger, str, str], PersonAccess] | None
+) -> Callable[[str, str], PersonAccess] | None:
+    if person_access is None:
+        return None
+    return lambda run_id, person: person_access(opened.ledger(), run_id, person)
 
 
 class _Opened:
@@ -93,6 +109,10 @@ class _Opened:
         self._dsn, self._asked = "", 0.0
 
     def views(self) -> Views:
+        return self.ledger().views
+
+    def ledger(self) -> Ledger:
+        """Return the ledger, opened again when its connection string has changed."""
         with self._lock:
             if self._ledger is None or time.monotonic() - self._asked > _ASK_AGAIN_S:
                 dsn = self._ask()
@@ -100,7 +120,7 @@ class _Opened:
                     self._ledger = Ledger(dsn, max_connections=4, statement_timeout_s=10, connect_timeout_s=5)
                     self._note(self._ledger)
                 self._dsn, self._asked = dsn, time.monotonic()
-            return self._ledger.views
+            return self._ledger
 
     def _note(self, ledger: Ledger) -> None:
         """Tell the tasks which auth manager Airflow has. The page works without that."""
@@ -132,6 +152,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
     def run(request: Request, number: Number) -> Response:
         line, facts = _find(views(), request, number)
         where = list(folders()) if facts.report or facts.bundle else []
+        closing = closing_rows(views().closing_notes(number, reader_of(request).dags))
         return pages.page(
             request,
             "run.html",
@@ -141,6 +162,8 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             bundle=find_bundle(facts.bundle, where),
             returns=views().returns(number, reader_of(request).dags) if line.returned else [],
             people=views().people(number, reader_of(request).dags, limit=PEOPLE_ON_RUN) if line.items else None,
+            closing=closing[:CLOSING_ON_RUN],
+            closing_total=len(closing),
             single_calls=views().single_calls(number, reader_of(request).dags) if line.kind == SINGLE else [],
             **_live(views(), request, line),
         )
@@ -203,27 +226,6 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
         headers = {**pages.BUNDLE_HEADERS, "content-disposition": f'attachment; filename="run-{number}-items.csv"'}
         content = items_as_csv(found.rows, request.app.state.titles)
         return StreamingResponse(content, media_type="text/csv; charset=utf-8", headers=headers)
-
-    @app.get("/runs/{number}/people")
-    def people(request: Request, number: Number, q: Text = "", offset: Offset = 0) -> Response:
-        line, _ = _find(views(), request, number)
-        text = q.strip()
-        found = views().people(number, reader_of(request).dags, text=text, offset=offset, limit=ITEMS_PER_PAGE)
-
-        def link(to: int) -> str:
-            return "?" + urlencode({**({"q": text} if text else {}), **({"offset": to} if to else {})})
-
-        last = offset + ITEMS_PER_PAGE
-        return pages.page(
-            request,
-            "people.html",
-            run=line,
-            people=found,
-            text=text,
-            offset=offset,
-            before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
-            after=link(last) if last < found.total else None,
-        )
 
 
 _FIELDS = ("system", "state", "verdict", "q", "person")

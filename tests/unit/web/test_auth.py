@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[str, Spoil, int]] = {
 
 
 def test_what_is_asked_for_is_what_there_is() -> None:
-    inside = ("bundle", "items", "items.csv", "live", "people", "report")
+    inside = ("bundle", "items", "items.csv", "live", "people", "person", "report")
     assert {"runs", "runs/1", *(f"runs/1/{name}" for name in inside), "static/app.css"} == set(ROUTES)
 
 

@@ -15,6 +15,7 @@ from rescind.evidence.bundle.approval import answered_by, check_answer
 from rescind.evidence.bundle.consistency import SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
+from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row, outcomes
 from rescind.model import ASKED_FOR, needs_new_run
 from rescind.run_state import Counts
@@ -130,14 +131,7 @@ class Figures:
 
         Grants of groups come first, because with them further people lose something.
         """
-        notes = [(s["system"], s["notes"].get("stays_reachable", {}).get("closing", {})) for s in self.scopes]
-        rows = [
-            {"system": system, "planned": note["planned"], "kind": kind, **row}
-            for kind in ("removals", "open")
-            for system, note in notes
-            for row in note.get(kind, ())
-        ]
-        return sorted(rows, key=lambda row: not row.get("shared"))
+        return closing_rows((scope["system"], scope["notes"]) for scope in self.scopes)
 
     @property
     def closing_shown(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -139,8 +139,12 @@ class Snapshot(Repository):
         account: str | None = None,
         complete_only: bool = False,
         revocable: bool | None = None,
+        holders: Iterable[tuple[str, str]] | None = None,
     ) -> Iterator[Grant]:
-        """Yield every grant, ordered by grant id, a page at a time."""
+        """Yield every grant, ordered by grant id, a page at a time.
+
+        :param holders: only what these principals, as (type, id), or everyone hold.
+        """
         where = (
             "(%(system)s::text IS NULL OR g.system = %(system)s) AND (%(account)s::text IS NULL OR g.account ="
             " %(account)s) AND (%(revocable)s::boolean IS NULL OR g.revocable = %(revocable)s)"
@@ -149,7 +153,10 @@ class Snapshot(Repository):
             where += (
                 " AND g.scope_no IN (SELECT scope_no FROM rescind.scope WHERE run_no = %(run)s AND state = 'complete')"
             )
-        values = {"system": system, "account": account, "revocable": revocable}
+        values: dict[str, Any] = {"system": system, "account": account, "revocable": revocable}
+        if holders is not None:
+            where += f" AND (g.principal_type = 'everyone' OR {_AMONG.format('g.principal_type', 'g.principal_id')})"
+            values |= _columns(holders)
         for row in self._pages(run_id, f"SELECT {GRANT_SELECT} FROM rescind.grant_row g", where, values, key="g"):
             yield grant_of(row)
 
@@ -181,6 +188,17 @@ class Snapshot(Repository):
         ):
             yield principal_of(row)
 
+    def users_known_as(self, run_id: str, idents: Sequence[str]) -> list[Principal]:
+        """Return the users with one of these ids, in any id space, by scope and id."""
+        columns = ", ".join(PRINCIPAL_COLUMNS[2:])
+        query = (
+            f"SELECT {columns} FROM rescind.principal WHERE run_no = %(run)s AND principal_type = 'user'"
+            " AND (principal_id = ANY(%(ids)s) OR EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN"
+            " jsonb_typeof(other_ids) = 'array' THEN other_ids ELSE '[]' END) AS one WHERE one ->> 1 = ANY(%(ids)s)))"
+            " ORDER BY scope_no, principal_id"
+        )
+        return [principal_of(row) for row in self._rows(run_id, query, {"ids": list(idents)})]
+
     def container_names(self, run_id: str, system: str, account: str) -> dict[tuple[str, str], str]:
         """Return the names of groups, roles, projects and the like by (type, id); those without a name are left out."""
         query = (
@@ -206,10 +224,24 @@ class Snapshot(Repository):
 
         return self._db.read(work)
 
-    def memberships(self, run_id: str, system: str | None = None, account: str | None = None) -> Iterator[Membership]:
-        """Yield every membership by scope, member and container."""
+    def memberships(
+        self,
+        run_id: str,
+        system: str | None = None,
+        account: str | None = None,
+        *,
+        users: Iterable[tuple[str, str]] | None = None,
+    ) -> Iterator[Membership]:
+        """Yield every membership by scope, member and container.
+
+        :param users: of users, only the memberships of these, as (type, id).
+        """
         order = ("member_type", "member_id", "container_type", "container_id")
-        for row in self._small(run_id, "membership", MEMBERSHIP_COLUMNS, order, system, account):
+        where, values = "", dict[str, Any]()
+        if users is not None:
+            where = f" AND (member_type <> 'user' OR {_AMONG.format('member_type', 'member_id')})"
+            values = _columns(users)
+        for row in self._small(run_id, "membership", MEMBERSHIP_COLUMNS, order, system, account, where, values):
             yield membership_of(row)
 
     def listings(self, run_id: str, scope_id: str) -> list[Listing]:
@@ -253,14 +285,25 @@ class Snapshot(Repository):
         order: Sequence[str],
         system: str | None,
         account: str | None,
+        where: str = "",
+        values: Mapping[str, Any] | None = None,
     ) -> Iterator[tuple[Any, ...]]:
         ordered = ", ".join(f'{name} COLLATE "C"' for name in order)
         query = (
             f"SELECT {', '.join(columns[2:])} FROM rescind.{table} WHERE run_no = %(run)s AND (%(system)s::text IS NULL"
             " OR system = %(system)s) AND (%(account)s::text IS NULL OR account = %(account)s)"
-            f" ORDER BY scope_no, {ordered}"
+            f"{where} ORDER BY scope_no, {ordered}"
         )
-        return self._spooled(run_id, query, {"system": system, "account": account})
+        return self._spooled(run_id, query, {"system": system, "account": account, **(values or {})})
+
+
+# A subquery that names no column of its row: PostgreSQL hashes it once.
+_AMONG = "({}, {}) IN (SELECT kind, ident FROM unnest(%(kinds)s::text[], %(idents)s::text[]) AS one(kind, ident))"
+
+
+def _columns(principals: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    found = sorted(set(principals))
+    return {"kinds": [str(kind) for kind, _ in found], "idents": [ident for _, ident in found]}
 
 
 def _copy_distinct(connection: Connection, rows: RowFile, table: str) -> None:

@@ -38,7 +38,7 @@ MOST_ROWS = 200
 _MOST_DAGS = 1_000
 _MOST_GROUPS = 500
 _STATEMENT_MS = 10_000
-_PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
+PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
 
 # The grants of a restore's items are in the snapshot of the run that it restores.
 _ITEMS = """
@@ -71,7 +71,7 @@ WHERE {_OF_THE_READER}
   AND (%(system)s = '' OR g.system = %(system)s)
   AND (%(state)s = '' OR i.state = %(state)s)
   AND (%(verdict)s = '' OR v.verdict = %(verdict)s OR (%(verdict)s = 'none' AND v.verdict IS NULL)
-       OR (%(verdict)s = 'open' AND NOT {_PROVEN}))
+       OR (%(verdict)s = 'open' AND NOT {PROVEN}))
 """
 
 _ONE_PERSON = f"  AND {_PERSON} = %(person)s\n"
@@ -84,11 +84,11 @@ SELECT {_PERSON} AS person, coalesce(max({_NAME}), '') AS name, coalesce(max(d.f
        coalesce(max(replace(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 16), 'T', ' ')), '')
            AS gone_from, coalesce(max(d.facts ->> 'matched_by'), '') AS matched,
        array_agg(DISTINCT g.system ORDER BY g.system) AS systems, count(*) AS items,
-       count(*) FILTER (WHERE i.state = 'held') AS held, count(*) FILTER (WHERE {_PROVEN}) AS proven,
+       count(*) FILTER (WHERE i.state = 'held') AS held, count(*) FILTER (WHERE {PROVEN}) AS proven,
        count(*) FILTER (WHERE v.verdict = 'record_gone') AS unproven,
        count(*) FILTER (WHERE v.verdict = 'still_effective') AS effective,
-       count(*) FILTER (WHERE NOT {_PROVEN} AND v.verdict IS DISTINCT FROM 'record_gone') AS remaining
-{_ITEMS} {_NAMED} WHERE {_OF_THE_READER} GROUP BY 1
+       count(*) FILTER (WHERE NOT {PROVEN} AND v.verdict IS DISTINCT FROM 'record_gone') AS remaining
+{_ITEMS} {_NAMED} WHERE {_OF_THE_READER} {{person}} GROUP BY 1
 """
 _FIND_PERSON = """
 WHERE %(text)s = '' OR strpos(lower(concat_ws(E'\n', name, person, principal_id, department)), lower(%(text)s)) > 0
@@ -133,7 +133,7 @@ WITH scopes AS (
            count(*) FILTER (WHERE i.state IN ('unknown', 'sent')) AS unknown,
            count(*) FILTER (WHERE i.state IN ('stale', 'expired')) AS stale,
            count(*) FILTER (WHERE i.state IN ('planned', 'approved')) AS not_sent,
-           count(*) FILTER (WHERE {_PROVEN}) AS proven,
+           count(*) FILTER (WHERE {PROVEN}) AS proven,
            count(*) FILTER (WHERE v.verdict = 'record_gone') AS record_gone,
            count(*) FILTER (WHERE v.verdict = 'still_present') AS still_present,
            count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
@@ -315,22 +315,32 @@ class Views(Repository):
         return self._select(work)
 
     def people(
-        self, number: int, dags: Collection[str], *, text: str = "", offset: int = 0, limit: int = 50
+        self,
+        number: int,
+        dags: Collection[str],
+        *,
+        text: str = "",
+        person: str = "",
+        offset: int = 0,
+        limit: int = 50,
     ) -> PeoplePage:
         """Return a page of the people of a run's items, those with most remaining items first, and their number.
 
         A page beyond the last one is empty, and its number is 0.
 
         :param text: part of a name, an id or a department; case does not matter.
+        :param person: only this one, by :attr:`PersonLine.person`.
         """
         values = {
-            "run": number, "dags": list(dags), "text": text, "limit": min(limit, MOST_ROWS), "offset": offset,
+            "run": number, "dags": list(dags), "text": text, "person": person, "limit": min(limit, MOST_ROWS),
+            "offset": offset,
         }  # fmt: skip
 
         def work(connection: Connection) -> PeoplePage:
             order = "remaining DESC, unproven DESC, items DESC, name, person LIMIT %(limit)s OFFSET %(offset)s"
             # One pass gives the page and the number of all people.
-            query = f"SELECT *, count(*) OVER () AS people FROM ({_PEOPLE}) one {_FIND_PERSON} ORDER BY {order}"
+            mine = _PEOPLE.format(person=_ONE_PERSON if person else "")
+            query = f"SELECT *, count(*) OVER () AS people FROM ({mine}) one {_FIND_PERSON} ORDER BY {order}"
             rows = _all(connection, PersonLine, query, values)
             return PeoplePage(rows[0].people if rows else 0, rows)
 
@@ -340,7 +350,7 @@ class Views(Repository):
         """Return the item counts for the filters of a run."""
         query = f"""
             SELECT g.system, i.state, coalesce(v.verdict, '') AS verdict, count(*) AS items,
-                   count(*) FILTER (WHERE {_PROVEN}) AS proven
+                   count(*) FILTER (WHERE {PROVEN}) AS proven
             {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {_MOST_GROUPS}
         """
         values = {"dags": list(dags), "run": number}

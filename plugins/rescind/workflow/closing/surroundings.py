@@ -17,6 +17,9 @@ from rescind.systems.effective import AccessPath
 from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN
 from rescind.workflow.inputs import same_people
 
+FEW = 2_000
+"""Principals up to which the database selects their rows; for more of them, every row is read."""
+
 
 def complete_systems(ledger: Ledger, run: Run) -> dict[tuple[str, str], list[str]]:
     """Return the names of the completely listed systems, by product and account."""
@@ -67,15 +70,17 @@ class Surroundings:
         self.own: dict[str, list[Grant]] = defaultdict(list)
         self.names: dict[Node, str] = {}
         mine = frozenset[Node]().union(*self.nodes.values())
+        users = mine if len(mine) <= FEW else None
         edges: dict[Node, set[Node]] = defaultdict(set)
         for name in systems:
-            for edge in ledger.snapshot.memberships(run.run_id, system=name, account=account):
+            for edge in ledger.snapshot.memberships(run.run_id, system=name, account=account, users=users):
                 if edge.member_type != PrincipalType.USER or _member(edge) in mine:
                     edges[_member(edge)].add(_container(edge))
             self.names |= ledger.snapshot.container_names(run.run_id, name, account)
         around, ended = _closure(mine, edges), set[tuple[Node, Node]]()
+        holders = around if len(around) <= FEW else None
         for name in systems:
-            for grant in ledger.snapshot.grants(run.run_id, system=name, account=account):
+            for grant in ledger.snapshot.grants(run.run_id, system=name, account=account, holders=holders):
                 self._take(grant, grant.grant_id in gone, around, mine, ended)
         self.outward: dict[Node, list[Node]] = {
             member: sorted(
