@@ -118,6 +118,15 @@ class GrantKey(NamedTuple):
         return hashlib.sha256(_ARRAY.encode(self).encode()).hexdigest()
 
 
+class Resource(NamedTuple):
+    """The identity of a resource."""
+
+    system: str
+    account: str
+    resource_type: str
+    resource_id: str
+
+
 class Cell(NamedTuple):
     """The position of a grant in its system's call: the smallest unit that one call can revoke.
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.errors import ListingIncompleteError
 from rescind.ledger import Ledger
-from rescind.model import Decision
 from rescind.operators.bases.review import ReviewOperator
 from rescind.operators.canary import named_batches
 from rescind.review import Decider
 from rescind.review.emptying import Emptying
+from rescind.review.fact_tuples import FactTuples
 from rescind.settings import ReviewRequest
 from rescind.workflow.closing.decisions import plan_closings
 from rescind.workflow.closing.residual_access import note_residual_access
 from rescind.workflow.inputs import decision_context, inputs_of
-from rescind.workflow.question.owner_questions import put_questions
+from rescind.workflow.question.owner_questions import asked_decisions, put_questions
 from rescind.workflow.references import BatchRef, QuestionRef
 from rescind.workflow.revoke_planner import Planner
 
@@ -75,16 +74,7 @@ class DecideOperator(ReviewOperator):
         run = self.run_of(context, ledger)
         owners = inputs_of(ledger, run).owners
         decider = Decider(decision_context(ledger, run))
-        asked: dict[str, Decision] = {}
-
-        def decided() -> Iterator[Decision]:
-            for grant in ledger.snapshot.grants(run.run_id):
-                decision = decider.decide(grant)
-                if decision.ask and owners is not None:
-                    asked[decision.grant_id] = decision
-                yield decision
-
-        counts = ledger.decisions.write(run.run_id, decided())
+        counts = ledger.decisions.write_sets(run.run_id, FactTuples(decider))
         by_rule: Counter[str] = Counter()
         for row in ledger.decisions.by_rule(run.run_id):
             by_rule[f"{row.choice}: {row.rule}"] += row.grants
@@ -95,6 +85,7 @@ class DecideOperator(ReviewOperator):
         self.log.info("%d decided: %d to keep, %d to revoke", counts.decided, counts.keep, counts.revoke)
         if owners is None:
             return []
+        asked = asked_decisions(ledger, run, decider)
         questions, own = put_questions(ledger, run, owners, decider, asked)
         self.log.info(
             "%d questions to owners; %d grants are kept: only their holder could answer",

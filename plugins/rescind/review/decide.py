@@ -103,7 +103,14 @@ class Decider:
 
     def decide(self, grant: Grant) -> Decision:
         """Return the decision on one grant."""
-        name = grant_id(grant.key)
+        return self.judge(grant, grant_id(grant.key))
+
+    def judge(self, grant: Grant, name: str) -> Decision:
+        """Return the decision on one grant, under a given id.
+
+        What this reads of a grant must be in :class:`rescind.review.fact_tuples.FactTuples`, which decides for many at
+        a time.
+        """
         view = self.view(grant)
         why_not = unsupported(grant)
         if why_not:
@@ -119,6 +126,8 @@ class Decider:
         return _ruled(name, self.runner.ruling(grant, view), view)
 
     def _resource(self, key: GrantKey) -> str:
+        if not self.ctx.protections.resources:
+            return ""
         place = (key.system, key.account, key.resource_type, key.resource_id)
         reason = self._resources.get(place)
         if reason is None:

@@ -72,6 +72,11 @@ class Waiver:
         """Return whether the exception covers this grant (whatever the date)."""
         return all(matches(value, getattr(key, name), glob=self.glob) for name, value in self.match)
 
+    def covers_resource(self, key: GrantKey) -> bool:
+        """Return whether the exception covers grants on this resource, as far as its type and id say."""
+        mine = (pair for pair in self.match if pair[0] in ("resource_type", "resource_id"))
+        return all(matches(value, getattr(key, name), glob=self.glob) for name, value in mine)
+
 
 class ActiveExceptions:
     """The exceptions that apply at one moment, indexed by exact ids."""

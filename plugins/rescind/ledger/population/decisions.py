@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import starmap
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
 from rescind.errors import LedgerError
+from rescind.ledger.population.decision_sets import DecisionSets, FactSets
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
 from rescind.ledger.runs.records import DecisionCounts, RuleCount
 from rescind.ledger.store.copy_spool import RowFile, array, digest_field, document, text
@@ -17,9 +19,10 @@ from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import PAGE, Repository, analyze, chunks, supersede_live_plan
-from rescind.model import Choice, Decision, Grant
+from rescind.model import Choice, Decision, Grant, Resource
 
 _COLUMNS = ("run_no", "grant_id", "choice", "rule", "reason", "severity", "controls", "facts")
+_RESOURCES = f"SELECT DISTINCT {', '.join(Resource._fields)} FROM rescind.grant_row WHERE run_no = %(run)s"
 _SELECT = "d.grant_id, d.choice, d.rule, d.reason, d.severity, d.controls, d.facts::text"
 
 
@@ -35,16 +38,48 @@ class Decisions(Repository):
         """
         rows = RowFile("rescind.decision", _COLUMNS)
 
+        def insert(connection: Connection, _: int) -> int:
+            rows.copy_into(connection)
+            return rows.rows
+
+        try:
+            rows.add(_encoded(self._number(run_id), decisions))
+            return self._replace(run_id, insert)
+        finally:
+            rows.close()
+
+    def write_sets(self, run_id: str, facts: FactSets) -> DecisionCounts:
+        """Replace all decisions of a run by one for each combination of facts, joined with the grants in the database.
+
+        :raises LedgerError: when a grant has no decision.
+        :raises RecordConflictError: when a grant has two decisions.
+        :raises SnapshotClosedError: when requests of this run were sent already.
+        """
+        sets = DecisionSets(facts, lambda: starmap(Resource, self._spooled(run_id, _RESOURCES, {})))
+        rows = sets.spool()
+        try:
+            rows.add(sets.decided(self._spooled(run_id, sets.distinct(), sets.values)))
+            return self._replace(run_id, lambda connection, number: sets.insert(connection, rows, number))
+        finally:
+            rows.close()
+
+    def _number(self, run_id: str) -> int:
+        return self._db.read(lambda connection: self._numbers.of(connection, run_id))
+
+    def _replace(self, run_id: str, insert: Callable[[Connection, int], int]) -> DecisionCounts:
+        """Replace the decisions by what ``insert`` writes. It gets the run's number and returns the number of rows."""
+        number = self._number(run_id)
+
         def work(connection: Connection) -> DictRow | None:
             supersede_live_plan(connection, number, run_id)
             connection.execute("SELECT rescind.clear_decisions(%s)", (number,))
             try:
-                rows.copy_into(connection)
+                written = insert(connection, number)
             except psycopg.errors.UniqueViolation:
                 raise RecordConflictError(
                     f"ledger: run {run_id}: a grant has two decisions. Decide each grant once"
                 ) from None
-            analyze(connection, "decision", rows.rows)
+            analyze(connection, "decision", written)
             _complete(connection, number, run_id)
             return connection.execute(
                 "SELECT count(*) AS decided, count(*) FILTER (WHERE choice = 'keep') AS keep,"
@@ -52,12 +87,7 @@ class Decisions(Repository):
                 (number,),
             ).fetchone()
 
-        try:
-            number = self._db.read(lambda connection: self._numbers.of(connection, run_id))
-            rows.add(_encoded(number, decisions))
-            counts = self._db.write(work, bulk=True)
-        finally:
-            rows.close()
+        counts = self._db.write(work, bulk=True)
         return DecisionCounts(**(counts or {"decided": 0, "keep": 0, "revoke": 0}))
 
     def each(
@@ -79,13 +109,17 @@ class Decisions(Repository):
         for row in self._pages(run_id, select, where, values, key="d"):
             yield grant_of(row), _decision(row[GRANT_WIDTH:])
 
-    def bare(self, run_id: str, *, choice: Choice | None = None, fact: str = "") -> Iterator[Decision]:
+    def bare(
+        self, run_id: str, *, choice: Choice | None = None, fact: str = "", rules: Collection[str] | None = None
+    ) -> Iterator[Decision]:
         """Yield the decisions without their grants, ordered by grant id, a page at a time.
 
         :param fact: only decisions with a fact of this name.
+        :param rules: only decisions by one of these rules.
         """
         where = "(%(choice)s::text IS NULL OR d.choice = %(choice)s) AND (%(fact)s = '' OR d.facts ? %(fact)s)"
-        values = {"choice": choice, "fact": fact}
+        where += " AND (%(rules)s::text[] IS NULL OR d.rule = ANY(%(rules)s))"
+        values = {"choice": choice, "fact": fact, "rules": None if rules is None else list(rules)}
         for row in self._pages(run_id, f"SELECT {_SELECT} FROM rescind.decision d", where, values, key="d"):
             yield _decision(row)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rescind.model import Choice, Grant
+from rescind.model import Choice, Grant, GrantKey
 from rescind.review.people import View
 from rescind.review.policy.load import SEVERITIES, Policy, Rule
 from rescind.review.policy.schema import VARIABLES, Scope, Source
@@ -23,6 +23,26 @@ _UNIQUE = frozenset({"grant.id", "grant.native_id"})  # never the same twice: no
 
 MAX_LISTED = 20
 """At most this many entries of a list are shown as facts."""
+
+READS: Mapping[str, tuple[str, ...]] = {
+    "grant.id": GrantKey._fields,
+    "grant.system": (),
+    "grant.account": (),
+    "grant.entitlement": ("entitlement",),
+    "grant.native_id": ("native_id",),
+    "grant.origin": ("origin",),
+    "grant.has_end": ("expires_at", "expires_raw"),
+    "grant.expires_at": ("expires_at",),
+    "grant.attributes": ("attributes",),
+    "resource.type": ("resource_type",),
+    "resource.id": ("resource_id",),
+    "resource.name": ("resource_name",),
+    "resource.class": (),
+}
+"""Field -> what is read of a grant for it, beside its principal, system and account, which every decision reads.
+
+``resource.class`` is read of the resource, see :mod:`rescind.review.fact_tuples`.
+"""
 
 Classes = dict[tuple[str, str, str, str], str | None]
 Getter = Callable[[Grant], Any]

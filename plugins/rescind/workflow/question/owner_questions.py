@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rescind.errors import InputError
 from rescind.ledger import Ledger, NewQuestion, Question, QuestionItem, Run
@@ -13,6 +14,13 @@ from rescind.workflow.references import QuestionRef
 
 MOST_QUESTIONS = 200
 """Maximum number of questions in one run: each is a mapped task."""
+
+
+def asked_decisions(ledger: Ledger, run: Run, decider: Decider) -> Mapping[str, Decision]:
+    """Return the decisions of rules that ask, by grant id, from the ledger."""
+    rules = [rule.id for rule in decider.ctx.policy.rules if rule.asks] if decider.ctx.policy else []
+    found = ledger.decisions.bare(run.run_id, rules=rules) if rules else ()
+    return {decision.grant_id: replace(decision, ask=True) for decision in found}
 
 
 def put_questions(
