@@ -1,12 +1,13 @@
-"""How fast a large population goes through a review, and in how much memory: discover, seal, decide, read for planning.
+"""How fast a large population goes through a review, and in how much memory: discover, seal, decide, plan.
 
 One scope: Quick BI menus, listed over HTTP from the emulator (a process of its own, no rate limit) by the operators
 themselves, into a PostgreSQL of its own. Every stage runs in a fresh process.
 
-    python -m tests.bench.population [--quick] [--grants N] [--users N] [--json FILE]
+    python -m tests.bench.population [--quick] [--grants N ...] [--users N] [--json FILE]
 
-Peak: highest resident memory of the stage's process, in MB; base: of the same process before the stage began, with
-Airflow and the package imported.
+Processor seconds: of the stage's process, and of PostgreSQL meanwhile. They are comparable on a busy machine; the wall
+time is not. Peak: highest resident memory of the stage's process, in MB; base: of the same process before the stage
+began, with Airflow and the package imported.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -49,11 +50,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Figures:
-    """One row of the table; memory in MB."""
+    """One row of the table; memory in MB.
+
+    :param client: processor seconds of the stage's process.
+    :param postgres: processor seconds of PostgreSQL during the stage.
+    """
 
     stage: str
     grants: int
     seconds: float
+    client: float
+    postgres: float
     peak_mb: float
     base_mb: float
     result: Any = None
@@ -87,11 +94,14 @@ def decide(review: Review) -> Any:
     return DecideOperator(task_id="decide").execute(review.context("decide"))  # type: ignore[arg-type]
 
 
-def read_plan(review: Review) -> Any:
-    """Every grant with its decision, as the planner reads them."""
+def plan(review: Review) -> Any:
+    from rescind.operators.decide import PlanOperator
+
+    PlanOperator(task_id="plan").execute(review.context("plan"))  # type: ignore[arg-type]
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
-        return sum(decision.choice == "revoke" for _, decision in ledger.decisions.each(run.run_id))
+        found = ledger.plans.get(run.run_id)
+        return {"items": found.items, "calls": found.calls}
 
 
 STAGES: dict[str, Callable[[Review], Any]] = {
@@ -99,7 +109,7 @@ STAGES: dict[str, Callable[[Review], Any]] = {
     "discover": discover,
     "seal": seal,
     "decide": decide,
-    "plan: read": read_plan,
+    "plan": plan,
 }
 
 
@@ -109,9 +119,9 @@ def _stage(name: str, setting: Setting, pipe: Connection) -> None:
     import rescind.operators.discover  # noqa: F401 - imported before the clock starts
 
     review = _review(setting)
-    base, began = _memory("VmRSS"), time.perf_counter()
+    base, began, worked = _memory("VmRSS"), time.perf_counter(), time.process_time()
     result = STAGES[name](review)
-    pipe.send((time.perf_counter() - began, _memory("VmHWM"), base, result))
+    pipe.send((time.perf_counter() - began, time.process_time() - worked, _memory("VmHWM"), base, result))
 
 
 def _review(setting: Setting) -> Review:
@@ -134,29 +144,45 @@ def _memory(name: str) -> float:
     raise RuntimeError(f"/proc/self/status has no {name}; this benchmark needs Linux")
 
 
-def measure(name: str, setting: Setting, grants: int) -> Figures:
+def _postgres_seconds(process: int) -> float:
+    """Processor seconds of a server and of its children, those that have ended included."""
+    own = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    total = sum(map(int, own[11:15]))
+    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+        with suppress(FileNotFoundError):
+            total += sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def measure(name: str, setting: Setting, grants: int, server: int) -> Figures:
+    before = _postgres_seconds(server)
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_stage, args=(name, setting, theirs))
     process.start()
     theirs.close()
     try:
-        seconds, peak, base, result = ours.recv()
+        seconds, client, peak, base, result = ours.recv()
     except EOFError:
         raise RuntimeError(f"the stage {name} failed; its error is above") from None
     finally:
         process.join()
-    return Figures(name, grants, round(seconds, 1), round(peak), round(base), result)
+    postgres = _postgres_seconds(server) - before
+    return Figures(
+        name, grants, round(seconds, 1), round(client, 1), round(postgres, 1), round(peak), round(base), result
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="50,000 grants instead of a million")
-    parser.add_argument("--grants", type=int, default=0, help="grants in the population")
+    parser.add_argument("--quick", action="store_true", help="10,000 and 50,000 grants")
+    parser.add_argument("--grants", type=int, nargs="*", help="grants in each population")
     parser.add_argument("--users", type=int, default=0, help="people in the organization (default: grants / 50)")
     parser.add_argument("--json", default="", help="write the figures to this file as well")
     options = parser.parse_args(arguments)
-    grants = options.grants or (50_000 if options.quick else 1_000_000)
-    rows = run(grants, options.users or max(200, grants // 50))
+    sizes = options.grants or ([10_000, 50_000] if options.quick else [10_000, 100_000, 1_000_000])
+    print("| stage | grants | seconds | processor s | of it PostgreSQL | microseconds a grant | peak MB | base MB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    rows = [row for grants in sizes for row in run(grants, options.users or max(200, grants // 50))]
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     return 0
@@ -180,13 +206,11 @@ def run(grants: int, users: int) -> list[Figures]:
         emulator = stack.enter_context(running_emulator(folder, "--preset", "tiny", *options, *limits))
         dsn = postgres.uri(postgres.create_database())
         migrate(dsn)
-        scopes = measure("preflight", Setting(emulator, dsn, folder), 0).result
-        print("| stage | grants | seconds | grants/s | peak MB | base MB |")
-        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        scopes = measure("preflight", Setting(emulator, dsn, folder), 0, postgres.pid).result
         rows: list[Figures] = []
         found = 0
         for name in list(STAGES)[1:]:
-            row = measure(name, Setting(emulator, dsn, folder, scopes), found)
+            row = measure(name, Setting(emulator, dsn, folder, scopes), found, postgres.pid)
             found = row.result["grants"] if name == "discover" else found
             rows.append(replace(row, grants=found))
             print(_line(rows[-1]), flush=True)
@@ -194,8 +218,10 @@ def run(grants: int, users: int) -> list[Figures]:
 
 
 def _line(row: Figures) -> str:
-    rate = row.grants / max(row.seconds, 0.001)
-    return f"| {row.stage} | {row.grants:,} | {row.seconds:.1f} | {rate:,.0f} | {row.peak_mb:.0f} | {row.base_mb:.0f} |"
+    total = row.client + row.postgres
+    each = 1e6 * total / max(row.grants, 1)
+    figures = f"{row.seconds:.1f} | {total:.1f} | {row.postgres:.1f} | {each:.1f}"
+    return f"| {row.stage} | {row.grants:,} | {figures} | {row.peak_mb:.0f} | {row.base_mb:.0f} |"
 
 
 if __name__ == "__main__":

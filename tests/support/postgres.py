@@ -91,6 +91,11 @@ class PostgresServer:
         """The connection string of one ledger, as the runtime role."""
         return make_conninfo(self.uri(database), user=RUNTIME_ROLE)
 
+    @property
+    def pid(self) -> int:
+        """The process of the server, the parent of its sessions."""
+        return int(self._server.get_pid())
+
     def admin(self) -> psycopg.Connection[Any]:
         """A new autocommit connection of the superuser to the maintenance database."""
         return psycopg.connect(self.uri(), autocommit=True)
