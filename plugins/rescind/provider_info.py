@@ -82,6 +82,26 @@ def _connection(kind: str, module: str, hook: str, name: str, fields: dict[str, 
     }
 
 
+def _chat() -> dict[str, Any]:
+    """The connection of the webhook of a chat."""
+    shared = _common("")
+    fields = {"secret": _text("Signing secret", "Of the bot, if it asks for signatures.", format="password")}
+    for name in ("timeout_s", "proxy", "proxy_login", "proxy_password", "ca_bundle"):
+        fields[name] = shared[name]
+    fields["timeout_s"] = {**fields["timeout_s"], "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 30}}
+    return {
+        "connection-type": "chat_webhook",
+        "hook-class-name": "rescind.hooks.chat_webhook.ChatWebhookHook",
+        "hook-name": "Chat webhook",
+        "conn-fields": fields,
+        "ui-field-behavior": {
+            "hidden-fields": ["host", "port", "schema", "login"],
+            "relabeling": {"password": "Webhook address"},
+            "placeholders": {"password": "https://..."},
+        },
+    }
+
+
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's provider schema."""
     network = _choice("Network", "Reach the service over the internet or inside a VPC.", ["public", "vpc"])
@@ -122,7 +142,9 @@ def get_provider_info() -> dict[str, Any]:
                 {**_common("Required: the region of the organization, for example cn-hangzhou."), **alibaba},
                 "LTAI...",
             ),
+            _chat(),
         ],
+        "notifications": [f"rescind.notifications.notifiers.{name}Notifier" for name in _CHATS],
         "integrations": [{"integration-name": name, **facts} for name, (_, facts) in _INTEGRATIONS.items()],
         "hooks": _modules("hooks"),
         "operators": _modules("operators"),
@@ -152,13 +174,14 @@ def _vendor(module: str, page: str, guides: list[str], tag: str) -> tuple[dict[s
     return dict.fromkeys(("hooks", "operators", "sensors"), (module,)), facts
 
 
+_CHATS = ("DingTalk", "Feishu", "WeCom", "Teams")
 _LINKS = ("ReviewLink", "ReportLink", "EvidenceLink", "ConsoleLink")
 _STAGES = ("preflight", "discover", "decide", "owners", "approve", "canary", "revoke", "verify", "report")
-_REVIEW = (*_STAGES, "restore", "watch")
+_REVIEW = (*_STAGES, "restore", "watch", "remind")
 _INTEGRATIONS: dict[str, tuple[dict[str, tuple[str, ...]], dict[str, Any]]] = {
     "Rescind": (
-        {"hooks": ("ledger",), "operators": _REVIEW, "triggers": ("grant_gone",)},
-        {"how-to-guide": ["/docs/operating.md"], "tags": ["security"]},
+        {"hooks": ("ledger", "chat_webhook"), "operators": _REVIEW, "triggers": ("grant_gone",)},
+        {"how-to-guide": ["/docs/operating.md", "/docs/howto/notifications.md"], "tags": ["security"]},
     ),
     "Tencent Cloud WeData": _vendor(
         "wedata",

@@ -111,8 +111,9 @@ def what_remains(counts: Counts, *, operation: str = REVOKE) -> list[str]:
     return [f"{count} {words}" for count, words in parts if count]
 
 
+WAITS_FOR_APPROVAL = "waiting for approval"
 _STAGES = {
-    "waiting for approval": (WAITING, "●"),
+    WAITS_FOR_APPROVAL: (WAITING, "●"),
     "waiting for owners": (WAITING, "●"),
     "blocked": (WARN, "▲"),
 }
@@ -122,6 +123,25 @@ def live_state(stage: str) -> StateWords:
     """Return the state of a run that has not ended, from its stage in words."""
     tone, sign = _STAGES.get(stage, (WORKING, "◔"))
     return StateWords(stage.replace(" ", "_"), tone, sign, stage)
+
+
+def answered_state(answer: str, *, automatic: bool = False) -> StateWords:
+    """Return the state of a run right after its approval was answered.
+
+    :param answer: ``approve`` or ``reject``.
+    :param automatic: whether a rule answered.
+    """
+    if answer != "approve":
+        return closed_state("rejected", Counts())
+    return StateWords("approved", WORKING, "◔", "approved automatically" if automatic else "approved")
+
+
+def returned_state(count: int) -> StateWords:
+    """Return the state of a watch that found regrants.
+
+    :param count: grants that were proven gone and are present again.
+    """
+    return StateWords("came_back", BAD, "↺", f"came back ({count})")
 
 
 _ITEMS: dict[str, tuple[str, str]] = {

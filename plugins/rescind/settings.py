@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -72,6 +72,50 @@ def settings_home() -> Path:
     """
     home = os.environ.get("RESCIND_HOME")
     return Path(home).expanduser() if home else project_root() or airflow_home()
+
+
+Told = Literal["asked", "reminder", "answered", "remains", "came_back"]
+"""What messages are about: approval asked for, still waiting, answered; a run that ended with access left or failed;
+access that came back."""
+
+
+class ChatTarget(BaseModel):
+    """One chat that gets messages.
+
+    :param chat: ``dingtalk``, ``feishu`` (also Lark), ``wecom`` or ``teams``.
+    :param conn_id: the connection with its webhook.
+    :param events: what it is told.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chat: Literal["dingtalk", "feishu", "wecom", "teams"]
+    conn_id: str = Field(min_length=1, max_length=200)
+    events: tuple[Told, ...] = Field(default=get_args(Told), min_length=1)
+
+
+class Notifications(BaseModel):
+    """Messages to chats. They hold no names of resources, no grants and no ids.
+
+    :param chats: where they go.
+    :param base_url: address of Airflow for their links, such as ``https://airflow.example.org/team``. Without it,
+        Airflow's ``api.base_url``; without both, messages have no link.
+    :param remind_hours: hours between two reminders of a request for approval that waits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chats: tuple[ChatTarget, ...] = Field(min_length=1)
+    base_url: str = Field(default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]{1,253}(/[A-Za-z0-9._~/-]{0,200})?)?$")
+    remind_hours: int = Field(default=8, ge=1, le=168)
+
+    @field_validator("chats")
+    @classmethod
+    def _each_once(cls, value: tuple[ChatTarget, ...]) -> tuple[ChatTarget, ...]:
+        named = [(one.chat, one.conn_id) for one in value]
+        if len(set(named)) != len(named):
+            raise ValueError("a chat is listed twice; write each connection once, with all its events")
+        return value
 
 
 class KnownGrant(BaseModel):
@@ -144,12 +188,6 @@ class Settings(BaseModel):
     :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
     :param enforce_scheduled: let a review of the DAG's own schedule revoke after approval; otherwise it is a dry run.
         A backfill, and a run that an asset or another DAG starts, is a dry run unless its configuration says otherwise.
-    :param enforce_events: let a run of *Offboard* revoke after approval; otherwise it is a dry run. An event cannot
-        choose this.
-    :param event_senders: Airflow users whose asset events *Offboard* uses, by the audit log; others are left out and
-        named. Empty: everybody who may send events.
-    :param event_max_people: most people and accounts that the events of one *Offboard* run may name; with more, the run
-        is refused.
     :param rows_per_call: per system, most resources in one call, below the limit of the API; 1 is the most careful.
     :param workers: processes that may send at the same time. Each takes its share of the rate limit while the ledger is
         not available.
@@ -188,6 +226,8 @@ class Settings(BaseModel):
         without the private key: the base64 line of each PEM file.
     :param evidence_retention: how long and how bundles are stored, as text, such as ``7 years, object lock``. It is
         part of every bundle.
+    :param notifications: switches messages to chats on, see :class:`Notifications`: ``{"chats": [{"chat": "dingtalk",
+        "conn_id": "chat_security"}]}``. None: no messages.
     :param time_source: the time source of workers and ledger, as text, such as ``chrony, ntp.example.org``. It is part
         of every bundle.
     """
@@ -227,9 +267,6 @@ class Settings(BaseModel):
     allow_sparse: Annotated[bool, BOUND] = False
     plan_valid_hours: Annotated[int, BOUND] = Field(default=24, ge=1, le=720)
     enforce_scheduled: Annotated[bool, BOUND] = False
-    enforce_events: Annotated[bool, BOUND] = False
-    event_senders: Annotated[tuple[str, ...], BOUND] = ()
-    event_max_people: Annotated[int, BOUND] = Field(default=20, ge=1, le=1000)
     workers: Annotated[int, FREE] = Field(default=4, ge=1, le=256)
     max_batches: Annotated[int, FREE] = Field(default=200, ge=1, le=200)
     rows_per_call: Annotated[dict[str, Annotated[int, Field(ge=1)]], FREE] = Field(default_factory=dict)
@@ -254,6 +291,7 @@ class Settings(BaseModel):
     approval_key_conn_id: Annotated[str, FREE] = ""
     approval_public_keys: Annotated[tuple[str, ...], FREE] = ()
     evidence_retention: Annotated[str, FREE] = Field(default="", max_length=200)
+    notifications: Annotated[Notifications | None, FREE] = None
     time_source: Annotated[str, FREE] = Field(default="", max_length=200)
 
     @field_validator("connections", "granting_connections", "verifying_connections")

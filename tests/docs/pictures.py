@@ -28,6 +28,7 @@ ABOUT = {
     "hooks": "connections to clients",
     "ledger": "PostgreSQL",
     "model": "grant, decision, call",
+    "notifications": "messages to chats",
     "operators": "one per stage and call",
     "plan": "fewest calls, guards",
     "review": "policies to decisions",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import rescind.hooks
+import rescind.notifications
 import rescind.operators
 import rescind.operators.bases
 import rescind.sensors
@@ -45,6 +46,7 @@ def page() -> str:
     parts = [HEAD, *_dags(), *_settings(), *_connections(), *_classes(rescind.operators, "Operators", "Operator")]
     parts += _classes(rescind.operators.bases, "Base classes of the operators", "Operator")
     parts += [*_classes(rescind.sensors, "Sensors", "Sensor"), *_classes(rescind.triggers, "Triggers", "Trigger")]
+    parts += _classes(rescind.notifications, "Notifiers", "Notifier")
     return "\n".join([*parts, *_classes(rescind.hooks, "Hooks", "Hook"), *_commands()])
 
 
@@ -67,8 +69,6 @@ def _dags() -> Iterator[str]:
     for name, dag in sorted(bag.dags.items()):
         schedule = getattr(dag.schedule, "summary", dag.schedule)
         when = f"Runs at `{schedule}` (cron, UTC)" if schedule else "Started by a person only"
-        if assets := [asset.name for asset in getattr(dag.timetable.asset_condition, "objects", ())]:
-            when = f"Started by events of the asset `{', '.join(assets)}`"
         yield f"### `{name}`\n\n{_line(dag.description or '')} {when}.\n"
         yield "| field | section | default | meaning |\n| --- | --- | --- | --- |"
         for field in dag.params:

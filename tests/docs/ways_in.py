@@ -24,6 +24,9 @@ page says which ways in are asked, by which vendor action, and what cannot be kn
 was not answered, the verdict is `record_gone` and names it. Ways in without an action are limits of every review; the
 report lists them by name.
 
+This page is about the vendors' platforms. Messages to chats ([notifications](howto/notifications.md)) only go out: no
+webhook and no bot listens, and nothing that is written in a chat approves or changes anything.
+
 "In discovery" asks for the whole population. "In verification" asks for the people whose grants went.
 
 The vendors' pages and libraries were read in November 2026: WeData API version 2025-08-06, DMS Enterprise 2018-11-01

@@ -49,9 +49,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workflow": BASE
     | {"roster_settings", "settings", "cloud", "systems", "review", "plan", "ledger", "evidence", "hooks"},
     "airflow_support": BASE | {"compat", "cloud", "ledger", "workflow", AIRFLOW},
+    "notifications": BASE
+    | {"settings", "cloud", "review", "plan", "ledger", "workflow", "hooks", "airflow_support"}
+    | {AIRFLOW},
     "operators": BASE
     | {"approvers", "compat", "settings", "cloud", "systems", "review", "plan", "ledger", "workflow", "hooks"}
-    | {"airflow_support"}
+    | {"airflow_support", "notifications"}
     | {AIRFLOW},
     "triggers": BASE | {"hooks", AIRFLOW},
     "sensors": {"hooks", "triggers", AIRFLOW},

@@ -149,7 +149,7 @@ def test_every_setting_says_whether_an_approval_covers_it() -> None:
     assert free == {
         "workers", "max_batches", "rows_per_call", "batch_seconds", "settle_in_place_seconds",
         "summaries", "evidence", "evidence_key_file", "evidence_key_conn_id", "evidence_retention", "time_source",
-        "watch_days", "watch_alarm", "allow_single_writes",
+        "watch_days", "watch_alarm", "allow_single_writes", "notifications",
         "approval_key_file", "approval_key_conn_id", "approval_public_keys",
     }  # fmt: skip
     assert set(Settings().bound()) == marks.keys() - free
@@ -183,3 +183,37 @@ def test_what_may_be_a_secret_in_an_address_is_recorded_as_a_digest(address: Any
     assert "hunter2" not in text and "sha256-" in text
     changed = json.loads(json.dumps(address).replace("hunter2", "hunter3"))
     assert Settings(roster=changed).bound() != Settings(roster=address).bound()
+
+
+CHAT = {"chat": "dingtalk", "conn_id": "ops"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({}, "notifications.chats: Field required"),
+        ({"chats": []}, "notifications.chats: Tuple should have at least 1 item"),
+        (
+            {"chats": [{"chat": "icq", "conn_id": "x"}]},
+            r"chat: Input should be 'dingtalk', 'feishu', 'wecom' or 'teams'",
+        ),
+        ({"chats": [{**CHAT, "events": ["all"]}]}, "events.0: Input should be 'asked', 'reminder', 'answered'"),
+        ({"chats": [{**CHAT, "events": []}]}, "events: Tuple should have at least 1 item"),
+        ({"chats": [CHAT, CHAT]}, "a chat is listed twice"),
+        ({"chats": [CHAT], "base_url": "https://me:pw@host/"}, "base_url: String should match pattern"),
+        ({"chats": [CHAT], "base_url": "javascript:x"}, "base_url: String should match pattern"),
+        ({"chats": [CHAT], "base_url": "https://host/a?b=c"}, "base_url: String should match pattern"),
+        ({"chats": [CHAT], "base_url": "https://host/a)\n"}, "base_url: String should match pattern"),
+        ({"chats": [CHAT], "remind_hours": 0}, "remind_hours: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_setting_of_notifications_is_named(value: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Settings.parse({"notifications": value}, connections={})
+
+
+def test_messages_are_off_unless_a_chat_is_named_and_then_tell_of_everything() -> None:
+    assert Settings().notifications is None
+    found = Settings.parse({"notifications": {"chats": [CHAT]}}, connections={}).notifications
+    assert found is not None and found.chats[0].events == ("asked", "reminder", "answered", "remains", "came_back")
+    assert found.remind_hours == 8

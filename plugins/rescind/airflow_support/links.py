@@ -18,11 +18,16 @@ PAGE = "rescind/runs"
 """Path under which the plugin serves the page."""
 
 
-def page_address(number: int) -> str:
-    """Return the address of a run on the page, for logs; without the setting ``api.base_url`` only its path."""
+def airflow_base() -> str:
+    """Return Airflow's setting ``api.base_url`` without a final slash, or an empty text."""
     from airflow.configuration import conf
 
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{PAGE}/{number:d}".removeprefix("/")
+    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+
+
+def page_address(number: int) -> str:
+    """Return the address of a run on the page, for logs; without the setting ``api.base_url`` only its path."""
+    return f"{airflow_base()}/{PAGE}/{number:d}".removeprefix("/")
 
 
 class ReviewLink(BaseOperatorLink):

@@ -24,8 +24,8 @@ from typing import Any
 import httpx
 
 from rescind.cloud.base import Prepared
-from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.connection.trust import tls_context
+from rescind.cloud.connection.way import Way
 
 # httpx logs whole URLs at INFO, and the parameters of Alibaba's calls are in the URL.
 for _name in ("httpx", "httpcore"):
@@ -87,7 +87,7 @@ class Transport:
     :param transport: replaces the network in tests.
     """
 
-    def __init__(self, settings: ClientSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, settings: Way, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
         self._client = httpx.AsyncClient(
             transport=transport,
@@ -128,10 +128,22 @@ class Transport:
 
         :raises TransportError: when no complete answer arrived.
         """
+        return await self.exchange(prepared.method, prepared.url, prepared.headers, prepared.body, auth)
+
+    async def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, auth: httpx.Auth | None = None
+    ) -> Raw:
+        """Send bytes once and return the answer, whatever its status.
+
+        :raises TransportError: when no complete answer arrived.
+        """
         progress = _Progress()
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                return await self._exchange(prepared, auth, progress)
+                request = self._client.build_request(
+                    method, url, headers=dict(headers), content=body, extensions={"trace": progress}
+                )
+                return await self._answer(request, auth)
         except TimeoutError:
             fault = TransportError(
                 f"no complete answer within {self._settings.timeout_s:g} s", sent=progress.maybe_sent
@@ -147,14 +159,7 @@ class Transport:
         # Raised out here, so that no httpx error with its request and headers hangs on as context.
         raise fault
 
-    async def _exchange(self, prepared: Prepared[Any], auth: httpx.Auth, progress: _Progress) -> Raw:
-        request = self._client.build_request(
-            prepared.method,
-            prepared.url,
-            headers=dict(prepared.headers),
-            content=prepared.body,
-            extensions={"trace": progress},
-        )
+    async def _answer(self, request: httpx.Request, auth: httpx.Auth | None) -> Raw:
         sent_at = datetime.now(UTC)
         response = await self._client.send(request, auth=auth, stream=True)
         try:
@@ -207,7 +212,7 @@ class Transport:
         return bytes(body)
 
 
-def _proxy(settings: ClientSettings) -> httpx.Proxy | None:
+def _proxy(settings: Way) -> httpx.Proxy | None:
     """The proxy of the connection, which is the only one that is ever used."""
     if not settings.proxy:
         return None

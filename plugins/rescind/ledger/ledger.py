@@ -20,6 +20,7 @@ from rescind.ledger.runs.deployment import Deployment
 from rescind.ledger.runs.evidence_chain import EvidenceChain
 from rescind.ledger.runs.inputs import Inputs
 from rescind.ledger.runs.kill_switch import KillSwitch
+from rescind.ledger.runs.notices import Notices
 from rescind.ledger.runs.owner_questions import Questions
 from rescind.ledger.runs.progress import ProgressBoard
 from rescind.ledger.runs.runs import Runs
@@ -77,6 +78,7 @@ class Ledger:
         self.kill_switch = KillSwitch(self.database, numbers)
         self.deployment = Deployment(self.database, numbers)
         self.progress = ProgressBoard(self.database, numbers)
+        self.notices = Notices(self.database, numbers)
         self.buckets = Buckets(self.database, numbers)
         self.single_calls = SingleCalls(self.database, numbers)
         self.summary = Summary(self.database, numbers)

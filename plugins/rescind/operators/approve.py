@@ -24,6 +24,8 @@ from rescind.workflow.run_settings import settings_text
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from rescind.notifications.events import Notice
+
 REJECT = "Reject"
 
 
@@ -42,7 +44,8 @@ class ApprovePlanOperator(HumanInputOperator):
     log names the reason. The revoking tasks measure an automatically approved plan again.
 
     :param ledger_conn_id: connection of the ledger's PostgreSQL database.
-    :param notifiers: called when the task starts to wait for an approver, for example Airflow's ``HttpNotifier``.
+    :param notifiers: called when the task starts to wait for an approver, and when one has answered, each once, for
+        example Airflow's ``HttpNotifier``.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -63,7 +66,7 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
         settings, current = self.settings_of(ledger, run), self.settings()
         _use_keys(ledger, current)
-        self.same_requester(context, ledger, run)
+        _same_requester(context, run)
         approvers = [
             one
             for one in settings.approvers
@@ -104,20 +107,8 @@ class ApprovePlanOperator(HumanInputOperator):
             reason = "the approval window has expired" if expired else "Airflow lost the approval request"
             raise AirflowFailException(f"{reason}: nothing is approved. Start a new run")
         _use_keys(ledger, self.settings())
-        self.same_requester(context, ledger, run)
+        _same_requester(context, run)
         return self._record(ledger, run, plan, event)
-
-    def same_requester(self, context: Context, ledger: Ledger, run: Run) -> None:
-        """Compare the requester in the ledger with Airflow's, so that nobody approves a run under another name.
-
-        :raises NotApprovedError: when they differ.
-        """
-        started_by = Start.of(context["dag_run"]).person
-        if started_by != run.requested_by:
-            raise NotApprovedError(
-                f"Airflow names {started_by!r} as the requester of this run, the ledger {run.requested_by!r}: the "
-                "ledger was changed. Nothing is approved; start a new run"
-            )
 
     def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
         """Return why the user with these names may not answer, beside being the requester; or an empty text."""
@@ -126,6 +117,22 @@ class ApprovePlanOperator(HumanInputOperator):
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         """Return subject and body (Markdown) of the request."""
         return approval_request(ledger, run, plan)
+
+    def asked_notice(self, ledger: Ledger, run: Run, settings: Settings) -> Notice:
+        """Return the message that an approval is asked for."""
+        from rescind.notifications import events  # only where something is told
+
+        return events.asked(ledger, run, ledger.plans.get(run.run_id), settings)
+
+    def answered_notice(self, ledger: Ledger, run: Run, settings: Settings) -> Notice | None:
+        """Return the message that the approval was answered, or None without an authentic answer."""
+        from rescind.notifications import events  # only where something is told
+
+        plan = ledger.plans.find(run.run_id)
+        asked = ledger.approvals.get(run.run_id, plan.digest) if plan else None
+        if asked is None or asked.answer is None or ledger.approvals.problem(asked):
+            return None
+        return events.answered(run, asked, settings)
 
     def _automatic(self, ledger: Ledger, run: Run, plan: Plan, settings: Settings, nonce: str) -> bool:
         """Approve the plan without a person if its figures allow that."""
@@ -199,6 +206,19 @@ def _use_keys(ledger: Ledger, settings: Settings) -> None:
     """
     ledger.approvals.keys = approval_keys(settings)
     ledger.approvals.keys.require_signing()
+
+
+def _same_requester(context: Context, run: Run) -> None:
+    """Compare the requester in the ledger with Airflow's, so that nobody approves a run under another name.
+
+    :raises NotApprovedError: when they differ.
+    """
+    started_by = Start.of(context["dag_run"]).person
+    if started_by != run.requested_by:
+        raise NotApprovedError(
+            f"Airflow names {started_by!r} as the requester of this run, the ledger {run.requested_by!r}: the ledger "
+            "was changed. Nothing is approved; start a new run"
+        )
 
 
 def _check_request(asked: Approval, run: Run, settings: Settings) -> None:

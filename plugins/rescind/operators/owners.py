@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowException
 
-from rescind.ledger import Ledger, Question
+from rescind.ledger import Ledger, Question, Run
 from rescind.operators.bases.human_input import HumanInputOperator
+from rescind.settings import Settings
 from rescind.workflow.question.approval_text import question_body
 from rescind.workflow.question.owner_questions import chosen, options
 from rescind.workflow.references import QuestionRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from rescind.notifications.events import Notice
 
 
 class AskOwnerOperator(HumanInputOperator):
@@ -27,9 +30,11 @@ class AskOwnerOperator(HumanInputOperator):
 
     :param question: ``{"question": digest, "label": text}`` from the deciding task.
     :param ledger_conn_id: connection of the ledger's PostgreSQL database.
-    :param notifiers: called when the task starts to wait for the reviewer, for example Airflow's ``HttpNotifier``.
+    :param notifiers: called once when the task starts to wait for the reviewer, for example Airflow's ``HttpNotifier``.
+        The chats of the setting ``notifications`` are not told: a campaign may ask hundreds of owners.
     """
 
+    chats_of_settings = False
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Ask owners",
         "map_index_template": "{{ task.question['label'] }}",
@@ -53,6 +58,12 @@ class AskOwnerOperator(HumanInputOperator):
         self.assigned_users = [{"id": question.reviewer, "name": question.reviewer}]
         self.response_timeout = timedelta(hours=self.settings_of(ledger, run).campaign_hours)
         return None
+
+    def asked_notice(self, ledger: Ledger, run: Run, settings: Settings) -> Notice:
+        """Return the message that the owner is asked."""
+        from rescind.notifications import events  # only where something is told
+
+        return events.asked_owner(run, ledger.questions.get(run.run_id, self.question["question"]), settings)
 
     def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> dict[str, Any]:
         """Record the answer, or apply ``no_answer`` after a timeout.

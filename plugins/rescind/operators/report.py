@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -12,11 +13,17 @@ from rescind.hooks.airflow_instance.api import write_note
 from rescind.hooks.evidence_store import write_evidence
 from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Ledger
+from rescind.operators.bases.announcing import AnnouncingMixin
 from rescind.operators.bases.review import REFUSAL, ReviewOperator
 from rescind.workflow.run_summary import build_summary, headline, summary_lines, write_items
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from rescind.ledger import Run
+    from rescind.notifications.announce import Notifier
+    from rescind.notifications.events import Notice
+    from rescind.settings import Settings
 
 NO_EVIDENCE = "the evidence of this run was not written; see the log of the report task and clear that task"
 
@@ -71,8 +78,13 @@ class ReportOperator(ReviewOperator):
         return {"summary": str(path), **places, "state": summary["state"], "findings": len(summary["findings"])}
 
 
-class GateOperator(ReviewOperator):
-    """Fail the run if access that should be gone may remain, or if a scope was not listed completely."""
+class GateOperator(AnnouncingMixin, ReviewOperator):
+    """Fail the run if access that should be gone may remain, or if a scope was not listed completely.
+
+    It also tells chats about such a run, and about one that ended while access remains, once.
+
+    :param notifiers: notifiers that are told, beside the chats of the setting ``notifications``.
+    """
 
     operator_extra_links = (ReviewLink(), ReportLink(), EvidenceLink())
     report_at = bundle_at = ""
@@ -82,6 +94,15 @@ class GateOperator(ReviewOperator):
         "doc_md": "Fails unless every planned item is proven gone or listed as an open finding.",
     }
 
+    def __init__(self, *, notifiers: Sequence[Notifier] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.told = list(notifiers)
+
+    def _ended(self, run: Run, settings: Settings) -> Notice | None:
+        from rescind.notifications import events  # only where something is told
+
+        return events.ended(run, settings)
+
     def review(self, context: Context, ledger: Ledger) -> str:
         """Fail with every problem that the summary names, or with the reason for which preflight refused the run."""
         if self.find_run(context, ledger) is None:
@@ -90,6 +111,7 @@ class GateOperator(ReviewOperator):
                 raise AirflowFailException(f"preflight refused this run, and nothing was sent: {refusal}")
         run = self.run_of(context, ledger)
         self.report_at, self.bundle_at = str(run.summary.get("report", "")), str(run.summary.get("bundle", ""))
+        self.announce(context, ledger, lambda settings: self._ended(run, settings))
         problems = list(run.summary.get("problems", ["the report was not written"]))
         outcome = run.summary.get("outcome", {})
         self.log.info("%s: %s", page_address(run.number), outcome.get("words", run.state))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,7 @@ from rescind.errors import CloudError, ConfigurationError, ListingIncompleteErro
 from rescind.hooks.clients import connected
 from rescind.hooks.ledger import check_ledger
 from rescind.ledger import Ledger, NewRegrant, Regrant, WatchCheck, Watched
+from rescind.operators.bases.announcing import AnnouncingMixin
 from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -23,6 +25,9 @@ from rescind.workflow.question.markdown import plain
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from rescind.notifications.announce import Notifier
+    from rescind.notifications.events import Notice
 
 _NOT_CHECKED = (CloudError, ListingIncompleteError, ConfigurationError)
 _SHOWN = 20
@@ -80,13 +85,27 @@ class WatchOperator(ReviewOperator):
         return {"summary": str(path), **totals, "first": summary["first"]}
 
 
-class WatchGateOperator(ReviewOperator):
-    """Fail the run if access came back or could not be checked; see the setting ``watch_alarm``."""
+class WatchGateOperator(AnnouncingMixin, ReviewOperator):
+    """Fail the run if access came back or could not be checked; see the setting ``watch_alarm``.
+
+    It also tells chats about access that came back: when it is seen for the first time, or each time with ``any``.
+
+    :param notifiers: notifiers that are told, beside the chats of the setting ``notifications``.
+    """
 
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Gate",
         "doc_md": "Fails if access came back or could not be checked, so that callbacks and notifiers run.",
     }
+
+    def __init__(self, *, notifiers: Sequence[Notifier] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.told = list(notifiers)
+
+    def _came_back(self, names: tuple[str, str], found: Sequence[Regrant], settings: Settings) -> Notice:
+        from rescind.notifications import events  # only where something is told
+
+        return events.came_back(names, found, settings)
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, int]:
         """Fail with every regrant that the alarm setting covers."""
@@ -101,6 +120,8 @@ class WatchGateOperator(ReviewOperator):
         ]
         problems += [f"{_counts(check)}: {check.problem}" for check in checks.values() if check.not_checked]
         alarming = [one for one in seen if one.first or settings.watch_alarm == "any"]
+        if alarming:
+            self.announce(context, ledger, lambda settings: self._came_back(names, alarming, settings))
         problems += [describe(one) for one in alarming[:_SHOWN]]
         if len(alarming) > _SHOWN:
             problems.append(f"{len(alarming) - _SHOWN} more regrants; see the summary")

@@ -63,7 +63,10 @@ def test_a_plain_cron_schedule_would_start_a_missed_run() -> None:
     assert info is not None and info.run_after < DateTime.now("UTC")
 
 
-@pytest.mark.parametrize(("name", "cron"), [("access_review", "0 6 * * 1"), ("watch_regrants", "30 4 * * *")])
+@pytest.mark.parametrize(
+    ("name", "cron"),
+    [("access_review", "0 6 * * 1"), ("watch_regrants", "30 4 * * *"), ("remind_approvers", "17 * * * *")],
+)
 def test_the_schedule_survives_airflows_database(name: str, cron: str) -> None:
     dag = DagBag(dag_folder=str(ROOT / "dags" / f"{name}.py")).dags[name]
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))

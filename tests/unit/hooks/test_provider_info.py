@@ -18,7 +18,8 @@ BASES = {
     "operators": {"bases"},
     "sensors": {"grant_gone"},
 }
-TYPES: list[dict[str, Any]] = get_provider_info()["connection-types"]
+ALL_TYPES: list[dict[str, Any]] = get_provider_info()["connection-types"]
+TYPES = [kind for kind in ALL_TYPES if kind["connection-type"] != "chat_webhook"]
 
 
 def test_schema_of_airflow() -> None:
@@ -64,11 +65,23 @@ def test_the_form_offers_every_kind_of_credentials(kind: dict[str, Any]) -> None
     assert ("allow_imds_v1" in kind["conn-fields"]) == kind["connection-type"].startswith("alibaba")
 
 
+def test_the_form_of_a_chat_names_its_hook_and_real_fields() -> None:
+    from rescind.hooks.chat_webhook import ChatWebhook, ChatWebhookHook
+
+    (kind,) = [one for one in ALL_TYPES if one not in TYPES]
+    assert kind["hook-class-name"] == f"{ChatWebhookHook.__module__}.{ChatWebhookHook.__name__}"
+    assert (ChatWebhookHook.conn_type, ChatWebhookHook.hook_name) == (kind["connection-type"], kind["hook-name"])
+    fields = kind["conn-fields"]
+    assert set(fields) < set(ChatWebhook.model_fields)
+    secrets = [name for name, form in fields.items() if form["schema"].get("format") == "password"]
+    assert secrets == ["secret", "proxy_password"]
+
+
 def test_airflows_form_reader_takes_it() -> None:
     from airflow.providers_manager import ProvidersManager
 
     manager = ProvidersManager.__new__(ProvidersManager)
-    for kind in TYPES:
+    for kind in ALL_TYPES:
         for form in kind["conn-fields"].values():
             made = manager._to_api_format("field", form)
             assert made["schema"]["title"] == form["label"]

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
-from rescind.cloud.connection import hosts, trust
+from rescind.cloud.connection import hosts
+from rescind.cloud.connection.way import Optional, Way, blank_to_none
 from rescind.cloud.fields import exact_text
 from rescind.errors import ConfigurationError
 
@@ -18,23 +19,18 @@ if TYPE_CHECKING:
 Service = Literal["wedata", "dms", "quickbi"]
 
 
-def _blank_to_none(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
 def _id_list(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(exact_text(part) for part in value) if isinstance(value, list | tuple) else value
 
 
-_Optional = Annotated[str | None, BeforeValidator(_blank_to_none)]
 _Host = Annotated[
     str | None,
     BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
-    BeforeValidator(_blank_to_none),
+    BeforeValidator(blank_to_none),
 ]
-_Arn = Annotated[str | None, BeforeValidator(_blank_to_none), Field(pattern=r"^[!-~]{8,512}$")]
+_Arn = Annotated[str | None, BeforeValidator(blank_to_none), Field(pattern=r"^[!-~]{8,512}$")]
 
 # Settings that only one kind of credentials uses. With another kind they would be ignored silently.
 _BELONGS: Mapping[str, str] = {
@@ -47,7 +43,7 @@ _BELONGS: Mapping[str, str] = {
 }
 
 
-class ClientSettings(BaseModel):
+class ClientSettings(Way):
     """Everything that one client needs to know.
 
     :param login: key id (Tencent ``AKID...``, Alibaba ``LTAI...``); only with ``credentials=static``.
@@ -82,8 +78,6 @@ class ClientSettings(BaseModel):
     :param sts_signature: how Alibaba token service calls are signed: ``acs3`` or the older ``rpc``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
     service: Service
     login: str = ""
     password: SecretStr = SecretStr("")
@@ -91,38 +85,29 @@ class ClientSettings(BaseModel):
     region: Annotated[str, BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)] = ""
     edition: Literal["international", "mainland"] = "international"
     network: Literal["public", "vpc"] = "public"
-    tid: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(_blank_to_none)] = Field(
+    tid: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(blank_to_none)] = Field(
         None, pattern=r"^-?[0-9]{1,19}$"
     )
     endpoint: _Host = None
     sts_endpoint: _Host = None
-    proxy: _Optional = None
-    proxy_login: _Optional = None
-    proxy_password: SecretStr | None = None
-    ca_bundle: _Optional = None
-    base_url: _Optional = None
-    allow_loopback_http: bool = False
-    account_id: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(_blank_to_none)] = Field(
+    base_url: Optional = None
+    account_id: Annotated[str | None, BeforeValidator(exact_text), BeforeValidator(blank_to_none)] = Field(
         None, pattern=r"^[0-9A-Za-z_-]{1,64}$"
     )
     own_ids: Annotated[tuple[str, ...], BeforeValidator(_id_list)] = ()
     limits: Mapping[str, Annotated[float, Field(gt=0, le=1000)]] = Field(default_factory=dict)
     share: float = Field(1.0, gt=0, le=1)
-    timeout_s: float = Field(30.0, gt=0, le=600)
-    connect_timeout_s: float = Field(5.0, gt=0, le=60)
-    pool_size: int = Field(20, ge=1, le=200)
-    max_response_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
     role_arn: _Arn = None
     role_session_name: str = Field("rescind", pattern=r"^[A-Za-z0-9.@_-]{2,64}$")
     role_duration_s: int = Field(3600, ge=900, le=43200)
-    role_external_id: _Optional = None
+    role_external_id: Optional = None
     credentials: Literal["static", "environment", "instance_role", "oidc"] = "static"
-    instance_role_name: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(
+    instance_role_name: Annotated[str | None, BeforeValidator(blank_to_none)] = Field(
         None, pattern=r"^[A-Za-z0-9+=,.@_-]{1,128}$"
     )
     allow_imds_v1: bool = False
     oidc_role_arn: _Arn = None
-    oidc_provider: Annotated[str | None, BeforeValidator(_blank_to_none)] = Field(None, pattern=r"^[!-~]{1,512}$")
+    oidc_provider: Annotated[str | None, BeforeValidator(blank_to_none)] = Field(None, pattern=r"^[!-~]{1,512}$")
     sts_signature: Literal["acs3", "rpc"] = "acs3"
 
     vendors: ClassVar[Mapping[str, str]] = {"wedata": "tencent", "dms": "alibaba", "quickbi": "alibaba"}
@@ -188,13 +173,7 @@ class ClientSettings(BaseModel):
         """
         for service in ("", "sts"):
             self.host_of(service)
-        if self.proxy:
-            trust.check_proxy(self.proxy)
-            if self.host_of().base.startswith("http://"):
-                raise ConfigurationError("proxy: the emulator without TLS needs no proxy. Empty one of the two")
-        elif self.proxy_login or self.proxy_password:
-            raise ConfigurationError("proxy_login, proxy_password: there is no proxy. Set 'proxy', or empty them")
-        trust.tls_context(self.ca_bundle or "")
+        self.check_way(self.host_of().base)
 
     def host_of(self, service: str = "") -> hosts.Endpoint:
         """Where requests of a service go (default: the client's own; ``sts`` for the token service)."""

@@ -112,6 +112,20 @@ class Approvals(Repository):
         """Return the request and its answer, or None when no approval was requested."""
         return self._db.read(lambda connection: _load(connection, run_id, self._numbers.of(connection, run_id), digest))
 
+    def waiting(self) -> list[Approval]:
+        """Return the requests that can still be answered, those that expire first at the top."""
+
+        def work(connection: Connection) -> list[Approval]:
+            rows = connection.execute(
+                f"SELECT r.run_id, {_COLUMNS} FROM rescind.approval a JOIN rescind.run r ON r.number = a.run_no"
+                " JOIN rescind.plan p ON p.run_no = a.run_no AND p.digest = a.digest AND p.state = 'frozen'"
+                " WHERE a.answer IS NULL AND r.finished_at IS NULL AND r.state <> 'abandoned'"
+                " AND a.valid_until > clock_timestamp() ORDER BY a.valid_until, r.number"
+            ).fetchall()
+            return [Approval(**row) for row in rows]
+
+        return self._db.read(work)
+
     def require(self, run_id: str, digest: str) -> Approval:
         """Return the approval of exactly this plan.
 

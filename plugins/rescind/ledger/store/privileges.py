@@ -78,6 +78,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "rescind.seal": ("SELECT", "INSERT (seal_no, run_no, root, link)"),
     "rescind.watch_check": _APPEND,
     "rescind.sighting": _APPEND,
+    "rescind.notice": ("SELECT", "INSERT (event, channel)"),
     "rescind.deployment": ("SELECT", "INSERT", "UPDATE"),
     "rescind.progress": ("SELECT", "INSERT", "UPDATE"),
     "rescind.lane": ("SELECT", "INSERT", "UPDATE"),
