@@ -1,5 +1,8 @@
 """Signatures of answers to approval requests: Ed25519 over one canonical statement.
 
+The statement has two versions. The second one has a prefix of its own and covers the comment of the answer as well. It
+is used where there is a comment, so answers without one have the statement of older versions.
+
 The private key is not in the ledger, so write access to the ledger approves nothing. The signed message has a prefix
 of its own, so the signature fits no other kind of text, even if an operator signs evidence with the same key.
 """
@@ -18,6 +21,7 @@ from rescind.errors import ConfigurationError
 from rescind.model import canonical
 
 _CONTEXT = b"rescind-approval-signature/1\n"
+_WITH_COMMENT = b"rescind-approval-signature/2\n"
 SIGNED = (
     "run",
     "dag",
@@ -33,6 +37,7 @@ SIGNED = (
     "measured_against",
 )
 """What is signed, under the names that evidence uses. ``digest`` is that of the plan; times are UTC text."""
+_COMMENT = "comment"
 _NAME = "responded_by_name"
 """Signed too if it is not empty: an answer by a user whose name is their id has the statement of older versions."""
 HOW_TO_CREATE = (
@@ -47,8 +52,9 @@ def statement(facts: Mapping[str, Any]) -> bytes:
     :param facts: at least the fields of :data:`SIGNED`.
     :raises KeyError: when one is missing.
     """
-    named = (_NAME,) if facts.get(_NAME) else ()
-    return _CONTEXT + canonical({name: facts[name] for name in (*SIGNED, *named)})
+    more = tuple(name for name in (_NAME, _COMMENT) if facts.get(name))
+    context = _WITH_COMMENT if _COMMENT in more else _CONTEXT
+    return context + canonical({name: facts[name] for name in (*SIGNED, *more)})
 
 
 def moment(value: datetime) -> str:

@@ -112,6 +112,10 @@ def what_remains(counts: Counts, *, operation: str = REVOKE) -> list[str]:
 
 
 WAITS_FOR_APPROVAL = "waiting for approval"
+
+NOT_STARTED = StateWords("not_started", PLAIN, "⊘", "not started")
+"""The state of a run that preflight refused."""
+
 _STAGES = {
     WAITS_FOR_APPROVAL: (WAITING, "●"),
     "waiting for owners": (WAITING, "●"),

@@ -507,6 +507,24 @@ _SPELLING = {
     "tuple_type": "Write a list of texts",
 }
 
+_WORDS = {
+    "bool_type": "is neither true nor false",
+    "int_type": "is not a whole number",
+    "string_type": "is not a text",
+    "tuple_type": "is not a list",
+    "literal_error": "is not one of {expected}",
+    "extra_forbidden": "is unknown",
+    "missing": "is missing",
+    "value_error": "{error}",
+    "string_too_long": "is longer than {max_length} characters",
+    "string_too_short": "is shorter than {min_length} characters",
+    "too_long": "has more than {max_length} entries",
+    "greater_than": "is not above {gt}",
+    "greater_than_equal": "is below {ge}",
+    "less_than_equal": "is above {le}",
+}
+"""What a wrong value is, by pydantic's kind of error, whose own texts speak of inputs and instances."""
+
 
 def form_error(error: ValidationError) -> InputError:
     """Return the problems of a trigger form as an error, with the spelling that each wrong type needs."""
@@ -521,5 +539,6 @@ def explained(error: ValidationError) -> str:
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"]) or "(whole)"
         shape = type(problem.get("input")).__name__
-        parts.append(f"{field}: {problem['msg']} (got {shape})")
+        words = _WORDS.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
+        parts.append(f"{field}: {words} (got {shape})")
     return "; ".join(parts)

@@ -170,8 +170,11 @@ class Review:
             planned = [] if run.dry_run else ledger.plans.batches(run.run_id)
             self.batches = [{"batch": b.batch_id, "label": b.label} for b in planned if not b.canary]
 
-    def approve(self, user: str = "omar", answer: str = "approve", name: str = "") -> None:
-        """What the approval task does with the answer of the user with this id (and name, where it is another)."""
+    def approve(self, user: str = "omar", answer: str = "approve", name: str = "", **fields: Any) -> None:
+        """What the approval task does with the answer of the user with this id (and name, where it is another).
+
+        :param fields: of the question's form.
+        """
         with self.ledger() as ledger:
             run = ledger.runs.find(self.dag_id, self.run_id)
             assert run is not None
@@ -180,7 +183,7 @@ class Review:
         chosen = f"Approve {plan.digest}" if answer == "approve" else "Reject"
         event = {
             "chosen_options": [chosen],
-            "params_input": {},
+            "params_input": fields,
             "responded_at": datetime.now(UTC),
             "responded_by_user": {"id": user, "name": name or user},
         }

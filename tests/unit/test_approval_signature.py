@@ -27,6 +27,19 @@ def test_the_name_of_the_approver_is_covered_where_there_is_one() -> None:
     assert len({old, named, statement({**FACTS, "responded_by_name": "rita"})}) == 3
 
 
+def test_the_comment_is_covered_where_there_is_one() -> None:
+    old, said = statement(FACTS), statement({**FACTS, "comment": "handed over"})
+    assert old == statement({**FACTS, "comment": ""}), "answers of older versions stay valid"
+    assert len({old, said, statement({**FACTS, "comment": "handed over."})}) == 3
+    assert old.startswith(b"rescind-approval-signature/1\n") and said.startswith(b"rescind-approval-signature/2\n")
+    as_name = statement({**FACTS, "responded_by_name": "handed over"})
+    assert as_name != said, "a comment is not taken for a name"
+    keys = ApprovalKeys(SIGNER)
+    assert keys.problem(said, *keys.sign(said)) == ""
+    assert "is not valid" in keys.problem(old, *keys.sign(said)), "a comment that was cut off"
+    assert "is not valid" in keys.problem(said, *keys.sign(old)), "a comment that was added"
+
+
 def test_every_field_is_covered() -> None:
     keys = ApprovalKeys(SIGNER)
     name, signature = keys.sign(statement(FACTS))

@@ -290,6 +290,7 @@ class Collector:
                 "responded_at": moment(one.responded_at),
                 "automatic": one.automatic,
                 "measured_against": one.method,
+                "comment": one.comment,
                 "signing_key": one.signing_key,
                 "signature": one.signature,
                 # From the settings, not from the ledger, which holds no key.

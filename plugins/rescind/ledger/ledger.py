@@ -23,6 +23,7 @@ from rescind.ledger.runs.kill_switch import KillSwitch
 from rescind.ledger.runs.notices import Notices
 from rescind.ledger.runs.owner_questions import Questions
 from rescind.ledger.runs.progress import ProgressBoard
+from rescind.ledger.runs.refusals import Refusals
 from rescind.ledger.runs.runs import Runs
 from rescind.ledger.runs.scope_locks import ScopeLocks
 from rescind.ledger.runs.scopes import Scopes
@@ -76,6 +77,7 @@ class Ledger:
         self.attempts = Attempts(self.database, numbers, self.approvals)
         self.verdicts = Verdicts(self.database, numbers)
         self.kill_switch = KillSwitch(self.database, numbers)
+        self.refusals = Refusals(self.database, numbers)
         self.deployment = Deployment(self.database, numbers)
         self.progress = ProgressBoard(self.database, numbers)
         self.notices = Notices(self.database, numbers)

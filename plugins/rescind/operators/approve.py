@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk.definitions.param import Param, ParamsDict
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.approvers import Approver, Responder, find_approver
@@ -17,6 +18,7 @@ from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
 from rescind.users import same_user
 from rescind.workflow.auto_approval import BY, measure
+from rescind.workflow.question.answer_fields import answer_fields, comment_field
 from rescind.workflow.question.approval_text import approval_request
 from rescind.workflow.run_occasion import Start, unverified_lines
 from rescind.workflow.run_settings import settings_text
@@ -94,6 +96,7 @@ class ApprovePlanOperator(HumanInputOperator):
         self.subject, self.body = self.question(ledger, run, plan)
         self.body = "\n".join([self.body, *unverified_lines(ledger, run), *settings_text(ledger, run)])
         self.options = [approve_option(plan.digest), REJECT]
+        self.params = ParamsDict({name: Param(**field) for name, field in comment_field().items()})
         self.assigned_users = [{"id": one.id, "name": one.name or one.id} for one in approvers]
         return None
 
@@ -150,6 +153,7 @@ class ApprovePlanOperator(HumanInputOperator):
         chosen = list(event["chosen_options"])
         if chosen not in ([self.options[0]], [REJECT]):
             raise AirflowFailException("the answer belongs to another plan than the current one. Start a new run")
+        fields = answer_fields(event)
         user = Responder.of(event)
         listed = [find_approver(one.approvers, user.id) for one in (self.settings(), self.settings_of(ledger, run))]
         if problem := _may_not_answer(run, user, listed) or self.excluded(ledger, run, user.id, user.name):
@@ -167,6 +171,7 @@ class ApprovePlanOperator(HumanInputOperator):
             responded_by=user.id,
             responded_by_name=user.name,
             responded_at=event["responded_at"],
+            comment=fields.comment,
         )
         self.log.info("%s by %s for plan %s", answer, user, plan.digest[:12])
         return _result(answer, str(user), plan.digest)

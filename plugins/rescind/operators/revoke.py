@@ -40,6 +40,7 @@ from rescind.workflow.execute.outdated import recheck
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.revocation import Revocation
 from rescind.workflow.inputs import protection_context
+from rescind.workflow.question.answer_fields import AnswerFields, has_fields
 from rescind.workflow.references import BatchRef
 from rescind.workflow.run_settings import require_settings
 
@@ -142,6 +143,7 @@ class RevokeBatchOperator(BatchOperator):
             self.approve_task_id,
             option=approve_option(approval.digest),
             user=approval.responded_by,
+            fields=lambda record: has_fields(record, AnswerFields(approval.comment)),
         )
         self.log.info(said)
         ledger.approvals.note_airflow_record(approval.run_id, approval.digest, said)

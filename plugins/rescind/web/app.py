@@ -145,6 +145,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             first=first,
             watch=views().watch(reader.dags) if first else None,
             waiting=views().waiting(reader.dags) if first else [],
+            refused=views().refused(reader.dags) if first else [],
             mine=lambda run: any(name in reader.names for name in run.approvers),
         )
 

@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from rescind.ledger.read_models.queries import MOST_REFUSED
 from rescind.model import NEW_RUN, needs_new_run
-from rescind.run_state import tone_of, words_of
+from rescind.run_state import NOT_STARTED, tone_of, words_of
 from rescind.web import shape
 from rescind.web.text import visible
 
@@ -88,6 +89,10 @@ def _environment() -> Environment:
         "needs_new_run": needs_new_run,
         "state_of": shape.state_of,
         "question": shape.question,
+        "preflight": shape.preflight,
+        "refusal": shape.refusal,
+        "NOT_STARTED": NOT_STARTED,
+        "MOST_REFUSED": MOST_REFUSED,
         "left_of": shape.left_of,
         "share": shape.share,
         "overdue": lambda run: shape.overdue(run, datetime.now(UTC)),

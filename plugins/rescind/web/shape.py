@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
 from rescind.ledger import SINGLE
-from rescind.ledger.read_models.rows import STALE_S, ItemCount, ProgressLine, RunLine, SystemLine
+from rescind.ledger.read_models.rows import STALE_S, ItemCount, ProgressLine, RefusedLine, RunLine, SystemLine
 from rescind.run_state import Counts, StateWords, closed_state, live_state, what_remains, words_of
 
 LATE_S = 86_400
@@ -70,8 +71,22 @@ def counts_of(run: RunLine) -> Counts:
 
 def question(run: RunLine) -> str:
     """Return the path of the question about a run's plan in Airflow, relative to the root of this app."""
+    return f"{_task(run, 'approve')}/required_actions"
+
+
+def preflight(run: RefusedLine) -> str:
+    """Return the path of the log of a run that was refused in Airflow, relative to the root of this app."""
+    return _task(run, "preflight")
+
+
+def refusal(run: RefusedLine) -> str:
+    """Return why a run was refused, without the name of the error's class."""
+    return re.sub(r"^\w+Error: ", "", run.said)
+
+
+def _task(run: RunLine | RefusedLine, task: str) -> str:
     names = (quote(name, safe="") for name in (run.dag_id, run.airflow_run_id))
-    return "../dags/{}/runs/{}/tasks/approve/required_actions".format(*names)
+    return "../dags/{}/runs/{}/tasks/{}".format(*names, task)
 
 
 def left_of(run: RunLine) -> list[str]:

@@ -350,9 +350,8 @@ class Planner:
             part = self.parts[account]
             new = [NewCall(call, self._inverse(part, call)) for call in batch.calls]
             items = sum(len(call.inverse) for call in new)
-            label = (
-                f"{system_named(batch.system).title} · {batch.account} · {items} grants in {len(new)} calls · {number}"
-            )
+            work = f"{items} grants in {len(new)} calls · batch {number}"
+            label = f"{system_named(batch.system).title} · {batch.account} · {work}"
             label = f"canary · {label}" if batch.canary else label
             yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label, canary=batch.canary)
 

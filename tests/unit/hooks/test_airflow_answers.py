@@ -5,7 +5,8 @@ That Airflow's own API answers like this is seen with the live stack, see ``test
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,16 @@ def test_another_answer_is_refused(record: AirflowRecord, option: str, user: str
     record.answered(option, user)
     with pytest.raises(NotApprovedError, match="Airflow's record of the task 'approve' in this run has no such answer"):
         compared()
+
+
+def test_an_answer_with_other_fields_is_refused(record: AirflowRecord) -> None:
+    record.answered(OPTION, "omar")
+    place = ("access_review", "manual__2026-06-01T06:00:00+00:00", "approve")
+    asked: list[Mapping[str, Any]] = []
+    assert compare_answer(*place, option=OPTION, user="omar", fields=lambda it: asked.append(it) is None) == SAME
+    assert asked[0]["chosen_options"] == [OPTION]
+    with pytest.raises(NotApprovedError, match="has no such answer"):
+        compare_answer(*place, option=OPTION, user="omar", fields=lambda _: False)
 
 
 @pytest.mark.parametrize("tries", [{}, {1: None}, {1: {"chosen_options": None, "responded_by_user": None}}])

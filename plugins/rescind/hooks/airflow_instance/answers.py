@@ -6,7 +6,7 @@ read the human-in-the-loop details and task instances of the DAG. The task inter
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +21,14 @@ _NOT_COMPARED = "not compared with Airflow's own record:"
 
 
 def compare_answer(
-    dag_id: str, run_id: str, task_id: str, *, option: str, user: str, conn_id: str = AIRFLOW_CONNECTION
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    *,
+    option: str,
+    user: str,
+    fields: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    conn_id: str = AIRFLOW_CONNECTION,
 ) -> str:
     """Check that Airflow's record of a task has this answer by this user, and return a sentence for log and report.
 
@@ -30,11 +37,13 @@ def compare_answer(
     :param task_id: the task that asked. Its earlier tries count, because clearing it starts a new record.
     :param option: the option that was chosen.
     :param user: id of the user in Airflow's auth manager.
+    :param fields: whether a record has the fields that were answered beside the option.
     :raises NotApprovedError: when Airflow's record can be read and has no such answer.
     """
     try:
         with airflow_api(conn_id) as api:
-            found = any(_same(record, option, user) for record in _answers(api, dag_id, run_id, task_id))
+            records = _answers(api, dag_id, run_id, task_id)
+            found = any(_same(record, option, user) and fields(record) for record in records)
     except AirflowNotFoundException:
         return f"{_NOT_COMPARED} there is no connection {conn_id!r}"
     except FAILURES as error:

@@ -64,6 +64,7 @@ class Approvals(Repository):
         responded_at: datetime | None = None,
         automatic: bool = False,
         method: str = "",
+        comment: str = "",
     ) -> Approval:
         """Sign and record the answer. An approval moves the plan and its items to approved in the same transaction.
 
@@ -77,6 +78,7 @@ class Approvals(Repository):
         :param automatic: True when a rule answered; ``responded_by`` names the rule.
         :param responded_at: by the clock of Airflow; the ledger keeps it between its own times of request and record.
         :param method: for an automatic answer, the limits and the measured values.
+        :param comment: what the approver wrote, every character readable.
         :raises NotApprovedError: when the answer does not belong to this request, is too late, or comes from the
             requester.
         :raises ConfigurationError: when there is no key to sign with.
@@ -95,6 +97,7 @@ class Approvals(Repository):
                 responded_at=_answered_at(known, responded_at, _now(connection)),
                 automatic=automatic,
                 method=method,
+                comment=comment,
             )
             _check_answer(connection, known, given, state, nonce)
             if known.answer is None:
@@ -166,7 +169,8 @@ class Approvals(Repository):
         key, signature = self.keys.sign(given.statement)
         connection.execute(
             "UPDATE rescind.approval SET answer = %s, responded_by = %s, responded_by_name = %s, responded_at = %s,"
-            " automatic = %s, method = %s, signing_key = %s, signature = %s WHERE run_no = %s AND digest = %s",
+            " automatic = %s, method = %s, comment = %s, signing_key = %s, signature = %s"
+            " WHERE run_no = %s AND digest = %s",
             (
                 given.answer,
                 given.responded_by,
@@ -174,6 +178,7 @@ class Approvals(Repository):
                 given.responded_at,
                 given.automatic,
                 given.method,
+                given.comment,
                 key,
                 signature,
                 run_no,

@@ -199,6 +199,7 @@ class Approval:
     :param responded_by_name: name of that user; empty where it is the same as the id.
     :param automatic: True when a rule answered instead of a person.
     :param method: for an automatic answer, the limits and the measured values; else empty.
+    :param comment: what the approver wrote beside the answer, every character readable; may be empty.
     :param signing_key: name of the key that signed the answer; empty without a signature.
     :param signature: signature of the answer (hex), see :mod:`rescind.approval_signature`.
     :param airflow_record: whether Airflow's own record has the same answer, as text; empty before the first send.
@@ -218,6 +219,7 @@ class Approval:
     responded_at: datetime | None
     automatic: bool
     method: str
+    comment: str
     signing_key: str
     signature: str
     used_at: datetime | None
@@ -249,6 +251,7 @@ class Approval:
                 "responded_at": moment(self.responded_at),
                 "automatic": self.automatic,
                 "measured_against": self.method,
+                "comment": self.comment,
             }
         )
 

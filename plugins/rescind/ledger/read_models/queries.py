@@ -21,6 +21,7 @@ from rescind.ledger.read_models.rows import (
     PeoplePage,
     PersonLine,
     ProgressLine,
+    RefusedLine,
     ReturnLine,
     RunFacts,
     RunLine,
@@ -34,6 +35,7 @@ from rescind.ledger.store.repository import Repository
 
 T = TypeVar("T")
 
+MOST_REFUSED = 10
 MOST_ROWS = 200
 _MOST_DAGS = 1_000
 _MOST_GROUPS = 500
@@ -232,6 +234,17 @@ SELECT min(dag_id) AS dag_id, max(checked_at) AS checked_at, sum(watched) AS wat
 FROM checks HAVING count(*) > 0
 """
 
+# A run that was cleared and began after all is not among them.
+_REFUSED = """
+SELECT * FROM (
+    SELECT DISTINCT ON (f.dag_id, f.airflow_run_id) f.dag_id, f.airflow_run_id, f.requested_by, f.reason, f.dry_run,
+           f.said, f.refused_at
+    FROM rescind.refusal f WHERE f.dag_id = ANY(%(dags)s) AND NOT EXISTS (
+        SELECT 1 FROM rescind.run r WHERE r.dag_id = f.dag_id AND r.airflow_run_id = f.airflow_run_id)
+    ORDER BY f.dag_id, f.airflow_run_id, f.refusal_no DESC
+) one ORDER BY refused_at DESC LIMIT %(limit)s
+"""
+
 
 class Views(Repository):
     """Queries for pages. ``dags`` are the DAG ids whose runs the reader may see."""
@@ -240,6 +253,7 @@ class Views(Repository):
         """Return the ids of the DAGs with runs or watch checks in this ledger."""
         query = (
             "SELECT dag_id FROM rescind.run UNION SELECT dag_id FROM rescind.watch_check"
+            " UNION SELECT dag_id FROM rescind.refusal"
             f" ORDER BY dag_id LIMIT {_MOST_DAGS}"
         )
         return [row["dag_id"] for row in self._select(lambda connection: connection.execute(query).fetchall())]
@@ -258,6 +272,11 @@ class Views(Repository):
         query = f"""{RUNS} AND r.finished_at IS NULL AND a.requested_at IS NOT NULL AND a.answer IS NULL
             AND p.valid_until > clock_timestamp() ORDER BY p.valid_until, r.number LIMIT {MOST_ROWS}"""
         return self._select(lambda connection: _all(connection, RunLine, query, {"dags": list(dags)}))
+
+    def refused(self, dags: Collection[str]) -> list[RefusedLine]:
+        """Return the runs that were refused before they began, newest first, each with its last refusal."""
+        values = {"dags": list(dags), "limit": MOST_REFUSED}
+        return self._select(lambda connection: _all(connection, RefusedLine, _REFUSED, values))
 
     def run(self, number: int, dags: Collection[str]) -> tuple[RunLine, RunFacts] | None:
         """Return one run, or None when it does not exist or the reader may not see it."""

@@ -93,6 +93,22 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A run that was refused before it began, so that it has no number.
+
+    :param said: the error, with its remedy.
+    """
+
+    dag_id: str
+    airflow_run_id: str
+    requested_by: str
+    reason: str
+    dry_run: bool
+    said: str
+    refused_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """Further facts for the page of a run, beside its :class:`RunLine`.
 
@@ -101,6 +117,7 @@ class RunFacts:
     :param report: path or URL of the report as recorded by the run, or empty.
     :param bundle: path or URL of the evidence bundle as recorded by the run, or empty.
     :param plan: digest of the live plan (hex), or empty.
+    :param comment: what the approver wrote beside the answer, or empty.
     :param settings: digest of the settings that an approval of the run covers (hex), or empty.
     :param settings_source: where they came from.
     :param settings_hidden: Airflow Variables that an environment variable of the workers hides.
@@ -117,6 +134,7 @@ class RunFacts:
     responded_at: datetime | None
     policy_version: str
     code_version: str
+    comment: str = ""
     settings: str = ""
     settings_source: str = ""
     settings_compared_with: str | None = None

@@ -57,7 +57,8 @@ SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
        coalesce(r.summary ->> 'report', r.summary -> 'evidence' ->> 'report', '') AS report,
        coalesce(r.summary ->> 'bundle', r.summary -> 'evidence' ->> 'bundle', '') AS bundle,
        coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.responded_at,
-       r.policy_version, r.code_version, coalesce(encode(i.sha256, 'hex'), '') AS settings,
+       coalesce(a.comment, '') AS comment, r.policy_version, r.code_version,
+       coalesce(encode(i.sha256, 'hex'), '') AS settings,
        coalesce(i.source, '') AS settings_source, i.facts ->> 'compared_with' AS settings_compared_with,
        ARRAY(SELECT left(line, 200) FROM jsonb_array_elements_text(CASE
            WHEN jsonb_typeof(i.facts #> '{record,hidden}') = 'array' THEN i.facts #> '{record,hidden}' ELSE '[]' END

@@ -57,8 +57,8 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "rescind.approval": (
         "SELECT",
         "INSERT (run_no, digest, nonce, requested_by, valid_until)",
-        "UPDATE (answer, responded_by, responded_by_name, responded_at, automatic, method, signing_key, signature,"
-        " airflow_record, used_at, used_by_batch)",
+        "UPDATE (answer, responded_by, responded_by_name, responded_at, automatic, method, comment, signing_key,"
+        " signature, airflow_record, used_at, used_by_batch)",
     ),
     "rescind.attempt": (
         "SELECT",
@@ -79,6 +79,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "rescind.watch_check": _APPEND,
     "rescind.sighting": _APPEND,
     "rescind.notice": ("SELECT", "INSERT (event, channel)"),
+    "rescind.refusal": ("SELECT", "INSERT (dag_id, airflow_run_id, requested_by, reason, dry_run, said)"),
     "rescind.deployment": ("SELECT", "INSERT", "UPDATE"),
     "rescind.progress": ("SELECT", "INSERT", "UPDATE"),
     "rescind.lane": ("SELECT", "INSERT", "UPDATE"),

@@ -15,6 +15,7 @@ from rescind.errors import RescindError
 from rescind.hooks.clients import hook_of
 from rescind.hooks.ledger import LedgerHook
 from rescind.ledger import Ledger, Run, Scope
+from rescind.ledger.runs.refusals import MOST_SAID, NewRefusal
 from rescind.operators.bases.ledger_task import LedgerTaskMixin
 from rescind.settings import LEDGER_CONNECTION
 from rescind.systems import system_named
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 REFUSAL = "refusal"
 """XCom key under which preflight leaves why it refused a run; the gate repeats it."""
-MOST_REFUSAL = 2_000
-"""Characters of it that are kept."""
 
 
 class ReviewOperator(LedgerTaskMixin, BaseOperator):
@@ -70,8 +69,29 @@ class RefusingOperator(ReviewOperator):
         try:
             return super().execute(context)
         except AirflowFailException as refusal:
-            context["ti"].xcom_push(key=REFUSAL, value=str(refusal)[:MOST_REFUSAL])
+            context["ti"].xcom_push(key=REFUSAL, value=str(refusal)[:MOST_SAID])
+            self._note(context, str(refusal))
             raise
+        except Exception as error:
+            self._note(context, f"Preflight ended with {type(error).__name__}. The log of the task says more")
+            raise
+
+    def _note(self, context: Context, said: str) -> None:
+        """Record for the page why the run did not begin. Where the ledger is the reason, only the log says it."""
+        dag_run, params = context["dag_run"], context["params"]
+        new = NewRefusal(
+            dag_run.dag_id,
+            dag_run.run_id,
+            dag_run.triggering_user_name or "",
+            str(params.get("reason") or ""),
+            params.get("dry_run") is not False,
+            said,
+        )
+        try:
+            with LedgerHook(self.ledger_conn_id).get_conn() as ledger:
+                ledger.refusals.note(new)
+        except Exception as error:
+            self.log.warning("the page Access reviews does not list this refusal (%s)", type(error).__name__)
 
 
 class ScopeOperator(ReviewOperator):

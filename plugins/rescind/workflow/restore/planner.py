@@ -241,7 +241,9 @@ class RestorePlanner:
             ids = {call: [by_cell[cell] for cell in sorted(call.cells())] for call in batch.calls}
             new = [NewCall(call, {ident: self._inverses[ident] for ident in ids[call]}) for call in batch.calls]
             title = system_named(batch.system).title
-            label = f"{title} · {batch.account} · {sum(map(len, ids.values()))} grants in {len(new)} calls · {number}"
+            label = (
+                f"{title} · {batch.account} · {sum(map(len, ids.values()))} grants in {len(new)} calls · batch {number}"
+            )
             yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label)
 
     def _rate(self, account: Account, part: _Part) -> float:
