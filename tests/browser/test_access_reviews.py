@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from rescind.ledger import Ledger
+from rescind.ledger.runs.refusals import NewRefusal
 from tests.support.api_server import ApiServer, running_api_server
 from tests.support.emulator import ROOT
 from tests.support.postgres import *  # noqa: F403
@@ -209,3 +210,24 @@ def test_what_came_back_and_what_waits_for_too_long_is_seen(site: Site) -> None:
     _picture(page, "access-reviews-came-back")
     assert _complaints(page) == []
     page.close()
+
+
+def test_runs_that_were_refused_are_read_on_desktop_and_phone(site: Site) -> None:
+    said = f"InputError: trigger form: principals: the roster does not know {HOSTILE[0]}. Start a new run"
+    for run in ("manual__refused_1", "manual__refused_2"):
+        site.ledger.refusals.note(NewRefusal("revoke_access", run, "rita", "Leaver, last day today", True, said))
+    for name, page in (
+        ("", site.page()),
+        ("-dark", site.page(scheme="dark")),
+        ("-phone", site.page(width=390, height=844)),
+    ):
+        page.goto(f"{site.server.base}/rescind/runs")
+        refused = page.get_by_role("region", name="Not started (2)")
+        refused.wait_for()
+        assert "the roster does not know" in refused.inner_text() and "InputError" not in refused.inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+        _picture(page, f"access-reviews-refused{name}")
+        link = refused.get_by_role("link", name="Open the log").first
+        assert link.evaluate("one => one.href").endswith("/dags/revoke_access/runs/manual__refused_2/tasks/preflight")
+        assert _complaints(page) == []
+        page.close()

@@ -127,6 +127,7 @@ def test_the_approval_page_reads_by_itself(live: LiveStack, browser: Any) -> Non
 
 
 REASON = "last day, asked for in a browser"
+COMMENT = "已与人事确认 <b>**HR-7**</b> [x](http://evil.example)"
 
 
 def _fill_in_the_form(page: Any, person: str) -> None:
@@ -178,12 +179,23 @@ def test_a_form_is_filled_in_its_sender_is_refused_and_somebody_else_approves(li
     assert live.control.get("truth") == before
 
     page = _page(live, browser, "omar", question)
+    page.locator("[name=element_comment]").fill(COMMENT, timeout=60_000)
+    _picture(page, "approve-comment")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("[name=element_comment]").scroll_into_view_if_needed()
+    _picture(page, "approve-comment-phone")
+    page.set_viewport_size({"width": 1280, "height": 820})
     page.get_by_role("button", name=re.compile("^Approve ")).click(timeout=60_000)
     page.get_by_text("approve response successful").first.wait_for(timeout=60_000)
     assert api.wait("revoke_access", run, 400)["state"] == "success"
     summary = json.loads(Path(api.xcom("revoke_access", run, "report")["summary"]).read_text(encoding="utf-8"))
     assert (summary["requested_by"], summary["approved_by"], summary["problems"]) == ("rita", "omar", [])
     assert live.control.get("truth") != before
+    page.goto(f"{live.config.base_url}/rescind/runs/{summary['number']}")
+    page.get_by_text(COMMENT, exact=True).wait_for(timeout=60_000)
+    _picture(page, "run-with-comment")
+    page.goto(f"{live.config.base_url}/rescind/runs/{summary['number']}/report")
+    page.get_by_text(COMMENT, exact=True).wait_for(timeout=60_000)
     page.close()
 
 

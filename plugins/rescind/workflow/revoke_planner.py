@@ -350,9 +350,8 @@ class Planner:
             part = self.parts[account]
             new = [NewCall(call, self._inverse(part, call)) for call in batch.calls]
             items = sum(len(call.inverse) for call in new)
-            work = f"{items} grants in {len(new)} calls · batch {number}"
-            label = f"{system_named(batch.system).title} · {batch.account} · {work}"
-            label = f"canary · {label}" if batch.canary else label
+            label = " · ".join((system_named(batch.system).title, batch.account, f"{items} grants in {len(new)} calls"))
+            label = f"{'canary · ' * batch.canary}{label} · batch {number}"
             yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label, canary=batch.canary)
 
     def _risk(self, call: PlannedCall) -> int:
