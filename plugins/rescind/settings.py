@@ -188,6 +188,12 @@ class Settings(BaseModel):
     :param plan_valid_hours: hours after which a frozen plan can no longer be executed.
     :param enforce_scheduled: let a review of the DAG's own schedule revoke after approval; otherwise it is a dry run.
         A backfill, and a run that an asset or another DAG starts, is a dry run unless its configuration says otherwise.
+    :param enforce_events: let a run of *Offboard* revoke after approval; otherwise it is a dry run. An event cannot
+        choose this.
+    :param event_senders: Airflow users whose asset events *Offboard* uses, by the audit log; others are left out and
+        named. Empty: everybody who may send events.
+    :param event_max_people: most people and accounts that the events of one *Offboard* run may name; with more, the run
+        is refused.
     :param rows_per_call: per system, most resources in one call, below the limit of the API; 1 is the most careful.
     :param workers: processes that may send at the same time. Each takes its share of the rate limit while the ledger is
         not available.
@@ -267,6 +273,9 @@ class Settings(BaseModel):
     allow_sparse: Annotated[bool, BOUND] = False
     plan_valid_hours: Annotated[int, BOUND] = Field(default=24, ge=1, le=720)
     enforce_scheduled: Annotated[bool, BOUND] = False
+    enforce_events: Annotated[bool, BOUND] = False
+    event_senders: Annotated[tuple[str, ...], BOUND] = ()
+    event_max_people: Annotated[int, BOUND] = Field(default=20, ge=1, le=1000)
     workers: Annotated[int, FREE] = Field(default=4, ge=1, le=256)
     max_batches: Annotated[int, FREE] = Field(default=200, ge=1, le=200)
     rows_per_call: Annotated[dict[str, Annotated[int, Field(ge=1)]], FREE] = Field(default_factory=dict)

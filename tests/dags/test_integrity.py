@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.emulator import ROOT
 
-REVIEWS = {"access_review", "revoke_access"}
+REVIEWS = {"access_review", "revoke_access", "offboard"}
 EXPECTED = {*REVIEWS, "restore_access", "watch_regrants", "remind_approvers"}
 SENDING = {*REVIEWS, "restore_access"}
 FOR_PEOPLE = ["restore_access", "revoke_access"]
@@ -121,6 +121,35 @@ def test_what_names_its_targets_is_for_people_only(dags: dict[str, Any], name: s
     dag = dags[name]
     assert [str(getattr(kind, "value", kind)) for kind in dag.allowed_run_types] == ["manual"]
     assert type(dag.timetable).__name__ == "NullTimetable"
+
+
+def test_what_events_name_is_started_by_events_only(dags: dict[str, Any]) -> None:
+    dag = dags["offboard"]
+    assert [str(getattr(kind, "value", kind)) for kind in dag.allowed_run_types] == ["asset_triggered"]
+    (asset,) = dag.timetable.asset_condition.objects
+    assert (asset.name, asset.uri, asset.watchers) == ("rescind_leavers", "rescind://leavers/", [])
+    preflight, approve = dag.get_task("preflight"), dag.get_task("approve")
+    assert type(preflight).__name__ == "OffboardPreflightOperator" and preflight.inlets == [asset]
+    assert type(approve).__name__ == "OffboardApproveOperator"
+    assert not {"principals", "resources", "reason", "ticket", "automatic"} & set(dag.params)
+
+
+def test_a_watcher_of_a_queue_can_feed_the_asset() -> None:
+    from airflow.sdk import AssetWatcher
+    from airflow.triggers.base import BaseEventTrigger
+
+    from rescind.dag_parts.review_dag import leavers
+
+    class Queue(BaseEventTrigger):
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            return "queue.Queue", {}
+
+        async def run(self) -> Any:
+            yield None
+
+    asset = leavers(AssetWatcher(name="hr", trigger=Queue()))
+    assert (asset.name, asset.uri) == (leavers().name, leavers().uri)
+    assert [watcher.name for watcher in asset.watchers] == ["hr"]
 
 
 @pytest.mark.parametrize("name", sorted(REVIEWS))

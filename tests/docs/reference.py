@@ -69,6 +69,8 @@ def _dags() -> Iterator[str]:
     for name, dag in sorted(bag.dags.items()):
         schedule = getattr(dag.schedule, "summary", dag.schedule)
         when = f"Runs at `{schedule}` (cron, UTC)" if schedule else "Started by a person only"
+        if assets := [asset.name for asset in getattr(dag.timetable.asset_condition, "objects", ())]:
+            when = f"Started by events of the asset `{', '.join(assets)}`"
         yield f"### `{name}`\n\n{_line(dag.description or '')} {when}.\n"
         yield "| field | section | default | meaning |\n| --- | --- | --- | --- |"
         for field in dag.params:

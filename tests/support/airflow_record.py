@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+POOLS = ("rescind_discover", "rescind_revoke", "rescind_verify")
+
 
 @dataclass
 class AirflowRecord:
@@ -18,6 +20,7 @@ class AirflowRecord:
 
     :param status: what every question for a record answers with.
     :param triggered_by: what started the run.
+    :param audit: rows of the audit log: user, body of the request.
     """
 
     tries: dict[int, Mapping[str, Any] | None] = field(default_factory=lambda: {1: None})
@@ -25,6 +28,13 @@ class AirflowRecord:
     triggered_by: str | None = "ui"
     port: int = 0
     asked: list[str] = field(default_factory=list)
+    audit: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
+    """Further rows of the audit log, as they are."""
+
+    def sent(self, user: str, extra: Mapping[str, Any]) -> None:
+        """Record that a user sent an asset event."""
+        self.audit.append((user, {"asset_id": 1, "extra": dict(extra), "method": "POST"}))
 
     def connection(self) -> str:
         """The connection to this server, as an environment variable holds it."""
@@ -54,6 +64,15 @@ def airflow_record() -> Iterator[AirflowRecord]:
             record.asked.append(path)
             if record.status != 200:
                 self._answer(record.status, {})
+            elif path.startswith("/api/v2/eventLogs?event=create_asset_event&"):
+                rows: list[Mapping[str, Any]] = [
+                    {"owner": user, "extra": json.dumps(body)} for user, body in record.audit
+                ]
+                rows = [*record.rows, *rows]
+                self._answer(200, {"event_logs": rows[:100], "total_entries": len(rows)})
+            elif path.startswith("/api/v2/pools"):
+                pools = [{"name": name, "slots": 8} for name in POOLS]
+                self._answer(200, {"pools": pools, "total_entries": len(pools)})
             elif "/taskInstances/" not in path:
                 self._answer(200, {"triggered_by": record.triggered_by})
             elif path.endswith("/tries"):

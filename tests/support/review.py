@@ -95,6 +95,15 @@ class ReviewBench:
         asked = {"reason": "taken away by mistake", "dry_run": False, **params}
         return Restore(self, run_id, "restore", user, asked)
 
+    def offboard(
+        self, *events: Any, run_id: str = "asset__1", stored: list[Any] | None = None, **params: Any
+    ) -> Offboard:
+        """A new DAG run of these asset events; ``stored`` are all events of the asset."""
+        whole = list(events) if stored is None else stored
+        return Offboard(
+            self, run_id, "targets", "", params, run_type="asset_triggered", given=list(events), stored=whole
+        )
+
 
 @dataclass
 class Review:
@@ -303,6 +312,51 @@ class Review:
 
         with Ledger(self.bench.ledger_dsn) as ledger:
             yield ledger
+
+
+@dataclass
+class Offboard(Review):
+    """One DAG run that events of the asset started.
+
+    :param given: the events that Airflow gave to the run, and ``stored`` all events of the asset.
+    """
+
+    dag_id: ClassVar[str] = "offboard"
+    given: list[Any] = field(default_factory=list)
+    stored: list[Any] = field(default_factory=list)
+    airflow: Any = None
+    """Airflow's API, where the test has one: it gets the answer, as Airflow records it."""
+
+    def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """As Airflow does, with the events beside."""
+        from rescind.dag_parts.review_dag import leavers
+
+        found = super().context(task_id, map_index)
+        found["dag_run"].conf = {}
+        found["dag_run"].start_date = max((one.timestamp for one in self.stored), default=datetime.now(UTC))
+        return {**found, "triggering_asset_events": {leavers(): self.given}, "inlet_events": {leavers(): self.stored}}
+
+    def operator(self) -> Any:
+        """The operator of preflight."""
+        from rescind.dag_parts.review_dag import leavers
+        from rescind.operators.offboard import OffboardPreflightOperator
+
+        return OffboardPreflightOperator(task_id="preflight", asset=leavers())
+
+    def preflight(self) -> None:
+        self.scopes = self.operator().execute(self.context("preflight"))
+
+    def approve(self, user: str = "omar", answer: str = "approve", name: str = "") -> None:
+        super().approve(user, answer, name)
+        if self.airflow is not None:
+            with self.ledger() as ledger:
+                digest = ledger.plans.get(ledger.runs.find(self.dag_id, self.run_id).run_id).digest
+            self.airflow.answered(f"Approve {digest}", user)
+
+    def approval(self) -> Any:
+        from rescind.operators.offboard import OffboardApproveOperator
+
+        return OffboardApproveOperator(task_id="approve")
 
 
 @dataclass

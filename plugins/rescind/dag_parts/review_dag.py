@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
-from airflow.sdk import BaseNotifier, TriggerRule, chain
+from airflow.sdk import Asset, AssetWatcher, BaseNotifier, TriggerRule, chain
 from airflow.sdk.definitions.callback import SyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
@@ -16,11 +16,23 @@ from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.canary import ProceedOperator, VerifyCanaryOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
 from rescind.operators.discover import DiscoverOperator
+from rescind.operators.offboard import OffboardApproveOperator, OffboardPreflightOperator
 from rescind.operators.owners import AskOwnerOperator
 from rescind.operators.preflight import PreflightOperator
 from rescind.operators.report import GateOperator, ReportOperator
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.operators.verify import VerifyOperator
+
+LEAVERS = "rescind_leavers"
+"""Name of the asset whose events say who left."""
+
+
+def leavers(*watchers: AssetWatcher) -> Asset:
+    """Return the asset that the HR system updates when somebody leaves.
+
+    :param watchers: watchers of message queues, whose messages become events of the asset.
+    """
+    return Asset(name=LEAVERS, uri="rescind://leavers", watchers=list(watchers))
 
 
 def overdue(*after: timedelta, tell: SyncCallback) -> list[DeadlineAlert]:
@@ -40,22 +52,30 @@ def overdue(*after: timedelta, tell: SyncCallback) -> list[DeadlineAlert]:
     return [DeadlineAlert(reference=queued, interval=each, callback=tell) for each in sorted(set(after))]
 
 
-def review_chain(*, kind: Literal["policy", "targets"], notifiers: Sequence[BaseNotifier] = ()) -> None:
+def review_chain(
+    *, kind: Literal["policy", "targets"], notifiers: Sequence[BaseNotifier] = (), events: Asset | None = None
+) -> None:
     """Add every stage of a review to the DAG in whose ``with`` block this is called.
 
     :param kind: where decisions come from: the deployed ``policy``, or the ``targets`` of the form.
     :param notifiers: told when approvers or owners are asked, when an approval was answered, and when the run ended
         while access remains, each once; for example Airflow's ``HttpNotifier`` with ``{{ message.text }}``. The chats
         of the setting ``notifications`` need no argument here.
+    :param events: the asset whose events name the targets, instead of a form.
     """
+    asked = OffboardApproveOperator if events is not None else ApprovePlanOperator
     with stage("find", "Find", "List every grant, completely"):
-        preflight = PreflightOperator(task_id="preflight", kind=kind)
+        preflight = (
+            PreflightOperator(task_id="preflight", kind=kind)
+            if events is None
+            else OffboardPreflightOperator(task_id="preflight", asset=events)
+        )
         discover = DiscoverOperator.mapped(task_id="discover", pool=DISCOVER_POOL, **READ).expand(
             scope=preflight.output
         )
         seal = SealOperator(task_id="seal", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     decide, plan = _decide(kind, notifiers)
-    approve = ApprovePlanOperator(task_id="approve", response_timeout=timedelta(days=1), notifiers=notifiers, **ASK)
+    approve = asked(task_id="approve", response_timeout=timedelta(days=1), notifiers=notifiers, **ASK)
     acts = _act(plan)
     with stage("prove", "Prove", "Is the access gone, and is everything else unchanged?"):
         verify = VerifyOperator.mapped(task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **VERIFY).expand(

@@ -68,7 +68,7 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
         settings, current = self.settings_of(ledger, run), self.settings()
         _use_keys(ledger, current)
-        _same_requester(context, run)
+        self.same_requester(context, ledger, run)
         approvers = [
             one
             for one in settings.approvers
@@ -110,8 +110,20 @@ class ApprovePlanOperator(HumanInputOperator):
             reason = "the approval window has expired" if expired else "Airflow lost the approval request"
             raise AirflowFailException(f"{reason}: nothing is approved. Start a new run")
         _use_keys(ledger, self.settings())
-        _same_requester(context, run)
+        self.same_requester(context, ledger, run)
         return self._record(ledger, run, plan, event)
+
+    def same_requester(self, context: Context, ledger: Ledger, run: Run) -> None:
+        """Compare the requester in the ledger with Airflow's, so that nobody approves a run under another name.
+
+        :raises NotApprovedError: when they differ.
+        """
+        started_by = Start.of(context["dag_run"]).person
+        if started_by != run.requested_by:
+            raise NotApprovedError(
+                f"Airflow names {started_by!r} as the requester of this run, the ledger {run.requested_by!r}: the "
+                "ledger was changed. Nothing is approved; start a new run"
+            )
 
     def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
         """Return why the user with these names may not answer, beside being the requester; or an empty text."""
@@ -211,19 +223,6 @@ def _use_keys(ledger: Ledger, settings: Settings) -> None:
     """
     ledger.approvals.keys = approval_keys(settings)
     ledger.approvals.keys.require_signing()
-
-
-def _same_requester(context: Context, run: Run) -> None:
-    """Compare the requester in the ledger with Airflow's, so that nobody approves a run under another name.
-
-    :raises NotApprovedError: when they differ.
-    """
-    started_by = Start.of(context["dag_run"]).person
-    if started_by != run.requested_by:
-        raise NotApprovedError(
-            f"Airflow names {started_by!r} as the requester of this run, the ledger {run.requested_by!r}: the ledger "
-            "was changed. Nothing is approved; start a new run"
-        )
 
 
 def _check_request(asked: Approval, run: Run, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from rescind.cloud.client import CloudClient
 from rescind.cloud.connection.permission_probe import Right, allowed_actions, in_short
 from rescind.errors import CloudError, ConfigurationError, InputError, UnauthorizedError
 from rescind.hooks.airflow_instance.pools import check_pools
-from rescind.hooks.airflow_instance.starter import look_up_requester
+from rescind.hooks.airflow_instance.starter import judge_requester, look_up_requester
 from rescind.hooks.clients import connected
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.ledger import check_ledger
@@ -31,7 +31,7 @@ from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.workflow.references import ScopeRef
-from rescind.workflow.run_occasion import Start, occasion
+from rescind.workflow.run_occasion import Start, occasion, with_ends
 from rescind.workflow.run_settings import hides, record_settings
 
 if TYPE_CHECKING:
@@ -60,20 +60,15 @@ class PreflightOperator(RefusingOperator):
     def review(self, context: Context, ledger: Ledger) -> list[ScopeRef]:
         """Run every check and return the scopes."""
         settings = self.settings()
-        request = self._request(context)
-        dag_run = context["dag_run"]
-        start = Start.of(dag_run)
-        if self.kind == "targets" and not start.person:
-            # Airflow 3.2 calls a run that another DAG started manual, so allowed_run_types does not refuse it there.
-            raise InputError("requester", "is not a person", "Only a person can revoke named access: trigger the DAG")
-        dry_run = start.sends_nothing(
-            dry_run=request.dry_run, conf=dag_run.conf, enforce_scheduled=settings.enforce_scheduled
-        )
+        dag_run, start = context["dag_run"], Start.of(context["dag_run"])
+        self.may_start(start)
+        check_ledger(ledger)
+        request = self.request(context, ledger, settings)
+        dry_run = self.sends_nothing(start, request, dag_run.conf, settings)
         _check_caps(request, settings)
         request.may_be_sparse(settings)
-        check_ledger(ledger)
-        check_approvers(settings, start.person, dry_run, ledger.deployment.auth_manager())
-        standing = check_requester(dag_run, settings, dry_run)
+        person, standing = self.requester(dag_run, settings, dry_run)
+        check_approvers(settings, person, dry_run, ledger.deployment.auth_manager())
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
         self.log.info(check_pools(POOLS))
@@ -83,6 +78,7 @@ class PreflightOperator(RefusingOperator):
         found = [] if known else self._inputs(context, ledger, settings, request, dry_run, standing)
         inputs = inputs_of(ledger, known) if known else read_inputs({new.name: new for new in found}, request)
         if not known:
+            found = with_ends(found, inputs)
             found = self._with_sizes(found, inputs, ledger, settings, dag_run.dag_id, request)
         _check_reviewers(inputs, ledger.deployment.auth_manager())
         specs = asyncio.run(_identify(ledger, settings, request))
@@ -91,7 +87,7 @@ class PreflightOperator(RefusingOperator):
                 dag_id=dag_run.dag_id,
                 airflow_run_id=dag_run.run_id,
                 kind=start.kind,
-                requested_by=start.person,
+                requested_by=person,
                 reason=request.reason,
                 ticket=request.ticket,
                 params=request.model_dump(mode="json"),
@@ -121,7 +117,7 @@ class PreflightOperator(RefusingOperator):
         requester: str,
     ) -> list[NewInput]:
         """Read the input files, and record the occasion and the settings of a run that begins."""
-        dag_run, files = context["dag_run"], collect_inputs(settings, request)
+        dag_run, files = context["dag_run"], self.files(settings, request)
         count, percent = request.caps(settings)
         form = {
             **request.model_dump(mode="json", include={"kind", "automatic", "sparse"}),
@@ -133,7 +129,7 @@ class PreflightOperator(RefusingOperator):
         record = record_settings(
             ledger, settings, dag_id=dag_run.dag_id, form=form, inputs=files, environment=hidden_variables()
         )
-        return [*files, occasion(context, settings, ledger.role(), requester), record]
+        return [*files, occasion(context, settings, ledger.role(), requester, self.events()), record]
 
     def _with_sizes(
         self,
@@ -159,7 +155,31 @@ class PreflightOperator(RefusingOperator):
             facts["sizes"] = sizes(roster)
         return [replace(new, facts={**new.facts, **facts}) if new.name == ROSTER else new for new in found]
 
-    def _request(self, context: Context) -> ReviewRequest:
+    def may_start(self, start: Start) -> None:
+        """Refuse a run that nobody may start in this way."""
+        if self.kind == "targets" and not start.person:
+            # Airflow 3.2 calls a run that another DAG started manual, so allowed_run_types does not refuse it there.
+            raise InputError("requester", "is not a person", "Only a person can revoke named access: trigger the DAG")
+
+    def sends_nothing(
+        self, start: Start, request: ReviewRequest, conf: Mapping[str, Any] | None, settings: Settings
+    ) -> bool:
+        """Return whether the run is a dry run."""
+        return start.sends_nothing(dry_run=request.dry_run, conf=conf, enforce_scheduled=settings.enforce_scheduled)
+
+    def requester(self, dag_run: Any, settings: Settings, dry_run: bool) -> tuple[str, str]:
+        """Return the requester, and a sentence for the approver if it may be an unverified one."""
+        return Start.of(dag_run).person, check_requester(dag_run, settings, dry_run)
+
+    def files(self, settings: Settings, request: ReviewRequest) -> list[NewInput]:
+        """Return the input files as they are now."""
+        return collect_inputs(settings, request)
+
+    def events(self) -> Mapping[str, Any]:
+        """Return what to record about the events that started the run."""
+        return {}
+
+    def request(self, context: Context, ledger: Ledger, settings: Settings) -> ReviewRequest:
         """Return the form fields. Unknown keys of the run's conf are refused, because Airflow accepts them."""
         params: Mapping[str, Any] = dict(context["params"])
         conf = context["dag_run"].conf or {}
@@ -332,16 +352,7 @@ def check_requester(dag_run: Any, settings: Settings, dry_run: bool) -> str:
     start = Start.of(dag_run)
     if dry_run or not start.person:
         return ""
-    found = look_up_requester(dag_run.dag_id, dag_run.run_id)
-    refused = {"where_possible": {"command_line"}, "required": {"command_line", "unknown"}, "off": set()}
-    if found.standing in refused[settings.requester_check]:
-        raise ConfigurationError(
-            f"requester {start.person!r} is unverified: {found.reason} Start the run in Airflow's UI or through its"
-            " API, or make it a dry run. The setting 'requester_check' decides this"
-        )
-    if found.reason:
-        log.warning("requester %r: %s", start.person, found.reason)
-    return found.reason
+    return judge_requester(look_up_requester(dag_run.dag_id, dag_run.run_id), start.person, settings)
 
 
 def hidden_variables() -> list[str]:

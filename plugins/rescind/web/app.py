@@ -29,7 +29,7 @@ from rescind.web.reports import find_report
 
 log = logging.getLogger(__name__)
 
-DAGS = ("access_review", "revoke_access", "restore_access")
+DAGS = ("access_review", "revoke_access", "offboard", "restore_access")
 """The DAGs whose readers may see the page while the ledger holds no runs."""
 
 RUNS_PER_PAGE = 25

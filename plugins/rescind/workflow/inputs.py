@@ -233,6 +233,15 @@ def read_inputs(inputs: Mapping[str, NewInput], request: ReviewRequest) -> Revie
     )
 
 
+def admitted_roster(inputs: Mapping[str, NewInput]) -> AdmittedRoster:
+    """Return the roster among the input files of a run.
+
+    :raises InputError: when it cannot be parsed.
+    :raises GuardTrippedError: when it is too short, too old, or has too many leavers.
+    """
+    return _roster(inputs[ROSTER], inputs.get(ID_MAP))
+
+
 def inputs_of(ledger: Ledger, run: Run) -> ReviewInputs:
     """Return the inputs with which the run began.
 

@@ -9,9 +9,14 @@ from typing import Any
 
 from rescind.evidence.bundle.format import encode, moment
 from rescind.ledger import OCCASION, Ledger, NewInput, Run
+from rescind.review import resolve_request
 from rescind.settings import Settings
+from rescind.systems import id_spaces
 from rescind.users import user_key
+from rescind.workflow.inputs import ReviewInputs
 
+ENDS = "employment"
+"""Fact of the occasion: when the employment of the people of a request ends."""
 _SCHEDULED = "scheduled"
 _STARTED_BY = {
     "backfill": "a backfill",
@@ -72,11 +77,18 @@ class Start:
         return dry_run and not enforced
 
 
-def occasion(context: Mapping[str, Any], settings: Settings, ledger_role: str = "", unverified: str = "") -> NewInput:
+def occasion(
+    context: Mapping[str, Any],
+    settings: Settings,
+    ledger_role: str = "",
+    unverified: str = "",
+    more: Mapping[str, Any] | None = None,
+) -> NewInput:
     """Return the occasion to record when a run begins; a cleared run keeps its first one.
 
     :param ledger_role: which rights the tasks have in the ledger, see :meth:`rescind.ledger.Ledger.role`.
     :param unverified: a sentence if the requester may not have signed in to Airflow.
+    :param more: further facts, such as the events that started the run.
     """
     dag_run, schedule = context["dag_run"], schedule_of(context.get("dag"))
     start = Start.of(dag_run)
@@ -92,8 +104,26 @@ def occasion(context: Mapping[str, Any], settings: Settings, ledger_role: str = 
         "time_source": settings.time_source,
         "ledger_role": ledger_role,
         "unverified_requester": unverified,
+        **(more or {}),
     }
+    return _recorded(facts)
+
+
+def _recorded(facts: Mapping[str, Any]) -> NewInput:
     return NewInput(OCCASION, "Airflow and the settings of the deployment", encode(facts), facts)
+
+
+def with_ends(found: list[NewInput], inputs: ReviewInputs) -> list[NewInput]:
+    """Return the inputs of a run that begins; the occasion of one about people also says when their employment ends.
+
+    The times are those of the roster, one for each person who has one; ``people`` is the number of people it knows.
+    """
+    if inputs.request is None or not inputs.request.principals:
+        return found
+    named = resolve_request(inputs.request, inputs.roster, id_spaces()).people
+    people = [one for one in inputs.roster.roster.people if one.person_id in named]
+    ends = {"people": len(people), "ends": sorted(str(moment(at)) for one in people if (at := one.terminated_at))}
+    return [_recorded({**new.facts, ENDS: ends}) if new.name == OCCASION else new for new in found]
 
 
 def unverified_lines(ledger: Ledger, run: Run) -> list[str]:

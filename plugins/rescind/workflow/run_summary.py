@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rescind.ledger import Ledger, Plan, Run, TaskProgress
+from rescind.ledger import OCCASION, Ledger, Plan, Run, TaskProgress
 from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
 from rescind.run_state import REVOKE, Counts, StateWords, closed_state, what_remains, words_of
 from rescind.settings import Settings
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
+from rescind.workflow.leaver_events import told
 from rescind.workflow.question.plan_people import kept_of_request
 
 _PROVEN = ("verified_gone", "already_absent")
@@ -195,6 +196,8 @@ def _problems(
         for scope in ledger.scopes.all(run.run_id)
         if scope.state != "complete"
     ]
+    events = ledger.inputs.facts(run.run_id, OCCASION).get("events", ())
+    found += [f"left out: {why}" for event in events if (why := told(event))]
     if plan is None:
         return [*found, "no plan was made"]
     if run.dry_run or answer == "reject" or plan.calls == 0:

@@ -6,12 +6,17 @@ be any user of Airflow, also the approver. The task interface does not tell how 
 
 from __future__ import annotations
 
+import logging
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from rescind.errors import ConfigurationError
 from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION, FAILURES, airflow_api, what_failed
+from rescind.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _SIGNED_IN = ("ui", "rest_api")
 _COMMAND_LINE = "cli"
@@ -20,11 +25,12 @@ _COMMAND_LINE = "cli"
 class Requester(NamedTuple):
     """What is known about the requester of a run.
 
-    :param standing: ``signed_in``, ``command_line``, or ``unknown``.
+    :param standing: ``signed_in``, ``command_line``, ``no_user`` (what started the run may come from anybody), or
+        ``unknown``.
     :param reason: a sentence for people, empty if the requester signed in.
     """
 
-    standing: Literal["signed_in", "command_line", "unknown"]
+    standing: Literal["signed_in", "command_line", "no_user", "unknown"]
     reason: str = ""
 
 
@@ -49,6 +55,23 @@ def look_up_requester(dag_id: str, run_id: str, conn_id: str = AIRFLOW_CONNECTIO
         if by in _SIGNED_IN
         else _unknown(f"Airflow says that the run was started by {by[:40]!r}")
     )
+
+
+def judge_requester(found: Requester, person: str, settings: Settings) -> str:
+    """Return the reason for the approver if a requester may be an unverified one, else an empty text.
+
+    :raises ConfigurationError: when the setting ``requester_check`` refuses such a run.
+    """
+    nobody = {"command_line", "no_user"}
+    refused = {"where_possible": nobody, "required": {*nobody, "unknown"}, "off": set()}
+    if found.standing in refused[settings.requester_check]:
+        raise ConfigurationError(
+            f"requester {person!r} is unverified: {found.reason} Start the run in Airflow's UI or through its"
+            " API, or make it a dry run. The setting 'requester_check' decides this"
+        )
+    if found.reason:
+        log.warning("requester %r: %s", person, found.reason)
+    return found.reason
 
 
 def _unknown(why: str) -> Requester:

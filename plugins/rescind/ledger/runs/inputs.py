@@ -38,6 +38,15 @@ ORDER BY r.number DESC LIMIT 1
 """
 
 
+_TAKEN_EVENTS = """
+SELECT DISTINCT e ->> 'at' AS at, e ->> 'sha256' AS sha256 FROM rescind.run r
+JOIN rescind.input i ON i.run_no = r.number AND i.name = 'occasion'
+CROSS JOIN LATERAL jsonb_array_elements(
+    CASE jsonb_typeof(i.facts -> 'events') WHEN 'array' THEN i.facts -> 'events' ELSE '[]' END) e
+WHERE r.dag_id = %(dag)s AND r.started_at >= %(since)s
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class NewInput:
     """One file as it was read.
@@ -103,6 +112,12 @@ class Inputs(Repository):
         """Return number and roster sizes of the last review by policy of a DAG; None when there was none."""
         row = self._db.read(lambda connection: connection.execute(_LAST_ROSTER, {"dag": dag_id}).fetchone())
         return (row["number"], row["sizes"]) if row else None
+
+    def taken_events(self, dag_id: str, since: datetime) -> set[tuple[str, str]]:
+        """Return time and digest of every event that a run of a DAG since then has taken."""
+        values = {"dag": dag_id, "since": since}
+        rows = self._db.read(lambda connection: connection.execute(_TAKEN_EVENTS, values).fetchall())
+        return {(row["at"], row["sha256"]) for row in rows}
 
 
 def insert(connection: Connection, run_no: int, inputs: Sequence[NewInput]) -> None:

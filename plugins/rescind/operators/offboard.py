@@ -1,0 +1,176 @@
+"""Preflight and approval of a run that events of an HR system start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+
+from rescind.errors import InputError, NotApprovedError
+from rescind.hooks.airflow_instance.event_senders import look_up_senders
+from rescind.hooks.airflow_instance.starter import Requester, judge_requester
+from rescind.ledger import OCCASION, Ledger, NewInput, Plan, Run
+from rescind.operators.approve import ApprovePlanOperator
+from rescind.operators.preflight import PreflightOperator
+from rescind.settings import ReviewRequest, Settings
+from rescind.systems import REGISTRY
+from rescind.users import printed, same_user
+from rescind.workflow.inputs import admitted_roster, collect_inputs
+from rescind.workflow.leaver_events import LOOK_BACK, Event, digest_of, event_lines, only_from, read_events, take, told
+from rescind.workflow.run_occasion import Start
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_BY_ASSET = "asset_triggered"
+
+
+class OffboardPreflightOperator(PreflightOperator):
+    """Read the events that started the run, and begin a run about everybody whom they name.
+
+    Airflow starts one run for events that arrive close together. In 3.3 it hands that run only the events up to the
+    first one's queue entry; the others wait for the next event. So this task reads the events of the asset itself: it
+    takes every one of the last days that no run has taken.
+
+    :param asset: the asset that the HR system updates.
+    """
+
+    def __init__(self, *, asset: Asset, **kwargs: Any) -> None:
+        super().__init__(kind="targets", inlets=[asset], **kwargs)
+        self.asset = asset
+        self.taken: tuple[Event, ...] = ()
+        self.read: list[NewInput] = []
+        self.unknown = ""
+
+    def may_start(self, start: Start) -> None:
+        """Refuse a run that no event started."""
+        if start.run_type != _BY_ASSET:
+            raise InputError(
+                "run", "was not started by an event", "Start Revoke access instead, and name the people in its form"
+            )
+
+    def sends_nothing(
+        self, start: Start, request: ReviewRequest, conf: Mapping[str, Any] | None, settings: Settings
+    ) -> bool:
+        """Return whether the run is a dry run. The setting decides, never an event."""
+        return request.dry_run and not (settings.enforce_events and "dry_run" not in (conf or {}))
+
+    def request(self, context: Context, ledger: Ledger, settings: Settings) -> ReviewRequest:
+        """Return the request that the events make together; that of the run, if it has begun."""
+        base = {name: value for name, value in dict(context["params"]).items() if value is not None}
+        known = self.find_run(context, ledger)
+        found = read_events([*triggering(context), *self._untaken(context, ledger)])
+        found, self.unknown = with_senders(found)
+        if known:
+            self.taken = tuple(found)
+            return ReviewRequest.model_validate(dict(known.params))
+        probe = ReviewRequest.parse(
+            {"principals": ["any"], "reason": "an event"}, kind="targets", systems=tuple(REGISTRY)
+        )
+        self.read = collect_inputs(settings, probe)
+        roster = admitted_roster({one.name: one for one in self.read})
+        taken = take(only_from(found, settings.event_senders), base, roster, settings.event_max_people)
+        self.taken = taken.events
+        for event in self.taken:
+            if why := told(event.record()):
+                self.log.warning(why)
+        return taken.request
+
+    def files(self, settings: Settings, request: ReviewRequest) -> list[NewInput]:
+        """Return the input files that the names were looked up in."""
+        return self.read
+
+    def events(self) -> Mapping[str, Any]:
+        """Return the events as the ledger keeps them."""
+        return {"events": [event.record() for event in self.taken]}
+
+    def requester(self, dag_run: Any, settings: Settings, dry_run: bool) -> tuple[str, str]:
+        """Return who sent the events, and a sentence for the approver if that is not known.
+
+        :raises ConfigurationError: when the setting ``requester_check`` refuses such a run.
+        """
+        found, sender = standing(self.taken, self.unknown)
+        return sender, "" if dry_run else judge_requester(found, sender, settings)
+
+    def _untaken(self, context: Context, ledger: Ledger) -> list[Any]:
+        """Return the events of the last days, up to the start of this run, that no run has taken."""
+        until = context["dag_run"].start_date or datetime.now(UTC)
+        since = until - LOOK_BACK
+        taken = ledger.inputs.taken_events(context["dag_run"].dag_id, since)
+        recent = [one for one in context["inlet_events"][self.asset] if since <= one.timestamp <= until]
+        return [one for one in recent if read_events([one])[0].id not in taken]
+
+
+class OffboardApproveOperator(ApprovePlanOperator):
+    """Ask the deployment's approvers about a run that events started. Nobody who sent one of them may answer."""
+
+    senders: frozenset[str] = frozenset()
+    """Users of Airflow who sent events of this run, by Airflow's audit log as it is now."""
+
+    def same_requester(self, context: Context, ledger: Ledger, run: Run) -> None:
+        """Compare the requester in the ledger with Airflow's audit log.
+
+        :raises NotApprovedError: when they differ, or when the audit log cannot be read.
+        """
+        recorded = ledger.inputs.facts(run.run_id, OCCASION).get("events", ())
+        wanted = {(datetime.fromisoformat(one["at"]), one["sha256"]) for one in recorded if one["way"] == "rest_api"}
+        wanted |= {(one.at, one.sha256) for one in read_events(triggering(context)) if one.way == "rest_api"}
+        found, unknown = look_up_senders(sorted(wanted), digest_of)
+        self.senders = frozenset(found.values())
+        if run.requested_by and run.requested_by not in self.senders:
+            why = unknown or "its audit log names another sender: the ledger was changed"
+            raise NotApprovedError(
+                f"Airflow does not confirm that {run.requested_by!r} sent the events of this run: {why}. Nothing is "
+                "approved; start a new run"
+            )
+
+    def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
+        """Return why the user with these names may not answer: they sent an event of this run."""
+        name = names[-1] or names[0]
+        return f"{printed(name)} sent an event of this run" if any(same_user(name, s) for s in self.senders) else ""
+
+    def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
+        """Return subject and body (Markdown) of the request, with the events."""
+        subject, body = super().question(ledger, run, plan)
+        return subject, "\n".join([body, *event_lines(ledger, run)])
+
+
+def triggering(context: Context) -> list[Any]:
+    """Return the asset events that Airflow gave to this run."""
+    found = context.get("triggering_asset_events") or {}
+    return [event for events in found.values() for event in events]
+
+
+def with_senders(events: Iterable[Event]) -> tuple[list[Event], str]:
+    """Return the events with their senders, and why a sender is not known (or empty)."""
+    found = list(events)
+    asked = [(event.at, event.sha256) for event in found if event.way == "rest_api"]
+    if not asked:
+        return found, ""
+    senders, unknown = look_up_senders(asked, digest_of)
+    return [event.sent_by(senders.get((event.at, event.sha256), "")) for event in found], unknown
+
+
+def standing(events: Iterable[Event], unknown: str) -> tuple[Requester, str]:
+    """Return what is known about the requester of a run of events, and the name; empty where it is not one user.
+
+    :param unknown: why Airflow could not be asked, or empty.
+    """
+    used = [event for event in events if event.said is not None]
+    ways, senders = {event.way for event in used}, {event.sender for event in used}
+    if ways - {"rest_api"}:
+        what = {"queue": "a message queue", "dag": "a task of a DAG"}
+        by = " and ".join(sorted({what.get(way, "an unknown way") for way in ways - {"rest_api"}}))
+        why = f"Events came by {by}: anyone who can write there may have sent them, also the approver."
+        return Requester("no_user", why), ""
+    if len(senders) == 1 and "" not in senders:
+        return Requester("signed_in"), senders.pop()
+    if unknown:
+        return Requester("unknown", f"Who sent the events is not known: {unknown}."), ""
+    if "" in senders:
+        return Requester("no_user", "Airflow's audit log does not tell for every event which one user sent it."), ""
+    return Requester(
+        "no_user", "Several users sent the events of this run. The setting 'event_senders' can name one."
+    ), ""
