@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from airflow.sdk.api.datamodels._generated import AssetEventDagRunReference
 from airflow.sdk.exceptions import AirflowFailException
 
 from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION
+from rescind.leaver_clock import clock_line
 from rescind.ledger import OCCASION
 from rescind.model import Choice
+from rescind.web.shape import clock
+from rescind.workflow.run_summary import headline
 from tests.support.airflow_record import AirflowRecord, airflow_record
 from tests.support.review import ReviewBench
 
@@ -70,6 +74,17 @@ def test_an_event_takes_a_leaver_off_and_proves_it(bench: Bench, airflow: Airflo
     summary = review.whole()
     assert (summary["requested_by"], summary["reason"], summary["ticket"]) == (SENDER, "last day today", "HR-7")
     (row,) = summary["systems"]
+    asked, approved, gone = summary["clock"]
+    assert " after the event" in asked["words"] and " after the event" in approved["words"]
+    assert (gone["at"] is None) is gone["words"].startswith("not yet: ") is bool(summary["outcome"]["remains"])
+    assert approved["at"] >= asked["at"]
+    page = Path(summary["report"].removeprefix("file://")).read_text(encoding="utf-8")
+    for one in summary["clock"]:
+        assert f"<dt>{one['step'].capitalize()}</dt><dd>{one['words']}</dd>" in page
+    assert clock_line((one["step"], one["words"]) for one in summary["clock"]) in headline(summary)
+    with review.ledger() as ledger:
+        line, facts = ledger.views.run(summary["number"], ["offboard"])
+    assert [step.words for step in clock(line, facts)] == [one["words"] for one in summary["clock"]]
     assert row["items"] > 0 and row["verified_gone"] + row["record_gone"] + row["already_absent"] == row["items"]
     with review.ledger() as ledger:
         run = ledger.runs.find("offboard", review.run_id)

@@ -346,8 +346,8 @@ class Offboard(Review):
     def preflight(self) -> None:
         self.scopes = self.operator().execute(self.context("preflight"))
 
-    def approve(self, user: str = "omar", answer: str = "approve", name: str = "") -> None:
-        super().approve(user, answer, name)
+    def approve(self, user: str = "omar", answer: str = "approve", name: str = "", **fields: Any) -> None:
+        super().approve(user, answer, name, **fields)
         if self.airflow is not None:
             with self.ledger() as ledger:
                 digest = ledger.plans.get(ledger.runs.find(self.dag_id, self.run_id).run_id).digest

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "rescind"
 AIRFLOW = "airflow"
 
-BASE = {"model", "errors", "users", "run_state"}
+BASE = {"model", "errors", "users", "run_state", "leaver_clock"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "provider_info": set(),
@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"errors"},
     "users": {"errors"},
     "run_state": set(),
+    "leaver_clock": {"run_state"},
     "data_files": {"errors"},
     "compat": {"errors", AIRFLOW},
     "approval_signature": BASE,

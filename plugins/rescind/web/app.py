@@ -159,6 +159,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             "run.html",
             run=line,
             facts=facts,
+            clock=shape.clock(line, facts),
             has_report=find_report(facts.report, where) is not None,
             bundle=find_bundle(facts.bundle, where),
             returns=views().returns(number, reader_of(request).dags) if line.returned else [],

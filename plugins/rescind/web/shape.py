@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.ledger import SINGLE
-from rescind.ledger.read_models.rows import STALE_S, ItemCount, ProgressLine, RefusedLine, RunLine, SystemLine
+from rescind.ledger.read_models.rows import (
+    STALE_S,
+    ItemCount,
+    ProgressLine,
+    RefusedLine,
+    RunFacts,
+    RunLine,
+    SystemLine,
+)
 from rescind.run_state import Counts, StateWords, closed_state, live_state, what_remains, words_of
 
 LATE_S = 86_400
@@ -135,6 +144,23 @@ def overdue(run: RunLine, now: datetime) -> str:
         return f"the approval window expired at {moment(run.valid_until)}. Start a new run"
     until = f", plan valid until {moment(run.valid_until)}" if run.valid_until else ""
     return f"has waited {lasting(waited)} for approval{until}" if waited > LATE_S else ""
+
+
+def clock(run: RunLine, facts: RunFacts) -> list[Reached]:
+    """Return how long the people of a request kept their access; empty for other runs and for unusable facts."""
+    if not facts.about_people:
+        return []
+    counts = Counts(run.items or 0, run.proven, run.unproven, run.effective, run.held, run.kept)
+    approved = facts.responded_at if run.answer == "approve" else None
+    try:
+        known = moments(
+            run.started_at, facts.occasion, asked=run.asked_at, approved=approved, verified=facts.verified_at
+        )
+        return leaver_clock(
+            known, counts, dry_run=run.dry_run, answer=run.answer, planned=bool(facts.plan), listed=facts.listed
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
 
 
 def funnel(systems: Sequence[SystemLine], operation: str = "revoke") -> list[Step]:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rescind.ledger import OCCASION, Ledger, Plan, Run, TaskProgress
+from rescind.leaver_clock import clock_line, leaver_clock, moments
+from rescind.ledger import OCCASION, Approval, Ledger, Plan, Run, TaskProgress
 from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
 from rescind.run_state import REVOKE, Counts, StateWords, closed_state, what_remains, words_of
@@ -80,12 +81,37 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "problems": problems,
         "next_step": NEW_RUN if any(row["needs_new_run"] for row in rows) else "",
         "findings": _findings(ledger, run),
+        "clock": [],
         "started_at": run.started_at.isoformat(),
         "written_at": datetime.now(UTC).isoformat(),
     }
+    summary["clock"] = _clock(ledger, run, summary, approval)
     outcome = state_of(summary)
     summary["outcome"] = {"key": outcome.key, "tone": outcome.tone, "words": outcome.words, "remains": remains(summary)}
     return summary
+
+
+def _clock(ledger: Ledger, run: Run, summary: dict[str, Any], approval: Approval | None) -> list[dict[str, Any]]:
+    """Return how long the people of a request kept their access; empty for a run about something else."""
+    if _kind(run) != "targets" or not run.params.get("principals"):
+        return []
+    verified = max((one.observed_at for one in ledger.verdicts.latest(run.run_id)), default=None)
+    known = moments(
+        run.started_at,
+        ledger.inputs.facts(run.run_id, OCCASION),
+        asked=approval.requested_at if approval else None,
+        approved=approval.responded_at if approval and summary["answer"] == "approve" else None,
+        verified=verified,
+    )
+    steps = leaver_clock(
+        known,
+        counts_of(summary),
+        dry_run=run.dry_run,
+        answer=summary["answer"],
+        planned=summary["plan"] is not None,
+        listed=all(scope.state == "complete" for scope in ledger.scopes.all(run.run_id)),
+    )
+    return [{"step": one.name, "at": one.at.isoformat() if one.at else None, "words": one.words} for one in steps]
 
 
 def _task(task: TaskProgress) -> dict[str, Any]:
@@ -149,6 +175,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
             f"{row['kept_compared']} retained checked, "
             f"{row['kept_lost']} missing, {row['throttled']} throttled"
         )
+    lines += _clock_line(summary)
     lines += [f"PROBLEM: {problem}" for problem in summary["problems"]]
     return lines + [summary["next_step"]] * bool(summary["next_step"])
 
@@ -163,6 +190,7 @@ def headline(summary: dict[str, Any]) -> str:
     state, left = state_of(summary).text, remains(summary)
     lines = [f"Run {summary['number']}: {state}. {_came_to(summary, whole)}; {summary['calls']} calls planned"]
     lines += [f"Remains: {'; '.join(left)}"] if left else []
+    lines += _clock_line(summary)
     lines += [f"- {system}: {_came_to(summary, by_system[system])}" for system in sorted(by_system)]
     for name in ("problems", "findings"):
         if summary[name]:
@@ -170,6 +198,10 @@ def headline(summary: dict[str, Any]) -> str:
     if summary["next_step"]:
         lines.append(summary["next_step"])
     return "\n".join(lines)
+
+
+def _clock_line(summary: dict[str, Any]) -> list[str]:
+    return [clock_line((one["step"], one["words"]) for one in summary["clock"])] if summary["clock"] else []
 
 
 def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rescind.ledger.read_models.rows import ItemCount, ProgressLine, RunLine, SystemLine
+from rescind.ledger.read_models.rows import ItemCount, ProgressLine, RunFacts, RunLine, SystemLine
 from rescind.web import shape
 
 START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)
@@ -144,3 +144,38 @@ def test_filters_offer_what_there_is() -> None:
 )
 def test_durations_for_people(seconds: float | None, text: str) -> None:
     assert shape.lasting(seconds) == text
+
+
+FACTS = RunFacts((), "", "", "", "ab" * 32, 1, START + timedelta(seconds=90), "", "", about_people=True, listed=True)
+
+
+def test_the_clock_of_a_run_about_people_says_what_is_open() -> None:
+    asked = {"asked_at": START + timedelta(seconds=20), "items": 3, "answer": "approve", "proven": 2}
+    steps = shape.clock(dataclasses.replace(RUN, **asked), FACTS)  # type: ignore[arg-type]
+    assert [step.words for step in steps] == [
+        "20 s after the request",
+        "1 min 30 s after the request",
+        "not yet: 1 of 3 grants are not proven gone",
+    ]
+    begins = shape.clock(RUN, dataclasses.replace(FACTS, plan="", listed=False, responded_at=None))
+    assert [step.words for step in begins] == ["not yet"] * 3
+    assert shape.clock(RUN, dataclasses.replace(FACTS, about_people=None)) == []
+
+
+@pytest.mark.parametrize(
+    "occasion",
+    [
+        {"events": 5},
+        {"events": ["x"]},
+        {"events": [{"people": 1}]},
+        {"events": [{"at": "soon", "people": 1}]},
+        {"events": [{"at": "2026-06-01T06:00:00", "people": 1}]},
+        {"employment": []},
+        {"employment": {"people": "many"}},
+        {"employment": {"people": 1, "ends": [None]}},
+    ],
+)
+def test_facts_that_make_no_clock_break_no_page(occasion: dict[str, object]) -> None:
+    run = dataclasses.replace(RUN, asked_at=START)
+    broken = shape.clock(run, dataclasses.replace(FACTS, occasion=occasion))
+    assert broken == [] or [step.name for step in broken] == ["asked", "approved", "verified gone"]

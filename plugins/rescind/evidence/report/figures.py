@@ -17,6 +17,8 @@ from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row, outcomes
+from rescind.leaver_clock import Reached, leaver_clock, moments
+from rescind.ledger import OCCASION
 from rescind.model import ASKED_FOR, needs_new_run
 from rescind.run_state import Counts
 
@@ -54,6 +56,7 @@ class Figures:
     approval: Row | None
     settings: Row | None
     roster: Row | None
+    occasion: Row | None = None
     approval_problem: str = ""
     approval_note: str = ""
     total: Counter[str] = field(default_factory=Counter)
@@ -77,6 +80,7 @@ class Figures:
     course: list[tuple[str, str]] = field(default_factory=list)
     attempts: Counter[str] = field(default_factory=Counter)
     calls: int = 0
+    verified_at: str = ""
 
     @property
     def approver(self) -> str:
@@ -189,6 +193,31 @@ class Figures:
         )
 
     @property
+    def clock(self) -> list[Reached]:
+        """How long the people of a request kept their access; empty for a run about something else."""
+        params = self.review["params"]
+        if self.occasion is None or params.get("kind") != "targets" or not params.get("principals"):
+            return []
+        answer = self.approval["answer"] if self.approval and not self.approval_problem else None
+        asked = self.approval["requested_at"] if self.approval else None
+        approved = self.approval["responded_at"] if self.approval and answer == "approve" else None
+        known = moments(
+            _time(self.review["started_at"]),
+            self.occasion["facts"],
+            asked=_time(asked) if asked else None,
+            approved=_time(approved) if approved else None,
+            verified=_time(self.verified_at) if self.verified_at else None,
+        )
+        return leaver_clock(
+            known,
+            self.counts,
+            dry_run=self.review["dry_run"],
+            answer=answer,
+            planned=self.plan is not None,
+            listed=all(scope["state"] == "complete" for scope in self.scopes),
+        )
+
+    @property
     def left(self) -> int:
         """Items that should be gone and were not proven gone."""
         return sum(self.standings[name] for name in ("still_present", "unverified", "without_verdict"))
@@ -221,6 +250,7 @@ def figures(source: Source) -> Figures:
         approval=only(source, "approvals"),
         settings=next((one for one in records(source, "inputs") if one["name"] == SETTINGS), None),
         roster=next((one for one in records(source, "inputs") if one["name"] == "roster"), None),
+        occasion=next((one for one in records(source, "inputs") if one["name"] == OCCASION), None),
     )
     if made.approval is not None and not made.manifest["sanitized"]:
         made.approval_problem, made.approval_note = check_answer(review, made.approval, None)
@@ -280,6 +310,7 @@ def _items(source: Source, made: Figures) -> dict[str, list[float]]:
             if len(shown) < SHOWN_FINDINGS:
                 shown.append(row)
         if row["standing"] in PROVEN:
+            made.verified_at = max(made.verified_at, row["verified_at"] or "")
             _measure(spans["End of employment to proven gone"], row["terminated_at"], row["verified_at"])
             _measure(spans["Sending to proven gone"], row["sent_at"], row["verified_at"])
         _measure(spans["Approval to sending"], row["approved_at"], row["sent_at"])

@@ -14,6 +14,7 @@ from rescind.evidence.bundle.format import bundle_name
 from rescind.evidence.bundle.read import Source
 from rescind.evidence.bundle.text import shown
 from rescind.evidence.report.figures import SHOWN_WAYS, Figures, figures
+from rescind.leaver_clock import span
 from rescind.model import NEW_RUN
 from rescind.run_state import closed_state, what_remains, words_of
 
@@ -105,14 +106,3 @@ def number(value: int) -> str:
 def at(value: str | None) -> str:
     """Return a time to the second, UTC."""
     return "" if not value else shown(value[:19].replace("T", " "))
-
-
-def span(seconds: float) -> str:
-    """Return a duration in its two largest units."""
-    left = max(int(seconds), 0)
-    parts: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        if left >= size or (unit == "s" and not parts):
-            parts.append(f"{left // size} {unit}")
-            left %= size
-    return " ".join(parts[:2])

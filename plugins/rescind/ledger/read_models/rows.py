@@ -5,9 +5,10 @@ Counts are counts of grants unless stated otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rescind.ledger.runs.records import requester_text
 from rescind.users import shown_user
@@ -123,6 +124,10 @@ class RunFacts:
     :param settings_hidden: Airflow Variables that an environment variable of the workers hides.
     :param settings_changed: settings that differ from the run ``settings_compared_with``, at most 50.
     :param roster_remarks: what the roster of the run does not let anybody conclude, at most 50 sentences.
+    :param about_people: whether a form or an event named people whose access goes.
+    :param occasion: the events that started the run, and when the employment of the people ends.
+    :param verified_at: when the last item got its latest verdict.
+    :param listed: whether every listing of the run was complete.
     """
 
     problems: Sequence[str]
@@ -141,6 +146,10 @@ class RunFacts:
     settings_hidden: Sequence[str] = ()
     settings_changed: Sequence[str] = ()
     roster_remarks: Sequence[str] = ()
+    about_people: bool | None = False
+    occasion: Mapping[str, Any] = field(default_factory=dict)
+    verified_at: datetime | None = None
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,17 @@ SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
        ) AS line LIMIT 50) AS settings_changed,
        ARRAY(SELECT left(line, 300) FROM jsonb_array_elements_text(CASE
            WHEN jsonb_typeof(o.facts -> 'remarks') = 'array' THEN o.facts -> 'remarks' ELSE '[]' END
-       ) AS line LIMIT 50) AS roster_remarks
+       ) AS line LIMIT 50) AS roster_remarks,
+       r.params ->> 'kind' = 'targets' AND jsonb_typeof(r.params -> 'principals') = 'array'
+           AND r.params -> 'principals' <> '[]' AS about_people,
+       jsonb_build_object('events', oc.facts -> 'events', 'employment', oc.facts -> 'employment') AS occasion,
+       (SELECT max(v.observed_at) FROM rescind.verdict_latest v WHERE v.run_no = r.number) AS verified_at,
+       NOT EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND s.state <> 'complete') AS listed
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
 LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
 LEFT JOIN rescind.input i ON i.run_no = r.number AND i.name = 'settings'
 LEFT JOIN rescind.input o ON o.run_no = r.number AND o.name = 'roster'
+LEFT JOIN rescind.input oc ON oc.run_no = r.number AND oc.name = 'occasion'
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
 """
