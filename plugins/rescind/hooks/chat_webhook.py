@@ -14,7 +14,7 @@ from rescind.cloud.connection.way import Way
 from rescind.errors import ConfigurationError
 
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?/[!-~]{1,2000}")
-_LOOPBACK = re.compile(r"(?P<base>https?://[^/?#@]+)/[!-~]{0,2000}")
+_LOOPBACK = re.compile(r"(?P<base>http://[^/?#@]+)/[!-~]{0,2000}")
 
 
 class ChatWebhook(Way):
@@ -33,10 +33,18 @@ class ChatWebhook(Way):
     pool_size: int = Field(1, ge=1, le=1)
     max_response_bytes: int = Field(65_536, ge=1024, le=65_536)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the address is one of this machine, for tests."""
+        return self._loopback() is not None
+
+    def _loopback(self) -> re.Match[str] | None:
+        return _LOOPBACK.fullmatch(self.address.get_secret_value()) if self.allow_loopback_http else None
+
     @model_validator(mode="after")
     def _usable(self) -> ChatWebhook:
         address = self.address.get_secret_value()
-        local = _LOOPBACK.fullmatch(address) if self.allow_loopback_http else None
+        local = self._loopback()
         if local is not None:
             hosts.loopback_endpoint(local["base"], allowed=True)
         elif not _ADDRESS.fullmatch(address):

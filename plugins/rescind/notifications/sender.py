@@ -137,7 +137,7 @@ def _fits(chat: Chat, webhook: ChatWebhook) -> None:
     :raises ConfigurationError: when the address is not one of this chat.
     """
     address = webhook.address.get_secret_value()
-    if webhook.allow_loopback_http or not chat.starts or address.startswith(chat.starts):
+    if webhook.is_local or not chat.starts or address.startswith(chat.starts):
         return
     raise ConfigurationError(
         f"the address (password) is none of {chat.title}. It begins with {' or '.join(chat.starts)}. Copy the whole"

@@ -208,6 +208,7 @@ HOME = "https://oapi.dingtalk.com/robot/send?access_token=tok"
             "is none of Feishu. It begins with https://open.feishu.cn/open-apis/bot/v2/hook/",
         ),
         ("dingtalk", {"password": "https://oapi.dingtalk.com.evil.example/robot/send?access_token=t"}, "is none of"),
+        ("wecom", {"password": "https://evil.example/x", "extra": {"allow_loopback_http": True}}, "is none of WeCom"),
         ("dingtalk", {"password": HOME.replace("https", "http")}, "is no https address with a path"),
         ("dingtalk", {"password": "tok"}, "3 characters) is no https address"),
         ("dingtalk", {"password": ""}, "0 characters) is no https address"),
@@ -232,6 +233,18 @@ def test_a_wrong_connection_is_found_before_anything_is_sent(
     NOTIFIERS[kind](chat_conn_id="chat", title="x")({})
     assert said in caplog.text
     assert "tok" not in caplog.text.replace("access_token=. Copy", "").replace("access_token", "")
+
+
+def test_the_words_of_other_packages_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: object, conn_id: str) -> None:
+        raise RuntimeError(f"cannot decrypt {HOME} of {conn_id}")
+
+    monkeypatch.setattr(ChatWebhookHook, "get_connection", broken)
+    NOTIFIERS["dingtalk"](chat_conn_id="chat", title="x")({})
+    assert "DingTalk (connection chat): the message was not delivered: RuntimeError" in caplog.text
+    assert "decrypt" not in caplog.text
 
 
 def test_the_test_of_a_connection_sends_nothing(chats: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:

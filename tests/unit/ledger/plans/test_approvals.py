@@ -324,3 +324,18 @@ def test_an_answer_whose_signature_was_changed_is_refused(ledger: Ledger, ledger
         connection.execute("UPDATE rescind.approval SET signature = reverse(signature)")
     with pytest.raises(NotApprovedError, match="signature"):
         ledger.approvals.require(frozen.run.run_id, frozen.plan.digest)
+
+
+def test_what_waits_is_what_can_still_be_answered(ledger: Ledger, ledger_dsn: str) -> None:
+    assert ledger.approvals.waiting() == []
+    first, second = frozen_run(ledger), frozen_run(ledger, "manual__2")
+    assert ledger.approvals.waiting() == []  # planned, and not asked yet
+    ask(ledger, first)
+    nonce = ask(ledger, second)
+    assert {one.run_id for one in ledger.approvals.waiting()} == {first.run.run_id, second.run.run_id}
+    answer(ledger, second, nonce, "reject")
+    (left,) = ledger.approvals.waiting()
+    assert (left.run_id, left.digest, left.answer) == (first.run.run_id, first.plan.digest, None)
+    with tampering(ledger_dsn) as connection:
+        connection.execute("UPDATE rescind.plan SET state = 'superseded'")
+    assert ledger.approvals.waiting() == []
