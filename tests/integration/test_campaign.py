@@ -329,6 +329,7 @@ def test_the_approver_sees_the_riskiest_grants_and_the_digest(bench: Bench, monk
 def test_airflows_http_notifier_tells_and_cannot_stop_the_question(bench: Bench, there: bool) -> None:
     setup = bench()
     review = setup.run(dry_run=False)
+    review.through_plan()
     told: list[bytes] = []
 
     class Chat(BaseHTTPRequestHandler):

@@ -227,7 +227,7 @@ def test_a_ledger_or_settings_that_cannot_be_read_stop_no_question(
                 ask(review_that_waits, setup.monkeypatch)
         finally:
             connection.execute("ALTER TABLE rescind.notice_away RENAME TO notice")
-    assert "it cannot be made or recorded (ConfigurationError)" in caplog.text and chats.received == []
+    assert "it cannot be made or recorded: ledger " in caplog.text and chats.received == []
     operator = ApprovePlanOperator(task_id="approve")
     operator.ledger_conn_id = "nowhere"
     operator.notifiers[0](review_that_waits.context("approve"))

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rescind.errors import RescindError
 from rescind.hooks.base import run
 from rescind.ledger import Ledger
 from rescind.notifications.events import Notice
@@ -53,7 +54,8 @@ def announce(
             if ledger.notices.claim(notice.key, f"notifier {number} {getattr(one, '__name__', type(one).__name__)}")
         ]
     except Exception as error:
-        log.error("no message about this event: it cannot be made or recorded (%s)", type(error).__name__)
+        why = str(error) if isinstance(error, RescindError) else type(error).__name__
+        log.error("no message about this event: it cannot be made or recorded: %s", why)
         return
     told = {**context, MESSAGE: notice.message}
     _send([NOTIFIERS[one.chat](chat_conn_id=one.conn_id) for one in due], told)

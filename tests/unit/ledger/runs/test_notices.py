@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from rescind.ledger import Ledger
-from tests.support.ledger_runs import approve, frozen_run
 from tests.support.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
