@@ -527,6 +527,8 @@ _WORDS = {
     "value_error": "{error}",
     "string_too_long": "is longer than {max_length} characters",
     "string_too_short": "is shorter than {min_length} characters",
+    "string_pattern_mismatch": "does not match the pattern {pattern}",
+    "too_short": "has fewer than {min_length} entries",
     "too_long": "has more than {max_length} entries",
     "greater_than": "is not above {gt}",
     "greater_than_equal": "is below {ge}",
@@ -548,6 +550,7 @@ def explained(error: ValidationError) -> str:
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"]) or "(whole)"
         shape = type(problem.get("input")).__name__
-        words = _WORDS.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
+        # A text of pydantic may hold braces, for example those of a pattern: only our own are filled in.
+        words = _WORDS[kind].format(**problem.get("ctx", {})) if (kind := problem["type"]) in _WORDS else problem["msg"]
         parts.append(f"{field}: {words} (got {shape})")
     return "; ".join(parts)

@@ -133,7 +133,7 @@ def test_only_what_the_form_chooses_comes_back(bench: Bench) -> None:
         ({"grants": ["0" * 64]}, "1 were not revoked by run 1"),
         ({"principals": ["nobody"]}, "select none of the"),
         ({"systems": ["elsewhere"]}, "unknown 'elsewhere'"),
-        ({"reason": "why"}, "reason: String should have at least 5"),
+        ({"reason": "why"}, "reason: is shorter than 5"),
         ({"force": True}, "unknown 'force'"),
         ({"max_restores": 0}, "max_restores: is 0"),
     ],

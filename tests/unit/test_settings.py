@@ -191,20 +191,20 @@ CHAT = {"chat": "dingtalk", "conn_id": "ops"}
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({}, "notifications.chats: Field required"),
-        ({"chats": []}, "notifications.chats: Tuple should have at least 1 item"),
+        ({}, "notifications.chats: is missing"),
+        ({"chats": []}, "notifications.chats: has fewer than 1 entries"),
         (
             {"chats": [{"chat": "icq", "conn_id": "x"}]},
-            r"chat: Input should be 'dingtalk', 'feishu', 'wecom' or 'teams'",
+            r"chat: is not one of 'dingtalk', 'feishu', 'wecom' or 'teams'",
         ),
-        ({"chats": [{**CHAT, "events": ["all"]}]}, "events.0: Input should be 'asked', 'reminder', 'answered'"),
-        ({"chats": [{**CHAT, "events": []}]}, "events: Tuple should have at least 1 item"),
+        ({"chats": [{**CHAT, "events": ["all"]}]}, "events.0: is not one of 'asked', 'reminder', 'answered'"),
+        ({"chats": [{**CHAT, "events": []}]}, "events: has fewer than 1 entries"),
         ({"chats": [CHAT, CHAT]}, "a chat is listed twice"),
-        ({"chats": [CHAT], "base_url": "https://me:pw@host/"}, "base_url: String should match pattern"),
-        ({"chats": [CHAT], "base_url": "javascript:x"}, "base_url: String should match pattern"),
-        ({"chats": [CHAT], "base_url": "https://host/a?b=c"}, "base_url: String should match pattern"),
-        ({"chats": [CHAT], "base_url": "https://host/a)\n"}, "base_url: String should match pattern"),
-        ({"chats": [CHAT], "remind_hours": 0}, "remind_hours: Input should be greater than or equal to 1"),
+        ({"chats": [CHAT], "base_url": "https://me:pw@host/"}, "base_url: does not match the pattern"),
+        ({"chats": [CHAT], "base_url": "javascript:x"}, "base_url: does not match the pattern"),
+        ({"chats": [CHAT], "base_url": "https://host/a?b=c"}, "base_url: does not match the pattern"),
+        ({"chats": [CHAT], "base_url": "https://host/a)\n"}, "base_url: does not match the pattern"),
+        ({"chats": [CHAT], "remind_hours": 0}, "remind_hours: is below 1"),
     ],
 )
 def test_a_wrong_setting_of_notifications_is_named(value: dict[str, Any], said: str) -> None:
@@ -217,3 +217,22 @@ def test_messages_are_off_unless_a_chat_is_named_and_then_tell_of_everything() -
     found = Settings.parse({"notifications": {"chats": [CHAT]}}, connections={}).notifications
     assert found is not None and found.chats[0].events == ("asked", "reminder", "answered", "remains", "came_back")
     assert found.remind_hours == 8
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"max_revocations": "x"}, "max_revocations: is not a whole number"),
+        ({"systems": "x"}, "systems: is not a list"),
+        ({"dry_run": "maybe"}, "dry_run: is neither true nor false"),
+        ({"until": "x"}, "until: is unknown"),
+        ({"close_paths": "x"}, "close_paths: is not one of 'report', 'own' or 'all'"),
+        ({"reason": "x" * 501}, "reason: is longer than 500 characters"),
+        ({"ticket": "{x}"}, "ticket: does not match the pattern"),
+    ],
+)
+def test_a_wrong_form_is_told_in_plain_words(form: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        ReviewRequest.parse({"principals": ["P1"], "reason": "a leaver", **form}, kind="targets", systems=())
+    assert said in str(refused.value)
+    assert not any(word in str(refused.value) for word in ("Input should", "String should", "Value error", "pydantic"))
