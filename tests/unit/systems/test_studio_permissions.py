@@ -176,6 +176,21 @@ def test_a_permission_of_a_folder_above_is_a_path() -> None:
     assert [path.describe() for path in paths] == ['direct grant: CAN_MANAGE on studio_folder f1 "/etl"']
 
 
+@pytest.mark.parametrize(("right", "repeated"), [("CAN_EDIT", True), ("CAN_RUN", False)])
+def test_a_row_that_repeats_a_permission_on_its_folder_is_no_way_of_its_own(right: str, repeated: bool) -> None:
+    """The vendor names the folder. The folder's permission stands for it; one that no folder shows is kept."""
+
+    def listed(sent: Answers) -> Answers:
+        if sent["Resource"]["ResourceType"] == "folder":
+            return code(held("CAN_EDIT"))
+        return code(held(right, Resource={"ResourceType": "folder", "ResourceId": "f1"}))
+
+    sink, _ = discovered(ListCodePermissions=listed)
+    found = {(grant.key.resource_type, grant.key.entitlement, grant.inherited_from) for grant in permissions(sink)}
+    shown = set() if repeated else {("studio_script", "CAN_RUN", "studio_folder f1")}
+    assert found == {("studio_folder", "CAN_EDIT", ""), *shown}
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_workflow_in_a_folder_with_the_same_permission_counts_as_inherited(inside: bool) -> None:
     every = LAKE["ListWorkflows"]

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -181,6 +181,42 @@ def test_a_record_that_turns_up_in_a_listing_is_a_way_in(ledger: Ledger) -> None
     again = Grant(again.key._replace(resource_id="t1"), again.cell, attributes=again.attributes)
     script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS, again)], BY_USER: [(STAYS, again)]}
     report, _ = verified(ledger, run, script, _Asked(script))
+    assert report.verdicts == {"still_effective": 1}
+
+
+class _Relisting(_Asked):
+    """Shows inherited grants each time."""
+
+    relists_inherited: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(
+    ("system", "shown", "inherited", "verdict"),
+    [
+        (_Relisting, False, True, "verified_gone"),
+        (_Relisting, True, True, "still_effective"),
+        (_Relisting, False, False, "still_effective"),
+        (_Asked, False, True, "still_effective"),
+    ],
+    ids=["ended", "shown", "of its own", "not relisted"],
+)
+def test_an_inherited_grant_that_a_complete_listing_lacks_is_no_way_in(
+    ledger: Ledger, system: type[_Asked], shown: bool, inherited: bool, verdict: str
+) -> None:
+    """Only where each listing shows inherited grants, and only the inherited ones."""
+    twin = Grant(GOES.key._replace(native_id="r8"), GOES.cell._replace(row="r8"), attributes=GOES.attributes)
+    twin = replace(twin, inherited_from="the folder above" if inherited else "", revocable=False, why_not="a reason")
+    run = sent(ledger, twin)
+    script: dict[ListingScope, list[Answer]] = {one: [(twin,) if shown else ()] for one in (BY_RESOURCE, BY_USER)}
+    report, _ = verified(ledger, run, script, system(script))
+    assert report.verdicts == {verdict: 1}
+
+
+def test_an_inherited_grant_in_a_listing_that_failed_stays_a_way_in(ledger: Ledger) -> None:
+    other = replace(GOES, attributes={**GOES.attributes, "ListedIn": "89"})
+    twin = Grant(other.key._replace(native_id="r8"), other.cell._replace(row="r8"), attributes=other.attributes)
+    run = sent(ledger, replace(twin, inherited_from="the folder above"))
+    report, _ = verified(ledger, run, {BY_RESOURCE: [()], BY_USER: [()]}, _Relisting())
     assert report.verdicts == {"still_effective": 1}
 
 

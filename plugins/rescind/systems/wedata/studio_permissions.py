@@ -102,6 +102,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
     restore_message: ClassVar[type[WriteRequest[Any]]] = CreateCodePermissions
     restore_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = (CreateWorkflowPermissions,)
     restore_shape: ClassVar[CallShape] = shape
+    relists_inherited: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListCodeFolderContents",
@@ -268,7 +269,7 @@ async def _shown(walker: Walker[WeDataClient], node: Node) -> list[_Shown]:
 def _grants(
     account: str, node: Node, shown: Iterable[_Shown], direct: Mapping[str, Collection[tuple[str, str, str]]]
 ) -> Iterator[Grant]:
-    """Yield each permission once.
+    """Yield each permission once, but no row that repeats a permission on a folder.
 
     :param direct: by folder id, what is directly given on it.
     """
@@ -279,6 +280,8 @@ def _grants(
         for right in rights or (UNTOLD,):
             place = (WeDataStudioPermissions.name, account, node.kind, node.ident)
             key = GrantKey(*place, kind, who, right, FIXED if fixed else node.project)
+            if source != node.ident and _held(key) in direct.get(source, ()):
+                continue  # the folder's own permission is known: this row stands and falls with it
             from_above = source if source != node.ident else _above(node, direct, _held(key))
             inherited = f"{node.folder_kind} {from_above}" if from_above and (fixed or node.kind in _FLOW) else ""
             why_not = f"inherited from {inherited}" if inherited else _why_not(kind, holder, right, deletable, fixed)

@@ -254,11 +254,16 @@ class ScopeVerifier:
         fresh = {grant.key: grant for grant in settling.grants()}
         gone = settling.gone()
         known = self.ledger.snapshot.grants(self.run_id, system=name, account=account)
-        held = (grant for grant in known if grant.grant_id not in gone and grant.key not in fresh)
+        held = (g for g in known if g.grant_id not in gone and g.key not in fresh and not self._ended(g, settling))
         items = [item.grant for item in settling.items.values()]
         memberships = self.ledger.snapshot.memberships(self.run_id, system=name, account=account)
         names = self.ledger.snapshot.container_names(self.run_id, name, account)
         return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people, names)
+
+    def _ended(self, grant: Grant, settling: Settling) -> bool:
+        """Return whether an inherited grant is in its listing no more, which was read completely."""
+        told = self.system.relists_inherited and grant.inherited_from
+        return bool(told) and self.system.listing_scope(grant) in settling.seen
 
     def _record_retained(self, settling: Settling, now: datetime) -> None:
         """Compare the retained grants in every listing that was read with the current grants.
