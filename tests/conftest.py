@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
 THOROUGH = os.environ.get("RESCIND_HYPOTHESIS") == "thorough"
+CLOSING_WORLDS = "RESCIND_CLOSING_WORLDS"
+"""Says how many organizations ``tests/integration/test_closing_worlds.py`` makes."""
 TEST_SECONDS = 3600 if THOROUGH else 180
 """A thorough run may get the processor only now and then."""
 STACK_SECONDS = 1500
@@ -51,7 +53,7 @@ def _session_home() -> Path:
     """A fresh home for Airflow; the caller's own deployment is out of reach."""
     home = Path(tempfile.mkdtemp(prefix="rescind-tests-"))
     for name in list(os.environ):
-        if name.startswith(("AIRFLOW", "RESCIND_", "_AIRFLOW")):
+        if name.startswith(("AIRFLOW", "RESCIND_", "_AIRFLOW")) and name != CLOSING_WORLDS:
             del os.environ[name]
     os.environ.update(
         {

@@ -123,14 +123,7 @@ def _dms(world: World) -> dict[str, Rows]:
              "source": policy.source}
             for policy in store.policies
         ],
-        "dms_policy_members": [
-            {"policy_id": str(policy.policy_id), "user_id": user}
-            for policy in store.policies for user in policy.user_ids
-        ],
-        "dms_policy_roles": [
-            {"policy_id": str(policy.policy_id), "role_id": str(role)}
-            for policy in store.policies for role in policy.role_ids
-        ],
+        **store.policies.rows(),
         "dms_proxies": [
             {"proxy_id": str(proxy.proxy_id), "instance_id": str(proxy.instance_id)} for proxy in store.proxies.values()
         ],

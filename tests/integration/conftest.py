@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support.emulator import running_emulator
+from tests.support.emulator_inside import emulator_inside
 from tests.support.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401 - fixtures
 from tests.support.review import ReviewBench
+
+UNLIMITED = ("--limit-wedata", "0", "--limit-dms", "0", "--limit-quickbi", "0")
 
 
 @pytest.fixture
@@ -24,8 +27,23 @@ def bench(
     with ExitStack() as stack:
 
         def make(*options: str, limits: dict[str, float] | None = None, **settings: Any) -> ReviewBench:
-            unlimited = ("--limit-wedata", "0", "--limit-dms", "0", "--limit-quickbi", "0")
-            emulator = stack.enter_context(running_emulator(tmp_path, *(options or ("--preset", "tiny")), *unlimited))
+            emulator = stack.enter_context(running_emulator(tmp_path, *(options or ("--preset", "tiny")), *UNLIMITED))
             return ReviewBench(emulator, ledger_dsn, tmp_path, monkeypatch, settings, limits or {"*": 500.0})
+
+        yield make
+
+
+@pytest.fixture
+def inside_bench(
+    tmp_path: Path,
+    ledger_dsn: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., ReviewBench]]:
+    """The same with the emulator in this process, for runs over many organizations."""
+    with ExitStack() as stack:
+
+        def make(*options: str, **settings: Any) -> ReviewBench:
+            emulator = stack.enter_context(emulator_inside(monkeypatch, *options, *UNLIMITED))
+            return ReviewBench(emulator, ledger_dsn, tmp_path, monkeypatch, settings, {"*": 1000.0})
 
         yield make

@@ -2,13 +2,11 @@
 
 Planted people lose one record each, and the run may end what is theirs (``close_paths: own``). Then nobody else has
 lost anything, what the people lost beside is stated, each removal was needed, and what stays reachable is named with
-who can close it. ``RESCIND_CLOSING_WORLDS`` is how many organizations the long test generates.
+who can close it. ``test_closing_many.py`` does the same in many organizations.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,17 +20,15 @@ from tests.integration.test_worlds import with_member_ids
 from tests.support.journal_check import agree
 from tests.support.oracle import effective
 from tests.support.oracle.items import resource_of
-from tests.support.oracle.members import planted_members
 from tests.support.oracle.organizations import place, planted
 from tests.support.oracle.reach import Reached, lost, reach
 from tests.support.oracle.ways import Dump
 from tests.support.review import Review, ReviewBench
-from tests.support.verdicts import items_of
+from tests.support.verdicts import items_file
 
 Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]
 ENABLED = sorted(set(everything()) & set(SYSTEMS))
-WORLDS = int(os.environ.get("RESCIND_CLOSING_WORLDS", "200"))
 SPACES = ("quickbi_user_id", "dms_user_id", "wedata_user_id", "wedata_uin")
 CLOSABLE = {
     "quickbi": {"group", "group_nested", "share", "workspace_admin", "workspace_developer"},
@@ -52,12 +48,12 @@ _RECORDS = {
 """By system of a removal, the kind of row in a dump and its column with the resource."""
 
 
-def organization(bench: Bench, seed: int, **settings: Any) -> tuple[ReviewBench, Row]:
+def organization(bench: Bench, seed: int, *sizes: str, **settings: Any) -> tuple[ReviewBench, Row]:
     caps = {"max_percent": 100, "max_revocations": 5000, "max_per_principal": 5000}
     connections = {name: ids for name, ids in everything().items() if name in ENABLED}
     granting = {name: [one.replace("default", "granting") for one in ids] for name, ids in connections.items()}
     given = {"connections": connections, "granting_connections": granting, "record_gone_fails": [], **caps, **settings}
-    setup = bench("--preset", "tiny", "--seed", str(seed), **given)
+    setup = bench("--preset", "tiny", "--seed", str(seed), *sizes, **given)
     with_member_ids(setup)
     return setup, setup.emulator.get("world")
 
@@ -106,19 +102,22 @@ def around(dump: Dump, one: Reached) -> Iterator[str]:
     parts = one.on.id.split(".")
     yield from (".".join(parts[:size]) for size in range(1, len(parts)))
     yield from dump.values("dms_databases", "instance_id", db_id=one.on.id)
+    node = one.on.id
+    while parents := dump.values("wedata_studio_nodes", "parent", node_id=node):
+        yield (node := parents[0])
 
 
 def judged(review: Review, summary: Row, people: set[str]) -> tuple[int, int, int]:
     """Hold a finished run against the oracle; returns how many removals it made, what they cost, and what stays."""
     before, after = review.worlds["discovered"], review.worlds["verified"]
-    items, (removals, left) = with_rules(review, items_of(review)), closings(review)
+    items, (removals, left) = with_rules(review, items_file(summary)), closings(review)
     agree(review, summary)
     assert left_to(after, items) == []
     assert lost(before, after, people) == []
     text, dump = told(before, items, removals), Dump(before)
     ids = {one["person_id"]: one for one in before["people"]}
     for one in (one for one in reach(before) - reach(after, before) if one.system in ENABLED):
-        ways = {way.kind for way in effective(dump, one.system, ids[one.who][_space(one.system)], one.on, one.right)}
+        ways = {way.kind for way in effective(dump, one.system, ids[one.who][space_of(one.system)], one.on, one.right)}
         words = set(text[one.who].replace('"', " ").split())
         hidden = HIDDEN | ({"group_nested"} if one.system == "quickbi_group_members" else set())
         assert not ways - hidden or words & set(around(dump, one)), f"{one} is lost ({ways}), and nothing says so"
@@ -158,9 +157,9 @@ def assert_needed(before: Row, after: Row, items: list[Row], removals: list[Row]
         ), f"{removal['what']} of {removal['principal']} was not needed"
 
 
-def closed(bench: Bench, seed: int) -> tuple[int, int, int]:
+def closed(bench: Bench, seed: int, *sizes: str) -> tuple[int, int, int]:
     """One organization in which each planted person loses the planted record, and the paths beside it."""
-    setup, world = organization(bench, seed)
+    setup, world = organization(bench, seed, *sizes)
     ways = planted(world, seed)
     for way in ways:
         setup.emulator.post("mutate", {"actor": "somebody", "ops": list(way.operations)})
@@ -178,105 +177,7 @@ def test_paths_are_closed_with_the_fewest_removals_and_what_stays_is_named(bench
     assert removals >= 5 and cost >= removals and left >= 5
 
 
-@pytest.mark.long
-@pytest.mark.seconds(1200)
-@pytest.mark.parametrize("seed", range(2, WORLDS + 2))
-def test_paths_are_closed_in_many_organizations(bench: Bench, seed: int) -> None:
-    removals, cost, left = closed(bench, seed)
-    print(f"world {seed}: {removals} removals, cost {cost}, {left} grants stay reachable")
-
-
-LEAVER_KINDS = {
-    "quickbi_menus": {"direct", "group", "group_nested", "share", "workspace_admin", "workspace_developer"},
-    "dms_permissions": {"proxy", "record_above", "policy", "policy_role", "role_dba"},
-    "wedata_privileges": {"inherited", "broader", "project", "role"},
-    "wedata_data_sources": {"other_entry", "project", "creating_project", "administrator"},
-    "quickbi_group_members": {"direct", "group_nested"}, "quickbi_workspace_members": {"direct"},
-    "quickbi_shares": {"direct", "group", "workspace_member", "menu"}, "dms_proxy_accesses": {"direct"},
-    "dms_accounts": {"direct", "proxy"}, "wedata_project_roles": {"direct", "administrator"},
-}  # fmt: skip
-"""Ways that the leaver has: each that a system takes away."""
-OPEN_TO_ALL = {"everyone", "organization", "open_menu", "menu"}
-"""Ways of everybody; a portal whose menu is open to all is open by that menu."""
-
-
-def leaver_of(setup: ReviewBench, world: Row, seed: int) -> Row:
-    """A leaver who has every way that a system takes away."""
-    leaver: Row = next(
-        one for one in world["people"]
-        if one["status"] == "left" and one["kind"] == "human" and not one["protected"]
-        and all(one[space] for space in SPACES)
-    )  # fmt: skip
-    for way in [*planted(world, seed), *planted_members(world, seed)]:
-        if way.kind in LEAVER_KINDS.get(way.system, ()):
-            text = json.dumps(way.operations)
-            for space in SPACES:
-                text = text.replace(str(way.person[space]), str(leaver[space]))
-            setup.emulator.post("mutate", {"actor": "somebody", "ops": json.loads(text)})
-    handed_over(setup, leaver)
-    return leaver
-
-
-def handed_over(setup: ReviewBench, leaver: Row) -> None:
-    """Somebody else gets what no system hands over, and holds the administrations that the leaver held alone."""
-    world = setup.emulator.get("world")
-    other = next(one for one in world["people"] if one["status"] == "active" and all(one[space] for space in SPACES))
-    user, heir = leaver["quickbi_user_id"], other["quickbi_user_id"]
-    ops: list[Row] = [{"op": "quickbi_roles", "user_id": user, "role_ids": [111111113]}]
-    for kind, column, op in (
-        ("quickbi_workspaces", "workspace_id", "workspace_owner"),
-        ("quickbi_portals", "portal_id", "portal_owner"),
-        ("quickbi_works", "works_id", "work_owner"),
-    ):
-        ops += [{"op": op, column: row[column], "user_id": heir} for row in world[kind] if row["owner"] == user]
-    owned = [row for row in world["dms_owners"] if row["user_id"] == leaver["dms_user_id"]]
-    ops += [{**row, "op": "dms_owner", "remove": True} for row in owned]
-    ops += [
-        {**row, "op": "grant", "system": "wedata_privileges", "subject_value": other["wedata_user_id"]}
-        for row in world["wedata_privileges"]
-        if row["subject_value"] == leaver["wedata_user_id"]
-        and row["privilege"] in ("ALL_PRIVILEGES", "GRANT_PRIVILEGES")
-    ]
-    setup.emulator.post("mutate", {"actor": "somebody", "ops": ops})
-
-
-def _space(system: str) -> str:
+def space_of(system: str) -> str:
     """Return the id of a person that a system's items carry."""
     ids = {"quickbi": "quickbi_user_id", "dms": "dms_user_id", "wedata": "wedata_user_id"}
     return "wedata_uin" if system == "wedata_project_roles" else ids[system.partition("_")[0]]
-
-
-def reached_by(world: Row, person: Row) -> set[Reached]:
-    """What one person reaches, but not what is open to everybody."""
-    found = reach({**world, "people": [person]}, world)
-    dump = Dump(world)
-
-    def own(one: Reached) -> bool:
-        ways = effective(dump, one.system, person[_space(one.system)], one.on, one.right)
-        return bool({way.kind for way in ways} - OPEN_TO_ALL)
-
-    return {one for one in found if one.system in ENABLED and own(one)}
-
-
-@pytest.mark.seconds(600)
-def test_a_leaver_with_every_kind_of_path_ends_at_zero_and_a_restore_brings_it_back(bench: Bench) -> None:
-    setup, world = organization(bench, 1)
-    leaver = leaver_of(setup, world, 1)
-    review = setup.run(systems=ENABLED, dry_run=False, close_paths="own", max_percent=100)
-    summary = review.whole()
-    before, after = review.worlds["discovered"], review.worlds["verified"]
-    had = reached_by(before, leaver)
-    assert {one.system for one in had} >= set(ENABLED) - {"dms_abac_authorizations"}
-    assert reached_by(after, leaver) == set()
-    leavers = {one["person_id"] for one in world["people"] if one["status"] == "left"}
-    assert lost(before, after, leavers) == []
-    agree(review, summary)
-
-    restore = setup.restore(run="1")
-    restore.through_plan()
-    restore.approve()
-    restore.revoke()
-    restore.verify()
-    restore.close()
-    missing = had - reached_by(setup.emulator.get("world"), leaver)
-    assert missing == set()

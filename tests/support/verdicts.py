@@ -44,7 +44,11 @@ def approved(bench: ReviewBench, person: Row, *systems: str) -> Review:
 
 def items_of(review: Review) -> list[Row]:
     """What the run says of each item in the end."""
-    summary = review.report()
+    return items_file(review.report())
+
+
+def items_file(summary: Row) -> list[Row]:
+    """What a run's summary says of each item."""
     return [json.loads(line) for line in Path(summary["items_file"]).read_text(encoding="utf-8").splitlines()]
 
 

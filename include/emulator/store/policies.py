@@ -22,6 +22,12 @@ class Attached(NamedTuple):
     number: int
     """The authorization's id: unique for each kind only, and another one each time the policy is attached again."""
 
+    @property
+    def row(self) -> dict[str, str]:
+        """The attachment as a row of the truth."""
+        ids = {"authorization_id": str(self.number), "policy_id": str(self.policy_id)}
+        return {**ids, _KINDS[self.kind][1]: str(self.ident)}
+
 
 @dataclass(slots=True)
 class Policy:
@@ -77,17 +83,21 @@ class Policies(list[Policy]):
         value: Any = str(ident) if kind == "USER" else ident
         if (value in held) != remove:
             return False
-        system, name = _KINDS[kind]
-        fields = {"policy_id": str(policy.policy_id), name: str(ident)}
+        entry = policy.entry(kind, ident)
         if remove:
-            self._visibility.removed("dms_policy_authorizations", policy.entry(kind, ident))
+            self._visibility.removed("dms_policy_authorizations", entry)
             held.remove(value)
             policy.times[kind, ident] += 1
         else:
             held.append(value)
-            self._visibility.added("dms_policy_authorizations", policy.entry(kind, ident))
-        self._journal.effect("removed" if remove else "added", system, fields)
+            self._visibility.added("dms_policy_authorizations", entry)
+        self._journal.effect("removed" if remove else "added", _KINDS[kind][0], entry.row)
         return True
+
+    def rows(self) -> dict[str, list[dict[str, str]]]:
+        """Whom policies are attached to, by kind of holder."""
+        entries = [entry for policy in self for entry in policy.attached()]
+        return {system: [entry.row for entry in entries if entry.kind == kind] for kind, (system, _) in _KINDS.items()}
 
     def listed(self, policy: Policy) -> list[Attached]:
         """Whom a policy is attached to, as a listing shows it."""

@@ -86,5 +86,10 @@ def _from_item(item: Mapping[str, Any]) -> Row:
         return (system, item["native_id"])
     if system == "wedata_project_roles":
         return planned_row(system, item["resource_id"], item["principal_id"], "", column)
+    if system == "dms_abac_authorizations":
+        return planned_row(system, "", item["native_id"], str(item["principal_type"]).upper(), column)
+    if system == "wedata_studio_permissions":  # the plan's row is project and object
+        row = (item["container"], f"{item['native_id']}.{item['resource_id']}", "", column)
+        return planned_row(system, *row)
     row = (item["container"], item["resource_id"], item["principal_type"], column)
     return planned_row(system, *row)

@@ -63,7 +63,8 @@ def test_an_attached_policy_reaches_and_gets_a_new_id_each_time(
     (second,) = listed(clients)
     assert second != first and detach(clients, first)["Code"] == "InvalidParameterValid" and listed(clients) == [second]
     assert [(entry["op"], entry["grant"]) for entry in clients.effects("dms_policy_members")] == [
-        (op, {"policy_id": str(NUMBER), "user_id": user.user_id}) for op in ("added", "removed", "added")
+        (op, {"authorization_id": str(number), "policy_id": str(NUMBER), "user_id": user.user_id})
+        for op, number in (("added", first), ("removed", first), ("added", second))
     ]
     assert clients.effects("dms_policy_members")[-1]["grant"] in clients.control("GET", "world")["dms_policy_members"]
 

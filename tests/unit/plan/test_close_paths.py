@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import chain, combinations, product
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -16,6 +16,7 @@ from rescind.errors import PlanError
 from rescind.plan.access_graph import AccessGraph, Closing, Demand, Node, Step, Walk, Way
 from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
+from tests.support.closing_graph import cheapest_of, has, price_of
 from tests.support.examples import examples
 
 ANN, BOB, ANNS_OTHER_ID = ("user", "ann"), ("user", "bob"), ("uin", "9")
@@ -162,52 +163,14 @@ def small(number: int) -> AccessGraph:
 SMALL = st.integers(0, 2**32).map(small)
 
 
-def has(of: AccessGraph, person: str, gone: set[str]) -> set[Way]:
-    """The plain definition: every way that a person reaches."""
-    reached = set(of.people[person])
-    for _ in range(len(of.steps)):
-        reached |= {step.container for step in of.steps if step.member in reached and step.removal not in gone}
-    return {way for way in of.ways if way.holder in reached and way.removal not in gone}
-
-
-def removals(of: AccessGraph) -> set[str]:
-    return ({step.removal for step in of.steps} | {way.removal for way in of.ways}) - {""}
-
-
 @given(SMALL)
 @examples(400)
 def test_no_set_of_removals_is_cheaper(of: AccessGraph) -> None:
     closing = closed(of)
-    known = {removal.ident: removal.price for removal in closing.removals}
-    every = sorted(removals(of))
-    ends = {name: not demand.ways & has(of, demand.person, set(every)) for name, demand in of.demands.items()}
-    assert set(closing.open) == {name for name, can in ends.items() if not can}
-    wanted = [of.demands[name] for name, can in ends.items() if can]
-    prices = known | {ident: price_of(of, ident) for ident in every if ident not in known}
-    assert all(price == price_of(of, ident) for ident, price in known.items())
-    cheapest = min(
-        sum(prices[one] for one in tried)
-        for tried in chain.from_iterable(combinations(every, size) for size in range(len(every) + 1))
-        if not any(demand.ways & has(of, demand.person, set(tried)) for demand in wanted)
-    )
+    cheapest, open_ = cheapest_of(of)
+    assert set(closing.open) == open_
+    assert all(price_of(of, removal.ident) == removal.price for removal in closing.removals)
     assert closing.cost == cheapest
-
-
-def price_of(of: AccessGraph, removal: str) -> int:
-    """1, and 1 for each access to be kept that is behind this removal and not there without all candidates."""
-    if removal in of.audience:
-        return 1 + len(of.audience[removal])
-    person = removal.partition(" ")[0]
-    mine = [demand for demand in of.demands.values() if demand.person == person]
-    ending = {way.access for demand in mine for way in demand.ways}
-    own = {one for one in removals(of) if one.startswith(f"{person} ")}
-    candidates = {
-        one for one in own for demand in mine if demand.ways & (has(of, person, own - {one}) - has(of, person, own))
-    }
-    behind = set()
-    for base in (candidates - {removal}, (candidates - {removal}) | set(of.audience)):
-        behind |= {w.access for w in has(of, person, base)} - {w.access for w in has(of, person, base | {removal})}
-    return 1 + len(behind - ending)
 
 
 @given(SMALL)
