@@ -3,8 +3,8 @@
 For each pair an environment is made from its file of pinned versions. In it every module is imported, the DAGs are
 parsed, the page is read through a real API server, and one review runs in the process of the test. The oldest and the
 newest pair also run the demonstration: a review on a running Airflow, judged by the emulator. ``--write`` puts the
-table into docs/compatibility.md. The interpreters are those that the path knows as ``python3.11`` and so on; with pyenv
-set ``PYENV_VERSION=3.11.7:3.12.1:3.13.0``.
+table into README.md and docs/compatibility.md. The interpreters are those that the path knows as ``python3.11`` and so
+on; with pyenv set ``PYENV_VERSION=3.11.7:3.12.1:3.13.0``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ PINNED = {"3.2.2": "3.2.2", NEWEST: ""}
 PAGE = "with_permission or bad_bearer or bad_token or given_back or menu"
 REVIEW = "tests/integration/test_review.py::test_exactly_the_planned_grants_are_gone_and_proven"
 HEAD = "| Airflow | Python | modules | DAGs | page | review in the process | live review |\n|" + " --- |" * 7 + "\n"
+PAGES = ("README.md", "docs/compatibility.md")
 MARKS = ("<!-- matrix: begin, written by make matrix -->\n", "<!-- matrix: end -->\n")
 IMPORTS = """
 import importlib, pkgutil, rescind
@@ -61,14 +62,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", metavar="AIRFLOW/PYTHON", help="this pair; may be repeated")
     parser.add_argument("--folder", type=Path, default=ROOT / ".matrix", help="for environments and logs")
     parser.add_argument("--no-live", action="store_true", help="without the live reviews")
-    parser.add_argument("--write", action="store_true", help="write the rows into docs/compatibility.md")
+    parser.add_argument("--write", action="store_true", help=f"write the rows into {' and '.join(PAGES)}")
     options = parser.parse_args(arguments)
     pairs = [pair for pair in PAIRS if not options.only or "/".join(pair) in options.only]
     rows = {pair: row(pair, options.folder / "-".join(pair), live=not options.no_live) for pair in pairs}
     print(HEAD + "".join(rows.values()))
     if options.write:
-        page = ROOT / "docs" / "compatibility.md"
-        page.write_text(written(page.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        for name in PAGES:
+            text = (ROOT / name).read_text(encoding="utf-8")
+            (ROOT / name).write_text(written(text, rows), encoding="utf-8")
     return int(not rows or any("FAILED" in text for text in rows.values()))
 
 

@@ -19,6 +19,7 @@ from rescind.airflow_support import lookups
 from rescind.airflow_support.lookups import read_variable
 from rescind.dag_parts.retry_policy import RetryAfterPolicy
 from rescind.errors import ConfigurationError, RunInterruptedError
+from tests.matrix import __main__ as matrix
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIED = ROOT / "tests" / "matrix" / "airflow_names.txt"
@@ -133,3 +134,16 @@ def airflow_names() -> Iterator[str]:
 def test_every_import_from_airflow_was_tried_on_the_oldest_version() -> None:
     new = sorted(set(airflow_names()) ^ set(TRIED.read_text(encoding="utf-8").split()))
     assert new == [], f"run make matrix; then bring {TRIED.name} up to date, or put the difference into compat.py"
+
+
+def test_readme_and_compatibility_show_the_same_table_of_tried_pairs() -> None:
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in matrix.PAGES]
+    tables = [text.split(matrix.MARKS[0])[1].split(matrix.MARKS[1])[0] for text in texts]
+    assert len(tables) == 2 and len(set(tables)) == 1
+    rows = tables[0].removeprefix(matrix.HEAD).splitlines(keepends=True)
+    assert [matrix.Pair(*row.split(" | ")[:2]) for row in (row.removeprefix("| ") for row in rows)] == matrix.PAIRS
+    assert "FAILED" not in tables[0]
+    for text in texts:
+        assert matrix.written(text, {}) == text
+        changed = matrix.written(text, {matrix.PAIRS[1]: "| new |\n"})
+        assert changed == text.replace(rows[1], "| new |\n")
