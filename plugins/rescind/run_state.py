@@ -170,6 +170,7 @@ _ITEMS: dict[str, tuple[str, str]] = {
     "scope_incomplete": ("listing incomplete", BAD),
     "kept_lost": ("retained, missing", BAD),
     "complete": ("complete", GOOD),
+    "named_people": ("named people only", PLAIN),
     "incomplete": ("incomplete", BAD),
 }
 """Item states, verdicts and kinds of finding: their words and their tone."""

@@ -205,6 +205,9 @@ class Settings(BaseModel):
     :param canary_above: a plan with more grants than this is a large one.
     :param max_shrink_percent: how much smaller, in percent, a population of at least 20 grants may be than at its last
         complete listing (less what was revoked since); a smaller one counts as incomplete. 100 turns this off.
+    :param targeted_discovery_hours: a run about named people lists only them, in systems that list by person (DMS
+        permissions, DMS accounts), if the last listing of the whole population is at most so many hours old. 0: always
+        list everybody.
     :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
     :param settle_in_place_seconds: how long a task waits while it occupies its worker, in seconds; after that it is
@@ -283,6 +286,7 @@ class Settings(BaseModel):
     canary_items: Annotated[int, BOUND] = Field(default=5, ge=0, le=100)
     canary_above: Annotated[int, BOUND] = Field(default=200, ge=0)
     max_shrink_percent: Annotated[int, BOUND] = Field(default=30, ge=0, le=100)
+    targeted_discovery_hours: Annotated[int, BOUND] = Field(default=0, ge=0, le=8760)
     sentinels: Annotated[dict[str, tuple[KnownGrant, ...]], BOUND] = Field(default_factory=dict)
     not_reviewed: Annotated[dict[str, tuple[str, ...]], BOUND] = Field(default_factory=dict)
     settle_seconds: Annotated[float, BOUND] = Field(default=1.0, gt=0, le=600)

@@ -2,7 +2,8 @@
 
 Every case takes another batch of one and the same plan: the process that sends it is killed (SIGKILL) at the first,
 second, third boundary and so on, or a write to the ledger fails, or an answer is lost; then the batch is sent again,
-as Airflow's retry would. Plan, ledger and journal are judged after every case, the platforms are read at the end.
+as Airflow's retry would. Plan, ledger and journal are judged after every case, the platforms are read at the end. The
+second plan is of a run that listed only the people whom it names.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ _SIZES = {
 class Plan:
     """An approved plan with a batch for every call, and which of them a test has used."""
 
-    def __init__(self, review: Review) -> None:
-        self.review = review
+    def __init__(self, review: Review, systems: dict[str, str]) -> None:
+        self.review, self.systems = review, systems
         with review.ledger() as ledger:
             run = ledger.runs.find("access_review", review.run_id)
             found = ledger.plans.batches(run.run_id)
         assert all(batch.calls == 1 for batch in found)
-        self._free = {name: [b for b in found if b.system == name] for name in SYSTEMS}
-        assert {name: len(free) >= NEEDED for name, free in self._free.items()} == dict.fromkeys(SYSTEMS, True)
+        self._free = {name: [b for b in found if b.system == name] for name in systems}
+        assert {name: len(free) >= NEEDED for name, free in self._free.items()} == dict.fromkeys(systems, True)
         self.used: list[bytes] = []
 
     def batch(self, system: str) -> dict[str, str]:
@@ -84,9 +85,12 @@ class Plan:
             return connection.execute(query, (self.used,)).fetchall()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[False, True], ids=["everybody listed", "named people listed"])
 def plan(
-    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer, ledger_template: str
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    ledger_template: str,
 ) -> Iterator[Plan]:
     name = postgres_server.create_database(template=ledger_template)
     folder = tmp_path_factory.mktemp("crash")
@@ -100,17 +104,23 @@ def plan(
         rows = {"wedata_privileges": 1, "quickbi_menus": 1}
         settings = {"rows_per_call": rows, "batch_seconds": 1, "max_percent": 100, "canary_items": 0}
         setup = ReviewBench(emulator, postgres_server.uri(name), folder, patch, settings, slow)
-        review = setup.run(dry_run=False)
+        systems, asked = SYSTEMS, {}
+        if request.param:
+            setup.list_people_from_now()
+            systems = {"dms_permissions": SYSTEMS["dms_permissions"]}
+            people = [one["person_id"] for one in emulator.get("org")["people"] if one["status"] == "left"]
+            asked = {"kind": "targets", "principals": people, "systems": list(systems), "reason": "leavers"}
+        review = setup.run(dry_run=False, **asked)
         review.through_plan()
         review.approve()
         setup.limits = {"*": 500.0}
         setup.configure()
-        yield Plan(review)
+        yield Plan(review, systems)
     postgres_server.drop_database(name)
 
 
 def test_killed_at_every_boundary(plan: Plan) -> None:
-    for system in SYSTEMS:
+    for system in plan.systems:
         for n in range(1, BOUNDARIES + 2):
             batch = plan.batch(system)
             ended = revoke_and_die(plan.review, batch, n)
@@ -121,7 +131,7 @@ def test_killed_at_every_boundary(plan: Plan) -> None:
 
 
 def test_every_write_to_the_ledger_fails_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    for system in SYSTEMS:
+    for system in plan.systems:
         failures = []
         for n in range(1, LEDGER_WRITES + 2):
             batch = plan.batch(system)
@@ -134,7 +144,7 @@ def test_every_write_to_the_ledger_fails_once(plan: Plan, monkeypatch: pytest.Mo
 
 def test_every_way_to_lose_an_answer(plan: Plan) -> None:
     emulator = plan.review.bench.emulator
-    for system, action in SYSTEMS.items():
+    for system, action in plan.systems.items():
         for lost in LOST_ANSWERS:
             batch = plan.batch(system)
             emulator.post("faults", {"faults": [{"id": "lost", "action": action, **lost}], "replace": True})

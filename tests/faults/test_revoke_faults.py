@@ -15,8 +15,15 @@ Bench = Callable[..., ReviewBench]
 WRITES = ("RevokePrivileges", "RevokeDataSourceAuthorization", "RevokeUserPermission", "CancelAuthorizationMenu")
 
 
-def _planned(bench: Bench, **settings: Any) -> Review:
-    review = bench(**settings).run(dry_run=False)
+def _planned(bench: Bench, *, targeted: bool = False, **settings: Any) -> Review:
+    """An approved plan, not yet sent; a ``targeted`` one is of all leavers in DMS, and only they were listed."""
+    setup = bench(**settings)
+    review = setup.run(dry_run=False)
+    if targeted:
+        setup.list_people_from_now()
+        people = [one["person_id"] for one in setup.emulator.get("org")["people"] if one["status"] == "left"]
+        asked = {"principals": people, "systems": ["dms_permissions"], "reason": "leavers"}
+        review = setup.run(kind="targets", dry_run=False, **asked)
     review.through_plan()
     review.approve()
     return review
@@ -48,10 +55,12 @@ def _finish(review: Review, before: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
-@pytest.mark.parametrize("action", WRITES)
+@pytest.mark.parametrize(("action", "targeted"), [*((name, False) for name in WRITES), ("RevokeUserPermission", True)])
 @pytest.mark.parametrize("kind", ["reset_after", "reset_before", "close_after", "status_after"])
-def test_a_lost_answer_is_read_back_and_never_repeated_blindly(bench: Bench, action: str, kind: str) -> None:
-    review = _planned(bench)
+def test_a_lost_answer_is_read_back_and_never_repeated_blindly(
+    bench: Bench, action: str, targeted: bool, kind: str
+) -> None:
+    review = _planned(bench, targeted=targeted)
     before = review.bench.emulator.get("truth")
     fault = {"id": "lost", "kind": kind, "action": action, "calls": [1, 2]}
     _script(review, {**fault, "status": 502, "body": "html"} if kind == "status_after" else fault)

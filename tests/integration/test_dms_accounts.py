@@ -350,3 +350,28 @@ def test_a_disabled_state_that_is_not_read_again_ends_no_role(bench: Bench) -> N
     review.verify()
     (row,) = items_of(review)
     assert row["verdict"] == "still_effective" and "role ADMIN" in row["remains"]
+
+
+def test_a_run_that_lists_named_people_plans_the_same_and_still_counts_every_administrator(bench: Bench) -> None:
+    setup = bench()
+    one, other = (
+        person(setup),
+        next(one for one in setup.emulator.get("org")["people"] if one["status"] == "left" and one["dms_user_id"]),
+    )
+    setup.list_people_from_now()
+    found = {}
+    for hours in (0, 1):
+        setup.configure(targeted_discovery_hours=hours)
+        review = asked(setup, one, name=f"manual__{hours}")
+        review.through_plan()
+        with review.ledger() as ledger:
+            run = ledger.runs.find("access_review", review.run_id)
+            (scope,) = ledger.scopes.all(run.run_id)
+            grants = {grant.key: grant for grant in ledger.snapshot.grants(run.run_id)}
+            items = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
+        found[hours] = (grants, items, scope.query["calls"]["ListUserPermissions"])
+    (everybody, planned, before), (named, again, now) = found[0], found[1]
+    assert everybody.keys() == named.keys() and planned == again and len(planned) == 1
+    assert (now, before > now) == (7, True)
+    theirs = {key: grant.revocable for key, grant in named.items() if key.principal_id == other["dms_user_id"]}
+    assert set(theirs.values()) == {False}, "the account of anybody else cannot be planned"

@@ -26,10 +26,11 @@ from tests.support.verdicts import items_of
 Bench = Callable[..., ReviewBench]
 
 
-def reviewed(bench: Bench, seed: int, *, linked: bool = True) -> Counter[str]:
+def reviewed(bench: Bench, seed: int, *, linked: bool = True, targeted: bool = False) -> Counter[str]:
     """Plant every way in, take away everything that the planted people hold, and count the verdicts.
 
     :param linked: whether the roster has the ids under which WeData lists members.
+    :param targeted: list only the named people, where a system can.
     """
     options = ("--preset", "tiny", "--seed", str(seed))
     setup = bench(*options, record_gone_fails=[], max_percent=100, max_revocations=5000)
@@ -38,6 +39,8 @@ def reviewed(bench: Bench, seed: int, *, linked: bool = True) -> Counter[str]:
         setup.emulator.post("mutate", {"actor": "somebody", "ops": list(way.operations)})
     if linked:
         with_member_ids(setup)
+    if targeted:
+        setup.list_people_from_now()
     people = sorted({str(way.person["person_id"]) for way in ways})
     review = setup.run(
         f"manual__{seed}",
@@ -49,6 +52,7 @@ def reviewed(bench: Bench, seed: int, *, linked: bool = True) -> Counter[str]:
         max_revocations=5000,
     )
     review.whole()
+    assert any("named people only" in scope["label"] for scope in review.scopes) == targeted
     return Counter(row["verdict"] for row in items_of(review))
 
 
@@ -64,9 +68,10 @@ def with_member_ids(setup: ReviewBench) -> None:
         writer.writerows(rows)
 
 
+@pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_no_verdict_is_false_while_every_way_in_is_there(bench: Bench, seed: int) -> None:
-    verdicts = reviewed(bench, seed)
+def test_no_verdict_is_false_while_every_way_in_is_there(bench: Bench, seed: int, targeted: bool) -> None:
+    verdicts = reviewed(bench, seed, targeted=targeted)
     assert verdicts["still_effective"] >= 20, "the planted ways stay"
     assert verdicts["verified_gone"] >= 5, "and where none is left, it is proven"
 

@@ -90,6 +90,13 @@ class ReviewBench:
         """A new DAG run, nothing executed yet."""
         return Review(self, run_id, kind, user, params)
 
+    def list_people_from_now(self, run_id: str = "manual__whole") -> None:
+        """List the whole population once; later runs about named people list only these, where a system can."""
+        whole = self.run(run_id)
+        whole.preflight()
+        whole.discover()
+        self.configure(targeted_discovery_hours=1)
+
     def restore(self, run_id: str = "restore__1", *, user: str = "rita", **params: Any) -> Restore:
         """A new DAG run that restores: ``run`` is the number or id of what it undoes."""
         asked = {"reason": "taken away by mistake", "dry_run": False, **params}

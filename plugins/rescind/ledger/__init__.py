@@ -27,6 +27,7 @@ from rescind.ledger.runs.evidence_chain import ChainEntry
 from rescind.ledger.runs.inputs import OCCASION, SETTINGS, NewInput, StoredInput
 from rescind.ledger.runs.owner_questions import NewQuestion, Question, QuestionItem
 from rescind.ledger.runs.records import (
+    NAMED_PEOPLE,
     Baseline,
     BucketState,
     Certificate,
@@ -47,6 +48,7 @@ from rescind.ledger.runs.records import (
 from rescind.ledger.runs.single_calls import SINGLE, NewSingleCall, SingleCall
 
 __all__ = [
+    "NAMED_PEOPLE",
     "OCCASION",
     "SETTINGS",
     "SINGLE",

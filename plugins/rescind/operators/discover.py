@@ -13,7 +13,7 @@ from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncompleteError, RescindError
 from rescind.hooks.clients import connected, reading
-from rescind.ledger import Baseline, Certificate, Ledger, Listing, Run, Scope
+from rescind.ledger import NAMED_PEOPLE, Baseline, Certificate, Ledger, Listing, Run, Scope
 from rescind.ledger.population.snapshot import ScopeSpool
 from rescind.model import Grant, Membership, Principal
 from rescind.operators.bases.review import ScopeOperator
@@ -21,6 +21,7 @@ from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.systems.population import Population, Sentinel
 from rescind.workflow.execute.progress_meter import Meter
+from rescind.workflow.named_people import NOTE, RunPeople
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -53,8 +54,12 @@ class DiscoverOperator(ScopeOperator):
         with ledger.snapshot.spool(run.run_id, scope.scope_id) as spool:
             listing = _ScopeListing(_SpoolSink(spool), scope, settings)
             try:
+                if scope.part == NAMED_PEOPLE:
+                    listing.people = RunPeople(ledger, run, scope, listing.sentinel_holders)
                 asyncio.run(listing.read(context, ledger))
-                check_size(listing.found.grants, ledger.scopes.baseline(run.run_id, scope.scope_id), settings)
+                # A part has no earlier size; its records are compared with the last listing of everybody instead.
+                if listing.people is None:
+                    check_size(listing.found.grants, ledger.scopes.baseline(run.run_id, scope.scope_id), settings)
             except RescindError as error:
                 _fail(ledger, run, scope, listing, error)
                 raise
@@ -71,12 +76,17 @@ class DiscoverOperator(ScopeOperator):
 
 
 class _ScopeListing:
-    """One scope while it is listed, and the content of its certificate."""
+    """One scope while it is listed, and the content of its certificate.
+
+    :ivar people: in a scope of named people only, who they are.
+    """
 
     def __init__(self, sink: _SpoolSink, scope: Scope, settings: Settings) -> None:
         known = settings.sentinels.get(scope.system, ())
         wanted = [Sentinel(k.principal, k.resource, k.entitlement) for k in known if k.account in ("", scope.account)]
         self.found = Population(sink, wanted, settings.not_reviewed.get(scope.system, ()))
+        self.sentinel_holders = frozenset(one.principal for one in wanted)
+        self.people: RunPeople | None = None
         self._scope, self._settings = scope, settings
         self._started = datetime.now(UTC)
         self._identity = self._caller = ""
@@ -92,7 +102,10 @@ class _ScopeListing:
             meter = _meter(context, ledger, scope, system.title, pacer)
             self._identity = client.identity.name if client.identity else ""
             async with meter.running():
-                await system.discover(client, self.found)
+                if self.people is None:
+                    await system.discover(client, self.found)
+                else:
+                    await system.discover_named(client, self.found, self.people)
             self.found.close()
             self._own = {*await system.own_ids(client), *client.settings.own_ids}
         if system.name in self._settings.verifying_connections:
@@ -119,6 +132,7 @@ class _ScopeListing:
                 "not_reviewed": found.left_out[:MOST_LEFT_OUT],
                 "not_reviewed_count": len(found.left_out),
                 "surfaces": dict(sorted(found.surfaces.items())),
+                **({NOTE: self.people.note()} if self.people else {}),
                 **({"gaps": [gap._asdict() for gap in found.gaps]} if found.gaps else {}),
                 "declared_surfaces": [asdict(surface) for surface in system_named(self._scope.system).surfaces],
                 **({"caller": self._caller} if self._caller else {}),

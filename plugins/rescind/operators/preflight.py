@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import rescind
@@ -30,6 +31,7 @@ from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.base import account_of
 from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
+from rescind.workflow.named_people import narrowed
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion, with_ends
 from rescind.workflow.run_settings import hides, record_settings
@@ -81,7 +83,7 @@ class PreflightOperator(RefusingOperator):
             found = with_ends(found, inputs)
             found = self._with_sizes(found, inputs, ledger, settings, dag_run.dag_id, request)
         _check_reviewers(inputs, ledger.deployment.auth_manager())
-        specs = asyncio.run(_identify(ledger, settings, request))
+        specs = self._narrowed(ledger, settings, request, asyncio.run(_identify(ledger, settings, request)), known)
         run = ledger.runs.begin(
             NewRun(
                 dag_id=dag_run.dag_id,
@@ -103,9 +105,24 @@ class PreflightOperator(RefusingOperator):
         self.log.info("run %s (number %d), %s, requested by %s", run.run_id, run.number, _mode(dry_run), run.requester)
         _log_inputs(self.log, inputs)
         return [
-            {"scope": scope.scope_id, "label": f"{system_named(scope.system).title} · {scope.account}"}
+            {
+                "scope": scope.scope_id,
+                "label": " · ".join(filter(None, (system_named(scope.system).title, scope.account, scope.part))),
+            }
             for scope in scopes
         ]
+
+    def _narrowed(
+        self, ledger: Ledger, settings: Settings, request: ReviewRequest, specs: list[ScopeSpec], known: Run | None
+    ) -> list[ScopeSpec]:
+        """Return the scopes with the part that is listed of each. A run that began keeps what it began with."""
+        if known:
+            parts = {(scope.system, scope.account): scope.part for scope in ledger.scopes.all(known.run_id)}
+            return [replace(spec, part=parts.get((spec.system, spec.account), "")) for spec in specs]
+        found, lines = narrowed(ledger, settings, request, specs, datetime.now(UTC))
+        for line in lines:
+            log.info(line)
+        return found
 
     def _inputs(
         self,

@@ -18,6 +18,7 @@ from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import OTHER, Listing, collect, listing_name
 from rescind.errors import ListingIncompleteError, first_of
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall
+from rescind.systems.named_people import NamedPeople
 from rescind.systems.population import Population
 from rescind.systems.surfaces import EndedMemberships, PlatformAnswer, Surface, Untraceable
 
@@ -187,6 +188,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar reads: the vendor's actions that discovery and verification call; what a reading key should be allowed.
     :cvar optional_reads: those of ``reads`` without which only a surface stays unanswered, so that a record that is
         gone is never called access that is gone.
+    :cvar lists_people: True when :meth:`discover_named` needs fewer calls than :meth:`discover` for a few people, and
+        the vendor's listing by principal shows every grant that a call can revoke from them.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
     :cvar surfaces: every way in which the system gives access, and the action that shows it.
     :cvar untraceable: kinds of principal whose members the vendor does not list, each with the surface that stays
@@ -211,6 +214,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     revoke_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = ()
     reads: ClassVar[frozenset[str]]
     optional_reads: ClassVar[frozenset[str]] = frozenset()
+    lists_people: ClassVar[bool] = False
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
     surfaces: ClassVar[tuple[Surface, ...]] = ()
     untraceable: ClassVar[Mapping[str, Untraceable]] = {}
@@ -238,6 +242,17 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
         :raises ListingIncompleteError: when any part could not be read completely.
         """
+
+    async def discover_named(self, client: ClientT, found: Population, people: NamedPeople) -> None:
+        """Find every grant of some people, and every grant on the objects on which they hold something.
+
+        All other ways in are listed as by :meth:`discover`. Where the vendor has no listing by principal, the whole
+        population is listed.
+
+        :raises ListingIncompleteError: when any part could not be read completely, or the listings by principal and by
+            object contradict each other.
+        """
+        await self.discover(client, found)
 
     @abstractmethod
     def cell(self, key: GrantKey) -> Cell:

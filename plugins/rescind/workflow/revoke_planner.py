@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import rescind
 from rescind.hooks.clients import hook_of
-from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
+from rescind.ledger import NAMED_PEOPLE, Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
 from rescind.model import (
     CallShape,
     Cell,
@@ -42,6 +43,7 @@ from rescind.review.emptying import Emptying
 from rescind.settings import Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.workflow.closing.people_guards import PeopleGuards
+from rescind.workflow.named_people import named_of
 from rescind.workflow.run_settings import settings_digest
 
 LOST_BESIDE = "lost_beside"
@@ -61,6 +63,7 @@ class _Part:
 
     :ivar keep: cells of retained grants that a call could contain.
     :ivar beside: by principal, what is lost with the removals that close paths.
+    :ivar named: the note about the named people, where nobody else is listed completely.
     :ivar emptied: columns from which the decisions revoke every grant, as (container, kind, column).
     """
 
@@ -73,6 +76,7 @@ class _Part:
     emptied: set[EmptiedColumn] = field(default_factory=set)
     mode: Mode = Mode.STRICT
     cover: Cover | None = None
+    named: Mapping[str, Any] | None = None
     by_cell: dict[Cell, list[Grant]] = field(default_factory=dict)
 
     def take(self, grants: Iterable[tuple[Grant, Decision]], emptying: Emptying | None) -> None:
@@ -221,7 +225,9 @@ class Planner:
                 self.parts[scope.system, scope.account] = _Part(
                     scope.conn_id, scope.notes.get("caller", scope.identity)
                 )
+        named = named_of(self.ledger.scopes.all(self.run.run_id))
         for (system, account), part in self.parts.items():
+            part.named = named.get((system, account))
             emptying = self.emptying if Mode.EMPTYING in system_named(system).shape.modes else None
             each = partial(self.ledger.decisions.each, self.run.run_id, system=system, account=account)
             part.take(each(choice=Choice.REVOKE), emptying)
@@ -229,6 +235,7 @@ class Planner:
 
     def _hold(self) -> None:
         """Hold what cannot be restored, the last administrators of a resource, and what a call would end besides."""
+        self._hold_unnamed()
         keys = {grant.key: grant for part in self.parts.values() for grant in part.revoke.values()}
         irreversible = hold_irreversible(
             keys, lambda key: _irreversible(keys[key]), allowed=self.settings.allow_irreversible
@@ -242,6 +249,17 @@ class Planner:
             self._apply(Holding(held, record))
         for account, part in self.parts.items():
             self._hold_besides(account, part)
+
+    def _hold_unnamed(self) -> None:
+        """Hold grants of people of whom nothing else was listed: what they have left, and who else has it, is open."""
+        for account, part in self.parts.items():
+            if part.named is None:
+                continue
+            users = frozenset(part.named.get("users", ()))
+            other = (i for i, grant in part.revoke.items() if not _of_users(grant.key, users))
+            held = dict.fromkeys(other, "only the named people of this run were listed in this system")
+            limit, measured = "grants of listed people only", f"{len(held)} grants of others"
+            self._apply(Holding(held, GuardRecord(NAMED_PEOPLE, account[0], limit, measured, len(held))))
 
     def _people_guards(self) -> Iterator[tuple[str, str, Callable[[Collection[Grant]], Mapping[str, str]]]]:
         """Yield the guards that look at people behind groups: name, limit, and what returns the grants to hold."""
@@ -277,11 +295,16 @@ class Planner:
             next(part for part in self.parts.values() if grant_id in part.revoke).hold(grant_id, reason)
 
     def _population(self) -> Mapping[str, int]:
-        """Grants that could be revoked, by system. Ways in that no call takes away would only loosen the caps."""
+        """Grants that could be revoked, by system. Ways in that no call takes away would only loosen the caps.
+
+        Where only named people were listed, the last listing of everybody counts, less what its run removed.
+        """
         sizes: dict[str, int] = {}
         for count in self.ledger.snapshot.counts(self.run.run_id):
             if count.complete:
-                sizes[count.system] = sizes.get(count.system, 0) + count.revocable
+                named = self.parts[count.system, count.account].named
+                size = count.revocable if named is None else named.get("population", 0)
+                sizes[count.system] = sizes.get(count.system, 0) + size
         return sizes
 
     def _cover(self, account: Account, part: _Part) -> None:
@@ -367,6 +390,10 @@ class Planner:
     def _rate(self, account: Account) -> float:
         system = system_named(account[0])
         return hook_of(system, self.parts[account].conn_id).settings().rate(system.revoke_message)
+
+
+def _of_users(key: GrantKey, users: Collection[str]) -> bool:
+    return key.principal_type == PrincipalType.USER and key.principal_id in users
 
 
 def _irreversible(grant: Grant) -> str:

@@ -16,6 +16,7 @@ from rescind.run_state import REVOKE, Counts, StateWords, closed_state, what_rem
 from rescind.settings import Settings
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
 from rescind.workflow.leaver_events import told
+from rescind.workflow.named_people import named_lines
 from rescind.workflow.question.plan_people import kept_of_request
 
 _PROVEN = ("verified_gone", "already_absent")
@@ -79,6 +80,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "decisions": [asdict(count) for count in ledger.decisions.by_rule(run.run_id)],
         "tasks": [_task(task) for task in ledger.progress.of_run(run.run_id)],
         "problems": problems,
+        "named_people": list(named_lines(ledger, run)),
         "next_step": NEW_RUN if any(row["needs_new_run"] for row in rows) else "",
         "findings": _findings(ledger, run),
         "clock": [],
@@ -176,6 +178,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
             f"{row['kept_lost']} missing, {row['throttled']} throttled"
         )
     lines += _clock_line(summary)
+    lines += summary.get("named_people", [])
     lines += [f"PROBLEM: {problem}" for problem in summary["problems"]]
     return lines + [summary["next_step"]] * bool(summary["next_step"])
 

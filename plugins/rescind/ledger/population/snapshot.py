@@ -160,6 +160,16 @@ class Snapshot(Repository):
         for row in self._pages(run_id, f"SELECT {GRANT_SELECT} FROM rescind.grant_row g", where, values, key="g"):
             yield grant_of(row)
 
+    def grants_of_users(self, run_id: str, system: str, account: str, users: Iterable[str]) -> Iterator[Grant]:
+        """Yield the grants of some users in one system and account, ordered by grant id, a page at a time."""
+        where = (
+            "g.system = %(system)s AND g.account = %(account)s AND g.principal_type = 'user'"
+            " AND g.principal_id = ANY(%(users)s)"
+        )
+        values = {"system": system, "account": account, "users": sorted(users)}
+        for row in self._pages(run_id, f"SELECT {GRANT_SELECT} FROM rescind.grant_row g", where, values, key="g"):
+            yield grant_of(row)
+
     def grants_with_scope(self, run_id: str) -> Iterator[tuple[str, Grant]]:
         """Yield every grant with the id of its scope, ordered by grant id, a page at a time."""
         select = (

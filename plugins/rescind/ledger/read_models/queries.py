@@ -124,7 +124,8 @@ ORDER BY page.system, page.account, page.principal_name, page.principal_id, page
 # Restored items were accepted before.
 _SYSTEMS = f"""
 WITH scopes AS (
-    SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered
+    SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered,
+           bool_or(s.part = 'named people only') AS named
     FROM rescind.scope s JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
     WHERE run_no = %(run)s GROUP BY 1, 2
 ), items AS (
@@ -142,7 +143,8 @@ WITH scopes AS (
            count(*) FILTER (WHERE v.verdict = 'unverified') AS unverified
     {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2
 )
-SELECT system, account, coalesce(complete, false) AS complete, coalesce(discovered, 0) AS discovered,
+SELECT system, account, coalesce(complete, false) AS complete, coalesce(named, false) AS named,
+       coalesce(discovered, 0) AS discovered,
        {
     ", ".join(
         f"coalesce({name}, 0) AS {name}"

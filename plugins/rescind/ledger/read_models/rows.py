@@ -154,7 +154,10 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class SystemLine:
-    """The counts of one permission system and account: grants found, and planned grants by state."""
+    """The counts of one permission system and account: grants found, and planned grants by state.
+
+    :param named: whether only the people whom the run names were listed.
+    """
 
     system: str
     account: str
@@ -172,6 +175,7 @@ class SystemLine:
     still_present: int
     still_effective: int
     unverified: int
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

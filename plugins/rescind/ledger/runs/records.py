@@ -73,6 +73,13 @@ def requester_text(requested_by: str, kind: str) -> str:
     return requested_by or ("the schedule" if kind == "scheduled" else "no person")
 
 
+NAMED_PEOPLE = "named people only"
+"""Part of a scope of which only named people are listed, and the objects on which they hold something.
+
+It is never the whole population: not for a comparison, and not for a proof about anybody else.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class ScopeSpec:
     """A part of the population that is listed as a whole: system, account and a part within them."""
@@ -154,6 +161,27 @@ class Baseline:
     run_number: int
     counted: int
     removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class WholeListing:
+    """The last complete listing of a whole system and account.
+
+    :param ended_at: when it was read.
+    :param revocable: grants in it that a call can revoke.
+    :param removed: grants that its run proved gone.
+    """
+
+    run_id: str
+    run_number: int
+    ended_at: datetime
+    revocable: int
+    removed: int
+
+    @property
+    def remaining(self) -> int:
+        """Grants that a call can revoke, less those that the run itself removed."""
+        return max(0, self.revocable - self.removed)
 
 
 @dataclass(frozen=True, slots=True)

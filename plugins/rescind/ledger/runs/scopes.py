@@ -10,11 +10,17 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError
-from rescind.ledger.runs.records import Baseline, Certificate, Scope, ScopeSpec, Sealed
+from rescind.ledger.runs.records import Baseline, Certificate, Scope, ScopeSpec, Sealed, WholeListing
 from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import Repository, analyze, supersede_live_plan
 
+_REMOVED = (
+    "(SELECT count(*) FROM rescind.verdict_latest v"
+    " JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = v.grant_id AND g.scope_no = s.scope_no"
+    " WHERE v.run_no = s.run_no"
+    " AND v.verdict IN ('verified_gone', 'record_gone', 'already_absent', 'still_effective')) AS removed"
+)
 _COLUMNS = listed(names(Scope, without=("run_id",)))
 
 
@@ -104,11 +110,8 @@ class Scopes(Repository):
     def baseline(self, run_id: str, scope_id: str) -> Baseline | None:
         """Return the last complete listing of the same system, account and part in an earlier run, or None."""
         query = (
-            "SELECT r.run_id, r.number AS run_number, s.counted, (SELECT count(*) FROM rescind.verdict_latest v"
-            " JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = v.grant_id AND g.scope_no = s.scope_no"
-            " WHERE v.run_no = s.run_no"
-            " AND v.verdict IN ('verified_gone', 'record_gone', 'already_absent', 'still_effective'))"
-            " AS removed FROM rescind.scope asked JOIN rescind.scope s USING (system, account, part)"
+            f"SELECT r.run_id, r.number AS run_number, s.counted, {_REMOVED}"
+            " FROM rescind.scope asked JOIN rescind.scope s USING (system, account, part)"
             " JOIN rescind.run r ON r.number = s.run_no WHERE asked.run_no = %s AND asked.scope_id = %s"
             " AND s.run_no < asked.run_no AND s.state = 'complete' ORDER BY s.run_no DESC LIMIT 1"
         )
@@ -118,6 +121,17 @@ class Scopes(Repository):
             return Baseline(**row) if row else None
 
         return self._db.read(work)
+
+    def last_whole(self, system: str, account: str) -> WholeListing | None:
+        """Return the last complete listing of a whole system and account, in any run; None without one."""
+        query = (
+            "SELECT r.run_id, r.number AS run_number, s.ended_at, (SELECT count(*) FROM rescind.grant_row g"
+            f" WHERE g.run_no = s.run_no AND g.scope_no = s.scope_no AND g.revocable) AS revocable, {_REMOVED}"
+            " FROM rescind.scope s JOIN rescind.run r ON r.number = s.run_no WHERE s.system = %s AND s.account = %s"
+            " AND s.part = '' AND s.state = 'complete' ORDER BY s.run_no DESC LIMIT 1"
+        )
+        row = self._db.read(lambda connection: connection.execute(query, (system, account)).fetchone())
+        return WholeListing(**row) if row else None
 
     def note(self, run_id: str, system: str, account: str, name: str, value: Any) -> None:
         """Add one fact (JSON) to the notes of a system and account; it is stored with their first scope."""

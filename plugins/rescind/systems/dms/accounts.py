@@ -25,6 +25,7 @@ from rescind.systems.dms.access import owned_objects
 from rescind.systems.dms.surfaces import TENANT, People, short
 from rescind.systems.dms.users import ADMINISTRATOR_ROLE, NO_LOGIN, one_user, own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
+from rescind.systems.named_people import NamedPeople
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, Gap, Surface
 
@@ -49,6 +50,7 @@ _LAST = "is the last administrator who can log on"
 _ENDS = "disabling an account also ends its permission records, ownership and DBA settings; a restore only enables it"
 _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _NAMED = 3
+_UNASKED = "what would end with this account was not listed: the run names other people"
 
 
 class DmsAccounts(PermissionSystem[DmsClient]):
@@ -62,6 +64,7 @@ class DmsAccounts(PermissionSystem[DmsClient]):
     id_spaces: ClassVar[tuple[str, ...]] = ("dms_user_id", "alibaba_uid")
     vendor: ClassVar[str] = "alibaba"
     hook: ClassVar[str] = "rescind.hooks.dms.DmsHook"
+    lists_people: ClassVar[bool] = True
     admin_entitlements: ClassVar[frozenset[str]] = frozenset({ADMINISTRATOR})
     shape: ClassVar[CallShape] = CallShape(max_rows=1, max_columns={ACCOUNT: 1}, max_cells=1)
     revoke_message: ClassVar[type[WriteRequest[Any]]] = DisableUser
@@ -85,17 +88,32 @@ class DmsAccounts(PermissionSystem[DmsClient]):
 
     async def discover(self, client: DmsClient, found: Population) -> None:
         """List the users, and what each enabled one owns and holds: that would end with the account."""
+        await self._discover(client, found, None)
+
+    async def discover_named(self, client: DmsClient, found: Population, people: NamedPeople) -> None:
+        """List all users, and what the named ones own and hold. The account of anybody else cannot be planned then."""
+        await self._discover(client, found, people)
+
+    async def _discover(self, client: DmsClient, found: Population, named: NamedPeople | None) -> None:
         walker = Walker(client, found)
         tid = await client.find_tenant()
         users = await walker.rows(ListUsers(Tid=tid))
+        principals = [user_principal(self.name, walker.account, user) for user in users]
         found.shown(PrincipalType.USER, (user.UserId for user in users))
         found.shown(TENANT, [tid])
-        found.add_principals(user_principal(self.name, walker.account, user) for user in users)
+        found.add_principals(principals)
         people = People(users)
         dbas = await _dbas(walker, tid, people)
+        asked = None if named is None else named.choose(principals)
+
+        async def read(user: DmsUser) -> tuple[str, str]:
+            return (
+                await _ends_with(walker, tid, user, dbas) if asked is None or user.UserId in asked else (_UNASKED, "")
+            )
+
         await walker.for_each(
             [user for user in users if _enabled(user)],
-            lambda user: _ends_with(walker, tid, user, dbas),
+            read,
             lambda user, ends: found.add_grants([_grant(walker.account, tid, user, *ends)]),
         )
         found.asked(SURFACES[0].name)

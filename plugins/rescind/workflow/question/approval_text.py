@@ -13,6 +13,7 @@ from rescind.systems import system_named
 from rescind.workflow.closing.proposal import CLOSING
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
 from rescind.workflow.closing.surroundings import product
+from rescind.workflow.named_people import named_lines
 from rescind.workflow.question.markdown import plain
 from rescind.workflow.question.people_text import (
     PAGE,
@@ -50,6 +51,7 @@ def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         *held_lines(people),
         *reach_lines(reach),
         *risk_lines(people),
+        *(f"- {plain(line, 500)}." for line in named_lines(ledger, run)),
         "",
         "| system | account | found | flagged | to revoke | held back | retained | calls |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
