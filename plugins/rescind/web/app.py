@@ -191,7 +191,9 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
         line, _ = _find(views(), request, number)
         dags = reader_of(request).dags
         wanted = ItemFilter(system, state, verdict, q.strip(), person)
-        found = views().items(number, dags, wanted, offset=offset, limit=ITEMS_PER_PAGE)
+        counts = views().item_counts(number, dags)
+        total = shape.counted(counts, wanted)
+        found = views().items(number, dags, wanted, offset=offset, limit=ITEMS_PER_PAGE, total=total)
         chosen = {name: value for name, value in zip(_FIELDS, _values(wanted), strict=True) if value}
 
         def link(to: int) -> str:
@@ -204,7 +206,7 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
             run=line,
             found=found,
             wanted=wanted,
-            choices=shape.choices(views().item_counts(number, dags), request.app.state.titles),
+            choices=shape.choices(counts, request.app.state.titles),
             offset=offset,
             before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
             after=link(last) if last < found.total else None,

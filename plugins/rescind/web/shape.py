@@ -10,9 +10,11 @@ from urllib.parse import quote
 
 from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.ledger import SINGLE
+from rescind.ledger.read_models.queries import MOST_GROUPS
 from rescind.ledger.read_models.rows import (
     STALE_S,
     ItemCount,
+    ItemFilter,
     ProgressLine,
     RefusedLine,
     RunFacts,
@@ -209,6 +211,17 @@ def progress(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finish
         name = f"{titles.get(line.system, line.system)} · {line.account}" if line.system else line.label
         shown.append(Progress(line.stage, name, line.done, line.total, part, line.per_second, left, quiet))
     return shown
+
+
+def counted(counts: Sequence[ItemCount], wanted: ItemFilter) -> int | None:
+    """Return how many items a filter matches, or None when these counts do not tell."""
+    if wanted.text or wanted.person or len(counts) >= MOST_GROUPS:
+        return None
+    every = [row for row in counts if wanted.system in ("", row.system) and wanted.state in ("", row.state)]
+    if wanted.verdict == "open":
+        return sum(row.items - row.proven for row in every)
+    verdict = "" if wanted.verdict == "none" else wanted.verdict
+    return sum(row.items for row in every if not wanted.verdict or row.verdict == verdict)
 
 
 def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str, list[Choice]]:

@@ -14,6 +14,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewQuestion, NewRun, QuestionItem
 from rescind.ledger.read_models.rows import ItemFilter
 from rescind.model import Choice, Decision
+from rescind.web.shape import counted
 from rescind.workflow.question.plan_people import plan_people
 from tests.support import ledger_runs
 from tests.support.postgres import tampering
@@ -284,3 +285,30 @@ def test_what_waits_for_an_approver_is_listed_and_nothing_else(ledger: Ledger, t
     (line,) = ledger.views.waiting(ALL)
     assert (line.number, line.answer) == (waits.number, None) and line.asked_at is not None
     assert ledger.views.waiting({"other"}) == []
+
+
+def test_counts_of_the_filters_tell_the_total(ledger: Ledger, tmp_path: Path) -> None:
+    """A page without a search takes its total from the counts; it is what the database counts."""
+    run = finished_run(ledger, tmp_path / "r.html")
+    counts = ledger.views.item_counts(run.number, ALL)
+    found = 0
+    for verdict in ("", "none", "open", "verified_gone", "already_absent", "still_effective", "unverified"):
+        for state in ("", "approved", "held"):
+            for system in ("", ledger_runs.SYSTEM, "dms_permissions"):
+                wanted = ItemFilter(system, state, verdict)
+                total = counted(counts, wanted)
+                assert total == ledger.views.items(run.number, ALL, wanted).total, wanted
+                assert len(ledger.views.items(run.number, ALL, wanted, total=total).rows) == total
+                found += total or 0
+    assert found > 0
+    assert counted(counts, ItemFilter(text="x")) is counted(counts, ItemFilter(person="P1")) is None
+
+
+def test_a_person_of_a_run_can_be_asked_for_alone(ledger: Ledger, tmp_path: Path) -> None:
+    run = finished_run(ledger, tmp_path / "r.html")
+    every = ledger.views.people(run.number, ALL)
+    assert every.total == len(every.rows) > 1
+    for one in every.rows:
+        (alone,) = ledger.views.people(run.number, ALL, person=one.person).rows
+        assert dataclasses.replace(alone, people=every.total) == one
+    assert ledger.views.people(run.number, ALL, person="nobody").rows == []

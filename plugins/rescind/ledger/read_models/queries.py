@@ -38,17 +38,20 @@ T = TypeVar("T")
 MOST_REFUSED = 10
 MOST_ROWS = 200
 _MOST_DAGS = 1_000
-_MOST_GROUPS = 500
+MOST_GROUPS = 500
 _STATEMENT_MS = 10_000
 PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
 
-# The grants of a restore's items are in the snapshot of the run that it restores.
+# The grants of a restore's items are in the snapshot of the run that it restores. Its number is a value of the
+# statement, not only a column of the plan: so PostgreSQL knows how many rows there are, and joins them by hash.
 _ITEMS = """
 FROM rescind.plan_item i
 JOIN rescind.plan l ON l.run_no = i.run_no AND l.state <> 'superseded'
-JOIN rescind.grant_row g ON g.run_no = l.source_no AND g.grant_id = i.grant_id
+JOIN rescind.grant_row g ON g.run_no = l.source_no AND g.run_no = %(source)s AND g.grant_id = i.grant_id
 LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
 """
+
+_SOURCE = "SELECT source_no FROM rescind.plan WHERE run_no = %(run)s AND state <> 'superseded'"
 
 # The columns of GrantLine; needs the join below.
 # The roster's name is in the decisions on grants that go; the platform's own name is in the grant or its principal.
@@ -78,19 +81,26 @@ WHERE {_OF_THE_READER}
 
 _ONE_PERSON = f"  AND {_PERSON} = %(person)s\n"
 
+# Of each person one item tells what the roster says: the facts of all items take most of the time of the query.
 _PEOPLE = f"""
-SELECT {_PERSON} AS person, coalesce(max({_NAME}), '') AS name, coalesce(max(d.facts ->> 'person.id'), '') AS roster_id,
-       min(g.principal_type) AS principal_type, min(g.principal_id) AS principal_id,
-       coalesce(max(d.facts ->> 'person.department'), '') AS department,
-       coalesce(max(nullif(d.facts ->> 'person.status', 'unknown')), '') AS status,
-       coalesce(max(replace(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 16), 'T', ' ')), '')
-           AS gone_from, coalesce(max(d.facts ->> 'matched_by'), '') AS matched,
-       array_agg(DISTINCT g.system ORDER BY g.system) AS systems, count(*) AS items,
-       count(*) FILTER (WHERE i.state = 'held') AS held, count(*) FILTER (WHERE {PROVEN}) AS proven,
-       count(*) FILTER (WHERE v.verdict = 'record_gone') AS unproven,
-       count(*) FILTER (WHERE v.verdict = 'still_effective') AS effective,
-       count(*) FILTER (WHERE NOT {PROVEN} AND v.verdict IS DISTINCT FROM 'record_gone') AS remaining
-{_ITEMS} {_NAMED} WHERE {_OF_THE_READER} {{person}} GROUP BY 1
+SELECT one.person, coalesce({_NAME}, '') AS name, coalesce(d.facts ->> 'person.id', '') AS roster_id,
+       g.principal_type, g.principal_id, coalesce(d.facts ->> 'person.department', '') AS department,
+       coalesce(nullif(d.facts ->> 'person.status', 'unknown'), '') AS status,
+       coalesce(replace(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 16), 'T', ' '), '') AS gone_from,
+       coalesce(d.facts ->> 'matched_by', '') AS matched,
+       one.systems, one.items, one.held, one.proven, one.unproven, one.effective, one.remaining
+FROM (
+    SELECT ({_PERSON}) COLLATE "C" AS person, array_agg(DISTINCT g.system ORDER BY g.system) AS systems,
+           (array_agg(i.grant_id ORDER BY g.principal_name = '', g.principal_id COLLATE "C"))[1] AS grant_id,
+           count(*) AS items, count(*) FILTER (WHERE i.state = 'held') AS held,
+           count(*) FILTER (WHERE {PROVEN}) AS proven,
+           count(*) FILTER (WHERE v.verdict = 'record_gone') AS unproven,
+           count(*) FILTER (WHERE v.verdict = 'still_effective') AS effective,
+           count(*) FILTER (WHERE NOT {PROVEN} AND v.verdict IS DISTINCT FROM 'record_gone') AS remaining
+    {_ITEMS} LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id
+    WHERE {_OF_THE_READER} {{person}} GROUP BY 1
+) one JOIN rescind.grant_row g ON g.run_no = %(source)s AND g.grant_id = one.grant_id
+{_NAMED}
 """
 _FIND_PERSON = """
 WHERE %(text)s = '' OR strpos(lower(concat_ws(E'\n', name, person, principal_id, department)), lower(%(text)s)) > 0
@@ -103,22 +113,30 @@ _SEARCH = """
        lower(%(text)s)) > 0
 """
 
+# The order needs the names of all items; everything else is read for the rows of the page only.
 _PAGE = f"""
-WITH page AS (
-    SELECT {_GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
-           coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id,
-           coalesce(d.facts ->> 'person.id', '') AS person, coalesce(d.facts ->> 'person.department', '') AS department
-    {_ITEMS} {_NAMED} {_MATCHING} {{search}}
-    ORDER BY g.system, g.account, principal_name, g.principal_id, g.resource_id, i.grant_id
+WITH chosen AS MATERIALIZED (
+    SELECT i.grant_id, {_NAME} AS shown_name {_ITEMS} {_NAMED} {_MATCHING} {{search}}
+    ORDER BY g.system, g.account, shown_name, g.principal_id, g.resource_id, i.grant_id
     LIMIT %(limit)s OFFSET %(offset)s
 )
-SELECT page.*, coalesce(a.outcome, '') AS outcome, coalesce(a.code, '') AS code,
-       coalesce(a.request_id, '') AS request_id, a.sent_at
-FROM page LEFT JOIN LATERAL (
+SELECT {_GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
+       coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id,
+       coalesce(d.facts ->> 'person.id', '') AS person, coalesce(d.facts ->> 'person.department', '') AS department,
+       coalesce(a.outcome, '') AS outcome, coalesce(a.code, '') AS code, coalesce(a.request_id, '') AS request_id,
+       a.sent_at
+FROM chosen JOIN rescind.plan_item i ON i.run_no = %(run)s AND i.grant_id = chosen.grant_id
+JOIN rescind.grant_row g ON g.run_no = %(source)s AND g.grant_id = i.grant_id
+LEFT JOIN LATERAL (
+    SELECT verdict, path, observed_at FROM rescind.verdict v
+    WHERE v.run_no = i.run_no AND v.grant_id = i.grant_id ORDER BY verdict_no DESC LIMIT 1
+) v ON true
+{_NAMED}
+LEFT JOIN LATERAL (
     SELECT outcome, code, request_id, sent_at FROM rescind.attempt a
-    WHERE a.run_no = %(run)s AND a.call_id = page.call_id ORDER BY n DESC LIMIT 1
+    WHERE a.run_no = i.run_no AND a.call_id = i.call_id ORDER BY n DESC LIMIT 1
 ) a ON true
-ORDER BY page.system, page.account, page.principal_name, page.principal_id, page.resource_id, page.grant_id
+ORDER BY g.system, g.account, chosen.shown_name, g.principal_id, g.resource_id, i.grant_id
 """
 
 # Restored items were accepted before.
@@ -164,7 +182,7 @@ SELECT system, account, coalesce(complete, false) AS complete, coalesce(named, f
         )
     )
 }
-FROM scopes FULL JOIN items USING (system, account) ORDER BY 1, 2 LIMIT {_MOST_GROUPS}
+FROM scopes FULL JOIN items USING (system, account) ORDER BY 1, 2 LIMIT {MOST_GROUPS}
 """
 
 # A batch without recorded progress counts too: its calls are still to be sent.
@@ -194,7 +212,7 @@ SELECT stage, coalesce(system, '') AS system, coalesce(account, '') AS account, 
        coalesce(sum(per_second) FILTER (WHERE going AND age_s <= {STALE_S}), 0) AS per_second,
        coalesce(min(age_s) FILTER (WHERE going), 0) AS age_s
 FROM units GROUP BY stage, system, account, CASE WHEN system IS NULL THEN label END
-ORDER BY min(started_at), stage, system, account LIMIT {_MOST_GROUPS}
+ORDER BY min(started_at), stage, system, account LIMIT {MOST_GROUPS}
 """
 
 
@@ -293,7 +311,7 @@ class Views(Repository):
     def systems(self, number: int, dags: Collection[str]) -> list[SystemLine]:
         """Return one line for each permission system and account of a run."""
         values = {"dags": list(dags), "run": number}
-        return self._select(lambda connection: _all(connection, SystemLine, _SYSTEMS, values))
+        return self._of_items(values, lambda connection: _all(connection, SystemLine, _SYSTEMS, values))
 
     def progress(self, number: int, dags: Collection[str]) -> list[ProgressLine]:
         """Return the last recorded progress of each stage of a run, by permission system and account."""
@@ -309,10 +327,12 @@ class Views(Repository):
         offset: int = 0,
         limit: int = 50,
         most: int = MOST_ROWS,
+        total: int | None = None,
     ) -> ItemPage:
         """Return a page of a run's items in a fixed order, and the number of matching items.
 
         :param limit: rows of the page; at most ``most``.
+        :param total: the number of matching items, where the caller knows it.
         """
         values = {
             "run": number,
@@ -329,11 +349,14 @@ class Views(Repository):
         def work(connection: Connection) -> ItemPage:
             further = f"{_SEARCH if wanted.text else ''}{_ONE_PERSON if wanted.person else ''}"
             every = f"{_ITEMS} {_NAMED} {_MATCHING} {further}" if further else f"{_ITEMS} {_MATCHING}"
-            counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
-            page = _PAGE.format(search=further)
-            return ItemPage(counted["n"] if counted else 0, _all(connection, ItemLine, page, values))
+            count = total
+            if count is None:
+                counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
+                count = counted["n"] if counted else 0
+            rows = _all(connection, ItemLine, _PAGE.format(search=further), values) if offset < count else []
+            return ItemPage(count, rows)
 
-        return self._select(work)
+        return self._of_items(values, work)
 
     def people(
         self,
@@ -365,17 +388,17 @@ class Views(Repository):
             rows = _all(connection, PersonLine, query, values)
             return PeoplePage(rows[0].people if rows else 0, rows)
 
-        return self._select(work)
+        return self._of_items(values, work)
 
     def item_counts(self, number: int, dags: Collection[str]) -> list[ItemCount]:
         """Return the item counts for the filters of a run."""
         query = f"""
             SELECT g.system, i.state, coalesce(v.verdict, '') AS verdict, count(*) AS items,
                    count(*) FILTER (WHERE {PROVEN}) AS proven
-            {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {_MOST_GROUPS}
+            {_ITEMS} WHERE {_OF_THE_READER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {MOST_GROUPS}
         """
         values = {"dags": list(dags), "run": number}
-        return self._select(lambda connection: _all(connection, ItemCount, query, values))
+        return self._of_items(values, lambda connection: _all(connection, ItemCount, query, values))
 
     def returns(self, number: int, dags: Collection[str]) -> list[ReturnLine]:
         """Return the regrants of a run, latest first; at most :data:`MOST_ROWS`."""
@@ -391,6 +414,19 @@ class Views(Repository):
         """Return the latest watching run of the DAGs that the reader may see, or None."""
         found = self._select(lambda connection: _all(connection, WatchLine, _WATCH, {"dags": list(dags)}))
         return found[0] if found else None
+
+    def _of_items(self, values: dict[str, Any], work: Callable[[Connection], T]) -> T:
+        """Do the work with the number of the run whose snapshot holds the grants of the items among the values."""
+
+        def sourced(connection: Connection) -> T:
+            row = connection.execute(_SOURCE, values).fetchone()
+            values["source"] = row["source_no"] if row else values["run"]
+            # Every query reads the whole run. Without fresh statistics PostgreSQL would look the rows up one by one.
+            connection.execute("SET LOCAL enable_nestloop = off")
+            connection.execute("SET LOCAL work_mem = '32MB'")
+            return work(connection)
+
+        return self._select(sourced)
 
     def _select(self, work: Callable[[Connection], T]) -> T:
         def guarded(connection: Connection) -> T:
