@@ -148,14 +148,19 @@ def test_a_name_that_cannot_be_used_harms_no_other_of_the_event(bench: Bench) ->
 
 def test_folded_events_and_those_that_airflow_left_behind_are_all_taken(bench: Bench) -> None:
     setup = bench()
-    one, two, three = people(setup, 3)
+    one, two, three, four = people(setup, 4)
     first, second, late = (posted(p["person_id"], seconds=n) for n, p in enumerate((one, two, three)))
     review = setup.offboard(first, second, stored=[first, second, late], systems=["dms_permissions"])
     review.preflight()
     assert requested(review)[0] == [p["person_id"] for p in (one, two, three)]
-    again = setup.offboard(late, run_id="asset__2", stored=[first, second, late], systems=["dms_permissions"])
+    given, stored = [second, late], [first, second, late]
+    again = setup.offboard(*given, run_id="asset__2", stored=stored, systems=["dms_permissions"])
     again.preflight()
-    assert requested(again)[0] == [three["person_id"]], "what a run has taken is not taken again, but for its own event"
+    assert requested(again)[0] == [two["person_id"], three["person_id"]], "nothing is new, so its own events count"
+    new = posted(four["person_id"], seconds=3)
+    next_ = setup.offboard(*given, new, run_id="asset__3", stored=[*stored, new], systems=["dms_permissions"])
+    next_.preflight()
+    assert requested(next_)[0] == [four["person_id"]], "what a run has taken is not taken again"
 
 
 def test_an_event_that_is_too_old_is_left_to_a_person(bench: Bench) -> None:

@@ -61,8 +61,7 @@ class OffboardPreflightOperator(PreflightOperator):
         """Return the request that the events make together; that of the run, if it has begun."""
         base = {name: value for name, value in dict(context["params"]).items() if value is not None}
         known = self.find_run(context, ledger)
-        found = read_events([*triggering(context), *self._untaken(context, ledger)])
-        found, self.unknown = with_senders(found)
+        found, self.unknown = with_senders(self._found(context, ledger, known))
         if known:
             self.taken = tuple(found)
             return ReviewRequest.model_validate(dict(known.params))
@@ -94,13 +93,20 @@ class OffboardPreflightOperator(PreflightOperator):
         found, sender = standing(self.taken, self.unknown)
         return sender, "" if dry_run else judge_requester(found, sender, settings)
 
-    def _untaken(self, context: Context, ledger: Ledger) -> list[Any]:
-        """Return the events of the last days, up to the start of this run, that no run has taken."""
+    def _found(self, context: Context, ledger: Ledger, known: Run | None) -> list[Event]:
+        """Return the events of the run: those of the last days, up to its start, that no run has taken.
+
+        If there is none, or the run has begun, they are those that Airflow gave to it. Airflow gives an event that an
+        earlier run has taken from the asset to a later run again.
+        """
+        given = triggering(context)
+        if known:
+            return read_events(given)
         until = context["dag_run"].start_date or datetime.now(UTC)
         since = until - LOOK_BACK
         taken = ledger.inputs.taken_events(context["dag_run"].dag_id, since)
         recent = [one for one in context["inlet_events"][self.asset] if since <= one.timestamp <= until]
-        return [one for one in recent if read_events([one])[0].id not in taken]
+        return [one for one in read_events([*given, *recent]) if one.id not in taken] or read_events(given)
 
 
 class OffboardApproveOperator(ApprovePlanOperator):
