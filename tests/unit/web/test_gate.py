@@ -177,7 +177,7 @@ def test_runs_of_dags_that_the_reader_may_not_read_do_not_exist(dsn: str, tmp_pa
     for path in paths(app.routes):
         if path.startswith("runs/1"):
             _hidden(browser, path)
-    assert asked[0] == {"access_review", "revoke_access", "restore_access"}
+    assert asked[0] == {"access_review", "revoke_access", "offboard", "restore_access"}
 
 
 def _hidden(browser: Any, path: str) -> None:
