@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import rescind
@@ -91,16 +90,22 @@ class _Part:
             if emptying is not None and emptying.empties(lean.key, decision.rule):
                 self.emptied.add(_column(lean.cell))
 
-    def leave(self, grants: Iterable[tuple[Grant, Decision]], *, sparse: bool) -> None:
+    def columns(self) -> set[EmptiedColumn]:
+        """Return the columns of the grants to revoke. Whatever mode it has, a call contains cells of these only."""
+        return {_column(grant.cell) for grant in self.revoke.values()}
+
+    def leave(self, grants: Iterable[Grant], *, sparse: bool) -> None:
         """Add the retained grants that a call could contain, after all grants to revoke were added.
 
         A call contains cells to revoke, cells of emptied columns and, if it may be ``sparse``, any cell of its rows
         and columns.
+
+        :param grants: the retained grants in :meth:`columns`.
         """
         going = {grant.cell for grant in self.revoke.values()}
-        columns = {_column(cell) for cell in going} if sparse else self.emptied
+        columns = self.columns() if sparse else self.emptied
         rows = {(cell.container, cell.row) for cell in going} if sparse else set()
-        for grant, _ in grants:
+        for grant in grants:
             cell = grant.cell
             column = _column(cell)
             if cell in going or (column in columns and ((cell.container, cell.row) in rows or column in self.emptied)):
@@ -229,9 +234,10 @@ class Planner:
         for (system, account), part in self.parts.items():
             part.named = named.get((system, account))
             emptying = self.emptying if Mode.EMPTYING in system_named(system).shape.modes else None
-            each = partial(self.ledger.decisions.each, self.run.run_id, system=system, account=account)
-            part.take(each(choice=Choice.REVOKE), emptying)
-            part.leave(each(choice=Choice.KEEP) if part.revoke else (), sparse=self.sparse)
+            decisions, place = self.ledger.decisions, {"system": system, "account": account}
+            part.take(decisions.each(self.run.run_id, choice=Choice.REVOKE, **place), emptying)
+            staying = decisions.in_columns(self.run.run_id, part.columns(), choice=Choice.KEEP, **place)
+            part.leave(staying if part.revoke else (), sparse=self.sparse)
 
     def _hold(self) -> None:
         """Hold what cannot be restored, the last administrators of a resource, and what a call would end besides."""
@@ -286,8 +292,9 @@ class Planner:
 
     def _last_holders(self, planned: Collection[GrantKey]) -> Holding:
         administrative = [(s.name, entitlement) for s in REGISTRY.values() for entitlement in s.admin_entitlements]
-        everything = (grant.key for grant in self.ledger.snapshot.grants(self.run.run_id, complete_only=True))
-        return hold_last_holders(planned, count_holders(everything, administrative), administrative)
+        names = sorted({entitlement for _, entitlement in administrative})
+        found = self.ledger.snapshot.grants(self.run.run_id, complete_only=True, entitlements=names)
+        return hold_last_holders(planned, count_holders((grant.key for grant in found), administrative), administrative)
 
     def _apply(self, holding: Holding) -> None:
         self.guards.append(holding.record)

@@ -14,13 +14,15 @@ from rescind.errors import LedgerError
 from rescind.ledger.population.decision_sets import DecisionSets, FactSets
 from rescind.ledger.population.grant_rows import GRANT_SELECT, GRANT_WIDTH, grant_of
 from rescind.ledger.runs.records import DecisionCounts, RuleCount
-from rescind.ledger.store.copy_spool import RowFile, array, digest_field, document, text
+from rescind.ledger.store.copy_spool import RowFile, array, array_literal, digest_field, document, text
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import PAGE, Repository, analyze, chunks, supersede_live_plan
 from rescind.model import Choice, Decision, Grant, Resource
 
+Column = tuple[str, str, tuple[str, ...]]
+"""(container, kind, column) of a cell."""
 _COLUMNS = ("run_no", "grant_id", "choice", "rule", "reason", "severity", "controls", "facts")
 _RESOURCES = f"SELECT DISTINCT {', '.join(Resource._fields)} FROM rescind.grant_row WHERE run_no = %(run)s"
 _SELECT = "d.grant_id, d.choice, d.rule, d.reason, d.severity, d.controls, d.facts::text"
@@ -108,6 +110,38 @@ class Decisions(Repository):
         values = {"choice": choice, "system": system, "account": account}
         for row in self._pages(run_id, select, where, values, key="d"):
             yield grant_of(row), _decision(row[GRANT_WIDTH:])
+
+    def in_columns(
+        self, run_id: str, columns: Iterable[Column], *, choice: Choice, system: str, account: str
+    ) -> Iterator[Grant]:
+        """Yield the grants of these columns with this choice, in no particular order.
+
+        :param columns: (container, kind, column) of cells.
+        """
+        found = list(columns)
+        names = ("cell_container", "cell_kind", "cell_column")
+        place = (
+            "hash_array_extended({0}.cell_column, hashtextextended({0}.cell_kind,"
+            " hashtextextended({0}.cell_container, 0)))"
+        )
+        query = (
+            f"SELECT {GRANT_SELECT} FROM (SELECT cell_container, cell_kind, cell_column::text[] AS cell_column"
+            " FROM unnest(%(containers)s::text[], %(kinds)s::text[], %(columns)s::text[])"
+            " AS u(cell_container, cell_kind, cell_column)) c"
+            f" JOIN rescind.grant_row g ON g.run_no = %(run)s AND {place.format('g')} = {place.format('c')}"
+            f" AND {' AND '.join(f'g.{name} = c.{name}' for name in names)}"
+            " JOIN rescind.decision d ON d.run_no = %(run)s AND d.grant_id = g.grant_id AND d.choice = %(choice)s"
+            " WHERE g.system = %(system)s AND g.account = %(account)s"
+        )
+        values = {
+            "containers": [container for container, _, _ in found],
+            "kinds": [kind for _, kind, _ in found],
+            "columns": [array_literal(column) for _, _, column in found],
+            "choice": choice,
+            "system": system,
+            "account": account,
+        }
+        return map(grant_of, self._spooled(run_id, query, values))
 
     def bare(
         self, run_id: str, *, choice: Choice | None = None, fact: str = "", rules: Collection[str] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -140,20 +140,24 @@ class Snapshot(Repository):
         complete_only: bool = False,
         revocable: bool | None = None,
         holders: Iterable[tuple[str, str]] | None = None,
+        entitlements: Collection[str] | None = None,
     ) -> Iterator[Grant]:
         """Yield every grant, ordered by grant id, a page at a time.
 
         :param holders: only what these principals, as (type, id), or everyone hold.
+        :param entitlements: only grants of these; None for all.
         """
         where = (
             "(%(system)s::text IS NULL OR g.system = %(system)s) AND (%(account)s::text IS NULL OR g.account ="
             " %(account)s) AND (%(revocable)s::boolean IS NULL OR g.revocable = %(revocable)s)"
+            " AND (%(entitlements)s::text[] IS NULL OR g.entitlement = ANY(%(entitlements)s))"
         )
         if complete_only:
             where += (
                 " AND g.scope_no IN (SELECT scope_no FROM rescind.scope WHERE run_no = %(run)s AND state = 'complete')"
             )
         values: dict[str, Any] = {"system": system, "account": account, "revocable": revocable}
+        values["entitlements"] = None if entitlements is None else list(entitlements)
         if holders is not None:
             where += f" AND (g.principal_type = 'everyone' OR {_AMONG.format('g.principal_type', 'g.principal_id')})"
             values |= _columns(holders)

@@ -45,8 +45,13 @@ def text(value: str) -> str:
 
 def array(values: Sequence[str]) -> str:
     """Return a ``text[]`` field."""
+    return text(array_literal(values))
+
+
+def array_literal(values: Sequence[str]) -> str:
+    """Return the text of a ``text[]`` value, to be cast to it."""
     quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
-    return text("{" + ",".join(quoted) + "}")
+    return "{" + ",".join(quoted) + "}"
 
 
 def document(value: Mapping[str, Any] | Sequence[Any] | None) -> str:

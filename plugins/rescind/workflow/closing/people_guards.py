@@ -85,8 +85,10 @@ class PeopleGuards:
         personal: set[AdminSlot] = set()
         for name in systems:
             wanted = system_named(name).admin_entitlements
-            for grant in self.ledger.snapshot.grants(self.run.run_id, system=name, account=account) if wanted else ():
-                if grant.key.entitlement not in wanted or grant.grant_id in gone:
+            grants = self.ledger.snapshot.grants
+            found = grants(self.run.run_id, system=name, account=account, entitlements=wanted)
+            for grant in found if wanted else ():
+                if grant.grant_id in gone:
                     continue
                 if grant.key.principal_type in CONTAINERS:
                     slots[admin_slot(grant.key)].append(_holder(grant))
