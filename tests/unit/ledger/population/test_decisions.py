@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.model import Choice, Decision
+from rescind.model import Cell, Choice, Decision
 from tests.support.ledger_runs import begin, decide, frozen_run, grant, list_scope
 
 pytestmark = pytest.mark.postgres
@@ -67,3 +69,38 @@ def test_deciding_again_supersedes_a_plan_that_was_not_sent(ledger: Ledger) -> N
     frozen = frozen_run(ledger)
     decide(ledger, frozen.run, [grant(number) for number in range(10)], [])
     assert ledger.plans.find(frozen.run.run_id) is None
+
+
+def test_the_grants_of_some_columns_are_those_that_a_pass_over_all_would_find(ledger: Ledger) -> None:
+    run = begin(ledger)
+    columns = [("user", ("1",)), ("user", ("1", "QUERY")), ("group", ("1",)), ("user", ('a"b\\c,{}',)), ("user", ())]
+    grants = [
+        replace(grant(9 * number + place), cell=Cell(f"portal-{place % 2}", f"row-{place}", kind, column))
+        for number, (kind, column) in enumerate(columns)
+        for place in range(3)
+    ]
+    list_scope(ledger, run, grants)
+    decide(ledger, run, grants, grants[::4])
+    kept = {one.grant_id for one, _ in ledger.decisions.each(run.run_id, choice=Choice.KEEP)}
+    place = {"choice": Choice.KEEP, "system": grants[0].key.system, "account": grants[0].key.account}
+    for number, (kind, column) in enumerate(columns):
+        found = list(ledger.decisions.in_columns(run.run_id, [("portal-0", kind, column)], **place))
+        mine = [one for one in grants[3 * number : 3 * number + 3] if one.cell.container == "portal-0"]
+        assert sorted(one.grant_id for one in found) == sorted(kept & {one.grant_id for one in mine})
+        assert all(one in mine for one in found)
+    both = [(box, kind, column) for box in ("portal-0", "portal-1") for kind, column in columns]
+    assert {one.grant_id for one in ledger.decisions.in_columns(run.run_id, both, **place)} == kept
+    assert list(ledger.decisions.in_columns(run.run_id, [], **place)) == []
+    assert list(ledger.decisions.in_columns(run.run_id, both, **{**place, "account": "other"})) == []
+
+
+def test_grants_of_some_entitlements(ledger: Ledger) -> None:
+    run = begin(ledger)
+    grants = [grant(number) for number in range(3)]
+    list_scope(ledger, run, grants)
+    held = {one.key.entitlement for one in grants}
+    assert {one.grant_id for one in ledger.snapshot.grants(run.run_id, entitlements=held)} == {
+        one.grant_id for one in grants
+    }
+    assert list(ledger.snapshot.grants(run.run_id, entitlements=["other"])) == []
+    assert list(ledger.snapshot.grants(run.run_id, entitlements=[])) == []
