@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rescind.ledger import Ledger
+from rescind.ledger.population.decision_sets import DecisionSets
+from rescind.ledger.store.database import Connection
 from rescind.model import Decision, Grant, GrantKey, Principal, Resource
 from rescind.review import (
     DecisionContext,
@@ -177,6 +179,41 @@ def test_both_ways_write_the_same_rows(make: SimpleNamespace, ledger: Ledger, da
     assert ledger.decisions.write_sets(run.run_id, FactTuples(Decider(context))) == one_by_one
     assert list(ledger.decisions.bare(run.run_id)) == rows
     assert len(rows) == len(grants)
+
+
+class Explained:
+    """A connection that also keeps PostgreSQL's plan of the statement that writes the decisions."""
+
+    def __init__(self, connection: Connection, plans: list[str]) -> None:
+        self._connection, self._plans = connection, plans
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, query: Any, values: Any = None) -> Any:
+        if query.startswith("INSERT INTO rescind.decision"):
+            rows = self._connection.execute(f"EXPLAIN {query}", values).fetchall()
+            self._plans.append("\n".join(str(row) for row in rows))
+        return self._connection.execute(query, values)
+
+
+@pytest.mark.postgres
+def test_a_run_that_no_statistics_know_is_joined_at_once(
+    make: SimpleNamespace, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[str] = []
+    insert = DecisionSets.insert
+    monkeypatch.setattr(
+        DecisionSets, "insert", lambda self, connection, *rest: insert(self, Explained(connection, plans), *rest)
+    )
+    decider = Decider(make.context(make.policy(make.rule("resource.id == 'r1'", "revoke", "r0"))))
+    for name in ("first", "second"):
+        run = begin(ledger, name)
+        grants = [make.grant("51002", resource_id=f"r{number}") for number in range(300)]
+        list_scope(ledger, run, grants)
+        ledger.decisions.write_sets(run.run_id, FactTuples(decider))
+    assert len(plans) == 2
+    assert not [plan for plan in plans if "Nested Loop" in plan]
 
 
 def test_a_field_outside_the_tuple_cannot_be_read(make: SimpleNamespace) -> None:

@@ -96,6 +96,8 @@ class DecisionSets:
         )
         rows.copy_into(connection)
         connection.execute("ANALYZE decided")
+        # The statistics do not know the rows of a new run. PostgreSQL would take each of them through all combinations.
+        connection.execute("SET LOCAL enable_nestloop = off")
         equal = " AND ".join(
             f"{_NULL_AS.get(name, '{0}').format('d.' + name)} = {_NULL_AS.get(name, '{0}').format(value)}"
             for name, value in self._own.items()

@@ -60,7 +60,7 @@ class Decisions(Repository):
         sets = DecisionSets(facts, lambda: starmap(Resource, self._spooled(run_id, _RESOURCES, {})))
         rows = sets.spool()
         try:
-            rows.add(sets.decided(self._spooled(run_id, sets.distinct(), sets.values)))
+            rows.add(sets.decided(self._spooled(run_id, sets.distinct(), sets.values, whole=True)))
             return self._replace(run_id, lambda connection, number: sets.insert(connection, rows, number))
         finally:
             rows.close()
@@ -124,14 +124,15 @@ class Decisions(Repository):
             "hash_array_extended({0}.cell_column, hashtextextended({0}.cell_kind,"
             " hashtextextended({0}.cell_container, 0)))"
         )
+        # The statistics do not know the rows of a new run. This form leaves one way: each column by its index.
         query = (
             f"SELECT {GRANT_SELECT} FROM (SELECT cell_container, cell_kind, cell_column::text[] AS cell_column"
             " FROM unnest(%(containers)s::text[], %(kinds)s::text[], %(columns)s::text[])"
-            " AS u(cell_container, cell_kind, cell_column)) c"
-            f" JOIN rescind.grant_row g ON g.run_no = %(run)s AND {place.format('g')} = {place.format('c')}"
+            " AS u(cell_container, cell_kind, cell_column)) c CROSS JOIN LATERAL (SELECT * FROM rescind.grant_row g"
+            f" WHERE g.run_no = %(run)s AND {place.format('g')} = {place.format('c')}"
             f" AND {' AND '.join(f'g.{name} = c.{name}' for name in names)}"
-            " JOIN rescind.decision d ON d.run_no = %(run)s AND d.grant_id = g.grant_id AND d.choice = %(choice)s"
-            " WHERE g.system = %(system)s AND g.account = %(account)s"
+            " AND g.system = %(system)s AND g.account = %(account)s AND (SELECT d.choice FROM rescind.decision d"
+            " WHERE d.run_no = %(run)s AND d.grant_id = g.grant_id) = %(choice)s OFFSET 0) g"
         )
         values = {
             "containers": [container for container, _, _ in found],

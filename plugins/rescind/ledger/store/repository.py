@@ -67,10 +67,15 @@ class Repository:
 
         return self._db.read(work)
 
-    def _spooled(self, run_id: str, query: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    def _spooled(
+        self, run_id: str, query: str, values: Mapping[str, Any], *, whole: bool = False
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a large query about one run: written to disk in one transaction, and read from there.
 
         Used for orders without an index. Memory use is constant, and no transaction is open while the caller works.
+
+        :param whole: whether it joins all rows of the run: without statistics of a new run, PostgreSQL would take each
+            row through all others.
         """
 
         def work(connection: Connection) -> None:
@@ -79,6 +84,8 @@ class Repository:
             file.truncate()
             longest = f"{int(self._db.timeouts.bulk * 1000)}"
             connection.execute("SELECT set_config('statement_timeout', %s, true)", (longest,))
+            if whole:
+                connection.execute("SET LOCAL enable_nestloop = off")
             with connection.cursor(row_factory=tuple_row) as cursor:
                 for piece in chunks(cursor.stream(query, {**values, "run": number}), PAGE):
                     pickle.dump(piece, file)
