@@ -34,7 +34,6 @@ ABOUT = {
     "review": "policies to decisions",
     "sensors": "wait until a grant is gone",
     "settings": "one JSON variable",
-    "settings_binding": "what an approval covers",
     "systems": "one class per system",
     "triggers": "wait without a worker",
     "web": "the page",

@@ -22,7 +22,7 @@ import rescind.sensors
 import rescind.triggers
 from rescind import provider_info
 from rescind.settings import Settings
-from rescind.settings_binding import BOUND
+from rescind.settings.binding import BOUND
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference.md"

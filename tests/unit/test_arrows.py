@@ -24,10 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data_files": {"errors"},
     "compat": {"errors", AIRFLOW},
     "approval_signature": BASE,
-    "roster_settings": set(),
-    "settings_binding": set(),
     "approvers": BASE,
-    "settings": BASE | {"approvers", "data_files", "roster_settings", "settings_binding"},
+    "settings": BASE | {"approvers", "data_files"},
     "cloud": BASE,
     "review": BASE,
     "plan": BASE,
@@ -37,7 +35,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hooks": BASE
     | {
         "approval_signature",
-        "roster_settings",
         "settings",
         "data_files",
         "cloud",
@@ -47,8 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evidence",
         AIRFLOW,
     },
-    "workflow": BASE
-    | {"roster_settings", "settings", "cloud", "systems", "review", "plan", "ledger", "evidence", "hooks"},
+    "workflow": BASE | {"settings", "cloud", "systems", "review", "plan", "ledger", "evidence", "hooks"},
     "airflow_support": BASE | {"compat", "cloud", "ledger", "workflow", AIRFLOW},
     "notifications": BASE
     | {"settings", "cloud", "review", "plan", "ledger", "workflow", "hooks", "airflow_support"}

@@ -10,7 +10,7 @@ import pytest
 from rescind.errors import ConfigurationError, InputError
 from rescind.model import canonical
 from rescind.settings import ReviewRequest, Settings
-from rescind.settings_binding import FREE, Binding
+from rescind.settings.binding import FREE, Binding
 from rescind.workflow.restore.request import RestoreRequest
 
 SYSTEMS = ("wedata_privileges", "dms_permissions")

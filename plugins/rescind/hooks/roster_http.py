@@ -18,7 +18,7 @@ from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.review.roster.pages import PageFields, RosterPages
 from rescind.review.roster.presets import PRESETS, Preset
 from rescind.review.text import parse_moment
-from rescind.roster_settings import RosterEndpoint
+from rescind.settings.roster import RosterEndpoint
 
 SECONDS = 60
 """Timeout of one request, in seconds."""

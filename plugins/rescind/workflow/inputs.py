@@ -45,8 +45,8 @@ from rescind.review.policy.schema import VARIABLES, Source
 from rescind.review.roster.age import oldest
 from rescind.review.roster.id_map import read_id_map
 from rescind.review.roster.presets import PRESETS
-from rescind.roster_settings import RosterEndpoint, RosterFormat
 from rescind.settings import ReviewRequest, Settings
+from rescind.settings.roster import RosterEndpoint, RosterFormat
 from rescind.systems import REGISTRY, id_spaces, system_named
 
 ID_MAP = "id_map"

@@ -15,7 +15,7 @@ import pytest
 from rescind.errors import InputError
 from rescind.hooks.roster_http import fetch
 from rescind.review import read_roster_json
-from rescind.roster_settings import RosterEndpoint
+from rescind.settings.roster import RosterEndpoint
 from tests.unit.review.roster.test_presets import JSON, many, options
 
 pytestmark = pytest.mark.airflow

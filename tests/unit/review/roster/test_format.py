@@ -18,8 +18,8 @@ from rescind.errors import ConfigurationError, InputError
 from rescind.review import Roster, RosterOptions, read_roster_csv, read_roster_json
 from rescind.review.roster.admit import DEFAULT_ID_COLUMNS
 from rescind.review.roster.remarks import remarks
-from rescind.roster_settings import RosterFormat
 from rescind.settings import Settings
+from rescind.settings.roster import RosterFormat
 from rescind.workflow.inputs import roster_options
 
 IDS = {"DMS": "dms_user_id"}

@@ -25,7 +25,7 @@ from rescind.review.roster.id_map import read_id_map
 from rescind.review.roster.matching import match_person
 from rescind.review.roster.pages import PageFields, RosterPages
 from rescind.review.roster.presets import PRESETS
-from rescind.roster_settings import PresetName, RosterFormat
+from rescind.settings.roster import PresetName, RosterFormat
 from rescind.workflow.inputs import roster_options
 
 Truth = tuple[int, bool, date | None, int]

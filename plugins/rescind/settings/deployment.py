@@ -1,24 +1,21 @@
-"""The settings of a deployment, and the request of one run.
-
-:class:`Settings` is read from the Airflow Variable ``rescind_settings`` (a JSON object). :class:`ReviewRequest` is read
-from the trigger form. An unknown key is an error in both. A run may narrow the limits of the deployment, never widen
-them.
-"""
+"""The settings of a deployment, from the Airflow Variable ``rescind_settings``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rescind.approvers import Approver, check_approver_list
 from rescind.data_files import project_root
 from rescind.errors import ConfigurationError, InputError
-from rescind.roster_settings import RosterEndpoint, RosterFormat
-from rescind.settings_binding import ADDRESSES, BOUND, FREE, recorded
+from rescind.settings.binding import ADDRESSES, BOUND, FREE, recorded
+from rescind.settings.notifications import Notifications
+from rescind.settings.roster import RosterEndpoint, RosterFormat
+from rescind.settings.wording import explained
 
 VARIABLE = "rescind_settings"
 LEDGER_CONNECTION = "rescind_ledger"
@@ -72,50 +69,6 @@ def settings_home() -> Path:
     """
     home = os.environ.get("RESCIND_HOME")
     return Path(home).expanduser() if home else project_root() or airflow_home()
-
-
-Told = Literal["asked", "reminder", "answered", "remains", "came_back"]
-"""What messages are about: approval asked for, still waiting, answered; a run that ended with access left or failed;
-access that came back."""
-
-
-class ChatTarget(BaseModel):
-    """One chat that gets messages.
-
-    :param chat: ``dingtalk``, ``feishu`` (also Lark), ``wecom`` or ``teams``.
-    :param conn_id: the connection with its webhook.
-    :param events: what it is told.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    chat: Literal["dingtalk", "feishu", "wecom", "teams"]
-    conn_id: str = Field(min_length=1, max_length=200)
-    events: tuple[Told, ...] = Field(default=get_args(Told), min_length=1)
-
-
-class Notifications(BaseModel):
-    """Messages to chats. They hold no names of resources, no grants and no ids.
-
-    :param chats: where they go.
-    :param base_url: address of Airflow for their links, such as ``https://airflow.example.org/team``. Without it,
-        Airflow's ``api.base_url``; without both, messages have no link.
-    :param remind_hours: hours between two reminders of a request for approval that waits.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    chats: tuple[ChatTarget, ...] = Field(min_length=1)
-    base_url: str = Field(default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]{1,253}(/[A-Za-z0-9._~/-]{0,200})?)?$")
-    remind_hours: int = Field(default=8, ge=1, le=168)
-
-    @field_validator("chats")
-    @classmethod
-    def _each_once(cls, value: tuple[ChatTarget, ...]) -> tuple[ChatTarget, ...]:
-        named = [(one.chat, one.conn_id) for one in value]
-        if len(set(named)) != len(named):
-            raise ValueError("a chat is listed twice; write each connection once, with all its events")
-        return value
 
 
 class KnownGrant(BaseModel):
@@ -407,154 +360,3 @@ class Settings(BaseModel):
 
 def _bound() -> frozenset[str]:
     return frozenset(name for name, field in Settings.model_fields.items() if BOUND in field.metadata)
-
-
-Names = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list of texts: JSON has no tuples. The texts themselves are strict."""
-
-
-class ReviewRequest(BaseModel):
-    """The request of one run: the validated fields of the trigger form. Nothing is converted: ``"no"`` is no flag.
-
-    :param kind: ``policy`` (a review by the deployed policy) or ``targets`` (people and resources that the form names).
-    :param principals: ids of people or accounts, each exact; with or without the id space (``dms_user_id:51001``); or
-        a mail, or a name that only one person of the roster has.
-    :param resources: resource ids, exact.
-    :param max_revocations: most grants this run may revoke; None uses the limit of the deployment.
-    :param max_percent: the same in percent of the population.
-    :param ask_owners: ask the owners of resources; None uses the setting ``campaign``.
-    :param automatic: continue without approval by a person, within the setting ``automatic_approval``.
-    :param sparse: use calls that also cover combinations without a grant; only with the setting ``allow_sparse``.
-    :param close_paths: what to do about other paths to an access that the plan ends. ``report``: name the cheapest
-        removals that would close them. ``own``: also revoke what is the person's own among them: memberships, roles,
-        shares, proxy accounts. ``all``: also other grants, those of groups too, and name everybody who loses something.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    kind: Literal["policy", "targets"] = "policy"
-    systems: Names = ()
-    principals: Names = ()
-    resources: Names = ()
-    reason: str = Field(default="", max_length=500)
-    ticket: str = Field(default="", max_length=60, pattern=r"^[A-Za-z0-9._#/-]*$")
-    dry_run: bool = True
-    max_revocations: int | None = Field(default=None, ge=0)
-    max_percent: int | None = Field(default=None, ge=0, le=100)
-    sparse: bool = False
-    close_paths: Literal["report", "own", "all"] = "report"
-    ask_owners: bool | None = None
-    automatic: bool = False
-
-    @field_validator("principals", "resources")
-    @classmethod
-    def _exact_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for item in value:
-            if not item or item != item.strip() or any(ord(c) < 32 for c in item) or len(item) > 512:
-                raise ValueError(
-                    "ids must be exact: not empty, no surrounding blanks or control characters, at most 512 long"
-                )
-        return value
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
-        if self.kind == "targets":
-            if self.ask_owners or self.automatic:
-                raise ValueError("ask_owners and automatic are for reviews by policy only")
-            if not self.principals and not self.resources:
-                raise ValueError(
-                    "name at least one principal or one resource: systems alone would mean everything in them"
-                )
-            if len(self.reason.strip()) < 5:
-                raise ValueError("reason needs at least 5 characters: it is part of the evidence")
-        return self
-
-    @classmethod
-    def parse(cls, raw: Mapping[str, Any], *, kind: str, systems: tuple[str, ...]) -> Self:
-        """Return the request from the params of the run.
-
-        :param systems: the systems that exist; an empty ``systems`` field means all of them.
-        :raises InputError: for a bad field; the message names it.
-        """
-        try:
-            request = cls.model_validate({**raw, "kind": kind})
-        except ValidationError as error:
-            raise form_error(error) from None
-        unknown = [name for name in request.systems if name not in systems]
-        if unknown:
-            raise InputError(
-                "systems", f"unknown {', '.join(map(repr, unknown))}", f"Known systems: {', '.join(systems)}"
-            )
-        return request
-
-    def asks_owners(self, settings: Settings) -> bool:
-        """Return whether this run asks the owners of resources."""
-        wanted = settings.campaign == "owners" if self.ask_owners is None else self.ask_owners
-        return wanted and self.kind == "policy"
-
-    def caps(self, settings: Settings) -> tuple[int, int]:
-        """Return (most grants, most percent) of this run. The lower of form value and deployment limit applies."""
-        count = (
-            settings.max_revocations
-            if self.max_revocations is None
-            else min(self.max_revocations, settings.max_revocations)
-        )
-        percent = settings.max_percent if self.max_percent is None else min(self.max_percent, settings.max_percent)
-        return count, percent
-
-    def may_be_sparse(self, settings: Settings) -> bool:
-        """Return whether calls may also cover combinations without a grant.
-
-        :raises InputError: when the run requests it and the deployment does not allow it.
-        """
-        if self.sparse and not settings.allow_sparse:
-            remedy = f"Switch it off, or set 'allow_sparse' in the Airflow Variable {VARIABLE!r}"
-            raise InputError("sparse", "the deployment does not allow such calls", remedy)
-        return self.sparse
-
-
-_SPELLING = {
-    "bool_type": "Write true or false, without quotes",
-    "int_type": "Write a whole number, without quotes",
-    "string_type": "Write a text, in quotes",
-    "tuple_type": "Write a list of texts",
-}
-
-_WORDS = {
-    "bool_type": "is neither true nor false",
-    "int_type": "is not a whole number",
-    "string_type": "is not a text",
-    "tuple_type": "is not a list",
-    "literal_error": "is not one of {expected}",
-    "extra_forbidden": "is unknown",
-    "missing": "is missing",
-    "value_error": "{error}",
-    "string_too_long": "is longer than {max_length} characters",
-    "string_too_short": "is shorter than {min_length} characters",
-    "string_pattern_mismatch": "does not match the pattern {pattern}",
-    "too_short": "has fewer than {min_length} entries",
-    "too_long": "has more than {max_length} entries",
-    "greater_than": "is not above {gt}",
-    "greater_than_equal": "is below {ge}",
-    "less_than_equal": "is above {le}",
-}
-"""What a wrong value is, by pydantic's kind of error, whose own texts speak of inputs and instances."""
-
-
-def form_error(error: ValidationError) -> InputError:
-    """Return the problems of a trigger form as an error, with the spelling that each wrong type needs."""
-    kinds = dict.fromkeys(problem["type"] for problem in error.errors(include_url=False, include_input=False))
-    remedies = [_SPELLING[kind] for kind in kinds if kind in _SPELLING]
-    return InputError("trigger form", explained(error), ". ".join([*remedies, "Correct the field and start a new run"]))
-
-
-def explained(error: ValidationError) -> str:
-    """Return each problem as ``field: what (type of the value)``, without the values."""
-    parts = []
-    for problem in error.errors(include_url=False):
-        field = ".".join(str(part) for part in problem["loc"]) or "(whole)"
-        shape = type(problem.get("input")).__name__
-        # A text of pydantic may hold braces, for example those of a pattern: only our own are filled in.
-        words = _WORDS[kind].format(**problem.get("ctx", {})) if (kind := problem["type"]) in _WORDS else problem["msg"]
-        parts.append(f"{field}: {words} (got {shape})")
-    return "; ".join(parts)
