@@ -117,7 +117,7 @@ def left(bench: Bench, seed: int, *sizes: str, back: bool = True) -> tuple[int, 
     setup, world = organization(bench, seed, *sizes)
     leaver = leaver_of(setup, world, seed)
     had: set[Reached] = set()
-    for number in (1, 2):
+    for number in (1, 2, 3):
         review = setup.run(f"manual__{number}", systems=ENABLED, dry_run=False, close_paths="own", max_percent=100)
         summary = review.whole()
         before, after = review.worlds["discovered"], review.worlds["verified"]
@@ -125,7 +125,7 @@ def left(bench: Bench, seed: int, *sizes: str, back: bool = True) -> tuple[int, 
         leavers = {one["person_id"] for one in world["people"] if one["status"] == "left"}
         assert lost(before, after, leavers) == []
         stays = reached_by(after, leaver)
-        assert number == 2 or journal_problems(review) == []
+        assert number > 1 or journal_problems(review) == []
         if not refused(summary):
             as_planned(review, summary)
         if not stays:
