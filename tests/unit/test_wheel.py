@@ -61,7 +61,16 @@ def test_the_unpacked_wheel_finds_its_data_and_its_settings_home(wheel: zipfile.
         return done.stdout
 
     assert said("-m", "rescind", "dags") == f"{site}/rescind/data/dags\n"
-    assert "Next steps" in said("-m", "rescind", "init", str(home))
+    unset = subprocess.run(
+        [sys.executable, "-m", "rescind", "init", ""], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=60
+    )
+    assert unset.returncode == 2 and "the folder is empty: is the variable set?" in unset.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"site"}
+    steps = said("-m", "rescind", "init", str(home))
+    assert f"Airflow finds the DAGs in {home}/dags" in steps
+    assert "DAGS_FOLDER" not in steps
+    elsewhere = said("-m", "rescind", "init", str(tmp_path / "other"))
+    assert f"RESCIND_HOME={tmp_path}/other and AIRFLOW__CORE__DAGS_FOLDER={tmp_path}/other/dags" in elsewhere
     assert (home / "dags/access_review.py").read_bytes() == (ROOT / "dags/access_review.py").read_bytes()
     assert said("-c", code) == f"{home}/include/policies/access_review.yaml\n"
     assert said("-c", code, RESCIND_HOME="/elsewhere") == "/elsewhere/include/policies/access_review.yaml\n"

@@ -106,24 +106,37 @@ def _next_steps(folder: Path) -> Iterator[str]:
     def at(name: str) -> str:
         return shlex.quote(str(folder / name))
 
-    home = "" if folder == airflow_home().resolve() else f"RESCIND_HOME={at('')} and "
     yield "Next steps:"
-    yield f"1. Start every Airflow process with {home}AIRFLOW__CORE__DAGS_FOLDER={at('dags')}"
-    yield f"   (or add that folder as a DAG bundle). Relative paths of the settings start at {folder}."
+    if folder == airflow_home().resolve():
+        yield f"1. Airflow finds the DAGs in {folder / 'dags'}, unless its dags_folder was changed."
+        yield f"   Relative paths of the settings start at {folder}."
+    else:
+        yield f"1. Start every Airflow process with RESCIND_HOME={at('')} and AIRFLOW__CORE__DAGS_FOLDER={at('dags')}"
+        yield f"   (or add that folder as a DAG bundle). Relative paths of the settings start at {folder}."
     yield f"2. airflow pools import {at('include/pools.json')}"
     yield f"   airflow variables import {at(SETTINGS_FILE)}"
-    yield "   Add the connection rescind_ledger (PostgreSQL) and run: RESCIND_LEDGER_DSN=... rescind ledger migrate"
+    yield "   Add the connection rescind_ledger (PostgreSQL), and create its tables as their owner:"
+    yield "   RESCIND_LEDGER_DSN=... rescind ledger migrate --runtime-role NAME"
     yield "   Add the connections of the platforms: wedata_default, dms_default, quickbi_default. Remove what you do"
-    yield "   not have from 'connections' in the settings."
-    yield f"3. Replace {_ROSTER} with your own roster, name protected people in include/config/protected.yaml, and"
-    yield "   trigger access_review. It is a dry run: it lists what would be revoked, and removes nothing."
+    yield "   not have from 'connections' in the settings. WeData needs own_ids, the WeData user id of its key."
+    yield f"3. Replace {_ROSTER} with your own roster, see how it is read with"
+    yield f"   rescind roster FILE --settings {at(SETTINGS_FILE)}, name protected people in"
+    yield "   include/config/protected.yaml, and trigger access_review. It is a dry run: it lists what would be"
+    yield "   revoked, and removes nothing."
+
+
+def _folder(text: str) -> Path:
+    """Return the folder of an argument. An empty one is a variable that is not set, not the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the folder is empty: is the variable set? '.' is the current folder")
+    return Path(text)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rescind", description="DAG files and example inputs.")
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", help="write DAG files, example inputs, pools and settings into a folder")
-    init.add_argument("folder", type=Path, help="folder to write to; created if it is missing")
+    init.add_argument("folder", type=_folder, help="folder to write to; created if it is missing")
     init.add_argument("--force", action="store_true", help="replace files that differ; the old ones become NAME.bak")
     commands.add_parser("dags", help="print the folder of the DAG files, for a DAG bundle")
     return parser

@@ -113,7 +113,8 @@ class Ledger:
         if role != privileges.SEPARATE:
             found.append(
                 f"ledger {self.database.label}: the {role}. It could disable triggers and rewrite records. Let the"
-                f" tasks connect as a role that owns nothing: create it, then {privileges.GRANT_HINT}"
+                f" tasks connect as a role that owns nothing: create it, then {privileges.GRANT_HINT}. If they do"
+                " already, check with the address that they use: this is about the role of the address given"
             )
         if moved:
             found.append(

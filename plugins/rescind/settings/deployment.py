@@ -117,8 +117,8 @@ class Settings(BaseModel):
     :param roster_as_of: where the age of a roster file comes from: ``modified`` (its time of modification), ``name`` (a
         date in its name), ``checksum`` (a date in its checksum file), or ``column:NAME`` (a column with the time of the
         export; the oldest cell counts).
-    :param policy: file of rules, see ``include/policies/README.md``; relative paths start at ``RESCIND_HOME``, see
-        :func:`settings_home`.
+    :param policy: file of rules, see ``include/policies/README.md``; relative paths start at ``RESCIND_HOME``,
+        without it at the folder that holds ``include``, or at ``AIRFLOW_HOME``.
     :param protections: file of principals and resources whose access is never revoked.
     :param exceptions: file of exceptions, each with owner, reason and end.
     :param owners: file of the owners of resources, see ``include/config/owners.yaml``.

@@ -106,7 +106,7 @@ class Figures:
             ("Discovered", "grants in the listings", self.total["discovered"]),
             ("Flagged", "decided to be revoked", self.total["flagged"]),
             ("Held back", "flagged, but held by a guard", self.total["held"]),
-            ("Planned", "in a call of the approved plan", self.total["planned"]),
+            ("Planned", "in a call of the plan", self.total["planned"]),
             ("Sent", "accepted by the vendor; not yet proof", self.total["revoked"]),
             ("Proven gone", "absent, and no other way in remains", self.total["gone"]),
         ]

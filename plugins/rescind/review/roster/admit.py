@@ -361,7 +361,9 @@ def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: 
         raise InputError(roster.source, problem, "Fetch the roster and its checksum again.")
     count = len(roster.people)
     if count < limits.min_people:
-        remedy = "An incomplete roster is not used. Export all people, or lower the limit deliberately."
+        remedy = (
+            "An incomplete roster is not used. Export all people, or lower the setting roster_min_people deliberately."
+        )
         raise GuardTrippedError("roster.min_people", str(limits.min_people), str(count), remedy)
     age = now - as_of
     if age > limits.max_age or age < -timedelta(minutes=5):
@@ -369,7 +371,7 @@ def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: 
         raise GuardTrippedError("roster.max_age", str(limits.max_age), str(age), remedy)
     left = sum(person.status == "left" or bool(person.held) for person in roster.people)
     if left * 100 > limits.max_leaver_percent * count:
-        remedy = "Check the status column at its source, or raise the limit deliberately."
+        remedy = "Check the status column at its source, or raise the setting roster_max_leaver_percent deliberately."
         measured = f"{left} of {count} people"
         raise GuardTrippedError("roster.max_leaver_percent", f"{limits.max_leaver_percent} %", measured, remedy)
     return AdmittedRoster(roster, limits, as_of, now)

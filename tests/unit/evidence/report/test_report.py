@@ -12,7 +12,7 @@ from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figure
 from rescind.evidence.report.html_report import headline, report, span, text
 from rescind.evidence.report.tables import outcomes
 from rescind.ledger import Ledger
-from tests.support.ledger_runs import begin
+from tests.support.ledger_runs import begin, frozen_run
 from tests.support.memory_bundle import MemorySource
 from tests.unit.evidence.bundle.test_bundle import remade
 from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run, contents
@@ -95,6 +95,13 @@ def test_a_run_that_did_nothing_has_a_report(ledger: Ledger, tmp_path: Path) -> 
     place = bundle(ledger, ledger.runs.finish(begin(ledger).run_id, "failed", {}), tmp_path)
     page = page_of(place, tmp_path / "report.html")
     assert "The run ended before a plan was made. Nothing was sent." in page.text
+
+
+def test_a_plan_of_which_nothing_was_sent_says_so(ledger: Ledger, tmp_path: Path) -> None:
+    run = frozen_run(ledger).run
+    page = page_of(bundle(ledger, ledger.runs.finish(run.run_id, "failed", {}), tmp_path), tmp_path / "report.html")
+    assert "Nothing was sent." in page.text
+    assert "Requests by outcome" not in page.text
 
 
 def test_many_items_stay_few_lines(ledger: Ledger, tmp_path: Path) -> None:
