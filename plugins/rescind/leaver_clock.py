@@ -38,6 +38,7 @@ class Moments:
     :param ends: when the employment of the people ends, for each who has a date.
     :param people: number of people that the roster knows.
     :param verified: when the last item got its latest verdict.
+    :param aside: number of events of which something was not used.
     """
 
     begun: datetime
@@ -47,6 +48,7 @@ class Moments:
     asked: datetime | None = None
     approved: datetime | None = None
     verified: datetime | None = None
+    aside: int = 0
 
 
 def moments(started_at: datetime, occasion: Mapping[str, Any], **reached: datetime | None) -> Moments:
@@ -61,6 +63,7 @@ def moments(started_at: datetime, occasion: Mapping[str, Any], **reached: dateti
         by=EVENT if used else REQUEST,
         ends=tuple(sorted(map(_time, ends.get("ends", ())))),
         people=int(ends.get("people", 0)),
+        aside=sum(bool(one.get("aside")) for one in occasion.get("events") or ()),
         **reached,
     )
 
@@ -78,7 +81,9 @@ def leaver_clock(
     refused = "no: the plan was rejected" if answer == "reject" else ""
     waits = (_nothing(counts, listed) if planned else "") or "not yet"
     open_ = "no: a dry run asks nobody" if dry_run else waits
-    left = ("no: a dry run" if dry_run else refused) or ("not yet" if not planned else _left(counts, listed))
+    left = ("no: a dry run" if dry_run else refused) or (
+        "not yet" if not planned else _left(counts, listed, known.aside)
+    )
     return [
         _reached("asked", known.asked, known, open_),
         _reached("approved", known.approved, known, refused or open_),
@@ -118,13 +123,14 @@ def _nothing(counts: Counts, listed: bool) -> str:
     return "not needed: no grant was found to revoke" if listed and not counts.items and not counts.kept else ""
 
 
-def _left(counts: Counts, listed: bool) -> str:
+def _left(counts: Counts, listed: bool, aside: int) -> str:
     """Return why "verified gone" is not reached for everything that the request named, or an empty text."""
     if not listed:
         return "not yet: a listing is not complete"
     left = counts.items - counts.proven
     parts = [f"{left} of {counts.items} grants are not proven gone"] if left else []
     parts += [f"no call of the run can remove {counts.kept} more"] if counts.kept else []
+    parts += [f"{aside} event{'s were' if aside > 1 else ' was'} not used or only in part"] if aside else []
     return f"not yet: {'; '.join(parts)}" if parts else _nothing(counts, listed)
 
 

@@ -68,7 +68,7 @@ def test_an_error_that_nobody_foresaw_is_listed_by_its_kind(bench: Bench, monkey
     def broken(*_: Any) -> None:
         raise KeyError("secret-text")
 
-    monkeypatch.setattr(PreflightOperator, "_request", broken)
+    monkeypatch.setattr(PreflightOperator, "request", broken)
     review = bench().run(dry_run=True)
     with pytest.raises(KeyError):
         review.preflight()

@@ -164,10 +164,11 @@ def test_a_workflow_waits_for_its_folder_where_both_are_held(bench: Bench) -> No
     folder, flow = place(setup, "workflow", "folder"), place(setup, "workflow", "workflow")
     given(setup, one, (folder, "CAN_MANAGE"), (flow, "CAN_MANAGE"))
     mine = {row for row in held(setup) if row[2] == one["wedata_user_id"]}
-    asked(setup, one).whole()
+    first = asked(setup, one).whole()
     assert mine - held(setup) == {row for row in mine if row[0] == folder["node_id"]}
+    assert first["outcome"]["remains"] and "proven" not in first["outcome"]["key"]
     second = asked(setup, one, "manual__2")
-    second.whole()
+    assert second.whole()["outcome"]["remains"] == []
     assert not mine & held(setup)
     assert [row["verdict"] for row in items_of(second)] == ["verified_gone"]
 

@@ -49,6 +49,12 @@ def test_it_is_never_verified_while_something_is_open(counts: Counts, why: str) 
     assert (steps[2].at, steps[2].words) == (None, why)
 
 
+def test_an_event_of_which_something_was_left_out_is_open() -> None:
+    events = [{"at": "2026-06-01T06:00:00Z", "people": 1, "aside": ["name 2: nobody has it"]}]
+    known = moments(EVENT, {"events": events}, asked=EVENT, approved=EVENT, verified=EVENT)
+    assert words(known)[2] == "not yet: 1 event was not used or only in part"
+
+
 def test_what_is_open_says_so() -> None:
     nothing = Moments(EVENT)
     assert words(nothing, Counts(), answer=None, planned=False, listed=False) == ["not yet"] * 3

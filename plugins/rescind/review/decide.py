@@ -151,9 +151,11 @@ class Decider:
     def _kept_facts(self, grant: Grant, view: View) -> Mapping[str, Any]:
         """Return the facts of a grant that stays whatever policy or request say.
 
-        An inherited grant ends with the grant that it comes from, so it is no access that is left by itself.
+        A grant that is only inherited ends with the grant that it comes from, so it is no access that is left by
+        itself. Where a system gives a reason of its own, it may stay.
         """
-        if not ((view.named or view.perhaps) and self._within(grant)) or grant.inherited_from:
+        ends = grant.inherited_from and grant.why_not in ("", inherited(grant))
+        if not ((view.named or view.perhaps) and self._within(grant)) or ends:
             return view.facts
         return {**view.about, **view.facts, ASKED_FOR: "yes"}
 
@@ -176,12 +178,17 @@ class Decider:
         return Decision(name, Choice.REVOKE, REQUESTED, request.reason or "requested", "high", facts=facts)
 
 
+def inherited(grant: Grant) -> str:
+    """Return the reason of a grant that is inherited and nothing else."""
+    return f"inherited from {grant.inherited_from}"
+
+
 def unsupported(grant: Grant) -> str:
     """Return why no call may revoke this grant, or an empty text."""
     if not grant.revocable:
         return grant.why_not or "the system's call cannot take this kind of grant away"
     if grant.inherited_from:
-        return f"inherited from {grant.inherited_from}"
+        return inherited(grant)
     if grant.key.principal_type not in _RECEIVERS:
         return f"receivers of type {grant.key.principal_type} are kept and reported"
     return ""

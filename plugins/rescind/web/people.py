@@ -79,9 +79,9 @@ def routes(
         rows = views().people(number, dags, person=ident, limit=1).rows
         mine = rows[0] if rows else None
         known = access(line.run_id, ident) if access is not None else PersonAccess(ident, False)
-        if mine is None and not known.known and not known.parts:
-            raise HTTPException(404)
         history = views().history(dags, [(one.system, one.account, one.principal_id) for one in known.accounts])
+        if mine is None and not known.parts and not history:
+            raise HTTPException(404)  # the roster knows people of whom this reader's runs found nothing
         return pages.page(
             request,
             "person.html",

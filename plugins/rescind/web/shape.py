@@ -154,10 +154,10 @@ def clock(run: RunLine, facts: RunFacts) -> list[Reached]:
         return []
     counts = Counts(run.items or 0, run.proven, run.unproven, run.effective, run.held, run.kept)
     approved = facts.responded_at if run.answer == "approve" else None
+    # What no call can remove is counted with the report. Before it, nothing is known to be all.
+    verified = facts.verified_at if run.findings is not None else None
     try:
-        known = moments(
-            run.started_at, facts.occasion, asked=run.asked_at, approved=approved, verified=facts.verified_at
-        )
+        known = moments(run.started_at, facts.occasion, asked=run.asked_at, approved=approved, verified=verified)
         return leaver_clock(
             known, counts, dry_run=run.dry_run, answer=run.answer, planned=bool(facts.plan), listed=facts.listed
         )

@@ -139,7 +139,10 @@ def test_without_permissions_only_owners_are_found_and_nothing_is_left_open() ->
         (held("CAN_EDIT", kind="group", who="12"), ""),
         (held("CAN_EDIT", DeleteAble=False), "cannot be withdrawn"),
         (held("CAN_EDIT", DeleteAble=None), "does not tell whether"),
-        (held("CAN_EDIT", Resource={"ResourceType": "folder", "ResourceId": "f9"}), "inherited from studio_folder f9"),
+        (
+            held("CAN_EDIT", Resource={"ResourceType": "folder", "ResourceId": "f9"}),
+            "inherited from studio_folder f9, whose own permission was not listed",
+        ),
         (held("CAN_EDIT", Resource={"ResourceType": "script", "ResourceId": "s-1"}), ""),
         (held("CAN_FLY"), "cannot name"),
         (held("CAN_EDIT", Privileges=None), "does not tell its permissions"),

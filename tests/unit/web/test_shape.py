@@ -157,6 +157,9 @@ def test_the_clock_of_a_run_about_people_says_what_is_open() -> None:
         "1 min 30 s after the request",
         "not yet: 1 of 3 grants are not proven gone",
     ]
+    done = dataclasses.replace(RUN, **asked | {"proven": 3})  # type: ignore[arg-type]
+    assert shape.clock(done, FACTS)[2].at is None  # no report has counted what no call can remove
+    assert shape.clock(dataclasses.replace(done, findings=0), FACTS)[2].at == FACTS.verified_at
     begins = shape.clock(RUN, dataclasses.replace(FACTS, plan="", listed=False, responded_at=None))
     assert [step.words for step in begins] == ["not yet"] * 3
     assert shape.clock(RUN, dataclasses.replace(FACTS, about_people=None)) == []

@@ -284,7 +284,7 @@ def _grants(
                 continue  # the folder's own permission is known: this row stands and falls with it
             from_above = source if source != node.ident else _above(node, direct, _held(key))
             inherited = f"{node.folder_kind} {from_above}" if from_above and (fixed or node.kind in _FLOW) else ""
-            why_not = f"inherited from {inherited}" if inherited else _why_not(kind, holder, right, deletable, fixed)
+            why_not = _doubt(inherited, fixed) if inherited else _why_not(kind, holder, right, deletable, fixed)
             found.setdefault(
                 key,
                 Grant(
@@ -319,6 +319,13 @@ def _cell_of(key: GrantKey) -> Cell:
 def _above(node: Node, direct: Mapping[str, Collection[tuple[str, str, str]]], held: tuple[str, str, str]) -> str:
     """Return a folder above on which the same holder has the same permission, or an empty text."""
     return next((folder for folder in node.above if held in direct.get(folder, ())), "")
+
+
+def _doubt(inherited: str, fixed: bool) -> str:
+    """Return why a permission is not taken away that need not end with the one on a folder above it."""
+    if fixed:
+        return f"inherited from {inherited}, whose own permission was not listed"
+    return f"it is its own or inherited from {inherited}: a run after that permission is gone can tell"
 
 
 def _why_not(kind: str, holder: str, right: str, deletable: bool | None, fixed: bool) -> str:
