@@ -188,6 +188,10 @@ def tone_of(name: str) -> str:
 
 GONE, GOES, STAYS = "gone", "goes", "stays"
 _RECORD_GONE = ("verified_gone", "already_absent", "record_gone", "still_effective")
+_ON_THE_WAY = dict.fromkeys(("planned", "approved"), "not_sent") | dict.fromkeys(
+    ("sent", "accepted"), "without_verdict"
+)
+"""States of items that go, and what they are once the run can do nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +202,16 @@ class Fate:
     words: str
 
 
-def fate_of(state: str, verdict: str) -> Fate:
+def fate_of(state: str, verdict: str, *, can_send: bool) -> Fate:
     """Return the fate of a planned item. It is gone only when a listing showed that its record is.
 
     An access that is still effective has lost this record; the path that remains is another one.
 
     :param verdict: the latest verdict, or empty.
+    :param can_send: whether the run can still send and check; without it, nothing goes any more.
     """
     if verdict in _RECORD_GONE:
         return Fate(GONE, "record gone")
-    if not verdict and state in ("planned", "approved", "sent", "accepted"):
-        return Fate(GOES, words_of(state))
-    return Fate(STAYS, words_of(verdict or state))
+    if verdict or state not in _ON_THE_WAY:
+        return Fate(STAYS, words_of(verdict or state))
+    return Fate(GOES, words_of(state)) if can_send else Fate(STAYS, words_of(_ON_THE_WAY[state]))

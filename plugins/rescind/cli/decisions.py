@@ -24,7 +24,7 @@ from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain
 from rescind.review.policy.load import Policy
 from rescind.review.text import printable
 from rescind.workflow.closing.paths_drawing import paths_svg
-from rescind.workflow.closing.person_paths import paths_text, person_paths
+from rescind.workflow.closing.person_paths import gaps, paths_text, person_paths, users_of
 from rescind.workflow.inputs import decision_context
 
 EXAMPLES = 5
@@ -81,7 +81,9 @@ def _explain(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
 
 def _paths(ledger: Ledger, run: Run, holders: set[GrantKey], svg: str | None) -> Iterator[str]:
     """Yield the paths by which the person reaches what, and what would close them; write the drawing."""
-    drawings = []
+    drawings, users = [], users_of(holders)
+    if users and (unknown := list(gaps(ledger, run, users))):
+        yield f"access may remain that is not shown here: {'; '.join(unknown)}"
     proposal = closing_rows((scope.system, scope.notes) for scope in ledger.scopes.all(run.run_id))
     for found in person_paths(ledger, run, holders):
         yield from paths_text(found)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rescind.model import Cell, Grant, GrantKey
-from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of
+from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
 from rescind.systems.effective import AccessPath
 from rescind.workflow.closing.paths_drawing import DRAWN, paths_svg
 from rescind.workflow.closing.person_paths import MarkedPath
@@ -68,21 +68,21 @@ def test_only_the_step_that_goes_has_a_cross(step: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "verdict", "kind"),
+    ("state", "verdict", "open_run", "ended"),
     [
-        ("planned", "", GOES),
-        ("accepted", "", GOES),
-        ("accepted", "verified_gone", GONE),
-        ("accepted", "still_effective", GONE),
-        ("accepted", "still_present", STAYS),
-        ("accepted", "unverified", STAYS),
-        ("held", "", STAYS),
-        ("unknown", "", STAYS),
-        ("refused", "", STAYS),
-        ("expired", "", STAYS),
-        ("stale", "", STAYS),
-        ("restored", "", STAYS),
+        ("planned", "", Fate(GOES, "will go"), Fate(STAYS, "not sent")),
+        ("approved", "", Fate(GOES, "will go"), Fate(STAYS, "not sent")),
+        ("sent", "", Fate(GOES, "sent, no answer yet"), Fate(STAYS, "not checked")),
+        ("accepted", "", Fate(GOES, "sent"), Fate(STAYS, "not checked")),
+        *(("accepted", one, *[Fate(GONE, "record gone")] * 2) for one in ("verified_gone", "still_effective")),
+        *(("accepted", one, *[Fate(STAYS, words_of(one))] * 2) for one in ("still_present", "unverified")),
+        ("approved", "unverified", *[Fate(STAYS, "not checked")] * 2),
+        *(
+            (one, "", *[Fate(STAYS, words_of(one))] * 2)
+            for one in ("held", "unknown", "refused", "expired", "stale", "restored")
+        ),
     ],
 )
-def test_a_record_is_gone_only_when_a_listing_showed_it(state: str, verdict: str, kind: str) -> None:
-    assert fate_of(state, verdict).kind == kind
+def test_a_record_is_gone_only_when_a_listing_showed_it(state: str, verdict: str, open_run: Fate, ended: Fate) -> None:
+    assert fate_of(state, verdict, can_send=True) == open_run
+    assert fate_of(state, verdict, can_send=False) == ended

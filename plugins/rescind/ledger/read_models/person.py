@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from rescind.ledger.read_models.queries import PROVEN, Views
+from rescind.ledger.runs.records import NAMED_PEOPLE
 from rescind.ledger.store.database import Connection
 
 Account = tuple[str, str, str]
@@ -69,6 +70,8 @@ class PersonAccess:
     :param left_at: last day or moment of leaving in UTC, or None.
     :param caution: why nothing is concluded from the roster's row, or empty.
     :param proposal: what would close the paths: rows of :func:`rescind.evidence.report.closing.closing_rows`.
+    :param gaps: systems and ids about which the run says nothing for this person, each with the reason.
+    :param proven: whether every planned grant of the person is proven gone, as far as the systems were listed.
     """
 
     person: str
@@ -81,6 +84,8 @@ class PersonAccess:
     accounts: Sequence[AccountLine] = ()
     parts: Sequence[PathsPart] = ()
     proposal: Sequence[Mapping[str, Any]] = ()
+    gaps: Sequence[str] = ()
+    proven: bool = True
 
     @property
     def stays(self) -> int:
@@ -95,6 +100,7 @@ class HistoryLine:
     :param reviewed_by: who answered a question about one of them, or empty.
     :param first_sent: when the first call about one of them was sent.
     :param proven_at: when the last of them was proven gone.
+    :param named: whether only the people of that run were listed in one of these systems.
     """
 
     number: int
@@ -115,6 +121,7 @@ class HistoryLine:
     reviewed_by: str
     first_sent: datetime | None
     proven_at: datetime | None
+    named: bool = False
 
 
 _HISTORY = f"""
@@ -138,7 +145,9 @@ SELECT r.number, r.dag_id, r.started_at, r.finished_at, r.dry_run, r.reason, max
        count(*) FILTER (WHERE {PROVEN}) AS proven,
        (array_agg(DISTINCT d.rule ORDER BY d.rule) FILTER (WHERE d.choice = 'revoke'))[1:5] AS rules,
        coalesce(max(d.facts ->> 'reviewed_by'), '') AS reviewed_by, min(t.sent_at) AS first_sent,
-       max(v.observed_at) FILTER (WHERE {PROVEN}) AS proven_at
+       max(v.observed_at) FILTER (WHERE {PROVEN}) AS proven_at,
+       EXISTS (SELECT FROM rescind.scope s JOIN who w USING (system, account)
+               WHERE s.run_no = r.number AND s.part = '{NAMED_PEOPLE}') AS named
 FROM found f JOIN rescind.run r ON r.number = f.run_no
 LEFT JOIN rescind.decision d ON d.run_no = f.run_no AND d.grant_id = f.grant_id
 LEFT JOIN rescind.plan l ON l.run_no = f.run_no AND l.state <> 'superseded'

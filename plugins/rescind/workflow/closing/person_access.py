@@ -11,10 +11,11 @@ from rescind.ledger.read_models.person import AccountLine, PathLine, PathsPart, 
 from rescind.model import Principal, PrincipalType
 from rescind.review import Roster
 from rescind.review.roster.admit import PERSON_SPACE, Person
+from rescind.review.text import printable
 from rescind.run_state import STAYS
 from rescind.systems import system_named
 from rescind.workflow.closing.paths_drawing import paths_svg
-from rescind.workflow.closing.person_paths import PersonPaths, user_paths
+from rescind.workflow.closing.person_paths import PersonPaths, gaps, user_paths
 from rescind.workflow.inputs import inputs_of
 
 MOST_LINES = 300
@@ -32,6 +33,7 @@ def person_access(ledger: Ledger, run_id: str, person: str) -> PersonAccess:
         one = next(iter(roster.holders(PERSON_SPACE, person)), None)
     accounts = list(_accounts(ledger, run, roster, one) if roster and one else _principal(ledger, run, person))
     places = [(line.system, line.account, line.principal_id) for line in accounts]
+    left_out = _shared(roster, one) if roster and one else ()
     found = list(user_paths(ledger, run, places))
     rows = closing_rows((scope.system, scope.notes) for scope in ledger.scopes.all(run.run_id))
     grants = frozenset[str]().union(*(part.own for part in found))
@@ -46,8 +48,10 @@ def person_access(ledger: Ledger, run_id: str, person: str) -> PersonAccess:
         one.terminated_at if one else None,
         one.held if one else "",
         accounts,
-        [_part(part, name) for part in found if part.ways],
+        [_part(part, name) for part in found if part.ways or part.remains],
         about,
+        [*gaps(ledger, run, places), *left_out],
+        all(part.proven for part in found),
     )
 
 
@@ -56,6 +60,13 @@ def _roster(ledger: Ledger, run: Run) -> Roster | None:
         return inputs_of(ledger, run).roster.roster
     except RescindError:  # a run of an older version, or one whose inputs another version cannot read
         return None
+
+
+def _shared(roster: Roster, one: Person) -> Iterator[str]:
+    """Yield the ids of a person that are left out, because they do not tell who it is."""
+    for space, ident in sorted(one.ids.items()):
+        if roster.holders(space, ident) != [one]:
+            yield f"{space} {printable(ident)}: more than one row of the roster has this id"
 
 
 def _accounts(ledger: Ledger, run: Run, roster: Roster, one: Person) -> Iterator[AccountLine]:
@@ -97,7 +108,8 @@ def _status(one: Principal) -> str:
 
 
 def _part(found: PersonPaths, name: str) -> PathsPart:
-    lines = [
+    lines = [PathLine(STAYS, words, text, "") for words, text in found.remains]
+    lines += [
         PathLine(
             way.fate.kind,
             way.fate.words,
@@ -108,4 +120,6 @@ def _part(found: PersonPaths, name: str) -> PathsPart:
     ]
     title = f"Access paths of {name or found.principal}"
     where = f"{', '.join(system_named(system).title for system in found.systems)} · {found.account}"
-    return PathsPart(where, len(found.ways), lines, paths_svg(title, name or found.principal, found.ways))
+    return PathsPart(
+        where, len(found.ways) + len(found.remains), lines, paths_svg(title, name or found.principal, found.ways)
+    )

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from rescind.ledger import Ledger, Run
+from rescind.ledger import SETTINGS, Ledger, Run
 from rescind.model import Grant, GrantKey, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.review.text import printable
-from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of
-from rescind.systems.effective import AccessPath
+from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
+from rescind.systems import system_named, titles
+from rescind.systems.effective import AccessPath, access_text
 from rescind.workflow.closing.close_paths import ended_elsewhere
 from rescind.workflow.closing.surroundings import Surroundings, complete_systems, product
+from rescind.workflow.named_people import named_of
 
 _STAYS = Fate(STAYS, "stays")
+_PROVEN = ("verified_gone", "already_absent")
+_REMAINS = ("still_effective", "record_gone")
+User = tuple[str, str, str]
+"""(system, account, id of the user there)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +40,12 @@ class MarkedPath:
 
 @dataclass(frozen=True, slots=True)
 class PersonPaths:
-    """The paths of one user of an account, over all systems of a product that were listed completely.
+    """The paths of one user of an account, over all systems of a product that were listed completely for this user.
 
     :param own: ids of the grants that the user holds.
     :param name: of the user, where a grant has it.
+    :param remains: what the checks say of records that are gone while access is not proven gone: words and text.
+    :param proven: whether every planned grant of the user is proven gone.
     """
 
     principal: str
@@ -45,6 +54,8 @@ class PersonPaths:
     ways: Sequence[MarkedPath]
     own: frozenset[str] = field(default_factory=frozenset)
     name: str = ""
+    remains: Sequence[tuple[str, str]] = ()
+    proven: bool = True
 
     @property
     def title(self) -> str:
@@ -57,22 +68,64 @@ def person_paths(ledger: Ledger, run: Run, holders: Iterable[GrantKey]) -> Itera
 
     :param holders: keys of grants; only those of users in completely listed systems count.
     """
-    return user_paths(
-        ledger,
-        run,
-        {(key.system, key.account, key.principal_id) for key in holders if key.principal_type == PrincipalType.USER},
-    )
+    return user_paths(ledger, run, users_of(holders))
 
 
-def user_paths(ledger: Ledger, run: Run, users: Iterable[tuple[str, str, str]]) -> Iterator[PersonPaths]:
-    """Yield the paths of these users, each as (system, account, user id); see :func:`person_paths`."""
-    people: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for system, account, user in users:
-        people[product(system), account].add(user)
-    complete = complete_systems(ledger, run)
-    for place, found in sorted(people.items()):
-        if systems := complete.get(place):
-            yield from _in_account(ledger, run, place[1], systems, found)
+def users_of(holders: Iterable[GrantKey]) -> set[User]:
+    """Return the users among the holders of these grants."""
+    return {(key.system, key.account, key.principal_id) for key in holders if key.principal_type == PrincipalType.USER}
+
+
+def user_paths(ledger: Ledger, run: Run, users: Iterable[User]) -> Iterator[PersonPaths]:
+    """Yield the paths of these users; see :func:`person_paths`.
+
+    A system of which only named people were listed counts for these alone.
+    """
+    complete, named = complete_systems(ledger, run), _named(ledger, run)
+    people: dict[tuple[str, tuple[str, ...]], set[str]] = defaultdict(set)
+    for where, account, user in sorted({(product(system), account, user) for system, account, user in users}):
+        systems = [one for one in complete.get((where, account), ()) if user in named.get((one, account), {user})]
+        if systems:
+            people[account, tuple(systems)].add(user)
+    for (account, names), found in people.items():
+        yield from _in_account(ledger, run, account, list(names), found)
+
+
+def gaps(ledger: Ledger, run: Run, users: Collection[User]) -> Iterator[str]:
+    """Yield the systems about which the run says nothing for a person, each with the reason.
+
+    :param users: the accounts of the person.
+    """
+    named, listed = _named(ledger, run), set[str]()
+    for count in ledger.snapshot.counts(run.run_id):
+        listed.add(count.system)
+        where = f"{system_named(count.system).title} ({printable(count.account)})"
+        place = (product(count.system), count.account)
+        mine = {user for system, account, user in users if (product(system), account) == place}
+        if not count.complete:
+            yield f"{where}: not listed completely"
+        elif (only := named.get((count.system, count.account))) is not None and not (mine and mine <= only):
+            yield f"{where}: listed only for the people of this run"
+    recorded = ledger.inputs.facts(run.run_id, SETTINGS).get("record", {}).get("settings", {})
+    for name in sorted(recorded.get("connections", {}).keys() - listed):
+        yield f"{titles().get(name, name)}: not listed in this run"
+
+
+def _named(ledger: Ledger, run: Run) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the users who alone were listed, by system and account."""
+    notes = named_of(ledger.scopes.all(run.run_id))
+    return {place: frozenset(note.get("users", ())) for place, note in notes.items()}
+
+
+def _can_send(ledger: Ledger, run: Run) -> bool:
+    """Return whether anything planned can still go: nobody ended or rejected the run, or let its approval expire."""
+    if run.dry_run or run.finished_at is not None or run.state == "abandoned":
+        return False
+    plan = ledger.plans.find(run.run_id)
+    asked = ledger.approvals.get(run.run_id, plan.digest) if plan else None
+    if asked is None:
+        return True
+    return asked.answer == "approve" if asked.answer else asked.valid_until > datetime.now(UTC)
 
 
 def _in_account(ledger: Ledger, run: Run, account: str, systems: list[str], people: set[str]) -> Iterator[PersonPaths]:
@@ -80,7 +133,8 @@ def _in_account(ledger: Ledger, run: Run, account: str, systems: list[str], peop
     ways = {person: list(around.paths(person)) for person in sorted(people)}
     ids = {grant.grant_id for grants in around.own.values() for grant in grants}
     ids |= {way.grant.grant_id for found in ways.values() for way in found}
-    fates = {ident: fate_of(*standing) for ident, standing in ledger.plans.standing(run.run_id, sorted(ids)).items()}
+    known, can_send = ledger.plans.standing(run.run_id, sorted(ids)), _can_send(ledger, run)
+    fates = {ident: fate_of(state, verdict, can_send=can_send) for ident, (state, verdict, _) in known.items()}
     going = frozenset(ident for ident, fate in fates.items() if fate.kind != STAYS)
     after = around
     if going:
@@ -94,7 +148,21 @@ def _in_account(ledger: Ledger, run: Run, account: str, systems: list[str], peop
         mine = [one for one in every if (str(one.key.principal_type), one.key.principal_id) in nodes]
         own = frozenset(one.grant_id for one in mine)
         name = next((one.principal_name for one in mine if one.principal_name), "")
-        yield PersonPaths(person, systems, account, marked, own, name)
+        planned = {one.grant_id: one for one in (*mine, *(way.grant for way in before)) if one.grant_id in known}
+        proven = all(known[ident][1] in _PROVEN for ident in planned)
+        remains = list(_remaining(planned, known, marked))
+        yield PersonPaths(person, systems, account, marked, own, name, remains, proven)
+
+
+def _remaining(
+    planned: Mapping[str, Grant], known: Mapping[str, tuple[str, str, str]], marked: Collection[MarkedPath]
+) -> Iterator[tuple[str, str]]:
+    """Yield what a check says of each record that is gone while access is not; nothing twice."""
+    shown = {one.path.describe() for one in marked if one.fate.kind == STAYS}
+    for ident, grant in sorted(planned.items()):
+        _, verdict, path = known[ident]
+        if verdict in _REMAINS and path not in shown:
+            yield words_of(verdict), f"{access_text(grant)}: {path or 'no more is known'}"
 
 
 def _marked(
@@ -140,5 +208,6 @@ def _ended(nodes: Iterable[Node], container: Node, around: Surroundings, fates: 
 def paths_text(found: PersonPaths) -> Iterator[str]:
     """Yield the paths of one person as lines of text."""
     yield f"paths of {printable(found.title)}: {len(found.ways)}"
+    yield from (f"  [{words}] {printable(text)}" for words, text in found.remains)
     for way in found.ways:
         yield f"  [{way.fate.words}] {printable(way.path.describe())}"
