@@ -18,7 +18,7 @@ from tests.support.live import LiveStack, demonstration
 from tests.support.wheels import build, install
 
 pytestmark = [pytest.mark.live, pytest.mark.install, pytest.mark.seconds(600)]
-DAGS = {"access_review", "remind_approvers", "restore_access", "revoke_access", "watch_regrants"}
+DAGS = {"access_review", "offboard", "remind_approvers", "restore_access", "revoke_access", "watch_regrants"}
 
 
 @pytest.fixture(scope="module")
