@@ -11,7 +11,7 @@ can bring the same object.
 | --- | --- |
 | several events | one run takes all that no run has taken, and names each |
 | an event that cannot be used | left out and named; the others are handled, and the gate fails |
-| too many people | the run is refused (setting `event_max_people`) |
+| too many people | in one event: it is left out; in all together: the run is refused (setting `event_max_people`) |
 | dry run | always, unless the setting `enforce_events` is on. An event cannot choose it |
 | approval | by a person, always. Nobody who sent one of the events may answer |
 """

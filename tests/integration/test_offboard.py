@@ -172,6 +172,70 @@ def test_an_event_that_is_too_old_is_left_to_a_person(bench: Bench) -> None:
     assert requested(review)[0] == [two["person_id"]]
 
 
+def test_an_event_that_a_run_took_long_ago_is_not_taken_again(bench: Bench) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    old, new = posted(one["person_id"]), posted(two["person_id"], seconds=8 * 86_400)
+    setup.offboard(old, systems=["dms_permissions"]).preflight()
+    later = setup.offboard(old, new, run_id="asset__2", systems=["dms_permissions"])
+    later.preflight()
+    assert requested(later)[0] == [two["person_id"]]
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\x1b", "\u202e"])
+def test_an_event_with_invisible_characters_stops_no_other(bench: Bench, odd: str) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    hostile = posted(one["person_id"], reason=f"last{odd}day")
+    review = setup.offboard(hostile, posted(two["person_id"], seconds=1), systems=["dms_permissions"])
+    review.preflight()
+    names, run = requested(review)
+    assert names == [two["person_id"]]
+    with review.ledger() as ledger:
+        left = ledger.inputs.facts(run.run_id, OCCASION)["events"][0]
+    assert left["aside"] == ["reason: not of the documented form"]
+
+
+def nested(depth: int) -> AssetEventDagRunReference:
+    """An event that Airflow stores, and whose client cannot read what it gets of it."""
+    found: Any = "P1"
+    for _ in range(depth):
+        found = [found]
+    return event({"principals": found, "from_rest_api": True}, seconds=-1)
+
+
+def test_events_that_cannot_be_read_stop_no_run_and_fail_the_gate(bench: Bench) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    given, behind = posted(one["person_id"]), posted(two["person_id"], seconds=-2)
+    review = setup.offboard(given, stored=[behind, nested(200), given], systems=["dms_permissions"])
+    review.through_plan()
+    names, run = requested(review)
+    assert names == [one["person_id"]]
+    with review.ledger() as ledger:
+        operator = review.approval()
+        assert "events could not be read" in operator.question(ledger, run, ledger.plans.get(run.run_id))[1]
+    summary = review.report()
+    assert sum(problem.startswith("events could not be read: ") for problem in summary["problems"]) == 1
+    with pytest.raises(AirflowFailException, match="events could not be read"):
+        review.gate()
+
+
+def test_only_the_events_of_the_last_days_are_read(bench: Bench) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    given, behind = posted(one["person_id"]), posted(two["person_id"], seconds=-2)
+    poison = nested(200).model_copy(update={"timestamp": NOW - timedelta(days=7, seconds=1)})
+    late = poison.model_copy(update={"timestamp": NOW + timedelta(seconds=1)})
+    review = setup.offboard(given, stored=[poison, behind, given, late], systems=["dms_permissions"])
+    review.started = NOW
+    review.preflight()
+    names, run = requested(review)
+    assert names == [two["person_id"], one["person_id"]]
+    with review.ledger() as ledger:
+        assert "events_unread" not in ledger.inputs.facts(run.run_id, OCCASION)
+
+
 def test_the_same_event_twice_does_no_harm(bench: Bench, airflow: AirflowRecord) -> None:
     setup = bench(enforce_events=True, requester_check="off")
     (person,) = people(setup, 1)
@@ -238,6 +302,48 @@ def test_a_real_run_of_unknown_senders_is_refused_as_the_command_line_is(bench: 
         AirflowFailException, match=r"is unverified: Airflow's audit log does not tell.*requester_check"
     ):
         real(setup, posted(person["person_id"])).preflight()
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_where_the_audit_log_cannot_be_read_no_real_run_starts(
+    bench: Bench, airflow: AirflowRecord, status: int
+) -> None:
+    setup = bench(enforce_events=True, approvers=["omar", "olga"])
+    (person,) = people(setup, 1)
+    airflow.sent("omar", {"principals": [person["person_id"]]})
+    airflow.status = status
+    with pytest.raises(AirflowFailException, match=r"is unverified: Who sent the events is not known: .*HTTP"):
+        real(setup, posted(person["person_id"])).preflight()
+
+
+def test_without_the_connection_no_real_run_starts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(f"AIRFLOW_CONN_{AIRFLOW_CONNECTION.upper()}", raising=False)
+    setup = bench(enforce_events=True)
+    (person,) = people(setup, 1)
+    with pytest.raises(AirflowFailException, match=r"is unverified: Who sent the events is not known: there is no con"):
+        real(setup, posted(person["person_id"])).preflight()
+    setup.configure(requester_check="off")
+    review = real(setup, posted(person["person_id"]))
+    review.preflight()
+    assert requested(review)[1].requested_by == ""
+
+
+def test_a_sender_that_preflight_found_is_kept_from_approving(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True, requester_check="off", approvers=["omar", "olga"])
+    one, two = people(setup, 2)
+    airflow.sent(SENDER, {"principals": [one["person_id"]]})
+    airflow.sent("omar", {"principals": [two["person_id"]]})
+    review = real(setup, posted(one["person_id"]), posted(two["person_id"], seconds=1))
+    review.user = ""
+    review.through_plan()
+    airflow.status = 403
+    with pytest.raises(AirflowFailException, match="'omar' sent an event of this run"):
+        review.approve("omar")
+    setup.configure(requester_check="where_possible")
+    with pytest.raises(AirflowFailException, match=r"nobody is known to have sent .*HTTP 403.*requester_check"):
+        review.approve("olga")
+    setup.configure(requester_check="off")
+    review.approve("olga")
 
 
 def test_two_senders_of_one_content_are_nobody(bench: Bench, airflow: AirflowRecord) -> None:

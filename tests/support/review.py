@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from tests.support.airflow_events import StoredEvents
 from tests.support.approval import approval_key_file
 from tests.support.emulator import Emulator
 from tests.support.oracle import SYSTEMS, foreign_effects, judge
@@ -331,6 +332,8 @@ class Offboard(Review):
     dag_id: ClassVar[str] = "offboard"
     given: list[Any] = field(default_factory=list)
     stored: list[Any] = field(default_factory=list)
+    started: datetime | None = None
+    """When Airflow started the run; None: at the time of the last event."""
     airflow: Any = None
     """Airflow's API, where the test has one: it gets the answer, as Airflow records it."""
 
@@ -340,8 +343,10 @@ class Offboard(Review):
 
         found = super().context(task_id, map_index)
         found["dag_run"].conf = {}
-        found["dag_run"].start_date = max((one.timestamp for one in self.stored), default=datetime.now(UTC))
-        return {**found, "triggering_asset_events": {leavers(): self.given}, "inlet_events": {leavers(): self.stored}}
+        last = max((one.timestamp for one in self.stored), default=datetime.now(UTC))
+        found["dag_run"].start_date = self.started or last
+        stored = StoredEvents(self.stored)
+        return {**found, "triggering_asset_events": {leavers(): self.given}, "inlet_events": {leavers(): stored}}
 
     def operator(self) -> Any:
         """The operator of preflight."""

@@ -18,7 +18,17 @@ from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY
 from rescind.users import printed, same_user
 from rescind.workflow.inputs import admitted_roster, collect_inputs
-from rescind.workflow.leaver_events import LOOK_BACK, Event, digest_of, event_lines, only_from, read_events, take, told
+from rescind.workflow.leaver_events import (
+    LOOK_BACK,
+    UNREAD,
+    Event,
+    digest_of,
+    event_lines,
+    only_from,
+    read_events,
+    take,
+    told,
+)
 from rescind.workflow.run_occasion import Start
 
 if TYPE_CHECKING:
@@ -43,6 +53,7 @@ class OffboardPreflightOperator(PreflightOperator):
         self.taken: tuple[Event, ...] = ()
         self.read: list[NewInput] = []
         self.unknown = ""
+        self.unread = False
 
     def may_start(self, start: Start) -> None:
         """Refuse a run that no event started."""
@@ -83,7 +94,7 @@ class OffboardPreflightOperator(PreflightOperator):
 
     def events(self) -> Mapping[str, Any]:
         """Return the events as the ledger keeps them."""
-        return {"events": [event.record() for event in self.taken]}
+        return {"events": [event.record() for event in self.taken], **({UNREAD: True} if self.unread else {})}
 
     def requester(self, dag_run: Any, settings: Settings, dry_run: bool) -> tuple[str, str]:
         """Return who sent the events, and a sentence for the approver if that is not known.
@@ -104,33 +115,55 @@ class OffboardPreflightOperator(PreflightOperator):
             return read_events(given)
         until = context["dag_run"].start_date or datetime.now(UTC)
         since = until - LOOK_BACK
-        taken = ledger.inputs.taken_events(context["dag_run"].dag_id, since)
-        recent = [one for one in context["inlet_events"][self.asset] if since <= one.timestamp <= until]
-        return [one for one in read_events([*given, *recent]) if one.id not in taken] or read_events(given)
+        # Airflow may give an older event again: people who came back since then would lose their access again.
+        oldest = min([since, *(one.timestamp for one in given)])
+        taken = ledger.inputs.taken_events(context["dag_run"].dag_id, oldest)
+        found = read_events([*given, *self._recent(context, since, until)])
+        return [one for one in found if one.id not in taken] or read_events(given)
+
+    def _recent(self, context: Context, since: datetime, until: datetime) -> list[Any]:
+        """Return the events of the asset between two times; none, and remember that, if they cannot be read.
+
+        Airflow reads them in one answer, and its client refuses all of them for one that is nested too deeply.
+        """
+        try:
+            return list(context["inlet_events"][self.asset].after(since.isoformat()).before(until.isoformat()))
+        except Exception:
+            self.log.exception("the events of the asset could not be read; only those that Airflow gave are handled")
+            self.unread = True
+            return []
 
 
 class OffboardApproveOperator(ApprovePlanOperator):
     """Ask the deployment's approvers about a run that events started. Nobody who sent one of them may answer."""
 
     senders: frozenset[str] = frozenset()
-    """Users of Airflow who sent events of this run, by Airflow's audit log as it is now."""
+    """Users of Airflow who sent events of this run, by Airflow's audit log now and at preflight."""
 
     def same_requester(self, context: Context, ledger: Ledger, run: Run) -> None:
         """Compare the requester in the ledger with Airflow's audit log.
 
-        :raises NotApprovedError: when they differ, or when the audit log cannot be read.
+        :raises NotApprovedError: when they differ, when the audit log cannot be read, or when there is no requester
+            and the setting ``requester_check`` is not ``off``.
         """
         recorded = ledger.inputs.facts(run.run_id, OCCASION).get("events", ())
         wanted = {(datetime.fromisoformat(one["at"]), one["sha256"]) for one in recorded if one["way"] == "rest_api"}
         wanted |= {(one.at, one.sha256) for one in read_events(triggering(context)) if one.way == "rest_api"}
         found, unknown = look_up_senders(sorted(wanted), digest_of)
-        self.senders = frozenset(found.values())
-        if run.requested_by and run.requested_by not in self.senders:
+        if not run.requested_by and self.settings().requester_check != "off":
+            raise NotApprovedError(
+                "nobody is known to have sent the events of this run, so the approver may have: "
+                f"{unknown or 'the ledger names no requester'}. Nothing is approved. The setting 'requester_check' "
+                "decides this; start a new run"
+            )
+        if run.requested_by and run.requested_by not in found.values():
             why = unknown or "its audit log names another sender: the ledger was changed"
             raise NotApprovedError(
                 f"Airflow does not confirm that {run.requested_by!r} sent the events of this run: {why}. Nothing is "
                 "approved; start a new run"
             )
+        # The ledger's senders only add to those who may not answer; they never confirm the requester.
+        self.senders = frozenset({*found.values(), *(one["sender"] for one in recorded if one.get("sender"))})
 
     def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
         """Return why the user with these names may not answer: they sent an event of this run."""
@@ -174,7 +207,8 @@ def standing(events: Iterable[Event], unknown: str) -> tuple[Requester, str]:
     if len(senders) == 1 and "" not in senders:
         return Requester("signed_in"), senders.pop()
     if unknown:
-        return Requester("unknown", f"Who sent the events is not known: {unknown}."), ""
+        # Not "unknown": a connection that fails must not let the sender, who may be the approver, start a real run.
+        return Requester("no_user", f"Who sent the events is not known: {unknown}."), ""
     if "" in senders:
         return Requester("no_user", "Airflow's audit log does not tell for every event which one user sent it."), ""
     return Requester(

@@ -96,7 +96,7 @@ class Settings(BaseModel):
     :param requester_check: ``where_possible``: refuse to send for a run that ``airflow dags trigger`` started, because
         its requester is an operating system user whom nobody can tell from the approver. Airflow's API says so, if
         there is the connection ``rescind_airflow``. ``required``: refuse it also where that cannot be asked. ``off``:
-        allow it; the approver is told.
+        allow it; the approver is told. A run of *Offboard* needs one known sender unless it is ``off``.
     :param roster: the people of the organization: a file, an object storage URL (``s3://conn_id@bucket/roster.csv``;
         ``.csv`` or ``.json``), or a :class:`RosterEndpoint`. It is read once, when a run starts, and used for the whole
         run.
@@ -146,7 +146,7 @@ class Settings(BaseModel):
     :param event_senders: Airflow users whose asset events *Offboard* uses, by the audit log; others are left out and
         named. Empty: everybody who may send events.
     :param event_max_people: most people and accounts that the events of one *Offboard* run may name; with more, the run
-        is refused.
+        is refused. An event that alone names more is left out.
     :param rows_per_call: per system, most resources in one call, below the limit of the API; 1 is the most careful.
     :param workers: processes that may send at the same time. Each takes its share of the rate limit while the ledger is
         not available.

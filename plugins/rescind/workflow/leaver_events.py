@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rescind.errors import InputError
 from rescind.evidence.bundle.format import moment
 from rescind.ledger import OCCASION, Ledger, Run
+from rescind.model import PrincipalType
 from rescind.review import AdmittedRoster, RequestedTargets, Target, resolve_request
+from rescind.review.text import check_text
 from rescind.settings import Names, ReviewRequest
 from rescind.systems import REGISTRY, id_spaces
 from rescind.workflow.question.markdown import plain
@@ -33,6 +35,12 @@ REASON = "Left the organization, by an event of the HR system"
 _BY_AIRFLOW = {"from_rest_api": True}
 """What Airflow's REST interface adds to each event."""
 _FROM_QUEUE = {"from_trigger", "payload"}
+UNREAD = "events_unread"
+"""Fact of the occasion: that the asset's own events could not be read."""
+_UNREAD = (
+    "events could not be read: this run has only those that Airflow gave to it. Look for others of the last "
+    f"{LOOK_BACK.days} days among the events of the asset in Airflow, and start Revoke access for those who are missing"
+)
 _SHOWN = 10
 """Events that an approval request lists."""
 
@@ -44,7 +52,8 @@ class LeaverEvent(BaseModel):
 
     :param principals: who left: the exact id of a person or account with its id space (``person_id:P7``), a mail, or a
         name that only one person has; as in the form of *Revoke access*.
-    :param reason: shown to the approver and stored as evidence.
+    :param reason: shown to the approver and stored as evidence. No control and no invisible characters: the ledger's
+        database refuses NUL, and others change what the approver sees.
     :param ticket: id of a ticket.
     """
 
@@ -53,6 +62,14 @@ class LeaverEvent(BaseModel):
     principals: Names = Field(min_length=1, max_length=1000)
     reason: str = Field(default="", max_length=500)
     ticket: str = Field(default="", max_length=60, pattern=r"^[A-Za-z0-9._#/-]*$")
+
+    @field_validator("reason", "ticket")
+    @classmethod
+    def _visible(cls, text: str) -> str:
+        try:
+            return check_text(text, where="event")
+        except InputError as error:
+            raise ValueError(error.problem) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,26 +216,18 @@ def only_from(events: Iterable[Event], senders: Sequence[str]) -> list[Event]:
 def take(events: Iterable[Event], base: Mapping[str, Any], roster: AdmittedRoster | None, most: int) -> Taken:
     """Look up everybody whom the events name, and return the request for all of them together.
 
-    A name that cannot be used is left out and named. The others are handled.
+    A name that cannot be used is left out and named, and so is an event that alone has more than ``most``. The others
+    are handled.
 
     :param base: the other fields of the request.
     :param most: the setting ``event_max_people``.
-    :raises InputError: when nobody is left, or when there are more than ``most`` names.
+    :raises InputError: when nobody is left, or when all events together have more than ``most`` names.
     """
-    wanted = sum(len(event.said.principals) for event in events if event.said)
     systems = tuple(base.get("systems") or REGISTRY)
-    names: dict[str, None] = {}
-    taken = []
-    for event in events:
-        good: list[str] = []
-        for number, name in enumerate(event.said.principals if event.said else (), 1):
-            if problem := _problem(name, systems, roster):
-                event = replace(event, aside=(*event.aside, f"name {number}: {problem}"[:300]))
-            else:
-                good.append(name)
-        said = event.said.model_copy(update={"principals": tuple(good)}) if event.said and good else None
-        names |= dict.fromkeys(good)
-        taken.append(replace(event, said=said))
+    fitting = [_fitting(event, most) for event in events]
+    wanted = sum(len(event.said.principals) for event in fitting if event.said)
+    taken = [_usable(event, systems, roster) for event in fitting]
+    names = dict.fromkeys(name for event in taken if event.said for name in event.said.principals)
     if len(names) > most:
         raise InputError(
             "asset events",
@@ -238,13 +247,39 @@ def take(events: Iterable[Event], base: Mapping[str, Any], roster: AdmittedRoste
     return Taken(tuple(taken), request)
 
 
+def _fitting(event: Event, most: int) -> Event:
+    """Return the event, with nothing in use if it alone names too many: it must not stop the others."""
+    count = len(set(event.said.principals)) if event.said else 0
+    if count <= most:
+        return event
+    return event.left_out(
+        f"its {count} different names are more than the setting 'event_max_people' allows ({most}). If they are right, "
+        "start Revoke access for them"
+    )
+
+
+def _usable(event: Event, systems: tuple[str, ...], roster: AdmittedRoster | None) -> Event:
+    """Return the event with the names that can be used, and why the others cannot."""
+    good: list[str] = []
+    aside = list(event.aside)
+    for number, name in enumerate(event.said.principals if event.said else (), 1):
+        if problem := _problem(name, systems, roster):
+            aside.append(f"name {number}: {problem}"[:300])
+        else:
+            good.append(name)
+    said = event.said.model_copy(update={"principals": tuple(good)}) if event.said and good else None
+    return replace(event, said=said, aside=tuple(aside))
+
+
 def _problem(name: str, systems: tuple[str, ...], roster: AdmittedRoster | None) -> str:
     """Return why a name cannot be used, or an empty text."""
     try:
         ReviewRequest.parse({"principals": [name], "reason": REASON}, kind="targets", systems=tuple(REGISTRY))
-        resolve_request(RequestedTargets((Target(name),), systems), roster, id_spaces())
+        found = resolve_request(RequestedTargets((Target(name),), systems), roster, id_spaces())
     except InputError as error:
         return error.problem
+    if any(kind != PrincipalType.USER for _, kind, _ in found.raw):
+        return "an event can name people and their accounts only, no group, role or other principal"
     return ""
 
 
@@ -271,9 +306,17 @@ def told(record: Mapping[str, Any]) -> str:
     )
 
 
+def event_problems(ledger: Ledger, run: Run) -> list[str]:
+    """Return why the gate must fail: what was left out of the events of the run, and whether there may be others."""
+    facts = ledger.inputs.facts(run.run_id, OCCASION)
+    left = [f"left out: {why}" for event in facts.get("events", ()) if (why := told(event))]
+    return [*left, _UNREAD] if facts.get(UNREAD) else left
+
+
 def event_lines(ledger: Ledger, run: Run) -> list[str]:
     """Return the lines of an approval request about the events that started the run (Markdown)."""
-    records = ledger.inputs.facts(run.run_id, OCCASION).get("events", ())
+    facts = ledger.inputs.facts(run.run_id, OCCASION)
+    records = facts.get("events", ())
     lines = ["", f"**Started by {counted(len(records), 'event')}**", ""] if records else []
     for record in records[:_SHOWN]:
         way = {"rest_api": "Airflow's REST interface", "queue": "a message queue", "dag": "a task of a DAG"}
@@ -283,4 +326,5 @@ def event_lines(ledger: Ledger, run: Run) -> list[str]:
             f"- {record['at'][:19].replace('T', ' ')} UTC, by {way.get(record['way'], 'an unknown way')}{by}: "
             f"{counted(record['people'], 'name')}{left}"
         )
-    return lines + ([f"- and {len(records) - _SHOWN} more"] if len(records) > _SHOWN else [])
+    lines += [f"- and {len(records) - _SHOWN} more"] if len(records) > _SHOWN else []
+    return [*lines, f"- {_UNREAD}"] if facts.get(UNREAD) else lines

@@ -15,7 +15,7 @@ from rescind.plan.restore_effects import OPERATION
 from rescind.run_state import REVOKE, Counts, StateWords, closed_state, what_remains, words_of
 from rescind.settings import Settings
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
-from rescind.workflow.leaver_events import told
+from rescind.workflow.leaver_events import event_problems
 from rescind.workflow.named_people import named_lines
 from rescind.workflow.question.plan_people import kept_of_request
 
@@ -231,8 +231,7 @@ def _problems(
         for scope in ledger.scopes.all(run.run_id)
         if scope.state != "complete"
     ]
-    events = ledger.inputs.facts(run.run_id, OCCASION).get("events", ())
-    found += [f"left out: {why}" for event in events if (why := told(event))]
+    found += event_problems(ledger, run)
     if plan is None:
         return [*found, "no plan was made"]
     if run.dry_run or answer == "reject" or plan.calls == 0:

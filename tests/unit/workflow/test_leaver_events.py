@@ -48,7 +48,7 @@ def posted(*principals: Any, **more: Any) -> SimpleNamespace:
         ["ada@example.com"],
         ["Ada Amber"],
         ["dms_user_id:99999"],
-        ["dms_permissions:group:7"],
+        ["dms_permissions:user:51001"],
     ],
 )
 def test_names_are_taken_as_the_form_takes_them(names: list[str], roster: AdmittedRoster) -> None:
@@ -89,6 +89,8 @@ UNREADABLE: list[Any] = [
     {"principals": ["P1"], "<b>{{ 1 }}\n</b>": 1},
     {"principals": [f"P{number}" for number in range(1001)]},
     {"from_trigger": True, "payload": {"data": '{"principals": ["P1"]}'}, "principals": ["P1"]},
+    *({"principals": ["P1"], "reason": f"last{odd}day"} for odd in "\x00\n\x1b\x85\u200b\u202e\u2066\ufeff\ud800"),
+    *({"principals": ["P1"], "ticket": f"HR{odd}7"} for odd in "\x00\u202e\ud800"),
 ]
 
 
@@ -123,6 +125,11 @@ def test_what_is_not_of_the_documented_form_is_left_out_as_a_whole(extra: Any, r
         "<script>alert(1)</script>",
         "person_id:",
         "dms_permissions:7",
+        "dms_permissions:group:7",
+        "dms_permissions:everyone:*",
+        "dms_permissions:unknown:7",
+        "wedata_privileges:role:7",
+        "quickbi_menus:organization:7",
         "\u202eP1",
         "P1\x00",
     ],
@@ -150,10 +157,27 @@ def test_every_event_is_taken_once_in_the_order_of_time(roster: AdmittedRoster) 
 
 
 def test_the_limit_counts_different_names_of_all_events(roster: AdmittedRoster) -> None:
-    events = read_events([posted("P1", "P2"), event(posted("P2").extra, 1)])
+    events = read_events([posted("P1"), event(posted("P2").extra, 1), event(posted("P1").extra, 2)])
     assert len(take(events, BASE, roster, 2).request.principals) == 2
     with pytest.raises(InputError, match=r"2 of them different, are more than 1\. .*event_max_people"):
         take(events, BASE, roster, 1)
+
+
+def test_an_event_that_alone_names_too_many_is_left_out_with_its_reason(roster: AdmittedRoster) -> None:
+    many, one = posted("P1", "ada@example.com", "P3"), event(posted("P2", "P2", "P2").extra, 1)
+    taken = take(read_events([many, one]), BASE, roster, 2)
+    assert taken.request.principals == ("P2",)
+    assert [found.record()["people"] for found in taken.events] == [0, 3]
+    (why,) = taken.events[0].aside
+    assert why.startswith("its 3 different names are more than the setting 'event_max_people' allows (2)")
+    assert taken.events[1].aside == ()
+    with pytest.raises(InputError, match=r"they name nobody who can be used: event of .*'event_max_people'"):
+        take(read_events([many]), BASE, roster, 2)
+
+
+@pytest.mark.parametrize("reason", ["离职　今天", "último día", "dernier jour\u00a0!", "👋 last day"])
+def test_a_reason_may_be_of_any_language(reason: str, roster: AdmittedRoster) -> None:
+    assert take(read_events([posted("P1", reason=reason)]), BASE, roster, 2).request.reason == reason
 
 
 @pytest.mark.parametrize(
