@@ -110,14 +110,14 @@ def test_records_of_others_on_the_same_objects_are_compared_afterwards(known: tu
 
 
 def test_the_question_says_who_was_listed(known: tuple[ReviewBench, Row]) -> None:
-    from rescind.workflow.question.approval_text import approval_body
+    from rescind.workflow.question.approval_text import approval_request
 
     setup, person = known
     review = _run(setup, person)
     review.through_plan()
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
-        body = approval_body(ledger, run, ledger.plans.get(run.run_id))
+        body = approval_request(ledger, run, ledger.plans.get(run.run_id))[1]
     assert "only the named people" in body and "nothing is said about other people" in body
 
 
