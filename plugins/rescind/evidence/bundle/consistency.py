@@ -40,6 +40,8 @@ _BOUND = re.compile(rb',"settings":"([0-9a-f]*)"')
 _PIECE = 1 << 16
 SETTINGS = "settings"
 """Name of the input that records the settings of the run."""
+OCCASION = "occasion"
+"""Name of the input that records what the run was started for."""
 
 
 def problems(

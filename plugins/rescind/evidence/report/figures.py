@@ -12,13 +12,12 @@ from statistics import median
 from typing import Any
 
 from rescind.evidence.bundle.approval import answered_by, check_answer
-from rescind.evidence.bundle.consistency import SETTINGS
+from rescind.evidence.bundle.consistency import OCCASION, SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row, outcomes
 from rescind.leaver_clock import Reached, leaver_clock, moments
-from rescind.ledger import OCCASION
 from rescind.model import ASKED_FOR, needs_new_run
 from rescind.run_state import Counts
 
