@@ -173,6 +173,17 @@ def test_a_workflow_waits_for_its_folder_where_both_are_held(bench: Bench) -> No
     assert [row["verdict"] for row in items_of(second)] == ["verified_gone"]
 
 
+def test_a_request_for_one_script_counts_the_folder_that_reaches_it(bench: Bench) -> None:
+    setup = bench()
+    one = somebody(setup)
+    folder, leaf = place(setup, "code", "folder"), place(setup, "code", "script")
+    given(setup, one, (folder, "CAN_MANAGE"))
+    what = {"principals": [one["person_id"]], "systems": [NAME], "reason": "has left", "dry_run": False}
+    ended = setup.run("manual__1", kind="targets", resources=[leaf["node_id"]], **what).whole()
+    assert sent(setup) == [] and ended["outcome"]["tone"] == "warn"
+    assert ended["outcome"]["remains"] == ["1 asked for, but no call of this run can remove them"]
+
+
 @pytest.mark.parametrize("twice", [False, True])
 def test_a_list_of_workflows_that_shows_the_folders_permissions_too(bench: Bench, twice: bool) -> None:
     """A row of the folder goes with it. The same row twice could as well be a list that shifted: nothing is planned."""

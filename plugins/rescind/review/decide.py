@@ -50,6 +50,8 @@ class DecisionContext:
     :param principals: what the platforms say about principals.
     :param complete: sources (``roster``, ``membership``, ``holdings``, ``usage``) whose absences may be believed.
         Rules with ``acts_on_absence`` run only where theirs are named here.
+    :param covering: system -> resource types whose grants reach what is in them, see
+        :attr:`rescind.systems.base.PermissionSystem.covering`.
     """
 
     now: datetime
@@ -64,6 +66,7 @@ class DecisionContext:
     holdings: Holdings | None = None
     complete: frozenset[str] = frozenset()
     systems: frozenset[str] = frozenset()
+    covering: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def decide(grants: Iterable[Grant], ctx: DecisionContext) -> Iterator[Decision]:
@@ -148,14 +151,24 @@ class Decider:
         on_resource = not request.resources or grant.key.resource_id in request.resources
         return on_resource and grant.key.system in request.systems
 
+    def _covers(self, grant: Grant) -> bool:
+        """Return whether the grant, on another resource, may reach one that the request names."""
+        request = self.request
+        types = self.ctx.covering.get(grant.key.system, ())
+        return bool(request and request.resources and grant.key.system in request.systems and types) and (
+            grant.key.resource_type in types
+        )
+
     def _kept_facts(self, grant: Grant, view: View) -> Mapping[str, Any]:
         """Return the facts of a grant that stays whatever policy or request say.
 
         A grant that is only inherited ends with the grant that it comes from, so it is no access that is left by
-        itself. Where a system gives a reason of its own, it may stay.
+        itself. It may stay where a system gives a reason of its own, and where the request is about some resources:
+        the grant that it comes from is on another one.
         """
-        ends = grant.inherited_from and grant.why_not in ("", inherited(grant))
-        if not ((view.named or view.perhaps) and self._within(grant)) or ends:
+        some = self.request is not None and bool(self.request.resources)
+        ends = grant.inherited_from and grant.why_not in ("", inherited(grant)) and not some
+        if not (view.named or view.perhaps) or not (self._covers(grant) or (self._within(grant) and not ends)):
             return view.facts
         return {**view.about, **view.facts, ASKED_FOR: "yes"}
 
@@ -168,6 +181,8 @@ class Decider:
                 reason = (
                     f"it may belong to a person whom the request names, but not for certain: {UNCERTAIN[view.method]}"
                 )
+            elif self._covers(grant):
+                reason += ", but what it is on may hold a resource that the request names"
             return Decision(name, Choice.KEEP, NOT_REQUESTED, reason, facts=self._kept_facts(grant, view))
         facts = {
             **view.about,

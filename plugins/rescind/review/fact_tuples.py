@@ -63,7 +63,7 @@ class FactTuples:
         self._waivers = [waiver for waiver in ctx.exceptions.waivers if ctx.now < waiver.end]
         read = {field for name in names for field in READS.get(name, ())}
         read |= {field for waiver in self._waivers for field, _ in waiver.match if field not in Resource._fields}
-        self._typed = "resource_type" in read
+        self._typed = "resource_type" in read or bool(ctx.request and ctx.covering)
         self._classed = "resource.class" in names
         about_resources = any(_of_resource(waiver) for waiver in self._waivers)
         counts = self._typed or self._classed or about_resources or bool(ctx.protections.resources) or bool(ctx.request)

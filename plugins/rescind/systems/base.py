@@ -201,6 +201,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar restore_shape: what one restore call can cover.
     :cvar not_restored: what a revocation ends that a restore does not bring back, for the approval request; else empty.
     :cvar restore_is_idempotent: True when restoring a grant that exists already adds nothing.
+    :cvar covering: resource types whose grants reach what is in them, where the listings of that do not show it.
     :cvar relists_inherited: True when a re-read shows inherited grants too, so that one that it lacks has ended.
     """
 
@@ -224,6 +225,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     restore_shape: ClassVar[CallShape]
     not_restored: ClassVar[str] = ""
     restore_is_idempotent: ClassVar[bool] = True
+    covering: ClassVar[frozenset[str]] = frozenset()
     relists_inherited: ClassVar[bool] = False
 
     @property

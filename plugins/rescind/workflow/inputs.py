@@ -293,10 +293,12 @@ def _asks_for_holdings(policy: Policy | None) -> bool:
 
 
 def _with_population(ledger: Ledger, run: Run, context: DecisionContext) -> DecisionContext:
+    names = frozenset(scope.system for scope in ledger.scopes.all(run.run_id))
     return replace(
         context,
         principals=index_principals(ledger.snapshot.principals(run.run_id)),
-        systems=frozenset(scope.system for scope in ledger.scopes.all(run.run_id)),
+        systems=names,
+        covering={name: types for name in names if (types := system_named(name).covering)},
     )
 
 

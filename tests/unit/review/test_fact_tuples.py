@@ -118,6 +118,7 @@ def contexts(draw: st.DrawFn, make: SimpleNamespace, grants: Sequence[Grant]) ->
         ),
         "holdings": collect_holdings(grants),
         "complete": frozenset(("roster", "usage", "holdings")),
+        "covering": draw(st.sampled_from([{}, {DMS[0]: frozenset({"DATABASE"})}])),
     }
     if draw(st.integers(0, 3)) == 0:
         people = tuple(Target(name, "person_id") for name in draw(st.sets(st.sampled_from(["P2", "P3"]))))

@@ -276,3 +276,30 @@ def test_an_account_that_may_be_the_persons_stays_and_is_not_passed_over(
     assert (one.choice, one.rule, one.facts[ASKED_FOR]) == ("keep", "kept.not_requested", "yes")
     assert "may belong to a person whom the request names" in one.reason
     assert ASKED_FOR not in stranger.facts and stranger.reason == "the request does not name this grant"
+
+
+def test_where_a_request_names_resources_access_from_above_is_left(make: SimpleNamespace) -> None:
+    """A grant on what holds the resource, and one that is inherited: neither ends with what the request takes."""
+    inherited = {"inherited_from": "schema s1", "revocable": False, "why_not": "inherited from schema s1"}
+    grants = [
+        make.grant("51001"),
+        make.grant("51001", **inherited),
+        make.grant("51001", resource_type="FOLDER", resource_id="r9"),
+        make.grant("51001", resource_id="r9"),
+        make.grant("51002", resource_type="FOLDER", resource_id="r9"),
+        make.grant("700000000001", system="wedata_privileges", resource_type="FOLDER", resource_id="r9"),
+    ]
+
+    def left(**change: Any) -> list[bool]:
+        wanted = request(Target("P1"), systems=("dms_permissions",), **change)
+        context = make.context(request=wanted, covering={name: frozenset({"FOLDER"}) for name in SYSTEMS})
+        return [one.choice == "keep" and ASKED_FOR in one.facts for one in decide(grants, context)]
+
+    assert left(resources=("r1",)) == [False, True, True, False, False, False]
+    assert left() == [False] * 6
+
+
+def test_a_grant_that_may_be_its_own_is_left_beside_what_it_may_come_from(make: SimpleNamespace) -> None:
+    doubt = make.grant("51001", inherited_from="folder f1", revocable=False, why_not="its own or inherited: not told")
+    (one,) = decide([doubt], make.context(request=request(Target("P1"), systems=("dms_permissions",))))
+    assert (one.rule, one.facts[ASKED_FOR]) == ("kept.unsupported", "yes")

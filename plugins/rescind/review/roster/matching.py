@@ -35,7 +35,7 @@ def match_person(
 
     Ids of spaces that the roster has no column for say nothing. Every other id must be the one in the same
     row: an id that the row lacks or that differs leaves the principal unmatched. So a lost row or cell can
-    only ever undo a match, never make one. (What a platform says of its principals belongs to the snapshot,
+    only ever remove a match, never make one. (What a platform says of its principals belongs to the snapshot,
     which is complete or decides nothing; a roster may be damaged without anybody noticing.)
     """
     if principal_type not in _PERSONAL:

@@ -102,6 +102,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
     restore_message: ClassVar[type[WriteRequest[Any]]] = CreateCodePermissions
     restore_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = (CreateWorkflowPermissions,)
     restore_shape: ClassVar[CallShape] = shape
+    covering: ClassVar[frozenset[str]] = frozenset({"studio_folder", "workflow_folder"})
     relists_inherited: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset(
         {
