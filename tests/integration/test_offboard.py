@@ -18,7 +18,7 @@ from rescind.model import Choice
 from rescind.web.shape import clock
 from rescind.workflow.run_summary import headline
 from tests.support.airflow_record import AirflowRecord, airflow_record
-from tests.support.review import ReviewBench
+from tests.support.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
 NOW = datetime.now(UTC)
@@ -328,7 +328,8 @@ def test_without_the_connection_no_real_run_starts(bench: Bench, monkeypatch: py
     assert requested(review)[1].requested_by == ""
 
 
-def test_a_sender_that_preflight_found_is_kept_from_approving(bench: Bench, airflow: AirflowRecord) -> None:
+def sent_by_two(bench: Bench, airflow: AirflowRecord) -> tuple[ReviewBench, Review]:
+    """A planned run of two events: one by an ordinary sender, one by the approver omar."""
     setup = bench(enforce_events=True, requester_check="off", approvers=["omar", "olga"])
     one, two = people(setup, 2)
     airflow.sent(SENDER, {"principals": [one["person_id"]]})
@@ -336,6 +337,11 @@ def test_a_sender_that_preflight_found_is_kept_from_approving(bench: Bench, airf
     review = real(setup, posted(one["person_id"]), posted(two["person_id"], seconds=1))
     review.user = ""
     review.through_plan()
+    return setup, review
+
+
+def test_a_sender_that_preflight_found_is_kept_from_approving(bench: Bench, airflow: AirflowRecord) -> None:
+    setup, review = sent_by_two(bench, airflow)
     airflow.status = 403
     with pytest.raises(AirflowFailException, match="'omar' sent an event of this run"):
         review.approve("omar")
@@ -356,13 +362,7 @@ def test_two_senders_of_one_content_are_nobody(bench: Bench, airflow: AirflowRec
 
 
 def test_where_the_check_is_off_every_known_sender_is_kept_from_approving(bench: Bench, airflow: AirflowRecord) -> None:
-    setup = bench(enforce_events=True, requester_check="off", approvers=["omar", "olga"])
-    one, two = people(setup, 2)
-    airflow.sent(SENDER, {"principals": [one["person_id"]]})
-    airflow.sent("omar", {"principals": [two["person_id"]]})
-    review = real(setup, posted(one["person_id"]), posted(two["person_id"], seconds=1))
-    review.user = ""
-    review.through_plan()
+    _, review = sent_by_two(bench, airflow)
     operator = review.approval()
     with review.ledger() as ledger:
         operator.ask(review.context("approve"), ledger)

@@ -50,23 +50,23 @@ class Message:
         """
         first = heading + shorten(self.title, MOST_TITLE)
         last = [f"[{OPEN}]({self.link})"] if self.link else []
-        room = limit - _size(between.join([first, *last]))
-        return between.join([first, *fitting(self.lines, room, extra=_size(between)), *last])
+        space = limit - _size(between.join([first, *last]))
+        return between.join([first, *fitting(self.lines, space, extra=_size(between)), *last])
 
 
-def fitting(lines: tuple[str, ...], room: int, *, extra: int = 0) -> list[str]:
+def fitting(lines: tuple[str, ...], space: int, *, extra: int = 0) -> list[str]:
     """Return the first lines that fit; the last one says that some are left out.
 
-    :param room: bytes of UTF-8.
+    :param space: bytes of UTF-8.
     :param extra: bytes that each line needs in addition.
     """
-    if sum(_size(line) + extra for line in lines) <= room:
+    if sum(_size(line) + extra for line in lines) <= space:
         return list(lines)
     kept: list[str] = []
-    room -= len("...") + extra
+    space -= len("...") + extra
     for line in lines:
-        room -= _size(line) + extra
-        if room < 0:
+        space -= _size(line) + extra
+        if space < 0:
             break
         kept.append(line)
     return [*kept, "..."]

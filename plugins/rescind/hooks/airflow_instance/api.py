@@ -78,11 +78,11 @@ def joined(before: str, text: str) -> str:
 
     Ours comes first, because the UI shows the first line. It has no blank line, so the two can be told apart.
 
-    :raises ValueError: when the note by people leaves no room.
+    :raises ValueError: when the note by people leaves no space.
     """
     theirs = before.partition("\n\n")[2] if before.startswith(_MARK) else before.strip()
     rest = f"\n\n{theirs}" if theirs else ""
-    room = MOST_NOTE - len(_MARK) - len(rest)
-    if room < _LEAST:
+    space = MOST_NOTE - len(_MARK) - len(rest)
+    if space < _LEAST:
         raise ValueError("the note is full")
-    return _MARK + (text if len(text) <= room else text[: room - 1] + "…") + rest
+    return _MARK + (text if len(text) <= space else text[: space - 1] + "…") + rest

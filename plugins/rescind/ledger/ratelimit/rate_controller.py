@@ -12,7 +12,7 @@ and is the estimate of the limit:
 - Clearly below it: the limit is lower than documented, or other clients use it too. The estimate is adopted. Later a
   higher rate is tried, in growing steps while nothing is throttled, and after longer waits while requests are.
 
-In both cases all workers pause until the vendor's window has room again, and continue at a lower rate that rises in
+In both cases all workers pause until the vendor's window has space again, and continue at a lower rate that rises in
 steps. Times are seconds on the database clock.
 """
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from rescind.ledger.runs.records import requester_text
+from rescind.ledger.runs.refusals import NewRefusal
 from rescind.users import shown_user
 
 STALE_S = 90
@@ -94,18 +95,9 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedLine:
-    """A run that was refused before it began, so that it has no number.
+class RefusedLine(NewRefusal):
+    """A run that was refused before it began, so that it has no number."""
 
-    :param said: the error, with its remedy.
-    """
-
-    dag_id: str
-    airflow_run_id: str
-    requested_by: str
-    reason: str
-    dry_run: bool
-    said: str
     refused_at: datetime
 
 

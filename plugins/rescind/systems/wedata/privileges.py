@@ -18,10 +18,7 @@ from rescind.cloud.clients import WeDataClient
 from rescind.cloud.paging import OTHER
 from rescind.cloud.wedata.inventory import (
     ListCatalog,
-    ListDatabase,
     ListProjects,
-    ListSchema,
-    ListTable,
 )
 from rescind.cloud.wedata.privileges import (
     AuthorizePrivileges,
@@ -50,6 +47,7 @@ from rescind.model import (
 from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, EndedMemberships, Surface, Untraceable
+from rescind.systems.wedata.catalog_objects import DOTTED, OWNER, objects_below
 from rescind.systems.wedata.projects import (
     LIMITS,
     MEMBERS,
@@ -69,10 +67,8 @@ _SUBJECTS = {
 }
 _STATES = {Said.ACCEPTED: ItemState.ACCEPTED, Said.REFUSED: ItemState.REFUSED, Said.UNKNOWN: ItemState.UNKNOWN}
 _METALAKE = ("Metalake", "default")
-OWNER = "owner"
 _TOTAL = "TotalCounts"
 """Attribute of a grant: what the total of its listing was seen to count, where that is not rows."""
-DOTTED = "its name has a dot, so its permissions cannot be addressed"
 PERMISSIONS = Surface("permissions", "ListPermissions", "direct and inherited privileges on catalog, schema and table")
 TABLE_OWNERS = Surface("table owners", "ListTable", "the owner of a table", "as text whose form is not documented")
 SURFACES = (
@@ -137,7 +133,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
             if "." in catalog:
                 found.not_reviewed("catalog", catalog, DOTTED)
                 continue
-            schemas, tables = await _below(walker, catalog, found)
+            schemas, tables = await objects_below(walker, catalog, found)
             sources = _Sources(top.direct)
             for level in ([("Catalog", catalog)], schemas):
                 await _objects(walker, found, level, sources)
@@ -287,50 +283,6 @@ async def _objects(
     reviewed = [item for item in listings if not found.leaves_out(item[0].lower(), item[1])]
     await walker.for_each(reviewed, lambda item: _permissions(walker, item, other_unit=True), take)
     found.note("objects", len(reviewed))
-
-
-async def _below(
-    walker: Walker[WeDataClient], catalog: str, found: Population
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The catalog's schemas and its tables as (ResourceType, ResourceUri).
-
-    Escaping is not documented, so an object with a dot in its name cannot be addressed: it is named and left out.
-    """
-    schemas = {database.Name for database in await walker.rows(ListDatabase(CatalogName=catalog))}
-    schemas.update(schema.Name for schema in await walker.rows(ListSchema(CatalogName=catalog)))
-    tables = await walker.rows(ListTable(CatalogName=catalog))
-    if any(not (table.SchemaName or table.DatabaseName) for table in tables):
-        raise ListingIncompleteError(f"ListTable(CatalogName={catalog})", "a table names neither schema nor database")
-    schemas.update(table.SchemaName or table.DatabaseName or "" for table in tables)
-    paths = {(table.SchemaName or table.DatabaseName or "", table.Name): table for table in tables}
-    for schema in sorted(schema for schema in schemas if "." in schema):
-        found.not_reviewed("schema", f"{catalog}.{schema}", DOTTED)
-    for schema, name in sorted(paths):
-        if "." in schema or "." in name:
-            found.not_reviewed("table", f"{catalog}.{schema}.{name}", DOTTED)
-    plain = [(schema, name) for schema, name in sorted(paths) if "." not in schema and "." not in name]
-    found.add_grants(
-        _owner(walker.account, f"{catalog}.{schema}.{name}", owner)
-        for schema, name in plain
-        if (owner := paths[schema, name].owner)
-    )
-    return (
-        [("Schema", f"{catalog}.{schema}") for schema in sorted(schemas) if "." not in schema],
-        [("Table", f"{catalog}.{schema}.{name}") for schema, name in plain],
-    )
-
-
-def _owner(account: str, uri: str, owner: str) -> Grant:
-    """The owner of a table, as text of undocumented form: a path where it is the id of a person."""
-    return Grant(
-        key=GrantKey("wedata_privileges", account, "table", uri, PrincipalType.USER, owner, OWNER),
-        # No call takes it and no listing of permissions shows it.
-        cell=Cell("", uri, "owner", (owner,)),
-        revocable=False,
-        why_not="owns the table",
-        resource_name=uri,
-        attributes={"ResourceType": ""},
-    )
 
 
 def _product(prepared: Prepared[Any], action: str) -> list[tuple[str, str, str, str, str]]:

@@ -149,8 +149,8 @@ def _edge(x: float, y: float, to_x: float, to_y: float, one: _Place) -> Iterable
             f'<path class="{one.fate.kind}" d="M{at - 6:g} {to_y - 6:g}l12 12m0 -12l-12 12" stroke="currentColor"'
             ' stroke-width="2.5"/>'
         )
-    room = _EDGE_TEXT - len(one.fate.words)
-    yield _text(turn + 8, to_y - 5, f"{_cut(one.edge, max(room, 8))}: {one.fate.words}", size=12)
+    space = _EDGE_TEXT - len(one.fate.words)
+    yield _text(turn + 8, to_y - 5, f"{_cut(one.edge, max(space, 8))}: {one.fate.words}", size=12)
 
 
 def _text(x: float, y: float, text: str, size: int = 13) -> str:

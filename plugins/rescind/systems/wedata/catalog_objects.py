@@ -1,0 +1,59 @@
+"""What a WeData catalog holds: its schemas, its tables and their owners."""
+
+from __future__ import annotations
+
+from rescind.cloud.clients import WeDataClient
+from rescind.cloud.wedata.inventory import ListDatabase, ListSchema, ListTable
+from rescind.errors import ListingIncompleteError
+from rescind.model import Cell, Grant, GrantKey, PrincipalType
+from rescind.systems.base import Walker
+from rescind.systems.population import Population
+
+OWNER = "owner"
+DOTTED = "its name has a dot, so its permissions cannot be addressed"
+
+
+async def objects_below(
+    walker: Walker[WeDataClient], catalog: str, found: Population
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the catalog's schemas and its tables as (ResourceType, ResourceUri), and add the owners of tables.
+
+    Escaping is not documented, so an object with a dot in its name cannot be addressed: it is named and left out.
+
+    :raises ListingIncompleteError: when a table names neither its schema nor its database.
+    """
+    schemas = {database.Name for database in await walker.rows(ListDatabase(CatalogName=catalog))}
+    schemas.update(schema.Name for schema in await walker.rows(ListSchema(CatalogName=catalog)))
+    tables = await walker.rows(ListTable(CatalogName=catalog))
+    if any(not (table.SchemaName or table.DatabaseName) for table in tables):
+        raise ListingIncompleteError(f"ListTable(CatalogName={catalog})", "a table names neither schema nor database")
+    schemas.update(table.SchemaName or table.DatabaseName or "" for table in tables)
+    paths = {(table.SchemaName or table.DatabaseName or "", table.Name): table for table in tables}
+    for schema in sorted(schema for schema in schemas if "." in schema):
+        found.not_reviewed("schema", f"{catalog}.{schema}", DOTTED)
+    for schema, name in sorted(paths):
+        if "." in schema or "." in name:
+            found.not_reviewed("table", f"{catalog}.{schema}.{name}", DOTTED)
+    plain = [(schema, name) for schema, name in sorted(paths) if "." not in schema and "." not in name]
+    found.add_grants(
+        _owner(walker.account, f"{catalog}.{schema}.{name}", owner)
+        for schema, name in plain
+        if (owner := paths[schema, name].owner)
+    )
+    return (
+        [("Schema", f"{catalog}.{schema}") for schema in sorted(schemas) if "." not in schema],
+        [("Table", f"{catalog}.{schema}.{name}") for schema, name in plain],
+    )
+
+
+def _owner(account: str, uri: str, owner: str) -> Grant:
+    """Return the owner of a table, as text of undocumented form: a path where it is the id of a person."""
+    return Grant(
+        key=GrantKey("wedata_privileges", account, "table", uri, PrincipalType.USER, owner, OWNER),
+        # No call takes it and no listing of permissions shows it.
+        cell=Cell("", uri, "owner", (owner,)),
+        revocable=False,
+        why_not="owns the table",
+        resource_name=uri,
+        attributes={"ResourceType": ""},
+    )
