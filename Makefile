@@ -11,9 +11,8 @@ BENCH_ARGS ?=
 MUTANTS ?=
 MATRIX_ARGS ?=
 # Two halves of about equal length run at the same time; this one mostly waits for processes.
-WAITING_TESTS := tests/e2e tests/browser tests/faults tests/integration/test_dms_accounts.py \
-	tests/integration/test_project_roles.py tests/integration/test_shares.py tests/integration/test_review.py \
-	tests/integration/test_restore.py tests/integration/test_studio_permissions.py
+WAITING_TESTS := tests/e2e tests/browser tests/faults tests/integration/restore tests/integration/systems \
+	tests/integration/reviews/test_review.py
 # The quick part, in two halves: no database, no Airflow, nothing that takes more than ten seconds.
 FAST_FIRST := tests/unit/cloud tests/unit/emulator tests/unit/systems tests/contract tests/docs
 FAST_SECOND := tests/unit

@@ -29,11 +29,11 @@ SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
 THOROUGH = os.environ.get("RESCIND_HYPOTHESIS") == "thorough"
 CLOSING_WORLDS = "RESCIND_CLOSING_WORLDS"
-"""Says how many organizations ``tests/integration/test_closing_worlds.py`` makes."""
+"""Says how many organizations ``tests/integration/closing/test_closing_worlds.py`` makes."""
 TEST_SECONDS = 3600 if THOROUGH else 180
 """A thorough run may get the processor only now and then."""
 STACK_SECONDS = 1500
-"""For the fixtures of a test with a running stack: its start is limited by itself, see ``tests/support/live.py``."""
+"""For the fixtures of a test with a running stack; its start has limits of its own: ``tests/support/servers/live.py``."""
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
 hypothesis.settings.register_profile(
@@ -45,7 +45,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts its background jobs deaf to Ctrl-C, and everything below them would be so as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.support.live"]
+pytest_plugins = ["tests.support.servers.live"]
 """The one running stack that end-to-end and browser tests share."""
 
 

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from rescind.ledger.store.migrate import migrate
-from tests.support.emulator import running_emulator
-from tests.support.postgres import PostgresServer
-from tests.support.review import Review, ReviewBench
+from tests.support.reviews.review import Review, ReviewBench
+from tests.support.servers.emulator import running_emulator
+from tests.support.servers.postgres import PostgresServer
 
 
 @dataclass(frozen=True)

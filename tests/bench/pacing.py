@@ -29,7 +29,7 @@ from typing import Any
 from rescind.ledger import Ledger
 from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
 from rescind.ledger.store.migrate import migrate
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 _SPAWN = multiprocessing.get_context("spawn")
 OURS = "ledger buckets"

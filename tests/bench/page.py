@@ -28,9 +28,9 @@ from rescind.ledger import Ledger, VerdictRecord
 from rescind.ledger.store.migrate import migrate
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey, Verdict
 from rescind.web.app import create_app
-from tests.support import ledger_runs
-from tests.support.postgres import PostgresServer
-from tests.support.web_runs import NOW
+from tests.support.ledger import runs as ledger_runs
+from tests.support.ledger.web_runs import NOW
+from tests.support.servers.postgres import PostgresServer
 
 LIMIT_MS = 300
 """What an answer may take at 10,000 items."""

@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 sys.path.insert(0, str(ROOT / "include"))
 from local import emulated
@@ -35,7 +35,7 @@ from local.demo.review import READING_SECONDS
 from local.demo.truth import judge
 from local.stack import Stack
 from local.state import load_secrets
-from tests.support.live import _free_port
+from tests.support.servers.live import _free_port
 
 DAG = "access_review"
 LONGEST_S = 3600.0

@@ -17,11 +17,11 @@ import pytest
 
 from rescind.ledger import Ledger
 from rescind.ledger.runs.refusals import NewRefusal
-from tests.support.api_server import ApiServer, running_api_server
-from tests.support.emulator import ROOT
-from tests.support.postgres import *  # noqa: F403
-from tests.support.review import ledger_connection
-from tests.support.web_runs import HOSTILE, finished_run, late_run, returned, working_run
+from tests.support.ledger.web_runs import HOSTILE, finished_run, late_run, returned, working_run
+from tests.support.reviews.review import ledger_connection
+from tests.support.servers.api_server import ApiServer, running_api_server
+from tests.support.servers.emulator import ROOT
+from tests.support.servers.postgres import *  # noqa: F403
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PICTURES = ROOT / "test-results"

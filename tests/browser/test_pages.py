@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.emulator import ROOT
-from tests.support.live import LiveStack
+from tests.support.servers.emulator import ROOT
+from tests.support.servers.live import LiveStack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PICTURES = ROOT / "test-results"

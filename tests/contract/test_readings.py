@@ -20,7 +20,7 @@ from tests.contract.conftest import KEYS, MakeLibrary, vendor_of
 from tests.contract.libraries import Library
 from tests.contract.messages import client_settings, library_input, messages
 from tests.contract.picks import READS
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
 

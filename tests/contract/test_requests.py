@@ -27,7 +27,7 @@ from tests.contract.conftest import vendor_of
 from tests.contract.libraries import AlibabaLibrary, Library, library
 from tests.contract.messages import AWKWARD, calm, client_settings, library_input, made, messages, product_of
 from tests.contract.tables import kind_of, tables
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
 

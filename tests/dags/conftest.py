@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 from tests.integration.conftest import bench  # noqa: F401 - fixture
-from tests.support.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401 - fixtures
+from tests.support.servers.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401 - fixtures

@@ -18,7 +18,7 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.callback import SyncCallback
 
 from rescind.dag_parts.review_dag import overdue, review_chain
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 CHAT = {"http_conn_id": "chat", "endpoint": "/hook", "json": {"text": "a review has been waiting for a day"}}
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from rescind.ledger import Ledger
-from tests.support.emulator import ROOT, Emulator, running_emulator
-from tests.support.review import ledger_connection
+from tests.support.reviews.review import ledger_connection
+from tests.support.servers.emulator import ROOT, Emulator, running_emulator
 
 pytestmark = [pytest.mark.airflow, pytest.mark.seconds(300)]
 EXAMPLES = ROOT / "plugins/rescind/example_dags"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 REVIEWS = {"access_review", "revoke_access", "offboard"}
 EXPECTED = {*REVIEWS, "restore_access", "watch_regrants", "remind_approvers"}

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import pytest
 
 from rescind.airflow_support.links import PAGE, ConsoleLink, EvidenceLink, ReportLink, ReviewLink
-from tests.support.review import Review, ReviewBench
+from tests.support.reviews.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
 KEY: Any = None

@@ -8,7 +8,7 @@ import pytest
 
 from rescind.systems import REGISTRY, default_connections
 from tests.docs import rights
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 PAGE = (ROOT / "docs" / "connecting.md").read_text(encoding="utf-8")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 TEXT = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
 _NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import pictures
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 _LOADED = re.compile(r"<(?:script|img|iframe|source)[^>]*\ssrc=\"([^\"]+)\"|<link[^>]*\shref=\"([^\"]+)\"[^>]*>")
 

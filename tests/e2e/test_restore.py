@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.demo.truth import judge
-from tests.support.live import LiveStack
+from tests.support.servers.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.seconds(900)]
 DAG = "restore_access"

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.emulator import ROOT
-from tests.support.live import LiveStack, demonstration
+from tests.support.servers.emulator import ROOT
+from tests.support.servers.live import LiveStack, demonstration
 from tests.support.wheels import build, install
 
 pytestmark = [pytest.mark.live, pytest.mark.install, pytest.mark.seconds(600)]

@@ -15,11 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.crash import KILLED, UNTOUCHED, revoke_and_die, revoke_with_a_failing_ledger
-from tests.support.emulator import running_emulator
-from tests.support.journal_check import journal_problems
-from tests.support.postgres import PostgresServer
-from tests.support.review import Review, ReviewBench
+from tests.support.ledger.crash import KILLED, UNTOUCHED, revoke_and_die, revoke_with_a_failing_ledger
+from tests.support.reviews.journal_check import journal_problems
+from tests.support.reviews.review import Review, ReviewBench
+from tests.support.servers.emulator import running_emulator
+from tests.support.servers.postgres import PostgresServer
 
 SYSTEMS = {
     "wedata_privileges": "RevokePrivileges",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.journal_check import as_planned, journal_problems
-from tests.support.review import Review, ReviewBench
-from tests.support.verdicts import items_file, mutate, script, somebody
+from tests.support.reviews.journal_check import as_planned, journal_problems
+from tests.support.reviews.review import Review, ReviewBench
+from tests.support.reviews.verdicts import items_file, mutate, script, somebody
 
 Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]

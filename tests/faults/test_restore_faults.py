@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rescind.systems import system_named
-from tests.integration.test_restore import GIVES, approved, items, number_of, reviewed, truth
-from tests.support.review import Restore, ReviewBench
+from tests.integration.restore.test_restore import GIVES, approved, items, number_of, reviewed, truth
+from tests.support.reviews.review import Restore, ReviewBench
 
 Bench = Callable[..., ReviewBench]
 

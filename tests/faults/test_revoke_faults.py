@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.review import Review, ReviewBench
+from tests.support.reviews.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
 WRITES = ("RevokePrivileges", "RevokeDataSourceAuthorization", "RevokeUserPermission", "CancelAuthorizationMenu")
@@ -44,7 +44,7 @@ def _finish(review: Review, before: dict[str, Any]) -> dict[str, Any]:
     summary = review.report()
     after = review.bench.emulator.get("truth")
     from local.demo.truth import judge
-    from tests.support.journal_check import journal_problems
+    from tests.support.reviews.journal_check import journal_problems
 
     assert journal_problems(review) == []
 

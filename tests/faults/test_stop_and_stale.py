@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.journal_check import journal_problems
-from tests.support.postgres import tampering
-from tests.support.review import Review, ReviewBench
+from tests.support.reviews.journal_check import journal_problems
+from tests.support.reviews.review import Review, ReviewBench
+from tests.support.servers.postgres import tampering
 
 Bench = Callable[..., ReviewBench]
 WRITES = ("RevokePrivileges", "RevokeDataSourceAuthorization", "RevokeUserPermission", "CancelAuthorizationMenu")

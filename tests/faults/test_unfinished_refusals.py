@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.review import Review, ReviewBench
+from tests.support.reviews.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
 WRITES = {
@@ -68,7 +68,7 @@ def _refused_alone(review: Review, system: str) -> int:
 
 def _all_gone(review: Review, system: str, but: int = 0) -> None:
     """The retry has sent everything, and verification proves it."""
-    from tests.support.journal_check import journal_problems
+    from tests.support.reviews.journal_check import journal_problems
 
     review.verify()
     row = next(row for row in review.report()["systems"] if row["system"] == system)

@@ -27,7 +27,7 @@ from rescind.cloud.clients import client_class
 from rescind.errors import CloudError
 from tests.contract.messages import client_settings, messages
 from tests.contract.picks import READS, some_grant, some_node, some_portal, some_record, some_source
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 KEYS = {
     "wedata": ("AKIDDEMO0000000000000000000000001", "tencent-demo-secret-1"),

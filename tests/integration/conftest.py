@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.emulator import running_emulator
-from tests.support.emulator_inside import emulator_inside
-from tests.support.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401 - fixtures
-from tests.support.review import ReviewBench
+from tests.support.reviews.review import ReviewBench
+from tests.support.servers.emulator import running_emulator
+from tests.support.servers.emulator_inside import emulator_inside
+from tests.support.servers.postgres import ledger_dsn, ledger_template, postgres_server  # noqa: F401 - fixtures
 
 UNLIMITED = ("--limit-wedata", "0", "--limit-dms", "0", "--limit-quickbi", "0")
 

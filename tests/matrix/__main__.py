@@ -28,7 +28,7 @@ NEWEST = re.findall(r"^apache-airflow==(\S+)", (ROOT / "requirements.txt").read_
 PINNED = {"3.2.2": "3.2.2", NEWEST: ""}
 """Version of Airflow -> what ``install.py --airflow`` calls it."""
 PAGE = "with_permission or bad_bearer or bad_token or given_back or menu"
-REVIEW = "tests/integration/test_review.py::test_exactly_the_planned_grants_are_gone_and_proven"
+REVIEW = "tests/integration/reviews/test_review.py::test_exactly_the_planned_grants_are_gone_and_proven"
 HEAD = "| Airflow | Python | modules | DAGs | page | review in the process | live review |\n|" + " --- |" * 7 + "\n"
 PAGES = ("README.md", "docs/compatibility.md")
 MARKS = ("<!-- matrix: begin, written by make matrix -->\n", "<!-- matrix: end -->\n")

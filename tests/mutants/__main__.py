@@ -26,7 +26,7 @@ from queue import Queue
 from typing import NamedTuple
 
 from tests.mutants.kept import ROOT, Mutant, kept, killers, record
-from tests.support.postgres import SHARED, PostgresServer
+from tests.support.servers.postgres import SHARED, PostgresServer
 
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".rescind", "site", "dist", "test-results", ".*_cache", ".hypothesis"

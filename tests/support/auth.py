@@ -8,7 +8,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-from tests.support.api_server import BREAKS, NO_RUNS, NOBODY, PARTLY
+from tests.support.servers.api_server import BREAKS, NO_RUNS, NOBODY, PARTLY
 
 
 class PickyAuthManager(SimpleAuthManager):

@@ -17,7 +17,7 @@ from rescind.systems.dms.surfaces import SURFACES
 from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 DMS = system_named("dms_permissions")
 ANN, BOB = "51001", "51002"

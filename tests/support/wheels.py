@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 VERIFIER = ROOT / "packages" / "rescind-verify"
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rescind.approval_signature import SIGNED, ApprovalKeys, fits, key_name, statement
 from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.signing import check, sign
-from tests.support.approval import APPROVAL_PUBLIC, SIGNER, approval_key_file
+from tests.support.reviews.approval import APPROVAL_PUBLIC, SIGNER, approval_key_file
 
 FACTS: dict[str, Any] = {name: f"value of {name}" for name in SIGNED} | {"automatic": False}
 OLD = Ed25519PrivateKey.from_private_bytes(bytes(range(3, 35)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 FOLDER = ROOT / "include" / "dms-airflow"
 PROBE = """

@@ -14,7 +14,7 @@ import pytest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class
 from rescind.cloud.connection.settings import ClientSettings
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 Handler = Callable[[httpx.Request], httpx.Response]
 KEY, SECRET, TOKEN = "AKIDcanary0001", "canary-secret-0001", "canary-token-0001"

@@ -35,7 +35,7 @@ from rescind.errors import (
     TransientError,
     UnauthorizedError,
 )
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 Make = Callable[..., httpx.Response]
 WRITE = RevokeDataSourceAuthorization(DataSourceId="65377", target=FromProject(project_id="29", whole_project=True))

@@ -22,7 +22,7 @@ from rescind.cloud.dms.permissions import RevokeUserPermission
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import ExpiredSignatureError, TransientError
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 IN_FLIGHT = 16
 SERVER_TIME = 1_767_225_600.0

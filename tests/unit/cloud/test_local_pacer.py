@@ -12,7 +12,7 @@ from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.pacing.local_pacer import PACE, LocalPacer
 from rescind.cloud.quickbi.inventory import QueryUserList
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenus
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 BUCKET = Bucket("tencent", "1", "r", "RevokePrivileges", 20.0)
 OTHER = Bucket("tencent", "1", "r", "ListPermissions", 20.0)

@@ -21,7 +21,7 @@ from rescind.cloud.dms.inventory import GetUserActiveTenant
 from rescind.cloud.sts_messages import AlibabaAssumeRoleAnswer
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import ConfigurationError, InputError, UnauthorizedError
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 Make = Callable[..., httpx.Response]
 JWT = "eyJhbGciOi.canary-identity-token." + "x" * 9000

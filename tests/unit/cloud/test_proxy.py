@@ -17,8 +17,8 @@ from rescind.cloud.clients import DmsClient, WeDataClient
 from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.errors import ConfigurationError, RescindError, TransientError
-from tests.support.pacing import FreePacer
-from tests.support.private_network import Authority, TunnelProxy, private_authority, tls_front, tunnel_proxy
+from tests.support.ledger.pacing import FreePacer
+from tests.support.servers.private_network import Authority, TunnelProxy, private_authority, tls_front, tunnel_proxy
 
 HOST = "wedata.intl.tencentcloudapi.com"
 WRITE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2", whole_project=True))

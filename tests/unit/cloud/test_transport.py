@@ -24,7 +24,7 @@ from rescind.cloud.transport import tls_context
 from rescind.cloud.wedata.data_sources import FromProject, RevokeDataSourceAuthorization
 from rescind.cloud.wedata.inventory import ListTenantRoles
 from rescind.errors import MalformedResponseError, RescindError, TransientError, UnknownOutcomeError
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 WRITE = RevokeDataSourceAuthorization(DataSourceId="1", target=FromProject(project_id="2", whole_project=True))
 READ = ListTenantRoles()

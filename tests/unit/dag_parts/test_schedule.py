@@ -16,7 +16,7 @@ from rescind.dag_parts import schedule
 from rescind.dag_parts.schedule import LATEST, OnTimeCronTimetable, on_time
 from rescind.dag_parts.trigger_forms import dry_run_param
 from rescind.workflow.run_occasion import schedule_of
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 pytestmark = pytest.mark.airflow
 BEGAN = DateTime.create(2026, 1, 1, tz="UTC")

@@ -17,7 +17,7 @@ from emulator.build.sizes import TINY
 from emulator.cli import _write_whole
 from emulator.clock import Clock
 from emulator.journal import Journal
-from tests.support.emulator import Emulator, running_emulator
+from tests.support.servers.emulator import Emulator, running_emulator
 
 TOKEN = "a-token-of-the-tests"
 ROUTES = [("GET", "health"), ("GET", "truth"), ("GET", "org"), ("GET", "roster.csv"), ("POST", "reset"),

@@ -30,10 +30,10 @@ from rescind.ledger import (
 )
 from rescind.model import Grant, ItemState, Mode, Verdict
 from rescind.plan import SystemEffects, effects
-from tests.support.approval import KEYS
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, begin, call_for, decide, grant, list_scope
-from tests.support.memory_bundle import MemorySource
-from tests.support.postgres import *  # noqa: F403
+from tests.support.ledger.memory_bundle import MemorySource
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, Frozen, approve, begin, call_for, decide, grant, list_scope
+from tests.support.reviews.approval import KEYS
+from tests.support.servers.postgres import *  # noqa: F403
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()

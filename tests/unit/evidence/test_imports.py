@@ -13,7 +13,7 @@ from rescind.evidence.bundle.read import FolderSource, bundle_source, read_json
 from rescind.evidence.collect import Collector
 from rescind.evidence.imports import import_run
 from rescind.ledger import Ledger, RetainedCheck, Run
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, begin
 from tests.unit.evidence.conftest import bundle, closed_run
 
 pytestmark = pytest.mark.postgres

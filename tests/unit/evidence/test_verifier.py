@@ -10,7 +10,7 @@ import pytest
 
 from rescind.cli import main
 from rescind.ledger import Ledger
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 from tests.support.wheels import VERIFIER, build, install, installed
 from tests.unit.evidence.conftest import KEY, OTHER, bundle, closed_run, pem
 

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.support.fake_cloud import *  # noqa: F403
+from tests.support.servers.fake_cloud import *  # noqa: F403

@@ -12,7 +12,7 @@ import pytest
 
 from rescind.errors import NotApprovedError
 from rescind.hooks.airflow_instance.answers import SAME, compare_answer
-from tests.support.airflow_record import AirflowRecord, airflow_record
+from tests.support.reviews.airflow_record import AirflowRecord, airflow_record
 
 OPTION = "Approve " + "ab" * 32
 VARIABLE = "AIRFLOW_CONN_RESCIND_AIRFLOW"

@@ -14,7 +14,7 @@ from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION
 from rescind.hooks.airflow_instance.starter import look_up_requester
 from rescind.operators.preflight import check_requester
 from rescind.settings import Settings
-from tests.support.airflow_record import AirflowRecord, airflow_record
+from tests.support.reviews.airflow_record import AirflowRecord, airflow_record
 
 pytestmark = pytest.mark.airflow
 

@@ -47,7 +47,7 @@ def test_connections_of_three_types(
 
 
 def test_an_own_pacer_is_used(connection: Callable[..., str]) -> None:
-    from tests.support.pacing import FreePacer
+    from tests.support.ledger.pacing import FreePacer
 
     pacer = FreePacer()
     assert WeDataHook(connection("wedata_a", "generic")).get_conn(pacer).pacer is pacer

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rescind.errors import LeaseLostError, RunStoppedError
 from rescind.ledger import Lease, Ledger
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError
-from tests.support.ledger_runs import approve, begin, decide, freeze, grant, list_scope
+from tests.support.ledger.runs import approve, begin, decide, freeze, grant, list_scope
 
 pytestmark = pytest.mark.postgres
 

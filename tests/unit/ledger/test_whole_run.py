@@ -6,7 +6,7 @@ import pytest
 
 from rescind.ledger import Ledger, VerdictRecord
 from rescind.model import Verdict
-from tests.support.ledger_runs import ready_run
+from tests.support.ledger.runs import ready_run
 
 pytestmark = pytest.mark.postgres
 

@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from local import install
-from tests.support.emulator import ROOT
+from tests.support.servers.emulator import ROOT
 
 TEXT = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 UV = Path(sys.executable).parent / "uv"

@@ -20,7 +20,7 @@ from rescind.notifications.channels import CHATS
 from rescind.notifications.message import Message
 from rescind.notifications.notifiers import NOTIFIERS, ChatNotifier, DingTalkNotifier
 from rescind.provider_info import get_provider_info
-from tests.support.chat_server import SECRET, ChatServer, chat_server
+from tests.support.servers.chat_server import SECRET, ChatServer, chat_server
 
 pytestmark = pytest.mark.airflow
 MESSAGE = Message("[Access review 3] ● waiting for approval", ("rita asks.",), "https://a.example/rescind/runs/3")

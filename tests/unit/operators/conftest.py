@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-from tests.support.fake_cloud import *  # noqa: F403
-from tests.support.postgres import *  # noqa: F403
+from tests.support.servers.fake_cloud import *  # noqa: F403
+from tests.support.servers.postgres import *  # noqa: F403

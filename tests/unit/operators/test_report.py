@@ -23,7 +23,7 @@ from rescind.evidence.bundle.verify import verify
 from rescind.hooks.evidence_store import evidence_folder, signing_key
 from rescind.settings import Settings
 from tests.integration.conftest import bench  # noqa: F401 - fixture
-from tests.support.review import ReviewBench
+from tests.support.reviews.review import ReviewBench
 from tests.unit.evidence.conftest import KEY, PUBLIC
 
 pytestmark = [pytest.mark.airflow, pytest.mark.postgres]

@@ -27,9 +27,9 @@ from rescind.operators.wedata import (
     WeDataRevokeDataSourceAuthorizationOperator,
     WeDataRevokePrivilegesOperator,
 )
-from tests.support.ledger_runs import begin
-from tests.support.postgres import tampering
-from tests.support.review import ledger_connection
+from tests.support.ledger.runs import begin
+from tests.support.reviews.review import ledger_connection
+from tests.support.servers.postgres import tampering
 
 pytestmark = [pytest.mark.airflow, pytest.mark.postgres]
 

@@ -29,9 +29,9 @@ from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi import menus, people
 from rescind.systems.surfaces import CERTAIN_IN, UNCERTAIN, PlatformAnswer, unasked
 from rescind.systems.wedata import data_sources, privileges, projects
+from tests.support.ledger.pacing import FreePacer
 from tests.support.oracle import effective, judge
 from tests.support.oracle.organizations import SMALL, Planted, place, planted
-from tests.support.pacing import FreePacer
 
 PLAIN = replace(SMALL, leavers_in_groups=0, open_menus=0, dms_expired=0, projects=8)
 SHARED = "share_organization"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rescind.errors import PlanError
 from rescind.model import CallShape, Cell, Mode, PlannedCall
 from rescind.plan.check import check_plan, check_request
-from tests.support.examples import examples
+from tests.support.reviews.examples import examples
 
 ROWS = st.sampled_from(["m1", "m2", "m3"])
 COLUMNS = st.sampled_from([("user", ("u1",)), ("user", ("u2",)), ("group", ("u1",))])

@@ -16,8 +16,8 @@ from rescind.errors import PlanError
 from rescind.plan.access_graph import AccessGraph, Closing, Demand, Node, Step, Walk, Way
 from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
-from tests.support.closing_graph import cheapest_of, has, price_of
-from tests.support.examples import examples
+from tests.support.reviews.closing_graph import cheapest_of, has, price_of
+from tests.support.reviews.examples import examples
 
 ANN, BOB, ANNS_OTHER_ID = ("user", "ann"), ("user", "bob"), ("uin", "9")
 TEAM, STAFF, ALL = ("group", "team"), ("group", "staff"), ("everyone", "everyone")

@@ -21,8 +21,8 @@ from rescind.plan.approved import read_approved
 from rescind.plan.check import EmptiedColumn, check_plan, check_request
 from rescind.plan.effects import effects
 from rescind.systems import REGISTRY, system_named
-from tests.support.examples import examples
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
+from tests.support.reviews.examples import examples
 
 Facts = Mapping[str, str]
 MENU_IDS = ["m1", "M1", "m-1", "m_1"]

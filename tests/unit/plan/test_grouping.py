@@ -14,7 +14,7 @@ from rescind.errors import InputError
 from rescind.model import CallShape, Cell, Mode
 from rescind.plan import plan_calls
 from rescind.plan.check import check_plan
-from tests.support.examples import examples
+from tests.support.reviews.examples import examples
 
 MENUS = CallShape(max_rows=3, max_columns={"user": 2, "group": 2})
 PAIRS = CallShape(max_rows=4, max_columns={"pair": 1})

@@ -24,7 +24,7 @@ from rescind.review import (
 )
 from rescind.review.roster.admit import DEFAULT_ID_COLUMNS
 from rescind.systems import id_spaces
-from tests.support.postgres import *  # noqa: F403
+from tests.support.servers.postgres import *  # noqa: F403
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]

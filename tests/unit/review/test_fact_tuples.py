@@ -29,8 +29,8 @@ from rescind.review.decide import Decider
 from rescind.review.fact_tuples import FactTuples
 from rescind.review.policy.rules import READS
 from rescind.review.policy.schema import VARIABLES, Scope
-from tests.support.examples import examples
-from tests.support.ledger_runs import begin, list_scope
+from tests.support.ledger.runs import begin, list_scope
+from tests.support.reviews.examples import examples
 
 DMS, WEDATA = ("dms_permissions", "1000@cn"), ("wedata_privileges", "2000@cn")
 SOME_ID = GrantKey(*DMS, "TABLE", "r1", "user", "51002", "QUERY", "").grant_id

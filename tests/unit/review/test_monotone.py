@@ -30,7 +30,7 @@ from rescind.review import (
     index_principals,
     load_exceptions,
 )
-from tests.support.examples import examples
+from tests.support.reviews.examples import examples
 
 pytestmark = pytest.mark.seconds(180 * -(-(settings.default or settings()).max_examples // 100))
 """A thorough run has a hundred times as many examples."""

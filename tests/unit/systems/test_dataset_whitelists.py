@@ -19,7 +19,7 @@ from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.dataset_whitelists import RULES, QuickBiDatasetWhitelists
 from rescind.systems.surfaces import unasked
 from rescind.workflow.closing.surroundings import is_membership
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 SYSTEM = QuickBiDatasetWhitelists()
 

@@ -21,7 +21,7 @@ from rescind.systems.dms.permissions import _grant
 from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 MENUS, PRIVILEGES, SOURCES = (
     system_named(name) for name in ("quickbi_menus", "wedata_privileges", "wedata_data_sources")

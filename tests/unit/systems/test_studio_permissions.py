@@ -33,7 +33,7 @@ from rescind.systems.effective import access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import UNCERTAIN
 from rescind.systems.wedata.studio_tree import ADMINISTRATOR, CREATOR, OWNER, PERMISSIONS, SHARED
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 STUDIO = system_named("wedata_studio_permissions")
 Answers = dict[str, Any]

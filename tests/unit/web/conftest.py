@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from rescind.ledger import Ledger
 from rescind.web.app import create_app
-from tests.support.postgres import *  # noqa: F403
+from tests.support.servers.postgres import *  # noqa: F403
 
 
 @pytest.fixture

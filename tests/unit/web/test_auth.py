@@ -19,11 +19,11 @@ import pytest
 
 from rescind.ledger import Ledger
 from rescind.web.app import create_app
-from tests.support.api_server import BREAKS, NO_RUNS, NOBODY, PARTLY, SECRET, ApiServer, running_api_server
-from tests.support.postgres import PostgresServer
-from tests.support.review import ledger_connection
+from tests.support.ledger.web_runs import finished_run, working_run
+from tests.support.reviews.review import ledger_connection
+from tests.support.servers.api_server import BREAKS, NO_RUNS, NOBODY, PARTLY, SECRET, ApiServer, running_api_server
+from tests.support.servers.postgres import PostgresServer
 from tests.support.web_routes import paths
-from tests.support.web_runs import finished_run, working_run
 
 pytestmark = [pytest.mark.airflow, pytest.mark.seconds(300)]
 

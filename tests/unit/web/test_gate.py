@@ -16,8 +16,8 @@ from starlette.routing import Mount, Route
 from rescind.ledger import Ledger
 from rescind.web import access
 from rescind.web.app import create_app
+from tests.support.ledger.web_runs import finished_run
 from tests.support.web_routes import paths
-from tests.support.web_runs import finished_run
 
 # Airflow's API server imports Starlette's test client.
 pytestmark = pytest.mark.filterwarnings("ignore:Using .httpx. with .starlette.testclient.")

@@ -14,9 +14,9 @@ import pytest
 from rescind.ledger import SETTINGS, Ledger, NewInput
 from rescind.web.app import create_app
 from rescind.web.pages import ERROR_STYLE
-from tests.support import ledger_runs
+from tests.support.ledger import runs as ledger_runs
+from tests.support.ledger.web_runs import HOSTILE, finished_run, late_run, returned, working_run
 from tests.support.markup import Markup
-from tests.support.web_runs import HOSTILE, finished_run, late_run, returned, working_run
 
 REPORT = "<!doctype html><title>Report</title><style>p{color:red}</style><p>the report</p>"
 

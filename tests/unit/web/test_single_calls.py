@@ -7,8 +7,8 @@ from typing import Any
 
 from rescind.ledger import SINGLE, Ledger, NewRun, NewSingleCall
 from rescind.web.app import create_app
+from tests.support.ledger.web_runs import HOSTILE
 from tests.support.markup import Markup
-from tests.support.web_runs import HOSTILE
 
 NEW = NewRun("somebodys_dag", "manual__1", SINGLE, "ada", dry_run=False)
 

@@ -16,9 +16,9 @@ from rescind.ledger.read_models.rows import ItemFilter
 from rescind.model import Choice, Decision
 from rescind.web.shape import counted
 from rescind.workflow.question.plan_people import plan_people
-from tests.support import ledger_runs
-from tests.support.postgres import tampering
-from tests.support.web_runs import finished_run, hostile_grants, late_run, returned, working_run
+from tests.support.ledger import runs as ledger_runs
+from tests.support.ledger.web_runs import finished_run, hostile_grants, late_run, returned, working_run
+from tests.support.servers.postgres import tampering
 
 ALL = {"access_review", "revoke_access"}
 

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.support.postgres import *  # noqa: F403
+from tests.support.servers.postgres import *  # noqa: F403

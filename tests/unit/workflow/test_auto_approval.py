@@ -9,8 +9,8 @@ import pytest
 from rescind.ledger import Ledger, NewRun
 from rescind.settings import AutomaticApproval
 from rescind.workflow.auto_approval import measure
-from tests.support.ledger_attempts import claim, execute, send
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, decide, freeze, frozen_run, grant, list_scope
+from tests.support.ledger.attempts import claim, execute, send
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, Frozen, approve, decide, freeze, frozen_run, grant, list_scope
 
 pytestmark = pytest.mark.postgres
 

@@ -32,9 +32,9 @@ from rescind.workflow.execute import batch_sender
 from rescind.workflow.execute.batch_sender import MAX_TRIES, BatchReport, BatchSender
 from rescind.workflow.execute.direction import ClaimedBatch, Screening
 from rescind.workflow.execute.kill_switch_monitor import KillSwitchMonitor
-from tests.support.ledger_attempts import attempts, claim, states
-from tests.support.ledger_runs import Frozen, ready_run
-from tests.support.pacing import FreePacer
+from tests.support.ledger.attempts import attempts, claim, states
+from tests.support.ledger.pacing import FreePacer
+from tests.support.ledger.runs import Frozen, ready_run
 from tests.support.scripted import ScriptedMenus
 
 pytestmark = pytest.mark.postgres

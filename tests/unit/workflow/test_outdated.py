@@ -12,8 +12,8 @@ from rescind.errors import ListingIncompleteError
 from rescind.ledger import Ledger
 from rescind.model import Grant
 from rescind.workflow.execute import outdated
-from tests.support.ledger_attempts import claim
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, Frozen, approve, begin, decide, freeze, grant, list_scope
+from tests.support.ledger.attempts import claim
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, Frozen, approve, begin, decide, freeze, grant, list_scope
 
 pytestmark = pytest.mark.postgres
 

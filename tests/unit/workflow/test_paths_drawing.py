@@ -12,7 +12,7 @@ from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
 from rescind.systems.effective import AccessPath
 from rescind.workflow.closing.paths_drawing import DRAWN, paths_svg
 from rescind.workflow.closing.person_paths import MarkedPath
-from tests.support.web_runs import HOSTILE
+from tests.support.ledger.web_runs import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
 

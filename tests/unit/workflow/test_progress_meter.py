@@ -10,7 +10,7 @@ import pytest
 from rescind.cloud.base import Bucket
 from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.workflow.execute.progress_meter import Meter, Reading
-from tests.support.pacing import FreePacer
+from tests.support.ledger.pacing import FreePacer
 
 BUCKET = Bucket("tencent", "1", "r", "ListPermissions", 20.0)
 

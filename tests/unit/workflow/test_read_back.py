@@ -12,8 +12,8 @@ from rescind.ledger.store.errors import CallSettledError
 from rescind.model import Grant
 from rescind.systems.base import ListingScope
 from rescind.workflow.execute.read_back import read_back
-from tests.support.ledger_attempts import attempts, claim, send, states
-from tests.support.ledger_runs import Frozen, approve, begin, decide, freeze, list_scope
+from tests.support.ledger.attempts import attempts, claim, send, states
+from tests.support.ledger.runs import Frozen, approve, begin, decide, freeze, list_scope
 from tests.support.scripted import BY_RESOURCE, FAILURES, NO_CLIENT, NOT_THERE, Answer, ScriptedDms, dms_record
 
 pytestmark = pytest.mark.postgres

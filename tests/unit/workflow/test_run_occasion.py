@@ -14,7 +14,7 @@ from rescind.evidence.collect import Collector
 from rescind.ledger import OCCASION, Ledger, NewRun
 from rescind.settings import Settings
 from rescind.workflow.run_occasion import Start, occasion, schedule_of
-from tests.support.ledger_runs import grant, list_scope
+from tests.support.ledger.runs import grant, list_scope
 
 pytestmark = [pytest.mark.airflow, pytest.mark.postgres]
 MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rescind.model import Cell, Grant, GrantKey, PlannedCall
 from rescind.workflow.execute.split_call import halves
-from tests.support.examples import examples
+from tests.support.reviews.examples import examples
 
 ROWS = ("m1", "m2", "m3", "m4")
 COLUMNS = (("user", ("u1",)), ("user", ("u2",)), ("group", ("u1",)))

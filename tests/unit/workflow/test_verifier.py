@@ -18,8 +18,8 @@ from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
 from rescind.systems.surfaces import PlatformAnswer
 from rescind.workflow.execute import verify
 from rescind.workflow.execute.verify import ScopeReport, ScopeVerifier
-from tests.support.ledger_attempts import claim, send
-from tests.support.ledger_runs import Frozen, approve, begin, decide, freeze, list_scope
+from tests.support.ledger.attempts import claim, send
+from tests.support.ledger.runs import Frozen, approve, begin, decide, freeze, list_scope
 from tests.support.scripted import (
     BY_RESOURCE,
     BY_USER,

@@ -24,9 +24,9 @@ from rescind.evidence.report.tables import outcomes
 from rescind.evidence.values import plain
 from rescind.ledger import SETTINGS, Ledger, NewInput, VerdictRecord
 from rescind.model import Verdict, canonical
-from tests.support.approval import APPROVAL_PUBLIC, SIGNER
-from tests.support.ledger_runs import begin, grant, list_scope
-from tests.support.memory_bundle import MemorySource
+from tests.support.ledger.memory_bundle import MemorySource
+from tests.support.ledger.runs import begin, grant, list_scope
+from tests.support.reviews.approval import APPROVAL_PUBLIC, SIGNER
 from tests.unit.evidence.conftest import (
     HOSTILE,
     KEY,

@@ -15,7 +15,7 @@ from rescind.evidence.bundle.format import encode, manifest_of
 from rescind.evidence.bundle.signing import key_name, sign
 from rescind.evidence.bundle.verify import verify
 from rescind.ledger import Ledger
-from tests.support.memory_bundle import MemorySource
+from tests.support.ledger.memory_bundle import MemorySource
 from tests.unit.evidence.conftest import OTHER, PUBLIC, bundle, closed_run, contents
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]

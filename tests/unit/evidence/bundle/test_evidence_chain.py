@@ -15,8 +15,8 @@ from rescind.evidence.bundle.verify import verify
 from rescind.evidence.report.html_report import write_report
 from rescind.ledger import ChainEntry, Ledger, NewBatch, NewCall, NewItem, NewPlan
 from rescind.plan.restore_effects import SystemRestores, restore_effects
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for
-from tests.support.postgres import as_owner
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, begin, call_for
+from tests.support.servers.postgres import as_owner
 from tests.unit.evidence.conftest import bundle, closed_run
 
 pytestmark = pytest.mark.postgres

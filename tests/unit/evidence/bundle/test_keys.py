@@ -16,7 +16,7 @@ from rescind.evidence.bundle.format import encode
 from rescind.evidence.bundle.signing import check, key_name, public_key, same, sign
 from rescind.evidence.bundle.verify import verify
 from rescind.ledger import Ledger
-from tests.support.memory_bundle import MemorySource
+from tests.support.ledger.memory_bundle import MemorySource
 from tests.unit.evidence.conftest import KEY, OTHER, PUBLIC, bundle, closed_run, contents, pem
 
 P = 2**255 - 19

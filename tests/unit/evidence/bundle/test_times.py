@@ -16,8 +16,8 @@ from rescind.evidence.bundle.sanitize import sanitize
 from rescind.evidence.bundle.times import CLOCKS_APART
 from rescind.evidence.bundle.verify import verify
 from rescind.ledger import Ledger, NewInput, NewQuestion, QuestionItem, Run
-from tests.support.ledger_runs import begin, decide, frozen_run, grant, list_scope
-from tests.support.memory_bundle import MemorySource
+from tests.support.ledger.memory_bundle import MemorySource
+from tests.support.ledger.runs import begin, decide, frozen_run, grant, list_scope
 from tests.unit.evidence.conftest import bundle, closed_run, contents, remade_by
 
 pytestmark = pytest.mark.postgres

@@ -12,8 +12,8 @@ from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figure
 from rescind.evidence.report.html_report import headline, report, span, text
 from rescind.evidence.report.tables import outcomes
 from rescind.ledger import Ledger
-from tests.support.ledger_runs import begin, frozen_run
-from tests.support.memory_bundle import MemorySource
+from tests.support.ledger.memory_bundle import MemorySource
+from tests.support.ledger.runs import begin, frozen_run
 from tests.unit.evidence.bundle.test_bundle import remade
 from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run, contents
 

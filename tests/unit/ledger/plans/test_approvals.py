@@ -12,9 +12,9 @@ from rescind.errors import LedgerError, NotApprovedError, PlanStaleError
 from rescind.ledger import Ledger
 from rescind.ledger.plans import approvals
 from rescind.ledger.store.errors import RecordConflictError
-from tests.support.approval import KEYS
-from tests.support.ledger_runs import Frozen, approve, freeze, frozen_run, grant
-from tests.support.postgres import as_owner, tampering
+from tests.support.ledger.runs import Frozen, approve, freeze, frozen_run, grant
+from tests.support.reviews.approval import KEYS
+from tests.support.servers.postgres import as_owner, tampering
 
 pytestmark = pytest.mark.postgres
 

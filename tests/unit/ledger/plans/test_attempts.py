@@ -10,8 +10,8 @@ from rescind.errors import LedgerError, NotApprovedError, PlanStaleError, RunSto
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, ScopeLockedError
 from rescind.model import ItemState
-from tests.support.ledger_attempts import S, attempts, claim, execute, refuse, send, states, tamper
-from tests.support.ledger_runs import approve, freeze, frozen_run, ready_run
+from tests.support.ledger.attempts import S, attempts, claim, execute, refuse, send, states, tamper
+from tests.support.ledger.runs import approve, freeze, frozen_run, ready_run
 
 pytestmark = pytest.mark.postgres
 LOCK = (

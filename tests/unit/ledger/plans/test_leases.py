@@ -10,8 +10,8 @@ from rescind.errors import LeaseLostError, LedgerError
 from rescind.ledger import Ledger, NewCall
 from rescind.ledger.store.errors import CallSettledError, RecordConflictError, TransitionError
 from rescind.model import Verdict
-from tests.support.ledger_attempts import S, attempts, batch_now, claim, execute, send, states
-from tests.support.ledger_runs import call_for, ready_run
+from tests.support.ledger.attempts import S, attempts, batch_now, claim, execute, send, states
+from tests.support.ledger.runs import call_for, ready_run
 
 pytestmark = pytest.mark.postgres
 

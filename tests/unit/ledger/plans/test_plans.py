@@ -12,7 +12,7 @@ from rescind.errors import LedgerError, PlanError, PlanStaleError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, VerdictRecord
 from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import ItemState, PlannedCall, Verdict, digest
-from tests.support.ledger_runs import (
+from tests.support.ledger.runs import (
     ACCOUNT,
     SYSTEM,
     approve,
@@ -26,7 +26,7 @@ from tests.support.ledger_runs import (
     list_scope,
     ready_run,
 )
-from tests.support.postgres import tampering
+from tests.support.servers.postgres import tampering
 
 pytestmark = pytest.mark.postgres
 

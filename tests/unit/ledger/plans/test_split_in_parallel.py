@@ -12,9 +12,9 @@ from rescind.ledger import Lease, Ledger, NewCall
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.errors import DatabaseError
 from rescind.model import Grant
-from tests.support.ledger_attempts import batch_now, claim
-from tests.support.ledger_runs import Frozen, call_for, ready_run
-from tests.support.postgres import as_owner
+from tests.support.ledger.attempts import batch_now, claim
+from tests.support.ledger.runs import Frozen, call_for, ready_run
+from tests.support.servers.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 AT_ONCE = 4  # as many connections as a task has

@@ -6,8 +6,8 @@ from rescind.ledger import Ledger
 from rescind.ledger.plans.transitions import ARROWS
 from rescind.ledger.store.errors import TransitionError
 from rescind.model import ItemState
-from tests.support.ledger_runs import ready_run
-from tests.support.postgres import tampering
+from tests.support.ledger.runs import ready_run
+from tests.support.servers.postgres import tampering
 
 pytestmark = pytest.mark.postgres
 S = ItemState

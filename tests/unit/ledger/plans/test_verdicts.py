@@ -8,9 +8,9 @@ import pytest
 from rescind.errors import InputError, LedgerError, RetainedGrantLostError, RunStoppedError
 from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import Verdict
-from tests.support.ledger_attempts import claim, refuse, send
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, frozen_run, grant, list_scope, ready_run
-from tests.support.postgres import as_owner
+from tests.support.ledger.attempts import claim, refuse, send
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, begin, frozen_run, grant, list_scope, ready_run
+from tests.support.servers.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

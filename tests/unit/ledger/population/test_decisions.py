@@ -8,7 +8,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import RecordConflictError
 from rescind.model import Cell, Choice, Decision
-from tests.support.ledger_runs import begin, decide, frozen_run, grant, list_scope
+from tests.support.ledger.runs import begin, decide, frozen_run, grant, list_scope
 
 pytestmark = pytest.mark.postgres
 

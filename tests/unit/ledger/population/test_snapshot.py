@@ -14,7 +14,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, ScopeSpec
 from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, certificate, frozen_run, grant, list_scope, ready_run
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, begin, certificate, frozen_run, grant, list_scope, ready_run
 
 pytestmark = pytest.mark.postgres
 

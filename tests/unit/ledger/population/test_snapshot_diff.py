@@ -15,7 +15,7 @@ from rescind.errors import InputError
 from rescind.ledger import Ledger
 from rescind.ledger.population.snapshot_diff import merge
 from rescind.model import Grant
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, grant, list_scope
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, begin, grant, list_scope
 
 pytestmark = pytest.mark.postgres
 

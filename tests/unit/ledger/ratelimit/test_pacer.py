@@ -14,7 +14,7 @@ import pytest
 from rescind.errors import ConfigurationError, LedgerError, RunStoppedError
 from rescind.ledger import Ledger
 from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from rescind.ledger import Ledger
-from tests.support.postgres import as_owner
+from tests.support.servers.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 

@@ -11,7 +11,7 @@ from rescind.ledger import Ledger, NewInput, NewQuestion, NewRun, QuestionItem, 
 from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import Choice
-from tests.support.ledger_runs import begin, decide, grant, list_scope, ready_run
+from tests.support.ledger.runs import begin, decide, grant, list_scope, ready_run
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

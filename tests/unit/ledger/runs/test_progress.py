@@ -12,7 +12,7 @@ from rescind.errors import GuardTrippedError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, RetainedCheck, VerdictRecord
 from rescind.model import ItemState, Verdict
 from rescind.workflow.execute.canary import require_canaries
-from tests.support.ledger_runs import ACCOUNT, SYSTEM, begin, call_for, decide, effects_of, grant, list_scope
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, begin, call_for, decide, effects_of, grant, list_scope
 
 
 def test_a_task_rewrites_its_own_row_and_begins_anew_when_it_falls_back(ledger: Ledger) -> None:

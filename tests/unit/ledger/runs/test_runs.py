@@ -9,8 +9,8 @@ import pytest
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewRun
 from rescind.ledger.store.errors import RecordConflictError
-from tests.support.ledger_runs import begin, ready_run
-from tests.support.postgres import as_owner
+from tests.support.ledger.runs import begin, ready_run
+from tests.support.servers.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 

@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewRun, Run
 from rescind.ledger.store.errors import ScopeLockedError
 from rescind.model import ItemState, PlannedCall
-from tests.support.ledger_attempts import claim, execute, refuse, send, tamper
-from tests.support.ledger_runs import (
+from tests.support.ledger.attempts import claim, execute, refuse, send, tamper
+from tests.support.ledger.runs import (
     ACCOUNT,
     SYSTEM,
     Frozen,
@@ -30,7 +30,7 @@ from tests.support.ledger_runs import (
     list_scope,
     ready_run,
 )
-from tests.support.postgres import tampering
+from tests.support.servers.postgres import tampering
 
 pytestmark = pytest.mark.postgres
 

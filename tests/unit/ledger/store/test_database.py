@@ -12,8 +12,8 @@ from rescind.ledger import Ledger
 from rescind.ledger.store.database import Connection, Database, Timeouts
 from rescind.ledger.store.errors import DatabaseError
 from rescind.ledger.store.migrate import migrate
-from tests.support.ledger_runs import begin
-from tests.support.postgres import BorrowedServer, PostgresServer, as_owner
+from tests.support.ledger.runs import begin
+from tests.support.servers.postgres import BorrowedServer, PostgresServer, as_owner
 
 pytestmark = pytest.mark.postgres
 

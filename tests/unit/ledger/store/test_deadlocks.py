@@ -23,9 +23,9 @@ from rescind.ledger.ratelimit.db_thread import DatabaseThread
 from rescind.ledger.runs.owner_questions import NewQuestion, QuestionItem
 from rescind.ledger.store.database import Connection, Database
 from rescind.model import Choice, Decision, Verdict
-from tests.support import ledger_runs
-from tests.support.ledger_runs import ACCOUNT, SYSTEM
-from tests.support.postgres import as_owner
+from tests.support.ledger import runs as ledger_runs
+from tests.support.ledger.runs import ACCOUNT, SYSTEM
+from tests.support.servers.postgres import as_owner
 
 pytestmark = pytest.mark.postgres
 

@@ -13,10 +13,10 @@ from rescind.evidence.bundle.format import bundle_name
 from rescind.evidence.write import refuse_newer
 from rescind.ledger import Ledger
 from rescind.ledger.store.migrate import migrate
-from tests.support.ledger_attempts import claim, send
-from tests.support.ledger_runs import begin, ready_run
-from tests.support.postgres import as_owner
-from tests.support.standby import standby
+from tests.support.ledger.attempts import claim, send
+from tests.support.ledger.runs import begin, ready_run
+from tests.support.servers.postgres import as_owner
+from tests.support.servers.standby import standby
 
 pytestmark = pytest.mark.postgres
 

@@ -13,8 +13,8 @@ from rescind.cli.ledger import DSN_VARIABLE
 from rescind.errors import ConfigurationError, PlanStaleError
 from rescind.ledger import Ledger
 from rescind.ledger.store.migrate import migrate, migrations
-from tests.support.ledger_runs import ready_run
-from tests.support.postgres import PostgresServer, as_owner
+from tests.support.ledger.runs import ready_run
+from tests.support.servers.postgres import PostgresServer, as_owner
 
 pytestmark = pytest.mark.postgres
 

@@ -16,8 +16,8 @@ from rescind.ledger import Ledger
 from rescind.ledger.ratelimit.db_thread import DatabaseThread
 from rescind.ledger.store.database import Database
 from rescind.ledger.store.migrate import migrate
-from tests.support.pgbouncer import MISSING, PROGRAM, pooler
-from tests.support.postgres import PostgresServer
+from tests.support.servers.pgbouncer import MISSING, PROGRAM, pooler
+from tests.support.servers.postgres import PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.skipif(PROGRAM is None, reason=MISSING)]
 MODES = ("transaction", "session")

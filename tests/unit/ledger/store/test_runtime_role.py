@@ -20,9 +20,9 @@ from rescind.ledger.runs.single_calls import NewSingleCall
 from rescind.ledger.store import privileges
 from rescind.ledger.store.migrate import migrate
 from rescind.model import ItemState, Verdict
-from tests.support.ledger_attempts import claim, send
-from tests.support.ledger_runs import approve, begin, decide, freeze, frozen_run, grant, list_scope, ready_run
-from tests.support.postgres import RUNTIME_ROLE, PostgresServer, as_owner, tampering
+from tests.support.ledger.attempts import claim, send
+from tests.support.ledger.runs import approve, begin, decide, freeze, frozen_run, grant, list_scope, ready_run
+from tests.support.servers.postgres import RUNTIME_ROLE, PostgresServer, as_owner, tampering
 
 pytestmark = pytest.mark.postgres
 

@@ -1,4 +1,4 @@
-"""Generated rosters against a truth that knows none of the package's code: see :mod:`tests.support.rosters`.
+"""Generated rosters against a truth that knows none of the package's code: see :mod:`tests.support.reviews.rosters`.
 
 Each is read right or refused. Nothing goes that the truth would not let go, and no leaver is lost without being named.
 """
@@ -29,7 +29,7 @@ from rescind.review import (
 from rescind.review.roster.pages import RosterPages
 from rescind.workflow.inputs import roster_options
 from tests.conftest import THOROUGH
-from tests.support.rosters import NOW, Export, World, export, world
+from tests.support.reviews.rosters import NOW, Export, World, export, world
 
 ROSTERS = 10_000 if THOROUGH else 150
 PARTS = 10

@@ -1,0 +1,374 @@
+"""Questions to the owners of resources, and automatic approval: whole runs in this process."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from airflow.providers.http.notifications.http import HttpNotifier
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk.exceptions import AirflowException
+
+from rescind.operators.approve import ApprovePlanOperator
+from rescind.operators.decide import DecideOperator
+from rescind.operators.owners import AskOwnerOperator
+from rescind.settings import Settings
+from rescind.workflow.auto_approval import measure
+from rescind.workflow.question.owner_questions import options
+from tests.support.reviews.review import Review, ReviewBench
+
+pytestmark = pytest.mark.seconds(180)
+Bench = Callable[..., ReviewBench]
+POLICY = """
+format: 1
+policy: campaign
+description: leavers go, and owners say who keeps what
+combine: first_match
+otherwise: keep
+rules:
+  - {id: leaver, description: d, when: "person.status == 'left' && person.terminated_at <= now", decide: revoke,
+     reason: leaver, severity: high}
+  - {id: confirm, description: d, when: "principal.type == 'user' && grant.system == 'dms_permissions'", decide: ask,
+     reason: to_be_confirmed, severity: medium}
+"""
+
+
+def campaign(bench: Bench, **owners: Any) -> ReviewBench:
+    """A bench with a policy that asks, and two reviewers who hold access themselves."""
+    setup = bench()
+    policy = setup.folder / "policy.yaml"
+    policy.write_text(POLICY)
+    content: dict[str, Any] = {
+        "format": 1,
+        "no_answer": "keep",
+        "default": "alice",
+        "reviewers": {
+            "alice": {"person_id": holder(setup, 0), "alternate": "bob"},
+            "bob": {"person_id": holder(setup, 1)},
+        },
+        "owners": [],
+    }
+    path = setup.folder / "owners.yaml"
+    path.write_text(yaml.safe_dump({**content, **owners}))
+    setup.configure(policy=str(policy), owners=str(path))
+    return setup
+
+
+def holder(setup: ReviewBench, rank: int) -> str:
+    """The active people who hold most in DMS, as the emulator knows them."""
+    people = {p["dms_user_id"]: p for p in setup.emulator.get("org")["people"] if p["dms_user_id"]}
+    held = Counter(str(row["user_id"]) for row in setup.emulator.get("truth")["dms_permissions"])
+    active = [people[i]["person_id"] for i, _ in held.most_common() if i in people and people[i]["status"] == "active"]
+    return str(active[rank])
+
+
+def asked(review: Review) -> list[dict[str, str]]:
+    """The run up to its questions."""
+    review.preflight()
+    review.discover()
+    return review.decide()
+
+
+def answer(review: Review, question: dict[str, str], chosen: list[str], user: str) -> Any:
+    event = {
+        "chosen_options": chosen,
+        "params_input": {},
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": user, "name": user},
+    }
+    return AskOwnerOperator(task_id="ask", question=question).execute_complete(review.context("ask", 0), event)
+
+
+def put(review: Review) -> list[Any]:
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        return list(ledger.questions.all(run.run_id))
+
+
+def persons(review: Review, question: Any) -> set[str]:
+    """Who in the roster holds the grants of a question."""
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        found = (ledger.decisions.get(run.run_id, item.grant_id) for item in question.items)
+        return {decision.facts.get("person.id", "") for decision in found}
+
+
+def test_owners_say_what_goes_and_the_run_takes_exactly_that(bench: Bench) -> None:
+    setup = campaign(bench)
+    review = setup.run(dry_run=False, ask_owners=True)
+    mapped = asked(review)
+    first, *rest = put(review)
+    assert [entry["question"] for entry in mapped] == [first.digest, *(q.digest for q in rest)]
+    assert {q.reviewer for q in (first, *rest)} == {"alice", "bob"} and first.reviewer == "alice"
+    assert holder(setup, 0) not in persons(review, first) and persons(review, rest[-1]) == {holder(setup, 0)}
+    with pytest.raises(Exception, match="questions to owners are not settled"):
+        review.freeze()
+    answer(review, mapped[0], [options(first)[2], options(first)[3]], "alice")
+    for entry, question in zip(mapped[1:], rest, strict=True):
+        answer(review, entry, [options(question)[0], options(question)[2]], question.reviewer)
+    review.freeze()
+    review.approve()
+    review.revoke()
+    review.verify()
+    summary = review.report()
+    assert summary["state"] == "succeeded", summary["problems"]
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        gone = {g.grant_id: d for g, d in ledger.decisions.each(run.run_id, choice="revoke") if d.rule == "confirm"}
+        assert set(gone) == {item.grant_id for item in first.items[:2]}
+        assert all(d.facts["reviewed_by"] == "alice" and d.facts["question"] == first.digest for d in gone.values())
+        kept = ledger.decisions.get(run.run_id, first.items[2].grant_id)
+        assert (kept.choice, kept.facts["review"]) == ("keep", "keep")
+        states = {item.grant_id for item in ledger.plans.items(run.run_id)}
+        assert set(gone) <= states and kept.grant_id not in states
+
+
+@pytest.mark.parametrize("rule", ["keep", "revoke"])
+def test_no_answer_means_what_the_file_says(bench: Bench, rule: str) -> None:
+    setup = campaign(bench, no_answer=rule)
+    review = setup.run(ask_owners=True)
+    mapped = asked(review)
+    for entry in mapped:
+        operator = AskOwnerOperator(task_id="ask", question=entry)
+        result = operator.execute_complete(review.context("ask"), {"error": "late", "error_type": "timeout"})
+        assert result["method"] == "no_answer" and (result["revoke"] > 0) == (rule == "revoke")
+    review.freeze()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        items = [item.grant_id for question in put(review) for item in question.items]
+        assert {str(ledger.decisions.get(run.run_id, name).choice) for name in items} == {rule}
+        decision = ledger.decisions.get(run.run_id, items[0])
+        assert decision.facts["review"] == f"no answer: {rule}" and decision.facts["reviewed_by"] == ""
+
+
+def test_a_run_that_asks_nobody_keeps_what_rules_would_ask_about(bench: Bench) -> None:
+    setup = campaign(bench)
+    review = setup.run(dry_run=False)
+    assert asked(review) == [] and put(review) == []
+    review.freeze()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        rules = {(str(row.choice), row.rule) for row in ledger.decisions.by_rule(run.run_id)}
+    assert ("keep", "confirm") in rules and ("revoke", "confirm") not in rules
+
+
+def test_the_deployment_may_ask_always_and_the_form_may_say_no(bench: Bench) -> None:
+    setup = campaign(bench)
+    setup.configure(campaign="owners")
+    assert asked(setup.run("always"))
+    assert asked(setup.run("not this time", ask_owners=False)) == []
+
+
+def test_an_answer_counts_only_for_its_question_and_its_reviewer(bench: Bench) -> None:
+    setup = campaign(bench)
+    review = setup.run(ask_owners=True)
+    mapped = asked(review)
+    first, *others = put(review)
+    everything = options(first)[1]
+    for chosen, user, message in (
+        ([options(others[0])[1]], "alice", "another list"),
+        ([], "alice", "another list"),
+        (["Revoke all listed"], "alice", "another list"),
+        ([everything], "rita", "only its reviewer"),
+        ([everything], "", "only its reviewer"),
+    ):
+        with pytest.raises(Exception, match=message):
+            answer(review, mapped[0], chosen, user)
+    answer(review, mapped[0], [everything], "alice")
+    with pytest.raises(Exception, match="answered differently before"):
+        answer(review, mapped[0], [options(first)[0]], "alice")
+    late = AskOwnerOperator(task_id="ask", question=mapped[0])
+    assert late.execute_complete(review.context("ask"), {"error": "late", "error_type": "timeout"})["by"] == "alice"
+    assert late.execute(review.context("ask"))["revoke"] == len(first.items)  # a lost task finds the answer
+    with pytest.raises(AirflowException, match="the retry asks again"):
+        AskOwnerOperator(task_id="ask", question=mapped[1]).execute_complete(
+            review.context("ask"), {"error": "x", "error_type": "unknown"}
+        )
+
+
+def test_the_same_questions_stand_when_deciding_again_and_others_are_refused(bench: Bench) -> None:
+    setup = campaign(bench)
+    review = setup.run(ask_owners=True)
+    mapped = asked(review)
+    answer(review, mapped[0], [options(put(review)[0])[0]], "alice")
+    again = DecideOperator(task_id="decide").execute(review.context("decide"))
+    assert again == mapped and put(review)[0].method == "answer"
+    with review.ledger() as ledger, pytest.raises(Exception, match="other questions already"):
+        ledger.questions.ask(ledger.runs.find("access_review", review.run_id).run_id, put(review)[1:])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"default": "error"}, "no line names DATABASE|no line names"),
+        ({"default": "carol"}, "not listed under `reviewers`"),
+        ({"reviewers": {"alice": {"person_id": "P-nobody"}}}, "roster does not know this person_id"),
+        ({"no_answer": "maybe"}, "owners.yaml, line .*no_answer"),
+    ],
+)
+def test_owners_that_leave_something_open_stop_the_run_before_anybody_is_asked(
+    bench: Bench, change: dict[str, Any], message: str
+) -> None:
+    setup = campaign(bench, **change)
+    with pytest.raises(Exception, match=message):
+        asked(setup.run(ask_owners=True))
+
+
+def test_the_question_is_put_to_its_reviewer_with_everything_in_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's own side of the request is replaced: it needs a running API server."""
+    setup = campaign(bench)
+    setup.configure(campaign_hours=48)
+    review = setup.run(ask_owners=True, reason="Quarterly review", ticket="T-9")
+    mapped = asked(review)
+    question = put(review)[0]
+    monkeypatch.setattr(HITLOperator, "execute", lambda self, context: self)
+    shown = AskOwnerOperator(task_id="ask", question=mapped[0]).execute(review.context("ask"))
+    assert shown.assigned_users == [{"id": "alice", "name": "alice"}]
+    assert shown.multiple and shown.defaults is None and len(set(shown.options)) == len(question.items) + 2 <= 102
+    assert shown.response_timeout.total_seconds() == 48 * 3600
+    assert question.digest in shown.body and "Quarterly review" in shown.body and "**keep**" in shown.body
+    assert sum(line.split(".")[0].isdigit() for line in shown.body.splitlines()) == len(question.items)
+
+
+def automatic(setup: ReviewBench, **change: Any) -> None:
+    """Allow automatic approval within wide limits, with these changes."""
+    systems = ["wedata_privileges", "wedata_data_sources", "dms_permissions", "quickbi_menus"]
+    allowed = {"max_revocations": 5000, "max_percent": 100, "systems": systems, "only_rules": ["leaver", "expired"]}
+    setup.configure(automatic_approval={**allowed, **change})
+
+
+def approve(review: Review, monkeypatch: pytest.MonkeyPatch, **kwargs: Any) -> Any:
+    monkeypatch.setattr(HITLOperator, "execute", lambda self, context: self)
+    return ApprovePlanOperator(task_id="approve", **kwargs).execute(review.context("approve"))
+
+
+def approval(review: Review) -> Any:
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        return ledger.approvals.get(run.run_id, ledger.plans.get(run.run_id).digest)
+
+
+def test_two_keys_approve_automatically_and_the_ledger_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = bench()
+    automatic(setup)
+    review = setup.run(dry_run=False, automatic=True)
+    review.through_plan()
+    assert approve(review, monkeypatch)["by"] == "automatic"
+    found = approval(review)
+    assert (found.answer, found.automatic, found.responded_by) == ("approve", True, "automatic")
+    assert "of 5000 grants" in found.method and "leaver" in found.method
+    automatic(setup, max_revocations=1)
+    with pytest.raises(Exception, match=r"approved automatically, which is not allowed now: .* more than 1"):
+        review.revoke()
+    setup.configure(automatic_approval=None)
+    with pytest.raises(
+        Exception, match="approved automatically, which is not allowed now: the setting automatic_approval is not set"
+    ):
+        review.revoke()
+    assert setup.emulator.writes() == []
+    automatic(setup)
+    review.revoke()
+    review.verify()
+    assert review.report()["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("change", "asks", "message"),
+    [
+        ({"max_revocations": 1}, True, "more than 1;|more than 1$"),
+        ({"max_percent": 1}, True, "more than 1 %"),
+        ({"systems": ["dms_permissions"]}, True, "systems .* are not allowed"),
+        ({"only_rules": ["expired"]}, True, "rules leaver are not allowed"),
+        ({}, False, "does not request"),
+        (None, True, "automatic_approval is not set"),
+    ],
+)
+def test_anything_beyond_the_limits_goes_to_a_person(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any] | None, asks: bool, message: str
+) -> None:
+    setup = bench()
+    if change is not None:
+        automatic(setup, **change)
+    review = setup.run(dry_run=False, **({"automatic": True} if asks else {}))
+    review.through_plan()
+    shown = approve(review, monkeypatch)
+    assert shown.assigned_users == [{"id": "omar", "name": "omar"}]
+    assert approval(review).answer is None
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        allowed = Settings.model_validate(setup.settings).automatic_approval
+        _, reasons = measure(ledger, run, ledger.plans.get(run.run_id), allowed)
+    assert reasons and re.search(message, "; ".join(reasons))
+    with pytest.raises(Exception, match="no approver has answered"):
+        review.revoke()
+
+
+def test_the_approver_sees_the_riskiest_grants_and_the_digest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = bench()
+    review = setup.run(dry_run=False)
+    review.through_plan()
+    shown = approve(review, monkeypatch)
+    riskiest = shown.body.partition("**Highest risk**")[2].partition("\n\n|")[0].strip().splitlines()[2:]
+    levels = [line.removeprefix("- ").partition(":")[0] for line in riskiest]
+    assert 0 < len(riskiest) <= 12 and levels == sorted(levels, key=["high", "medium", "low"].index)
+    assert approval(review).digest in shown.body and "**Guards**" in shown.body
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_airflows_http_notifier_tells_and_cannot_stop_the_question(bench: Bench, there: bool) -> None:
+    setup = bench()
+    review = setup.run(dry_run=False)
+    review.through_plan()
+    told: list[bytes] = []
+
+    class Chat(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200 if there else 500)
+            self.send_header("Content-Length", "0")
+            self.send_header("Connection", "close")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Chat)
+    server.daemon_threads = False  # closing the server waits for the requests, and so for their connections
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    chat = {"conn_type": "http", "host": "127.0.0.1", "port": server.server_address[1]}
+    setup.monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
+    after: list[Any] = []
+    notifiers = [HttpNotifier(http_conn_id="chat", endpoint="/hook", json={"text": "approve, please"}), after.append]
+    operator = ApprovePlanOperator(task_id="approve", notifiers=notifiers)
+    try:
+        for notifier in operator.notifiers:
+            notifier(review.context("approve"))
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert told == [b'{"text": "approve, please"}'] and len(after) == 1
+
+
+def test_a_form_request_never_approves_itself(bench: Bench) -> None:
+    setup = bench()
+    with pytest.raises(Exception, match="'requested' is the rule for targets of a form"):
+        automatic(setup, only_rules=["requested"])
+        setup.run().preflight()
+    automatic(setup)
+    person = holder(setup, 0)
+    with pytest.raises(Exception, match="are for reviews by policy only"):
+        setup.run(kind="targets", principals=[person], reason="incident", automatic=True).preflight()
+    assert Path(setup.settings["roster"]).exists()

@@ -1,0 +1,412 @@
+"""Runs that events of an HR system start: who is taken, what is left out, and that nothing becomes real by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.api.datamodels._generated import AssetEventDagRunReference
+from airflow.sdk.exceptions import AirflowFailException
+
+from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION
+from rescind.leaver_clock import clock_line
+from rescind.ledger import OCCASION
+from rescind.model import Choice
+from rescind.web.shape import clock
+from rescind.workflow.run_summary import headline
+from tests.support.reviews.airflow_record import AirflowRecord, airflow_record
+from tests.support.reviews.review import Review, ReviewBench
+
+Bench = Callable[..., ReviewBench]
+NOW = datetime.now(UTC)
+SENDER = "hr-sync"
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowRecord]:
+    with airflow_record() as found:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{AIRFLOW_CONNECTION.upper()}", found.connection())
+        yield found
+
+
+def event(extra: dict[str, Any], *, seconds: float = 0.0, dag: str | None = None) -> AssetEventDagRunReference:
+    """An asset event as Airflow hands it to a task."""
+    return AssetEventDagRunReference(
+        asset={"name": "rescind_leavers", "uri": "rescind://leavers/", "extra": {}}, extra=extra, source_aliases=[],
+        source_task_id=None, source_dag_id=dag, source_run_id=None, source_map_index=None,
+        timestamp=NOW + timedelta(seconds=seconds),
+    )  # fmt: skip
+
+
+def posted(*principals: str, seconds: float = 0.0, **more: Any) -> AssetEventDagRunReference:
+    return event({"principals": list(principals), **more, "from_rest_api": True}, seconds=seconds)
+
+
+def people(setup: ReviewBench, count: int) -> list[dict[str, Any]]:
+    """Active people who hold DMS permissions."""
+    holders = {row["user_id"] for row in setup.emulator.get("truth")["dms_permissions"]}
+    return [
+        one
+        for one in setup.emulator.get("org")["people"]
+        if one["status"] == "active"
+        and one["kind"] == "human"
+        and not one["protected"]
+        and one["dms_user_id"] in holders
+    ][:count]
+
+
+def requested(review: Any) -> tuple[list[str], Any]:
+    with review.ledger() as ledger:
+        run = ledger.runs.find("offboard", review.run_id)
+        return list(run.params["principals"]), run
+
+
+def test_an_event_takes_a_leaver_off_and_proves_it(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True)
+    (person,) = people(setup, 1)
+    extra = {"principals": [f"person_id:{person['person_id']}"], "reason": "last day today", "ticket": "HR-7"}
+    airflow.sent(SENDER, extra)
+    review = setup.offboard(event({**extra, "from_rest_api": True}), systems=["dms_permissions"])
+    review.user, review.airflow = SENDER, airflow
+    summary = review.whole()
+    assert (summary["requested_by"], summary["reason"], summary["ticket"]) == (SENDER, "last day today", "HR-7")
+    (row,) = summary["systems"]
+    asked, approved, gone = summary["clock"]
+    assert " after the event" in asked["words"] and " after the event" in approved["words"]
+    assert (gone["at"] is None) is gone["words"].startswith("not yet: ") is bool(summary["outcome"]["remains"])
+    assert approved["at"] >= asked["at"]
+    page = Path(summary["report"].removeprefix("file://")).read_text(encoding="utf-8")
+    for one in summary["clock"]:
+        assert f"<dt>{one['step'].capitalize()}</dt><dd>{one['words']}</dd>" in page
+    assert clock_line((one["step"], one["words"]) for one in summary["clock"]) in headline(summary)
+    with review.ledger() as ledger:
+        line, facts = ledger.views.run(summary["number"], ["offboard"])
+    assert [step.words for step in clock(line, facts)] == [one["words"] for one in summary["clock"]]
+    assert row["items"] > 0 and row["verified_gone"] + row["record_gone"] + row["already_absent"] == row["items"]
+    with review.ledger() as ledger:
+        run = ledger.runs.find("offboard", review.run_id)
+        gone = {g.key.principal_id for g, d in ledger.decisions.each(run.run_id, choice=Choice.REVOKE)}
+    assert gone == {person["dms_user_id"]}
+
+
+def test_it_is_a_dry_run_unless_the_deployment_says_otherwise(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_scheduled=True)
+    (person,) = people(setup, 1)
+    review = setup.offboard(posted(person["person_id"]), systems=["dms_permissions"])
+    review.preflight()
+    assert requested(review)[1].dry_run is True
+
+
+def test_an_event_that_cannot_be_used_harms_no_other(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True, requester_check="off")
+    (person,) = people(setup, 1)
+    bad = event({"principals": ["P1"], "<b>\n{{ 1 }}</b>": 1, "from_rest_api": True})
+    hostile = posted("<script>alert(1)</script>", "{{ conn.rescind_ledger.password }}", seconds=1)
+    review = setup.offboard(bad, hostile, posted(person["person_id"], seconds=2), systems=["dms_permissions"])
+    review.user = ""
+    review.through_plan()
+    names, run = requested(review)
+    assert names == [person["person_id"]]
+    with review.ledger() as ledger:
+        records = ledger.inputs.facts(run.run_id, OCCASION)["events"]
+    assert [one["people"] for one in records] == [0, 0, 1]
+    assert [len(one["aside"]) for one in records] == [1, 2, 0]
+    operator = review.approval()
+    with review.ledger() as ledger:
+        assert operator.ask(review.context("approve"), ledger) is None
+    assert "Started by 3 events" in operator.body and "Left out: " in operator.body
+    assert "<script>" not in operator.body and "\n{{" not in operator.body
+    summary = review.report()
+    assert sum(problem.startswith("left out: event of ") for problem in summary["problems"]) == 2
+    with pytest.raises(AirflowFailException, match="left out: event of "):
+        review.gate()
+
+
+def test_events_that_name_nobody_are_refused_with_the_reason(bench: Bench) -> None:
+    review = bench().offboard(posted("person_id:nobody"), systems=["dms_permissions"])
+    with pytest.raises(AirflowFailException, match=r"asset events: they name nobody who can be used: .*does not know"):
+        review.preflight()
+    with pytest.raises(AirflowFailException, match="preflight refused this run, and nothing was sent"):
+        review.gate()
+
+
+def test_a_name_that_cannot_be_used_harms_no_other_of_the_event(bench: Bench) -> None:
+    setup = bench()
+    first, second = people(setup, 2)
+    event_ = posted(first["person_id"], "person_id:nobody", second["email"])
+    review = setup.offboard(event_, systems=["dms_permissions"])
+    review.preflight()
+    names, run = requested(review)
+    assert names == [first["person_id"], second["email"]]
+    with review.ledger() as ledger:
+        (record,) = ledger.inputs.facts(run.run_id, OCCASION)["events"]
+    assert record["people"] == 2 and record["aside"][0].startswith("name 2: the roster does not know")
+
+
+def test_folded_events_and_those_that_airflow_left_behind_are_all_taken(bench: Bench) -> None:
+    setup = bench()
+    one, two, three, four = people(setup, 4)
+    first, second, late = (posted(p["person_id"], seconds=n) for n, p in enumerate((one, two, three)))
+    review = setup.offboard(first, second, stored=[first, second, late], systems=["dms_permissions"])
+    review.preflight()
+    assert requested(review)[0] == [p["person_id"] for p in (one, two, three)]
+    given, stored = [second, late], [first, second, late]
+    again = setup.offboard(*given, run_id="asset__2", stored=stored, systems=["dms_permissions"])
+    again.preflight()
+    assert requested(again)[0] == [two["person_id"], three["person_id"]], "nothing is new, so its own events count"
+    new = posted(four["person_id"], seconds=3)
+    next_ = setup.offboard(*given, new, run_id="asset__3", stored=[*stored, new], systems=["dms_permissions"])
+    next_.preflight()
+    assert requested(next_)[0] == [four["person_id"]], "what a run has taken is not taken again"
+
+
+def test_an_event_that_is_too_old_is_left_to_a_person(bench: Bench) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    old, new = posted(one["person_id"], seconds=-8 * 86_400), posted(two["person_id"])
+    review = setup.offboard(new, stored=[old, new], systems=["dms_permissions"])
+    review.preflight()
+    assert requested(review)[0] == [two["person_id"]]
+
+
+def test_an_event_that_a_run_took_long_ago_is_not_taken_again(bench: Bench) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    old, new = posted(one["person_id"]), posted(two["person_id"], seconds=8 * 86_400)
+    setup.offboard(old, systems=["dms_permissions"]).preflight()
+    later = setup.offboard(old, new, run_id="asset__2", systems=["dms_permissions"])
+    later.preflight()
+    assert requested(later)[0] == [two["person_id"]]
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\x1b", "\u202e"])
+def test_an_event_with_invisible_characters_stops_no_other(bench: Bench, odd: str) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    hostile = posted(one["person_id"], reason=f"last{odd}day")
+    review = setup.offboard(hostile, posted(two["person_id"], seconds=1), systems=["dms_permissions"])
+    review.preflight()
+    names, run = requested(review)
+    assert names == [two["person_id"]]
+    with review.ledger() as ledger:
+        left = ledger.inputs.facts(run.run_id, OCCASION)["events"][0]
+    assert left["aside"] == ["reason: not of the documented form"]
+
+
+def nested(depth: int) -> AssetEventDagRunReference:
+    """An event that Airflow stores, and whose client cannot read what it gets of it."""
+    found: Any = "P1"
+    for _ in range(depth):
+        found = [found]
+    return event({"principals": found, "from_rest_api": True}, seconds=-1)
+
+
+def test_events_that_cannot_be_read_stop_no_run_and_fail_the_gate(bench: Bench) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    given, behind = posted(one["person_id"]), posted(two["person_id"], seconds=-2)
+    review = setup.offboard(given, stored=[behind, nested(200), given], systems=["dms_permissions"])
+    review.through_plan()
+    names, run = requested(review)
+    assert names == [one["person_id"]]
+    with review.ledger() as ledger:
+        operator = review.approval()
+        assert "events could not be read" in operator.question(ledger, run, ledger.plans.get(run.run_id))[1]
+    summary = review.report()
+    assert sum(problem.startswith("events could not be read: ") for problem in summary["problems"]) == 1
+    with pytest.raises(AirflowFailException, match="events could not be read"):
+        review.gate()
+
+
+def test_only_the_events_of_the_last_days_are_read(bench: Bench) -> None:
+    setup = bench()
+    one, two = people(setup, 2)
+    given, behind = posted(one["person_id"]), posted(two["person_id"], seconds=-2)
+    poison = nested(200).model_copy(update={"timestamp": NOW - timedelta(days=7, seconds=1)})
+    late = poison.model_copy(update={"timestamp": NOW + timedelta(seconds=1)})
+    review = setup.offboard(given, stored=[poison, behind, given, late], systems=["dms_permissions"])
+    review.started = NOW
+    review.preflight()
+    names, run = requested(review)
+    assert names == [two["person_id"], one["person_id"]]
+    with review.ledger() as ledger:
+        assert "events_unread" not in ledger.inputs.facts(run.run_id, OCCASION)
+
+
+def test_the_same_event_twice_does_no_harm(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True, requester_check="off")
+    (person,) = people(setup, 1)
+    twice = [posted(person["person_id"]), posted(person["person_id"], seconds=1)]
+    review = setup.offboard(*twice, systems=["dms_permissions"])
+    review.user, review.airflow = "", airflow
+    review.whole()
+    assert requested(review)[0] == [person["person_id"]]
+    again = setup.offboard(posted(person["person_id"], seconds=2), run_id="asset__2", systems=["dms_permissions"])
+    again.through_plan()
+    with again.ledger() as ledger:
+        assert ledger.plans.get(requested(again)[1].run_id).calls == 0
+
+
+def test_more_people_than_the_setting_allows_stop_the_run(bench: Bench) -> None:
+    setup = bench(event_max_people=2)
+    events = [posted(one["person_id"], seconds=n) for n, one in enumerate(people(setup, 3))]
+    review = setup.offboard(*events, systems=["dms_permissions"])
+    with pytest.raises(
+        AirflowFailException, match=r"3 names in 3 events, 3 of them different, are more than 2.*event_max"
+    ):
+        review.preflight()
+    with review.ledger() as ledger:
+        assert ledger.runs.find("offboard", "asset__1") is None
+
+
+@pytest.mark.parametrize("run_type", ["manual", "scheduled", "operator_triggered", "backfill"])
+def test_nothing_but_an_event_starts_it(bench: Bench, run_type: str) -> None:
+    setup = bench(enforce_events=True, enforce_scheduled=True)
+    (person,) = people(setup, 1)
+    review = setup.offboard(posted(person["person_id"]), systems=["dms_permissions"])
+    review.run_type = run_type
+    with pytest.raises(AirflowFailException, match="was not started by an event"):
+        review.preflight()
+
+
+# ------------------------------------------------------------------------------------------------- who sent it
+
+
+def real(setup: ReviewBench, *events: Any, **params: Any) -> Any:
+    return setup.offboard(*events, systems=["dms_permissions"], **params)
+
+
+def test_the_user_who_sent_the_event_cannot_approve(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True, approvers=["omar", "olga"])
+    (person,) = people(setup, 1)
+    airflow.sent("omar", {"principals": [person["person_id"]]})
+    review = real(setup, posted(person["person_id"]))
+    review.user = "omar"
+    review.through_plan()
+    operator = review.approval()
+    with review.ledger() as ledger:
+        operator.ask(review.context("approve"), ledger)
+    assert [one["id"] for one in operator.assigned_users] == ["olga"]
+    with pytest.raises(AirflowFailException, match="the requester cannot approve their own run"):
+        review.approve("omar")
+    review.approve("olga")
+
+
+def test_a_real_run_of_unknown_senders_is_refused_as_the_command_line_is(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True)
+    (person,) = people(setup, 1)
+    with pytest.raises(
+        AirflowFailException, match=r"is unverified: Airflow's audit log does not tell.*requester_check"
+    ):
+        real(setup, posted(person["person_id"])).preflight()
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_where_the_audit_log_cannot_be_read_no_real_run_starts(
+    bench: Bench, airflow: AirflowRecord, status: int
+) -> None:
+    setup = bench(enforce_events=True, approvers=["omar", "olga"])
+    (person,) = people(setup, 1)
+    airflow.sent("omar", {"principals": [person["person_id"]]})
+    airflow.status = status
+    with pytest.raises(AirflowFailException, match=r"is unverified: Who sent the events is not known: .*HTTP"):
+        real(setup, posted(person["person_id"])).preflight()
+
+
+def test_without_the_connection_no_real_run_starts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(f"AIRFLOW_CONN_{AIRFLOW_CONNECTION.upper()}", raising=False)
+    setup = bench(enforce_events=True)
+    (person,) = people(setup, 1)
+    with pytest.raises(AirflowFailException, match=r"is unverified: Who sent the events is not known: there is no con"):
+        real(setup, posted(person["person_id"])).preflight()
+    setup.configure(requester_check="off")
+    review = real(setup, posted(person["person_id"]))
+    review.preflight()
+    assert requested(review)[1].requested_by == ""
+
+
+def sent_by_two(bench: Bench, airflow: AirflowRecord) -> tuple[ReviewBench, Review]:
+    """A planned run of two events: one by an ordinary sender, one by the approver omar."""
+    setup = bench(enforce_events=True, requester_check="off", approvers=["omar", "olga"])
+    one, two = people(setup, 2)
+    airflow.sent(SENDER, {"principals": [one["person_id"]]})
+    airflow.sent("omar", {"principals": [two["person_id"]]})
+    review = real(setup, posted(one["person_id"]), posted(two["person_id"], seconds=1))
+    review.user = ""
+    review.through_plan()
+    return setup, review
+
+
+def test_a_sender_that_preflight_found_is_kept_from_approving(bench: Bench, airflow: AirflowRecord) -> None:
+    setup, review = sent_by_two(bench, airflow)
+    airflow.status = 403
+    with pytest.raises(AirflowFailException, match="'omar' sent an event of this run"):
+        review.approve("omar")
+    setup.configure(requester_check="where_possible")
+    with pytest.raises(AirflowFailException, match=r"nobody is known to have sent .*HTTP 403.*requester_check"):
+        review.approve("olga")
+    setup.configure(requester_check="off")
+    review.approve("olga")
+
+
+def test_two_senders_of_one_content_are_nobody(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True)
+    (person,) = people(setup, 1)
+    for user in (SENDER, "omar"):
+        airflow.sent(user, {"principals": [person["person_id"]]})
+    with pytest.raises(AirflowFailException, match="is unverified"):
+        real(setup, posted(person["person_id"])).preflight()
+
+
+def test_where_the_check_is_off_every_known_sender_is_kept_from_approving(bench: Bench, airflow: AirflowRecord) -> None:
+    _, review = sent_by_two(bench, airflow)
+    operator = review.approval()
+    with review.ledger() as ledger:
+        operator.ask(review.context("approve"), ledger)
+    assert "**Requester**: Several users sent the events" in operator.body
+    assert [user["id"] for user in operator.assigned_users] == ["olga"]
+    with pytest.raises(AirflowFailException, match="'omar' sent an event of this run"):
+        review.approve("omar")
+
+
+def test_only_the_senders_of_the_setting_count(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True, event_senders=[SENDER])
+    one, two = people(setup, 2)
+    airflow.sent(SENDER, {"principals": [one["person_id"]]})
+    airflow.sent("omar", {"principals": [two["person_id"]]})
+    review = real(setup, posted(one["person_id"]), posted(two["person_id"], seconds=1))
+    review.preflight()
+    names, run = requested(review)
+    assert (names, run.requested_by, run.dry_run) == ([one["person_id"]], SENDER, False)
+    with review.ledger() as ledger:
+        left = ledger.inputs.facts(run.run_id, OCCASION)["events"][1]
+    assert (left["sender"], left["aside"]) == ("omar", ["its sender is not in 'event_senders'"])
+
+
+@pytest.mark.parametrize("extra", [{"from_trigger": True, "payload": {"type": "message", "data": "%s"}}])
+def test_a_message_of_a_queue_has_no_sender(bench: Bench, airflow: AirflowRecord, extra: dict[str, Any]) -> None:
+    setup = bench(enforce_events=True)
+    (person,) = people(setup, 1)
+    extra["payload"]["data"] = f'{{"principals": ["{person["person_id"]}"], "ticket": "HR-9"}}'
+    with pytest.raises(AirflowFailException, match="is unverified: Events came by a message queue"):
+        real(setup, event(extra)).preflight()
+    setup.configure(enforce_events=False)
+    review = real(setup, event(extra))
+    review.preflight()
+    names, run = requested(review)
+    assert (names, run.ticket, run.dry_run, run.requested_by) == ([person["person_id"]], "HR-9", True, "")
+
+
+def test_a_changed_requester_in_the_ledger_approves_nothing(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True, approvers=["omar", "olga"])
+    (person,) = people(setup, 1)
+    airflow.sent("omar", {"principals": [person["person_id"]]})
+    review = real(setup, posted(person["person_id"]))
+    review.user = "omar"
+    review.through_plan()
+    airflow.audit[:] = [("somebody", airflow.audit[0][1])]
+    with pytest.raises(AirflowFailException, match="does not confirm that 'omar' sent the events"):
+        review.approve("olga")

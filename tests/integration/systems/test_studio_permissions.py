@@ -1,0 +1,299 @@
+"""Permissions on Studio objects and workflows, in whole reviews against the emulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rescind.cloud.base import WriteRequest
+from rescind.model import PlannedCall
+from rescind.systems import REGISTRY, default_connections
+from rescind.systems.wedata.studio_permissions import WeDataStudioPermissions
+from tests.integration.reviews.test_worlds import with_member_ids
+from tests.support.reviews.review import Review, ReviewBench
+from tests.support.reviews.verdicts import Row, items_of, mutate, script
+
+Bench = Callable[..., ReviewBench]
+Held = set[tuple[str, str, str, str]]
+NAME = WeDataStudioPermissions.name
+ENGINEER = "308335260676890624"
+_LEAVES = {"code": "script", "workflow": "workflow"}
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    """A bench whose reviews cover Studio; nothing irreversible is allowed."""
+    given: dict[str, Any] = {
+        "connections": {NAME: ["wedata_default"]},
+        "granting_connections": {NAME: ["wedata_granting"]},
+        "allow_irreversible": False,
+    }
+
+    def make(**settings: Any) -> ReviewBench:
+        setup = bench("--preset", "tiny", **{**given, **settings})
+        with_member_ids(setup)
+        return setup
+
+    return make
+
+
+def held(setup: ReviewBench) -> Held:
+    """(node, kind of holder, holder, permission), as the service itself holds them."""
+    rows = setup.emulator.get("truth?extra=1")["wedata_studio_permissions"]
+    return {(row["node_id"], row["subject_type"], row["subject_value"], row["privilege"]) for row in rows}
+
+
+def nodes(setup: ReviewBench) -> list[Row]:
+    found: list[Row] = setup.emulator.get("truth?extra=1")["wedata_studio_nodes"]
+    return found
+
+
+def somebody(setup: ReviewBench) -> Row:
+    """An active, unprotected person who owns nothing in Studio, is in no project, and has no permission there."""
+    truth = setup.emulator.get("truth?extra=1")
+    heads = {row[name] for row in truth["wedata_projects"] for name in ("owner_uin", "creator_uin")}
+    heads |= {
+        node[name] for node in truth["wedata_studio_nodes"] for name in ("owner_uin", "creator_uin") if name in node
+    }
+    one: Row = next(
+        person
+        for person in setup.emulator.get("org")["people"]
+        if person["status"] == "active" and person["kind"] == "human" and not person["protected"]
+        and person["wedata_user_id"] and person["wedata_uin"] not in heads
+    )  # fmt: skip
+    mine = [row for row in truth["wedata_studio_permissions"] if row["subject_value"] == one["wedata_user_id"]]
+    members = [row for row in truth["wedata_project_members"] if row["user_uin"] == one["wedata_uin"]]
+    mutate(
+        setup,
+        *({**row, "op": "studio_permission", "remove": True} for row in mine),
+        *({"op": "project_member", "project_id": row["project_id"], "user_uin": row["user_uin"], "role_id": role,
+           "remove": True} for row in members for role in (row["role_ids"] or [""])),
+    )  # fmt: skip
+    return one
+
+
+def given(setup: ReviewBench, one: Row, *places: tuple[Row, str]) -> None:
+    """Give one person permissions on nodes."""
+    whom = {"subject_type": "user", "subject_value": one["wedata_user_id"]}
+    mutate(
+        setup,
+        *(
+            {"op": "studio_permission", "node_id": node["node_id"], "privilege": right, **whom}
+            for node, right in places
+        ),
+    )
+
+
+def place(setup: ReviewBench, tree: str, kind: str) -> Row:
+    """The script or workflow of a tree, or the folder that it is in; everything here is private."""
+    leaf = next(node for node in nodes(setup) if (node["tree"], node["kind"]) == (tree, _LEAVES[tree]))
+    if kind != "folder":
+        return leaf
+    return next(node for node in nodes(setup) if node["node_id"] == leaf["parent"])
+
+
+def asked(setup: ReviewBench, one: Row, name: str = "manual__1") -> Review:
+    what = {"principals": [one["person_id"]], "systems": [NAME], "reason": "has left", "dry_run": False}
+    return setup.run(name, kind="targets", **what)
+
+
+def approved(setup: ReviewBench, one: Row) -> Review:
+    review = asked(setup, one)
+    review.through_plan()
+    review.approve()
+    return review
+
+
+def sent(setup: ReviewBench) -> list[str]:
+    return [entry["action"] for entry in setup.emulator.writes()]
+
+
+def test_exactly_the_planned_permissions_go_and_a_restore_brings_them_back(bench: Bench) -> None:
+    setup = bench()
+    one = somebody(setup)
+    script_, flow = place(setup, "code", "script"), place(setup, "workflow", "workflow")
+    given(setup, one, (script_, "CAN_VIEW"), (script_, "CAN_EDIT"), (flow, "CAN_MANAGE"))
+    before = held(setup)
+    review = approved(setup, one)
+    review.revoke()
+    review.verify()
+    assert {row["verdict"] for row in items_of(review)} == {"verified_gone"} and review.gate() == "succeeded"
+    gone = before - held(setup)
+    assert {who for _, _, who, _ in gone} == {one["wedata_user_id"]} and len(gone) == 3 and not held(setup) - before
+    assert sorted(sent(setup)) == ["DeleteCodePermissions", "DeleteWorkflowPermissions"]
+    assert setup.restore(run="1").whole()["problems"] == []
+    assert held(setup) == before
+    assert sorted(sent(setup)[2:]) == ["CreateCodePermissions", "CreateWorkflowPermissions"]
+
+
+@pytest.mark.parametrize("listed", ["parent", "own"])
+def test_a_script_inherits_from_its_folder_and_is_free_when_that_goes(bench: Bench, listed: str) -> None:
+    setup = bench()
+    setup.emulator.post("modes", {"wedata_inherited_resource": listed})
+    one = somebody(setup)
+    given(setup, one, (place(setup, "code", "folder"), "CAN_EDIT"))
+    before = held(setup)
+    review = approved(setup, one)
+    review.revoke()
+    review.verify()
+    (item,) = items_of(review)
+    assert (item["verdict"], item["resource_type"]) == ("verified_gone", "studio_folder")
+    assert len(before - held(setup)) == 1 and review.gate() == "succeeded"
+
+
+def test_a_permission_on_the_folder_is_named_as_the_way_that_stays(bench: Bench) -> None:
+    setup = bench()
+    one, folder = somebody(setup), place(setup, "code", "folder")
+    given(setup, one, (folder, "CAN_MANAGE"), (place(setup, "code", "script"), "CAN_EDIT"))
+    what = {"principals": [one["person_id"]], "resources": [place(setup, "code", "script")["node_id"]]}
+    review = setup.run(kind="targets", systems=[NAME], reason="a test", dry_run=False, **what)
+    review.through_plan()
+    review.approve()
+    review.revoke()
+    review.verify()
+    (item,) = items_of(review)
+    assert item["verdict"] == "still_effective" and folder["node_id"] in json.dumps(item)
+
+
+def test_a_workflow_waits_for_its_folder_where_both_are_held(bench: Bench) -> None:
+    setup = bench()
+    one = somebody(setup)
+    folder, flow = place(setup, "workflow", "folder"), place(setup, "workflow", "workflow")
+    given(setup, one, (folder, "CAN_MANAGE"), (flow, "CAN_MANAGE"))
+    mine = {row for row in held(setup) if row[2] == one["wedata_user_id"]}
+    first = asked(setup, one).whole()
+    assert mine - held(setup) == {row for row in mine if row[0] == folder["node_id"]}
+    assert first["outcome"]["remains"] and "proven" not in first["outcome"]["key"]
+    second = asked(setup, one, "manual__2")
+    assert second.whole()["outcome"]["remains"] == []
+    assert not mine & held(setup)
+    assert [row["verdict"] for row in items_of(second)] == ["verified_gone"]
+
+
+def test_a_request_for_one_script_counts_the_folder_that_reaches_it(bench: Bench) -> None:
+    setup = bench()
+    one = somebody(setup)
+    folder, leaf = place(setup, "code", "folder"), place(setup, "code", "script")
+    given(setup, one, (folder, "CAN_MANAGE"))
+    what = {"principals": [one["person_id"]], "systems": [NAME], "reason": "has left", "dry_run": False}
+    ended = setup.run("manual__1", kind="targets", resources=[leaf["node_id"]], **what).whole()
+    assert sent(setup) == [] and ended["outcome"]["tone"] == "warn"
+    assert ended["outcome"]["remains"] == ["1 asked for, but no call of this run can remove them"]
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_list_of_workflows_that_shows_the_folders_permissions_too(bench: Bench, twice: bool) -> None:
+    """A row of the folder goes with it. The same row twice could as well be a list that shifted: nothing is planned."""
+    setup = bench()
+    setup.emulator.post("modes", {"wedata_workflow_inherited": "listed"})
+    one = somebody(setup)
+    folder, flow = place(setup, "workflow", "folder"), place(setup, "workflow", "workflow")
+    given(setup, one, (folder, "CAN_MANAGE"), *([(flow, "CAN_MANAGE")] if twice else []))
+    review = asked(setup, one)
+    if twice:
+        review.preflight()
+        with pytest.raises(Exception, match="came twice"):
+            review.discover()
+        assert sent(setup) == []
+        return
+    review.whole()
+    (item,) = items_of(review)
+    assert (item["verdict"], item["resource_id"]) == ("verified_gone", folder["node_id"])
+
+
+def test_the_same_permission_through_a_role_stays_effective(bench: Bench) -> None:
+    setup = bench()
+    one, leaf = somebody(setup), place(setup, "code", "script")
+    given(setup, one, (leaf, "CAN_VIEW"))
+    where = {"project_id": leaf["project_id"], "user_uin": one["wedata_uin"], "role_id": ENGINEER}
+    mutate(setup, {"op": "project_member", **where})
+    review = approved(setup, one)
+    review.revoke()
+    review.verify()
+    (item,) = items_of(review)
+    assert item["verdict"] == "still_effective" and ENGINEER in json.dumps(item)
+
+
+@pytest.mark.parametrize(
+    ("tree", "fault", "verdict", "gone"),
+    [
+        ("code", {"kind": "reset_after"}, "verified_gone", True),
+        ("workflow", {"kind": "null", "path": "Response.Data"}, "verified_gone", True),
+        ("code", {"kind": "pretend"}, "still_present", False),
+        ("workflow", {"kind": "pretend"}, "still_present", False),
+        ("code", {"kind": "lag", "seconds": 600, "reads": 2}, "verified_gone", True),
+    ],
+    ids=lambda given: given["kind"] if isinstance(given, dict) else str(given),
+)
+def test_what_an_answer_says_is_never_the_verdict(
+    bench: Bench, tree: str, fault: Row, verdict: str, gone: bool
+) -> None:
+    setup = bench()
+    one = somebody(setup)
+    given(setup, one, (place(setup, tree, "leaf"), "CAN_MANAGE"))
+    before, action = held(setup), f"Delete{tree.capitalize()}Permissions"
+    review = approved(setup, one)
+    script(setup, {"action": action, "times": 1, **fault})
+    review.revoke()
+    review.verify()
+    assert {row["verdict"] for row in items_of(review)} == {verdict}
+    assert (held(setup) != before) is gone and sent(setup)[:1] == [action]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "error", "code": "InternalError", "in_body": True},
+        {"kind": "short", "count": 1},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_a_listing_that_fails_is_never_gone(bench: Bench, fault: Row) -> None:
+    setup = bench()
+    one = somebody(setup)
+    given(setup, one, (place(setup, "code", "script"), "CAN_MANAGE"))
+    review = approved(setup, one)
+    review.revoke()
+    script(setup, {"action": "ListCodePermissions", **fault})
+    review.verify()
+    assert {row["verdict"] for row in items_of(review)} == {"unverified"}
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "ListCodeFolderContents",
+        "ListCodePermissions",
+        "ListWorkflowFolders",
+        "ListWorkflows",
+        "ListWorkflowPermissions",
+    ],
+)
+def test_a_discovery_that_fails_plans_nothing(bench: Bench, action: str) -> None:
+    setup = bench()
+    review = asked(setup, somebody(setup))
+    review.preflight()
+    script(setup, {"kind": "error", "action": action, "code": "InternalError"})
+    with pytest.raises(Exception, match=action):
+        review.discover()
+    assert sent(setup) == []
+
+
+class _Other(WeDataStudioPermissions):
+    """Its requests name another permission than the planned one."""
+
+    def request(self, call: PlannedCall, grants: Any) -> WriteRequest[Any]:
+        return super().request(call, grants).model_copy(update={"Privileges": ("CAN_EDIT", "CAN_MANAGE")})
+
+
+def test_a_request_for_another_permission_is_not_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = bench()
+    one = somebody(setup)
+    given(setup, one, (place(setup, "code", "script"), "CAN_EDIT"))
+    monkeypatch.setitem(REGISTRY, NAME, _Other())
+    with pytest.raises(Exception, match="BlastRadiusExceededError"):
+        approved(setup, one).revoke()
+    assert sent(setup) == [] and NAME not in default_connections()
