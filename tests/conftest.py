@@ -33,7 +33,7 @@ CLOSING_WORLDS = "RESCIND_CLOSING_WORLDS"
 TEST_SECONDS = 3600 if THOROUGH else 180
 """A thorough run may get the processor only now and then."""
 STACK_SECONDS = 1500
-"""For the fixtures of a test with a running stack; its start has limits of its own: ``tests/support/servers/live.py``."""
+"""For the fixtures of a test with a running stack; its start has limits of its own (``support/servers/live.py``)."""
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
 hypothesis.settings.register_profile(
