@@ -172,6 +172,13 @@ class ListRequest(ReadRequest[Page[RowT]], Generic[RowT]):
         """What the declared total may count in place of rows, where the vendor does not name its unit; else None."""
         return None
 
+    def may_repeat(self, row: RowT) -> bool:
+        """Whether the vendor may list this row several times, such as a permission that is inherited too.
+
+        It counts only where one page, not full, holds as many rows as declared, and a second reading is the same.
+        """
+        return False
+
     def at_page(self, number: int, size: int | None = None) -> ListRequest[RowT]:
         """The same listing at page ``number`` (from 1). Paging fields may be text for some actions."""
         if not self.page_field:

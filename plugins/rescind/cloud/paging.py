@@ -1,14 +1,15 @@
 """Read listings completely, or fail.
 
 Only a complete listing can prove absence. So every page is checked: the rows, counted by their stable keys, must match
-the total that the vendor declares. A repeated row, a changed total, a null page, an early end or no end makes the
-listing incomplete. The page numbers, page sizes and page counts in the answers are ignored: they are wrong in the
-vendors' own samples.
+the total that the vendor declares. A repeated row (but see :meth:`~rescind.cloud.base.ListRequest.may_repeat`), a
+changed total, a null page, an early end or no end makes the listing incomplete. The page numbers, page sizes and page
+counts in the answers are ignored: they are wrong in the vendors' own samples.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,11 +53,12 @@ class ListingRecord:
     :param parameters_digest: SHA-256 of the request's parameters.
     :param declared: the total that the vendor declared, or None where the action declares none.
     :param counted: distinct rows.
-    :param duplicates: rows that were repeated on a page after the declared total; always harmless.
+    :param duplicates: rows that were repeated after the declared total, or where rows may repeat; always harmless.
     :param page_digests: SHA-256 of each page's rows, in order.
     :param null_as_empty: True when null beside a declared total of 0 was read as empty.
     :param unit: what the declared total was seen to count, where the vendor does not say: :data:`ROWS` or
         :data:`OTHER`; empty where both are the same number, or the unit is known.
+    :param confirmed: whether a second reading was needed, and the same.
     """
 
     action: str
@@ -72,6 +74,7 @@ class ListingRecord:
     started_at: datetime
     finished_at: datetime
     unit: str = ""
+    confirmed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON values."""
@@ -104,6 +107,7 @@ class _Walk(Generic[RowT]):
     empty_pages: int = 0
     null_as_empty: bool = False
     unit: str = ""
+    repeated: bool = False
 
     def give_up(self, why: str, *, shifted: bool = False) -> ListingIncompleteError:
         return ListingIncompleteError(self.name, why, shifted=shifted)
@@ -111,7 +115,8 @@ class _Walk(Generic[RowT]):
     def confirm(self, again: _Walk[RowT]) -> None:
         """Take a second reading that has to be the same."""
         if (again.rows, again.declared) != (self.rows, self.declared):
-            raise self.give_up("the unit of its total is not known, and two readings differ", shifted=True)
+            what = "rows came twice" if self.repeated else "the unit of its total is not known"
+            raise self.give_up(f"{what}, and two readings differ", shifted=True)
         self.digests += again.digests
         self.request_ids += again.request_ids
 
@@ -139,7 +144,7 @@ class _Walk(Generic[RowT]):
         new = len(self.rows) - before
         if new and beyond:
             raise self.give_up(f"{self.declared} rows declared, more than that came", shifted=True)
-        if repeats and not beyond:
+        if repeats and not (beyond or self.repeated):
             why = f"{repeats} rows came twice (after {before} rows): the list shifted or the pages repeat"
             raise self.give_up(why, shifted=True)
         self.duplicates += repeats
@@ -171,7 +176,7 @@ async def collect(
         walk: _Walk[RowT] = _Walk(listing_name(request))
         try:
             await _run(client, request, walk, limits, lambda: clock() > ends_at, other_unit)
-            if walk.unit == OTHER:
+            if walk.unit == OTHER or walk.repeated:
                 again: _Walk[RowT] = _Walk(walk.name)
                 await _run(client, request, again, limits, lambda: clock() > ends_at, other_unit)
                 walk.confirm(again)
@@ -204,14 +209,22 @@ async def _run(
         walk.take_total(answer.value.total(), request.needs_total)
         page = _rows(answer.value, request, walk, number)
         beyond = walk.declared is not None and len(walk.rows) >= walk.declared and number > 1
+        walk.repeated = number == 1 and len(page) == walk.declared < size and _repeats(request, page)
         new = walk.take_rows(page, beyond)
         if len(walk.rows) > limits.rows:
             raise walk.give_up(f"more than {limits.rows} rows")
         if not request.page_field:
             _whole(request, walk, other_unit)
             return
-        if _ended(walk, len(page), new, size, beyond):
+        if walk.repeated or _ended(walk, len(page), new, size, beyond):
             return
+
+
+def _repeats(request: ListRequest[RowT], page: Sequence[RowT]) -> bool:
+    """Return whether some rows of a page came twice, and each of them may."""
+    times = Counter(row.key() for row in page)
+    again = [row for row in page if times[row.key()] > 1]
+    return bool(again) and all(map(request.may_repeat, again))
 
 
 def _rows(page: Page[RowT], request: ListRequest[RowT], walk: _Walk[RowT], number: int) -> Sequence[RowT]:
@@ -284,4 +297,5 @@ def _record(request: ListRequest[RowT], walk: _Walk[RowT], restarts: int, starte
         started_at=started,
         finished_at=datetime.now(UTC),
         unit=walk.unit,
+        confirmed=walk.unit == OTHER or walk.repeated,
     )

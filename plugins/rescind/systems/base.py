@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from rescind.cloud.base import Answer, ListRequest, Prepared, Request, Row, RowT, WriteRequest
 from rescind.cloud.client import CloudClient
-from rescind.cloud.paging import OTHER, Listing, collect, listing_name
+from rescind.cloud.paging import Listing, collect, listing_name
 from rescind.errors import ListingIncompleteError, first_of
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall
 from rescind.systems.named_people import NamedPeople
@@ -132,7 +132,7 @@ class Walker(Generic[ClientT]):
                 continue
             self.calls += listing.record.pages
             now = _digest_of(listing.rows)
-            if listing.record.pages == 1 or listing.record.unit == OTHER or now == before:
+            if listing.record.pages == 1 or listing.record.confirmed or now == before:
                 return replace(listing, record=replace(listing.record, restarts=number))
             before = now
             del listing

@@ -18,6 +18,7 @@ from rescind.cloud.quickbi.menus import ListPortalMenuAuthorization, QueryWorksB
 from rescind.cloud.wedata.data_sources import ListDataSources
 from rescind.cloud.wedata.inventory import ListCatalog, ListProjects, ListTenantRoles
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource
+from rescind.cloud.wedata.studio import ListWorkflowPermissions
 from rescind.errors import ListingIncompleteError, TransientError
 
 Pages = Callable[[int, int], dict[str, Any]]
@@ -208,6 +209,30 @@ def test_a_lost_row_shows_in_the_count() -> None:
         return users(*rows[(number - 1) * size : number * size], total=25)
 
     assert "25 rows declared, 24 distinct" in incomplete(ListUsers(), page, bounds=Bounds(page_size=10))
+
+
+def _permissions(*ids: str | None, total: int) -> dict[str, Any]:
+    rows = [{"PermissionTargetType": "user", "PermissionTargetId": one, "PermissionTypeList": ["CAN_MANAGE"]}
+            for one in ids]  # fmt: skip
+    return {"Data": {"Items": rows, "TotalCount": total}}
+
+
+def test_a_permission_that_is_inherited_too_comes_twice_and_is_read_twice() -> None:
+    """Only where one page holds as many rows as declared; elsewhere the list may have shifted, or hides a holder."""
+    request = ListWorkflowPermissions(ProjectId="1", EntityId="w1", EntityType="workflow")
+    listing, fake = walk(request, lambda *_: _permissions("1", "1", "2", total=3))
+    assert [row.PermissionTargetId for row in listing.rows] == ["1", "2"] and len(fake.asked) == 2
+    record = listing.record
+    assert (record.declared, record.counted, record.duplicates, record.confirmed) == (3, 2, 1, True)
+    for rows, total in ((("1", "1"), 3), (("1", "1", "2"), 2), ((None, None), 2), (("1", "1", None, None), 4)):
+        assert "came twice" in incomplete(request, lambda *_, r=rows, t=total: _permissions(*r, total=t))
+    full = Bounds(page_size=3)
+    assert "came twice" in incomplete(request, lambda *_: _permissions("1", "1", "2", total=3), bounds=full)
+    later = lambda number, _: _permissions(*(("1",) if number == 1 else ("2", "2", "3")), total=3)  # noqa: E731
+    assert "came twice" in incomplete(request, later, bounds=Bounds(page_size=4))
+    answers = iter([("1", "1", "2"), ("1", "1", "3")])
+    assert "two readings differ" in incomplete(request, lambda *_: _permissions(*next(answers), total=3))
+    assert "came twice" in incomplete(ListUsers(), lambda *_: users("1", "1", total=2))
 
 
 def test_a_changing_total() -> None:

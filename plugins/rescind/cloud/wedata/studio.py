@@ -120,7 +120,7 @@ class ListCodePermissionsAnswer(Page[CodePermission]):
 
 
 class ListCodePermissions(WeDataList[CodePermission]):
-    """Permissions on one folder or script. At most 100 a page."""
+    """Permissions on one folder or script. At most 100 a page; inherited ones may repeat a row."""
 
     action: ClassVar[str] = "ListCodePermissions"
     Answer: ClassVar[type[Reply]] = ListCodePermissionsAnswer
@@ -128,6 +128,10 @@ class ListCodePermissions(WeDataList[CodePermission]):
     Resource: CodeResource
     PageNumber: int = 1
     PageSize: int = 100
+
+    def may_repeat(self, row: CodePermission) -> bool:
+        """Inherited from two folders, where the rows name the object and not the folder."""
+        return bool(row.RoleId)
 
 
 class CodeWriteAnswer(Reply):
@@ -256,7 +260,7 @@ class WorkflowPermission(Row):
 
 
 class ListWorkflowPermissions(WeDataList[WorkflowPermission]):
-    """Permissions on one workflow, or on one folder of workflows. 10 to 200 a page."""
+    """Permissions on one workflow, or on one folder of workflows. 10 to 200 a page; inherited ones may repeat a row."""
 
     action: ClassVar[str] = "ListWorkflowPermissions"
     Answer: ClassVar[type[Reply]] = ItemsPage[WorkflowPermission]
@@ -265,6 +269,10 @@ class ListWorkflowPermissions(WeDataList[WorkflowPermission]):
     EntityType: Literal["folder", "workflow"]
     PageNumber: int | None = None
     PageSize: int | None = None
+
+    def may_repeat(self, row: WorkflowPermission) -> bool:
+        """Its own, and inherited from folders above: nothing tells the rows apart."""
+        return bool(row.PermissionTargetId)
 
 
 class _WorkflowWrite(WeDataCall, WriteRequest[StatusAnswer]):

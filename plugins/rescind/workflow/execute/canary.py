@@ -24,7 +24,8 @@ def require_canaries(ledger: Ledger, run_id: str, batch_id: str | None = None) -
                 f"canary of {canary.system} {canary.account}",
                 "every item proven gone",
                 f"{canary.proven} of {canary.items} proven, {canary.left_alone} not sent, {canary.tried} tried",
-                "The rest of the plan is not sent. See the task verify_canary, then start a new run",
+                "The rest of the plan is not sent. See the task verify_canary, then start a new run; without"
+                f" {canary.system} if its listings prove nothing",
             )
         check = checks.get((canary.system, canary.account))
         if check is None or check.lost or not check.complete:
