@@ -143,8 +143,9 @@ def left(bench: Bench, seed: int, *sizes: str, back: bool = True) -> tuple[int, 
 
 
 def faithful(world: Row, person: Row) -> set[Reached]:
-    """What one person reaches otherwise than by accounts of proxies, which a restore does not bring back faithfully."""
-    return reached_by({**world, "dms_proxy_accesses": []}, person)
+    """What one person reaches otherwise than by a database's own account, whose password a restore would need."""
+    opened_again = [row for row in world["dms_proxy_accesses"] if not row["account"]]
+    return reached_by({**world, "dms_proxy_accesses": opened_again}, person)
 
 
 def refused(summary: Row) -> list[Row]:

@@ -13,7 +13,7 @@ from rescind.systems import REGISTRY, default_connections
 from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
 from rescind.workflow.question.approval_text import approval_request
 from tests.support.reviews.review import Review, ReviewBench
-from tests.support.reviews.verdicts import Row, items_of, mutate, script, somebody
+from tests.support.reviews.verdicts import Row, items_file, items_of, mutate, script, somebody
 
 Bench = Callable[..., ReviewBench]
 NAME = DmsProxyAccesses.name
@@ -102,8 +102,9 @@ def test_an_account_of_the_database_is_not_restored(bench: Bench) -> None:
     one = holder(setup, "reader")
     asked(setup, one["person_id"]).whole()
     assert one["dms_user_id"] not in {user for _, user, _ in accounts(setup)}
-    setup.restore(run="1").whole()
+    restored = items_file(setup.restore(run="1").whole())
     assert sent(setup) == ["DeleteProxyAccess"]
+    assert [(row["state"], "whose password" in row["reason"]) for row in restored] == [("held", True)]
 
 
 def test_the_own_account_stays(bench: Bench) -> None:

@@ -159,7 +159,7 @@ class RestorePlanner:
         if part.scope.state != "complete":
             return "its listing scope could not be read"
         if captured is None:
-            return _UNFAITHFUL
+            return f"{_UNFAITHFUL}: {system_named(grant.key.system).unfaithful(grant)}"
         if captured != system_named(grant.key.system).inverse(grant):
             return "what was captured for its restore does not match the snapshot"
         if grant.cell in shared:
