@@ -209,7 +209,8 @@ async def _run(
         walk.take_total(answer.value.total(), request.needs_total)
         page = _rows(answer.value, request, walk, number)
         beyond = walk.declared is not None and len(walk.rows) >= walk.declared and number > 1
-        walk.repeated = number == 1 and len(page) == walk.declared < size and _repeats(request, page)
+        single = number == 1 and walk.declared is not None and len(page) == walk.declared < size
+        walk.repeated = single and _repeats(request, page)
         new = walk.take_rows(page, beyond)
         if len(walk.rows) > limits.rows:
             raise walk.give_up(f"more than {limits.rows} rows")
