@@ -230,5 +230,6 @@ def _proxy_status(error: Exception) -> str:
 
 
 def _tls_hint(error: Exception) -> str:
-    text = str(error).upper()
-    return ", TLS certificate not accepted" if "CERTIFICATE" in text else ""
+    if "CERTIFICATE" not in str(error).upper():
+        return ""
+    return ", TLS certificate not accepted: if a private authority has signed it, name its file in 'ca_bundle'"

@@ -5,6 +5,7 @@ The only name is that of the requester. States are those of :mod:`rescind.run_st
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,18 +79,27 @@ def asked_owner(run: Run, question: Question, settings: Settings) -> Notice:
     return Notice("asked", key, _about(run, live_state("waiting for owners"), settings, lines))
 
 
-def ended(run: Run, settings: Settings) -> Notice | None:
-    """Return the message that a run failed or ended while access remains; None if nothing is open."""
+def ended(ledger: Ledger, run: Run, settings: Settings) -> Notice | None:
+    """Return the message that a run failed or ended while access remains; None if nothing is open.
+
+    A run may end more than once, because tasks are cleared after a failure. Each end that differs from the last one
+    that was told has a message of its own, also a good end after a bad one.
+    """
     summary = run.summary
     reported = "systems" in summary
     state = state_of(dict(summary)) if reported else StateWords("failed", BAD, "✕", "failed, no report was written")
     problems = summary.get("problems", ())
-    if state.tone not in (WARN, BAD) and not problems:
+    before = ledger.notices.told(f"ended {run.run_id}")
+    if state.tone not in (WARN, BAD) and not problems and not before:
         return None
     left = remains(dict(summary)) if reported else []
     lines = [f"{_who(run)} had asked.", *(f"{phrase}." for phrase in left)]
     lines += [f"{counted(len(problems), 'problem')}, named in the report."] if problems else []
-    return Notice("remains", f"ended {run.run_id}", _about(run, state, settings, tuple(lines)))
+    message = _about(run, state, settings, tuple(lines))
+    digest = hashlib.sha256("\n".join((message.title, *lines)).encode()).hexdigest()[:16]
+    same = before and before[-1].endswith(f" {digest}")
+    key = before[-1] if same else f"ended {run.run_id} {len(before) + 1} {digest}"
+    return Notice("remains", key, message)
 
 
 def came_back(names: tuple[str, str], found: Sequence[Regrant], settings: Settings) -> Notice:

@@ -7,16 +7,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowSkipException
 
 from rescind.errors import InputError, NotApprovedError
 from rescind.hooks.airflow_instance.event_senders import look_up_senders
 from rescind.hooks.airflow_instance.starter import Requester, judge_requester
 from rescind.ledger import OCCASION, Ledger, NewInput, Plan, Run
+from rescind.ledger.store.errors import EventTakenError
 from rescind.operators.approve import ApprovePlanOperator
+from rescind.operators.bases.review import NOTHING_TO_DO
 from rescind.operators.preflight import PreflightOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY
 from rescind.users import printed, same_user
+from rescind.workflow.event_windows import EventsRead, read_events_between
 from rescind.workflow.inputs import admitted_roster, collect_inputs
 from rescind.workflow.leaver_events import (
     LOOK_BACK,
@@ -26,16 +30,20 @@ from rescind.workflow.leaver_events import (
     event_lines,
     only_from,
     read_events,
-    reasons_of,
     take,
     told,
+    unreadable,
 )
 from rescind.workflow.run_occasion import Start
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from rescind.workflow.references import ScopeRef
+
 _BY_ASSET = "asset_triggered"
+_TRIES = 5
+"""How often the events are read again because another run took one of them meanwhile."""
 
 
 class OffboardPreflightOperator(PreflightOperator):
@@ -52,7 +60,6 @@ class OffboardPreflightOperator(PreflightOperator):
         super().__init__(kind="targets", inlets=[asset], **kwargs)
         self.asset = asset
         self.taken: tuple[Event, ...] = ()
-        self.seen: tuple[Event, ...] = ()
         self.read: list[NewInput] = []
         self.unknown = ""
         self.unread = False
@@ -64,24 +71,26 @@ class OffboardPreflightOperator(PreflightOperator):
                 "run", "was not started by an event", "Start Revoke access instead, and name the people in its form"
             )
 
-    def sends_nothing(self, start: Start, conf: Mapping[str, Any] | None, settings: Settings, *, dry_run: bool) -> bool:
+    def review(self, context: Context, ledger: Ledger) -> list[ScopeRef]:
+        """Run every check. If another run has taken an event of this one meanwhile, run them again without it."""
+        for _ in range(_TRIES):
+            try:
+                return super().review(context, ledger)
+            except EventTakenError as error:
+                self.log.info("%s; the events are read again", error)
+        raise InputError("asset events", "other runs take them all the time", "Clear this task in a minute")
+
+    def sends_nothing(
+        self, start: Start, request: ReviewRequest, conf: Mapping[str, Any] | None, settings: Settings
+    ) -> bool:
         """Return whether the run is a dry run. The setting decides, never an event."""
-        return dry_run and not (settings.enforce_events and "dry_run" not in (conf or {}))
-
-    def asked_by(self, context: Context) -> str:
-        """Return the one user who sent the events of a refused run; empty if that is not one known user."""
-        return standing(self.seen, self.unknown)[1] if self.seen else super().asked_by(context)
-
-    def asked_why(self, context: Context) -> str:
-        """Return the reasons of the events that a refused run had taken; nothing of other events is repeated."""
-        return reasons_of(one.said for one in self.taken if one.said)["reason"] if self.taken else ""
+        return request.dry_run and not (settings.enforce_events and "dry_run" not in (conf or {}))
 
     def request(self, context: Context, ledger: Ledger, settings: Settings) -> ReviewRequest:
         """Return the request that the events make together; that of the run, if it has begun."""
         base = {name: value for name, value in dict(context["params"]).items() if value is not None}
         known = self.find_run(context, ledger)
         found, self.unknown = with_senders(self._found(context, ledger, known))
-        self.seen = tuple(found)
         if known:
             self.taken = tuple(found)
             return ReviewRequest.model_validate(dict(known.params))
@@ -93,8 +102,8 @@ class OffboardPreflightOperator(PreflightOperator):
         taken = take(only_from(found, settings.event_senders), base, roster, settings.event_max_people)
         self.taken = taken.events
         for event in self.taken:
-            if left := told(event.record()):
-                self.log.warning(left)
+            if why := told(event.record()):
+                self.log.warning(why)
         return taken.request
 
     def files(self, settings: Settings, request: ReviewRequest) -> list[NewInput]:
@@ -116,8 +125,11 @@ class OffboardPreflightOperator(PreflightOperator):
     def _found(self, context: Context, ledger: Ledger, known: Run | None) -> list[Event]:
         """Return the events of the run: those of the last days, up to its start, that no run has taken.
 
-        If there is none, or the run has begun, they are those that Airflow gave to it. Airflow gives an event that an
-        earlier run has taken from the asset to a later run again.
+        A run that has begun has those that Airflow gave to it. Airflow also gives events to a run that an earlier run
+        has taken from the asset. They are never taken twice: the answer to the earlier run is final.
+
+        :raises AirflowSkipException: when earlier runs have taken every event.
+        :raises InputError: when they have, and others may be left that could not be read.
         """
         given = triggering(context)
         if known:
@@ -127,20 +139,43 @@ class OffboardPreflightOperator(PreflightOperator):
         # Airflow may give an older event again: people who came back since then would lose their access again.
         oldest = min([since, *(one.timestamp for one in given)])
         taken = ledger.inputs.taken_events(context["dag_run"].dag_id, oldest)
-        found = read_events([*given, *self._recent(context, since, until)])
-        return [one for one in found if one.id not in taken] or read_events(given)
+        recent = self._recent(context, since, until)
+        found = [*read_events([*given, *recent.found]), *map(unreadable, recent.unreadable)]
+        new = [one for one in found if one.id not in taken]
+        if found and not new:
+            self._refuse_twice(context, sorted({taken[one.id] for one in found}))
+        return new
 
-    def _recent(self, context: Context, since: datetime, until: datetime) -> list[Any]:
-        """Return the events of the asset between two times; none, and remember that, if they cannot be read.
+    def _refuse_twice(self, context: Context, numbers: list[int]) -> None:
+        """End the run: earlier runs have taken all its events."""
+        runs = f"{'run' if len(numbers) == 1 else 'runs'} {', '.join(map(str, numbers[-10:]))}"
+        if self.unread:
+            raise InputError(
+                "asset events",
+                f"{runs} took those that Airflow gave to this run, and others could not be read",
+                "Look for others among the events of the asset in Airflow, and start Revoke access for those who are "
+                "missing",
+            )
+        why = (
+            f"Nothing to do: {runs} took every event of this run, and no event is taken twice. To ask again, send a "
+            "new event, or start Revoke access"
+        )
+        context["ti"].xcom_push(key=NOTHING_TO_DO, value=why)
+        raise AirflowSkipException(why)
 
-        Airflow reads them in one answer, and its client refuses all of them for one that is nested too deeply.
-        """
-        try:
-            return list(context["inlet_events"][self.asset].after(since.isoformat()).before(until.isoformat()))
-        except Exception:
-            self.log.exception("the events of the asset could not be read; only those that Airflow gave are handled")
-            self.unread = True
-            return []
+    def _recent(self, context: Context, since: datetime, until: datetime) -> EventsRead:
+        """Return the events of the asset between two times; none, and remember that, if they cannot be read."""
+        asset = context["inlet_events"][self.asset]
+        result = read_events_between(
+            lambda start, end: list(asset.after(start.isoformat()).before(end.isoformat())), since, until
+        )
+        self.unread = result.failed is not None
+        if result.failed is not None:
+            self.log.error(
+                "the events of the asset could not be read; only those that Airflow gave are handled",
+                exc_info=result.failed,
+            )
+        return result
 
 
 class OffboardApproveOperator(ApprovePlanOperator):

@@ -14,7 +14,7 @@ from rescind.hooks.evidence_store import write_evidence
 from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Ledger
 from rescind.operators.bases.announcing import AnnouncingMixin
-from rescind.operators.bases.review import REFUSAL, ReviewOperator
+from rescind.operators.bases.review import NOTHING_TO_DO, REFUSAL, ReviewOperator
 from rescind.workflow.run_summary import build_summary, headline, summary_lines, write_items
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class ReportOperator(ReviewOperator):
 class GateOperator(AnnouncingMixin, ReviewOperator):
     """Fail the run if access that should be gone may remain, or if a scope was not listed completely.
 
-    It also tells chats about such a run, and about one that ended while access remains, once.
+    It also tells chats about such a run, and about one that ended while access remains, once. If a run that they were
+    told about ends in another way later, because tasks were cleared, they are told that too.
 
     :param notifiers: notifiers that are told, beside the chats of the setting ``notifications``.
     """
@@ -98,10 +99,10 @@ class GateOperator(AnnouncingMixin, ReviewOperator):
         super().__init__(**kwargs)
         self.told = list(notifiers)
 
-    def _ended(self, run: Run, settings: Settings) -> Notice | None:
+    def _ended(self, ledger: Ledger, run: Run, settings: Settings) -> Notice | None:
         from rescind.notifications import events  # only where something is told
 
-        return events.ended(run, settings)
+        return events.ended(ledger, run, settings)
 
     def review(self, context: Context, ledger: Ledger) -> str:
         """Fail with every problem that the summary names, or with the reason for which preflight refused the run."""
@@ -109,9 +110,12 @@ class GateOperator(AnnouncingMixin, ReviewOperator):
             refusal = context["ti"].xcom_pull(task_ids="preflight", key=REFUSAL)
             if refusal:
                 raise AirflowFailException(f"preflight refused this run, and nothing was sent: {refusal}")
+            nothing = context["ti"].xcom_pull(task_ids="preflight", key=NOTHING_TO_DO)
+            if nothing:
+                raise AirflowSkipException(str(nothing))
         run = self.run_of(context, ledger)
         self.report_at, self.bundle_at = str(run.summary.get("report", "")), str(run.summary.get("bundle", ""))
-        self.announce(context, ledger, lambda settings: self._ended(run, settings))
+        self.announce(context, ledger, lambda settings: self._ended(ledger, run, settings))
         problems = list(run.summary.get("problems", ["the report was not written"]))
         outcome = run.summary.get("outcome", {})
         self.log.info("%s: %s", page_address(run.number), outcome.get("words", run.state))

@@ -135,6 +135,14 @@ def read_events(found: Iterable[Any]) -> list[Event]:
     return sorted({event.id: event for event in events}.values(), key=lambda event: event.id)
 
 
+def unreadable(at: datetime) -> Event:
+    """Return the event of this time, which Airflow stores and its client cannot read."""
+    return Event(at.astimezone(UTC), digest_of(None), "unknown", None).left_out(
+        "Airflow's client cannot read it, for example because it is nested too deeply. Look at it among the events of "
+        "the asset in Airflow, and start Revoke access for those whom it names"
+    )
+
+
 def digest_of(extra: Any) -> str:
     """Return the digest (hex) of what was sent."""
     try:
@@ -242,7 +250,7 @@ def take(events: Iterable[Event], base: Mapping[str, Any], roster: AdmittedRoste
         )
     used = [event.said for event in taken if event.said]
     request = ReviewRequest.parse(
-        {**base, "principals": list(names), **reasons_of(used)}, kind="targets", systems=tuple(REGISTRY)
+        {**base, "principals": list(names), **_why(used)}, kind="targets", systems=tuple(REGISTRY)
     )
     return Taken(tuple(taken), request)
 
@@ -283,9 +291,8 @@ def _problem(name: str, systems: tuple[str, ...], roster: AdmittedRoster | None)
     return ""
 
 
-def reasons_of(said: Iterable[LeaverEvent]) -> dict[str, str]:
+def _why(said: Sequence[LeaverEvent]) -> dict[str, str]:
     """Return reason and ticket of a request: of several events, every reason with its ticket."""
-    said = list(said)
     tickets = list(dict.fromkeys(one.ticket for one in said if one.ticket))
     parts = [
         " ".join(

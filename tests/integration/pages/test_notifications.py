@@ -85,8 +85,11 @@ def test_asked_answered_and_ended_arrive_in_order_and_once(
     review.canary()
     review.revoke()
     review.verify()
-    summary = review.report()
     for _ in range(2):
+        with pytest.raises(AirflowFailException, match="the report was not written"):
+            review.gate()
+    summary = review.report()
+    for _ in range(2):  # report and gate were cleared: the real end is told, once
         try:
             review.gate()
         except AirflowFailException as error:
@@ -94,18 +97,38 @@ def test_asked_answered_and_ended_arrive_in_order_and_once(
     expected = [
         "[Revoke access 1] ● waiting for approval",
         "[Revoke access 1] ◔ approved",
+        "[Revoke access 1] ✕ failed, no report was written",
+        f"[Revoke access 1] {_sign(summary)} {summary['outcome']['words']}",
     ]
-    if summary["outcome"]["tone"] != "good":
-        expected.append(f"[Revoke access 1] {_sign(summary)} {summary['outcome']['words']}")
-    assert len(expected) == 3, "the leaver's run leaves something open, or there is nothing to show here"
     for kind in KINDS:
         assert titles(chats, kind) == expected, kind
-    assert len(chats.received) == 3 * len(KINDS)
+    assert len(chats.received) == 4 * len(KINDS)
     assert set(open_transactions) == {0}
     _no_details(setup, review, chats, "Zhou", "Carla", "last day")
     first = chats.accepted("teams")[0].text
     assert "rita asks to revoke" in first and "1 person or group" in first and "Answer until" in first
     assert f"{HOME}/rescind/runs/1" in first
+
+
+def test_a_good_end_is_told_after_a_bad_one_and_only_then(bench: Bench, chats: ChatServer) -> None:
+    setup = bench()
+    notified(setup, chats, "teams")
+    review = setup.run(dry_run=True, systems=["quickbi_menus"])
+    review.through_plan()
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="the report was not written"):
+            review.gate()
+    summary = review.report()
+    assert summary["problems"] == []
+    for _ in range(2):
+        review.gate()
+    with review.ledger() as ledger:  # and a third end, which is the first one again
+        ledger.runs.finish(summary["run"], "failed", {})
+    with pytest.raises(AirflowFailException):
+        review.gate()
+    bad = "[Access review 1] ✕ failed, no report was written"
+    first, second, third = titles(chats, "teams")
+    assert first == third == bad != second and second.endswith(summary["outcome"]["words"])
 
 
 def _sign(summary: dict[str, Any]) -> str:

@@ -13,17 +13,9 @@ import pytest
 
 from tests.support.reviews.review import Review, ReviewBench, ledger_connection
 from tests.support.servers.emulator import ROOT
-from tests.support.servers.private_network import private_authority, tls_front, tunnel_proxy
+from tests.support.servers.private_network import HOSTS, private_authority, tls_front, tunnel_proxy
 
 Bench = Callable[..., ReviewBench]
-HOSTS = (
-    "wedata.intl.tencentcloudapi.com",
-    "sts.intl.tencentcloudapi.com",
-    "dms-enterprise.aliyuncs.com",
-    "sts.aliyuncs.com",
-    "quickbi-public.cn-hangzhou.aliyuncs.com",
-    "sts.cn-hangzhou.aliyuncs.com",
-)
 
 
 def test_a_review_goes_through_a_proxy_to_the_vendors_own_hosts(

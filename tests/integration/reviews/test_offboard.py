@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 from airflow.sdk.api.datamodels._generated import AssetEventDagRunReference
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from rescind.evidence.bundle.format import moment
 from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION
 from rescind.leaver_clock import clock_line
 from rescind.ledger import OCCASION
 from rescind.model import Choice
 from rescind.web.shape import clock
 from rescind.workflow.run_summary import headline
-from tests.integration.pages.test_page import page
-from tests.support.markup import Markup
 from tests.support.reviews.airflow_record import AirflowRecord, airflow_record
 from tests.support.reviews.review import Review, ReviewBench
 
@@ -157,8 +156,10 @@ def test_folded_events_and_those_that_airflow_left_behind_are_all_taken(bench: B
     assert requested(review)[0] == [p["person_id"] for p in (one, two, three)]
     given, stored = [second, late], [first, second, late]
     again = setup.offboard(*given, run_id="asset__2", stored=stored, systems=["dms_permissions"])
-    again.preflight()
-    assert requested(again)[0] == [two["person_id"], three["person_id"]], "nothing is new, so its own events count"
+    with pytest.raises(AirflowSkipException, match="Nothing to do: run 1 took every event of this run"):
+        again.preflight()
+    with pytest.raises(AirflowSkipException, match="Nothing to do"):
+        again.gate()
     new = posted(four["person_id"], seconds=3)
     next_ = setup.offboard(*given, new, run_id="asset__3", stored=[*stored, new], systems=["dms_permissions"])
     next_.preflight()
@@ -206,11 +207,43 @@ def nested(depth: int) -> AssetEventDagRunReference:
     return event({"principals": found, "from_rest_api": True}, seconds=-1)
 
 
-def test_events_that_cannot_be_read_stop_no_run_and_fail_the_gate(bench: Bench) -> None:
+def test_an_event_that_cannot_be_read_is_stepped_over_and_fails_the_gate_once(bench: Bench) -> None:
+    setup = bench()
+    one, two, three = people(setup, 3)
+    given, behind = posted(one["person_id"]), posted(two["person_id"], seconds=-2)
+    stored = [behind, nested(200), given]
+    review = setup.offboard(given, stored=stored, systems=["dms_permissions"])
+    review.through_plan()
+    names, run = requested(review)
+    assert names == [two["person_id"], one["person_id"]]
+    with review.ledger() as ledger:
+        operator = review.approval()
+        body = operator.question(ledger, run, ledger.plans.get(run.run_id))[1]
+        records = ledger.inputs.facts(run.run_id, OCCASION)["events"]
+    assert [one["people"] for one in records] == [1, 1, 0] and records[2]["at"] == moment(nested(1).timestamp)
+    assert "client cannot read it" in body and "could not be read" not in body
+    summary = review.report()
+    assert sum("Airflow's client cannot read it" in problem for problem in summary["problems"]) == 1
+    with pytest.raises(AirflowFailException, match=r"left out: event of .*Airflow's client cannot read it"):
+        review.gate()
+    new = posted(three["person_id"], seconds=1)
+    later = setup.offboard(new, run_id="asset__2", stored=[*stored, new], systems=["dms_permissions"])
+    later.preflight()
+    with later.ledger() as ledger:
+        records = ledger.inputs.facts(requested(later)[1].run_id, OCCASION)["events"]
+    assert [record["aside"] for record in records] == [[]], "the first run has named it"
+
+
+def test_where_no_event_can_be_read_the_gate_fails(bench: Bench) -> None:
     setup = bench()
     one, two = people(setup, 2)
     given, behind = posted(one["person_id"]), posted(two["person_id"], seconds=-2)
-    review = setup.offboard(given, stored=[behind, nested(200), given], systems=["dms_permissions"])
+    broken = [
+        behind,
+        *(nested(200).model_copy(update={"timestamp": NOW - timedelta(hours=n)}) for n in range(9)),
+        given,
+    ]
+    review = setup.offboard(given, stored=broken, systems=["dms_permissions"])
     review.through_plan()
     names, run = requested(review)
     assert names == [one["person_id"]]
@@ -221,6 +254,62 @@ def test_events_that_cannot_be_read_stop_no_run_and_fail_the_gate(bench: Bench) 
     assert sum(problem.startswith("events could not be read: ") for problem in summary["problems"]) == 1
     with pytest.raises(AirflowFailException, match="events could not be read"):
         review.gate()
+    again = setup.offboard(given, run_id="asset__2", stored=broken, systems=["dms_permissions"])
+    with pytest.raises(AirflowFailException, match=r"run 1 took those .*others could not be read"):
+        again.preflight()
+
+
+def test_a_rejection_is_final_for_the_events_of_the_run(bench: Bench, airflow: AirflowRecord) -> None:
+    setup = bench(enforce_events=True)
+    one, two = people(setup, 2)
+    airflow.sent(SENDER, {"principals": [one["person_id"]]})
+    given = posted(one["person_id"])
+    review = real(setup, given)
+    review.user = SENDER
+    review.through_plan()
+    with pytest.raises(AirflowSkipException, match="Rejected by omar"):
+        review.approve(answer="reject")
+    again = setup.offboard(given, run_id="asset__2", stored=[given], systems=["dms_permissions"])
+    with pytest.raises(AirflowSkipException, match="no event is taken twice"):
+        again.preflight()
+    with again.ledger() as ledger:
+        assert ledger.runs.find("offboard", "asset__2") is None and ledger.views.refused(["offboard"]) == []
+    setup.configure(enforce_events=False)
+    new = posted(two["person_id"], seconds=1)
+    next_ = setup.offboard(given, new, run_id="asset__3", stored=[given, new], systems=["dms_permissions"])
+    next_.preflight()
+    assert requested(next_)[0] == [two["person_id"]], "somebody else's event is handled without the rejected one"
+
+
+def test_of_two_runs_at_the_same_time_one_takes_an_event(bench: Bench) -> None:
+    """Airflow starts a run for each of two events; both read both before one of them begins."""
+    setup = bench()
+    one, two = people(setup, 2)
+    first, second = posted(one["person_id"]), posted(two["person_id"], seconds=0.5)
+    stored = [first, second]
+    slow = setup.offboard(first, stored=stored, systems=["dms_permissions"])
+    quick = setup.offboard(second, run_id="asset__2", stored=stored, systems=["dms_permissions"])
+    late = posted(two["person_id"], seconds=0.6)
+    slow.started = NOW + timedelta(seconds=1)
+    operator = slow.operator()
+    reading = operator.events
+
+    def meanwhile() -> Any:
+        if not quick.scopes:
+            quick.preflight()
+            slow.stored.append(late)
+        return reading()
+
+    operator.events = meanwhile
+    slow.scopes = operator.execute(slow.context("preflight"))
+    assert requested(quick)[0] == [one["person_id"], two["person_id"]]
+    assert requested(slow)[0] == [two["person_id"]]
+    with slow.ledger() as ledger:
+        records = [ledger.inputs.facts(requested(run)[1].run_id, OCCASION)["events"] for run in (quick, slow)]
+    assert [[record["at"] for record in found] for found in records] == [
+        [moment(first.timestamp), moment(second.timestamp)],
+        [moment(late.timestamp)],
+    ]
 
 
 def test_only_the_events_of_the_last_days_are_read(bench: Bench) -> None:
@@ -303,28 +392,7 @@ def test_a_real_run_of_unknown_senders_is_refused_as_the_command_line_is(bench: 
     with pytest.raises(
         AirflowFailException, match=r"is unverified: Airflow's audit log does not tell.*requester_check"
     ):
-        real(setup, posted(person["person_id"], reason="last day today")).preflight()
-    # Others were refused before their events were used, or by a check behind them; nothing of an unused event is told.
-    airflow.sent(SENDER, {"principals": ["person_id:nobody"], "reason": "of an unused event"})
-    refused = real(setup, posted("person_id:nobody", reason="of an unused event"), run_id="asset__2")
-    with pytest.raises(AirflowFailException, match="name nobody who can be used"):
-        refused.preflight()
-    setup.configure(max_percent=None)
-    with pytest.raises(AirflowFailException):
-        real(setup, posted(person["person_id"]), run_id="asset__3").preflight()
-    with refused.ledger() as ledger:
-        told = {one.airflow_run_id: one for one in ledger.views.refused(["offboard"])}
-    assert {one.kind for one in told.values()} == {"triggered"}
-    first, second, third = (told[f"asset__{n}"] for n in (1, 2, 3))
-    assert (first.dry_run, first.requested_by, first.requester, first.reason) == (
-        False, "", "no person", "last day today",
-    )  # fmt: skip
-    assert (second.dry_run, second.requester, second.reason) == (False, SENDER, "")
-    assert not third.dry_run, "nobody knows what broken settings would have said"
-    html = page(setup, "/runs").text
-    shown = Markup.of(html).text
-    assert f"asked for by {SENDER}" in shown and "asked for by no person" in shown and "schedule" not in shown
-    assert '<span class="chip">dry run</span>' not in html and "of an unused event" not in shown
+        real(setup, posted(person["person_id"])).preflight()
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])

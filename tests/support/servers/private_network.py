@@ -20,6 +20,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+HOSTS = (
+    "wedata.intl.tencentcloudapi.com",
+    "sts.intl.tencentcloudapi.com",
+    "dms-enterprise.aliyuncs.com",
+    "sts.aliyuncs.com",
+    "quickbi-public.cn-hangzhou.aliyuncs.com",
+    "sts.cn-hangzhou.aliyuncs.com",
+)
+"""The vendors' own hosts, as the connections of the emulated organization name them."""
 _PIECE = 65536
 _SECONDS = 30.0
 

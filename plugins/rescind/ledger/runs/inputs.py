@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from rescind.errors import InputError
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
+from rescind.ledger.store.errors import EventTakenError
 from rescind.ledger.store.repository import Repository
 
 MAX_BYTES = 64 * 2**20
@@ -39,12 +40,13 @@ ORDER BY r.number DESC LIMIT 1
 
 
 _TAKEN_EVENTS = """
-SELECT DISTINCT e ->> 'at' AS at, e ->> 'sha256' AS sha256 FROM rescind.run r
+SELECT e ->> 'at' AS at, e ->> 'sha256' AS sha256, min(r.number) AS number FROM rescind.run r
 JOIN rescind.input i ON i.run_no = r.number AND i.name = 'occasion'
 CROSS JOIN LATERAL jsonb_array_elements(
     CASE jsonb_typeof(i.facts -> 'events') WHEN 'array' THEN i.facts -> 'events' ELSE '[]' END) e
-WHERE r.dag_id = %(dag)s AND r.started_at >= %(since)s
+WHERE r.dag_id = %(dag)s AND r.started_at >= %(since)s - interval '1 day' GROUP BY 1, 2
 """
+# A day more: events have the time of Airflow's clock, runs that of the ledger's.
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,29 @@ class Inputs(Repository):
         row = self._db.read(lambda connection: connection.execute(_LAST_ROSTER, {"dag": dag_id}).fetchone())
         return (row["number"], row["sizes"]) if row else None
 
-    def taken_events(self, dag_id: str, since: datetime) -> set[tuple[str, str]]:
-        """Return time and digest of every event that a run of a DAG since then has taken."""
-        values = {"dag": dag_id, "since": since}
-        rows = self._db.read(lambda connection: connection.execute(_TAKEN_EVENTS, values).fetchall())
-        return {(row["at"], row["sha256"]) for row in rows}
+    def taken_events(self, dag_id: str, since: datetime) -> dict[tuple[str, str], int]:
+        """Return time and digest of every event since then that a run of a DAG has taken, with the run's number."""
+        return self._db.read(lambda connection: _taken_events(connection, dag_id, since))
+
+
+def _taken_events(connection: Connection, dag_id: str, since: datetime) -> dict[tuple[str, str], int]:
+    rows = connection.execute(_TAKEN_EVENTS, {"dag": dag_id, "since": since}).fetchall()
+    return {(row["at"], row["sha256"]): row["number"] for row in rows}
+
+
+def refuse_taken(connection: Connection, dag_id: str, inputs: Sequence[NewInput]) -> None:
+    """Check, inside the transaction that begins a run, that no other run of the DAG has taken an event of it.
+
+    :raises EventTakenError: when one has.
+    """
+    events = [event for new in inputs if new.name == OCCASION for event in new.facts.get("events", ())]
+    if not events:
+        return
+    since = min(datetime.fromisoformat(event["at"]) for event in events)
+    taken = _taken_events(connection, dag_id, since)
+    numbers = sorted({taken[key] for event in events if (key := (event["at"], event["sha256"])) in taken})
+    if numbers:
+        raise EventTakenError(f"run {numbers[0]} has taken an event of this run meanwhile")
 
 
 def insert(connection: Connection, run_no: int, inputs: Sequence[NewInput]) -> None:

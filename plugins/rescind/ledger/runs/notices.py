@@ -26,3 +26,12 @@ class Notices(Repository):
                 )
             )
         )
+
+    def told(self, event: str) -> list[str]:
+        """Return the events that were told and begin with these words, in the order in which they were told first."""
+        query = (
+            "SELECT event FROM rescind.notice WHERE event = %(event)s OR starts_with(event, %(event)s || ' ')"
+            " GROUP BY event ORDER BY min(claimed_at), event"
+        )
+        rows = self._db.read(lambda connection: connection.execute(query, {"event": event}).fetchall())
+        return [str(row["event"]) for row in rows]

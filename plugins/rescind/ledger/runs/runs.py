@@ -36,6 +36,7 @@ class Runs(Repository):
 
         :param inputs: the inputs of the run. An existing run keeps the inputs that it began with.
         :raises RecordConflictError: when the run exists with another kind, other parameters or another dry run value.
+        :raises EventTakenError: when another run has taken an event of this one.
         """
 
         def work(connection: Connection) -> Run | None:
@@ -47,6 +48,7 @@ class Runs(Repository):
             if known is not None:
                 _same(known, new)
                 return known
+            stored_inputs.refuse_taken(connection, new.dag_id, inputs)
             number = int(row["last"]) + 1
             connection.execute("UPDATE rescind.run_counter SET last = %s", (number,))
             connection.execute(

@@ -43,3 +43,7 @@ class TransitionError(LedgerError):
 
 class SnapshotClosedError(LedgerError):
     """Requests of this run were sent already: its snapshot, decisions and plan cannot change any more."""
+
+
+class EventTakenError(LedgerError):
+    """Another run has taken an event that this run is about to take. No event is taken twice."""

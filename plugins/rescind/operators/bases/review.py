@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.airflow_support.links import ConsoleLink, ReviewLink
 from rescind.airflow_support.task_errors import fail_without_retry
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 REFUSAL = "refusal"
 """XCom key under which preflight leaves why it refused a run; the gate repeats it."""
+NOTHING_TO_DO = "nothing_to_do"
+"""XCom key under which preflight leaves why a run has nothing to do; the gate is then skipped, as all other tasks."""
 
 
 class ReviewOperator(LedgerTaskMixin, BaseOperator):
@@ -72,37 +74,22 @@ class RefusingOperator(ReviewOperator):
             context["ti"].xcom_push(key=REFUSAL, value=str(refusal)[:MOST_SAID])
             self._note(context, str(refusal))
             raise
+        except AirflowSkipException:
+            raise
         except Exception as error:
             self._note(context, f"Preflight ended with {type(error).__name__}. The log of the task says more")
             raise
 
-    def asked_by(self, context: Context) -> str:
-        """Return the requester of a refused run, as Airflow has the name; empty if no person started it."""
-        return str(context["dag_run"].triggering_user_name or "")
-
-    def asked_why(self, context: Context) -> str:
-        """Return the reason of a refused run, not checked."""
-        return str(context["params"].get("reason") or "")
-
-    def asked_dry(self, context: Context) -> bool:
-        """Return whether a refused run would have been a dry run."""
-        return context["params"].get("dry_run") is not False
-
-    @abstractmethod
-    def asked_as(self, context: Context) -> str:
-        """Return the kind that a refused run would have had in the ledger."""
-
     def _note(self, context: Context, said: str) -> None:
         """Record for the page why the run did not begin. Where the ledger is the reason, only the log says it."""
-        dag_run = context["dag_run"]
+        dag_run, params = context["dag_run"], context["params"]
         new = NewRefusal(
             dag_run.dag_id,
             dag_run.run_id,
-            self.asked_by(context),
-            self.asked_why(context),
-            self.asked_dry(context),
+            dag_run.triggering_user_name or "",
+            str(params.get("reason") or ""),
+            params.get("dry_run") is not False,
             said,
-            self.asked_as(context),
         )
         try:
             with LedgerHook(self.ledger_conn_id).get_conn() as ledger:

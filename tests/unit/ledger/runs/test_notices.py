@@ -26,6 +26,14 @@ def test_of_many_workers_at_once_one_may_send(ledger: Ledger) -> None:
     assert won.count(True) == 1
 
 
+def test_what_was_told_is_listed_in_order_and_for_one_run_only(ledger: Ledger) -> None:
+    for event in ("ended run-1", "ended run-1 2 b", "ended run-12 1 c", "asked run-1 d", "ended run-1 3 a"):
+        ledger.notices.claim(event, "teams ops")
+    ledger.notices.claim("ended run-1", "wecom ops")
+    assert ledger.notices.told("ended run-1") == ["ended run-1", "ended run-1 2 b", "ended run-1 3 a"]
+    assert ledger.notices.told("ended run-3") == []
+
+
 @pytest.mark.parametrize("change", ["UPDATE rescind.notice SET channel = 'x'", "DELETE FROM rescind.notice"])
 def test_a_claim_stays(ledger: Ledger, ledger_dsn: str, change: str) -> None:
     ledger.notices.claim("asked", "teams ops")
