@@ -1,4 +1,4 @@
-"""How fast a large population goes through a review, and in how much memory: discover, seal, decide, plan.
+"""How fast a large population goes through a review, and in how much memory: discovery to report.
 
 One scope: Quick BI menus, listed over HTTP from the emulator (a process of its own, no rate limit) by the operators
 themselves, into a PostgreSQL of its own. Every stage runs in a fresh process.
@@ -75,7 +75,10 @@ def preflight(review: Review) -> Any:
 
 
 def discover(review: Review) -> Any:
-    review.discover()
+    from rescind.operators.discover import DiscoverOperator
+
+    for index, scope in enumerate(review.scopes):
+        DiscoverOperator(task_id="discover", scope=scope).execute(review.context("discover", index))  # type: ignore[arg-type]
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
         (scope,) = ledger.scopes.all(run.run_id)
@@ -104,19 +107,49 @@ def plan(review: Review) -> Any:
         return {"items": found.items, "calls": found.calls}
 
 
+def send(review: Review) -> Any:
+    from rescind.operators.canary import named_batches
+
+    review.approve()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        review.canaries = named_batches(ledger, run, canary=True)
+        review.batches = named_batches(ledger, run, canary=False)
+    review.canary()
+    return review.revoke()
+
+
+def verify(review: Review) -> Any:
+    from rescind.operators.verify import VerifyOperator
+
+    return [
+        VerifyOperator(task_id="verify", scope=scope).execute(review.context("verify", index))  # type: ignore[arg-type]
+        for index, scope in enumerate(review.scopes)
+    ]
+
+
+def report(review: Review) -> Any:
+    return review.close()["state"]
+
+
 STAGES: dict[str, Callable[[Review], Any]] = {
     "preflight": preflight,
     "discover": discover,
     "seal": seal,
     "decide": decide,
     "plan": plan,
+    "send": send,
+    "verify": verify,
+    "report": report,
 }
 
 
 def _stage(name: str, setting: Setting, pipe: Connection) -> None:
     os.environ |= {"AIRFLOW_HOME": str(setting.folder), "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
     import rescind.operators.decide
-    import rescind.operators.discover  # noqa: F401 - imported before the clock starts
+    import rescind.operators.discover
+    import rescind.operators.report
+    import rescind.operators.revoke  # noqa: F401 - imported before the clock starts
 
     review = _review(setting)
     base, began, worked = _memory("VmRSS"), time.perf_counter(), time.process_time()
@@ -133,7 +166,8 @@ def _review(setting: Setting) -> Review:
         {"connections": {"quickbi_menus": ["quickbi_default"]}, "max_percent": 100, "max_revocations": 10**6},
         limits={"*": 1000.0},
     )
-    return Review(bench, "bench", "policy", "rita", {"systems": ["quickbi_menus"]}, scopes=list(setting.scopes))
+    params = {"systems": ["quickbi_menus"], "dry_run": False, "reason": "a benchmark"}
+    return Review(bench, "bench", "policy", "rita", params, scopes=list(setting.scopes))
 
 
 def _memory(name: str) -> float:

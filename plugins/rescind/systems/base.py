@@ -268,6 +268,14 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """Return the listing by principal that also proves it absent, or None where the vendor has none."""
         return None
 
+    def listed_by(self, listings: Collection[ListingScope]) -> Mapping[str, Collection[str]] | None:
+        """Return where every grant of these listing scopes is found in the ledger.
+
+        :returns: values by name, see :data:`rescind.ledger.population.decisions.PLACES`. Each grant of the listing
+            scopes has one of them; other grants may too. None: any grant may be in these listing scopes.
+        """
+        return None
+
     @abstractmethod
     async def reread(self, client: ClientT, listings: Collection[ListingScope]) -> Reading:
         """Read these listing scopes again, completely, with one list call per scope and page.

@@ -7,11 +7,11 @@ open to all may give the same right. :class:`RemainingAccess` finds and names th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise, product
-from typing import Any
+from typing import Any, NamedTuple
 
 from rescind.model import Grant, GrantKey, Membership, PrincipalType
 from rescind.systems.base import PermissionSystem
@@ -318,10 +318,43 @@ class EffectiveAccess:
         return Found(tuple(paths), unanswered)
 
 
+class Near(NamedTuple):
+    """Where grants can lie on a path of the grants that are looked at: everything else is on none.
+
+    :param resources: (type, id) of their resources, and of what these inherit from or perhaps do.
+    :param holders: (type, id) of their principals, and of everything that these are in. Everyone counts too.
+    :param kinds: kinds of principal of whom all grants on these resources count, because their members may be unknown.
+        So do grants of principals without an id.
+    """
+
+    resources: Collection[_Node]
+    holders: Collection[_Node]
+    kinds: Collection[str]
+
+    def has(self, grant: Grant) -> bool:
+        """Return whether a grant can lie on a path."""
+        key = grant.key
+        return (key.resource_type, key.resource_id) in self.resources and (
+            key.principal_type == PrincipalType.EVERYONE
+            or (key.principal_type, key.principal_id) in self.holders
+            or key.principal_type in self.kinds
+            or not key.principal_id
+        )
+
+
+GrantsNear = Iterable[Grant] | Callable[[Near], Iterable[Grant]]
+"""All grants, or what returns those that are near, and perhaps others, so that not all of them are read."""
+
+
+def grants_near(grants: GrantsNear, near: Near) -> Iterable[Grant]:
+    """Return the near grants, and perhaps others."""
+    return grants(near) if callable(grants) else grants
+
+
 def access_around(
     system: PermissionSystem[Any],
     looked_at: Collection[Grant],
-    remaining: Iterable[Grant],
+    remaining: GrantsNear,
     memberships: Iterable[Membership],
     same_people: Collection[Membership] = (),
     names: Mapping[_Node, str] | None = None,
@@ -329,10 +362,10 @@ def access_around(
     """What remains, as far as it can lie on a path of some grants.
 
     Grants and memberships are read once, as a stream, so memory grows with the grants that are looked at and not with
-    the population.
+    the population; time too, where ``remaining`` returns the near grants.
 
     :param looked_at: the grants whose :meth:`RemainingAccess.paths` will be asked for, of one system and account.
-    :param remaining: every grant known to remain.
+    :param remaining: the grants known to remain.
     :param same_people: from the ids of people in grants to their other ids in memberships.
     :param names: names of groups, roles and the like by (type, id).
     """
@@ -343,25 +376,15 @@ def access_around(
     listings.update(node for grant in looked_at for node in system.parents(grant))
     listings.update(node for grant in looked_at for node in system.perhaps_parents(grant)[1])
     edges = _edges_from(holders, memberships)
-    open_ = {*system.untraceable, *(CONTAINERS if system.member_space else ())}
-    near = (
-        grant
-        for grant in remaining
-        if (grant.key.resource_type, grant.key.resource_id) in listings
-        and (
-            _reaches(grant.key.principal_type, grant.key.principal_id, holders)
-            or grant.key.principal_type in open_
-            or not grant.key.principal_id
-        )
-    )
-    return RemainingAccess(system, near, [*edges, *others], names)
+    near = Near(listings, holders, {*system.untraceable, *(CONTAINERS if system.member_space else ())})
+    return RemainingAccess(system, filter(near.has, grants_near(remaining, near)), [*edges, *others], names)
 
 
 def still_reachable(
     system: PermissionSystem[Any],
     revoke: Collection[Grant],
     gone: Container[str],
-    grants: Iterable[Grant],
+    grants: GrantsNear,
     memberships: Iterable[Membership],
     same_people: Collection[Membership] = (),
     ending: Collection[Membership] = (),
@@ -374,7 +397,10 @@ def still_reachable(
     :param ending: memberships that the plan ends: none of them can be on a path.
     :param names: names of groups, roles and the like by (type, id).
     """
-    staying = (grant for grant in grants if grant.grant_id not in gone)
+
+    def staying(near: Near) -> Iterator[Grant]:
+        return (grant for grant in filter(near.has, grants_near(grants, near)) if grant.grant_id not in gone)
+
     access = access_around(system, revoke, staying, memberships, same_people, names)
     access.end(ending)
     for grant in revoke:
@@ -404,7 +430,3 @@ def _edges_from(holders: set[_Node], memberships: Iterable[Membership]) -> list[
         holders.update(new)
         waiting.extend(new)
     return kept
-
-
-def _reaches(principal_type: str, principal_id: str, holders: Container[_Node]) -> bool:
-    return principal_type == PrincipalType.EVERYONE or (principal_type, principal_id) in holders

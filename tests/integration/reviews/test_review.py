@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.reviews.near_reads import assert_near_is_enough
 from tests.support.reviews.review import ReviewBench
 from tests.support.servers.emulator import ROOT
 
@@ -39,6 +40,8 @@ def test_exactly_the_planned_grants_are_gone_and_proven(bench: Bench) -> None:
     for judged in judge(before, setup.emulator.get("truth"), Path(summary["items_file"])):
         assert judged.holds, judged
         assert judged.removed == judged.planned == rows[judged.system]["items"]
+    with review.ledger() as ledger:
+        assert assert_near_is_enough(ledger, ledger.runs.find(review.dag_id, review.run_id))
 
 
 def test_a_dry_run_sends_no_write(bench: Bench) -> None:

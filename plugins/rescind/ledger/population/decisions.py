@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import starmap
 from typing import Any
 
@@ -23,6 +23,13 @@ from rescind.model import Choice, Decision, Grant, Resource
 
 Column = tuple[str, str, tuple[str, ...]]
 """(container, kind, column) of a cell."""
+PLACES = {
+    "containers": "g.cell_container",
+    "resources": "g.resource_id",
+    "principals": "g.principal_id",
+    "listed_in": "coalesce(g.attributes ->> 'ListedIn', '')",
+}
+"""By what :meth:`Decisions.retained` finds grants: container of the cell, ids, or the attribute ``ListedIn``."""
 _COLUMNS = ("run_no", "grant_id", "choice", "rule", "reason", "severity", "controls", "facts")
 _RESOURCES = f"SELECT DISTINCT {', '.join(Resource._fields)} FROM rescind.grant_row WHERE run_no = %(run)s"
 _SELECT = "d.grant_id, d.choice, d.rule, d.reason, d.severity, d.controls, d.facts::text"
@@ -142,6 +149,24 @@ class Decisions(Repository):
             "system": system,
             "account": account,
         }
+        return map(grant_of, self._spooled(run_id, query, values))
+
+    def retained(
+        self, run_id: str, places: Mapping[str, Collection[str]], *, system: str, account: str
+    ) -> Iterator[Grant]:
+        """Yield the grants to keep that have one of some values, ordered by grant id.
+
+        :param places: values by name, see :data:`PLACES`.
+        """
+        conditions = [f"{PLACES[name]} = ANY(%({name})s)" for name in places]
+        query = (
+            f"SELECT {GRANT_SELECT} FROM rescind.grant_row g WHERE g.run_no = %(run)s AND g.system = %(system)s"
+            f" AND g.account = %(account)s AND ({' OR '.join(conditions) or 'false'})"
+            " AND (SELECT d.choice FROM rescind.decision d WHERE d.run_no = %(run)s AND d.grant_id = g.grant_id)"
+            " = %(choice)s ORDER BY g.grant_id"
+        )
+        values: dict[str, Any] = {"system": system, "account": account, "choice": Choice.KEEP}
+        values |= {name: list(found) for name, found in places.items()}
         return map(grant_of, self._spooled(run_id, query, values))
 
     def bare(

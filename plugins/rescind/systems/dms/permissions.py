@@ -200,6 +200,11 @@ class DmsPermissions(PermissionSystem[DmsClient]):
             (_BY_USER, grant.key.principal_id, facts["Listing"], facts["ListedLogic"]) if "Listing" in facts else None
         )
 
+    def listed_by(self, listings: Collection[ListingScope]) -> Mapping[str, Collection[str]]:
+        """By instance or database, and by user."""
+        users = {scope[1] for scope in listings if scope[0] == _BY_USER}
+        return {"principals": users, "listed_in": {scope[1] for scope in listings if scope[0] != _BY_USER}}
+
     async def reread(self, client: DmsClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched instance or database and kind, or per touched user and kind."""
         walker, tid = Walker(client), await client.find_tenant()

@@ -178,6 +178,10 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
         """The portal: one listing holds all its menus."""
         return (grant.cell.container,)
 
+    def listed_by(self, listings: Collection[ListingScope]) -> Mapping[str, Collection[str]]:
+        """By portal."""
+        return {"containers": {portal for (portal,) in listings}}
+
     async def reread(self, client: QuickBiClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched portal (and its menu tree, for names)."""
         walker = Walker(client)

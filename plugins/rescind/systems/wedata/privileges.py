@@ -151,6 +151,10 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         """The object itself, and whether discovery saw that the total of its listing counts pairs."""
         return (grant.attributes["ResourceType"], grant.key.resource_id, grant.attributes.get(_TOTAL, ""))
 
+    def listed_by(self, listings: Collection[ListingScope]) -> Mapping[str, Collection[str]]:
+        """By object."""
+        return {"resources": {ident for _, ident, _ in listings}}
+
     async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """One ListPermissions per object; shadows of a parent's grant are left out, as in discovery."""
         walker = Walker(client)

@@ -20,7 +20,7 @@ from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
 from rescind.review.decide import EXCEPTION, PROTECTED, UNREADABLE, unsupported
 from rescind.systems import REGISTRY, system_named
-from rescind.systems.effective import access_around, access_text
+from rescind.systems.effective import Near, access_around, access_text
 from rescind.workflow.closing.group_audience import GroupAudience
 from rescind.workflow.closing.part import ClosingPart, PersonAccess
 from rescind.workflow.closing.surroundings import Surroundings, complete_systems, is_membership, owners_of, product
@@ -110,7 +110,10 @@ class ClosingPlanner:
             users = [grant for grant in grants if grant.key.principal_type == PrincipalType.USER and grant.revocable]
             for (name, account), part in groupby(sorted(users, key=_account), key=_account):
                 system, mine = system_named(name), list(part)
-                staying = (g for g in snapshot.grants(run_id, system=name, account=account) if g.grant_id not in gone)
+
+                def staying(near: Near, name: str = name, account: str = account) -> Iterator[Grant]:
+                    return (g for g in snapshot.grants_on(run_id, name, account, *near) if g.grant_id not in gone)
+
                 edges = snapshot.memberships(run_id, system=name, account=account)
                 access = access_around(system, mine, staying, edges, same_people(self.ledger, self.run, name, account))
                 access.end(ending.get((product(name), account), ()))

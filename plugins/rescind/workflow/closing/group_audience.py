@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from rescind.ledger import Ledger, Run
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.systems import system_named
-from rescind.systems.effective import CONTAINERS, access_around
+from rescind.systems.effective import CONTAINERS, Near, access_around
 from rescind.systems.surfaces import Gap
 from rescind.workflow.inputs import same_people
 
@@ -92,14 +92,18 @@ class GroupAudience:
             by_system[grant.key.system].append(grant)
         for name, grants in by_system.items():
             system, snapshot, run = system_named(name), self._ledger.snapshot, self._run.run_id
-            held = snapshot.grants(run, system=name, account=self._account)
             stand_ins = {
                 grant.grant_id: {one: as_own(grant, one) for one in self._behind(grant, only)} for grant in grants
             }
+
+            def held(near: Near, system: str = name) -> Iterator[Grant]:
+                known = self._ledger.snapshot.grants_on(self._run.run_id, system, self._account, *near)
+                return (one for one in known if one.grant_id not in without)
+
             access = access_around(
                 system,
                 [one for each in stand_ins.values() for one in each.values()],
-                (one for one in held if one.grant_id not in without),
+                held,
                 snapshot.memberships(run, system=name, account=self._account),
                 same_people(self._ledger, self._run, name, self._account),
             )

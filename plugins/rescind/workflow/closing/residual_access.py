@@ -10,7 +10,7 @@ from typing import Any
 from rescind.ledger import Ledger, Run
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems import system_named
-from rescind.systems.effective import still_reachable
+from rescind.systems.effective import Near, still_reachable
 from rescind.workflow.closing.close_paths import MOST_PATHS, ClosingPlanner, ended_elsewhere
 from rescind.workflow.closing.part import ClosingPart
 from rescind.workflow.closing.proposal import CLOSING, closing_lines, closing_notes
@@ -20,7 +20,7 @@ from rescind.workflow.inputs import same_people
 EXAMPLES = 5
 """Paths that are stored as examples for each system and account."""
 CHUNK = 50_000
-"""Grants to revoke that are checked in one pass over the population: about 100 MB."""
+"""Grants to revoke that are checked together: about 100 MB."""
 WAYS = 20
 """Remaining ways that are stored in words for each system and account, those of most grants first."""
 STAYS_REACHABLE = "stays_reachable"
@@ -74,14 +74,17 @@ def _count(
     users: list[str] = []
     note["of"] += len(revoke)
     system, account = _account(revoke[0])
-    grants = ledger.snapshot.grants(run.run_id, system=system, account=account)
     memberships = ledger.snapshot.memberships(run.run_id, system=system, account=account)
     people = same_people(ledger, run, system, account)
     one = system_named(system)
     ends = ending.get((product(system), account), ())
     names = ledger.snapshot.container_names(run.run_id, system, account)
     ways: Counter[tuple[str, str]] = Counter({(w["way"], w["close"]): w["grants"] for w in note.get("ways", ())})
-    for grant, path in still_reachable(one, revoke, gone, grants, memberships, people, ends, names):
+
+    def remaining(near: Near) -> Iterator[Grant]:
+        return ledger.snapshot.grants_on(run.run_id, system, account, *near)
+
+    for grant, path in still_reachable(one, revoke, gone, remaining, memberships, people, ends, names):
         note["grants"] += 1
         ways[path.in_words(), path.how_to_close()] += 1
         if grant.key.principal_type == PrincipalType.USER and len(users) <= MOST_PATHS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -21,7 +21,7 @@ from rescind.ledger import Ledger, RetainedCheck, VerdictRecord
 from rescind.model import NOT_EXECUTED, TO_VERIFY, Choice, Grant, GrantKey, ItemState, Membership, Verdict
 from rescind.systems import system_named
 from rescind.systems.base import ListingScope, PermissionSystem
-from rescind.systems.effective import EffectiveAccess, RemainingAccess, access_around
+from rescind.systems.effective import EffectiveAccess, Near, RemainingAccess, access_around
 from rescind.systems.surfaces import Gap, PlatformAnswer, unasked
 from rescind.workflow.execute.listings import answers, at_once, removed_by
 from rescind.workflow.execute.progress_meter import Meter
@@ -253,12 +253,16 @@ class ScopeVerifier:
         name, account = self.system.name, self.account
         fresh = {grant.key: grant for grant in settling.grants()}
         gone = settling.gone()
-        known = self.ledger.snapshot.grants(self.run_id, system=name, account=account)
-        held = (g for g in known if g.grant_id not in gone and g.key not in fresh and not self._ended(g, settling))
+
+        def remaining(near: Near) -> Iterator[Grant]:
+            known = self.ledger.snapshot.grants_on(self.run_id, name, account, *near)
+            held = (g for g in known if g.grant_id not in gone and g.key not in fresh and not self._ended(g, settling))
+            return chain(held, fresh.values())
+
         items = [item.grant for item in settling.items.values()]
         memberships = self.ledger.snapshot.memberships(self.run_id, system=name, account=account)
         names = self.ledger.snapshot.container_names(self.run_id, name, account)
-        return access_around(self.system, items, chain(held, fresh.values()), memberships, self.same_people, names)
+        return access_around(self.system, items, remaining, memberships, self.same_people, names)
 
     def _ended(self, grant: Grant, settling: Settling) -> bool:
         """Return whether an inherited grant is in its listing no more, which was read completely."""
@@ -273,9 +277,7 @@ class ScopeVerifier:
         """
         began = self.ledger.runs.get(self.run_id).started_at
         compared, lost = 0, []
-        for grant, _ in self.ledger.decisions.each(
-            self.run_id, choice=Choice.KEEP, system=self.system.name, account=self.account
-        ):
+        for grant in self._retained(settling.seen):
             shown = [settling.seen[p] for p in self._listings(grant) if p in settling.seen]
             if grant.inherited_from or not shown:
                 continue
@@ -298,6 +300,14 @@ class ScopeVerifier:
                 detail={**answers(settling.pages), **removed_by(elsewhere)},
             ),
         )
+
+    def _retained(self, listings: Collection[ListingScope]) -> Iterator[Grant]:
+        """Yield every retained grant of these listings, and perhaps others."""
+        decisions, place = self.ledger.decisions, {"system": self.system.name, "account": self.account}
+        values = self.system.listed_by(listings)
+        if values is None:
+            return (grant for grant, _ in decisions.each(self.run_id, choice=Choice.KEEP, **place))
+        return decisions.retained(self.run_id, values, **place)
 
     def _listings(self, grant: Grant) -> tuple[ListingScope, ...]:
         own = self.system.principal_listing_scope(grant)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger
 from rescind.ledger.store.errors import RecordConflictError
-from rescind.model import Cell, Choice, Decision
+from rescind.model import Cell, Choice, Decision, Grant
 from tests.support.ledger.runs import begin, decide, frozen_run, grant, list_scope
 
 pytestmark = pytest.mark.postgres
@@ -104,3 +105,29 @@ def test_grants_of_some_entitlements(ledger: Ledger) -> None:
     }
     assert list(ledger.snapshot.grants(run.run_id, entitlements=["other"])) == []
     assert list(ledger.snapshot.grants(run.run_id, entitlements=[])) == []
+
+
+def test_retained_grants_by_value_are_those_that_a_pass_over_all_would_find(ledger: Ledger) -> None:
+    run = begin(ledger)
+    grants = [grant(number, portal=f"portal-{number % 3}") for number in range(12)]
+    grants[5:8] = [replace(one, attributes={"ListedIn": "db-1"}) for one in grants[5:8]]
+    list_scope(ledger, run, grants)
+    decide(ledger, run, grants, grants[::4])
+    kept = [one for number, one in enumerate(grants) if number % 4]
+    place = {"system": grants[0].key.system, "account": grants[0].key.account}
+
+    def found(**values: list[str]) -> list[str]:
+        return [one.grant_id for one in ledger.decisions.retained(run.run_id, values, **place)]
+
+    def ids(wanted: Callable[[Grant], bool]) -> list[str]:
+        return sorted(one.grant_id for one in kept if wanted(one))
+
+    assert found(containers=["portal-0", "portal-2"]) == ids(lambda one: one.cell.container != "portal-1")
+    (menu, user) = grants[1].key.resource_id, grants[2].key.principal_id
+    either = ids(lambda one: one.key.resource_id == menu or one.key.principal_id == user)
+    assert found(resources=[menu], principals=[user]) == either
+    assert found(listed_in=["db-1"]) == ids(lambda one: "ListedIn" in one.attributes)
+    assert found(listed_in=[""], containers=[]) == ids(lambda one: "ListedIn" not in one.attributes)
+    assert found() == found(containers=[], resources=[], principals=[]) == []
+    other = {**place, "account": "other"}
+    assert list(ledger.decisions.retained(run.run_id, {"containers": ["portal-0"]}, **other)) == []

@@ -3,7 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from rescind.errors import LedgerError
 from rescind.ledger import Ledger, ScopeSpec
 from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal
+from rescind.systems.effective import Near
 from tests.support.ledger.runs import ACCOUNT, SYSTEM, begin, certificate, frozen_run, grant, list_scope, ready_run
 
 pytestmark = pytest.mark.postgres
@@ -115,6 +118,29 @@ def test_filters(ledger: Ledger) -> None:
     assert ids(system="dms_permissions") == set()
     assert ids(complete_only=True) == {one.grant_id for one in here}
     assert ids(revocable=False) == {here[1].grant_id}
+
+
+def test_the_grants_on_some_resources_are_those_that_a_pass_over_all_would_find(ledger: Ledger) -> None:
+    run = begin(ledger)
+    principals = [("user", "ann"), ("user", "bob"), ("group", "ann"), ("role", ""), ("user", ""), ("everyone", "all")]
+    resources = [("menu", "1"), ("menu", "2"), ("portal", "1"), ('a"b', "{,}")]
+    grants = [
+        replace(grant(number), key=GrantKey(SYSTEM, account, *resource, *principal, "view"))
+        for account in (ACCOUNT, "other")
+        for number, (resource, principal) in enumerate(product(resources, principals))
+    ]
+    list_scope(ledger, run, [one for one in grants if one.key.account == ACCOUNT])
+    list_scope(ledger, run, [one for one in grants if one.key.account != ACCOUNT])
+    list_scope(ledger, begin(ledger, "manual__2"), [one for one in grants if one.key.account == ACCOUNT])
+    for chosen, holders, kinds in product(
+        ([], resources[:1], resources[1:3], resources), ([], principals[:1], principals[1:3]), ([], ["group"])
+    ):
+        near = Near(chosen, holders, kinds)
+        wanted = sorted(one.grant_id for one in grants if one.key.account == ACCOUNT and near.has(one))
+        found = list(ledger.snapshot.grants_on(run.run_id, SYSTEM, ACCOUNT, *near))
+        assert [one.grant_id for one in found] == wanted
+        assert all(one in grants for one in found)
+    assert list(ledger.snapshot.grants_on(run.run_id, "dms_permissions", ACCOUNT, resources, principals)) == []
 
 
 def test_listing_a_scope_again_replaces_it(ledger: Ledger) -> None:
