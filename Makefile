@@ -10,9 +10,9 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MUTANTS ?=
 MATRIX_ARGS ?=
-# Two halves of about equal length run at the same time; this one mostly waits for processes.
-WAITING_TESTS := tests/e2e tests/browser tests/faults tests/integration/restore tests/integration/systems \
-	tests/integration/reviews/test_review.py
+# Three parts run at the same time: the first mostly waits for processes, the second for a database.
+LIVE_TESTS := tests/e2e tests/browser
+REVIEW_TESTS := tests/integration tests/faults
 # The quick part, in two halves: no database, no Airflow, nothing that takes more than ten seconds.
 FAST_FIRST := tests/unit/cloud tests/unit/emulator tests/unit/systems tests/contract tests/docs
 FAST_SECOND := tests/unit
@@ -61,12 +61,14 @@ rescind: install ## run the command rescind in the stack: make rescind ARGS="exp
 migrate: install ## bring the databases of Airflow and of the ledger up to date
 	@$(LOCAL) migrate
 
-test: install-dev ## run the whole test suite, in two halves at the same time
+test: install-dev ## run the whole test suite, in three parts at the same time
 ifeq ($(strip $(PYTEST_ARGS)),)
-	@mkdir -p test-results; trap 'kill $$waiting 2>/dev/null; wait $$waiting' INT TERM; \
-	$(PY) -m pytest $(WAITING_TESTS) >test-results/waiting.txt 2>&1 & waiting=$$!; \
-	$(PY) -m pytest $(WAITING_TESTS:%=--ignore=%); rest=$$?; \
-	wait $$waiting; code=$$?; cat test-results/waiting.txt; [ $$rest = 0 ] && exit $$code
+	@mkdir -p test-results; trap 'kill $$live $$reviews 2>/dev/null; wait $$live $$reviews' INT TERM; \
+	$(PY) -m pytest $(LIVE_TESTS) >test-results/live.txt 2>&1 & live=$$!; \
+	$(PY) -m pytest $(REVIEW_TESTS) >test-results/reviews.txt 2>&1 & reviews=$$!; \
+	$(PY) -m pytest $(LIVE_TESTS:%=--ignore=%) $(REVIEW_TESTS:%=--ignore=%); code=$$?; \
+	wait $$reviews || code=$$?; cat test-results/reviews.txt; \
+	wait $$live || code=$$?; cat test-results/live.txt; exit $$code
 else
 	@$(PY) -m pytest $(PYTEST_ARGS)
 endif
