@@ -8,6 +8,7 @@ LOCAL := $(PY) include/local
 INSTALL := $(PYTHON) -I include/local/install.py --venv $(VENV)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+DEMO_ARGS ?=
 MUTANTS ?=
 MATRIX_ARGS ?=
 # Three parts run at the same time: the first mostly waits for processes, the second for a database.
@@ -44,7 +45,7 @@ install-dev: ## the same with the tools of development and of the whole test sui
 	@$(INSTALL) --dev
 
 demo: install ## start everything, hold one access review against the emulator, check the result
-	@$(LOCAL) demo
+	@$(LOCAL) demo $(DEMO_ARGS)
 
 up: install ## start the stack against your own connections (no emulator)
 	@$(LOCAL) up

@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("rest", nargs=argparse.REMAINDER, help=f"arguments of {name}")
         if name == "up":
             command.add_argument("--emulator", action="store_true", help="with the emulator and connections to it")
+        if name == "demo":
+            help_text = "take everything from one leaver with every kind of way, and close the paths to it"
+            command.add_argument("--close-paths", choices=("own", "all"), default="", help=help_text)
     return parser
 
 
@@ -60,10 +63,10 @@ def _up(config: Config, options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(config: Config, _: argparse.Namespace) -> int:
+def _demo(config: Config, options: argparse.Namespace) -> int:
     from local.demo import review
 
-    return review.main(config)
+    return review.main(config, options.close_paths)
 
 
 def _down(config: Config, _: argparse.Namespace) -> int:

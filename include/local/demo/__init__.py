@@ -3,6 +3,7 @@
 Modules::
 
     review      starts the review, approves it, and checks what the run says
+    leaver      plants a leaver with every kind of way, and judges by the oracle what the person reaches
     records     names the records of each system in one form
     truth       compares the plan with the emulator's own record of who has what
     journal     checks plan, ledger and the emulator's journal against each other

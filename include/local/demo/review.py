@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 from local import emulated
 from local.api import AirflowApi, Json
 from local.config import Config
-from local.demo import truth
+from local.demo import leaver, truth
 from local.demo.closing import closing_lines
 from local.demo.journal import problems
 from local.errors import ApiError, CheckError
@@ -62,9 +62,14 @@ class Checks:
             self.failed.append(what)
 
 
-def main(config: Config) -> int:
-    """Run the demonstration; exit status 0 only if every check held."""
+def main(config: Config, closing: str = "") -> int:
+    """Run the demonstration; exit status 0 only if every check held.
+
+    :param closing: close the paths of one leaver in this way (``own`` or ``all``) instead of a review of everybody.
+    """
     began = time.monotonic()
+    if closing:
+        leaver.settings()
     stack = Stack(config)
     say(f"bringing up the stack in {config.state}")
     running = stack.up(emulator=True, reset=True)
@@ -76,18 +81,11 @@ def main(config: Config) -> int:
             user: clients.enter_context(AirflowApi(config.base_url, user, running.passwords[user]))
             for user in (REQUESTER, APPROVER)
         }
-        before = control.get(TRUTH)
-        run_id, refused = hold_review(users[REQUESTER], users[APPROVER])
-        checks = Checks()
-        summary = read_summary(users[REQUESTER], run_id)
-        say("")
-        for line in closing_lines(summary, _names(control)):
-            say(line)
-        say("\nchecked:")
-        check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
-        check_truth(checks, before, control.get(TRUTH), Path(summary["items_file"]))
-        check_pace(checks, control)
-        check_journal(checks, ledger_dsn(stack.airflow_environment()), summary["run"], control)
+        dsn, checks = ledger_dsn(stack.airflow_environment()), Checks()
+        if closing:
+            run_id, summary = close_paths(checks, users, control, dsn, leaver.Leaver.planted(control, config), closing)
+        else:
+            run_id, summary = review_everybody(checks, users, control, dsn)
         check_evidence(checks, summary, config)
     place = config.state / "demo" / "summary.json"
     result = {"summary": summary, "failed_checks": checks.failed, "seconds": round(time.monotonic() - began, 1)}
@@ -97,7 +95,7 @@ def main(config: Config) -> int:
     say(f"\nthe report: {summary['report']}")
     say(f"the evidence: {summary['bundle']}")
     say(f"the summary as JSON: {place}")
-    say(f"the run: {config.base_url}/dags/{DAG_ID}/runs/{run_id}")
+    say(f"the run: {config.base_url}/dags/{summary['dag']}/runs/{run_id}")
     say(f"its page: {config.base_url}/rescind/runs/{summary['number']}")
     say(f'why a grant goes: make rescind ARGS="explain {summary["number"]} --principal ID"')
     if checks.failed:
@@ -106,38 +104,92 @@ def main(config: Config) -> int:
     return 0
 
 
+def review_everybody(
+    checks: Checks, users: Mapping[str, AirflowApi], control: emulated.Control, dsn: str
+) -> tuple[str, dict[str, Any]]:
+    """Hold one review of everybody and check it; returns the run's id and its summary."""
+    before = control.get(TRUTH)
+    run_id, refused = hold_review(users[REQUESTER], users[APPROVER])
+    summary = read_summary(users[REQUESTER], run_id)
+    _tell(summary, control)
+    check(checks, users[REQUESTER].run(DAG_ID, run_id), summary, refused)
+    check_truth(checks, before, control.get(TRUTH), Path(summary["items_file"]))
+    check_pace(checks, control)
+    check_journal(checks, dsn, summary["run"], control.get("journal")["entries"])
+    return run_id, summary
+
+
+def close_paths(
+    checks: Checks,
+    users: Mapping[str, AirflowApi],
+    control: emulated.Control,
+    dsn: str,
+    person: leaver.Leaver,
+    closing: str,
+) -> tuple[str, dict[str, Any]]:
+    """Take everything from a leaver, with the paths to it, and check it; returns the last run's id and its summary."""
+    before, had = control.get(leaver.WORLD), person.reached()
+    say(f"\n{person.who} has left and reaches {had} things, by every kind of way that a system takes away")
+    for number in range(1, leaver.RUNS + 1):
+        say(f"\nrun {number} of at most {leaver.RUNS}")
+        truth_before, seen = control.get(TRUTH), len(control.get("journal")["entries"])
+        run_id, refused = hold_review(users[REQUESTER], users[APPROVER], leaver.DAG_ID, person.conf(closing))
+        summary = read_summary(users[REQUESTER], run_id, leaver.DAG_ID)
+        _tell(summary, control)
+        checks.that(refused, f"{REQUESTER}, the requester, was not allowed to approve")
+        found = truth.judge(truth_before, control.get(TRUTH), Path(summary["items_file"]))
+        beside = sum(len(one.unexpected) + one.added for one in found)
+        checks.that(not beside, f"{sum(one.removed for one in found)} records are gone, and none beside the plan")
+        check_journal(checks, dsn, summary["run"], control.get("journal")["entries"][seen:])
+        if not person.reached():
+            break
+    state = users[REQUESTER].run(leaver.DAG_ID, run_id)["state"]
+    checks.that(state == "success", "the last run ended green", str(state))
+    leaver.check(checks.that, person, before, had, number)
+    return run_id, summary
+
+
+def _tell(summary: Mapping[str, Any], control: emulated.Control) -> None:
+    say("")
+    for line in closing_lines(summary, _names(control)):
+        say(line)
+    say("\nchecked:")
+
+
 def _names(control: emulated.Control) -> dict[str, str]:
     """Names of people by each of their ids."""
     spaces = ("wedata_user_id", "dms_user_id", "quickbi_user_id")
     return {person[space]: person["name"] for person in control.get("org")["people"] for space in spaces}
 
 
-def hold_review(requester: AirflowApi, approver: AirflowApi) -> tuple[str, bool]:
-    """Start a review, approve it as another person, and wait for its end.
+def hold_review(
+    requester: AirflowApi, approver: AirflowApi, dag_id: str = DAG_ID, conf: Mapping[str, Any] = CONF
+) -> tuple[str, bool]:
+    """Start a run, approve it as another person, and wait for its end.
 
     :returns: the run's id, and whether the requester's own attempt to approve was refused.
     :raises ApiError: when Airflow refuses, or the run takes longer than :data:`RUN_SECONDS`.
     """
-    requester.wait_for_dag(DAG_ID, 90)
+    requester.wait_for_dag(dag_id, 90)
     for state in ("running", "queued"):  # reviews run one at a time, and the emulator has just been set back
-        for run in requester.runs(DAG_ID, state):
-            requester.fail_run(DAG_ID, str(run["dag_run_id"]))
-    requester.unpause(DAG_ID)
-    run_id = requester.trigger(DAG_ID, CONF, NOTE)
-    say(f"\n{REQUESTER} has started {DAG_ID} ({run_id})")
+        for run in requester.runs(dag_id, state):
+            requester.fail_run(dag_id, str(run["dag_run_id"]))
+    requester.unpause(dag_id)
+    run_id = requester.trigger(dag_id, dict(conf), NOTE)
+    say(f"\n{REQUESTER} has started {dag_id} ({run_id})")
     progress, refused = Progress(), False
     answered: set[int] = set()
-    for _, tasks in requester.watch(DAG_ID, run_id, RUN_SECONDS, interval=1.0):
+    for _, tasks in requester.watch(dag_id, run_id, RUN_SECONDS, interval=1.0):
         progress.show(tasks)
         # The state of a task that waits for a person depends on the version of Airflow; its question does not.
-        asked = [question["task_instance"] for question in requester.questions(DAG_ID, run_id)]
+        asked = [question["task_instance"] for question in requester.questions(dag_id, run_id)]
         waiting = [task for task in asked if task["state"] != "running"]
         if waiting and waiting[0]["try_number"] not in answered:
             time.sleep(READING_SECONDS)
             refused = _approve(waiting[0], requester, approver, progress)
             answered.add(waiting[0]["try_number"])
     progress.close()
-    requester.pause(DAG_ID)
+    requester.pause(dag_id)
     return run_id, refused
 
 
@@ -156,16 +208,16 @@ def _approve(task: Json, requester: AirflowApi, approver: AirflowApi, progress: 
     return refused
 
 
-def read_summary(api: AirflowApi, run_id: str) -> dict[str, Any]:
+def read_summary(api: AirflowApi, run_id: str, dag_id: str = DAG_ID) -> dict[str, Any]:
     """The run's closing summary.
 
     :raises CheckError: when the run has written none; shows the end of the log of the task that failed.
     """
-    report = api.xcom(DAG_ID, run_id, "report")
+    report = api.xcom(dag_id, run_id, "report")
     if isinstance(report, dict) and "summary" in report:
         summary: dict[str, Any] = json.loads(Path(report["summary"]).read_text(encoding="utf-8"))
         return summary
-    failed = [task for task in api.tasks(DAG_ID, run_id) if task["state"] == "failed"]
+    failed = [task for task in api.tasks(dag_id, run_id) if task["state"] == "failed"]
     first = min(failed, key=lambda task: task["end_date"] or "", default=None)
     log = "\n".join(api.log(first).splitlines()[-25:]) if first else ""
     name = first["task_id"] if first else "none"
@@ -224,9 +276,9 @@ def check_pace(checks: Checks, control: emulated.Control) -> None:
         )
 
 
-def check_journal(checks: Checks, dsn: str, run: str, control: emulated.Control) -> None:
+def check_journal(checks: Checks, dsn: str, run: str, entries: Sequence[Mapping[str, Any]]) -> None:
     """Judge the execution by plan, ledger and the emulator's journal alone."""
-    found = problems(dsn, run, control.get("journal")["entries"])
+    found = problems(dsn, run, entries)
     checks.that(
         not found,
         "plan, ledger and the emulator's journal agree: each write had its own intent, each item ends in one state",

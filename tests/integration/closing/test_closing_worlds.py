@@ -19,6 +19,7 @@ from tests.integration.reviews.test_worlds import with_member_ids
 from tests.integration.systems.test_member_worlds import everything, left_to
 from tests.support.oracle import effective
 from tests.support.oracle.items import resource_of
+from tests.support.oracle.leaver import SPACES, space_of
 from tests.support.oracle.organizations import place, planted
 from tests.support.oracle.reach import Reached, lost, reach
 from tests.support.oracle.ways import Dump
@@ -29,7 +30,6 @@ from tests.support.reviews.verdicts import items_file
 Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]
 ENABLED = sorted(set(everything()) & set(SYSTEMS))
-SPACES = ("quickbi_user_id", "dms_user_id", "wedata_user_id", "wedata_uin")
 CLOSABLE = {
     "quickbi": {"group", "group_nested", "share", "workspace_admin", "workspace_developer"},
     "dms": {"proxy"}, "wedata": {"project"},
@@ -175,9 +175,3 @@ def closed(bench: Bench, seed: int, *sizes: str) -> tuple[int, int, int]:
 def test_paths_are_closed_with_the_fewest_removals_and_what_stays_is_named(bench: Bench) -> None:
     removals, cost, left = closed(bench, 1)
     assert removals >= 5 and cost >= removals and left >= 5
-
-
-def space_of(system: str) -> str:
-    """Return the id of a person that a system's items carry."""
-    ids = {"quickbi": "quickbi_user_id", "dms": "dms_user_id", "wedata": "wedata_user_id"}
-    return "wedata_uin" if system == "wedata_project_roles" else ids[system.partition("_")[0]]

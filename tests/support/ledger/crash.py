@@ -138,9 +138,11 @@ def _around_async(method: Callable[..., Any], countdown: _Countdown) -> Callable
 
 
 def _in_the_air(method: Callable[..., Any], countdown: _Countdown) -> Callable[..., Any]:
-    async def wrapped(*arguments: Any) -> Any:
+    async def wrapped(client: Any, prepared: Any) -> Any:
+        if not prepared.write:
+            return await method(client, prepared)
         countdown.tick()
-        sending = asyncio.ensure_future(method(*arguments))
+        sending = asyncio.ensure_future(method(client, prepared))
         await asyncio.sleep(_IN_THE_AIR_S)
         countdown.tick()
         answer = await sending
