@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 
 BLOCKED_PAUSE = timedelta(seconds=60)
 """Pause before a blocked task asks for its locks again."""
+EARLIER_PAUSE = timedelta(seconds=15)
+"""Pause before a batch that comes after others looks again whether they are over."""
+EARLIER_LIMIT = timedelta(minutes=15)
+"""Such a batch is sent after that time in any case: the vendor refuses what still has to wait."""
 _STAYS = frozenset({"kept.protected", "kept.exception"})
 
 
@@ -74,6 +78,7 @@ class RevokeBatchOperator(BatchOperator):
         super().__init__(batch=batch, **kwargs)
         self.approve_task_id = approve_task_id
         self._stop = KillSwitchMonitor()
+        self._waited = timedelta()
 
     def review(self, context: Context, ledger: Ledger) -> dict[str, Any]:
         """Send the batch, once the run holds the locks of its scopes."""
@@ -87,14 +92,29 @@ class RevokeBatchOperator(BatchOperator):
             self.defer(trigger=TimeDeltaTrigger(BLOCKED_PAUSE), method_name="resume")
         if not batch.canary:
             require_canaries(ledger, run.run_id)
+        self._let_others_first(ledger, run, batch)
         self._stop.read = StopVariable()
         return asyncio.run(self._revoke(context, ledger, run, batch))
 
-    def resume(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Try again after another run blocked this one, without a worker in between.
+    def _let_others_first(self, ledger: Ledger, run: Run, batch: Batch) -> None:
+        """Defer while batches are open whose calls the vendor wants to see before these."""
+        first = system_named(batch.system).comes_after if self.OPERATION == "revoke" else ()
+        if not first or self._waited >= EARLIER_LIMIT:
+            return
+        others = [one for one in ledger.plans.batches(run.run_id) if one.account == batch.account]
+        if still := sorted({one.system for one in others if one.system in first and one.state != "done"}):
+            self.log.info("batches of %s come first: asking again in %s", ", ".join(still), EARLIER_PAUSE)
+            waited = (self._waited + EARLIER_PAUSE).total_seconds()
+            trigger = TimeDeltaTrigger(EARLIER_PAUSE)
+            self.defer(trigger=trigger, method_name="resume", kwargs={"waited": waited})
+
+    def resume(self, context: Context, event: Any = None, waited: float = 0.0) -> dict[str, Any]:
+        """Try again after another run or another batch came first, without a worker in between.
 
         :param event: the event of the trigger. Its content is not used.
+        :param waited: seconds for which this batch has let others come first.
         """
+        self._waited = timedelta(seconds=waited)
         with fail_without_retry(), LedgerHook(self.ledger_conn_id).get_conn() as ledger:
             return self.review(context, ledger)
 

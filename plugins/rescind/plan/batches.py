@@ -8,7 +8,7 @@ of each (system, account) with the fewest cells goes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
@@ -45,6 +45,7 @@ def split(
     canary: int = 5,
     canary_above: int = 200,
     risk: Callable[[PlannedCall], int] = lambda _call: 0,
+    last: Container[Account] = (),
 ) -> tuple[Batch, ...]:
     """Return every call in exactly one batch: canaries first, then one batch of each (system, account) in turn.
 
@@ -55,6 +56,8 @@ def split(
         one call; 0 for none. A (system, account) with one call only has none: it would be all that there is.
     :param canary_above: canaries only for a plan with more cells than this.
     :param risk: how much would be lost if a call went wrong; the least goes into the canary, then the fewest cells.
+    :param last: those whose batches come after all others. They have no canary: the vendor may refuse it, while what
+        has to end first is still there.
     :raises InputError: no rate for an account, a rate or limit that is not positive, a call given twice, or fewer
         batches allowed than accounts (and canaries) need.
     """
@@ -64,7 +67,7 @@ def split(
     first: list[tuple[Account, list[PlannedCall]]] = []
     if canary and sum(_cells(call) for members in accounts.values() for call in members) > canary_above:
         for account, members in accounts.items():
-            if chosen := _canary(members, canary, risk):
+            if account not in last and (chosen := _canary(members, canary, risk)):
                 first.append((account, chosen))
                 taken = set(chosen)
                 accounts[account] = [call for call in members if call not in taken]
@@ -72,7 +75,7 @@ def split(
     if room < len(accounts):
         needed = len(accounts) + len(first)
         raise InputError("max_batches", f"is {max_batches}, the plan needs {needed}", "Allow more batches")
-    rest = _in_turn(_fit(accounts, rates, target_seconds, room), rates)
+    rest = sorted(_in_turn(_fit(accounts, rates, target_seconds, room), rates), key=lambda one: one[0] in last)
     return tuple(
         Batch(
             digest(sorted(call.call_id for call in members)),

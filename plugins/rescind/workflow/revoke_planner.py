@@ -369,6 +369,7 @@ class Planner:
             canary=self.settings.canary_items,
             canary_above=self.settings.canary_above,
             risk=self._risk,
+            last={(name, account) for name, account in self.parts if self._comes_after(name, account)},
             target_seconds=self.settings.batch_seconds,
             max_batches=self.settings.max_batches,
         )
@@ -383,6 +384,11 @@ class Planner:
             label = " · ".join((system_named(batch.system).title, batch.account, f"{items} grants in {len(new)} calls"))
             label = f"{'canary · ' * batch.canary}{label} · batch {number}"
             yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label, canary=batch.canary)
+
+    def _comes_after(self, name: str, account: str) -> bool:
+        """Return whether calls of other systems of the plan have to be over before those of this one."""
+        first = [part for one in system_named(name).comes_after if (part := self.parts.get((one, account)))]
+        return any(part.cover and part.cover.calls for part in first)
 
     def _risk(self, call: PlannedCall) -> int:
         """Return how many grants of a call cannot be restored, or are held by more than one person."""

@@ -15,7 +15,7 @@ from tests.support.reviews.verdicts import items_of, script
 
 Bench = Callable[..., ReviewBench]
 Held = tuple[str, int, str, int, int]
-NAME, SHARES = QuickBiWorkAuthorizations.name, "quickbi_shares"
+NAME, SHARES, MEMBERS = QuickBiWorkAuthorizations.name, "quickbi_shares", "quickbi_group_members"
 USER, GROUP, ORGANIZATION, WORKSPACE = 0, 1, 2, 3
 VIEW, EXPORT, EDIT = 1, 3, 11
 END = 4_000_000_000_000
@@ -169,6 +169,37 @@ def test_what_a_group_or_everybody_has_stays_and_is_named(bench: Bench, kind: in
     assert {one[1] for one in held(setup)} == ({kind, USER} if refused else {kind})
     assert row["verdict"] == ("still_present" if refused else "still_effective"), row
     assert refused or text in row["remains"], row
+
+
+def test_an_authorization_ends_in_the_same_run_after_the_group_that_gives_the_same(bench: Bench) -> None:
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from rescind.operators.revoke import EARLIER_LIMIT, RevokeBatchOperator
+
+    both = {NAME: ["quickbi_default"], MEMBERS: ["quickbi_default"]}
+    setup = bench(connections=both, canary_above=0)
+    user, work, other = somebody(setup)
+    group, *_ = (row["group_id"] for row in truth(setup)["quickbi_groups"])
+    join = {"op": "group_member", "group_id": group, "user_id": user}
+    mutate(setup, join, *(authorize(one, *who) for one in (work, other) for who in ((group, GROUP), (user, USER))))
+    review = approved(setup, user, *both)
+    *_, last = review.batches
+    assert review.canaries == [], "a canary of what has to wait would be refused, and one membership is no canary"
+    operator = RevokeBatchOperator(task_id="revoke", batch=last)
+    with pytest.raises(TaskDeferred) as pause:
+        operator.execute(review.context("revoke"))
+    assert pause.value.kwargs == {"waited": 15.0} and not setup.emulator.writes()
+    with pytest.raises(TaskDeferred):
+        operator.resume(review.context("revoke"), **pause.value.kwargs)
+    review.revoke()
+    assert [one["action"] for one in setup.emulator.writes()] == [
+        "DeleteUserGroupMembers",
+        *["DeleteAuthorizationByUserId"] * 2,
+    ]
+    assert {one[1] for one in held(setup)} == {GROUP}
+    operator.resume(review.context("revoke"), waited=EARLIER_LIMIT.total_seconds())
+    review.verify()
+    assert "still_present" not in {row["verdict"] for row in items(review)}
 
 
 @pytest.mark.parametrize("removed", [pytest.param("kept", marks=pytest.mark.long), "removed"])

@@ -258,6 +258,14 @@ def test_batches_hold_every_call_once_and_are_named_by_content() -> None:
     assert len(split(calls, rates, target_seconds=0.1, max_batches=4, canary=0)) <= 4
 
 
+def test_what_comes_after_others_is_sent_last_and_has_no_canary() -> None:
+    calls, rates = [*_calls(50), *_calls(50, "t")], {("s", "a"): 10.0, ("t", "a"): 10.0}
+    batches = split(calls, rates, target_seconds=1, canary_above=0, last={("s", "a")})
+    order = [batch.system for batch in batches]
+    assert order == sorted(order, reverse=True) and order.count("s") == 5
+    assert {batch.system for batch in batches if batch.canary} == {"t"}
+
+
 @pytest.mark.parametrize("mode", [Mode.STRICT, Mode.SPARSE])
 def test_columns_are_emptied_in_their_own_mode_only(mode: Mode) -> None:
     emptied = frozenset({("c", "user", ("u1",))})

@@ -73,6 +73,9 @@ class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
     restore_message: ClassVar[type[WriteRequest[Any]]] = AddWorksAuthorization
     restore_shape: ClassVar[CallShape] = shape
     not_restored: ClassVar[str] = _EARLIER
+    comes_after: ClassVar[frozenset[str]] = frozenset(
+        {"quickbi_group_members", "quickbi_shares", "quickbi_workspace_members"}
+    )
     surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
     untraceable: ClassVar[Mapping[str, Untraceable]] = {PrincipalType.UNKNOWN: UNNAMED}
     optional_reads: ClassVar[frozenset[str]] = frozenset({"CheckReadable"})
