@@ -106,25 +106,25 @@ def _handler(action: Any) -> str:
 
 
 def _users(names: set[str]) -> dict[str, set[str]]:
-    """Message class names to the modules that import them, outside of the clients themselves."""
+    """Message class names to the modules that name them in their code, outside of the clients themselves."""
     found: dict[str, set[str]] = {}
     package = ROOT / "plugins" / "rescind"
     for path in sorted(package.rglob("*.py")):
         where = path.relative_to(package).with_suffix("").parts
-        if where[0] == "cloud" and where[-1] not in ("client", "clients", "credentials"):
+        if where[0] == "cloud" and not {"client", "clients", "credentials"} & set(where):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rescind.cloud"):
-                for alias in node.names:
-                    if alias.name in names:
-                        found.setdefault(alias.name, set()).add(_room(where))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
+                found.setdefault(node.id, set()).add(_room(where))
     return found
 
 
 def _room(where: tuple[str, ...]) -> str:
     if where[0] == "systems":
         return "_".join(where[1:])
-    return "clients" if where[0] == "cloud" else where[0]
+    if where[0] == "cloud":
+        return "credentials" if "credentials" in where else "clients"
+    return where[0]
 
 
 def render(found: Iterable[Row]) -> str:

@@ -20,7 +20,6 @@ from rescind.cloud.base import Part, Request
 from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms import accounts, permissions, policies, proxies
 from rescind.cloud.dms.inventory import GetUser
-from rescind.cloud.dms.table_access import CheckBatchTableAccessPermission
 from rescind.cloud.fields import WireInt, is_named_id, means_all
 from rescind.cloud.quickbi import authorizations, datasets, members, menus, shares
 from rescind.cloud.wedata import data_sources, privileges, studio
@@ -299,13 +298,6 @@ def _get_user(kind: type[Request[Any]]) -> Strategy:
     return st.tuples(one, tenant).map(lambda parts: kind(**parts[0], **parts[1]))
 
 
-def _check_tables(kind: type[Request[Any]]) -> Strategy:
-    names = st.lists(VISIBLE, min_size=1, max_size=12)
-    privilege = st.sampled_from(["QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"])
-    optional = {"Logic": st.none() | st.booleans(), "Tid": st.none() | _DIGITS}
-    return st.builds(kind, DbId=_DIGITS, PermissionType=privilege, TableNameList=names, **optional)
-
-
 _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = {
     privileges.RevokePrivileges: _privileges,
     privileges.AuthorizePrivileges: _privileges,
@@ -339,7 +331,6 @@ _BUILDERS: dict[type[Request[Any]], Callable[[type[Request[Any]]], Strategy]] = 
     authorizations.AddWorksAuthorization: _authorization_write,
     datasets.AddDataLevelPermissionWhiteList: _white_list_write,
     GetUser: _get_user,
-    CheckBatchTableAccessPermission: _check_tables,
 }
 
 # --- the same input for a library ---------------------------------------------------------------------

@@ -24,7 +24,6 @@ PAIRS = list(messages())
 ENCODED = {("dms", "CheckBatchTableAccessPermission", "TableNameList")}
 # The vendor writes this flag as text; we read it as text and as a JSON flag.
 TEXT_FLAGS = {
-    ("dms", "CheckBatchTableAccessPermission", "Data[].Success"),
     ("dms", "CreateAbacAuthorization", "Result"),
     ("dms", "DeleteAbacAuthorization", "Result"),
 }
@@ -35,8 +34,6 @@ INSISTED = {
     "wedata": {
         "DescribeDataSourceAuthority": {"Data"},
         "ListDataSources": {"Data.Items[].Id"},
-        "GetDataSource": {"Data.Id"},
-        "GetProject": {"Data", "Data.ProjectId"},
         "ListProjects": {"Data.Items[].ProjectId"},
         "ListPermissions": {"Data.Details[].PermissionDetails[].Name"},
         "ListWorkflows": {"Data.Items[].WorkflowId"},
@@ -52,7 +49,6 @@ _ROW = "UserPermissions.UserPermission[]"
 _NOT_ON_INSTANCES = "DsType DbId Logic TableId TableName ColumnName SchemaName SearchName Alias EnvType DbType"
 SHARED = {
     ("dms", "ListInstanceUserPermissions"): {f"{_ROW}.{name}" for name in _NOT_ON_INSTANCES.split()},
-    ("quickbi", "QueryUserInfoByUserId"): {"Result.LastLoginTime", "Result.JoinedDate"},
     ("quickbi", "QueryUserInfoByAccount"): {"Result.LastLoginTime", "Result.JoinedDate"},
 }
 

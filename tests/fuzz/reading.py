@@ -28,14 +28,11 @@ DMS_LISTS = {
     "ListInstances": "InstanceList.Instance",
     "ListDatabases": "DatabaseList.Database",
     "ListLogicDatabases": "LogicDatabaseList.LogicDatabase",
-    "ListTables": "TableList.Table",
-    "ListLogicTables": "LogicTableList.LogicTable",
     "ListUserOwnedResources": "Data.resourceList",
     "ListProxies": "ProxyList",
     "ListProxyAccesses": "ProxyAccessList",
     "ListAbacPolicies": "PolicyList",
     "ListAbacAuthorizations": "AuthorizationList",
-    "ListStandardGroups": "StandardGroupList",
 }
 QUICKBI_PAGED = {
     "QueryWorksByOrganization",
@@ -43,11 +40,9 @@ QUICKBI_PAGED = {
     "QueryOrganizationWorkspaceList",
     "QueryWorkspaceUserList",
     "QueryDatasetList",
-    "ListOrganizationRoleUsers",
-    "ListWorkspaceRoleUsers",
 }
 NO_SUCCESS_FIELD = {name for name in DMS_LISTS if name.startswith("ListAuthorized")}
-NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources", "ListProxies", "ListProxyAccesses", "ListStandardGroups"}
+NO_TOTAL = NO_SUCCESS_FIELD | {"ListUserOwnedResources", "ListProxies", "ListProxyAccesses"}
 # Answers that show an audience: each of these must be there, as a list or as an explicit null.
 EXPLICIT = {
     "DescribeDataSourceAuthority": ("Data.AuthProjectIds", "Data.AuthUsers"),

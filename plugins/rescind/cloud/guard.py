@@ -19,7 +19,7 @@ from rescind.cloud.write_rules.shapes import Parameters, Rule, refuse
 from rescind.errors import InputError
 
 _READS = re.compile(r"(?:List|Get|Query|Describe)[A-Z][A-Za-z]+(?:V[0-9])?")
-_CHECKS = frozenset({"CheckReadable", "CheckBatchTableAccessPermission"})
+_CHECKS = frozenset({"CheckReadable"})
 _TOKEN_SERVICE = frozenset({"GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithOIDC"})
 _WRITES: Mapping[tuple[str, str], Rule] = {
     (service, action): rule

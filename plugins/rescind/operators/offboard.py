@@ -30,6 +30,7 @@ from rescind.workflow.leaver_events import (
     event_lines,
     only_from,
     read_events,
+    reasons_of,
     take,
     told,
     unreadable,
@@ -60,6 +61,7 @@ class OffboardPreflightOperator(PreflightOperator):
         super().__init__(kind="targets", inlets=[asset], **kwargs)
         self.asset = asset
         self.taken: tuple[Event, ...] = ()
+        self.seen: tuple[Event, ...] = ()
         self.read: list[NewInput] = []
         self.unknown = ""
         self.unread = False
@@ -80,17 +82,24 @@ class OffboardPreflightOperator(PreflightOperator):
                 self.log.info("%s; the events are read again", error)
         raise InputError("asset events", "other runs take them all the time", "Clear this task in a minute")
 
-    def sends_nothing(
-        self, start: Start, request: ReviewRequest, conf: Mapping[str, Any] | None, settings: Settings
-    ) -> bool:
+    def sends_nothing(self, start: Start, conf: Mapping[str, Any] | None, settings: Settings, *, dry_run: bool) -> bool:
         """Return whether the run is a dry run. The setting decides, never an event."""
-        return request.dry_run and not (settings.enforce_events and "dry_run" not in (conf or {}))
+        return dry_run and not (settings.enforce_events and "dry_run" not in (conf or {}))
+
+    def asked_by(self, context: Context) -> str:
+        """Return the one user who sent the events of a refused run; empty if that is not one known user."""
+        return standing(self.seen, self.unknown)[1] if self.seen else super().asked_by(context)
+
+    def asked_why(self, context: Context) -> str:
+        """Return the reasons of the events that a refused run had taken; nothing of other events is repeated."""
+        return reasons_of(one.said for one in self.taken if one.said)["reason"] if self.taken else ""
 
     def request(self, context: Context, ledger: Ledger, settings: Settings) -> ReviewRequest:
         """Return the request that the events make together; that of the run, if it has begun."""
         base = {name: value for name, value in dict(context["params"]).items() if value is not None}
         known = self.find_run(context, ledger)
         found, self.unknown = with_senders(self._found(context, ledger, known))
+        self.seen = tuple(found)
         if known:
             self.taken = tuple(found)
             return ReviewRequest.model_validate(dict(known.params))
@@ -102,8 +111,8 @@ class OffboardPreflightOperator(PreflightOperator):
         taken = take(only_from(found, settings.event_senders), base, roster, settings.event_max_people)
         self.taken = taken.events
         for event in self.taken:
-            if why := told(event.record()):
-                self.log.warning(why)
+            if left := told(event.record()):
+                self.log.warning(left)
         return taken.request
 
     def files(self, settings: Settings, request: ReviewRequest) -> list[NewInput]:

@@ -66,7 +66,7 @@ class PreflightOperator(RefusingOperator):
         self.may_start(start)
         check_ledger(ledger)
         request = self.request(context, ledger, settings)
-        dry_run = self.sends_nothing(start, request, dag_run.conf, settings)
+        dry_run = self.sends_nothing(start, dag_run.conf, settings, dry_run=request.dry_run)
         _check_caps(request, settings)
         request.may_be_sparse(settings)
         person, standing = self.requester(dag_run, settings, dry_run)
@@ -178,11 +178,25 @@ class PreflightOperator(RefusingOperator):
             # Airflow 3.2 calls a run that another DAG started manual, so allowed_run_types does not refuse it there.
             raise InputError("requester", "is not a person", "Only a person can revoke named access: trigger the DAG")
 
-    def sends_nothing(
-        self, start: Start, request: ReviewRequest, conf: Mapping[str, Any] | None, settings: Settings
-    ) -> bool:
-        """Return whether the run is a dry run."""
-        return start.sends_nothing(dry_run=request.dry_run, conf=conf, enforce_scheduled=settings.enforce_scheduled)
+    def sends_nothing(self, start: Start, conf: Mapping[str, Any] | None, settings: Settings, *, dry_run: bool) -> bool:
+        """Return whether the run is a dry run.
+
+        :param dry_run: the value of the form.
+        """
+        return start.sends_nothing(dry_run=dry_run, conf=conf, enforce_scheduled=settings.enforce_scheduled)
+
+    def asked_as(self, context: Context) -> str:
+        """Return the kind of a run that this task refused."""
+        return Start("", Start.type_of(context["dag_run"])).kind
+
+    def asked_dry(self, context: Context) -> bool:
+        """Return whether a refused run would have been a dry run; where settings cannot be read, only if it says so."""
+        dag_run, asked = context["dag_run"], super().asked_dry(context)
+        try:
+            start = Start("", Start.type_of(dag_run))
+            return self.sends_nothing(start, dag_run.conf, self.settings(), dry_run=asked)
+        except Exception:  # whatever is wrong with the settings was the reason of the refusal, and is told
+            return asked and "dry_run" in (dag_run.conf or {})
 
     def requester(self, dag_run: Any, settings: Settings, dry_run: bool) -> tuple[str, str]:
         """Return the requester, and a sentence for the approver if it may be an unverified one."""

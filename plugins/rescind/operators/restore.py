@@ -64,6 +64,10 @@ class RestorePreflightOperator(RefusingOperator):
         "doc_md": "Checks the run to restore, the selection, caps, approvers and granting connections.",
     }
 
+    def asked_as(self, context: Context) -> str:
+        """Return the kind of a restore."""
+        return "restore"
+
     def review(self, context: Context, ledger: Ledger) -> list[ScopeRef]:
         """Run every check and return the scopes."""
         settings, request = self.settings(), _request(context)

@@ -16,7 +16,7 @@ from rescind.ledger.read_models.queries import MOST_REFUSED
 from rescind.model import NEW_RUN, needs_new_run
 from rescind.run_state import NOT_STARTED, tone_of, words_of
 from rescind.web import shape
-from rescind.web.text import visible
+from rescind.web.text import visible, whole
 
 HERE = Path(__file__).parent
 STATIC = {
@@ -80,6 +80,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "moment": shape.moment,
         "lasting": shape.lasting,
+        "whole": whole,
         "words": words_of,
         "tone": tone_of,
         "count": lambda number: f"{number:,}".replace(",", "\u202f"),

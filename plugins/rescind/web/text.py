@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Letters and marks by category that show nothing on the screen.
@@ -28,6 +28,14 @@ def visible(value: Any) -> Any:
         return value
     shown = value if len(value) <= MOST else value[:MOST] + "…"
     return "".join(map(_seen, shown))
+
+
+def whole(text: str) -> Markup:
+    """Return a sentence or a comment as :func:`visible` does, but not cut: its writer or the ledger limits it.
+
+    Line feeds and tabs stay: pages show this text with its own line ends.
+    """
+    return escape("".join(one if one in "\n\t" else _seen(one) for one in text))
 
 
 def _seen(character: str) -> str:

@@ -250,7 +250,7 @@ def take(events: Iterable[Event], base: Mapping[str, Any], roster: AdmittedRoste
         )
     used = [event.said for event in taken if event.said]
     request = ReviewRequest.parse(
-        {**base, "principals": list(names), **_why(used)}, kind="targets", systems=tuple(REGISTRY)
+        {**base, "principals": list(names), **reasons_of(used)}, kind="targets", systems=tuple(REGISTRY)
     )
     return Taken(tuple(taken), request)
 
@@ -291,8 +291,9 @@ def _problem(name: str, systems: tuple[str, ...], roster: AdmittedRoster | None)
     return ""
 
 
-def _why(said: Sequence[LeaverEvent]) -> dict[str, str]:
+def reasons_of(said: Iterable[LeaverEvent]) -> dict[str, str]:
     """Return reason and ticket of a request: of several events, every reason with its ticket."""
+    said = list(said)
     tickets = list(dict.fromkeys(one.ticket for one in said if one.ticket))
     parts = [
         " ".join(

@@ -44,12 +44,17 @@ class Start:
 
         :raises InputError: when the person's name may be taken for that of another user.
         """
-        run_type = getattr(dag_run, "run_type", None)
-        text = str(getattr(run_type, "value", run_type) or "")
+        text = cls.type_of(dag_run)
         person = str(getattr(dag_run, "triggering_user_name", None) or "")
         if person:
             user_key(person, where="requester")
         return cls(person, text)
+
+    @staticmethod
+    def type_of(dag_run: Any) -> str:
+        """Return Airflow's type of a DAG run, or an empty text."""
+        run_type = getattr(dag_run, "run_type", None)
+        return str(getattr(run_type, "value", run_type) or "")
 
     @property
     def scheduled(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.evidence.bundle.read import FolderSource, records
+from tests.integration.pages.test_page import page as page_of
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import tampering
 
 Bench = Callable[..., ReviewBench]
-TYPED = "Agreed with HR, <b>**ticket** [HR-7](http://evil.example)\u202e"
+TYPED = "Agreed with HR, <b>**ticket** [HR-7](http://evil.example)\u202e\nreason: " + "word " * 100 + "end"
 STORED = TYPED.replace("\u202e", "<U+202E>")
 
 
@@ -41,6 +43,8 @@ def test_a_comment_is_signed_and_shown_where_people_look(bench: Bench) -> None:
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
         assert ledger.views.run(run.number, ["access_review"])[1].comment == STORED
+    shown = page_of(review.bench, "/runs/1").text
+    assert escape(STORED) in shown, "the whole comment, with its line ends"
 
 
 def test_a_rejection_keeps_its_comment(bench: Bench) -> None:

@@ -18,6 +18,8 @@ from rescind.ledger import OCCASION
 from rescind.model import Choice
 from rescind.web.shape import clock
 from rescind.workflow.run_summary import headline
+from tests.integration.pages.test_page import page
+from tests.support.markup import Markup
 from tests.support.reviews.airflow_record import AirflowRecord, airflow_record
 from tests.support.reviews.review import Review, ReviewBench
 
@@ -392,7 +394,28 @@ def test_a_real_run_of_unknown_senders_is_refused_as_the_command_line_is(bench: 
     with pytest.raises(
         AirflowFailException, match=r"is unverified: Airflow's audit log does not tell.*requester_check"
     ):
-        real(setup, posted(person["person_id"])).preflight()
+        real(setup, posted(person["person_id"], reason="last day today")).preflight()
+    # Others were refused before their events were used, or by a check behind them; nothing of an unused event is told.
+    airflow.sent(SENDER, {"principals": ["person_id:nobody"], "reason": "of an unused event"})
+    refused = real(setup, posted("person_id:nobody", reason="of an unused event"), run_id="asset__2")
+    with pytest.raises(AirflowFailException, match="name nobody who can be used"):
+        refused.preflight()
+    setup.configure(max_percent=None)
+    with pytest.raises(AirflowFailException):
+        real(setup, posted(person["person_id"]), run_id="asset__3").preflight()
+    with refused.ledger() as ledger:
+        told = {one.airflow_run_id: one for one in ledger.views.refused(["offboard"])}
+    assert {one.kind for one in told.values()} == {"triggered"}
+    first, second, third = (told[f"asset__{n}"] for n in (1, 2, 3))
+    assert (first.dry_run, first.requested_by, first.requester, first.reason) == (
+        False, "", "no person", "last day today",
+    )  # fmt: skip
+    assert (second.dry_run, second.requester, second.reason) == (False, SENDER, "")
+    assert not third.dry_run, "nobody knows what broken settings would have said"
+    html = page(setup, "/runs").text
+    shown = Markup.of(html).text
+    assert f"asked for by {SENDER}" in shown and "asked for by no person" in shown and "schedule" not in shown
+    assert '<span class="chip">dry run</span>' not in html and "of an unused event" not in shown
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])

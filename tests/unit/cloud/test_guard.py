@@ -639,7 +639,6 @@ def test_the_guard_and_its_rules_import_no_message() -> None:
 def test_reads_pass(client: Callable[..., CloudClient]) -> None:
     guard.check(client(never).prepare(ListProjects()))
     guard.check(alibaba("quickbi", "QueryUserList", q(PageNum="1"), write=False))
-    guard.check(alibaba("quickbi", "QueryReadableResourcesListByUserIdV2", q(UserId="1"), write=False))
     guard.check(alibaba("quickbi", "CheckReadable", q(UserId="1", WorksId="1"), write=False))
     guard.check(alibaba("sts", "GetCallerIdentity", "", write=False))
 

@@ -12,8 +12,6 @@ from rescind.cloud.dms.inventory import (
     ListDatabases,
     ListInstances,
     ListLogicDatabases,
-    ListLogicTables,
-    ListTables,
     ListUserOwnedResources,
     ListUsers,
 )
@@ -23,10 +21,9 @@ from rescind.cloud.dms.permissions import (
     ListAuthorizedUsersForDatabase,
     ListAuthorizedUsersForInstance,
 )
-from rescind.cloud.dms.policies import ListAbacAuthorizations, ListAbacPolicies, ListStandardGroups
+from rescind.cloud.dms.policies import ListAbacAuthorizations, ListAbacPolicies
 from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
-from rescind.cloud.dms.table_access import MAX_TABLES, CheckBatchTableAccessPermission
-from rescind.errors import InputError, ListingIncompleteError, MalformedResponseError
+from rescind.errors import ListingIncompleteError, MalformedResponseError
 from tests.support.null_table import MISSING, NULL, Client, Listed, Make, changed, model_paths, paths, read, shown
 
 OWNERS = {"OwnerIdList": {"OwnerIds": ["51001"]}, "OwnerNameList": {"OwnerNames": ["Ann"]}}
@@ -100,27 +97,6 @@ LISTINGS: tuple[Listed, ...] = (
         **TOTAL,
     ),
     Listed(
-        ListTables(DatabaseId="1"),
-        "TableList.Table",
-        {
-            "TableId": "7",
-            "TableName": "orders",
-            "DatabaseId": "1",
-            "TableSchemaName": "shop",
-            "TableType": "NORMAL",
-            **OWNERS,
-        },
-        frozenset({"TableId"}),
-        **TOTAL,
-    ),
-    Listed(
-        ListLogicTables(DatabaseId="2"),
-        "LogicTableList.LogicTable",
-        {"TableId": "8", "TableName": "orders", "DatabaseId": "2", "SchemaName": "shop", "Logic": True, **OWNERS},
-        frozenset({"TableId"}),
-        **TOTAL,
-    ),
-    Listed(
         ListProxies(),
         "ProxyList",
         {
@@ -178,12 +154,6 @@ LISTINGS: tuple[Listed, ...] = (
         },
         frozenset({"AuthorizationId"}),
         **TOTAL,
-    ),
-    Listed(
-        ListStandardGroups(),
-        "StandardGroupList",
-        {"GroupId": 7, "GroupName": "strict", "GroupMode": "COMMON", "DbType": "mysql", "LastMenderId": 51001},
-        frozenset({"GroupId"}),
     ),
     Listed(
         ListUserOwnedResources(UserId="51001", OwnerType="TABLE"),
@@ -327,7 +297,7 @@ def test_a_policy_of_an_unknown_holder_is_a_row_among_others(
 def test_owners_that_are_not_listed_are_unknown(
     given: dict[str, Any], meant: tuple[str, ...] | None, client: Client, alibaba: Make
 ) -> None:
-    for listed in LISTINGS[1:6]:
+    for listed in LISTINGS[1:4]:
         bare = {name: value for name, value in listed.row.items() if name not in OWNERS}
         (row,) = read(client, alibaba, listed, listed.payload([{**bare, **given}])).rows
         assert (row.owner_ids, row.owner_names) == (meant, None), listed.action
@@ -352,54 +322,9 @@ def test_roles_that_are_not_listed_are_unknown(
     assert ask(client, alibaba, GetUser(UserId="51001"), User=user).User.role_names == meant
 
 
-# --- the platform's own answer on tables ------------------------------------------------------------------
-
-
 def ask(client: Client, alibaba: Make, request: Any, **payload: Any) -> Any:
     async def run() -> Any:
         async with client(lambda _: alibaba(**payload), service="dms") as made:
             return (await made.read(request)).value
 
     return asyncio.run(run())
-
-
-def check(*tables: str) -> CheckBatchTableAccessPermission:
-    return CheckBatchTableAccessPermission(DbId="1", Logic=False, PermissionType="QUERY", TableNameList=tables)
-
-
-def test_table_names_go_as_one_json_text() -> None:
-    assert check('a "b"', "表").wire() == {
-        "DbId": 1,
-        "Logic": False,
-        "PermissionType": "QUERY",
-        "TableNameList": '["a \\"b\\"","表"]',
-    }
-    for bad in ((), ("",), ("t",) * (MAX_TABLES + 1)):
-        with pytest.raises(InputError):
-            check(*bad)
-
-
-@pytest.mark.parametrize(
-    ("entries", "meant"),
-    [
-        ([{"TableName": "t", "Success": "true"}], True),
-        ([{"TableName": "t", "Success": True}], True),
-        ([{"TableName": "t", "Success": "false", "ErrorMessage": "no right"}], False),
-        ([{"TableName": "t", "Success": None}], None),
-        ([{"TableName": "t"}], None),
-        ([{"Success": "false"}], None),
-        ([], None),
-        ([{"TableName": "T", "Success": "false"}], None),
-        ([{"TableName": "t", "Success": "false"}, {"TableName": "t", "Success": "true"}], None),
-    ],
-)
-def test_a_table_is_denied_only_when_exactly_one_entry_says_so(
-    entries: list[Any], meant: bool | None, client: Client, alibaba: Make
-) -> None:
-    assert ask(client, alibaba, check("t"), Data=entries).granted("t") is meant
-
-
-@pytest.mark.parametrize("payload", [{}, {"Data": None}, {"Data": [None]}, {"Data": [{"Success": "no"}]}])
-def test_no_answer_on_tables_is_refused(payload: dict[str, Any], client: Client, alibaba: Make) -> None:
-    with pytest.raises(MalformedResponseError, match="Data"):
-        ask(client, alibaba, check("t"), **payload)

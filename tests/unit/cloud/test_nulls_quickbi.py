@@ -22,15 +22,8 @@ from rescind.cloud.quickbi.menus import (
     ListWhitePortalMenu,
     QueryWorksByOrganization,
 )
-from rescind.cloud.quickbi.roles import (
-    ListOrganizationRoles,
-    ListOrganizationRoleUsers,
-    ListWorkspaceRoles,
-    ListWorkspaceRoleUsers,
-)
 from rescind.cloud.quickbi.shares import (
     CheckReadable,
-    QueryReadableResourcesListByUserIdV2,
     QueryShareList,
     QuerySharesToUserList,
 )
@@ -68,24 +61,6 @@ SHARES = Listed(QueryShareList(ReportId="w1"), row=SHARE, **WHOLE)
 LISTINGS = (
     SHARES,
     Listed(QuerySharesToUserList(UserId="u1"), row=WORK, needed=frozenset({"WorksId"}), **WHOLE),
-    Listed(QueryReadableResourcesListByUserIdV2(UserId="u1"), row=WORK, needed=frozenset({"WorksId"}), **WHOLE),
-    Listed(
-        ListWorkspaceRoles(WorkspaceId="s1"),
-        row={
-            "RoleId": 25,
-            "RoleName": "Administrator",
-            "IsSystemRole": True,
-            "AuthConfigList": [{"AuthKey": "portal_create", "ActionAuthKeys": ["portal_create_edit"]}],
-        },
-        needed=frozenset({"RoleId"}),
-        **WHOLE,
-    ),
-    Listed(
-        ListWorkspaceRoleUsers(RoleId="25", WorkspaceId="s1"),
-        row={"UserId": "u1", "NickName": "Ann", "WorkspaceId": "s1", "WorkspaceName": "Space"},
-        needed=frozenset({"UserId"}),
-        **PAGED,
-    ),
     Listed(
         QueryUserList(),
         row={
@@ -172,23 +147,6 @@ LISTINGS = (
         row={"Id": "u1", "IsUserGroup": False, "Name": "Ann", "ParentUserGroupId": "g1"},
         needed=frozenset({"Id", "IsUserGroup"}),
         **WHOLE,
-    ),
-    Listed(
-        ListOrganizationRoles(),
-        row={
-            "RoleId": 111111111,
-            "RoleName": "Administrator",
-            "IsSystemRole": True,
-            "AuthConfigList": [{"AuthKey": "developer_openapi"}],
-        },
-        needed=frozenset({"RoleId"}),
-        **WHOLE,
-    ),
-    Listed(
-        ListOrganizationRoleUsers(RoleId="111111111"),
-        row={"UserId": "u1", "NickName": "Ann"},
-        needed=frozenset({"UserId"}),
-        **PAGED,
     ),
 )
 CASES = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from rescind.cloud.wedata.inventory import (
     ListTenantRoles,
 )
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource
-from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR, GetProject
+from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.errors import ListingIncompleteError, MalformedResponseError
 from tests.support.null_table import MISSING, NULL, Client, Listed, Make, changed, model_paths, paths, read, shown
 
@@ -244,31 +243,3 @@ def test_the_owner_of_a_table_is_known_or_unknown(client: Client, tencent: Make)
         page = TABLES.payload([{**TABLE, "TechnicalMetadata": given}])
         (row,) = read(client, tencent, TABLES, page).rows
         assert row.owner == meant
-
-
-# --- one project ------------------------------------------------------------------------------------------
-
-
-def project(client: Client, tencent: Make, **payload: Any) -> Any:
-    async def run() -> Any:
-        async with client(lambda _: tencent(**payload), service="wedata") as made:
-            return (await made.read(GetProject(ProjectId="1470575647377821696"))).value.Data
-
-    return asyncio.run(run())
-
-
-@pytest.mark.parametrize("path", sorted(PROJECT))
-@pytest.mark.parametrize("how", [NULL, MISSING])
-def test_a_project_without_one_of_its_fields(path: str, how: str, client: Client, tencent: Make) -> None:
-    said = changed(PROJECT, path, how)
-    if path == "ProjectId":
-        with pytest.raises(MalformedResponseError, match="ProjectId"):
-            project(client, tencent, Data=said)
-        return
-    assert getattr(project(client, tencent, Data=said), path) is None
-
-
-@pytest.mark.parametrize("payload", [{}, {"Data": None}, {"Data": {}}, {"Data": []}])
-def test_no_project_is_no_answer(payload: dict[str, Any], client: Client, tencent: Make) -> None:
-    with pytest.raises(MalformedResponseError, match="Data"):
-        project(client, tencent, **payload)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from rescind.web.text import visible
+from rescind.web.text import visible, whole
 
 
 def test_what_cannot_be_seen_is_named() -> None:
@@ -27,3 +27,9 @@ def test_markup_numbers_and_nothing_pass() -> None:
     assert visible(made) is made
     assert visible(7) == 7
     assert visible(None) == ""
+
+
+def test_a_sentence_is_whole_and_still_harmless() -> None:
+    assert whole("é<b>" * 400) == "é&lt;b&gt;" * 400
+    assert whole("one\n\ttwo\u202e\x00") == "one\n\ttwo&lt;U+202E&gt;&lt;U+0000&gt;"
+    assert whole("") == "" and isinstance(whole("<"), Markup)

@@ -211,34 +211,6 @@ class DmsLogicDatabase(_Owned):
         return (self.DatabaseId,)
 
 
-class DmsTable(_Owned):
-    """A physical table."""
-
-    TableId: IdText
-    TableName: Text | None = None
-    DatabaseId: OptionalId = None
-    TableSchemaName: Text | None = None
-    TableType: Text | None = None
-
-    def key(self) -> tuple[str, ...]:
-        """The table id."""
-        return (self.TableId,)
-
-
-class DmsLogicTable(_Owned):
-    """A logical table."""
-
-    TableId: IdText
-    TableName: Text | None = None
-    DatabaseId: OptionalId = None
-    SchemaName: Text | None = None
-    Logic: Flag | None = None
-
-    def key(self) -> tuple[str, ...]:
-        """The logical table id."""
-        return (self.TableId,)
-
-
 class ListInstancesAnswer(CountedPage[DmsInstance]):
     """``InstanceList.Instance`` with ``TotalCount``."""
 
@@ -278,32 +250,6 @@ class ListLogicDatabasesAnswer(CountedPage[DmsLogicDatabase]):
         return self.LogicDatabaseList.LogicDatabase if self.LogicDatabaseList else None
 
 
-class ListTablesAnswer(CountedPage[DmsTable]):
-    """``TableList.Table`` with ``TotalCount``."""
-
-    class _Wrap(Reply):
-        Table: tuple[DmsTable, ...] | None = None
-
-    TableList: _Wrap | None = None
-
-    def rows(self) -> Sequence[DmsTable] | None:
-        """The tables, or None for null."""
-        return self.TableList.Table if self.TableList else None
-
-
-class ListLogicTablesAnswer(CountedPage[DmsLogicTable]):
-    """``LogicTableList.LogicTable`` with ``TotalCount``."""
-
-    class _Wrap(Reply):
-        LogicTable: tuple[DmsLogicTable, ...] | None = None
-
-    LogicTableList: _Wrap | None = None
-
-    def rows(self) -> Sequence[DmsLogicTable] | None:
-        """The logical tables, or None for null."""
-        return self.LogicTableList.LogicTable if self.LogicTableList else None
-
-
 class ListInstances(DmsList[DmsInstance]):
     """Instances of the tenant; page size at most 100."""
 
@@ -328,24 +274,6 @@ class ListLogicDatabases(DmsList[DmsLogicDatabase]):
     action: ClassVar[str] = "ListLogicDatabases"
     Answer: ClassVar[type[Reply]] = ListLogicDatabasesAnswer
     needs_total: ClassVar[bool] = True
-
-
-class ListTables(DmsList[DmsTable]):
-    """Tables of one physical database (security-collaboration mode only)."""
-
-    action: ClassVar[str] = "ListTables"
-    Answer: ClassVar[type[Reply]] = ListTablesAnswer
-    needs_total: ClassVar[bool] = True
-    DatabaseId: Token
-
-
-class ListLogicTables(DmsList[DmsLogicTable]):
-    """Tables of one logical database."""
-
-    action: ClassVar[str] = "ListLogicTables"
-    Answer: ClassVar[type[Reply]] = ListLogicTablesAnswer
-    needs_total: ClassVar[bool] = True
-    DatabaseId: Token
 
 
 class OwnedResource(Row):

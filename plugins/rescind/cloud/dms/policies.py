@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from rescind.cloud.answers.strict_json import JsonError, loads_text
-from rescind.cloud.base import Page, Reply, Row, WriteRequest
-from rescind.cloud.dms.permissions import CountedPage, DmsList, DmsWhole, Product, WriteTenantId
+from rescind.cloud.base import Reply, Row, WriteRequest
+from rescind.cloud.dms.permissions import CountedPage, DmsList, Product, WriteTenantId
 from rescind.cloud.fields import Flag, IdText, NumericId, OptionalId, Text, Token
 from rescind.errors import CloudError, UnknownOutcomeError
 
@@ -161,34 +161,3 @@ class CreateAbacAuthorization(_AttachmentWrite):
         """The policy, the user or the role, and the tenant."""
         whom = {"UserId": self.UserId} if self.UserId else {"RoleId": self.RoleId}
         return {"IdentityType": self.IdentityType, "PolicyId": self.PolicyId, **whom, "Tid": self.Tid}
-
-
-class StandardGroup(Row):
-    """A security rule set, which an instance follows. ``GroupMode``: COMMON, STABLE, NONE_CONTROL; None is unknown."""
-
-    GroupId: IdText
-    GroupName: Text | None = None
-    GroupMode: Text | None = None
-    DbType: Text | None = None
-    LastMenderId: OptionalId = None
-
-    def key(self) -> tuple[str, ...]:
-        """The id of the rule set."""
-        return (self.GroupId,)
-
-
-class ListStandardGroupsAnswer(Page[StandardGroup]):
-    """``StandardGroupList``."""
-
-    StandardGroupList: tuple[StandardGroup, ...] | None = None
-
-    def rows(self) -> Sequence[StandardGroup] | None:
-        """The rule sets, or None for null."""
-        return self.StandardGroupList
-
-
-class ListStandardGroups(DmsWhole[StandardGroup]):
-    """Security rule sets of the tenant, in one answer."""
-
-    action: ClassVar[str] = "ListStandardGroups"
-    Answer: ClassVar[type[Reply]] = ListStandardGroupsAnswer

@@ -57,14 +57,6 @@ class QueryUserInfoAnswer(Reply):
     Result: QuickBiUser
 
 
-class QueryUserInfoByUserId(QuickBiRead[QueryUserInfoAnswer]):
-    """One member by Quick BI user id."""
-
-    action: ClassVar[str] = "QueryUserInfoByUserId"
-    Answer: ClassVar[type[Reply]] = QueryUserInfoAnswer
-    UserId: Token
-
-
 class QueryUserInfoByAccount(QuickBiRead[QueryUserInfoAnswer]):
     """One member by cloud account name or UID; of a RAM user only the part before ``@``."""
 

@@ -75,16 +75,6 @@ class QuerySharesToUserList(QuickBiWhole[ReachedWork]):
     UserId: Token
 
 
-class QueryReadableResourcesListByUserIdV2(QuickBiWhole[ReachedWork]):
-    """Works that a user can read, whatever the source of the right, in one answer."""
-
-    action: ClassVar[str] = "QueryReadableResourcesListByUserIdV2"
-    Answer: ClassVar[type[Reply]] = WholePage[ReachedWork]
-    UserId: Token
-    WorkType: Text | None = None
-    WorkspaceId: Token | None = None
-
-
 class CheckReadableAnswer(Reply):
     """Whether the user can read the work. Null or nothing is no answer and refused as malformed."""
 

@@ -170,18 +170,3 @@ class ListDataSources(WeDataList[DataSource]):
     PageNumber: int | None = None
     PageSize: int | None = None
     Name: SearchText | None = None
-
-
-class GetDataSourceAnswer(Reply):
-    """One data source; null when there is none to show."""
-
-    Data: DataSource | None = None
-
-
-class GetDataSource(WeDataCall, ReadRequest[GetDataSourceAnswer]):
-    """Read one data source."""
-
-    action: ClassVar[str] = "GetDataSource"
-    Answer: ClassVar[type[Reply]] = GetDataSourceAnswer
-    ProjectId: Digits
-    Id: DigitsAsInt

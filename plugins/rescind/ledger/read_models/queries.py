@@ -258,7 +258,7 @@ FROM checks HAVING count(*) > 0
 _REFUSED = """
 SELECT * FROM (
     SELECT DISTINCT ON (f.dag_id, f.airflow_run_id) f.dag_id, f.airflow_run_id, f.requested_by, f.reason, f.dry_run,
-           f.said, f.refused_at
+           f.said, f.kind, f.refused_at
     FROM rescind.refusal f WHERE f.dag_id = ANY(%(dags)s) AND NOT EXISTS (
         SELECT 1 FROM rescind.run r WHERE r.dag_id = f.dag_id AND r.airflow_run_id = f.airflow_run_id)
     ORDER BY f.dag_id, f.airflow_run_id, f.refusal_no DESC

@@ -98,7 +98,7 @@ class RunLine:
 class RefusedLine(NewRefusal):
     """A run that was refused before it began, so that it has no number."""
 
-    refused_at: datetime
+    refused_at: datetime = datetime.min
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rescind.ledger.runs.records import requester_text
 from rescind.ledger.store.repository import Repository
 
 MOST_SAID = 2_000
@@ -15,10 +16,11 @@ _MOST_REASON = 500
 class NewRefusal:
     """A refused run.
 
-    :param requested_by: user name of the requester; empty for a schedule.
+    :param requested_by: user name of the requester, or of the one user who sent the events; empty if it is nobody.
     :param reason: as the form has it, not checked.
-    :param dry_run: whether the form asks for a dry run.
+    :param dry_run: whether the run would have been a dry run. False where broken settings do not let it be known.
     :param said: the error, with its remedy.
+    :param kind: what started it, as in :class:`~rescind.ledger.runs.records.Run`; empty in older ledgers.
     """
 
     dag_id: str
@@ -27,6 +29,12 @@ class NewRefusal:
     reason: str
     dry_run: bool
     said: str
+    kind: str = ""
+
+    @property
+    def requester(self) -> str:
+        """The requester for people."""
+        return requester_text(self.requested_by, self.kind)
 
 
 class Refusals(Repository):
@@ -38,8 +46,8 @@ class Refusals(Repository):
         values = [text.replace("\x00", "") for text in (*texts, new.said[:MOST_SAID])]
         self._db.write(
             lambda connection: connection.execute(
-                "INSERT INTO rescind.refusal (dag_id, airflow_run_id, requested_by, reason, said, dry_run)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                (*values, new.dry_run),
+                "INSERT INTO rescind.refusal (dag_id, airflow_run_id, requested_by, reason, said, dry_run, kind)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                (*values, new.dry_run, new.kind),
             )
         )

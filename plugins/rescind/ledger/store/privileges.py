@@ -79,7 +79,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "rescind.watch_check": _APPEND,
     "rescind.sighting": _APPEND,
     "rescind.notice": ("SELECT", "INSERT (event, channel)"),
-    "rescind.refusal": ("SELECT", "INSERT (dag_id, airflow_run_id, requested_by, reason, dry_run, said)"),
+    "rescind.refusal": ("SELECT", "INSERT (dag_id, airflow_run_id, requested_by, reason, dry_run, said, kind)"),
     "rescind.deployment": ("SELECT", "INSERT", "UPDATE"),
     "rescind.progress": ("SELECT", "INSERT", "UPDATE"),
     "rescind.lane": ("SELECT", "INSERT", "UPDATE"),

@@ -80,16 +80,33 @@ class RefusingOperator(ReviewOperator):
             self._note(context, f"Preflight ended with {type(error).__name__}. The log of the task says more")
             raise
 
+    def asked_by(self, context: Context) -> str:
+        """Return the requester of a refused run, as Airflow has the name; empty if no person started it."""
+        return str(context["dag_run"].triggering_user_name or "")
+
+    def asked_why(self, context: Context) -> str:
+        """Return the reason of a refused run, not checked."""
+        return str(context["params"].get("reason") or "")
+
+    def asked_dry(self, context: Context) -> bool:
+        """Return whether a refused run would have been a dry run."""
+        return context["params"].get("dry_run") is not False
+
+    @abstractmethod
+    def asked_as(self, context: Context) -> str:
+        """Return the kind that a refused run would have had in the ledger."""
+
     def _note(self, context: Context, said: str) -> None:
         """Record for the page why the run did not begin. Where the ledger is the reason, only the log says it."""
-        dag_run, params = context["dag_run"], context["params"]
+        dag_run = context["dag_run"]
         new = NewRefusal(
             dag_run.dag_id,
             dag_run.run_id,
-            dag_run.triggering_user_name or "",
-            str(params.get("reason") or ""),
-            params.get("dry_run") is not False,
+            self.asked_by(context),
+            self.asked_why(context),
+            self.asked_dry(context),
             said,
+            self.asked_as(context),
         )
         try:
             with LedgerHook(self.ledger_conn_id).get_conn() as ledger:
