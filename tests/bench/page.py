@@ -1,7 +1,8 @@
 """How long the page takes to answer over a run of 10,000 items, in server time: routing, queries and template.
 
 The app is asked in this process, without a network and without a login; its ledger is a PostgreSQL of its own. The
-items belong to 500 people in three permission systems, and have decisions with facts, calls and verdicts.
+items belong to 500 people in three permission systems, and have decisions with facts, calls and verdicts. 60 weekly
+reviews of 300 items are before it.
 
     python -m tests.bench.page [--quick] [--items N] [--json FILE]
 
@@ -19,6 +20,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from rescind.ledger import Ledger, VerdictRecord
 from rescind.ledger.store.migrate import migrate
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey, Verdict
 from rescind.web.app import create_app
+from tests.support.ledger import history
 from tests.support.ledger import runs as ledger_runs
 from tests.support.ledger.web_runs import NOW
 from tests.support.servers.postgres import PostgresServer
@@ -36,9 +39,12 @@ LIMIT_MS = 300
 """What an answer may take at 10,000 items."""
 SYSTEMS = ("quickbi_menus", "dms_permissions", "wedata_privileges")
 PEOPLE = 500
-RUN = "runs/1"
+WEEKS = 60
+"""Weekly reviews of 300 items before the run, for the pages over many runs."""
+RUN = f"runs/{WEEKS + 1}"
 ADDRESSES = (
     "runs",
+    "runs.csv",
     RUN,
     f"{RUN}/live",
     f"{RUN}/people",
@@ -76,6 +82,18 @@ def grants(count: int) -> list[Grant]:
 
 def fill(ledger: Ledger, count: int) -> None:
     """One run: listed, decided, planned, approved, verified."""
+    verdicts = (*[Verdict.VERIFIED_GONE] * 8, Verdict.STILL_EFFECTIVE, Verdict.RECORD_GONE)
+    for week in range(WEEKS, 0, -1):
+        ended = NOW - timedelta(weeks=week)
+        history.closed_review(
+            ledger,
+            f"week {week}",
+            range(100),
+            verdicts,
+            systems=SYSTEMS,
+            ended=ended,
+            left_at=ended - timedelta(days=3),
+        )
     run = ledger_runs.begin(ledger)
     found = grants(count)
     for system in SYSTEMS:
@@ -85,7 +103,6 @@ def fill(ledger: Ledger, count: int) -> None:
     # One batch for each system: the groups go to the batches in turn, as the grants do to the systems.
     frozen = ledger_runs.freeze(ledger, run, [[one] for one in found], batches=len(SYSTEMS))
     ledger_runs.approve(ledger, frozen)
-    verdicts = (*[Verdict.VERIFIED_GONE] * 8, Verdict.STILL_EFFECTIVE, Verdict.RECORD_GONE)
     ledger.verdicts.record(
         run.run_id,
         [
@@ -93,7 +110,7 @@ def fill(ledger: Ledger, count: int) -> None:
             for number, one in enumerate(found)
         ],
     )
-    ledger.runs.finish(run.run_id, "succeeded", {"findings": []})
+    history.close(ledger, run)
 
 
 def _decision(number: int, grant: Grant) -> Decision:

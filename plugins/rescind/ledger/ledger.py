@@ -15,7 +15,7 @@ from rescind.ledger.population.regrants import Regrants
 from rescind.ledger.population.snapshot import Snapshot
 from rescind.ledger.population.snapshot_diff import SnapshotDiff
 from rescind.ledger.ratelimit.store import Buckets
-from rescind.ledger.read_models.person import PersonViews
+from rescind.ledger.read_models.overview import OverviewViews
 from rescind.ledger.runs.deployment import Deployment
 from rescind.ledger.runs.evidence_chain import EvidenceChain
 from rescind.ledger.runs.inputs import Inputs
@@ -86,7 +86,7 @@ class Ledger:
         self.summary = Summary(self.database, numbers)
         self.evidence_chain = EvidenceChain(self.database, numbers)
         self.regrants = Regrants(self.database, numbers)
-        self.views = PersonViews(self.database, numbers)
+        self.views = OverviewViews(self.database, numbers)
 
     def __repr__(self) -> str:
         return f"Ledger({self.database.label})"

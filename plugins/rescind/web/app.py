@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -18,13 +19,14 @@ from starlette.responses import StreamingResponse
 
 from rescind.evidence.report.closing import closing_rows
 from rescind.ledger import SINGLE, Ledger
-from rescind.ledger.read_models.person import PersonAccess
-from rescind.ledger.read_models.person import PersonViews as Views
+from rescind.ledger.read_models.overview import OverviewViews as Views
+from rescind.ledger.read_models.person import PersonAccess, PersonViews
 from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
 from rescind.web import access, pages, people, shape
 from rescind.web.bundles import find_bundle, packed
-from rescind.web.export import items_as_csv
+from rescind.web.export import items_as_csv, runs_as_csv
 from rescind.web.gate import Gate, reader_of
+from rescind.web.overview import overview
 from rescind.web.reports import find_report
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ PEOPLE_ON_RUN = 12
 """People on the page of a run; the others are on a page of their own."""
 CLOSING_ON_RUN = 25
 """Lines on what would close paths, on the page of a run."""
+MOST_LISTED = 200
+"""Runs in an exported list, the newest ones."""
 MOST_EXPORTED = 50_000
 """Items in one exported file."""
 _MOST_OFFSET = 1_000_000
@@ -137,6 +141,9 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
         first = before is None
         more = found[RUNS_PER_PAGE - 1].number if len(found) > RUNS_PER_PAGE else None
         reader = reader_of(request)
+        waiting = views().waiting(reader.dags) if first else []
+        mine = [run for run in waiting if not reader.names.isdisjoint(run.approvers)]
+        over = overview(views(), reader.dags, reader.names, datetime.now(UTC)) if first and found else {"questions": []}
         return pages.page(
             request,
             "runs.html",
@@ -144,10 +151,18 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             more=more,
             first=first,
             watch=views().watch(reader.dags) if first else None,
-            waiting=views().waiting(reader.dags) if first else [],
+            mine=mine,
+            others=[run for run in waiting if run not in mine],
             refused=views().refused(reader.dags) if first else [],
-            mine=lambda run: any(name in reader.names for name in run.approvers),
+            **over,
         )
+
+    @app.get("/runs.csv")
+    def runs_csv(request: Request) -> Response:
+        dags = reader_of(request).dags
+        content = runs_as_csv(views().runs(dags, limit=MOST_LISTED), views().refused(dags))
+        headers = {**pages.BUNDLE_HEADERS, "content-disposition": 'attachment; filename="runs.csv"'}
+        return StreamingResponse(content, media_type="text/csv; charset=utf-8", headers=headers)
 
     @app.get("/runs/{number}")
     def run(request: Request, number: Number) -> Response:
@@ -269,7 +284,7 @@ def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Itera
         return found
 
 
-def _find(views: Views, request: Request, number: int) -> tuple[RunLine, RunFacts]:
+def _find(views: PersonViews, request: Request, number: int) -> tuple[RunLine, RunFacts]:
     """Return the run if this reader may see it. Others get the same 404 as for a run that does not exist."""
     found = views.run(number, reader_of(request).dags)
     if found is None:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from rescind.ledger.read_models.overview import CLOCK_DAYS
 from rescind.ledger.read_models.queries import MOST_REFUSED
 from rescind.model import NEW_RUN, needs_new_run
 from rescind.run_state import NOT_STARTED, tone_of, words_of
@@ -90,6 +91,8 @@ def _environment() -> Environment:
         "needs_new_run": needs_new_run,
         "state_of": shape.state_of,
         "question": shape.question,
+        "actions": shape.actions,
+        "CLOCK_DAYS": CLOCK_DAYS,
         "preflight": shape.preflight,
         "refusal": shape.refusal,
         "NOT_STARTED": NOT_STARTED,

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.ledger import SINGLE
-from rescind.ledger.read_models.queries import MOST_GROUPS
+from rescind.ledger.read_models.item_sql import MOST_GROUPS
+from rescind.ledger.read_models.overview import QuestionLine
 from rescind.ledger.read_models.rows import (
     STALE_S,
     ItemCount,
@@ -83,6 +84,12 @@ def counts_of(run: RunLine) -> Counts:
 def question(run: RunLine) -> str:
     """Return the path of the question about a run's plan in Airflow, relative to the root of this app."""
     return f"{_task(run, 'approve')}/required_actions"
+
+
+def actions(one: QuestionLine) -> str:
+    """Return the path of the open questions of a run in Airflow, relative to the root of this app."""
+    names = (quote(name, safe="") for name in (one.dag_id, one.airflow_run_id))
+    return "../dags/{}/runs/{}/required_actions?response_received=false".format(*names)
 
 
 def preflight(run: RefusedLine) -> str:

@@ -52,7 +52,8 @@ def test_a_leaver_whose_access_remains_is_amber_everywhere_and_by_name(bench: Be
     with review.ledger() as ledger:
         assert review.approval().ask(review.context("approve"), ledger) is None
     waits = Markup.of(page(setup, "/runs").text).text
-    assert "Waiting for an answer (1)" in waits and "Waits for omar, asked" in waits
+    assert "Waiting for an answer of others (1)" in waits and "Waits for omar, asked" in waits
+    assert "Waiting for you (1)" in Markup.of(page(setup, "/runs", "omar").text).text
 
     review.approve()
     review.revoke()
@@ -66,6 +67,13 @@ def test_a_leaver_whose_access_remains_is_amber_everywhere_and_by_name(bench: Be
     assert left > 0
     words = f"closed, access remains ({left})"
     assert words in headline(summary).splitlines()[0]
+    with review.ledger() as ledger:
+        opened = sum(one.items for one in ledger.views.open_now(["access_review"]))
+        buckets = ledger.views.buckets(["access_review"])
+    week, quarter = (sum(one.open for one in buckets if one.kind == kind) for kind in ("week", "quarter"))
+    assert opened == row_count - proven == week == quarter, "what no call can remove is no item of the plan"
+    home = Markup.of(page(setup, "/runs").text).text
+    assert f"▲ {opened}" in home and "Open findings by department and system" in home
     for path in ("/runs", "/runs/1"):
         assert words in Markup.of(page(setup, path).text).text, path
     report = Markup.of(Path(summary["report"]).read_text(encoding="utf-8")).text

@@ -27,11 +27,11 @@ from tests.support.reviews.review import ReviewBench
 Bench = Callable[..., ReviewBench]
 
 
-def page(setup: ReviewBench, path: str) -> httpx.Response:
+def page(setup: ReviewBench, path: str, user: str = "vera") -> httpx.Response:
     """An answer of the page for a reader of every DAG."""
 
     async def reader(_request: Any) -> str:
-        return "vera"
+        return user
 
     async def ask() -> httpx.Response:
         app = create_app(

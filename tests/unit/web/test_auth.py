@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[str, Spoil, int]] = {
 
 def test_what_is_asked_for_is_what_there_is() -> None:
     inside = ("bundle", "items", "items.csv", "live", "people", "person", "report")
-    assert {"runs", "runs/1", *(f"runs/1/{name}" for name in inside), "static/app.css"} == set(ROUTES)
+    assert {"runs", "runs.csv", "runs/1", *(f"runs/1/{name}" for name in inside), "static/app.css"} == set(ROUTES)
 
 
 @pytest.mark.parametrize("path", [*ROUTES, "nothing"])

@@ -9,7 +9,8 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from rescind.ledger.read_models.queries import PROVEN, Views
+from rescind.ledger.read_models.item_sql import PROVEN
+from rescind.ledger.read_models.queries import Views
 from rescind.ledger.runs.records import NAMED_PEOPLE
 from rescind.ledger.store.database import Connection
 

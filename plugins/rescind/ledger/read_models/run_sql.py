@@ -1,4 +1,6 @@
-"""SQL of the rows about whole runs."""
+"""SQL of the rows about whole runs: lists, facts, progress, refusals, watches, single calls."""
+
+from rescind.ledger.read_models.rows import STALE_S
 
 GONE = "('verified_gone', 'already_absent')"
 
@@ -8,14 +10,12 @@ SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r
        CASE p.operation WHEN 'restore' THEN t.restored ELSE o.gone END AS proven, t.held,
        CASE p.operation WHEN 'restore' THEN 0 ELSE o.unproven END AS unproven,
        CASE p.operation WHEN 'restore' THEN 0 ELSE o.effective END AS effective,
-       CASE WHEN jsonb_typeof(r.summary -> 'kept_back') = 'number' AND (r.summary ->> 'kept_back') ~ '^[0-9]{{1,9}}$'
-           THEN (r.summary ->> 'kept_back')::int ELSE 0 END AS kept,
+       coalesce((r.figures ->> 'kept_back')::int, 0) AS kept,
        ARRAY(SELECT left(who, 100) FROM (SELECT coalesce(one ->> 'name', one #>> '{{}}') FROM jsonb_array_elements(CASE
            WHEN jsonb_typeof(i.facts #> '{{record,settings,approvers}}') = 'array'
            THEN i.facts #> '{{record,settings,approvers}}' ELSE '[]' END) AS one) AS named(who)
            WHERE lower(who) <> lower(r.requested_by) LIMIT 20) AS approvers,
-       CASE WHEN jsonb_typeof(r.summary -> 'findings') = 'array' THEN jsonb_array_length(r.summary -> 'findings')
-       END AS findings,
+       (r.figures ->> 'findings')::int AS findings,
        a.answer, a.responded_by, a.responded_by_name, a.automatic,
        (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number) AS scopes,
        (SELECT count(*) FROM rescind.scope s WHERE s.run_no = r.number AND s.state = 'pending') AS scopes_pending,
@@ -81,4 +81,65 @@ LEFT JOIN rescind.input i ON i.run_no = r.number AND i.name = 'settings'
 LEFT JOIN rescind.input o ON o.run_no = r.number AND o.name = 'roster'
 LEFT JOIN rescind.input oc ON oc.run_no = r.number AND oc.name = 'occasion'
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)
+"""
+
+# A batch without recorded progress counts too: its calls are still to be sent.
+PROGRESS = f"""
+WITH noted AS (
+    SELECT p.*, b.batch_id, coalesce(b.system, s.system) AS system, coalesce(b.account, s.account) AS account,
+           greatest(extract(epoch FROM clock_timestamp() - p.updated_at), 0)::float AS age_s
+    FROM rescind.progress p JOIN rescind.run r ON r.number = p.run_no AND r.dag_id = ANY(%(dags)s)
+    LEFT JOIN rescind.scope s ON s.run_no = p.run_no AND s.scope_id = p.lane
+    LEFT JOIN rescind.batch b ON b.run_no = p.run_no AND encode(b.batch_id, 'hex') = p.lane
+    WHERE p.run_no = %(run)s
+), units AS (
+    SELECT stage, system, account, label, done, total, per_second, age_s, started_at,
+           total = 0 OR done < total AS going
+    FROM noted
+    UNION ALL
+    SELECT p.operation, b.system, b.account, b.label,
+           (SELECT count(*) FROM rescind.call c WHERE c.run_no = b.run_no AND c.batch_id = b.batch_id
+               AND c.state NOT IN ('pending', 'sent')), b.calls, 0, 0, NULL, false
+    FROM rescind.batch b JOIN rescind.run r ON r.number = b.run_no AND NOT r.dry_run AND r.dag_id = ANY(%(dags)s)
+    JOIN rescind.plan p ON p.run_no = b.run_no AND p.state <> 'superseded'
+    WHERE b.run_no = %(run)s AND NOT EXISTS (
+        SELECT FROM noted n WHERE n.batch_id = b.batch_id AND n.stage = p.operation)
+)
+SELECT stage, coalesce(system, '') AS system, coalesce(account, '') AS account, min(label) AS label,
+       sum(done)::bigint AS done, CASE WHEN bool_or(total = 0) THEN 0 ELSE sum(total) END::bigint AS total,
+       coalesce(sum(per_second) FILTER (WHERE going AND age_s <= {STALE_S}), 0) AS per_second,
+       coalesce(min(age_s) FILTER (WHERE going), 0) AS age_s
+FROM units GROUP BY stage, system, account, CASE WHEN system IS NULL THEN label END
+ORDER BY min(started_at), stage, system, account LIMIT 500
+"""
+
+SINGLE_CALLS = """
+SELECT c.task_id, c.map_index, c.system, c.account, c.conn_id, c.action, c.parameters::text AS parameters, c.outcome,
+       c.code, c.request_id, c.intent_at
+FROM rescind.single_call c JOIN rescind.run r ON r.number = c.run_no AND r.dag_id = ANY(%(dags)s)
+WHERE c.run_no = %(run)s ORDER BY c.attempt_no DESC LIMIT %(limit)s
+"""
+
+# Of two checks in one watching run the later one is used.
+WATCH = """
+WITH newest AS (
+    SELECT dag_id, airflow_run_id FROM rescind.watch_check WHERE dag_id = ANY(%(dags)s) ORDER BY check_no DESC LIMIT 1
+), checks AS (
+    SELECT DISTINCT ON (system, account) c.* FROM rescind.watch_check c JOIN newest USING (dag_id, airflow_run_id)
+    ORDER BY system, account, check_no DESC
+)
+SELECT min(dag_id) AS dag_id, max(checked_at) AS checked_at, sum(watched) AS watched, sum(still_gone) AS still_gone,
+       sum(returned) AS returned, sum(not_checked) AS not_checked
+FROM checks HAVING count(*) > 0
+"""
+
+# A run that was cleared and began after all is not among them.
+REFUSED = """
+SELECT * FROM (
+    SELECT DISTINCT ON (f.dag_id, f.airflow_run_id) f.dag_id, f.airflow_run_id, f.requested_by, f.reason, f.dry_run,
+           f.said, f.kind, f.refused_at
+    FROM rescind.refusal f WHERE f.dag_id = ANY(%(dags)s) AND NOT EXISTS (
+        SELECT 1 FROM rescind.run r WHERE r.dag_id = f.dag_id AND r.airflow_run_id = f.airflow_run_id)
+    ORDER BY f.dag_id, f.airflow_run_id, f.refusal_no DESC
+) one ORDER BY refused_at DESC LIMIT %(limit)s
 """

@@ -93,6 +93,7 @@ FUNCTIONS = (
     "clear_scope(integer, integer)",
     "clear_decisions(integer)",
     "analyze(text)",
+    "figures_of(jsonb)",
 )
 # Tables whose rows a runtime role never deletes.
 _RECORDS = [name for name, rights in RIGHTS.items() if "DELETE" not in rights and name != "rescind.verdict_latest"]

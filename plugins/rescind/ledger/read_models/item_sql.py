@@ -1,0 +1,168 @@
+"""SQL of the rows about the items of one run, and about the people that they belong to."""
+
+from rescind.ledger.population.grant_rows import KEY_SELECT
+from rescind.ledger.read_models.run_sql import GONE
+
+MOST_GROUPS = 500
+PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
+
+# The grants of a restore's items are in the snapshot of the run that it restores. Its number is a value of the
+# statement, not only a column of the plan: so PostgreSQL knows how many rows there are, and joins them by hash.
+ITEMS = """
+FROM rescind.plan_item i
+JOIN rescind.plan l ON l.run_no = i.run_no AND l.state <> 'superseded'
+JOIN rescind.grant_row g ON g.run_no = l.source_no AND g.run_no = %(source)s AND g.grant_id = i.grant_id
+LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
+"""
+
+SOURCE = "SELECT source_no FROM rescind.plan WHERE run_no = %(run)s AND state <> 'superseded'"
+
+# The columns of GrantLine; needs the join below.
+# The roster's name is in the decisions on grants that go; the platform's own name is in the grant or its principal.
+NAME = "coalesce(nullif(d.facts ->> 'person.name', ''), nullif(g.principal_name, ''), p.name, '')"
+GRANT = f"{KEY_SELECT}, g.resource_name, {NAME} AS principal_name"
+PERSON = """
+coalesce(nullif(d.facts ->> 'person.id', ''),
+         g.system || '/' || g.account || '/' || g.principal_type || '/' || g.principal_id)
+"""
+NAMED = """
+LEFT JOIN rescind.principal p ON p.run_no = g.run_no AND p.scope_no = g.scope_no
+     AND p.principal_type = g.principal_type AND p.principal_id = g.principal_id
+LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id
+"""
+
+OF_THE_READER = """
+i.run_no = %(run)s AND EXISTS (SELECT FROM rescind.run r WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s))
+"""
+
+MATCHING = f"""
+WHERE {OF_THE_READER}
+  AND (%(system)s = '' OR g.system = %(system)s)
+  AND (%(state)s = '' OR i.state = %(state)s)
+  AND (%(verdict)s = '' OR v.verdict = %(verdict)s OR (%(verdict)s = 'none' AND v.verdict IS NULL)
+       OR (%(verdict)s = 'open' AND NOT {PROVEN}))
+"""
+
+ONE_PERSON = f"  AND {PERSON} = %(person)s\n"
+
+# Of each person one item tells what the roster says: the facts of all items take most of the time of the query.
+PEOPLE = f"""
+SELECT one.person, coalesce({NAME}, '') AS name, coalesce(d.facts ->> 'person.id', '') AS roster_id,
+       g.principal_type, g.principal_id, coalesce(d.facts ->> 'person.department', '') AS department,
+       coalesce(nullif(d.facts ->> 'person.status', 'unknown'), '') AS status,
+       coalesce(replace(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 16), 'T', ' '), '') AS gone_from,
+       coalesce(d.facts ->> 'matched_by', '') AS matched,
+       one.systems, one.items, one.held, one.proven, one.unproven, one.effective, one.remaining
+FROM (
+    SELECT ({PERSON}) COLLATE "C" AS person, array_agg(DISTINCT g.system ORDER BY g.system) AS systems,
+           (array_agg(i.grant_id ORDER BY g.principal_name = '', g.principal_id COLLATE "C"))[1] AS grant_id,
+           count(*) AS items, count(*) FILTER (WHERE i.state = 'held') AS held,
+           count(*) FILTER (WHERE {PROVEN}) AS proven,
+           count(*) FILTER (WHERE v.verdict = 'record_gone') AS unproven,
+           count(*) FILTER (WHERE v.verdict = 'still_effective') AS effective,
+           count(*) FILTER (WHERE NOT {PROVEN} AND v.verdict IS DISTINCT FROM 'record_gone') AS remaining
+    {ITEMS} LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id
+    WHERE {OF_THE_READER} {{person}} GROUP BY 1
+) one JOIN rescind.grant_row g ON g.run_no = %(source)s AND g.grant_id = one.grant_id
+{NAMED}
+"""
+FIND_PERSON = """
+WHERE %(text)s = '' OR strpos(lower(concat_ws(E'\n', name, person, principal_id, department)), lower(%(text)s)) > 0
+"""
+
+# Only a search needs the names and rules of all items.
+SEARCH = """
+  AND strpos(lower(concat_ws(E'\n', d.facts ->> 'person.name', d.facts ->> 'person.id', d.facts ->> 'person.department',
+       g.principal_name, p.name, g.principal_id, g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)),
+       lower(%(text)s)) > 0
+"""
+
+# The order needs the names of all items; everything else is read for the rows of the page only.
+PAGE = f"""
+WITH chosen AS MATERIALIZED (
+    SELECT i.grant_id, {NAME} AS shown_name {ITEMS} {NAMED} {MATCHING} {{search}}
+    ORDER BY g.system, g.account, shown_name, g.principal_id, g.resource_id, i.grant_id
+    LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT {GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
+       coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id,
+       coalesce(d.facts ->> 'person.id', '') AS person, coalesce(d.facts ->> 'person.department', '') AS department,
+       coalesce(a.outcome, '') AS outcome, coalesce(a.code, '') AS code, coalesce(a.request_id, '') AS request_id,
+       a.sent_at
+FROM chosen JOIN rescind.plan_item i ON i.run_no = %(run)s AND i.grant_id = chosen.grant_id
+JOIN rescind.grant_row g ON g.run_no = %(source)s AND g.grant_id = i.grant_id
+LEFT JOIN LATERAL (
+    SELECT verdict, path, observed_at FROM rescind.verdict v
+    WHERE v.run_no = i.run_no AND v.grant_id = i.grant_id ORDER BY verdict_no DESC LIMIT 1
+) v ON true
+{NAMED}
+LEFT JOIN LATERAL (
+    SELECT outcome, code, request_id, sent_at FROM rescind.attempt a
+    WHERE a.run_no = i.run_no AND a.call_id = i.call_id ORDER BY n DESC LIMIT 1
+) a ON true
+ORDER BY g.system, g.account, chosen.shown_name, g.principal_id, g.resource_id, i.grant_id
+"""
+
+# Restored items were accepted before.
+SYSTEMS = f"""
+WITH scopes AS (
+    SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered,
+           bool_or(s.part = 'named people only') AS named
+    FROM rescind.scope s JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
+    WHERE run_no = %(run)s GROUP BY 1, 2
+), items AS (
+    SELECT g.system, g.account, count(*) AS items,
+           count(*) FILTER (WHERE i.state = 'held') AS held,
+           count(*) FILTER (WHERE i.state IN ('accepted', 'restored')) AS accepted,
+           count(*) FILTER (WHERE i.state = 'refused') AS refused,
+           count(*) FILTER (WHERE i.state IN ('unknown', 'sent')) AS unknown,
+           count(*) FILTER (WHERE i.state IN ('stale', 'expired')) AS stale,
+           count(*) FILTER (WHERE i.state IN ('planned', 'approved')) AS not_sent,
+           count(*) FILTER (WHERE {PROVEN}) AS proven,
+           count(*) FILTER (WHERE v.verdict = 'record_gone') AS record_gone,
+           count(*) FILTER (WHERE v.verdict = 'still_present') AS still_present,
+           count(*) FILTER (WHERE v.verdict = 'still_effective') AS still_effective,
+           count(*) FILTER (WHERE v.verdict = 'unverified') AS unverified
+    {ITEMS} WHERE {OF_THE_READER} GROUP BY 1, 2
+)
+SELECT system, account, coalesce(complete, false) AS complete, coalesce(named, false) AS named,
+       coalesce(discovered, 0) AS discovered,
+       {
+    ", ".join(
+        f"coalesce({name}, 0) AS {name}"
+        for name in (
+            "items",
+            "held",
+            "accepted",
+            "refused",
+            "unknown",
+            "stale",
+            "not_sent",
+            "proven",
+            "record_gone",
+            "still_present",
+            "still_effective",
+            "unverified",
+        )
+    )
+}
+FROM scopes FULL JOIN items USING (system, account) ORDER BY 1, 2 LIMIT {MOST_GROUPS}
+"""
+
+# The regrants of a run, each with its latest observation.
+RETURNS = f"""
+WITH seen AS (
+    SELECT s.grant_id, min(s.seen_at) AS first_seen, max(s.sighting_no) AS latest,
+           count(DISTINCT (c.dag_id, c.airflow_run_id)) AS times
+    FROM rescind.sighting s JOIN rescind.watch_check c USING (check_no)
+    JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
+    WHERE s.run_no = %(run)s GROUP BY s.grant_id
+)
+SELECT {GRANT}, seen.first_seen, s.seen_at AS last_seen, seen.times, s.entitlement AS seen_entitlement,
+       s.native_id AS seen_native_id, s.created_raw AS seen_created, s.expires_raw AS seen_expires,
+       s.origin AS seen_origin
+FROM seen JOIN rescind.sighting s ON s.sighting_no = seen.latest
+JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.grant_id = s.grant_id
+{NAMED}
+ORDER BY s.seen_at DESC, g.system, g.account, principal_name, g.principal_id, g.resource_id LIMIT %(limit)s
+"""
