@@ -75,11 +75,8 @@ class DecideOperator(ReviewOperator):
         owners = inputs_of(ledger, run).owners
         decider = Decider(decision_context(ledger, run))
         counts = ledger.decisions.write_sets(run.run_id, FactTuples(decider))
-        by_rule: Counter[str] = Counter()
-        for row in ledger.decisions.by_rule(run.run_id):
-            by_rule[f"{row.choice}: {row.rule}"] += row.grants
-        for rule, grants in by_rule.most_common():
-            self.log.info("%6d  %s", grants, rule)
+        for (choice, rule), grants in Counter(counts.rules).most_common():
+            self.log.info("%6d  %s: %s", grants, choice, rule)
         for line in decider.people.uncertain_lines():
             self.log.warning(line)
         self.log.info("%d decided: %d to keep, %d to revoke", counts.decided, counts.keep, counts.revoke)

@@ -79,7 +79,7 @@ class Decisions(Repository):
         """Replace the decisions by what ``insert`` writes. It gets the run's number and returns the number of rows."""
         number = self._number(run_id)
 
-        def work(connection: Connection) -> DictRow | None:
+        def work(connection: Connection) -> list[DictRow]:
             supersede_live_plan(connection, number, run_id)
             connection.execute("SELECT rescind.clear_decisions(%s)", (number,))
             try:
@@ -89,15 +89,17 @@ class Decisions(Repository):
                     f"ledger: run {run_id}: a grant has two decisions. Decide each grant once"
                 ) from None
             analyze(connection, "decision", written)
-            _complete(connection, number, run_id)
-            return connection.execute(
-                "SELECT count(*) AS decided, count(*) FILTER (WHERE choice = 'keep') AS keep,"
-                " count(*) FILTER (WHERE choice = 'revoke') AS revoke FROM rescind.decision WHERE run_no = %s",
-                (number,),
-            ).fetchone()
+            rules = connection.execute(
+                "SELECT choice, rule, count(*) AS n FROM rescind.decision WHERE run_no = %s GROUP BY 1, 2", (number,)
+            ).fetchall()
+            _complete(connection, number, run_id, sum(row["n"] for row in rules))
+            return rules
 
-        counts = self._db.write(work, bulk=True)
-        return DecisionCounts(**(counts or {"decided": 0, "keep": 0, "revoke": 0}))
+        rules = {(row["choice"], row["rule"]): row["n"] for row in self._db.write(work, bulk=True)}
+        keep, revoke = (
+            sum(n for (choice, _), n in rules.items() if choice == each) for each in (Choice.KEEP, Choice.REVOKE)
+        )
+        return DecisionCounts(sum(rules.values()), keep, revoke, rules)
 
     def each(
         self, run_id: str, *, choice: Choice | None = None, system: str | None = None, account: str | None = None
@@ -227,17 +229,23 @@ def _decision(row: Sequence[Any]) -> Decision:
     )
 
 
-def _complete(connection: Connection, run_no: int, run_id: str) -> None:
+def _complete(connection: Connection, run_no: int, run_id: str, decided: int) -> None:
     """Check that every decision has a grant and every grant has a decision.
 
+    Ids are unique in both tables, so equal counts suffice for the second once the first is true.
+
+    :param decided: number of decisions.
     :raises LedgerError: when they differ.
     """
-    unmatched = "SELECT count(*) AS n FROM {a} a WHERE a.run_no = %(run)s AND NOT EXISTS (SELECT 1 FROM {b} b WHERE"
-    unmatched += " b.run_no = %(run)s AND b.grant_id = a.grant_id)"
-    for a, b, problem in (
-        ("rescind.decision", "rescind.grant_row", "decisions name grants that are not in the snapshot"),
-        ("rescind.grant_row", "rescind.decision", "grants of the snapshot have no decision"),
+    alone = (
+        "SELECT count(*) AS n FROM rescind.decision d WHERE d.run_no = %(run)s AND NOT EXISTS (SELECT 1 FROM"
+        " rescind.grant_row g WHERE g.run_no = %(run)s AND g.grant_id = d.grant_id)"
+    )
+    grants = "SELECT count(*) - %(decided)s AS n FROM rescind.grant_row WHERE run_no = %(run)s"
+    for query, problem in (
+        (alone, "decisions name grants that are not in the snapshot"),
+        (grants, "grants of the snapshot have no decision"),
     ):
-        row = connection.execute(unmatched.format(a=a, b=b), {"run": run_no}).fetchone()
+        row = connection.execute(query, {"run": run_no, "decided": decided}).fetchone()
         if row is not None and row["n"]:
             raise LedgerError(f"ledger: run {run_id}: {row['n']} {problem}. Decide on exactly the grants of this run")

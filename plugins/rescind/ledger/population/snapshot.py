@@ -142,7 +142,7 @@ class Snapshot(Repository):
         holders: Iterable[tuple[str, str]] | None = None,
         entitlements: Collection[str] | None = None,
     ) -> Iterator[Grant]:
-        """Yield every grant, ordered by grant id, a page at a time.
+        """Yield every grant, ordered by grant id. All of a system and account come a page at a time.
 
         :param holders: only what these principals, as (type, id), or everyone hold.
         :param entitlements: only grants of these; None for all.
@@ -161,8 +161,12 @@ class Snapshot(Repository):
         if holders is not None:
             where += f" AND (g.principal_type = 'everyone' OR {_AMONG.format('g.principal_type', 'g.principal_id')})"
             values |= _columns(holders)
-        for row in self._pages(run_id, f"SELECT {GRANT_SELECT} FROM rescind.grant_row g", where, values, key="g"):
-            yield grant_of(row)
+        select = f"SELECT {GRANT_SELECT} FROM rescind.grant_row g"
+        if holders is None and entitlements is None:
+            rows = self._pages(run_id, select, where, values, key="g")
+        else:  # few of all rows: pages would go through all of them by grant id, which is no order of the table
+            rows = self._spooled(run_id, f"{select} WHERE g.run_no = %(run)s AND {where} ORDER BY g.grant_id", values)
+        yield from map(grant_of, rows)
 
     def grants_of_users(self, run_id: str, system: str, account: str, users: Iterable[str]) -> Iterator[Grant]:
         """Yield the grants of some users in one system and account, ordered by grant id, a page at a time."""

@@ -238,11 +238,15 @@ class PopulationCount:
 
 @dataclass(frozen=True, slots=True)
 class DecisionCounts:
-    """The number of grants by decision."""
+    """The number of grants by decision.
+
+    :param rules: the number by (choice, rule).
+    """
 
     decided: int
     keep: int
     revoke: int
+    rules: Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)

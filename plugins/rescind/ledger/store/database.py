@@ -160,19 +160,20 @@ class Database:
         finally:
             self._put_back(connection)
 
-    def read(self, work: Callable[[Connection], T], *, snapshot: bool = False) -> T:
+    def read(self, work: Callable[[Connection], T], *, bulk: bool = False, snapshot: bool = False) -> T:
         """Run a read in a transaction; retry once on a new connection when the old one is lost.
 
         :param work: as for :meth:`write`.
+        :param bulk: allow statements to take ``timeouts.bulk``.
         :param snapshot: read only, and every statement sees the same state of the database.
         """
         try:
-            return self._repeat(work, snapshot=snapshot)
+            return self._repeat(work, bulk=bulk, snapshot=snapshot)
         except DatabaseError as error:
             if not error.lost:
                 raise
         self.close()
-        return self._repeat(work, snapshot=snapshot)
+        return self._repeat(work, bulk=bulk, snapshot=snapshot)
 
     def write(self, work: Callable[[Connection], T], *, bulk: bool = False) -> T:
         """Run a write in a transaction; it is repeated as :func:`repeated` says. No other failure is.

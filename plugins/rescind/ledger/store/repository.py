@@ -82,8 +82,6 @@ class Repository:
             number = self._numbers.of(connection, run_id)
             file.seek(0)
             file.truncate()
-            longest = f"{int(self._db.timeouts.bulk * 1000)}"
-            connection.execute("SELECT set_config('statement_timeout', %s, true)", (longest,))
             if whole:
                 connection.execute("SET LOCAL enable_nestloop = off")
             with connection.cursor(row_factory=tuple_row) as cursor:
@@ -91,7 +89,7 @@ class Repository:
                     pickle.dump(piece, file)
 
         with tempfile.SpooledTemporaryFile(max_size=1 << 20, prefix="rescind-") as file:
-            self._db.read(work)
+            self._db.read(work, bulk=True)
             end = file.tell()
             file.seek(0)
             while file.tell() < end:

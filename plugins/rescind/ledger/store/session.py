@@ -30,13 +30,16 @@ POOLER_REMEDY = (
 _FACTS = """
 SELECT pg_backend_pid() AS backend, pg_is_in_recovery() AS standby,
        current_setting('transaction_read_only') = 'on' AS read_only,
-       current_setting('synchronous_commit') AS synchronous_commit
+       current_setting('synchronous_commit') AS synchronous_commit,
+       pg_size_bytes(current_setting('work_mem')) AS memory
 """
 # The timeline changes when a standby is promoted or a backup is restored, the system identifier with a new cluster.
 _IDENTITY = """
 SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS server
 FROM pg_control_system()
 """
+BULK_MEMORY_MB = 64
+"""Least memory of one sort or hash of a bulk transaction. With less, a million rows pass through files many times."""
 # A commit returns before it is on disk (off), or before it is on the standby that may become the server (local).
 _NOT_DURABLE = ("off", "local")
 
@@ -56,7 +59,7 @@ class Connection(psycopg.Connection[DictRow]):
     def begin(self, *, bulk: bool, snapshot: bool, label: str) -> None:
         """Begin a transaction with its settings, in one round trip.
 
-        :param bulk: with the longer statement timeout.
+        :param bulk: with the longer statement timeout, and more memory for sorts.
         :param snapshot: read only, and every statement sees the same state of the database.
         :raises ConfigurationError: when a pooler moved this connection to another session.
         """
@@ -96,9 +99,12 @@ def open_session(info: str, *, label: str, settings: Mapping[str, str], bulk_ms:
         wanted = {"synchronous_commit": durable, **settings}
         connection.execute(_set(wanted, "SESSION"))
         local = {name: value for name, value in wanted.items() if name != "statement_timeout"}
+        bulk = {"statement_timeout": f"{bulk_ms}"}
+        if facts["memory"] < BULK_MEMORY_MB << 20:
+            bulk["work_mem"] = f"{BULK_MEMORY_MB}MB"
         connection._begin = {
-            bulk: _set({"statement_timeout": timeout, **local}, "LOCAL") + b"; SELECT pg_backend_pid() AS backend"
-            for bulk, timeout in ((False, wanted["statement_timeout"]), (True, f"{bulk_ms}"))
+            kind: _set({**values, **local}, "LOCAL") + b"; SELECT pg_backend_pid() AS backend"
+            for kind, values in ((False, {"statement_timeout": wanted["statement_timeout"]}), (True, bulk))
         }
         connection.backend, connection.server = facts["backend"], _identity(connection)
     except BaseException:

@@ -23,10 +23,13 @@ FEW = 2_000
 
 def complete_systems(ledger: Ledger, run: Run) -> dict[tuple[str, str], list[str]]:
     """Return the names of the completely listed systems, by product and account."""
+    complete: dict[tuple[str, str], bool] = {}
+    for scope in ledger.scopes.all(run.run_id):
+        place = (scope.system, scope.account)
+        complete[place] = complete.get(place, True) and scope.state == "complete"
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for count in ledger.snapshot.counts(run.run_id):
-        if count.complete:
-            found[product(count.system), count.account].append(count.system)
+    for system, account in sorted(place for place, whole in complete.items() if whole):
+        found[product(system), account].append(system)
     return found
 
 

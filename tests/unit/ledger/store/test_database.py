@@ -5,13 +5,14 @@ import threading
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from rescind.errors import ConfigurationError, LedgerError
 from rescind.ledger import Ledger
 from rescind.ledger.store.database import Connection, Database, Timeouts
 from rescind.ledger.store.errors import DatabaseError
 from rescind.ledger.store.migrate import migrate
+from rescind.ledger.store.session import BULK_MEMORY_MB
 from tests.support.ledger.runs import begin
 from tests.support.servers.postgres import BorrowedServer, PostgresServer, as_owner
 
@@ -40,6 +41,26 @@ def test_sessions_have_timeouts_utc_and_durable_commits(ledger_dsn: str) -> None
     # The test server's default is off: an intent has to be durable all the same.
     assert settings["synchronous_commit"] == {"synchronous_commit": "on"}
     assert settings["TimeZone"] == {"TimeZone": "UTC"}
+
+
+def test_bulk_transactions_have_more_time_and_at_least_their_memory(ledger_dsn: str) -> None:
+    def shown(bulk: bool, options: str = "") -> tuple[str, ...]:
+        database = Database(make_conninfo(ledger_dsn, options=options), timeouts=Timeouts(statement=7, bulk=90))
+
+        def work(connection: Connection) -> tuple[str, ...]:
+            row = connection.execute(
+                "SELECT current_setting('statement_timeout') AS time, current_setting('work_mem') AS memory"
+            ).fetchone()
+            return tuple((row or {}).values())
+
+        found = database.read(work, bulk=bulk)
+        assert database.write(work, bulk=bulk) == found
+        database.close()
+        return found
+
+    assert shown(True) == ("90s", f"{BULK_MEMORY_MB}MB")
+    assert shown(False) == ("7s", "4MB")
+    assert shown(True, "-c work_mem=1GB") == ("90s", "1GB")
 
 
 def test_a_read_survives_that_its_idle_connections_were_ended(postgres_server: PostgresServer, ledger: Ledger) -> None:
