@@ -98,6 +98,7 @@ bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--qu
 	@$(PY) -m tests.bench.population $(BENCH_ARGS)
 	@$(PY) -m tests.bench.review $(BENCH_ARGS)
 	@$(PY) -m tests.bench.page $(BENCH_ARGS)
+	@$(PY) -m tests.bench.leaver $(BENCH_ARGS)
 
 lint: install-dev ## check style, formatting, spelling and wording
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

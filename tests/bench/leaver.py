@@ -13,6 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ def measure(setup: ReviewBench, person: str, name: str, hours: int) -> Figures:
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", name)
         planned = sum(1 for item in ledger.plans.items(run.run_id) if item.call_id)
+    if not planned:
+        raise RuntimeError(f"the plan takes nothing away from {person}: this row would measure nothing")
     return Figures(scopes, planned, rest + max(seconds for _, seconds in scopes.values()))
 
 
@@ -73,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _rows(grants: int) -> list[str]:
+def _rows(grants: int) -> Iterator[str]:
     with ExitStack() as stack:
         postgres = PostgresServer()
         stack.callback(postgres.stop)
@@ -85,17 +88,15 @@ def _rows(grants: int) -> list[str]:
         setup = ReviewBench(emulator, dsn, folder, patch, {"max_percent": 100}, {})
         people = emulator.get("org")["people"]
         person = next(one["person_id"] for one in people if one["status"] == "left" and one["dms_user_id"])
-        rows = []
         for name, hours in (("everybody", 0), ("named people, where a system can", 24)):
             found = measure(setup, person, f"manual__{hours}", hours)
             dms = found.scopes["DMS permissions"]
             slowest = max(found.scopes, key=lambda one: found.scopes[one][1])
             calls, seconds = found.scopes[slowest]
-            rows.append(
+            yield (
                 f"| {grants:,} | {name} | {dms[0]:,}, {dms[1]:.1f} | {slowest}: {calls:,}, {seconds:.1f} |"
                 f" {found.planned} | {found.seconds:.1f} |"
             )
-        return rows
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ themselves, into a PostgreSQL of its own. Every stage runs in a fresh process.
     python -m tests.bench.population [--quick] [--grants N ...] [--users N] [--json FILE]
 
 Processor seconds: of the stage's process, and of PostgreSQL meanwhile. They are comparable on a busy machine; the wall
-time is not. Peak: highest resident memory of the stage's process, in MB; base: of the same process before the stage
-began, with Airflow and the package imported.
+time is not. Autovacuum is off: its time would count for the stage in which it starts.
+Peak: highest resident memory of the stage's process, in MB; base: of the same process before the stage began, with
+Airflow and the package imported.
 """
 
 from __future__ import annotations
@@ -236,6 +237,9 @@ def run(grants: int, users: int) -> list[Figures]:
     with ExitStack() as stack:
         postgres = PostgresServer()
         stack.callback(postgres.stop)
+        with postgres.admin() as connection:
+            connection.execute("ALTER SYSTEM SET autovacuum = off")
+            connection.execute("SELECT pg_reload_conf()")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rescind-bench-")))
         emulator = stack.enter_context(running_emulator(folder, "--preset", "tiny", *options, *limits))
         dsn = postgres.uri(postgres.create_database())
