@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from local import emulated
 from local.config import PROJECT, Config
 from local.demo.records import SYSTEMS
 from local.errors import LocalError
-from local.safe_files import read
+from local.safe_files import read, write_private
 
 DAG_ID = "revoke_access"
 WORLD = "world"
@@ -47,16 +48,11 @@ class Leaver:
 
     @classmethod
     def planted(cls, control: emulated.Control, config: Config) -> Leaver:
-        """Give every kind of way to somebody who left, is in the roster with every id, and has no exception."""
-        roster = csv.DictReader((read(config.state / "demo" / "roster.csv") or "").splitlines())
+        """Give every kind of way to somebody who left and has no exception. The roster gets every id of everybody."""
+        world, roster = control.get(WORLD), config.state / "demo" / "roster.csv"
+        write_private(roster, _with_ids(read(roster) or "", {one["person_id"]: one for one in world["people"]}))
         waived = read(config.state / "demo" / "exceptions.yaml") or ""
-        world = control.get(WORLD)
-        listed = {row["person_id"] for row in roster if row["wedata_uin"]}
-        but = [
-            one["person_id"]
-            for one in world["people"]
-            if one["person_id"] not in listed or (one["wedata_user_id"] and one["wedata_user_id"] in waived)
-        ]
+        but = [one["person_id"] for one in world["people"] if one["wedata_user_id"] and one["wedata_user_id"] in waived]
         return cls(_oracle().leaver_of(control, world, _SEED, but), control)
 
     @property
@@ -89,6 +85,15 @@ def check(that: Callable[..., None], leaver: Leaver, before: Any, had: int, runs
         + ("run" if runs == 1 else "runs"),
     )
     that(not others, "nobody else lost anything, by the same oracle", "; ".join(others[:3]))
+
+
+def _with_ids(roster: str, people: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = list(csv.DictReader(roster.splitlines()))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "wedata_uin": people[row["person_id"]]["wedata_uin"]} for row in rows)
+    return out.getvalue()
 
 
 def _oracle(part: str = "leaver") -> Any:

@@ -223,9 +223,14 @@ def test_a_protected_or_excepted_membership_stays_and_is_named(bench: Bench, why
     assert {entry["action"] for entry in setup.emulator.writes()} == {"CancelAuthorizationMenu"}
 
 
-@pytest.mark.parametrize("why", ["protected", "excepted"])
-def test_a_membership_stays_where_the_person_would_lose_what_may_not_be_taken(bench: Bench, why: str) -> None:
-    """The group shows a second menu too, and that one is protected, or the person has an exception for it."""
+@pytest.mark.parametrize(("why", "closing"), [("protected", "own"), ("excepted", "own"), ("excepted", "report")])
+def test_a_membership_stays_where_the_person_would_lose_what_may_not_be_taken(
+    bench: Bench, why: str, closing: str
+) -> None:
+    """The group shows a second menu too, and that one is protected, or the person has an exception for it.
+
+    Such a membership is not proposed either.
+    """
     setup = bench()
     user, group, menu = only_through_a_group(setup)
     other = another_menu(setup, group, menu)
@@ -240,7 +245,7 @@ def test_a_membership_stays_where_the_person_would_lose_what_may_not_be_taken(be
         entry = {"id": "e1", "owner": "o", "reason": "on call", "end": end, "match": match}
         file.write_text(json.dumps({"format": 1, "exceptions": [entry]}))
         setup.configure(exceptions=str(file))
-    review = on(setup, user, menu, close_paths="own")
+    review = on(setup, user, menu, close_paths=closing)
     review.through_plan()
     assert [row for note in proposal(review) for row in note["removals"]] == []
     (left,) = [row for note in proposal(review) for row in note["open"]]

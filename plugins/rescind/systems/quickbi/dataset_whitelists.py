@@ -27,9 +27,9 @@ from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import GROUPS
-from rescind.systems.quickbi.people import discover_groups, ended_memberships
-from rescind.systems.quickbi.users import organization_users, own_user_id
-from rescind.systems.surfaces import NOT_COVERED, EndedMemberships, PlatformAnswer, Surface
+from rescind.systems.quickbi.people import QuickBiPeople, discover_groups
+from rescind.systems.quickbi.users import organization_users
+from rescind.systems.surfaces import NOT_COVERED, PlatformAnswer, Surface
 
 DATASET = "dataset"
 ENTITLEMENTS: Mapping[Any, str] = {"ROW_LEVEL": "all_rows", "COLUMN_LEVEL": "all_columns"}
@@ -54,7 +54,7 @@ SURFACES = (
 )
 
 
-class QuickBiDatasetWhitelists(MembershipSystem[QuickBiClient]):
+class QuickBiDatasetWhitelists(QuickBiPeople, MembershipSystem[QuickBiClient]):
     """White lists of datasets; one call takes users or groups off one list."""
 
     name: ClassVar[str] = "quickbi_dataset_whitelists"
@@ -181,20 +181,12 @@ class QuickBiDatasetWhitelists(MembershipSystem[QuickBiClient]):
         """Return none: an entry is no membership."""
         return ()
 
-    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
-        """Return users who left a group since discovery, by the listings of both sides."""
-        return await ended_memberships(client, memberships)
-
     async def ask_platform(self, client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
         """Return an open question for each: without an entry, the rules decide, and they may show everything."""
         answer = PlatformAnswer()
         for grant in grants:
             answer.could_not_ask(grant.grant_id, RULES.name, f"ListCubeDataLevelPermissionConfig: {NOT_COVERED}")
         return answer
-
-    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
-        """Return the Quick BI user of the calling account."""
-        return await own_user_id(client)
 
 
 async def _datasets(walker: Walker[QuickBiClient]) -> list[Dataset]:

@@ -6,7 +6,7 @@ way into every menu of the group.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
@@ -14,13 +14,13 @@ from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.inventory import ListUserGroupsByUserId, QueryUserGroupMember
 from rescind.cloud.quickbi.members import MAX_GROUPS, AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.errors import BlastRadiusExceededError
-from rescind.model import CallShape, Membership, Principal, PrincipalType
+from rescind.model import CallShape, Principal, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
-from rescind.systems.quickbi.people import ended_memberships
-from rescind.systems.quickbi.users import organization_users, own_user_id, user_groups
-from rescind.systems.surfaces import EndedMemberships, Surface
+from rescind.systems.quickbi.people import QuickBiPeople
+from rescind.systems.quickbi.users import organization_users, user_groups
+from rescind.systems.surfaces import Surface
 
 SURFACES = (
     Surface("group members", "QueryUserGroupMember", "users in a group, and groups in a group"),
@@ -37,7 +37,7 @@ SURFACES = (
 _NESTED = "a group inside a group is moved, not taken out"
 
 
-class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
+class QuickBiGroupMembers(QuickBiPeople, MembershipSystem[QuickBiClient]):
     """Memberships in user groups; one call takes one user out of several groups.
 
     ``WithdrawAllUserGroups`` would take every group of a user, also groups that nobody reviewed. It is not used.
@@ -109,11 +109,3 @@ class QuickBiGroupMembers(MembershipSystem[QuickBiClient]):
         if set(fields) != {"UserGroupIds", "UserId"} or "," in user:
             raise BlastRadiusExceededError(f"the final {prepared.action} query does not name one user and its groups")
         return Named(tuple(fields["UserGroupIds"].split(",")), (user,))
-
-    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
-        """Return users who left a group, by the listings of both sides."""
-        return await ended_memberships(client, memberships)
-
-    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
-        """Return the Quick BI user of the calling account."""
-        return await own_user_id(client)

@@ -28,7 +28,7 @@ from rescind.cloud.quickbi.menus import (
     Work,
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
-from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, Mode, PlannedCall, PrincipalType
+from rescind.model import CallShape, Cell, Grant, GrantKey, Mode, PlannedCall, PrincipalType
 from rescind.systems.base import PASSES, ListingScope, PermissionSystem, Reading, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
@@ -46,13 +46,12 @@ from rescind.systems.quickbi.access import (
     receiver_type,
     what_users_see,
 )
-from rescind.systems.quickbi.people import discover_groups, discover_workspaces, ended_memberships, membership
-from rescind.systems.quickbi.users import own_user_id, user_principal
+from rescind.systems.quickbi.people import QuickBiPeople, discover_groups, discover_workspaces, membership
+from rescind.systems.quickbi.users import user_principal
 from rescind.systems.surfaces import (
     CONDITIONAL,
     UNCERTAIN,
     UNNAMED,
-    EndedMemberships,
     PlatformAnswer,
     Surface,
     Untraceable,
@@ -63,7 +62,7 @@ _RESTORABLE = {"view": 1, "view_export": 3}
 EVERYONE = "everyone"
 
 
-class QuickBiMenus(PermissionSystem[QuickBiClient]):
+class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
     """Grants are (menu, receiver, level); one call takes whole receivers from menus of one portal.
 
     The vendor allows 100 menus, 200 users and 200 groups; a query string of that size reaches 17 kB and
@@ -275,17 +274,9 @@ class QuickBiMenus(PermissionSystem[QuickBiClient]):
             grant.grant_id: "the user left the organization" for grant in users if grant.key.principal_id not in there
         }
 
-    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
-        """The Quick BI user id of the calling account, where it is a member of the organization."""
-        return await own_user_id(client)
-
     async def ask_platform(self, client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
         """The menus that each touched user sees in each touched portal."""
         return await what_users_see(client, grants)
-
-    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
-        """Users who left a group since discovery, by the listings of both sides."""
-        return await ended_memberships(client, memberships)
 
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """The portal and the organization."""

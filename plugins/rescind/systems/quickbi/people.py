@@ -29,7 +29,7 @@ from rescind.systems.quickbi.access import (
     workspace_role,
     workspace_roles,
 )
-from rescind.systems.quickbi.users import user_groups, user_principal
+from rescind.systems.quickbi.users import own_user_id, user_groups, user_principal
 from rescind.systems.surfaces import EndedMemberships
 
 _Edge = tuple[str, str, str]
@@ -118,6 +118,18 @@ async def ended_memberships(client: QuickBiClient, memberships: Collection[Membe
     users = sorted({(homes[edge][0], edge.member_id) for edge in absent})
     held = frozenset[_Edge]().union(*await walker.each(users, lambda user: _memberships(walker, *user)))
     return EndedMemberships(frozenset(edge for edge in absent if _edge(edge) not in held), walker.calls)
+
+
+class QuickBiPeople:
+    """What every system of Quick BI asks about people in the same way."""
+
+    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
+        """Return memberships that ended since discovery, by the listings of both sides."""
+        return await ended_memberships(client, memberships)
+
+    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
+        """Return the Quick BI user of the calling account, where it is a member of the organization."""
+        return await own_user_id(client)
 
 
 def _edge(membership: Membership) -> _Edge:

@@ -6,7 +6,7 @@ shares in force are listed: one whose end has passed disappears by itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rescind.cloud.base import Prepared, WriteRequest
@@ -21,27 +21,28 @@ from rescind.cloud.quickbi.shares import (
     Share,
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, RefusedError
-from rescind.model import CallShape, Grant, GrantKey, Membership, Principal, PrincipalType
+from rescind.model import CallShape, Grant, GrantKey, Principal, PrincipalType
 from rescind.systems.base import ListingScope, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.population import Population
-from rescind.systems.quickbi.access import ORGANIZATION, SHARED, receiver_kind
+from rescind.systems.quickbi.access import SHARED, receiver_kind
 from rescind.systems.quickbi.access import SYSTEM as MENUS
 from rescind.systems.quickbi.authorized_resources import SYSTEM as AUTHORIZATIONS
-from rescind.systems.quickbi.people import discover_people, ended_memberships, organization_members
-from rescind.systems.quickbi.users import moment, organization_users, own_user_id
+from rescind.systems.quickbi.people import discover_people, organization_members
+from rescind.systems.quickbi.users import moment, organization_users
 from rescind.systems.quickbi.work_access import (
     SHARES,
     SURFACES,
     SYSTEM,
     WORK,
     WORKS,
+    WorkSystem,
     other_ways,
     unknowns,
     what_users_read,
 )
-from rescind.systems.surfaces import UNNAMED, EndedMemberships, PlatformAnswer, Surface, Untraceable
+from rescind.systems.surfaces import UNNAMED, PlatformAnswer, Surface, Untraceable
 
 LEVELS = {1: "view", 3: "view_export"}
 _POINTS = {name: points for points, name in LEVELS.items()}
@@ -49,7 +50,7 @@ _TYPES: Mapping[str, Any] = {PrincipalType.USER: 0, PrincipalType.GROUP: 1, Prin
 """Kinds of receiver that the two writes can name."""
 
 
-class QuickBiShares(MembershipSystem[QuickBiClient]):
+class QuickBiShares(WorkSystem, MembershipSystem[QuickBiClient]):
     """Shares of works; one call ends the shares of one user, one group or the organization on one work."""
 
     name: ClassVar[str] = SYSTEM
@@ -189,10 +190,6 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
         """Return level and end."""
         return (grant.key.entitlement, grant.attributes.get("ExpireDate", ""))
 
-    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
-        """Return none: a share is no membership."""
-        return ()
-
     def same_access(self, grant: Grant) -> tuple[GrantKey, ...]:
         """Return the share as the systems of menus and of authorizations know it; one that does not has none there."""
         key = grant.key
@@ -204,25 +201,9 @@ class QuickBiShares(MembershipSystem[QuickBiClient]):
         """Return whether it is the share of a portal."""
         return (key.system, key.entitlement) == (MENUS, SHARED) and key.principal_type in _TYPES
 
-    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
-        """Return memberships that ended since discovery, by the listings of both sides."""
-        return await ended_memberships(client, memberships)
-
     async def ask_platform(self, client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
         """Ask for each user which works are shared with them, and for each work whether they can read it."""
         return await what_users_read(client, grants)
-
-    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
-        """Return the Quick BI user of the calling account."""
-        return await own_user_id(client)
-
-    def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
-        """Return the organization: who administers it reaches every work."""
-        return (ORGANIZATION,)
-
-    def includes(self, held: str, entitlement: str) -> bool:
-        """Return True: every way shows the work."""
-        return True
 
 
 def _member(work: str, share: Share) -> Member:

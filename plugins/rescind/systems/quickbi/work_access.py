@@ -9,12 +9,13 @@ from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.menus import Work
 from rescind.cloud.quickbi.shares import CheckReadable, QuerySharesToUserList, Share
 from rescind.errors import CloudError, ListingIncompleteError
-from rescind.model import Grant, PrincipalType
+from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import (
     BESIDE,
     GROUPS,
+    ORGANIZATION,
     ORGANIZATION_ROLES,
     SHARED,
     WORKSPACES,
@@ -22,6 +23,7 @@ from rescind.systems.quickbi.access import (
     portal_grants,
     receiver_kind,
 )
+from rescind.systems.quickbi.people import QuickBiPeople
 from rescind.systems.surfaces import CONDITIONAL, Gap, PlatformAnswer, Surface
 
 SYSTEM = "quickbi_shares"
@@ -94,6 +96,22 @@ def unknowns(work: Work, found: Population) -> None:
     for what in (name for name, value in told.items() if value is None):
         why = f"QueryWorksByOrganization does not tell the {what} of work {work.WorksId}"
         found.could_not_tell(Gap(WORKS.name, why, (WORK, work.WorksId)))
+
+
+class WorkSystem(QuickBiPeople):
+    """What the systems of single works have in common."""
+
+    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
+        """Return none: a share or an authorization is no membership."""
+        return ()
+
+    def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
+        """Return the organization: who administers it reaches every work and dataset."""
+        return (ORGANIZATION,)
+
+    def includes(self, held: str, entitlement: str) -> bool:
+        """Return True: every way opens the resource."""
+        return True
 
 
 async def what_users_read(client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:

@@ -21,13 +21,13 @@ from rescind.cloud.quickbi.authorizations import (
 )
 from rescind.cloud.quickbi.menus import QueryWorksByOrganization, Work
 from rescind.errors import BlastRadiusExceededError, InputError, ListingIncompleteError, NotFoundError, RefusedError
-from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
+from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container as Listed
 from rescind.systems.membership import Member, MembershipSystem, Named
 from rescind.systems.population import Population
-from rescind.systems.quickbi.access import ORGANIZATION, SHARED
+from rescind.systems.quickbi.access import SHARED
 from rescind.systems.quickbi.authorized_resources import (
     AUTHORIZATIONS,
     CUBE,
@@ -46,10 +46,10 @@ from rescind.systems.quickbi.authorized_resources import (
     shares_with,
     untold,
 )
-from rescind.systems.quickbi.people import discover_people, ended_memberships, organization_members
-from rescind.systems.quickbi.users import organization_users, own_user_id
-from rescind.systems.quickbi.work_access import SHARES, WORK, WORKS, other_ways, share_ways, what_users_open
-from rescind.systems.surfaces import UNNAMED, EndedMemberships, PlatformAnswer, Surface, Untraceable
+from rescind.systems.quickbi.people import discover_people, organization_members
+from rescind.systems.quickbi.users import organization_users
+from rescind.systems.quickbi.work_access import SHARES, WORK, WORKS, WorkSystem, other_ways, share_ways, what_users_open
+from rescind.systems.surfaces import UNNAMED, PlatformAnswer, Surface, Untraceable
 
 _POINTS: Mapping[str, Any] = {"view": 1, "view_export": 3, "edit": 11}
 _SHARES = "Shares"
@@ -58,7 +58,7 @@ _SHARED_TOO = "the user has a share of this work too, and no page says whether t
 _EARLIER = "an authorization with an end comes back with an earlier end, by up to four days"
 
 
-class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
+class QuickBiWorkAuthorizations(WorkSystem, MembershipSystem[QuickBiClient]):
     """Authorizations of works and datasets; one call ends those of one user on one resource."""
 
     name: ClassVar[str] = SYSTEM
@@ -280,26 +280,6 @@ class QuickBiWorkAuthorizations(MembershipSystem[QuickBiClient]):
         """Return the level, and whether it has an end: a restored one ends earlier."""
         return (grant.key.entitlement, "" if is_far(grant.attributes["ExpireDate"]) else "ends")
 
-    def memberships(self, grant: Grant) -> tuple[Membership, ...]:
-        """Return none: an authorization is no membership."""
-        return ()
-
-    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
-        """Return memberships that ended since discovery, by the listings of both sides."""
-        return await ended_memberships(client, memberships)
-
     async def ask_platform(self, client: QuickBiClient, grants: Collection[Grant]) -> PlatformAnswer:
         """Ask for each user and work whether the user can read it."""
         return await what_users_open(client, grants)
-
-    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
-        """Return the Quick BI user of the calling account."""
-        return await own_user_id(client)
-
-    def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
-        """Return the organization: who administers it reaches every work and dataset."""
-        return (ORGANIZATION,)
-
-    def includes(self, held: str, entitlement: str) -> bool:
-        """Return True: every way opens the resource."""
-        return True

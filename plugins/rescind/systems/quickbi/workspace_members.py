@@ -6,7 +6,7 @@ menus may name a workspace as a receiver, so that a membership is a way into por
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -32,9 +32,9 @@ from rescind.systems.base import Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import MEMBER, Container, Member, MembershipSystem, Named
 from rescind.systems.quickbi.access import ORGANIZATION, ORGANIZATION_ROLES, organization_roles, workspace_role
-from rescind.systems.quickbi.people import ended_memberships
-from rescind.systems.quickbi.users import own_user_id, user_principal
-from rescind.systems.surfaces import EndedMemberships, Surface
+from rescind.systems.quickbi.people import QuickBiPeople
+from rescind.systems.quickbi.users import user_principal
+from rescind.systems.surfaces import Surface
 
 ADMINISTRATOR = "administrator"
 ROLES = {
@@ -64,7 +64,7 @@ _OWNER = "owns the workspace; hand it over first"
 _OTHER_ROLES = "the user's own list shows other roles here; the call would end them too"
 
 
-class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
+class QuickBiWorkspaceMembers(QuickBiPeople, MembershipSystem[QuickBiClient]):
     """Memberships in workspaces; one call takes one user out of one workspace, with every role there."""
 
     name: ClassVar[str] = "quickbi_workspace_members"
@@ -173,14 +173,6 @@ class QuickBiWorkspaceMembers(MembershipSystem[QuickBiClient]):
         workspace, _, role = membership.container_id.rpartition(".")
         in_one = membership.container_type == PrincipalType.ROLE and bool(workspace) and role.isdigit()
         return in_one or super().could_end(membership)
-
-    async def ended_memberships(self, client: QuickBiClient, memberships: Collection[Membership]) -> EndedMemberships:
-        """Return memberships that ended since discovery, by the listings of both sides."""
-        return await ended_memberships(client, memberships)
-
-    async def own_ids(self, client: QuickBiClient) -> frozenset[str]:
-        """Return the Quick BI user of the calling account."""
-        return await own_user_id(client)
 
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """Return the organization: who administers it reaches every workspace."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from rescind.errors import GuardTrippedError
 from rescind.ledger import Ledger, Run
-from rescind.model import Choice, Decision, Grant
-from rescind.review import Decider
-from rescind.review.decide import EXCEPTION, PROTECTED
+from rescind.model import Choice, Decision
 from rescind.workflow.closing.close_paths import CLOSES_PATH, MOST_PATHS, ClosingPlanner
-from rescind.workflow.closing.group_audience import as_own
 from rescind.workflow.closing.part import ClosingPart
 from rescind.workflow.closing.proposal import NAMED
-from rescind.workflow.inputs import decision_context
+from rescind.workflow.closing.what_stays import what_stays
 from rescind.workflow.revoke_planner import LOSING, LOST_BESIDE, Planner
 
 ROUNDS = 10
@@ -39,7 +36,7 @@ def plan_closings(
         _decide(ledger, run, {})
     planned = planner.preview()
     barred: dict[str, str] = {}
-    spared, kept = _stays(ledger, run)
+    spared, kept = what_stays(ledger, run)
     for _ in range(ROUNDS):
         parts = ClosingPlanner(ledger, run, allowed, barred, spared, kept).parts(planned)
         if parts is None:
@@ -51,26 +48,6 @@ def plan_closings(
             return parts
         barred |= held
     raise GuardTrippedError("close_paths", f"{ROUNDS} rounds", "guards hold further removals", "Choose report.")
-
-
-def _stays(ledger: Ledger, run: Run) -> tuple[Callable[[Grant, str], str], Callable[[Grant, str], str]]:
-    """Return what says why a person may not lose what a group's grant gives: as if it was the person's own grant.
-
-    :returns: for a grant of a group that goes; and for a record of the person that goes, where the person may lose
-        something.
-    """
-    decider = Decider(decision_context(ledger, run))
-    waivers = decider.ctx.exceptions.at(decider.ctx.now)
-
-    def spared(grant: Grant, person: str) -> str:
-        decision = decider.decide(as_own(grant, person))
-        return decision.reason if decision.rule in (PROTECTED, EXCEPTION) else ""
-
-    def kept(grant: Grant, person: str) -> str:
-        waiver = waivers.find(as_own(grant, person))
-        return decider.protections.resource(grant.key) or (waiver.reason if waiver else "")
-
-    return spared, kept
 
 
 def _decisions(ledger: Ledger, run: Run, parts: Sequence[ClosingPart]) -> Iterator[tuple[str, Decision]]:

@@ -15,6 +15,7 @@ from rescind.workflow.closing.close_paths import MOST_PATHS, ClosingPlanner, end
 from rescind.workflow.closing.part import ClosingPart
 from rescind.workflow.closing.proposal import CLOSING, closing_lines, closing_notes
 from rescind.workflow.closing.surroundings import product
+from rescind.workflow.closing.what_stays import what_stays
 from rescind.workflow.inputs import same_people
 
 EXAMPLES = 5
@@ -51,7 +52,11 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[ClosingPart] |
         grants = ledger.snapshot.grants_by_id(run.run_id, planned[start : start + CHUNK]).values()
         for own, part in groupby(sorted(grants, key=_account), key=_account):
             reachable += _count(ledger, run, list(part), gone, ending, found[own])
-    parts = ClosingPlanner(ledger, run).parts(planned, reachable) if closings is None else closings
+    parts = closings
+    if closings is None:
+        # What nobody may lose is not proposed either. Without a path there is nothing to propose.
+        named = dict(zip(("spared", "kept"), what_stays(ledger, run), strict=True)) if reachable else {}
+        parts = ClosingPlanner(ledger, run, **named).parts(planned, reachable)
     for own, closing in closing_notes(parts, gone if closings is not None else None).items():
         found[own][CLOSING] = closing
     yield from closing_lines(parts)
