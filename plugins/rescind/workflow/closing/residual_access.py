@@ -55,8 +55,10 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[ClosingPart] |
     parts = closings
     if closings is None:
         # What nobody may lose is not proposed either. Without a path there is nothing to propose.
-        named = dict(zip(("spared", "kept"), what_stays(ledger, run), strict=True)) if reachable else {}
-        parts = ClosingPlanner(ledger, run, **named).parts(planned, reachable)
+        planner = ClosingPlanner(ledger, run)
+        if reachable:
+            planner.spared, planner.kept = what_stays(ledger, run)
+        parts = planner.parts(planned, reachable)
     for own, closing in closing_notes(parts, gone if closings is not None else None).items():
         found[own][CLOSING] = closing
     yield from closing_lines(parts)
