@@ -15,15 +15,23 @@ from typing import Literal
 from rescind.errors import PlanError
 from rescind.ledger import Ledger, Run
 from rescind.model import Choice, Decision, Grant, Membership, PrincipalType
-from rescind.plan.access_graph import AccessGraph, Closing, Demand, Node, Step, Walk, Way
+from rescind.plan.access_graph import AccessGraph, Closing, Demand, Step, Way
 from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
 from rescind.review.decide import EXCEPTION, PROTECTED, UNREADABLE, unsupported
-from rescind.systems import REGISTRY, system_named
+from rescind.systems import system_named
 from rescind.systems.effective import Near, access_around, access_text
 from rescind.workflow.closing.group_audience import GroupAudience
 from rescind.workflow.closing.part import ClosingPart, PersonAccess
-from rescind.workflow.closing.surroundings import Surroundings, complete_systems, is_membership, owners_of, product
+from rescind.workflow.closing.surroundings import (
+    CHUNK,
+    Surroundings,
+    complete_systems,
+    ended_elsewhere,
+    is_membership,
+    product,
+)
+from rescind.workflow.closing.who_closes import Closers
 from rescind.workflow.inputs import same_people
 
 CLOSES_PATH = "closes_path"
@@ -32,7 +40,6 @@ MOST_PATHS = 20_000
 """Planned grants with a path for which removals are computed; with more, none are."""
 MOST_LOSING = 100
 """People who may lose something with the grant of one group, so that each of them can be named."""
-CHUNK = 50_000
 _FIXED_RULES = {PROTECTED: "protected", EXCEPTION: "has an exception", UNREADABLE: "its decision could not be answered"}
 
 Account = tuple[str, str]
@@ -60,9 +67,9 @@ class ClosingPlanner:
     barred: Mapping[str, str] = field(default_factory=dict)
     spared: Callable[[Grant, str], str] = lambda *_: "not known"
     kept: Callable[[Grant, str], str] = lambda *_: ""
-    _owners: dict[tuple[str, str], Mapping[Node, str]] = field(default_factory=dict)
     _systems: Mapping[tuple[str, str], list[str]] = field(init=False)
     _decisions: dict[str, Decision] = field(default_factory=dict)
+    _closers: dict[tuple[str, str], Closers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._systems = complete_systems(self.ledger, self.run)
@@ -226,7 +233,8 @@ class ClosingPlanner:
         part = ClosingPart(*place, closing, demands, records, holders, ends, around.names)
         blocked = {step: why for one in people for step, why in one.blocked.items()}
         kept = {ident: why for one in people for ident, why in one.kept.items()}
-        return replace(part, who={ident: self._who(part, walk, blocked, kept) for ident, walk in closing.open.items()})
+        closers = self._closers.setdefault(place, Closers(self.ledger, self.run, self._systems[place], self._why_not))
+        return replace(part, who={ident: closers.of(part, walk, blocked, kept) for ident, walk in closing.open.items()})
 
     def _join(
         self,
@@ -369,59 +377,6 @@ class ClosingPlanner:
             return "its owner was asked and keeps it"
         return f"{_FIXED_RULES[decision.rule]}: {decision.reason}" if decision.rule in _FIXED_RULES else ""
 
-    def _who(
-        self,
-        part: ClosingPart,
-        walk: Walk,
-        blocked: Mapping[tuple[Node, Node], str],
-        kept: Mapping[str, str],
-    ) -> str:
-        """Return who can close a path that this run cannot close, in words."""
-        listed = self._systems[part.product, part.account]
-        others = [system for system in REGISTRY.values() if system.hook == part.product and system.name not in listed]
-        if len(walk.nodes) > 1 and walk.nodes[1][0] != PrincipalType.EVERYONE:
-            member, container = walk.nodes[0], walk.nodes[1]
-            shown = _principal(container, part.names)
-            if why := blocked.get((member, container)):
-                return f"the membership in {shown} stays: {why}"
-            edge = Membership("", part.account, *member, *container)
-            for system in (system for system in others if system.could_end(edge)):
-                return f"enable the system {system.name} and include it, or ask an administrator of {shown}"
-            owner = self._owner(part, container)
-            return f"the owner of {shown} ({owner})" if owner else f"an administrator of {shown}"
-        if walk.way.holder[0] == PrincipalType.EVERYONE:
-            return "who administers the resource: it is open to all users"
-        end = part.ends[walk.way]
-        for system in (system for system in others if system.could_end_access(end.key)):
-            return f"enable the system {system.name} and include it, or ask who administers the resource"
-        why = kept.get(end.grant_id) or self._why_not(end)
-        return f"who administers the resource: {why}" if why else "name this grant itself: it was decided to stay"
-
-    def _owner(self, part: ClosingPart, container: Node) -> str:
-        place = (part.product, part.account)
-        if place not in self._owners:
-            self._owners[place] = owners_of(self.ledger, self.run, self._systems[place], part.account)
-        return self._owners[place].get(container, "")
-
-
-def ended_elsewhere(
-    ledger: Ledger, run: Run, planned: Collection[str]
-) -> tuple[dict[tuple[str, str], list[Membership]], frozenset[str]]:
-    """Return what a plan ends in other systems of a product too.
-
-    :returns: memberships by product and account, which count in all its systems; and ids of the grants by which another
-        system knows the same access.
-    """
-    ending: dict[tuple[str, str], list[Membership]] = defaultdict(list)
-    elsewhere: set[str] = set()
-    ids = sorted(planned)
-    for start in range(0, len(ids), CHUNK):
-        for grant in ledger.snapshot.grants_by_id(run.run_id, ids[start : start + CHUNK]).values():
-            system = system_named(grant.key.system)
-            ending[product(grant.key.system), grant.key.account].extend(system.memberships(grant))
-            elsewhere.update(key.grant_id for key in system.same_access(grant))
-    return ending, frozenset(elsewhere)
-
 
 def _graph(people: Iterable[PersonAccess], shared: Mapping[str, frozenset[tuple[str, str]]]) -> AccessGraph:
     found = list(people)
@@ -445,8 +400,3 @@ def _record_first(grant: Grant) -> tuple[str, str]:
 
 def _account(grant: Grant) -> Account:
     return grant.key.system, grant.key.account
-
-
-def _principal(node: Node, names: Mapping[Node, str]) -> str:
-    name = names.get(node, "")
-    return f'{node[0]} {node[1]} "{name}"' if name and name != node[1] else f"{node[0]} {node[1]}"

@@ -11,10 +11,10 @@ from rescind.ledger import Ledger, Run
 from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems import system_named
 from rescind.systems.effective import Near, still_reachable
-from rescind.workflow.closing.close_paths import MOST_PATHS, ClosingPlanner, ended_elsewhere
+from rescind.workflow.closing.close_paths import MOST_PATHS, ClosingPlanner
 from rescind.workflow.closing.part import ClosingPart
 from rescind.workflow.closing.proposal import CLOSING, closing_lines, closing_notes
-from rescind.workflow.closing.surroundings import product
+from rescind.workflow.closing.surroundings import ended_elsewhere, product
 from rescind.workflow.closing.what_stays import what_stays
 from rescind.workflow.inputs import same_people
 

@@ -17,6 +17,9 @@ from rescind.systems.effective import AccessPath
 from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN
 from rescind.workflow.inputs import same_people
 
+CHUNK = 50_000
+"""Grants that are read at once."""
+
 FEW = 2_000
 """Principals up to which the database selects their rows; for more of them, every row is read."""
 
@@ -45,6 +48,25 @@ def is_membership(grant: Grant) -> bool:
     """
     system = system_named(grant.key.system)
     return any(map(system.could_end, system.memberships(grant)))
+
+
+def ended_elsewhere(
+    ledger: Ledger, run: Run, planned: Collection[str]
+) -> tuple[dict[tuple[str, str], list[Membership]], frozenset[str]]:
+    """Return what a plan ends in other systems of a product too.
+
+    :returns: memberships by product and account, which count in all its systems; and ids of the grants by which another
+        system knows the same access.
+    """
+    ending: dict[tuple[str, str], list[Membership]] = defaultdict(list)
+    elsewhere: set[str] = set()
+    ids = sorted(planned)
+    for start in range(0, len(ids), CHUNK):
+        for grant in ledger.snapshot.grants_by_id(run.run_id, ids[start : start + CHUNK]).values():
+            system = system_named(grant.key.system)
+            ending[product(grant.key.system), grant.key.account].extend(system.memberships(grant))
+            elsewhere.update(key.grant_id for key in system.same_access(grant))
+    return ending, frozenset(elsewhere)
 
 
 class Surroundings:
