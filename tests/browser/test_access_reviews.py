@@ -164,12 +164,21 @@ def test_a_report_is_shown_and_runs_nothing(site: Site) -> None:
     page.close()
 
 
-def test_on_a_phone_nothing_is_cut_off(site: Site) -> None:
-    page = site.page(width=390, height=844)
-    for path in ("runs", "runs/1", "runs/1/people", "runs/2", "runs/2/items"):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 820), (390, 844)])
+def test_no_page_is_cut_off_or_has_a_fault_of_accessibility(site: Site, scheme: str, width: int, height: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page, axe = site.page(width=width, height=height, scheme=scheme), Axe()
+    person = "runs/1/person?id=quickbi_menus%2Falibaba:1234567890123456:cn-hangzhou%2Fuser%2Fu000000"
+    for path in ("runs", "runs/1", "runs/1/items", "runs/1/people", person, "runs/2", "runs/2/items", "runs/99"):
         page.goto(f"{site.server.base}/rescind/{path}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
-        _picture(page, "access-reviews-phone-" + path.replace("/", "-"))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        found = axe.run(page).response
+        assert len(found["passes"]) > 5, "the checks have run"
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == [], path
+        if width == 390 and scheme == "light" and "?" not in path:
+            _picture(page, "access-reviews-phone-" + path.replace("/", "-"))
     page.close()
 
 

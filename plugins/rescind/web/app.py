@@ -181,6 +181,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             people=views().people(number, reader_of(request).dags, limit=PEOPLE_ON_RUN) if line.items else None,
             closing=closing[:CLOSING_ON_RUN],
             closing_total=len(closing),
+            since=views().since(number, reader_of(request).dags) if line.items else None,
             single_calls=views().single_calls(number, reader_of(request).dags) if line.kind == SINGLE else [],
             **_live(views(), request, line),
         )
@@ -201,11 +202,13 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
         verdict: Word = "",
         q: Text = "",
         person: Text = "",
+        since: Word = "",
+        sort: Word = "",
         offset: Offset = 0,
     ) -> Response:
         line, _ = _find(views(), request, number)
         dags = reader_of(request).dags
-        wanted = ItemFilter(system, state, verdict, q.strip(), person)
+        wanted = ItemFilter(system, state, verdict, q.strip(), person, since, sort)
         counts = views().item_counts(number, dags)
         total = shape.counted(counts, wanted)
         found = views().items(number, dags, wanted, offset=offset, limit=ITEMS_PER_PAGE, total=total)
@@ -222,6 +225,7 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
             found=found,
             wanted=wanted,
             choices=shape.choices(counts, request.app.state.titles),
+            filtered=any((system, state, verdict, q.strip(), person, since)),
             offset=offset,
             before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
             after=link(last) if last < found.total else None,
@@ -238,20 +242,22 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
         verdict: Word = "",
         q: Text = "",
         person: Text = "",
+        since: Word = "",
+        sort: Word = "",
     ) -> Response:
         _find(views(), request, number)
-        wanted = ItemFilter(system, state, verdict, q.strip(), person)
+        wanted = ItemFilter(system, state, verdict, q.strip(), person, since, sort)
         found = views().items(number, reader_of(request).dags, wanted, limit=MOST_EXPORTED, most=MOST_EXPORTED)
         headers = {**pages.BUNDLE_HEADERS, "content-disposition": f'attachment; filename="run-{number}-items.csv"'}
         content = items_as_csv(found.rows, request.app.state.titles)
         return StreamingResponse(content, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-_FIELDS = ("system", "state", "verdict", "q", "person")
+_FIELDS = ("system", "state", "verdict", "q", "person", "since", "sort")
 
 
 def _values(wanted: ItemFilter) -> tuple[str, ...]:
-    return wanted.system, wanted.state, wanted.verdict, wanted.text, wanted.person
+    return wanted.system, wanted.state, wanted.verdict, wanted.text, wanted.person, wanted.since, wanted.sort
 
 
 def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterable[Path]]) -> None:

@@ -39,7 +39,7 @@ ERRORS = {
 # The error page holds its own style: the style sheet is behind the gate.
 ERROR_STYLE = (
     ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto;"
-    "padding:0 1.5rem}h1{font-size:1.4rem}"
+    "padding:0 1.5rem}h1{font-size:1.4rem}a{color:inherit}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(ERROR_STYLE.encode()).digest()).decode()
 

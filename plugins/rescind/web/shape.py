@@ -222,7 +222,7 @@ def progress(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finish
 
 def counted(counts: Sequence[ItemCount], wanted: ItemFilter) -> int | None:
     """Return how many items a filter matches, or None when these counts do not tell."""
-    if wanted.text or wanted.person or len(counts) >= MOST_GROUPS:
+    if wanted.text or wanted.person or wanted.since or len(counts) >= MOST_GROUPS:
         return None
     every = [row for row in counts if wanted.system in ("", row.system) and wanted.state in ("", row.state)]
     if wanted.verdict == "open":

@@ -55,10 +55,12 @@ def closed_review(
     kind: str = "policy",
     dry_run: bool = False,
     dag_id: str = "access_review",
+    rules: Sequence[str] = ("leaver",),
 ) -> Run:
     """A review that is over: one grant for each person and system goes, and ``kept`` others stay.
 
     :param verdicts: of the grants that go, in turn, in each system.
+    :param rules: of the people, in turn.
     :param ended: when the run ended and its verdicts were observed; the run itself began just before.
     """
     run = ledger.runs.begin(
@@ -74,7 +76,7 @@ def closed_review(
     gone = [one for row in zip(*by_system, strict=True) for one in row]  # the groups go to the batches in turn
     whose = {one.grant_id: person for mine in by_system for one, person in zip(mine, people, strict=True)}
     ledger.scopes.seal(run.run_id)
-    ledger.decisions.write(run.run_id, [_decision(one, whose.get(one.grant_id), left_at) for one in every])
+    ledger.decisions.write(run.run_id, [_decision(one, whose.get(one.grant_id), left_at, rules) for one in every])
     frozen = ledger_runs.freeze(ledger, run, [[one] for one in gone], batches=len(systems))
     if not dry_run:
         ledger_runs.approve(ledger, frozen)
@@ -105,7 +107,15 @@ def close(ledger: Ledger, run: Run, ended: datetime | None = None) -> Run:
     return ledger.runs.get(run.run_id)
 
 
-def _decision(grant: Grant, person: int | None, left_at: datetime | None) -> Decision:
+def _decision(grant: Grant, person: int | None, left_at: datetime | None, rules: Sequence[str]) -> Decision:
     if person is None:
         return Decision(grant.grant_id, Choice.KEEP, "default", "nothing against it")
-    return Decision(grant.grant_id, Choice.REVOKE, "leaver", "left the company", "high", (), facts_of(person, left_at))
+    return Decision(
+        grant.grant_id,
+        Choice.REVOKE,
+        rules[person % len(rules)],
+        "left the company",
+        "high",
+        (),
+        facts_of(person, left_at),
+    )

@@ -11,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from rescind.ledger import Ledger, NewQuestion, QuestionItem
 from rescind.ledger.read_models.overview import BucketLine, OpenCell
+from rescind.ledger.read_models.rows import ItemFilter
 from rescind.ledger.runs.refusals import NewRefusal
 from rescind.model import Verdict
 from rescind.web.charts import short
@@ -138,6 +139,35 @@ def test_the_list_is_exported_with_refused_runs(browser: Any, ledger: Ledger) ->
     assert (run["state"], run["items"], run["remains"]) == (
         "closed, access remains (1)", "3", "1 still reachable in another way",
     )  # fmt: skip
+
+
+def test_items_are_compared_with_the_run_before_and_sorted(browser: Any, ledger: Ledger) -> None:
+    closed_review(ledger, "first", range(4), [GONE], systems=TWO, ended=NOW - timedelta(days=9))
+    closed_review(ledger, "of other systems", range(4), [GONE], ended=NOW - timedelta(days=8))
+    closed_review(ledger, "people", range(4), [GONE], systems=TWO, kind="targets", dag_id="revoke_access")
+    last = closed_review(ledger, "last", range(6), [GONE], systems=TWO, rules=("leaver", "leaver", "expired"))
+    line = ledger.views.since(last.number, ALL)
+    assert line is not None and (line.number, line.new, line.changed, line.unchanged) == (1, 4, 2, 6)
+    assert ledger.views.since(last.number, {"revoke_access"}) is None and ledger.views.since(1, ALL) is None
+
+    def shown(**wanted: str) -> list[str]:
+        page = ledger.views.items(last.number, ALL, ItemFilter(**wanted))
+        assert page.total == len(page.rows)
+        return [f"{one.system} {one.resource_name} {one.person}" for one in page.rows]
+
+    parts = [shown(since=value) for value in ("new", "changed", "unchanged")]
+    assert [len(one) for one in parts] == [4, 2, 6] and sorted(one for part in parts for one in part) == sorted(shown())
+    assert all(one.endswith(("P00004", "P00005")) for one in parts[0])
+    assert {one.rpartition(" ")[2] for one in parts[1]} == {"P00002"}
+    assert shown(since="changed", system="dms_permissions", text="menu") == ["dms_permissions Menu 1002 P00002"]
+    assert shown(sort="resource") != shown() and sorted(shown(sort="resource")) == sorted(shown(sort="right"))
+    text = Markup.of(browser.get(f"runs/{last.number}").text).text
+    assert "Compared with run 1: 4 new, 2 changed, 6 unchanged and decided before." in text
+    html = browser.get(f"runs/{last.number}/items?since=new&sort=resource&q=menu").text
+    assert "4 items" in Markup.of(html).text and "items.csv?q=menu&amp;since=new&amp;sort=resource" in html
+    lines = browser.get(f"runs/{last.number}/items.csv?since=new&sort=resource&q=menu").text.splitlines()
+    assert len(lines) == 5
+    assert "No item matches" in Markup.of(browser.get("runs/1/items?system=wedata_privileges&since=new").text).text
 
 
 def _bucket(kind: str, begins: datetime, opened: int, **more: int) -> BucketLine:

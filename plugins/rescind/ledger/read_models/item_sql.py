@@ -77,11 +77,52 @@ SEARCH = """
        lower(%(text)s)) > 0
 """
 
+# The last sealed run of the same DAG and kind that listed at least the same scopes completely. At most 1,000 runs back.
+BEFORE = """
+SELECT b.number FROM rescind.run r JOIN rescind.run b
+    ON b.number < r.number AND b.number >= r.number - 1000 AND b.dag_id = r.dag_id
+   AND b.kind NOT IN ('restore', 'single')
+   AND coalesce(b.params ->> 'kind', 'policy') = coalesce(r.params ->> 'kind', 'policy')
+   AND b.snapshot_digest <> '' AND b.state <> 'abandoned'
+WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s) AND r.kind NOT IN ('restore', 'single')
+  AND NOT EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND NOT EXISTS (
+      SELECT FROM rescind.scope o WHERE o.run_no = b.number AND o.state = 'complete'
+      AND (o.system, o.account, o.part) = (s.system, s.account, s.part)))
+ORDER BY b.number DESC LIMIT 1
+"""
+_OLD = "SELECT FROM rescind.grant_row o WHERE o.run_no = %(before)s AND o.grant_id = i.grant_id"
+_SAME = """
+SELECT FROM rescind.grant_row o JOIN rescind.decision x ON x.run_no = %(before)s AND x.grant_id = o.grant_id
+WHERE o.run_no = %(before)s AND o.grant_id = i.grant_id AND o.expires_raw = g.expires_raw
+  AND x.choice = d.choice AND x.rule = d.rule
+"""
+SINCE = {
+    "new": f"  AND NOT EXISTS ({_OLD})",
+    "changed": f"  AND EXISTS ({_OLD}) AND NOT EXISTS ({_SAME})",
+    "unchanged": f"  AND EXISTS ({_SAME})",
+}
+COMPARED = f"""
+SELECT %(before)s::int AS number, count(*) FILTER (WHERE o.grant_id IS NULL) AS new,
+       count(*) FILTER (WHERE o.grant_id IS NOT NULL AND same IS NOT TRUE) AS changed,
+       count(*) FILTER (WHERE same) AS unchanged
+{ITEMS} LEFT JOIN rescind.decision d ON d.run_no = g.run_no AND d.grant_id = g.grant_id
+LEFT JOIN rescind.grant_row o ON o.run_no = %(before)s AND o.grant_id = i.grant_id
+LEFT JOIN rescind.decision x ON x.run_no = %(before)s AND x.grant_id = i.grant_id
+CROSS JOIN LATERAL (SELECT o.expires_raw = g.expires_raw AND x.choice = d.choice AND x.rule = d.rule AS same) s
+WHERE {OF_THE_READER}
+"""
+ORDERS = {
+    "": "g.system, g.account, {name}, g.principal_id, g.resource_id, i.grant_id",
+    "resource": "g.system, g.account, g.resource_name, g.resource_id, {name}, g.principal_id, i.grant_id",
+    "right": "g.entitlement, g.system, g.account, {name}, g.principal_id, g.resource_id, i.grant_id",
+}
+"""Orders of items by the choice of the reader."""
+
 # The order needs the names of all items; everything else is read for the rows of the page only.
 PAGE = f"""
 WITH chosen AS MATERIALIZED (
     SELECT i.grant_id, {NAME} AS shown_name {ITEMS} {NAMED} {MATCHING} {{search}}
-    ORDER BY g.system, g.account, shown_name, g.principal_id, g.resource_id, i.grant_id
+    ORDER BY {{inner}}
     LIMIT %(limit)s OFFSET %(offset)s
 )
 SELECT {GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
@@ -100,7 +141,7 @@ LEFT JOIN LATERAL (
     SELECT outcome, code, request_id, sent_at FROM rescind.attempt a
     WHERE a.run_no = i.run_no AND a.call_id = i.call_id ORDER BY n DESC LIMIT 1
 ) a ON true
-ORDER BY g.system, g.account, chosen.shown_name, g.principal_id, g.resource_id, i.grant_id
+ORDER BY {{outer}}
 """
 
 # Restored items were accepted before.

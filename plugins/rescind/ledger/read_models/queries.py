@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from psycopg.rows import class_row
 
 from rescind.ledger.read_models.item_sql import (
+    BEFORE,
+    COMPARED,
     FIND_PERSON,
     ITEMS,
     MATCHING,
@@ -19,11 +21,13 @@ from rescind.ledger.read_models.item_sql import (
     NAMED,
     OF_THE_READER,
     ONE_PERSON,
+    ORDERS,
     PAGE,
     PEOPLE,
     PROVEN,
     RETURNS,
     SEARCH,
+    SINCE,
     SOURCE,
     SYSTEMS,
 )  # fmt: skip
@@ -39,6 +43,7 @@ from rescind.ledger.read_models.rows import (
     ReturnLine,
     RunFacts,
     RunLine,
+    SinceLine,
     SingleCallLine,
     SystemLine,
     WatchLine,
@@ -136,14 +141,30 @@ class Views(Repository):
         }
 
         def work(connection: Connection) -> ItemPage:
-            further = f"{SEARCH if wanted.text else ''}{ONE_PERSON if wanted.person else ''}"
+            values["before"] = _before(connection, values)
+            since = SINCE.get(wanted.since, "") if values["before"] else ""
+            further = f"{SEARCH if wanted.text else ''}{ONE_PERSON if wanted.person else ''}{since}"
             every = f"{ITEMS} {NAMED} {MATCHING} {further}" if further else f"{ITEMS} {MATCHING}"
             count = total
             if count is None:
                 counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
                 count = counted["n"] if counted else 0
-            rows = _all(connection, ItemLine, PAGE.format(search=further), values) if offset < count else []
+            order = ORDERS.get(wanted.sort, ORDERS[""])
+            query = PAGE.format(
+                search=further, inner=order.format(name="shown_name"), outer=order.format(name="chosen.shown_name")
+            )
+            rows = _all(connection, ItemLine, query, values) if offset < count else []
             return ItemPage(count, rows)
+
+        return self._of_items(values, work)
+
+    def since(self, number: int, dags: Collection[str]) -> SinceLine | None:
+        """Return how the items of a run compare with the run before it; None without one that can be compared."""
+        values: dict[str, Any] = {"run": number, "dags": list(dags)}
+
+        def work(connection: Connection) -> SinceLine | None:
+            values["before"] = _before(connection, values)
+            return _all(connection, SinceLine, COMPARED, values)[0] if values["before"] else None
 
         return self._of_items(values, work)
 
@@ -228,3 +249,8 @@ class Views(Repository):
 def _all(connection: Connection, kind: type[T], query: str, values: dict[str, Any]) -> list[T]:
     with connection.cursor(row_factory=class_row(kind)) as cursor:
         return cursor.execute(query, values).fetchall()
+
+
+def _before(connection: Connection, values: dict[str, Any]) -> int | None:
+    row = connection.execute(BEFORE, values).fetchone()
+    return row["number"] if row else None

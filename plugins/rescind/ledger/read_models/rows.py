@@ -197,6 +197,8 @@ class ItemFilter:
     :param verdict: a verdict, ``none`` (no verdict yet) or ``open`` (not proven).
     :param text: part of a name, an id, a department, an entitlement or a rule; case does not matter.
     :param person: :attr:`PersonLine.person`.
+    :param since: compared with the run before, see :class:`SinceLine`: ``new``, ``changed`` or ``unchanged``.
+    :param sort: ``resource`` or ``right``; otherwise by system, account and person.
     """
 
     system: str = ""
@@ -204,6 +206,24 @@ class ItemFilter:
     verdict: str = ""
     text: str = ""
     person: str = ""
+    since: str = ""
+    sort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SinceLine:
+    """The items of a run, compared with the last sealed run before it of the same DAG, kind and listing scopes.
+
+    :param number: that run.
+    :param new: items whose grant it did not list.
+    :param changed: its grant had another end or another decision.
+    :param unchanged: the same grant, with the same decision by the same rule.
+    """
+
+    number: int
+    new: int
+    changed: int
+    unchanged: int
 
 
 @dataclass(frozen=True, slots=True)
