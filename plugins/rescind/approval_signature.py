@@ -22,6 +22,7 @@ from rescind.model import canonical
 
 _CONTEXT = b"rescind-approval-signature/1\n"
 _WITH_COMMENT = b"rescind-approval-signature/2\n"
+_NARROWING = b"rescind-narrowing-signature/1\n"
 SIGNED = (
     "run",
     "dag",
@@ -37,6 +38,23 @@ SIGNED = (
     "measured_against",
 )
 """What is signed, under the names that evidence uses. ``digest`` is that of the plan; times are UTC text."""
+NARROWED = (
+    "run",
+    "dag",
+    "airflow_run",
+    "digest",
+    "nonce",
+    "requested_by",
+    "valid_until",
+    "left_out",
+    "grants",
+    "grants_digest",
+    "responded_by",
+    "responded_by_name",
+    "responded_at",
+    "comment",
+)
+"""What is signed where an approver left out a part of the plan ``digest``, under the names that evidence uses."""
 _COMMENT = "comment"
 _NAME = "responded_by_name"
 """Signed too if it is not empty: an answer by a user whose name is their id has the statement of older versions."""
@@ -55,6 +73,15 @@ def statement(facts: Mapping[str, Any]) -> bytes:
     more = tuple(name for name in (_NAME, _COMMENT) if facts.get(name))
     context = _WITH_COMMENT if _COMMENT in more else _CONTEXT
     return context + canonical({name: facts[name] for name in (*SIGNED, *more)})
+
+
+def narrowing_statement(facts: Mapping[str, Any]) -> bytes:
+    """Return the signed message for what an approver left out. Its prefix is of its own: it is never an approval.
+
+    :param facts: at least the fields of :data:`NARROWED`.
+    :raises KeyError: when one is missing.
+    """
+    return _NARROWING + canonical({name: facts[name] for name in NARROWED})
 
 
 def moment(value: datetime) -> str:

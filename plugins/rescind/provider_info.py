@@ -176,7 +176,19 @@ def _vendor(module: str, page: str, guides: list[str], tag: str) -> tuple[dict[s
 
 _CHATS = ("DingTalk", "Feishu", "WeCom", "Teams")
 _LINKS = ("ReviewLink", "ReportLink", "EvidenceLink", "ConsoleLink")
-_STAGES = ("preflight", "discover", "decide", "offboard", "owners", "approve", "canary", "revoke", "verify", "report")
+_STAGES = (
+    "preflight",
+    "discover",
+    "decide",
+    "offboard",
+    "owners",
+    "approve",
+    "approve_part",
+    "canary",
+    "revoke",
+    "verify",
+    "report",
+)
 _REVIEW = (*_STAGES, "restore", "watch", "remind")
 _INTEGRATIONS: dict[str, tuple[dict[str, tuple[str, ...]], dict[str, Any]]] = {
     "Rescind": (

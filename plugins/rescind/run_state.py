@@ -48,6 +48,7 @@ class Counts:
     :param effective: those that are still reachable in another way.
     :param held: those that a guard held back; nothing was sent for them.
     :param kept: grants that the request named and that no call could remove, beside ``items``.
+    :param left_out: those of ``held`` that an approver left out.
     """
 
     items: int = 0
@@ -56,6 +57,7 @@ class Counts:
     effective: int = 0
     held: int = 0
     kept: int = 0
+    left_out: int = 0
 
     @property
     def remaining(self) -> int:
@@ -104,7 +106,8 @@ def what_remains(counts: Counts, *, operation: str = REVOKE) -> list[str]:
     parts = (
         (counts.other, "not restored" if back else "still there or not checked"),
         (counts.effective, "still reachable in another way"),
-        (counts.held, "skipped" if back else "held back"),
+        (counts.held - counts.left_out, "skipped" if back else "held back"),
+        (counts.left_out, "kept by the approver"),
         (counts.kept, "asked for, but no call of this run can remove them"),
         (counts.unproven, "record gone, access not proven gone"),
     )
@@ -148,6 +151,19 @@ def returned_state(count: int) -> StateWords:
     return StateWords("came_back", BAD, "↺", f"came back ({count})")
 
 
+_KEPT_BY = "kept by "
+
+
+def kept_by(name: str, comment: str) -> str:
+    """Return the reason of a grant that an approver left out of the plan."""
+    return f"{_KEPT_BY}{name}: {comment}"
+
+
+def was_left_out(state: str, reason: str) -> bool:
+    """Return whether an item was left out by an approver, by its state and its reason."""
+    return state == "held" and reason.startswith(_KEPT_BY)
+
+
 _ITEMS: dict[str, tuple[str, str]] = {
     "planned": ("will go", PLAIN),
     "approved": ("will go", PLAIN),
@@ -156,6 +172,7 @@ _ITEMS: dict[str, tuple[str, str]] = {
     "refused": ("refused", BAD),
     "unknown": ("sent, answer unknown", WARN),
     "held": ("held back", WAITING),
+    "kept": ("kept by the approver", WAITING),
     "stale": ("changed since the plan", WARN),
     "expired": ("not sent in time", WARN),
     "restored": ("restored", GOOD),

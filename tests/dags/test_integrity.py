@@ -131,6 +131,7 @@ def test_what_events_name_is_started_by_events_only(dags: dict[str, Any]) -> Non
     preflight, approve = dag.get_task("preflight"), dag.get_task("approve")
     assert type(preflight).__name__ == "OffboardPreflightOperator" and preflight.inlets == [asset]
     assert type(approve).__name__ == "OffboardApproveOperator"
+    assert type(dag.get_task("approve_part")).__name__ == "OffboardApprovePartOperator"
     assert not {"principals", "resources", "reason", "ticket", "automatic"} & set(dag.params)
 
 
@@ -162,19 +163,23 @@ def test_every_task_that_calls_a_platform_has_a_shipped_pool(dags: dict[str, Any
 
 @pytest.mark.parametrize("name", sorted(REVIEWS))
 def test_the_stages_stand_in_the_order_of_the_design(dags: dict[str, Any], name: str) -> None:
-    order = ["preflight", "discover", "seal", "decide", "plan", "approve", "canary", "verify_canary", "proceed"]
+    order = ["preflight", "discover", "seal", "decide", "plan", "approve", "approve_part", "canary"]
+    order += ["verify_canary", "proceed"]
     order += ["revoke", "verify", "report", "gate"]
     for before, after in pairwise(order):
         assert after in dags[name].get_task(before).downstream_task_ids
-    assert dags[name].get_task("approve").defaults is None
-    assert dags[name].get_task("approve").response_timeout is not None
+    first, second = (dags[name].get_task(task) for task in ("approve", "approve_part"))
+    assert first.defaults is second.defaults is None
+    assert first.response_timeout == second.response_timeout is not None
+    assert issubclass(type(second), type(first).__mro__[1] if name == "offboard" else type(first))
 
 
 @pytest.mark.parametrize("name", sorted(REVIEWS))
 def test_the_rest_goes_on_without_a_canary_and_never_after_a_rejection(dags: dict[str, Any], name: str) -> None:
     tasks = {task.task_id: task for task in dags[name].tasks}
     # One success among these two is needed and no failure: a rejected approval skips itself and both canary tasks.
-    assert tasks["proceed"].upstream_task_ids == {"approve", "verify_canary"}
+    assert tasks["proceed"].upstream_task_ids == {"approve_part", "verify_canary"}
+    assert tasks["approve_part"].trigger_rule.value == "all_success"
     assert tasks["proceed"].trigger_rule.value == "none_failed_min_one_success"
     assert tasks["revoke"].upstream_task_ids == {"proceed"} and tasks["revoke"].trigger_rule.value == "all_success"
     assert tasks["canary"].trigger_rule.value == tasks["verify_canary"].trigger_rule.value == "all_success"

@@ -33,8 +33,8 @@ from local.state import APPROVAL_PUBLIC_KEY
 
 DAG_ID = "access_review"
 STAGES = (
-    *("preflight", "discover", "seal", "decide", "ask", "plan", "approve", "canary", "verify_canary", "proceed"),
-    *("revoke", "verify", "report", "gate"),
+    *("preflight", "discover", "seal", "decide", "ask", "plan", "approve", "approve_part", "canary"),
+    *("verify_canary", "proceed", "revoke", "verify", "report", "gate"),
 )
 REQUESTER, APPROVER = "rita", "omar"
 CONF = {"dry_run": False, "reason": "Demonstration of a full access review", "ticket": "DEMO-1"}

@@ -13,10 +13,11 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from rescind.airflow_support.pools import DISCOVER_POOL
 from rescind.dag_parts.stages import ASK, READ, REPORT, VERIFY, WRITE, stage
 from rescind.operators.approve import ApprovePlanOperator
+from rescind.operators.approve_part import ApprovePartOperator
 from rescind.operators.canary import ProceedOperator, VerifyCanaryOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
 from rescind.operators.discover import DiscoverOperator
-from rescind.operators.offboard import OffboardApproveOperator, OffboardPreflightOperator
+from rescind.operators.offboard import OffboardApproveOperator, OffboardApprovePartOperator, OffboardPreflightOperator
 from rescind.operators.owners import AskOwnerOperator
 from rescind.operators.preflight import PreflightOperator
 from rescind.operators.report import GateOperator, ReportOperator
@@ -63,7 +64,11 @@ def review_chain(
         of the setting ``notifications`` need no argument here.
     :param events: the asset whose events name the targets, instead of a form.
     """
-    asked = OffboardApproveOperator if events is not None else ApprovePlanOperator
+    first, second = (
+        (ApprovePlanOperator, ApprovePartOperator)
+        if events is None
+        else (OffboardApproveOperator, OffboardApprovePartOperator)
+    )
     with stage("find", "Find", "List every grant, completely"):
         preflight = (
             PreflightOperator(task_id="preflight", kind=kind)
@@ -75,8 +80,11 @@ def review_chain(
         )
         seal = SealOperator(task_id="seal", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     decide, plan = _decide(kind, notifiers)
-    approve = asked(task_id="approve", response_timeout=timedelta(days=1), notifiers=notifiers, **ASK)
-    acts = _act(plan)
+    answering: dict[str, Any] = {"response_timeout": timedelta(days=1), "notifiers": notifiers, **ASK}
+    approve = first(task_id="approve", **answering)
+    # A task of its own: Airflow would show the first question's text beside the digest of the second.
+    approve_part = second(task_id="approve_part", **answering)
+    acts = _act(approve_part)
     with stage("prove", "Prove", "Is the access gone, and is everything else unchanged?"):
         verify = VerifyOperator.mapped(task_id="verify", trigger_rule=TriggerRule.ALL_DONE, **VERIFY).expand(
             scope=preflight.output
@@ -84,8 +92,8 @@ def review_chain(
         report = ReportOperator(task_id="report", trigger_rule=TriggerRule.ALL_DONE, **REPORT)
         gate = GateOperator(task_id="gate", notifiers=notifiers, trigger_rule=TriggerRule.ALL_DONE)
 
-    chain(preflight, discover, seal, decide, plan, approve, *acts, verify, report, gate)
-    chain(approve, acts[2])
+    chain(preflight, discover, seal, decide, plan, approve, approve_part, *acts, verify, report, gate)
+    chain(approve_part, acts[2])
 
 
 def _decide(kind: str, notifiers: Sequence[BaseNotifier]) -> tuple[DecideOperator, PlanOperator]:
@@ -102,13 +110,16 @@ def _decide(kind: str, notifiers: Sequence[BaseNotifier]) -> tuple[DecideOperato
     return decide, plan
 
 
-def _act(plan: PlanOperator) -> tuple[Any, Any, ProceedOperator, Any]:
-    """Add the canary, its verification, the step to the rest, and the rest."""
+def _act(approved: ApprovePartOperator) -> tuple[Any, Any, ProceedOperator, Any]:
+    """Add the canary, its verification, the step to the rest, and the rest.
+
+    :param approved: returns the canary batches of the approved plan.
+    """
     with stage("act", "Revoke", "A few grants first, then the rest, under the vendors' rate limits"):
         canary = RevokeBatchOperator.mapped(task_id="canary", task_display_name="Canary", **WRITE).expand(
-            batch=plan.output
+            batch=approved.output
         )
-        verify_canary = VerifyCanaryOperator.mapped(task_id="verify_canary", **VERIFY).expand(batch=plan.output)
+        verify_canary = VerifyCanaryOperator.mapped(task_id="verify_canary", **VERIFY).expand(batch=approved.output)
         # A small plan has no canary: those two tasks are skipped and the rest continues. After a rejection every
         # task before this one is skipped, and so is the rest.
         proceed = ProceedOperator(task_id="proceed", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)

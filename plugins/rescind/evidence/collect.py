@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import rescind
 from rescind.evidence.bundle.format import PROVEN, moment, standing
 from rescind.evidence.values import grant_record, plain
-from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Plan, Run, Scope
+from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Narrowing, Plan, Run, Scope
 from rescind.model import Choice, Decision
 
 Record = dict[str, Any]
@@ -38,12 +38,14 @@ class Collector:
     approval_keys: Mapping[str, bytes] = field(default_factory=dict)
     plan: Plan | None = None
     approval: Approval | None = None
+    narrowing: Narrowing | None = None
     _scopes: list[Scope] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.plan = self.ledger.plans.find(self.run.run_id)
         if self.plan is not None:
             self.approval = self.ledger.approvals.get(self.run.run_id, self.plan.digest)
+            self.narrowing = self.ledger.narrowings.find(self.run.run_id)
         self._scopes = self.ledger.scopes.all(self.run.run_id)
 
     def records(self, kind: str) -> Iterator[Record]:
@@ -55,6 +57,16 @@ class Collector:
         """Yield the canonical bytes that were approved; nothing without a plan."""
         if self.plan is not None:
             yield from self.ledger.plans.effects(self.run.run_id, self.plan.digest)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the plan is what is left of another plan, of which an approver left out a part."""
+        return self.plan is not None and self.narrowing is not None and self.plan.digest != self.narrowing.digest
+
+    def effects_before(self) -> Iterator[bytes]:
+        """Yield the canonical bytes of the plan before the narrowed one; nothing without one."""
+        if self.narrowing is not None and self.narrowed:
+            yield from self.ledger.plans.effects(self.run.run_id, self.narrowing.digest)
 
     def _review_of(self) -> Iterator[Record]:
         run = self.run
@@ -231,7 +243,28 @@ class Collector:
                 "items": plan.items,
                 "policy_version": plan.policy_version,
                 "code_version": plan.code_version,
+                **({"narrowing": self._narrowing(self.narrowing)} if self.narrowing else {}),
             }
+
+    def _narrowing(self, one: Narrowing) -> Record:
+        """Return what an approver left out."""
+        return {
+            "digest": one.digest,
+            "nonce": one.nonce,
+            "requested_by": one.requested_by,
+            "requested_at": moment(one.requested_at),
+            "valid_until": moment(one.valid_until),
+            "left_out": [list(part) for part in one.left_out],
+            "grants": one.grants,
+            "grants_digest": one.grants_digest,
+            "responded_by": one.responded_by,
+            "responded_by_name": one.responded_by_name,
+            "responded_at": moment(one.responded_at),
+            "comment": one.comment,
+            "signing_key": one.signing_key,
+            "signature": one.signature,
+            "public_key": self.approval_keys.get(one.signing_key, b"").hex(),
+        }
 
     def _calls_of(self) -> Iterator[Record]:
         if self.plan is None:

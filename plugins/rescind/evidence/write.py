@@ -18,6 +18,7 @@ from rescind.evidence.bundle.controls import controls_bytes
 from rescind.evidence.bundle.format import (
     CONTROLS,
     EFFECTS,
+    EFFECTS_BEFORE,
     MANIFEST,
     RECORD_FILES,
     SIGNATURE,
@@ -168,6 +169,8 @@ def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:
         entries.append(chain.entry())
     if collector.plan is not None:
         entries.append(_raw(folder, EFFECTS, collector.effects()))
+    if collector.narrowed:
+        entries.append(_raw(folder, EFFECTS_BEFORE, collector.effects_before()))
     entries.append(_raw(folder, CONTROLS, [controls_bytes()]))
     return entries
 

@@ -6,6 +6,7 @@ Nothing is sent without the ledger: the intent of every request is committed her
 from __future__ import annotations
 
 from rescind.ledger.ledger import Ledger
+from rescind.ledger.plans.narrowings import Narrowing
 from rescind.ledger.plans.records import (
     Approval,
     Attempt,
@@ -68,6 +69,7 @@ __all__ = [
     "Lease",
     "Ledger",
     "Listing",
+    "Narrowing",
     "NewBatch",
     "NewCall",
     "NewInput",

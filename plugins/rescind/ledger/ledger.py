@@ -8,6 +8,7 @@ from typing import Self
 from rescind.ledger.plans.approvals import Approvals
 from rescind.ledger.plans.attempts import Attempts
 from rescind.ledger.plans.batches import Batches
+from rescind.ledger.plans.narrowings import Narrowings
 from rescind.ledger.plans.plans import Plans
 from rescind.ledger.plans.verdicts import Verdicts
 from rescind.ledger.population.decisions import Decisions
@@ -73,6 +74,7 @@ class Ledger:
         self.questions = Questions(self.database, numbers)
         self.plans = Plans(self.database, numbers)
         self.approvals = Approvals(self.database, numbers)
+        self.narrowings = Narrowings(self.database, numbers, self.approvals)
         self.batches = Batches(self.database, numbers)
         self.attempts = Attempts(self.database, numbers, self.approvals)
         self.verdicts = Verdicts(self.database, numbers)

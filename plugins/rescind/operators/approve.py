@@ -12,14 +12,17 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from rescind.approvers import Approver, Responder, find_approver
 from rescind.errors import ConfigurationError, NotApprovedError
 from rescind.hooks.signing_keys import approval_keys
-from rescind.ledger import Approval, Ledger, Plan, Run
+from rescind.ledger import Approval, Ledger, Narrowing, Plan, Run
 from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
 from rescind.users import same_user
 from rescind.workflow.auto_approval import BY, measure
-from rescind.workflow.question.answer_fields import answer_fields, comment_field
+from rescind.workflow.narrowing.left_out import chosen_parts, leave_out_field, left_out_grants
+from rescind.workflow.narrowing.narrow import narrowing_of
+from rescind.workflow.question.answer_fields import AnswerFields, answer_fields, comment_field
 from rescind.workflow.question.approval_text import approval_request
+from rescind.workflow.question.plan_people import plan_people
 from rescind.workflow.run_occasion import Start, unverified_lines
 from rescind.workflow.run_settings import settings_text
 
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
     from rescind.notifications.events import Notice
 
 REJECT = "Reject"
+HOW_TO_LEAVE_OUT = (
+    "To let some people keep what they have, choose them under *Leave out*, write the reason into the comment, and "
+    "press Approve. Nothing is sent then: a second question shows the plan without them, and only its answer approves."
+)
 
 
 class ApprovePlanOperator(HumanInputOperator):
@@ -41,6 +48,9 @@ class ApprovePlanOperator(HumanInputOperator):
 
     A rejection, an answer from somebody who was not asked, and a timeout are final.
 
+    An approver may leave out people. That is recorded as what it is, signed, and approves nothing. The narrower plan is
+    put to the approvers by :class:`~rescind.operators.approve_part.ApprovePartOperator`.
+
     Automatic approval: where the deployment allows it (``automatic_approval``) and the run asks for it, a plan within
     those limits is approved without a person and recorded as automatic. Any other plan goes to the approvers, and the
     log names the reason. The revoking tasks measure an automatically approved plan again.
@@ -50,6 +60,8 @@ class ApprovePlanOperator(HumanInputOperator):
         example Airflow's ``HttpNotifier``.
     """
 
+    FIRST: ClassVar[bool] = True
+    """Whether this is the first question about a run: only then a rule may answer, and people can be left out."""
     LABELS: ClassVar[dict[str, str]] = {
         "task_display_name": "Approve",
         "doc_md": "A person approves exactly this plan. Answer under *Required Actions*.",
@@ -58,7 +70,7 @@ class ApprovePlanOperator(HumanInputOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(subject="Access revocation plan", options=["Approve", REJECT], **kwargs)
 
-    def ask(self, context: Context, ledger: Ledger) -> dict[str, str] | None:
+    def ask(self, context: Context, ledger: Ledger) -> Any:
         """Put the plan before the approvers; skip for a dry run and for an empty plan."""
         run = self.run_of(context, ledger)
         plan = ledger.plans.get(run.run_id)
@@ -66,8 +78,19 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowSkipException("Dry run: nothing will be sent, so nothing needs approval")
         if plan.calls == 0:
             raise AirflowSkipException("The plan is empty: nothing to send, nothing to approve")
+        use_keys(ledger, self.settings())
+        if (narrowing := narrowing_of(ledger, run, plan)) is not None:
+            self.log.info("%s left out a part of the plan: the second question goes on from there", narrowing.by)
+            return _left_out(narrowing)
+        return self.put(context, ledger, run, plan)
+
+    def put(self, context: Context, ledger: Ledger, run: Run, plan: Plan) -> dict[str, Any] | None:
+        """Put exactly this plan before the approvers and return None; or return the answer that it has.
+
+        :raises ConfigurationError: when nobody may answer.
+        :raises NotApprovedError: when the ledger was changed.
+        """
         settings, current = self.settings_of(ledger, run), self.settings()
-        _use_keys(ledger, current)
         self.same_requester(context, ledger, run)
         approvers = [
             one
@@ -91,16 +114,20 @@ class ApprovePlanOperator(HumanInputOperator):
             self.log.info("the ledger already holds the answer: %s by %s", asked.answer, asked.approver)
             return _result(asked.answer, asked.approver, plan.digest)
         _check_request(asked, run, current)
-        if run.params.get("automatic") and self._automatic(ledger, run, plan, current, asked.nonce):
+        if self.FIRST and run.params.get("automatic") and self._automatic(ledger, run, plan, current, asked.nonce):
             return _result("approve", BY, plan.digest)
         self.subject, self.body = self.question(ledger, run, plan)
         self.body = "\n".join([self.body, *unverified_lines(ledger, run), *settings_text(ledger, run)])
         self.options = [approve_option(plan.digest), REJECT]
-        self.params = ParamsDict({name: Param(**field) for name, field in comment_field().items()})
+        leaving = self.leave_out(ledger, run, plan)
+        if leaving:
+            self.body = f"{self.body}\n\n{HOW_TO_LEAVE_OUT}"
+        fields = {**leaving, **comment_field()}
+        self.params = ParamsDict({name: Param(**field) for name, field in fields.items()})
         self.assigned_users = [{"id": one.id, "name": one.name or one.id} for one in approvers]
         return None
 
-    def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> dict[str, str]:
+    def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> Any:
         """Record the answer, if it is an answer to exactly the plan that stands now."""
         run = self.run_of(context, ledger)
         plan = ledger.plans.get(run.run_id)
@@ -109,7 +136,7 @@ class ApprovePlanOperator(HumanInputOperator):
             expired = event.get("error_type") == "timeout"
             reason = "the approval window has expired" if expired else "Airflow lost the approval request"
             raise AirflowFailException(f"{reason}: nothing is approved. Start a new run")
-        _use_keys(ledger, self.settings())
+        use_keys(ledger, self.settings())
         self.same_requester(context, ledger, run)
         return self._record(ledger, run, plan, event)
 
@@ -128,6 +155,10 @@ class ApprovePlanOperator(HumanInputOperator):
     def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
         """Return why the user with these names may not answer, beside being the requester; or an empty text."""
         return ""
+
+    def leave_out(self, ledger: Ledger, run: Run, plan: Plan) -> dict[str, dict[str, Any]]:
+        """Return the form's field for what is left out; empty where nothing can be left out."""
+        return leave_out_field(plan, plan_people(ledger, run))
 
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         """Return subject and body (Markdown) of the request."""
@@ -161,7 +192,7 @@ class ApprovePlanOperator(HumanInputOperator):
         self.log.info("approved automatically: %s", figures)
         return True
 
-    def _record(self, ledger: Ledger, run: Run, plan: Plan, event: Mapping[str, Any]) -> dict[str, str]:
+    def _record(self, ledger: Ledger, run: Run, plan: Plan, event: Mapping[str, Any]) -> dict[str, Any]:
         chosen = list(event["chosen_options"])
         if chosen not in ([self.options[0]], [REJECT]):
             raise AirflowFailException("the answer belongs to another plan than the current one. Start a new run")
@@ -175,6 +206,8 @@ class ApprovePlanOperator(HumanInputOperator):
             raise AirflowFailException("the ledger holds no approval request for this plan. Start a new run")
         _check_request(asked, run, self.settings())
         answer = "reject" if chosen == [REJECT] else "approve"
+        if fields.leave_out and answer == "approve":
+            return self._narrow(ledger, run, plan, asked, user, fields, event["responded_at"])
         ledger.approvals.answer(
             run.run_id,
             plan.digest,
@@ -187,6 +220,31 @@ class ApprovePlanOperator(HumanInputOperator):
         )
         self.log.info("%s by %s for plan %s", answer, user, plan.digest[:12])
         return _result(answer, str(user), plan.digest)
+
+    def _narrow(
+        self, ledger: Ledger, run: Run, plan: Plan, asked: Approval, user: Responder, fields: AnswerFields, at: datetime
+    ) -> dict[str, Any]:
+        """Record what the answer leaves out. It approves nothing."""
+        if not self.leave_out(ledger, run, plan):
+            raise AirflowFailException("in this question nothing can be left out: the answer was not given in its form")
+        chosen = [part.chosen for part in chosen_parts(ledger, run, plan, fields)]
+        narrowing = ledger.narrowings.record(
+            run.run_id,
+            plan.digest,
+            nonce=asked.nonce,
+            left_out=chosen,
+            grant_ids=left_out_grants(ledger, run, chosen),
+            responded_by=user.id,
+            responded_by_name=user.name,
+            responded_at=at,
+            comment=fields.comment,
+        )
+        self.log.info("%s left out %d grants of plan %s", narrowing.by, narrowing.grants, plan.digest[:12])
+        return _left_out(narrowing)
+
+
+def _left_out(narrowing: Narrowing) -> dict[str, Any]:
+    return {"answer": "leave out", "by": narrowing.by, "plan": narrowing.digest, "grants": narrowing.grants}
 
 
 def _may_not_answer(run: Run, user: Responder, listed: Sequence[Approver | None]) -> str:
@@ -216,7 +274,7 @@ def _result(answer: str, user: str, digest: str) -> dict[str, str]:
     return {"answer": answer, "by": user, "plan": digest}
 
 
-def _use_keys(ledger: Ledger, settings: Settings) -> None:
+def use_keys(ledger: Ledger, settings: Settings) -> None:
     """Give the ledger the approval keys of the deployment.
 
     :raises ConfigurationError: when none can sign. Nobody is asked in vain.

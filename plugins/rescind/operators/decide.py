@@ -11,15 +11,14 @@ from rescind.ledger import Ledger
 from rescind.operators.bases.review import ReviewOperator
 from rescind.operators.canary import named_batches
 from rescind.review import Decider
-from rescind.review.emptying import Emptying
 from rescind.review.fact_tuples import FactTuples
 from rescind.settings import ReviewRequest
 from rescind.workflow.closing.decisions import plan_closings
 from rescind.workflow.closing.residual_access import note_residual_access
 from rescind.workflow.inputs import decision_context, inputs_of
+from rescind.workflow.planner_of_run import planner_of_run
 from rescind.workflow.question.owner_questions import asked_decisions, put_questions
 from rescind.workflow.references import BatchRef, QuestionRef
-from rescind.workflow.revoke_planner import Planner
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,8 +94,9 @@ class DecideOperator(ReviewOperator):
 class PlanOperator(ReviewOperator):
     """Turn decisions into the fewest calls, check every guard, and freeze the effects under one digest.
 
-    :returns: one ``{"batch": id, "label": text}`` for each canary batch; none for a small plan or a dry run. The
-        other batches come from :class:`~rescind.operators.canary.ProceedOperator`.
+    :returns: one ``{"batch": id, "label": text}`` for each canary batch; none for a small plan or a dry run. What is
+        sent comes from :class:`~rescind.operators.approve_part.ApprovePartOperator`, which may have a smaller plan, and
+        from :class:`~rescind.operators.canary.ProceedOperator`.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -113,22 +113,10 @@ class PlanOperator(ReviewOperator):
         settings = self.settings_of(ledger, run)
         answered = ledger.questions.apply(run.run_id)
         self.log.info("%d grants to revoke by the answers of their owners", answered)
-        request = ReviewRequest.model_validate(dict(run.params))
-        inputs = inputs_of(ledger, run)
-
-        def new_planner() -> Planner:
-            return Planner(
-                ledger=ledger,
-                run=run,
-                settings=settings,
-                caps=request.caps(settings),
-                emptying=Emptying(inputs.policy, inputs.request, inputs.exceptions, now=run.started_at),
-                sparse=request.may_be_sparse(settings),
-            )
-
-        allowed = request.close_paths
-        closings = None if allowed == "report" else plan_closings(ledger, run, new_planner(), allowed=allowed)
-        planner = new_planner()
+        allowed = ReviewRequest.model_validate(dict(run.params)).close_paths
+        first = planner_of_run(ledger, run, settings)
+        closings = None if allowed == "report" else plan_closings(ledger, run, first, allowed=allowed)
+        planner = planner_of_run(ledger, run, settings)
         plan = planner.freeze(now=datetime.now(UTC))
         for line in planner.lines():
             self.log.info(line)

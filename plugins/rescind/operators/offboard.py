@@ -15,6 +15,7 @@ from rescind.hooks.airflow_instance.starter import Requester, judge_requester
 from rescind.ledger import OCCASION, Ledger, NewInput, Plan, Run
 from rescind.ledger.store.errors import EventTakenError
 from rescind.operators.approve import ApprovePlanOperator
+from rescind.operators.approve_part import ApprovePartOperator
 from rescind.operators.bases.review import NOTHING_TO_DO
 from rescind.operators.preflight import PreflightOperator
 from rescind.settings import ReviewRequest, Settings
@@ -187,8 +188,8 @@ class OffboardPreflightOperator(PreflightOperator):
         return result
 
 
-class OffboardApproveOperator(ApprovePlanOperator):
-    """Ask the deployment's approvers about a run that events started. Nobody who sent one of them may answer."""
+class OffboardQuestion(ApprovePlanOperator):
+    """What questions about a run that events started have in common: nobody who sent one of them may answer."""
 
     senders: frozenset[str] = frozenset()
     """Users of Airflow who sent events of this run, by Airflow's audit log now and at preflight."""
@@ -227,6 +228,14 @@ class OffboardApproveOperator(ApprovePlanOperator):
         """Return subject and body (Markdown) of the request, with the events."""
         subject, body = super().question(ledger, run, plan)
         return subject, "\n".join([body, *event_lines(ledger, run)])
+
+
+class OffboardApproveOperator(OffboardQuestion):
+    """Ask the deployment's approvers about a run that events started. Nobody who sent one of them may answer."""
+
+
+class OffboardApprovePartOperator(ApprovePartOperator, OffboardQuestion):
+    """The second question about a run that events started."""
 
 
 def triggering(context: Context) -> list[Any]:

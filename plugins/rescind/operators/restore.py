@@ -204,6 +204,10 @@ class ApproveRestoreOperator(ApprovePlanOperator):
 
     _found: tuple[RestoreSource, Receivers] | None = None
 
+    def leave_out(self, ledger: Ledger, run: Run, plan: Plan) -> dict[str, dict[str, Any]]:
+        """Return no field: the form of the run says what is restored."""
+        return {}
+
     def question(self, ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         """Return subject and body (Markdown) of the request.
 

@@ -40,6 +40,7 @@ from rescind.workflow.execute.outdated import recheck
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.revocation import Revocation
 from rescind.workflow.inputs import protection_context
+from rescind.workflow.narrowing.narrow import require_part
 from rescind.workflow.question.answer_fields import AnswerFields, has_fields
 from rescind.workflow.references import BatchRef
 from rescind.workflow.run_settings import require_settings
@@ -64,6 +65,7 @@ class RevokeBatchOperator(BatchOperator):
 
     :param batch: ``{"batch": id, "label": text}`` from the plan.
     :param approve_task_id: the task of this DAG that asked for the approval.
+    :param part_task_id: the task that asked, where the first answer left out people.
     """
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -74,9 +76,11 @@ class RevokeBatchOperator(BatchOperator):
     OPERATION: ClassVar[str] = "revoke"
     """The operation that a plan must have; any other plan is refused."""
 
-    def __init__(self, *, batch: BatchRef, approve_task_id: str = "approve", **kwargs: Any) -> None:
+    def __init__(
+        self, *, batch: BatchRef, approve_task_id: str = "approve", part_task_id: str = "approve_part", **kwargs: Any
+    ) -> None:
         super().__init__(batch=batch, **kwargs)
-        self.approve_task_id = approve_task_id
+        self.approve_task_id, self.part_task_id = approve_task_id, part_task_id
         self._stop = KillSwitchMonitor()
         self._waited = timedelta()
 
@@ -132,11 +136,14 @@ class RevokeBatchOperator(BatchOperator):
         ledger.approvals.keys = approval_keys(settings)
         approval = ledger.approvals.require(run.run_id, plan.digest)
         refuse_ended(run.run_id, run.state, run.finished_at, approval.responded_at)
+        narrowed = require_part(ledger, run, plan) is not None
         if approval.automatic:
+            if narrowed:
+                raise NotApprovedError("a person left out a part of this plan, so a person approves the rest")
             require_automatic(ledger, run, plan, settings)
         else:
             _check_approver(approval, settings)
-            self._compare(context, ledger, approval)
+            self._compare(context, ledger, approval, self.part_task_id if narrowed else self.approve_task_id)
         require_settings(ledger, run, plan, settings)
         lease = ledger.batches.claim(run.run_id, batch.batch_id, _owner(context))
         done = False
@@ -151,7 +158,7 @@ class RevokeBatchOperator(BatchOperator):
         self.log.info("%s: %s", self.batch["label"], report.as_dict())
         return report.as_dict()
 
-    def _compare(self, context: Context, ledger: Ledger, approval: Approval) -> None:
+    def _compare(self, context: Context, ledger: Ledger, approval: Approval, asked_by: str) -> None:
         """Compare the approval with Airflow's own record.
 
         :raises NotApprovedError: when that can be read and has another answer.
@@ -160,7 +167,7 @@ class RevokeBatchOperator(BatchOperator):
         said = compare_answer(
             dag_run.dag_id,
             dag_run.run_id,
-            self.approve_task_id,
+            asked_by,
             option=approve_option(approval.digest),
             user=approval.responded_by,
             fields=lambda record: has_fields(record, AnswerFields(approval.comment)),

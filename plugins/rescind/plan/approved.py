@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,50 @@ def read_approved(pieces: Iterable[bytes], system: str, account: str, asked: Col
     raise PlanError(f"the approved effects do not contain {system} on account {account}. Nothing was sent")
 
 
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """All approved effects of a revocation.
+
+    :param head: caps, policy version and settings.
+    :param systems: by (system, account): what may be done there.
+    :param identities: by (system, account): who the vendor says we are there.
+    """
+
+    head: Mapping[str, Any]
+    systems: Mapping[tuple[str, str], Approved]
+    identities: Mapping[tuple[str, str], Any]
+
+
+def read_head(pieces: Iterable[bytes]) -> Mapping[str, Any]:
+    """Return caps, policy version and settings of the effects.
+
+    :param pieces: the canonical bytes, checked against the approved digest by the caller.
+    :raises PlanError: the bytes cannot be read.
+    """
+    return _head(_Text(pieces))
+
+
+def read_effects(pieces: Iterable[bytes]) -> Effects:
+    """Return all effects; memory grows with the plan.
+
+    :param pieces: the canonical bytes, checked against the approved digest by the caller.
+    :raises PlanError: the bytes cannot be read.
+    """
+    text = _Text(pieces)
+    head, systems, identities = _head(text), dict[tuple[str, str], Approved](), dict[tuple[str, str], Any]()
+    for entry in _systems(text, _Everything()):
+        emptied = frozenset((container, kind, tuple(column)) for container, kind, column in entry.emptied)
+        place = entry.system, entry.account
+        systems[place] = Approved(Mode(entry.mode), frozenset(entry.grants), emptied)
+        identities[place] = entry.identity
+    return Effects(head, systems, identities)
+
+
+class _Everything:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 def approved_settings(pieces: Iterable[bytes]) -> str:
     """Return the digest of the settings that an approval covers, from the effects of a revocation or a restore.
 
@@ -76,6 +120,7 @@ class _Entry:
     account: str
     emptied: list[Any]
     grants: set[GrantKey]
+    identity: Any = None
     mode: str = ""
     system: str = ""
 
@@ -121,14 +166,22 @@ class _Text:
         return True
 
 
-def _entries(text: _Text, asked: frozenset[GrantKey]) -> Iterator[_Entry]:
-    text.take('{"effects":2,"guards":')
-    text.value()
-    text.take(',"policy_version":')
-    text.value()
-    text.take(',"settings":')
-    text.value()
+def _head(text: _Text) -> dict[str, Any]:
+    """Return everything before the systems."""
+    found: dict[str, Any] = {}
+    for name, literal in (("guards", '{"effects":2,"guards":'), ("policy_version", ""), ("settings", "")):
+        text.take(literal or f',"{name}":')
+        found[name] = text.value()
     text.take(',"systems":[')
+    return found
+
+
+def _entries(text: _Text, asked: Container[GrantKey]) -> Iterator[_Entry]:
+    _head(text)
+    yield from _systems(text, asked)
+
+
+def _systems(text: _Text, asked: Container[GrantKey]) -> Iterator[_Entry]:
     while text.next_is('{"account":'):
         yield _entry(text, asked)
         if not text.next_is(","):
@@ -136,7 +189,7 @@ def _entries(text: _Text, asked: frozenset[GrantKey]) -> Iterator[_Entry]:
         text.take(",")
 
 
-def _entry(text: _Text, asked: frozenset[GrantKey]) -> _Entry:
+def _entry(text: _Text, asked: Container[GrantKey]) -> _Entry:
     text.take('{"account":')
     entry = _Entry(text.value(), [], set())
     text.take(',"emptied":')
@@ -149,7 +202,7 @@ def _entry(text: _Text, asked: frozenset[GrantKey]) -> _Entry:
         if text.next_is(","):
             text.take(",")
     text.take('],"identity":')
-    text.value()
+    entry.identity = text.value()
     text.take(',"mode":')
     entry.mode = text.value()
     text.take(',"system":')

@@ -304,7 +304,7 @@ def _live(views: Views, request: Request, run: RunLine) -> dict[str, Any]:
     systems = views.systems(run.number, dags)
     return {
         "systems": systems,
-        "funnel": shape.funnel(systems, run.operation),
+        "funnel": shape.funnel(systems, run.operation, left_out=run.left_out),
         "progress": shape.progress(views.progress(run.number, dags), request.app.state.titles, finished=finished),
     }
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from rescind.evidence.report.tables import cell
 from rescind.ledger.read_models.rows import ItemLine, RefusedLine, RunLine
-from rescind.run_state import NOT_STARTED, words_of
+from rescind.run_state import NOT_STARTED, was_left_out, words_of
 from rescind.web.shape import left_of, refusal, state_of
 
 _COLUMNS = (
@@ -61,7 +61,8 @@ def _row(one: ItemLine, titles: Mapping[str, str]) -> tuple[str, ...]:
     return (
         one.principal_name, one.department, one.person, titles.get(one.system, one.system), one.account,
         one.principal_type, one.principal_id, one.entitlement, one.resource_type, one.resource_name, one.resource_id,
-        words_of(one.state), words_of(one.verdict) if one.verdict else "", one.path or one.reason, one.rule, one.why,
+        words_of("kept" if was_left_out(one.state, one.reason) else one.state),
+        words_of(one.verdict) if one.verdict else "", one.path or one.reason, one.rule, one.why,
         _time(one.sent_at), _time(one.observed_at), one.request_id, one.grant_id,
     )  # fmt: skip
 

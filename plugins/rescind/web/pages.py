@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from rescind.ledger.read_models.overview import CLOCK_DAYS
 from rescind.ledger.read_models.queries import MOST_REFUSED
 from rescind.model import NEW_RUN, needs_new_run
-from rescind.run_state import NOT_STARTED, tone_of, words_of
+from rescind.run_state import NOT_STARTED, tone_of, was_left_out, words_of
 from rescind.web import shape
 from rescind.web.text import visible, whole
 
@@ -88,6 +88,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "NEW_RUN": NEW_RUN,
+        "was_left_out": was_left_out,
         "needs_new_run": needs_new_run,
         "state_of": shape.state_of,
         "question": shape.question,

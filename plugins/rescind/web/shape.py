@@ -78,12 +78,12 @@ def state_of(run: RunLine) -> StateWords:
 
 def counts_of(run: RunLine) -> Counts:
     """Return what became of the grants of a run."""
-    return Counts(run.items or 0, run.proven, run.unproven, run.effective, run.held, run.kept)
+    return Counts(run.items or 0, run.proven, run.unproven, run.effective, run.held, run.kept, run.left_out)
 
 
 def question(run: RunLine) -> str:
     """Return the path of the question about a run's plan in Airflow, relative to the root of this app."""
-    return f"{_task(run, 'approve')}/required_actions"
+    return f"{_task(run, 'approve_part' if run.narrowed else 'approve')}/required_actions"
 
 
 def actions(one: QuestionLine) -> str:
@@ -172,8 +172,11 @@ def clock(run: RunLine, facts: RunFacts) -> list[Reached]:
         return []
 
 
-def funnel(systems: Sequence[SystemLine], operation: str = "revoke") -> list[Step]:
-    """Return the funnel, from all grants found to those verified as gone (or, in a restore, as restored)."""
+def funnel(systems: Sequence[SystemLine], operation: str = "revoke", *, left_out: int = 0) -> list[Step]:
+    """Return the funnel, from all grants found to those verified as gone (or, in a restore, as restored).
+
+    :param left_out: those of the held grants that an approver left out.
+    """
     found, flagged = sum(s.discovered for s in systems), sum(s.items for s in systems)
     held = sum(s.held for s in systems)
     sent = sum(s.accepted + s.refused + s.unknown for s in systems)
@@ -185,11 +188,12 @@ def funnel(systems: Sequence[SystemLine], operation: str = "revoke") -> list[Ste
     )
     left = ", ".join(f"{number} {what}" for number, what in doubts if number)
     gone = f"not: {left}" if left else "and no other way in remains"
+    kept = f", {left_out} kept by the approver" if left_out else ""
     chosen = ("selected", "to be restored") if back else ("flagged", "to be revoked by policy or by request")
     counts = (
         ("found", "grants in complete and incomplete listings", found, ""),
         (*chosen, flagged, ""),
-        ("planned", f"{held} held by a guard" if held else "none held by a guard", flagged - held, ""),
+        ("planned", f"{held - left_out or 'none'} held by a guard{kept}", flagged - held, ""),
         ("sent", "requested from the platform, whatever it answered", sent, ""),
         ("restored" if back else "proven gone", "according to a complete listing" if back else gone, proven, "good"),
     )

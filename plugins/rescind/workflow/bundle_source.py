@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.evidence.bundle.format import CONTROLS, EFFECTS, MANIFEST, RECORD_FILES, SIGNATURE, encode, file_name
+from rescind.evidence.bundle.format import (
+    CONTROLS,
+    EFFECTS,
+    EFFECTS_BEFORE,
+    MANIFEST,
+    RECORD_FILES,
+    SIGNATURE,
+    encode,
+    file_name,
+)
 from rescind.evidence.bundle.read import FolderSource, only, records
 from rescind.evidence.bundle.signing import check
 from rescind.evidence.bundle.text import shown
@@ -25,7 +34,7 @@ from rescind.model import Grant
 from rescind.plan.restore_effects import Inverse
 from rescind.settings import Settings
 
-_FILES = frozenset({*map(file_name, RECORD_FILES), CONTROLS, EFFECTS, MANIFEST, SIGNATURE})
+_FILES = frozenset({*map(file_name, RECORD_FILES), CONTROLS, EFFECTS, EFFECTS_BEFORE, MANIFEST, SIGNATURE})
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
 _SHOWN = 3
 _PIECE = 1 << 20

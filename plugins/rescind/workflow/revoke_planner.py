@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import rescind
+from rescind.errors import PlanError
 from rescind.hooks.clients import hook_of
 from rescind.ledger import NAMED_PEOPLE, Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
 from rescind.model import (
@@ -38,11 +39,13 @@ from rescind.plan.guards import (
     hold_irreversible,
     hold_last_holders,
 )
+from rescind.plan.narrowed import NARROWED
 from rescind.review.emptying import Emptying
 from rescind.settings import Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.workflow.closing.people_guards import PeopleGuards
 from rescind.workflow.named_people import named_of
+from rescind.workflow.narrowing.limit import Limit
 from rescind.workflow.run_settings import settings_digest
 
 LOST_BESIDE = "lost_beside"
@@ -137,6 +140,7 @@ class Planner:
     :param emptying: which decisions empty whole columns; None: calls contain only cells to revoke.
     :param sparse: allow calls to contain cells without a grant, where the system's call allows it. Such a call is
         sent after a re-read.
+    :param limit: what a narrowed plan may contain at most; None for a plan of its own.
     """
 
     ledger: Ledger
@@ -145,6 +149,7 @@ class Planner:
     caps: tuple[int, int]
     emptying: Emptying | None = None
     sparse: bool = False
+    limit: Limit | None = None
     parts: dict[Account, _Part] = field(default_factory=dict)
     guards: list[GuardRecord] = field(default_factory=list)
 
@@ -177,10 +182,11 @@ class Planner:
             ],
             policy_version=self.run.policy_version,
             settings=settings_digest(self.ledger, self.run),
-            guards=guards.facts(),
+            guards={**guards.facts(), **self._narrowed()},
             valid_for_s=int(valid_for.total_seconds()),
         )
-        return self._write(bound, guards, now + valid_for)
+        until = now + valid_for
+        return self._write(bound, guards, min(until, self.limit.valid_until) if self.limit else until)
 
     def preview(self) -> list[str]:
         """Return the ids of the grants that would be planned, caps aside; another planner then freezes the plan."""
@@ -241,6 +247,7 @@ class Planner:
 
     def _hold(self) -> None:
         """Hold what cannot be restored, the last administrators of a resource, and what a call would end besides."""
+        self._keep_out()
         self._hold_unnamed()
         keys = {grant.key: grant for part in self.parts.values() for grant in part.revoke.values()}
         irreversible = hold_irreversible(
@@ -255,6 +262,25 @@ class Planner:
             self._apply(Holding(held, record))
         for account, part in self.parts.items():
             self._hold_besides(account, part)
+
+    def _keep_out(self) -> None:
+        """Hold what was left out of the plan before this one, and what was held there, before any guard runs.
+
+        :raises PlanError: when a grant goes now that was not in that plan.
+        """
+        if self.limit is None:
+            return
+        before, found = self.limit.held, dict[str, str]()
+        for part in self.parts.values():
+            found |= {ident: before[ident] for ident in part.revoke if ident in before}
+            if strange := part.revoke.keys() - found.keys() - self.limit.planned:
+                raise PlanError(f"{len(strange)} grants are to go that were not in the plan before. Start a new run")
+        measured = f"{self.limit.left_out} grants left out, {len(found) - self.limit.left_out} held back before"
+        record = GuardRecord("left_out", "plan", "nothing beyond the plan before", measured, len(found))
+        self._apply(Holding(found, record))
+
+    def _narrowed(self) -> dict[str, Any]:
+        return {NARROWED: {"of": self.limit.of, "by": self.limit.by}} if self.limit else {}
 
     def _hold_unnamed(self) -> None:
         """Hold grants of people of whom nothing else was listed: what they have left, and who else has it, is open."""
@@ -319,6 +345,10 @@ class Planner:
         shape = self._shape(account[0])
         modes = [Mode.STRICT, *([Mode.EMPTYING] if part.emptied else [])]
         modes += [Mode.SPARSE] if self.sparse and Mode.SPARSE in shape.modes else []
+        if self.limit:
+            mode, emptied = self.limit.systems.get(account, (Mode.STRICT, frozenset()))
+            part.emptied &= emptied
+            modes = [one for one in modes if one in (Mode.STRICT, mode)]
         best = plan_calls(*account, shape, part.going(), part.keep, modes=modes, emptied=part.emptied)
         for grant_id, reason in best.held.items():
             part.hold(grant_id, reason)
@@ -350,7 +380,7 @@ class Planner:
             code_version=rescind.__version__,
             policy_version=self.run.policy_version,
             guards=[guard.facts() for guard in self.guards],
-            caps=guards.facts(),
+            caps={**guards.facts(), **self._narrowed()},
             lower_bound=sum(part.cover.lower_bound for part in self.parts.values() if part.cover),
         )
         return self.ledger.plans.freeze(self.run.run_id, plan, self._batches(self._split()), self._items())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rescind.leaver_clock import clock_line, leaver_clock, moments
-from rescind.ledger import OCCASION, Approval, Ledger, Plan, Run, TaskProgress
+from rescind.ledger import OCCASION, Approval, Item, Ledger, Plan, Run, TaskProgress
 from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
-from rescind.run_state import REVOKE, Counts, StateWords, closed_state, what_remains, words_of
+from rescind.run_state import REVOKE, Counts, StateWords, closed_state, was_left_out, what_remains, words_of
 from rescind.settings import Settings
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
 from rescind.workflow.leaver_events import event_problems
@@ -62,6 +63,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "airflow_run": run.airflow_run_id,
         "state": state,
         "kept_back": kept_back,
+        "left_out": sum(was_left_out(item.state, item.reason) for item in _held(ledger, run, plan)),
         "answer": answer,
         "dry_run": run.dry_run,
         "operation": plan.operation if plan else "",
@@ -91,6 +93,10 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
     outcome = state_of(summary)
     summary["outcome"] = {"key": outcome.key, "tone": outcome.tone, "words": outcome.words, "remains": remains(summary)}
     return summary
+
+
+def _held(ledger: Ledger, run: Run, plan: Plan | None) -> Iterator[Item]:
+    yield from ledger.plans.items(run.run_id, state=ItemState.HELD) if plan else ()
 
 
 def _clock(ledger: Ledger, run: Run, summary: dict[str, Any], approval: Approval | None) -> list[dict[str, Any]]:
@@ -138,6 +144,7 @@ def counts_of(summary: dict[str, Any]) -> Counts:
         effective=0 if back else total("still_effective"),
         held=total("held"),
         kept=summary["kept_back"],
+        left_out=summary.get("left_out", 0),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rescind.model import Choice
+from rescind.workflow.narrowing.left_out import left_out_grants
 from rescind.workflow.question.approval_text import approval_request
 from tests.integration.closing.test_close_paths import another_menu, paths, proposal
 from tests.integration.reviews.test_worlds import with_member_ids
@@ -299,6 +300,11 @@ def test_the_grant_of_a_group_goes_where_that_is_cheaper_and_who_loses_it_is_nam
     losers = {line.split()[0] for line in lost(before, after)}
     person = next(p["person_id"] for p in before["people"] if p["quickbi_user_id"] == user)
     assert losers == {person} | ({other["person_id"]} if not other_keeps else set())
+    # A person who is left out also keeps what the group has; the own grant of the person is for the person alone.
+    with review.ledger() as ledger:
+        planned = {item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id}
+        assert left_out_grants(ledger, run, [(person, "")]) == planned > {closes[0].grant_id}
+        assert left_out_grants(ledger, run, [("somebody else", "")]) == {closes[0].grant_id}
 
 
 def test_the_grant_of_a_group_stays_where_a_protected_person_would_lose_it(bench: Bench) -> None:

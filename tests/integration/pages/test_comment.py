@@ -87,4 +87,5 @@ def test_the_form_is_made_when_the_question_is_asked(bench: Bench) -> None:
     operator = review.approval()
     with review.ledger() as ledger:
         assert operator.ask(review.context("approve"), ledger) is None
-    assert {name: field["value"] for name, field in operator.serialized_params.items()} == {"comment": None}
+    fields = {name: field["value"] for name, field in operator.serialized_params.items()}
+    assert fields == {"leave_out": None, "comment": None}

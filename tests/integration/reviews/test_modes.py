@@ -10,6 +10,7 @@ import pytest
 from rescind.model import Cell, Mode
 from rescind.plan.approved import Approved, read_approved
 from rescind.workflow.question.approval_text import approval_request
+from tests.support.reviews.narrower import narrower_plans
 from tests.support.reviews.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -151,6 +152,11 @@ def test_sparse_calls_are_shorter_and_only_on_request(pair: Pair) -> None:
     review.revoke()
     assert len(setup.emulator.writes("CancelAuthorizationMenu")) == 1
     assert _held(setup) == before - set(going)
+
+
+def test_what_is_left_out_of_a_sparse_plan_is_in_none_of_its_calls(pair: Pair) -> None:
+    setup, params, *_ = pair
+    assert narrower_plans(_planned(setup, sparse=True, **params), (1, 1, 1, 2)) == {"sparse"}
 
 
 def test_who_was_given_access_after_the_plan_keeps_it(

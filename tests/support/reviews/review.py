@@ -212,6 +212,34 @@ class Review:
 
         return ApprovePlanOperator(task_id="approve")
 
+    def second(self) -> Any:
+        """The operator of the second question."""
+        from rescind.operators.approve_part import ApprovePartOperator
+
+        return ApprovePartOperator(task_id="approve_part")
+
+    def ask_again(self) -> Any:
+        """Ask the second question; returns its operator as it would be put."""
+        asked = self.second()
+        with self.ledger() as ledger:
+            assert asked.ask(self.context("approve_part"), ledger) is None
+        return asked
+
+    def approve_part(self, user: str = "omar", answer: str = "approve", **fields: Any) -> None:
+        """What the second question's task does with an answer; the batches are those of the narrower plan then."""
+        with self.ledger() as ledger:
+            run = ledger.runs.find(self.dag_id, self.run_id)
+            chosen = f"Approve {ledger.plans.get(run.run_id).digest}" if answer == "approve" else "Reject"
+            planned = ledger.plans.batches(run.run_id)
+            self.batches = [{"batch": b.batch_id, "label": b.label} for b in planned if not b.canary]
+        event = {
+            "chosen_options": [chosen],
+            "params_input": fields,
+            "responded_at": datetime.now(UTC),
+            "responded_by_user": {"id": user, "name": user},
+        }
+        self.canaries = self.second().execute_complete(self.context("approve_part"), event)
+
     def canary(self) -> None:
         """Send and verify the canaries, where the plan has any."""
         from rescind.operators.canary import VerifyCanaryOperator
@@ -369,6 +397,11 @@ class Offboard(Review):
         from rescind.operators.offboard import OffboardApproveOperator
 
         return OffboardApproveOperator(task_id="approve")
+
+    def second(self) -> Any:
+        from rescind.operators.offboard import OffboardApprovePartOperator
+
+        return OffboardApprovePartOperator(task_id="approve_part")
 
 
 @dataclass

@@ -87,7 +87,7 @@ class LiveStack:
         :returns: the run, its tasks, and every (task, state) that was seen on the way.
         """
         rita, omar = self.api("rita"), self.api("omar")
-        answered: set[int] = set()
+        answered: set[tuple[str, int]] = set()
         seen: set[tuple[str, str]] = set()
         row: Json = {}
         tasks: list[Json] = []
@@ -96,10 +96,11 @@ class LiveStack:
             if until(seen):
                 break
             for task in tasks:
-                if task["state"] == "awaiting_input" and task["try_number"] not in answered:
+                question = (task["task_id"], task["try_number"])
+                if task["state"] == "awaiting_input" and question not in answered:
                     time.sleep(READING_SECONDS)
                     omar.answer(task, [choose(omar.question(task)["options"])])
-                    answered.add(task["try_number"])
+                    answered.add(question)
         return row, tasks, seen
 
     def summary(self, dag: str, run: str) -> dict[str, Any]:

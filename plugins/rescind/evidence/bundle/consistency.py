@@ -16,7 +16,17 @@ from typing import IO, Any
 
 from rescind.errors import InputError
 from rescind.evidence.bundle.approval import answered_by, check_answer
-from rescind.evidence.bundle.format import CONTROLS, EFFECTS, PROVEN, RECORD_FILES, encode, file_name, standing
+from rescind.evidence.bundle.format import (
+    CONTROLS,
+    EFFECTS,
+    EFFECTS_BEFORE,
+    PROVEN,
+    RECORD_FILES,
+    encode,
+    file_name,
+    standing,
+)
+from rescind.evidence.bundle.narrowing import check_narrowing
 from rescind.evidence.bundle.read import Source, records
 from rescind.evidence.bundle.times import Times
 from rescind.users import same_user, shown_user
@@ -113,6 +123,7 @@ class Checker:
         self._decisions(plan)
         self._approval(review, plan)
         self._effects(review, plan)
+        self._narrowing(review, plan, times)
         self._settings(plan)
         self._attempts(review, plan, approval, times)
         self._standings(times)
@@ -306,6 +317,25 @@ class Checker:
             for grant_id in named ^ planned:
                 self.found.add("the approved effects do not match the planned items", grant_id)
 
+    def _narrowing(self, review: Record, plan: Record | None, times: Times) -> None:
+        """Check what an approver left out. A sanitized copy has neither effects nor a signature that fits."""
+        narrowing = (plan or {}).get("narrowing")
+        narrowed = plan is not None and narrowing is not None and narrowing["digest"] != plan["digest"]
+        there = EFFECTS_BEFORE in {entry["name"] for entry in self.manifest["files"]}
+        if there != (narrowed and not self.sanitized):
+            self.found.add(f"{EFFECTS_BEFORE} is missing, or present although nothing was left out")
+            return
+        if plan is None or self.sanitized:
+            return
+        found, notes = check_narrowing(self.source, review, plan, self.items, self.approval_keys, _effect_ids)
+        self.notes += notes
+        for problem in found:
+            self.found.add(problem)
+        if narrowing is not None:
+            order = (narrowing["requested_at"], narrowing["responded_at"], plan["created_at"] if narrowed else None)
+            times.order("the times of what was left out are out of order", review["run"], *order)
+            times.order("a part was left out too late", review["run"], order[1], narrowing["valid_until"])
+
     def _settings(self, plan: Record | None) -> None:
         """Check that the recorded settings are those whose digest was approved."""
         record = next((one for one in records(self.source, "inputs") if one["name"] == SETTINGS), None)
@@ -405,14 +435,14 @@ def _may_be_one(approver: str, *requesters: str) -> bool:
         return True
 
 
-def _effect_ids(source: Source) -> Iterator[str]:
-    """Yield the ids of the grants that the approved effects name, without holding them all.
+def _effect_ids(source: Source, name: str = EFFECTS) -> Iterator[str]:
+    """Yield the ids of the grants that a file of effects names, without holding them all.
 
     In canonical JSON the quotes of ``"grants":[`` cannot stand inside a text (there they are escaped), so the
     lists can be found in the bytes; each grant is then decoded as JSON.
     """
     decoder, text, inside = json.JSONDecoder(), "", False
-    with source.open(EFFECTS) as file:
+    with source.open(name) as file:
         for piece in _text(file):
             text += piece
             while True:

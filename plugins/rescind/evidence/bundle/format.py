@@ -25,6 +25,8 @@ FORMAT = "rescind-evidence/1"
 MANIFEST = "manifest.json"
 SIGNATURE = "signature.json"
 EFFECTS = "effects.json"
+EFFECTS_BEFORE = "effects_before.json"
+"""The effects of the plan from which an approver left out a part; only in bundles of such runs."""
 CONTROLS = "controls.json"
 RECORD_FILES = (
     "review",

@@ -15,6 +15,7 @@ from rescind.evidence.bundle import consistency
 from rescind.evidence.bundle.format import (
     CONTROLS,
     EFFECTS,
+    EFFECTS_BEFORE,
     FORMAT,
     MANIFEST,
     RECORD_FILES,
@@ -119,7 +120,7 @@ def _shape(facts: Any) -> None:
         raise ValueError("has a malformed list of files")
     names = [entry["name"] for entry in facts["files"]]
     required = {file_name(kind) for kind in RECORD_FILES} | {CONTROLS}
-    if set(names) - {EFFECTS} != required or len(set(names)) != len(names):
+    if set(names) - {EFFECTS, EFFECTS_BEFORE} != required or len(set(names)) != len(names):
         raise ValueError("does not list exactly the files of a bundle")
 
 
@@ -138,7 +139,7 @@ def _entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         return False
     digests, counts = ["sha256"], ["bytes"]
-    if entry["name"] not in (EFFECTS, CONTROLS):
+    if entry["name"] not in (EFFECTS, EFFECTS_BEFORE, CONTROLS):
         digests += ["head", "root"]
         counts += ["records"]
     return (

@@ -19,7 +19,7 @@ from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row, outcomes
 from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.model import ASKED_FOR, needs_new_run
-from rescind.run_state import Counts
+from rescind.run_state import Counts, was_left_out
 
 SHOWN_FINDINGS = 40
 SHOWN_PEOPLE = 30
@@ -104,7 +104,8 @@ class Figures:
         return [
             ("Discovered", "grants in the listings", self.total["discovered"]),
             ("Flagged", "decided to be revoked", self.total["flagged"]),
-            ("Held back", "flagged, but held by a guard", self.total["held"]),
+            *[("Kept", "left out by the approver", self.total["left_out"])] * bool(self.total["left_out"]),
+            ("Held back", "flagged, but held by a guard", self.total["held"] - self.total["left_out"]),
             ("Planned", "in a call of the plan", self.total["planned"]),
             ("Sent", "accepted by the vendor; not yet proof", self.total["revoked"]),
             ("Proven gone", "absent, and no other way in remains", self.total["gone"]),
@@ -189,6 +190,7 @@ class Figures:
             effective=0 if self.restoring else self.standings["still_effective"],
             held=self.total["held"],
             kept=self.asked_for_total,
+            left_out=self.total["left_out"],
         )
 
     @property
@@ -304,8 +306,9 @@ def _items(source: Source, made: Figures) -> dict[str, list[float]]:
         _count(row, counts, made)
         _person(row, people)
         if row["standing"] not in (*PROVEN, "restored"):
-            made.finding_counts[row["standing"]] += 1
-            shown = worst.setdefault(row["standing"], [])
+            name = "kept" if was_left_out(row["state"], row["remains"]) else row["standing"]
+            made.finding_counts[name] += 1
+            shown = worst.setdefault(name, [])
             if len(shown) < SHOWN_FINDINGS:
                 shown.append(row)
         if row["standing"] in PROVEN:
@@ -330,6 +333,7 @@ def _count(row: Row, counts: Counter[str], made: Figures) -> None:
     made.standings[standing] += 1
     made.need_new_run += needs_new_run(row["state"], standing, row["reason"])
     counts["held" if row["state"] == "held" else "planned"] += 1
+    counts["left_out"] += was_left_out(row["state"], row["remains"])
     counts["revoked"] += row["state"] in ("accepted", "restored")
     counts["restored"] += standing == "restored"
     counts["gone"] += standing in PROVEN

@@ -61,6 +61,9 @@ def headline(facts: Figures) -> Mapping[str, Any]:
         }
     if facts.approval is not None and facts.approval["answer"] == "reject":
         return {"tone": "plain", "word": "Rejected", "text": "The plan was rejected. Nothing was sent."}
+    if facts.plan["calls"] == 0 and facts.total["left_out"]:
+        text = f"The approver left out all {number(facts.total['left_out'])} grants. Nothing was sent."
+        return {"tone": "warn", "word": "Kept", "text": text}
     if facts.approval is None or facts.approval["answer"] is None:
         return {"tone": "bad", "word": "Not approved", "text": "Nobody approved the plan. Nothing was sent."}
     proof = "restored" if facts.restoring else "proven gone"

@@ -19,7 +19,11 @@ from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import Repository, RunNumbers
 from rescind.users import same_user
 
-_COLUMNS = listed(names(Approval, without=("run_id", "dag_id", "airflow_run_id")), "a") + ", r.dag_id, r.airflow_run_id"
+_COLUMNS = (
+    listed(names(Approval, without=("run_id", "dag_id", "airflow_run_id", "narrowed")), "a")
+    + ", r.dag_id, r.airflow_run_id, EXISTS (SELECT 1 FROM rescind.narrowing n WHERE n.run_no = a.run_no"
+    " AND n.digest = a.digest) AS narrowed"
+)
 APPROVE = "approve"
 REJECT = "reject"
 
@@ -42,13 +46,13 @@ class Approvals(Repository):
 
         def work(connection: Connection) -> Approval:
             number = self._numbers.of(connection, run_id)
-            _plan_state(connection, number, run_id, digest)
+            plan_state(connection, number, run_id, digest)
             connection.execute(
                 "INSERT INTO rescind.approval (run_no, digest, nonce, requested_by, valid_until)"
                 " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (run_no, digest) DO NOTHING",
                 (number, Digest(digest), secrets.token_hex(16), requested_by, valid_until),
             )
-            return _need(connection, run_id, number, digest)
+            return need(connection, run_id, number, digest)
 
         return self._db.write(work)
 
@@ -87,19 +91,19 @@ class Approvals(Repository):
 
         def work(connection: Connection) -> Approval:
             number = self._numbers.of(connection, run_id)
-            state = _plan_state(connection, number, run_id, digest, lock=True)
-            known = _need(connection, run_id, number, digest, lock=True)
+            state = plan_state(connection, number, run_id, digest, lock=True)
+            known = need(connection, run_id, number, digest, lock=True)
             given = replace(
                 known,
                 answer=answer,
                 responded_by=responded_by,
                 responded_by_name="" if responded_by_name == responded_by else responded_by_name,
-                responded_at=_answered_at(known, responded_at, _now(connection)),
+                responded_at=answered_at(known, responded_at, database_now(connection)),
                 automatic=automatic,
                 method=method,
                 comment=comment,
             )
-            _check_answer(connection, known, given, state, nonce)
+            check_answer(connection, known, given, state, nonce)
             if known.answer is None:
                 self._write(connection, number, given)
             else:
@@ -107,7 +111,7 @@ class Approvals(Repository):
             if answer == APPROVE and state == "frozen":
                 _approve(connection, number, digest)
                 scope_locks.take_if_free(connection, number, run_id)
-            return _need(connection, run_id, number, digest)
+            return need(connection, run_id, number, digest)
 
         return self._db.write(work, bulk=True)
 
@@ -123,7 +127,8 @@ class Approvals(Repository):
                 f"SELECT r.run_id, {_COLUMNS} FROM rescind.approval a JOIN rescind.run r ON r.number = a.run_no"
                 " JOIN rescind.plan p ON p.run_no = a.run_no AND p.digest = a.digest AND p.state = 'frozen'"
                 " WHERE a.answer IS NULL AND r.finished_at IS NULL AND r.state <> 'abandoned'"
-                " AND a.valid_until > clock_timestamp() ORDER BY a.valid_until, r.number"
+                " AND a.valid_until > clock_timestamp() AND NOT EXISTS (SELECT FROM rescind.narrowing n"
+                " WHERE n.run_no = a.run_no AND n.digest = a.digest) ORDER BY a.valid_until, r.number"
             ).fetchall()
             return [Approval(**row) for row in rows]
 
@@ -136,7 +141,7 @@ class Approvals(Repository):
         """
         return self._db.read(
             lambda connection: self.granted(
-                connection, run_id, self._numbers.of(connection, run_id), digest, _now(connection)
+                connection, run_id, self._numbers.of(connection, run_id), digest, database_now(connection)
             )
         )
 
@@ -197,6 +202,8 @@ class Approvals(Repository):
 def _granted(approval: Approval | None, run_id: str, digest: str, now: datetime, keys: ApprovalKeys) -> Approval:
     if approval is None:
         problem = "no approval was requested"
+    elif approval.narrowed:
+        problem = "a part of it was left out, so only the narrowed plan can be approved"
     elif approval.answer is None:
         problem = "no approver has answered"
     elif approval.answer != APPROVE:
@@ -234,7 +241,12 @@ def mark_used(connection: Connection, run_no: int, digest: Digest, batch_id: Dig
     )
 
 
-def _check_answer(connection: Connection, known: Approval, given: Approval, state: str, nonce: str) -> None:
+def check_answer(connection: Connection, known: Approval, given: Approval, state: str, nonce: str) -> None:
+    """Check that an answer belongs to its request and may be recorded.
+
+    :raises NotApprovedError: when it does not belong to it, is too late, or comes from the requester.
+    :raises RecordConflictError: when another answer is recorded.
+    """
     where = f"plan {known.digest} of run {known.run_id}"
     answer = given.answer
     if answer not in (APPROVE, REJECT):
@@ -247,11 +259,13 @@ def _check_answer(connection: Connection, known: Approval, given: Approval, stat
         raise NotApprovedError(f"{where}: the answer names no approver. Nothing was recorded")
     if known.answer is not None and known.answer != answer:
         raise RecordConflictError(f"{where}: the answer {known.answer!r} is recorded already and cannot change")
+    if known.narrowed:
+        raise RecordConflictError(f"{where}: the recorded answer left out a part of it. Answer the second question")
     if answer == APPROVE:
         problem = "" if given.automatic else _not_another(given)
         if problem:
             raise NotApprovedError(f"{where}: {problem}. Ask another approver")
-        if known.valid_until <= _now(connection):
+        if known.valid_until <= database_now(connection):
             raise NotApprovedError(
                 f"{where}: the approval window expired at {known.valid_until:%Y-%m-%d %H:%M:%S %Z}. Plan again"
             )
@@ -271,12 +285,16 @@ def _approve(connection: Connection, run_no: int, digest: str) -> None:
     )
 
 
-def _answered_at(known: Approval, responded_at: datetime | None, now: datetime) -> datetime:
+def answered_at(known: Approval, responded_at: datetime | None, now: datetime) -> datetime:
     """Return the time of the answer by the clock of the database; Airflow's clock may differ from it."""
     return min(max(responded_at or now, known.requested_at), now)
 
 
-def _plan_state(connection: Connection, run_no: int, run_id: str, digest: str, *, lock: bool = False) -> str:
+def plan_state(connection: Connection, run_no: int, run_id: str, digest: str, *, lock: bool = False) -> str:
+    """Return the state of a plan.
+
+    :raises LedgerError: when the run has no such plan.
+    """
     row = connection.execute(
         "SELECT state FROM rescind.plan WHERE run_no = %s AND digest = %s" + (" FOR UPDATE" if lock else ""),
         (run_no, Digest(digest)),
@@ -295,7 +313,11 @@ def _load(connection: Connection, run_id: str, run_no: int, digest: str, *, lock
     return None if row is None else _approval(run_id, row)
 
 
-def _need(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval:
+def need(connection: Connection, run_id: str, run_no: int, digest: str, *, lock: bool = False) -> Approval:
+    """Return the request for approval of a plan.
+
+    :raises NotApprovedError: when there is none.
+    """
     approval = _load(connection, run_id, run_no, digest, lock=lock)
     if approval is None:
         raise NotApprovedError(
@@ -308,7 +330,8 @@ def _approval(run_id: str, row: DictRow) -> Approval:
     return Approval(run_id=run_id, **row)
 
 
-def _now(connection: Connection) -> datetime:
+def database_now(connection: Connection) -> datetime:
+    """Return the time of the database."""
     row = connection.execute("SELECT clock_timestamp() AS now").fetchone()
     if row is None:
         raise LedgerError("ledger: the database returned no time")

@@ -203,6 +203,7 @@ class Approval:
     :param signing_key: name of the key that signed the answer; empty without a signature.
     :param signature: signature of the answer (hex), see :mod:`rescind.approval_signature`.
     :param airflow_record: whether Airflow's own record has the same answer, as text; empty before the first send.
+    :param narrowed: whether the answer left out a part of this plan, so that it can never be approved.
     """
 
     run_id: str
@@ -225,6 +226,7 @@ class Approval:
     used_at: datetime | None
     used_by_batch: str | None
     airflow_record: str
+    narrowed: bool = False
 
     @property
     def approver(self) -> str:

@@ -84,6 +84,7 @@ class Views(Repository):
     def waiting(self, dags: Collection[str]) -> list[RunLine]:
         """Return the runs whose plan waits for an approver, those that expire first at the top."""
         query = f"""{RUNS} AND r.finished_at IS NULL AND a.requested_at IS NOT NULL AND a.answer IS NULL
+            AND NOT EXISTS (SELECT FROM rescind.narrowing n WHERE n.run_no = p.run_no AND n.digest = p.digest)
             AND p.valid_until > clock_timestamp() ORDER BY p.valid_until, r.number LIMIT {MOST_ROWS}"""
         return self._select(lambda connection: _all(connection, RunLine, query, {"dags": list(dags)}))
 

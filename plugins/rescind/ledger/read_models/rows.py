@@ -40,6 +40,8 @@ class RunLine:
     :param held: items that a guard held back.
     :param kept: grants that the request named and that no call of the run could remove, by its closing summary.
     :param approvers: users who may answer, by the settings that the run recorded, without its requester.
+    :param left_out: those of ``held`` that an approver left out.
+    :param narrowed: whether an answer left out a part of the plan, so that there is a second question.
     """
 
     number: int
@@ -78,6 +80,8 @@ class RunLine:
     held: int = 0
     kept: int = 0
     approvers: Sequence[str] = ()
+    left_out: int = 0
+    narrowed: bool = False
 
     @property
     def requester(self) -> str:
@@ -120,6 +124,7 @@ class RunFacts:
     :param occasion: the events that started the run, and when the employment of the people ends.
     :param verified_at: when the last item got its latest verdict.
     :param listed: whether every listing of the run was complete.
+    :param left_out_by: who left out a part of the plan, when and why; None and empty if nobody did.
     """
 
     problems: Sequence[str]
@@ -142,6 +147,9 @@ class RunFacts:
     occasion: Mapping[str, Any] = field(default_factory=dict)
     verified_at: datetime | None = None
     listed: bool = False
+    left_out_by: str | None = None
+    left_out_at: datetime | None = None
+    left_out_comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

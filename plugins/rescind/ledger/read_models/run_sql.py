@@ -7,7 +7,8 @@ GONE = "('verified_gone', 'already_absent')"
 RUNS = f"""
 SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r.reason, r.ticket, r.dry_run, r.state,
        r.started_at, r.finished_at, coalesce(p.operation, 'revoke') AS operation, p.calls, p.items,
-       CASE p.operation WHEN 'restore' THEN t.restored ELSE o.gone END AS proven, t.held,
+       CASE p.operation WHEN 'restore' THEN t.restored ELSE o.gone END AS proven, t.held, t.left_out,
+       EXISTS (SELECT FROM rescind.narrowing n WHERE n.run_no = r.number) AS narrowed,
        CASE p.operation WHEN 'restore' THEN 0 ELSE o.unproven END AS unproven,
        CASE p.operation WHEN 'restore' THEN 0 ELSE o.effective END AS effective,
        coalesce((r.figures ->> 'kept_back')::int, 0) AS kept,
@@ -36,7 +37,8 @@ LEFT JOIN LATERAL (
     FROM rescind.verdict_latest v WHERE v.run_no = r.number
 ) o ON true
 LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE i.state = 'held') AS held, count(*) FILTER (WHERE i.state = 'restored') AS restored
+    SELECT count(*) FILTER (WHERE i.state = 'held' AND i.reason LIKE 'kept by %%') AS left_out,
+           count(*) FILTER (WHERE i.state = 'held') AS held, count(*) FILTER (WHERE i.state = 'restored') AS restored
     FROM rescind.plan_item i WHERE i.run_no = r.number
 ) t ON true
 LEFT JOIN LATERAL (
@@ -57,7 +59,9 @@ SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
        coalesce(r.summary ->> 'report', r.summary -> 'evidence' ->> 'report', '') AS report,
        coalesce(r.summary ->> 'bundle', r.summary -> 'evidence' ->> 'bundle', '') AS bundle,
        coalesce(encode(p.digest, 'hex'), '') AS plan, p.lower_bound, a.responded_at,
-       coalesce(a.comment, '') AS comment, r.policy_version, r.code_version,
+       coalesce(a.comment, '') AS comment, coalesce(n.comment, '') AS left_out_comment, n.responded_at AS left_out_at,
+       CASE WHEN n.responded_by_name = '' THEN n.responded_by ELSE n.responded_by_name END AS left_out_by,
+       r.policy_version, r.code_version,
        coalesce(encode(i.sha256, 'hex'), '') AS settings,
        coalesce(i.source, '') AS settings_source, i.facts ->> 'compared_with' AS settings_compared_with,
        ARRAY(SELECT left(line, 200) FROM jsonb_array_elements_text(CASE
@@ -78,6 +82,7 @@ FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
 LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
 LEFT JOIN rescind.input i ON i.run_no = r.number AND i.name = 'settings'
+LEFT JOIN rescind.narrowing n ON n.run_no = r.number
 LEFT JOIN rescind.input o ON o.run_no = r.number AND o.name = 'roster'
 LEFT JOIN rescind.input oc ON oc.run_no = r.number AND oc.name = 'occasion'
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s)

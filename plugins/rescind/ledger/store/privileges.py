@@ -60,6 +60,11 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
         "UPDATE (answer, responded_by, responded_by_name, responded_at, automatic, method, comment, signing_key,"
         " signature, airflow_record, used_at, used_by_batch)",
     ),
+    "rescind.narrowing": (
+        "SELECT",
+        "INSERT (run_no, digest, left_out, grants, grants_digest, responded_by, responded_by_name, responded_at,"
+        " comment, signing_key, signature)",
+    ),
     "rescind.attempt": (
         "SELECT",
         "INSERT (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action, api_version)",

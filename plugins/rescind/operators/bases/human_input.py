@@ -45,11 +45,11 @@ class HumanInputOperator(AnnouncingMixin, HITLOperator):
         self.notifiers = [self._tell_asked]  # type: ignore[list-item]
 
     @abstractmethod
-    def ask(self, context: Context, ledger: Ledger) -> dict[str, Any] | None:
+    def ask(self, context: Context, ledger: Ledger) -> Any:
         """Set subject, body, options and assigned users, and return None; or return the result if nobody is asked."""
 
     @abstractmethod
-    def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> dict[str, Any]:
+    def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> Any:
         """Record the answer, or what a missing answer means, and return the task's result.
 
         :param event: Airflow's event: ``chosen_options``, ``responded_by_user`` and ``responded_at``, or ``error``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ from typing import Any
 from rescind.errors import InputError
 
 COMMENT = "comment"
+LEAVE_OUT = "leave_out"
 MOST_COMMENT = 1000
 """Maximum length of a comment, in characters."""
+MOST_LEFT_OUT = 1000
+"""Most entries that one answer leaves out, and ``MOST_ENTRY`` their maximum length in characters."""
+MOST_ENTRY = 200
 _JOINERS = "\u200c\u200d"
 """Invisible characters that some scripts and emoji need; they change no order of reading."""
 _REMEDY = "Answer with the form of the question"
@@ -22,9 +27,11 @@ class AnswerFields:
     """The checked fields of an answer.
 
     :param comment: at most :data:`MOST_COMMENT` typed characters, in the form of :func:`readable`.
+    :param leave_out: what is left out, as sent, each once and sorted: values of the form's choices, or typed ids.
     """
 
     comment: str = ""
+    leave_out: tuple[str, ...] = ()
 
 
 def comment_field() -> dict[str, dict[str, Any]]:
@@ -37,7 +44,7 @@ def comment_field() -> dict[str, dict[str, Any]]:
             "default": None,
             "type": ["string", "null"],
             "maxLength": MOST_COMMENT,
-            "title": "Comment (optional)",
+            "title": "Comment (optional; the reason, if you leave people out)",
             "description": "It is signed with the answer and shown in the report. Do not write secrets.",
         }
     }
@@ -54,10 +61,10 @@ def answer_fields(event: Mapping[str, Any]) -> AnswerFields:
         given = {}
     if not isinstance(given, Mapping):
         raise InputError("answer", f"its fields are a {type(given).__name__}", _REMEDY)
-    unknown = sum(name != COMMENT for name in given)
+    unknown = sum(name not in (COMMENT, LEAVE_OUT) for name in given)
     if unknown:
-        raise InputError("answer", f"has {unknown} unknown fields; known: {COMMENT}", _REMEDY)
-    return AnswerFields(_comment(given.get(COMMENT)))
+        raise InputError("answer", f"has {unknown} unknown fields; known: {COMMENT}, {LEAVE_OUT}", _REMEDY)
+    return AnswerFields(_comment(given.get(COMMENT)), _entries(given.get(LEAVE_OUT)))
 
 
 def has_fields(record: Mapping[str, Any], expected: AnswerFields) -> bool:
@@ -87,6 +94,25 @@ def _comment(value: object) -> str:
         problem = f"has {len(value)} characters, more than {MOST_COMMENT}"
         raise InputError("comment of the answer", problem, "Start a new run, and write a shorter comment")
     return readable(value)
+
+
+def _entries(value: object) -> tuple[str, ...]:
+    """Return the entries of a list, or of a text with one entry on each line or between commas."""
+    where = "what the answer leaves out"
+    if isinstance(value, str):
+        if len(value) > MOST_LEFT_OUT * MOST_ENTRY:
+            raise InputError(where, f"has {len(value)} characters", _REMEDY)
+        value = re.split(r"[\n,;]", value)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise InputError(where, "is not a list of texts", _REMEDY)
+    found = {one.strip() for one in value} - {""}
+    if len(found) > MOST_LEFT_OUT:
+        raise InputError(where, f"has {len(found)} entries, more than {MOST_LEFT_OUT}", "Reject, and plan less")
+    if (long := max(map(len, found), default=0)) > MOST_ENTRY:
+        raise InputError(where, f"has an entry of {long} characters, more than {MOST_ENTRY}", _REMEDY)
+    return tuple(sorted(found))
 
 
 def _hidden(one: str) -> bool:

@@ -49,6 +49,7 @@ def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         "",
         *people_lines(run, people, f"{PAGE}/{run.number}/people"),
         *held_lines(people),
+        *_kept_before(ledger, run),
         *reach_lines(reach),
         *risk_lines(people),
         *(f"- {plain(line, 500)}." for line in named_lines(ledger, run)),
@@ -70,6 +71,20 @@ def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
     ]
     subject = f"Approve revoking {counted(people.going, 'grant')} of {whom} ({plan.digest[:12]})?"
     return subject, "\n".join(lines)
+
+
+def _kept_before(ledger: Ledger, run: Run) -> list[str]:
+    """Return who left out grants of this plan in earlier runs, and why."""
+    found = ledger.narrowings.earlier(run.run_id)
+    if not found:
+        return []
+    lines = ["", "**Kept before**", ""]
+    for number, grants, one in found:
+        lines.append(
+            f"- {counted(grants, 'of these grants was', 'of these grants were')} left out of run {number} by "
+            f"{plain(one.by)} on {one.responded_at:%Y-%m-%d}: {plain(one.comment, 300)}"
+        )
+    return lines
 
 
 def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list[str]:

@@ -61,7 +61,8 @@ def outlook(ledger: Ledger, run: Run) -> Outlook:
 def verdict_line(people: PlanPeople, reach: Outlook) -> str:
     """Return the first line: what remains after the plan, or that nothing does."""
     parts = [
-        (people.held_total, "held back"),
+        (people.held_total - people.left_out, "held back"),
+        (people.left_out, "kept by the approver"),
         (people.kept_total, "asked for, but no call of this run can remove them"),
         (people.unplanned, "flagged in an incomplete listing, so not planned"),
         (reach.grants, "removed, but still reachable in another way"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from rescind.ledger import Ledger, Run
 from rescind.model import ASKED_FOR, Choice, Decision, Grant, ItemState, PrincipalType
 from rescind.review import PrincipalKey, principal_key
+from rescind.run_state import was_left_out
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
 from rescind.workflow.closing.surroundings import product
 from rescind.workflow.question.risk import LEVELS, Risk, risk_of
@@ -75,6 +76,7 @@ class Line:
 class PlanPeople:
     """The people of a plan, with its sums.
 
+    :param left_out: how many of the held grants an approver left out.
     :param rules: (grants that go, grants that are held) by rule.
     :param unplanned: grants that were to go and are in no item of the plan: their listing is incomplete.
     :param held: the first held grants by reason.
@@ -85,6 +87,7 @@ class PlanPeople:
     rules: dict[str, list[int]] = field(default_factory=dict)
     going: int = 0
     held_total: int = 0
+    left_out: int = 0
     unplanned: int = 0
     riskiest: list[Line] = field(default_factory=list)
     held: list[Line] = field(default_factory=list)
@@ -125,6 +128,7 @@ def plan_people(ledger: Ledger, run: Run) -> PlanPeople:
         else:
             rule[1] += 1
             made.held_total += 1
+            made.left_out += was_left_out(ItemState.HELD, why)
             person.held += 1
             _keep(held, place)
     made.riskiest = [line for _, _, line in sorted(riskiest, key=lambda one: one[:2], reverse=True)]
@@ -149,12 +153,17 @@ def who(person: PersonLoss) -> str:
     return person.name or f"{person.kind.replace('_', ' ')} {person.key[-1]}"
 
 
+def person_of(grant: Grant, decision: Decision) -> tuple[str, ...]:
+    """Return the roster's id of the person behind a grant, or system, account, type and id of the principal."""
+    ident, key = str(decision.facts.get("person.id", "")), grant.key
+    return (ident,) if ident else (key.system, key.account, str(key.principal_type), key.principal_id)
+
+
 def _person(
     people: dict[tuple[str, ...], PersonLoss], grant: Grant, decision: Decision, names: Mapping[PrincipalKey, str]
 ) -> PersonLoss:
     facts, key = decision.facts, grant.key
-    ident = str(facts.get("person.id", ""))
-    place = (ident,) if ident else (key.system, key.account, key.principal_type, key.principal_id)
+    place = person_of(grant, decision)
     found = people.get(place)
     if found is None:
         platform = grant.principal_name or names.get(principal_key(grant), "")
@@ -164,7 +173,7 @@ def _person(
             place,
             str(facts.get("person.name", "")) or platform or ("all users" if everyone else ""),
             str(key.principal_type),
-            bool(ident),
+            len(place) == 1,
             str(facts.get("person.department", "")),
             str(facts.get("person.status", "")),
             f"{gone[:16].replace('T', ' ')} UTC" if gone not in ("", "unknown") else "",

@@ -1,0 +1,113 @@
+"""Check in a bundle what an approver left out: who did, signed, and that the plan is a part of the plan before it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from rescind.approval_signature import fits, key_name, narrowing_statement
+from rescind.errors import InputError
+from rescind.evidence.bundle.format import EFFECTS, EFFECTS_BEFORE, encode
+from rescind.evidence.bundle.read import Source
+from rescind.evidence.bundle.signing import weak
+from rescind.run_state import kept_by
+from rescind.users import same_user, shown_user
+
+Record = Mapping[str, Any]
+_HEAD = b',"policy_version":'
+_NARROWED = re.compile(rb'"narrowed":\{"by":"([0-9a-f]{64})","of":"([0-9a-f]{64})"\}')
+_PIECE = 1 << 16
+
+
+def check_narrowing(
+    source: Source,
+    review: Record,
+    plan: Record,
+    items: Mapping[str, Record],
+    keys: Collection[bytes] | None,
+    effect_ids: Callable[[Source, str], Iterable[str]],
+) -> tuple[list[str], list[str]]:
+    """Return problems and notes about what was left out of the plan; both empty where nothing was.
+
+    :param keys: public keys (32 bytes each), of which one must have signed; None: the key in the record.
+    :param effect_ids: returns the ids of the grants in a file of effects.
+    """
+    narrowing, named = plan.get("narrowing"), _named(source)
+    if narrowing is None:
+        return (["the plan was narrowed, and nothing says by whom"] if named else []), []
+    by = shown_user(narrowing["responded_by"], narrowing["responded_by_name"])
+    found, mark = _signed(review, narrowing, keys)
+    if _may_be_one(narrowing, review):
+        found.append("the requester left out a part of the plan of their own run")
+    if plan["digest"] != narrowing["digest"]:
+        if named != (mark, narrowing["digest"]):
+            found.append("the plan does not name what was left out as it was signed")
+        found += _part(source, narrowing, items, kept_by(by, narrowing["comment"]), effect_ids)
+    elif named:
+        found.append("the plan was narrowed twice")
+    what = "grant" if narrowing["grants"] == 1 else "grants"
+    note = f"{by!r} left out {narrowing['grants']} {what} of plan {narrowing['digest'][:12]}, signed"
+    return found, [note]
+
+
+def _signed(review: Record, narrowing: Record, keys: Collection[bytes] | None) -> tuple[list[str], str]:
+    """Return the problems of the signature, and the digest of what is signed."""
+    run = {"run": review["run"], "dag": review["dag"], "airflow_run": review["airflow_run"]}
+    message = narrowing_statement({**narrowing, **run})
+    name = str(narrowing["signing_key"])
+    known = keys if keys is not None else [bytes.fromhex(narrowing["public_key"])] * bool(narrowing["public_key"])
+    raw = next((one for one in known if key_name(one) == name), None)
+    found = []
+    if raw is None:
+        found.append(f"what was left out is signed by key {name[:16]}, which is not accepted")
+    elif weak(raw) or not fits(message, str(narrowing["signature"]), raw):
+        found.append(f"the signature of what was left out by key {name} is not valid: it was changed or forged")
+    return found, hashlib.sha256(message).hexdigest()
+
+
+def _part(
+    source: Source,
+    narrowing: Record,
+    items: Mapping[str, Record],
+    reason: str,
+    effect_ids: Callable[[Source, str], Iterable[str]],
+) -> list[str]:
+    """Return why the plan is not the plan before it without exactly what was left out."""
+    found, total = [], hashlib.sha256()
+    with source.open(EFFECTS_BEFORE) as file:
+        while piece := file.read(_PIECE):
+            total.update(piece)
+    if total.hexdigest() != narrowing["digest"]:
+        found.append("the effects of the plan before do not match its digest")
+    kept = {ident for ident, item in items.items() if item["call"] is None and item["reason"] == reason}
+    if (len(kept), hashlib.sha256(encode(sorted(kept))).hexdigest()) != (
+        narrowing["grants"],
+        narrowing["grants_digest"],
+    ):
+        found.append("the grants that were kept are not those that were left out")
+    before, after = set(effect_ids(source, EFFECTS_BEFORE)), set(effect_ids(source, EFFECTS))
+    if not after <= before - kept:
+        found.append("the plan has a grant that was left out, or that the plan before it did not have")
+    if not kept <= before or before - after - items.keys():
+        found.append("the plan before it had other grants")
+    return found
+
+
+def _named(source: Source) -> tuple[str, str] | None:
+    """Return (mark, digest of the plan before) from the approved effects, or None."""
+    head = b""
+    with source.open(EFFECTS) as file:
+        while _HEAD not in head and (piece := file.read(_PIECE)):
+            head += piece
+    match = _NARROWED.search(head.partition(_HEAD)[0])
+    return None if match is None else (match[1].decode(), match[2].decode())
+
+
+def _may_be_one(narrowing: Record, review: Record) -> bool:
+    name = narrowing["responded_by_name"] or narrowing["responded_by"]
+    try:
+        return not name or any(same_user(name, one) for one in (narrowing["requested_by"], review["requested_by"]))
+    except InputError:
+        return True

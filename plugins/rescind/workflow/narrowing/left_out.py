@@ -1,0 +1,153 @@
+"""What an approver may leave out of a plan: people, or people in one permission system."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rescind.errors import InputError
+from rescind.ledger import Ledger, Plan, Run
+from rescind.model import Choice, PrincipalType, digest
+from rescind.review.roster.lookup import find_person, quoted
+from rescind.systems import system_named
+from rescind.workflow.closing.close_paths import CLOSES_PATH
+from rescind.workflow.inputs import inputs_of
+from rescind.workflow.question.answer_fields import LEAVE_OUT, MOST_ENTRY, MOST_LEFT_OUT, AnswerFields, readable
+from rescind.workflow.question.plan_people import PersonLoss, PlanPeople, person_of, plan_people, who
+from rescind.workflow.revoke_planner import LOSING
+
+MOST_LISTED = 200
+"""Most entries of the list in the form. With more of them the form has a field for ids and mails instead."""
+_WHERE = "what the answer leaves out"
+_REMEDY = "Nothing was recorded. Clear the task to be asked again, or start a new run"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a plan that can be left out: a person, or a person in one permission system.
+
+    :param person: the texts that identify the person, see :func:`~rescind.workflow.question.plan_people.person_of`.
+    :param system: a permission system, or an empty text for all of them.
+    :param grants: how many grants go.
+    :param shown: who it is, for people.
+    """
+
+    person: tuple[str, ...]
+    system: str
+    grants: int
+    shown: str
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The part as the ledger keeps it."""
+        return (*self.person, self.system)
+
+    def value(self, plan: Plan) -> str:
+        """Return the value in the form of the question for this plan. It fits no other plan and no other run."""
+        return digest([plan.run_id, plan.digest, *self.chosen])[:16]
+
+
+def parts_of(people: PlanPeople) -> list[Part]:
+    """Return what can be left out, in the order of the question: each person, and then each of their systems."""
+    found = []
+    for person in (one for one in people.people if one.going):
+        systems = Counter[str]()
+        for (system, _, _), count in person.loses.items():
+            systems[system] += count
+        shown = _shown(person)
+        found.append(Part(person.key, "", person.going, shown))
+        if len(systems) > 1:
+            found += [Part(person.key, one, count, shown) for one, count in sorted(systems.items())]
+    return found
+
+
+def leave_out_field(plan: Plan, people: PlanPeople) -> dict[str, dict[str, Any]]:
+    """Return the form's field, as Airflow's ``Param`` takes it: a list, or a text where the list would be too long."""
+    parts = parts_of(people)
+    said = (
+        "These people keep what they have for now. Then press Approve: nothing is sent yet. A second question shows the"
+        " plan without them, and only its answer approves. The comment says why."
+    )
+    if len(parts) > MOST_LISTED:
+        said = f"One on each line: an id or a mail of a person in the plan. {said}"
+        return {LEAVE_OUT: {"default": None, "type": ["string", "null"], "format": "multiline",
+                            "maxLength": MOST_LEFT_OUT * MOST_ENTRY, "title": "Leave out (optional)",
+                            "description": said}}  # fmt: skip
+    values = [part.value(plan) for part in parts]
+    labels = [
+        f"{part.shown} · {system_named(part.system).title if part.system else 'everything'} ({part.grants})"
+        for part in parts
+    ]
+    return {LEAVE_OUT: {"default": None, "type": ["array", "null"], "items": {"type": "string"}, "examples": values,
+                        "values_display": dict(zip(values, labels, strict=True)), "title": "Leave out (optional)",
+                        "description": said}}  # fmt: skip
+
+
+def chosen_parts(ledger: Ledger, run: Run, plan: Plan, fields: AnswerFields) -> list[Part]:
+    """Return the parts that an answer leaves out.
+
+    :raises InputError: for an entry that is not in the plan or not certain, and without a reason.
+    """
+    if not fields.comment:
+        raise InputError(_WHERE, "has no reason", f"Write the reason into the comment. {_REMEDY}")
+    parts = parts_of(plan_people(ledger, run))
+    by_value = {part.value(plan): part for part in parts}
+    strange = [entry for entry in fields.leave_out if entry not in by_value]
+    found = [by_value[entry] for entry in fields.leave_out if entry in by_value]
+    if strange and len(parts) <= MOST_LISTED:
+        raise InputError(_WHERE, f"has {len(strange)} entries that are not in this plan", _REMEDY)
+    return found + _typed(ledger, run, strange, [part for part in parts if not part.system])
+
+
+def left_out_grants(ledger: Ledger, run: Run, chosen: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Return the ids of the grants of the live plan that a choice leaves out.
+
+    A grant that goes only to close a path stays with the people who are left out: if it is theirs, if it closes a path
+    of theirs, and if other people than its holder lose something by it.
+
+    :param chosen: see :attr:`Part.chosen`.
+    """
+    wanted = {tuple(one) for one in chosen}
+    people = {one[:-1] for one in wanted}
+    planned = {item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id}
+    left, closing = set[str](), list[tuple[str, str]]()
+    for grant, decision in ledger.decisions.each(run.run_id, choice=Choice.REVOKE):
+        if grant.grant_id not in planned:
+            continue
+        person = person_of(grant, decision)
+        own = (*person, "") in wanted or (*person, grant.key.system) in wanted
+        if decision.rule == CLOSES_PATH:
+            shared = grant.key.principal_type != PrincipalType.USER or bool(decision.facts.get(LOSING))
+            own = own or person in people or shared
+            closing.append((grant.grant_id, str(decision.facts.get("closes", ""))))
+        if own:
+            left.add(grant.grant_id)
+    left |= {ident for ident, ended in closing if ended in left}
+    return frozenset(left)
+
+
+def _typed(ledger: Ledger, run: Run, entries: Collection[str], people: Sequence[Part]) -> list[Part]:
+    """Return the people whom typed entries mean: by the id in the plan, or by id or mail in the roster of the run."""
+    by_id: dict[str, list[Part]] = {}
+    for part in people:
+        by_id.setdefault(part.person[-1], []).append(part)
+    roster = inputs_of(ledger, run).roster.roster if entries else None
+    found = []
+    for entry in entries:
+        mine = by_id.get(entry, [])
+        if not mine and roster is not None:
+            mine = by_id.get(find_person(entry, roster, where=_WHERE)[0].person_id, [])
+        if len(mine) != 1:
+            problem = "is not in this plan" if not mine else "means several people"
+            raise InputError(_WHERE, f"{quoted(entry)} {problem}", _REMEDY)
+        found += mine
+    return found
+
+
+def _shown(person: PersonLoss) -> str:
+    """Return who a person is, in one line without invisible characters."""
+    name = " ".join(readable(who(person)).split())[:80]
+    ident = person.key[-1]
+    return name if ident in name else f"{name} ({' '.join(readable(ident).split())[:40]})"

@@ -1,0 +1,46 @@
+"""Text of the second question."""
+
+from __future__ import annotations
+
+from rescind.errors import PlanError
+from rescind.ledger import Ledger, Plan, Run
+from rescind.systems import system_named
+from rescind.workflow.narrowing.narrow import narrowing_of
+from rescind.workflow.question.markdown import plain
+from rescind.workflow.question.people_text import PAGE, counted
+from rescind.workflow.question.plan_people import plan_people, who
+
+_NAMED = 12
+
+
+def part_request(ledger: Ledger, run: Run, plan: Plan, subject: str, body: str) -> tuple[str, str]:
+    """Return subject and body (Markdown) of the second question.
+
+    :param subject: of the question about the narrower plan alone, like ``body``.
+    :raises PlanError: when nothing was left out.
+    """
+    narrowing = narrowing_of(ledger, run, plan)
+    if narrowing is None:
+        raise PlanError("nothing was left out of this plan. Start a new run")
+    before = ledger.plans.get(run.run_id, narrowing.digest)
+    lines = [
+        f"**Second question.** {plain(narrowing.by)} left out {counted(narrowing.grants, 'grant')} of plan "
+        f"`{narrowing.digest[:12]}`. That answer approved nothing. This is the plan without them: "
+        f"{counted(plan.calls, 'call')}, before {before.calls}.",
+        "",
+        f"Kept by {plain(narrowing.by)}: {plain(narrowing.comment, 500)}",
+        "",
+    ]
+    names = {person.key: who(person) for person in plan_people(ledger, run).people}
+    lines += [f"- {_part(tuple(one), names)}" for one in narrowing.left_out[:_NAMED]]
+    if len(narrowing.left_out) > _NAMED:
+        lines.append(f"- and {len(narrowing.left_out) - _NAMED} more, in the [full list]({PAGE}/{run.number}/items)")
+    return f"Second question: {subject[0].lower()}{subject[1:]}", "\n".join([*lines, "", body])
+
+
+def _part(chosen: tuple[str, ...], names: dict[tuple[str, ...], str]) -> str:
+    *person, system = chosen
+    ident = plain(" ".join(person[-1:]))
+    name = names.get(tuple(person), "")
+    where = f", {system_named(system).title} only" if system else ""
+    return f"{plain(name)} ({ident}){where}" if name and name != ident else f"{ident}{where}"
