@@ -154,7 +154,7 @@ class Settings(BaseModel):
     :param summaries: folder for the summary and the items of each run.
     :param batch_seconds: how long one mapped revocation task should last, in seconds.
     :param canary_items: about how many grants of each system and account are revoked and verified before the rest of a
-        large plan; 0 for none.
+        large plan; 0 for none. Authorizations of works that wait for other calls of the plan have none.
     :param canary_above: a plan with more grants than this is a large one.
     :param max_shrink_percent: how much smaller, in percent, a population of at least 20 grants may be than at its last
         complete listing (less what was revoked since); a smaller one counts as incomplete. 100 turns this off.

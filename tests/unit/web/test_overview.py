@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg.conninfo import make_conninfo
+from psycopg.types.json import Jsonb
 
-from rescind.ledger import Ledger, NewQuestion, QuestionItem
+from rescind.ledger import Ledger, NewQuestion, NewRun, QuestionItem
 from rescind.ledger.read_models.overview import BucketLine, OpenCell
 from rescind.ledger.read_models.rows import ItemFilter
+from rescind.ledger.runs.records import NAMED_PEOPLE
 from rescind.ledger.runs.refusals import NewRefusal
 from rescind.model import Verdict
 from rescind.web.charts import short
@@ -68,6 +70,46 @@ def test_a_later_review_replaces_what_earlier_runs_left_and_a_run_about_people_a
     # Persons 0 to 2 are gone by the last run, 4 and 6 by the first; 3, 5 and 7 are not.
     assert (times.people, times.waiting) == (5, 3)
     assert round(times.worst_s / 86_400) == 40 and times.worst_run == 4 and times.worst_name == "Omar Haddad"
+
+
+def test_open_grants_of_runs_that_are_too_many_to_read_count_too(ledger: Ledger) -> None:
+    left = NOW - timedelta(days=9)
+    closed_review(ledger, "review", range(2), [REACHABLE], systems=TWO, ended=NOW - timedelta(days=8))
+    about_people: dict[str, Any] = {"kind": "targets", "dag_id": "revoke_access", "kept": 0, "left_at": left}
+    closed_review(ledger, "left open", [7], [REACHABLE], ended=NOW - timedelta(days=7), **about_people)
+    last = closed_review(ledger, "gone", [8], [GONE], systems=TWO, ended=NOW - timedelta(days=6), **about_people)
+    account = ledger.scopes.all(last.run_id)[0].account
+    names = (*TWO, "wedata_privileges", "wedata_projects", "dms_accounts")
+    systems = [{"system": name, "account": account, "items": 1, "verified_gone": 1} for name in names]
+    with tampering(make_conninfo("", **ledger.database.target)) as connection:
+        connection.execute(
+            "INSERT INTO rescind.run (number, run_id, dag_id, airflow_run_id, kind, requested_by, params, dry_run,"
+            " state, finished_at, summary) SELECT number + n, 'copy' || n, dag_id, 'copy' || n, kind, requested_by,"
+            " params, false, state, finished_at, %(summary)s FROM rescind.run, generate_series(1, 60) n"
+            " WHERE number = %(last)s",
+            {"last": last.number, "summary": Jsonb({"answer": "approve", "systems": systems})},
+        )
+    assert sum(one.items for one in ledger.views.open_now(ALL)) == 5
+
+
+def test_the_times_of_leavers_say_how_far_back_they_look(browser: Any, ledger: Ledger) -> None:
+    ended = NOW - timedelta(days=2)
+    for number in range(3):
+        closed_review(
+            ledger,
+            f"r{number}",
+            [number],
+            [GONE],
+            ended=ended,
+            left_at=ended,
+            kept=0,
+            kind="targets",
+            dag_id="offboard",
+        )
+    times = ledger.views.leaver_times({"offboard"}, most=2)
+    assert times is not None and (times.people, times.last_runs) == (2, 2)
+    times = ledger.views.leaver_times({"offboard"})
+    assert times is not None and (times.people, times.last_runs) == (3, None)
 
 
 def test_old_runs_count_no_more_and_a_summary_that_somebody_changed_breaks_nothing(ledger: Ledger) -> None:
@@ -148,6 +190,13 @@ def test_items_are_compared_with_the_run_before_and_sorted(browser: Any, ledger:
     last = closed_review(ledger, "last", range(6), [GONE], systems=TWO, rules=("leaver", "leaver", "expired"))
     line = ledger.views.since(last.number, ALL)
     assert line is not None and (line.number, line.new, line.changed, line.unchanged) == (1, 4, 2, 6)
+    about = [
+        ledger.runs.begin(NewRun("revoke_access", name, "manual", "rita", params={"kind": "targets"})) for name in "ab"
+    ]
+    for number, run in enumerate(about):
+        ledger_runs.list_scope(ledger, run, [ledger_runs.grant(number)], part=NAMED_PEOPLE)
+        ledger.scopes.seal(run.run_id)
+    assert ledger.views.since(about[1].number, ALL) is None, "the run before listed other people"
     assert ledger.views.since(last.number, {"revoke_access"}) is None and ledger.views.since(1, ALL) is None
 
     def shown(**wanted: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from rescind.ledger.population.grant_rows import KEY_SELECT
 from rescind.ledger.read_models.run_sql import GONE
+from rescind.ledger.runs.records import NAMED_PEOPLE
 
 MOST_GROUPS = 500
 PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
@@ -78,16 +79,17 @@ SEARCH = """
 """
 
 # The last sealed run of the same DAG and kind that listed at least the same scopes completely. At most 1,000 runs back.
-BEFORE = """
+# A scope of named people holds other people in each run, so nothing is to be compared.
+BEFORE = f"""
 SELECT b.number FROM rescind.run r JOIN rescind.run b
     ON b.number < r.number AND b.number >= r.number - 1000 AND b.dag_id = r.dag_id
    AND b.kind NOT IN ('restore', 'single')
    AND coalesce(b.params ->> 'kind', 'policy') = coalesce(r.params ->> 'kind', 'policy')
    AND b.snapshot_digest <> '' AND b.state <> 'abandoned'
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s) AND r.kind NOT IN ('restore', 'single')
-  AND NOT EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND NOT EXISTS (
+  AND NOT EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND (s.part = '{NAMED_PEOPLE}' OR NOT EXISTS (
       SELECT FROM rescind.scope o WHERE o.run_no = b.number AND o.state = 'complete'
-      AND (o.system, o.account, o.part) = (s.system, s.account, s.part)))
+      AND (o.system, o.account, o.part) = (s.system, s.account, s.part))))
 ORDER BY b.number DESC LIMIT 1
 """
 _OLD = "SELECT FROM rescind.grant_row o WHERE o.run_no = %(before)s AND o.grant_id = i.grant_id"
@@ -148,7 +150,7 @@ ORDER BY {{outer}}
 SYSTEMS = f"""
 WITH scopes AS (
     SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered,
-           bool_or(s.part = 'named people only') AS named
+           bool_or(s.part = '{NAMED_PEOPLE}') AS named
     FROM rescind.scope s JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
     WHERE run_no = %(run)s GROUP BY 1, 2
 ), items AS (

@@ -92,6 +92,7 @@ class LeaverTimes:
     :param people: people all of whose grants in their last run are proven gone.
     :param waiting: people of whom something is not proven gone.
     :param worst_run: number of the run that ended the access of ``worst_person``.
+    :param last_runs: how many runs were read, the newest ones, where the days had more; None where all were.
     """
 
     people: int
@@ -101,6 +102,7 @@ class LeaverTimes:
     worst_person: str | None
     worst_name: str | None
     worst_run: int | None
+    last_runs: int | None
 
 
 _QUESTIONS = f"""
@@ -147,12 +149,15 @@ FROM state CROSS JOIN LATERAL (VALUES ('quarter', date_trunc('quarter', finished
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT {_MOST_BUCKETS}
 """
 
-# The runs of the last era of each system: those that can say what is open now.
+# The runs of the last era of each system: those that can say what is open now. Of older ones among very many only the
+# figures are read, where they left something open.
 _LAST_RUNS = f"""{_STATES}
-SELECT number, system, account, whole FROM (
-    SELECT *, max(era) OVER (PARTITION BY system, account) AS last, dense_rank() OVER (ORDER BY number DESC) AS place
-    FROM era
-) one WHERE era = last AND (place <= {MOST_RUNS} OR whole) ORDER BY number DESC LIMIT {4 * MOST_RUNS}
+SELECT number, system, account, whole, read, open FROM (
+    SELECT *, place <= {MOST_RUNS} OR whole AS read, greatest(items - proven, 0) AS open FROM (
+        SELECT *, max(era) OVER (PARTITION BY system, account) AS last, dense_rank() OVER (ORDER BY number DESC) AS place
+        FROM era
+    ) one WHERE era = last
+) two WHERE read OR open > 0 ORDER BY number DESC
 """
 
 # One run at a time, and its number as a value: so PostgreSQL joins by hash, whatever it knows of these runs.
@@ -164,13 +169,13 @@ WHERE i.run_no = %(run)s AND (NOT %(open)s OR NOT {PROVEN})
 """
 
 _CLOCK_RUNS = f"""
-SELECT number FROM (
-    SELECT r.number, sum(p.items) OVER (ORDER BY r.number DESC) - p.items AS before
+SELECT number, every FROM (
+    SELECT r.number, sum(p.items) OVER (ORDER BY r.number DESC) - p.items AS before, count(*) OVER () AS every
     FROM rescind.run r JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded' AND p.items > 0
     JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest AND a.answer = 'approve'
     WHERE r.dag_id = ANY(%(dags)s) AND r.finished_at >= now() - interval '{CLOCK_DAYS} days' AND NOT r.dry_run
       AND r.kind NOT IN ('restore', 'single')
-) one WHERE before < {CLOCK_ITEMS} ORDER BY number DESC LIMIT {MOST_RUNS}
+) one WHERE before < {CLOCK_ITEMS} ORDER BY number DESC LIMIT %(most)s
 """
 
 # Who has left, with the longest time of all their grants in one run.
@@ -204,7 +209,8 @@ class OverviewViews(PersonViews):
     def open_now(self, dags: Collection[str]) -> list[OpenCell]:
         """Return the grants that real runs were to revoke and that are not proven gone, as far as is known now.
 
-        A later review of a system replaces what earlier runs left open there.
+        A later review of a system replaces what earlier runs left open there. What runs before the newest
+        :data:`MOST_RUNS` left open since then counts as it was when they ended, without a department.
         """
 
         def work(connection: Connection) -> list[OpenCell]:
@@ -212,16 +218,27 @@ class OverviewViews(PersonViews):
             _by_hash(connection)
             scopes: dict[int, dict[tuple[str, str], bool]] = {}
             for row in last:
-                scopes.setdefault(row["number"], {})[row["system"], row["account"]] = row["whole"]
-            return _cells(connection, scopes)
+                if row["read"]:
+                    scopes.setdefault(row["number"], {})[row["system"], row["account"]] = row["whole"]
+            found = _cells(connection, scopes)
+            for row in last:
+                if not row["read"]:
+                    count, latest = found.get(("", row["system"]), (0, 0))
+                    found["", row["system"]] = (count + row["open"], max(latest, row["number"]))
+            return [OpenCell(*cell, count, latest) for cell, (count, latest) in sorted(found.items())]
 
         return self._select(work)
 
-    def leaver_times(self, dags: Collection[str]) -> LeaverTimes | None:
-        """Return how long leavers kept their access, by real runs of the last days; None without such runs."""
+    def leaver_times(self, dags: Collection[str], *, most: int = MOST_RUNS) -> LeaverTimes | None:
+        """Return how long leavers kept their access, by real runs of the last days; None without such runs.
+
+        :param most: most runs that are read, the newest ones.
+        """
 
         def work(connection: Connection) -> LeaverTimes | None:
-            runs = [row["number"] for row in connection.execute(_CLOCK_RUNS, {"dags": list(dags)}).fetchall()]
+            rows = connection.execute(_CLOCK_RUNS, {"dags": list(dags), "most": most}).fetchall()
+            runs = [row["number"] for row in rows]
+            last = len(runs) if runs and rows[0]["every"] > len(runs) else None
             _by_hash(connection)
             # Of a person whom several runs met, the latest one counts.
             people: dict[str, tuple[int, DictRow]] = {}
@@ -230,20 +247,22 @@ class OverviewViews(PersonViews):
                     people.setdefault(row["person"], (number, row))
             done = [(row["seconds"], person) for person, (_, row) in people.items() if row["proven"]]
             if not done:
-                return LeaverTimes(0, len(people), None, None, None, None, None) if runs else None
+                return LeaverTimes(0, len(people), None, None, None, None, None, last) if runs else None
             worst_s, person = max(done)
             number, row = people[person]
             connection.execute("SET LOCAL enable_nestloop = on")
             named = connection.execute(_NAME, {"run": number, "one": Digest(row["one"])}).fetchone()
             times = median(seconds for seconds, _ in done)
             name = named["name"] if named else None
-            return LeaverTimes(len(done), len(people) - len(done), times, worst_s, person, name, number)
+            return LeaverTimes(len(done), len(people) - len(done), times, worst_s, person, name, number, last)
 
         return self._select(work)
 
 
-def _cells(connection: Connection, scopes: Mapping[int, Mapping[tuple[str, str], bool]]) -> list[OpenCell]:
-    """Return the open grants of runs.
+def _cells(
+    connection: Connection, scopes: Mapping[int, Mapping[tuple[str, str], bool]]
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return the open grants of runs by department and system, each with the latest run that left some of them.
 
     :param scopes: of each run, the newest first: the (system, account) that it can tell about, and whether it was a
         review of the whole of it.
@@ -259,7 +278,7 @@ def _cells(connection: Connection, scopes: Mapping[int, Mapping[tuple[str, str],
                 cell = (row["department"], row["system"])
                 count, latest = found.get(cell, (0, number))
                 found[cell] = (count + 1, latest)
-    return [OpenCell(*cell, count, latest) for cell, (count, latest) in sorted(found.items())]
+    return found
 
 
 def _by_hash(connection: Connection) -> None:
