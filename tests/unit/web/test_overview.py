@@ -92,6 +92,17 @@ def test_open_grants_of_runs_that_are_too_many_to_read_count_too(ledger: Ledger)
     assert sum(one.items for one in ledger.views.open_now(ALL)) == 5
 
 
+def test_an_approved_run_that_was_abandoned_left_open_what_is_not_proven_gone(ledger: Ledger) -> None:
+    closed_review(ledger, "review", range(3), [GONE])
+    asked = ledger_runs.begin(ledger, "never approved")
+    ledger.runs.finish(asked.run_id, "abandoned", {"by": "anna", "reason": "stuck"})
+    assert sum(one.items for one in ledger.views.open_now(ALL)) == 0
+    stuck = closed_review(ledger, "stuck", [5, 6], [GONE, REACHABLE], kind="targets", kept=0)
+    ledger.runs.finish(stuck.run_id, "abandoned", {"by": "anna", "reason": "stuck"})
+    assert [(one.items, one.number) for one in ledger.views.open_now(ALL)] == [(1, stuck.number)]
+    assert _weeks(ledger) == [("quickbi_menus", 5, 4, 1, 10)]
+
+
 def test_the_times_of_leavers_say_how_far_back_they_look(browser: Any, ledger: Ledger) -> None:
     ended = NOW - timedelta(days=2)
     for number in range(3):

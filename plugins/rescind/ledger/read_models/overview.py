@@ -114,22 +114,33 @@ ORDER BY q.asked_at, r.number, q.ordinal LIMIT {_MOST_QUESTIONS}
 """
 
 # A review of a whole system starts a new era of it: it lists everything, so what earlier runs left open is in its
-# findings or gone. Runs about single people add to it until the next review.
+# findings or gone. Runs about single people add to it until the next review. A run that was abandoned after its
+# approval left no figures: its items are counted.
 _STATES = f"""
 WITH ended AS MATERIALIZED (
-    SELECT r.number, r.finished_at, r.figures, coalesce(r.params ->> 'kind', 'policy') = 'policy' AS whole
+    SELECT r.number, r.state, r.finished_at, r.figures, coalesce(r.params ->> 'kind', 'policy') = 'policy' AS whole
     FROM rescind.run r
     WHERE r.dag_id = ANY(%(dags)s) AND NOT r.dry_run AND r.kind NOT IN ('restore', 'single')
       AND r.finished_at >= date_trunc('quarter', now(), 'UTC') - interval '{3 * (QUARTERS - 1)} months'
-      AND (r.state = 'succeeded' OR r.state = 'failed' AND r.figures ->> 'answer' = 'approve')
+      AND (r.state = 'succeeded' OR r.state IN ('failed', 'abandoned') AND EXISTS (
+          SELECT FROM rescind.approval a WHERE a.run_no = r.number AND a.answer = 'approve'))
 ), line AS (
     SELECT e.number, e.finished_at, e.whole AND coalesce(f.complete, false) AS whole, f.system, f.account,
            coalesce(f.items, 0) + coalesce(f.held, 0) AS items,
            coalesce(f.verified_gone, 0) + coalesce(f.already_absent, 0) AS proven,
            coalesce(f.still_effective, 0) AS effective, coalesce(f.keep, 0) AS keep
-    FROM ended e CROSS JOIN LATERAL jsonb_to_recordset(e.figures -> 'systems') AS f(
-        system text, account text, complete boolean, items int, held int, verified_gone int, already_absent int,
-        still_effective int, keep int)
+    FROM ended e CROSS JOIN LATERAL (
+        SELECT * FROM jsonb_to_recordset(e.figures -> 'systems') AS told(
+            system text, account text, complete boolean, items int, held int, verified_gone int, already_absent int,
+            still_effective int, keep int)
+        UNION ALL
+        SELECT g.system, g.account, false, count(*)::int, 0, (count(*) FILTER (WHERE {PROVEN}))::int, 0,
+               (count(*) FILTER (WHERE v.verdict = 'still_effective'))::int, 0
+        FROM rescind.plan_item i JOIN rescind.plan l ON l.run_no = i.run_no AND l.state <> 'superseded'
+        JOIN rescind.grant_row g ON g.run_no = l.source_no AND g.grant_id = i.grant_id
+        LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
+        WHERE i.run_no = e.number AND e.state = 'abandoned' AND e.figures -> 'systems' = '[]' GROUP BY 1, 2
+    ) f
     WHERE f.system IS NOT NULL AND f.account IS NOT NULL
 ), era AS (
     SELECT *, count(*) FILTER (WHERE whole) OVER (PARTITION BY system, account ORDER BY number) AS era FROM line
@@ -154,7 +165,8 @@ GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT {_MOST_BUCKETS}
 _LAST_RUNS = f"""{_STATES}
 SELECT number, system, account, whole, read, open FROM (
     SELECT *, place <= {MOST_RUNS} OR whole AS read, greatest(items - proven, 0) AS open FROM (
-        SELECT *, max(era) OVER (PARTITION BY system, account) AS last, dense_rank() OVER (ORDER BY number DESC) AS place
+        SELECT *, max(era) OVER (PARTITION BY system, account) AS last,
+               dense_rank() OVER (ORDER BY number DESC) AS place
         FROM era
     ) one WHERE era = last
 ) two WHERE read OR open > 0 ORDER BY number DESC
