@@ -100,6 +100,7 @@ class _Walk(Generic[RowT]):
 
     name: str
     rows: dict[tuple[str, ...], RowT] = field(default_factory=dict)
+    more: Counter[tuple[str, ...]] = field(default_factory=Counter)
     digests: list[str] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
     declared: int | None = None
@@ -114,7 +115,7 @@ class _Walk(Generic[RowT]):
 
     def confirm(self, again: _Walk[RowT]) -> None:
         """Take a second reading that has to be the same."""
-        if (again.rows, again.declared) != (self.rows, self.declared):
+        if (again.rows, again.more, again.declared) != (self.rows, self.more, self.declared):
             what = "rows came twice" if self.repeated else "the unit of its total is not known"
             raise self.give_up(f"{what}, and two readings differ", shifted=True)
         self.digests += again.digests
@@ -139,6 +140,7 @@ class _Walk(Generic[RowT]):
             key = row.key()
             if key in self.rows:
                 repeats += 1
+                self.more[key] += 1
             else:
                 self.rows[key] = row
         new = len(self.rows) - before

@@ -227,6 +227,9 @@ def test_items_are_compared_with_the_run_before_and_sorted(browser: Any, ledger:
     assert "4 items" in Markup.of(html).text and "items.csv?q=menu&amp;since=new&amp;sort=resource" in html
     lines = browser.get(f"runs/{last.number}/items.csv?since=new&sort=resource&q=menu").text.splitlines()
     assert len(lines) == 5
+    for value in ("new", "changed", "unchanged"):
+        nothing = ledger.views.items(1, ALL, ItemFilter(since=value))
+        assert (nothing.total, nothing.rows) == (0, []), "nothing is known of a run without one to compare with"
     assert "No item matches" in Markup.of(browser.get("runs/1/items?system=wedata_privileges&since=new").text).text
 
 

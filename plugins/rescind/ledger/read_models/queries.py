@@ -143,7 +143,9 @@ class Views(Repository):
 
         def work(connection: Connection) -> ItemPage:
             values["before"] = _before(connection, values)
-            since = SINCE.get(wanted.since, "") if values["before"] else ""
+            since = SINCE.get(wanted.since, "")
+            if since and not values["before"]:
+                since = " AND false"  # nothing is known of it
             further = f"{SEARCH if wanted.text else ''}{ONE_PERSON if wanted.person else ''}{since}"
             every = f"{ITEMS} {NAMED} {MATCHING} {further}" if further else f"{ITEMS} {MATCHING}"
             count = total
