@@ -5,7 +5,7 @@ It reads the canonical effects of both plans and shares nothing with the planner
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from rescind.errors import PlanError
@@ -35,16 +35,19 @@ def _named(head: Mapping[str, Any]) -> tuple[str, str] | None:
     return named["of"], named["by"]
 
 
-def check_narrowed(whole: Iterable[bytes], narrow: Iterable[bytes], *, of: str, by: str) -> None:
+def check_narrowed(
+    whole: Iterable[bytes], narrow: Iterable[bytes], *, of: str, by: str, kept: Collection[str] = ()
+) -> None:
     """Check that a narrowed plan is a part of the plan before it.
 
-    Every grant that goes went there too, and every column that is emptied was emptied there. Calls contain no cells
+    Every grant that goes went there too and was not left out, and every column that is emptied was emptied there. Calls contain no cells
     without a grant, or treat them as they did there. Account, caps, policy and settings are the same.
 
     :param whole: the canonical bytes of the plan before it, and ``narrow`` those of the narrowed plan; both checked
         against their digests by the caller.
     :param of: digest of the plan before it.
     :param by: mark of what was left out, see :attr:`rescind.ledger.Narrowing.mark`.
+    :param kept: ids of the grants that were left out.
     :raises PlanError: when it is not.
     """
     before, after = read_effects(whole), read_effects(narrow)
@@ -52,6 +55,8 @@ def check_narrowed(whole: Iterable[bytes], narrow: Iterable[bytes], *, of: str, 
         raise PlanError(f"the plan was not narrowed from plan {of[:12]} by what the approver left out. {_REMEDY}")
     if _caps(before) != _caps(after) or any(before.head[n] != after.head[n] for n in ("policy_version", "settings")):
         raise PlanError(f"the narrowed plan has other caps, policies or settings than plan {of[:12]}. {_REMEDY}")
+    if any(key.grant_id in kept for part in after.systems.values() for key in part.grants):
+        raise PlanError(f"the narrowed plan has a grant that was left out of plan {of[:12]}. {_REMEDY}")
     for place, part in after.systems.items():
         known = before.systems.get(place)
         if known is None or before.identities[place] != after.identities[place] or not _within(part, known):

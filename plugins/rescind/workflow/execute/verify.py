@@ -302,12 +302,16 @@ class ScopeVerifier:
         )
 
     def _retained(self, listings: Collection[ListingScope]) -> Iterator[Grant]:
-        """Yield every retained grant of these listings, and perhaps others."""
+        """Yield every retained grant of these listings, and perhaps others; first those that the plan does not send."""
         decisions, place = self.ledger.decisions, {"system": self.system.name, "account": self.account}
+        held = self.ledger.plans.items(self.run_id, state=ItemState.HELD)
+        stay = self.ledger.snapshot.grants_by_id(self.run_id, (one.grant_id for one in held if one.call_id is None))
+        yield from (one for one in stay.values() if one.key[:2] == (self.system.name, self.account))
         values = self.system.listed_by(listings)
         if values is None:
-            return (grant for grant, _ in decisions.each(self.run_id, choice=Choice.KEEP, **place))
-        return decisions.retained(self.run_id, values, **place)
+            yield from (grant for grant, _ in decisions.each(self.run_id, choice=Choice.KEEP, **place))
+        else:
+            yield from decisions.retained(self.run_id, values, **place)
 
     def _listings(self, grant: Grant) -> tuple[ListingScope, ...]:
         own = self.system.principal_listing_scope(grant)

@@ -40,6 +40,12 @@ class Part:
     shown: str
 
     @property
+    def where(self) -> str:
+        """The system, for people. Whom the roster does not know is somebody else in each system."""
+        system, *account = (self.system,) if len(self.person) == 1 else self.person[:2]
+        return ", ".join([system_named(system).title, *account]) if system else "everything"
+
+    @property
     def chosen(self) -> tuple[str, ...]:
         """The part as the ledger keeps it."""
         return (*self.person, self.system)
@@ -76,10 +82,7 @@ def leave_out_field(plan: Plan, people: PlanPeople) -> dict[str, dict[str, Any]]
                             "maxLength": MOST_LEFT_OUT * MOST_ENTRY, "title": "Leave out (optional)",
                             "description": said}}  # fmt: skip
     values = [part.value(plan) for part in parts]
-    labels = [
-        f"{part.shown} · {system_named(part.system).title if part.system else 'everything'} ({part.grants})"
-        for part in parts
-    ]
+    labels = [f"{part.shown} · {part.where} ({part.grants})" for part in parts]
     return {LEAVE_OUT: {"default": None, "type": ["array", "null"], "items": {"type": "string"}, "examples": values,
                         "values_display": dict(zip(values, labels, strict=True)), "title": "Leave out (optional)",
                         "description": said}}  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import UTC, datetime
 
 from rescind.errors import NotApprovedError, PlanError
 from rescind.ledger import Ledger, Narrowing, Plan, Run
 from rescind.ledger.plans.narrowings import digest_of_grants
 from rescind.ledger.plans.send_checks import refuse_ended
+from rescind.model import ItemState
 from rescind.plan.approved import read_effects
 from rescind.plan.narrowed import NARROWED, check_narrowed, narrowed_by
 from rescind.run_state import kept_by
@@ -49,7 +51,7 @@ def require_part(ledger: Ledger, run: Run, plan: Plan) -> Narrowing | None:
     """Check that the live plan may be sent as far as something was left out; return what was left out, or None.
 
     :raises NotApprovedError: see :func:`narrowing_of`; also for the plan that was narrowed itself.
-    :raises PlanError: when the plan does more than the plan that it was narrowed from.
+    :raises PlanError: when the plan does more than the plan that it was narrowed from, or has what was left out.
     """
     found = narrowing_of(ledger, run, plan)
     if found is None:
@@ -59,8 +61,12 @@ def require_part(ledger: Ledger, run: Run, plan: Plan) -> Narrowing | None:
             f"{found.by!r} left out a part of plan {plan.digest[:12]}: only the narrowed plan can be approved. Nothing "
             "was sent; answer the second question"
         )
-    whole = ledger.plans.effects(run.run_id, found.digest)
-    check_narrowed(whole, ledger.plans.effects(run.run_id, plan.digest), of=found.digest, by=found.mark)
+    reason = kept_by(found.by, found.comment)
+    held = ledger.plans.items(run.run_id, state=ItemState.HELD)
+    kept = {item.grant_id for item in held if item.call_id is None and item.reason == reason}
+    _require_signed(found, kept)
+    effects = (ledger.plans.effects(run.run_id, one) for one in (found.digest, plan.digest))
+    check_narrowed(*effects, of=found.digest, by=found.mark, kept=kept)
     return found
 
 
@@ -77,12 +83,16 @@ def narrow_plan(ledger: Ledger, run: Run, settings: Settings, narrowing: Narrowi
     if narrowing.valid_until <= now:
         raise NotApprovedError(f"the approval window expired at {narrowing.valid_until:%Y-%m-%d %H:%M %Z}. Plan again")
     left = left_out_grants(ledger, run, narrowing.left_out)
-    if (len(left), digest_of_grants(left)) != (narrowing.grants, narrowing.grants_digest):
-        raise PlanError("the grants that were left out are not those that were signed. Start a new run")
+    _require_signed(narrowing, left)
     planner = planner_of_run(ledger, run, settings, limit=_limit(ledger, run, narrowing, left))
     plan = planner.freeze(now=now)
     list(note_residual_access(ledger, run))
     return plan
+
+
+def _require_signed(narrowing: Narrowing, left: Set[str]) -> None:
+    if (len(left), digest_of_grants(left)) != (narrowing.grants, narrowing.grants_digest):
+        raise PlanError("the grants that were left out are not those that were signed. Start a new run")
 
 
 def _limit(ledger: Ledger, run: Run, narrowing: Narrowing, left: frozenset[str]) -> Limit:

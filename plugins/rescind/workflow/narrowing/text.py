@@ -40,6 +40,8 @@ def part_request(ledger: Ledger, run: Run, plan: Plan, subject: str, body: str) 
 
 def _part(chosen: tuple[str, ...], names: dict[tuple[str, ...], str]) -> str:
     *person, system = chosen
+    # Whom the roster does not know is somebody else in each system.
+    system = system or "".join(person[:-1][:1])
     ident = plain(" ".join(person[-1:]))
     name = names.get(tuple(person), "")
     where = f", {system_named(system).title} only" if system else ""
