@@ -12,7 +12,7 @@ from rescind.operators.approve import ApprovePlanOperator, use_keys
 from rescind.operators.canary import named_batches
 from rescind.plan.narrowed import NARROWED
 from rescind.settings import Settings
-from rescind.workflow.narrowing.narrow import narrow_plan, narrowing_of, require_part
+from rescind.workflow.narrowing.narrow import narrow_plan, narrowing_of, note_part, require_part
 from rescind.workflow.narrowing.text import part_request
 from rescind.workflow.references import BatchRef
 
@@ -59,6 +59,7 @@ class ApprovePartOperator(ApprovePlanOperator):
             plan = narrow_plan(ledger, run, self.settings_of(ledger, run), narrowing)
             self.log.info("plan %s: %d grants in %d calls", plan.digest[:12], plan.items, plan.calls)
         require_part(ledger, run, plan)
+        note_part(ledger, run)  # also if an earlier try ended before it
         if plan.calls == 0:
             raise AirflowSkipException(f"{narrowing.by} left out everything that would go: nothing will be sent")
         answered = self.put(context, ledger, run, plan)

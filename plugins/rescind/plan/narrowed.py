@@ -40,8 +40,8 @@ def check_narrowed(
 ) -> None:
     """Check that a narrowed plan is a part of the plan before it.
 
-    Every grant that goes went there too and was not left out, and every column that is emptied was emptied there. Calls contain no cells
-    without a grant, or treat them as they did there. Account, caps, policy and settings are the same.
+    Every grant that goes went there too and was not left out, and every column that is emptied was emptied there. Calls
+    contain no cells without a grant, or treat them as they did there. Account, caps, policy and settings are the same.
 
     :param whole: the canonical bytes of the plan before it, and ``narrow`` those of the narrowed plan; both checked
         against their digests by the caller.

@@ -61,6 +61,13 @@ def test_whatever_is_left_out_leaves_a_part_and_one_grant_more_is_none(seed: int
         check([more, *parts[1:]] if more else [replace(before[0], system="other", grants=[key(1, "other")])], before)
 
 
+def test_what_was_left_out_is_not_in_it() -> None:
+    narrow, kept = written(whole()[:1], narrowed={"of": OF, "by": BY}), {key(1, "dms_permissions").grant_id}
+    check_narrowed([written(whole())], [narrow], of=OF, by=BY, kept=kept)
+    with pytest.raises(PlanError, match="has a grant that was left out"):
+        check_narrowed([written(whole())], [narrow], of=OF, by=BY, kept={*kept, key(39).grant_id})
+
+
 def test_nothing_but_grants_may_be_fewer() -> None:
     menus, permissions = whole()
     strict = whole(Mode.STRICT)

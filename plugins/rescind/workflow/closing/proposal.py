@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from rescind.plan.access_graph import Removal, Walk
@@ -48,6 +48,23 @@ def closing_notes(parts: Sequence[ClosingPart] | None, planned: Container[str] |
             grant = part.demands[walk.demand]
             _add(notes[grant.key.system, grant.key.account], "certificate", _certificate(walk, amount))
     return dict(notes)
+
+
+def narrowed_notes(
+    notes: Mapping[Account, Mapping[str, Any]], planned: Container[str]
+) -> dict[Account, dict[str, Any]]:
+    """Return these notes of a plan that closes paths, without what a plan that was narrowed from it leaves out.
+
+    :param planned: ids of the grants of the narrowed plan.
+    """
+    found: dict[Account, dict[str, Any]] = {}
+    for place, note in notes.items():
+        removals = [row for row in note["removals"] if row.get("held") or row["grant_id"] in planned]
+        less = sum(row["price"] for row in note["removals"]) - sum(row["price"] for row in removals)
+        found[place] = {**note, "removals": removals, "cost": note["cost"] - less}
+        for name, key in (("open", "grant_id"), ("certificate", "demand")):
+            found[place][name] = [row for row in note[name] if row[key] in planned]
+    return found
 
 
 def _add(note: dict[str, Any], name: str, row: dict[str, Any], *, whole: bool = False) -> None:

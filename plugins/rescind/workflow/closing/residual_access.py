@@ -13,7 +13,7 @@ from rescind.systems import system_named
 from rescind.systems.effective import Near, still_reachable
 from rescind.workflow.closing.close_paths import MOST_PATHS, ClosingPlanner
 from rescind.workflow.closing.part import ClosingPart
-from rescind.workflow.closing.proposal import CLOSING, closing_lines, closing_notes
+from rescind.workflow.closing.proposal import CLOSING, closing_lines, closing_notes, narrowed_notes
 from rescind.workflow.closing.surroundings import ended_elsewhere, product
 from rescind.workflow.closing.what_stays import what_stays
 from rescind.workflow.inputs import same_people
@@ -32,12 +32,18 @@ planned grants stay reachable by it.
 """
 
 
-def note_residual_access(ledger: Ledger, run: Run, closings: list[ClosingPart] | None = None) -> Iterator[str]:
+def note_residual_access(
+    ledger: Ledger,
+    run: Run,
+    closings: list[ClosingPart] | None = None,
+    noted: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+) -> Iterator[str]:
     """Compute the residual access of the live plan, store it with the scopes, and yield it as lines of text.
 
     It is based on the snapshot. Verification follows the same paths on the listings after the revocation.
 
     :param closings: what the plan itself does to close paths; None: what would close them is computed.
+    :param noted: for a narrowed plan: what the plan before it noted about what it does to close paths.
     """
     planned = [item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id]
     ending, elsewhere = ended_elsewhere(ledger, run, planned)
@@ -53,15 +59,17 @@ def note_residual_access(ledger: Ledger, run: Run, closings: list[ClosingPart] |
         for own, part in groupby(sorted(grants, key=_account), key=_account):
             reachable += _count(ledger, run, list(part), gone, ending, found[own])
     parts = closings
-    if closings is None:
+    if closings is None and noted is None:
         # What nobody may lose is not proposed either. Without a path there is nothing to propose.
         planner = ClosingPlanner(ledger, run)
         if reachable:
             planner.spared, planner.kept = what_stays(ledger, run)
         parts = planner.parts(planned, reachable)
-    for own, closing in closing_notes(parts, gone if closings is not None else None).items():
+    notes = closing_notes(parts, gone if closings is not None else None)
+    for own, closing in (notes if noted is None else narrowed_notes(noted, gone)).items():
         found[own][CLOSING] = closing
-    yield from closing_lines(parts)
+    if noted is None:
+        yield from closing_lines(parts)
     for (system, account), note in sorted(found.items()):
         ledger.scopes.note(run.run_id, system, account, STAYS_REACHABLE, note)
         if note["of"]:

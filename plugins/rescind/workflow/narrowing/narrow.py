@@ -13,8 +13,9 @@ from rescind.model import ItemState
 from rescind.plan.approved import read_effects
 from rescind.plan.narrowed import NARROWED, check_narrowed, narrowed_by
 from rescind.run_state import kept_by
-from rescind.settings import Settings
-from rescind.workflow.closing.residual_access import note_residual_access
+from rescind.settings import ReviewRequest, Settings
+from rescind.workflow.closing.proposal import CLOSING
+from rescind.workflow.closing.residual_access import STAYS_REACHABLE, note_residual_access
 from rescind.workflow.narrowing.left_out import left_out_grants
 from rescind.workflow.narrowing.limit import Limit
 from rescind.workflow.planner_of_run import planner_of_run
@@ -85,9 +86,19 @@ def narrow_plan(ledger: Ledger, run: Run, settings: Settings, narrowing: Narrowi
     left = left_out_grants(ledger, run, narrowing.left_out)
     _require_signed(narrowing, left)
     planner = planner_of_run(ledger, run, settings, limit=_limit(ledger, run, narrowing, left))
-    plan = planner.freeze(now=now)
-    list(note_residual_access(ledger, run))
-    return plan
+    return planner.freeze(now=now)
+
+
+def note_part(ledger: Ledger, run: Run) -> None:
+    """Store the residual access of the narrowed plan in place of that of the plan before it; again is the same."""
+    report = ReviewRequest.model_validate(dict(run.params)).close_paths == "report"
+    scopes = () if report else ledger.scopes.all(run.run_id)
+    noted = {
+        (one.system, one.account): note
+        for one in scopes
+        if (note := one.notes.get(STAYS_REACHABLE, {}).get(CLOSING)) is not None
+    }
+    list(note_residual_access(ledger, run, noted=None if report else noted))
 
 
 def _require_signed(narrowing: Narrowing, left: Set[str]) -> None:

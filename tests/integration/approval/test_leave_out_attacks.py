@@ -46,7 +46,7 @@ def test_a_plan_with_what_was_left_out_is_neither_asked_about_nor_sent(bench: Be
     nothing_is_sent(review, "not those that were signed")
 
 
-def test_whatever_is_typed_as_the_reason_the_evidence_verifies(bench: Bench) -> None:
+def test_whatever_is_typed_the_evidence_verifies_and_what_was_left_out_is_missed_when_it_goes(bench: Bench) -> None:
     review, choices = asked(small(bench()))
     review.approve(leave_out=[first(choices)], comment=TYPED)
     review.ask_again()
