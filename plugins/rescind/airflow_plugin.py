@@ -84,9 +84,11 @@ def _evidence_folders() -> Iterator[Path]:
 
     from rescind.settings import VARIABLE, Settings
     from rescind.systems import default_connections
+    from rescind.web.reports import local_path
 
     raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
     settings = Settings.parse(raw, connections=default_connections())
-    if "://" not in settings.location("evidence"):
+    place = local_path(settings.location("evidence"))  # a plain path, or file://
+    if place is not None:
         for kind in ("reports", "bundles"):
-            yield settings.path("evidence") / kind
+            yield (place if place.is_absolute() else settings.path("evidence")) / kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urljoin
@@ -126,3 +127,23 @@ def test_the_page_is_served_where_the_links_lead() -> None:
 
     (view,) = airflow_plugin.RescindPlugin.external_views
     assert view["href"] == PAGE
+
+
+@pytest.mark.parametrize(
+    ("evidence", "folder"),
+    [
+        ("/srv/evidence", "/srv/evidence"),
+        ("file:///srv/a%20b", "/srv/a b"),
+        ("proofs", "{home}/proofs"),
+        ("s3://a@b/c", ""),
+    ],
+)
+def test_the_page_shows_what_lies_in_the_evidence_folder_of_its_machine(
+    evidence: str, folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from rescind.airflow_plugin import _evidence_folders
+
+    monkeypatch.setenv("RESCIND_HOME", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_VAR_RESCIND_SETTINGS", json.dumps({"evidence": evidence}))
+    wanted = [Path(folder.format(home=tmp_path)) / kind for kind in ("reports", "bundles")] if folder else []
+    assert list(_evidence_folders()) == wanted
