@@ -26,7 +26,7 @@ from rescind.web import access, pages, people, shape
 from rescind.web.bundles import find_bundle, packed
 from rescind.web.export import items_as_csv, runs_as_csv
 from rescind.web.gate import Gate, reader_of
-from rescind.web.overview import overview
+from rescind.web.overview import NOTHING, overview
 from rescind.web.reports import find_report
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
         reader = reader_of(request)
         waiting = views().waiting(reader.dags) if first else []
         mine = [run for run in waiting if not reader.names.isdisjoint(run.approvers)]
-        over = overview(views(), reader.dags, reader.names, datetime.now(UTC)) if first and found else {"questions": []}
+        over = overview(views(), reader.dags, reader.names, datetime.now(UTC)) if first and found else NOTHING
         return pages.page(
             request,
             "runs.html",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,10 +11,15 @@ from typing import Any
 from markupsafe import Markup
 
 from rescind.ledger.read_models.overview import QUARTERS, BucketLine, OpenCell, OverviewViews
+from rescind.ledger.store.errors import DatabaseError
 from rescind.web.charts import Bar, bars_svg, line_svg
+
+log = logging.getLogger(__name__)
 
 WEEKS = 26
 """Weeks of the line of open findings."""
+NOTHING: Mapping[str, Any] = {"questions": [], "late": False}
+"""What the template needs without any run."""
 _DEPARTMENTS = 12
 """Departments with a row of their own in the heat map; the others share one."""
 _LEVELS = 4
@@ -60,13 +66,24 @@ class Heat:
 def overview(views: OverviewViews, dags: Iterable[str], names: Iterable[str], now: datetime) -> dict[str, Any]:
     """Return what the template of the home page needs, beside the runs.
 
+    A history may be too long to be read in time. Then ``late`` is true and nothing else is there: the runs are still
+    listed.
+
     :param names: the names of the reader.
     """
-    seen = list(dags)
+    try:
+        return _overview(views, list(dags), names, now)
+    except DatabaseError as error:
+        log.warning("Access reviews: the figures over many runs could not be read (%s)", error)
+        return {**NOTHING, "late": True}
+
+
+def _overview(views: OverviewViews, seen: list[str], names: Iterable[str], now: datetime) -> dict[str, Any]:
     buckets, opened = views.buckets(seen), heat(views.open_now(seen))
     trend, line = quarters(buckets, now), weeks(buckets, now, opened.total)
     recent = [one for one in buckets if one.kind == "week" and one.begins > now - _QUARTER]
     return {
+        **NOTHING,
         "questions": views.questions(seen, list(names)),
         "times": views.leaver_times(seen),
         "heat": opened,

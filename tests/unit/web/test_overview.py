@@ -7,10 +7,12 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.types.json import Jsonb
 
 from rescind.ledger import Ledger, NewQuestion, NewRun, QuestionItem
+from rescind.ledger.read_models import queries
 from rescind.ledger.read_models.overview import BucketLine, OpenCell
 from rescind.ledger.read_models.rows import ItemFilter
 from rescind.ledger.runs.records import NAMED_PEOPLE
@@ -159,6 +161,19 @@ def test_the_page_before_the_first_run_with_a_dry_run_only_and_with_a_history(br
         assert words in text, words
     assert "Quick BI menus" in text.partition("Open findings by department")[2]
     assert "person?id=P0000" in html
+
+
+def test_the_runs_are_listed_where_the_figures_over_many_runs_take_too_long(
+    browser: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed_review(ledger, "one", range(2), [GONE, REACHABLE])
+    with tampering(make_conninfo("", **ledger.database.target)) as connection, connection.transaction():
+        connection.execute("LOCK TABLE rescind.decision IN ACCESS EXCLUSIVE MODE")
+        monkeypatch.setattr(queries, "_STATEMENT_MS", 300)
+        answer = browser.get("runs")
+    text = Markup.of(answer.text).text
+    assert answer.status_code == 200 and "closed, access remains" in text and "could not be read in time" in text
+    assert "Open findings" not in text, "nothing is said of what was not read"
 
 
 def test_what_waits_for_the_reader_comes_first(browser: Any, browser_of: Any, ledger: Ledger) -> None:
