@@ -21,7 +21,7 @@ from rescind.workflow.revoke_planner import LOSING
 MOST_LISTED = 200
 """Most entries of the list in the form. With more of them the form has a field for ids and mails instead."""
 _WHERE = "what the answer leaves out"
-_REMEDY = "Nothing was recorded. Clear the task to be asked again, or start a new run"
+_REMEDY = "Nothing was recorded, and nothing is sent. Start a new run"
 
 
 @dataclass(frozen=True, slots=True)
