@@ -147,7 +147,7 @@ def test_the_page_before_the_first_run_with_a_dry_run_only_and_with_a_history(br
     assert '<dl class="tiles"' not in empty and "<svg" not in empty
     closed_review(ledger, "dry", range(4), [GONE], dry_run=True)
     dry = Markup.of(browser.get("runs").text).text
-    assert "nothing has been revoked yet" in dry and "The trend begins with the first real run" in dry
+    assert "nothing has been revoked yet" in dry and "The trend begins with the first run" in dry
     assert "no leaver in 90 days" in dry and "not watched yet" in dry
     for days in (100, 20):
         ended = NOW - timedelta(days=days)

@@ -56,6 +56,9 @@ class Connection(psycopg.Connection[DictRow]):
     server: str
     _begin: Mapping[bool, bytes]
 
+    def __del__(self, *_: Any) -> None:
+        """End without a warning: the driver closes a session that ends with its ledger, in whatever order both go."""
+
     def begin(self, *, bulk: bool, snapshot: bool, label: str) -> None:
         """Begin a transaction with its settings, in one round trip.
 
