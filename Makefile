@@ -11,9 +11,10 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 MUTANTS ?=
 MATRIX_ARGS ?=
-# Three parts run at the same time: the first mostly waits for processes, the second for a database.
+# Four parts run at the same time, so that others work while the live tests wait for processes.
 LIVE_TESTS := tests/e2e tests/browser
-REVIEW_TESTS := tests/integration tests/faults
+REVIEW_TESTS := $(addprefix tests/integration/,approval closing pages reviews)
+SYSTEM_TESTS := $(addprefix tests/integration/,restore systems) tests/faults
 # The quick part, in two halves: no database, no Airflow, nothing that takes more than ten seconds.
 FAST_FIRST := tests/unit/cloud tests/unit/emulator tests/unit/systems tests/contract tests/docs
 FAST_SECOND := tests/unit
@@ -62,12 +63,14 @@ rescind: install ## run the command rescind in the stack: make rescind ARGS="exp
 migrate: install ## bring the databases of Airflow and of the ledger up to date
 	@$(LOCAL) migrate
 
-test: install-dev ## run the whole test suite, in three parts at the same time
+test: install-dev ## run the whole test suite, in four parts at the same time
 ifeq ($(strip $(PYTEST_ARGS)),)
-	@mkdir -p test-results; trap 'kill $$live $$reviews 2>/dev/null; wait $$live $$reviews' INT TERM; \
+	@mkdir -p test-results; trap 'kill $$live $$reviews $$systems 2>/dev/null; wait $$live $$reviews $$systems' INT TERM; \
 	$(PY) -m pytest $(LIVE_TESTS) >test-results/live.txt 2>&1 & live=$$!; \
 	$(PY) -m pytest $(REVIEW_TESTS) >test-results/reviews.txt 2>&1 & reviews=$$!; \
-	$(PY) -m pytest $(LIVE_TESTS:%=--ignore=%) $(REVIEW_TESTS:%=--ignore=%); code=$$?; \
+	$(PY) -m pytest $(SYSTEM_TESTS) >test-results/systems.txt 2>&1 & systems=$$!; \
+	$(PY) -m pytest $(patsubst %,--ignore=%,$(LIVE_TESTS) $(REVIEW_TESTS) $(SYSTEM_TESTS)); code=$$?; \
+	wait $$systems || code=$$?; cat test-results/systems.txt; \
 	wait $$reviews || code=$$?; cat test-results/reviews.txt; \
 	wait $$live || code=$$?; cat test-results/live.txt; exit $$code
 else

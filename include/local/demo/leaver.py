@@ -81,8 +81,8 @@ def check(that: Callable[..., None], leaver: Leaver, before: Any, had: int, runs
     stays, others = leaver.reached(), leaver.lost_by_others(before)
     that(
         had > 0 == stays,
-        f"{leaver.who} reached {had} things before, and by the independent oracle reaches {stays} now, after {runs} "
-        + ("run" if runs == 1 else "runs"),
+        f"{leaver.who} reached {had} things before, and by the independent oracle reaches {stays} now, beside what is "
+        f"open to everybody, after {runs} " + ("run" if runs == 1 else "runs"),
     )
     that(not others, "nobody else lost anything, by the same oracle", "; ".join(others[:3]))
 

@@ -149,7 +149,8 @@ def test_a_plan_that_meets_a_real_deadlock_is_frozen_all_the_same(
         second.result(60)
     assert frozen.plan.items == 4
     assert ledger.runs.get(run.run_id).state == "changed"
-    assert tries["plan"] + tries["other"] == 3, "one of the two was the victim, once"
+    # The victim may begin again before the other one has woken up, and be the victim again.
+    assert tries["plan"] + tries["other"] >= 3, "one of the two was the victim"
 
 
 def _until_somebody_waits(ledger: Ledger) -> None:
