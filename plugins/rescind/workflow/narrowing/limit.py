@@ -17,7 +17,7 @@ class Limit:
     :param of: digest of the plan before it.
     :param by: mark of what was left out, see :attr:`rescind.ledger.Narrowing.mark`.
     :param valid_until: of the plan before it: a narrower plan is not valid for longer.
-    :param planned: ids of the grants that went there and are not left out.
+    :param planned: ids of the grants that went there; what is left out is in ``held`` too, and that counts first.
     :param held: ids of the grants that were held there or are left out, with the reason.
     :param left_out: how many are left out.
     :param systems: by (system, account): mode and emptied columns there.

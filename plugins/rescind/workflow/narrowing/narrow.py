@@ -114,7 +114,7 @@ def _limit(ledger: Ledger, run: Run, narrowing: Narrowing, left: frozenset[str])
         of=narrowing.digest,
         by=narrowing.mark,
         valid_until=narrowing.valid_until,
-        planned=frozenset(item.grant_id for item in items if item.call_id and item.grant_id not in left),
+        planned=frozenset(item.grant_id for item in items if item.call_id),
         held=before | dict.fromkeys(left, kept_by(narrowing.by, narrowing.comment)),
         left_out=len(left),
         systems={place: (part.mode, part.emptied) for place, part in bound.systems.items()},
