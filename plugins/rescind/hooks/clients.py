@@ -15,7 +15,8 @@ from rescind.hooks.base import CloudHook
 from rescind.ledger import Ledger, Scope
 from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
 from rescind.settings import VARIABLE, Settings
-from rescind.systems.base import PermissionSystem, account_of
+from rescind.systems.base import PermissionSystem
+from rescind.systems.walker import account_of
 
 
 def hook_of(system: PermissionSystem[Any], conn_id: str) -> CloudHook:

@@ -29,7 +29,7 @@ from rescind.review.roster.remarks import remarks
 from rescind.review.roster.shrink import check_shrink, sizes
 from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
-from rescind.systems.base import account_of
+from rescind.systems.walker import account_of
 from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
 from rescind.workflow.named_people import narrowed
 from rescind.workflow.references import ScopeRef

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.errors import BlastRadiusExceededError, NotFoundError, PlanError, RefusedError
 from rescind.model import Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import ClientT, ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ClientT, ListingScope, PermissionSystem, Reading
 from rescind.systems.population import Population
+from rescind.systems.walker import Walker
 
 MEMBER = "member"
 _WHOLE_ACCOUNT = "account"

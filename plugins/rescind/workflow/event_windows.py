@@ -8,7 +8,7 @@ which Airflow stores times. What was left out is then known to the microsecond.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ class EventsRead:
 
 
 def read_events_between(
-    read: Callable[[datetime, datetime], Iterable[Any]], since: datetime, until: datetime
+    read: Callable[[datetime, datetime], list[Any]], since: datetime, until: datetime
 ) -> EventsRead:
     """Read the events between two times, both included, and step over those that cannot be read.
 
@@ -50,7 +50,7 @@ def read_events_between(
         start, end = parts.pop()
         try:
             result.found += read(start, end)
-        except Exception as error:
+        except Exception as error:  # Airflow's client raises many kinds; the last one is returned if nothing helps
             refused = error
         else:
             continue

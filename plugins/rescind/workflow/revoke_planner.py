@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,9 +15,7 @@ from rescind.hooks.clients import hook_of
 from rescind.ledger import NAMED_PEOPLE, Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
 from rescind.model import (
     CallShape,
-    Cell,
     Choice,
-    Decision,
     Grant,
     GrantKey,
     ItemState,
@@ -26,9 +23,9 @@ from rescind.model import (
     PlannedCall,
     PrincipalType,
 )
-from rescind.plan import Cover, SystemEffects, effects, plan_calls
+from rescind.plan import SystemEffects, effects, plan_calls
 from rescind.plan.batches import Batch, split
-from rescind.plan.check import EmptiedColumn, check_plan
+from rescind.plan.check import check_plan
 from rescind.plan.guards import (
     Caps,
     GuardRecord,
@@ -46,90 +43,8 @@ from rescind.systems import REGISTRY, system_named
 from rescind.workflow.closing.people_guards import PeopleGuards
 from rescind.workflow.named_people import named_of
 from rescind.workflow.narrowing.limit import Limit
+from rescind.workflow.plan_part import Account, PlanPart
 from rescind.workflow.run_settings import settings_digest
-
-LOST_BESIDE = "lost_beside"
-"""Fact of a decision that closes a path: how much else its principal loses."""
-LOSING = "losing"
-"""Fact of a decision that closes a path: ids of the people who lose what the grant of a group gives."""
-Account = tuple[str, str]
-"""(system, account)."""
-
-
-@dataclass(slots=True)
-class _Part:
-    """One system and account of the plan.
-
-    A population may be a thousand times larger than the planned grants. So of the retained grants, only cells are
-    stored that a call could contain.
-
-    :ivar keep: cells of retained grants that a call could contain.
-    :ivar beside: by principal, what is lost with the removals that close paths.
-    :ivar named: the note about the named people, where nobody else is listed completely.
-    :ivar emptied: columns from which the decisions revoke every grant, as (container, kind, column).
-    """
-
-    conn_id: str
-    identity: str
-    revoke: dict[str, Grant] = field(default_factory=dict)
-    keep: list[Cell] = field(default_factory=list)
-    held: dict[str, str] = field(default_factory=dict)
-    beside: Counter[PrincipalPlace] = field(default_factory=Counter)
-    emptied: set[EmptiedColumn] = field(default_factory=set)
-    mode: Mode = Mode.STRICT
-    cover: Cover | None = None
-    named: Mapping[str, Any] | None = None
-    by_cell: dict[Cell, list[Grant]] = field(default_factory=dict)
-
-    def take(self, grants: Iterable[tuple[Grant, Decision]], emptying: Emptying | None) -> None:
-        """Add the grants to revoke."""
-        for grant, decision in grants:
-            lean = _lean(grant)
-            self.revoke[lean.grant_id] = lean
-            place = lean.key[:2]
-            if lost := decision.facts.get(LOST_BESIDE):
-                self.beside[*place, lean.key.principal_type, lean.key.principal_id] += lost
-            self.beside.update((*place, str(PrincipalType.USER), one) for one in decision.facts.get(LOSING, ()))
-            if emptying is not None and emptying.empties(lean.key, decision.rule):
-                self.emptied.add(_column(lean.cell))
-
-    def columns(self) -> set[EmptiedColumn]:
-        """Return the columns of the grants to revoke. Whatever mode it has, a call contains cells of these only."""
-        return {_column(grant.cell) for grant in self.revoke.values()}
-
-    def leave(self, grants: Iterable[Grant], *, sparse: bool) -> None:
-        """Add the retained grants that a call could contain, after all grants to revoke were added.
-
-        A call contains cells to revoke, cells of emptied columns and, if it may be ``sparse``, any cell of its rows
-        and columns.
-
-        :param grants: the retained grants in :meth:`columns`.
-        """
-        going = {grant.cell for grant in self.revoke.values()}
-        columns = self.columns() if sparse else self.emptied
-        rows = {(cell.container, cell.row) for cell in going} if sparse else set()
-        for grant in grants:
-            cell = grant.cell
-            column = _column(cell)
-            if cell in going or (column in columns and ((cell.container, cell.row) in rows or column in self.emptied)):
-                self.keep.append(_lean_cell(cell))
-
-    def hold(self, grant_id: str, reason: str) -> None:
-        """Hold a grant: no call may contain its cell."""
-        grant = self.revoke.pop(grant_id)
-        self.keep.append(grant.cell)
-        self.held[grant_id] = reason
-
-    def going(self) -> Iterator[tuple[Cell, str]]:
-        """Yield (cell, grant id) of every grant to revoke."""
-        return ((grant.cell, grant_id) for grant_id, grant in self.revoke.items())
-
-    def grants_of(self, call: PlannedCall) -> Iterator[Grant]:
-        """Yield the grants that a call revokes, by cell."""
-        if not self.by_cell:
-            for grant in self.revoke.values():
-                self.by_cell.setdefault(grant.cell, []).append(grant)
-        return (grant for cell in sorted(call.cells()) for grant in self.by_cell.get(cell, ()))
 
 
 @dataclass(slots=True)
@@ -150,7 +65,7 @@ class Planner:
     emptying: Emptying | None = None
     sparse: bool = False
     limit: Limit | None = None
-    parts: dict[Account, _Part] = field(default_factory=dict)
+    parts: dict[Account, PlanPart] = field(default_factory=dict)
     guards: list[GuardRecord] = field(default_factory=list)
 
     def freeze(self, *, now: datetime) -> Plan:
@@ -233,7 +148,7 @@ class Planner:
         """Load the decisions of the complete scopes, by system and account."""
         for scope in self.ledger.scopes.all(self.run.run_id):
             if scope.state == "complete":
-                self.parts[scope.system, scope.account] = _Part(
+                self.parts[scope.system, scope.account] = PlanPart(
                     scope.conn_id, scope.notes.get("caller", scope.identity)
                 )
         named = named_of(self.ledger.scopes.all(self.run.run_id))
@@ -299,7 +214,7 @@ class Planner:
         yield "protected_people", "nobody protected loses access through a group", guards.hold_protected
         yield "last_people", "somebody keeps each administration", guards.hold_last_people
 
-    def _hold_besides(self, account: Account, part: _Part) -> None:
+    def _hold_besides(self, account: Account, part: PlanPart) -> None:
         """Hold grants whose calls would end more than the planned grants."""
         if more := self._besides(account, list(part.revoke.values())):
             measured = f"{len(more)} grants whose calls would end more"
@@ -340,7 +255,7 @@ class Planner:
                 sizes[count.system] = sizes.get(count.system, 0) + size
         return sizes
 
-    def _cover(self, account: Account, part: _Part) -> None:
+    def _cover(self, account: Account, part: PlanPart) -> None:
         """Plan the fewest calls. A mode other than strict is used only where it saves calls."""
         shape = self._shape(account[0])
         modes = [Mode.STRICT, *([Mode.EMPTYING] if part.emptied else [])]
@@ -354,7 +269,7 @@ class Planner:
             part.hold(grant_id, reason)
         part.mode = best.mode
         part.cover = best
-        part.emptied = part.emptied & _reached(best, part) if part.mode is Mode.EMPTYING else set()
+        part.emptied = part.emptied & part.reached(best) if part.mode is Mode.EMPTYING else set()
         check_plan(
             best.calls,
             {grant_id: cell for cell, grant_id in part.going()},
@@ -425,7 +340,7 @@ class Planner:
         grants = self.parts[call.system, call.account].grants_of(call)
         return sum(grant.key.principal_type != PrincipalType.USER or bool(_irreversible(grant)) for grant in grants)
 
-    def _inverse(self, part: _Part, call: PlannedCall) -> dict[str, object]:
+    def _inverse(self, part: PlanPart, call: PlannedCall) -> dict[str, object]:
         """Return what a restore needs, by grant id."""
         system = system_named(call.system)
         return {grant.grant_id: system.inverse(grant) for grant in part.grants_of(call)}
@@ -441,30 +356,3 @@ def _of_users(key: GrantKey, users: Collection[str]) -> bool:
 
 def _irreversible(grant: Grant) -> str:
     return system_named(grant.key.system).unfaithful(grant)
-
-
-def _column(cell: Cell) -> EmptiedColumn:
-    return cell.container, cell.kind, cell.column
-
-
-def _reached(cover: Cover, part: _Part) -> set[EmptiedColumn]:
-    """Return the columns in which a call contains a cell without a grant to revoke."""
-    going = {cell for cell, _ in part.going()}
-    return {_column(cell) for call in cover.calls for cell in call.cells() if cell not in going}
-
-
-def _lean(grant: Grant) -> Grant:
-    """Return the same grant with interned texts."""
-    return replace(
-        grant,
-        key=GrantKey(*map(sys.intern, grant.key)),
-        cell=_lean_cell(grant.cell),
-        origin=sys.intern(grant.origin),
-        principal_name=sys.intern(grant.principal_name),
-        resource_name=sys.intern(grant.resource_name),
-    )
-
-
-def _lean_cell(cell: Cell) -> Cell:
-    container, row, kind, column = cell
-    return Cell(sys.intern(container), sys.intern(row), sys.intern(kind), tuple(map(sys.intern, column)))

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from rescind.evidence.bundle.consistency import _effect_ids
+from rescind.evidence.bundle import narrowing as bundle_narrowing
+from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import EFFECTS
 from rescind.evidence.bundle.narrowing import check_narrowing
 from rescind.evidence.bundle.read import FolderSource, records
@@ -162,18 +164,17 @@ def the_verifier_finds_changes(source: FolderSource, plan: dict[str, Any]) -> No
     sent = min(ident for ident, item in items.items() if item["call"])
     narrowing = plan["narrowing"]
 
-    def problems(
-        of: dict[str, Any] | None = None, found: Any = items, run: Any = review, ids: Any = _effect_ids
-    ) -> str:
+    def problems(of: dict[str, Any] | None = None, found: Any = items, run: Any = review, ids: Any = effect_ids) -> str:
         given = {name: one for name, one in plan.items() if name != "narrowing"}
         given |= {"narrowing": {**narrowing, **of}} if of is not None else {}
-        return "; ".join(check_narrowing(source, run, given, found, None, ids)[0])
+        with mock.patch.object(bundle_narrowing, "effect_ids", ids):
+            return "; ".join(check_narrowing(source, run, given, found, None)[0])
 
     def with_one_more(where: FolderSource, name: str) -> list[str]:
-        return [*_effect_ids(where, name), *(kept[:1] if name == EFFECTS else ())]
+        return [*effect_ids(where, name), *(kept[:1] if name == EFFECTS else ())]
 
     def with_another(where: FolderSource, name: str) -> list[str]:
-        return [*_effect_ids(where, name), *(["f" * 64] if name != EFFECTS else ())]
+        return [*effect_ids(where, name), *(["f" * 64] if name != EFFECTS else ())]
 
     assert problems({}) == ""
     assert problems() == "the plan was narrowed, and nothing says by whom"
@@ -193,7 +194,7 @@ def the_verifier_finds_changes(source: FolderSource, plan: dict[str, Any]) -> No
     assert "the plan before it had other grants" in problems({}, ids=with_another)
     assert "match its digest" in problems({"digest": "0" * 64})
     assert "narrowed twice" in "; ".join(
-        check_narrowing(source, review, {**plan, "digest": narrowing["digest"]}, items, None, _effect_ids)[0]
+        check_narrowing(source, review, {**plan, "digest": narrowing["digest"]}, items, None)[0]
     )
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from rescind.ledger import Scope
 from rescind.settings import Settings
-from rescind.systems import base as systems_base
-from rescind.systems import default_connections
+from rescind.systems import default_connections, walker
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import PRIVILEGES, approved, items_of, somebody
 from tests.support.servers.emulator import Emulator
@@ -208,7 +207,7 @@ def test_a_listing_that_never_holds_still_is_incomplete(bench: Bench) -> None:
     with pytest.raises(Exception, match="declared"):
         review.discover()
     (fault,) = setup.emulator.get("faults")["faults"]
-    assert fault["fired"] == systems_base.PASSES
+    assert fault["fired"] == walker.PASSES
     assert scope_of(review).state == "incomplete" and not ids_found(review)
 
 

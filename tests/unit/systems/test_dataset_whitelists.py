@@ -14,10 +14,10 @@ from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.quickbi.datasets import AddDataLevelPermissionWhiteList
 from rescind.errors import BlastRadiusExceededError, InputError, MalformedResponseError
 from rescind.model import Cell, Grant
-from rescind.systems.base import Walker
 from rescind.systems.population import Lists, Population
 from rescind.systems.quickbi.dataset_whitelists import RULES, QuickBiDatasetWhitelists
 from rescind.systems.surfaces import unasked
+from rescind.systems.walker import Walker
 from rescind.workflow.closing.surroundings import is_membership
 from tests.support.ledger.pacing import FreePacer
 

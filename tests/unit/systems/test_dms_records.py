@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rescind.errors import CloudError, ListingIncompleteError, NotFoundError
-from rescind.systems.base import Walker
+from rescind.systems.walker import Walker
 from tests.support.dms_tenant import ANN, BOB, DMS, TABLE, Answers, Seen, client, record, records
 
 

@@ -11,9 +11,9 @@ from rescind.cloud.base import Bucket, Prepared, Reply, WriteRequest
 from rescind.cloud.clients import WeDataClient
 from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.final_bytes import body_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
+from rescind.systems.walker import Walker
 
 
 class _Roles(WriteRequest[Reply]):

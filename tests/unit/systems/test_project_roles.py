@@ -201,7 +201,7 @@ class _Vendor:
         self, monkeypatch: pytest.MonkeyPatch, *readings: list[dict[str, Any]], owner: str | None = "1"
     ) -> None:
         from rescind.cloud.wedata.inventory import ListProjects, Project
-        from rescind.systems.base import Walker
+        from rescind.systems.walker import Walker
 
         turns = iter(readings)
 

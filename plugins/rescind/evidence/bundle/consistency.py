@@ -5,17 +5,16 @@ Each file is read once, in order. Only planned items and calls are held in memor
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
-from rescind.errors import InputError
-from rescind.evidence.bundle.approval import answered_by, check_answer
+from rescind.evidence.bundle.approval import answered_by, check_answer, may_be_one
+from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import (
     CONTROLS,
     EFFECTS,
@@ -26,10 +25,11 @@ from rescind.evidence.bundle.format import (
     file_name,
     standing,
 )
+from rescind.evidence.bundle.found import Found
 from rescind.evidence.bundle.narrowing import check_narrowing
 from rescind.evidence.bundle.read import Source, records
 from rescind.evidence.bundle.times import Times
-from rescind.users import same_user, shown_user
+from rescind.users import shown_user
 
 Record = dict[str, Any]
 _KEY = (
@@ -42,9 +42,7 @@ _KEY = (
     "entitlement",
     "native_id",
 )
-_SHOWN = 5
 _ARRAY = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-_GRANTS = re.compile(r'"grants":\[')
 _POLICY = re.compile(rb',"policy_version":("(?:[^"\\]|\\.)*"),"settings":"')
 _BOUND = re.compile(rb',"settings":"([0-9a-f]*)"')
 _PIECE = 1 << 16
@@ -67,29 +65,6 @@ def problems(
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         checker.found.add(f"the records do not have the expected structure ({type(error).__name__})")
     return checker.found.lines()
-
-
-class Found:
-    """Collect problems by kind, with a few examples and a count of each."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, list[str]] = {}
-        self._counts: Counter[str] = Counter()
-
-    def add(self, kind: str, what: str = "") -> None:
-        """Record a problem."""
-        self._counts[kind] += 1
-        if self._counts[kind] <= _SHOWN:
-            self._kinds.setdefault(kind, []).append(what)
-
-    def lines(self) -> list[str]:
-        """Return one line for each kind."""
-        found = []
-        for kind, examples in self._kinds.items():
-            more = self._counts[kind] - len(examples)
-            shown = ", ".join(example[:20] for example in examples if example)
-            found.append(kind + (f": {shown}" if shown else "") + (f" and {more} more" if more else ""))
-        return found
 
 
 @dataclass(slots=True)
@@ -274,7 +249,7 @@ class Checker:
                 self.found.add("the approval is for another plan")
             by_person = approval["answer"] == "approve" and not approval["automatic"]
             name = approval.get("responded_by_name") or approval["responded_by"]
-            if by_person and _may_be_one(name, approval["requested_by"], review["requested_by"]):
+            if by_person and may_be_one(name, approval["requested_by"], review["requested_by"]):
                 self.found.add("the requester approved their own run")
             by = f"{answered_by(approval)!r}{' (a rule)' if approval['automatic'] else ''}"
             answer = f"answered {approval['answer']!r} by {by}" if approval["answer"] else "not answered"
@@ -312,7 +287,7 @@ class Checker:
         if total.hexdigest() != plan["digest"]:
             self.found.add("the digest of the approved effects does not match the plan")
         else:
-            named = set(_effect_ids(self.source))
+            named = set(effect_ids(self.source))
             planned = {grant_id for grant_id, item in self.items.items() if item["call"] is not None}
             for grant_id in named ^ planned:
                 self.found.add("the approved effects do not match the planned items", grant_id)
@@ -327,7 +302,7 @@ class Checker:
             return
         if plan is None or self.sanitized:
             return
-        found, notes = check_narrowing(self.source, review, plan, self.items, self.approval_keys, _effect_ids)
+        found, notes = check_narrowing(self.source, review, plan, self.items, self.approval_keys)
         self.notes += notes
         for problem in found:
             self.found.add(problem)
@@ -425,46 +400,3 @@ def _side_by_side(
             return
         yield one, other
         other = next(right, None)
-
-
-def _may_be_one(approver: str, *requesters: str) -> bool:
-    """Return whether an approver may be a requester; a name that is empty or imitates another one may be."""
-    try:
-        return not approver or any(same_user(approver, requester) for requester in requesters)
-    except InputError:
-        return True
-
-
-def _effect_ids(source: Source, name: str = EFFECTS) -> Iterator[str]:
-    """Yield the ids of the grants that a file of effects names, without holding them all.
-
-    In canonical JSON the quotes of ``"grants":[`` cannot stand inside a text (there they are escaped), so the
-    lists can be found in the bytes; each grant is then decoded as JSON.
-    """
-    decoder, text, inside = json.JSONDecoder(), "", False
-    with source.open(name) as file:
-        for piece in _text(file):
-            text += piece
-            while True:
-                if not inside:
-                    match = _GRANTS.search(text)
-                    if match is None:
-                        text = text[-16:]
-                        break
-                    text, inside = text[match.end() :], True
-                text = text.lstrip(",")
-                if text.startswith("]"):
-                    text, inside = text[1:], False
-                    continue
-                try:
-                    key, end = decoder.raw_decode(text)
-                except ValueError:
-                    break  # the piece ends inside a grant
-                text = text[end:]
-                yield hashlib.sha256(_ARRAY.encode(key).encode()).hexdigest()
-
-
-def _text(file: IO[bytes]) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    while piece := file.read(_PIECE):
-        yield decoder.decode(piece)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rescind.approval_signature import fits, key_name, narrowing_statement
-from rescind.errors import InputError
+from rescind.evidence.bundle.approval import may_be_one
+from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import EFFECTS, EFFECTS_BEFORE, encode
 from rescind.evidence.bundle.read import Source
 from rescind.evidence.bundle.signing import weak
 from rescind.run_state import kept_by
-from rescind.users import same_user, shown_user
+from rescind.users import shown_user
 
 Record = Mapping[str, Any]
 _HEAD = b',"policy_version":'
@@ -27,24 +28,23 @@ def check_narrowing(
     plan: Record,
     items: Mapping[str, Record],
     keys: Collection[bytes] | None,
-    effect_ids: Callable[[Source, str], Iterable[str]],
 ) -> tuple[list[str], list[str]]:
     """Return problems and notes about what was left out of the plan; both empty where nothing was.
 
     :param keys: public keys (32 bytes each), of which one must have signed; None: the key in the record.
-    :param effect_ids: returns the ids of the grants in a file of effects.
     """
     narrowing, named = plan.get("narrowing"), _named(source)
     if narrowing is None:
         return (["the plan was narrowed, and nothing says by whom"] if named else []), []
     by = shown_user(narrowing["responded_by"], narrowing["responded_by_name"])
     found, mark = _signed(review, narrowing, keys)
-    if _may_be_one(narrowing, review):
+    name = narrowing["responded_by_name"] or narrowing["responded_by"]
+    if may_be_one(name, narrowing["requested_by"], review["requested_by"]):
         found.append("the requester left out a part of the plan of their own run")
     if plan["digest"] != narrowing["digest"]:
         if named != (mark, narrowing["digest"]):
             found.append("the plan does not name what was left out as it was signed")
-        found += _part(source, narrowing, items, kept_by(by, narrowing["comment"]), effect_ids)
+        found += _part(source, narrowing, items, kept_by(by, narrowing["comment"]))
     elif named:
         found.append("the plan was narrowed twice")
     what = "grant" if narrowing["grants"] == 1 else "grants"
@@ -72,7 +72,6 @@ def _part(
     narrowing: Record,
     items: Mapping[str, Record],
     reason: str,
-    effect_ids: Callable[[Source, str], Iterable[str]],
 ) -> list[str]:
     """Return why the plan is not the plan before it without exactly what was left out."""
     found, total = [], hashlib.sha256()
@@ -103,11 +102,3 @@ def _named(source: Source) -> tuple[str, str] | None:
             head += piece
     match = _NARROWED.search(head.partition(_HEAD)[0])
     return None if match is None else (match[1].decode(), match[2].decode())
-
-
-def _may_be_one(narrowing: Record, review: Record) -> bool:
-    name = narrowing["responded_by_name"] or narrowing["responded_by"]
-    try:
-        return not name or any(same_user(name, one) for one in (narrowing["requested_by"], review["requested_by"]))
-    except InputError:
-        return True

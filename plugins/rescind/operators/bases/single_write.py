@@ -39,7 +39,7 @@ from rescind.model import Choice, Grant, GrantKey, PrincipalType
 from rescind.review import Decider, RequestedTargets
 from rescind.settings import LEDGER_CONNECTION, VARIABLE, Settings
 from rescind.systems import default_connections, system_named
-from rescind.systems.base import account_of
+from rescind.systems.walker import account_of
 from rescind.workflow.inputs import single_call_context
 from rescind.workflow.run_occasion import Start
 

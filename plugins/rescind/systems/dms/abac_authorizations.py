@@ -24,12 +24,13 @@ from rescind.cloud.dms.policies import (
 from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.dms.surfaces import People
 from rescind.systems.dms.users import own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, UNNAMED, Gap, Surface, Untraceable
+from rescind.systems.walker import Walker
 
 POLICY, ATTACHED = "policy", "attached policy"
 ROLES = Surface("roles of users", "ListUsers", "who is in a role that a policy is attached to, by role id")

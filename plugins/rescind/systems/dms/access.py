@@ -16,10 +16,10 @@ from rescind.cloud.dms.permissions import (
 )
 from rescind.errors import CloudError, ListingIncompleteError
 from rescind.model import Grant
-from rescind.systems.base import Walker
 from rescind.systems.dms.surfaces import OWN_ANSWER, OWNED, short
 from rescind.systems.dms.users import no_such_user
 from rescind.systems.surfaces import PlatformAnswer
+from rescind.systems.walker import Walker
 
 _DATABASE = {"false": "database", "true": "logic_database"}
 _TABLE = {"false": "table", "true": "logic_table"}

@@ -20,7 +20,7 @@ from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses
 from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.errors import BlastRadiusExceededError, CloudError, InputError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.dms.access import owned_objects
 from rescind.systems.dms.surfaces import TENANT, People, short
 from rescind.systems.dms.users import ADMINISTRATOR_ROLE, NO_LOGIN, one_user, own_user_id, user_principal
@@ -28,6 +28,7 @@ from rescind.systems.final_bytes import query_fields
 from rescind.systems.named_people import NamedPeople
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, Gap, Surface
+from rescind.systems.walker import Walker
 
 ACCOUNT, ADMINISTRATOR = "account", "administrator account"
 PROXIES = Surface(

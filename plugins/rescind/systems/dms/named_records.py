@@ -14,8 +14,9 @@ from dataclasses import replace
 from rescind.cloud.clients import DmsClient
 from rescind.errors import InputError, ListingIncompleteError, NotFoundError
 from rescind.model import Grant, GrantKey
-from rescind.systems.base import ListingScope, Walker
+from rescind.systems.base import ListingScope
 from rescind.systems.population import Population
+from rescind.systems.walker import Walker
 
 NOT_LISTED = "no listing shows the object of this record"
 READ_WHOLE = "read_whole"

@@ -25,7 +25,7 @@ from rescind.cloud.dms.permissions import (
 from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.dms.access import what_users_reach
 from rescind.systems.dms.named_records import discover_records
 from rescind.systems.dms.surfaces import (
@@ -52,6 +52,7 @@ from rescind.systems.final_bytes import query_fields
 from rescind.systems.named_people import NamedPeople
 from rescind.systems.population import Population
 from rescind.systems.surfaces import EndedMemberships, PlatformAnswer, Surface, Untraceable
+from rescind.systems.walker import Walker
 
 _REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
 _PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})

@@ -17,13 +17,14 @@ from rescind.cloud.dms.proxies import CreateProxyAccess, DeleteProxyAccess, List
 from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.dms.surfaces import PROXY_ACCOUNT, People
 from rescind.systems.dms.surfaces import SYSTEM as RECORDS_SYSTEM
 from rescind.systems.dms.users import own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, Surface
+from rescind.systems.walker import Walker
 
 PROXY = "proxy"
 _INSTANCES = "Instances"

@@ -23,9 +23,9 @@ from rescind.cloud.dms.inventory import (
 from rescind.cloud.dms.proxies import ListProxies, ListProxyAccesses, Proxy, ProxyAccess
 from rescind.errors import CloudError, InputError, ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Membership, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, Gap, Surface, Untraceable
+from rescind.systems.walker import Walker
 
 SYSTEM = "dms_permissions"
 TENANT = "tenant"

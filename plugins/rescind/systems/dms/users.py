@@ -9,8 +9,8 @@ from rescind.cloud.clients import DmsClient
 from rescind.cloud.dms.inventory import DmsUser, GetUser, ListUsers
 from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import Membership, Principal, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.surfaces import EndedMemberships
+from rescind.systems.walker import Walker
 
 NO_LOGIN = frozenset({"DISABLE", "DELETE"})
 """States in which a user cannot log on to DMS (DisableUser, DeleteUser)."""

@@ -21,9 +21,9 @@ from rescind.cloud.quickbi.roles import (
 from rescind.cloud.quickbi.shares import QueryShareList, Share
 from rescind.errors import CloudError, ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Membership, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import CONDITIONAL, NOT_COVERED, Gap, PlatformAnswer, Surface
+from rescind.systems.walker import Walker
 
 SYSTEM = "quickbi_menus"
 ORGANIZATION = ("organization", "organization")

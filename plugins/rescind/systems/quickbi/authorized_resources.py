@@ -12,13 +12,13 @@ from rescind.cloud.quickbi.datasets import QueryDatasetList
 from rescind.cloud.quickbi.menus import QueryWorksByOrganization, Work
 from rescind.cloud.quickbi.shares import FIRST_END, QueryShareList, Share
 from rescind.model import PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.membership import Member
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import BESIDE, GROUPS, ORGANIZATION_ROLES, WORKSPACES, receiver_kind
 from rescind.systems.quickbi.users import moment
 from rescind.systems.quickbi.work_access import OWN_ANSWER, SHARES, WORK, WORKS, unknowns
 from rescind.systems.surfaces import NOT_COVERED, Gap, Surface
+from rescind.systems.walker import Walker
 
 SYSTEM = "quickbi_work_authorizations"
 DATASET, CUBE, _PORTAL = "dataset", "cube", "DATAPRODUCT"

@@ -22,7 +22,6 @@ from rescind.cloud.quickbi.datasets import (
 from rescind.cloud.quickbi.inventory import QueryOrganizationWorkspaceList
 from rescind.errors import BlastRadiusExceededError, InputError, MalformedResponseError, NotFoundError, RefusedError
 from rescind.model import CallShape, Cell, Grant, Membership, Principal, PrincipalType, digest
-from rescind.systems.base import Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.population import Population
@@ -30,6 +29,7 @@ from rescind.systems.quickbi.access import GROUPS
 from rescind.systems.quickbi.people import QuickBiPeople, discover_groups
 from rescind.systems.quickbi.users import organization_users
 from rescind.systems.surfaces import NOT_COVERED, PlatformAnswer, Surface
+from rescind.systems.walker import Walker
 
 DATASET = "dataset"
 ENTITLEMENTS: Mapping[Any, str] = {"ROW_LEVEL": "all_rows", "COLUMN_LEVEL": "all_columns"}

@@ -15,12 +15,12 @@ from rescind.cloud.quickbi.inventory import ListUserGroupsByUserId, QueryUserGro
 from rescind.cloud.quickbi.members import MAX_GROUPS, AddUserGroupMembers, DeleteUserGroupMembers
 from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Principal, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.quickbi.people import QuickBiPeople
 from rescind.systems.quickbi.users import organization_users, user_groups
 from rescind.systems.surfaces import Surface
+from rescind.systems.walker import Walker
 
 SURFACES = (
     Surface("group members", "QueryUserGroupMember", "users in a group, and groups in a group"),

@@ -29,7 +29,7 @@ from rescind.cloud.quickbi.menus import (
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Mode, PlannedCall, PrincipalType
-from rescind.systems.base import PASSES, ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import (
@@ -56,6 +56,7 @@ from rescind.systems.surfaces import (
     Surface,
     Untraceable,
 )
+from rescind.systems.walker import PASSES, Walker
 
 LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _RESTORABLE = {"view": 1, "view_export": 3}

@@ -18,7 +18,6 @@ from rescind.cloud.quickbi.inventory import (
     WorkspaceUser,
 )
 from rescind.model import Membership, Principal, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import (
     GROUPS,
@@ -31,6 +30,7 @@ from rescind.systems.quickbi.access import (
 )
 from rescind.systems.quickbi.users import own_user_id, user_groups, user_principal
 from rescind.systems.surfaces import EndedMemberships
+from rescind.systems.walker import Walker
 
 _Edge = tuple[str, str, str]
 """(type of the container, its id, user)."""

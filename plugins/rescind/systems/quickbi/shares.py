@@ -22,7 +22,7 @@ from rescind.cloud.quickbi.shares import (
 )
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, RefusedError
 from rescind.model import CallShape, Grant, GrantKey, Principal, PrincipalType
-from rescind.systems.base import ListingScope, Walker
+from rescind.systems.base import ListingScope
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container, Member, MembershipSystem, Named
 from rescind.systems.population import Population
@@ -43,6 +43,7 @@ from rescind.systems.quickbi.work_access import (
     what_users_read,
 )
 from rescind.systems.surfaces import UNNAMED, PlatformAnswer, Surface, Untraceable
+from rescind.systems.walker import Walker
 
 LEVELS = {1: "view", 3: "view_export"}
 _POINTS = {name: points for points, name in LEVELS.items()}

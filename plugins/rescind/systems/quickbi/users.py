@@ -16,7 +16,7 @@ from rescind.cloud.quickbi.inventory import (
 )
 from rescind.errors import NotFoundError
 from rescind.model import Principal, PrincipalType
-from rescind.systems.base import Walker
+from rescind.systems.walker import Walker
 
 
 async def organization_users(walker: Walker[QuickBiClient], system: str) -> list[Principal]:

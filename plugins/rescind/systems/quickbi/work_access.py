@@ -10,7 +10,6 @@ from rescind.cloud.quickbi.menus import Work
 from rescind.cloud.quickbi.shares import CheckReadable, QuerySharesToUserList, Share
 from rescind.errors import CloudError, ListingIncompleteError
 from rescind.model import Grant, Membership, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import (
     BESIDE,
@@ -25,6 +24,7 @@ from rescind.systems.quickbi.access import (
 )
 from rescind.systems.quickbi.people import QuickBiPeople
 from rescind.systems.surfaces import CONDITIONAL, Gap, PlatformAnswer, Surface
+from rescind.systems.walker import Walker
 
 SYSTEM = "quickbi_shares"
 WORK = "work"

@@ -22,7 +22,7 @@ from rescind.cloud.quickbi.authorizations import (
 from rescind.cloud.quickbi.menus import QueryWorksByOrganization, Work
 from rescind.errors import BlastRadiusExceededError, InputError, ListingIncompleteError, NotFoundError, RefusedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import ListingScope, Walker
+from rescind.systems.base import ListingScope
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import Container as Listed
 from rescind.systems.membership import Member, MembershipSystem, Named
@@ -50,6 +50,7 @@ from rescind.systems.quickbi.people import discover_people, organization_members
 from rescind.systems.quickbi.users import organization_users
 from rescind.systems.quickbi.work_access import SHARES, WORK, WORKS, WorkSystem, other_ways, share_ways, what_users_open
 from rescind.systems.surfaces import UNNAMED, PlatformAnswer, Surface, Untraceable
+from rescind.systems.walker import Walker
 
 _POINTS: Mapping[str, Any] = {"view": 1, "view_export": 3, "edit": 11}
 _SHARES = "Shares"

@@ -28,13 +28,13 @@ from rescind.cloud.quickbi.roles import (
 )
 from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Grant, Membership, Principal, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.membership import MEMBER, Container, Member, MembershipSystem, Named
 from rescind.systems.quickbi.access import ORGANIZATION, ORGANIZATION_ROLES, organization_roles, workspace_role
 from rescind.systems.quickbi.people import QuickBiPeople
 from rescind.systems.quickbi.users import user_principal
 from rescind.systems.surfaces import Surface
+from rescind.systems.walker import Walker
 
 ADMINISTRATOR = "administrator"
 ROLES = {

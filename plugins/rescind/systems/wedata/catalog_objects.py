@@ -6,8 +6,8 @@ from rescind.cloud.clients import WeDataClient
 from rescind.cloud.wedata.inventory import ListDatabase, ListSchema, ListTable
 from rescind.errors import ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.population import Population
+from rescind.systems.walker import Walker
 
 OWNER = "owner"
 DOTTED = "its name has a dot, so its permissions cannot be addressed"

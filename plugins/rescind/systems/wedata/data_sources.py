@@ -28,9 +28,10 @@ from rescind.cloud.wedata.inventory import ListProjects
 from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import CallShape, Cell, Grant, GrantKey, ItemState, Membership, PlannedCall, PrincipalType, digest
-from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading
 from rescind.systems.population import Population
 from rescind.systems.surfaces import CERTAIN_IN, UNCERTAIN, EndedMemberships, Gap, Surface, Untraceable
+from rescind.systems.walker import Walker
 from rescind.systems.wedata.projects import (
     LIMITS,
     MEMBERS,

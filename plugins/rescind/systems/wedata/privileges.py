@@ -44,9 +44,10 @@ from rescind.model import (
     PlannedCall,
     PrincipalType,
 )
-from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PartOutcome, PermissionSystem, Reading
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, EndedMemberships, Surface, Untraceable
+from rescind.systems.walker import Walker
 from rescind.systems.wedata.catalog_objects import DOTTED, OWNER, objects_below
 from rescind.systems.wedata.projects import (
     LIMITS,

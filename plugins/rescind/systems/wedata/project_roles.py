@@ -34,10 +34,11 @@ from rescind.cloud.wedata.projects import (
 )
 from rescind.errors import BlastRadiusExceededError, NotFoundError, PlanError, RefusedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.final_bytes import body_fields
 from rescind.systems.population import Population
 from rescind.systems.surfaces import Surface, Untraceable
+from rescind.systems.walker import Walker
 from rescind.systems.wedata.projects import (
     LIMITS,
     MEMBERS,

@@ -8,9 +8,9 @@ from rescind.cloud.clients import WeDataClient
 from rescind.cloud.wedata.inventory import ListProjectMembers, ListProjects, Project, ProjectMember
 from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.model import Grant, Membership, Principal, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, EndedMemberships, Gap, Surface, Untraceable
+from rescind.systems.walker import Walker
 
 NAMELESS = "without id"
 """Stands for members that the vendor lists without an id."""

@@ -28,10 +28,11 @@ from rescind.cloud.wedata.studio import (
 )
 from rescind.errors import BlastRadiusExceededError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
-from rescind.systems.base import ListingScope, PermissionSystem, Reading, Walker
+from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.final_bytes import body_fields
 from rescind.systems.population import Population
 from rescind.systems.surfaces import EndedMemberships, Surface, Untraceable
+from rescind.systems.walker import Walker
 from rescind.systems.wedata.projects import (
     LIMITS,
     MEMBERS,

@@ -11,9 +11,9 @@ from rescind.cloud.wedata.projects import PROJECT_ADMINISTRATOR
 from rescind.cloud.wedata.studio import ListCodeFolderContents, ListWorkflowFolders, ListWorkflows, WorkflowFolder
 from rescind.errors import ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, PrincipalType
-from rescind.systems.base import Walker
 from rescind.systems.population import Population
 from rescind.systems.surfaces import UNCERTAIN, Gap, Surface
+from rescind.systems.walker import Walker
 
 SYSTEM = "wedata_studio_permissions"
 FOLDER, SCRIPT, WORKFLOW_FOLDER, WORKFLOW = "studio_folder", "studio_script", "workflow_folder", "workflow"

@@ -13,7 +13,8 @@ from rescind.workflow.closing.close_paths import CLOSES_PATH, MOST_PATHS, Closin
 from rescind.workflow.closing.part import ClosingPart
 from rescind.workflow.closing.proposal import NAMED
 from rescind.workflow.closing.what_stays import what_stays
-from rescind.workflow.revoke_planner import LOSING, LOST_BESIDE, Planner
+from rescind.workflow.plan_part import LOSING, LOST_BESIDE
+from rescind.workflow.revoke_planner import Planner
 
 ROUNDS = 10
 """How often removals are computed again because a guard holds one of them."""

@@ -11,7 +11,8 @@ from rescind.cloud.client import CloudClient
 from rescind.ledger import Call, Lease, Ledger
 from rescind.model import Cell, Grant, GrantKey, ItemState
 from rescind.plan.approved import Approved
-from rescind.systems.base import PermissionSystem, account_of
+from rescind.systems.base import PermissionSystem
+from rescind.systems.walker import account_of
 
 Moves = Mapping[str, tuple[ItemState, str]]
 """New item states with their reasons, by grant id."""

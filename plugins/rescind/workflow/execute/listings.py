@@ -12,7 +12,8 @@ from typing import Any
 from rescind.cloud.client import CloudClient
 from rescind.errors import CloudError, ListingIncompleteError, NotFoundError, RefusedError, first_of
 from rescind.model import Grant
-from rescind.systems.base import READS_IN_FLIGHT, ListingScope, PermissionSystem
+from rescind.systems.base import ListingScope, PermissionSystem
+from rescind.systems.walker import READS_IN_FLIGHT
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ from typing import Any
 
 from rescind.cloud.client import CloudClient
 from rescind.model import Grant, GrantKey
-from rescind.systems.base import READS_IN_FLIGHT, ListingScope, PermissionSystem
+from rescind.systems.base import ListingScope, PermissionSystem
+from rescind.systems.walker import READS_IN_FLIGHT
 from rescind.workflow.execute.listings import ListingReader, ListingsRead, at_once, read_listings
 
 CLEAN_READS = 2

@@ -14,9 +14,9 @@ from rescind.review.roster.lookup import find_person, quoted
 from rescind.systems import system_named
 from rescind.workflow.closing.close_paths import CLOSES_PATH
 from rescind.workflow.inputs import inputs_of
+from rescind.workflow.plan_part import LOSING
 from rescind.workflow.question.answer_fields import LEAVE_OUT, MOST_ENTRY, MOST_LEFT_OUT, AnswerFields, readable
 from rescind.workflow.question.plan_people import PersonLoss, PlanPeople, person_of, plan_people, who
-from rescind.workflow.revoke_planner import LOSING
 
 MOST_LISTED = 200
 """Most entries of the list in the form. With more of them the form has a field for ids and mails instead."""

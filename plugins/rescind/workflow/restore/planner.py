@@ -21,7 +21,7 @@ from rescind.plan.guards import GuardRecord
 from rescind.plan.restore_effects import OPERATION, Inverse, SystemRestores, restore_effects
 from rescind.settings import VARIABLE, Settings
 from rescind.systems import system_named
-from rescind.systems.base import account_of
+from rescind.systems.walker import account_of
 from rescind.workflow.execute.listings import match_regranted
 from rescind.workflow.execute.restoration import ALREADY_REGRANTED, REGRANTED_DIFFERENTLY
 from rescind.workflow.restore.request import RestoreRequest
