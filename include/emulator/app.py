@@ -17,9 +17,9 @@ from emulator.build.sizes import PRESETS, Sizes
 from emulator.clock import Clock
 from emulator.control import Control
 from emulator.faults.script import FaultScript
-from emulator.gateway import Gateway
-from emulator.limits import Limiter
-from emulator.wire import Answer, Connection, Request
+from emulator.gateway.gateway import Gateway
+from emulator.gateway.limits import Limiter
+from emulator.gateway.wire import Answer, Connection, Request
 from emulator.world import World
 
 DEFAULT_LIMITS = {"wedata": 20.0, "dms": 20.0, "quickbi": 50.0, "tencent-sts": 20.0, "alibaba-sts": 20.0}

@@ -9,13 +9,13 @@ from itertools import islice
 from typing import Any
 
 from emulator.faults.script import FaultScript
-from emulator.front import to_json
-from emulator.gateway import Gateway
-from emulator.limits import Limiter, Load
+from emulator.gateway.front import to_json
+from emulator.gateway.gateway import Gateway
+from emulator.gateway.limits import Limiter, Load
+from emulator.gateway.wire import Answer, Request
 from emulator.signing.alibaba import parse_query
 from emulator.snapshot import beside_grants, snapshot
 from emulator.store.people import as_rows, protected_ids, roster_csv
-from emulator.wire import Answer, Request
 from emulator.world import ORGANIZATION_ID, SYSTEMS, TENANT_ID, World
 
 Query = dict[str, str]

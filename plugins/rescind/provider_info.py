@@ -181,15 +181,15 @@ _STAGES = (
     "discover",
     "decide",
     "offboard",
-    "owners",
-    "approve",
-    "approve_part",
+    "questions.owners",
+    "questions.approve",
+    "questions.approve_part",
     "canary",
     "revoke",
     "verify",
     "report",
 )
-_REVIEW = (*_STAGES, "restore", "watch", "remind")
+_REVIEW = (*_STAGES, "restore", "watch", "questions.remind")
 _INTEGRATIONS: dict[str, tuple[dict[str, tuple[str, ...]], dict[str, Any]]] = {
     "Rescind": (
         {"hooks": ("ledger", "chat_webhook"), "operators": _REVIEW, "triggers": ("grant_gone",)},

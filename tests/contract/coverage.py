@@ -70,7 +70,7 @@ def rows() -> list[Row]:
         path = str(ROOT / folder) if folder else str(ROOT)
         if path not in sys.path:
             sys.path.insert(0, path)
-    from emulator.gateway import all_actions
+    from emulator.gateway.gateway import all_actions
     from tests.contract.messages import messages
     from tests.contract.picks import READS
     from tests.contract.tables import tables

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emulator.app import Server
-from emulator.gateway import all_actions
+from emulator.gateway.gateway import all_actions
 from tests.contract.conftest import MakeLibrary, vendor_of
 from tests.contract.libraries import AlibabaLibrary
 from tests.contract.picks import READS

@@ -18,11 +18,11 @@ import pytest
 from emulator.alibaba.front import AlibabaFront
 from emulator.clock import ManualClock
 from emulator.errors import ApiError
+from emulator.gateway.wire import Request
 from emulator.keys import ALIBABA_ACCOUNT, TENCENT_ACCOUNT, Credential, Identity
 from emulator.registry import Action
 from emulator.signing import alibaba as emulated_acs
 from emulator.tencent.front import TencentFront
-from emulator.wire import Request
 from emulator.world import World
 from rescind.cloud.alibaba import canonical_query
 from rescind.cloud.credentials import Credentials

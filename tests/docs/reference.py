@@ -18,6 +18,7 @@ import rescind.hooks
 import rescind.notifications
 import rescind.operators
 import rescind.operators.bases
+import rescind.operators.questions
 import rescind.sensors
 import rescind.triggers
 from rescind import provider_info
@@ -44,6 +45,7 @@ _FIELD = re.compile(r"^ *:(?:param|raises|returns?)\b", re.MULTILINE)
 def page() -> str:
     """The whole page."""
     parts = [HEAD, *_dags(), *_settings(), *_connections(), *_classes(rescind.operators, "Operators", "Operator")]
+    parts += _classes(rescind.operators.questions, "Operators that ask people", "Operator")
     parts += _classes(rescind.operators.bases, "Base classes of the operators", "Operator")
     parts += [*_classes(rescind.sensors, "Sensors", "Sensor"), *_classes(rescind.triggers, "Triggers", "Trigger")]
     parts += _classes(rescind.notifications, "Notifiers", "Notifier")

@@ -20,7 +20,7 @@ import httpx
 from emulator.app import App, Settings
 from emulator.build.sizes import TINY
 from emulator.clock import ManualClock
-from emulator.wire import Request as Wire
+from emulator.gateway.wire import Request as Wire
 from rescind.cloud.base import ListRequest, Prepared, Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import client_class

@@ -11,12 +11,12 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from emulator.errors import ApiError
-from emulator.front import Inbound, to_json
+from emulator.gateway.front import Inbound, to_json
+from emulator.gateway.wire import Answer, Request
 from emulator.keys import ALIBABA_ACCOUNT, Credential, Identity
 from emulator.params import check_alibaba
 from emulator.registry import Action
 from emulator.signing import alibaba as acs
-from emulator.wire import Answer, Request
 from emulator.world import World
 
 VERSIONS = {"2018-11-01": "dms", "2022-01-01": "quickbi", "2015-04-01": "alibaba-sts"}

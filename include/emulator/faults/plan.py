@@ -8,8 +8,8 @@ from typing import Any
 from emulator.errors import ApiError
 from emulator.faults import edit, pretend, wires
 from emulator.faults.fault import Fault
+from emulator.gateway.wire import Answer
 from emulator.visibility import Lag
-from emulator.wire import Answer
 
 _TOKEN_ERRORS = {
     "tencent": ApiError("AuthFailure.TokenFailure", "The token has expired."),

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from emulator.wire import Answer, Connection, Delivery
+from emulator.gateway.wire import Answer, Connection, Delivery
 
 _HTML = b"<html><head><title>%d</title></head><body><h1>Scripted failure</h1></body></html>"
 _XML = (

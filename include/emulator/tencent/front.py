@@ -9,12 +9,12 @@ import uuid
 from typing import Any
 
 from emulator.errors import ApiError
-from emulator.front import Inbound, to_json
+from emulator.gateway.front import Inbound, to_json
+from emulator.gateway.wire import Answer, Request
 from emulator.keys import TENCENT_ACCOUNT, Credential, Identity
 from emulator.params import check_tencent
 from emulator.registry import Action
 from emulator.signing import tencent as tc3
-from emulator.wire import Answer, Request
 from emulator.world import World
 
 VERSIONS = {"2025-08-06": ("wedata", "wedata"), "2018-08-13": ("tencent-sts", "sts")}

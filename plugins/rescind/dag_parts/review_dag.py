@@ -12,14 +12,14 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from rescind.airflow_support.pools import DISCOVER_POOL
 from rescind.dag_parts.stages import ASK, READ, REPORT, VERIFY, WRITE, stage
-from rescind.operators.approve import ApprovePlanOperator
-from rescind.operators.approve_part import ApprovePartOperator
 from rescind.operators.canary import ProceedOperator, VerifyCanaryOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
 from rescind.operators.discover import DiscoverOperator
 from rescind.operators.offboard import OffboardApproveOperator, OffboardApprovePartOperator, OffboardPreflightOperator
-from rescind.operators.owners import AskOwnerOperator
 from rescind.operators.preflight import PreflightOperator
+from rescind.operators.questions.approve import ApprovePlanOperator
+from rescind.operators.questions.approve_part import ApprovePartOperator
+from rescind.operators.questions.owners import AskOwnerOperator
 from rescind.operators.report import GateOperator, ReportOperator
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.operators.verify import VerifyOperator

@@ -8,7 +8,7 @@ from datetime import timedelta
 from airflow.sdk import BaseNotifier, TriggerRule, chain
 
 from rescind.dag_parts.stages import VERIFY
-from rescind.operators.remind import RemindOperator
+from rescind.operators.questions.remind import RemindOperator
 from rescind.operators.watch import WatchGateOperator, WatchOperator
 
 

@@ -95,8 +95,8 @@ class PlanOperator(ReviewOperator):
     """Turn decisions into the fewest calls, check every guard, and freeze the effects under one digest.
 
     :returns: one ``{"batch": id, "label": text}`` for each canary batch; none for a small plan or a dry run. What is
-        sent comes from :class:`~rescind.operators.approve_part.ApprovePartOperator`, which may have a smaller plan, and
-        from :class:`~rescind.operators.canary.ProceedOperator`.
+        sent comes from :class:`~rescind.operators.questions.approve_part.ApprovePartOperator`, which may have a
+        smaller plan, and from :class:`~rescind.operators.canary.ProceedOperator`.
     """
 
     LABELS: ClassVar[dict[str, str]] = {

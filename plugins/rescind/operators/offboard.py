@@ -14,10 +14,10 @@ from rescind.hooks.airflow_instance.event_senders import look_up_senders
 from rescind.hooks.airflow_instance.starter import Requester, judge_requester
 from rescind.ledger import OCCASION, Ledger, NewInput, Plan, Run
 from rescind.ledger.store.errors import EventTakenError
-from rescind.operators.approve import ApprovePlanOperator
-from rescind.operators.approve_part import ApprovePartOperator
 from rescind.operators.bases.review import NOTHING_TO_DO
 from rescind.operators.preflight import PreflightOperator
+from rescind.operators.questions.approve import ApprovePlanOperator
+from rescind.operators.questions.approve_part import ApprovePartOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY
 from rescind.users import printed, same_user

@@ -18,10 +18,10 @@ from rescind.hooks.ledger import check_ledger
 from rescind.hooks.signing_keys import check_approval_key
 from rescind.ledger import Batch, Certificate, Lease, Ledger, NewInput, NewRun, Plan, Run, Scope, ScopeSpec
 from rescind.model import Grant
-from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.bases.review import RefusingOperator, ReviewOperator, ScopeOperator
 from rescind.operators.canary import named_batches
 from rescind.operators.preflight import check_approvers, check_requester, hidden_variables, log_settings
+from rescind.operators.questions.approve import ApprovePlanOperator
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -196,8 +196,9 @@ class PlanRestoreOperator(ReviewOperator):
 
 
 class ApproveRestoreOperator(ApprovePlanOperator):
-    """Ask the deployment's approvers about a restore; see :class:`~rescind.operators.approve.ApprovePlanOperator`.
+    """Ask the deployment's approvers about a restore.
 
+    See :class:`~rescind.operators.questions.approve.ApprovePlanOperator` for the rules of a question.
     The bundle of the source run is verified again, so the request shows what it shows. An approver who would get access
     back is not asked, and their answer is refused.
     """

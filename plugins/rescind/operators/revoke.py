@@ -25,9 +25,9 @@ from rescind.ledger import Approval, Batch, Lease, Ledger, Plan, Run
 from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.ledger.store.errors import ScopeLockedError
 from rescind.model import Choice, Grant
-from rescind.operators.approve import approve_option
 from rescind.operators.bases.review import BatchOperator
 from rescind.operators.canary import planned_batch
+from rescind.operators.questions.approve import approve_option
 from rescind.review import Decider
 from rescind.settings import Settings
 from rescind.systems import system_named

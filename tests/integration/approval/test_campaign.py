@@ -18,9 +18,9 @@ from airflow.providers.http.notifications.http import HttpNotifier
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowException
 
-from rescind.operators.approve import ApprovePlanOperator
 from rescind.operators.decide import DecideOperator
-from rescind.operators.owners import AskOwnerOperator
+from rescind.operators.questions.approve import ApprovePlanOperator
+from rescind.operators.questions.owners import AskOwnerOperator
 from rescind.settings import Settings
 from rescind.workflow.auto_approval import measure
 from rescind.workflow.question.owner_questions import options

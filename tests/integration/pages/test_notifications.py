@@ -16,8 +16,8 @@ from airflow.providers.http.notifications.http import HttpNotifier
 from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from rescind.operators.approve import ApprovePlanOperator
-from rescind.operators.remind import RemindOperator
+from rescind.operators.questions.approve import ApprovePlanOperator
+from rescind.operators.questions.remind import RemindOperator
 from rescind.operators.report import GateOperator
 from tests.integration.approval import test_watch as watching
 from tests.integration.approval.test_campaign import answer, asked, campaign

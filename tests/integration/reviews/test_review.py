@@ -289,7 +289,7 @@ def test_an_assumed_role_has_to_say_who_it_is(bench: Bench) -> None:
 
 
 def test_an_approval_task_that_was_lost_honors_the_recorded_answer(bench: Bench) -> None:
-    from rescind.operators.approve import ApprovePlanOperator
+    from rescind.operators.questions.approve import ApprovePlanOperator
 
     setup = bench()
     review = setup.run(dry_run=False)
@@ -304,7 +304,7 @@ def test_an_answer_to_an_older_question_approves_nothing(bench: Bench) -> None:
 
     from airflow.sdk.exceptions import AirflowFailException
 
-    from rescind.operators.approve import ApprovePlanOperator
+    from rescind.operators.questions.approve import ApprovePlanOperator
 
     setup = bench()
     review = setup.run(dry_run=False)

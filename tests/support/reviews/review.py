@@ -208,13 +208,13 @@ class Review:
 
     def approval(self) -> Any:
         """The approval's operator."""
-        from rescind.operators.approve import ApprovePlanOperator
+        from rescind.operators.questions.approve import ApprovePlanOperator
 
         return ApprovePlanOperator(task_id="approve")
 
     def second(self) -> Any:
         """The operator of the second question."""
-        from rescind.operators.approve_part import ApprovePartOperator
+        from rescind.operators.questions.approve_part import ApprovePartOperator
 
         return ApprovePartOperator(task_id="approve_part")
 

@@ -17,7 +17,7 @@ import pytest
 
 from emulator.app import App
 from emulator.cli import parser, settings_from
-from emulator.wire import Request
+from emulator.gateway.wire import Request
 from tests.support.servers.emulator import Emulator
 
 URL = "http://127.0.0.1:9"

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-for folder in (ROOT / "include", Path(__file__).resolve().parent):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-from emulator_client import Clients  # noqa: E402
-
-from emulator.app import App, Settings  # noqa: E402
-from emulator.build.sizes import TINY  # noqa: E402
-from emulator.clock import ManualClock  # noqa: E402
-from emulator.store.dms import Database, DmsUser  # noqa: E402
+from emulator.app import App, Settings
+from emulator.build.sizes import TINY
+from emulator.clock import ManualClock
+from emulator.store.dms import Database, DmsUser
+from tests.support.emulator_client import Clients
 
 
 @pytest.fixture

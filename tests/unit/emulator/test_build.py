@@ -7,13 +7,13 @@ import io
 from dataclasses import replace
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App, Settings
 from emulator.build.sizes import PRESETS, Sizes, scaled
 from emulator.clock import ManualClock
 from emulator.snapshot import snapshot
 from emulator.world import SYSTEMS
+from tests.support.emulator_client import Clients
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_ids_are_text_of_the_vendors_shapes(demo: App, clients: Clients) -> None
 def test_roster_and_protected(demo: App) -> None:
     """The roster's columns; the protected ids of every space; the tool in the organization's overview."""
     answers = Clients(demo)
-    from emulator.wire import Request
+    from emulator.gateway.wire import Request
 
     text = demo.handle(Request("GET", "/_control/roster.csv", "", {}, b"")).body.decode()
     rows = list(csv.DictReader(io.StringIO(text)))

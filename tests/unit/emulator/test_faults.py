@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.faults.kinds import KINDS
 from emulator.faults.script import SELECTORS, FaultScript
+from tests.support.emulator_client import Clients
 
 
 def script(clients: Clients, *faults: dict[str, Any]) -> None:

@@ -8,12 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from emulator_client import Clients
-
 from emulator.app import App, Settings
 from emulator.build.sizes import TINY
 from emulator.clock import ManualClock
 from emulator.world import SYSTEMS
+from tests.support.emulator_client import Clients
 
 
 def frozen(app: App) -> dict[str, Counter[str]]:
@@ -124,7 +123,7 @@ def test_changes_by_others_are_marked(app: App, clients: Clients) -> None:
     entries = app.world.journal.after(0)
     assert [entry["kind"] for entry in entries] == ["control", "effect"]
     assert {entry["actor"] for entry in entries} == {"owner"}
-    from emulator.wire import Request
+    from emulator.gateway.wire import Request
 
     for bad in ({"op": "explode"}, {"op": "revoke", "system": "quickbi_menus", "portal_id": "none"}):
         answer = app.handle(Request("POST", "/_control/mutate", "", {}, json.dumps(bad).encode()))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from emulator_client import Clients
-
 from emulator.app import App
 from emulator.clock import ManualClock
-from emulator.limits import BucketKey, Limiter
+from emulator.gateway.limits import BucketKey, Limiter
+from tests.support.emulator_client import Clients
 
 BUCKET = BucketKey("wedata", "1", "ap-singapore", "RevokePrivileges")
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_client import sign_acs3, sign_tencent
 
 from emulator.app import App, Server, Settings, running
 from emulator.build.sizes import TINY
 from emulator.cli import main
+from tests.support.emulator_client import sign_acs3, sign_tencent
 
 TOKEN = "a-token-of-the-tests"
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
@@ -294,7 +294,7 @@ def test_the_program(tmp_path: Path, start: list[str], sign: signal.Signals) -> 
 
 def test_a_defect_does_not_look_like_a_vendor(capsys: pytest.CaptureFixture[str]) -> None:
     """An unexpected exception gives a plain 500 that says whose fault it is."""
-    from emulator.wire import Request
+    from emulator.gateway.wire import Request
 
     app = App(Settings(sizes=TINY))
     app.gateway.handle = lambda request: 1 / 0  # type: ignore[method-assign, assignment, return-value]

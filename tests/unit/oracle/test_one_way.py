@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from emulator.app import App, Settings
+from emulator.gateway.wire import Request
 from emulator.snapshot import snapshot
-from emulator.wire import Request
 from rescind.cloud.client import CloudClient
 from rescind.cloud.clients import DmsClient, QuickBiClient, WeDataClient
 from rescind.cloud.connection.settings import ClientSettings

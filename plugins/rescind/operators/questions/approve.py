@@ -49,7 +49,7 @@ class ApprovePlanOperator(HumanInputOperator):
     A rejection, an answer from somebody who was not asked, and a timeout are final.
 
     An approver may leave out people. That is recorded as what it is, signed, and approves nothing. The narrower plan is
-    put to the approvers by :class:`~rescind.operators.approve_part.ApprovePartOperator`.
+    put to the approvers by :class:`~rescind.operators.questions.approve_part.ApprovePartOperator`.
 
     Automatic approval: where the deployment allows it (``automatic_approval``) and the run asks for it, a plan within
     those limits is approved without a person and recorded as automatic. Any other plan goes to the approvers, and the

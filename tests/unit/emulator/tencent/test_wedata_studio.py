@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.studio import CODE, SYSTEM, WORKFLOW, Node
+from tests.support.emulator_client import Clients
 
 ENGINEER, ADMINISTRATOR = "308335260676890624", "308335260274237440"
 

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.authorizations import PERMANENT, SYSTEM, day_starts
 from emulator.store.quickbi import Work
 from emulator.store.receivers import Receiver
+from tests.support.emulator_client import Clients
 
 DAY = 86_400_000
 FAR = "2099-01-01"

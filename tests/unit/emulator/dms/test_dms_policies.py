@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from dms_answers import messages, mutate
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.dms import Database, DmsUser
+from tests.support.emulator_client import Clients
+from tests.support.emulator_dms import messages, mutate
 
 NUMBER = 9100
 

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.datasets import ROW, SYSTEM, Dataset
 from emulator.store.receivers import Receiver
+from tests.support.emulator_client import Clients
 
 LIST, CHANGE = "ListDataLevelPermissionWhiteList", "AddDataLevelPermissionWhiteList"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
+from tests.support.emulator_client import Clients
 
 TABLE = {"ResourceType": "Table", "ResourceUri": "lake_core.s01.t001"}
 CATALOG = {"ResourceType": "Catalog", "ResourceUri": "lake_core"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emulator_client import Clients
+from tests.support.emulator_client import Clients
 
 if TYPE_CHECKING:
     from emulator.store.dms import Database, DmsUser

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_client import ALIBABA, Clients, canonical_query, sign_v1
 
 from emulator.app import App
+from emulator.gateway.wire import Request
 from emulator.signing import alibaba, tencent
-from emulator.wire import Request
+from tests.support.emulator_client import ALIBABA, Clients, canonical_query, sign_v1
 
 DATA = Path(__file__).parent / "data"
 TENCENT = json.loads((DATA / "tencent_signing_vectors.json").read_text(encoding="utf-8"))["vectors"]
@@ -109,7 +109,7 @@ def test_nonce_may_be_used_once_within_the_window(clients: Clients, app: App) ->
 
 def test_an_unsigned_acs_header_is_refused(clients: Clients, app: App) -> None:
     """Whatever x-acs header is sent must be signed."""
-    from emulator_client import sign_acs3
+    from tests.support.emulator_client import sign_acs3
 
     headers = sign_acs3("GetUserActiveTenant", "2018-11-01", "", clients.now)
     headers["x-acs-extra"] = "1"
@@ -138,7 +138,7 @@ def test_v1_in_query_and_in_form_body(clients: Clients, app: App) -> None:
 
 def test_v3_parameters_in_a_form_body(clients: Clients, app: App) -> None:
     """DMS takes its parameters from a form body too; the body is covered by its hash."""
-    from emulator_client import sign_acs3
+    from tests.support.emulator_client import sign_acs3
 
     body = canonical_query({"PermType": "DATABASE", "UserId": next(iter(app.world.dms.users))}).encode()
     headers = sign_acs3("ListUserPermissions", "2018-11-01", "", clients.now, body=body)
@@ -191,7 +191,7 @@ def test_oidc_needs_no_signature(clients: Clients, app: App) -> None:
 
 def test_a_signed_request_sent_twice_is_marked(clients: Clients, app: App) -> None:
     """Tencent has no nonce: a replay is carried out, and the journal says so."""
-    from emulator_client import sign_tencent
+    from tests.support.emulator_client import sign_tencent
 
     headers = sign_tencent("ListTenantRoles", b"{}", int(clients.now))
     for _ in range(2):

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.quickbi import Portal
 from emulator.store.receivers import Receiver
+from tests.support.emulator_client import Clients
 
 ADMIN, PERMISSIONS, ORDINARY, OWN = 111111111, 111111112, 111111113, 300200100
 

@@ -13,12 +13,12 @@ from emulator.errors import ApiError
 from emulator.faults import pretend
 from emulator.faults.plan import FaultPlan
 from emulator.faults.script import FaultScript
-from emulator.front import Front, Inbound, to_json
-from emulator.limits import BucketKey, Limiter
-from emulator.mutate import Mutations
+from emulator.gateway.front import Front, Inbound, to_json
+from emulator.gateway.limits import BucketKey, Limiter
+from emulator.gateway.wire import Answer, Request
+from emulator.mutate.mutations import Mutations
 from emulator.registry import Action, Call
 from emulator.tencent.front import TencentFront
-from emulator.wire import Answer, Request
 from emulator.world import World
 
 _NO_FAULTS = FaultPlan()

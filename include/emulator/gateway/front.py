@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from emulator.errors import ApiError
+from emulator.gateway.wire import Answer, Request
 from emulator.keys import Identity
 from emulator.registry import Action
-from emulator.wire import Answer, Request
 
 
 @dataclass(slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.wedata import Project
+from tests.support.emulator_client import Clients
 
 ADMINISTRATOR, ENGINEER, MEMBER = "308335260274237440", "308335260676890624", "308335260945326080"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dms_answers import messages, mutate, on_instance
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.dms import Database, DmsUser
+from tests.support.emulator_client import Clients
+from tests.support.emulator_dms import messages, mutate, on_instance
 
 
 @pytest.fixture

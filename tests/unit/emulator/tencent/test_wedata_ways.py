@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.people import Person
 from emulator.store.wedata import DataSource, Project
+from tests.support.emulator_client import Clients
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from emulator_client import Clients
 
 from emulator.app import App
 from emulator.store.dms import Record
+from tests.support.emulator_client import Clients
 
 
 def records(clients: Clients, action: str, **params: Any) -> list[dict[str, Any]]:

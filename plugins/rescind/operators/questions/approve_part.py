@@ -8,8 +8,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.hooks.signing_keys import approval_keys
 from rescind.ledger import Ledger, Plan, Run
-from rescind.operators.approve import ApprovePlanOperator, use_keys
 from rescind.operators.canary import named_batches
+from rescind.operators.questions.approve import ApprovePlanOperator, use_keys
 from rescind.plan.narrowed import NARROWED
 from rescind.settings import Settings
 from rescind.workflow.narrowing.narrow import narrow_plan, narrowing_of, note_part, require_part

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from emulator.wire import Answer, Request
+from emulator.gateway.wire import Answer, Request
 
 if TYPE_CHECKING:
     from emulator.app import App

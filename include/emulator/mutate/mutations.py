@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from emulator import mutate_paths
+from emulator.mutate import paths
 from emulator.store.dms import Record, Target
 from emulator.store.receivers import Receiver
 from emulator.store.wedata import Resource, Subject
@@ -29,7 +29,7 @@ class Mutations:
             "dms_policy_member": self._policy_member,
             "quickbi_user": self._quickbi_user,
             "menu_visibility": self._menu_visibility,
-            **mutate_paths.operations(world),
+            **paths.operations(world),
         }
 
     def run(self, operations: list[Operation], actor: str = "somebody-else") -> list[bool]:

@@ -1,0 +1,1 @@
+"""Changes made by others, through the control interface or a fault."""
