@@ -34,7 +34,7 @@ class Control:
         self.reset = reset
         self._gets: dict[str, Callable[[Query], Any]] = {
             "health": self._health, "truth": self._truth, "world": self._world, "journal": self._journal,
-            "stats": self._stats,
+            "stats": self._stats, "usage": self._usage,
             "org": self._org, "protected": self._protected, "faults": self._list_faults, "modes": self._modes,
             "clock": self._clock, "actions": self._actions,
         }  # fmt: skip
@@ -83,6 +83,11 @@ class Control:
     def _world(self, query: Query) -> dict[str, Any]:
         """Everything that decides about access, for a judge that works out the ways in by itself."""
         return snapshot(self.world)
+
+    def _usage(self, query: Query) -> dict[str, Any]:
+        """Every use, also what no log shows any more or ever showed; with ``count=1`` only numbers."""
+        rows = self.world.usage.rows()
+        return {name: len(found) for name, found in rows.items()} if query.get("count") else dict(rows)
 
     def _journal(self, query: Query) -> dict[str, Any]:
         journal = self.world.journal

@@ -125,6 +125,16 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dms_empty_lists": ("empty", "null", "missing"),
     # A page behind the last one: empty, the last one again, or an error.
     "dms_beyond_end": ("empty", "last", "error"),
+    # The audit logs: zone of OpTime, StartTime and EndTime; whether EndTime belongs to the time; order of the rows.
+    "dms_log_zone": ("utc", "china"),
+    "dms_log_end": ("included", "excluded"),
+    "dms_log_order": ("newest", "oldest"),
+    # ExecState of ListSQLExecAuditLog: names as in the SDK, or numbers as on the newer page (requests take both).
+    "dms_exec_state": ("names", "numbers"),
+    # GetOpLog: UserId is the cloud uid, as long as in the vendor's sample, or the id of DMS; Module as in the request,
+    # or its title in the language of the console, as in the sample.
+    "dms_op_log_user": ("uid", "user_id"),
+    "dms_op_log_module": ("code", "label"),
     # Success and Result typed, or as text ("true", "2") as in the old samples.
     "quickbi_spelling": ("typed", "strings"),
     # HTTP status of a business error: 400 on the current pages, 500 on the old ones.
@@ -190,6 +200,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "quickbi_role_users": ("all", "active"),
     # A page behind the last one: empty, or the last one again.
     "quickbi_beyond_end": ("empty", "last"),
+    # ListRecentViewReports: up to 9999 rows as the request says, or 100 as the answer says; OffsetDay as asked, or 90
+    # days at most; whether the totals that are to be withdrawn are still there.
+    "quickbi_recent_size": ("9999", "100"),
+    "quickbi_recent_days": ("any", "90"),
+    "quickbi_recent_totals": ("given", "withdrawn"),
     # HTTP status of a throttled Alibaba call, and whether it carries x-acs-retry-after (milliseconds).
     "alibaba_throttle_status": ("400", "429", "503"),
     "alibaba_retry_after": ("off", "on"),

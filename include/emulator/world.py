@@ -14,6 +14,7 @@ from emulator.store.dms import DmsStore
 from emulator.store.people import Person
 from emulator.store.quickbi import QuickBiStore
 from emulator.store.studio import Studio
+from emulator.store.usage import Usage
 from emulator.store.wedata import DataSourceStore, PrivilegeStore, Project, ProjectMembers
 from emulator.visibility import Visibility
 
@@ -46,6 +47,7 @@ class World:
         self.studio = Studio(self.journal, self.visibility)
         self.dms = DmsStore(self.journal, self.visibility, TENANT_ID)
         self.quickbi = QuickBiStore(self.journal, self.visibility, ORGANIZATION_ID)
+        self.usage = Usage()
         self.table_details: dict[str, dict[str, Any]] = {}
         # Things derived from the organization; dropped when its objects (not its grants) change.
         self.cache: dict[str, Any] = {}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -145,6 +146,17 @@ def some_dms_user(world: World) -> Any:
     return first(user for user in world.dms.users.values() if user.roles == ("USER",) and user.state == "NORMAL")
 
 
+def _last_year(**more: Any) -> Pick:
+    """A window of the audit logs, with the first page."""
+
+    def pick(world: World) -> Params:
+        first_day, form = world.clock.utc() - timedelta(days=365), "%Y-%m-%d %H:%M:%S"
+        window = {"StartTime": first_day.strftime(form), "EndTime": world.today}
+        return {**window, "PageNumber": 1, "PageSize": 30, **more}
+
+    return pick
+
+
 _reads(
     "dms",
     GetUserActiveTenant=_nothing,
@@ -188,6 +200,9 @@ _reads(
     },
     ListAuthorityTemplate=_page(),
     GetAuthorityTemplate=lambda world: {"TemplateId": first(world.dms.templates)},
+    ListSQLExecAuditLog=_last_year(),
+    ListInstanceLoginAuditLog=_last_year(),
+    GetOpLog=_last_year(Module="DATA_EXPORT"),
     GetAuthorityTemplateItem=lambda world: {"TemplateId": first(world.dms.templates)},
 )
 
@@ -262,6 +277,7 @@ _reads(
     },
     ListWorkspaceRoles=lambda world: {"WorkspaceId": some_space(world).workspace_id},
     ListWorkspaceRoleUsers=lambda world: {"RoleId": 25, "WorkspaceId": some_space(world).workspace_id, "PageSize": 5},
+    ListRecentViewReports=lambda world: {"UserId": world.usage.views[-1].user_id, "OffsetDay": 300},
     ListOrganizationRoles=_nothing,
     ListOrganizationRoleUsers=lambda world: {"RoleId": 111111111, "PageNum": 1, "PageSize": 5},
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from emulator.build import dms, paths, people, quickbi, wedata
+from emulator.build import dms, paths, people, quickbi, usage, wedata
 from emulator.build.sizes import Sizes
 from emulator.keys import demo_keyring
 from emulator.world import World
@@ -24,4 +24,5 @@ def build(world: World, sizes: Sizes, seed: int) -> None:
     dms.build(world, random.Random(f"{seed}/dms"), sizes)
     quickbi.build(world, random.Random(f"{seed}/quickbi"), sizes)
     paths.build(world, random.Random(f"{seed}/paths"), sizes)
+    usage.build(world, random.Random(f"{seed}/usage"), sizes)
     world.settings.update(seed=seed, sizes=sizes.as_dict())

@@ -12,7 +12,8 @@ class Sizes:
     Grants are spread so that a leaver holds ``*_per_leaver`` of them; what remains up to the total goes to
     the people who stay, to groups, roles and projects. ``leavers_in_groups`` leavers stay in a user group
     that still opens menus, so that access remains after their own records are gone. ``paths`` is 1 or 0: whether
-    each way in that is no grant (owners, roles, shares ...) is there, with a leaver.
+    each way in that is no grant (owners, roles, shares ...) is there, with a leaver. ``usage`` is 1 or 0: whether
+    anybody ever used anything.
     """
 
     people: int = 84
@@ -21,6 +22,7 @@ class Sizes:
     departments: int = 7
     leavers_in_groups: int = 2
     paths: int = 1
+    usage: int = 1
     # WeData
     catalogs: int = 5
     schemas_per_catalog: int = 3

@@ -11,6 +11,16 @@ DMS = ActionTable("dms", methods=("GET", "POST"))
 
 def load() -> ActionTable:
     """The table, filled."""
-    for name in ("authorized", "objects", "owners", "permissions", "policies", "proxies", "templates", "users"):
+    for name in (
+        "audit",
+        "authorized",
+        "objects",
+        "owners",
+        "permissions",
+        "policies",
+        "proxies",
+        "templates",
+        "users",
+    ):
         import_module(f"{__name__}.{name}")
     return DMS

@@ -18,9 +18,10 @@ def failure(call: Call, code: str, message: str, status: int) -> ApiError:
     return ApiError(code, message, status, in_body=call.world.modes["dms_error_style"] == "body")
 
 
-def caller(call: Call) -> DmsUser:
+def caller(call: Call, roles: tuple[str, ...] = ("ADMIN", "DBA")) -> DmsUser:
     """The DMS user behind the calling account, after the tenant check.
 
+    :param roles: one of them is needed.
     :raises ApiError: TenantNotExist, UserNotExist, UserStatusIllegal or NoPermission.
     """
     store = call.world.dms
@@ -33,7 +34,7 @@ def caller(call: Call) -> DmsUser:
         raise failure(call, "UserNotExist", "The user does not exist in this tenant.", 404)
     if user.state != "NORMAL":
         raise failure(call, "UserStatusIllegal", "The status of the user is illegal.", 404)
-    if not {"ADMIN", "DBA"} & set(user.roles):
+    if not set(roles) & set(user.roles):
         raise failure(call, "NoPermission", "The user has no permission for this operation.", 403)
     return user
 

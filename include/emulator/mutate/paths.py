@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from emulator.mutate import datasets
+from emulator.mutate import datasets, usage
 from emulator.store.authorizations import PERMANENT, WorkAuthorization
 from emulator.store.policies import Policy
 from emulator.store.quickbi import Share
@@ -28,7 +28,8 @@ def operations(world: World) -> dict[str, Callable[[Operation], bool]]:
         "dms_owner": _dms_owner, "dms_dba": _dms_dba, "dms_control_mode": _control_mode,
         "dms_policy": _policy, "dms_policy_role": _policy_role, "proxy_access": _proxy_access,
         "project_owner": _project_owner,
-        **datasets.operations(), "tenant_role": _tenant_role, "data_source_creator": _source_creator,
+        **datasets.operations(), **usage.operations(),
+        "tenant_role": _tenant_role, "data_source_creator": _source_creator,
         "studio_permission": _studio_permission, "studio_node": _studio_node,
     }  # fmt: skip
     return {name: _bound(world, operation) for name, operation in made.items()}

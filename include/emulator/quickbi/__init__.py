@@ -11,6 +11,6 @@ QUICKBI = ActionTable("quickbi")
 
 def load() -> ActionTable:
     """The table, filled."""
-    for name in ("authorizations", "datasets", "groups", "menus", "portals", "shares", "users", "workspaces"):
+    for name in ("authorizations", "datasets", "groups", "menus", "portals", "shares", "users", "views", "workspaces"):
         import_module(f"{__name__}.{name}")
     return QUICKBI

@@ -15,7 +15,7 @@ from emulator.store.receivers import ORGANIZATION, WORKSPACE, Receiver
 _WORKS = f"{PAGE} Status:int ThirdPartAuthFlag:int WorksType"
 
 
-def _identity(work: Portal | Work) -> tuple[str, str]:
+def identity_of(work: Portal | Work) -> tuple[str, str]:
     """Id and type of a work."""
     return (work.portal_id, "DATAPRODUCT") if isinstance(work, Portal) else (work.works_id, work.kind)
 
@@ -23,7 +23,7 @@ def _identity(work: Portal | Work) -> tuple[str, str]:
 def _common(call: Call, work: Portal | Work) -> dict[str, Any]:
     owner = call.world.quickbi.users.get(work.owner)
     space = call.world.quickbi.workspaces.get(work.workspace_id)
-    works_id, kind = _identity(work)
+    works_id, kind = identity_of(work)
     return {
         "WorksId": works_id, "WorkName": work.name, "WorkType": kind, "Status": 1, "OwnerId": work.owner,
         "OwnerName": owner.nick if owner else "", "WorkspaceId": work.workspace_id,
@@ -45,7 +45,8 @@ def _short(call: Call, work: Portal | Work) -> dict[str, Any]:
     return {**_common(call, work), "CreateTime": work.created, "ModifyTime": work.created, "ThirdPartAuthFlag": 0}
 
 
-def _all_works(call: Call) -> list[Portal | Work]:
+def all_works(call: Call) -> list[Portal | Work]:
+    """Portals and dashboards."""
     return [*call.world.quickbi.portals.values(), *call.world.quickbi.works.values()]
 
 
@@ -53,8 +54,8 @@ def _works(call: Call, workspace_id: str = "") -> dict[str, Any]:
     kind = call.text("WorksType")
     found = [
         work
-        for work in _all_works(call)
-        if kind in ("", _identity(work)[1]) and workspace_id in ("", work.workspace_id)
+        for work in all_works(call)
+        if kind in ("", identity_of(work)[1]) and workspace_id in ("", work.workspace_id)
         and call.number("Status", 1) == 1
     ]  # fmt: skip
     result = page(call, found)
@@ -146,7 +147,7 @@ def list_white(call: Call) -> list[dict[str, Any]] | None:
     return _receivers(shown, strings=modes["quickbi_spelling"] == "strings")
 
 
-def _readable(call: Call, work: Portal | Work, user_id: str) -> bool:
+def readable(call: Call, work: Portal | Work, user_id: str) -> bool:
     """Whether a user can read a work: for dashboards owner, shares, authorizations and workspace members count."""
     if isinstance(work, Portal):
         return can_open(call, work, user_id, authorized_menus(call, work, user_id))
@@ -167,7 +168,7 @@ def _readable(call: Call, work: Portal | Work, user_id: str) -> bool:
 def check_readable(call: Call) -> bool:
     """Whether a user can read a work; of a portal, whether it opens."""
     work = find_work(call, call.text("WorksId"))
-    return _readable(call, work, _asked(call, call.text("UserId")))
+    return readable(call, work, _asked(call, call.text("UserId")))
 
 
 @QUICKBI.action("QueryReadableResourcesListByUserIdV2", "UserId! WorkType WorkspaceId")
@@ -176,10 +177,10 @@ def readable_works(call: Call) -> list[dict[str, Any]]:
     user_id = _asked(call, call.text("UserId"))
     return [
         _short(call, work)
-        for work in _all_works(call)
-        if call.text("WorkType") in ("", _identity(work)[1])
+        for work in all_works(call)
+        if call.text("WorkType") in ("", identity_of(work)[1])
         and call.text("WorkspaceId") in ("", work.workspace_id)
-        and _readable(call, work, user_id)
+        and readable(call, work, user_id)
     ]
 
 
@@ -192,4 +193,4 @@ def shares_to_user(call: Call) -> list[dict[str, Any]]:
         now = call.world.clock.now() * 1000
         wanted = {share.works_id for share in call.world.quickbi.shares.values()
                   if share.receiver == Receiver(0, user_id) and share.expires > now}  # fmt: skip
-    return [_short(call, work) for work in _all_works(call) if _identity(work)[0] in wanted]
+    return [_short(call, work) for work in all_works(call) if identity_of(work)[0] in wanted]
