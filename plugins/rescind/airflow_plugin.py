@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
+    from rescind.i18n import Reader
     from rescind.ledger import Ledger
     from rescind.ledger.read_models.person import PersonAccess
+    from rescind.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ def _page() -> Any:
     from rescind.web.app import create_app
 
     require_supported()
-    return create_app(_ledger, _evidence_folders, titles(), person_access=_person_access)
+    return create_app(_ledger, _evidence_folders, titles(), usual_reader=_usual_reader, person_access=_person_access)
 
 
 def _ledger() -> str:
@@ -80,15 +82,27 @@ def _person_access(ledger: Ledger, run_id: str, person: str) -> PersonAccess:
 
 def _evidence_folders() -> Iterator[Path]:
     """Yield the local folders of reports and bundles."""
-    from airflow.sdk import Variable
-
-    from rescind.settings import VARIABLE, Settings
-    from rescind.systems import default_connections
     from rescind.web.reports import local_path
 
-    raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
-    settings = Settings.parse(raw, connections=default_connections())
+    settings = _settings()
     place = local_path(settings.location("evidence"))  # a plain path, or file://
     if place is not None:
         for kind in ("reports", "bundles"):
             yield (place if place.is_absolute() else settings.path("evidence")) / kind
+
+
+def _usual_reader() -> Reader:
+    from rescind.i18n import Reader
+
+    settings = _settings()
+    return Reader(settings.language, settings.time_zone)
+
+
+def _settings() -> Settings:
+    from airflow.sdk import Variable
+
+    from rescind.settings import VARIABLE, Settings
+    from rescind.systems import default_connections
+
+    raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
+    return Settings.parse(raw, connections=default_connections())

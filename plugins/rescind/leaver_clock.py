@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rescind.i18n import mark, tr, trn
 from rescind.run_state import Counts
 
 EVENT, REQUEST = "event", "request"
@@ -78,16 +79,16 @@ def leaver_clock(
     :param planned: whether there is a plan.
     :param listed: whether every listing of the run was complete.
     """
-    refused = "no: the plan was rejected" if answer == "reject" else ""
-    waits = (_nothing(counts, listed) if planned else "") or "not yet"
-    open_ = "no: a dry run asks nobody" if dry_run else waits
-    left = ("no: a dry run" if dry_run else refused) or (
-        "not yet" if not planned else _left(counts, listed, known.aside)
+    refused = tr("no: the plan was rejected") if answer == "reject" else ""
+    waits = (_nothing(counts, listed) if planned else "") or tr("not yet")
+    open_ = tr("no: a dry run asks nobody") if dry_run else waits
+    left = (tr("no: a dry run") if dry_run else refused) or (
+        tr("not yet") if not planned else _left(counts, listed, known.aside)
     )
     return [
-        _reached("asked", known.asked, known, open_),
-        _reached("approved", known.approved, known, refused or open_),
-        _reached("verified gone", None if left else known.verified, known, left or "not yet"),
+        _reached(mark("asked"), known.asked, known, open_),
+        _reached(mark("approved"), known.approved, known, refused or open_),
+        _reached(mark("verified gone"), None if left else known.verified, known, left or tr("not yet")),
     ]
 
 
@@ -100,9 +101,12 @@ def span(seconds: float) -> str:
     """Return a duration in its two largest units."""
     left = max(int(seconds), 0)
     parts: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        if left >= size or (unit == "s" and not parts):
-            parts.append(f"{left // size} {unit}")
+    units = (
+        (mark("{count} d"), 86_400), (mark("{count} h"), 3_600), (mark("{count} min"), 60), (mark("{count} s"), 1)
+    )  # fmt: skip
+    for unit, size in units:
+        if left >= size or (size == 1 and not parts):
+            parts.append(tr(unit, count=left // size))
             left %= size
     return " ".join(parts[:2])
 
@@ -110,28 +114,36 @@ def span(seconds: float) -> str:
 def _reached(name: str, at: datetime | None, known: Moments, missing: str) -> Reached:
     if at is None:
         return Reached(name, None, missing)
-    words = [f"{span((at - known.begun).total_seconds())} after the {known.by}"]
+    after = mark("{time} after the event") if known.by == EVENT else mark("{time} after the request")
+    words = [tr(after, time=span((at - known.begun).total_seconds()))]
     if known.ends:
         first, some = known.ends[0], len(known.ends) > 1 or known.people > 1
-        of = f" (the first of {known.people} people)" if some else ""
         gap = (at - first).total_seconds()
-        words.append(f"{span(abs(gap))} {'after' if gap >= 0 else 'before'} the end of employment{of}")
-    return Reached(name, at, ", ".join(words))
+        end = mark("{time} after the end of employment") if gap >= 0 else mark("{time} before the end of employment")
+        of = tr(" (the first of {count} people)", count=known.people) if some else ""
+        words.append(tr(end, time=span(abs(gap))) + of)
+    return Reached(name, at, tr(", ").join(words))
 
 
 def _nothing(counts: Counts, listed: bool) -> str:
-    return "not needed: no grant was found to revoke" if listed and not counts.items and not counts.kept else ""
+    return tr("not needed: no grant was found to revoke") if listed and not counts.items and not counts.kept else ""
 
 
 def _left(counts: Counts, listed: bool, aside: int) -> str:
     """Return why "verified gone" is not reached for everything that the request named, or an empty text."""
     if not listed:
-        return "not yet: a listing is not complete"
+        return tr("not yet: a listing is not complete")
     left = counts.items - counts.proven
-    parts = [f"{left} of {counts.items} grants are not proven gone"] if left else []
-    parts += [f"no call of the run can remove {counts.kept} more"] if counts.kept else []
-    parts += [f"{aside} event{'s were' if aside > 1 else ' was'} not used or only in part"] if aside else []
-    return f"not yet: {'; '.join(parts)}" if parts else _nothing(counts, listed)
+    parts = []
+    if left:
+        parts.append(tr("{count} of {total} grants are not proven gone", count=left, total=counts.items))
+    if counts.kept:
+        parts.append(tr("no call of the run can remove {count} more", count=counts.kept))
+    if aside:
+        parts.append(
+            trn("{count} event was not used or only in part", "{count} events were not used or only in part", aside)
+        )
+    return tr("not yet: {reasons}", reasons=tr("; ").join(parts)) if parts else _nothing(counts, listed)
 
 
 def _time(text: str) -> datetime:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rescind.i18n import mark, tr
+
 GOOD, WARN, BAD, WAITING, WORKING, PLAIN = "good", "warn", "bad", "hold", "live", "plain"
 """Tones: proven; something remains; failed; a person is asked; at work; nothing to say."""
 
 REVOKE, RESTORE = "revoke", "restore"
-_DONE = {REVOKE: "all proven gone", RESTORE: "all restored"}
-_LEFT = {REVOKE: "access remains", RESTORE: "not all restored"}
-_EMPTY = {REVOKE: "nothing to revoke", RESTORE: "nothing to restore"}
+_DONE = {REVOKE: mark("closed, all proven gone"), RESTORE: mark("closed, all restored")}
+_LEFT = {REVOKE: mark("closed, access remains ({count})"), RESTORE: mark("closed, not all restored ({count})")}
+_FAILED = {REVOKE: mark("failed, access remains ({count})"), RESTORE: mark("failed, not all restored ({count})")}
+_EMPTY = {REVOKE: mark("closed, nothing to revoke"), RESTORE: mark("closed, nothing to restore")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,55 +84,67 @@ def closed_state(
     :param calls: calls of the plan; None without a plan.
     """
     if state == "dry_run":
-        return StateWords(state, PLAIN, "◇", "dry run, nothing sent")
+        return StateWords(state, PLAIN, "◇", tr("dry run, nothing sent"))
     if state == "rejected":
-        return StateWords(state, PLAIN, "✕", "rejected, nothing sent")
+        return StateWords(state, PLAIN, "✕", tr("rejected, nothing sent"))
     if state == "failed" and calls and answer is None:
-        return StateWords("not_approved", BAD, "✕", "not approved, nothing sent")
+        return StateWords("not_approved", BAD, "✕", tr("not approved, nothing sent"))
     if state == "failed":
-        left = f", {_LEFT[operation]} ({counts.remaining})" if counts.remaining and calls is not None else ""
-        return StateWords(state, BAD, "✕", f"failed{left}")
+        left = counts.remaining and calls is not None
+        words = tr(_FAILED[operation], count=counts.remaining) if left else tr("failed")
+        return StateWords(state, BAD, "✕", words)
     if state != "succeeded":
-        return StateWords(state, PLAIN, "✕" if state == "abandoned" else "·", state.replace("_", " "))
+        return StateWords(state, PLAIN, "✕" if state == "abandoned" else "·", tr(state.replace("_", " ")))
     if counts.remaining:
-        return StateWords("remains", WARN, "▲", f"closed, {_LEFT[operation]} ({counts.remaining})")
+        return StateWords("remains", WARN, "▲", tr(_LEFT[operation], count=counts.remaining))
     if counts.unproven:
-        return StateWords("not_proven", WARN, "▲", f"closed, not proven gone ({counts.unproven})")
+        return StateWords("not_proven", WARN, "▲", tr("closed, not proven gone ({count})", count=counts.unproven))
     if not counts.items:
-        return StateWords("nothing", GOOD, "✓", f"closed, {_EMPTY[operation]}")
-    return StateWords("proven", GOOD, "✓", f"closed, {_DONE[operation]}")
+        return StateWords("nothing", GOOD, "✓", tr(_EMPTY[operation]))
+    return StateWords("proven", GOOD, "✓", tr(_DONE[operation]))
 
 
 def what_remains(counts: Counts, *, operation: str = REVOKE) -> list[str]:
     """Return what remains after a run, one phrase for each kind; empty when nothing does."""
     back = operation == RESTORE
     parts = (
-        (counts.other, "not restored" if back else "still there or not checked"),
-        (counts.effective, "still reachable in another way"),
-        (counts.held - counts.left_out, "skipped" if back else "held back"),
-        (counts.left_out, "kept by the approver"),
-        (counts.kept, "asked for, but no call of this run can remove them"),
-        (counts.unproven, "record gone, access not proven gone"),
+        (counts.other, mark("{count} not restored") if back else mark("{count} still there or not checked")),
+        (counts.effective, mark("{count} still reachable in another way")),
+        (counts.held - counts.left_out, mark("{count} skipped") if back else mark("{count} held back")),
+        (counts.left_out, mark("{count} kept by the approver")),
+        (counts.kept, mark("{count} asked for, but no call of this run can remove them")),
+        (counts.unproven, mark("{count} record gone, access not proven gone")),
     )
-    return [f"{count} {words}" for count, words in parts if count]
+    return [tr(words, count=count) for count, words in parts if count]
 
 
-WAITS_FOR_APPROVAL = "waiting for approval"
+WAITS_FOR_APPROVAL = mark("waiting for approval")
 
-NOT_STARTED = StateWords("not_started", PLAIN, "⊘", "not started")
+NOT_STARTED = StateWords("not_started", PLAIN, "⊘", mark("not started"))
 """The state of a run that preflight refused."""
 
 _STAGES = {
     WAITS_FOR_APPROVAL: (WAITING, "●"),
-    "waiting for owners": (WAITING, "●"),
-    "blocked": (WARN, "▲"),
+    mark("waiting for owners"): (WAITING, "●"),
+    mark("blocked"): (WARN, "▲"),
 }
+
+
+# Further stages, states and machine words that reach tr() from a variable.
+_OTHERS = (
+    mark("starting"), mark("discovering"), mark("deciding"), mark("closing"), mark("rejected"), mark("restoring"),
+    mark("revoking"), mark("verifying"), mark("abandoned"), mark("succeeded"),
+    mark("user"), mark("group"), mark("role"), mark("platform role"), mark("project"), mark("organization"),
+    mark("workspace"), mark("everyone"), mark("menu"), mark("table"), mark("database"), mark("logical table"),
+    mark("logical database"), mark("instance"), mark("catalog"), mark("schema"), mark("data source"),
+    mark("discover"), mark("plan"), mark("revoke"), mark("restore"), mark("verify"),
+)  # fmt: skip
 
 
 def live_state(stage: str) -> StateWords:
     """Return the state of a run that has not ended, from its stage in words."""
     tone, sign = _STAGES.get(stage, (WORKING, "◔"))
-    return StateWords(stage.replace(" ", "_"), tone, sign, stage)
+    return StateWords(stage.replace(" ", "_"), tone, sign, tr(stage))
 
 
 def answered_state(answer: str, *, automatic: bool = False) -> StateWords:
@@ -140,7 +155,7 @@ def answered_state(answer: str, *, automatic: bool = False) -> StateWords:
     """
     if answer != "approve":
         return closed_state("rejected", Counts())
-    return StateWords("approved", WORKING, "◔", "approved automatically" if automatic else "approved")
+    return StateWords("approved", WORKING, "◔", tr("approved automatically") if automatic else tr("approved"))
 
 
 def returned_state(count: int) -> StateWords:
@@ -148,7 +163,7 @@ def returned_state(count: int) -> StateWords:
 
     :param count: grants that were proven gone and are present again.
     """
-    return StateWords("came_back", BAD, "↺", f"came back ({count})")
+    return StateWords("came_back", BAD, "↺", tr("came back ({count})", count=count))
 
 
 _KEPT_BY = "kept by "
@@ -165,37 +180,37 @@ def was_left_out(state: str, reason: str) -> bool:
 
 
 _ITEMS: dict[str, tuple[str, str]] = {
-    "planned": ("will go", PLAIN),
-    "approved": ("will go", PLAIN),
-    "sent": ("sent, no answer yet", WARN),
-    "accepted": ("sent", PLAIN),
-    "refused": ("refused", BAD),
-    "unknown": ("sent, answer unknown", WARN),
-    "held": ("held back", WAITING),
-    "kept": ("kept by the approver", WAITING),
-    "stale": ("changed since the plan", WARN),
-    "expired": ("not sent in time", WARN),
-    "restored": ("restored", GOOD),
-    "not_sent": ("not sent", WARN),
-    "verified_gone": ("proven gone", GOOD),
-    "already_absent": ("was already gone", GOOD),
-    "record_gone": ("record gone, access not proven gone", WARN),
-    "still_present": ("still there", BAD),
-    "still_effective": ("still reachable", WARN),
-    "unverified": ("not checked", WARN),
-    "without_verdict": ("not checked", WARN),
-    "scope_incomplete": ("listing incomplete", BAD),
-    "kept_lost": ("retained, missing", BAD),
-    "complete": ("complete", GOOD),
-    "named_people": ("named people only", PLAIN),
-    "incomplete": ("incomplete", BAD),
+    "planned": (mark("will go"), PLAIN),
+    "approved": (mark("will go"), PLAIN),
+    "sent": (mark("sent, no answer yet"), WARN),
+    "accepted": (mark("sent"), PLAIN),
+    "refused": (mark("refused"), BAD),
+    "unknown": (mark("sent, answer unknown"), WARN),
+    "held": (mark("held back"), WAITING),
+    "kept": (mark("kept by the approver"), WAITING),
+    "stale": (mark("changed since the plan"), WARN),
+    "expired": (mark("not sent in time"), WARN),
+    "restored": (mark("restored"), GOOD),
+    "not_sent": (mark("not sent"), WARN),
+    "verified_gone": (mark("proven gone"), GOOD),
+    "already_absent": (mark("was already gone"), GOOD),
+    "record_gone": (mark("record gone, access not proven gone"), WARN),
+    "still_present": (mark("still there"), BAD),
+    "still_effective": (mark("still reachable"), WARN),
+    "unverified": (mark("not checked"), WARN),
+    "without_verdict": (mark("not checked"), WARN),
+    "scope_incomplete": (mark("listing incomplete"), BAD),
+    "kept_lost": (mark("retained, missing"), BAD),
+    "complete": (mark("complete"), GOOD),
+    "named_people": (mark("named people only"), PLAIN),
+    "incomplete": (mark("incomplete"), BAD),
 }
 """Item states, verdicts and kinds of finding: their words and their tone."""
 
 
 def words_of(name: str) -> str:
     """Return the words for an item state, a verdict or a kind of finding; unknown names without their underscores."""
-    return _ITEMS[name][0] if name in _ITEMS else name.replace("_", " ")
+    return tr(_ITEMS[name][0] if name in _ITEMS else name.replace("_", " "))
 
 
 def tone_of(name: str) -> str:
@@ -228,7 +243,7 @@ def fate_of(state: str, verdict: str, *, can_send: bool) -> Fate:
     :param can_send: whether the run can still send and check; without it, nothing goes any more.
     """
     if verdict in _RECORD_GONE:
-        return Fate(GONE, "record gone")
+        return Fate(GONE, tr("record gone"))
     if verdict or state not in _ON_THE_WAY:
         return Fate(STAYS, words_of(verdict or state))
     return Fate(GOES, words_of(state)) if can_send else Fate(STAYS, words_of(_ON_THE_WAY[state]))

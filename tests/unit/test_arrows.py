@@ -12,15 +12,16 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "rescind"
 AIRFLOW = "airflow"
 
-BASE = {"model", "errors", "users", "run_state", "leaver_clock"}
+BASE = {"i18n", "model", "errors", "users", "run_state", "leaver_clock"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "provider_info": set(),
     "errors": set(),
     "model": {"errors"},
     "users": {"errors"},
-    "run_state": set(),
-    "leaver_clock": {"run_state"},
+    "i18n": set(),
+    "run_state": {"i18n"},
+    "leaver_clock": {"i18n", "run_state"},
     "data_files": {"errors"},
     "compat": {"errors", AIRFLOW},
     "approval_signature": BASE,
@@ -60,7 +61,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": BASE | {"settings", "data_files", "systems", "review", "ledger", "evidence", "workflow", "hooks"},
     "__main__": {"cli"},
     "web": BASE | {"approvers", "settings", "ledger", "evidence", AIRFLOW},
-    "airflow_plugin": {"compat", "dag_parts", "settings", "systems", "hooks", "ledger", "workflow", "web", AIRFLOW},
+    "airflow_plugin": {"compat", "i18n", "dag_parts", "settings", "systems", "hooks", "ledger", "workflow", "web"}
+    | {AIRFLOW},
 }
 """Every package of the product and what it may import. A new package is a line here."""
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rescind.approvers import Approver, check_approver_list
 from rescind.data_files import project_root
 from rescind.errors import ConfigurationError, InputError
+from rescind.i18n import known_zone
 from rescind.settings.binding import ADDRESSES, BOUND, FREE, recorded
 from rescind.settings.notifications import Notifications
 from rescind.settings.roster import RosterEndpoint, RosterFormat
@@ -190,6 +191,9 @@ class Settings(BaseModel):
         part of every bundle.
     :param notifications: switches messages to chats on, see :class:`Notifications`: ``{"chats": [{"chat": "dingtalk",
         "conn_id": "chat_security"}]}``. None: no messages.
+    :param language: language of pages for readers who chose none, and of questions, reports, notes and messages:
+        ``en``, ``zh-CN`` or ``ja``.
+    :param time_zone: time zone that these show beside UTC, such as ``Asia/Shanghai``; empty: UTC only.
     :param time_source: the time source of workers and ledger, as text, such as ``chrony, ntp.example.org``. It is part
         of every bundle.
     """
@@ -258,6 +262,8 @@ class Settings(BaseModel):
     approval_public_keys: Annotated[tuple[str, ...], FREE] = ()
     evidence_retention: Annotated[str, FREE] = Field(default="", max_length=200)
     notifications: Annotated[Notifications | None, FREE] = None
+    language: Annotated[Literal["en", "zh-CN", "ja"], FREE] = "en"
+    time_zone: Annotated[str, FREE] = ""
     time_source: Annotated[str, FREE] = Field(default="", max_length=200)
 
     @field_validator("connections", "granting_connections", "verifying_connections")
@@ -275,6 +281,13 @@ class Settings(BaseModel):
             check_approver_list(value)
         except InputError as error:
             raise ValueError(f"{error.problem}. {error.remedy}") from None
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        if value and not known_zone(value):
+            raise ValueError("is not a time zone that this machine knows, such as Asia/Shanghai")
         return value
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import StreamingResponse
 
 from rescind.evidence.report.closing import closing_rows
+from rescind.i18n import Reader
 from rescind.ledger import SINGLE, Ledger
 from rescind.ledger.read_models.overview import OverviewViews as Views
 from rescind.ledger.read_models.person import PersonAccess, PersonViews
@@ -26,6 +27,7 @@ from rescind.web import access, pages, people, shape
 from rescind.web.bundles import find_bundle, packed
 from rescind.web.export import items_as_csv, runs_as_csv
 from rescind.web.gate import Gate, reader_of
+from rescind.web.language import Language
 from rescind.web.overview import NOTHING, overview
 from rescind.web.reports import find_report
 
@@ -63,6 +65,7 @@ def create_app(
     identify: Any = access.identify,
     readable: Any = access.readable,
     auth_manager: Callable[[], str] = access.auth_manager,
+    usual_reader: Callable[[], Reader] = Reader,
     person_access: Callable[[Ledger, str, str], PersonAccess] | None = None,
 ) -> FastAPI:
     """Return the app.
@@ -72,6 +75,8 @@ def create_app(
     :param titles: display names of the permission systems; a system without one is shown by its id.
     :param identify: see :class:`~rescind.web.gate.Gate`; likewise ``readable``. The defaults are Airflow's own.
     :param auth_manager: returns the class of Airflow's auth manager, which the page records for preflight.
+    :param usual_reader: returns language and time zone for readers who chose none, see
+        :class:`~rescind.web.language.Language`.
     :param person_access: returns what a run (by its ledger id) knows about a person; without it, the page of a person
         shows the history only.
     """
@@ -87,6 +92,7 @@ def create_app(
         error_page=pages.error_page,
         headers=pages.HEADERS,
     )
+    app.add_middleware(Language, default=usual_reader)  # around the gate: its error pages are read too
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     _runs(app, ledger.views, folders)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape, quoteattr
 
+from rescind.i18n import tr
+
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 620, 210, 24, 26
 _BAR, _GAP = 22, 4
 
@@ -79,7 +81,7 @@ def line_svg(title: str, points: Sequence[tuple[datetime, int]]) -> str:
         *(f'<circle class="dot" cx="{px:.1f}" cy="{py:.1f}" r="2.5"/>' for px, py in places),
         _text(x + 8, y + 4, short(points[-1][1]), "start", 14),
         _text(left, _HEIGHT - 8, f"{begin:%Y-%m-%d}", "start"),
-        _text(x, _HEIGHT - 8, "now", "middle"),
+        _text(x, _HEIGHT - 8, tr("now"), "middle"),
     ]
     peak = max(range(len(points)), key=lambda place: points[place][1])
     if peak not in (0, len(points) - 1):

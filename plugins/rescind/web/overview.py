@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from rescind.i18n import tr
 from rescind.ledger.read_models.overview import QUARTERS, BucketLine, OpenCell, OverviewViews
 from rescind.ledger.store.errors import DatabaseError
 from rescind.web.charts import Bar, bars_svg, line_svg
@@ -144,9 +145,10 @@ def heat(cells: Sequence[OpenCell]) -> Heat:
         row = by.setdefault(one.department, {})
         row[one.system] = row.get(one.system, 0) + one.items
     order = sorted(by, key=lambda name: (-sum(by[name].values()), name == "", name))
-    rows = [(name or "not known", by[name]) for name in order[:_DEPARTMENTS]]
+    rows = [(name or tr("not known"), by[name]) for name in order[:_DEPARTMENTS]]
     if rest := order[_DEPARTMENTS:]:
-        rows.append((f"{len(rest)} others", {s: sum(by[name].get(s, 0) for name in rest) for s in systems}))
+        others = {s: sum(by[name].get(s, 0) for name in rest) for s in systems}
+        rows.append((tr("{count} others", count=len(rest)), others))
     most = max((count for _, row in rows for count in row.values()), default=0)
     made = [
         HeatRow(name, [(row.get(s, 0), _level(row.get(s, 0), most)) for s in systems], sum(row.values()))
@@ -170,16 +172,18 @@ def _trend_drawing(trend: Sequence[Quarter]) -> str:
         (
             one.name,
             [
-                Bar("proven", one.revoked, "proven gone"),
-                Bar("reachable", one.effective, "still reachable"),
-                Bar("kept", one.kept, "kept"),
+                Bar("proven", one.revoked, tr("proven gone")),
+                Bar("reachable", one.effective, tr("still reachable")),
+                Bar("kept", one.kept, tr("kept")),
             ],
         )
         for one in trend
     ]
-    return bars_svg("Grants by quarter: proven gone, still reachable, kept. The table below has the figures", groups)
+    title = tr("Grants by quarter: proven gone, still reachable, kept. The table below has the figures")
+    return bars_svg(title, groups)
 
 
 def _line_drawing(line: Sequence[Point]) -> str:
-    title = f"Open grants by week: {line[0].open} at {line[0].at:%Y-%m-%d}, {line[-1].open} now"
+    day = f"{line[0].at:%Y-%m-%d}"
+    title = tr("Open grants by week: {first} at {day}, {last} now", first=line[0].open, day=day, last=line[-1].open)
     return line_svg(title, [(one.at, one.open) for one in line])

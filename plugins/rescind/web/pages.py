@@ -12,11 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from rescind.i18n import mark, moment, tr
 from rescind.ledger.read_models.overview import CLOCK_DAYS
 from rescind.ledger.read_models.queries import MOST_REFUSED
 from rescind.model import NEW_RUN, needs_new_run
 from rescind.run_state import NOT_STARTED, tone_of, was_left_out, words_of
 from rescind.web import shape
+from rescind.web.language import choices
+from rescind.web.phrases import bdi, bold, grouped, link, phrase, phrases
 from rescind.web.text import visible, whole
 
 HERE = Path(__file__).parent
@@ -29,12 +32,24 @@ STATIC = {
 """All static files, with their media types."""
 
 ERRORS = {
-    401: ("Sign in first", "Your session with Airflow has ended. Sign in to Airflow again, then reload this page."),
-    403: ("No permission", "You may not read the runs of any access review. Ask an Airflow administrator."),
-    404: ("Not found", "This page does not exist, or you may not read it."),
-    405: ("Not allowed", "This page is read-only."),
-    422: ("Invalid filter", "A filter in this address has an invalid value. Set the filters again."),
-    503: ("Not available", "The page cannot be shown now. See the log of Airflow's API server."),
+    401: (
+        mark("Sign in first"),
+        mark("Your session with Airflow has ended. Sign in to Airflow again, then reload this page."),
+    ),
+    403: (
+        mark("No permission"),
+        mark("You may not read the runs of any access review. Ask an Airflow administrator."),
+    ),
+    404: (mark("Not found"), mark("This page does not exist, or you may not read it.")),
+    405: (mark("Not allowed"), mark("This page is read-only.")),
+    422: (
+        mark("Invalid filter"),
+        mark("A filter in this address has an invalid value. Set the filters again."),
+    ),
+    503: (
+        mark("Not available"),
+        mark("The page cannot be shown now. See the log of Airflow's API server."),
+    ),
 }
 # The error page holds its own style: the style sheet is behind the gate.
 ERROR_STYLE = (
@@ -79,14 +94,19 @@ def _environment() -> Environment:
         finalize=visible,
     )
     environment.filters |= {
-        "moment": shape.moment,
+        "moment": moment,
         "lasting": shape.lasting,
         "whole": whole,
         "words": words_of,
         "tone": tone_of,
-        "count": lambda number: f"{number:,}".replace(",", "\u202f"),
+        "count": grouped,
     }
     environment.globals |= {
+        "tr": phrase,
+        "trn": phrases,
+        "bdi": bdi,
+        "link": link,
+        "bold": bold,
         "NEW_RUN": NEW_RUN,
         "was_left_out": was_left_out,
         "needs_new_run": needs_new_run,
@@ -110,7 +130,8 @@ _PAGES = _environment()
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page made from a template. All links are relative, so any path prefix works."""
-    html = _PAGES.get_template(template).render(up=up(request), titles=request.app.state.titles, **values)
+    titles = {system: tr(title) for system, title in request.app.state.titles.items()}
+    html = _PAGES.get_template(template).render(up=up(request), titles=titles, reader=choices(request), **values)
     return HTMLResponse(html, status)
 
 
@@ -118,7 +139,7 @@ def error_page(request: Request, status: int) -> HTMLResponse:
     """Return the error page of a status: what to do, and no internal details."""
     known = status if status in ERRORS else 503
     title, text = ERRORS[known]
-    return page(request, "error.html", status, title=title, text=text, style=ERROR_STYLE, status_code=status)
+    return page(request, "error.html", status, title=tr(title), text=tr(text), style=ERROR_STYLE, status_code=status)
 
 
 def static_file(name: str) -> Response | None:

@@ -13,6 +13,7 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathPart
 from markupsafe import Markup
 
+from rescind.i18n import mark, tr, trn
 from rescind.ledger.read_models.person import HistoryLine, PersonAccess, PersonViews
 from rescind.ledger.read_models.rows import PersonLine, RunFacts, RunLine
 from rescind.web import pages
@@ -97,15 +98,26 @@ def routes(
 
 def events(known: PersonAccess, mine: PersonLine | None, history: Sequence[HistoryLine]) -> list[Event]:
     """Return the time line of a person, oldest first: the last day, and what each run did."""
-    found = [Event(known.left_at, "last day, by the roster")] if known.left_at else []
+    found = [Event(known.left_at, tr("last day, by the roster"))] if known.left_at else []
     for one in history:
-        found.append(Event(one.started_at, f"found with {one.grants} grant{'s' if one.grants > 1 else ''}", one.number))
+        words = trn("found with {count} grant", "found with {count} grants", one.grants)
+        found.append(Event(one.started_at, words, one.number))
         if one.answer and one.revoked and one.responded_at:
-            answer = "approved" if one.answer == "approve" else "rejected"
-            by = f" by {one.responded_by}" if one.responded_by else ""
-            found.append(Event(one.responded_at, f"{one.revoked} to be revoked, {answer}{by}", one.number))
+            found.append(Event(one.responded_at, _answered(one), one.number))
         if one.first_sent:
-            found.append(Event(one.first_sent, "first call sent", one.number))
+            found.append(Event(one.first_sent, tr("first call sent"), one.number))
         if one.proven_at:
-            found.append(Event(one.proven_at, f"{one.proven} of {one.revoked} proven gone", one.number))
+            found.append(Event(one.proven_at, _proven(one), one.number))
     return sorted(found, key=lambda event: (event.at, event.run or 0))
+
+
+def _answered(one: HistoryLine) -> str:
+    if one.answer == "approve":
+        named, plain = mark("{count} to be revoked, approved by {name}"), mark("{count} to be revoked, approved")
+    else:
+        named, plain = mark("{count} to be revoked, rejected by {name}"), mark("{count} to be revoked, rejected")
+    return tr(named if one.responded_by else plain, count=one.revoked, name=one.responded_by)
+
+
+def _proven(one: HistoryLine) -> str:
+    return tr("{done} of {total} proven gone", done=one.proven, total=one.revoked)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from rescind.i18n import mark, moment, tr, trn
 from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.ledger import SINGLE
 from rescind.ledger.read_models.item_sql import MOST_GROUPS
@@ -72,7 +73,7 @@ def state_of(run: RunLine) -> StateWords:
     if run.finished_at is None and run.kind != SINGLE:
         return live_state(stage_of(run))
     if run.kind == SINGLE:
-        return StateWords(run.state, "plain", "·", run.state.replace("_", " "))
+        return StateWords(run.state, "plain", "·", tr(run.state.replace("_", " ")))
     return closed_state(run.state, counts_of(run), operation=run.operation, answer=run.answer, calls=run.calls)
 
 
@@ -141,18 +142,32 @@ def overdue(run: RunLine, now: datetime) -> str:
     """Return a warning for a run that is blocked, has waited more than a day for people, or whose approval expired."""
     stage = stage_of(run)
     if stage == "blocked":
-        return f"blocked by run {run.blocked_by}, which was approved and sends there since {moment(run.blocked_since)}"
+        return tr(
+            "blocked by run {number}, which was approved and sends there since {time}",
+            number=run.blocked_by,
+            time=moment(run.blocked_since),
+        )
     if stage == "waiting for owners" and run.owners_asked_at:
         waited = (now - run.owners_asked_at).total_seconds()
-        whom = f"{run.owners_open} owner{'s' if run.owners_open > 1 else ''}"
-        return f"has waited {lasting(waited)} for {whom}" if waited > LATE_S else ""
+        if waited <= LATE_S:
+            return ""
+        return trn(
+            "has waited {time} for {count} owner",
+            "has waited {time} for {count} owners",
+            run.owners_open,
+            time=lasting(waited),
+        )
     if stage != "waiting for approval" or not run.asked_at:
         return ""
     waited = (now - run.asked_at).total_seconds()
     if run.valid_until and run.valid_until <= now:
-        return f"the approval window expired at {moment(run.valid_until)}. Start a new run"
-    until = f", plan valid until {moment(run.valid_until)}" if run.valid_until else ""
-    return f"has waited {lasting(waited)} for approval{until}" if waited > LATE_S else ""
+        return tr("the approval window expired at {time}. Start a new run", time=moment(run.valid_until))
+    if waited <= LATE_S:
+        return ""
+    if not run.valid_until:
+        return tr("has waited {time} for approval", time=lasting(waited))
+    until = moment(run.valid_until)
+    return tr("has waited {time} for approval, plan valid until {until}", time=lasting(waited), until=until)
 
 
 def clock(run: RunLine, facts: RunFacts) -> list[Reached]:
@@ -182,23 +197,36 @@ def funnel(systems: Sequence[SystemLine], operation: str = "revoke", *, left_out
     sent = sum(s.accepted + s.refused + s.unknown for s in systems)
     proven = sum(s.proven for s in systems)
     back = operation == "restore"
-    doubts = (
-        (sum(s.record_gone for s in systems), "record gone"),
-        (sum(s.still_effective for s in systems), "still reachable"),
+    gone = tr("according to a complete listing") if back else _in_doubt(systems)
+    proof = tr("restored") if back else tr("proven gone")
+    chosen = (
+        (tr("selected"), tr("to be restored")) if back else (tr("flagged"), tr("to be revoked by policy or by request"))
     )
-    left = ", ".join(f"{number} {what}" for number, what in doubts if number)
-    gone = f"not: {left}" if left else "and no other way in remains"
-    kept = f", {left_out} kept by the approver" if left_out else ""
-    chosen = ("selected", "to be restored") if back else ("flagged", "to be revoked by policy or by request")
     counts = (
-        ("found", "grants in complete and incomplete listings", found, ""),
+        (tr("found"), tr("grants in complete and incomplete listings"), found, ""),
         (*chosen, flagged, ""),
-        ("planned", f"{held - left_out or 'none'} held by a guard{kept}", flagged - held, ""),
-        ("sent", "requested from the platform, whatever it answered", sent, ""),
-        ("restored" if back else "proven gone", "according to a complete listing" if back else gone, proven, "good"),
+        (tr("planned"), _not_planned(held - left_out, left_out), flagged - held, ""),
+        (tr("sent"), tr("requested from the platform, whatever it answered"), sent, ""),
+        (proof, gone, proven, "good"),
     )
     most = max(found, flagged, 1)
     return [Step(name, meaning, count, share(count, most), tone) for name, meaning, count, tone in counts]
+
+
+def _in_doubt(systems: Sequence[SystemLine]) -> str:
+    """Return what of the sent grants is not proven gone."""
+    doubts = (
+        (sum(s.record_gone for s in systems), mark("{count} record gone")),
+        (sum(s.still_effective for s in systems), mark("{count} still reachable")),
+    )
+    left = tr(", ").join(tr(words, count=number) for number, words in doubts if number)
+    return tr("not: {parts}", parts=left) if left else tr("and no other way in remains")
+
+
+def _not_planned(held: int, left_out: int) -> str:
+    parts = [tr("{count} held by a guard", count=held) if held else tr("none held by a guard")]
+    parts += [tr("{count} kept by the approver", count=left_out)] if left_out else []
+    return tr(", ").join(parts)
 
 
 def share(part: int, whole: int) -> float:
@@ -245,17 +273,12 @@ def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str,
     opened = sum(row.items - row.proven for row in counts)
     if opened:
         verdicts["open"] = opened
-    labels = {"none": "no verdict yet", "open": "not proven (all)"}
+    labels = {"none": tr("no verdict yet"), "open": tr("not proven (all)")}
     return {
         "system": [Choice(name, titles.get(name, name), n) for name, n in sums["system"].items()],
         "state": [Choice(name, words_of(name), n) for name, n in sorted(sums["state"].items())],
         "verdict": [Choice(name, labels.get(name, words_of(name)), n) for name, n in verdicts.items()],
     }
-
-
-def moment(value: datetime | None) -> str:
-    """Return a time in UTC, to the minute."""
-    return f"{value:%Y-%m-%d %H:%M} UTC" if value else ""
 
 
 def lasting(seconds: float | None) -> str:
@@ -264,9 +287,9 @@ def lasting(seconds: float | None) -> str:
         return ""
     whole = max(0, round(seconds))
     if whole < 60:
-        return f"{whole} s"
+        return tr("{count} s", count=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
+        return tr("{min} min {s} s", min=whole // 60, s=f"{whole % 60:02d}")
     if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+        return tr("{h} h {min} min", h=whole // 3600, min=f"{whole % 3600 // 60:02d}")
+    return tr("{d} d {h} h", d=whole // 86_400, h=whole % 86_400 // 3600)

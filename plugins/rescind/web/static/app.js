@@ -23,7 +23,34 @@ async function refresh() {
   setTimeout(refresh, EVERY_MS);
 }
 
-for (const select of document.querySelectorAll("form.filters select")) {
+// Airflow keeps its language and its time zone in this browser only: cookies tell them to the server.
+function copyReader() {
+  const root = document.documentElement;
+  const path = new URL(root.dataset.up || "./", location.href).pathname.replace(/\/$/, "") || "/";
+  const had = new Map(document.cookie.split("; ").map((one) => one.split("=", 2)));
+  let told = false;
+  const tell = (name, value, matters) => {
+    if (!/^[A-Za-z0-9_+\/-]{2,60}$/.test(value) || had.get(name) === value) return;
+    document.cookie = `${name}=${value}; Path=${path}; Max-Age=31536000; SameSite=Lax`;
+    told ||= matters && document.cookie.includes(`${name}=${value}`);
+  };
+  const language = localStorage.getItem("i18nextLng") || "";
+  const same = root.lang.split("-")[0] === language.split("-")[0];
+  tell("rescind_airflow_lang", language, !same && !("chosenLanguage" in root.dataset));
+  const zone = JSON.parse(localStorage.getItem("timezone") || "null") || Intl.DateTimeFormat().resolvedOptions().timeZone;
+  tell("rescind_airflow_tz", zone, zone !== "UTC" && !("chosenZone" in root.dataset));
+  if (told) return location.reload();
+  const address = new URL(location.href);
+  for (const name of ["lang", "tz"]) address.searchParams.delete(name); // a shared address carries nobody's choice
+  if (address.href !== location.href) history.replaceState(null, "", address);
+}
+try {
+  copyReader();
+} catch {
+  // A frame without storage: the server knows the browser's languages.
+}
+
+for (const select of document.querySelectorAll("form.filters select, form.reader select")) {
   select.addEventListener("change", () => select.form.requestSubmit());
 }
 setTimeout(refresh, EVERY_MS);
