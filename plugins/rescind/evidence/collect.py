@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import rescind
 from rescind.evidence.bundle.format import PROVEN, moment, standing
+from rescind.evidence.signed_answers import approval_record, narrowing_record
 from rescind.evidence.values import grant_record, plain
 from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Narrowing, Plan, Run, Scope
 from rescind.model import Choice, Decision
@@ -243,28 +244,8 @@ class Collector:
                 "items": plan.items,
                 "policy_version": plan.policy_version,
                 "code_version": plan.code_version,
-                **({"narrowing": self._narrowing(self.narrowing)} if self.narrowing else {}),
+                **({"narrowing": narrowing_record(self.narrowing, self.approval_keys)} if self.narrowing else {}),
             }
-
-    def _narrowing(self, one: Narrowing) -> Record:
-        """Return what an approver left out."""
-        return {
-            "digest": one.digest,
-            "nonce": one.nonce,
-            "requested_by": one.requested_by,
-            "requested_at": moment(one.requested_at),
-            "valid_until": moment(one.valid_until),
-            "left_out": [list(part) for part in one.left_out],
-            "grants": one.grants,
-            "grants_digest": one.grants_digest,
-            "responded_by": one.responded_by,
-            "responded_by_name": one.responded_by_name,
-            "responded_at": moment(one.responded_at),
-            "comment": one.comment,
-            "signing_key": one.signing_key,
-            "signature": one.signature,
-            "public_key": self.approval_keys.get(one.signing_key, b"").hex(),
-        }
 
     def _calls_of(self) -> Iterator[Record]:
         if self.plan is None:
@@ -309,29 +290,8 @@ class Collector:
             }
 
     def _approvals_of(self) -> Iterator[Record]:
-        one = self.approval
-        if one is not None:
-            yield {
-                "digest": one.digest,
-                "nonce": one.nonce,
-                "requested_by": one.requested_by,
-                "requested_at": moment(one.requested_at),
-                "valid_until": moment(one.valid_until),
-                "answer": one.answer,
-                "responded_by": one.responded_by,
-                "responded_by_name": one.responded_by_name,
-                "responded_at": moment(one.responded_at),
-                "automatic": one.automatic,
-                "measured_against": one.method,
-                "comment": one.comment,
-                "signing_key": one.signing_key,
-                "signature": one.signature,
-                # From the settings, not from the ledger, which holds no key.
-                "public_key": self.approval_keys.get(one.signing_key, b"").hex(),
-                "airflow_record": one.airflow_record,
-                "used_at": moment(one.used_at),
-                "used_by_batch": one.used_by_batch,
-            }
+        if self.approval is not None:
+            yield approval_record(self.approval, self.approval_keys)
 
     def _attempts_of(self) -> Iterator[Record]:
         for one in self.ledger.attempts.each(self.run.run_id):

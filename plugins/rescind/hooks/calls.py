@@ -16,7 +16,8 @@ from rescind.cloud.paging import Listing
 from rescind.cloud.retry import backoff
 from rescind.errors import InputError, RefusedError, RescindError, RunInterruptedError, ThrottledError, TransientError
 from rescind.hooks.base import run
-from rescind.hooks.grants import VendorGrant, read_listing
+from rescind.hooks.grant_listing import read_listing
+from rescind.hooks.grants import VendorGrant
 from rescind.hooks.verify_gone import GoneReport, verify_gone
 
 

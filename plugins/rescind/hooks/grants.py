@@ -7,14 +7,12 @@ operator, to the verify operator and to the sensor.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import Field, model_validator
 
-from rescind.cloud.base import ListRequest, Part, ReadRequest, Row, WriteRequest
-from rescind.cloud.client import CloudClient
+from rescind.cloud.base import ListRequest, Part, WriteRequest
 from rescind.cloud.dms.permissions import (
     ListUserPermissions,
     ObjectType,
@@ -22,8 +20,6 @@ from rescind.cloud.dms.permissions import (
     RevokeUserPermission,
     UserPermissionRow,
 )
-from rescind.cloud.fields import is_numeric_id
-from rescind.cloud.paging import Listing, ListingRecord, collect
 from rescind.cloud.quickbi.menus import CancelAuthorizationMenu, ListPortalMenuAuthorization, MenuAuthorization
 from rescind.cloud.wedata.data_sources import (
     DescribeDataSourceAuthority,
@@ -42,30 +38,15 @@ from rescind.cloud.wedata.privileges import (
 from rescind.errors import ListingIncompleteError
 from rescind.hooks.base import CloudHook
 from rescind.hooks.dms import DmsHook
+from rescind.hooks.grant_listing import AuthorizationRow
 from rescind.hooks.quickbi import QuickBiHook
 from rescind.hooks.wedata import WeDataHook
-from rescind.model import GrantKey, PrincipalType, digest
+from rescind.model import GrantKey, PrincipalType
 from rescind.systems.quickbi.menus import LEVELS
-from rescind.systems.wedata.privileges import inherited_from, principal_type
+from rescind.systems.wedata.permission_grants import inherited_from, principal_type
 
 _USER, _GROUP = 0, 1
 """Receiver types of Quick BI that its revoke call can name."""
-
-
-class AuthorizationRow(Row):
-    """One project or user that a WeData data source is authorized to.
-
-    :ivar entry: the vendor's text: a project id, or ``<projectId>_<userId>``.
-    :ivar user_id: None for a whole project, and for an entry in another form.
-    """
-
-    entry: str
-    project_id: str | None
-    user_id: str | None
-
-    def key(self) -> tuple[str, ...]:
-        """The vendor's text, and whether it is a project."""
-        return (self.entry, str(self.user_id is None and self.project_id is not None))
 
 
 class VendorGrant(Part):
@@ -369,41 +350,3 @@ class QuickBiMenuAuthorization(VendorGrant):
 _ALL = (WeDataPrivilege, WeDataDataSourceAuthorization, DmsPermission, QuickBiMenuAuthorization)
 KINDS: dict[str, type[VendorGrant]] = {kind.__name__: kind for kind in _ALL}
 """The descriptions by class name: what a serialized trigger names."""
-
-
-async def read_listing(client: CloudClient, request: ListRequest[Any] | ReadRequest[Any]) -> Listing[Any]:
-    """Read a listing to its end.
-
-    :raises ListingIncompleteError: when it cannot prove that it is complete.
-    """
-    if isinstance(request, ListRequest):
-        return await collect(client, request)
-    assert isinstance(request, DescribeDataSourceAuthority), request.action
-    started = datetime.now(UTC)
-    answer = await client.read(request)
-    rows = {row.key(): row for row in _authorization_rows(answer.value.project_ids, answer.value.users)}
-    record = ListingRecord(
-        action=request.action,
-        parameters_digest=digest(request.wire()),
-        pages=1,
-        declared=None,
-        counted=len(rows),
-        duplicates=0,
-        page_digests=(digest(answer.value.model_dump(mode="json")),),
-        request_ids=(answer.request_id,),
-        null_as_empty=False,
-        restarts=0,
-        started_at=started,
-        finished_at=datetime.now(UTC),
-    )
-    return Listing(tuple(rows.values()), record)
-
-
-def _authorization_rows(projects: Iterable[str], users: Iterable[str]) -> Iterator[AuthorizationRow]:
-    for project in projects:
-        known = is_numeric_id(project)
-        yield AuthorizationRow(entry=project, project_id=project if known else None, user_id=None)
-    for entry in users:
-        project, _, user = entry.partition("_")
-        known = is_numeric_id(project) and is_numeric_id(user)
-        yield AuthorizationRow(entry=entry, project_id=project if known else None, user_id=user if known else None)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 from rescind.model import Grant, GrantKey, Membership, PrincipalType
+from rescind.systems.access_path import AccessPath, Node
 from rescind.systems.base import PermissionSystem
 from rescind.systems.surfaces import CERTAIN_IN, CONDITIONAL, UNCERTAIN, UNNAMED, Gap, PlatformAnswer
 
-_Node = tuple[str, str]
 CONTAINERS = frozenset({PrincipalType.GROUP, PrincipalType.ROLE, PrincipalType.PROJECT})
 """Kinds of principal that people are in."""
 UNKNOWN = "unknown"
@@ -25,83 +25,6 @@ DISAGREEMENT = "the platform's own answer"
 """Name of the surface that stays unanswered where graph and platform disagree."""
 MEMBERSHIP = "memberships of the person"
 """Name of the surface that stays unanswered where a person cannot be found among members."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccessPath:
-    """One way in that remains.
-
-    :param through: principals from the holder outward: empty for the principal itself, else the groups,
-        roles or projects passed, nearest first, as (type, id).
-    :param grant: the grant at the end of the way.
-    :param names: names of the principals passed, as far as they are known.
-    """
-
-    through: tuple[_Node, ...]
-    grant: Grant
-    names: Mapping[_Node, str] = field(default_factory=dict)
-
-    def describe(self) -> str:
-        """The path in words, for reports and findings: the holder, then what it holds on which resource."""
-        if not self.through:
-            holder = "direct grant"
-        elif self.through[-1][0] == PrincipalType.EVERYONE:
-            holder = "all users"
-        else:
-            holder = " in ".join(
-                f"{kind} {ident}{_quoted(self.names.get((kind, ident), ''), ident)}" for kind, ident in self.through
-            )
-        source = f" (inherited from {self.grant.inherited_from})" if self.grant.inherited_from else ""
-        return f"{holder}: {access_text(self.grant)}{source}"
-
-    def in_words(self) -> str:
-        """The path for people: by names, and by ids only where nothing has a name."""
-        what = f"{self.grant.key.entitlement} on {_resource(self.grant)}"
-        if not self._groups:
-            return f"a direct grant: {what}"
-        if self._everyone:
-            return f"all users: {what}"
-        return f"{self._container}: {what}"
-
-    def how_to_close(self) -> str:
-        """What closes this path at its source."""
-        what = f"{self.grant.key.entitlement} on {_resource(self.grant)}"
-        if self._everyone:
-            return f"take {what} away from all users"
-        if not self._groups:
-            return f"remove {what}" if self.grant.revocable else f"end it by hand: {self.grant.why_not}"
-        return f"take the person out of {self._container}, or remove {what} from it"
-
-    @property
-    def _everyone(self) -> bool:
-        return bool(self.through) and self.through[-1][0] == PrincipalType.EVERYONE
-
-    @property
-    def _groups(self) -> tuple[_Node, ...]:
-        """What the path goes through, without other ids of the person."""
-        return tuple(node for node in self.through if node[0] != PrincipalType.USER)
-
-    @property
-    def _container(self) -> str:
-        return " in ".join(_by_name(kind, ident, self.names.get((kind, ident), "")) for kind, ident in self._groups)
-
-
-def access_text(grant: Grant) -> str:
-    """Return what a grant gives, in words: the entitlement and the resource, without the holder."""
-    key = grant.key
-    resource = key.resource_type if key.resource_type == key.resource_id else f"{key.resource_type} {key.resource_id}"
-    return f"{key.entitlement} on {resource}{_quoted(grant.resource_name, key.resource_id)}"
-
-
-def _resource(grant: Grant) -> str:
-    key = grant.key
-    return _by_name(key.resource_type, key.resource_id, grant.resource_name)
-
-
-def _by_name(kind: str, ident: str, name: str) -> str:
-    """Return ``menu "Margin"``, or with the id where there is no name."""
-    readable = kind.replace("_", " ")
-    return f'{readable} "{name}"' if name else readable if kind == ident else f"{readable} {ident}"
 
 
 class RemainingAccess:
@@ -117,19 +40,19 @@ class RemainingAccess:
         system: PermissionSystem[Any],
         remaining: Iterable[Grant],
         memberships: Iterable[Membership],
-        names: Mapping[_Node, str] | None = None,
+        names: Mapping[Node, str] | None = None,
     ) -> None:
         self._system = system
         self._names = names or {}
-        self._held: dict[_Node, dict[_Node, list[Grant]]] = defaultdict(lambda: defaultdict(list))
-        self._everyone: set[_Node] = set()
+        self._held: dict[Node, dict[Node, list[Grant]]] = defaultdict(lambda: defaultdict(list))
+        self._everyone: set[Node] = set()
         for grant in remaining:
             key = grant.key
             self._held[key.resource_type, key.resource_id][key.principal_type, key.principal_id].append(grant)
             if key.principal_type == PrincipalType.EVERYONE:
                 self._everyone.add((key.principal_type, key.principal_id))
-        self._containers: dict[_Node, list[_Node]] = defaultdict(list)
-        self._partly_listed: set[_Node] = set()
+        self._containers: dict[Node, list[Node]] = defaultdict(list)
+        self._partly_listed: set[Node] = set()
         for edge in memberships:
             self._containers[edge.member_type, edge.member_id].append((edge.container_type, edge.container_id))
             if edge.member_type == PrincipalType.UNKNOWN:
@@ -225,21 +148,21 @@ class RemainingAccess:
             if (not gap.resource or gap.resource in nodes) and (not gap.principal or gap.principal in reached)
         }
 
-    def _reached(self, grant: Grant) -> set[_Node]:
+    def _reached(self, grant: Grant) -> set[Node]:
         """The grant's principal, and everything that it is in."""
         return {holder for _, holder in self._holders((grant.key.principal_type, grant.key.principal_id))}
 
     def _needs_link(self, kind: str) -> bool:
         return bool(self._system.member_space) and kind in CONTAINERS
 
-    def _at(self, node: _Node, holder: _Node) -> list[Grant]:
+    def _at(self, node: Node, holder: Node) -> list[Grant]:
         held = self._held.get(node)
         return held.get(holder, []) if held else []
 
-    def _holders(self, principal: _Node) -> Iterator[tuple[tuple[_Node, ...], _Node]]:
+    def _holders(self, principal: Node) -> Iterator[tuple[tuple[Node, ...], Node]]:
         """The principal, everything it is in (breadth first, each once), and everyone."""
         seen = {principal}
-        queue: list[tuple[tuple[_Node, ...], _Node]] = [((), principal)]
+        queue: list[tuple[tuple[Node, ...], Node]] = [((), principal)]
         for through, node in queue:
             yield through, node
             for container in self._containers.get(node, ()):
@@ -327,8 +250,8 @@ class Near(NamedTuple):
         So do grants of principals without an id.
     """
 
-    resources: Collection[_Node]
-    holders: Collection[_Node]
+    resources: Collection[Node]
+    holders: Collection[Node]
     kinds: Collection[str]
 
     def has(self, grant: Grant) -> bool:
@@ -357,7 +280,7 @@ def access_around(
     remaining: GrantsNear,
     memberships: Iterable[Membership],
     same_people: Collection[Membership] = (),
-    names: Mapping[_Node, str] | None = None,
+    names: Mapping[Node, str] | None = None,
 ) -> RemainingAccess:
     """What remains, as far as it can lie on a path of some grants.
 
@@ -388,7 +311,7 @@ def still_reachable(
     memberships: Iterable[Membership],
     same_people: Collection[Membership] = (),
     ending: Collection[Membership] = (),
-    names: Mapping[_Node, str] | None = None,
+    names: Mapping[Node, str] | None = None,
 ) -> Iterator[tuple[Grant, AccessPath]]:
     """Which of these grants' holders would keep their access once the plan is carried out, each with one path.
 
@@ -410,18 +333,14 @@ def still_reachable(
             yield grant, path
 
 
-def _quoted(name: str, ident: str) -> str:
-    return f' "{name}"' if name and name != ident else ""
-
-
-def _edges_from(holders: set[_Node], memberships: Iterable[Membership]) -> list[Membership]:
+def _edges_from(holders: set[Node], memberships: Iterable[Membership]) -> list[Membership]:
     """The edges that lead outward from the holders; everything that they reach is added to the holders."""
     kept = [
         edge
         for edge in memberships
         if edge.member_type != PrincipalType.USER or (edge.member_type, edge.member_id) in holders
     ]
-    outward: dict[_Node, list[_Node]] = defaultdict(list)
+    outward: dict[Node, list[Node]] = defaultdict(list)
     for edge in kept:
         outward[edge.member_type, edge.member_id].append((edge.container_type, edge.container_id))
     waiting = list(holders)

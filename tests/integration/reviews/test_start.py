@@ -96,6 +96,6 @@ def _tried(review: Review, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
         named.append(set(rights))
         return ""
 
-    monkeypatch.setattr("rescind.operators.preflight.in_short", in_short)
+    monkeypatch.setattr("rescind.workflow.connection_check.in_short", in_short)
     review.preflight()
     return sorted(named, key=len, reverse=True)

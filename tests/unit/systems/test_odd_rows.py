@@ -17,7 +17,7 @@ from rescind.cloud.dms.permissions import UserPermissionRow
 from rescind.errors import ListingIncompleteError
 from rescind.model import Membership
 from rescind.systems import system_named
-from rescind.systems.dms.permissions import _grant
+from rescind.systems.dms.record_grants import grant_of
 from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
@@ -236,15 +236,15 @@ def test_receivers_that_no_request_can_name_are_kept_and_not_planned(ident: str)
 def test_records_that_no_request_can_name_are_kept_and_not_planned(field: str) -> None:
     facts = {"UserId": "5", "UserAccessId": "7", "DbId": "1", "TableId": "9", "TableName": "t"}
 
-    def grant_of(**over: str) -> Any:
+    def made(**over: str) -> Any:
         given = {**facts, **over}
         row = UserPermissionRow.model_validate(
             {**given, "DsType": "TABLE", "PermDetails": {"PermDetail": [{**given, "PermType": "QUERY"}]}}
         )
-        return _grant("a", "3", ("TABLE", "1", "false"), row, row.details[0])
+        return grant_of("a", "3", ("TABLE", "1", "false"), row, row.details[0])
 
-    assert grant_of().revocable
-    odd = grant_of(**{field: "*" if field == "TableName" else "0"})
+    assert made().revocable
+    odd = made(**{field: "*" if field == "TableName" else "0"})
     assert not odd.revocable and "cannot name" in odd.why_not
 
 

@@ -18,16 +18,15 @@ from rescind.cloud.dms.permissions import (
     ListDatabaseUserPermssions,
     ListInstanceUserPermissions,
     ListUserPermissions,
-    PermRecord,
     RevokeUserPermission,
     UserPermissionRow,
 )
-from rescind.cloud.fields import UNNAMEABLE, is_numeric_id
 from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, NotFoundError, UnauthorizedError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.dms.access import what_users_reach
 from rescind.systems.dms.named_records import discover_records
+from rescind.systems.dms.record_grants import PRIVILEGES, grant_of
 from rescind.systems.dms.surfaces import (
     OPTIONAL_READS,
     PARTS,
@@ -47,15 +46,13 @@ from rescind.systems.dms.surfaces import (
     tenant_roles,
     with_host,
 )
-from rescind.systems.dms.users import end_of, ended_roles, no_such_user, own_user_id, user_principal
+from rescind.systems.dms.users import ended_roles, no_such_user, own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
 from rescind.systems.named_people import NamedPeople
 from rescind.systems.population import Population
 from rescind.systems.surfaces import EndedMemberships, PlatformAnswer, Surface, Untraceable
 from rescind.systems.walker import Walker
 
-_REVOCABLE = frozenset({"INSTANCE", "DATABASE", "LOGIC_DATABASE", "TABLE", "LOGIC_TABLE"})
-_PRIVILEGES = frozenset({"QUERY", "EXPORT", "CORRECT", "LOGIN", "PERF"})
 _OBJECT = ("DsType", "InstanceId", "DbId", "Logic", "TableId", "TableName", "Tid")
 _KINDS = ("DATABASE", "TABLE", "COLUMN")
 _LISTED = {("INSTANCE", "false"): "instance"}
@@ -162,7 +159,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         else:
             fields = {"DbId": ident, "PermType": kind, "Logic": logic == "true", "Tid": tid}
             rows = await walker.rows(ListDatabaseUserPermssions.model_validate(fields))
-        return [_grant(walker.account, tid, scope, row, record) for row in rows for record in row.details]
+        return [grant_of(walker.account, tid, scope, row, record) for row in rows for record in row.details]
 
     async def _records_of(self, walker: Walker[DmsClient], tid: str, scope: ListingScope) -> list[Grant]:
         """One user's records of one kind, as the listings by object show them."""
@@ -180,7 +177,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         if any(row.UserId != user for row in rows):
             raise ListingIncompleteError(f"ListUserPermissions({kind})", "a row is about another user")
         return [
-            _grant(walker.account, tid, (kind, _listed_in(kind, row), logic), row, record)
+            grant_of(walker.account, tid, (kind, _listed_in(kind, row), logic), row, record)
             for row in rows
             for record in row.details
         ]
@@ -235,7 +232,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         """The one record that the final query string names."""
         fields = query_fields(prepared)
         user, record, privilege = fields.get("UserId", ""), fields.get("UserAccessId", ""), fields.get("PermTypes", "")
-        if not user or not record or privilege not in _PRIVILEGES:
+        if not user or not record or privilege not in PRIVILEGES:
             raise BlastRadiusExceededError("the final RevokeUserPermission query names no single record of one user")
         return frozenset({Cell(user, record, "record", (user, privilege))})
 
@@ -265,7 +262,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
         """The one record that the final query string describes."""
         fields = query_fields(prepared)
-        if not fields.get("UserId") or fields.get("PermTypes") not in _PRIVILEGES or not fields.get("ExpireDate"):
+        if not fields.get("UserId") or fields.get("PermTypes") not in PRIVILEGES or not fields.get("ExpireDate"):
             raise BlastRadiusExceededError("the final GrantUserPermission query describes no single record of one user")
         names = ("UserId", "PermTypes", "ExpireDate", *_OBJECT)
         return [{"action": "GrantUserPermission", **{name: fields.get(name, "") for name in names}}]
@@ -323,83 +320,6 @@ def _listing_scopes(objects: Objects) -> list[ListingScope]:
     return listings
 
 
-def _grant(account: str, tid: str, scope: ListingScope, row: UserPermissionRow, record: PermRecord) -> Grant:
-    listing, listed_in, listed_logic = scope
-    ds_type = row.DsType or ("INSTANCE" if listing == "INSTANCE" else "")
-    resource_type = "column" if row.ColumnName or listing == "COLUMN" else ds_type.lower() or "unknown"
-    facts = {
-        "DsType": ds_type,
-        "InstanceId": row.InstanceId or "",
-        "DbId": row.DbId or "",
-        "Logic": "" if row.Logic is None else str(row.Logic).lower(),
-        "TableId": row.TableId or "",
-        "TableName": row.TableName or "",
-        "ColumnName": row.ColumnName or "",
-        "Tid": tid,
-        "Listing": listing,
-        "ListedIn": listed_in,
-        "ListedLogic": listed_logic,
-    }
-    why_not = _why_not(resource_type, facts, record) or _unnameable(facts, row.UserId, record.UserAccessId)
-    if not why_not and facts["Logic"] == "" and ds_type != "INSTANCE":
-        facts["Logic"] = str(ds_type.startswith("LOGIC_")).lower()
-    return Grant(
-        key=GrantKey(
-            "dms_permissions",
-            account,
-            resource_type,
-            _resource_id(resource_type, facts),
-            PrincipalType.USER,
-            row.UserId,
-            record.PermType,
-            record.UserAccessId,
-        ),
-        cell=Cell(row.UserId, record.UserAccessId, "record", (row.UserId, record.PermType)),
-        revocable=not why_not,
-        why_not=why_not,
-        expires_at=end_of(record.ExpireDate),
-        expires_raw=record.ExpireDate or "",
-        created_raw=record.CreateDate or "",
-        origin=record.OriginFrom or "",
-        principal_name=row.UserNickName or "",
-        resource_name=row.SearchName or row.SchemaName or row.Alias or "",
-        attributes=facts,
-    )
-
-
 def _listed_in(kind: str, row: UserPermissionRow) -> str:
     """The object whose listing shows this row of a user's listing."""
     return (row.InstanceId if kind == "INSTANCE" else row.DbId) or ""
-
-
-def _why_not(resource_type: str, facts: Mapping[str, str], record: PermRecord) -> str:
-    """Why the revoke call cannot take this record, or empty."""
-    ds_type, logic = facts["DsType"], facts["Logic"]
-    if resource_type == "column":
-        return "column permissions have no revoke call in this API version"
-    if ds_type not in _REVOCABLE:
-        return f"unknown object type {ds_type!r}"
-    if record.PermType not in _PRIVILEGES:
-        return f"unknown privilege {record.PermType!r}"
-    if ds_type == "INSTANCE":
-        return "" if facts["InstanceId"] else "the row names no instance"
-    if not facts["DbId"] or (ds_type.endswith("TABLE") and not facts["TableId"]):
-        return "the row does not name its database and table"
-    if logic and logic != str(ds_type.startswith("LOGIC_")).lower():
-        return "the row contradicts itself about being logical"
-    return ""
-
-
-def _unnameable(facts: Mapping[str, str], user: str, record: str) -> str:
-    """Why the revoke call cannot carry the ids of a record, or empty. Its instance may be missing, for a database."""
-    ids = (user, record, *(facts[name] for name in ("InstanceId", "DbId", "TableId") if facts[name]))
-    wildcard = facts["TableName"] != "" and not facts["TableName"].strip("*%")
-    return UNNAMEABLE if wildcard or not all(map(is_numeric_id, ids)) else ""
-
-
-def _resource_id(resource_type: str, facts: Mapping[str, str]) -> str:
-    if resource_type == "instance":
-        return facts["InstanceId"]
-    if resource_type in ("table", "logic_table", "column"):
-        return facts["TableId"] or facts["TableName"]
-    return facts["DbId"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from rescind.cloud.answers.outcomes import Said
@@ -23,17 +22,12 @@ from rescind.cloud.wedata.inventory import (
 from rescind.cloud.wedata.privileges import (
     AuthorizePrivileges,
     ListPermissions,
-    PermissionDetail,
-    PermissionRow,
     Privilege,
     PrivilegeResource,
     PrivilegesWriteAnswer,
     RevokePrivileges,
-    Subject,
-    SubjectDetail,
-    names_one_resource,
 )
-from rescind.errors import BlastRadiusExceededError, InputError, ListingIncompleteError
+from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import (
     CallShape,
     Cell,
@@ -49,6 +43,7 @@ from rescind.systems.population import Population
 from rescind.systems.surfaces import NOT_COVERED, EndedMemberships, Surface, Untraceable
 from rescind.systems.walker import Walker
 from rescind.systems.wedata.catalog_objects import DOTTED, OWNER, objects_below
+from rescind.systems.wedata.permission_grants import SUBJECTS, grant_of, subject_of
 from rescind.systems.wedata.projects import (
     LIMITS,
     MEMBERS,
@@ -59,13 +54,6 @@ from rescind.systems.wedata.projects import (
     holders,
 )
 
-EVERY_USER = "AllAccountUsers"
-_SUBJECTS = {
-    "User": PrincipalType.USER,
-    "Project": PrincipalType.PROJECT,
-    "Role": PrincipalType.ROLE,
-    "GlobalRole": PrincipalType.PLATFORM_ROLE,
-}
 _STATES = {Said.ACCEPTED: ItemState.ACCEPTED, Said.REFUSED: ItemState.REFUSED, Said.UNKNOWN: ItemState.UNKNOWN}
 _METALAKE = ("Metalake", "default")
 _TOTAL = "TotalCounts"
@@ -145,7 +133,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
     def cell(self, key: GrantKey) -> Cell:
         """One privilege of one subject on one object."""
         kind = PrincipalType.PLATFORM_ROLE if key.principal_type == PrincipalType.EVERYONE else key.principal_type
-        subject = next((name for name, known in _SUBJECTS.items() if known == kind), "")
+        subject = next((name for name, known in SUBJECTS.items() if known == kind), "")
         return Cell(key.resource_type, key.resource_id, "pair", (subject, key.principal_id, key.entitlement))
 
     def listing_scope(self, grant: Grant) -> ListingScope:
@@ -168,7 +156,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         spelling = {grant.key.resource_id: grant.attributes["ResourceType"] for grant in grants}
         return RevokePrivileges(
             Resources=tuple(PrivilegeResource(ResourceType=spelling[row], ResourceUri=row) for row in call.rows),
-            Subjects=tuple(_subject(kind, value) for _, (kind, value, _name) in call.columns),
+            Subjects=tuple(subject_of(kind, value) for _, (kind, value, _name) in call.columns),
             Privileges=tuple(Privilege(Name=name) for _, (_t, _v, name) in call.columns),
         )
 
@@ -210,7 +198,7 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         objects = sorted((i["ResourceType"], i["ResourceUri"]) for i in inverses)
         return AuthorizePrivileges(
             Resources=tuple(PrivilegeResource(ResourceType=spelling, ResourceUri=uri) for spelling, uri in objects),
-            Subjects=(_subject(kind, value),),
+            Subjects=(subject_of(kind, value),),
             Privileges=(Privilege(Name=name),),
         )
 
@@ -313,11 +301,6 @@ def _of_project(grant: Grant) -> bool:
     return kind == PrincipalType.PROJECT or (kind == PrincipalType.ROLE and "." in ident)
 
 
-def _subject(kind: str, value: str) -> Subject:
-    """A subject as listed; the message refuses any type that it does not know."""
-    return Subject.model_validate({"SubjectType": kind, "SubjectValues": (value,)})
-
-
 async def _permissions(walker: Walker[WeDataClient], item: Sequence[str], other_unit: bool) -> list[Grant]:
     """The permissions on one object.
 
@@ -336,77 +319,6 @@ async def _permissions(walker: Walker[WeDataClient], item: Sequence[str], other_
         for row in listing.rows
         for subject in row.SubjectDetails
         for detail in row.PermissionDetails
-        for grant in [_grant(walker.account, row, subject, detail, counts)]
+        for grant in [grant_of(walker.account, row, subject, detail, counts)]
     }
     return list(found.values())
-
-
-def principal_type(subject_type: str, subject: str) -> PrincipalType:
-    """Return the type of a subject as the vendor names it."""
-    if subject_type == "GlobalRole" and subject == EVERY_USER:
-        return PrincipalType.EVERYONE
-    return _SUBJECTS.get(subject_type, PrincipalType.UNKNOWN)
-
-
-def _grant(
-    account: str, row: PermissionRow, subject: SubjectDetail, detail: PermissionDetail, counts: Mapping[str, str]
-) -> Grant:
-    spelling, uri = row.Resource.ResourceType or "", row.Resource.ResourceUri or ""
-    kind = principal_type(subject.SubjectType, subject.SubjectValue)
-    source, why_not = inherited_from(uri, detail), ""
-    if source:
-        why_not = f"inherited from {source}"
-    elif kind is PrincipalType.UNKNOWN:
-        why_not = f"unknown subject type {subject.SubjectType}"
-    elif not _can_be_named(spelling, uri, subject.SubjectType, subject.SubjectValue, detail.Name):
-        why_not = "not revocable: the revoke call cannot name its object, subject or privilege"
-    resource_type = spelling.lower()
-    return Grant(
-        key=GrantKey("wedata_privileges", account, resource_type, uri, kind, subject.SubjectValue, detail.Name, source),
-        cell=Cell(resource_type, uri, "pair", (subject.SubjectType, subject.SubjectValue, detail.Name)),
-        revocable=not why_not,
-        why_not=why_not,
-        inherited_from=source,
-        principal_name=subject.SubjectValueDisplayName or "",
-        resource_name=uri,
-        attributes={
-            "ResourceType": spelling,
-            "Granted": "" if detail.Granted is None else str(detail.Granted).lower(),
-            **counts,
-        },
-    )
-
-
-def _can_be_named(resource_type: str, uri: str, subject_type: str, subject: str, privilege: str) -> bool:
-    """Whether the write requests can name object, subject and privilege."""
-    return _object_can_be_named(resource_type, uri) and _subject_can_be_named(subject_type, subject, privilege)
-
-
-@lru_cache(maxsize=10_000)
-def _object_can_be_named(resource_type: str, uri: str) -> bool:
-    try:
-        return names_one_resource(PrivilegeResource(ResourceType=resource_type, ResourceUri=uri))
-    except InputError:
-        return False
-
-
-@lru_cache(maxsize=100_000)
-def _subject_can_be_named(subject_type: str, subject: str, privilege: str) -> bool:
-    try:
-        _subject(subject_type, subject)
-        Privilege(Name=privilege)
-    except InputError:
-        return False
-    return True
-
-
-def inherited_from(uri: str, detail: PermissionDetail) -> str:
-    """The object a privilege is inherited from, or empty for a direct grant.
-
-    ``InheritedObject`` is filled in direct rows too (pointing at the object itself), so ``Inherited``
-    decides; where the vendor left the flag out, another object than this one means inherited.
-    """
-    origin = detail.InheritedObject.ResourceUri if detail.InheritedObject else None
-    if detail.Inherited is None:
-        return origin if origin and origin != uri else ""
-    return (origin or "an unnamed parent") if detail.Inherited else ""

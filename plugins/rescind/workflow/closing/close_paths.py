@@ -20,7 +20,8 @@ from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
 from rescind.review.decide import EXCEPTION, PROTECTED, UNREADABLE, unsupported
 from rescind.systems import system_named
-from rescind.systems.effective import Near, access_around, access_text
+from rescind.systems.access_path import access_text
+from rescind.systems.effective import Near, access_around
 from rescind.workflow.closing.group_audience import GroupAudience
 from rescind.workflow.closing.part import ClosingPart, PersonAccess
 from rescind.workflow.closing.surroundings import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rescind.model import Grant
 from rescind.plan.access_graph import Closing, Demand, Node, Step, Walk, Way
-from rescind.systems.effective import AccessPath
+from rescind.systems.access_path import AccessPath
 
 Records = Mapping[str, tuple[Grant, ...]]
 """By removal, the grants that go with it: the first is the record, the others have to go with it."""

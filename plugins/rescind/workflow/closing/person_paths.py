@@ -13,7 +13,7 @@ from rescind.plan.access_graph import Node
 from rescind.review.text import printable
 from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
 from rescind.systems import system_named, titles
-from rescind.systems.effective import AccessPath, access_text
+from rescind.systems.access_path import AccessPath, access_text
 from rescind.workflow.closing.surroundings import Surroundings, complete_systems, ended_elsewhere, product
 from rescind.workflow.named_people import named_of
 

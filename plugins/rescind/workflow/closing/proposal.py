@@ -8,7 +8,7 @@ from typing import Any
 
 from rescind.plan.access_graph import Removal, Walk
 from rescind.systems import system_named
-from rescind.systems.effective import access_text
+from rescind.systems.access_path import access_text
 from rescind.workflow.closing.close_paths import MOST_PATHS, Account
 from rescind.workflow.closing.part import ClosingPart
 

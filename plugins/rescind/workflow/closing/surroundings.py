@@ -13,7 +13,7 @@ from rescind.ledger import Ledger, Run
 from rescind.model import Grant, GrantKey, Membership, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.systems import system_named
-from rescind.systems.effective import AccessPath
+from rescind.systems.access_path import AccessPath
 from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN
 from rescind.workflow.inputs import same_people
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey, PrincipalType
-from rescind.systems.effective import AccessPath
+from rescind.systems.access_path import AccessPath
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
 from rescind.workflow.question.risk import risk_of
 
