@@ -15,6 +15,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from rescind.i18n import mark
+
 
 class ItemState(StrEnum):
     """State of a planned item. Verdicts are separate; only verification writes them."""
@@ -52,7 +54,9 @@ class Verdict(StrEnum):
     UNVERIFIED = "unverified"
 
 
-NEW_RUN = "Start a new run to revoke what is still present after an answered call: this run does not send it again"
+NEW_RUN = mark(
+    "Start a new run to revoke what is still present after an answered call: this run does not send it again"
+)
 """What to do about the items for which :func:`needs_new_run` holds, for people."""
 
 

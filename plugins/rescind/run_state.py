@@ -137,6 +137,7 @@ _OTHERS = (
     mark("user"), mark("group"), mark("role"), mark("platform role"), mark("project"), mark("organization"),
     mark("workspace"), mark("everyone"), mark("menu"), mark("table"), mark("database"), mark("logical table"),
     mark("logical database"), mark("instance"), mark("catalog"), mark("schema"), mark("data source"),
+    mark("accepted"), mark("unknown"), mark("no answer yet"), mark("active"), mark("left"),
     mark("discover"), mark("plan"), mark("revoke"), mark("restore"), mark("verify"),
 )  # fmt: skip
 

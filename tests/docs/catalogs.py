@@ -27,7 +27,7 @@ PACKAGE = ROOT / "plugins" / "rescind"
 TRANSLATED = [tag for tag in LANGUAGES if tag != SOURCE]
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # What template text may hold beside phrases: product words, marks and signs.
-_PLAIN_WORDS = {"DAG", "CSV", "AIRFLOW_VAR_", "rescind", "explain", "evidence", "verify", "watch_regrants"}
+_PLAIN_WORDS = {"DAG"}
 
 Found = str | tuple[str, str]
 

@@ -42,3 +42,10 @@ def test_the_compiled_catalog_is_the_one_that_is_read(language: str) -> None:
         assert trn("{count} grant", "{count} grants", 2) != "2 grants"
         assert tr("") == "", "the empty message would be the header of the catalog"
     assert tr("Access reviews") == "Access reviews"
+
+
+def test_no_template_of_the_page_holds_text_that_is_not_translated(language: str) -> None:
+    pages = [path for path in catalogs.templates() if path.parent.parent.name == "web"]
+    assert len(pages) > 10
+    found = {path.name: words for path in pages if (words := catalogs.bare_text(path))}
+    assert found == {}, f'write {{{{ tr("...") }}}}, then {AGAIN} ({language})'

@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "provider_info": set(),
     "errors": set(),
-    "model": {"errors"},
+    "model": {"errors", "i18n"},
     "users": {"errors"},
     "i18n": set(),
     "run_state": {"i18n"},

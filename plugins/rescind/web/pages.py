@@ -19,7 +19,7 @@ from rescind.model import NEW_RUN, needs_new_run
 from rescind.run_state import NOT_STARTED, tone_of, was_left_out, words_of
 from rescind.web import shape
 from rescind.web.language import choices
-from rescind.web.phrases import bdi, bold, grouped, link, phrase, phrases
+from rescind.web.phrases import bdi, bold, code, grouped, link, phrase, phrases
 from rescind.web.text import visible, whole
 
 HERE = Path(__file__).parent
@@ -107,6 +107,7 @@ def _environment() -> Environment:
         "bdi": bdi,
         "link": link,
         "bold": bold,
+        "code": code,
         "NEW_RUN": NEW_RUN,
         "was_left_out": was_left_out,
         "needs_new_run": needs_new_run,

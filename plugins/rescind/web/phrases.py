@@ -40,6 +40,11 @@ def link(address: str, text: Any) -> Markup:
     return Markup('<a href="{}">{}</a>').format(address, visible(text))
 
 
+def code(text: Any) -> Markup:
+    """Return a command or an id."""
+    return Markup("<code>{}</code>").format(visible(text))
+
+
 def bold(text: Any, tone: str = "") -> Markup:
     """Return bold text, in the color of a tone."""
     return Markup('<b class="{}">{}</b>' if tone else "<b>{1}</b>").format(tone, visible(text))
