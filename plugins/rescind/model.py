@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from rescind.i18n import mark
@@ -119,7 +120,7 @@ class GrantKey(NamedTuple):
 
         Equal to :func:`digest` of the list, without the check for floats: every field is text.
         """
-        return hashlib.sha256(_ARRAY.encode(self).encode()).hexdigest()
+        return hashlib.sha256(f"[{','.join(map(encode_basestring, self))}]".encode()).hexdigest()
 
 
 class Resource(NamedTuple):
@@ -286,9 +287,6 @@ class PlannedCall:
     def cells(self) -> frozenset[Cell]:
         """Return every cell that the call acts on."""
         return frozenset(Cell(self.container, row, kind, column) for row in self.rows for kind, column in self.columns)
-
-
-_ARRAY = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical(value: Any) -> bytes:

@@ -173,8 +173,9 @@ class Collector:
             }
 
     def _grants_of(self) -> Iterator[Record]:
-        for scope_id, grant in self.ledger.snapshot.grants_with_scope(self.run.run_id):
-            yield {"scope": scope_id, **grant_record(grant)}
+        for record in self.ledger.snapshot.stored_grants(self.run.run_id):  # the names of grant_record
+            record["expires_at"], record["attributes"] = moment(record["expires_at"]), plain(record["attributes"])
+            yield record
 
     def _source_grants_of(self) -> Iterator[Record]:
         """Yield the grants of the items that are in the snapshot of another run (restore)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from rescind.evidence.bundle.format import moment
@@ -16,10 +17,17 @@ _SECRET = re.compile(
 _REMOVED = "[removed: a secret has no place in evidence]"
 
 
+@lru_cache(maxsize=1024)  # names of fields come again in every record
+def _secret(name: str) -> bool:
+    return _SECRET.search(name) is not None
+
+
 def plain(value: Any) -> Any:
     """Return a free-form JSON value as evidence may hold it."""
+    if type(value) is str:
+        return value
     if isinstance(value, Mapping):
-        return {str(k): _REMOVED if _SECRET.search(str(k)) else plain(v) for k, v in value.items()}
+        return {str(k): _REMOVED if _secret(str(k)) else plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     if isinstance(value, float):

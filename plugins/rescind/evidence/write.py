@@ -163,7 +163,7 @@ def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:
     entries = []
     for kind in RECORD_FILES:
         chain = Chain(collector.run.run_id, file_name(kind))
-        with (folder / chain.name).open("wb") as out:
+        with (folder / chain.name).open("wb", buffering=_PIECE) as out:
             for record in collector.records(kind):
                 out.write(chain.line(record))
         entries.append(chain.entry())

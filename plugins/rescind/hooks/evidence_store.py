@@ -10,7 +10,7 @@ from rescind.errors import ConfigurationError
 from rescind.evidence.bundle.read import FolderSource
 from rescind.evidence.bundle.signing import public_key
 from rescind.evidence.report.html_report import write_report
-from rescind.evidence.report.tables import export
+from rescind.evidence.report.tables import exported, joined
 from rescind.evidence.write import BundleWriter, publish, refuse_newer
 from rescind.hooks.signing_keys import approval_keys, read_private_key
 from rescind.ledger import Ledger, Run
@@ -35,8 +35,7 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
             source = FolderSource(written.local)
             reports, tables = Path(spool, "reports"), Path(spool, "tables")
             reports.mkdir()
-            write_report(source, reports / f"{written.name}.html")
-            export(source, tables)
+            write_report(source, reports / f"{written.name}.html", exported(source, tables, joined(source)))
             publish(reports, folder / "reports")
             publish(tables, folder / "tables" / written.name)
             return {

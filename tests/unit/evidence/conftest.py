@@ -129,6 +129,17 @@ def remade(files: Mapping[str, bytes], kind: str, change: Mapping[str, object]) 
     return remade_by(files, {kind: changed})
 
 
+def relined(files: Mapping[str, bytes], kind: str, lines: Sequence[bytes]) -> dict[str, bytes]:
+    """The bundle with other lines in one file and all hashes computed; unsigned."""
+    manifest = json.loads(files["manifest.json"])
+    chain = Chain(manifest["run"], f"{kind}.jsonl")
+    for line in lines:
+        chain.accepts(line)
+    entries = [chain.entry() if entry["name"] == chain.name else entry for entry in manifest["files"]]
+    again = encode(manifest_of(manifest["run"], manifest["number"], manifest["seal"], None, entries)) + b"\n"
+    return {**files, chain.name: b"".join(lines), "manifest.json": again, "signature.json": sign(again, None)}
+
+
 def remade_by(
     files: Mapping[str, bytes], changes: Mapping[str, Callable[[Any], Any]], *, sanitized: str = ""
 ) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
 from typing import Any
 
 from rescind.evidence.bundle.approval import answered_by, check_answer, may_be_one
@@ -27,7 +28,7 @@ from rescind.evidence.bundle.format import (
 )
 from rescind.evidence.bundle.found import Found
 from rescind.evidence.bundle.narrowing import check_narrowing
-from rescind.evidence.bundle.read import Source, records
+from rescind.evidence.bundle.read import Source, parsed, records
 from rescind.evidence.bundle.times import Times
 from rescind.users import shown_user
 
@@ -42,7 +43,8 @@ _KEY = (
     "entitlement",
     "native_id",
 )
-_ARRAY = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_READ_ONCE = ("grants", "source_grants", "decisions", "items")
+"""Files of which a check reads every line anyway, through :meth:`Checker._records`."""
 _POLICY = re.compile(rb',"policy_version":("(?:[^"\\]|\\.)*"),"settings":"')
 _BOUND = re.compile(rb',"settings":"([0-9a-f]*)"')
 _PIECE = 1 << 16
@@ -95,7 +97,6 @@ class Checker:
         self._load_calls()
         self.items = {item["grant_id"]: item for item in self._ascending("items")}
         self._population(review, plan)
-        self._decisions(plan)
         self._approval(review, plan)
         self._effects(review, plan)
         self._narrowing(review, plan, times)
@@ -108,13 +109,21 @@ class Checker:
     def _canonical(self) -> None:
         """Check that every line is canonical JSON: no duplicate keys, nothing that parsers read differently."""
         for kind in RECORD_FILES:
-            with self.source.open(file_name(kind)) as file:
-                for line in file:
-                    if encode(json.loads(line, parse_float=_no_float)) + b"\n" != line:
-                        self.found.add(f"{file_name(kind)} holds a line that is not canonical")
+            if kind not in _READ_ONCE:
+                for _ in self._records(kind):
+                    pass
         with self.source.open(CONTROLS) as file:
             if not isinstance(json.load(file).get("controls"), dict):
                 self.found.add(f"{CONTROLS} names no controls")
+
+    def _records(self, kind: str) -> Iterator[Record]:
+        """Yield the records of a file; a line that is not canonical is a problem."""
+        with self.source.open(file_name(kind)) as file:
+            for line in file:
+                value = parsed(line)
+                if encode(value) + b"\n" != line:
+                    self.found.add(f"{file_name(kind)} holds a line that is not canonical")
+                yield value["data"]
 
     def _load_calls(self) -> None:
         for call in records(self.source, "calls"):
@@ -130,7 +139,7 @@ class Checker:
     def _ascending(self, kind: str) -> Iterator[Record]:
         """Yield the records of a file that is ordered by grant id, each grant once."""
         before = ""
-        for record in records(self.source, kind):
+        for record in self._records(kind):
             if not self.sanitized and record["grant_id"] <= before:
                 self.found.add(f"{kind}: duplicate or unsorted grant", record["grant_id"])
             before = record["grant_id"]
@@ -139,7 +148,8 @@ class Checker:
     def _population(self, review: Record, plan: Record | None) -> None:
         """Check grant ids, the counts of each scope, and that every item has its grant and cell."""
         scopes = {scope["scope"]: scope for scope in records(self.source, "scopes")}
-        seen = self._snapshot(review, scopes)
+        revoked: set[str] = set()
+        seen = self._snapshot(review, scopes, self._decided(revoked))
         for grant in self._ascending("source_grants"):
             self._grant(grant)
             seen.add(grant["grant_id"])
@@ -147,13 +157,36 @@ class Checker:
             self.found.add("an item has no grant", grant_id)
         if self.items and plan is None:
             self.found.add("there are items but no plan")
+        if plan is not None and plan["operation"] == "revoke":
+            for grant_id in self.items.keys() - revoked:
+                self.found.add("an item was not decided to be revoked", grant_id)
 
-    def _snapshot(self, review: Record, scopes: Mapping[str, Record]) -> set[str]:
+    def _decided(self, revoked: set[str]) -> Iterator[Record]:
+        """Yield every grant, and check that each has one decision. The items to revoke are added to ``revoked``."""
+        decisions = self._ascending("decisions")
+        decision = next(decisions, None)
+        matching = decision is not None
+        for grant in self._ascending("grants"):
+            if matching:
+                matching = decision is not None and decision["grant_id"] == grant["grant_id"]
+                if not matching:
+                    self.found.add("grants and decisions do not match")
+                elif decision is not None:
+                    if decision["choice"] == "revoke" and decision["grant_id"] in self.items:
+                        revoked.add(decision["grant_id"])
+                    decision = next(decisions, None)
+            yield grant
+        if matching and decision is not None:
+            self.found.add("grants and decisions do not match")
+        for _ in decisions:  # each line has to be canonical
+            pass
+
+    def _snapshot(self, review: Record, scopes: Mapping[str, Record], grants: Iterator[Record]) -> set[str]:
         """Check the snapshot of the run; return the items that it holds."""
         sums = {name: hashlib.sha256() for name in scopes}
         counted: Counter[str] = Counter()
         seen: set[str] = set()
-        for grant in self._ascending("grants"):
+        for grant in grants:
             name = grant["scope"]
             if name not in scopes:
                 self.found.add("a grant belongs to no scope", grant["grant_id"])
@@ -175,8 +208,8 @@ class Checker:
         return seen
 
     def _grant(self, grant: Record) -> None:
-        key = _ARRAY.encode([grant[name] for name in _KEY])
-        if not self.sanitized and hashlib.sha256(key.encode()).hexdigest() != grant["grant_id"]:
+        key = ",".join([encode_basestring(grant[name]) for name in _KEY])
+        if not self.sanitized and hashlib.sha256(f"[{key}]".encode()).hexdigest() != grant["grant_id"]:
             self.found.add("a grant does not match its id", grant["grant_id"])
         item = self.items.get(grant["grant_id"])
         if item is None or item["call"] is None:
@@ -191,22 +224,6 @@ class Checker:
             or (grant["column_kind"], tuple(grant["column"])) not in call["columns"]
         ):
             self.found.add("the call of an item does not cover it", grant["grant_id"])
-
-    def _decisions(self, plan: Record | None) -> None:
-        """Check that every grant has one decision, and that every item to revoke was decided to be revoked."""
-        grants, decisions = self._ascending("grants"), self._ascending("decisions")
-        revoked: set[str] = set()
-        first = next(decisions, None)
-        if first is not None:
-            for grant, decision in _side_by_side(grants, first, decisions):
-                if grant is None or decision is None or grant["grant_id"] != decision["grant_id"]:
-                    self.found.add("grants and decisions do not match")
-                    break
-                if decision["choice"] == "revoke" and decision["grant_id"] in self.items:
-                    revoked.add(decision["grant_id"])
-        if plan is not None and plan["operation"] == "revoke":
-            for grant_id in self.items.keys() - revoked:
-                self.found.add("an item was not decided to be revoked", grant_id)
 
     def _standings(self, times: Times) -> None:
         """Check that every item ends in exactly one verdict or state."""
@@ -382,21 +399,5 @@ class Checker:
         self.notes += [f"open: {count} {finding}" for finding, count in sorted(counts.items())]
 
 
-def _no_float(_: str) -> float:
-    raise ValueError("evidence must not hold a float")
-
-
 def _id_bytes(grant: Record) -> bytes:
     return bytes.fromhex(grant["grant_id"]) if len(grant["grant_id"]) == 64 else grant["grant_id"].encode()
-
-
-def _side_by_side(
-    left: Iterator[Record], first: Record, right: Iterator[Record]
-) -> Iterator[tuple[Record | None, Record | None]]:
-    other: Record | None = first
-    while True:
-        one = next(left, None)
-        if one is None and other is None:
-            return
-        yield one, other
-        other = next(right, None)

@@ -55,11 +55,14 @@ PROVEN = ("verified_gone", "already_absent")
 """The verdicts that close an item."""
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_PIECES: Any = getattr(json.encoder, "c_make_encoder", None)
+if _PIECES is not None:  # JSONEncoder makes one for each value, which takes a third of the time of a record
+    _PIECES = _PIECES(None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", True, False, False)
 
 
 def encode(value: Any) -> bytes:
     """Return the canonical bytes of a JSON value: keys sorted, no blanks, UTF-8. Values hold no floats."""
-    return _ENCODER.encode(value).encode()
+    return ("".join(_PIECES(value, 0)) if _PIECES is not None else _ENCODER.encode(value)).encode()
 
 
 def moment(value: datetime | None) -> str | None:

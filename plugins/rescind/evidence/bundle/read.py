@@ -12,6 +12,13 @@ from rescind.errors import InputError
 from rescind.evidence.bundle.format import MANIFEST, RECORD_FILES, file_name
 
 
+def _no_float(_: str) -> float:
+    raise ValueError("evidence must not hold a float")
+
+
+_DECODER = json.JSONDecoder(parse_float=_no_float)
+
+
 class Source(Protocol):
     """Where a bundle's files come from."""
 
@@ -66,7 +73,15 @@ def records(source: Source, kind: str) -> Iterator[dict[str, Any]]:
         raise InputError("kind", f"{kind!r} is not a record file", f"Use one of {', '.join(RECORD_FILES)}")
     with source.open(file_name(kind)) as file:
         for line in file:
-            yield json.loads(line)["data"]
+            yield parsed(line)["data"]
+
+
+def parsed(line: bytes) -> Any:
+    """Return the value of one line. Evidence holds no floats.
+
+    :raises ValueError: when it is not JSON in UTF-8, or holds a float.
+    """
+    return _DECODER.decode(line.decode())
 
 
 def latest_verdicts(source: Source) -> Iterator[dict[str, Any]]:

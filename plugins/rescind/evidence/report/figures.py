@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
@@ -16,7 +16,7 @@ from rescind.evidence.bundle.consistency import OCCASION, SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.closing import closing_rows
-from rescind.evidence.report.tables import Row, outcomes
+from rescind.evidence.report.tables import Joined, Row, joined
 from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.model import ASKED_FOR, needs_new_run
 from rescind.run_state import Counts, was_left_out
@@ -239,8 +239,11 @@ def _answer(surface: Row, asked: Mapping[str, str], gaps: Iterable[Row]) -> str:
     return answer or (f"yes, with {len(mine)} gaps: {mine[0]['why']}" if mine else ASKED)
 
 
-def figures(source: Source) -> Figures:
-    """Compute the figures of a bundle. Verify it first: its structure is not checked here."""
+def figures(source: Source, rows: Iterable[Joined] | None = None) -> Figures:
+    """Compute the figures of a bundle. Verify it first: its structure is not checked here.
+
+    :param rows: its joined rows, if somebody else reads them in the same pass.
+    """
     review = only(source, "review") or {}
     made = Figures(
         review=review,
@@ -259,8 +262,7 @@ def figures(source: Source) -> Figures:
     made.kept = list(records(source, "kept"))
     for scope in made.scopes:
         made.systems.setdefault((scope["system"], scope["account"]), Counter())
-    _population(source, made)
-    spans = _items(source, made)
+    spans = _items(source, _population(joined(source) if rows is None else rows, made), made)
     _attempts(source, made)
     _exceptions(source, made)
     made.timing = [_span(name, seconds) for name, seconds in spans.items() if seconds]
@@ -270,29 +272,36 @@ def figures(source: Source) -> Figures:
     return made
 
 
-def _population(source: Source, made: Figures) -> None:
-    """Grants and decisions, side by side: they come in the same order."""
+def _population(rows: Iterable[Joined], made: Figures) -> Iterator[Row]:
+    """Count grants and decisions; yield the rows of the items that stand between them."""
     rules: Counter[tuple[str, str, str]] = Counter()
-    decisions = records(source, "decisions")
-    for grant in records(source, "grants"):
-        row = made.systems.setdefault((grant["system"], grant["account"]), Counter())
-        row["discovered"] += 1
-        decision = next(decisions, None)
-        if decision is not None:
-            rules[decision["choice"], decision["rule"], decision["severity"]] += 1
-            row["flagged"] += decision["choice"] == "revoke"
-            if ASKED_FOR in decision["facts"] and decision["choice"] == "keep":
-                made.asked_for_total += 1
-                if len(made.asked_for) < SHOWN_KEPT:
-                    name = decision["facts"].get("person.name", "") or grant["principal_name"]
-                    made.asked_for.append({**grant, "person_name": name, "why": decision["reason"]})
+    for grant, decision, outcome in rows:
+        if grant is not None:
+            row = made.systems.setdefault((grant["system"], grant["account"]), Counter())
+            row["discovered"] += 1
+            if decision is not None:
+                _decided(grant, decision, row, rules, made)
+        if outcome is not None:
+            yield outcome
     made.rules = [
         {"choice": choice, "rule": rule, "severity": severity, "grants": count}
         for (choice, rule, severity), count in sorted(rules.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
 
 
-def _items(source: Source, made: Figures) -> dict[str, list[float]]:
+def _decided(
+    grant: Row, decision: Row, counts: Counter[str], rules: Counter[tuple[str, str, str]], made: Figures
+) -> None:
+    rules[decision["choice"], decision["rule"], decision["severity"]] += 1
+    counts["flagged"] += decision["choice"] == "revoke"
+    if ASKED_FOR in decision["facts"] and decision["choice"] == "keep":
+        made.asked_for_total += 1
+        if len(made.asked_for) < SHOWN_KEPT:
+            name = decision["facts"].get("person.name", "") or grant["principal_name"]
+            made.asked_for.append({**grant, "person_name": name, "why": decision["reason"]})
+
+
+def _items(source: Source, rows: Iterable[Row], made: Figures) -> dict[str, list[float]]:
     """Count the items in one pass; return the durations in seconds by name."""
     spans: dict[str, list[float]] = {
         "End of employment to proven gone": [],
@@ -301,7 +310,7 @@ def _items(source: Source, made: Figures) -> dict[str, list[float]]:
     }
     people: dict[tuple[str, ...], Row] = {}
     worst: dict[str, list[Row]] = {}
-    for row in outcomes(source):
+    for row in rows:
         counts = made.systems.setdefault((row["system"], row["account"]), Counter())
         _count(row, counts, made)
         _person(row, people)

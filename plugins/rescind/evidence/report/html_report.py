@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rescind.evidence.bundle.format import bundle_name
 from rescind.evidence.bundle.read import Source
 from rescind.evidence.bundle.text import shown
 from rescind.evidence.report.figures import SHOWN_WAYS, Figures, figures
+from rescind.evidence.report.tables import Joined
 from rescind.leaver_clock import span
 from rescind.model import NEW_RUN
 from rescind.run_state import closed_state, what_remains, words_of
@@ -21,9 +22,12 @@ from rescind.run_state import closed_state, what_remains, words_of
 _TEMPLATE = "report.html.j2"
 
 
-def write_report(source: Source, out: str | Path) -> None:
-    """Write the report of a bundle; the same bundle gives the same bytes."""
-    Path(out).write_bytes(report(figures(source)))
+def write_report(source: Source, out: str | Path, rows: Iterable[Joined] | None = None) -> None:
+    """Write the report of a bundle; the same bundle gives the same bytes.
+
+    :param rows: its joined rows, if somebody else reads them in the same pass.
+    """
+    Path(out).write_bytes(report(figures(source, rows)))
 
 
 def report(facts: Figures) -> bytes:

@@ -7,19 +7,20 @@ holds the unchanged values; tools should read those.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import repeat
+from operator import add
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from rescind.evidence.bundle.format import MANIFEST, PROVEN
 from rescind.evidence.bundle.read import Source, latest_verdicts, read_json, records
 from rescind.evidence.bundle.text import shown
 
 Row = dict[str, Any]
-T = TypeVar("T")
 
 _GRANT = (
     "system",
@@ -33,8 +34,69 @@ _GRANT = (
     "entitlement",
     "native_id",
 )
+_TIMES = ("terminated_at", "planned_at", "approved_at", "sent_at", "verified_at")
+_ITEMS = (
+    *_GRANT,
+    "rule",
+    "reason",
+    "severity",
+    "person",
+    "person_name",
+    "department",
+    "standing",
+    "state",
+    "remains",
+    "call",
+    *_TIMES,
+    "grant_id",
+)
+_DECIDED = (*_GRANT, "choice", "rule", "reason", "origin", "expires_at", "grant_id")
+_FINDINGS = ("finding", "person", "person_name", "department", *_GRANT, "subject", "owner", "remains")
+_ATTEMPTS = (
+    "call",
+    "attempt",
+    "action",
+    "api_version",
+    "intent_at",
+    "sent_at",
+    "answered_at",
+    "outcome",
+    "code",
+    "http_status",
+    "request_id",
+    "request_digest",
+)
+_SCOPES = (
+    "system",
+    "account",
+    "part",
+    "state",
+    "identity",
+    "pages",
+    "declared",
+    "counted",
+    "missing",
+    "error",
+    "started_at",
+    "ended_at",
+)
+_PLAIN = re.compile(r"(?:(?:(?:[A-Za-z_]|[0-9]+(?:[eE][0-9]*)?[ !#-/:-DF-Z\]-df-~])[ !#-\[\]-~]*)?\n)*").fullmatch
+"""Matches lines that stay as they are in both formats: printable ASCII without quotes and backslashes, and neither
+formula nor number. An empty line is one."""
+_encode = json.JSONEncoder().encode
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - spreadsheets take the wide forms as well
 _NUMBER = re.compile(r"0\d+|\d{12,}|\d+[eE]\d+")
+
+
+class Joined(NamedTuple):
+    """A grant with its decision, and the flat row of its item; None for what there is not.
+
+    An item whose grant is in the snapshot of another run (restore) stands alone.
+    """
+
+    grant: Row | None
+    decision: Row | None
+    outcome: Row | None
 
 
 def cell(value: Any) -> str:
@@ -55,107 +117,174 @@ def export(source: Source, folder: str | Path) -> list[Path]:
 
     :param folder: created if it is missing; files in it are replaced.
     """
+    for _ in exported(source, folder, joined(source)):
+        pass
+    return [Path(folder) / f"{name}.{kind}" for name in TABLES for kind in ("csv", "jsonl")]
+
+
+def exported(source: Source, folder: str | Path, rows: Iterable[Joined]) -> Iterator[Joined]:
+    """Write every table of a bundle while its joined rows are read, and yield these. Read them to the end.
+
+    :param folder: created if it is missing; files in it are replaced.
+    """
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, (columns, rows) in tables(source).items():
-        plain, sheet = out / f"{name}.jsonl", out / f"{name}.csv"
-        with (
-            plain.open("w", encoding="utf-8", newline="\n") as lines,
-            sheet.open("w", encoding="utf-8-sig", newline="") as text,
-        ):
-            writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-            writer.writerow(columns)
-            for row in rows:
-                lines.write(json.dumps({column: row.get(column) for column in columns}) + "\n")
-                writer.writerow([cell(row.get(column)) for column in columns])
-        written += [sheet, plain]
-    return written
+    names, findings = _names(source), list(records(source, "findings"))
+    lost = {one["subject"] for one in findings if one["finding"] == "kept_lost"}
+    about: dict[str, Row] = {}
+    with ExitStack() as files:
+        items, grants = (files.enter_context(_Table(out, name)) for name in ("items", "grants"))
+        for row in rows:
+            if row.outcome is not None:
+                items.add(row.outcome)
+            if row.grant is not None:
+                grants.add_values(_decided(row.grant, row.decision, names))
+            _about(row, lost, names, about)
+            yield row
+    for name, rest in (
+        ("findings", (_finding(one, about) for one in findings)),
+        ("attempts", records(source, "attempts")),
+        ("scopes", records(source, "scopes")),
+    ):
+        with _Table(out, name) as table:
+            for one in rest:
+                table.add(one)
 
 
-def tables(source: Source) -> dict[str, tuple[tuple[str, ...], Iterable[Row]]]:
-    """Return columns and rows of each table by name. Rows are generated while they are read."""
-    times = ("terminated_at", "planned_at", "approved_at", "sent_at", "verified_at")
-    items = (
-        *_GRANT,
-        "rule",
-        "reason",
-        "severity",
-        "person",
-        "person_name",
-        "department",
-        "standing",
-        "state",
-        "remains",
-        "call",
-        *times,
-        "grant_id",
-    )
-    attempts = ("call", "attempt", "action", "api_version", "intent_at", "sent_at", "answered_at", "outcome", "code")
-    scopes = ("system", "account", "part", "state", "identity", "pages", "declared", "counted", "missing", "error")
-    return {
-        "items": (items, outcomes(source)),
-        "grants": ((*_GRANT, "choice", "rule", "reason", "origin", "expires_at", "grant_id"), decided(source)),
-        "findings": (
-            ("finding", "person", "person_name", "department", *_GRANT, "subject", "owner", "remains"),
-            named_findings(source),
-        ),
-        "attempts": ((*attempts, "http_status", "request_id", "request_digest"), records(source, "attempts")),
-        "scopes": ((*scopes, "started_at", "ended_at"), records(source, "scopes")),
-    }
+TABLES: Mapping[str, Sequence[str]] = {
+    "items": _ITEMS,
+    "grants": _DECIDED,
+    "findings": _FINDINGS,
+    "attempts": _ATTEMPTS,
+    "scopes": _SCOPES,
+}
+"""The columns of each table, by its name."""
+
+
+class _Table:
+    """One table as CSV and as JSON Lines while it is written. Every cell of the CSV is quoted (RFC 4180)."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._columns = TABLES[name]
+        self._names = [_encode(column) + ": " for column in self._columns]
+        self._lines = (folder / f"{name}.jsonl").open("w", encoding="utf-8", newline="")
+        self._sheet = (folder / f"{name}.csv").open("w", encoding="utf-8", newline="")
+        self._sheet.write("\ufeff" + _csv(self._columns))
+
+    def __enter__(self) -> _Table:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._sheet.close()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append a row."""
+        self.add_values([row.get(column) for column in self._columns])
+
+    def add_values(self, values: Sequence[Any]) -> None:
+        """Append a row, in the order of the columns."""
+        cells = ["" if value is None else value for value in values]
+        if _are_plain(cells):  # most rows are: nothing to escape
+            texts = ["null" if value is None else f'"{value}"' for value in values]
+            self._lines.write(f"{{{', '.join(map(add, self._names, texts))}}}\n")
+        else:
+            cells = [cell(value).replace('"', '""') for value in values]
+            self._lines.write(_encode(dict(zip(self._columns, values, strict=True))) + "\n")
+        self._sheet.write(_csv(cells))
+
+
+def _are_plain(cells: Sequence[Any]) -> bool:
+    try:
+        lines = "\n".join(cells) + "\n"
+    except TypeError:  # not all are text
+        return False
+    return lines.count("\n") == len(cells) and _PLAIN(lines) is not None
+
+
+def _csv(cells: Sequence[str]) -> str:
+    return '"' + '","'.join(cells) + '"\r\n'
+
+
+def joined(source: Source) -> Iterator[Joined]:
+    """Yield every grant with its decision and its item, in one pass over the bundle."""
+    order, names = _order(source), _names(source)
+    given_of = _lookup(records(source, "source_grants"), order)
+    decision_of = _lookup(records(source, "decisions"), order)
+    verdict_of = _lookup(latest_verdicts(source), order)
+    items = records(source, "items")
+    item = next(items, None)
+
+    def outcome(of: Row, grant: Row | None, decision: Row | None) -> Row:
+        shown = grant or given_of(of["grant_id"]) or {}
+        return _outcome(_named(shown, names), of, decision or {}, verdict_of(of["grant_id"]) or {})
+
+    for grant in records(source, "grants"):
+        ident = grant["grant_id"]
+        while item is not None and order(item["grant_id"]) < order(ident):
+            yield Joined(None, None, outcome(item, None, decision_of(item["grant_id"])))
+            item = next(items, None)
+        decision, row = decision_of(ident), None
+        if item is not None and item["grant_id"] == ident:
+            row, item = outcome(item, grant, decision), next(items, None)
+        yield Joined(grant, decision, row)
+    while item is not None:
+        yield Joined(None, None, outcome(item, None, decision_of(item["grant_id"])))
+        item = next(items, None)
 
 
 def outcomes(source: Source) -> Iterator[Row]:
     """Yield one flat row for each planned item: grant, decision and verdict joined, with names."""
-    order, names = _order(source), _names(source)
-    grant_of = _lookup(records(source, "grants"), order)
-    given_of = _lookup(records(source, "source_grants"), order)
-    decision_of = _lookup(records(source, "decisions"), order)
-    verdict_of = _lookup(latest_verdicts(source), order)
-    for item in records(source, "items"):
-        grant_id = item["grant_id"]
-        grant = grant_of(grant_id) or given_of(grant_id) or {}
-        decision, verdict = decision_of(grant_id) or {}, verdict_of(grant_id) or {}
-        facts = decision.get("facts", {})
-        yield {
-            **_named(grant, names),
-            **item,
-            "rule": decision.get("rule", ""),
-            "reason": decision.get("reason", ""),
-            "severity": decision.get("severity", ""),
-            "person": facts.get("person.id", ""),
-            "person_name": facts.get("person.name", ""),
-            "department": facts.get("person.department", ""),
-            "matched": facts.get("matched_by", ""),
-            "remains": verdict.get("remains") or item["reason"],
-        }
+    return (row.outcome for row in joined(source) if row.outcome is not None)
 
 
 def named_findings(source: Source) -> Iterator[Row]:
     """Yield the findings, each with the grant that it is about, by names. Memory grows with findings."""
-    about = {row["grant_id"]: row for row in outcomes(source) if row["standing"] not in (*PROVEN, "restored")}
-    findings = list(records(source, "findings"))
+    names, findings = _names(source), list(records(source, "findings"))
     lost = {one["subject"] for one in findings if one["finding"] == "kept_lost"}
-    names = _names(source) if lost else {}
-    for grant in records(source, "grants") if lost else ():
-        if grant["grant_id"] in lost:
-            about[grant["grant_id"]] = _named(grant, names)
-    for one in findings:
-        row = about.get(one["subject"], {})
-        yield {**{name: row.get(name, "") for name in (*_GRANT, "person", "person_name", "department")}, **one}
+    about: dict[str, Row] = {}
+    for row in joined(source):
+        _about(row, lost, names, about)
+    return (_finding(one, about) for one in findings)
 
 
-def decided(source: Source) -> Iterator[Row]:
-    """Yield every grant with its decision, with names."""
-    names = _names(source)
-    decision_of = _lookup(records(source, "decisions"), _order(source))
-    for grant in records(source, "grants"):
-        decision = decision_of(grant["grant_id"]) or {}
-        yield {
-            **grant,
-            **_named(grant, names),
-            **{name: decision.get(name, "") for name in ("choice", "rule", "reason")},
-        }
+def _about(row: Joined, lost: set[str], names: Mapping[_Holder, str], about: dict[str, Row]) -> None:
+    """Note the grants that findings are about: of open items, and those that are lost."""
+    if row.outcome is not None and row.outcome["standing"] not in (*PROVEN, "restored"):
+        about[row.outcome["grant_id"]] = row.outcome
+    if row.grant is not None and row.grant["grant_id"] in lost:
+        about[row.grant["grant_id"]] = _named(row.grant, names)
+
+
+def _finding(one: Row, about: Mapping[str, Row]) -> Row:
+    row = about.get(one["subject"], {})
+    return {**{name: row.get(name, "") for name in (*_GRANT, "person", "person_name", "department")}, **one}
+
+
+def _outcome(named: Row, item: Row, decision: Row, verdict: Mapping[str, Any]) -> Row:
+    facts = decision.get("facts", {})
+    return {
+        **named,
+        **item,
+        "rule": decision.get("rule", ""),
+        "reason": decision.get("reason", ""),
+        "severity": decision.get("severity", ""),
+        "person": facts.get("person.id", ""),
+        "person_name": facts.get("person.name", ""),
+        "department": facts.get("person.department", ""),
+        "matched": facts.get("matched_by", ""),
+        "remains": verdict.get("remains") or item["reason"],
+    }
+
+
+def _decided(grant: Row, decision: Row | None, names: Mapping[_Holder, str]) -> list[Any]:
+    """Return the values of the columns of the table ``grants``."""
+    empty = repeat("")
+    return [
+        *_named(grant, names).values(),
+        *map((decision or {}).get, ("choice", "rule", "reason"), empty),
+        *map(grant.get, ("origin", "expires_at", "grant_id")),
+    ]
 
 
 _Holder = tuple[str, str, str, str]
@@ -172,7 +301,7 @@ def _names(source: Source) -> dict[_Holder, str]:
 
 def _named(grant: Mapping[str, Any], names: Mapping[_Holder, str]) -> Row:
     """Return the columns of a grant; a holder without a name gets the one under which its platform lists it."""
-    row = {name: grant.get(name, "") for name in _GRANT}
+    row = dict(zip(_GRANT, map(grant.get, _GRANT, repeat("")), strict=False))
     if not row["principal_name"]:
         row["principal_name"] = names.get(
             (row["system"], row["account"], row["principal_type"], row["principal_id"]), ""
@@ -188,11 +317,11 @@ def _order(source: Source) -> Callable[[str], Any]:
     return lambda grant_id: places.get(grant_id, len(places))
 
 
-def _lookup(rows: Iterator[Row], order: Callable[[str], Any]) -> Callable[[str], Mapping[str, Any] | None]:
+def _lookup(rows: Iterator[Row], order: Callable[[str], Any]) -> Callable[[str], Row | None]:
     """Return a function that finds records by grant id in one pass. Ask in the order of the records."""
     current = next(rows, None)
 
-    def find(wanted: str) -> Mapping[str, Any] | None:
+    def find(wanted: str) -> Row | None:
         nonlocal current
         while current is not None and order(current["grant_id"]) < order(wanted):
             current = next(rows, None)

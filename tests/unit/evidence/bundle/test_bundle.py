@@ -21,7 +21,7 @@ from rescind.evidence.bundle.verify import verify, verify_series
 from rescind.evidence.report.figures import figures
 from rescind.evidence.report.html_report import report as render
 from rescind.evidence.report.tables import outcomes
-from rescind.evidence.values import plain
+from rescind.evidence.values import grant_record, plain
 from rescind.ledger import SETTINGS, Ledger, NewInput, VerdictRecord
 from rescind.model import Verdict, canonical
 from tests.support.ledger.memory_bundle import MemorySource
@@ -37,6 +37,7 @@ from tests.unit.evidence.conftest import (
     closed_run,
     contents,
     pem,
+    relined,
     remade,
     remade_by,
 )  # fmt: skip
@@ -241,6 +242,26 @@ def test_meaning_is_checked_beyond_the_hashes(ledger: Ledger, tmp_path: Path) ->
     assert any(
         "the population differs from the sealed snapshot" in one for one in refused("review", snapshot_digest="0" * 64)
     )
+
+
+def test_every_line_of_every_file_is_read_by_the_checks(ledger: Ledger, tmp_path: Path) -> None:
+    run = closed_run(ledger)
+    files = contents(bundle(ledger, run, tmp_path, key=None))
+    kinds = [kind for kind in RECORD_FILES if files[f"{kind}.jsonl"]]
+    assert {"grants", "decisions", "items", "verdicts"} <= set(kinds)
+    for kind in kinds:
+        *lines, last = files[f"{kind}.jsonl"].splitlines(keepends=True)
+        spaced = last.replace(b'":', b'": ', 2).replace(b'": ', b'":', 1)  # only inside the record: the chain holds
+        assert verify(MemorySource(relined(files, kind, [*lines, spaced]))).problems == [
+            f"{kind}.jsonl holds a line that is not canonical"
+        ]
+    assert [{**record, "scope": ""} for record in records(MemorySource(files), "grants")] == [
+        {**json.loads(encode(grant_record(one))), "scope": ""} for one in ledger.snapshot.grants(run.run_id)
+    ]
+    for kind in ("grants", "decisions"):
+        lines = files[f"{kind}.jsonl"].splitlines(keepends=True)
+        found = verify(MemorySource(relined(files, kind, lines[:-1]))).problems
+        assert "grants and decisions do not match" in found
 
 
 @pytest.mark.parametrize(

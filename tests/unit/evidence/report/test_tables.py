@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rescind.cli import main
 from rescind.evidence.bundle.format import RECORD_FILES
 from rescind.evidence.bundle.read import bundle_source, records
 from rescind.evidence.bundle.verify import verify
-from rescind.evidence.report.tables import cell
+from rescind.evidence.report.tables import TABLES, _Table, cell
 from rescind.ledger import Ledger
 from tests.unit.evidence.conftest import HOSTILE, bundle, closed_run
 
@@ -29,6 +33,42 @@ def test_what_it_would_not_change_stays(value: str) -> None:
 
 def test_invisible_characters_are_spelled_out() -> None:
     assert cell("a\u202eb\x1b[0m\n") == "a<U+202E>b<U+001B>[0m<U+000A>"
+
+
+HARD = [
+    None,
+    "",
+    "u1",
+    "=1",
+    "1e5",
+    "12e5x",
+    "7",
+    "007",
+    "1" * 12,
+    "1600/cn",
+    'a"b',
+    "a\\b",
+    "a\nb",
+    "é",
+    "\u202e",
+    3,
+    True,
+    ["x"],
+]
+
+
+@given(st.lists(st.sampled_from(HARD) | st.text(max_size=8) | st.none(), min_size=5, max_size=12))
+def test_a_row_is_written_as_csv_and_json_write_it(values: list[object]) -> None:
+    columns = TABLES["scopes"][: len(values)]
+    row = dict(zip(TABLES["scopes"], [*values, *[None] * 12], strict=False))
+    with tempfile.TemporaryDirectory() as folder:
+        with _Table(Path(folder), "scopes") as table:
+            table.add(row)
+        sheet, lines = ((Path(folder) / f"scopes.{kind}").read_bytes() for kind in ("csv", "jsonl"))
+    assert lines == (json.dumps(row) + "\n").encode() and list(row)[: len(columns)] == list(columns)
+    wanted = io.StringIO(newline="")
+    csv.writer(wanted, quoting=csv.QUOTE_ALL).writerows([TABLES["scopes"], [cell(value) for value in row.values()]])
+    assert sheet == wanted.getvalue().encode("utf-8-sig")
 
 
 @pytest.mark.postgres
