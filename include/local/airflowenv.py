@@ -55,6 +55,7 @@ PRELOAD = (
     "yaml",
     "rescind.dag_parts.review_dag",
     "rescind.dag_parts.trigger_forms",
+    "rescind.systems.loaded",
 )
 """Loaded by the scheduler before it forks workers: what the tasks of this project import."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
 from rescind.cloud.base import Prepared, ReplyT, Request
@@ -34,6 +35,7 @@ class DmsClient(CloudClient):
     service: ClassVar[str] = "dms"
     probes: ClassVar[tuple[Probe, ...]] = DMS
     _tenant: str | None = None
+    _asking: asyncio.Lock | None = None
 
     @property
     def tenant(self) -> str | None:
@@ -43,7 +45,10 @@ class DmsClient(CloudClient):
     async def find_tenant(self) -> str:
         """Return the tenant id: of the connection, or the caller's active one, which the service is asked for once."""
         if not self.tenant:
-            self._tenant = (await self.read(GetUserActiveTenant())).value.Tenant.Tid
+            self._asking = self._asking or asyncio.Lock()
+            async with self._asking:
+                if not self.tenant:
+                    self._tenant = (await self.read(GetUserActiveTenant())).value.Tenant.Tid
         return self.tenant or ""
 
     def prepare(self, request: Request[ReplyT]) -> Prepared[ReplyT]:

@@ -81,6 +81,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar restore_is_idempotent: True when restoring a grant that exists already adds nothing.
     :cvar covering: resource types whose grants reach what is in them, where the listings of that do not show it.
     :cvar relists_inherited: True when a re-read shows inherited grants too, so that one that it lacks has ended.
+    :cvar platform_denies: True when :meth:`ask_platform` may deny access, so that it is worth asking again about access
+        that it showed.
     :cvar comes_after: systems whose calls have to be over first: the vendor refuses a call while they give the same.
     """
 
@@ -106,6 +108,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     restore_is_idempotent: ClassVar[bool] = True
     covering: ClassVar[frozenset[str]] = frozenset()
     relists_inherited: ClassVar[bool] = False
+    platform_denies: ClassVar[bool] = True
     comes_after: ClassVar[frozenset[str]] = frozenset()
 
     @property

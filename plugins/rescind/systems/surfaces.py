@@ -94,6 +94,13 @@ class PlatformAnswer:
     unknown: dict[str, dict[str, str]] = field(default_factory=dict)
     calls: int = 0
 
+    def add(self, other: PlatformAnswer) -> None:
+        """Add the answer about other grants."""
+        self.reaches |= other.reaches
+        self.denies |= other.denies
+        self.unknown |= other.unknown
+        self.calls += other.calls
+
     def could_not_ask(self, grant_id: str, surface: str, why: str) -> None:
         """Note a surface that stays unanswered for one grant."""
         self.unknown.setdefault(grant_id, {})[surface] = why

@@ -77,7 +77,14 @@ def test_only_the_scheduler_loads_early(config: Config) -> None:
     early = airflowenv.for_tasks(env)
     assert "RESCIND_PRELOAD" not in env
     assert (Path(early["PYTHONPATH"]) / "airflow_local_settings.py").is_file()
-    assert "rescind.dag_parts.review_dag" in early["RESCIND_PRELOAD"].split(",")
+    assert {"rescind.dag_parts.review_dag", "rescind.systems.loaded"} <= set(early["RESCIND_PRELOAD"].split(","))
+
+
+def test_every_system_is_loaded_early() -> None:
+    from rescind.systems import ENTRIES
+    from rescind.systems.loaded import SYSTEMS
+
+    assert [system.name for system in SYSTEMS] == list(ENTRIES)
 
 
 def test_the_fingerprint_follows_configuration_and_code(config: Config, tmp_path: Path) -> None:

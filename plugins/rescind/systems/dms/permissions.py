@@ -73,6 +73,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     restore_message: ClassVar[type[WriteRequest[Any]]] = GrantUserPermission
     restore_shape: ClassVar[CallShape] = shape
     restore_is_idempotent: ClassVar[bool] = False
+    platform_denies: ClassVar[bool] = False
     surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
     untraceable: ClassVar[Mapping[str, Untraceable]] = UNTRACEABLE
     reads: ClassVar[frozenset[str]] = frozenset(

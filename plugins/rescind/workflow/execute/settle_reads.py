@@ -99,7 +99,7 @@ class Settling:
     :ivar refused: listing scopes that no longer exist, with the vendor's code.
     :ivar calls: number of list requests.
     :ivar pages: SHA-256 (hex) of the rows of each page that was read.
-    :ivar first_read: set when every item was read once.
+    :ivar read_once: ids of items as soon as each was read once, listing by listing; then None.
     """
 
     system: PermissionSystem[Any]
@@ -112,7 +112,7 @@ class Settling:
     refused: dict[ListingScope, str] = field(default_factory=dict)
     calls: int = 0
     pages: list[str] = field(default_factory=list)
-    first_read: asyncio.Event = field(default_factory=asyncio.Event)
+    read_once: asyncio.Queue[list[str] | None] = field(default_factory=asyncio.Queue)
     _order: tuple[str, ...] = ()
     _shown_in: defaultdict[ListingScope, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -165,12 +165,13 @@ class Settling:
             for scope in listings:
                 mine = [ident for ident in self._shown_in[scope] if first.get(ident) == scope]
                 self._take(dict.fromkeys(mine, scope), await reader.read(scope))
+                self.read_once.put_nowait(mine)
                 for ident in mine:
                     if self.items[ident].clean and self.pause <= self.limit:
                         ready.absent(self._last(self.items[ident]), ident)
             reading -= 1
             if not reading:
-                self.first_read.set()
+                self.read_once.put_nowait(None)
                 ready.close()
 
         async def read_second() -> None:

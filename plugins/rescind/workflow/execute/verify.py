@@ -29,6 +29,8 @@ from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
 
 _NOT_KNOWN = "not known"
 _NAMED_PATHS = 5
+Holder = tuple[str, str]
+"""Type and id of a principal."""
 
 
 @dataclass(slots=True)
@@ -320,30 +322,50 @@ class ScopeVerifier:
 
 @dataclass(slots=True)
 class _Asking:
-    """The platform's own answer, asked while the second side is read.
+    """The platform's own answer, asked while listings are still read: it has rate limits of its own.
 
-    An answer that still shows access may be older than the removal, so it is asked again at the end. So is one about an
-    item that a listing showed: that item's absence was proven later than the answer.
+    A holder is asked about once the first read of all of the holder's items is over. An answer that still shows access
+    may be older than the removal, so it is asked again at the end, where the platform can deny access. So is one about
+    an item that a listing showed: that item's absence was proven later than the answer.
     """
 
     verifier: ScopeVerifier
     settling: Settling
     asked: set[str] = field(default_factory=set)
     answer: PlatformAnswer = field(default_factory=PlatformAnswer)
+    _over: bool = False
 
     async def early(self) -> None:
-        """Ask about the items that the first read lacked."""
-        await self.settling.first_read.wait()
-        absent = [item.grant for item in self.settling.items.values() if item.clean]
-        self.asked.update(grant.grant_id for grant in absent)
-        self.answer = await self.verifier.ask_platform(absent)
+        """Ask about the items that the first read lacked, a few holders at a time and then all that became ready."""
+        items = self.settling.items.values()
+        unread = Counter(_holder(item.grant) for item in items)
+        while ready := await self._ready(unread):
+            absent = [item.grant for item in items if item.clean and _holder(item.grant) in ready]
+            self.asked.update(grant.grant_id for grant in absent)
+            self.answer.add(await self.verifier.ask_platform(absent))
+
+    async def _ready(self, unread: Counter[Holder]) -> set[Holder]:
+        """Wait for holders whose items were all read once, and return them; empty after the last ones."""
+        ready: set[Holder] = set()
+        while not self._over and not (ready and self.settling.read_once.empty()):
+            read = await self.settling.read_once.get()
+            self._over = read is None
+            for ident in read or ():
+                holder = _holder(self.settling.items[ident].grant)
+                unread[holder] -= 1
+                ready.update({holder} if not unread[holder] else ())
+        return ready
 
     async def rest(self, gone: Sequence[Grant]) -> PlatformAnswer:
         """Ask about the other items that are gone, and return all answers."""
-        early = self.answer
+        early, again = self.answer, self.verifier.system.platform_denies
         self.asked -= {ident for ident, item in self.settling.items.items() if item.shown}
-        open_ = [one for one in gone if one.grant_id not in self.asked or one.grant_id in early.reaches]
+        open_ = [one for one in gone if one.grant_id not in self.asked or (again and one.grant_id in early.reaches)]
         later = await self.verifier.ask_platform(open_)
         still = {ident: path for ident, path in early.reaches.items() if ident not in later.denies}
         denies = (early.denies & self.asked) | later.denies
         return PlatformAnswer(still | later.reaches, denies, early.unknown | later.unknown)
+
+
+def _holder(grant: Grant) -> Holder:
+    return (grant.key.principal_type, grant.key.principal_id)

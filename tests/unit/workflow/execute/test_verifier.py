@@ -66,6 +66,20 @@ def verified(
     return report, check
 
 
+def all_sent(ledger: Ledger, *grants: Grant) -> Frozen:
+    """A run that revokes these records, each with a call of its own that was accepted."""
+    run = begin(ledger)
+    list_scope(ledger, run, list(grants))
+    decide(ledger, run, list(grants), list(grants))
+    frozen = freeze(ledger, run, [[grant] for grant in grants])
+    approve(ledger, frozen)
+    lease = claim(ledger, frozen)
+    for number in range(len(grants)):
+        ledger.attempts.finish(send(ledger, lease, frozen, number).attempt_id, "accepted")
+    ledger.batches.release(lease)
+    return frozen
+
+
 @pytest.mark.parametrize(
     ("seconds", "lost"), [(3, 0), (86_400, 1), (-86_400, 1)], ids=["in the run", "later", "before"]
 )
@@ -152,6 +166,7 @@ class _Asked(ScriptedDms):
     """Every surface of discovery was asked; the platform answers as scripted."""
 
     surfaces = ()
+    platform_denies = True
     answer = PlatformAnswer()
 
     async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:
@@ -222,15 +237,7 @@ def test_an_inherited_grant_in_a_listing_that_failed_stays_a_way_in(ledger: Ledg
 
 def test_two_records_of_one_right_that_both_went_are_no_way_in_for_each_other(ledger: Ledger) -> None:
     twin = Grant(GOES.key._replace(native_id="r7"), GOES.cell._replace(row="r7"), attributes=GOES.attributes)
-    run = begin(ledger)
-    list_scope(ledger, run, [GOES, twin])
-    decide(ledger, run, [GOES, twin], [GOES, twin])
-    frozen = freeze(ledger, run, [[GOES], [twin]])
-    approve(ledger, frozen)
-    lease = claim(ledger, frozen)
-    for number in range(2):
-        ledger.attempts.finish(send(ledger, lease, frozen, number).attempt_id, "accepted")
-    ledger.batches.release(lease)
+    frozen = all_sent(ledger, GOES, twin)
     report, _ = verified(ledger, frozen, {BY_RESOURCE: [()], BY_USER: [()]}, _Asked())
     assert report.verdicts == {"verified_gone": 2}
     report, _ = verified(ledger, frozen, {}, _Asked({BY_RESOURCE: [(twin,)], BY_USER: [(twin,)]}))
@@ -330,6 +337,33 @@ def test_access_that_the_platform_showed_stays_shown_when_it_does_not_answer_aga
     system = Once({BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]})
     report, _ = verified(ledger, run, system.script, system)
     assert report.verdicts == {"still_effective": 1} and "cut" in report.problem
+
+
+def test_a_platform_that_never_denies_access_is_asked_once(ledger: Ledger) -> None:
+    """Another answer could not change what it said."""
+    run = sent(ledger, STAYS)
+    system = _Early({BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]})
+    system.platform_denies = False
+    report, _ = verified(ledger, run, system.script, system)
+    assert report.verdicts == {"still_effective": 1} and system.questions == [[GOES.grant_id]]
+
+
+def test_a_holder_is_asked_about_once_after_the_first_read_of_all_items(ledger: Ledger) -> None:
+    """User 51001 while another database is still read; user 51002, who has records in both, after it."""
+    other: ListingScope = ("TABLE", "89", "false")
+    both = [dms_record(5, "51002"), ELSEWHERE]
+
+    class Held(_Early):
+        async def reread(self, client: Any, listings: Any) -> Any:
+            if other in listings:
+                await self.asked_once.wait()
+            return await super().reread(client, listings)
+
+    run = all_sent(ledger, GOES, *both)
+    system = Held({})
+    verified(ledger, run, system.script, system)
+    assert system.questions[0] == [GOES.grant_id]
+    assert sorted(system.questions[1]) == sorted(one.grant_id for one in both)
 
 
 class _Proxies(Scripted, DmsProxyAccesses):
