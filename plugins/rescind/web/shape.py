@@ -247,7 +247,7 @@ def progress(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finish
         elif working and line.total and line.per_second > 0:
             left = (line.total - line.done) / line.per_second
         part = share(line.done, line.total) if line.total else None
-        name = f"{titles.get(line.system, line.system)} · {line.account}" if line.system else line.label
+        name = f"{tr(titles.get(line.system, line.system))} · {line.account}" if line.system else line.label
         shown.append(Progress(line.stage, name, line.done, line.total, part, line.per_second, left, quiet))
     return shown
 
@@ -275,7 +275,7 @@ def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str,
         verdicts["open"] = opened
     labels = {"none": tr("no verdict yet"), "open": tr("not proven (all)")}
     return {
-        "system": [Choice(name, titles.get(name, name), n) for name, n in sums["system"].items()],
+        "system": [Choice(name, tr(titles.get(name, name)), n) for name, n in sums["system"].items()],
         "state": [Choice(name, words_of(name), n) for name, n in sorted(sums["state"].items())],
         "verdict": [Choice(name, labels.get(name, words_of(name)), n) for name, n in verdicts.items()],
     }

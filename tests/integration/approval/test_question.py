@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.errors import GuardTrippedError
+from rescind.i18n import Reader, current
 from tests.support.reviews.review import Review, ReviewBench
 
 Bench = Callable[..., ReviewBench]
@@ -48,10 +49,15 @@ def test_a_dry_run_never_asks(bench: Bench) -> None:
         assert ledger.approvals.get(run.run_id, _digest(review)) is None
 
 
-def test_the_option_names_the_plan_and_the_requester_is_not_asked(bench: Bench) -> None:
-    review = bench(approvers=["rita", "omar", "ada"]).run(dry_run=False, systems=["dms_permissions"])
+def test_the_option_names_the_plan_in_every_language_and_the_requester_is_not_asked(bench: Bench) -> None:
+    setup = bench(approvers=["rita", "omar", "ada"], language="ja", time_zone="Asia/Tokyo")
+    review = setup.run(dry_run=False, systems=["dms_permissions"])
     review.through_plan()
     asked = _ask(review)
+    assert "取り消しを承認しますか" in asked.subject and _digest(review) in asked.body
+    assert "回答期限" in asked.body and "UTC+9)**" in asked.body, "local time stands beside UTC"
+    assert asked.params.get_param("comment").schema["title"].startswith("承認コメント")
+    assert current() == Reader(), "the language is that of the text alone"
     assert asked.options == [f"Approve {_digest(review)}", "Reject"]
     assert asked.assigned_users == [{"id": "omar", "name": "omar"}, {"id": "ada", "name": "ada"}]
 

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from rescind.approvers import Approver, Responder, find_approver
 from rescind.errors import ConfigurationError, NotApprovedError
 from rescind.hooks.signing_keys import approval_keys
+from rescind.i18n import mark, reading, tr
 from rescind.ledger import Approval, Ledger, Narrowing, Plan, Run
 from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.operators.bases.human_input import HumanInputOperator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from rescind.notifications.events import Notice
 
 REJECT = "Reject"
-HOW_TO_LEAVE_OUT = (
+HOW_TO_LEAVE_OUT = mark(
     "To let some people keep what they have, choose them under *Leave out*, write the reason into the comment, and "
     "press Approve. Nothing is sent then: a second question shows the plan without them, and only its answer approves."
 )
@@ -116,16 +117,21 @@ class ApprovePlanOperator(HumanInputOperator):
         _check_request(asked, run, current)
         if self.FIRST and run.params.get("automatic") and self._automatic(ledger, run, plan, current, asked.nonce):
             return _result("approve", BY, plan.digest)
+        with reading(current.language, current.time_zone):
+            self._write(ledger, run, plan)
+        self.assigned_users = [{"id": one.id, "name": one.name or one.id} for one in approvers]
+        return None
+
+    def _write(self, ledger: Ledger, run: Run, plan: Plan) -> None:
+        """Set the text, the options and the fields of the question. The options are compared, so they stay English."""
         self.subject, self.body = self.question(ledger, run, plan)
         self.body = "\n".join([self.body, *unverified_lines(ledger, run), *settings_text(ledger, run)])
         self.options = [approve_option(plan.digest), REJECT]
         leaving = self.leave_out(ledger, run, plan)
         if leaving:
-            self.body = f"{self.body}\n\n{HOW_TO_LEAVE_OUT}"
+            self.body = f"{self.body}\n\n{tr(HOW_TO_LEAVE_OUT)}"
         fields = {**leaving, **comment_field()}
         self.params = ParamsDict({name: Param(**field) for name, field in fields.items()})
-        self.assigned_users = [{"id": one.id, "name": one.name or one.id} for one in approvers]
-        return None
 
     def record(self, context: Context, ledger: Ledger, event: dict[str, Any]) -> Any:
         """Record the answer, if it is an answer to exactly the plan that stands now."""

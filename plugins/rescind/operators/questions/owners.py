@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowException
 
+from rescind.i18n import reading, tr
 from rescind.ledger import Ledger, Question, Run
 from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
@@ -52,8 +53,14 @@ class AskOwnerOperator(HumanInputOperator):
         question = ledger.questions.get(run.run_id, self.question["question"])
         if question.method:
             return _result(question)
-        self.subject = f"Which of these {len(question.items)} grants should be revoked? ({question.digest[:8]})"
-        self.body = question_body(run, question)
+        settings = self.settings()
+        with reading(settings.language, settings.time_zone):
+            self.subject = tr(
+                "Which of these {count} grants should be revoked? ({digest})",
+                count=len(question.items),
+                digest=question.digest[:8],
+            )
+            self.body = question_body(run, question)
         self.options = options(question)
         self.assigned_users = [{"id": question.reviewer, "name": question.reviewer}]
         self.response_timeout = timedelta(hours=self.settings_of(ledger, run).campaign_hours)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rescind.errors import InputError
+from rescind.i18n import tr
 from rescind.ledger import Ledger, Plan, Run
 from rescind.model import Choice, PrincipalType, digest
 from rescind.review.roster.lookup import find_person, quoted
@@ -72,19 +73,19 @@ def parts_of(people: PlanPeople) -> list[Part]:
 def leave_out_field(plan: Plan, people: PlanPeople) -> dict[str, dict[str, Any]]:
     """Return the form's field, as Airflow's ``Param`` takes it: a list, or a text where the list would be too long."""
     parts = parts_of(people)
-    said = (
+    said = tr(
         "These people keep what they have for now. Then press Approve: nothing is sent yet. A second question shows the"
         " plan without them, and only its answer approves. The comment says why."
     )
     if len(parts) > MOST_LISTED:
-        said = f"One on each line: an id or a mail of a person in the plan. {said}"
+        said = f"{tr('One on each line: an id or a mail of a person in the plan.')} {said}"
         return {LEAVE_OUT: {"default": None, "type": ["string", "null"], "format": "multiline",
-                            "maxLength": MOST_LEFT_OUT * MOST_ENTRY, "title": "Leave out (optional)",
+                            "maxLength": MOST_LEFT_OUT * MOST_ENTRY, "title": tr("Leave out (optional)"),
                             "description": said}}  # fmt: skip
     values = [part.value(plan) for part in parts]
     labels = [f"{part.shown} · {part.where} ({part.grants})" for part in parts]
     return {LEAVE_OUT: {"default": None, "type": ["array", "null"], "items": {"type": "string"}, "examples": values,
-                        "values_display": dict(zip(values, labels, strict=True)), "title": "Leave out (optional)",
+                        "values_display": dict(zip(values, labels, strict=True)), "title": tr("Leave out (optional)"),
                         "description": said}}  # fmt: skip
 
 

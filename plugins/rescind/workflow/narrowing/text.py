@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rescind.errors import PlanError
+from rescind.i18n import tr, trn
 from rescind.ledger import Ledger, Plan, Run
-from rescind.systems import system_named
 from rescind.workflow.narrowing.narrow import narrowing_of
 from rescind.workflow.question.markdown import plain
-from rescind.workflow.question.people_text import PAGE, counted
+from rescind.workflow.question.people_text import PAGE, grants_of, title_of
 from rescind.workflow.question.plan_people import plan_people, who
 
 _NAMED = 12
@@ -24,18 +24,26 @@ def part_request(ledger: Ledger, run: Run, plan: Plan, subject: str, body: str) 
         raise PlanError("nothing was left out of this plan. Start a new run")
     before = ledger.plans.get(run.run_id, narrowing.digest)
     lines = [
-        f"**Second question.** {plain(narrowing.by)} left out {counted(narrowing.grants, 'grant')} of plan "
-        f"`{narrowing.digest[:12]}`. That answer approved nothing. This is the plan without them: "
-        f"{counted(plan.calls, 'call')}, before {before.calls}.",
+        tr(
+            "**Second question.** {name} left out {grants} of plan `{digest}`. That answer approved nothing. This is "
+            "the plan without them: {calls}, before {before}.",
+            name=plain(narrowing.by),
+            grants=grants_of(narrowing.grants),
+            digest=narrowing.digest[:12],
+            calls=trn("{count} call", "{count} calls", plan.calls),
+            before=before.calls,
+        ),
         "",
-        f"Kept by {plain(narrowing.by)}: {plain(narrowing.comment, 500)}",
+        tr("Kept by {name}: {comment}", name=plain(narrowing.by), comment=plain(narrowing.comment, 500)),
         "",
     ]
     names = {person.key: who(person) for person in plan_people(ledger, run).people}
     lines += [f"- {_part(tuple(one), names)}" for one in narrowing.left_out[:_NAMED]]
     if len(narrowing.left_out) > _NAMED:
-        lines.append(f"- and {len(narrowing.left_out) - _NAMED} more, in the [full list]({PAGE}/{run.number}/items)")
-    return f"Second question: {subject[0].lower()}{subject[1:]}", "\n".join([*lines, "", body])
+        more = tr("and {count} more, in the full list", count=len(narrowing.left_out) - _NAMED)
+        lines.append(f"- [{more}]({PAGE}/{run.number}/items)")
+    asked = tr("Second question: {question}", question=f"{subject[0].lower()}{subject[1:]}")
+    return asked, "\n".join([*lines, "", body])
 
 
 def _part(chosen: tuple[str, ...], names: dict[tuple[str, ...], str]) -> str:
@@ -44,5 +52,5 @@ def _part(chosen: tuple[str, ...], names: dict[tuple[str, ...], str]) -> str:
     system = system or "".join(person[:-1][:1])
     ident = plain(" ".join(person[-1:]))
     name = names.get(tuple(person), "")
-    where = f", {system_named(system).title} only" if system else ""
+    where = tr(", ") + tr("{system} only", system=title_of(system)) if system else ""
     return f"{plain(name)} ({ident}){where}" if name and name != ident else f"{ident}{where}"

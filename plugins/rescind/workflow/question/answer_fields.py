@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rescind.errors import InputError
+from rescind.i18n import tr
 
 COMMENT = "comment"
 LEAVE_OUT = "leave_out"
@@ -44,8 +45,8 @@ def comment_field() -> dict[str, dict[str, Any]]:
             "default": None,
             "type": ["string", "null"],
             "maxLength": MOST_COMMENT,
-            "title": "Comment (optional; the reason, if you leave people out)",
-            "description": "It is signed with the answer and shown in the report. Do not write secrets.",
+            "title": tr("Comment (optional; the reason, if you leave people out)"),
+            "description": tr("It is signed with the answer and shown in the report. Do not write secrets."),
         }
     }
 

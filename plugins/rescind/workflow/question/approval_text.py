@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from rescind.i18n import mark, moment, tr, trn
 from rescind.ledger import Ledger, Plan, Question, Run
 from rescind.model import Mode, PrincipalType
 from rescind.plan.approved import EmptiedColumn, read_approved
@@ -17,12 +18,14 @@ from rescind.workflow.named_people import named_lines
 from rescind.workflow.question.markdown import plain
 from rescind.workflow.question.people_text import (
     PAGE,
-    counted,
+    grants_of,
     held_lines,
     outlook,
     people_lines,
+    people_of,
     reach_lines,
     risk_lines,
+    title_of,
     verdict_line,
 )
 from rescind.workflow.question.plan_people import Holder, PlanPeople, plan_people
@@ -34,18 +37,23 @@ def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
     """Return subject and body: what remains, who asks and why, the people, the guards, and the digest."""
     rows = [row for row in ledger.summary.per_system(run.run_id) if row.items or row.held]
     people, reach = plan_people(ledger, run), outlook(ledger, run)
-    whom = counted(sum(one.going > 0 for one in people.people), "person or group", "people and groups")
-    ticket = f" · ticket {plain(run.ticket)}" if run.ticket else ""
+    losing = sum(one.going > 0 for one in people.people)
     lines = [
         verdict_line(people, reach),
         "",
-        f"**{plain(run.requester)}** asks to revoke **{counted(people.going, 'grant')}** of {whom} with "
-        f"{counted(plan.calls, 'call')}. Answer until **{plan.valid_until:%Y-%m-%d %H:%M} UTC**.",
+        tr(
+            "**{requester}** asks to revoke **{grants}** of {people} with {calls}. Answer until **{time}**.",
+            requester=plain(run.requester),
+            grants=grants_of(people.going),
+            people=people_of(losing),
+            calls=trn("{count} call", "{count} calls", plan.calls),
+            time=moment(plan.valid_until),
+        ),
         "",
-        f"Reason: {plain(run.reason, 500) or 'none given'}{ticket}",
+        reason_line(run),
         "",
-        f"[Full list: {people.going + people.held_total} grants]({PAGE}/{run.number}/items) · "
-        f"[by person]({PAGE}/{run.number}/people)",
+        f"[{tr('Full list: {count} grants', count=people.going + people.held_total)}]({PAGE}/{run.number}/items) · "
+        f"[{tr('by person')}]({PAGE}/{run.number}/people)",
         "",
         *people_lines(run, people, f"{PAGE}/{run.number}/people"),
         *held_lines(people),
@@ -54,23 +62,44 @@ def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         *risk_lines(people),
         *(f"- {plain(line, 500)}." for line in named_lines(ledger, run)),
         "",
-        "| system | account | found | flagged | to revoke | held back | retained | calls |",
+        "| " + " | ".join(map(tr, _COLUMNS)) + " |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        title = system_named(row.system).title
+        title = title_of(row.system)
         counts = (row.discovered, row.items + row.held, row.items, row.held, row.keep, row.calls)
         lines.append("| " + " | ".join(map(str, (title, plain(row.account), *counts))) + " |")
-    lines += ["", "**Why**", "", *_rules(people), "", "**Guards**", "", *_guards(plan)]
+    lines += ["", f"**{tr('Why')}**", "", *_rules(people), "", f"**{tr('Guards')}**", "", *_guards(plan)]
     lines += _closing(ledger, run, people.names)
     lines += _beyond(ledger, plan, [(row.system, row.account) for row in rows if row.items])
     lines += [
         "",
-        f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`. "
-        "Your answer applies to exactly this plan. Without an answer nothing is sent.",
+        tr(
+            "The plan is valid until {time}. Its digest is `{digest}`. Your answer applies to exactly this plan. "
+            "Without an answer nothing is sent.",
+            time=moment(plan.valid_until),
+            digest=plan.digest,
+        ),
     ]
-    subject = f"Approve revoking {counted(people.going, 'grant')} of {whom} ({plan.digest[:12]})?"
+    subject = tr(
+        "Approve revoking {grants} of {people} ({digest})?",
+        grants=grants_of(people.going),
+        people=people_of(losing),
+        digest=plan.digest[:12],
+    )
     return subject, "\n".join(lines)
+
+
+_COLUMNS = (
+    mark("system"), mark("account"), mark("found"), mark("flagged"), mark("to revoke"), mark("held back"),
+    mark("retained"), mark("calls"),
+)  # fmt: skip
+
+
+def reason_line(run: Run) -> str:
+    """Return why a run was started, and its ticket."""
+    ticket = f" · {tr('ticket {ticket}', ticket=plain(run.ticket))}" if run.ticket else ""
+    return tr("Reason: {reason}", reason=plain(run.reason, 500) or tr("none given")) + ticket
 
 
 def _kept_before(ledger: Ledger, run: Run) -> list[str]:
@@ -78,12 +107,18 @@ def _kept_before(ledger: Ledger, run: Run) -> list[str]:
     found = ledger.narrowings.earlier(run.run_id)
     if not found:
         return []
-    lines = ["", "**Kept before**", ""]
+    lines = ["", f"**{tr('Kept before')}**", ""]
     for number, grants, one in found:
-        lines.append(
-            f"- {counted(grants, 'of these grants was', 'of these grants were')} left out of run {number} by "
-            f"{plain(one.by)} on {one.responded_at:%Y-%m-%d}: {plain(one.comment, 300)}"
+        said = trn(
+            "{count} of these grants was left out of run {number} by {name} on {day}: {comment}",
+            "{count} of these grants were left out of run {number} by {name} on {day}: {comment}",
+            grants,
+            number=number,
+            name=plain(one.by),
+            day=f"{one.responded_at:%Y-%m-%d}",
+            comment=plain(one.comment, 300),
         )
+        lines.append(f"- {said}")
     return lines
 
 
@@ -92,15 +127,14 @@ def _beyond(ledger: Ledger, plan: Plan, accounts: list[tuple[str, str]]) -> list
     lines: list[str] = []
     for system, account in accounts if plan.operation == "revoke" else ():
         approved = read_approved(ledger.plans.effects(plan.run_id, plan.digest), system, account, ())
-        where = f"{system_named(system).title}, {plain(account)}"
+        where = f"{title_of(system)}, {plain(account)}"
         if system_named(system).not_restored:
             lines.append(f"- {where}: {system_named(system).not_restored}.")
         if approved.mode is Mode.SPARSE:
-            lines.append(
-                f"- {where}: calls cover pairs that hold no grant; each resource is listed again right before its call."
-            )
+            sparse = tr("calls cover pairs that hold no grant; each resource is listed again right before its call.")
+            lines.append(f"- {where}: {sparse}")
         lines += _emptied(ledger, plan, system, account, sorted(approved.emptied))
-    return ["", "**In addition to these grants**", "", *lines] if lines else []
+    return ["", f"**{tr('In addition to these grants')}**", "", *lines] if lines else []
 
 
 def _emptied(ledger: Ledger, plan: Plan, system: str, account: str, emptied: list[EmptiedColumn]) -> list[str]:
@@ -116,17 +150,22 @@ def _emptied(ledger: Ledger, plan: Plan, system: str, account: str, emptied: lis
         ident = " ".join(column)
         name = people.get(ident, "") if kind == PrincipalType.USER else names.get((kind, ident), "")
         by_container.setdefault(container, []).append(plain(name or f"{kind} {ident}"))
-    where, lines = system_named(system).title, []
+    where, lines = title_of(system), []
     for container, who in sorted(by_container.items(), key=lambda pair: (-len(pair[1]), pair[0]))[:_EXAMPLES]:
         first = sorted(who)[:3]
-        rest = f" and {len(who) - len(first)} more" if len(who) > len(first) else ""
-        whom = counted(len(who), "person or group loses", "people or groups lose")
-        lines.append(
-            f"- {where}, {plain(_short(container))}: {whom} every grant there ({', '.join(first)}{rest}). A grant that "
-            "is added before the call is revoked as well."
+        rest = " " + tr("and {count} more", count=len(who) - len(first)) if len(who) > len(first) else ""
+        said = trn(
+            "{count} person or group loses every grant there ({names}). A grant that is added before the call is "
+            "revoked as well.",
+            "{count} people or groups lose every grant there ({names}). A grant that is added before the call is "
+            "revoked as well.",
+            len(who),
+            names=", ".join(first) + rest,
         )
+        lines.append(f"- {where}, {plain(_short(container))}: {said}")
     if len(by_container) > _EXAMPLES:
-        lines.append(f"- {where}: likewise in {len(by_container) - _EXAMPLES} more containers, see the full list.")
+        more = tr("likewise in {count} more containers, see the full list.", count=len(by_container) - _EXAMPLES)
+        lines.append(f"- {where}: {more}")
     return lines
 
 
@@ -152,29 +191,37 @@ def _closing(ledger: Ledger, run: Run, names: Mapping[Holder, str]) -> list[str]
     lines: list[str] = []
     if removals:
         planned = any(note["planned"] for _, note in notes)
-        does = "The plan also ends these" if planned else "Not part of this plan. These would close them"
-        lines += ["", "**Other paths to the same access**", "", f"{does}, at the lowest cost:", ""]
+        does = (
+            tr("The plan also ends these, at the lowest cost:")
+            if planned
+            else tr("Not part of this plan. These would close them, at the lowest cost:")
+        )
+        lines += ["", f"**{tr('Other paths to the same access')}**", "", does, ""]
         lines += [_closing_line(place, row, names) for place, row in removals if row["shared"]]
         own = [_closing_line(place, row, names) for place, row in removals if not row["shared"]]
         lines += own[:_EXAMPLES] + _rest(len(own[_EXAMPLES:]) + more["removals"])
     if left:
         total, shown = left.total() + more["open"], list(left.items())[:_EXAMPLES]
-        lines += ["", f"**Stays reachable, and no removal here ends it** ({counted(total, 'grant')})", ""]
-        lines += [
-            f"- {whom}: {plain(path, 200)}. Ask {plain(who, 200)}" + (f" ({count} grants)" if count > 1 else "")
-            for (whom, path, who), count in shown
-        ]
+        title = tr("Stays reachable, and no removal here ends it")
+        lines += ["", f"**{title}** ({grants_of(total)})", ""]
+        for (whom, path, who), count in shown:
+            ask = tr("{path}. Ask {who}", path=plain(path, 200), who=plain(who, 200))
+            lines.append(f"- {whom}: {ask}" + (f" ({grants_of(count)})" if count > 1 else ""))
         lines += _rest(total - sum(count for _, count in shown))
     return lines
 
 
 def _closing_line(place: tuple[str, str], row: Mapping[str, Any], names: Mapping[Holder, str]) -> str:
     lost, shown = row["also_loses"], row["also_loses_count"] if row["shared"] else 3
-    rest = f" and {row['also_loses_count'] - shown} more" if row["also_loses_count"] > shown else ""
-    who, whom = ("others lose", "nobody else loses anything") if row["shared"] else ("also loses", "loses nothing else")
-    also = f"{who} {', '.join(plain(one, 200) for one in lost[:shown])}{rest}" if lost else whom
-    back = f"; a restore does not bring it back: {plain(row['not_restored'], 300)}" if row["not_restored"] else ""
-    held = " (held by a guard)" if row.get("held") else ""
+    more = row["also_loses_count"] - shown
+    named = ", ".join(plain(one, 200) for one in lost[:shown]) + (" " + tr("and {count} more", count=more)) * (more > 0)
+    if row["shared"]:
+        also = tr("others lose {what}", what=named) if lost else tr("nobody else loses anything")
+    else:
+        also = tr("also loses {what}", what=named) if lost else tr("loses nothing else")
+    reason = plain(row["not_restored"], 300)
+    back = tr("; ") + tr("a restore does not bring it back: {reason}", reason=reason) if row["not_restored"] else ""
+    held = f" ({tr('held by a guard')})" if row.get("held") else ""
     whose = _who(place, row["principal"], row["name"], names)
     return f"- {whose}: {plain(row['what'], 200)}; {also}{back}{held}"
 
@@ -189,24 +236,30 @@ def _short(ident: str) -> str:
 
 
 def _rest(count: int) -> list[str]:
-    return [f"- and {count} more"] if count else []
+    return [f"- {tr('and {count} more', count=count)}"] if count else []
 
 
 def question_body(run: Run, question: Question) -> str:
     """Return the question to the owner of resources: who holds what, numbered like the options."""
     lines = [
-        f"**{plain(run.requester)}** asks you to review access to resources that you own. "
-        f"Choose **Revoke** with the number of each grant to revoke. The others stay.",
+        tr(
+            "**{requester}** asks you to review access to resources that you own. Choose **Revoke** with the number of "
+            "each grant to revoke. The others stay.",
+            requester=plain(run.requester),
+        ),
         "",
-        f"Reason: {plain(run.reason, 500) or 'none given'}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
+        reason_line(run),
         "",
     ]
     lines += [f"{number}. {plain(item.shown, 400)}" for number, item in enumerate(question.items, 1)]
     lines += [
         "",
-        f"Without an answer in time, **{question.no_answer}** applies to every line. *Keep all* overrides every other "
-        "choice. An approver still has to approve before anything is revoked. "
-        f"Digest of this list: `{question.digest}`.",
+        tr(
+            "Without an answer in time, **{no_answer}** applies to every line. *Keep all* overrides every other "
+            "choice. An approver still has to approve before anything is revoked. Digest of this list: `{digest}`.",
+            no_answer=question.no_answer,
+            digest=question.digest,
+        ),
     ]
     return "\n".join(lines)
 
@@ -215,8 +268,8 @@ def _rules(people: PlanPeople) -> list[str]:
     """Return how many grants each rule flagged; the sum is that of the table."""
     lines = []
     for rule, (goes, held) in sorted(people.rules.items(), key=lambda pair: (-sum(pair[1]), pair[0])):
-        parts = f" = {goes} to revoke + {held} held back" if held else ""
-        lines.append(f"- {goes + held} flagged by rule `{rule}`{parts}")
+        parts = tr(" = {goes} to revoke + {held} held back", goes=goes, held=held) if held else ""
+        lines.append("- " + tr("{count} flagged by rule `{rule}`", count=goes + held, rule=rule) + parts)
     return lines
 
 
@@ -226,6 +279,7 @@ def _guards(plan: Plan) -> list[str]:
         name, scope, measured, limit = (
             plain(str(guard[f]).replace("_", " ")) for f in ("guard", "scope", "measured", "limit")
         )
-        held = f", {guard['held']} held" if guard.get("held") else ""
-        lines.append(f"- {name} ({scope}): measured {measured}; limit {limit}{held}")
+        held = tr(", ") + tr("{count} held back", count=guard["held"]) if guard.get("held") else ""
+        values = tr("measured {measured}; limit {limit}", measured=measured, limit=limit)
+        lines.append(f"- {name} ({scope}): {values}{held}")
     return lines

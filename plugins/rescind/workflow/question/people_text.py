@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from rescind.i18n import mark, tr, trn
 from rescind.ledger import Ledger, Run
 from rescind.systems import system_named
 from rescind.systems.entitlement_class import EntitlementClass
@@ -38,8 +39,23 @@ class Outlook:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun: ``1 grant``, ``2 grants``."""
+    """Return a number with its English noun: ``1 grant``, ``2 grants``."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def grants_of(number: int) -> str:
+    """Return a number of grants: ``1 grant``, ``2 grants``."""
+    return trn("{count} grant", "{count} grants", number)
+
+
+def people_of(number: int) -> str:
+    """Return a number of people: ``1 person or group``."""
+    return trn("{count} person or group", "{count} people and groups", number)
+
+
+def title_of(system: str) -> str:
+    """Return the title of a permission system."""
+    return tr(system_named(system).title)
 
 
 def outlook(ledger: Ledger, run: Run) -> Outlook:
@@ -61,18 +77,19 @@ def outlook(ledger: Ledger, run: Run) -> Outlook:
 def verdict_line(people: PlanPeople, reach: Outlook) -> str:
     """Return the first line: what remains after the plan, or that nothing does."""
     parts = [
-        (people.held_total - people.left_out, "held back"),
-        (people.left_out, "kept by the approver"),
-        (people.kept_total, "asked for, but no call of this run can remove them"),
-        (people.unplanned, "flagged in an incomplete listing, so not planned"),
-        (reach.grants, "removed, but still reachable in another way"),
+        (people.held_total - people.left_out, mark("{count} held back")),
+        (people.left_out, mark("{count} kept by the approver")),
+        (people.kept_total, mark("{count} asked for, but no call of this run can remove them")),
+        (people.unplanned, mark("{count} flagged in an incomplete listing, so not planned")),
+        (reach.grants, mark("{count} removed, but still reachable in another way")),
     ]
-    left = [f"{count} {words}" for count, words in parts if count]
+    left = [tr(words, count=count) for count, words in parts if count]
     if reach.unknown:
-        left.append(f"not known for {', '.join(map(plain, reach.unknown))}: the listing is not complete")
+        systems = ", ".join(plain(tr(one)) for one in reach.unknown)
+        left.append(tr("not known for {systems}: the listing is not complete", systems=systems))
     if left:
-        return f"**▲ After this, access remains: {'; '.join(left)}.**"
-    return (
+        return tr("**▲ After this, access remains: {parts}.**", parts=tr("; ").join(left))
+    return tr(
         "**✓ After this, no certain way in is left, by the listings of this run.** Verification lists everything"
         " again, asks the platforms, and names what cannot be known."
     )
@@ -81,7 +98,7 @@ def verdict_line(people: PlanPeople, reach: Outlook) -> str:
 def people_lines(run: Run, made: PlanPeople, page: str) -> list[str]:
     """Return the people: who they are and what they lose. Beyond the first, sums by department."""
     shown, rest = made.people[:NAMED], made.people[NAMED:]
-    lines = [f"**People** ({len(shown)} of {len(made.people)})", ""]
+    lines = [tr("**People** ({count} of {total})", count=len(shown), total=len(made.people)), ""]
     leaving = run.params.get("kind") == "targets" and bool(_LEAVING.search(run.reason))
     for person in shown:
         lines.append(f"- {_who_is(person, leaving)}: {_amount(person)}")
@@ -89,11 +106,15 @@ def people_lines(run: Run, made: PlanPeople, page: str) -> list[str]:
     if rest:
         by_department: Counter[str] = Counter()
         for person in rest:
-            by_department[person.department or "without a department in the roster"] += person.going + person.held
+            by_department[person.department or tr("without a department in the roster")] += person.going + person.held
         ranked = by_department.most_common()
         parts = [f"{plain(name)} {count}" for name, count in ranked[:NAMED]]
-        parts += [f"{len(ranked) - NAMED} more departments {sum(n for _, n in ranked[NAMED:])}"] * (len(ranked) > NAMED)
-        lines.append(f"- and [{len(rest)} more]({page}), grants by department: {', '.join(parts)}")
+        if others := ranked[NAMED:]:
+            grants = sum(count for _, count in others)
+            parts.append(tr("{count} more departments {grants}", count=len(others), grants=grants))
+        more = tr("and [{count} more]({page}), grants by department: {parts}", count=len(rest), page=page,
+                  parts=", ".join(parts))  # fmt: skip
+        lines.append(f"- {more}")
     return lines
 
 
@@ -102,21 +123,23 @@ def _who_is(person: PersonLoss, leaving: bool) -> str:
     name = f"**{plain(person.name)}** ({plain(ident)})" if person.name else f"**{plain(ident)}**"
     if not person.known:
         kind = "" if person.kind == "user" else f"{person.kind.replace('_', ' ')}, "
-        missing = "not in the roster" if person.matched == "none" else "nobody of the roster for certain"
-        return f"{name} · {kind}{missing if person.kind == 'user' else system_named(person.key[0]).title}"
-    status = {"active": "roster: active", "left": "roster: left"}.get(person.status, "roster: status not known")
-    day = f", gone from {plain(person.gone_from)}" if person.gone_from else ", no leaving date known"
-    warning = " **▲ the reason speaks of leaving, and the roster says active**" * (
-        leaving and person.status == "active" and not person.gone_from
-    )
+        missing = tr("not in the roster") if person.matched == "none" else tr("nobody of the roster for certain")
+        return f"{name} · {kind}{missing if person.kind == 'user' else title_of(person.key[0])}"
+    words = {"active": mark("active"), "left": mark("left")}.get(person.status, mark("status not known"))
+    status = tr("roster: {status}", status=tr(words))
+    gone = tr("gone from {time}", time=plain(person.gone_from)) if person.gone_from else tr("no leaving date known")
+    day = tr(", ") + gone
+    strange = leaving and person.status == "active" and not person.gone_from
+    warning = f" **▲ {tr('the reason speaks of leaving, and the roster says active')}**" * strange
     department = f" · {plain(person.department)}" if person.department else ""
     return f"{name}{department} · {status}{day}{warning}"
 
 
 def _amount(person: PersonLoss) -> str:
-    high = f", {person.levels['high']} of them high risk" if person.levels["high"] else ""
-    held = f"; {person.held} held back" if person.held else ""
-    return f"{counted(person.going, 'grant goes', 'grants go')}{high}{held}"
+    parts = trn("{count} grant goes", "{count} grants go", person.going)
+    if person.levels["high"]:
+        parts += tr(", ") + tr("{count} of them high risk", count=person.levels["high"])
+    return parts + (tr("; ") + tr("{count} held back", count=person.held) if person.held else "")
 
 
 def _losses(person: PersonLoss) -> list[str]:
@@ -127,17 +150,30 @@ def _losses(person: PersonLoss) -> list[str]:
     lines = []
     for system, losses in sorted(systems.items(), key=lambda pair: -sum(n for _, _, n in pair[1]))[:_SYSTEMS]:
         parts = [
-            f"{allowed.words} {count} {_plural(kind, count)}"
+            tr(_LOSSES[allowed], count=count, kind=_plural(kind, count))
             for allowed, kind, count in sorted(losses, key=lambda one: (-one[0], one[1]))
         ]
-        lines.append(f"{system_named(system).title}: {', '.join(parts)}")
+        lines.append(f"{title_of(system)}{tr(': ')}{tr(', ').join(parts)}")
     if len(systems) > _SYSTEMS:
-        lines.append(f"and {len(systems) - _SYSTEMS} more systems")
+        lines.append(tr("and {count} more systems", count=len(systems) - _SYSTEMS))
     return lines
 
 
+_LOSSES = {
+    EntitlementClass.SEE: mark("see names or log on {count} {kind}"),
+    EntitlementClass.READ: mark("read {count} {kind}"),
+    EntitlementClass.EXPORT: mark("export {count} {kind}"),
+    EntitlementClass.UNKNOWN: mark("use {count} {kind}"),
+    EntitlementClass.CHANGE: mark("change {count} {kind}"),
+    EntitlementClass.OWN: mark("own or administer {count} {kind}"),
+}
+
+
 def _plural(kind: str, count: int) -> str:
-    word = plain(kind.replace("_", " ").lower())
+    english = kind.replace("_", " ").lower()
+    word, translated = plain(english), tr(english)
+    if translated != english:
+        return plain(translated)
     if count == 1:
         return word
     return f"{word[:-1]}ies" if word.endswith("y") else word if word.endswith("s") else f"{word}s"
@@ -147,16 +183,17 @@ def held_lines(made: PlanPeople) -> list[str]:
     """Return what will not go although it was flagged or asked for, by name."""
     lines: list[str] = []
     if made.held_total:
-        lines += ["", f"**Held back, so it stays** ({made.held_total})", ""]
+        lines += ["", tr("**Held back, so it stays** ({count})", count=made.held_total), ""]
         lines += [f"- {_grant(line)}: {plain(line.why, 200)}" for line in made.held]
         lines += _more(made.held_total - len(made.held))
         if any("cannot be restored" in line.why for line in made.held):
-            lines.append(
-                "- Grants that cannot be restored are revoked only where the setting `allow_irreversible` is on. To "
-                "end these, remove them on the platform, or start a new run with that setting."
+            hint = tr(
+                "Grants that cannot be restored are revoked only where the setting `allow_irreversible` is on. To end "
+                "these, remove them on the platform, or start a new run with that setting."
             )
+            lines.append(f"- {hint}")
     if made.kept_total:
-        lines += ["", f"**Asked for, and no call of this run can remove it** ({made.kept_total})", ""]
+        lines += ["", tr("**Asked for, and no call of this run can remove it** ({count})", count=made.kept_total), ""]
         lines += [f"- {_grant(line)}: {plain(line.why, 200)}" for line in made.kept]
         lines += _more(made.kept_total - len(made.kept))
     return lines
@@ -166,13 +203,13 @@ def reach_lines(reach: Outlook) -> list[str]:
     """Return the paths that remain, each with what closes it."""
     if not reach.grants:
         return []
-    lines = ["", f"**Stays reachable in another way** ({reach.grants})", ""]
+    lines = ["", tr("**Stays reachable in another way** ({count})", count=reach.grants), ""]
     lines += [
-        f"- {count} through {plain(way, 160)}. To close it: {plain(close, 200)}"
+        "- " + tr("{count} through {way}. To close it: {how}", count=count, way=plain(way, 160), how=plain(close, 200))
         for way, close, count in reach.ways[:_WAYS]
     ]
     rest = reach.grants - sum(count for _, _, count in reach.ways[:_WAYS])
-    return lines + ([f"- and {rest} more, in the full list and in the report"] if rest > 0 else [])
+    return lines + (["- " + tr("and {count} more, in the full list and in the report", count=rest)] if rest > 0 else [])
 
 
 def risk_lines(made: PlanPeople) -> list[str]:
@@ -180,16 +217,25 @@ def risk_lines(made: PlanPeople) -> list[str]:
     levels: Counter[str] = Counter()
     for person in made.people:
         levels.update(person.levels)
-    counts = ", ".join(f"{levels[level]} {level}" for level in ("high", "medium", "low") if levels[level])
-    lines = ["", f"**Highest risk** ({counts or 'none'})", ""]
-    return lines + [f"- {line.level}: {_grant(line)} ({line.why})" for line in made.riskiest]
+    counts = tr(", ").join(tr(_LEVELS[level], count=levels[level]) for level in _LEVELS if levels[level])
+    lines = ["", tr("**Highest risk** ({counts})", counts=counts or tr("none")), ""]
+    return lines + [f"- {tr(line.level)}: {_grant(line)} ({_reasons(line.why)})" for line in made.riskiest]
+
+
+_LEVELS = {"high": mark("{count} high"), "medium": mark("{count} medium"), "low": mark("{count} low")}
+
+
+def _reasons(why: str) -> str:
+    """Return the reasons of a risk; the plan joined them."""
+    return tr("; ").join(tr(reason) for reason in why.split("; "))
 
 
 def _grant(line: Line) -> str:
     key = line.grant.key
     resource = f"{key.resource_type.replace('_', ' ')} {line.grant.resource_name or key.resource_id}"
-    return f"{plain(key.entitlement)} on {plain(resource)}, {plain(line.who)}, {system_named(key.system).title}"
+    what = tr("{right} on {resource}", right=plain(key.entitlement), resource=plain(resource))
+    return f"{what}, {plain(line.who)}, {title_of(key.system)}"
 
 
 def _more(count: int) -> list[str]:
-    return [f"- and {count} more, in the full list"] if count > 0 else []
+    return ["- " + tr("and {count} more, in the full list", count=count)] if count > 0 else []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rescind.i18n import mark
 from rescind.model import Decision, Grant, PrincipalType
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
 
-LEVELS = ("low", "medium", "high")
+LEVELS = (mark("low"), mark("medium"), mark("high"))
 _BASE = {
     EntitlementClass.SEE: 0,
     EntitlementClass.READ: 1,
@@ -45,21 +46,21 @@ def risk_of(grant: Grant, decision: Decision) -> Risk:
     facts = decision.facts
     if facts.get("person.status") == "left":
         points += 1
-        reasons.append("the person has left")
+        reasons.append(mark("the person has left"))
     elif facts.get("matched_by") == _NOT_IN_ROSTER and grant.key.principal_type == PrincipalType.USER:
         points += 1
-        reasons.append("the roster does not know this account")
+        reasons.append(mark("the roster does not know this account"))
     if grant.key.principal_type not in (PrincipalType.USER, PrincipalType.UNKNOWN):
         points += 1
-        reasons.append("held by more than one person")
+        reasons.append(mark("held by more than one person"))
     return Risk(LEVELS[min(max(points - 1, 0), 2)], tuple(reasons), (points, int(allowed)))
 
 
 _SENTENCES = {
-    EntitlementClass.SEE: "shows names only, or logs on",
-    EntitlementClass.READ: "reads data",
-    EntitlementClass.EXPORT: "exports data",
-    EntitlementClass.UNKNOWN: "may read or change data",
-    EntitlementClass.CHANGE: "changes data",
-    EntitlementClass.OWN: "owns, administers or can grant",
+    EntitlementClass.SEE: mark("shows names only, or logs on"),
+    EntitlementClass.READ: mark("reads data"),
+    EntitlementClass.EXPORT: mark("exports data"),
+    EntitlementClass.UNKNOWN: mark("may read or change data"),
+    EntitlementClass.CHANGE: mark("changes data"),
+    EntitlementClass.OWN: mark("owns, administers or can grant"),
 }
