@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
@@ -120,7 +121,12 @@ class GrantKey(NamedTuple):
 
         Equal to :func:`digest` of the list, without the check for floats: every field is text.
         """
-        return hashlib.sha256(f"[{','.join(map(encode_basestring, self))}]".encode()).hexdigest()
+        return _grant_id(self)
+
+
+@lru_cache(maxsize=64)  # who stores a grant asks right after who looked whether it is new
+def _grant_id(key: GrantKey) -> str:
+    return hashlib.sha256(f"[{','.join(map(encode_basestring, key))}]".encode()).hexdigest()
 
 
 class Resource(NamedTuple):
@@ -305,14 +311,19 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+_HARMLESS = frozenset({str, int, bool, type(None)})
+
+
 def _refuse_floats(value: Any) -> None:
     if isinstance(value, float):
         raise TypeError("a float has no single canonical form; use text or an integer")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):  # dict first: the check of an abstract class is slow
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"canonical JSON needs text keys, not {type(key).__name__}")
-            _refuse_floats(inner)
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            if type(inner) not in _HARMLESS:
+                _refuse_floats(inner)
+    elif isinstance(value, list | tuple | Sequence) and not isinstance(value, str | bytes):
         for inner in value:
-            _refuse_floats(inner)
+            if type(inner) not in _HARMLESS:
+                _refuse_floats(inner)

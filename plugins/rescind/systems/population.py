@@ -189,16 +189,18 @@ class Population:
         key = grant.key
         if self._missing:
             self._missing.discard(Sentinel(key.principal_id, key.resource_id, key.entitlement))
-        for role, kind, ident in (
-            ("principal", key.principal_type, key.principal_id),
-            ("resource", key.resource_type, key.resource_id),
-        ):
-            known = self._shown.get(kind)
-            if known is not None and ident not in known:
-                self.dangling[f"{role} {kind}"] += 1
-                example = f"{role} {kind} {shape_of(ident)}"
-                if len(self.dangling_examples) < EXAMPLES and example not in self.dangling_examples:
-                    self.dangling_examples.append(example)
+        known = self._shown.get(key.principal_type)
+        if known is not None and key.principal_id not in known:
+            self._dangles(f"principal {key.principal_type}", key.principal_id)
+        known = self._shown.get(key.resource_type)
+        if known is not None and key.resource_id not in known:
+            self._dangles(f"resource {key.resource_type}", key.resource_id)
+
+    def _dangles(self, what: str, ident: str) -> None:
+        self.dangling[what] += 1
+        example = f"{what} {shape_of(ident)}"
+        if len(self.dangling_examples) < EXAMPLES and example not in self.dangling_examples:
+            self.dangling_examples.append(example)
 
     def _first(self, principals: Iterable[Principal]) -> Iterator[Principal]:
         for principal in principals:

@@ -303,7 +303,7 @@ FAULTS: list[tuple[str, str, str, Fault]] = [
     ("quickbi_menus", SHARED, "organization not known by it", _with(menus, "portal_receivers", _unheard_receivers)),
     ("quickbi_menus", "open_menu", "everybody not counted", _with(
         menus, "_menu_grants", lambda account, portal, row, name: [
-            menus._grant(account, portal, row, receiver, name) for receiver in row.receivers])),
+            menus._grant(account, portal, row, receiver, name, True) for receiver in row.receivers])),
     ("dms_permissions", "owner_database", "owners not read", NO_OWNERS),
     ("dms_permissions", "owner_logic_database", "owners not read", NO_OWNERS),
     ("dms_permissions", "owner_instance", "owners not read", NO_OWNERS),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
 from rescind.ledger.runs.records import Listing
 from rescind.ledger.store.columns import listed, names
-from rescind.ledger.store.copy_spool import NULL, array, digest_field, document, flag, moment, text
+from rescind.ledger.store.copy_spool import NULL, array, digest_field, document, flag, moment, text, texts
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal
 
 _CELL = ("cell_container", "cell_row", "cell_kind", "cell_column")
@@ -37,26 +38,25 @@ def grant_rows(run_no: int, scope_no: int, grants: Iterable[Grant]) -> Iterator[
     run, scope = str(run_no), str(scope_no)
     for grant in grants:
         key, cell = grant.key, grant.cell
+        free = (grant.why_not, grant.inherited_from, grant.expires_raw, grant.created_raw, grant.origin)
+        fields = texts((*key, *cell[:3], *free, grant.principal_name, grant.resource_name))
         yield (
             run,
             digest_field(key.grant_id),
             scope,
-            *(text(part) for part in key),
-            text(cell.container),
-            text(cell.row),
-            text(cell.kind),
+            *fields[:11],
             array(cell.column),
             flag(grant.revocable),
-            text(grant.why_not),
-            text(grant.inherited_from),
+            *fields[11:13],
             moment(grant.expires_at),
-            text(grant.expires_raw),
-            text(grant.created_raw),
-            text(grant.origin),
-            text(grant.principal_name),
-            text(grant.resource_name),
-            document(dict(grant.attributes)),
+            *fields[13:],
+            _attributes(tuple(grant.attributes.items())),
         )
+
+
+@lru_cache(maxsize=1024)  # most grants of a system have the attributes of many others
+def _attributes(items: tuple[tuple[str, str], ...]) -> str:
+    return document(dict(items))
 
 
 def principal_rows(run_no: int, scope_no: int, principals: Iterable[Principal]) -> Iterator[Sequence[str]]:

@@ -43,6 +43,14 @@ def text(value: str) -> str:
     return value.translate(_ESCAPES)
 
 
+def texts(values: Sequence[str]) -> Sequence[str]:
+    """Return text fields, see :func:`text`. Most rows need no escape, which one look at all of it shows."""
+    whole = "".join(values)
+    if "\\" in whole or "\t" in whole or "\n" in whole or "\r" in whole or "\x00" in whole:
+        return [text(value) for value in values]
+    return values
+
+
 def array(values: Sequence[str]) -> str:
     """Return a ``text[]`` field."""
     return text(array_literal(values))

@@ -58,6 +58,7 @@ from rescind.systems.surfaces import (
 )
 from rescind.systems.walker import PASSES, Walker
 
+_NAMED_KINDS = frozenset({PrincipalType.USER, PrincipalType.GROUP})
 LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _RESTORABLE = {"view": 1, "view_export": 3}
 EVERYONE = "everyone"
@@ -323,8 +324,10 @@ def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[t
 
 
 def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -> list[Grant]:
+    nameable = is_named_id(portal) and is_named_id(row.MenuId)
     grants = {
-        grant.key: grant for grant in (_grant(account, portal, row, receiver, name) for receiver in row.receivers)
+        grant.key: grant
+        for grant in (_grant(account, portal, row, receiver, name, nameable) for receiver in row.receivers)
     }
     if not row.ShowOnlyWithAccess:
         unknown = {UNCERTAIN: RECEIVERS.name} if row.ShowOnlyWithAccess is None else {}
@@ -342,22 +345,25 @@ def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -
     return list(grants.values())
 
 
-def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver, name: str) -> Grant:
-    kind = receiver_type(receiver)
-    level = LEVELS.get(receiver.AuthPointsValue or 0, f"level {receiver.AuthPointsValue}")
+def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver, name: str, nameable: bool) -> Grant:
+    """Return the grant of one receiver.
+
+    :param nameable: whether the revoke call can name the portal and the menu.
+    """
+    kind, points = receiver_type(receiver), receiver.AuthPointsValue
+    level = LEVELS.get(points or 0) or f"level {points}"
     ident = receiver.ReceiverId or ""
-    if kind not in (PrincipalType.USER, PrincipalType.GROUP):
+    if kind not in _NAMED_KINDS:
         why_not = f"a {kind} receiver cannot be named by the revoke call"
-    elif level.startswith("level ") and receiver.AuthPointsValue is not None:
+    elif points is not None and points not in LEVELS:
         why_not = f"unknown authorization {level}"
     else:
-        nameable = is_named_id(portal) and is_named_id(row.MenuId) and is_named_id(ident)
-        why_not = "the receiver has no id" if not ident else "" if nameable else UNNAMEABLE
+        why_not = "the receiver has no id" if not ident else "" if nameable and is_named_id(ident) else UNNAMEABLE
     return Grant(
         key=GrantKey("quickbi_menus", account, "menu", row.MenuId, kind, ident, level, portal),
         cell=Cell(portal, row.MenuId, kind, (ident,)),
         revocable=not why_not,
         why_not=why_not,
         resource_name=name,
-        attributes={"AuthPointsValue": str(receiver.AuthPointsValue), "ReceiverType": str(receiver.ReceiverType)},
+        attributes={"AuthPointsValue": str(points), "ReceiverType": str(receiver.ReceiverType)},
     )
