@@ -154,6 +154,10 @@ class Cell(NamedTuple):
     column: tuple[str, ...]
 
 
+PERHAPS_OWN = "its own or inherited: a listing tells which once the permission above it is gone"
+"""``why_not`` of a revocable grant that may be inherited."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """One grant as a listing showed it.
@@ -162,8 +166,8 @@ class Grant:
     :param cell: its position in the system's revoke call.
     :param revocable: False for kinds that the system's revoke call cannot revoke (inherited grants, organization or
         workspace principals, column permissions, unknown kinds). They are retained and reported.
-    :param why_not: why a grant is not revocable, in a few words; else empty.
-    :param inherited_from: the parent resource id when the vendor marks the grant as inherited.
+    :param why_not: why a grant is not revocable, in a few words; else empty, or :data:`PERHAPS_OWN`.
+    :param inherited_from: the parent resource id when the vendor marks the grant as inherited, or when it may be.
     :param expires_at: end of validity, timezone-aware; None when there is no end or it cannot be parsed.
     :param expires_raw: the vendor's text of the end date, stored for a restore.
     :param created_raw: the vendor's text of the creation date; with ``native_id`` it identifies the generation.

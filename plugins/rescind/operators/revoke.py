@@ -101,12 +101,17 @@ class RevokeBatchOperator(BatchOperator):
         return asyncio.run(self._revoke(context, ledger, run, batch))
 
     def _let_others_first(self, ledger: Ledger, run: Run, batch: Batch) -> None:
-        """Defer while batches are open whose calls the vendor wants to see before these."""
-        first = system_named(batch.system).comes_after if self.OPERATION == "revoke" else ()
-        if not first or self._waited >= EARLIER_LIMIT:
+        """Defer while batches are open whose calls have to be over before these."""
+        system = system_named(batch.system)
+        waits = self.OPERATION == "revoke" and (system.comes_after or system.in_turns)
+        if not waits or self._waited >= EARLIER_LIMIT:
             return
         others = [one for one in ledger.plans.batches(run.run_id) if one.account == batch.account]
-        if still := sorted({one.system for one in others if one.system in first and one.state != "done"}):
+        earlier = {one.system for one in others if one.system in system.comes_after and one.state != "done"}
+        if system.in_turns:
+            same = (one for one in others if one.system == system.name and one.ordinal < batch.ordinal)
+            earlier |= {one.system for one in same if one.state != "done"}
+        if still := sorted(earlier):
             self.log.info("batches of %s come first: asking again in %s", ", ".join(still), EARLIER_PAUSE)
             waited = (self._waited + EARLIER_PAUSE).total_seconds()
             trigger = TimeDeltaTrigger(EARLIER_PAUSE)

@@ -8,7 +8,7 @@ of each (system, account) with the fewest cells goes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
@@ -17,6 +17,8 @@ from rescind.model import PlannedCall, digest
 
 Account = tuple[str, str]
 """(system, account): what a batch never mixes."""
+_Place = tuple[str, str, int]
+"""(system, account, turn)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def split(
     canary: int = 5,
     canary_above: int = 200,
     risk: Callable[[PlannedCall], int] = lambda _call: 0,
-    last: Container[Account] = (),
+    turn: Callable[[PlannedCall], int] = lambda _call: 0,
 ) -> tuple[Batch, ...]:
     """Return every call in exactly one batch: canaries first, then one batch of each (system, account) in turn.
 
@@ -56,65 +58,66 @@ def split(
         one call; 0 for none. A (system, account) with one call only has none: it would be all that there is.
     :param canary_above: canaries only for a plan with more cells than this.
     :param risk: how much would be lost if a call went wrong; the least goes into the canary, then the fewest cells.
-    :param last: those whose batches come after all others. They have no canary: the vendor may refuse it, while what
-        has to end first is still there.
+    :param turn: the round in which a call is sent: its batch comes after those of all earlier rounds. Only the first
+        round, 0, has canaries: the vendor may refuse a later call while what has to end first is still there.
     :raises InputError: no rate for an account, a rate or limit that is not positive, a call given twice, or fewer
         batches allowed than accounts (and canaries) need.
     """
-    accounts = _by_account(calls, rates)
+    places = _by_place(calls, rates, turn)
+    paces = {place: rates[place[:2]] for place in places}
     if target_seconds <= 0 or max_batches < 1 or canary < 0:
         raise InputError("batches", "a limit is not positive", "Give target_seconds > 0, max_batches >= 1, canary >= 0")
-    first: list[tuple[Account, list[PlannedCall]]] = []
-    if canary and sum(_cells(call) for members in accounts.values() for call in members) > canary_above:
-        for account, members in accounts.items():
-            if account not in last and (chosen := _canary(members, canary, risk)):
-                first.append((account, chosen))
+    first: list[tuple[_Place, list[PlannedCall]]] = []
+    if canary and sum(_cells(call) for members in places.values() for call in members) > canary_above:
+        for place, members in places.items():
+            if place[-1] == 0 and (chosen := _canary(members, canary, risk)):
+                first.append((place, chosen))
                 taken = set(chosen)
-                accounts[account] = [call for call in members if call not in taken]
+                places[place] = [call for call in members if call not in taken]
     room = max_batches - len(first)
-    if room < len(accounts):
-        needed = len(accounts) + len(first)
+    if room < len(places):
+        needed = len(places) + len(first)
         raise InputError("max_batches", f"is {max_batches}, the plan needs {needed}", "Allow more batches")
-    rest = sorted(_in_turn(_fit(accounts, rates, target_seconds, room), rates), key=lambda one: one[0] in last)
+    rest = sorted(_in_turn(_fit(places, paces, target_seconds, room), paces), key=lambda one: one[0][-1])
     return tuple(
         Batch(
             digest(sorted(call.call_id for call in members)),
-            *account,
+            *place[:2],
             tuple(members),
             index < len(first),
-            len(members) / rates[account],
+            len(members) / paces[place],
         )
-        for index, (account, members) in enumerate([*first, *rest])
+        for index, (place, members) in enumerate([*first, *rest])
     )
 
 
-def _by_account(calls: Iterable[PlannedCall], rates: Mapping[Account, float]) -> dict[Account, list[PlannedCall]]:
-    """Return calls by (system, account), containers with the fewest cells first and each together."""
-    accounts: dict[Account, list[PlannedCall]] = {}
+def _by_place(
+    calls: Iterable[PlannedCall], rates: Mapping[Account, float], turn: Callable[[PlannedCall], int]
+) -> dict[_Place, list[PlannedCall]]:
+    """Return calls by (system, account, turn), containers with the fewest cells first and each together."""
+    places: dict[_Place, list[PlannedCall]] = {}
     weight: dict[tuple[str, str, str], int] = {}
     seen: set[PlannedCall] = set()
     for call in calls:
         if call in seen:
             raise InputError("calls", f"name call {call.call_id[:12]} twice", "Give every call once")
         seen.add(call)
-        accounts.setdefault((call.system, call.account), []).append(call)
+        places.setdefault((call.system, call.account, turn(call)), []).append(call)
         container = (call.system, call.account, call.container)
         weight[container] = weight.get(container, 0) + _cells(call)
-    for account, members in accounts.items():
-        if not rates.get(account, 0) > 0:
-            raise InputError(
-                "rates", f"have no positive rate for {account[0]}", "Give calls per second for each account"
-            )
+    for place, members in places.items():
+        if not rates.get(place[:2], 0) > 0:
+            raise InputError("rates", f"have no positive rate for {place[0]}", "Give calls per second for each account")
         members.sort(
             key=lambda c: (
-                weight[(*account, c.container)],
+                weight[c.system, c.account, c.container],
                 c.container,
                 _cells(c),
                 c.rows,
                 c.columns,
             )
         )
-    return dict(sorted(accounts.items()))
+    return dict(sorted(places.items()))
 
 
 def _canary(members: Sequence[PlannedCall], size: int, risk: Callable[[PlannedCall], int]) -> list[PlannedCall]:
@@ -134,14 +137,14 @@ def _cells(call: PlannedCall) -> int:
 
 
 def _fit(
-    accounts: Mapping[Account, Sequence[PlannedCall]], rates: Mapping[Account, float], seconds: float, room: int
-) -> list[tuple[Account, list[PlannedCall]]]:
+    places: Mapping[_Place, Sequence[PlannedCall]], rates: Mapping[_Place, float], seconds: float, room: int
+) -> list[tuple[_Place, list[PlannedCall]]]:
     """Pack with batches as short as ``seconds``, then longer by a tenth until there is room for all of them."""
     while True:
         packed = [
-            (account, batch)
-            for account, members in accounts.items()
-            for batch in _pack(members, max(1, int(rates[account] * seconds)))
+            (place, batch)
+            for place, members in places.items()
+            for batch in _pack(members, max(1, int(rates[place] * seconds)))
         ]
         if len(packed) <= room:
             return packed
@@ -149,18 +152,18 @@ def _fit(
 
 
 def _in_turn(
-    packed: Sequence[tuple[Account, list[PlannedCall]]], rates: Mapping[Account, float]
-) -> list[tuple[Account, list[PlannedCall]]]:
+    packed: Sequence[tuple[_Place, list[PlannedCall]]], rates: Mapping[_Place, float]
+) -> list[tuple[_Place, list[PlannedCall]]]:
     """Return the batches round by round, one of each account, the account that takes longest first.
 
     Tasks start in this order. All batches of one account first would fill every slot with tasks that share one limit,
     while the other accounts wait.
     """
-    queues: dict[Account, list[list[PlannedCall]]] = {}
-    for account, batch in packed:
-        queues.setdefault(account, []).append(batch)
-    longest = sorted(queues, key=lambda account: (-sum(map(len, queues[account])) / rates[account], account))
-    rounds = zip_longest(*([(account, batch) for batch in queues[account]] for account in longest))
+    queues: dict[_Place, list[list[PlannedCall]]] = {}
+    for place, batch in packed:
+        queues.setdefault(place, []).append(batch)
+    longest = sorted(queues, key=lambda place: (-sum(map(len, queues[place])) / rates[place], place))
+    rounds = zip_longest(*([(place, batch) for batch in queues[place]] for place in longest))
     return [one for each in rounds for one in each if one is not None]
 
 

@@ -15,7 +15,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.model import ASKED_FOR, Choice, Decision, Grant, GrantKey, Principal, PrincipalType
+from rescind.model import ASKED_FOR, PERHAPS_OWN, Choice, Decision, Grant, GrantKey, Principal, PrincipalType
 from rescind.review.exceptions import Exceptions, Waiver
 from rescind.review.knowledge import Holdings, Memberships, PrincipalKey
 from rescind.review.people import UNCERTAIN, People, View
@@ -167,7 +167,7 @@ class Decider:
         the grant that it comes from is on another one.
         """
         some = self.request is not None and bool(self.request.resources)
-        ends = grant.inherited_from and grant.why_not in ("", inherited(grant)) and not some
+        ends = _only_inherited(grant) and grant.why_not in ("", inherited(grant)) and not some
         if not (view.named or view.perhaps) or not (self._covers(grant) or (self._within(grant) and not ends)):
             return view.facts
         return {**view.about, **view.facts, ASKED_FOR: "yes"}
@@ -198,11 +198,15 @@ def inherited(grant: Grant) -> str:
     return f"inherited from {grant.inherited_from}"
 
 
+def _only_inherited(grant: Grant) -> bool:
+    return bool(grant.inherited_from) and grant.why_not != PERHAPS_OWN
+
+
 def unsupported(grant: Grant) -> str:
     """Return why no call may revoke this grant, or an empty text."""
     if not grant.revocable:
         return grant.why_not or "the system's call cannot take this kind of grant away"
-    if grant.inherited_from:
+    if _only_inherited(grant):
         return inherited(grant)
     if grant.key.principal_type not in _RECEIVERS:
         return f"receivers of type {grant.key.principal_type} are kept and reported"

@@ -84,6 +84,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar platform_denies: True when :meth:`ask_platform` may deny access, so that it is worth asking again about access
         that it showed.
     :cvar comes_after: systems whose calls have to be over first: the vendor refuses a call while they give the same.
+    :cvar in_turns: True when some calls of the system have to be over before others; see :meth:`turn`.
     """
 
     name: ClassVar[str]
@@ -110,6 +111,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     relists_inherited: ClassVar[bool] = False
     platform_denies: ClassVar[bool] = True
     comes_after: ClassVar[frozenset[str]] = frozenset()
+    in_turns: ClassVar[bool] = False
 
     @property
     def revoke_actions(self) -> frozenset[str]:
@@ -202,6 +204,21 @@ class PermissionSystem(ABC, Generic[ClientT]):
 
         Asked right before a send, for calls that end more than the listings of :meth:`discover` and the cells of the
         call show. Such a call is not sent.
+
+        :param grants: every grant of one call that is still to be sent.
+        :raises CloudError: when a listing failed; nothing is sent then.
+        :raises ListingIncompleteError: likewise.
+        """
+        return {}
+
+    def turn(self, grant: Grant) -> int:
+        """Return after how many rounds of other calls of the system the grant's call is sent; 0 for the first round."""
+        return 0
+
+    async def ended_with_others(self, client: ClientT, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Return by grant id why nothing of a grant is left, where it may have ended with an earlier call of the plan.
+
+        Asked right before a send, after :meth:`also_ended`. Such a grant is not sent, so a restore does not give it.
 
         :param grants: every grant of one call that is still to be sent.
         :raises CloudError: when a listing failed; nothing is sent then.

@@ -314,7 +314,7 @@ class Planner:
             canary=self.settings.canary_items,
             canary_above=self.settings.canary_above,
             risk=self._risk,
-            last={(name, account) for name, account in self.parts if self._comes_after(name, account)},
+            turn=self._turn,
             target_seconds=self.settings.batch_seconds,
             max_batches=self.settings.max_batches,
         )
@@ -330,10 +330,14 @@ class Planner:
             label = f"{'canary · ' * batch.canary}{label} · batch {number}"
             yield NewBatch(batch.system, batch.account, part.conn_id, new, label=label, canary=batch.canary)
 
-    def _comes_after(self, name: str, account: str) -> bool:
-        """Return whether calls of other systems of the plan have to be over before those of this one."""
-        first = [part for one in system_named(name).comes_after if (part := self.parts.get((one, account)))]
-        return any(part.cover and part.cover.calls for part in first)
+    def _turn(self, call: PlannedCall) -> int:
+        """Return the round of a call: later where calls of other systems, or of its own, have to be over before it."""
+        system = system_named(call.system)
+        first = [part for one in system.comes_after if (part := self.parts.get((one, call.account)))]
+        after = any(part.cover and part.cover.calls for part in first)
+        if not system.in_turns:
+            return int(after)
+        return after + max(map(system.turn, self.parts[call.system, call.account].grants_of(call)))
 
     def _risk(self, call: PlannedCall) -> int:
         """Return how many grants of a call cannot be restored, or are held by more than one person."""

@@ -13,6 +13,7 @@ from rescind.model import PlannedCall
 from rescind.systems import REGISTRY, default_connections
 from rescind.systems.wedata.studio_permissions import WeDataStudioPermissions
 from tests.integration.reviews.test_worlds import with_member_ids
+from tests.support.reviews.journal_check import journal_problems
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import Row, items_of, mutate, script
 
@@ -158,19 +159,17 @@ def test_a_permission_on_the_folder_is_named_as_the_way_that_stays(bench: Bench)
     assert item["verdict"] == "still_effective" and folder["node_id"] in json.dumps(item)
 
 
-def test_a_workflow_waits_for_its_folder_where_both_are_held(bench: Bench) -> None:
+def test_a_workflow_alone_is_held_while_its_folder_has_the_same(bench: Bench) -> None:
     setup = bench()
     one = somebody(setup)
     folder, flow = place(setup, "workflow", "folder"), place(setup, "workflow", "workflow")
     given(setup, one, (folder, "CAN_MANAGE"), (flow, "CAN_MANAGE"))
-    mine = {row for row in held(setup) if row[2] == one["wedata_user_id"]}
-    first = asked(setup, one).whole()
-    assert mine - held(setup) == {row for row in mine if row[0] == folder["node_id"]}
-    assert first["outcome"]["remains"] and "proven" not in first["outcome"]["key"]
-    second = asked(setup, one, "manual__2")
-    assert second.whole()["outcome"]["remains"] == []
-    assert not mine & held(setup)
-    assert [row["verdict"] for row in items_of(second)] == ["verified_gone"]
+    what = {"principals": [one["person_id"]], "systems": [NAME], "reason": "a test", "dry_run": False}
+    review = setup.run(kind="targets", resources=[flow["node_id"]], **what)
+    ended = review.whole()
+    (item,) = items_of(review)
+    assert sent(setup) == [] and item["state"] == "held" and folder["node_id"] in item["reason"]
+    assert ended["outcome"]["remains"] and ended["outcome"]["tone"] == "warn"
 
 
 def test_a_request_for_one_script_counts_the_folder_that_reaches_it(bench: Bench) -> None:
@@ -184,21 +183,25 @@ def test_a_request_for_one_script_counts_the_folder_that_reaches_it(bench: Bench
     assert ended["outcome"]["remains"] == ["1 asked for, but no call of this run can remove them"]
 
 
-@pytest.mark.parametrize("twice", [False, True])
-def test_a_list_of_workflows_that_shows_the_folders_permissions_too(bench: Bench, twice: bool) -> None:
-    """A row of the folder goes with it. Where the workflow has the same itself, the next run takes that away."""
+@pytest.mark.parametrize(("listed", "twice"), [("listed", False), ("listed", True), ("hidden", True)])
+def test_a_workflow_goes_after_its_folder_if_it_is_still_listed_then(bench: Bench, listed: str, twice: bool) -> None:
+    """One run takes both. What was only the folder's is not sent, so a restore does not give it to the workflow."""
     setup = bench()
-    setup.emulator.post("modes", {"wedata_workflow_inherited": "listed"})
+    setup.emulator.post("modes", {"wedata_workflow_inherited": listed})
     one = somebody(setup)
     folder, flow = place(setup, "workflow", "folder"), place(setup, "workflow", "workflow")
     given(setup, one, (folder, "CAN_MANAGE"), *([(flow, "CAN_MANAGE")] if twice else []))
-    for number, node in enumerate([folder, flow][: 1 + twice], 1):
-        review = asked(setup, one, f"manual__{number}")
-        summary = review.whole()
-        (item,) = items_of(review)
-        assert (item["verdict"], item["resource_id"]) == ("verified_gone", node["node_id"])
-        assert bool(summary["outcome"]["remains"]) == (number == 1), "the workflow may have it itself, and it is said"
+    before = held(setup)
+    review = asked(setup, one)
+    assert review.whole()["outcome"]["remains"] == []
     assert one["wedata_user_id"] not in {row[2] for row in held(setup)}
+    verdicts = {item["resource_id"]: item["verdict"] for item in items_of(review)}
+    assert verdicts == {
+        folder["node_id"]: "verified_gone", flow["node_id"]: "verified_gone" if twice else "already_absent"
+    }  # fmt: skip
+    assert [entry["params"]["EntityId"] for entry in setup.emulator.writes()] == list(verdicts)[: 1 + twice]
+    assert journal_problems(review) == []
+    assert setup.restore(run="1").whole()["problems"] == [] and held(setup) == before
 
 
 def test_the_same_permission_through_a_role_stays_effective(bench: Bench) -> None:

@@ -60,8 +60,9 @@ def judge(
     """Every false statement of a review's items about a user, one line each; empty when all are true.
 
     A verdict of absence is false while a path remains, one of remaining access while there is none, ``record_gone``
-    while the record is there, and any verdict when the grant was not there before. Items of groups,
-    roles and projects are not judged, nor those without a statement.
+    while the record is there, and any verdict when the grant was not there before. A grant that nobody sent (it stays
+    ``approved``) may have been inherited before. Items of groups, roles and projects are not judged, nor those
+    without a statement.
 
     :param verdict_rows: the JSON objects of the run's items file.
     :param ignore: kinds of paths that the run cannot be blamed for (``platform_role``: no action lists its holders).
@@ -76,7 +77,9 @@ def judge(
         right = right_of(row)
         place = (row["system"], str(row["principal_id"]), resource, right)
         name = f"{row['system']}: {row['entitlement']} of {row['principal_id']} on {resource.kind} {resource.id}"
-        if not recorded(before, row):
+        unsent = row.get("state") == "approved"
+        inherited = unsent and any(path.kind == "inherited" for path in effective(before, *place))
+        if not recorded(before, row) and not inherited:
             found.append(f"never there: {name} ({row['verdict']})")
         paths = [path for path in effective(after, *place) if path.kind not in ignore]
         if said is True and paths:

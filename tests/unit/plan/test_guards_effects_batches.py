@@ -260,10 +260,14 @@ def test_batches_hold_every_call_once_and_are_named_by_content() -> None:
 
 def test_what_comes_after_others_is_sent_last_and_has_no_canary() -> None:
     calls, rates = [*_calls(50), *_calls(50, "t")], {("s", "a"): 10.0, ("t", "a"): 10.0}
-    batches = split(calls, rates, target_seconds=1, canary_above=0, last={("s", "a")})
+    batches = split(calls, rates, target_seconds=1, canary_above=0, turn=lambda call: int(call.system == "s"))
     order = [batch.system for batch in batches]
     assert order == sorted(order, reverse=True) and order.count("s") == 5
     assert {batch.system for batch in batches if batch.canary} == {"t"}
+    turns = split(_calls(50), rates, target_seconds=1, canary_above=0, turn=lambda call: int(call.rows[0][1:]) // 20)
+    rows = [[int(call.rows[0][1:]) // 20 for call in batch.calls] for batch in turns]
+    assert all(len(set(row)) == 1 for row in rows) and [row[0] for row in rows] == sorted(row[0] for row in rows)
+    assert [batch.canary for batch in turns] == [True] + [False] * (len(turns) - 1) and sum(map(len, rows)) == 50
 
 
 @pytest.mark.parametrize("mode", [Mode.STRICT, Mode.SPARSE])

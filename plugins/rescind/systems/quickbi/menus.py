@@ -8,8 +8,12 @@ proves absence.
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
@@ -208,6 +212,30 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         portal, menus, receivers, _ = _query(prepared, "CancelAuthorizationMenu")
         return frozenset(Cell(portal, menu, kind, (ident,)) for menu in menus for kind, ident in receivers)
 
+    async def also_ended(self, client: QuickBiClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Read the portal again: a level that changed since the plan would end too, and a restore gives the old one."""
+        planned = _levels(grants)
+        now: Mapping[Cell, set[str]] = {}
+        for portal in sorted({grant.cell.container for grant in grants}):
+            now = {**now, **await self._levels_now(client, portal)}
+        more = {cell: sorted(now.get(cell, set()) - levels) for cell, levels in planned.items()}
+        return {
+            grant.grant_id: f"the vendor shows {', '.join(more[grant.cell])} for this receiver now"
+            for grant in grants
+            if more[grant.cell]
+        }
+
+    async def _levels_now(self, client: QuickBiClient, portal: str) -> Mapping[Cell, set[str]]:
+        """Return the levels on a portal's menus. Calls that are about to be sent at the same time share a reading."""
+        mine: WeakValueDictionary[str, _Now] = _NOW.setdefault(client, WeakValueDictionary())
+        now = mine.setdefault(portal, _Now())
+        async with now.lock:
+            began = time.monotonic()
+            if began - now.began > _NOW_SECONDS:
+                now.levels = _levels((await self.reread(client, [(portal,)])).grants)
+                now.began = began
+        return now.levels
+
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """Return AuthorizeMenu with the same level. It cannot restore edit and data entry."""
         points = _RESTORABLE.get(grant.key.entitlement)
@@ -290,6 +318,18 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         return True
 
 
+class _Now:
+    """The levels on one portal's menus, read at ``began`` (seconds, monotonic). Kept while a call waits for it."""
+
+    def __init__(self) -> None:
+        self.lock, self.began = asyncio.Lock(), -math.inf
+        self.levels: Mapping[Cell, set[str]] = {}
+
+
+_NOW: WeakKeyDictionary[QuickBiClient, WeakValueDictionary[str, _Now]] = WeakKeyDictionary()
+_NOW_SECONDS = 2.0
+
+
 class _Portal(NamedTuple):
     """One reading of a portal.
 
@@ -321,6 +361,14 @@ def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[t
     if len(portal) != 1 or not menus or not receivers or not all([*portal, *menus, *(r for _, r in receivers)]):
         raise BlastRadiusExceededError(f"the final {action} query has an empty selector")
     return portal[0], menus, receivers, fields
+
+
+def _levels(grants: Iterable[Grant]) -> dict[Cell, set[str]]:
+    """Return the levels of each receiver on each menu."""
+    found: dict[Cell, set[str]] = {}
+    for grant in grants:
+        found.setdefault(grant.cell, set()).add(grant.key.entitlement)
+    return found
 
 
 def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -> list[Grant]:

@@ -2,13 +2,13 @@
 
 A grant is one permission of one user, role or group on one object. One call takes permissions of one holder off one
 object. A folder's permissions reach what is in it. The listing of scripts says of each row whether it can be withdrawn
-(``DeleteAble``); that of workflows does not, so a permission that the holder also has on a folder above counts as
-inherited from there until that one is gone.
+(``DeleteAble``); that of workflows does not. So a permission that the holder also has on a folder above goes after that
+one: if it is still listed then, it is the object's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
@@ -26,8 +26,8 @@ from rescind.cloud.wedata.studio import (
     ListCodePermissions,
     ListWorkflowPermissions,
 )
-from rescind.errors import BlastRadiusExceededError
-from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
+from rescind.errors import BlastRadiusExceededError, NotFoundError
+from rescind.model import PERHAPS_OWN, CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.final_bytes import body_fields
 from rescind.systems.population import Population
@@ -105,6 +105,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
     restore_shape: ClassVar[CallShape] = shape
     covering: ClassVar[frozenset[str]] = frozenset({"studio_folder", "workflow_folder"})
     relists_inherited: ClassVar[bool] = True
+    in_turns: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset(
         {
             "ListCodeFolderContents",
@@ -172,6 +173,47 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
         first = grants[0]
         return _write(first.cell, first.key.resource_type, [column[-1] for _, column in call.columns], _REVOKES)
 
+    def turn(self, grant: Grant) -> int:
+        """After the folders above, where it may come from one of them."""
+        return len(_folders(grant)) if grant.why_not == PERHAPS_OWN else 0
+
+    def ended_besides(
+        self, planned: Collection[Grant], there: Iterable[Grant], elsewhere: Container[str] = ()
+    ) -> Mapping[str, str]:
+        """Hold what may come from a folder above whose permission stays: the call would end nothing, or not be told."""
+        places = {_on(grant.key) for grant in planned}
+        stays = {_on(grant.key) for grant in there if grant.revocable} - places
+        doubted = [grant for grant in planned if grant.why_not == PERHAPS_OWN]
+        from_above = {one.grant_id: next((f for f in _folders(one) if _on(one.key, f) in stays), "") for one in doubted}
+        return {ident: _doubt(f"{WORKFLOW_FOLDER} {folder}") for ident, folder in from_above.items() if folder}
+
+    async def also_ended(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Read the folders above again: a permission that one of them still shows may come from there."""
+        found: dict[str, str] = {}
+        for grant in (one for one in grants if one.why_not == PERHAPS_OWN):
+            for folder in _folders(grant):
+                if _held(grant.key) in await self._held_on(client, grant, WORKFLOW_FOLDER, folder):
+                    found[grant.grant_id] = _doubt(f"{WORKFLOW_FOLDER} {folder}")
+        return found
+
+    async def ended_with_others(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
+        """Return what was inherited: it is not listed any more, after the permission on the folder above is gone."""
+        doubted = [grant for grant in grants if grant.why_not == PERHAPS_OWN]
+        return {
+            grant.grant_id: f"it was inherited from {grant.inherited_from}, and ended with it"
+            for grant in doubted
+            if _held(grant.key)
+            not in await self._held_on(client, grant, grant.key.resource_type, grant.key.resource_id)
+        }
+
+    async def _held_on(self, client: WeDataClient, like: Grant, kind: str, ident: str) -> set[tuple[str, str, str]]:
+        """Return who holds what on an object of the grant's project now; nobody when the object is gone."""
+        try:
+            reading = await self.reread(client, [(kind, like.attributes[_PROJECT], ident, "")])
+        except NotFoundError:
+            return set()
+        return {_held(grant.key) for grant in reading.grants}
+
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """Every permission that the final body names, of its one holder on its one object."""
         return frozenset(
@@ -222,7 +264,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """The folders above."""
         kind = FOLDER if grant.key.resource_type in _CODE else WORKFLOW_FOLDER
-        return ((kind, unquote(ident)) for ident in grant.attributes.get(_ABOVE, "").split())
+        return ((kind, ident) for ident in _folders(grant))
 
     def includes(self, held: str, entitlement: str) -> bool:
         """Each level includes the ones below it, as the vendor's "maximum permission" says.
@@ -244,6 +286,17 @@ def _depth(node: Node) -> int:
 
 def _held(key: GrantKey) -> tuple[str, str, str]:
     return key.principal_type, key.principal_id, key.entitlement
+
+
+def _folders(grant: Grant) -> list[str]:
+    """Return the ids of the folders above."""
+    return [unquote(ident) for ident in grant.attributes.get(_ABOVE, "").split()]
+
+
+def _on(key: GrantKey, folder: str = "") -> tuple[str, ...]:
+    """Return project, object, and who holds what on it; or the same on a folder of workflows."""
+    place = (WORKFLOW_FOLDER, folder) if folder else (key.resource_type, key.resource_id)
+    return (key.native_id, *place, *_held(key))
 
 
 def _node(scope: ListingScope) -> Node:
@@ -276,6 +329,7 @@ def _grants(
     :param direct: by folder id, what is directly given on it.
     """
     found: dict[GrantKey, Grant] = {}
+    above = " ".join(quote(one, safe="") for one in node.above)
     for subject, holder, rights, deletable, source in shown:
         kind, who = _principal(node.project, subject, holder)
         fixed = deletable is False or source != node.ident
@@ -286,17 +340,19 @@ def _grants(
                 continue  # the folder's own permission is known: this row stands and falls with it
             from_above = source if source != node.ident else _above(node, direct, _held(key))
             inherited = f"{node.folder_kind} {from_above}" if from_above and (fixed or node.kind in _FLOW) else ""
-            why_not = _doubt(inherited, fixed) if inherited else _why_not(kind, holder, right, deletable, fixed)
+            why_not = _why_not(kind, holder, right, deletable, fixed)
+            if inherited and fixed:
+                why_not = f"inherited from {inherited}, whose own permission was not listed"
             found.setdefault(
                 key,
                 Grant(
                     key=key,
                     cell=_cell_of(key),
                     revocable=not why_not,
-                    why_not=why_not,
+                    why_not=PERHAPS_OWN if inherited and not why_not else why_not,
                     inherited_from=inherited,
                     resource_name=node.path,
-                    attributes={_PROJECT: node.project, _ABOVE: " ".join(quote(one, safe="") for one in node.above)},
+                    attributes={_PROJECT: node.project, _ABOVE: above},
                 ),
             )
     yield from found.values()
@@ -323,11 +379,9 @@ def _above(node: Node, direct: Mapping[str, Collection[tuple[str, str, str]]], h
     return next((folder for folder in node.above if held in direct.get(folder, ())), "")
 
 
-def _doubt(inherited: str, fixed: bool) -> str:
-    """Return why a permission is not taken away that need not end with the one on a folder above it."""
-    if fixed:
-        return f"inherited from {inherited}, whose own permission was not listed"
-    return f"it is its own or inherited from {inherited}: a run after that permission is gone can tell"
+def _doubt(inherited: str) -> str:
+    """Return why a permission is not taken away while the one on a folder above it stays."""
+    return f"it is its own or inherited from {inherited}: it can be told once that permission is gone"
 
 
 def _why_not(kind: str, holder: str, right: str, deletable: bool | None, fixed: bool) -> str:

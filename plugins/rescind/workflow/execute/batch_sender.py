@@ -244,7 +244,7 @@ class BatchSender:
         batches, lease = self.batch.ledger.batches, self.batch.lease
         screening = await self.direction.screen(grants)
         moves = screening.moves
-        if moves and not screening.send:
+        if screening.reason and not screening.send:
             await asyncio.to_thread(
                 batches.set_call, lease, call.call_id, "skipped", reason=screening.reason, items=moves
             )

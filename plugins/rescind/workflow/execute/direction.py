@@ -46,7 +46,7 @@ class ClaimedBatch:
 class Screening:
     """Which grants of a call may still be sent, and what becomes of the others.
 
-    :param send: grants that may be sent. When it is empty and ``moves`` is not, the call is skipped.
+    :param send: grants that may be sent. When it is empty and there is a reason, the call is skipped.
     :param reason: why the call is skipped.
     :param outcome: name under which the report counts a skipped call.
     """

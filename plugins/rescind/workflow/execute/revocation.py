@@ -37,13 +37,18 @@ class Revocation:
         return self._approved
 
     async def screen(self, grants: list[Grant]) -> Screening:
-        """Skip a call when one of its grants is protected now, or when it would end more than was planned."""
+        """Skip a call when one of its grants is protected now, or when it would end more than was planned, or nothing.
+
+        What ended with an earlier call stays approved: verification finds it absent.
+        """
         reasons = {grant.grant_id: reason for grant in grants if (reason := self.protected(grant))}
         if reasons:
             return _skip(grants, reasons, ItemState.HELD, "a protected grant", "protected at send")
         if more := await self.batch.system.also_ended(self.batch.client, grants):
             return _skip(grants, more, ItemState.STALE, "a grant that changed", "changed since the plan")
-        return Screening(grants)
+        ended = await self.batch.system.ended_with_others(self.batch.client, grants)
+        left = [grant for grant in grants if grant.grant_id not in ended]
+        return Screening(left, {}, next(iter(ended.values()), ""), "gone")
 
     async def absent_cells(self, call: Call, grants: list[Grant], own: set[Cell]) -> frozenset[Cell] | None:
         """Return the cells without a grant that the call may contain beyond emptied columns.

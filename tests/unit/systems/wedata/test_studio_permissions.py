@@ -24,10 +24,11 @@ from rescind.errors import (
     BlastRadiusExceededError,
     InputError,
     ListingIncompleteError,
+    NotFoundError,
     RefusedError,
     UnknownOutcomeError,
 )
-from rescind.model import Grant, PlannedCall
+from rescind.model import PERHAPS_OWN, Grant, PlannedCall
 from rescind.systems import system_named
 from rescind.systems.effective import access_around
 from rescind.systems.population import Lists, Population
@@ -195,7 +196,7 @@ def test_a_row_that_repeats_a_permission_on_its_folder_is_no_way_of_its_own(righ
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_workflow_in_a_folder_with_the_same_permission_counts_as_inherited(inside: bool) -> None:
+def test_a_workflow_in_a_folder_with_the_same_permission_may_have_it_from_there(inside: bool) -> None:
     every = LAKE["ListWorkflows"]
     listing = {
         "ListWorkflows": lambda sent: every if inside or "ParentFolderPath" not in sent else page(),
@@ -203,9 +204,52 @@ def test_a_workflow_in_a_folder_with_the_same_permission_counts_as_inherited(ins
     }
     sink, _ = discovered(**listing)
     by_kind = {grant.key.resource_type: grant for grant in permissions(sink)}
-    assert by_kind["workflow_folder"].revocable
-    assert by_kind["workflow"].revocable is not inside
-    assert by_kind["workflow"].inherited_from == ("workflow_folder wf1" if inside else "")
+    folder, flowing = by_kind["workflow_folder"], by_kind["workflow"]
+    assert folder.revocable and flowing.revocable and (flowing.why_not == PERHAPS_OWN) is inside
+    assert flowing.inherited_from == ("workflow_folder wf1" if inside else "")
+    assert (STUDIO.turn(folder), STUDIO.turn(flowing)) == (0, int(inside)) and STUDIO.in_turns
+    held_back = STUDIO.ended_besides([flowing], sink.grants)
+    assert set(held_back) == ({flowing.grant_id} if inside else set())
+    assert not inside or "once that permission is gone" in held_back[flowing.grant_id]
+    assert STUDIO.ended_besides([folder, flowing], sink.grants) == {}
+    assert STUDIO.ended_besides([folder], sink.grants) == {}
+
+
+def test_below_two_folders_each_goes_after_those_above_it() -> None:
+    top, inner = {"FolderId": "wf0", "FolderPath": "/a"}, {"FolderId": "wf1", "FolderPath": "/a/b"}
+    sink, _ = discovered(ListWorkflowFolders=page(top, inner), ListWorkflowPermissions=page(flow("CAN_MANAGE")))
+    grants = {grant.key.resource_id: grant for grant in permissions(sink)}
+    assert {ident: STUDIO.turn(grant) for ident, grant in grants.items()} == {"wf0": 0, "wf1": 1, "w1": 2}
+    without = [grants["wf1"], grants["w1"]]
+    assert set(STUDIO.ended_besides(without, sink.grants)) == {one.grant_id for one in without}
+
+
+@pytest.mark.parametrize(
+    ("above", "own", "stale", "ended"),
+    [(True, True, True, False), (False, True, False, False), (False, False, False, True), (None, None, False, True)],
+)
+def test_right_before_the_send_a_listing_tells_whether_a_workflow_has_its_permission_of_its_own(
+    above: bool | None, own: bool | None, stale: bool, ended: bool
+) -> None:
+    """None: the object is gone."""
+    sink, _ = discovered(ListWorkflowPermissions=page(flow("CAN_MANAGE")))
+    (grant,) = (one for one in permissions(sink) if one.why_not == PERHAPS_OWN)
+
+    def now(sent: Answers) -> Any:
+        shown = above if sent["EntityType"] == "folder" else own
+        if shown is None:
+            raise NotFoundError("gone", vendor="tencent", action="ListWorkflowPermissions", code="ResourceNotFound")
+        return page(*([flow("CAN_MANAGE")] if shown else [flow("CAN_MANAGE", who="701")]))
+
+    there = client(ListWorkflowPermissions=now)
+    more = asyncio.run(STUDIO.also_ended(there, [grant]))
+    assert bool(more) is stale and (not stale or "workflow_folder wf1" in more[grant.grant_id])
+    if not stale:
+        found = asyncio.run(STUDIO.ended_with_others(there, [grant]))
+        assert bool(found) is ended and (not ended or "ended with it" in found[grant.grant_id])
+    certain = replace(grant, why_not="")
+    assert asyncio.run(STUDIO.also_ended(client(ListWorkflowPermissions=None), [certain])) == {}
+    assert asyncio.run(STUDIO.ended_with_others(client(ListWorkflowPermissions=None), [certain])) == {}
 
 
 def test_a_role_of_the_project_is_a_way_for_its_members_and_the_project_for_shared_scripts() -> None:

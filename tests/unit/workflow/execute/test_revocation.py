@@ -24,6 +24,13 @@ M1U1, M1U2, M2U1, M2U2 = (menu(row, user) for row in ("m1", "m2") for user in ("
 PORTAL = ("p",)
 
 
+class _Client:
+    """Signs nothing."""
+
+    def prepare(self, request: Any) -> Any:
+        return request
+
+
 class _Portal(ScriptedMenus):
     """A portal whose requests touch what the test says."""
 
@@ -35,6 +42,10 @@ class _Portal(ScriptedMenus):
     def blast_radius(self, prepared: Any) -> frozenset[Cell]:
         return self.touched
 
+    async def reread(self, client: Any, listings: Any) -> Any:
+        await asyncio.sleep(0)
+        return await super().reread(client, listings)
+
 
 def way(
     shown: tuple[Grant, ...] | Exception = (),
@@ -45,7 +56,7 @@ def way(
 ) -> tuple[Revocation, _Portal]:
     answers: list[Answer] = [shown]
     system = _Portal({PORTAL: answers})
-    batch: Any = SimpleNamespace(system=system, client=SimpleNamespace(prepare=lambda request: request))
+    batch: Any = SimpleNamespace(system=system, client=_Client())
     approved = Approved(mode, frozenset(), emptied)
     return Revocation(batch, lambda one: (protected or {}).get(one.grant_id, ""), approved), system
 
@@ -147,7 +158,7 @@ def test_one_protected_grant_holds_its_whole_call() -> None:
 
 def test_a_call_that_would_end_more_than_planned_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     revocation, portal = way()
-    revocation.batch = SimpleNamespace(system=portal, client=None)  # type: ignore[assignment]
+    revocation.batch = SimpleNamespace(system=portal, client=_Client())  # type: ignore[assignment]
     assert asyncio.run(revocation.screen([M1U1, M1U2])).send == [M1U1, M1U2]
 
     async def more(client: object, grants: list[Grant]) -> dict[str, str]:
@@ -162,3 +173,53 @@ def test_a_call_that_would_end_more_than_planned_is_not_sent(monkeypatch: pytest
         M1U2.grant_id: (ItemState.STALE, "it would end edit"),
     }
     assert (screening.outcome, screening.reason) == ("stale", "changed since the plan: it would end edit")
+
+
+def test_a_level_of_a_menu_that_changed_since_the_plan_stays() -> None:
+    """A call names the receiver only, so it would end the new level, and a restore would give the old one."""
+    export = menu("m1", "u2", "view_export")
+    for now, stale in (
+        ((M1U1, M1U2), False),
+        ((M1U1,), False),
+        ((M1U1, export), True),
+        ((M1U1, M1U2, export), True),
+        ((M1U1, M1U2, menu("m2", "u2", "edit")), False),
+    ):
+        revocation, portal = way(now)
+        screening = asyncio.run(revocation.screen([M1U1, M1U2]))
+        assert (screening.send == []) is stale and portal.asked == [PORTAL]
+        if stale:
+            why = "the vendor shows view_export for this receiver now"
+            assert screening.moves[M1U2.grant_id] == (ItemState.STALE, why)
+    both, _ = way((M1U2, export))
+    assert asyncio.run(both.screen([M1U2, export])).send == [M1U2, export]
+    blind, _ = way(BROKEN)
+    with pytest.raises(type(BROKEN)):
+        asyncio.run(blind.screen([M1U1]))
+
+
+def test_calls_of_a_portal_that_are_sent_together_share_a_reading_and_a_later_one_reads_again() -> None:
+    revocation, portal = way((M1U1, M1U2))
+
+    async def together() -> None:
+        await asyncio.gather(*(revocation.screen([grant]) for grant in (M1U1, M1U2)))
+        await revocation.screen([M1U1])
+
+    asyncio.run(together())
+    assert portal.asked == [PORTAL, PORTAL]
+
+
+def test_what_ended_with_an_earlier_call_is_not_sent_and_the_rest_of_its_call_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    revocation, portal = way((M1U1, M1U2))
+
+    async def ended(client: object, grants: list[Grant]) -> dict[str, str]:
+        return {one.grant_id: "it was inherited, and ended with it" for one in grants if one == M1U2}
+
+    monkeypatch.setattr(portal, "ended_with_others", ended)
+    screening = asyncio.run(revocation.screen([M1U1, M1U2]))
+    assert (screening.send, screening.moves) == ([M1U1], {})
+    alone = asyncio.run(revocation.screen([M1U2]))
+    assert (alone.send, alone.moves, alone.reason) == ([], {}, "it was inherited, and ended with it")
+    assert asyncio.run(revocation.screen([])).reason == ""
