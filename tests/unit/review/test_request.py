@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rescind.errors import InputError
-from rescind.model import ASKED_FOR, Principal
+from rescind.model import ASKED_FOR, PERHAPS_OWN, Principal
 from rescind.review import (
     RequestedTargets,
     Target,
@@ -303,3 +303,6 @@ def test_a_grant_that_may_be_its_own_is_left_beside_what_it_may_come_from(make: 
     doubt = make.grant("51001", inherited_from="folder f1", revocable=False, why_not="its own or inherited: not told")
     (one,) = decide([doubt], make.context(request=request(Target("P1"), systems=("dms_permissions",))))
     assert (one.rule, one.facts[ASKED_FOR]) == ("kept.unsupported", "yes")
+    perhaps = make.grant("51001", inherited_from="folder f1", why_not=PERHAPS_OWN)
+    (one,) = decide([perhaps], make.context(request=request(Target("P1"), systems=("dms_permissions",))))
+    assert (one.choice, one.rule) == ("revoke", "requested"), "the plan holds it where the folder's permission stays"
