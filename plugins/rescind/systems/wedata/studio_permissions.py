@@ -8,23 +8,20 @@ one: if it is still listed then, it is the object's own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import WeDataClient
-from rescind.cloud.fields import UNNAMEABLE, is_named_id, is_numeric_id
+from rescind.cloud.fields import is_named_id, is_numeric_id
 from rescind.cloud.wedata.inventory import ListProjects
 from rescind.cloud.wedata.studio import (
-    CodeResource,
     CreateCodePermissions,
     CreateWorkflowPermissions,
     DeleteCodePermissions,
     DeleteWorkflowPermissions,
-    ListCodePermissions,
-    ListWorkflowPermissions,
 )
 from rescind.errors import BlastRadiusExceededError, NotFoundError
 from rescind.model import PERHAPS_OWN, CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, PrincipalType
@@ -42,14 +39,26 @@ from rescind.systems.wedata.projects import (
     ended_memberships,
     holders,
 )
+from rescind.systems.wedata.studio_grants import (
+    ABOVE,
+    CODE,
+    FLOW,
+    KINDS,
+    LEVELS,
+    PROJECT,
+    Shown,
+    cell_of,
+    cell_on,
+    grants_on,
+    held_by,
+    shown_on,
+)
 from rescind.systems.wedata.studio_tree import (
     ADMINISTRATORS,
     FOLDER,
     OWNERS,
     PERMISSIONS,
-    SCRIPT,
     SHARING,
-    WORKFLOW,
     WORKFLOW_FOLDER,
     Node,
     code_nodes,
@@ -57,21 +66,7 @@ from rescind.systems.wedata.studio_tree import (
 )
 
 GROUPS = Surface("members of groups", "", "who is in a group", "no action of this version lists them")
-LEVELS = ("CAN_VIEW", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
-UNTOLD = "untold permissions"
-FIXED = "fixed"
-"""Stands in the key of a row that cannot be withdrawn: the same permission may be given directly too."""
-_CODE = {FOLDER: "folder", SCRIPT: "script"}
-_FLOW = {WORKFLOW_FOLDER: "folder", WORKFLOW: "workflow"}
-_KINDS = {"user": PrincipalType.USER, "role": PrincipalType.ROLE, "group": PrincipalType.GROUP}
-_NOT_DELETABLE = "the vendor says that it cannot be withdrawn: it is inherited or built in"
-_NOT_TOLD = "the vendor does not tell whether it can be withdrawn"
-_NO_PRIVILEGES = "the row does not tell its permissions"
-_NOBODY = "the row names no user, role or group"
 _GROUP = "no page says that a group can be given permissions on workflows again"
-_PROJECT, _ABOVE = "ProjectId", "Above"
-_Shown = tuple[str, str, Sequence[str] | None, bool | None, str]
-"""Kind and id of the holder, permissions, whether they can be withdrawn, and the object they come from."""
 
 
 class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
@@ -135,36 +130,36 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
         """List the permissions on the objects of one tree, from the top down."""
         direct: dict[str, set[tuple[str, str, str]]] = {}
 
-        def take(node: Node, shown: list[_Shown]) -> None:
-            grants = list(_grants(walker.account, node, shown, direct))
+        def take(node: Node, shown: list[Shown]) -> None:
+            grants = list(grants_on(walker.account, node, shown, direct))
             found.add_grants(grants)
             found.add_principals(holders(grants))
             if node.kind == node.folder_kind:
-                direct[node.ident] = {_held(grant.key) for grant in grants if grant.revocable}
+                direct[node.ident] = {held_by(grant.key) for grant in grants if grant.revocable}
 
         by_depth = sorted(tree, key=_depth)
         for _, level in groupby(by_depth, _depth):
-            await walker.for_each(list(level), lambda node: _shown(walker, node), take)
+            await walker.for_each(list(level), lambda node: shown_on(walker, node), take)
 
     def cell(self, key: GrantKey) -> Cell:
         """One permission of one holder on one object; a call takes permissions of one holder."""
-        return _cell_of(key)
+        return cell_of(key)
 
     def listing_scope(self, grant: Grant) -> ListingScope:
         """The object with its path. What stands beside the permissions is in no listing of them."""
         if not grant.cell.container:
             return ("", "", "", "")
-        return (grant.key.resource_type, grant.attributes[_PROJECT], grant.key.resource_id, grant.resource_name)
+        return (grant.key.resource_type, grant.attributes[PROJECT], grant.key.resource_id, grant.resource_name)
 
     async def reread(self, client: WeDataClient, listings: Collection[ListingScope]) -> Reading:
         """List the permissions on each object again."""
         walker = Walker(client)
         nodes = [_node(scope) for scope in sorted(listings)]
-        listed = await walker.each(nodes, lambda node: _shown(walker, node))
+        listed = await walker.each(nodes, lambda node: shown_on(walker, node))
         grants = [
             grant
             for node, shown in zip(nodes, listed, strict=True)
-            for grant in _grants(walker.account, node, shown, {})
+            for grant in grants_on(walker.account, node, shown, {})
         ]
         return Reading(tuple(grants), frozenset(listings), walker.calls, tuple(walker.pages))
 
@@ -192,7 +187,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
         found: dict[str, str] = {}
         for grant in (one for one in grants if one.why_not == PERHAPS_OWN):
             for folder in _folders(grant):
-                if _held(grant.key) in await self._held_on(client, grant, WORKFLOW_FOLDER, folder):
+                if held_by(grant.key) in await self._held_on(client, grant, WORKFLOW_FOLDER, folder):
                     found[grant.grant_id] = _doubt(f"{WORKFLOW_FOLDER} {folder}")
         return found
 
@@ -202,28 +197,28 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
         return {
             grant.grant_id: f"it was inherited from {grant.inherited_from}, and ended with it"
             for grant in doubted
-            if _held(grant.key)
+            if held_by(grant.key)
             not in await self._held_on(client, grant, grant.key.resource_type, grant.key.resource_id)
         }
 
     async def _held_on(self, client: WeDataClient, like: Grant, kind: str, ident: str) -> set[tuple[str, str, str]]:
         """Return who holds what on an object of the grant's project now; nobody when the object is gone."""
         try:
-            reading = await self.reread(client, [(kind, like.attributes[_PROJECT], ident, "")])
+            reading = await self.reread(client, [(kind, like.attributes[PROJECT], ident, "")])
         except NotFoundError:
             return set()
-        return {_held(grant.key) for grant in reading.grants}
+        return {held_by(grant.key) for grant in reading.grants}
 
     def blast_radius(self, prepared: Prepared[Any]) -> frozenset[Cell]:
         """Every permission that the final body names, of its one holder on its one object."""
         return frozenset(
-            _cell(*named) for named in _named(prepared, ("DeleteCodePermissions", "DeleteWorkflowPermissions"))
+            cell_on(*named) for named in _named(prepared, ("DeleteCodePermissions", "DeleteWorkflowPermissions"))
         )
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """The same permission; None for a group on a workflow, which the vendor does not name where it is given."""
         key = grant.key
-        if key.resource_type in _FLOW and key.principal_type == PrincipalType.GROUP:
+        if key.resource_type in FLOW and key.principal_type == PrincipalType.GROUP:
             return None
         return _inverse(key.resource_type, grant.cell.row, *grant.cell.column)
 
@@ -241,7 +236,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
             (i["ObjectKind"], i["Object"], i["SubjectType"], i["SubjectId"]) for i in inverses
         }
         rights = sorted(inverse["Privilege"] for inverse in inverses)
-        return _write(_cell(kind, resource, subject, holder, rights[0]), kind, rights, _RESTORES)
+        return _write(cell_on(kind, resource, subject, holder, rights[0]), kind, rights, _RESTORES)
 
     def given(self, prepared: Prepared[Any]) -> list[Mapping[str, Any]]:
         """Every permission that the final body gives."""
@@ -255,7 +250,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
     async def gone_holders(self, client: WeDataClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """Return the grants of projects that are gone; the vendor has no listing of users."""
         there = {project.ProjectId for project in await Walker(client).rows(ListProjects())}
-        return {g.grant_id: "the project is gone" for g in grants if g.attributes[_PROJECT] not in there}
+        return {g.grant_id: "the project is gone" for g in grants if g.attributes[PROJECT] not in there}
 
     async def own_ids(self, client: WeDataClient) -> frozenset[str]:
         """As for privileges: the UIN; the connection names WeData's own user id."""
@@ -263,7 +258,7 @@ class WeDataStudioPermissions(PermissionSystem[WeDataClient]):
 
     def parents(self, grant: Grant) -> Iterable[tuple[str, str]]:
         """The folders above."""
-        kind = FOLDER if grant.key.resource_type in _CODE else WORKFLOW_FOLDER
+        kind = FOLDER if grant.key.resource_type in CODE else WORKFLOW_FOLDER
         return ((kind, ident) for ident in _folders(grant))
 
     def includes(self, held: str, entitlement: str) -> bool:
@@ -284,19 +279,15 @@ def _depth(node: Node) -> int:
     return len(node.above)
 
 
-def _held(key: GrantKey) -> tuple[str, str, str]:
-    return key.principal_type, key.principal_id, key.entitlement
-
-
 def _folders(grant: Grant) -> list[str]:
     """Return the ids of the folders above."""
-    return [unquote(ident) for ident in grant.attributes.get(_ABOVE, "").split()]
+    return [unquote(ident) for ident in grant.attributes.get(ABOVE, "").split()]
 
 
 def _on(key: GrantKey, folder: str = "") -> tuple[str, ...]:
     """Return project, object, and who holds what on it; or the same on a folder of workflows."""
     place = (WORKFLOW_FOLDER, folder) if folder else (key.resource_type, key.resource_id)
-    return (key.native_id, *place, *_held(key))
+    return (key.native_id, *place, *held_by(key))
 
 
 def _node(scope: ListingScope) -> Node:
@@ -304,102 +295,13 @@ def _node(scope: ListingScope) -> Node:
     return Node(project, kind, ident, path)
 
 
-async def _shown(walker: Walker[WeDataClient], node: Node) -> list[_Shown]:
-    """Return the rows of one object's listing."""
-    if node.kind in _CODE:
-        resource = CodeResource.model_validate({"ResourceType": _CODE[node.kind], "ResourceId": node.ident})
-        rows = await walker.rows(ListCodePermissions(ProjectId=node.project, Resource=resource))
-        return [
-            (row.RoleType or "", row.RoleId or "", row.Privileges, row.DeleteAble, row.source or node.ident)
-            for row in rows
-        ]
-    entity = {"EntityId": node.ident, "EntityType": _FLOW[node.kind]}
-    flows = await walker.rows(ListWorkflowPermissions.model_validate({"ProjectId": node.project, **entity}))
-    return [
-        (row.PermissionTargetType or "", row.PermissionTargetId or "", row.PermissionTypeList, True, node.ident)
-        for row in flows
-    ]
-
-
-def _grants(
-    account: str, node: Node, shown: Iterable[_Shown], direct: Mapping[str, Collection[tuple[str, str, str]]]
-) -> Iterator[Grant]:
-    """Yield each permission once, but no row that repeats a permission on a folder.
-
-    :param direct: by folder id, what is directly given on it.
-    """
-    found: dict[GrantKey, Grant] = {}
-    above = " ".join(quote(one, safe="") for one in node.above)
-    for subject, holder, rights, deletable, source in shown:
-        kind, who = _principal(node.project, subject, holder)
-        fixed = deletable is False or source != node.ident
-        for right in rights or (UNTOLD,):
-            place = (WeDataStudioPermissions.name, account, node.kind, node.ident)
-            key = GrantKey(*place, kind, who, right, FIXED if fixed else node.project)
-            if source != node.ident and _held(key) in direct.get(source, ()):
-                continue  # the folder's own permission is known: this row stands and falls with it
-            from_above = source if source != node.ident else _above(node, direct, _held(key))
-            inherited = f"{node.folder_kind} {from_above}" if from_above and (fixed or node.kind in _FLOW) else ""
-            why_not = _why_not(kind, holder, right, deletable, fixed)
-            if inherited and fixed:
-                why_not = f"inherited from {inherited}, whose own permission was not listed"
-            found.setdefault(
-                key,
-                Grant(
-                    key=key,
-                    cell=_cell_of(key),
-                    revocable=not why_not,
-                    why_not=PERHAPS_OWN if inherited and not why_not else why_not,
-                    inherited_from=inherited,
-                    resource_name=node.path,
-                    attributes={_PROJECT: node.project, _ABOVE: above},
-                ),
-            )
-    yield from found.values()
-
-
-def _principal(project: str, subject: str, holder: str) -> tuple[str, str]:
-    """Return type and id of a holder; a role's id is ``<ProjectId>.<RoleId>``, as its members have it."""
-    kind = _KINDS.get(subject)
-    if kind is None or not holder:
-        return PrincipalType.UNKNOWN, f"{subject} {holder}".strip()
-    return kind, f"{project}.{holder}" if kind == PrincipalType.ROLE else holder
-
-
-def _cell_of(key: GrantKey) -> Cell:
-    subject = next((name for name, known in _KINDS.items() if known == key.principal_type), "")
-    holder = key.principal_id
-    if subject == "role":
-        holder = holder.partition(".")[2]
-    return _cell(key.resource_type, f"{key.native_id}.{key.resource_id}", subject, holder, key.entitlement)
-
-
-def _above(node: Node, direct: Mapping[str, Collection[tuple[str, str, str]]], held: tuple[str, str, str]) -> str:
-    """Return a folder above on which the same holder has the same permission, or an empty text."""
-    return next((folder for folder in node.above if held in direct.get(folder, ())), "")
-
-
 def _doubt(inherited: str) -> str:
     """Return why a permission is not taken away while the one on a folder above it stays."""
     return f"it is its own or inherited from {inherited}: it can be told once that permission is gone"
 
 
-def _why_not(kind: str, holder: str, right: str, deletable: bool | None, fixed: bool) -> str:
-    if kind == PrincipalType.UNKNOWN:
-        return _NOBODY
-    if fixed or deletable is None:
-        return _NOT_DELETABLE if fixed else _NOT_TOLD
-    if right == UNTOLD:
-        return _NO_PRIVILEGES
-    return "" if right in LEVELS and is_numeric_id(holder) else UNNAMEABLE
-
-
-def _cell(kind: str, resource: str, subject: str, holder: str, right: str) -> Cell:
-    return Cell(f"{kind}/{subject}/{holder}", resource, "permission", (subject, holder, right))
-
-
 def _inverse(kind: str, resource: str, subject: str, holder: str, right: str) -> Mapping[str, Any]:
-    action = "CreateCodePermissions" if kind in _CODE else "CreateWorkflowPermissions"
+    action = "CreateCodePermissions" if kind in CODE else "CreateWorkflowPermissions"
     where = {"ObjectKind": kind, "Object": resource}
     return {"action": action, **where, "SubjectType": subject, "SubjectId": holder, "Privilege": right}
 
@@ -411,9 +313,9 @@ def _write(
     project, _, ident = cell.row.partition(".")
     subject, holder, _ = cell.column
     common = {"ProjectId": project, "SubjectType": subject, "SubjectId": holder, "Privileges": tuple(rights)}
-    if kind in _CODE:
-        return messages[0].model_validate({**common, "ResourceType": _CODE[kind], "ResourceId": ident})
-    return messages[1].model_validate({**common, "EntityType": _FLOW[kind], "EntityId": ident})
+    if kind in CODE:
+        return messages[0].model_validate({**common, "ResourceType": CODE[kind], "ResourceId": ident})
+    return messages[1].model_validate({**common, "EntityType": FLOW[kind], "EntityId": ident})
 
 
 def _named(prepared: Prepared[Any], actions: tuple[str, str]) -> list[tuple[str, str, str, str, str]]:
@@ -428,13 +330,13 @@ def _named(prepared: Prepared[Any], actions: tuple[str, str]) -> list[tuple[str,
             (one,) = body.pop("RecyclePolicySet" if action.startswith("Delete") else "AuthorizePermissionObjects")
             (who,) = one.pop("RecycleSubjects" if action.startswith("Delete") else "AuthorizeSubjects")
             resource = one.pop("Resource")
-            kinds, kind, ident = _CODE, resource.pop("ResourceType"), resource.pop("ResourceId")
+            kinds, kind, ident = CODE, resource.pop("ResourceType"), resource.pop("ResourceId")
             (holder,) = who.pop("SubjectValues")
             subject, rights = who.pop("SubjectType"), who.pop("Privileges")
             rest = (one, who, resource)
         else:
             (who,) = body.pop("DeletePermissionList" if action.startswith("Delete") else "PermissionList")
-            kinds, kind, ident = _FLOW, body.pop("EntityType"), body.pop("EntityId")
+            kinds, kind, ident = FLOW, body.pop("EntityType"), body.pop("EntityId")
             subject, holder = who.pop("PermissionTargetType"), who.pop("PermissionTargetId")
             rights, rest = who.pop("PermissionTypeList"), (who,)
         project = body.pop("ProjectId")
@@ -442,7 +344,7 @@ def _named(prepared: Prepared[Any], actions: tuple[str, str]) -> list[tuple[str,
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BlastRadiusExceededError(f"the final {action} body cannot be read: {error!r}") from None
     ids = all(isinstance(each, str) for each in (project, ident, holder)) and is_numeric_id(project)
-    known = isinstance(rights, list) and rights and all(right in LEVELS for right in rights) and subject in _KINDS
+    known = isinstance(rights, list) and rights and all(right in LEVELS for right in rights) and subject in KINDS
     if action not in actions or body or any(rest) or not ids or not known:
         raise BlastRadiusExceededError(f"the final {action} body does not name permissions of one holder on one object")
     if not is_named_id(ident) or not is_numeric_id(holder):
