@@ -204,6 +204,30 @@ def test_a_workflow_goes_after_its_folder_if_it_is_still_listed_then(bench: Benc
     assert setup.restore(run="1").whole()["problems"] == [] and held(setup) == before
 
 
+def test_a_workflow_waits_for_the_batch_of_its_folder_and_is_not_sent_before_it(bench: Bench) -> None:
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from rescind.operators.revoke import EARLIER_LIMIT, RevokeBatchOperator
+
+    setup = bench()
+    one = somebody(setup)
+    folder, flow = place(setup, "workflow", "folder"), place(setup, "workflow", "workflow")
+    given(setup, one, (folder, "CAN_MANAGE"), (flow, "CAN_MANAGE"))
+    review = approved(setup, one)
+    _, last = review.batches
+    operator = RevokeBatchOperator(task_id="revoke", batch=last)
+    with pytest.raises(TaskDeferred):
+        operator.execute(review.context("revoke"))
+    operator.resume(review.context("revoke"), waited=EARLIER_LIMIT.total_seconds())
+    assert sent(setup) == [], "while the folder shows the same, nobody knows whose it is"
+    review.revoke()
+    review.verify()
+    review.report()
+    found = {item["resource_id"]: item for item in items_of(review)}
+    assert sent(setup) == ["DeleteWorkflowPermissions"] and found[folder["node_id"]]["verdict"] == "verified_gone"
+    assert found[flow["node_id"]]["state"] == "stale" and folder["node_id"] in found[flow["node_id"]]["reason"]
+
+
 def test_the_same_permission_through_a_role_stays_effective(bench: Bench) -> None:
     setup = bench()
     one, leaf = somebody(setup), place(setup, "code", "script")
