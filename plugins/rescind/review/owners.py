@@ -17,7 +17,7 @@ from rescind.model import Decision, Grant, GrantKey
 from rescind.review.decide import Decider
 from rescind.review.files import Line, Strict, load
 from rescind.review.knowledge import principal_key
-from rescind.review.patterns import check_pattern, matches
+from rescind.review.patterns import ResourcePattern, check_pattern
 from rescind.review.roster.admit import PERSON_SPACE, AdmittedRoster, Person
 from rescind.review.roster.users import UserLinks
 from rescind.review.text import check_id, check_text
@@ -58,25 +58,11 @@ class OwnersFile(Strict):
     owners: list[OwnerFile] = Field(max_length=100_000)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedResources:
-    """One line of the file; fields that are None fit everything."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedResources(ResourcePattern):
+    """One line of the file."""
 
     reviewer: str
-    system: str
-    account: str | None
-    type: str | None
-    value: str
-    glob: bool
-
-    def covers(self, key: GrantKey) -> bool:
-        """Return whether the grant is on one of these resources."""
-        return (
-            self.system == key.system
-            and self.account in (None, key.account)
-            and self.type in (None, key.resource_type)
-            and matches(self.value, key.resource_id, glob=self.glob)
-        )
 
 
 @dataclass(frozen=True)
@@ -227,10 +213,10 @@ def _line(entry: OwnerFile, model: OwnersFile, where: str) -> OwnedResources:
     glob = entry.id is None
     value = check_pattern(entry.pattern if glob else entry.id, where=where, glob=glob)  # type: ignore[arg-type]
     return OwnedResources(
-        _known(entry.reviewer, model, where),
-        entry.system,
-        entry.account,
-        entry.type,
-        check_text(value, where=where),
-        glob,
+        reviewer=_known(entry.reviewer, model, where),
+        system=entry.system,
+        account=entry.account,
+        type=entry.type,
+        value=check_text(value, where=where),
+        glob=glob,
     )

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from rescind.errors import InputError
+from rescind.model import GrantKey
 from rescind.review.text import check_text
 
 MIN_LITERAL = 3
 """A pattern needs this many characters that are not wildcards: ``*`` alone would match everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourcePattern:
+    """Resources that one line of a file names; fields that are None fit everything."""
+
+    system: str
+    account: str | None
+    type: str | None
+    value: str
+    glob: bool
+
+    def covers(self, key: GrantKey) -> bool:
+        """Return whether the grant is on one of these resources."""
+        return (
+            self.system == key.system
+            and self.account in (None, key.account)
+            and self.type in (None, key.resource_type)
+            and matches(self.value, key.resource_id, glob=self.glob)
+        )
 
 
 def check_pattern(pattern: str, *, where: str, glob: bool) -> str:

@@ -17,7 +17,7 @@ from pydantic import Field
 from rescind.errors import InputError
 from rescind.model import GrantKey
 from rescind.review.files import Line, Strict, load
-from rescind.review.patterns import check_pattern, matches
+from rescind.review.patterns import ResourcePattern, check_pattern, matches
 from rescind.review.roster.admit import OPTIONAL_ID_COLUMNS, PERSON_SPACE, AdmittedRoster, Person
 from rescind.review.roster.users import USER_COLUMN, UserLinks
 from rescind.review.text import check_id, check_text
@@ -78,25 +78,11 @@ class ProtectedPrincipal:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ProtectedResource:
-    """One protected resource, or a pattern of them; None fits everything."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectedResource(ResourcePattern):
+    """One protected resource, or a pattern of them."""
 
-    system: str
-    account: str | None
-    type: str | None
-    value: str
     reason: str
-    glob: bool
-
-    def covers(self, key: GrantKey) -> bool:
-        """Return whether the grant is on this resource."""
-        return (
-            self.system == key.system
-            and self.account in (None, key.account)
-            and self.type in (None, key.resource_type)
-            and matches(self.value, key.resource_id, glob=self.glob)
-        )
 
 
 @dataclass(frozen=True)
@@ -302,5 +288,10 @@ def _principal(entry: PrincipalFile, where: str) -> ProtectedPrincipal:
 def _resource(entry: ResourceFile, where: str) -> ProtectedResource:
     value, glob = _value(entry.id, entry.pattern, where)
     return ProtectedResource(
-        entry.system, entry.account, entry.type, check_text(value, where=where), entry.reason, glob
+        reason=entry.reason,
+        system=entry.system,
+        account=entry.account,
+        type=entry.type,
+        value=check_text(value, where=where),
+        glob=glob,
     )

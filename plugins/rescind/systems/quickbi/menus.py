@@ -50,7 +50,7 @@ from rescind.systems.quickbi.access import (
     receiver_type,
     what_users_see,
 )
-from rescind.systems.quickbi.people import QuickBiPeople, discover_groups, discover_workspaces, membership
+from rescind.systems.quickbi.people import PEOPLE_READS, QuickBiPeople, discover_groups, discover_workspaces, membership
 from rescind.systems.quickbi.users import user_principal
 from rescind.systems.surfaces import (
     CONDITIONAL,
@@ -90,23 +90,13 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
     restore_shape: ClassVar[CallShape] = CallShape(max_rows=80, max_columns={"user": 60, "group": 40})
     surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
     untraceable: ClassVar[Mapping[str, Untraceable]] = {PrincipalType.UNKNOWN: UNNAMED}
-    reads: ClassVar[frozenset[str]] = frozenset(
-        {
-            "ListPortalMenuAuthorization",
-            "ListPortalMenus",
-            "ListUserGroupsByUserId",
-            "ListWhitePortalMenu",
-            "ListWorkspaceUserRolesByUserId",
-            "QueryOrganizationWorkspaceList",
-            "QueryShareList",
-            "QueryUserGroupListByParentId",
-            "QueryUserGroupMember",
-            "QueryUserInfoByAccount",
-            "QueryUserList",
-            "QueryWorksByOrganization",
-            "QueryWorkspaceUserList",
-        }
-    )
+    reads: ClassVar[frozenset[str]] = PEOPLE_READS | {
+        "ListPortalMenuAuthorization",
+        "ListPortalMenus",
+        "ListWhitePortalMenu",
+        "QueryShareList",
+        "QueryWorksByOrganization",
+    }
 
     optional_reads: ClassVar[frozenset[str]] = frozenset(
         {"ListUserGroupsByUserId", "ListWhitePortalMenu", "QueryShareList"}

@@ -32,6 +32,20 @@ from rescind.systems.quickbi.users import own_user_id, user_groups, user_princip
 from rescind.systems.surfaces import EndedMemberships
 from rescind.systems.walker import Walker
 
+PEOPLE_READS = frozenset(
+    {
+        "ListUserGroupsByUserId",
+        "ListWorkspaceUserRolesByUserId",
+        "QueryOrganizationWorkspaceList",
+        "QueryUserGroupListByParentId",
+        "QueryUserGroupMember",
+        "QueryUserInfoByAccount",
+        "QueryUserList",
+        "QueryWorkspaceUserList",
+    }
+)
+"""The actions that :func:`discover_people` and :class:`QuickBiPeople` need."""
+
 _Edge = tuple[str, str, str]
 """(type of the container, its id, user)."""
 

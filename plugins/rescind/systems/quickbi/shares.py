@@ -29,7 +29,7 @@ from rescind.systems.population import Population
 from rescind.systems.quickbi.access import SHARED, receiver_kind
 from rescind.systems.quickbi.access import SYSTEM as MENUS
 from rescind.systems.quickbi.authorized_resources import SYSTEM as AUTHORIZATIONS
-from rescind.systems.quickbi.people import discover_people, organization_members
+from rescind.systems.quickbi.people import PEOPLE_READS, discover_people, organization_members
 from rescind.systems.quickbi.users import moment, organization_users
 from rescind.systems.quickbi.work_access import (
     SHARES,
@@ -68,18 +68,7 @@ class QuickBiShares(WorkSystem, MembershipSystem[QuickBiClient]):
     surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
     untraceable: ClassVar[Mapping[str, Untraceable]] = {PrincipalType.UNKNOWN: UNNAMED}
     optional_reads: ClassVar[frozenset[str]] = frozenset({"CheckReadable", "QuerySharesToUserList"})
-    reads: ClassVar[frozenset[str]] = optional_reads | {
-        "ListUserGroupsByUserId",
-        "ListWorkspaceUserRolesByUserId",
-        "QueryOrganizationWorkspaceList",
-        "QueryShareList",
-        "QueryUserGroupListByParentId",
-        "QueryUserGroupMember",
-        "QueryUserInfoByAccount",
-        "QueryUserList",
-        "QueryWorksByOrganization",
-        "QueryWorkspaceUserList",
-    }
+    reads: ClassVar[frozenset[str]] = optional_reads | PEOPLE_READS | {"QueryShareList", "QueryWorksByOrganization"}
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """List users, groups and workspaces with their members; then every work with its shares."""

@@ -46,7 +46,7 @@ from rescind.systems.quickbi.authorized_resources import (
     shares_with,
     untold,
 )
-from rescind.systems.quickbi.people import discover_people, organization_members
+from rescind.systems.quickbi.people import PEOPLE_READS, discover_people, organization_members
 from rescind.systems.quickbi.users import organization_users
 from rescind.systems.quickbi.work_access import SHARES, WORK, WORKS, WorkSystem, other_ways, share_ways, what_users_open
 from rescind.systems.surfaces import UNNAMED, PlatformAnswer, Surface, Untraceable
@@ -80,20 +80,11 @@ class QuickBiWorkAuthorizations(WorkSystem, MembershipSystem[QuickBiClient]):
     surfaces: ClassVar[tuple[Surface, ...]] = SURFACES
     untraceable: ClassVar[Mapping[str, Untraceable]] = {PrincipalType.UNKNOWN: UNNAMED}
     optional_reads: ClassVar[frozenset[str]] = frozenset({"CheckReadable"})
-    reads: ClassVar[frozenset[str]] = optional_reads | {
-        "QueryShareList",
-        "ListAuthConfigByResource",
-        "ListUserGroupsByUserId",
-        "ListWorkspaceUserRolesByUserId",
-        "QueryDatasetList",
-        "QueryOrganizationWorkspaceList",
-        "QueryUserGroupListByParentId",
-        "QueryUserGroupMember",
-        "QueryUserInfoByAccount",
-        "QueryUserList",
-        "QueryWorksByOrganization",
-        "QueryWorkspaceUserList",
-    }
+    reads: ClassVar[frozenset[str]] = (
+        optional_reads
+        | PEOPLE_READS
+        | {"ListAuthConfigByResource", "QueryDatasetList", "QueryShareList", "QueryWorksByOrganization"}
+    )
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """List users, groups and workspaces with their members; then works and datasets with their authorizations."""
