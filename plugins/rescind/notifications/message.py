@@ -6,10 +6,12 @@ import html
 import unicodedata
 from dataclasses import dataclass
 
+from rescind.i18n import mark
+
 MOST_NAME = 60
 MOST_TITLE = 120
 """Longest name of a person and longest title, in characters."""
-OPEN = "Open in Airflow"
+OPEN = mark("Open in Airflow")
 _IN_NAMES = frozenset(" .-_'@")
 
 
@@ -20,11 +22,13 @@ class Message:
     :param title: one line.
     :param lines: sentences, one a line.
     :param link: absolute address for "open", or empty.
+    :param open: the words of the link.
     """
 
     title: str
     lines: tuple[str, ...] = ()
     link: str = ""
+    open: str = OPEN
 
     @property
     def text(self) -> str:
@@ -39,7 +43,7 @@ class Message:
             *(f"<p>{html.escape(x)}</p>" for x in self.lines),
         ]
         if self.link:
-            parts.append(f'<p><a href="{html.escape(self.link)}">{OPEN}</a></p>')
+            parts.append(f'<p><a href="{html.escape(self.link)}">{html.escape(self.open)}</a></p>')
         return "\n".join(parts)
 
     def markdown(self, heading: str, between: str, limit: int) -> str:
@@ -49,7 +53,7 @@ class Message:
         :param between: what separates two lines.
         """
         first = heading + shorten(self.title, MOST_TITLE)
-        last = [f"[{OPEN}]({self.link})"] if self.link else []
+        last = [f"[{self.open}]({self.link})"] if self.link else []
         space = limit - _size(between.join([first, *last]))
         return between.join([first, *fitting(self.lines, space, extra=_size(between)), *last])
 

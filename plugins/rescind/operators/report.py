@@ -12,6 +12,7 @@ from rescind.airflow_support.links import EvidenceLink, ReportLink, ReviewLink, 
 from rescind.hooks.airflow_instance.api import write_note
 from rescind.hooks.evidence_store import write_evidence
 from rescind.hooks.signing_keys import approval_keys
+from rescind.i18n import reading
 from rescind.ledger import Ledger
 from rescind.operators.bases.announcing import AnnouncingMixin
 from rescind.operators.bases.review import NOTHING_TO_DO, REFUSAL, ReviewOperator
@@ -73,7 +74,9 @@ class ReportOperator(ReviewOperator):
             self.log.info(line)
         places = {name: summary[name] for name in ("report", "bundle", "tables")}
         self.report_at, self.bundle_at = str(summary["report"]), str(summary["bundle"])
-        self.log.info(write_note(run.dag_id, run.airflow_run_id, headline(summary)))
+        with reading(settings.language, settings.time_zone):
+            note = headline(summary)
+        self.log.info(write_note(run.dag_id, run.airflow_run_id, note))
         self.log.info("the run with report and evidence: %s", page_address(run.number))
         return {"summary": str(path), **places, "state": summary["state"], "findings": len(summary["findings"])}
 

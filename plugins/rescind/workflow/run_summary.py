@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rescind.i18n import mark, tr
 from rescind.leaver_clock import clock_line, leaver_clock, moments
 from rescind.ledger import OCCASION, Approval, Item, Ledger, Plan, Run, TaskProgress
 from rescind.model import NEW_RUN, Grant, ItemState
@@ -198,16 +199,30 @@ def headline(summary: dict[str, Any]) -> str:
         counts |= {name: counts[name] + row[name] for name in _COUNTED}
     whole = {name: sum(counts[name] for counts in by_system.values()) for name in _COUNTED}
     state, left = state_of(summary).text, remains(summary)
-    lines = [f"Run {summary['number']}: {state}. {_came_to(summary, whole)}; {summary['calls']} calls planned"]
-    lines += [f"Remains: {'; '.join(left)}"] if left else []
+    lines = [
+        tr(
+            "Run {number}: {state}. {result}; {calls} calls planned",
+            number=summary["number"],
+            state=state,
+            result=_came_to(summary, whole),
+            calls=summary["calls"],
+        )
+    ]
+    lines += [tr("Remains: {parts}", parts=tr("; ").join(left))] if left else []
     lines += _clock_line(summary)
     lines += [f"- {system}: {_came_to(summary, by_system[system])}" for system in sorted(by_system)]
-    for name in ("problems", "findings"):
+    for name in _IN_REPORT:
         if summary[name]:
-            lines.append(f"{name}: {len(summary[name])}, named in the report")
+            lines.append(tr(_IN_REPORT[name], count=len(summary[name])))
     if summary["next_step"]:
         lines.append(summary["next_step"])
     return "\n".join(lines)
+
+
+_IN_REPORT = {
+    "problems": mark("problems: {count}, named in the report"),
+    "findings": mark("findings: {count}, named in the report"),
+}
 
 
 def _clock_line(summary: dict[str, Any]) -> list[str]:
@@ -217,10 +232,12 @@ def _clock_line(summary: dict[str, Any]) -> list[str]:
 def _came_to(summary: dict[str, Any], counts: dict[str, int]) -> str:
     back = summary["operation"] == OPERATION
     if summary["dry_run"]:
-        return f"{counts['items']} to {'restore' if back else 'revoke'}, {counts['held']} held back"
+        to_do = mark("{count} to restore, {held} held back") if back else mark("{count} to revoke, {held} held back")
+        return tr(to_do, count=counts["items"], held=counts["held"])
     done = counts["restored"] if back else sum(counts[name] for name in _PROVEN)
+    reached = mark("{done} of {total} restored") if back else mark("{done} of {total} proven gone")
     left = [f"{counts[name]} {words_of(name)}" for name in _OPEN if counts[name]]
-    return ", ".join([f"{done} of {counts['items']} {'restored' if back else 'proven gone'}", *left])
+    return tr(", ").join([tr(reached, done=done, total=counts["items"]), *left])
 
 
 def _kind(run: Run) -> str:
