@@ -164,15 +164,28 @@ def test_a_report_is_shown_and_runs_nothing(site: Site) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1280, 820), (390, 844)])
-def test_no_page_is_cut_off_or_has_a_fault_of_accessibility(site: Site, scheme: str, width: int, height: int) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "width", "height", "language"),
+    [
+        *((scheme, *size, "en") for scheme in ("light", "dark") for size in ((1280, 820), (390, 844))),
+        ("light", 1280, 820, "zh-CN"),
+        ("dark", 390, 844, "ja"),
+    ],
+)
+def test_no_page_is_cut_off_or_has_a_fault_of_accessibility(
+    site: Site, scheme: str, width: int, height: int, language: str
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page, axe = site.page(width=width, height=height, scheme=scheme), Axe()
     person = "runs/1/person?id=quickbi_menus%2Falibaba:1234567890123456:cn-hangzhou%2Fuser%2Fu000000"
+    if language != "en":
+        page.goto(f"{site.server.base}/rescind/runs?lang={language}&tz=Asia/Shanghai")
+        page.wait_for_url(lambda url: "lang=" not in url)  # a shared address carries nobody's choice
+        assert "UTC+8)" in page.inner_text("main")
     for path in ("runs", "runs/1", "runs/1/items", "runs/1/people", person, "runs/2", "runs/2/items", "runs/99"):
         page.goto(f"{site.server.base}/rescind/{path}")
+        assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         found = axe.run(page).response
         assert len(found["passes"]) > 5, "the checks have run"
