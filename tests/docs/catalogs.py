@@ -2,7 +2,7 @@
 
 ``python -m tests.docs.catalogs --write`` adds the messages of the source to the catalogs, drops those that nothing
 uses, and compiles them. Then translate the empty ones in ``plugins/rescind/locale/*/LC_MESSAGES/rescind.po``, with the
-words of ``docs/glossary.md``, and run it again.
+words of ``docs/glossary-languages.md``, and run it again.
 """
 
 from __future__ import annotations
