@@ -172,6 +172,10 @@ class Grant:
     :param expires_raw: the vendor's text of the end date, stored for a restore.
     :param created_raw: the vendor's text of the creation date; with ``native_id`` it identifies the generation.
     :param origin: where the grant came from, in the vendor's words (DMS ``OriginFrom``).
+    :param last_used_days: full days since its holder last used it, or, without ``last_used_on``, the days in which no
+        use was seen. None is *not known*, which is never a reason to revoke.
+    :param last_used_on: day of the last use that was seen (ISO date of the platform's clock), or empty.
+    :param last_use: what shows the use, or why nothing is known about it; fixed words, never text of a statement.
     :param attributes: further vendor fields that a faithful restore or a revoke call needs.
     """
 
@@ -186,12 +190,24 @@ class Grant:
     origin: str = ""
     principal_name: str = ""
     resource_name: str = ""
+    last_used_days: int | None = None
+    last_used_on: str = ""
+    last_use: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def use(self) -> tuple[int | None, str, str]:
+        """Return days, day and source of the last use, for :func:`rescind.last_use.last_use_words`."""
+        return self.last_used_days, self.last_used_on, self.last_use
 
     @property
     def grant_id(self) -> str:
         """See :attr:`GrantKey.grant_id`."""
         return self.key.grant_id
+
+
+LAST_USE = ("last_used_days", "last_used_on", "last_use")
+"""Fields of a grant about its use, see :mod:`rescind.last_use`."""
 
 
 @dataclass(frozen=True, slots=True)

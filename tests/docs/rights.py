@@ -24,12 +24,12 @@ def current(page: str) -> str:
 
 
 def _rows() -> Iterator[str]:
-    yield "| system | to list and verify | to revoke, also | to restore, another key |"
-    yield "| --- | --- | --- | --- |"
+    yield "| system | to list and verify | to revoke, also | to restore, another key | for `last_used`, also |"
+    yield "| --- | --- | --- | --- | --- |"
     for name, system in REGISTRY.items():
         reads = [f"{_code(action)}{' *' if action in system.optional_reads else ''}" for action in sorted(system.reads)]
         writes = f"{_codes(system.revoke_actions)} | {_codes(system.restore_actions)}"
-        yield f"| `{name}` | {', '.join(reads)} | {writes} |"
+        yield f"| `{name}` | {', '.join(reads)} | {writes} | {_codes(system.usage_reads) or 'none'} |"
 
 
 def _codes(actions: Iterable[str]) -> str:

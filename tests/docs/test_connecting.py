@@ -21,7 +21,7 @@ def test_the_table_of_rights_is_current() -> None:
 def test_every_action_that_a_system_calls_is_in_its_row_of_rights(name: str) -> None:
     system = REGISTRY[name]
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
-    needed = system.reads | system.revoke_actions | system.restore_actions
+    needed = system.reads | system.revoke_actions | system.restore_actions | system.usage_reads
     assert set(re.findall(r"`([A-Z]\w+)`", row)) == needed
 
 

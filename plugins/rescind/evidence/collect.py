@@ -17,7 +17,7 @@ from rescind.evidence.bundle.format import PROVEN, moment, standing
 from rescind.evidence.signed_answers import approval_record, narrowing_record
 from rescind.evidence.values import grant_record, plain
 from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Narrowing, Plan, Run, Scope
-from rescind.model import Choice, Decision
+from rescind.model import LAST_USE, Choice, Decision
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -175,6 +175,9 @@ class Collector:
     def _grants_of(self) -> Iterator[Record]:
         for record in self.ledger.snapshot.stored_grants(self.run.run_id):  # the names of grant_record
             record["expires_at"], record["attributes"] = moment(record["expires_at"]), plain(record["attributes"])
+            if not record["last_use"]:  # the run did not ask
+                for name in LAST_USE:
+                    del record[name]
             yield record
 
     def _source_grants_of(self) -> Iterator[Record]:

@@ -30,6 +30,7 @@ from rescind.ledger import (
 )
 from rescind.ledger.population.snapshot import ScopeSpool
 from rescind.model import (
+    LAST_USE,
     Cell,
     Choice,
     Decision,
@@ -124,6 +125,7 @@ def _grant(record: Record) -> Grant:
         GrantKey(*(record[name] for name in GrantKey._fields)),
         Cell(record["container"], record["row"], record["column_kind"], tuple(record["column"])),
         **{name: record[name] for name in (*names, "resource_name", "attributes")},
+        **{name: record[name] for name in LAST_USE if name in record},
         expires_at=_time(record["expires_at"]),
     )
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from rescind.evidence.bundle.format import moment
-from rescind.model import Grant
+from rescind.model import LAST_USE, Grant
 
 _SECRET = re.compile(
     r"(?i)(secret|passw|signature|authori[sz]ation$|(access|security|session|id)_?token|^token$|cookie|private_?key)"
@@ -38,8 +38,9 @@ def plain(value: Any) -> Any:
 
 
 def grant_record(grant: Grant) -> dict[str, Any]:
-    """Return a grant as a record."""
+    """Return a grant as a record. What is known of its last use is in it only where the run read that."""
     key, cell = grant.key, grant.cell
+    used = {name: getattr(grant, name) for name in LAST_USE} if grant.last_use else {}
     return {
         "grant_id": key.grant_id,
         "system": key.system,
@@ -64,4 +65,5 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "principal_name": grant.principal_name,
         "resource_name": grant.resource_name,
         "attributes": plain(grant.attributes),
+        **used,
     }

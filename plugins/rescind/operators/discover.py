@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +19,7 @@ from rescind.model import Grant, Membership, Principal
 from rescind.operators.bases.review import ScopeOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
+from rescind.systems.last_use import NOT_ASKED, UNTOLD, UsageRequest
 from rescind.systems.population import Population, Sentinel
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.named_people import NOTE, RunPeople
@@ -54,6 +55,7 @@ class DiscoverOperator(ScopeOperator):
         with ledger.snapshot.spool(run.run_id, scope.scope_id) as spool:
             listing = _ScopeListing(_SpoolSink(spool), scope, settings)
             try:
+                listing.ask_use(run)
                 if scope.part == NAMED_PEOPLE:
                     listing.people = RunPeople(ledger, run, scope, listing.sentinel_holders)
                 asyncio.run(listing.read(context, ledger))
@@ -66,6 +68,9 @@ class DiscoverOperator(ScopeOperator):
             spool.commit(listing.certificate())
         facts = {"grants": listing.found.grants, "list_calls": listing.found.pages, **listing.found.notes}
         self.log.info("%s: %s", self.scope["label"], facts)
+        for log, read in sorted((listing.found.usage.notes if listing.found.usage else {}).items()):
+            level = self.log.info if read["complete"] else self.log.warning
+            level("last use, %s: %s", log, read)
         if listing.found.dangling:
             self.log.warning(
                 "%d references name something that no listing shows: %s",
@@ -84,6 +89,7 @@ class _ScopeListing:
     def __init__(self, sink: _SpoolSink, scope: Scope, settings: Settings) -> None:
         known = settings.sentinels.get(scope.system, ())
         wanted = [Sentinel(k.principal, k.resource, k.entitlement) for k in known if k.account in ("", scope.account)]
+        self._sink = sink
         self.found = Population(sink, wanted, settings.not_reviewed.get(scope.system, ()))
         self.sentinel_holders = frozenset(one.principal for one in wanted)
         self.people: RunPeople | None = None
@@ -91,6 +97,18 @@ class _ScopeListing:
         self._started = datetime.now(UTC)
         self._identity = self._caller = ""
         self._own: set[str] = set()
+
+    def ask_use(self, run: Run) -> None:
+        """Ask when grants were last used, in a review by policy with the setting ``last_used``: not about a leaver."""
+        asked = self._settings.last_used
+        if asked is None:
+            return
+        if run.params.get("kind") != "policy":
+            self._sink.no_use = NOT_ASKED
+            return
+        self._sink.no_use = UNTOLD
+        if system_named(self._scope.system).usage_reads:
+            self.found.usage = UsageRequest(asked.days, asked.max_calls)
 
     async def read(self, context: Context, ledger: Ledger) -> None:
         """Read the whole population. Note the ids of both connections, which are never revoked.
@@ -142,6 +160,7 @@ class _ScopeListing:
                 "sentinels": found.sentinels,
                 "dangling": dict(sorted(found.dangling.items())),
                 "dangling_examples": found.dangling_examples,
+                **({"last_used": {"calls": found.usage.calls, "logs": found.usage.notes}} if found.usage else {}),
             },
             started_at=self._started,
             ended_at=datetime.now(UTC),
@@ -166,8 +185,12 @@ class _SpoolSink:
 
     def __init__(self, spool: ScopeSpool) -> None:
         self._spool = spool
+        self.no_use = ""
+        """Why nothing is known about the use of grants that say nothing about it; empty if the run does not ask."""
 
     def add_grants(self, grants: Iterable[Grant]) -> None:
+        if self.no_use:
+            grants = (one if one.last_use else replace(one, last_use=self.no_use) for one in grants)
         self._spool.add_grants(grants)
 
     def add_principals(self, principals: Iterable[Principal]) -> None:

@@ -102,7 +102,7 @@ class PreflightOperator(RefusingOperator):
         scopes = ledger.scopes.open(run.run_id, specs)
         log_settings(ledger, run)
         self.log.info("run %s (number %d), %s, requested by %s", run.run_id, run.number, _mode(dry_run), run.requester)
-        _log_inputs(self.log, inputs)
+        _log_inputs(self.log, inputs, settings)
         return [
             {
                 "scope": scope.scope_id,
@@ -291,7 +291,7 @@ def _mode(dry_run: bool) -> str:
     return "dry run" if dry_run else "will revoke after approval"
 
 
-def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
+def _log_inputs(log: Any, inputs: ReviewInputs, settings: Settings) -> None:
     log.info("roster: %d people; policy %s", len(inputs.roster.roster.people), inputs.version[:12])
     log.info("roster: %s", inputs.last_day)
     for remark in remarks(inputs.roster.roster):
@@ -302,6 +302,11 @@ def _log_inputs(log: Any, inputs: ReviewInputs) -> None:
         log.warning(
             "rules %s depend on people missing from the roster, but roster_is_complete is off: they never apply",
             ", ".join(inputs.never_hold()),
+        )
+    if inputs.by_use() and settings.last_used is None:
+        log.warning(
+            "rules %s look at the last use, but the setting last_used is off: they never apply",
+            ", ".join(inputs.by_use()),
         )
     if inputs.asks_nobody():
         log.warning("rules %s ask owners, but this run does not: grants are kept", ", ".join(inputs.asks_nobody()))

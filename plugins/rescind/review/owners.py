@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from rescind.errors import InputError
+from rescind.last_use import last_use_words
 from rescind.model import Decision, Grant, GrantKey
 from rescind.review.decide import Decider
 from rescind.review.files import Line, Strict, load
@@ -104,10 +105,14 @@ class Owners:
 
 
 class Ask(NamedTuple):
-    """What one reviewer is asked at once: (grant id, line to show) pairs."""
+    """What one reviewer is asked at once: (grant id, line to show) pairs.
+
+    :param no_answer: what a missing answer means. About grants that were not seen in use it means to keep them.
+    """
 
     reviewer: str
     items: tuple[tuple[str, str], ...]
+    no_answer: Literal["keep", "revoke"] = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +156,13 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
 def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: Decider) -> Asks:
     """Return the questions about these grants, at most :data:`MOST_ITEMS` in each, always in the same order.
 
+    What rules about the last use ask is a question of its own: there a missing answer never revokes.
+
     :param decider: knows the ids of every principal.
     :raises InputError: as :meth:`Owners.owner`.
     """
-    by_reviewer: dict[str, list[tuple[GrantKey, str, str]]] = {}
+    by_use = {rule.id for rule in decider.ctx.policy.rules if rule.by_use} if decider.ctx.policy else set()
+    by_reviewer: dict[tuple[str, bool], list[tuple[GrantKey, str, str]]] = {}
     own: list[str] = []
     for grant, decision in asked:
         view = decider.view(grant)
@@ -165,11 +173,13 @@ def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: 
         if reviewer is None:
             own.append(decision.grant_id)
         else:
-            by_reviewer.setdefault(reviewer, []).append((grant.key, decision.grant_id, _shown(grant, decision)))
+            place = (reviewer, decision.rule in by_use)
+            by_reviewer.setdefault(place, []).append((grant.key, decision.grant_id, _shown(grant, decision)))
     found = []
-    for reviewer in sorted(by_reviewer):
-        items = sorted(by_reviewer[reviewer], key=lambda item: (item[0].system, item[0].resource_id, item))
-        found += [Ask(reviewer, tuple((name, line) for _, name, line in part)) for part in _parts(items)]
+    for reviewer, use in sorted(by_reviewer):
+        items = sorted(by_reviewer[reviewer, use], key=lambda item: (item[0].system, item[0].resource_id, item))
+        unanswered = "keep" if use else owners.no_answer
+        found += [Ask(reviewer, tuple((name, line) for _, name, line in part), unanswered) for part in _parts(items)]
     return Asks(tuple(found), tuple(sorted(own)))
 
 
@@ -186,7 +196,8 @@ def _shown(grant: Grant, decision: Decision) -> str:
     name = f" ({grant.resource_name})" if grant.resource_name and grant.resource_name != key.resource_id else ""
     place = f"{key.resource_type} {key.resource_id}{name} in {key.system}, {key.account}"
     record = f", record {key.native_id}" if key.native_id else ""
-    return f"{who}: {key.entitlement} on {place}{record}; {decision.severity}: {decision.reason}"
+    use = f"; last used: {last_use_words(*grant.use)}" if grant.last_use else ""
+    return f"{who}: {key.entitlement} on {place}{record}; {decision.severity}: {decision.reason}{use}"
 
 
 def _ids(entry: ReviewerFile, roster: AdmittedRoster, where: str) -> frozenset[tuple[str, str]]:

@@ -83,6 +83,20 @@ class KnownGrant(BaseModel):
     account: str = ""
 
 
+class LastUsed(BaseModel):
+    """How far back a review by policy asks when grants were last used, and how many calls it may take.
+
+    :param days: closed days to look back. The result for a grant is: used on a day, not seen in so many days, or not
+        known.
+    :param max_calls: most calls for each system and account. A log that needs more counts as not read: not known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    days: int = Field(default=90, ge=1, le=365)
+    max_calls: int = Field(default=3000, ge=1, le=100_000)
+
+
 class Settings(BaseModel):
     """Deployment settings. Every limit here is a ceiling for every run.
 
@@ -163,6 +177,9 @@ class Settings(BaseModel):
     :param targeted_discovery_hours: a run about named people lists only them, in systems that list by person (DMS
         permissions, DMS accounts), if the last listing of the whole population is at most so many hours old. 0: always
         list everybody.
+    :param last_used: ask in reviews by policy when grants were last used, see :class:`LastUsed`; ``{}`` for its
+        defaults. Only DMS and Quick BI tell; it takes further calls and rights. None: not asked, so not known. A run
+        about named people does not ask.
     :param sentinels: per system, grants that exist for certain; a listing that lacks one counts as incomplete.
     :param settle_seconds: first pause between two reads of a verification, in seconds; it grows.
     :param settle_in_place_seconds: how long a task waits while it occupies its worker, in seconds; after that it is
@@ -245,6 +262,7 @@ class Settings(BaseModel):
     canary_above: Annotated[int, BOUND] = Field(default=200, ge=0)
     max_shrink_percent: Annotated[int, BOUND] = Field(default=30, ge=0, le=100)
     targeted_discovery_hours: Annotated[int, BOUND] = Field(default=0, ge=0, le=8760)
+    last_used: Annotated[LastUsed | None, BOUND] = None
     sentinels: Annotated[dict[str, tuple[KnownGrant, ...]], BOUND] = Field(default_factory=dict)
     not_reviewed: Annotated[dict[str, tuple[str, ...]], BOUND] = Field(default_factory=dict)
     settle_seconds: Annotated[float, BOUND] = Field(default=1.0, gt=0, le=600)

@@ -66,6 +66,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
     :cvar reads: the vendor's actions that discovery and verification call; what a reading key should be allowed.
     :cvar optional_reads: those of ``reads`` without which only a surface stays unanswered, so that a record that is
         gone is never called access that is gone.
+    :cvar usage_reads: further actions that show when grants were last used, called only with the setting ``last_used``;
+        none where the platform does not show that of one person.
     :cvar lists_people: True when :meth:`discover_named` needs fewer calls than :meth:`discover` for a few people, and
         the vendor's listing by principal shows every grant that a call can revoke from them.
     :cvar admin_entitlements: entitlements whose last holder on a resource must stay.
@@ -97,6 +99,7 @@ class PermissionSystem(ABC, Generic[ClientT]):
     revoke_also: ClassVar[tuple[type[WriteRequest[Any]], ...]] = ()
     reads: ClassVar[frozenset[str]]
     optional_reads: ClassVar[frozenset[str]] = frozenset()
+    usage_reads: ClassVar[frozenset[str]] = frozenset()
     lists_people: ClassVar[bool] = False
     admin_entitlements: ClassVar[frozenset[str]] = frozenset()
     surfaces: ClassVar[tuple[Surface, ...]] = ()

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncompleteError
 from rescind.model import Grant, Membership, Principal
+from rescind.systems.last_use import UsageRequest
 from rescind.systems.surfaces import Gap
 
 MOST_GAPS = 500
@@ -80,6 +81,8 @@ class Population:
         self.surfaces: dict[str, str] = {}
         self.left_out: list[dict[str, str]] = []
         self.gaps: list[Gap] = []
+        self.usage: UsageRequest | None = None
+        """What to ask about the use of the grants; None for nothing."""
 
     @property
     def grants(self) -> int:

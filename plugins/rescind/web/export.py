@@ -14,8 +14,8 @@ from rescind.web.shape import left_of, refusal, state_of
 
 _COLUMNS = (
     "person", "department", "person id", "system", "account", "principal type", "principal id", "right",
-    "resource type", "resource", "resource id", "state", "proof", "remains through", "rule", "why", "sent (UTC)",
-    "listed again (UTC)", "request id", "grant id",
+    "last used", "resource type", "resource", "resource id", "state", "proof", "remains through", "rule", "why",
+    "sent (UTC)", "listed again (UTC)", "request id", "grant id",
 )  # fmt: skip
 _PIECE = 500
 
@@ -60,7 +60,8 @@ def _time(value: datetime | None) -> str:
 def _row(one: ItemLine, titles: Mapping[str, str]) -> tuple[str, ...]:
     return (
         one.principal_name, one.department, one.person, titles.get(one.system, one.system), one.account,
-        one.principal_type, one.principal_id, one.entitlement, one.resource_type, one.resource_name, one.resource_id,
+        one.principal_type, one.principal_id, one.entitlement, one.last_used, one.resource_type, one.resource_name,
+        one.resource_id,
         words_of("kept" if was_left_out(one.state, one.reason) else one.state),
         words_of(one.verdict) if one.verdict else "", one.path or one.reason, one.rule, one.why,
         _time(one.sent_at), _time(one.observed_at), one.request_id, one.grant_id,

@@ -94,6 +94,10 @@ class ReviewInputs:
         rules = self.policy.rules if self.policy and not self.complete else ()
         return [rule.id for rule in rules if Source.ROSTER in rule.absence]
 
+    def by_use(self) -> list[str]:
+        """Return the rules that look at when grants were last used."""
+        return [rule.id for rule in self.policy.rules if rule.by_use] if self.policy else []
+
     def asks_nobody(self) -> list[str]:
         """Return the rules that ask, in a run without questions; their grants stay."""
         rules = self.policy.rules if self.policy and self.owners is None else ()
@@ -271,11 +275,13 @@ def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: dat
 def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
     """Return the full decision context of a run: its inputs, and memberships and holdings from the snapshot.
 
-    The time of the review is the start of the run, so that a repeated decision gives the same result.
+    The time of the review is the start of the run, so that a repeated decision gives the same result. When a grant was
+    last used is known only where the log was read to its end, so that source counts as complete.
     """
     context = _with_population(
         ledger, run, inputs_of(ledger, run).context(own_ids(ledger, run), now=run.started_at.astimezone(UTC))
     )
+    context = replace(context, complete=context.complete | {Source.LAST_USED})
     if any(scope.state != "complete" or scope.part == NAMED_PEOPLE for scope in ledger.scopes.all(run.run_id)):
         return context
     memberships = Memberships.of(ledger.snapshot.memberships(run.run_id))

@@ -48,7 +48,7 @@ def closed_run(
     """A run from listing to verdicts: one item held, one still effective, the rest gone."""
     run = begin(ledger, name, inputs=inputs, policy_version=POLICY)
     every = [grant(number, portal=f"p-{name}") for number in range(grants - 1)]
-    every.append(grant(grants, portal=f"p-{name}", resource_name=HOSTILE))
+    every.append(grant(grants, portal=f"p-{name}", resource_name=HOSTILE, last_used_days=90, last_use="a log"))
     list_scope(ledger, run, every)
     ledger.scopes.seal(run.run_id)
     gone, held = [every[-1], *every[: revoke - 1]], every[revoke]

@@ -50,6 +50,7 @@ RULES = (
     ("resource.id == 'r1' || resource.id.endsWith('2')", "revoke"),
     ("resource.type == 'TABLE'", "ask"),
     ("resource.name == 'keep'", "keep"),
+    ("grant.last_used_days >= 90", "ask"),
     ("resource.class == 'secret'", "revoke"),
     ("resource.class == 'secret' && resource.type == 'TABLE'", "keep"),
 )
@@ -94,6 +95,8 @@ def populations(draw: st.DrawFn, make: SimpleNamespace) -> list[Grant]:
             expires_at=(end := draw(one_of([None, now - timedelta(days=1), now + timedelta(days=1)]))),
             expires_raw="raw" if end else draw(one_of(["", "raw"])),
             origin=draw(one_of(["console", "ticket"])),
+            last_used_days=draw(one_of([None, 3, 90])),
+            last_use="a log",
             attributes=draw(one_of([{}, {"level": "3"}, {"level": "1", "note": 'a "b"\\c'}])),
         )
         found[one.key] = one
@@ -117,7 +120,7 @@ def contexts(draw: st.DrawFn, make: SimpleNamespace, grants: Sequence[Grant]) ->
             [Principal(*DMS, "user", "51002", kind=draw(st.sampled_from(["human", "service"])))]
         ),
         "holdings": collect_holdings(grants),
-        "complete": frozenset(("roster", "usage", "holdings")),
+        "complete": frozenset(("roster", "usage", "holdings", "last_used")),
         "covering": draw(st.sampled_from([{}, {DMS[0]: frozenset({"DATABASE"})}])),
     }
     if draw(st.integers(0, 3)) == 0:
@@ -130,7 +133,7 @@ def contexts(draw: st.DrawFn, make: SimpleNamespace, grants: Sequence[Grant]) ->
     combine = draw(st.sampled_from(["first_match", "most_restrictive"]))
     if combine == "most_restrictive":
         rules = [pair for pair in rules if pair[1] != "keep"] or [RULES[0]]
-    texts = (make.rule(when, choice, f"r{n}") for n, (when, choice) in enumerate(rules))
+    texts = (make.rule(when, choice, f"r{n}", absence="last_used" in when) for n, (when, choice) in enumerate(rules))
     classes = "resource_classes:\n  - {class: secret, system: dms_permissions, ids: [r1, r2, rrr4]}\n"
     context = make.context(make.policy(*texts, combine=combine, extra=classes), **change)
     return context

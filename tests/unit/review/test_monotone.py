@@ -88,6 +88,10 @@ ON_ABSENCE = (
     ("principal.owner == 'active'", "keep"),
     ("!person.known", "ask"),
     ("'g1' in principal.groups", "ask"),
+    ("grant.last_used_days >= 90", "ask"),
+    ("!(grant.last_used_days < 90)", "ask"),
+    ("grant.last_used_days < 90", "keep"),
+    ("grant.last_used_days < 90 || person.status == 'active'", "keep"),
 )
 EVERYTHING = ("grant.system != ''", "revoke")
 
@@ -150,6 +154,7 @@ def worlds(draw: st.DrawFn, make: SimpleNamespace, absence: bool) -> World:
             expires_at=(end := draw(one_of(ends))),
             expires_raw="raw" if end else draw(one_of(["", "raw"])),
             attributes=draw(one_of([{}, {"level": "3"}, {"level": "1"}])),
+            last_used_days=draw(one_of([None, 3, 90])),
         )
         for n, system in enumerate(
             draw(st.lists(one_of(["dms_permissions", "wedata_privileges"]), min_size=1, max_size=6))
@@ -178,7 +183,7 @@ def worlds(draw: st.DrawFn, make: SimpleNamespace, absence: bool) -> World:
         chosen.append(EVERYTHING)  # whatever the others let through shows
     if combine == "most_restrictive":
         chosen = [pair for pair in chosen if pair[1] != "keep"] or [PLAIN[0]]
-    sources = {"roster", "usage"} | ({"membership"} if edges is not None else set())
+    sources = {"roster", "usage", "last_used"} | ({"membership"} if edges is not None else set())
     with_holdings = draw(st.booleans())
     sources |= {"holdings"} if with_holdings else set()
     people = tuple(draw(rows(number)) for number in sorted(numbers))
@@ -266,6 +271,7 @@ def losses(world: World) -> Iterator[tuple[set[str], World]]:
         *(("principals", n, {"owner": ""}) for n in range(len(world.principals))),
         *(("grants", n, {"expires_at": None, "expires_raw": "??"}) for n in range(len(world.grants))),
         *(("grants", n, {"attributes": {}}) for n in range(len(world.grants))),
+        *(("grants", n, {"last_used_days": None}) for n in range(len(world.grants))),
         *(("grants", n, {"resource_name": ""}) for n in range(len(world.grants))),
     ]
     for name, index, change in changes:

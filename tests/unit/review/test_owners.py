@@ -125,3 +125,19 @@ def test_a_resource_that_nobody_answers_for_is_an_error_where_the_file_says_so(m
     text = FILE.replace("default: ada", "default: error")
     with pytest.raises(InputError, match=r"no line names DATABASE 'r8' in dms_permissions.*default reviewer"):
         ask(make, make.grant("51003", resource_id="r8"), text=text)
+
+
+def test_no_answer_about_the_last_use_means_to_keep(make: SimpleNamespace) -> None:
+    """Whatever the owners file says: without a person nothing goes because it was not seen in use."""
+    unused = make.rule("grant.last_used_days >= 90", "ask", "unused", absence=True)
+    rules = make.policy(make.rule("grant.entitlement == 'EXPORT'", "ask", "export"), unused)
+    used = {"last_used_days": 90, "last_use": "DMS operation log"}
+    grants = [make.grant("51003", entitlement="EXPORT", **used), make.grant("51003", resource_id="r2", **used)]
+    decider = Decider(make.context(rules, complete=frozenset({"last_used"})))
+    pairs = [(grant, decider.decide(grant)) for grant in grants]
+    found = questions(pairs, owners(make, FILE.replace("no_answer: keep", "no_answer: revoke")), decider)
+    assert [(one.no_answer, [name for name, _ in one.items]) for one in found.questions] == [
+        ("revoke", [grants[0].grant_id]),
+        ("keep", [grants[1].grant_id]),
+    ]
+    assert found.questions[1].items[0][1].endswith("; last used: not seen in 90 days (DMS operation log)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rescind.ledger.read_models.rows import ItemLine
@@ -29,6 +30,19 @@ def test_names_come_through_and_formulas_do_not_run() -> None:
     assert {line["principal id"] for line in lines} == {"'1234567890123456789"}, "no spreadsheet rounds it"
     assert {(line["state"], line["proof"], line["department"]) for line in lines} == {("sent", "proven gone", "财务")}
     assert lines[0]["sent (UTC)"] == "2026-06-01 06:30:00"
+
+
+def test_when_a_right_was_last_used_is_in_words_of_its_own() -> None:
+    cases = {
+        (None, "", ""): "",
+        (None, "", "the key may not read the log"): "not known (the key may not read the log)",
+        (20, "2026-06-09", "export, DMS operation log"): "used on 2026-06-09 (export, DMS operation log)",
+        (90, "", "DMS operation log"): "not seen in 90 days (DMS operation log)",
+        (1, "", "DMS operation log"): "not seen in 1 day (DMS operation log)",
+    }
+    rows = [replace(item("a", "b"), last_used_days=d, last_used_on=on, last_use=how) for d, on, how in cases]
+    lines = csv.DictReader(io.StringIO("".join(items_as_csv(rows, {})).removeprefix("\ufeff")))
+    assert [line["last used"] for line in lines] == list(cases.values())
 
 
 def test_long_lists_come_in_pieces() -> None:

@@ -7,13 +7,18 @@ are not modeled. Sources: the vendor's Python SDK models and CLI metadata.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from rescind.cloud.base import Reply, Row
 from rescind.cloud.dms.permissions import CountedPage, DmsList, DmsRead
 from rescind.cloud.fields import Flag, IdText, OptionalId, SearchText, Text, Token
+
+
+def _told(value: object) -> object:
+    """Return a flag as it is. Everything else says nothing, and makes no listing of instances unreadable."""
+    return value if isinstance(value, bool) or value in ("true", "false") else None
 
 
 class _OwnerIds(Reply):
@@ -143,6 +148,7 @@ class DmsInstance(_Owned):
 
     ``StandardGroup.GroupMode``: COMMON (security collaboration), STABLE (stable change), NONE_CONTROL (flexible: a
     database password is enough); null means unknown. ``DbaId`` is the DMS user id of the instance's DBA.
+    ``SellSitd``: sensitive data protection is on; None where the answer does not say it as a flag.
     """
 
     class _Standard(Reply):
@@ -158,6 +164,7 @@ class DmsInstance(_Owned):
     DbaId: OptionalId = None
     DbaNickName: Text | None = None
     StandardGroup: _Standard | None = None
+    SellSitd: Annotated[Flag | None, BeforeValidator(_told)] = None
 
     def key(self) -> tuple[str, ...]:
         """The instance id."""

@@ -177,12 +177,21 @@ class QueryWorksByOrganization(QuickBiList[Work]):
     WorksType: Text | None = None
 
 
+def _text_only(value: object) -> object:
+    """Return a text as it is. Everything else says nothing, and makes no menu tree unreadable."""
+    return value if isinstance(value, str) else None
+
+
 class Menu(Reply):
-    """One node of a portal's menu tree. ``menuType``: 0 dashboard, 1 link, 2 workbook, 4 folder, 5 form, 6 query."""
+    """One node of a portal's menu tree. ``menuType``: 0 dashboard, 1 link, 2 workbook, 4 folder, 5 form, 6 query.
+
+    ``uri``: id or address of the work behind it.
+    """
 
     menuId: IdText  # noqa: N815 - the vendor's spelling
     menuName: Text | None = None  # noqa: N815
     menuType: Number | None = None  # noqa: N815
+    uri: Annotated[str | None, BeforeValidator(_text_only)] = None
     showOnlyWithAccess: Flag | None = None  # noqa: N815
     children: tuple[Menu, ...] | None = None
 

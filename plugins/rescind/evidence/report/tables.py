@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from rescind.evidence.bundle.format import MANIFEST, PROVEN
 from rescind.evidence.bundle.read import Source, latest_verdicts, read_json, records
 from rescind.evidence.bundle.text import shown
+from rescind.last_use import last_use_words
 
 Row = dict[str, Any]
 
@@ -34,9 +35,12 @@ _GRANT = (
     "entitlement",
     "native_id",
 )
+_USE = "last_used"
+"""Column: when its holder last used a grant, in words; empty where the run did not ask."""
 _TIMES = ("terminated_at", "planned_at", "approved_at", "sent_at", "verified_at")
 _ITEMS = (
     *_GRANT,
+    _USE,
     "rule",
     "reason",
     "severity",
@@ -50,8 +54,8 @@ _ITEMS = (
     *_TIMES,
     "grant_id",
 )
-_DECIDED = (*_GRANT, "choice", "rule", "reason", "origin", "expires_at", "grant_id")
-_FINDINGS = ("finding", "person", "person_name", "department", *_GRANT, "subject", "owner", "remains")
+_DECIDED = (*_GRANT, _USE, "choice", "rule", "reason", "origin", "expires_at", "grant_id")
+_FINDINGS = ("finding", "person", "person_name", "department", *_GRANT, _USE, "subject", "owner", "remains")
 _ATTEMPTS = (
     "call",
     "attempt",
@@ -258,7 +262,7 @@ def _about(row: Joined, lost: set[str], names: Mapping[_Holder, str], about: dic
 
 def _finding(one: Row, about: Mapping[str, Row]) -> Row:
     row = about.get(one["subject"], {})
-    return {**{name: row.get(name, "") for name in (*_GRANT, "person", "person_name", "department")}, **one}
+    return {**{name: row.get(name, "") for name in (*_GRANT, _USE, "person", "person_name", "department")}, **one}
 
 
 def _outcome(named: Row, item: Row, decision: Row, verdict: Mapping[str, Any]) -> Row:
@@ -306,6 +310,8 @@ def _named(grant: Mapping[str, Any], names: Mapping[_Holder, str]) -> Row:
         row["principal_name"] = names.get(
             (row["system"], row["account"], row["principal_type"], row["principal_id"]), ""
         )
+    how = grant.get("last_use")
+    row[_USE] = last_use_words(grant["last_used_days"], grant["last_used_on"], how) if how else ""
     return row
 
 

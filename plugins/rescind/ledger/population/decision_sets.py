@@ -12,7 +12,8 @@ from rescind.ledger.store.database import Connection
 from rescind.model import Decision, Resource
 
 _DECIDED = ("choice", "rule", "reason", "severity", "controls", "facts")
-_NULL_AS = {"expires_at": "coalesce({0}, '-infinity')", "attributes": "coalesce({0}, '')"}
+_NULL_AS = {"expires_at": "coalesce({0}, '-infinity')", "attributes": "coalesce({0}, '')",
+            "last_used_days": "coalesce({0}, -1)"}  # fmt: skip
 """Fields that may be NULL, as a join compares them. NULL itself equals nothing, and no hash join compares it."""
 
 

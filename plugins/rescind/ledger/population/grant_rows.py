@@ -11,11 +11,13 @@ from typing import Any
 from rescind.ledger.runs.records import Listing
 from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.copy_spool import NULL, array, digest_field, document, flag, moment, text, texts
-from rescind.model import Cell, Grant, GrantKey, Membership, Principal
+from rescind.model import LAST_USE, Cell, Grant, GrantKey, Membership, Principal
 
 _CELL = ("cell_container", "cell_row", "cell_kind", "cell_column")
 FACTS = names(Grant, without=("key", "cell"))
 """Fields of a grant beside its identity and its cell; attributes come last."""
+TERMS = names(Grant, without=("key", "cell", *LAST_USE))
+"""Those of them that are the grant's own. Its use is another in every run."""
 GRANT_COLUMNS = ("run_no", "grant_id", "scope_no", *GrantKey._fields, *_CELL, *FACTS)
 PRINCIPAL_COLUMNS = ("run_no", "scope_no", *names(Principal))
 LISTING_COLUMNS = ("run_no", "scope_no", *names(Listing))
@@ -39,7 +41,8 @@ def grant_rows(run_no: int, scope_no: int, grants: Iterable[Grant]) -> Iterator[
     for grant in grants:
         key, cell = grant.key, grant.cell
         free = (grant.why_not, grant.inherited_from, grant.expires_raw, grant.created_raw, grant.origin)
-        fields = texts((*key, *cell[:3], *free, grant.principal_name, grant.resource_name))
+        used = (grant.last_used_on, grant.last_use)
+        fields = texts((*key, *cell[:3], *free, grant.principal_name, grant.resource_name, *used))
         yield (
             run,
             digest_field(key.grant_id),
@@ -49,7 +52,9 @@ def grant_rows(run_no: int, scope_no: int, grants: Iterable[Grant]) -> Iterator[
             flag(grant.revocable),
             *fields[11:13],
             moment(grant.expires_at),
-            *fields[13:],
+            *fields[13:18],
+            NULL if grant.last_used_days is None else str(grant.last_used_days),
+            *fields[18:],
             _attributes(tuple(grant.attributes.items())),
         )
 
@@ -125,7 +130,7 @@ def listing_of(row: Sequence[Any]) -> Listing:
 def grant_of(row: Sequence[Any]) -> Grant:
     """Return a grant from the columns of :data:`GRANT_SELECT`."""
     cell = Cell(row[9], row[10], row[11], tuple(row[12]))
-    facts = (*row[13:22], json.loads(row[22]) if row[22] else {})
+    facts = (*row[13:25], json.loads(row[25]) if row[25] else {})
     return Grant(GrantKey(*row[1:9]), cell, *facts)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.ledger.population.grant_rows import FACTS
+from rescind.ledger.population.grant_rows import TERMS
 from rescind.ledger.population.snapshot import Snapshot
 from rescind.ledger.runs.records import NAMED_PEOPLE, Run, Scope
 from rescind.ledger.runs.runs import Runs
@@ -112,7 +112,7 @@ def _next(grants: Iterator[Grant]) -> tuple[str, Grant] | None:
 
 
 def _differing(old: Grant, new: Grant) -> dict[str, tuple[Any, Any]]:
-    pairs = ((name, getattr(old, name), getattr(new, name)) for name in FACTS)
+    pairs = ((name, getattr(old, name), getattr(new, name)) for name in TERMS)
     return {name: (before, after) for name, before, after in pairs if before != after}
 
 

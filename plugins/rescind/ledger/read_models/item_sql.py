@@ -131,7 +131,7 @@ SELECT {GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coa
        coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id,
        coalesce(d.facts ->> 'person.id', '') AS person, coalesce(d.facts ->> 'person.department', '') AS department,
        coalesce(a.outcome, '') AS outcome, coalesce(a.code, '') AS code, coalesce(a.request_id, '') AS request_id,
-       a.sent_at
+       a.sent_at, g.last_used_days, g.last_used_on, g.last_use
 FROM chosen JOIN rescind.plan_item i ON i.run_no = %(run)s AND i.grant_id = chosen.grant_id
 JOIN rescind.grant_row g ON g.run_no = %(source)s AND g.grant_id = i.grant_id
 LEFT JOIN LATERAL (

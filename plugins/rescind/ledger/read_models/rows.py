@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from rescind.last_use import last_use_words
 from rescind.ledger.runs.records import requester_text
 from rescind.ledger.runs.refusals import NewRefusal
 from rescind.users import shown_user
@@ -269,6 +270,14 @@ class ItemLine(GrantLine):
     sent_at: datetime | None
     person: str = ""
     department: str = ""
+    last_used_days: int | None = None
+    last_used_on: str = ""
+    last_use: str = ""
+
+    @property
+    def last_used(self) -> str:
+        """When its holder last used it, in words; empty where the run did not ask."""
+        return last_use_words(self.last_used_days, self.last_used_on, self.last_use) if self.last_use else ""
 
 
 @dataclass(frozen=True, slots=True)

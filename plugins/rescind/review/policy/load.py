@@ -90,6 +90,11 @@ class Rule:
     asks: bool = False
 
     @property
+    def by_use(self) -> bool:
+        """Whether it looks at when a grant was last used. Then nothing goes without the answer of a person."""
+        return any(VARIABLES[name].source is Source.LAST_USED for name in self.condition.names if name in VARIABLES)
+
+    @property
     def effect(self) -> str:
         """``keep``, ``revoke`` or ``ask``, as the policy says."""
         return "ask" if self.asks else str(self.decide)
@@ -181,7 +186,7 @@ def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
     if rule.decide != "keep" and not any(name in VARIABLES and name != "now" for name in condition.names):
         problem = "a rule that revokes or asks must look at a field of the grant, resource, principal or person"
         raise InputError(where, problem, "Name what to revoke; a condition that is always true is refused.")
-    return Rule(
+    made = Rule(
         rule.id,
         rule.description,
         condition,
@@ -192,6 +197,10 @@ def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
         _absence(rule, condition, combine, where),
         rule.decide == "ask",
     )
+    if made.by_use and made.decide is Choice.REVOKE:
+        problem = "a rule that looks at the last use must not revoke: no platform shows every use"
+        raise InputError(where, problem, "Write `decide: ask`, so that the owner of the resource answers.")
+    return made
 
 
 def _absence(rule: RuleFile, condition: Condition, combine: str, where: str) -> frozenset[Source]:

@@ -38,6 +38,7 @@ class Source(StrEnum):
     MEMBERSHIP = "membership"
     HOLDINGS = "holdings"
     USAGE = "usage"
+    LAST_USED = "last_used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,14 @@ def _fields() -> tuple[Variable, ...]:
         Variable("grant.has_end", _FLAG, grant, here, "whether an end is set; unknown when it cannot be read"),
         Variable("grant.expires_at", _TIME, grant, here, "the end; unknown when there is none"),
         Variable("grant.attributes", MAPPING, grant, here, "further vendor fields", open=True),
+        Variable(
+            "grant.last_used_days",
+            cel.Type.INT,
+            grant,
+            Source.LAST_USED,
+            "full days since its holder used it, or in which no use was seen; unknown where that is not known",
+            open=True,
+        ),
         Variable("resource.type", _TEXT, resource, here, "kind of resource"),
         Variable("resource.id", _TEXT, resource, here, "the resource's id"),
         Variable("resource.name", _TEXT, resource, here, "the resource's name; may be changed by its owner"),

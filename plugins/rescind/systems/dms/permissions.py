@@ -25,6 +25,7 @@ from rescind.errors import BlastRadiusExceededError, ListingIncompleteError, Not
 from rescind.model import CallShape, Cell, Grant, GrantKey, Membership, PlannedCall, Principal, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.dms.access import what_users_reach
+from rescind.systems.dms.last_use import USAGE_READS, last_use
 from rescind.systems.dms.named_records import discover_records
 from rescind.systems.dms.record_grants import PRIVILEGES, grant_of
 from rescind.systems.dms.surfaces import (
@@ -48,6 +49,7 @@ from rescind.systems.dms.surfaces import (
 )
 from rescind.systems.dms.users import ended_roles, no_such_user, own_user_id, user_principal
 from rescind.systems.final_bytes import query_fields
+from rescind.systems.last_use import marked
 from rescind.systems.named_people import NamedPeople
 from rescind.systems.population import Population
 from rescind.systems.surfaces import EndedMemberships, PlatformAnswer, Surface, Untraceable
@@ -96,6 +98,7 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     )
 
     optional_reads: ClassVar[frozenset[str]] = OPTIONAL_READS
+    usage_reads: ClassVar[frozenset[str]] = USAGE_READS
     lists_people: ClassVar[bool] = True
 
     async def discover(self, client: DmsClient, found: Population) -> None:
@@ -103,10 +106,11 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         walker, tid = Walker(client, found), await client.find_tenant()
         _, objects = await self._surroundings(walker, tid, found)
         listings, attributes = _listing_scopes(objects), objects.attributes()
+        judge = await last_use(client, tid, objects, found.usage)
         await walker.for_each(
             listings,
             lambda scope: self._records(walker, tid, scope),
-            lambda _, rows: found.add_grants(with_host(grant, attributes) for grant in rows),
+            lambda _, rows: found.add_grants(marked((with_host(grant, attributes) for grant in rows), judge)),
         )
         found.asked(RECORDS.name)
         found.note("objects", len(listings))

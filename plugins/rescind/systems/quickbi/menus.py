@@ -35,6 +35,7 @@ from rescind.errors import BlastRadiusExceededError, ListingIncompleteError
 from rescind.model import CallShape, Cell, Grant, GrantKey, Mode, PlannedCall, PrincipalType
 from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.final_bytes import query_fields
+from rescind.systems.last_use import marked
 from rescind.systems.population import Population
 from rescind.systems.quickbi.access import (
     ORGANIZATION,
@@ -50,6 +51,7 @@ from rescind.systems.quickbi.access import (
     receiver_type,
     what_users_see,
 )
+from rescind.systems.quickbi.last_use import USAGE_READS, QuickBiUse, works_of
 from rescind.systems.quickbi.people import PEOPLE_READS, QuickBiPeople, discover_groups, discover_workspaces, membership
 from rescind.systems.quickbi.users import user_principal
 from rescind.systems.surfaces import (
@@ -101,6 +103,7 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
     optional_reads: ClassVar[frozenset[str]] = frozenset(
         {"ListUserGroupsByUserId", "ListWhitePortalMenu", "QueryShareList"}
     )
+    usage_reads: ClassVar[frozenset[str]] = USAGE_READS
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
@@ -111,6 +114,9 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         await discover_groups(walker, found)
         roles = await discover_workspaces(walker, found)
         organization_roles(walker.account, users, found)
+        use = QuickBiUse(found.usage) if found.usage else None
+        if use:
+            await use.read(walker, users)
         portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
         portals = tuple(portal for portal in portals if not found.leaves_out("portal", portal.WorksId))
         found.asked(PORTAL_OWNER.name)
@@ -119,7 +125,9 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         def take(portal: Work, listed: tuple[_Portal, list[Receiver]]) -> None:
             seen, beside = listed
             found.shown("menu", seen.names)
-            grants = [*seen.grants, *portal_grants(walker.account, portal, roles.get(portal.WorkspaceId or "", ()))]
+            judge = (lambda grant: use.judge(grant, seen.works)) if use else None
+            menus = marked(seen.grants, judge)
+            grants = [*menus, *portal_grants(walker.account, portal, roles.get(portal.WorkspaceId or "", ()))]
             found.add_grants(grants)
             portal_unknowns(portal, found)
             for menu in sorted(seen.unlisted):
@@ -159,11 +167,12 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
     async def _read_portal(self, walker: Walker[QuickBiClient], portal: str) -> _Portal:
         tree = (await walker.client.read(ListPortalMenus(DataPortalId=portal))).value
         names = {menu.menuId: menu.menuName or "" for menu in tree.nodes()}
+        works = works_of(tree.nodes())
         rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
         grants = [g for row in rows for g in _menu_grants(walker.account, portal, row, names.get(row.MenuId, ""))]
         unlisted = {menu.menuId for menu in tree.leaves()} - {row.MenuId for row in rows}
         unconfirmed = {row.MenuId for row in rows if row.unconfirmed}
-        return _Portal(tuple(grants), frozenset(names), frozenset(unlisted), frozenset(unconfirmed))
+        return _Portal(tuple(grants), frozenset(names), frozenset(unlisted), frozenset(unconfirmed), works)
 
     def cell(self, key: GrantKey) -> Cell:
         """One receiver on one menu of a portal."""
@@ -325,12 +334,14 @@ class _Portal(NamedTuple):
 
     :param unlisted: menus of the tree without an entry in the list of receivers.
     :param unconfirmed: menus whose entry has no list of receivers.
+    :param works: menu id -> id of the work behind it.
     """
 
     grants: tuple[Grant, ...]
     names: frozenset[str]
     unlisted: frozenset[str]
     unconfirmed: frozenset[str]
+    works: Mapping[str, str]
 
     @property
     def doubtful(self) -> bool:

@@ -39,7 +39,7 @@ def put_questions(
         problem = f"{len(asked)} grants make {len(found.questions)} questions, more than {MOST_QUESTIONS}"
         raise InputError(f"policy, {owners.source}", problem, "Narrow the rules that ask.")
     new = [
-        NewQuestion(ask.reviewer, owners.no_answer, tuple(QuestionItem(*item) for item in ask.items))
+        NewQuestion(ask.reviewer, ask.no_answer, tuple(QuestionItem(*item) for item in ask.items))
         for ask in found.questions
     ]
     put = ledger.questions.ask(run.run_id, new)

@@ -219,7 +219,7 @@ def risk_lines(made: PlanPeople) -> list[str]:
         levels.update(person.levels)
     counts = tr(", ").join(tr(_LEVELS[level], count=levels[level]) for level in _LEVELS if levels[level])
     lines = ["", tr("**Highest risk** ({counts})", counts=counts or tr("none")), ""]
-    return lines + [f"- {tr(line.level)}: {_grant(line)} ({_reasons(line.why)})" for line in made.riskiest]
+    return lines + [f"- {tr(line.level)}: {_grant(line)} ({_reasons(line.why)}){_use(line)}" for line in made.riskiest]
 
 
 _LEVELS = {"high": mark("{count} high"), "medium": mark("{count} medium"), "low": mark("{count} low")}
@@ -228,6 +228,20 @@ _LEVELS = {"high": mark("{count} high"), "medium": mark("{count} medium"), "low"
 def _reasons(why: str) -> str:
     """Return the reasons of a risk; the plan joined them."""
     return tr("; ").join(tr(reason) for reason in why.split("; "))
+
+
+def _use(line: Line) -> str:
+    """Return when a grant was last used, in a run that asked for it."""
+    grant = line.grant
+    if not grant.last_use:
+        return ""
+    if grant.last_used_days is None:
+        words = tr("last use not known")
+    elif grant.last_used_on:
+        words = tr("used on {day}", day=grant.last_used_on)
+    else:
+        words = trn("not seen in {count} day", "not seen in {count} days", grant.last_used_days)
+    return f" · {words} ({plain(grant.last_use)})"
 
 
 def _grant(line: Line) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rescind.i18n import mark
+from rescind.last_use import long_unused
 from rescind.model import Decision, Grant, PrincipalType
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
 
@@ -38,7 +39,8 @@ class Risk:
 def risk_of(grant: Grant, decision: Decision) -> Risk:
     """Return the risk of a grant: the class of its entitlement, and the state of its holder.
 
-    One step up for a person who has left, for an account of nobody in the roster, and for a right of many people.
+    One step up for a person who has left, for an account of nobody in the roster, for a right of many people, and for a
+    right that was not seen in use for long. Where the use is not known, nothing is concluded.
     """
     allowed = entitlement_class(grant.key.entitlement)
     reasons = [_SENTENCES[allowed]]
@@ -53,6 +55,9 @@ def risk_of(grant: Grant, decision: Decision) -> Risk:
     if grant.key.principal_type not in (PrincipalType.USER, PrincipalType.UNKNOWN):
         points += 1
         reasons.append(mark("held by more than one person"))
+    if long_unused(grant.last_used_days):
+        points += 1
+        reasons.append(mark("not seen in 90 days"))
     return Risk(LEVELS[min(max(points - 1, 0), 2)], tuple(reasons), (points, int(allowed)))
 
 

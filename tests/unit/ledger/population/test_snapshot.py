@@ -38,6 +38,9 @@ def nasty_grant() -> Grant:
         origin=NASTY,
         principal_name=NASTY,
         resource_name=NASTY,
+        last_used_days=0,
+        last_used_on="2026-06-09",
+        last_use=NASTY,
         attributes={NASTY: NASTY, "empty": ""},
     )
 

@@ -23,11 +23,11 @@ def test_every_declared_field_is_filled_for_a_grant_that_has_it(make: SimpleName
     """A field that is declared and never bound would make its rules silently useless."""
     template = TRUE.get(VARIABLES[name].type.name(), "{} == {}")
     condition = f"{template.format(name, name)} && grant.system == 'dms_permissions'"
-    rule = make.rule(condition, absence=VARIABLES[name].open)
+    asks = VARIABLES[name].source == "last_used"  # such a rule cannot revoke
+    rule = make.rule(condition, "ask" if asks else "revoke", absence=VARIABLES[name].open)
     extra = "resource_classes: [{class: c, ids: [r1]}]\n"
-    grant = make.grant(
-        "51001", resource_name="R", origin="o", expires_at=make.NOW, expires_raw="x", attributes={"a": "b"}
-    )
+    facts = {"last_used_days": 3, "resource_name": "R", "origin": "o", "attributes": {"a": "b"}}
+    grant = make.grant("51001", expires_at=make.NOW, expires_raw="x", **facts)
     used = make.NOW - timedelta(days=1)
     principal = Principal(
         "dms_permissions",
@@ -45,7 +45,7 @@ def test_every_declared_field_is_filled_for_a_grant_that_has_it(make: SimpleName
         principals=index_principals([principal]),
         memberships=Memberships.of([Membership("dms_permissions", "1000@cn", "user", "51001", "role", "r")]),
         holdings=collect_holdings([grant]),
-        complete=frozenset({"roster", "membership", "holdings", "usage"}),
+        complete=frozenset({"roster", "membership", "holdings", "usage", "last_used"}),
     )
     (decision,) = decide([grant], context)
     assert decision.rule == "r1", decision

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rescind.errors import InputError
 from rescind.model import Grant, Principal
 from rescind.review import (
     RosterLimits,
@@ -23,7 +24,7 @@ from rescind.review import (
 from rescind.review.policy.schema import VARIABLES
 
 NAMES = ("access_review", "dormant", "everyone", "excess_privileges", "expired", "leavers",
-         "leavers_without_dates", "movers",
+         "leavers_without_dates", "movers", "not_seen",
          "separation_of_duties", "service_accounts", "temporary_without_end")  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def test_policies_name_themselves_and_their_controls(make: SimpleNamespace, name
     policy = make.shipped(name)
     assert policy.name == name
     assert all(rule.controls and rule.description for rule in policy.rules)
-    assert all(rule.decide == "revoke" for rule in policy.rules)
+    assert all(rule.effect == ("ask" if name == "not_seen" else "revoke") for rule in policy.rules)
 
 
 def test_the_default_policy_reads_only_status_date_and_end(make: SimpleNamespace) -> None:
@@ -66,6 +67,26 @@ def test_expired(make: SimpleNamespace) -> None:
     graceful = load_policy(text.replace("grace: {duration: 0d}", "grace: {duration: 1d}"), source="expired.yaml")
     (decision,) = decide([grant], make.context(graceful))
     assert decision.rule == "kept.otherwise"
+
+
+def test_not_seen_asks_and_never_where_the_use_is_not_known(make: SimpleNamespace) -> None:
+    def of(days: int | None, complete: frozenset[str] = frozenset({"last_used"})) -> tuple[str, bool]:
+        grant = make.grant("51001", last_used_days=days, last_use="a log")
+        (decision,) = decide([grant], make.context(make.shipped("not_seen"), complete=complete))
+        assert decision.choice == "keep"
+        return decision.rule, decision.ask
+
+    assert of(90) == ("not_seen", True) and of(89) == ("kept.otherwise", False)
+    assert of(None) == ("kept.unreadable", False) and of(90, frozenset()) == ("kept.unreadable", False)
+
+
+@pytest.mark.parametrize("text", ["{}", "{} && grant.has_end", "!({})", "person.status == 'left' || {}"])
+def test_no_rule_revokes_by_the_last_use(make: SimpleNamespace, text: str) -> None:
+    for condition in ("grant.last_used_days > 9", "grant.last_used_days < 9", "grant.last_used_days in [9]"):
+        for combine in ("first_match", "most_restrictive"):
+            for absence in (True, False):
+                with pytest.raises(InputError, match=r"must not revoke|missing data|no meaning"):
+                    make.policy(make.rule(text.format(condition), absence=absence), combine=combine)
 
 
 def test_movers(make: SimpleNamespace) -> None:

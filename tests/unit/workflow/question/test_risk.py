@@ -67,6 +67,14 @@ def test_three_levels_with_reasons(entitlement: str, facts: dict[str, str], leve
     assert ("the person has left" in risk.reasons) is (facts.get("person.status") == "left")
 
 
+def test_a_right_that_was_not_seen_for_long_is_one_step_up_and_an_unknown_use_is_none() -> None:
+    seen, unseen, unknown = (
+        risk_of(grant("QUERY", last_used_days=days, last_use="a log"), decision()) for days in (89, 90, None)
+    )
+    assert unseen.reasons == ("reads data", "not seen in 90 days") and unseen.order > seen.order
+    assert seen == unknown == risk_of(grant("QUERY"), decision())
+
+
 def test_a_path_names_what_has_a_name_and_what_closes_it() -> None:
     menu = grant("view", "group", name="Margin")
     staff = ("user_group", "0123456789abcdef0123456789abcdef")
