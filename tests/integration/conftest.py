@@ -19,31 +19,23 @@ UNLIMITED = ("--limit-wedata", "0", "--limit-dms", "0", "--limit-quickbi", "0")
 
 @pytest.fixture
 def bench(
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     ledger_dsn: str,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., ReviewBench]]:
-    """Makes a bench around a fresh emulator: ``bench("--preset", "tiny", max_revocations=5)``."""
+    """Makes a bench around a fresh emulator: ``bench("--preset", "tiny", max_revocations=5)``.
+
+    The emulator is in this process, which takes a quarter less time. With the marker ``sockets`` or ``faults`` it is a
+    process of its own.
+    """
+    sockets = any(request.node.get_closest_marker(name) for name in ("sockets", "faults"))
     with ExitStack() as stack:
 
         def make(*options: str, limits: dict[str, float] | None = None, **settings: Any) -> ReviewBench:
-            emulator = stack.enter_context(running_emulator(tmp_path, *(options or ("--preset", "tiny")), *UNLIMITED))
-            return ReviewBench(emulator, ledger_dsn, tmp_path, monkeypatch, settings, limits or {"*": 500.0})
-
-        yield make
-
-
-@pytest.fixture
-def inside_bench(
-    tmp_path: Path,
-    ledger_dsn: str,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[..., ReviewBench]]:
-    """The same with the emulator in this process, for runs over many organizations."""
-    with ExitStack() as stack:
-
-        def make(*options: str, **settings: Any) -> ReviewBench:
-            emulator = stack.enter_context(emulator_inside(monkeypatch, *options, *UNLIMITED))
-            return ReviewBench(emulator, ledger_dsn, tmp_path, monkeypatch, settings, {"*": 1000.0})
+            given = (*(options or ("--preset", "tiny")), *UNLIMITED)
+            started = running_emulator(tmp_path, *given) if sockets else emulator_inside(monkeypatch, *given)
+            emulator = stack.enter_context(started)
+            return ReviewBench(emulator, ledger_dsn, tmp_path, monkeypatch, settings, limits or {"*": 1000.0})
 
         yield make

@@ -69,18 +69,18 @@ def tried(proposals: list[tuple[AccessGraph, Closing]]) -> int:
 @pytest.mark.seconds(300)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_a_small_organization_is_closed_at_the_least_cost(
-    inside_bench: Bench, proposals: list[tuple[AccessGraph, Closing]], seed: int
+    bench: Bench, proposals: list[tuple[AccessGraph, Closing]], seed: int
 ) -> None:
-    world(inside_bench, proposals, seed)
+    world(bench, proposals, seed)
 
 
 @pytest.mark.long
 @pytest.mark.seconds(600)
 @pytest.mark.parametrize("seed", range(4, WORLDS + 2))
 def test_many_organizations_are_closed_at_the_least_cost(
-    inside_bench: Bench, proposals: list[tuple[AccessGraph, Closing]], seed: int
+    bench: Bench, proposals: list[tuple[AccessGraph, Closing]], seed: int
 ) -> None:
-    world(inside_bench, proposals, seed)
+    world(bench, proposals, seed)
 
 
 def world(bench: Bench, proposals: list[tuple[AccessGraph, Closing]], seed: int) -> None:
