@@ -21,6 +21,8 @@ from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.emulator import running_emulator
 from tests.support.servers.postgres import PostgresServer
 
+pytestmark = pytest.mark.sockets
+
 SYSTEMS = {
     "wedata_privileges": "RevokePrivileges",
     "wedata_data_sources": "RevokeDataSourceAuthorization",

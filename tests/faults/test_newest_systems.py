@@ -13,6 +13,8 @@ from tests.support.reviews.journal_check import as_planned, journal_problems
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import items_file, mutate, script, somebody
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]
 FAR = 4_000_000_000_000

@@ -11,6 +11,8 @@ from rescind.systems import system_named
 from tests.integration.restore.test_restore import GIVES, approved, items, number_of, reviewed, truth
 from tests.support.reviews.review import Restore, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

@@ -15,6 +15,8 @@ from tests.support.reviews.journal_check import journal_problems
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import tampering
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 WRITES = ("RevokePrivileges", "RevokeDataSourceAuthorization", "RevokeUserPermission", "CancelAuthorizationMenu")
 SLOW = {"*": 500.0, **dict.fromkeys(WRITES, 4.0)}

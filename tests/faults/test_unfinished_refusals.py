@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 WRITES = {
     "wedata_privileges": ("RevokePrivileges", "tencent"),

@@ -26,10 +26,10 @@ def bench(
 ) -> Iterator[Callable[..., ReviewBench]]:
     """Makes a bench around a fresh emulator: ``bench("--preset", "tiny", max_revocations=5)``.
 
-    The emulator is in this process, which takes a quarter less time. With the marker ``sockets`` or ``faults`` it is a
-    process of its own.
+    The emulator is in this process, which takes a third less time. A test that breaks connections, or whose parts are
+    other processes or servers, has the marker ``sockets``: then the emulator is a process of its own.
     """
-    sockets = any(request.node.get_closest_marker(name) for name in ("sockets", "faults"))
+    sockets = request.node.get_closest_marker("sockets") is not None
     with ExitStack() as stack:
 
         def make(*options: str, limits: dict[str, float] | None = None, **settings: Any) -> ReviewBench:

@@ -15,6 +15,8 @@ from tests.support.reviews.review import Review, ReviewBench, ledger_connection
 from tests.support.servers.emulator import ROOT
 from tests.support.servers.private_network import HOSTS, private_authority, tls_front, tunnel_proxy
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

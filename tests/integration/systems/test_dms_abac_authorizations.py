@@ -133,6 +133,7 @@ def test_the_own_policy_stays(bench: Bench) -> None:
     assert (policy, "USER", own) in attached(setup) and sent(setup) == []
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     ("fault", "verdict", "gone"),
     [

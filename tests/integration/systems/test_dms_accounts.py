@@ -242,6 +242,7 @@ def test_a_proxy_account_leaves_the_access_unproven(bench: Bench) -> None:
     assert row["verdict"] == "record_gone" and "proxy account" in row["remains"]
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     "fault",
     [

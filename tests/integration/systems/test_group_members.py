@@ -185,6 +185,7 @@ def test_a_membership_that_ended_meanwhile_counts_when_both_listings_lack_it(
     assert on_menu(review, menu)["verdict"] == verdict
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     "fault",
     [

@@ -192,6 +192,7 @@ def test_nothing_is_sent_while_the_members_cannot_be_read(bench: Bench) -> None:
     assert members(setup) == before and not setup.emulator.writes()
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     "fault",
     [
@@ -409,6 +410,7 @@ def test_the_review_is_the_same_whatever_the_pages_leave_open(bench: Bench, mode
     assert members(setup) == before
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     ("fault", "verdict", "gone"),
     [

@@ -261,6 +261,7 @@ def test_listings_that_fail_are_never_gone(bench: Bench, fault: dict[str, Any]) 
         review.gate()
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize("kind", ["reset_after", "reset_before", "close_after", "status_after"])
 def test_a_call_without_an_answer_is_read_before_it_is_sent_again(bench: Bench, kind: str) -> None:
     setup = bench()

@@ -241,6 +241,7 @@ def test_the_same_permission_through_a_role_stays_effective(bench: Bench) -> Non
     assert item["verdict"] == "still_effective" and ENGINEER in json.dumps(item)
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     ("tree", "fault", "verdict", "gone"),
     [

@@ -278,6 +278,7 @@ def test_listings_that_fail_are_never_gone(bench: Bench, fault: dict[str, Any]) 
         review.gate()
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     "kind",
     ["reset_after", *(pytest.param(one, marks=pytest.mark.long) for one in ("reset_before", "close_after"))],

@@ -1,6 +1,6 @@
 """The emulator inside the test process: the same application and bytes, without a process and without sockets.
 
-For runs over hundreds of organizations. Requests are built, signed and read by the product as ever; only the sockets
+For reviews that are not about the network. Requests are built, signed and read by the product as ever; only the sockets
 are missing. Faults that break a connection need :func:`tests.support.servers.emulator.running_emulator`.
 """
 
