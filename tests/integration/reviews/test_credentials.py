@@ -15,8 +15,6 @@ import pytest
 
 from tests.support.reviews.review import ReviewBench
 
-pytestmark = pytest.mark.sockets
-
 Bench = Callable[..., ReviewBench]
 CONNECTIONS = ("wedata_default", "dms_default", "quickbi_default")
 ROLES = {"wedata": "qcs::cam::uin/100000000001:roleName/review", "alibaba": "acs:ram::1600000000000001:role/review"}

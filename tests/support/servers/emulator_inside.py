@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
@@ -37,9 +36,8 @@ class InsideEmulator(Emulator):
         assert answer.status == 200, answer.body
         return answer.body
 
-    async def answer(self, _: Any, request: httpx.Request) -> httpx.Response:
+    async def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of the product; takes the place of httpx's transport."""
-        assert f"{request.url.scheme}://{request.url.netloc.decode()}" == URL, request.url.netloc
         headers = {name.lower(): value for name, value in request.headers.items()}
         path, _, query = request.url.raw_path.decode().partition("?")
         given = self.app.handle(Request(request.method, path, query, headers, await request.aread()))
@@ -51,10 +49,16 @@ class InsideEmulator(Emulator):
 
 @contextmanager
 def emulator_inside(monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[InsideEmulator]:
-    """Make an emulator with these command-line options, and lead every request of the product to it."""
+    """Make an emulator with these command-line options, and lead every request for its address to it."""
     app = App(settings_from(parser().parse_args(["serve", *options])))
     emulator = InsideEmulator(URL, app.world.keys.public(), "", app)
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", lambda *given: emulator.answer(*given))
+    send = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def led(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        here = f"{request.url.scheme}://{request.url.netloc.decode()}" == URL
+        return await (emulator.answer(request) if here else send(transport, request))
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", led)
     try:
         yield emulator
     finally:
