@@ -22,6 +22,8 @@ from tests.support.reviews.narrower import narrower_plans
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import tampering
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 WHY = "still hands over | <b>*until*</b> Friday"
 

@@ -17,6 +17,8 @@ from tests.integration.approval.test_leave_out import asked, first, nothing_is_s
 from tests.support.reviews.approval import KEYS
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 TYPED = "\u202eevil\x00\t<script>\ud800 \U0001f469\u200d\U0001f4bb \u0661\r\nkept by ada: x | %s " + "\u202e" * 900
 

@@ -13,6 +13,8 @@ from rescind.errors import GuardTrippedError
 from rescind.i18n import Reader, current
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

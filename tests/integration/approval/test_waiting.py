@@ -16,6 +16,8 @@ from rescind.operators.revoke import RevokeBatchOperator
 from rescind.systems import system_named
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 _GONE = ("verified_gone", "record_gone", "still_effective")
 

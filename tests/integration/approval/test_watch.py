@@ -15,6 +15,8 @@ from tests.integration.restore.test_restore import GIVES, approved, items, revie
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import tampering
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

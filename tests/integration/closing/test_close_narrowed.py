@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from rescind.workflow.narrowing.narrow import narrow_plan
 from tests.integration.approval.test_leave_out import choices_of
 from tests.integration.closing.test_close_own_records import (
@@ -17,6 +19,8 @@ from tests.integration.closing.test_close_own_records import (
 )
 from tests.support.reviews.approval import KEYS
 from tests.support.reviews.review import ReviewBench
+
+pytestmark = pytest.mark.sockets
 
 Bench = Callable[..., ReviewBench]
 

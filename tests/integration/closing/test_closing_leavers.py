@@ -13,6 +13,8 @@ from tests.support.oracle.reach import Reached, lost
 from tests.support.reviews.journal_check import as_planned, journal_problems
 from tests.support.reviews.review import ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]
 

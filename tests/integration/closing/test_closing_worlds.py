@@ -27,6 +27,8 @@ from tests.support.reviews.journal_check import agree
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import items_file
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]
 ENABLED = sorted(set(everything()) & set(SYSTEMS))

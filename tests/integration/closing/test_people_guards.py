@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.integration.closing.test_close_own_records import (
     ENGINEER,
     GROUPS,
@@ -20,6 +22,8 @@ from tests.integration.closing.test_close_own_records import (
     two_members,
 )
 from tests.support.reviews.review import Review, ReviewBench
+
+pytestmark = pytest.mark.sockets
 
 Bench = Callable[..., ReviewBench]
 

@@ -15,6 +15,8 @@ from tests.integration.pages.test_page import page as page_of
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import tampering
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 TYPED = "Agreed with HR, <b>**ticket** [HR-7](http://evil.example)\u202e\nreason: " + "word " * 100 + "end"
 STORED = TYPED.replace("\u202e", "<U+202E>")

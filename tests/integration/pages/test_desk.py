@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rescind.evidence.bundle.read import bundle_source
 from rescind.evidence.report.tables import named_findings, outcomes
 from rescind.workflow.question.approval_text import approval_request
@@ -15,6 +17,8 @@ from rescind.workflow.run_summary import headline
 from tests.integration.pages.test_page import page
 from tests.support.markup import Markup
 from tests.support.reviews.review import Review, ReviewBench
+
+pytestmark = pytest.mark.sockets
 
 Bench = Callable[..., ReviewBench]
 

@@ -15,6 +15,8 @@ from tests.integration.pages.test_page import page
 from tests.support.markup import Markup
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 WHY = "nothing\u202e <b>yet</b>"
 

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 
 from local.demo.journal import problems
 from tests.support.reviews.journal_check import journal_problems
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import as_owner
+
+pytestmark = pytest.mark.sockets
 
 Bench = Callable[..., ReviewBench]
 

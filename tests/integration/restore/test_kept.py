@@ -10,6 +10,8 @@ import pytest
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import DMS, PRIVILEGES, Row, approved, mutate, records_of, script, somebody
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

@@ -24,6 +24,8 @@ from tests.unit.evidence.bundle.test_bundle import remade
 from tests.unit.evidence.conftest import OTHER, contents
 from tests.unit.operators.test_report import key_file
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

@@ -17,6 +17,8 @@ from tests.integration.restore.test_restore import number_of, reviewed, truth
 from tests.support.reviews.review import Restore, Review, ReviewBench
 from tests.support.servers.postgres import tampering
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

@@ -13,6 +13,8 @@ from rescind.workflow.question.approval_text import approval_request
 from tests.support.reviews.narrower import narrower_plans
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Pair = tuple[ReviewBench, dict[str, Any], list[Cell], Cell]
 SYSTEM = "quickbi_menus"

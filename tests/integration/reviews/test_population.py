@@ -15,6 +15,8 @@ from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import PRIVILEGES, approved, items_of, somebody
 from tests.support.servers.emulator import Emulator
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 DMS = "dms_permissions"
 ONE_DATABASE = (

@@ -17,6 +17,8 @@ from rescind.systems import system_named
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import DMS, approved, items_of, mutate, records_of, script, somebody
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

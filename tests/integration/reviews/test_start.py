@@ -11,6 +11,8 @@ from rescind.cloud.connection.permission_probe import Right
 from rescind.systems import REGISTRY
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

@@ -26,6 +26,8 @@ from tests.support.reviews.verdicts import (
     somebody,
 )
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 NOT_OFFERED = "not offered by the vendor"
 

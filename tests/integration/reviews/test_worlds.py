@@ -23,6 +23,8 @@ from tests.support.oracle.organizations import planted
 from tests.support.reviews.review import ReviewBench
 from tests.support.reviews.verdicts import items_of
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

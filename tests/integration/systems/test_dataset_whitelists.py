@@ -13,6 +13,8 @@ from rescind.systems.quickbi.dataset_whitelists import QuickBiDatasetWhitelists
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import items_of, script
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Entry = tuple[str, str, int, str]
 NAME, ACTION = QuickBiDatasetWhitelists.name, "AddDataLevelPermissionWhiteList"
@@ -127,7 +129,6 @@ def test_what_a_group_has_stays_and_is_named(bench: Bench) -> None:
     assert {one[2] for one in entries(setup)} == {GROUP}
 
 
-@pytest.mark.sockets
 @pytest.mark.parametrize("kind", ["reset_after", pytest.param("reset_before", marks=pytest.mark.long)])
 def test_a_call_without_an_answer_is_read_before_it_is_sent_again(bench: Bench, kind: str) -> None:
     setup = bench()

@@ -15,6 +15,8 @@ from rescind.systems.dms.abac_authorizations import DmsAbacAuthorizations
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import Row, items_of, mutate, script, somebody
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Held = set[tuple[str, str, str]]
 NAME = DmsAbacAuthorizations.name
@@ -133,7 +135,6 @@ def test_the_own_policy_stays(bench: Bench) -> None:
     assert (policy, "USER", own) in attached(setup) and sent(setup) == []
 
 
-@pytest.mark.sockets
 @pytest.mark.parametrize(
     ("fault", "verdict", "gone"),
     [

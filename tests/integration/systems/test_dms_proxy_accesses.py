@@ -15,6 +15,8 @@ from rescind.workflow.question.approval_text import approval_request
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import Row, items_file, items_of, mutate, script, somebody
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 NAME = DmsProxyAccesses.name
 

@@ -10,6 +10,8 @@ import pytest
 from tests.support.reviews.review import ReviewBench
 from tests.support.reviews.verdicts import DMS, Row, items_of, mutate, records_of, script, somebody
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 
 

@@ -24,6 +24,8 @@ from tests.support.oracle.reach import gained, lost
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import items_of, script
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Row = dict[str, Any]
 GONE = ("verified_gone", "already_absent")

@@ -13,6 +13,8 @@ from rescind.systems.quickbi.work_authorizations import QuickBiWorkAuthorization
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import items_of, script
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Held = tuple[str, int, str, int, int]
 NAME, SHARES, MEMBERS = QuickBiWorkAuthorizations.name, "quickbi_shares", "quickbi_group_members"
@@ -278,7 +280,6 @@ def test_listings_that_fail_are_never_gone(bench: Bench, fault: dict[str, Any]) 
         review.gate()
 
 
-@pytest.mark.sockets
 @pytest.mark.parametrize(
     "kind",
     ["reset_after", *(pytest.param(one, marks=pytest.mark.long) for one in ("reset_before", "close_after"))],

@@ -12,6 +12,8 @@ import pytest
 from rescind.systems.quickbi.workspace_members import QuickBiWorkspaceMembers
 from tests.support.reviews.review import Review, ReviewBench
 
+pytestmark = pytest.mark.sockets
+
 Bench = Callable[..., ReviewBench]
 Place = tuple[str, str, int]
 NAME, MENUS = QuickBiWorkspaceMembers.name, "quickbi_menus"
