@@ -45,10 +45,11 @@ def test_exactly_the_planned_grants_are_gone_and_proven(bench: Bench) -> None:
 
 
 def test_a_dry_run_sends_no_write(bench: Bench) -> None:
-    setup = bench()
+    setup = bench(last_used={"days": 30})
     before = setup.emulator.get("truth")
     review = setup.run()
     review.through_plan()
+    assert_use_is_told(review)
     assert review.batches == []
     assert review.verify() == [{"items": 0, "list_calls": 0, "kept_compared": 0, "kept_lost": 0}] * 4
     summary = review.report()
@@ -56,6 +57,25 @@ def test_a_dry_run_sends_no_write(bench: Bench) -> None:
     assert review.gate() == "dry_run"
     assert setup.emulator.get("truth") == before
     assert setup.emulator.writes() == []
+
+
+def assert_use_is_told(review: ReviewBench) -> None:
+    """Every log was read to its end. DMS tells all three words, Quick BI never "not seen", WeData nothing."""
+    with review.ledger() as ledger:
+        run = ledger.runs.find(review.dag_id, review.run_id)
+        assert run is not None
+        scopes = {scope.system: scope for scope in ledger.scopes.all(run.run_id)}
+        grants = list(ledger.snapshot.grants(run.run_id))
+    logs = [log for scope in scopes.values() for log in scope.notes.get("last_used", {}).get("logs", {}).values()]
+    assert len(logs) == 4 and {log["complete"] for log in logs} == {True}, logs
+    words: dict[str, set[str]] = {}
+    for grant in grants:
+        assert grant.last_use, "each says why, where nothing is known"
+        known = "not known" if grant.last_used_days is None else "used" if grant.last_used_on else "not seen"
+        words.setdefault(grant.key.system, set()).add(known)
+    every = {"used", "not seen", "not known"}
+    assert words["dms_permissions"] == every and "not seen" not in words["quickbi_menus"]
+    assert words["wedata_privileges"] == words["wedata_data_sources"] == {"not known"}
 
 
 @pytest.mark.parametrize("field", ["max_revocations", "max_percent"])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, get_args
 
 from rescind.cloud.clients import DmsClient
@@ -136,7 +136,8 @@ class DmsUse:
         try:
             for day in self._asked.window():
                 for read in reads:
-                    times = {"StartTime": f"{day} 00:00:00", "EndTime": f"{day} 23:59:59"}
+                    # To the midnight after it: whether the vendor includes the end is not documented.
+                    times = {"StartTime": f"{day} 00:00:00", "EndTime": f"{day + timedelta(days=1)} 00:00:00"}
                     await self._day(client, log, read(**times, Tid=tid), take)
             log.why = ""
         except (*FAILURES, CapReachedError) as error:
@@ -190,9 +191,9 @@ class DmsUse:
             self._statements.use(_CORRECT, user, place, day, "statement")
 
     def _database(self, entry: SqlEntry) -> Place | None:
-        if entry.DbId is None:
+        if entry.DbId in (None, "0"):  # on an instance
             return None
-        either = [_physical(entry.DbId), _logical(entry.DbId)]
+        either = [_physical(entry.DbId or ""), _logical(entry.DbId or "")]
         if entry.Logic is not None:
             return either[entry.Logic]
         (*fits,) = (place for place in either if place in self._databases)

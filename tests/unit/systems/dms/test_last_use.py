@@ -142,6 +142,8 @@ def test_every_closed_day_is_asked_once_oldest_first_and_today_is_not() -> None:
     found = Found(logs.answers())
     days = [one["StartTime"][:10] for one in logs.asked if one["action"] == "ListSQLExecAuditLog"]
     assert len(days) == DAYS and days == sorted(set(days)) and (days[0], days[-1]) == ("2026-06-01", "2026-06-10")
+    ends = [one["EndTime"] for one in logs.asked if one["action"] == "ListSQLExecAuditLog"]
+    assert ends == [f"{day} 00:00:00" for day in (*days[1:], "2026-06-11")], "no second is between two days"
     assert len(logs.asked) == found.usage.calls == DAYS * 6, "one log of statements, four modules, one log of logons"
     assert {log["complete"] for log in found.usage.notes.values()} == {True}
     assert found.usage.notes[STATEMENTS] == {
@@ -165,6 +167,7 @@ UNCERTAIN: dict[str, Entry] = {
     "an unknown state": {"ExecState": "9"},
     "no state": {"ExecState": None},
     "no database": {"DbId": None},
+    "database 0": {"DbId": 0},
 }
 
 
