@@ -7,7 +7,7 @@ folders were copied instead.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
+    from rescind.approvers import Approver
     from rescind.i18n import Reader
-    from rescind.ledger import Ledger
+    from rescind.ledger import Ledger, Selection
+    from rescind.ledger.read_models.boxes import Preview
     from rescind.ledger.read_models.person import PersonAccess
     from rescind.settings import Settings
+    from rescind.web.selections import Selecting
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +68,65 @@ def _page() -> Any:
     from rescind.web.app import create_app
 
     require_supported()
-    return create_app(_ledger, _evidence_folders, titles(), usual_reader=_usual_reader, person_access=_person_access)
+    return create_app(
+        _ledger,
+        _evidence_folders,
+        titles(),
+        usual_reader=_usual_reader,
+        person_access=_person_access,
+        selecting=_selecting(),
+    )
 
 
 def _ledger() -> str:
-    from rescind.hooks.ledger import LedgerHook
+    """Return the connection string of the page: that of a role of its own, where the deployment has one."""
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
-    return LedgerHook().dsn()
+    from rescind.hooks.ledger import LedgerHook
+    from rescind.settings import PAGE_CONNECTION
+
+    try:
+        BaseHook.get_connection(PAGE_CONNECTION)
+    except AirflowNotFoundException:
+        return LedgerHook().dsn()
+    return LedgerHook(PAGE_CONNECTION).dsn()
+
+
+def _selecting() -> Selecting:
+    from rescind.web.selections import Selecting
+
+    return Selecting(approvers=_approvers, preview=_preview, read_comment=_read_comment)
+
+
+def _approvers(ledger: Ledger, run_id: str) -> list[Sequence[Approver]]:
+    """Return the approvers of the settings of now, and of those that the run recorded."""
+    from rescind.workflow.run_settings import settings_of  # loaded when somebody chooses lines
+
+    current = _settings()
+    return [one.approvers for one in (current, settings_of(ledger, ledger.runs.get(run_id), current))]
+
+
+def _preview(ledger: Ledger, selection: Selection) -> Preview:
+    from rescind.workflow.narrowing.preview import preview  # loaded when somebody looks at a selection
+
+    return preview(ledger, selection, _settings())
+
+
+def _read_comment(text: object) -> str:
+    from rescind.workflow.question.answer_fields import read_comment
+
+    return read_comment(text)
+
+
+def _settings() -> Settings:
+    from airflow.sdk import Variable
+
+    from rescind.settings import VARIABLE, Settings
+    from rescind.systems import default_connections
+
+    raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
+    return Settings.parse(raw, connections=default_connections())
 
 
 def _person_access(ledger: Ledger, run_id: str, person: str) -> PersonAccess:
@@ -96,13 +151,3 @@ def _usual_reader() -> Reader:
 
     settings = _settings()
     return Reader(settings.language, settings.time_zone)
-
-
-def _settings() -> Settings:
-    from airflow.sdk import Variable
-
-    from rescind.settings import VARIABLE, Settings
-    from rescind.systems import default_connections
-
-    raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
-    return Settings.parse(raw, connections=default_connections())

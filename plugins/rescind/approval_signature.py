@@ -84,6 +84,18 @@ def narrowing_statement(facts: Mapping[str, Any]) -> bytes:
     return _NARROWING + canonical({name: facts[name] for name in NARROWED})
 
 
+def selection_mark(run: str, digest: str, user: str, user_name: str, comment: str, grants: Iterable[str]) -> str:
+    """Return the SHA-256 (hex) of what a user selected on the page. It is signed with the answer that uses it.
+
+    :param digest: of the plan that the user saw.
+    :param user_name: empty where it is the same as the id.
+    :param grants: ids of the selected grants; order and repetition do not count.
+    """
+    return hashlib.sha256(
+        canonical(["selection/1", run, digest, user, user_name, comment, sorted(set(grants))])
+    ).hexdigest()
+
+
 def moment(value: datetime) -> str:
     """Return a time as text: UTC, microseconds, ``Z``."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -94,6 +94,27 @@ def find_approver(approvers: Iterable[Approver], user_id: str) -> Approver | Non
     return next((one for one in approvers if one.id == user_id), None)
 
 
+def may_not_answer(requested_by: str, user: Responder, listed: Sequence[Approver | None]) -> str:
+    """Return why this user's answer does not count, or an empty text.
+
+    :param requested_by: name of the requester of the run.
+    :param listed: the user in the settings of now and of the run; None where they do not have the user.
+    """
+    found = [one for one in listed if one is not None]
+    users: list[Approver | Responder] = [user, *(one for one in found if one.name)]
+    # A user may have been renamed since the run began: the name in the settings counts as well.
+    if any(one.may_have_requested(requested_by) for one in users):
+        return "the requester cannot approve their own run; ask another approver"
+    if len(found) < len(listed):
+        return "the answer came from a user who is not listed in the setting 'approvers'"
+    if any(one.name and not same_user(one.name, user.name or user.id) for one in found):
+        return (
+            f"setting 'approvers' has another name for user {user.id!r} than Airflow, which says"
+            f" {user.name or user.id!r}: the id may belong to another person. Correct the setting"
+        )
+    return ""
+
+
 def check_approver_list(approvers: Sequence[Approver]) -> None:
     """Check that no two approvers are one user.
 

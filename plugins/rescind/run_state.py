@@ -235,16 +235,19 @@ class Fate:
     words: str
 
 
-def fate_of(state: str, verdict: str, *, can_send: bool) -> Fate:
+def fate_of(state: str, verdict: str, *, can_send: bool, reason: str = "") -> Fate:
     """Return the fate of a planned item. It is gone only when a listing showed that its record is.
 
     An access that is still effective has lost this record; the path that remains is another one.
 
     :param verdict: the latest verdict, or empty.
+    :param reason: why the item is in its state; it names the approver who left it out.
     :param can_send: whether the run can still send and check; without it, nothing goes any more.
     """
     if verdict in _RECORD_GONE:
         return Fate(GONE, tr("record gone"))
+    if not verdict and was_left_out(state, reason):
+        return Fate(STAYS, reason)
     if verdict or state not in _ON_THE_WAY:
         return Fate(STAYS, words_of(verdict or state))
     return Fate(GOES, words_of(state)) if can_send else Fate(STAYS, words_of(_ON_THE_WAY[state]))

@@ -48,7 +48,9 @@ def main(arguments: Sequence[str]) -> int:
 def _run(ledger: Ledger, options: argparse.Namespace) -> str:
     if options.command == "migrate":
         role = options.runtime_role or os.environ.get(ROLE_VARIABLE) or None
-        applied = ledger.migrate(create_database=options.create_database, runtime_role=role)
+        applied = ledger.migrate(
+            create_database=options.create_database, runtime_role=role, page_role=options.page_role or None
+        )
         ledger.check()
         return "applied: " + ", ".join(applied) if applied else "up to date"
     if options.command == "check":
@@ -150,6 +152,12 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="NAME",
         help=f"grant the rights that the tasks need to this database role (default: ${ROLE_VARIABLE})",
+    )
+    migrate.add_argument(
+        "--page-role",
+        default="",
+        metavar="NAME",
+        help="grant the rights that the page needs to this database role: reading, and adding selections",
     )
     commands.add_parser("check", help="check that the ledger can be used")
     commands.add_parser("status", help="kill switch, latest runs and rate limiter buckets")

@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 import rescind
 from rescind.evidence.bundle.format import PROVEN, moment, standing
-from rescind.evidence.signed_answers import approval_record, narrowing_record
+from rescind.evidence.signed_answers import approval_record, narrowing_record, selection_record
 from rescind.evidence.values import grant_record, plain
 from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Narrowing, Plan, Run, Scope
+from rescind.ledger.plans.selections import is_selection
 from rescind.model import LAST_USE, Choice, Decision
+from rescind.run_state import was_left_out
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -248,8 +250,14 @@ class Collector:
                 "items": plan.items,
                 "policy_version": plan.policy_version,
                 "code_version": plan.code_version,
-                **({"narrowing": narrowing_record(self.narrowing, self.approval_keys)} if self.narrowing else {}),
+                **({"narrowing": self._narrowing(self.narrowing)} if self.narrowing else {}),
             }
+
+    def _narrowing(self, one: Narrowing) -> Record:
+        """Return what an approver left out, with the selection that names its lines."""
+        entry = next((entry for entry in one.left_out if is_selection(entry)), None)
+        wish = self.ledger.selections.named(self.run.run_id, entry) if entry else None
+        return narrowing_record(one, self.approval_keys) | ({"selection": selection_record(wish)} if wish else {})
 
     def _calls_of(self) -> Iterator[Record]:
         if self.plan is None:
@@ -356,7 +364,8 @@ class Collector:
             ends = standing(str(item.state), str(verdict.verdict) if verdict else None)
             if ends not in (*PROVEN, "restored"):
                 remains = (verdict.path if verdict else "") or item.reason
-                yield {"finding": ends, "subject": item.grant_id, "remains": remains, "owner": owner}
+                name = "kept" if was_left_out(ends, item.reason) else ends
+                yield {"finding": name, "subject": item.grant_id, "remains": remains, "owner": owner}
         for check in self.ledger.verdicts.retained(self.run.run_id):
             for grant_id in check.lost:
                 yield {"finding": "kept_lost", "subject": grant_id, "remains": "gone unexpectedly", "owner": owner}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rescind.evidence.bundle.format import moment
-from rescind.ledger import Approval, Narrowing
+from rescind.ledger import Approval, Narrowing, Selection
 
 Record = dict[str, Any]
 
@@ -37,6 +37,17 @@ def narrowing_record(one: Narrowing, keys: Mapping[str, bytes]) -> Record:
         "left_out": [list(part) for part in one.left_out],
         "grants": one.grants,
         "grants_digest": one.grants_digest,
+    }
+
+
+def selection_record(one: Selection) -> Record:
+    """Return the record of the lines that an approver selected. The answer that uses them is signed."""
+    return {
+        "user": one.user_id,
+        "user_name": one.user_name,
+        "chosen_at": moment(one.chosen_at),
+        "comment": one.comment,
+        "grants": list(one.grant_ids),
     }
 
 

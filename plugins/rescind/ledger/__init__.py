@@ -23,6 +23,7 @@ from rescind.ledger.plans.records import (
     Plan,
     TaskProgress,
 )
+from rescind.ledger.plans.selections import Selection, SelectionRefusedError
 from rescind.ledger.population.regrants import NewRegrant, Regrant, WatchCheck, Watched
 from rescind.ledger.runs.evidence_chain import ChainEntry
 from rescind.ledger.runs.inputs import OCCASION, SETTINGS, NewInput, StoredInput
@@ -90,6 +91,8 @@ __all__ = [
     "Scope",
     "ScopeSpec",
     "Sealed",
+    "Selection",
+    "SelectionRefusedError",
     "SingleCall",
     "StoredInput",
     "SystemSummary",

@@ -10,6 +10,7 @@ from rescind.ledger.plans.attempts import Attempts
 from rescind.ledger.plans.batches import Batches
 from rescind.ledger.plans.narrowings import Narrowings
 from rescind.ledger.plans.plans import Plans
+from rescind.ledger.plans.selections import Selections
 from rescind.ledger.plans.verdicts import Verdicts
 from rescind.ledger.population.decisions import Decisions
 from rescind.ledger.population.regrants import Regrants
@@ -75,6 +76,7 @@ class Ledger:
         self.plans = Plans(self.database, numbers)
         self.approvals = Approvals(self.database, numbers)
         self.narrowings = Narrowings(self.database, numbers, self.approvals)
+        self.selections = Selections(self.database, numbers)
         self.batches = Batches(self.database, numbers)
         self.attempts = Attempts(self.database, numbers, self.approvals)
         self.verdicts = Verdicts(self.database, numbers)
@@ -93,9 +95,13 @@ class Ledger:
     def __repr__(self) -> str:
         return f"Ledger({self.database.label})"
 
-    def migrate(self, *, create_database: bool = False, runtime_role: str | None = None) -> list[str]:
+    def migrate(
+        self, *, create_database: bool = False, runtime_role: str | None = None, page_role: str | None = None
+    ) -> list[str]:
         """Migrate the schema to this version of the code; see :func:`rescind.ledger.store.migrate.migrate`."""
-        return migrate.migrate(self.database, create_database=create_database, runtime_role=runtime_role)
+        return migrate.migrate(
+            self.database, create_database=create_database, runtime_role=runtime_role, page_role=page_role
+        )
 
     def check(self) -> None:
         """Check that the ledger can be used.

@@ -10,7 +10,7 @@ from typing import Any
 
 from rescind.errors import PlanError
 from rescind.model import Mode
-from rescind.plan.approved import Approved, Effects, read_effects, read_head
+from rescind.plan.approved import Approved, Effects, EmptiedColumn, read_effects, read_head
 
 NARROWED = "narrowed"
 """Name in the effects of what a plan was narrowed from: ``{"by": ..., "of": ...}``. It stands among the caps."""
@@ -36,7 +36,14 @@ def _named(head: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def check_narrowed(
-    whole: Iterable[bytes], narrow: Iterable[bytes], *, of: str, by: str, kept: Collection[str] = ()
+    whole: Iterable[bytes],
+    narrow: Iterable[bytes],
+    *,
+    of: str,
+    by: str,
+    kept: Collection[str] = (),
+    lines: Collection[str] = (),
+    columns: Collection[tuple[tuple[str, str], EmptiedColumn]] = (),
 ) -> None:
     """Check that a narrowed plan is a part of the plan before it.
 
@@ -48,6 +55,8 @@ def check_narrowed(
     :param of: digest of the plan before it.
     :param by: mark of what was left out, see :attr:`rescind.ledger.Narrowing.mark`.
     :param kept: ids of the grants that were left out.
+    :param lines: ids of the grants that were chosen one by one. Each was to go before, and is left out.
+    :param columns: ((system, account), column) of the grants that were left out. None of them is emptied.
     :raises PlanError: when it is not.
     """
     before, after = read_effects(whole), read_effects(narrow)
@@ -55,12 +64,20 @@ def check_narrowed(
         raise PlanError(f"the plan was not narrowed from plan {of[:12]} by what the approver left out. {_REMEDY}")
     if _caps(before) != _caps(after) or any(before.head[n] != after.head[n] for n in ("policy_version", "settings")):
         raise PlanError(f"the narrowed plan has other caps, policies or settings than plan {of[:12]}. {_REMEDY}")
-    if any(key.grant_id in kept for part in after.systems.values() for key in part.grants):
+    if any(ident in kept for ident in _ids(after)):
         raise PlanError(f"the narrowed plan has a grant that was left out of plan {of[:12]}. {_REMEDY}")
+    if lines and not set(lines) <= set(kept) & _ids(before):
+        raise PlanError(f"a chosen line was not in plan {of[:12]}, or is not left out. {_REMEDY}")
+    if any(place in after.systems and column in after.systems[place].emptied for place, column in columns):
+        raise PlanError(f"the narrowed plan empties a column with a grant left out of plan {of[:12]}. {_REMEDY}")
     for place, part in after.systems.items():
         known = before.systems.get(place)
         if known is None or before.identities[place] != after.identities[place] or not _within(part, known):
             raise PlanError(f"the narrowed plan does more on {place[0]} than plan {of[:12]} did. {_REMEDY}")
+
+
+def _ids(effects: Effects) -> set[str]:
+    return {key.grant_id for part in effects.systems.values() for key in part.grants}
 
 
 def _within(part: Approved, known: Approved) -> bool:

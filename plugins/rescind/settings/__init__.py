@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rescind.settings.deployment import (
     LEDGER_CONNECTION,
+    PAGE_CONNECTION,
     VARIABLE,
     AutomaticApproval,
     KnownGrant,
@@ -22,6 +23,7 @@ from rescind.settings.wording import explained, form_error
 
 __all__ = [
     "LEDGER_CONNECTION",
+    "PAGE_CONNECTION",
     "VARIABLE",
     "AutomaticApproval",
     "ChatTarget",

@@ -20,6 +20,8 @@ from rescind.settings.wording import explained
 
 VARIABLE = "rescind_settings"
 LEDGER_CONNECTION = "rescind_ledger"
+PAGE_CONNECTION = "rescind_page"
+"""Optional connection of the page to the ledger, with a role of its own."""
 
 
 class AutomaticApproval(BaseModel):

@@ -6,8 +6,10 @@ a public interface, so the tests run them against a real API server.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -44,6 +46,19 @@ def readable(user: Any, dag_ids: Collection[str]) -> frozenset[str]:
 
     With several teams, nobody may read a DAG that Airflow no longer knows: it belongs to no team.
     """
+    return _allowed(user, dag_ids, "GET", "RUN")
+
+
+def may_answer(user: Any, dag_id: str) -> bool:
+    """Return whether the user may answer questions of the DAG, as Airflow's own form asks; see :func:`readable`."""
+    return dag_id in _allowed(user, [dag_id], "PUT", "HITL_DETAIL")
+
+
+def _allowed(user: Any, dag_ids: Collection[str], method: Literal["GET", "PUT"], entity: str) -> frozenset[str]:
+    """Return those of the DAGs for which the auth manager gives the user a right.
+
+    :param entity: name of a member of ``DagAccessEntity``.
+    """
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
     from airflow.configuration import conf
@@ -58,8 +73,8 @@ def readable(user: Any, dag_ids: Collection[str]) -> frozenset[str]:
         dag_id
         for dag_id, team in teams.items()
         if manager.is_authorized_dag(
-            method="GET",
-            access_entity=DagAccessEntity.RUN,
+            method=method,
+            access_entity=DagAccessEntity[entity],
             details=DagDetails(id=dag_id, team_name=team),
             user=user,
         )
@@ -71,3 +86,24 @@ def _exists(dag_id: str) -> bool:
     from airflow.models.dag import DagModel
 
     return DagModel.get_current(dag_id) is not None
+
+
+def form_key() -> bytes:
+    """Return the key of form tokens, made from Airflow's ``[api] secret_key``, which all its API servers share.
+
+    :raises RuntimeError: when Airflow has none.
+    """
+    from airflow.configuration import conf
+
+    secret = conf.get("api", "secret_key", fallback="") or ""
+    if not secret:
+        raise RuntimeError("Airflow's setting [api] secret_key is empty. Set it to the same value on all API servers")
+    return hashlib.sha256(b"rescind-form-key/1\n" + secret.encode()).digest()
+
+
+def base_origin() -> str:
+    """Return the origin of Airflow's ``[api] base_url``, such as ``https://airflow.example.org``; empty without one."""
+    from airflow.configuration import conf
+
+    found = urlsplit(conf.get("api", "base_url", fallback="") or "")
+    return f"{found.scheme}://{found.netloc}".lower() if found.scheme in ("http", "https") and found.netloc else ""

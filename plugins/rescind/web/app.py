@@ -1,4 +1,4 @@
-"""The FastAPI app: pages, report, bundle and static files. All routes are GET and behind the gate."""
+"""The FastAPI app: pages, report, bundle and static files, behind the gate. All routes but one are GET."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from rescind.ledger import SINGLE, Ledger
 from rescind.ledger.read_models.overview import OverviewViews as Views
 from rescind.ledger.read_models.person import PersonAccess, PersonViews
 from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
-from rescind.web import access, pages, people, shape
+from rescind.web import access, pages, people, selections, shape
 from rescind.web.bundles import find_bundle, packed
 from rescind.web.export import items_as_csv, runs_as_csv
-from rescind.web.gate import Gate, reader_of
+from rescind.web.gate import Gate, reader_of, said
 from rescind.web.language import Language
 from rescind.web.overview import NOTHING, overview
 from rescind.web.reports import find_report
+from rescind.web.selections import Selecting, is_open
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def create_app(
     auth_manager: Callable[[], str] = access.auth_manager,
     usual_reader: Callable[[], Reader] = Reader,
     person_access: Callable[[Ledger, str, str], PersonAccess] | None = None,
+    selecting: Selecting | None = None,
 ) -> FastAPI:
     """Return the app.
 
@@ -79,6 +81,8 @@ def create_app(
         :class:`~rescind.web.language.Language`.
     :param person_access: returns what a run (by its ledger id) knows about a person; without it, the page of a person
         shows the history only.
+    :param selecting: what the pages need on which lines of a plan are chosen; without it there are none, and nothing
+        can be saved.
     """
     # No documentation pages (they load scripts from elsewhere), no redirects (they would name a host).
     app = FastAPI(title="Access reviews", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -91,6 +95,7 @@ def create_app(
         dag_ids=lambda: {*DAGS, *ledger.views().dag_ids()},
         error_page=pages.error_page,
         headers=pages.HEADERS,
+        origin=selecting.origin if selecting else None,
     )
     app.add_middleware(Language, default=usual_reader)  # around the gate: its error pages are read too
     app.add_exception_handler(AnyHTTPException, _refused)
@@ -99,6 +104,9 @@ def create_app(
     _items(app, ledger.views)
     people.routes(app, ledger.views, _find, _bound(ledger, person_access))
     _files(app, ledger.views, folders)
+    app.state.selecting = selecting is not None
+    if selecting is not None:
+        selections.routes(app, ledger.ledger, _find, selecting)
     return app
 
 
@@ -185,6 +193,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             bundle=find_bundle(facts.bundle, where),
             returns=views().returns(number, reader_of(request).dags) if line.returned else [],
             people=views().people(number, reader_of(request).dags, limit=PEOPLE_ON_RUN) if line.items else None,
+            can_select=request.app.state.selecting and is_open(line),
             closing=closing[:CLOSING_ON_RUN],
             closing_total=len(closing),
             since=views().since(number, reader_of(request).dags) if line.items else None,
@@ -316,7 +325,9 @@ def _live(views: Views, request: Request, run: RunLine) -> dict[str, Any]:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return pages.error_page(request, error.status_code if isinstance(error, AnyHTTPException) else 503)
+    if not isinstance(error, AnyHTTPException):
+        return pages.error_page(request, 503)
+    return pages.error_page(request, error.status_code, said(error))
 
 
 async def _not_understood(request: Request, error: Exception) -> Response:

@@ -18,11 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rescind.web.posts import NotSavedError, admit, by_bearer
+
 log = logging.getLogger(__name__)
 
 Identify = Callable[[Request], Awaitable[Any]]
 Readable = Callable[[Any, Collection[str]], frozenset[str]]
-ErrorPage = Callable[[Request, int], Response]
+ErrorPage = Callable[[Request, int, str], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,16 @@ class Reader:
 
     :param dags: the DAGs whose runs they may see, never empty.
     :param names: id and name under which Airflow knows them; only for what the page shows, never for a permission.
+    :param user: the user as the auth manager has them, and ``ident`` and ``name`` of that user.
+    :param bearer: whether a bearer token named the user; otherwise a cookie, which a browser sends by itself.
     """
 
     dags: frozenset[str]
     names: frozenset[str] = frozenset()
+    user: Any = None
+    ident: str = ""
+    name: str = ""
+    bearer: bool = False
 
 
 class Gate:
@@ -45,6 +53,8 @@ class Gate:
     :param dag_ids: returns the DAGs that the page knows.
     :param error_page: returns the error page of a status.
     :param headers: set on every answer that does not set the header itself.
+    :param origin: returns the origin of the page's address, where selections can be saved; see
+        :func:`rescind.web.posts.admit`. None: the page only reads.
     """
 
     def __init__(
@@ -56,9 +66,10 @@ class Gate:
         dag_ids: Callable[[], Collection[str]],
         error_page: ErrorPage,
         headers: dict[str, str],
+        origin: Callable[[], str] | None = None,
     ) -> None:
         self._app, self._identify, self._readable, self._dag_ids = app, identify, readable, dag_ids
-        self._error_page, self._headers = error_page, headers
+        self._error_page, self._headers, self._origin = error_page, headers, origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the class."""
@@ -80,15 +91,17 @@ class Gate:
             await send(message)
 
         try:
-            scope.setdefault("state", {})["reader"] = await self._reader(request)
+            reads = request.method in ("GET", "HEAD")
+            body = b"" if reads else await admit(request, self._origin)
+            scope.setdefault("state", {}).update(reader=await self._reader(request), body=body)
             await self._app(scope, receive, guarded)
         except HTTPException as refusal:
-            await self._error_page(request, refusal.status_code)(scope, receive, guarded)
+            await self._error_page(request, refusal.status_code, said(refusal))(scope, receive, guarded)
         except Exception:
             log.exception("Access reviews: the request could not be answered")
             if begun:
                 raise
-            await self._error_page(request, 503)(scope, receive, guarded)
+            await self._error_page(request, 503, "")(scope, receive, guarded)
 
     async def _reader(self, request: Request) -> Reader:
         user = await self._identify(request)
@@ -97,15 +110,21 @@ class Gate:
         dags = await asyncio.to_thread(lambda: self._readable(user, self._dag_ids()))
         if not dags:
             raise HTTPException(403)
-        return Reader(dags, _names(user))
+        ident, name = _names(user)
+        return Reader(dags, frozenset({ident, name} - {""}), user, ident, name, by_bearer(request))
 
 
-def _names(user: Any) -> frozenset[str]:
-    """Return id and name of a user of the auth manager; a test may use text."""
+def said(refusal: HTTPException) -> str:
+    """Return the sentence of a refusal that has one for people; else an empty text."""
+    return str(refusal.detail) if isinstance(refusal, NotSavedError) else ""
+
+
+def _names(user: Any) -> tuple[str, str]:
+    """Return id and name of a user of the auth manager, as it has them for an answer; a test may use text."""
     if isinstance(user, str):
-        return frozenset({user})
-    found = (getattr(user, name, None) for name in ("get_id", "get_name"))
-    return frozenset(str(ask()) for ask in found if callable(ask))
+        return user, user
+    ident, name = (ask() if callable(ask := getattr(user, one, None)) else "" for one in ("get_id", "get_name"))
+    return str(ident), str(name)
 
 
 def reader_of(request: Request) -> Reader:

@@ -41,7 +41,9 @@ ERRORS = {
         mark("You may not read the runs of any access review. Ask an Airflow administrator."),
     ),
     404: (mark("Not found"), mark("This page does not exist, or you may not read it.")),
-    405: (mark("Not allowed"), mark("This page is read-only.")),
+    405: (mark("Not allowed"), mark("Nothing can be changed at this address.")),
+    409: (mark("Not saved"), mark("The selection does not fit the run as it stands now. Nothing was saved.")),
+    413: (mark("Not saved"), mark("The form is too large. Nothing was saved.")),
     422: (
         mark("Invalid filter"),
         mark("A filter in this address has an invalid value. Set the filters again."),
@@ -136,11 +138,16 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     return HTMLResponse(html, status)
 
 
-def error_page(request: Request, status: int) -> HTMLResponse:
-    """Return the error page of a status: what to do, and no internal details."""
-    known = status if status in ERRORS else 503
-    title, text = ERRORS[known]
-    return page(request, "error.html", status, title=tr(title), text=tr(text), style=ERROR_STYLE, status_code=status)
+def error_page(request: Request, status: int, said: str = "") -> HTMLResponse:
+    """Return the error page of a status: what to do, and no internal details.
+
+    :param said: why a selection is not saved, in the reader's language, if that is what happened.
+    """
+    title, text = (tr(one) for one in ERRORS[status if status in ERRORS else 503])
+    if said:
+        title, text = tr("Not saved"), said
+    back = said and request.scope["path"].endswith("/selections")
+    return page(request, "error.html", status, title=title, text=text, style=ERROR_STYLE, status_code=status, back=back)
 
 
 def static_file(name: str) -> Response | None:

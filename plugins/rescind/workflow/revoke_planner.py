@@ -73,14 +73,7 @@ class Planner:
 
         :raises GuardTrippedError: when a cap is exceeded; nothing was planned then.
         """
-        self._read()
-        self._hold()
-        guards = Caps(total=self.caps[0], percent=self.caps[1], per_principal=self.settings.max_per_principal)
-        planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
-        beside = sum((part.beside for part in self.parts.values()), Counter[PrincipalPlace]())
-        self.guards += check_caps(planned, self._population(), guards, beside)
-        for account, part in self.parts.items():
-            self._cover(account, part)
+        guards = self.measure()
         valid_for = timedelta(hours=self.settings.plan_valid_hours)
         bound = effects(
             [
@@ -102,6 +95,21 @@ class Planner:
         )
         until = now + valid_for
         return self._write(bound, guards, min(until, self.limit.valid_until) if self.limit else until)
+
+    def measure(self) -> Caps:
+        """Plan and check without freezing anything; ``parts`` and ``guards`` then say what the plan would be.
+
+        :raises GuardTrippedError: when a cap is exceeded.
+        """
+        self._read()
+        self._hold()
+        guards = Caps(total=self.caps[0], percent=self.caps[1], per_principal=self.settings.max_per_principal)
+        planned = [grant.key for part in self.parts.values() for grant in part.revoke.values()]
+        beside = sum((part.beside for part in self.parts.values()), Counter[PrincipalPlace]())
+        self.guards += check_caps(planned, self._population(), guards, beside)
+        for account, part in self.parts.items():
+            self._cover(account, part)
+        return guards
 
     def preview(self) -> list[str]:
         """Return the ids of the grants that would be planned, caps aside; another planner then freezes the plan."""

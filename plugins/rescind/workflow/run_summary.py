@@ -306,7 +306,14 @@ def _findings(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
     grants = _grants_of(ledger, run, [*(v.grant_id for v in verdicts), *(item.grant_id for item in held)])
     return [
         *({**_named(grants[v.grant_id]), "verdict": str(v.verdict), "remains": v.path} for v in verdicts),
-        *({**_named(grants[i.grant_id]), "verdict": str(i.state), "remains": i.reason} for i in held),
+        *(
+            {
+                **_named(grants[i.grant_id]),
+                "verdict": "kept" if was_left_out(i.state, i.reason) else str(i.state),
+                "remains": i.reason,
+            }
+            for i in held
+        ),
     ]
 
 

@@ -197,9 +197,9 @@ class Review:
             assert run is not None
             plan = ledger.plans.get(run.run_id)
             ledger.approvals.request(run.run_id, plan.digest, requested_by=self.user, valid_until=plan.valid_until)
-        chosen = f"Approve {plan.digest}" if answer == "approve" else "Reject"
+        chosen = {"approve": f"Approve {plan.digest}", "selection": f"Use my selection {plan.digest[:12]}"}
         event = {
-            "chosen_options": [chosen],
+            "chosen_options": [chosen.get(answer, "Reject")],
             "params_input": fields,
             "responded_at": datetime.now(UTC),
             "responded_by_user": {"id": user, "name": name or user},

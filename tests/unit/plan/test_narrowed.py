@@ -68,6 +68,26 @@ def test_what_was_left_out_is_not_in_it() -> None:
         check_narrowed([written(whole())], [narrow], of=OF, by=BY, kept={*kept, key(39).grant_id})
 
 
+def test_each_chosen_line_was_to_go_and_its_column_is_not_emptied() -> None:
+    menus, permissions = whole()
+    line, place = key(1, "dms_permissions").grant_id, ("quickbi_menus", "a1")
+    narrow = written([menus], narrowed={"of": OF, "by": BY})
+
+    def checked(**given: Any) -> None:
+        check_narrowed([written([menus, permissions])], [narrow], of=OF, by=BY, **given)
+
+    checked(kept={line}, lines=[line], columns=[(place, column(9)), (("other", "a1"), column(1))])
+    for kept, lines in (
+        ({line}, [line, key(77).grant_id]),
+        ({line, key(77).grant_id}, [key(77).grant_id]),
+        ((), [line]),
+    ):
+        with pytest.raises(PlanError, match="a chosen line was not in plan"):
+            checked(kept=kept, lines=lines)
+    with pytest.raises(PlanError, match="empties a column"):
+        checked(kept={line}, lines=[line], columns=[(place, column(1))])
+
+
 def test_nothing_but_grants_may_be_fewer() -> None:
     menus, permissions = whole()
     strict = whole(Mode.STRICT)

@@ -105,6 +105,21 @@ def test_an_approved_run_that_was_abandoned_left_open_what_is_not_proven_gone(le
     assert _weeks(ledger) == [("quickbi_menus", 5, 4, 1, 10)]
 
 
+@pytest.mark.parametrize(("until", "open_"), [("- interval '1 minute'", 1), ("+ interval '1 hour'", 0)])
+def test_an_approved_run_that_never_reports_is_open_once_its_approval_is_over(
+    ledger: Ledger, ledger_dsn: str, until: str, open_: int
+) -> None:
+    stuck = closed_review(ledger, "stuck", [5, 6], [GONE, REACHABLE], kind="targets", kept=0)
+    with tampering(ledger_dsn) as connection:
+        connection.execute("UPDATE rescind.run SET finished_at = NULL, state = 'open', summary = '{}'")
+        connection.execute(f"UPDATE rescind.approval SET valid_until = clock_timestamp() {until}".encode())
+    found = [(one.items, one.number) for one in ledger.views.open_now(ALL)]
+    assert found == [(1, stuck.number)][:open_]
+    with tampering(ledger_dsn) as connection:
+        connection.execute("UPDATE rescind.approval SET answer = 'reject'")
+    assert ledger.views.open_now(ALL) == []
+
+
 def test_the_times_of_leavers_say_how_far_back_they_look(browser: Any, ledger: Ledger) -> None:
     ended = NOW - timedelta(days=2)
     for number in range(3):

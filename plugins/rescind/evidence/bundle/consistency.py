@@ -30,6 +30,7 @@ from rescind.evidence.bundle.found import Found
 from rescind.evidence.bundle.narrowing import check_narrowing
 from rescind.evidence.bundle.read import Source, parsed, records
 from rescind.evidence.bundle.times import Times
+from rescind.run_state import was_left_out
 from rescind.users import shown_user
 
 Record = dict[str, Any]
@@ -390,7 +391,11 @@ class Checker:
             ("scope_incomplete", s["scope"]) for s in records(self.source, "scopes") if s["state"] != "complete"
         }
         expected |= {("kept_lost", lost) for check in records(self.source, "kept") for lost in check["lost"]}
+        kept = {("held", g) for g, i in self.items.items() if was_left_out(i["standing"], i["reason"])}
+        expected = (expected - kept) | {("kept", ident) for _, ident in kept}
         listed = [(finding["finding"], finding["subject"]) for finding in records(self.source, "findings")]
+        # Older versions called these "held".
+        listed = [("kept", one[1]) if one in kept else one for one in listed]
         for _, subject in expected ^ set(listed):
             self.found.add("the findings do not match the open items", subject)
         if len(set(listed)) != len(listed):

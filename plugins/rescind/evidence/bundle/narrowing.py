@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import Any
 
-from rescind.approval_signature import fits, key_name, narrowing_statement
+from rescind.approval_signature import fits, key_name, narrowing_statement, selection_mark
 from rescind.evidence.bundle.approval import may_be_one
 from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import EFFECTS, EFFECTS_BEFORE, encode
-from rescind.evidence.bundle.read import Source
+from rescind.evidence.bundle.read import Source, records
 from rescind.evidence.bundle.signing import weak
 from rescind.run_state import kept_by
 from rescind.users import shown_user
 
 Record = Mapping[str, Any]
+SELECTION = "selection"
 _HEAD = b',"policy_version":'
 _NARROWED = re.compile(rb'"narrowed":\{"by":"([0-9a-f]{64})","of":"([0-9a-f]{64})"\}')
 _PIECE = 1 << 16
@@ -41,10 +42,13 @@ def check_narrowing(
     name = narrowing["responded_by_name"] or narrowing["responded_by"]
     if may_be_one(name, narrowing["requested_by"], review["requested_by"]):
         found.append("the requester left out a part of the plan of their own run")
+    reason = kept_by(by, narrowing["comment"])
+    kept = {ident for ident, item in items.items() if item["call"] is None and item["reason"] == reason}
+    found += _selection(source, review, narrowing, kept)
     if plan["digest"] != narrowing["digest"]:
         if named != (mark, narrowing["digest"]):
             found.append("the plan does not name what was left out as it was signed")
-        found += _part(source, narrowing, items, kept_by(by, narrowing["comment"]))
+        found += _part(source, narrowing, items, kept)
     elif named:
         found.append("the plan was narrowed twice")
     what = "grant" if narrowing["grants"] == 1 else "grants"
@@ -67,11 +71,42 @@ def _signed(review: Record, narrowing: Record, keys: Collection[bytes] | None) -
     return found, hashlib.sha256(message).hexdigest()
 
 
+def _selection(source: Source, review: Record, narrowing: Record, kept: Set[str]) -> list[str]:
+    """Return why what was left out is not what the approver had selected on the page; empty without a selection.
+
+    What stays beside the selected lines would only have closed paths.
+    """
+    signed, wish = (
+        [one for one in narrowing["left_out"] if len(one) == 3 and one[0] == SELECTION],
+        narrowing.get(SELECTION),
+    )
+    if not signed or wish is None:
+        return ["the selection of lines is missing, or nothing that was signed names it"] if signed or wish else []
+    found = []
+    user = (wish["user"], wish["user_name"])
+    mark = selection_mark(review["run"], narrowing["digest"], *user, wish["comment"], wish["grants"])
+    if narrowing["left_out"] != [[SELECTION, mark, wish["chosen_at"]]]:
+        found.append("the selection of lines is not the one that was signed")
+    if wish["user"] != narrowing["responded_by"]:
+        found.append("the selection of lines is by another user than the answer")
+    if not wish["chosen_at"] < narrowing["responded_at"]:
+        found.append("the selection of lines was saved after the answer")
+    if narrowing["comment"] != wish["comment"] and not narrowing["comment"].startswith(f"{wish['comment']}\n"):
+        found.append("the reason of the selection is not the one that was signed")
+    lines = set(wish["grants"])
+    if kept and lines - kept:  # without kept items the narrower plan was never made
+        found.append("a selected line was not kept")
+    more = kept - lines
+    if more and any(one["grant_id"] in more and one["rule"] != "closes_path" for one in records(source, "decisions")):
+        found.append("a grant was kept that was not selected")
+    return found
+
+
 def _part(
     source: Source,
     narrowing: Record,
     items: Mapping[str, Record],
-    reason: str,
+    kept: Set[str],
 ) -> list[str]:
     """Return why the plan is not the plan before it without exactly what was left out."""
     found, total = [], hashlib.sha256()
@@ -80,7 +115,6 @@ def _part(
             total.update(piece)
     if total.hexdigest() != narrowing["digest"]:
         found.append("the effects of the plan before do not match its digest")
-    kept = {ident for ident, item in items.items() if item["call"] is None and item["reason"] == reason}
     if (len(kept), hashlib.sha256(encode(sorted(kept))).hexdigest()) != (
         narrowing["grants"],
         narrowing["grants_digest"],

@@ -154,21 +154,20 @@ class Plans(Repository):
         for row in self._pages(run_id, f"SELECT {ITEM_COLUMNS} FROM rescind.plan_item i", where, values, key="i"):
             yield item_of(run_id, row)
 
-    def standing(self, run_id: str, grant_ids: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-        """Return state, latest verdict and its path (each or empty) of the items of the live plan, by grant id.
+    def standing(self, run_id: str, grant_ids: Sequence[str]) -> dict[str, tuple[str, str, str, str]]:
+        """Return state, verdict, its path and the reason (each or empty) of the items of the live plan, by grant id.
 
         :param grant_ids: those of other grants are left out.
         """
         query = (
-            "SELECT i.grant_id, i.state, coalesce(v.verdict, ''), coalesce(v.path, '') FROM rescind.plan_item i"
+            "SELECT i.grant_id, i.state, coalesce(v.verdict, ''), coalesce(v.path, ''), i.reason"
+            " FROM rescind.plan_item i"
             " JOIN rescind.plan p ON p.run_no = i.run_no AND p.state <> 'superseded'"
             " LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id"
             " WHERE i.run_no = %(run)s AND i.grant_id = ANY(%(ids)s)"
         )
         ids = [Digest(ident) for ident in grant_ids]
-        return {
-            ident: (state, verdict, path) for ident, state, verdict, path in self._rows(run_id, query, {"ids": ids})
-        }
+        return {ident: tuple(facts) for ident, *facts in self._rows(run_id, query, {"ids": ids})}
 
     def item_grants(self, run_id: str, call_id: str) -> list[tuple[Item, Grant]]:
         """Return the items of one call with their grants in the snapshot, ordered by grant id."""

@@ -6,6 +6,8 @@ from rescind.ledger.runs.records import NAMED_PEOPLE
 
 MOST_GROUPS = 500
 PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
+LEFT_OUT = "(i.state = 'held' AND i.reason LIKE 'kept by %%')"
+"""Items that an approver left out, see :func:`rescind.run_state.was_left_out`."""
 
 # The grants of a restore's items are in the snapshot of the run that it restores. Its number is a value of the
 # statement, not only a column of the plan: so PostgreSQL knows how many rows there are, and joins them by hash.
@@ -53,12 +55,12 @@ SELECT one.person, coalesce({NAME}, '') AS name, coalesce(d.facts ->> 'person.id
        coalesce(nullif(d.facts ->> 'person.status', 'unknown'), '') AS status,
        coalesce(replace(left(nullif(d.facts ->> 'person.terminated_at', 'unknown'), 16), 'T', ' '), '') AS gone_from,
        coalesce(d.facts ->> 'matched_by', '') AS matched,
-       one.systems, one.items, one.held, one.proven, one.unproven, one.effective, one.remaining
+       one.systems, one.items, one.held, one.left_out, one.proven, one.unproven, one.effective, one.remaining
 FROM (
     SELECT ({PERSON}) COLLATE "C" AS person, array_agg(DISTINCT g.system ORDER BY g.system) AS systems,
            (array_agg(i.grant_id ORDER BY g.principal_name = '', g.principal_id COLLATE "C"))[1] AS grant_id,
            count(*) AS items, count(*) FILTER (WHERE i.state = 'held') AS held,
-           count(*) FILTER (WHERE {PROVEN}) AS proven,
+           count(*) FILTER (WHERE {LEFT_OUT}) AS left_out, count(*) FILTER (WHERE {PROVEN}) AS proven,
            count(*) FILTER (WHERE v.verdict = 'record_gone') AS unproven,
            count(*) FILTER (WHERE v.verdict = 'still_effective') AS effective,
            count(*) FILTER (WHERE NOT {PROVEN} AND v.verdict IS DISTINCT FROM 'record_gone') AS remaining

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from psycopg.rows import DictRow, class_row
 
+from rescind.ledger.read_models.boxes import BoxViews
 from rescind.ledger.read_models.item_sql import ITEMS, NAME, NAMED, PERSON, PROVEN
-from rescind.ledger.read_models.person import PersonViews
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 
@@ -115,15 +115,20 @@ ORDER BY q.asked_at, r.number, q.ordinal LIMIT {_MOST_QUESTIONS}
 
 # A review of a whole system starts a new era of it: it lists everything, so what earlier runs left open is in its
 # findings or gone. Runs about single people add to it until the next review. A run that was abandoned after its
-# approval left no figures: its items are counted.
+# approval left no figures: its items are counted. So are those of a run that never reported: it ends with its approval.
 _STATES = f"""
 WITH ended AS MATERIALIZED (
-    SELECT r.number, r.state, r.finished_at, r.figures, coalesce(r.params ->> 'kind', 'policy') = 'policy' AS whole
+    SELECT r.number, r.state = 'abandoned' OR r.finished_at IS NULL AS left_alone, r.figures,
+           coalesce(r.finished_at, a.valid_until) AS finished_at,
+           coalesce(r.params ->> 'kind', 'policy') = 'policy' AS whole
     FROM rescind.run r
+    LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
+    LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest AND a.answer = 'approve'
     WHERE r.dag_id = ANY(%(dags)s) AND NOT r.dry_run AND r.kind NOT IN ('restore', 'single')
-      AND r.finished_at >= date_trunc('quarter', now(), 'UTC') - interval '{3 * (QUARTERS - 1)} months'
-      AND (r.state = 'succeeded' OR r.state IN ('failed', 'abandoned') AND EXISTS (
-          SELECT FROM rescind.approval a WHERE a.run_no = r.number AND a.answer = 'approve'))
+      AND coalesce(r.finished_at, a.valid_until) >= date_trunc('quarter', now(), 'UTC')
+          - interval '{3 * (QUARTERS - 1)} months'
+      AND (r.state = 'succeeded' OR r.state IN ('failed', 'abandoned') AND a.run_no IS NOT NULL
+           OR r.finished_at IS NULL AND a.valid_until <= now())
 ), line AS (
     SELECT e.number, e.finished_at, e.whole AND coalesce(f.complete, false) AS whole, f.system, f.account,
            coalesce(f.items, 0) + coalesce(f.held, 0) AS items,
@@ -139,7 +144,7 @@ WITH ended AS MATERIALIZED (
         FROM rescind.plan_item i JOIN rescind.plan l ON l.run_no = i.run_no AND l.state <> 'superseded'
         JOIN rescind.grant_row g ON g.run_no = l.source_no AND g.grant_id = i.grant_id
         LEFT JOIN rescind.verdict_latest v ON v.run_no = i.run_no AND v.grant_id = i.grant_id
-        WHERE i.run_no = e.number AND e.state = 'abandoned' AND e.figures -> 'systems' = '[]' GROUP BY 1, 2
+        WHERE i.run_no = e.number AND e.left_alone AND e.figures -> 'systems' = '[]' GROUP BY 1, 2
     ) f
     WHERE f.system IS NOT NULL AND f.account IS NOT NULL
 ), era AS (
@@ -206,7 +211,7 @@ SELECT {NAME} AS name FROM rescind.grant_row g {NAMED} WHERE g.run_no = %(run)s 
 """
 
 
-class OverviewViews(PersonViews):
+class OverviewViews(BoxViews):
     """Queries over many runs that the reader may see."""
 
     def questions(self, dags: Collection[str], names: Collection[str]) -> list[QuestionLine]:

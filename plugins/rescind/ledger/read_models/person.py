@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from rescind.ledger.read_models.item_sql import PROVEN
+from rescind.ledger.read_models.item_sql import LEFT_OUT, PROVEN
 from rescind.ledger.read_models.queries import Views
 from rescind.ledger.runs.records import NAMED_PEOPLE
 from rescind.ledger.store.database import Connection
@@ -101,6 +101,7 @@ class HistoryLine:
     :param reviewed_by: who answered a question about one of them, or empty.
     :param first_sent: when the first call about one of them was sent.
     :param proven_at: when the last of them was proven gone.
+    :param left_out: those of ``held`` that an approver left out; ``left_out_by`` says who and why, or is empty.
     :param named: whether only the people of that run were listed in one of these systems.
     """
 
@@ -122,6 +123,8 @@ class HistoryLine:
     reviewed_by: str
     first_sent: datetime | None
     proven_at: datetime | None
+    left_out: int = 0
+    left_out_by: str = ""
     named: bool = False
 
 
@@ -143,6 +146,8 @@ SELECT r.number, r.dag_id, r.started_at, r.finished_at, r.dry_run, r.reason, max
        max(a.answer) AS answer, coalesce(max(nullif(a.responded_by_name, '')), max(a.responded_by)) AS responded_by,
        count(*) AS grants, count(*) FILTER (WHERE d.choice = 'keep') AS kept,
        count(*) FILTER (WHERE d.choice = 'revoke') AS revoked, count(*) FILTER (WHERE i.state = 'held') AS held,
+       count(*) FILTER (WHERE {LEFT_OUT}) AS left_out,
+       coalesce(max(i.reason) FILTER (WHERE {LEFT_OUT}), '') AS left_out_by,
        count(*) FILTER (WHERE {PROVEN}) AS proven,
        (array_agg(DISTINCT d.rule ORDER BY d.rule) FILTER (WHERE d.choice = 'revoke'))[1:5] AS rules,
        coalesce(max(d.facts ->> 'reviewed_by'), '') AS reviewed_by, min(t.sent_at) AS first_sent,

@@ -288,6 +288,7 @@ class PersonLine:
     :param roster_id: the roster's id, or empty.
     :param gone_from: moment in UTC as text, or empty.
     :param matched: how the principal was looked for in the roster, or empty.
+    :param left_out: those of ``held`` that an approver left out.
     :param remaining: items that are not proven gone, without those whose record is gone.
     :param people: the number of all people that match, on every line.
     """
@@ -304,6 +305,7 @@ class PersonLine:
     systems: Sequence[str]
     items: int
     held: int
+    left_out: int
     proven: int
     unproven: int
     effective: int

@@ -50,13 +50,16 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
-def migrate(dsn: str | Database, *, create_database: bool = False, runtime_role: str | None = None) -> list[str]:
+def migrate(
+    dsn: str | Database, *, create_database: bool = False, runtime_role: str | None = None, page_role: str | None = None
+) -> list[str]:
     """Migrate the ledger to this version of the code. Safe to repeat and to run concurrently.
 
     Roles that have the rights of a runtime role get those of this version.
 
     :param create_database: create the database when it does not exist.
     :param runtime_role: the database role of the tasks, which gets the rights too. It must exist and own nothing.
+    :param page_role: likewise the role of the page, which reads and adds selections.
     :returns: names of the files that this call applied.
     :raises ConfigurationError: when the database cannot be reached, has a newer schema, or was created from other
         files.
@@ -74,8 +77,8 @@ def migrate(dsn: str | Database, *, create_database: bool = False, runtime_role:
             todo = [migration for migration in known if migration.version not in applied]
             for migration in todo:
                 _apply(connection, migration)
-            if runtime_role is not None or privileges.owns(connection):
-                privileges.grant(connection, runtime_role)
+            if runtime_role is not None or page_role is not None or privileges.owns(connection):
+                privileges.grant(connection, runtime_role, page_role)
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     return [migration.name for migration in todo]

@@ -7,7 +7,7 @@ migration ``013_runtime_role.sql``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
@@ -65,6 +65,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
         "INSERT (run_no, digest, left_out, grants, grants_digest, responded_by, responded_by_name, responded_at,"
         " comment, signing_key, signature)",
     ),
+    "rescind.selection": ("SELECT", "INSERT (run_no, digest, user_id, user_name, grant_ids, comment)"),
     "rescind.attempt": (
         "SELECT",
         "INSERT (run_no, call_id, n, batch_id, lease_epoch, owner, plan_digest, request_digest, action, api_version)",
@@ -92,6 +93,11 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
 }
 """Rights by table or view of the schema. Triggers restrict ``UPDATE`` further."""
 
+PAGE_RIGHTS: Mapping[str, tuple[str, ...]] = {table: ("SELECT",) for table in RIGHTS} | {
+    table: RIGHTS[table] for table in ("rescind.selection", "rescind.deployment")
+}
+"""Rights of a role for the page alone: it reads, adds selections, and notes which auth manager Airflow has."""
+
 FUNCTIONS = (
     "is_open(integer)",
     "discard_plan(integer)",
@@ -107,6 +113,13 @@ _RECORDS = [name for name, rights in RIGHTS.items() if "DELETE" not in rights an
 _ROLES = """
 SELECT DISTINCT r.rolname FROM pg_class c CROSS JOIN aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
 WHERE c.oid = 'rescind.call'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner
+"""
+# Only a role for the page may insert selections and no calls.
+_PAGE_ROLES = """
+SELECT DISTINCT r.rolname FROM pg_class c CROSS JOIN aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
+WHERE c.oid = 'rescind.migration'::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner
+  AND has_any_column_privilege(r.oid, 'rescind.selection', 'INSERT')
+  AND NOT has_table_privilege(r.oid, 'rescind.call', 'INSERT')
 """
 _OWNS = """
 SELECT pg_has_role(c.relowner, 'MEMBER') AS owns FROM pg_class c WHERE c.oid = 'rescind.migration'::regclass
@@ -134,19 +147,28 @@ def owns(connection: Connection) -> bool:
     return bool((connection.execute(_OWNS).fetchone() or {}).get("owns"))
 
 
-def grant(connection: Connection, role: str | None) -> list[str]:
-    """Grant the rights to a runtime role, and again to those that have them; return their names.
+def grant(connection: Connection, role: str | None, page_role: str | None = None) -> list[str]:
+    """Grant the rights to a runtime role and a role for the page, and again to those that have them.
 
     :param role: a role that exists, or None for only those that have the rights already.
-    :raises ConfigurationError: when the role does not exist or owns the schema.
+    :param page_role: likewise, for the page alone.
+    :returns: the names of the runtime roles.
+    :raises ConfigurationError: when a role does not exist or owns the schema, or one role is to be both.
     """
+    if role is not None and role == page_role:
+        raise ConfigurationError(f"role {role!r} is to be the runtime role and the role of the page. Use two roles")
+    pages = {str(row["rolname"]) for row in connection.execute(_PAGE_ROLES).fetchall()}
     roles = {str(row["rolname"]) for row in connection.execute(_ROLES).fetchall()}
-    if role is not None:
-        _refuse_owner(connection, role)
-        roles.add(role)
+    for name, known, other in ((role, roles, pages), (page_role, pages, roles)):
+        if name is not None:
+            _refuse_owner(connection, name)
+            known.add(name)
+            other.discard(name)
     with connection.transaction():
         for name in sorted(roles):
-            _grant_to(connection, name)
+            _grant_to(connection, name, RIGHTS, FUNCTIONS)
+        for name in sorted(pages):
+            _grant_to(connection, name, PAGE_RIGHTS, ())
     return sorted(roles)
 
 
@@ -193,22 +215,21 @@ def _refuse_owner(connection: Connection, role: str) -> None:
         )
 
 
-def _grant_to(connection: Connection, role: str) -> None:
+def _grant_to(
+    connection: Connection, role: str, rights_of: Mapping[str, tuple[str, ...]], functions: Sequence[str]
+) -> None:
     to = sql.Identifier(role)
     for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):  # what an older version granted
         connection.execute(sql.SQL("REVOKE ALL ON ALL {} IN SCHEMA rescind FROM {}").format(sql.SQL(kind), to))
     connection.execute(sql.SQL("REVOKE ALL ON SCHEMA rescind FROM {}").format(to))
     connection.execute(sql.SQL("GRANT USAGE ON SCHEMA rescind TO {}").format(to))
     _grant_on_database(connection, role)
-    for table, rights in RIGHTS.items():
+    for table, rights in rights_of.items():
         connection.execute(
             sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(", ".join(rights)), sql.Identifier(*table.split(".")), to)
         )
-    connection.execute(
-        sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(
-            sql.SQL(", ".join(f"rescind.{function}" for function in FUNCTIONS)), to
-        )
-    )
+    for function in functions:
+        connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(f"rescind.{function}"), to))
 
 
 def _grant_on_database(connection: Connection, role: str) -> None:

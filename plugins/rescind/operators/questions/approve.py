@@ -7,22 +7,24 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.definitions.param import Param, ParamsDict
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from rescind.approvers import Approver, Responder, find_approver
-from rescind.errors import ConfigurationError, NotApprovedError
+from rescind.approvers import Responder, find_approver, may_not_answer
+from rescind.errors import ConfigurationError, InputError, NotApprovedError
 from rescind.hooks.signing_keys import approval_keys
 from rescind.i18n import mark, reading, tr
 from rescind.ledger import Approval, Ledger, Narrowing, Plan, Run
+from rescind.ledger.plans.approvals import APPROVE
 from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.operators.bases.human_input import HumanInputOperator
 from rescind.settings import Settings
-from rescind.users import same_user
 from rescind.workflow.auto_approval import BY, measure
 from rescind.workflow.narrowing.left_out import chosen_parts, leave_out_field, left_out_grants
 from rescind.workflow.narrowing.narrow import narrowing_of
+from rescind.workflow.narrowing.selected import selection_option, selection_to_use
 from rescind.workflow.question.answer_fields import AnswerFields, answer_fields, comment_field
 from rescind.workflow.question.approval_text import approval_request
+from rescind.workflow.question.people_text import PAGE
 from rescind.workflow.question.plan_people import plan_people
 from rescind.workflow.run_occasion import Start, unverified_lines
 from rescind.workflow.run_settings import settings_text
@@ -33,10 +35,14 @@ if TYPE_CHECKING:
     from rescind.notifications.events import Notice
 
 REJECT = "Reject"
+USE = "selection"
 HOW_TO_LEAVE_OUT = mark(
     "To let some people keep what they have, choose them under *Leave out*, write the reason into the comment, and "
-    "press Approve. Nothing is sent then: a second question shows the plan without them, and only its answer approves."
+    "press Approve. To let single lines stay, [tick them on the page]({page}), save, and press *Use my selection*. "
+    "Nothing is sent then: a second question shows the plan without them, and only its answer approves."
 )
+Choice = tuple[Sequence[Sequence[str]], str]
+"""What an answer leaves out, as the ledger keeps it, and why."""
 
 
 class ApprovePlanOperator(HumanInputOperator):
@@ -49,8 +55,12 @@ class ApprovePlanOperator(HumanInputOperator):
 
     A rejection, an answer from somebody who was not asked, and a timeout are final.
 
-    An approver may leave out people. That is recorded as what it is, signed, and approves nothing. The narrower plan is
-    put to the approvers by :class:`~rescind.operators.questions.approve_part.ApprovePartOperator`.
+    An approver may leave out people, or use the lines that they selected on the page. That is recorded as what it is,
+    signed, and approves nothing. The narrower plan is put to the approvers by
+    :class:`~rescind.operators.questions.approve_part.ApprovePartOperator`.
+
+    An answer that is not clear (an unknown entry, no reason, no selection) records nothing. The task is tried again:
+    that puts the same question again, because the plan, and with it the text that Airflow keeps, has not changed.
 
     Automatic approval: where the deployment allows it (``automatic_approval``) and the run asks for it, a plan within
     those limits is approved without a person and recorded as automatic. Any other plan goes to the approvers, and the
@@ -126,10 +136,11 @@ class ApprovePlanOperator(HumanInputOperator):
         """Set the text, the options and the fields of the question. The options are compared, so they stay English."""
         self.subject, self.body = self.question(ledger, run, plan)
         self.body = "\n".join([self.body, *unverified_lines(ledger, run), *settings_text(ledger, run)])
-        self.options = [approve_option(plan.digest), REJECT]
         leaving = self.leave_out(ledger, run, plan)
+        self.options = [approve_option(plan.digest), *([selection_option(plan.digest)] if leaving else []), REJECT]
         if leaving:
-            self.body = f"{self.body}\n\n{tr(HOW_TO_LEAVE_OUT)}"
+            how = tr(HOW_TO_LEAVE_OUT, page=f"{PAGE}/{run.number}/select")
+            self.body = f"{self.body}\n\n{how}"
         fields = {**leaving, **comment_field()}
         self.params = ParamsDict({name: Param(**field) for name, field in fields.items()})
 
@@ -137,14 +148,20 @@ class ApprovePlanOperator(HumanInputOperator):
         """Record the answer, if it is an answer to exactly the plan that stands now."""
         run = self.run_of(context, ledger)
         plan = ledger.plans.get(run.run_id)
-        self.options = [approve_option(plan.digest), REJECT]
         if "error" in event:
             expired = event.get("error_type") == "timeout"
             reason = "the approval window has expired" if expired else "Airflow lost the approval request"
             raise AirflowFailException(f"{reason}: nothing is approved. Start a new run")
         use_keys(ledger, self.settings())
         self.same_requester(context, ledger, run)
-        return self._record(ledger, run, plan, event)
+        try:
+            return self._record(ledger, run, plan, event)
+        except InputError as error:
+            # Nothing is recorded, and the plan is the same: its question may be put again, as Airflow stored it.
+            raise AirflowException(
+                f"{error}. Nothing was recorded, and nothing is sent. The same question is asked again while this task "
+                "has tries left; after that start a new run"
+            ) from None
 
     def same_requester(self, context: Context, ledger: Ledger, run: Run) -> None:
         """Compare the requester in the ledger with Airflow's, so that nobody approves a run under another name.
@@ -199,21 +216,28 @@ class ApprovePlanOperator(HumanInputOperator):
         return True
 
     def _record(self, ledger: Ledger, run: Run, plan: Plan, event: Mapping[str, Any]) -> dict[str, Any]:
+        options = {approve_option(plan.digest): APPROVE, selection_option(plan.digest): USE, REJECT: "reject"}
         chosen = list(event["chosen_options"])
-        if chosen not in ([self.options[0]], [REJECT]):
+        if len(chosen) != 1 or chosen[0] not in options:
             raise AirflowFailException("the answer belongs to another plan than the current one. Start a new run")
+        answer = options[chosen[0]]
         fields = answer_fields(event)
         user = Responder.of(event)
         listed = [find_approver(one.approvers, user.id) for one in (self.settings(), self.settings_of(ledger, run))]
-        if problem := _may_not_answer(run, user, listed) or self.excluded(ledger, run, user.id, user.name):
+        if problem := may_not_answer(run.requested_by, user, listed) or self.excluded(ledger, run, user.id, user.name):
             raise AirflowFailException(f"{problem}. Start a new run")
         asked = ledger.approvals.get(run.run_id, plan.digest)
         if asked is None:
             raise AirflowFailException("the ledger holds no approval request for this plan. Start a new run")
         _check_request(asked, run, self.settings())
-        answer = "reject" if chosen == [REJECT] else "approve"
-        if fields.leave_out and answer == "approve":
-            return self._narrow(ledger, run, plan, asked, user, fields, event["responded_at"])
+        if answer == USE or (fields.leave_out and answer == APPROVE):
+            at = event["responded_at"]
+            if not self.leave_out(ledger, run, plan):
+                raise AirflowFailException(
+                    "in this question nothing can be left out: the answer was not given in its form"
+                )
+            choose = _selected if answer == USE else _chosen
+            return self._narrow(ledger, run, plan, asked, user, choose(ledger, run, plan, user, fields, at), at)
         ledger.approvals.answer(
             run.run_id,
             plan.digest,
@@ -228,12 +252,10 @@ class ApprovePlanOperator(HumanInputOperator):
         return _result(answer, str(user), plan.digest)
 
     def _narrow(
-        self, ledger: Ledger, run: Run, plan: Plan, asked: Approval, user: Responder, fields: AnswerFields, at: datetime
+        self, ledger: Ledger, run: Run, plan: Plan, asked: Approval, user: Responder, choice: Choice, at: datetime
     ) -> dict[str, Any]:
         """Record what the answer leaves out. It approves nothing."""
-        if not self.leave_out(ledger, run, plan):
-            raise AirflowFailException("in this question nothing can be left out: the answer was not given in its form")
-        chosen = [part.chosen for part in chosen_parts(ledger, run, plan, fields)]
+        chosen, comment = choice
         narrowing = ledger.narrowings.record(
             run.run_id,
             plan.digest,
@@ -243,34 +265,29 @@ class ApprovePlanOperator(HumanInputOperator):
             responded_by=user.id,
             responded_by_name=user.name,
             responded_at=at,
-            comment=fields.comment,
+            comment=comment,
         )
         self.log.info("%s left out %d grants of plan %s", narrowing.by, narrowing.grants, plan.digest[:12])
         return _left_out(narrowing)
 
 
+def _chosen(ledger: Ledger, run: Run, plan: Plan, _user: Responder, fields: AnswerFields, _at: datetime) -> Choice:
+    """Return the people that the form of the question leaves out, and the reason."""
+    return [part.chosen for part in chosen_parts(ledger, run, plan, fields)], fields.comment
+
+
+def _selected(
+    ledger: Ledger, run: Run, plan: Plan, user: Responder, fields: AnswerFields, responded_at: datetime
+) -> Choice:
+    """Return the selection of the user who answered, and its reason; a comment of the answer is added to it."""
+    if fields.leave_out:
+        raise InputError("answer", "uses a selection and names people to leave out", "Answer with one of both")
+    found = selection_to_use(ledger, run, plan, user.id, responded_at)
+    return [found.entry], "\n".join(filter(None, (found.comment, fields.comment)))
+
+
 def _left_out(narrowing: Narrowing) -> dict[str, Any]:
     return {"answer": "leave out", "by": narrowing.by, "plan": narrowing.digest, "grants": narrowing.grants}
-
-
-def _may_not_answer(run: Run, user: Responder, listed: Sequence[Approver | None]) -> str:
-    """Return why this user's answer does not count, or an empty text.
-
-    :param listed: the user in the settings of now and of the run.
-    """
-    found = [one for one in listed if one is not None]
-    users: list[Approver | Responder] = [user, *(one for one in found if one.name)]
-    # A user may have been renamed since the run began: the name in the settings counts as well.
-    if any(one.may_have_requested(run.requested_by) for one in users):
-        return "the requester cannot approve their own run; ask another approver"
-    if len(found) < len(listed):
-        return "the answer came from a user who is not listed in the setting 'approvers'"
-    if any(one.name and not same_user(one.name, user.name or user.id) for one in found):
-        return (
-            f"setting 'approvers' has another name for user {user.id!r} than Airflow, which says"
-            f" {user.name or user.id!r}: the id may belong to another person. Correct the setting"
-        )
-    return ""
 
 
 def _result(answer: str, user: str, digest: str) -> dict[str, str]:

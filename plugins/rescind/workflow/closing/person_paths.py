@@ -133,7 +133,10 @@ def _in_account(ledger: Ledger, run: Run, account: str, systems: list[str], peop
     ids = {grant.grant_id for grants in around.own.values() for grant in grants}
     ids |= {way.grant.grant_id for found in ways.values() for way in found}
     known, can_send = ledger.plans.standing(run.run_id, sorted(ids)), _can_send(ledger, run)
-    fates = {ident: fate_of(state, verdict, can_send=can_send) for ident, (state, verdict, _) in known.items()}
+    fates = {
+        ident: fate_of(state, verdict, can_send=can_send, reason=reason)
+        for ident, (state, verdict, _, reason) in known.items()
+    }
     going = frozenset(ident for ident, fate in fates.items() if fate.kind != STAYS)
     after = around
     if going:
@@ -154,12 +157,12 @@ def _in_account(ledger: Ledger, run: Run, account: str, systems: list[str], peop
 
 
 def _remaining(
-    planned: Mapping[str, Grant], known: Mapping[str, tuple[str, str, str]], marked: Collection[MarkedPath]
+    planned: Mapping[str, Grant], known: Mapping[str, tuple[str, str, str, str]], marked: Collection[MarkedPath]
 ) -> Iterator[tuple[str, str]]:
     """Yield what a check says of each record that is gone while access is not; nothing twice."""
     shown = {one.path.describe() for one in marked if one.fate.kind == STAYS}
     for ident, grant in sorted(planned.items()):
-        _, verdict, path = known[ident]
+        _, verdict, path, _ = known[ident]
         if verdict in _REMAINS and path not in shown:
             yield words_of(verdict), f"{access_text(grant)}: {path or 'no more is known'}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from rescind.review.roster.lookup import find_person, quoted
 from rescind.systems import system_named
 from rescind.workflow.closing.close_paths import CLOSES_PATH
 from rescind.workflow.inputs import inputs_of
+from rescind.workflow.narrowing.selected import selection_of
 from rescind.workflow.plan_part import LOSING
 from rescind.workflow.question.answer_fields import LEAVE_OUT, MOST_ENTRY, MOST_LEFT_OUT, AnswerFields, readable
 from rescind.workflow.question.plan_people import PersonLoss, PlanPeople, person_of, plan_people, who
@@ -22,7 +23,9 @@ from rescind.workflow.question.plan_people import PersonLoss, PlanPeople, person
 MOST_LISTED = 200
 """Most entries of the list in the form. With more of them the form has a field for ids and mails instead."""
 _WHERE = "what the answer leaves out"
-_REMEDY = "Nothing was recorded, and nothing is sent. Start a new run"
+_REMEDY = "Correct the answer"
+_Closing = tuple[str, str, tuple[str, ...], bool]
+"""A grant that closes a path: its id, the grant whose path it closes, its person, and whether others lose by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +114,42 @@ def left_out_grants(ledger: Ledger, run: Run, chosen: Iterable[Sequence[str]]) -
     A grant that goes only to close a path stays with the people who are left out: if it is theirs, if it closes a path
     of theirs, and if other people than its holder lose something by it.
 
-    :param chosen: see :attr:`Part.chosen`.
+    :param chosen: see :attr:`Part.chosen`; or the entry of a selection. Its people are those of its lines.
+    :raises InputError: for a selection that is not in the plan, or splits what one call removes together.
+    :raises NotApprovedError: for a selection that the ledger does not hold as it was signed.
     """
     wanted = {tuple(one) for one in chosen}
-    people = {one[:-1] for one in wanted}
+    selection = selection_of(ledger, run.run_id, wanted)
+    lines = frozenset(selection.grant_ids if selection else ())
+    people = set() if selection else {one[:-1] for one in wanted}
     planned = {item.grant_id for item in ledger.plans.items(run.run_id) if item.call_id}
-    left, closing = set[str](), list[tuple[str, str]]()
+    left, closing, cells = set[str](), list[_Closing](), dict[str, tuple[object, ...]]()
     for grant, decision in ledger.decisions.each(run.run_id, choice=Choice.REVOKE):
         if grant.grant_id not in planned:
             continue
-        person = person_of(grant, decision)
-        own = (*person, "") in wanted or (*person, grant.key.system) in wanted
+        person, ident = person_of(grant, decision), grant.grant_id
+        if lines:
+            cells[ident] = (*grant.key[:2], grant.cell)
         if decision.rule == CLOSES_PATH:
             shared = grant.key.principal_type != PrincipalType.USER or bool(decision.facts.get(LOSING))
-            own = own or person in people or shared
-            closing.append((grant.grant_id, str(decision.facts.get("closes", ""))))
-        if own:
-            left.add(grant.grant_id)
-    left |= {ident for ident, ended in closing if ended in left}
+            closing.append((ident, str(decision.facts.get("closes", "")), person, shared))
+        if ident in lines:
+            people.add(person)
+        if ident in lines or (*person, "") in wanted or (*person, grant.key.system) in wanted:
+            left.add(ident)
+    left |= {ident for ident, _, person, shared in closing if shared or person in people}
+    left |= {ident for ident, ended, _, _ in closing if ended in left}
+    _refuse_split(lines, left, cells)
     return frozenset(left)
+
+
+def _refuse_split(lines: Set[str], left: Set[str], cells: Mapping[str, tuple[object, ...]]) -> None:
+    """Refuse a selection that is not in the plan, or that has a part of what one call removes together."""
+    if strange := len(lines - cells.keys()):
+        raise InputError(_WHERE, f"has {strange} grants that are not in this plan, or that a guard holds", _REMEDY)
+    stay = {cells[ident] for ident in lines}
+    if split := sum(cell in stay for ident, cell in cells.items() if ident not in left):
+        raise InputError(_WHERE, f"has only a part of what a call removes together ({split} grants more)", _REMEDY)
 
 
 def _typed(ledger: Ledger, run: Run, entries: Collection[str], people: Sequence[Part]) -> list[Part]:

@@ -18,6 +18,7 @@ from rescind.workflow.closing.proposal import CLOSING
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE, note_residual_access
 from rescind.workflow.narrowing.left_out import left_out_grants
 from rescind.workflow.narrowing.limit import Limit
+from rescind.workflow.narrowing.selected import selection_of
 from rescind.workflow.planner_of_run import planner_of_run
 
 _REMEDY = "Nothing is approved; find out who wrote it, and start a new run"
@@ -67,7 +68,16 @@ def require_part(ledger: Ledger, run: Run, plan: Plan) -> Narrowing | None:
     kept = {item.grant_id for item in held if item.call_id is None and item.reason == reason}
     _require_signed(found, kept)
     effects = (ledger.plans.effects(run.run_id, one) for one in (found.digest, plan.digest))
-    check_narrowed(*effects, of=found.digest, by=found.mark, kept=kept)
+    selection = selection_of(ledger, run.run_id, found.left_out)
+    grants = ledger.snapshot.grants_by_id(run.run_id, list(kept)).values()
+    check_narrowed(
+        *effects,
+        of=found.digest,
+        by=found.mark,
+        kept=kept,
+        lines=selection.grant_ids if selection else (),
+        columns={(one.key[:2], (one.cell.container, one.cell.kind, one.cell.column)) for one in grants},
+    )
     return found
 
 
@@ -107,15 +117,30 @@ def _require_signed(narrowing: Narrowing, left: Set[str]) -> None:
 
 
 def _limit(ledger: Ledger, run: Run, narrowing: Narrowing, left: frozenset[str]) -> Limit:
+    reason = kept_by(narrowing.by, narrowing.comment)
+    return limit_of(
+        ledger, run, narrowing.digest, left, by=narrowing.mark, reason=reason, valid_until=narrowing.valid_until
+    )
+
+
+def limit_of(
+    ledger: Ledger, run: Run, digest: str, left: frozenset[str], *, by: str, reason: str, valid_until: datetime
+) -> Limit:
+    """Return what the plan without some grants may contain at most.
+
+    :param digest: of the live plan.
+    :param left: ids of the grants that are left out, for this ``reason``.
+    :param by: mark of what was left out.
+    """
     items = list(ledger.plans.items(run.run_id))
-    bound = read_effects(ledger.plans.effects(run.run_id, narrowing.digest))
+    bound = read_effects(ledger.plans.effects(run.run_id, digest))
     before = {item.grant_id: item.reason for item in items if not item.call_id}
     return Limit(
-        of=narrowing.digest,
-        by=narrowing.mark,
-        valid_until=narrowing.valid_until,
+        of=digest,
+        by=by,
+        valid_until=valid_until,
         planned=frozenset(item.grant_id for item in items if item.call_id),
-        held=before | dict.fromkeys(left, kept_by(narrowing.by, narrowing.comment)),
+        held=before | dict.fromkeys(left, reason),
         left_out=len(left),
         systems={place: (part.mode, part.emptied) for place, part in bound.systems.items()},
     )

@@ -65,7 +65,7 @@ def answer_fields(event: Mapping[str, Any]) -> AnswerFields:
     unknown = sum(name not in (COMMENT, LEAVE_OUT) for name in given)
     if unknown:
         raise InputError("answer", f"has {unknown} unknown fields; known: {COMMENT}, {LEAVE_OUT}", _REMEDY)
-    return AnswerFields(_comment(given.get(COMMENT)), _entries(given.get(LEAVE_OUT)))
+    return AnswerFields(read_comment(given.get(COMMENT)), _entries(given.get(LEAVE_OUT)))
 
 
 def has_fields(record: Mapping[str, Any], expected: AnswerFields) -> bool:
@@ -86,14 +86,18 @@ def readable(text: str) -> str:
     return "".join(f"<U+{ord(one):04X}>" if _hidden(one) else one for one in lines).strip()
 
 
-def _comment(value: object) -> str:
+def read_comment(value: object) -> str:
+    """Return a comment with every character readable; null is an empty one.
+
+    :raises InputError: for a value of another type, and for one that is too long.
+    """
     if value is None:
         return ""
     if not isinstance(value, str):
         raise InputError("comment of the answer", f"is a {type(value).__name__}, not a text", _REMEDY)
     if len(value) > MOST_COMMENT:
         problem = f"has {len(value)} characters, more than {MOST_COMMENT}"
-        raise InputError("comment of the answer", problem, "Start a new run, and write a shorter comment")
+        raise InputError("comment of the answer", problem, "Write a shorter comment")
     return readable(value)
 
 
