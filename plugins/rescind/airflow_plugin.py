@@ -75,6 +75,7 @@ def _page() -> Any:
         usual_reader=_usual_reader,
         person_access=_person_access,
         selecting=_selecting(),
+        risk_level=_risk_level,
     )
 
 
@@ -127,6 +128,12 @@ def _settings() -> Settings:
 
     raw = Variable.get(VARIABLE, default=None, deserialize_json=True)
     return Settings.parse(raw, connections=default_connections())
+
+
+def _risk_level(entitlement: str, principal_type: str, status: str, matched_by: str, unused_days: int | None) -> str:
+    from rescind.workflow.question.risk import risk_level  # loaded when somebody looks at groups
+
+    return risk_level(entitlement, principal_type, status, matched_by, unused_days)
 
 
 def _person_access(ledger: Ledger, run_id: str, person: str) -> PersonAccess:

@@ -183,7 +183,8 @@ def test_no_page_is_cut_off_or_has_a_fault_of_accessibility(
         page.goto(f"{site.server.base}/rescind/runs?lang={language}&tz=Asia/Shanghai")
         page.wait_for_url(lambda url: "lang=" not in url)  # a shared address carries nobody's choice
         assert "UTC+8)" in page.inner_text("main")
-    for path in ("runs", "runs/1", "runs/1/items", "runs/1/people", person, "runs/2", "runs/2/items", "runs/99"):
+    groups = "runs/2/items?by=person"
+    for path in ("runs", "runs/1", "runs/1/items", "runs/1/people", person, "runs/2", groups, "runs/99"):
         page.goto(f"{site.server.base}/rescind/{path}")
         assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathPart
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
@@ -69,6 +70,7 @@ def create_app(
     usual_reader: Callable[[], Reader] = Reader,
     person_access: Callable[[Ledger, str, str], PersonAccess] | None = None,
     selecting: Selecting | None = None,
+    risk_level: shape.RiskLevel | None = None,
 ) -> FastAPI:
     """Return the app.
 
@@ -83,6 +85,8 @@ def create_app(
         shows the history only.
     :param selecting: what the pages need on which lines of a plan are chosen; without it there are none, and nothing
         can be saved.
+    :param risk_level: returns the risk of a grant, as ``rescind.workflow.question.risk`` does; without it, no group
+        says how many are of high risk.
     """
     # No documentation pages (they load scripts from elsewhere), no redirects (they would name a host).
     app = FastAPI(title="Access reviews", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -101,7 +105,7 @@ def create_app(
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     _runs(app, ledger.views, folders)
-    _items(app, ledger.views)
+    _items(app, ledger.views, risk_level)
     people.routes(app, ledger.views, _find, _bound(ledger, person_access))
     _files(app, ledger.views, folders)
     app.state.selecting = selecting is not None
@@ -207,30 +211,39 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
         return pages.page(request, "live.html", run=line, **_live(views(), request, line))
 
 
-def _items(app: FastAPI, views: Callable[[], Views]) -> None:
+def _wanted(
+    system: Word = "",
+    state: Word = "",
+    verdict: Word = "",
+    q: Text = "",
+    person: Text = "",
+    since: Word = "",
+    sort: Word = "",
+    department: Text = "",
+    by: Word = "",
+) -> ItemFilter:
+    return ItemFilter(system, state, verdict, q.strip(), person, since, sort, department, by)
+
+
+Wanted = Annotated[ItemFilter, Depends(_wanted)]
+_NAMES = {"text": "q"}
+"""Names in the address, where they differ from those of :class:`ItemFilter`."""
+_ORDER_ONLY = ("sort", "by")
+
+
+def _items(app: FastAPI, views: Callable[[], Views], risk_level: shape.RiskLevel | None) -> None:
     @app.get("/runs/{number}/items")
-    def items(
-        request: Request,
-        number: Number,
-        system: Word = "",
-        state: Word = "",
-        verdict: Word = "",
-        q: Text = "",
-        person: Text = "",
-        since: Word = "",
-        sort: Word = "",
-        offset: Offset = 0,
-    ) -> Response:
+    def items(request: Request, number: Number, wanted: Wanted, offset: Offset = 0) -> Response:
         line, _ = _find(views(), request, number)
         dags = reader_of(request).dags
-        wanted = ItemFilter(system, state, verdict, q.strip(), person, since, sort)
         counts = views().item_counts(number, dags)
         total = shape.counted(counts, wanted)
         found = views().items(number, dags, wanted, offset=offset, limit=ITEMS_PER_PAGE, total=total)
-        chosen = {name: value for name, value in zip(_FIELDS, _values(wanted), strict=True) if value}
+        chosen = {name: value for name, value in asdict(wanted).items() if value}
+        address = {_NAMES.get(name, name): value for name, value in chosen.items()}
 
         def link(to: int) -> str:
-            return "?" + urlencode({**chosen, **({"offset": to} if to else {})})
+            return "?" + urlencode({**address, **({"offset": to} if to else {})})
 
         last = offset + ITEMS_PER_PAGE
         return pages.page(
@@ -240,39 +253,23 @@ def _items(app: FastAPI, views: Callable[[], Views]) -> None:
             found=found,
             wanted=wanted,
             choices=shape.choices(counts, request.app.state.titles),
-            filtered=any((system, state, verdict, q.strip(), person, since)),
+            filtered=any(name not in _ORDER_ONLY for name in chosen),
+            heads=shape.group_heads(found.rows, risk_level),
             offset=offset,
             before=link(max(0, offset - ITEMS_PER_PAGE)) if offset else None,
             after=link(last) if last < found.total else None,
-            export=f"items.csv?{urlencode(chosen)}",
+            every_department="?" + urlencode({name: one for name, one in address.items() if name != "department"}),
+            export=f"items.csv?{urlencode(address)}",
             most_exported=MOST_EXPORTED,
         )
 
     @app.get("/runs/{number}/items.csv")
-    def items_csv(
-        request: Request,
-        number: Number,
-        system: Word = "",
-        state: Word = "",
-        verdict: Word = "",
-        q: Text = "",
-        person: Text = "",
-        since: Word = "",
-        sort: Word = "",
-    ) -> Response:
+    def items_csv(request: Request, number: Number, wanted: Wanted) -> Response:
         _find(views(), request, number)
-        wanted = ItemFilter(system, state, verdict, q.strip(), person, since, sort)
         found = views().items(number, reader_of(request).dags, wanted, limit=MOST_EXPORTED, most=MOST_EXPORTED)
         headers = {**pages.BUNDLE_HEADERS, "content-disposition": f'attachment; filename="run-{number}-items.csv"'}
         content = items_as_csv(found.rows, request.app.state.titles)
         return StreamingResponse(content, media_type="text/csv; charset=utf-8", headers=headers)
-
-
-_FIELDS = ("system", "state", "verdict", "q", "person", "since", "sort")
-
-
-def _values(wanted: ItemFilter) -> tuple[str, ...]:
-    return wanted.system, wanted.state, wanted.verdict, wanted.text, wanted.person, wanted.since, wanted.sort
 
 
 def _files(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterable[Path]]) -> None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from rescind.i18n import tr
 from rescind.ledger.read_models.overview import QUARTERS, BucketLine, OpenCell, OverviewViews
+from rescind.ledger.read_models.rows import NO_DEPARTMENT
 from rescind.ledger.store.errors import DatabaseError
 from rescind.web.charts import Bar, bars_svg, line_svg
 
@@ -46,12 +47,26 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatCell:
+    """Open grants of a department in one system; ``level`` is 0 to 4, ``run`` the latest run that left some."""
+
+    items: int
+    level: int
+    run: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class HeatRow:
-    """One department of the heat map: a (count, level 0 to 4) for each system, and the sum."""
+    """One department of the heat map, or several together.
+
+    :param key: the department as a filter takes it; empty for several.
+    :param cells: one for each system.
+    """
 
     department: str
-    cells: Sequence[tuple[int, int]]
+    cells: Sequence[HeatCell]
     total: int
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +156,30 @@ def heat(cells: Sequence[OpenCell]) -> Heat:
     """Return the heat map: departments with most open grants first."""
     systems = sorted({one.system for one in cells})
     by: dict[str, dict[str, int]] = {}
+    latest: dict[tuple[str, str], int] = {}
     for one in cells:
         row = by.setdefault(one.department, {})
         row[one.system] = row.get(one.system, 0) + one.items
+        place = (one.department, one.system)
+        latest[place] = max(latest.get(place, 0), one.number)
     order = sorted(by, key=lambda name: (-sum(by[name].values()), name == "", name))
-    rows = [(name or tr("not known"), by[name]) for name in order[:_DEPARTMENTS]]
-    if rest := order[_DEPARTMENTS:]:
-        others = {s: sum(by[name].get(s, 0) for name in rest) for s in systems}
-        rows.append((tr("{count} others", count=len(rest)), others))
-    most = max((count for _, row in rows for count in row.values()), default=0)
+    rest = order[_DEPARTMENTS:]
+    others = {s: sum(by[name].get(s, 0) for name in rest) for s in systems}
+    most = max((count for row in [*(by[name] for name in order[:_DEPARTMENTS]), others] for count in row.values()),
+               default=0)  # fmt: skip
+
+    def cell(row: Mapping[str, int], system: str, run: int) -> HeatCell:
+        return HeatCell(row.get(system, 0), _level(row.get(system, 0), most), run)
+
     made = [
-        HeatRow(name, [(row.get(s, 0), _level(row.get(s, 0), most)) for s in systems], sum(row.values()))
-        for name, row in rows
-    ]
+        HeatRow(name or tr("not known"), [cell(by[name], s, latest.get((name, s), 0)) for s in systems],
+                sum(by[name].values()), name or NO_DEPARTMENT)
+        for name in order[:_DEPARTMENTS]
+    ]  # fmt: skip
+    if rest:
+        made.append(
+            HeatRow(tr("{count} others", count=len(rest)), [cell(others, s, 0) for s in systems], sum(others.values()))
+        )
     totals = [sum(row.get(s, 0) for row in by.values()) for s in systems]
     return Heat(systems, made, totals, sum(totals))
 

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from rescind.i18n import mark, moment, tr
 from rescind.ledger.read_models.overview import CLOCK_DAYS
 from rescind.ledger.read_models.queries import MOST_REFUSED
+from rescind.ledger.read_models.rows import NO_DEPARTMENT
 from rescind.model import NEW_RUN, needs_new_run
 from rescind.run_state import NOT_STARTED, tone_of, was_left_out, words_of
 from rescind.web import shape
@@ -111,6 +112,7 @@ def _environment() -> Environment:
         "bold": bold,
         "code": code,
         "NEW_RUN": NEW_RUN,
+        "NO_DEPARTMENT": NO_DEPARTMENT,
         "was_left_out": was_left_out,
         "needs_new_run": needs_new_run,
         "state_of": shape.state_of,

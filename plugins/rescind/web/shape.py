@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from rescind.ledger.read_models.rows import (
     STALE_S,
     ItemCount,
     ItemFilter,
+    ItemLine,
     ProgressLine,
     RefusedLine,
     RunFacts,
@@ -29,6 +30,20 @@ LATE_S = 86_400
 """Seconds that a run may wait for people before the page shows a warning."""
 
 VERDICTS = ("verified_gone", "record_gone", "already_absent", "still_present", "still_effective", "unverified")
+
+
+RiskLevel = Callable[[str, str, str, str, int | None], str]
+"""(entitlement, principal type, status of the person, how they were matched, days since the last use) -> the level."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupHead:
+    """All items of a group that match the filter, on this page and others; ``high`` of them are of high risk."""
+
+    items: int
+    proven: int
+    held: int
+    high: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +269,28 @@ def progress(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finish
 
 def counted(counts: Sequence[ItemCount], wanted: ItemFilter) -> int | None:
     """Return how many items a filter matches, or None when these counts do not tell."""
-    if wanted.text or wanted.person or wanted.since or len(counts) >= MOST_GROUPS:
+    if wanted.text or wanted.person or wanted.since or wanted.department or len(counts) >= MOST_GROUPS:
         return None
     every = [row for row in counts if wanted.system in ("", row.system) and wanted.state in ("", row.state)]
     if wanted.verdict == "open":
         return sum(row.items - row.proven for row in every)
     verdict = "" if wanted.verdict == "none" else wanted.verdict
     return sum(row.items for row in every if not wanted.verdict or row.verdict == verdict)
+
+
+def group_heads(rows: Sequence[ItemLine], risk_level: RiskLevel | None) -> dict[str, GroupHead]:
+    """Return what the heads of the groups of a page say, by key of the group; nothing without groups."""
+    heads = {}
+    for row in rows:
+        if not row.group_key or row.group_key in heads:
+            continue
+        counts = [part[5:] for part in row.group_parts]
+        high = None
+        if risk_level is not None:
+            high = sum(part[5] for part in row.group_parts if risk_level(*part[:5]) == "high")
+        items, proven, held = (sum(column) for column in zip(*counts, strict=True))
+        heads[row.group_key] = GroupHead(items, proven, held, high)
+    return heads
 
 
 def choices(counts: Sequence[ItemCount], titles: Mapping[str, str]) -> dict[str, list[Choice]]:

@@ -18,6 +18,7 @@ from rescind.model import NEW_RUN
 from rescind.systems import REGISTRY
 from rescind.web.app import create_app
 from rescind.workflow.closing.person_access import person_access
+from rescind.workflow.question.risk import risk_level
 from rescind.workflow.run_summary import headline
 from tests.integration.approval.test_watch import give, gone, watched
 from tests.integration.restore.test_restore import reviewed
@@ -41,6 +42,7 @@ def page(setup: ReviewBench, path: str, user: str = "vera") -> httpx.Response:
             identify=reader,
             readable=lambda _, dags: frozenset(dags),
             person_access=person_access,
+            risk_level=risk_level,
         )
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page.test") as client:
             return await client.get(path)

@@ -22,8 +22,14 @@ def ledger(ledger_dsn: str) -> Iterator[Ledger]:
         yield opened
 
 
-async def anybody(_request: Any) -> str:
+async def _anybody(_request: Any) -> str:
     return "vera"
+
+
+@pytest.fixture
+def anybody() -> Any:
+    """Lets everybody in, as one user."""
+    return _anybody
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def app(ledger_dsn: str, tmp_path: Path) -> FastAPI:
         lambda: ledger_dsn,
         lambda: [tmp_path],
         {"quickbi_menus": "Quick BI menus"},
-        identify=anybody,
+        identify=_anybody,
         readable=lambda _, dags: frozenset(dags),
     )
 

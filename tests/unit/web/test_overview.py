@@ -19,7 +19,7 @@ from rescind.ledger.runs.records import NAMED_PEOPLE
 from rescind.ledger.runs.refusals import NewRefusal
 from rescind.model import Verdict
 from rescind.web.charts import short
-from rescind.web.overview import heat, quarters, weeks
+from rescind.web.overview import HeatCell, heat, quarters, weeks
 from tests.support.ledger import runs as ledger_runs
 from tests.support.ledger.history import closed_review
 from tests.support.ledger.web_runs import HOSTILE, late_run
@@ -291,7 +291,9 @@ def test_the_heat_map_folds_small_departments_and_adds_up() -> None:
     made = heat(cells)
     assert made.systems == ["s1", "s2"] and made.total == sum(one.items for one in cells) == sum(made.totals)
     assert sum(row.total for row in made.rows) == made.total
-    assert (made.rows[0].department, made.rows[0].cells) == ("d19", [(0, 0), (20, 4)])
-    assert made.rows[-1].department == "9 others" and made.rows[-1].cells[0][1] == 4
+    assert (made.rows[0].department, made.rows[0].key) == ("d19", "d19")
+    assert made.rows[0].cells[:2] == [HeatCell(0, 0), HeatCell(20, 4, made.rows[0].cells[1].run)]
+    assert made.rows[-1].department == "9 others" and made.rows[-1].cells[0].level == 4
+    assert made.rows[-1].key == "" and {cell.run for cell in made.rows[-1].cells} == {0}, "several have no filter"
     assert heat([]).total == 0
     assert [short(value) for value in (0, 981, 2310, 14_400, 1_200_000)] == ["0", "981", "2.3k", "14k", "1.2M"]

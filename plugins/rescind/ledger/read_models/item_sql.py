@@ -47,6 +47,7 @@ WHERE {OF_THE_READER}
 """
 
 ONE_PERSON = f"  AND {PERSON} = %(person)s\n"
+ONE_DEPARTMENT = "  AND coalesce(d.facts ->> 'person.department', '') = %(department)s\n"
 
 # Of each person one item tells what the roster says: the facts of all items take most of the time of the query.
 PEOPLE = f"""
@@ -121,20 +122,51 @@ ORDERS = {
     "right": "g.entitlement, g.system, g.account, {name}, g.principal_id, g.resource_id, i.grant_id",
 }
 """Orders of items by the choice of the reader."""
+GROUPS = {
+    "person": (f"({PERSON})", "{name}"),
+    "resource": (
+        "concat_ws('/', g.system, g.account, g.resource_type, g.resource_id)",
+        "g.system, g.resource_name, g.resource_id",
+    ),
+    "system": ("concat_ws('/', g.system, g.account)", "g.system, g.account"),
+}
+"""Of each kind of group, what makes the key of an item, and the order of the groups."""
 
 # The order needs the names of all items; everything else is read for the rows of the page only.
-PAGE = f"""
+_CHOSEN = f"""
 WITH chosen AS MATERIALIZED (
     SELECT i.grant_id, {NAME} AS shown_name {ITEMS} {NAMED} {MATCHING} {{search}}
     ORDER BY {{inner}}
     LIMIT %(limit)s OFFSET %(offset)s
-)
+), headed AS (SELECT chosen.*, ''::text AS group_key, '[]'::jsonb AS group_parts FROM chosen)"""
+
+# One pass over all items, also for what the heads of the groups of this page say.
+_GROUPED = f"""
+WITH every AS MATERIALIZED (
+    SELECT g.system, g.account, g.resource_type, g.resource_id, g.resource_name, g.principal_type, g.principal_id,
+           g.entitlement, i.grant_id, i.state, {PROVEN} AS proven, {NAME} AS shown_name,
+           {{key}} COLLATE "C" AS group_key, coalesce(d.facts ->> 'person.status', '') AS status,
+           coalesce(d.facts ->> 'matched_by', '') AS matched, g.last_used_days
+    {ITEMS} {NAMED} {MATCHING} {{search}}
+), chosen AS MATERIALIZED (
+    SELECT grant_id, shown_name, group_key FROM every g ORDER BY {{inner}} LIMIT %(limit)s OFFSET %(offset)s
+), heads AS (
+    SELECT group_key, jsonb_agg(jsonb_build_array(
+               entitlement, principal_type, status, matched, last_used_days, items, proven, held)) AS group_parts
+    FROM (
+        SELECT group_key, entitlement, principal_type, status, matched, last_used_days, count(*) AS items,
+               count(*) FILTER (WHERE proven) AS proven, count(*) FILTER (WHERE state = 'held') AS held
+        FROM every WHERE group_key IN (SELECT group_key FROM chosen) GROUP BY 1, 2, 3, 4, 5, 6
+    ) part GROUP BY 1
+), headed AS (SELECT * FROM chosen JOIN heads USING (group_key))"""
+
+_ROWS = f"""
 SELECT {GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coalesce(d.reason, '') AS why,
        coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id,
        coalesce(d.facts ->> 'person.id', '') AS person, coalesce(d.facts ->> 'person.department', '') AS department,
        coalesce(a.outcome, '') AS outcome, coalesce(a.code, '') AS code, coalesce(a.request_id, '') AS request_id,
-       a.sent_at, g.last_used_days, g.last_used_on, g.last_use
-FROM chosen JOIN rescind.plan_item i ON i.run_no = %(run)s AND i.grant_id = chosen.grant_id
+       a.sent_at, g.last_used_days, g.last_used_on, g.last_use, headed.group_key, headed.group_parts
+FROM headed JOIN rescind.plan_item i ON i.run_no = %(run)s AND i.grant_id = headed.grant_id
 JOIN rescind.grant_row g ON g.run_no = %(source)s AND g.grant_id = i.grant_id
 LEFT JOIN LATERAL (
     SELECT verdict, path, observed_at FROM rescind.verdict v
@@ -147,6 +179,24 @@ LEFT JOIN LATERAL (
 ) a ON true
 ORDER BY {{outer}}
 """
+
+
+def items_page(sort: str, by: str, further: str) -> str:
+    """Return the statement of a page of items.
+
+    :param sort: a key of :data:`ORDERS`; another text counts as none.
+    :param by: a key of :data:`GROUPS`; another text counts as none.
+    :param further: more conditions.
+    """
+    order = ORDERS.get(sort, ORDERS[""])
+    if by not in GROUPS:
+        inner, outer = (order.format(name=name) for name in ("shown_name", "headed.shown_name"))
+        return (_CHOSEN + _ROWS).format(search=further, inner=inner, outer=outer)
+    key, first = GROUPS[by]
+    order = f"{first}, {{key}}, {order}".replace("i.grant_id", "g.grant_id")
+    inner, outer = (order.format(name=f"{of}shown_name", key=f"{of}group_key") for of in ("", "headed."))
+    return (_GROUPED + _ROWS).format(search=further, inner=inner, outer=outer, key=key)
+
 
 # Restored items were accepted before.
 SYSTEMS = f"""

@@ -20,9 +20,8 @@ from rescind.ledger.read_models.item_sql import (
     MOST_GROUPS,
     NAMED,
     OF_THE_READER,
+    ONE_DEPARTMENT,
     ONE_PERSON,
-    ORDERS,
-    PAGE,
     PEOPLE,
     PROVEN,
     RETURNS,
@@ -30,8 +29,10 @@ from rescind.ledger.read_models.item_sql import (
     SINCE,
     SOURCE,
     SYSTEMS,
+    items_page,
 )  # fmt: skip
 from rescind.ledger.read_models.rows import (
+    NO_DEPARTMENT,
     ItemCount,
     ItemFilter,
     ItemLine,
@@ -136,6 +137,7 @@ class Views(Repository):
             "state": wanted.state,
             "verdict": wanted.verdict,
             "person": wanted.person,
+            "department": "" if wanted.department == NO_DEPARTMENT else wanted.department,
             "text": wanted.text,
             "limit": min(limit, most),
             "offset": offset,
@@ -146,16 +148,16 @@ class Views(Repository):
             since = SINCE.get(wanted.since, "")
             if since and not values["before"]:
                 since = " AND false"  # nothing is known of it
-            further = f"{SEARCH if wanted.text else ''}{ONE_PERSON if wanted.person else ''}{since}"
+            further = "".join((
+                SEARCH if wanted.text else "", ONE_PERSON if wanted.person else "",
+                ONE_DEPARTMENT if wanted.department else "", since,
+            ))  # fmt: skip
             every = f"{ITEMS} {NAMED} {MATCHING} {further}" if further else f"{ITEMS} {MATCHING}"
             count = total
             if count is None:
                 counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
                 count = counted["n"] if counted else 0
-            order = ORDERS.get(wanted.sort, ORDERS[""])
-            query = PAGE.format(
-                search=further, inner=order.format(name="shown_name"), outer=order.format(name="chosen.shown_name")
-            )
+            query = items_page(wanted.sort, wanted.by, further)
             rows = _all(connection, ItemLine, query, values) if offset < count else []
             return ItemPage(count, rows)
 

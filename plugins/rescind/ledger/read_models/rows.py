@@ -15,6 +15,7 @@ from rescind.ledger.runs.records import requester_text
 from rescind.ledger.runs.refusals import NewRefusal
 from rescind.users import shown_user
 
+NO_DEPARTMENT = "-"
 STALE_S = 90
 """Seconds after which the last progress of a task is too old for a forecast."""
 
@@ -208,6 +209,8 @@ class ItemFilter:
     :param person: :attr:`PersonLine.person`.
     :param since: compared with the run before, see :class:`SinceLine`: ``new``, ``changed`` or ``unchanged``.
     :param sort: ``resource`` or ``right``; otherwise by system, account and person.
+    :param department: of the person, or :data:`NO_DEPARTMENT` where the roster does not tell.
+    :param by: ``person``, ``resource`` or ``system``: items of one group stand together.
     """
 
     system: str = ""
@@ -217,6 +220,8 @@ class ItemFilter:
     person: str = ""
     since: str = ""
     sort: str = ""
+    department: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,12 @@ class GrantLine:
 
 @dataclass(frozen=True, slots=True)
 class ItemLine(GrantLine):
-    """One planned item: the grant, its decision, its last attempt and its verdict."""
+    """One planned item: the grant, its decision, its last attempt and its verdict.
+
+    :param group_key: names the group of the item; empty without groups.
+    :param group_parts: of all matching items of the group: (entitlement, principal type, status of the person, how the
+        person was matched, days since the last use, items, proven ones, held ones).
+    """
 
     grant_id: str
     state: str
@@ -273,6 +283,8 @@ class ItemLine(GrantLine):
     last_used_days: int | None = None
     last_used_on: str = ""
     last_use: str = ""
+    group_key: str = ""
+    group_parts: Sequence[Sequence[Any]] = ()
 
     @property
     def last_used(self) -> str:

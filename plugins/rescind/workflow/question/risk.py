@@ -43,22 +43,40 @@ def risk_of(grant: Grant, decision: Decision) -> Risk:
     right that was not seen in use for long. Where the use is not known, nothing is concluded.
     """
     allowed = entitlement_class(grant.key.entitlement)
-    reasons = [_SENTENCES[allowed]]
-    points = _BASE[allowed]
     facts = decision.facts
-    if facts.get("person.status") == "left":
-        points += 1
+    status, matched_by = (str(facts.get(name, "")) for name in ("person.status", "matched_by"))
+    more = _raised(grant.key.principal_type, status, matched_by, grant.last_used_days)
+    points = _BASE[allowed] + len(more)
+    return Risk(_level(points), (_SENTENCES[allowed], *more), (points, int(allowed)))
+
+
+def risk_level(
+    entitlement: str, principal_type: str, status: str, matched_by: str, last_used_days: int | None = None
+) -> str:
+    """Return :attr:`Risk.level` by what :func:`risk_of` looks at, where the grant itself is not at hand.
+
+    :param status: of the person, by the roster; ``matched_by`` is how the roster was searched.
+    """
+    return _level(
+        _BASE[entitlement_class(entitlement)] + len(_raised(principal_type, status, matched_by, last_used_days))
+    )
+
+
+def _level(points: int) -> str:
+    return LEVELS[min(max(points - 1, 0), 2)]
+
+
+def _raised(principal_type: str, status: str, matched_by: str, last_used_days: int | None) -> list[str]:
+    reasons = []
+    if status == "left":
         reasons.append(mark("the person has left"))
-    elif facts.get("matched_by") == _NOT_IN_ROSTER and grant.key.principal_type == PrincipalType.USER:
-        points += 1
+    elif matched_by == _NOT_IN_ROSTER and principal_type == PrincipalType.USER:
         reasons.append(mark("the roster does not know this account"))
-    if grant.key.principal_type not in (PrincipalType.USER, PrincipalType.UNKNOWN):
-        points += 1
+    if principal_type not in (PrincipalType.USER, PrincipalType.UNKNOWN):
         reasons.append(mark("held by more than one person"))
-    if long_unused(grant.last_used_days):
-        points += 1
+    if long_unused(last_used_days):
         reasons.append(mark("not seen in 90 days"))
-    return Risk(LEVELS[min(max(points - 1, 0), 2)], tuple(reasons), (points, int(allowed)))
+    return reasons
 
 
 _SENTENCES = {

@@ -9,7 +9,7 @@ import pytest
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey, PrincipalType
 from rescind.systems.access_path import AccessPath
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
-from rescind.workflow.question.risk import risk_of
+from rescind.workflow.question.risk import risk_level, risk_of
 
 
 def grant(entitlement: str, kind: str = "user", name: str = "", **more: Any) -> Grant:
@@ -64,6 +64,8 @@ def test_a_right_that_nobody_knows_here_is_not_ranked_low() -> None:
 def test_three_levels_with_reasons(entitlement: str, facts: dict[str, str], level: str) -> None:
     risk = risk_of(grant(entitlement), decision(**facts))
     assert risk.level == level and risk.reasons
+    told = (facts.get(name, "") for name in ("person.status", "matched_by"))
+    assert risk_level(entitlement, "user", *told) == level
     assert ("the person has left" in risk.reasons) is (facts.get("person.status") == "left")
 
 
