@@ -135,7 +135,7 @@ GROUPS = {
 # The order needs the names of all items; everything else is read for the rows of the page only.
 _CHOSEN = f"""
 WITH chosen AS MATERIALIZED (
-    SELECT i.grant_id, {NAME} AS shown_name {ITEMS} {NAMED} {MATCHING} {{search}}
+    SELECT i.grant_id, {NAME} AS shown_name, {{matching}} AS matching {ITEMS} {NAMED} {MATCHING} {{search}}
     ORDER BY {{inner}}
     LIMIT %(limit)s OFFSET %(offset)s
 ), headed AS (SELECT chosen.*, ''::text AS group_key, '[]'::jsonb AS group_parts FROM chosen)"""
@@ -149,7 +149,8 @@ WITH every AS MATERIALIZED (
            coalesce(d.facts ->> 'matched_by', '') AS matched, g.last_used_days
     {ITEMS} {NAMED} {MATCHING} {{search}}
 ), chosen AS MATERIALIZED (
-    SELECT grant_id, shown_name, group_key FROM every g ORDER BY {{inner}} LIMIT %(limit)s OFFSET %(offset)s
+    SELECT grant_id, shown_name, group_key, {{matching}} AS matching
+    FROM every g ORDER BY {{inner}} LIMIT %(limit)s OFFSET %(offset)s
 ), heads AS (
     SELECT group_key, jsonb_agg(jsonb_build_array(
                entitlement, principal_type, status, matched, last_used_days, items, proven, held)) AS group_parts
@@ -165,7 +166,8 @@ SELECT {GRANT}, i.grant_id, i.state, i.reason, coalesce(d.rule, '') AS rule, coa
        coalesce(v.verdict, '') AS verdict, coalesce(v.path, '') AS path, v.observed_at, i.call_id,
        coalesce(d.facts ->> 'person.id', '') AS person, coalesce(d.facts ->> 'person.department', '') AS department,
        coalesce(a.outcome, '') AS outcome, coalesce(a.code, '') AS code, coalesce(a.request_id, '') AS request_id,
-       a.sent_at, g.last_used_days, g.last_used_on, g.last_use, headed.group_key, headed.group_parts
+       a.sent_at, g.last_used_days, g.last_used_on, g.last_use, headed.group_key, headed.group_parts,
+       headed.matching
 FROM headed JOIN rescind.plan_item i ON i.run_no = %(run)s AND i.grant_id = headed.grant_id
 JOIN rescind.grant_row g ON g.run_no = %(source)s AND g.grant_id = i.grant_id
 LEFT JOIN LATERAL (
@@ -181,21 +183,24 @@ ORDER BY {{outer}}
 """
 
 
-def items_page(sort: str, by: str, further: str) -> str:
+def items_page(sort: str, by: str, further: str, *, counted: bool, backwards: bool) -> str:
     """Return the statement of a page of items.
 
     :param sort: a key of :data:`ORDERS`; another text counts as none.
     :param by: a key of :data:`GROUPS`; another text counts as none.
     :param further: more conditions.
+    :param counted: whether each row says how many items match; this reads all of them, once.
+    :param backwards: whether the offset counts from the end. The rows come in the same order.
     """
-    order = ORDERS.get(sort, ORDERS[""])
-    if by not in GROUPS:
-        inner, outer = (order.format(name=name) for name in ("shown_name", "headed.shown_name"))
-        return (_CHOSEN + _ROWS).format(search=further, inner=inner, outer=outer)
-    key, first = GROUPS[by]
-    order = f"{first}, {{key}}, {order}".replace("i.grant_id", "g.grant_id")
+    order, key, statement = ORDERS.get(sort, ORDERS[""]), "", _CHOSEN
+    if by in GROUPS:
+        key, first = GROUPS[by]
+        order, statement = f"{first}, {{key}}, {order}".replace("i.grant_id", "g.grant_id"), _GROUPED
     inner, outer = (order.format(name=f"{of}shown_name", key=f"{of}group_key") for of in ("", "headed."))
-    return (_GROUPED + _ROWS).format(search=further, inner=inner, outer=outer, key=key)
+    if backwards:
+        inner = ", ".join(f"{column} DESC" for column in inner.split(", "))
+    matching = "count(*) OVER ()" if counted else "0"
+    return (statement + _ROWS).format(search=further, inner=inner, outer=outer, key=key, matching=matching)
 
 
 # Restored items were accepted before.

@@ -144,22 +144,15 @@ class Views(Repository):
         }
 
         def work(connection: Connection) -> ItemPage:
-            values["before"] = _before(connection, values)
             since = SINCE.get(wanted.since, "")
-            if since and not values["before"]:
-                since = " AND false"  # nothing is known of it
+            if since:
+                values["before"] = _before(connection, values)
+                since = since if values["before"] else " AND false"  # nothing is known of it
             further = "".join((
                 SEARCH if wanted.text else "", ONE_PERSON if wanted.person else "",
                 ONE_DEPARTMENT if wanted.department else "", since,
             ))  # fmt: skip
-            every = f"{ITEMS} {NAMED} {MATCHING} {further}" if further else f"{ITEMS} {MATCHING}"
-            count = total
-            if count is None:
-                counted = connection.execute(f"SELECT count(*) AS n {every}", values).fetchone()
-                count = counted["n"] if counted else 0
-            query = items_page(wanted.sort, wanted.by, further)
-            rows = _all(connection, ItemLine, query, values) if offset < count else []
-            return ItemPage(count, rows)
+            return _page(connection, wanted, values, further, total)
 
         return self._of_items(values, work)
 
@@ -259,3 +252,27 @@ def _all(connection: Connection, kind: type[T], query: str, values: dict[str, An
 def _before(connection: Connection, values: dict[str, Any]) -> int | None:
     row = connection.execute(BEFORE, values).fetchone()
     return row["number"] if row else None
+
+
+def _page(
+    connection: Connection, wanted: ItemFilter, values: dict[str, Any], further: str, total: int | None
+) -> ItemPage:
+    """Read a page of items; with its first pass over them also their number, where nobody knows it."""
+    if total is None:
+        query = items_page(wanted.sort, wanted.by, further, counted=True, backwards=False)
+        rows = _all(connection, ItemLine, query, values)
+        if rows or not values["offset"]:
+            return ItemPage(rows[0].matching if rows else 0, rows)
+        # Behind the last page.
+        every = f"SELECT count(*) AS n {ITEMS} {NAMED} {MATCHING} {further}"
+        counted = connection.execute(every, values).fetchone()
+        return ItemPage(counted["n"] if counted else 0, [])
+    size = min(values["limit"], total - values["offset"])
+    if size < 1:
+        return ItemPage(total, [])
+    # A page near the end is read from there: the fewer rows before it, the less there is to sort.
+    after = total - values["offset"] - size
+    backwards = after < values["offset"]
+    query = items_page(wanted.sort, wanted.by, further, counted=False, backwards=backwards)
+    place = {"limit": size, "offset": after if backwards else values["offset"]}
+    return ItemPage(total, _all(connection, ItemLine, query, {**values, **place}))

@@ -263,6 +263,7 @@ class ItemLine(GrantLine):
     :param group_key: names the group of the item; empty without groups.
     :param group_parts: of all matching items of the group: (entitlement, principal type, status of the person, how the
         person was matched, days since the last use, items, proven ones, held ones).
+    :param matching: how many items match, where that was not known before.
     """
 
     grant_id: str
@@ -285,6 +286,7 @@ class ItemLine(GrantLine):
     last_use: str = ""
     group_key: str = ""
     group_parts: Sequence[Sequence[Any]] = ()
+    matching: int = 0
 
     @property
     def last_used(self) -> str:
