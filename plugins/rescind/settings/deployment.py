@@ -169,8 +169,8 @@ class Settings(BaseModel):
         not available.
     :param max_batches: most mapped revocation tasks in one run.
     :param summaries: folder for the summary and the items of each run.
-    :param batch_seconds: how long one mapped revocation task lasts, in seconds, if it has the rate limit to itself. Tasks
-        of one system and account share it, so they last longer when they run at the same time.
+    :param batch_seconds: how long one mapped revocation task lasts, in seconds, if it has the rate limit to itself.
+        Tasks of one system and account share it, so they last longer when they run at the same time.
     :param canary_items: about how many grants of each system and account are revoked and verified before the rest of a
         large plan; 0 for none. Authorizations of works that wait for other calls of the plan have none.
     :param canary_above: a plan with more grants than this is a large one.
