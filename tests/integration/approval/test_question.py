@@ -60,7 +60,7 @@ def test_the_option_names_the_plan_in_every_language_and_the_requester_is_not_as
     assert "回答期限" in asked.body and "UTC+9)**" in asked.body, "local time stands beside UTC"
     assert asked.params.get_param("comment").schema["title"].startswith("承認コメント")
     assert current() == Reader(), "the language is that of the text alone"
-    assert asked.options == [f"Approve {_digest(review)}", "Reject"]
+    assert asked.options == [f"Approve {_digest(review)}", f"Use my selection {_digest(review)[:12]}", "Reject"]
     assert asked.assigned_users == [{"id": "omar", "name": "omar"}, {"id": "ada", "name": "ada"}]
 
 
