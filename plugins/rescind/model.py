@@ -172,8 +172,8 @@ class Grant:
     :param expires_raw: the vendor's text of the end date, stored for a restore.
     :param created_raw: the vendor's text of the creation date; with ``native_id`` it identifies the generation.
     :param origin: where the grant came from, in the vendor's words (DMS ``OriginFrom``).
-    :param last_used_days: full days since its holder last used it, or, without ``last_used_on``, the days in which no
-        use was seen. None is *not known*, which is never a reason to revoke.
+    :param last_used_days: full days since its holder last used it, or 0 where a later use is possible; without
+        ``last_used_on``, the days in which no use was seen. None is *not known*, which is never a reason to revoke.
     :param last_used_on: day of the last use that was seen (ISO date of the platform's clock), or empty.
     :param last_use: what shows the use, or why nothing is known about it; fixed words, never text of a statement.
     :param attributes: further vendor fields that a faithful restore or a revoke call needs.

@@ -156,7 +156,7 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
 def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: Decider) -> Asks:
     """Return the questions about these grants, at most :data:`MOST_ITEMS` in each, always in the same order.
 
-    What rules about the last use ask is a question of its own: there a missing answer never revokes.
+    What rules about the last use, or behind one, ask is a question of its own: there a missing answer never revokes.
 
     :param decider: knows the ids of every principal.
     :raises InputError: as :meth:`Owners.owner`.

@@ -54,7 +54,7 @@ class UsageRequest:
 
     days: int
     max_calls: int
-    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+    today: date = field(default_factory=lambda: (datetime.now(UTC) - timedelta(hours=12)).date())
     calls: int = 0
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class UsageRequest:
         return self.today - timedelta(days=self.days)
 
     def window(self) -> Iterator[date]:
-        """Yield the days of the window, oldest first. UTC's day ends later than that of the vendor's zone."""
+        """Yield the days of the window, oldest first. They have ended in every zone: the vendor's is not documented."""
         return (self.first + timedelta(days=number) for number in range(self.days))
 
     def call(self) -> None:

@@ -96,7 +96,7 @@ class ReviewInputs:
 
     def by_use(self) -> list[str]:
         """Return the rules that look at when grants were last used."""
-        return [rule.id for rule in self.policy.rules if rule.by_use] if self.policy else []
+        return [rule.id for rule in self.policy.rules if rule.condition.reads(Source.LAST_USED)] if self.policy else []
 
     def asks_nobody(self) -> list[str]:
         """Return the rules that ask, in a run without questions; their grants stay."""

@@ -181,6 +181,8 @@ def worlds(draw: st.DrawFn, make: SimpleNamespace, absence: bool) -> World:
     combine = draw(one_of(["first_match", "first_match", "most_restrictive"]))
     if combine == "first_match" and any(choice != "revoke" for _, choice in chosen):
         chosen.append(EVERYTHING)  # whatever the others let through shows
+    if combine == "first_match":
+        chosen.sort(key=lambda pair: "last_used_days" in pair[0])  # no rule behind one by use may revoke
     if combine == "most_restrictive":
         chosen = [pair for pair in chosen if pair[1] != "keep"] or [PLAIN[0]]
     sources = {"roster", "usage", "last_used"} | ({"membership"} if edges is not None else set())

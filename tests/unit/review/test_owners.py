@@ -127,6 +127,30 @@ def test_a_resource_that_nobody_answers_for_is_an_error_where_the_file_says_so(m
         ask(make, make.grant("51003", resource_id="r8"), text=text)
 
 
+def test_no_answer_behind_a_rule_about_the_last_use_means_to_keep(make: SimpleNamespace) -> None:
+    """A use that is kept first leaves what was not seen in use to the rule behind it."""
+    rules = make.policy(
+        make.rule("grant.last_used_days < 90", "keep", "used", absence=True),
+        make.rule("grant.system == 'dms_permissions'", "ask", "all"),
+    )
+    decider = Decider(make.context(rules, complete=frozenset({"last_used"})))
+    grant = make.grant("51003", last_used_days=90, last_use="DMS operation log")
+    found = questions([(grant, decider.decide(grant))], owners(make, FILE.replace(": keep", ": revoke", 1)), decider)
+    assert [one.no_answer for one in found.questions] == ["keep"]
+
+
+@pytest.mark.parametrize("days", [90, None])
+def test_less_known_of_the_use_changes_no_missing_answer(make: SimpleNamespace, days: int | None) -> None:
+    rules = make.policy(
+        make.rule("grant.last_used_days >= 90", "ask", "unused", severity="high", absence=True),
+        make.rule("grant.system == 'dms_permissions'", "ask", "all"),
+        combine="most_restrictive",
+    )
+    decider = Decider(make.context(rules, complete=frozenset({"last_used"})))
+    decision = decider.decide(make.grant("51003", last_used_days=days, last_use="DMS operation log"))
+    assert (decision.rule, decision.ask) == ("all", True)
+
+
 def test_no_answer_about_the_last_use_means_to_keep(make: SimpleNamespace) -> None:
     """Whatever the owners file says: without a person nothing goes because it was not seen in use."""
     unused = make.rule("grant.last_used_days >= 90", "ask", "unused", absence=True)

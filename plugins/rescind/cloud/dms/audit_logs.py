@@ -86,8 +86,12 @@ class ListSQLExecAuditLog(LogRead):
 
 
 class OperationEntry(AuditEntry):
-    """One operation in a module of DMS. ``Database`` is a name, not an id."""
+    """One operation in a module of DMS. ``Database`` is a name, not an id.
 
+    ``UserId`` is as long as a cloud account's id in the vendor's sample, ``OpUserId`` as long as a DMS user's.
+    """
+
+    OpUserId: OptionalId = None
     Module: Text | None = None
     Database: Text | None = None
 

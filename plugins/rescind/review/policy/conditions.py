@@ -12,7 +12,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from rescind.review.policy.schema import MAPPING, VARIABLES, Variable
+from rescind.review.policy.schema import MAPPING, VARIABLES, Source, Variable
 
 Message = dict[int, list[Any]]
 
@@ -53,6 +53,10 @@ class Condition:
     grows_on_loss: frozenset[str]
     shrinks_on_loss: frozenset[str]
     keys: Mapping[str, tuple[str, ...]]
+
+    def reads(self, source: Source) -> bool:
+        """Return whether it names a field of this source."""
+        return any(VARIABLES[name].source is source for name in self.names if name in VARIABLES)
 
     def holds(self, data: Mapping[str, Any]) -> bool | None:
         """Return true or false, or None when something that the condition needs is unknown."""

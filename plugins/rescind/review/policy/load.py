@@ -77,6 +77,8 @@ class Rule:
     :param decide: what happens without anybody's answer: a rule that asks keeps.
     :param asks: whether the owner of the resource is to be asked.
     :param absence: sources whose absences the rule believes; it is evaluated only where all are complete.
+    :param by_use: it looks at when a grant was last used, or stands behind one that does. Then nothing goes without
+        the answer of a person.
     """
 
     id: str
@@ -88,11 +90,7 @@ class Rule:
     controls: tuple[str, ...]
     absence: frozenset[Source] = frozenset()
     asks: bool = False
-
-    @property
-    def by_use(self) -> bool:
-        """Whether it looks at when a grant was last used. Then nothing goes without the answer of a person."""
-        return any(VARIABLES[name].source is Source.LAST_USED for name in self.condition.names if name in VARIABLES)
+    by_use: bool = False
 
     @property
     def effect(self) -> str:
@@ -159,7 +157,8 @@ def _build(model: PolicyFile, file: YamlFile, source: str) -> Policy:
         where = f"{source}, line {file.line(('rules', number, 'when'))}, rule {rule.id}"
         if any(rule.id == other.id for other in rules):
             raise InputError(where, "a second rule with this id", "Give every rule an id of its own.")
-        rules.append(_rule(rule, env, model.combine, where))
+        behind = model.combine == "first_match" and any(earlier.by_use for earlier in rules)
+        rules.append(_rule(rule, env, model.combine, where, behind=behind))
     version = digest(model.model_dump(mode="json", by_alias=True))
     return Policy(model.policy, version, model.description, source, model.combine, tuple(rules), values, classes, model)
 
@@ -175,7 +174,8 @@ def _classes(model: PolicyFile, file: YamlFile, source: str) -> Iterator[Resourc
         yield ResourceClass(entry.name, entry.system, entry.account, entry.type, exact, patterns)
 
 
-def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
+def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str, *, behind: bool) -> Rule:
+    """Return one rule. ``behind``: a rule before it looks at the last use, and so decides which grants it gets."""
     if rule.id.startswith(RESERVED):
         raise InputError(where, f"ids that begin with {' or '.join(RESERVED)} are reserved", "Choose another id.")
     try:
@@ -186,7 +186,12 @@ def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
     if rule.decide != "keep" and not any(name in VARIABLES and name != "now" for name in condition.names):
         problem = "a rule that revokes or asks must look at a field of the grant, resource, principal or person"
         raise InputError(where, problem, "Name what to revoke; a condition that is always true is refused.")
-    made = Rule(
+    by_use = condition.reads(Source.LAST_USED)
+    if rule.decide == "revoke" and (by_use or behind):
+        problem = f"a rule {'that looks at' if by_use else 'behind one that looks at'} the last use must not revoke"
+        remedy = "No platform shows every use. Write `decide: ask`, or let rules that revoke stand first."
+        raise InputError(where, problem, remedy)
+    return Rule(
         rule.id,
         rule.description,
         condition,
@@ -196,11 +201,8 @@ def _rule(rule: RuleFile, env: cel.Env, combine: str, where: str) -> Rule:
         tuple(rule.controls),
         _absence(rule, condition, combine, where),
         rule.decide == "ask",
+        by_use or behind,
     )
-    if made.by_use and made.decide is Choice.REVOKE:
-        problem = "a rule that looks at the last use must not revoke: no platform shows every use"
-        raise InputError(where, problem, "Write `decide: ask`, so that the owner of the resource answers.")
-    return made
 
 
 def _absence(rule: RuleFile, condition: Condition, combine: str, where: str) -> frozenset[Source]:

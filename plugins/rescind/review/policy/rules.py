@@ -190,8 +190,9 @@ class PolicyRunner:
         return Ruling(rule, answer.facts, unreadable)
 
 
-def _weight(rule: Rule) -> tuple[bool, bool, int]:
-    return rule.decide is Choice.REVOKE, rule.asks, SEVERITIES.index(rule.severity)
+def _weight(rule: Rule) -> tuple[bool, bool, bool, int]:
+    """What a rule weighs. Where another rule asks too, what is known of the use must not change what no answer means."""
+    return rule.decide is Choice.REVOKE, rule.asks, not rule.by_use, SEVERITIES.index(rule.severity)
 
 
 def _getters(policy: Policy, classes: Classes) -> dict[str, Getter]:

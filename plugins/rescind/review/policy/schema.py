@@ -79,7 +79,7 @@ def _fields() -> tuple[Variable, ...]:
             cel.Type.INT,
             grant,
             Source.LAST_USED,
-            "full days since its holder used it, or in which no use was seen; unknown where that is not known",
+            "full days without a use; 0 after a use where a later one is possible; unknown where not known",
             open=True,
         ),
         Variable("resource.type", _TEXT, resource, here, "kind of resource"),

@@ -4,7 +4,7 @@ Three logs: statements (by user and database), operations (exports and data chan
 logons (by user and instance). The vendor keeps them for three years where an instance is under Stable Change or
 Security Collaboration, or has sensitive data protection. Elsewhere it keeps them for one day, which is over before it
 can be read. A use past DMS, by a database account, is in none of them. Statements are not parsed, so nothing is known
-of tables and columns.
+of tables and columns, and one in a database may reach the others of its instance.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rescind.cloud.dms.audit_logs import (
 )
 from rescind.cloud.dms.inventory import DmsInstance
 from rescind.errors import ListingIncompleteError, first_of
-from rescind.model import Grant
+from rescind.model import Grant, Principal
 from rescind.systems.dms.surfaces import Objects
 from rescind.systems.last_use import (
     FAILURES,
@@ -51,6 +51,7 @@ NO_TABLES = "the logs show databases, not tables and columns"
 NO_CLASS = "no log shows the use of this permission"
 SHORT = "the platform keeps the log of this instance for one day only, or does not say"
 UNPLACED = "the log has a use by this user that names no single database"
+ACROSS = "the user worked in another database of the same instance, and a statement can reach across"
 NEW = "granted too recently, or the platform does not say when"
 _KEEPING = frozenset({"COMMON", "STABLE"})
 _READING = frozenset({"SELECT", "SHOW", "DESC", "DESCRIBE", "EXPLAIN", "USE", "HELP"})
@@ -67,6 +68,7 @@ class _Log:
 
     :ivar unplaced: users with an entry that may be a use of anything.
     :ivar anybody: whether an entry may be a use by anybody.
+    :ivar busy: user -> places that were used.
     :ivar why: why nothing is known by it; empty once it was read to its end.
     """
 
@@ -74,11 +76,13 @@ class _Log:
     found: dict[str, Newest] = field(default_factory=dict)
     unplaced: set[str] = field(default_factory=set)
     anybody: bool = False
+    busy: dict[str, set[Place]] = field(default_factory=dict)
     entries: int = 0
     why: str = NOT_READ
 
     def use(self, right: str, user: str, place: Place, day: date, how: str) -> None:
         self.found.setdefault(right, Newest()).add(user, place, day, f"{how}, {self.name}")
+        self.busy.setdefault(user, set()).add(place)
 
     def of(self, right: str, user: str, place: Place) -> tuple[date, str] | None:
         newest = self.found.get(right)
@@ -88,25 +92,26 @@ class _Log:
 class DmsUse:
     """Reads the logs of one tenant, and says what is known of a grant."""
 
-    def __init__(self, objects: Objects, asked: UsageRequest) -> None:
+    def __init__(self, objects: Objects, users: Sequence[Principal], asked: UsageRequest) -> None:
         self._asked = asked
+        self._ids = {ident: user.principal_id for user in users for _, ident in user.other_ids}
+        self._ids |= {user.principal_id: user.principal_id for user in users}
         self._statements, self._operations, self._logons = (_Log(name) for name in (STATEMENTS, OPERATIONS, LOGONS))
         self._named: dict[str, set[Place]] = {}
-        self._hosts: dict[Place, frozenset[str]] = {}
+        self._hosts: dict[Place, set[str | None]] = {}
         keeping = {one.InstanceId for one in objects.instances if _keeps(one)}
         self._kept: set[Place] = {("instance", ident) for ident in keeping}
         host = {one.DatabaseId: one.InstanceId for one in objects.databases}
         for database in objects.databases:
             self._name(_physical(database.DatabaseId), database.SchemaName, database.SearchName)
+            self._hosts[_physical(database.DatabaseId)] = {database.InstanceId}
             if host[database.DatabaseId] in keeping:
                 self._kept.add(_physical(database.DatabaseId))
         for logical in objects.logical:
             self._name(_logical(logical.DatabaseId), logical.SchemaName, logical.SearchName, logical.Alias)
+            self._hosts[_logical(logical.DatabaseId)] = {host.get(part) for part in logical.part_ids} or {None}
             if logical.part_ids and all(host.get(part) in keeping for part in logical.part_ids):
                 self._kept.add(_logical(logical.DatabaseId))
-        self._databases = {place for places in self._named.values() for place in places}
-        self._databases |= {_physical(one.DatabaseId) for one in objects.databases}
-        self._databases |= {_logical(one.DatabaseId) for one in objects.logical}
 
     def _name(self, place: Place, *names: str | None) -> None:
         for name in names:
@@ -196,16 +201,21 @@ class DmsUse:
         either = [_physical(entry.DbId or ""), _logical(entry.DbId or "")]
         if entry.Logic is not None:
             return either[entry.Logic]
-        (*fits,) = (place for place in either if place in self._databases)
+        fits = [place for place in either if place in self._hosts]
         return fits[0] if len(fits) == 1 else None
 
     def _operation(self, entry: OperationEntry, user: str, day: date) -> None:
         places = self._named.get(entry.Database or "", set())
-        if len(places) != 1 or entry.Module not in (*_EXPORTS, _CHANGE):
-            self._operations.unplaced.add(user)
+        users = {self._ids.get(one, "") for one in (user, entry.OpUserId) if one}
+        if "" in users:
+            self._operations.anybody = True
+            return
+        if len(places) != 1 or len(users) != 1 or entry.Module not in (*_EXPORTS, _CHANGE):
+            self._operations.unplaced |= users
             return
         right, how = (_CORRECT, "data change") if entry.Module == _CHANGE else (_EXPORT, "export")
-        self._operations.use(right, user, next(iter(places)), day, how)
+        (who,), (place,) = users, places
+        self._operations.use(right, who, place, day, how)
 
     def _logon(self, entry: LoginEntry, user: str, day: date) -> None:
         if entry.InstanceId is None:
@@ -234,16 +244,30 @@ class DmsUse:
         user = grant.key.principal_id
         if unread := next((log.why for log in logs if log.why), ""):
             return not_known(unread)
+        doubt = self._doubt(logs, user, place)
         if seen := [use for log in logs if (use := log.of(right, user, place))]:
             day, how = max(seen)
-            return LastUse(self._asked.since(day), day.isoformat(), how)
-        if place not in self._kept:
-            return not_known(SHORT)
-        if any(log.anybody or user in log.unplaced for log in logs):
-            return not_known(UNPLACED)
+            return LastUse(0 if doubt else self._asked.since(day), day.isoformat(), how)
+        if doubt:
+            return not_known(doubt)
         granted = day_of(grant.created_raw)
         days = min(self._asked.days, self._asked.since(granted)) if granted else 0
         return LastUse(days, "", " and ".join(log.name for log in logs)) if days else not_known(NEW)
+
+    def _doubt(self, logs: Sequence[_Log], user: str, place: Place) -> str:
+        """Return why there may be a use, or a later one, that the logs do not show of this place."""
+        if place not in self._kept:
+            return SHORT
+        if any(log.anybody or user in log.unplaced for log in logs):
+            return UNPLACED
+        return ACROSS if any(self._reaches(used, place) for log in logs for used in log.busy.get(user, ())) else ""
+
+    def _reaches(self, used: Place, other: Place) -> bool:
+        """Return whether a statement in one database may be a use of another; so may one in a database not listed."""
+        if used == other or other not in self._hosts:
+            return False
+        hosts = self._hosts.get(used, {None})
+        return None in hosts or not hosts.isdisjoint(self._hosts[other])
 
 
 def _module(name: str) -> Callable[..., LogRead]:
@@ -264,10 +288,12 @@ def _keeps(instance: DmsInstance) -> bool:
     return mode in _KEEPING or instance.SellSitd is True
 
 
-async def last_use(client: DmsClient, tid: str, objects: Objects, asked: UsageRequest | None) -> Judge | None:
+async def last_use(
+    client: DmsClient, tid: str, users: Sequence[Principal], objects: Objects, asked: UsageRequest | None
+) -> Judge | None:
     """Return what says when a record was last used; None when the run does not ask."""
     if asked is None:
         return None
-    use = DmsUse(objects, asked)
+    use = DmsUse(objects, users, asked)
     await use.read(client, tid)
     return use.judge

@@ -104,9 +104,9 @@ class DmsPermissions(PermissionSystem[DmsClient]):
     async def discover(self, client: DmsClient, found: Population) -> None:
         """Users and their roles, objects and their owners, proxies; then the records on every object."""
         walker, tid = Walker(client, found), await client.find_tenant()
-        _, objects = await self._surroundings(walker, tid, found)
+        users, objects = await self._surroundings(walker, tid, found)
         listings, attributes = _listing_scopes(objects), objects.attributes()
-        judge = await last_use(client, tid, objects, found.usage)
+        judge = await last_use(client, tid, users, objects, found.usage)
         await walker.for_each(
             listings,
             lambda scope: self._records(walker, tid, scope),

@@ -2,7 +2,8 @@
 
 The vendor lists the works that one user looked at lately. It does not publish how long it keeps them, and a view inside
 another page may not count, so a work that is not in the list was not *not seen*: nothing is known about it. A view
-elsewhere than in the portal counts too, since one work may stand behind several menus.
+elsewhere than in the portal counts too, since one work may stand behind several menus. A later view than the listed
+one is possible, so no days without a use are counted.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class QuickBiUse:
         if user in self._unread:
             return not_known(self._unread[user])
         seen = self._views.of(user, (work,))
-        return LastUse(self._asked.since(seen[0]), seen[0].isoformat(), seen[1]) if seen else not_known(NOT_VIEWED)
+        return LastUse(0, seen[0].isoformat(), seen[1]) if seen else not_known(NOT_VIEWED)
 
 
 def works_of(menus: Iterable[Menu]) -> dict[str, str]:

@@ -89,6 +89,19 @@ def test_no_rule_revokes_by_the_last_use(make: SimpleNamespace, text: str) -> No
                     make.policy(make.rule(text.format(condition), absence=absence), combine=combine)
 
 
+@pytest.mark.parametrize("decide_", ["keep", "ask"])
+def test_no_rule_behind_one_by_use_revokes(make: SimpleNamespace, decide_: str) -> None:
+    """Kept where it was used, and revoked by the next rule where no use was seen: that is revoked by the last use."""
+    by_use = make.rule("grant.last_used_days < 90", decide_, "used", absence=True)
+    rest, asks = make.rule("grant.has_end"), make.rule("grant.has_end", "ask", "asks")
+    with pytest.raises(InputError, match="behind one that looks at the last use must not revoke"):
+        make.policy(by_use, asks, rest)
+    assert [one.by_use for one in make.policy(rest, by_use, asks).rules] == [False, True, True]
+    rule_ = make.rule("grant.last_used_days < 90", decide_, "used", absence=decide_ == "ask")
+    restrictive = make.policy(rule_, asks, rest, combine="most_restrictive")
+    assert [one.by_use for one in restrictive.rules] == [True, False, False], "no rule is behind another there"
+
+
 def test_movers(make: SimpleNamespace) -> None:
     def of(principal: str, resource: str) -> str:
         return rule(make, "movers", make.grant(principal, resource_id=resource))

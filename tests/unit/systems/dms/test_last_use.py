@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from rescind.cloud.dms.audit_logs import ListSQLExecAuditLogAnswer
 from rescind.model import Grant
 from rescind.systems.dms.last_use import (
+    ACROSS,
     LOGONS,
     NEW,
     NO_CLASS,
@@ -184,6 +185,42 @@ def test_an_entry_of_nobody_leaves_everybody_not_known() -> None:
     assert found.use("QUERY", BOB)[1] == "2026-06-08", "what was seen was seen"
 
 
+def test_where_a_later_use_is_possible_no_day_without_a_use_counts() -> None:
+    """A rule by use must not ask because of a use that may not be the last one."""
+    found = Found(Logs([statement(2), statement(9, DbId=None), statement(2, BOB)]).answers())
+    assert found.use("QUERY") == (0, "2026-06-02", f"query, {STATEMENTS}")
+    assert found.use("QUERY", BOB) == (8, "2026-06-02", f"query, {STATEMENTS}")
+    flexible = instances(StandardGroup={"GroupMode": "NONE_CONTROL"})
+    assert Found({**Logs([statement(2)]).answers(), "ListInstances": flexible}).use("QUERY")[0] == 0
+
+
+def two_databases(**other: Any) -> Answers:
+    rows = [{"DatabaseId": "88", "InstanceId": "17", "SchemaName": "shop"}, {"DatabaseId": "89", **other}]
+    by_instance = {one: [row for row in rows if row.get("InstanceId") == one] for one in ("17", "18")}
+    both = [{"InstanceId": one, "StandardGroup": {"GroupMode": "COMMON"}} for one in by_instance]
+    return {
+        "ListInstances": {"InstanceList": {"Instance": both}, "TotalCount": 2},
+        "ListDatabases": lambda sent: {
+            "DatabaseList": {"Database": (found := by_instance[sent["InstanceId"]])}, "TotalCount": len(found)},
+        "ListDatabaseUserPermssions": lambda sent: permissions(RIGHTS)(sent) if sent["DbId"] == "88" else records(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("instance", "entry", "use"),
+    [
+        ("17", {"DbId": 89}, not_known(ACROSS)),
+        ("18", {"DbId": 89}, (DAYS, "", STATEMENTS)),
+        ("18", {"DbId": 4711}, not_known(ACROSS)),
+    ],
+)
+def test_a_statement_may_reach_the_other_databases_of_its_instance(instance: str, entry: Entry, use: Any) -> None:
+    """``SELECT * FROM other.orders`` is logged under the database of the session."""
+    found = Found({**two_databases(InstanceId=instance), **Logs([statement(9, **entry)]).answers()})
+    assert found.use("QUERY") == use
+    assert found.use("QUERY", BOB) == (DAYS, "", STATEMENTS)
+
+
 def test_a_statement_of_an_unknown_kind_counts_as_both() -> None:
     found = Found(Logs([statement(9, kind="WITCHCRAFT")]).answers())
     assert {found.use(privilege)[1] for privilege in ("QUERY", "CORRECT")} == {"2026-06-09"}
@@ -202,6 +239,7 @@ def log_page(rows: Any, total: Any) -> Answers:
 FULL = [statement(1)] * 100
 HOLES: dict[str, Callable[[dict[str, str], int], Answers]] = {
     "the total changed": lambda sent, n: log_page(FULL, 150 + n),
+    "the total shrank to what came": lambda sent, n: log_page(FULL, 300 - 100 * n),
     "the last page is empty": lambda sent, n: log_page(FULL if sent["PageNumber"] == "1" else [], 150),
     "no total": lambda sent, n: log_page([], None),
     "null in place of entries": lambda sent, n: {"SQLExecAuditLogList": None, "TotalCount": 3},
@@ -280,6 +318,21 @@ def test_an_export_is_found_by_the_name_of_its_database(module: str) -> None:
     assert found.use("QUERY") == (DAYS, "", STATEMENTS)
 
 
+@pytest.mark.parametrize(
+    ("ids", "use"),
+    [
+        ({"UserId": dms_tenant.UID[ANN]}, (1, "2026-06-09", f"export, {OPERATIONS}")),
+        ({"UserId": dms_tenant.UID[ANN], "OpUserId": int(ANN)}, (1, "2026-06-09", f"export, {OPERATIONS}")),
+        ({"UserId": dms_tenant.UID[ANN], "OpUserId": int(BOB)}, not_known(UNPLACED)),
+        ({"UserId": "1968000000000099"}, not_known(UNPLACED)),
+    ],
+)
+def test_the_user_of_an_operation_may_be_named_by_the_cloud_account(ids: Entry, use: Any) -> None:
+    """The vendor's sample has a cloud account's id there: compared with DMS ids, nobody would be seen exporting."""
+    found = Found(Logs(operations=[{**operation(9, "DATA_EXPORT", "shop"), **ids}]).answers())
+    assert found.use("EXPORT") == use
+
+
 def test_a_data_change_uses_the_right_to_change() -> None:
     logs = Logs([statement(3, kind="DELETE")], [operation(9, "DATA_CHANGE", "shop")])
     assert Found(logs.answers()).use("CORRECT") == (1, "2026-06-09", f"data change, {OPERATIONS}")
@@ -320,7 +373,10 @@ def test_a_logical_database_is_kept_where_all_its_parts_are() -> None:
 
     for parts, expected in (([88], (DAYS, "", STATEMENTS)), ([88, 5], not_known(SHORT)), ([], not_known(SHORT))):
         given = {"ListLogicDatabases": logical(DatabaseIds={"DatabaseIds": parts}), "ListDatabaseUserPermssions": held}
-        assert Found({**Logs([statement(9)]).answers(), **given}).use("QUERY") == expected, "database 88 is another one"
+        logs = Logs([statement(9, user=BOB)]).answers()
+        assert Found({**logs, **given}).use("QUERY") == expected, "of another user"
+    given = {"ListLogicDatabases": logical(), "ListDatabaseUserPermssions": held}
+    assert Found({**Logs([statement(9)]).answers(), **given}).use("QUERY") == not_known(ACROSS), "of a part of it"
     used = Logs([statement(9, DbId=99, Logic=True)])
     assert Found({**used.answers(), "ListDatabaseUserPermssions": held}).use("QUERY")[1] == "2026-06-09"
 
@@ -333,6 +389,11 @@ def test_a_grant_of_more_than_one_user_is_not_known() -> None:
 
 
 # --- what is never kept, and what is not asked -----------------------------------------------------------------------
+
+
+def test_the_last_day_of_the_window_has_ended_in_every_zone() -> None:
+    now = datetime.now(UTC)
+    assert UsageRequest(9, 9).today <= (now - timedelta(hours=12)).date(), "the west is twelve hours behind UTC"
 
 
 def test_no_statement_is_in_a_message_a_grant_or_a_record() -> None:
