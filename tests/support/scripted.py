@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from types import SimpleNamespace
 from typing import Any
 
 from rescind.cloud.client import CloudClient
@@ -60,7 +61,15 @@ class ScriptedWeData(Scripted, WeDataPrivileges):
 
 
 class ScriptedMenus(Scripted, QuickBiMenus):
-    """Listed by portal; one call takes several menus."""
+    """Listed by portal; one call takes several menus.
+
+    :ivar unlisted: menus of every portal's tree whose receivers are not listed.
+    """
+
+    unlisted: frozenset[str] = frozenset()
+
+    async def _portal_now(self, client: Any, portal: str) -> Any:
+        return SimpleNamespace(grants=(await self.reread(client, [(portal,)])).grants, unlisted=self.unlisted)
 
 
 def dms_record(number: int = 1, user: str = "51001", database: str = "88", **more: Any) -> Grant:

@@ -209,7 +209,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
         call show. Such a call is not sent.
 
         :param grants: every grant of one call that is still to be sent.
-        :raises CloudError: when a listing failed; nothing is sent then.
+        :raises NotFoundError: when what it names is gone. The call is not sent then; so with a RefusedError.
+        :raises CloudError: when a listing failed; nothing of the batch is sent then.
         :raises ListingIncompleteError: likewise.
         """
         return {}
@@ -224,7 +225,8 @@ class PermissionSystem(ABC, Generic[ClientT]):
         Asked right before a send, after :meth:`also_ended`. Such a grant is not sent, so a restore does not give it.
 
         :param grants: every grant of one call that is still to be sent.
-        :raises CloudError: when a listing failed; nothing is sent then.
+        :raises NotFoundError: when what it names is gone. The call is not sent then; so with a RefusedError.
+        :raises CloudError: when a listing failed; nothing of the batch is sent then.
         :raises ListingIncompleteError: likewise.
         """
         return {}

@@ -213,27 +213,32 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
 
     async def also_ended(self, client: QuickBiClient, grants: Collection[Grant]) -> Mapping[str, str]:
         """Read the portal again: a level that changed since the plan would end too, and a restore gives the old one."""
-        planned = _levels(grants)
-        now: Mapping[Cell, set[str]] = {}
+        planned, against = _levels(grants), {}
         for portal in sorted({grant.cell.container for grant in grants}):
-            now = {**now, **await self._levels_now(client, portal)}
-        more = {cell: sorted(now.get(cell, set()) - levels) for cell, levels in planned.items()}
-        return {
-            grant.grant_id: f"the vendor shows {', '.join(more[grant.cell])} for this receiver now"
-            for grant in grants
-            if more[grant.cell]
-        }
+            levels, unlisted = await self._levels_now(client, portal)
+            for grant in (one for one in grants if one.cell.container == portal):
+                if grant.key.resource_id in unlisted:
+                    against[grant.grant_id] = "the vendor does not list the receivers of this menu now"
+                elif more := levels.get(grant.cell, set()) - planned[grant.cell]:
+                    against[grant.grant_id] = f"the vendor shows {', '.join(sorted(more))} for this receiver now"
+        return against
 
-    async def _levels_now(self, client: QuickBiClient, portal: str) -> Mapping[Cell, set[str]]:
-        """Return the levels on a portal's menus. Calls that are about to be sent at the same time share a reading."""
+    async def _levels_now(self, client: QuickBiClient, portal: str) -> tuple[Mapping[Cell, set[str]], frozenset[str]]:
+        """Return the levels on a portal's menus, and the menus that are not listed.
+
+        Calls that are about to be sent at the same time share a reading.
+        """
         mine: WeakValueDictionary[str, _Now] = _NOW.setdefault(client, WeakValueDictionary())
-        now = mine.setdefault(portal, _Now())
+        now, asked = mine.setdefault(portal, _Now()), time.monotonic()
         async with now.lock:
-            began = time.monotonic()
-            if began - now.began > _NOW_SECONDS:
-                now.levels = _levels((await self.reread(client, [(portal,)])).grants)
-                now.began = began
-        return now.levels
+            if asked - now.began > _NOW_SECONDS:
+                began = time.monotonic()
+                seen = await self._portal_now(client, portal)
+                now.levels, now.unlisted, now.began = _levels(seen.grants), seen.unlisted, began
+        return now.levels, now.unlisted
+
+    async def _portal_now(self, client: QuickBiClient, portal: str) -> _Portal:
+        return await self._portal(Walker(client), portal)
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """Return AuthorizeMenu with the same level. It cannot restore edit and data entry."""
@@ -323,6 +328,7 @@ class _Now:
     def __init__(self) -> None:
         self.lock, self.began = asyncio.Lock(), -math.inf
         self.levels: Mapping[Cell, set[str]] = {}
+        self.unlisted: frozenset[str] = frozenset()
 
 
 _NOW: WeakKeyDictionary[QuickBiClient, WeakValueDictionary[str, _Now]] = WeakKeyDictionary()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rescind.cloud.base import Prepared
+from rescind.errors import NotFoundError, RefusedError
 from rescind.ledger import Call
 from rescind.model import Cell, Grant, GrantKey, ItemState, Mode
 from rescind.plan.approved import Approved, read_approved
@@ -44,9 +45,16 @@ class Revocation:
         reasons = {grant.grant_id: reason for grant in grants if (reason := self.protected(grant))}
         if reasons:
             return _skip(grants, reasons, ItemState.HELD, "a protected grant", "protected at send")
-        if more := await self.batch.system.also_ended(self.batch.client, grants):
+        ended: Mapping[str, str] = {}
+        try:
+            if not (more := await self.batch.system.also_ended(self.batch.client, grants)):
+                ended = await self.batch.system.ended_with_others(self.batch.client, grants)
+        except (NotFoundError, RefusedError) as error:  # of this call's resources: other calls can still be sent
+            more = {
+                grant.grant_id: f"the vendor does not show what the call would end ({error.code})" for grant in grants
+            }
+        if more:
             return _skip(grants, more, ItemState.STALE, "a grant that changed", "changed since the plan")
-        ended = await self.batch.system.ended_with_others(self.batch.client, grants)
         left = [grant for grant in grants if grant.grant_id not in ended]
         return Screening(left, {}, next(iter(ended.values()), ""), "gone")
 

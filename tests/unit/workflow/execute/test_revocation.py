@@ -12,7 +12,7 @@ from rescind.errors import BlastRadiusExceededError, PlanError
 from rescind.model import Cell, Grant, GrantKey, ItemState, Mode, PlannedCall
 from rescind.plan.approved import Approved
 from rescind.workflow.execute.revocation import Revocation
-from tests.support.scripted import BROKEN, Answer, ScriptedMenus
+from tests.support.scripted import BROKEN, NOT_THERE, REFUSED, Answer, ScriptedMenus
 
 
 def menu(row: str, user: str, level: str = "view") -> Grant:
@@ -196,6 +196,34 @@ def test_a_level_of_a_menu_that_changed_since_the_plan_stays() -> None:
     blind, _ = way(BROKEN)
     with pytest.raises(type(BROKEN)):
         asyncio.run(blind.screen([M1U1]))
+
+
+@pytest.mark.parametrize("answer", [NOT_THERE, REFUSED], ids=["gone", "refused"])
+def test_a_portal_that_the_vendor_does_not_show_any_more_stops_its_calls_and_not_the_batch(answer: Exception) -> None:
+    revocation, _ = way(answer)
+    screening = asyncio.run(revocation.screen([M1U1]))
+    assert screening.send == [] and screening.reason
+    assert screening.moves[M1U1.grant_id][0] is ItemState.STALE
+
+
+def test_a_menu_without_a_list_of_receivers_stops_the_calls_that_name_it_and_not_those_of_its_portal() -> None:
+    revocation, portal = way((M1U1, M1U2))
+    portal.unlisted = frozenset({"m2", "m3"})
+    assert asyncio.run(revocation.screen([M1U1, M1U2])).send == [M1U1, M1U2]
+    screening = asyncio.run(revocation.screen([M1U1, M2U1]))
+    why = "the vendor does not list the receivers of this menu now"
+    assert screening.send == [] and screening.moves[M2U1.grant_id] == (ItemState.STALE, why)
+
+
+def test_calls_share_a_slow_reading_that_began_when_they_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rescind.systems.quickbi.menus._NOW_SECONDS", 0.0)
+    revocation, portal = way((M1U1, M1U2))
+
+    async def together() -> None:
+        await asyncio.gather(*(revocation.screen([M1U1]) for _ in range(10)))
+
+    asyncio.run(together())
+    assert len(portal.asked) <= 2
 
 
 def test_calls_of_a_portal_that_are_sent_together_share_a_reading_and_a_later_one_reads_again() -> None:
