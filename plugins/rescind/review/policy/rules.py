@@ -191,7 +191,7 @@ class PolicyRunner:
 
 
 def _weight(rule: Rule) -> tuple[bool, bool, bool, int]:
-    """What a rule weighs. Where another rule asks too, what is known of the use must not change what no answer means."""
+    """What a rule weighs. Where two ask, what is known of the use must not change what no answer means."""
     return rule.decide is Choice.REVOKE, rule.asks, not rule.by_use, SEVERITIES.index(rule.severity)
 
 
