@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,7 +54,8 @@ BLOCKED_PAUSE = timedelta(seconds=60)
 EARLIER_PAUSE = timedelta(seconds=15)
 """Pause before a batch that comes after others looks again whether they are over."""
 EARLIER_LIMIT = timedelta(minutes=15)
-"""Such a batch is sent after that time in any case: the vendor refuses what still has to wait."""
+"""Such a batch is sent after that time, unless one of the others is at work: what still has to wait is not sent, or the
+vendor refuses it."""
 _STAYS = frozenset({"kept.protected", "kept.exception"})
 
 
@@ -102,16 +104,21 @@ class RevokeBatchOperator(BatchOperator):
 
     def _let_others_first(self, ledger: Ledger, run: Run, batch: Batch) -> None:
         """Defer while batches are open whose calls have to be over before these."""
+        if self.OPERATION != "revoke":
+            return
         system = system_named(batch.system)
-        waits = self.OPERATION == "revoke" and (system.comes_after or system.in_turns)
-        if not waits or self._waited >= EARLIER_LIMIT:
+        in_turns = system.in_turns and any(map(system.turn, _grants(ledger, batch)))
+        if not (system.comes_after or in_turns):
             return
         others = [one for one in ledger.plans.batches(run.run_id) if one.account == batch.account]
-        earlier = {one.system for one in others if one.system in system.comes_after and one.state != "done"}
-        if system.in_turns:
+        earlier = [one for one in others if one.system in system.comes_after and one.state != "done"]
+        if in_turns:
             same = (one for one in others if one.system == system.name and one.ordinal < batch.ordinal)
-            earlier |= {one.system for one in same if one.state != "done"}
-        if still := sorted(earlier):
+            earlier += [one for one in same if one.state != "done"]
+        now = datetime.now(UTC)
+        if self._waited >= EARLIER_LIMIT and not any(one.lease_until and one.lease_until > now for one in earlier):
+            return
+        if still := sorted({one.system for one in earlier}):
             self.log.info("batches of %s come first: asking again in %s", ", ".join(still), EARLIER_PAUSE)
             waited = (self._waited + EARLIER_PAUSE).total_seconds()
             trigger = TimeDeltaTrigger(EARLIER_PAUSE)
@@ -222,6 +229,11 @@ def _stays(decider: Decider, grant: Grant) -> str:
     """Return the reason if a protection or exception covers the grant now, else an empty text."""
     decision = decider.decide(grant)
     return decision.reason if decision.choice is Choice.KEEP and decision.rule in _STAYS else ""
+
+
+def _grants(ledger: Ledger, batch: Batch) -> Collection[Grant]:
+    keys = ledger.plans.batch_keys(batch.run_id, batch.batch_id)
+    return ledger.snapshot.grants_by_id(batch.run_id, (key.grant_id for key in keys)).values()
 
 
 def _owner(context: Context) -> str:

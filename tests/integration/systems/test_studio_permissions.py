@@ -214,10 +214,16 @@ def test_a_workflow_waits_for_the_batch_of_its_folder_and_is_not_sent_before_it(
     folder, flow = place(setup, "workflow", "folder"), place(setup, "workflow", "workflow")
     given(setup, one, (folder, "CAN_MANAGE"), (flow, "CAN_MANAGE"))
     review = approved(setup, one)
-    _, last = review.batches
+    first, last = review.batches
     operator = RevokeBatchOperator(task_id="revoke", batch=last)
     with pytest.raises(TaskDeferred):
         operator.execute(review.context("revoke"))
+    with review.ledger() as ledger:
+        run = ledger.runs.find(review.dag_id, review.run_id)
+        lease = ledger.batches.claim(run.run_id, first["batch"], "at work")
+        with pytest.raises(TaskDeferred):
+            operator.resume(review.context("revoke"), waited=EARLIER_LIMIT.total_seconds())
+        ledger.batches.release(lease, done=False)
     operator.resume(review.context("revoke"), waited=EARLIER_LIMIT.total_seconds())
     assert sent(setup) == [], "while the folder shows the same, nobody knows whose it is"
     review.revoke()
