@@ -84,9 +84,9 @@ def routes(app: FastAPI, ledger: Callable[[], Ledger], find: Find, selecting: Se
         views, reader = ledger().views, reader_of(request)
         run, facts = find(views, request, number)
         wanted = BoxFilter(q.strip(), person, offset)
-        boxes = views.boxes(number, reader.dags, wanted) if facts.plan and is_open(run) else []
         why_not = _why_not(ledger(), selecting, request, run)
-        newest = ledger().selections.newest(run.run_id, facts.plan, reader.ident) if boxes and not why_not else None
+        boxes = views.boxes(number, reader.dags, wanted) if facts.plan and not why_not else []
+        newest = ledger().selections.newest(run.run_id, facts.plan, reader.ident) if boxes else None
         total = boxes[0].boxes if boxes else 0
         chosen = {name: value for name, value in (("q", wanted.text), ("person", person)) if value}
 
@@ -135,6 +135,7 @@ def routes(app: FastAPI, ledger: Callable[[], Ledger], find: Find, selecting: Se
         newest = ledger().selections.newest(run.run_id, found.digest, found.user_id)
         current = is_open(run) and facts.plan == found.digest
         lines = views.boxes_named(number, reader.dags, found.grant_ids) if current else []
+        used = current and newest == found and found.user_id == reader.ident  # to plan again takes time
         return pages.page(
             request,
             "selection.html",
@@ -145,7 +146,7 @@ def routes(app: FastAPI, ledger: Callable[[], Ledger], find: Find, selecting: Se
             current=current,
             mine=found.user_id == reader.ident,
             newer=newest.number if newest and newest.number != found.number else None,
-            preview=selecting.preview(ledger(), found) if current and found.grant_ids else None,
+            preview=selecting.preview(ledger(), found) if used and found.grant_ids else None,
             option=f"Use my selection {found.digest[:12]}",
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +37,14 @@ def selections(review: Review) -> int:
     with review.ledger() as ledger:
         found = ledger.database.read(lambda c: c.execute("SELECT count(*) AS n FROM rescind.selection").fetchone())
         return int(found["n"])
+
+
+def saved_at(review: Review, which: int) -> datetime:
+    with review.ledger() as ledger:
+        rows = ledger.database.read(
+            lambda c: c.execute("SELECT chosen_at FROM rescind.selection ORDER BY selection_no").fetchall()
+        )
+        return rows[which]["chosen_at"]
 
 
 def shared_box(review: Review) -> str:
@@ -137,6 +147,16 @@ def the_evidence_tells(summary: dict[str, Any], kept: set[str]) -> None:
     assert "a selected line was not kept" in problems(grants=[*wish["grants"], sent])
     assert "a grant was kept that was not selected" in problems(grants=wish["grants"][1:])
     assert bundle_narrowing.SELECTION == "selection"
+    other = {sent: {**items[sent], "call": None, "standing": "held", "reason": "kept by ada: fine"}}
+    whole = {**narrowing, "digest": plan["digest"]}  # nothing was narrowed after it
+    for before in ({"narrowing": whole}, {"narrowing": narrowing}):
+        forged = {**{name: one for name, one in plan.items() if name != "narrowing"}, **before}
+        assert "nothing that was signed says so" in "; ".join(
+            check_narrowing(source, review, forged, items | other, None)[0]
+        )
+    plain: Any = SimpleNamespace(open=lambda _: BytesIO())  # the effects of a plan that was never narrowed
+    assert check_narrowing(plain, review, {}, items, None)[0] == [bundle_narrowing._UNSIGNED]
+    assert check_narrowing(plain, review, {}, {sent: items[sent]}, None)[0] == []
 
 
 FORGED: dict[str, tuple[dict[str, Any], dict[str, str], int]] = {
@@ -236,8 +256,15 @@ def test_an_answer_uses_the_own_selection_from_before_it_or_none(bench: Bench) -
     desk.save([first], WHY)
     event = {"chosen_options": [f"Use my selection {before['plan'][:12]}"], "params_input": {},
              "responded_by_user": {"id": "omar"}, "responded_at": asked_at}  # fmt: skip
-    with pytest.raises(Exception, match="'omar' saved none"):
+    with pytest.raises(Exception, match=r"saved selection \d+ after the answer"):
         review.approval().execute_complete(review.context("approve"), event)
+    desk.save([first, second], WHY)  # an older one from before the answer is not used in its place
+    between = {**event, "responded_at": saved_at(review, -2) + timedelta(microseconds=1)}
+    with pytest.raises(Exception, match=r"saved selection \d+ after the answer"):
+        review.approval().execute_complete(review.context("approve"), between)
+    for fields in ({}, {"leave_out": ["x"], "comment": WHY}):
+        with pytest.raises(Exception, match=f"approves everything, and selection .* of omar says.*{said}"):
+            review.approve(**fields)  # the wrong button
     with pytest.raises(Exception, match="belongs to another plan"):
         other = {**event, "chosen_options": ["Use my selection 000000000000"]}
         review.approval().execute_complete(review.context("approve"), other)

@@ -13,7 +13,7 @@ from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import EFFECTS, EFFECTS_BEFORE, encode
 from rescind.evidence.bundle.read import Source, records
 from rescind.evidence.bundle.signing import weak
-from rescind.run_state import kept_by
+from rescind.run_state import kept_by, was_left_out
 from rescind.users import shown_user
 
 Record = Mapping[str, Any]
@@ -21,6 +21,7 @@ SELECTION = "selection"
 _HEAD = b',"policy_version":'
 _NARROWED = re.compile(rb'"narrowed":\{"by":"([0-9a-f]{64})","of":"([0-9a-f]{64})"\}')
 _PIECE = 1 << 16
+_UNSIGNED = "an item says that an approver left it out, and nothing that was signed says so"
 
 
 def check_narrowing(
@@ -35,8 +36,10 @@ def check_narrowing(
     :param keys: public keys (32 bytes each), of which one must have signed; None: the key in the record.
     """
     narrowing, named = plan.get("narrowing"), _named(source)
+    said = {ident for ident, item in items.items() if was_left_out(item["standing"], item["reason"])}
     if narrowing is None:
-        return (["the plan was narrowed, and nothing says by whom"] if named else []), []
+        unsigned = [_UNSIGNED] if said else []
+        return (["the plan was narrowed, and nothing says by whom"] if named else unsigned), []
     by = shown_user(narrowing["responded_by"], narrowing["responded_by_name"])
     found, mark = _signed(review, narrowing, keys)
     name = narrowing["responded_by_name"] or narrowing["responded_by"]
@@ -49,8 +52,11 @@ def check_narrowing(
         if named != (mark, narrowing["digest"]):
             found.append("the plan does not name what was left out as it was signed")
         found += _part(source, narrowing, items, kept)
+        said -= kept
     elif named:
         found.append("the plan was narrowed twice")
+    if said:
+        found.append(_UNSIGNED)
     what = "grant" if narrowing["grants"] == 1 else "grants"
     note = f"{by!r} left out {narrowing['grants']} {what} of plan {narrowing['digest'][:12]}, signed"
     return found, [note]

@@ -34,6 +34,8 @@ SELECT s.selection_no AS number, r.run_id, s.digest, s.user_id, s.user_name, s.g
 FROM rescind.selection s JOIN rescind.run r ON r.number = s.run_no
 WHERE s.run_no = %(run)s
 """
+_AT = "to_char(s.chosen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+"""A time as :func:`rescind.approval_signature.moment` writes it."""
 _INSERT = """
 WITH s AS (
     INSERT INTO rescind.selection (run_no, digest, user_id, user_name, grant_ids, comment)
@@ -129,16 +131,12 @@ class Selections(Repository):
         """Return one selection of a run, or None."""
         return self._first(run_id, "AND s.selection_no = %(no)s", {"no": number})
 
-    def newest(self, run_id: str, digest: str, user_id: str, *, before: datetime | None = None) -> Selection | None:
-        """Return the newest selection of a user for a plan, or None.
-
-        :param before: only selections from before this time.
-        """
+    def newest(self, run_id: str, digest: str, user_id: str) -> Selection | None:
+        """Return the newest selection of a user for a plan, or None."""
         return self._first(
             run_id,
-            "AND s.digest = %(digest)s AND s.user_id = %(user)s"
-            " AND (%(before)s::timestamptz IS NULL OR s.chosen_at < %(before)s) ORDER BY s.selection_no DESC LIMIT 1",
-            {"digest": Digest(digest), "user": user_id, "before": before},
+            "AND s.digest = %(digest)s AND s.user_id = %(user)s ORDER BY s.selection_no DESC LIMIT 1",
+            {"digest": Digest(digest), "user": user_id},
         )
 
     def named(self, run_id: str, entry: Sequence[str]) -> Selection | None:
@@ -148,8 +146,9 @@ class Selections(Repository):
         """
 
         def work(connection: Connection) -> Selection | None:
-            values = {"run": self._numbers.of(connection, run_id)}
-            found = _all(connection, f"{_QUERY} ORDER BY s.selection_no", values)
+            # Few rows, however many were saved: a selection may have thousands of ids.
+            values = {"run": self._numbers.of(connection, run_id), "at": entry[-1]}
+            found = _all(connection, f"{_QUERY} AND {_AT} = %(at)s ORDER BY s.selection_no", values)
             return next((one for one in found if one.entry == tuple(entry)), None)
 
         return self._db.read(work)

@@ -21,7 +21,7 @@ from rescind.settings import Settings
 from rescind.workflow.auto_approval import BY, measure
 from rescind.workflow.narrowing.left_out import chosen_parts, leave_out_field, left_out_grants
 from rescind.workflow.narrowing.narrow import narrowing_of
-from rescind.workflow.narrowing.selected import selection_option, selection_to_use
+from rescind.workflow.narrowing.selected import refuse_unused, selection_option, selection_to_use
 from rescind.workflow.question.answer_fields import AnswerFields, answer_fields, comment_field
 from rescind.workflow.question.approval_text import approval_request
 from rescind.workflow.question.people_text import PAGE
@@ -59,7 +59,8 @@ class ApprovePlanOperator(HumanInputOperator):
     signed, and approves nothing. The narrower plan is put to the approvers by
     :class:`~rescind.operators.questions.approve_part.ApprovePartOperator`.
 
-    An answer that is not clear (an unknown entry, no reason, no selection) records nothing. The task is tried again:
+    An answer that is not clear (an unknown entry, no reason, no selection, an own selection that it does not use)
+    records nothing. The task is tried again:
     that puts the same question again, because the plan, and with it the text that Airflow keeps, has not changed.
 
     Automatic approval: where the deployment allows it (``automatic_approval``) and the run asks for it, a plan within
@@ -230,6 +231,8 @@ class ApprovePlanOperator(HumanInputOperator):
         if asked is None:
             raise AirflowFailException("the ledger holds no approval request for this plan. Start a new run")
         _check_request(asked, run, self.settings())
+        if answer == APPROVE:
+            refuse_unused(ledger, run, plan, user.id)
         if answer == USE or (fields.leave_out and answer == APPROVE):
             at = event["responded_at"]
             if not self.leave_out(ledger, run, plan):

@@ -18,18 +18,36 @@ def selection_option(digest: str) -> str:
 
 
 def selection_to_use(ledger: Ledger, run: Run, plan: Plan, user_id: str, responded_at: datetime) -> Selection:
-    """Return the newest selection of the user who answered, for exactly this plan, from before the answer.
+    """Return the newest selection of the user who answered, for exactly this plan. It was saved before the answer.
 
-    :raises InputError: when there is none, or when it has no line any more.
+    An older one is never used in place of one that is not from before the answer: the clocks of Airflow and the
+    database may differ, and the user has seen the newest one.
+
+    :raises InputError: when there is none, when it was saved after the answer, or when it has no line any more.
     """
-    found = ledger.selections.newest(run.run_id, plan.digest, user_id, before=responded_at)
+    found = ledger.selections.newest(run.run_id, plan.digest, user_id)
     if found is None:
         remedy = "Choose the lines on the page, save them there, and answer again"
         raise InputError(_WHERE, f"is a selection, and {user_id!r} saved none for plan {plan.digest[:12]}", remedy)
+    if found.chosen_at >= responded_at:
+        problem = f"is a selection, and {found.by} saved selection {found.number} after the answer"
+        raise InputError(_WHERE, problem, "Look at it on the page, and answer again")
     if not found.grant_ids:
         problem = f"is selection {found.number}, which has no line"
         raise InputError(_WHERE, problem, "Approve, reject, or choose lines on the page and answer again")
     return found
+
+
+def refuse_unused(ledger: Ledger, run: Run, plan: Plan, user_id: str) -> None:
+    """Refuse an answer that approves the whole plan by a user whose own newest selection says that lines stay.
+
+    :raises InputError: when there is such a selection. The wrong button would remove what the user wanted to keep.
+    """
+    found = ledger.selections.newest(run.run_id, plan.digest, user_id)
+    if found is not None and found.grant_ids:
+        problem = f"approves everything, and selection {found.number} of {found.by} says that some lines stay"
+        remedy = "Answer with 'Use my selection', or save it without any line and answer again"
+        raise InputError("answer", problem, remedy)
 
 
 def selection_of(ledger: Ledger, run_id: str, left_out: Iterable[Sequence[str]]) -> Selection | None:

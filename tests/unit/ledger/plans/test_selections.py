@@ -45,7 +45,6 @@ def test_order_and_repetition_do_not_count_and_the_newest_of_a_user_does(ledger:
     other = save(ledger, frozen, ids[1:], user_id="8", user_name="8")
     assert (other.user_name, other.by) == ("", "8") and other.mark != one.mark
     assert ledger.selections.newest(run, plan, "7") == two
-    assert ledger.selections.newest(run, plan, "7", before=two.chosen_at) == one
     assert ledger.selections.newest(run, plan, "9") is None and ledger.selections.newest(run, "0" * 64, "7") is None
     assert ledger.selections.get(run, other.number) == other and ledger.selections.named(run, other.entry) == other
     assert ledger.selections.named(run, one.entry) == one and ledger.selections.named(run, two.entry) == two
