@@ -239,7 +239,7 @@ def log_page(rows: Any, total: Any) -> Answers:
 FULL = [statement(1)] * 100
 HOLES: dict[str, Callable[[dict[str, str], int], Answers]] = {
     "the total changed": lambda sent, n: log_page(FULL, 150 + n),
-    "the total shrank to what came": lambda sent, n: log_page(FULL, 300 - 100 * n),
+    "the total shrank to what came": lambda sent, n: log_page(FULL, 400 - 100 * int(sent["PageNumber"])),
     "the last page is empty": lambda sent, n: log_page(FULL if sent["PageNumber"] == "1" else [], 150),
     "no total": lambda sent, n: log_page([], None),
     "null in place of entries": lambda sent, n: {"SQLExecAuditLogList": None, "TotalCount": 3},
