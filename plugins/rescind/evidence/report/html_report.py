@@ -13,7 +13,8 @@ from markupsafe import Markup, escape
 from rescind.evidence.bundle.format import bundle_name
 from rescind.evidence.bundle.read import Source
 from rescind.evidence.bundle.text import shown
-from rescind.evidence.report.figures import SHOWN_WAYS, Figures, figures
+from rescind.evidence.report.counting import figures
+from rescind.evidence.report.figures import SHOWN_WAYS, Figures
 from rescind.evidence.report.tables import Joined
 from rescind.leaver_clock import span
 from rescind.model import NEW_RUN

@@ -18,7 +18,7 @@ from rescind.evidence.bundle.format import RECORD_FILES, Merkle, Raw, encode, ma
 from rescind.evidence.bundle.read import bundle_source, latest_verdicts, records
 from rescind.evidence.bundle.signing import sign
 from rescind.evidence.bundle.verify import verify, verify_series
-from rescind.evidence.report.figures import figures
+from rescind.evidence.report.counting import figures
 from rescind.evidence.report.html_report import report as render
 from rescind.evidence.report.tables import outcomes
 from rescind.evidence.values import grant_record, plain

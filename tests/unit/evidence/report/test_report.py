@@ -8,7 +8,8 @@ import pytest
 from rescind.cli import main
 from rescind.evidence.bundle.read import bundle_source
 from rescind.evidence.bundle.verify import verify
-from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_PEOPLE, figures
+from rescind.evidence.report.counting import figures
+from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_PEOPLE
 from rescind.evidence.report.html_report import headline, report, span, text
 from rescind.evidence.report.tables import outcomes
 from rescind.ledger import Ledger
