@@ -159,12 +159,16 @@ def declared(product: str, action: str, body: bytes) -> int | None:
     return found
 
 
+SAYS_NOTHING_ELSE = {"SellSitd"}
+"""Flags of which any other value is read as not known: nothing that ends access goes by them."""
+
+
 def same(ours: Any, raw: Any) -> bool:
     """Whether a value that was handed up is what stands in the answer: nothing added, nothing left out."""
     if ours is None:
         return raw is MISSING or raw is None or raw == ""
     if isinstance(ours, dict):
-        return isinstance(raw, dict) and all(same(value, _field(raw, name, value)) for name, value in ours.items())
+        return isinstance(raw, dict) and all(_same_field(name, value, raw) for name, value in ours.items())
     if isinstance(ours, list | tuple):
         if isinstance(raw, str):  # the one tree that arrives as text
             raw = document(raw.encode("utf-8", "surrogatepass"))
@@ -175,6 +179,13 @@ def same(ours: Any, raw: Any) -> bool:
     if isinstance(ours, int):
         return (raw == ours and isinstance(raw, int) and not isinstance(raw, bool)) or _digits(raw, ours)
     return raw == ours if isinstance(raw, str) else isinstance(raw, int) and raw is not True and str(raw) == ours
+
+
+def _same_field(name: str, ours: Any, raw: dict[str, Any]) -> bool:
+    stands = _field(raw, name, ours)
+    if ours is None and name in SAYS_NOTHING_ELSE:
+        return not isinstance(stands, bool) and stands not in ("true", "false")
+    return same(ours, stands)
 
 
 def _digits(raw: Any, ours: int) -> bool:

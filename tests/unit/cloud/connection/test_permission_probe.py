@@ -36,10 +36,12 @@ def action_of(request: httpx.Request) -> str:
 def needed() -> dict[str, set[str]]:
     """Actions of every message that a system imports, and of every read that it declares, by service.
 
-    Revocations are included. Restoring is another connection's permission, so it is not asked for.
+    Revocations are included. Restoring is another connection's permission, and last use is optional, so neither is
+    asked for.
     """
     restores = {action for name in REGISTRY for action in system_named(name).restore_actions}
     given = {"", *restores.difference(*(system_named(name).revoke_actions for name in REGISTRY))}
+    given |= {action for system in REGISTRY.values() for action in system.usage_reads}
     found: dict[str, set[str]] = {}
     for system in REGISTRY.values():
         found.setdefault(system.revoke_message.service, set()).update(system.reads)

@@ -66,7 +66,8 @@ NEEDED = {
     "ListAuthorizedUsersForDatabase RevokeUserPermission GrantUserPermission ListUserOwnedResources "
     "ListProxies ListProxyAccesses ListAbacPolicies ListAbacAuthorizations "
     "DisableUser EnableUser DeleteProxyAccess CreateProxyAccess "
-    "DeleteAbacAuthorization CreateAbacAuthorization",
+    "DeleteAbacAuthorization CreateAbacAuthorization "
+    "ListSQLExecAuditLog GetOpLog ListInstanceLoginAuditLog",
     "quickbi": "QueryWorksByOrganization ListPortalMenus ListPortalMenuAuthorization ListWhitePortalMenu "
     "CancelAuthorizationMenu AuthorizeMenu QueryUserList QueryUserInfoByAccount "
     "ListUserGroupsByUserId QueryUserGroupMember QueryUserGroupListByParentId QueryOrganizationWorkspaceList "
@@ -75,7 +76,7 @@ NEEDED = {
     "DeleteUserGroupMembers AddUserGroupMembers "
     "DeleteUserFromWorkspace AddUserToWorkspace CancelReportShare AddShareReport ListAuthConfigByResource "
     "DeleteAuthorizationByUserId AddWorksAuthorization QueryDatasetList ListDataLevelPermissionWhiteList "
-    "AddDataLevelPermissionWhiteList",
+    "AddDataLevelPermissionWhiteList ListRecentViewReports",
     "sts": "GetCallerIdentity AssumeRole AssumeRoleWithOIDC AssumeRoleWithWebIdentity",
 }
 

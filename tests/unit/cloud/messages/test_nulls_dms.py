@@ -55,6 +55,7 @@ LISTINGS: tuple[Listed, ...] = (
             "DbaId": "51002",
             "DbaNickName": "Bob",
             "StandardGroup": {"GroupMode": "COMMON", "GroupName": "strict"},
+            "SellSitd": True,
             **OWNERS,
         },
         frozenset({"InstanceId"}),
