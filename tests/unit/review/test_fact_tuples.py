@@ -133,6 +133,8 @@ def contexts(draw: st.DrawFn, make: SimpleNamespace, grants: Sequence[Grant]) ->
     combine = draw(st.sampled_from(["first_match", "most_restrictive"]))
     if combine == "most_restrictive":
         rules = [pair for pair in rules if pair[1] != "keep"] or [RULES[0]]
+    else:
+        rules.sort(key=lambda pair: "last_used_days" in pair[0])  # no rule behind one by use may revoke
     texts = (make.rule(when, choice, f"r{n}", absence="last_used" in when) for n, (when, choice) in enumerate(rules))
     classes = "resource_classes:\n  - {class: secret, system: dms_permissions, ids: [r1, r2, rrr4]}\n"
     context = make.context(make.policy(*texts, combine=combine, extra=classes), **change)
