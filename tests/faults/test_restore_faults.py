@@ -74,7 +74,7 @@ def test_a_record_that_shows_late_after_a_lost_answer_is_not_given_twice(bench: 
 
 
 @pytest.mark.parametrize("action", GIVES)
-def test_a_throttled_give_back_is_sent_again_and_counted(bench: Bench, action: str) -> None:
+def test_a_throttled_restore_is_sent_again_and_counted(bench: Bench, action: str) -> None:
     restore, before, _ = _ready(bench, GIVES[action])
     _script(restore, {"id": "storm", "kind": "throttle", "action": action, "calls": [1, 2], "retry_after": 1})
     restore.revoke()
@@ -83,7 +83,7 @@ def test_a_throttled_give_back_is_sent_again_and_counted(bench: Bench, action: s
     assert summary["problems"] == [] and sum(row["throttled"] for row in summary["systems"]) == 2
 
 
-def test_the_kill_switch_stops_giving_back_and_the_run_resumes(bench: Bench) -> None:
+def test_the_kill_switch_stops_a_restore_and_the_run_resumes(bench: Bench) -> None:
     restore, before, after = _ready(bench, "dms_permissions")
     with restore.ledger() as ledger:
         ledger.kill_switch.stop("ada", "an incident")

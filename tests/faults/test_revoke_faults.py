@@ -103,7 +103,7 @@ def test_a_lost_answer_that_cannot_be_read_back_is_sent_once_and_unverified(
     before = review.bench.emulator.get("truth")
     lost = {"id": "lost", "kind": kind, "action": action, "times": 0}
     blind = [{"id": f"blind {number}", "times": 0, **fault} for number, fault in enumerate(LISTINGS[action])]
-    if action == "CancelAuthorizationMenu":  # each portal is read once more right before its calls
+    if action == "CancelAuthorizationMenu":  # each portal is read again right before its calls
         portals = {row["portal_id"] for row in review.bench.emulator.get("world")["quickbi_portals"]}
         blind = [{**blind[0], "id": f"blind {one}", "where": {"DataPortalId": one}, "from": 2} for one in portals]
     _script(review, lost, *blind)

@@ -150,3 +150,9 @@ class Clients:
         """Effects in the journal."""
         entries = self.app.world.journal.after(0, kind="effect")
         return [entry for entry in entries if system in ("", entry["system"])]
+
+
+def mutate(clients: Clients, **operation: Any) -> bool:
+    """Make one change as somebody else; whether something changed."""
+    changed: list[bool] = clients.control("POST", "mutate", {"ops": [operation]})["changed"]
+    return changed[0]

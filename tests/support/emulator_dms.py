@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.support.emulator_client import Clients
 
 if TYPE_CHECKING:
     from emulator.store.dms import Database, DmsUser
-
-
-def mutate(clients: Clients, **operation: Any) -> bool:
-    """One change by somebody else."""
-    changed: list[bool] = clients.control("POST", "mutate", {"ops": [operation]})["changed"]
-    return changed[0]
 
 
 def messages(clients: Clients, user: DmsUser, database: Database) -> list[str]:

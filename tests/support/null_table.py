@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import httpx
+import pytest
 from pydantic import AliasChoices, BaseModel
 
 from rescind.cloud.base import ListRequest
 from rescind.cloud.client import CloudClient
 from rescind.cloud.paging import Listing, collect
+from rescind.errors import MalformedResponseError
 
 NULL, MISSING = "null", "missing"
 Client = Callable[..., CloudClient]
@@ -121,3 +123,38 @@ def read(client: Client, make: Make, listed: Listed, *answers: dict[str, Any]) -
             return await collect(made, listed.request)
 
     return asyncio.run(run())
+
+
+def cases(listings: Sequence[Listed]) -> list[Any]:
+    """Each field of each listing's row, once null and once missing: (listing, path, how)."""
+    return [
+        pytest.param(listed, path, how, id=f"{listed.action}-{path}-{how}")
+        for listed in listings
+        for path in paths(listed.row)
+        for how in (NULL, MISSING)
+    ]
+
+
+def check_full_row(client: Client, make: Make, listed: Listed) -> None:
+    """A full row is read, has every field of the model, and each has a value."""
+    (row,) = read(client, make, listed, listed.payload([listed.row])).rows
+    assert set(paths(listed.row)) == set(model_paths(type(row)))
+    assert all(shown(row, path) is not None for path in paths(listed.row))
+    assert all(isinstance(part, str) for part in row.key())
+
+
+def check_field(client: Client, make: Make, listed: Listed, path: str, how: str) -> None:
+    """A field that is null or missing is kept as not known, or the listing is refused if the row needs it."""
+    page = listed.payload([changed(listed.row, path, how)])
+    if path in listed.needed:
+        with pytest.raises(MalformedResponseError, match=path.rpartition(".")[2]):
+            read(client, make, listed, page)
+        return
+    (row,) = read(client, make, listed, page).rows
+    assert shown(row, path) is None
+
+
+def check_null_row(client: Client, make: Make, listed: Listed) -> None:
+    """A null in place of a row is refused."""
+    with pytest.raises(MalformedResponseError):
+        read(client, make, listed, listed.payload([listed.row, None], declared=2))

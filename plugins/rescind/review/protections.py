@@ -2,7 +2,7 @@
 
 An unreadable list stops the run. Principals are named by id in an id
 space (never by name); a protected person is protected under all their ids. So that a damaged roster cannot
-quietly undo that, a protected id that the roster does not know must say ``not_in_roster: true``, and one whose
+silently end that, a protected id that the roster does not know must say ``not_in_roster: true``, and one whose
 row lacks the id of a space must name that space in ``without``.
 """
 
@@ -221,7 +221,7 @@ class BoundProtections:
         """Return why a user of this kind (as platform and roster say) is protected, or an empty text.
 
         Where people or services are protected, the roster has to say which of them a user is: a row that has lost
-        its kind must not undo what it said before, whatever the platform says.
+        its kind must not end the protection that it gave before, whatever the platform says.
         """
         said = {platform, roster} - {"unknown"}
         for kind in sorted(said & self._kinds):

@@ -137,7 +137,7 @@ def test_a_gate_without_its_watch_is_red(bench: Bench) -> None:
         gate()
 
 
-def test_what_was_given_back_on_purpose_is_no_return(bench: Bench) -> None:
+def test_what_was_restored_on_purpose_is_no_regrant(bench: Bench) -> None:
     setup = bench()
     review = reviewed(setup, systems=["dms_permissions"])
     restore = approved(setup, review)

@@ -142,7 +142,7 @@ def judged(review: Review, summary: Row, people: set[str]) -> tuple[int, int, in
 
 
 def assert_needed(before: Row, after: Row, items: list[Row], removals: list[Row]) -> None:
-    """With any one of the removals undone, somebody reaches again what was to end: no smaller set closes the paths."""
+    """Without any one of the removals, somebody reaches again what was to end: no smaller set closes the paths."""
     wanted = [row for row in items if row["principal_type"] == "user" and row["rule"] != "closes_path"]
     for removal in removals:
         if removal["system"] not in _RECORDS:

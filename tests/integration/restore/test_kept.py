@@ -28,7 +28,7 @@ def _retained_beside(review: Review) -> Row:
         return {"grant_id": kept.grant_id, "user_access_id": kept.key.native_id}
 
 
-def test_a_kept_grant_that_is_lost_stops_the_run_and_can_be_given_back(bench: Bench) -> None:
+def test_a_retained_grant_that_is_lost_stops_the_run_and_can_be_restored(bench: Bench) -> None:
     setup = bench()
     person = somebody(setup)
     records_of(setup, person, 4)

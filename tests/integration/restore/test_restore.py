@@ -163,7 +163,7 @@ def test_what_took_nothing_away_cannot_be_undone(reviewed_once: Review) -> None:
     restore.revoke()
 
 
-def test_giving_back_needs_connections_of_its_own(reviewed_once: Review) -> None:
+def test_a_restore_needs_connections_of_its_own(reviewed_once: Review) -> None:
     setup = reviewed_once.bench
     granting = setup.settings["granting_connections"]
     with pytest.raises(Exception, match=r"no granting connection for quickbi_menus.*AuthorizeMenu"):
@@ -190,7 +190,7 @@ def test_the_granting_key_gives_and_the_revoking_key_only_reads(reviewed_once: R
     assert entries and {entry["actor"] for entry in entries} == {granting}
 
 
-def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(bench: Bench) -> None:
+def test_nothing_is_restored_without_an_approval_of_exactly_this_plan(bench: Bench) -> None:
     setup = bench()
     before = setup.emulator.get("truth")["quickbi_menus"]
     reviewed(setup, systems=["quickbi_menus"])
@@ -222,7 +222,7 @@ def test_nothing_is_given_back_without_an_approval_of_exactly_this_plan(bench: B
     assert len(setup.emulator.writes()) == writes
 
 
-def test_a_plan_to_give_back_is_no_plan_to_revoke(reviewed_once: Review) -> None:
+def test_a_plan_to_restore_is_no_plan_to_revoke(reviewed_once: Review) -> None:
     from rescind.operators.revoke import RevokeBatchOperator
 
     restore = approved(reviewed_once.bench, reviewed_once)
@@ -244,7 +244,7 @@ def test_levels_come_from_the_approved_digest_whatever_the_stored_calls_say(revi
     assert restore.report()["problems"] == []
 
 
-def test_changed_effects_give_nothing_back(reviewed_once: Review) -> None:
+def test_changed_effects_restore_nothing(reviewed_once: Review) -> None:
     setup = reviewed_once.bench
     restore = approved(setup, reviewed_once)
     writes = len(setup.emulator.writes())
@@ -392,12 +392,12 @@ def test_the_approver_reads_what_is_undone_and_why(reviewed_once: Review) -> Non
     assert "<b>" not in body and "mistake" in body
 
 
-def test_access_is_given_back_by_a_person_only(reviewed_once: Review) -> None:
+def test_access_is_restored_by_a_person_only(reviewed_once: Review) -> None:
     with pytest.raises(Exception, match="requester: is not a person"):
         reviewed_once.bench.restore(run="1", user="").preflight()
 
 
-def test_a_connection_that_turns_to_another_account_gives_nothing_back(reviewed_once: Review) -> None:
+def test_a_connection_that_turns_to_another_account_restores_nothing(reviewed_once: Review) -> None:
     setup = reviewed_once.bench
     restore = approved(setup, reviewed_once)
     foreign = setup.emulator.key("alibaba", "foreign-account")

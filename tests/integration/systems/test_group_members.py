@@ -89,7 +89,7 @@ def test_the_policy_finds_people_who_left_by_the_roster(bench: Bench) -> None:
     assert before - members(setup) == wanted
 
 
-def test_what_was_taken_away_is_given_back(bench: Bench) -> None:
+def test_what_was_taken_away_is_restored(bench: Bench) -> None:
     setup = bench()
     before = members(setup)
     review = asked(setup, busiest(setup))

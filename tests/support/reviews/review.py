@@ -99,7 +99,7 @@ class ReviewBench:
         self.configure(targeted_discovery_hours=1)
 
     def restore(self, run_id: str = "restore__1", *, user: str = "rita", **params: Any) -> Restore:
-        """A new DAG run that restores: ``run`` is the number or id of what it undoes."""
+        """A new DAG run that restores: ``run`` is the number or id of the run that it restores."""
         asked = {"reason": "taken away by mistake", "dry_run": False, **params}
         return Restore(self, run_id, "restore", user, asked)
 

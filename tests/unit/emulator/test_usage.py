@@ -11,8 +11,7 @@ from emulator.app import App, Settings
 from emulator.build.sizes import PRESETS
 from emulator.clock import ManualClock
 from emulator.store.usage import SECRET_MARK
-from tests.support.emulator_client import Clients
-from tests.support.emulator_dms import mutate
+from tests.support.emulator_client import Clients, mutate
 
 DAY = 86_400
 ALL = {"StartTime": "2020-01-01 00:00:00", "EndTime": "2030-01-01 00:00:00"}

@@ -35,7 +35,7 @@ def told(ledger: Ledger, run: Run, kind: str, *but: str) -> list[dict[str, Any]]
     return [{k: v for k, v in one.items() if k not in but} for one in Collector(ledger, run).records(kind)]
 
 
-def test_everything_that_giving_back_needs_comes_back(ledger: Ledger, other: Ledger, tmp_path: Path) -> None:
+def test_everything_that_a_restore_needs_comes_back(ledger: Ledger, other: Ledger, tmp_path: Path) -> None:
     run = closed_run(ledger)
     lost = [next(ledger.snapshot.grants(run.run_id)).grant_id]
     check = next(iter(ledger.verdicts.retained(run.run_id)))

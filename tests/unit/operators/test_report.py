@@ -71,7 +71,7 @@ def test_a_real_review_leaves_a_bundle_that_verifies(bench: Bench, tmp_path: Pat
     assert {path.name: path.read_bytes() for path in evidence_of(again).iterdir()} == before
 
 
-def test_what_was_given_back_leaves_a_bundle_as_well(bench: Bench) -> None:  # noqa: F811
+def test_what_was_restored_leaves_a_bundle_as_well(bench: Bench) -> None:  # noqa: F811
     setup = bench()
     summary = setup.run(dry_run=False).whole()
     restore = setup.restore(run=str(summary["number"]))

@@ -8,11 +8,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from rescind.cloud.clients import QuickBiClient, WeDataClient
-from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.dms.permissions import UserPermissionRow
 from rescind.errors import ListingIncompleteError
 from rescind.model import Membership
@@ -21,12 +19,12 @@ from rescind.systems.dms.record_grants import grant_of
 from rescind.systems.effective import EffectiveAccess, access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
-from tests.support.ledger.pacing import FreePacer
+from tests.support import answering
+from tests.support.answering import Answers
 
 MENUS, PRIVILEGES, SOURCES = (
     system_named(name) for name in ("quickbi_menus", "wedata_privileges", "wedata_data_sources")
 )
-Answers = dict[str, Any]
 TREE = json.dumps([{"menuId": "m1", "menuType": 0}, {"menuId": "m2", "menuType": 0}])
 ANN = {"ReceiverId": "ann", "ReceiverType": 0, "AuthPointsValue": 1}
 
@@ -66,35 +64,12 @@ LAKE: Answers = {
 }
 
 
-async def _no_sleep(seconds: float) -> None:
-    return None
-
-
 def quickbi(answers: Answers) -> QuickBiClient:
-    known, numbers = {**PORTAL, **answers}, itertools.count(1)
-
-    def network(request: httpx.Request) -> httpx.Response:
-        given = known[request.headers["x-acs-action"]]
-        body = given() if callable(given) else given
-        return httpx.Response(200, json={"RequestId": f"r{next(numbers)}", "Success": True, **body})
-
-    settings = ClientSettings.from_fields(
-        "quickbi", {"login": "AKID01", "password": "secret-01", "region": "cn-hangzhou"}
-    )
-    return QuickBiClient(settings, pacer=FreePacer(), transport=httpx.MockTransport(network), sleep=_no_sleep)
+    return answering.quickbi({**PORTAL, **answers})
 
 
 def wedata(answers: Answers) -> WeDataClient:
-    known, numbers = {**LAKE, **answers}, itertools.count(1)
-
-    def network(request: httpx.Request) -> httpx.Response:
-        given = known[request.headers["x-tc-action"]]
-        body = given(json.loads(request.content)) if callable(given) else given
-        return httpx.Response(200, json={"Response": {"RequestId": f"r{next(numbers)}", "Data": body}})
-
-    fields = {"login": "AKID01", "password": "secret-01", "region": "ap-singapore", "edition": "international"}
-    settings = ClientSettings.from_fields("wedata", fields)
-    return WeDataClient(settings, pacer=FreePacer(), transport=httpx.MockTransport(network), sleep=_no_sleep)
+    return answering.wedata({**LAKE, **answers})
 
 
 def discovered(system: Any, client: Any, *excluded: str) -> tuple[Population, Lists]:
@@ -120,7 +95,7 @@ def test_a_menu_without_a_list_of_receivers_is_confirmed_by_a_second_equal_readi
 def test_receivers_that_come_and_go_are_no_answer() -> None:
     turns = itertools.cycle([[menu("m1", Receivers=None), menu("m2")], [menu("m1"), menu("m2", Receivers=None)]])
     with pytest.raises(ListingIncompleteError, match=r"p1.*never agreed"):
-        discovered(MENUS, quickbi({"ListPortalMenuAuthorization": lambda: {"Result": next(turns)}}))
+        discovered(MENUS, quickbi({"ListPortalMenuAuthorization": lambda sent: {"Result": next(turns)}}))
 
 
 def test_a_menu_of_the_tree_without_an_entry_is_named_and_proves_nothing_absent() -> None:

@@ -146,7 +146,7 @@ def test_a_project_and_its_users_never_share_a_call() -> None:
 
 
 @pytest.mark.parametrize("grant", [menu("m", "u", level="edit"), menu("m", "u", level="data_entry"), record(end="")])
-def test_what_cannot_be_given_back_faithfully_says_so(grant: Grant) -> None:
+def test_what_cannot_be_restored_faithfully_says_so(grant: Grant) -> None:
     assert REGISTRY[grant.key.system].inverse(grant) is None
 
 

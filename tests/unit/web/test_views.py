@@ -155,7 +155,7 @@ def test_the_tasks_of_a_stage_are_one_lane_with_those_that_wait(ledger: Ledger) 
     assert (roster.system, roster.label, roster.done) == ("", "people", 9)
 
 
-def test_the_grants_of_a_restore_stand_in_the_run_that_it_gives_back(ledger: Ledger, tmp_path: Path) -> None:
+def test_the_grants_of_a_restore_stand_in_the_run_that_it_restores(ledger: Ledger, tmp_path: Path) -> None:
     source = finished_run(ledger, tmp_path / "r.html")
     one = ledger_runs.grant(0)
     back = ledger.runs.begin(NewRun("revoke_access", "restore__1", "restore", "rita", reason="by mistake"))

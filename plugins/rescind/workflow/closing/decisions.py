@@ -26,7 +26,7 @@ def plan_closings(
 ) -> list[ClosingPart]:
     """Compute the removals that close the paths of the plan, and decide to revoke them.
 
-    Decisions that an earlier planning of this run made are undone first.
+    Decisions that an earlier planning of this run made are removed first.
 
     :param planner: a planner that is used for nothing else.
     :param allowed: ``own``: the people's own memberships, roles, shares and proxy accounts. ``all``: also their other

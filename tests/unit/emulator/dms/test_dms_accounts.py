@@ -8,20 +8,8 @@ import pytest
 
 from emulator.app import App
 from emulator.store.dms import Database, DmsUser
-from tests.support.emulator_client import Clients
-from tests.support.emulator_dms import messages, mutate, on_instance
-
-
-@pytest.fixture
-def user(dms_user: DmsUser) -> DmsUser:
-    """An enabled user without any way in."""
-    return dms_user
-
-
-@pytest.fixture
-def database(dms_database: Database) -> Database:
-    """A physical database behind the proxy."""
-    return dms_database
+from tests.support.emulator_client import Clients, mutate
+from tests.support.emulator_dms import messages, on_instance
 
 
 def account_effects(clients: Clients, *systems: str) -> list[tuple[str, str]]:

@@ -9,22 +9,10 @@ import pytest
 
 from emulator.app import App
 from emulator.store.dms import Database, DmsUser
-from tests.support.emulator_client import Clients
-from tests.support.emulator_dms import messages, mutate
+from tests.support.emulator_client import Clients, mutate
+from tests.support.emulator_dms import messages
 
 NUMBER = 9100
-
-
-@pytest.fixture
-def user(dms_user: DmsUser) -> DmsUser:
-    """An enabled user without any way in."""
-    return dms_user
-
-
-@pytest.fixture
-def database(dms_database: Database) -> Database:
-    """A physical database behind the proxy."""
-    return dms_database
 
 
 def policy(clients: Clients, database: Database, number: int = NUMBER, **more: Any) -> int:

@@ -10,7 +10,7 @@ import pytest
 from emulator.app import App
 from emulator.store.quickbi import Portal
 from emulator.store.receivers import Receiver
-from tests.support.emulator_client import Clients
+from tests.support.emulator_client import Clients, mutate
 
 ORDINARY = 111111113
 
@@ -39,12 +39,6 @@ def user(app: App) -> str:
     for group in store.groups.values():
         group.members.pop(found.user_id, None)
     return found.user_id
-
-
-def mutate(clients: Clients, **operation: Any) -> bool:
-    """One change by somebody else."""
-    changed: list[bool] = clients.control("POST", "mutate", {"ops": [operation]})["changed"]
-    return changed[0]
 
 
 def seen(clients: Clients, portal: Portal, user: str) -> int:

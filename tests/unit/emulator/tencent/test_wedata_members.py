@@ -14,12 +14,6 @@ ADMINISTRATOR, ENGINEER, MEMBER = "308335260274237440", "308335260676890624", "3
 
 
 @pytest.fixture
-def project(app: App) -> Project:
-    """The first project."""
-    return next(iter(app.world.projects.values()))
-
-
-@pytest.fixture
 def uin(app: App, project: Project) -> str:
     """Somebody who has nothing to do with the project."""
     heads = {project.owner, project.creator}

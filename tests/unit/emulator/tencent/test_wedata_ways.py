@@ -9,13 +9,7 @@ import pytest
 from emulator.app import App
 from emulator.store.people import Person
 from emulator.store.wedata import DataSource, Project
-from tests.support.emulator_client import Clients
-
-
-@pytest.fixture
-def project(app: App) -> Project:
-    """The first project."""
-    return next(iter(app.world.projects.values()))
+from tests.support.emulator_client import Clients, mutate
 
 
 @pytest.fixture
@@ -25,12 +19,6 @@ def stranger(app: App, project: Project) -> Person:
     found = next(person for person in app.world.people if person.wedata_uin not in heads)
     project.members.pop(found.wedata_uin, None)
     return found
-
-
-def mutate(clients: Clients, **operation: Any) -> bool:
-    """One change by somebody else."""
-    changed: list[bool] = clients.control("POST", "mutate", {"ops": [operation]})["changed"]
-    return changed[0]
 
 
 def members(clients: Clients, project: Project) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ def test_overlapping_runs_are_no_gap_in_the_row(
     assert "has no bundle" not in capsys.readouterr().out
 
 
-def test_what_is_given_back_brings_the_grants_of_the_other_run(ledger: Ledger, tmp_path: Path) -> None:
+def test_what_is_restored_brings_the_grants_of_the_other_run(ledger: Ledger, tmp_path: Path) -> None:
     review = closed_run(ledger)
     proven = [one.grant_id for one in ledger.verdicts.latest(review.run_id)]
     gone = list(ledger.snapshot.grants_by_id(review.run_id, proven).values())[:2]

@@ -6,11 +6,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 
 from rescind.cloud.clients import QuickBiClient
-from rescind.cloud.connection.settings import ClientSettings
 from rescind.cloud.quickbi.datasets import AddDataLevelPermissionWhiteList
 from rescind.errors import BlastRadiusExceededError, InputError, MalformedResponseError
 from rescind.model import Cell, Grant
@@ -19,13 +17,9 @@ from rescind.systems.quickbi.dataset_whitelists import RULES, QuickBiDatasetWhit
 from rescind.systems.surfaces import unasked
 from rescind.systems.walker import Walker
 from rescind.workflow.closing.surroundings import is_membership
-from tests.support.ledger.pacing import FreePacer
+from tests.support.answering import quickbi
 
 SYSTEM = QuickBiDatasetWhitelists()
-
-
-async def _no_sleep(seconds: float) -> None:
-    return None
 
 
 def page(*rows: dict[str, Any]) -> dict[str, Any]:
@@ -45,17 +39,11 @@ ORGANIZATION: dict[str, Any] = {
 
 
 def client(lists: dict[tuple[str, str], dict[str, Any]]) -> QuickBiClient:
-    count = iter(range(10_000))
+    def entries(sent: dict[str, str]) -> dict[str, Any]:
+        place = (sent.get("CubeId", ""), sent.get("RuleType", ""))
+        return lists.get(place) or white(*place, [], [])
 
-    def network(request: httpx.Request) -> httpx.Response:
-        given, action = request.url.params, request.headers["x-acs-action"]
-        place = (given.get("CubeId", ""), given.get("RuleType", ""))
-        body = ORGANIZATION.get(action) or lists.get(place) or white(*place, [], [])
-        return httpx.Response(200, json={"RequestId": f"r{next(count)}", "Success": True, **body})
-
-    fields = {"login": "AKID01", "password": "secret-01", "region": "cn-hangzhou"}
-    settings = ClientSettings.from_fields("quickbi", fields)
-    return QuickBiClient(settings, pacer=FreePacer(), transport=httpx.MockTransport(network), sleep=_no_sleep)
+    return quickbi({**ORGANIZATION, "ListDataLevelPermissionWhiteList": entries})
 
 
 def grants(users: Any, groups: Any, rule: str = "ROW_LEVEL") -> list[Grant]:

@@ -23,7 +23,7 @@ def groups(**answers: Answers) -> Any:
     """One group with a user and a group in it."""
     tree = itertools.chain([{"Result": [{"UserGroupId": "g1"}]}], itertools.repeat({"Result": []}))
     members = [{"Id": "ann", "IsUserGroup": False}, {"Id": "g2", "IsUserGroup": True}]
-    known = {"QueryUserGroupListByParentId": lambda: next(tree), "QueryUserGroupMember": {"Result": members}}
+    known = {"QueryUserGroupListByParentId": lambda sent: next(tree), "QueryUserGroupMember": {"Result": members}}
     return quickbi({**known, **answers})
 
 
@@ -111,7 +111,7 @@ def test_a_role_is_a_membership_of_its_own() -> None:
     assert set(SPACES.memberships(ann)) <= set(sink.memberships)
 
 
-def test_a_custom_role_cannot_be_given_back() -> None:
+def test_a_custom_role_cannot_be_restored() -> None:
     _, sink = discovered(SPACES, spaces(role=901))
     custom = held(sink)["ann"]
     assert custom.key.entitlement == "role 901" and SPACES.inverse(custom) is None

@@ -77,7 +77,7 @@ def test_who_must_stay_is_not_revocable(given: dict[str, Any], why: str) -> None
 
 
 @pytest.mark.parametrize(("role", "why"), [(CUSTOM, "does not list this role"), ("x", "cannot name")])
-def test_a_role_that_could_not_be_given_back_stays(role: str, why: str) -> None:
+def test_a_role_that_could_not_be_restored_stays(role: str, why: str) -> None:
     found = {grant.key.entitlement: grant.why_not for grant in grants(row(roles=[ENGINEER, role]), roles={ENGINEER})}
     assert found["data engineer"] == found[MEMBERSHIP] == "" and why in found[f"role {role}"]
 

@@ -1,124 +1,38 @@
-"""Studio of WeData: which permissions may go, what is above them, who has access beside them, and the final bytes."""
+"""Studio of WeData: which permissions may go, what is above them, and who has access beside them."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
-from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
-from rescind.cloud.clients import WeDataClient
-from rescind.cloud.connection.settings import ClientSettings
-from rescind.cloud.wedata.data_sources import StatusAnswer
-from rescind.cloud.wedata.studio import (
-    CodeWriteAnswer,
-    CreateWorkflowPermissions,
-    DeleteCodePermissions,
-    DeleteWorkflowPermissions,
-)
 from rescind.errors import (
-    BlastRadiusExceededError,
-    InputError,
     ListingIncompleteError,
-    NotFoundError,
-    RefusedError,
-    UnknownOutcomeError,
 )
-from rescind.model import PERHAPS_OWN, Grant, PlannedCall
-from rescind.systems import system_named
+from rescind.model import PERHAPS_OWN
 from rescind.systems.effective import access_around
 from rescind.systems.population import Lists, Population
 from rescind.systems.surfaces import UNCERTAIN
 from rescind.systems.wedata.studio_tree import ADMINISTRATOR, CREATOR, OWNER, PERMISSIONS, SHARED
-from tests.support.ledger.pacing import FreePacer
-
-STUDIO = system_named("wedata_studio_permissions")
-Answers = dict[str, Any]
-PROJECT, ANN, UIN, BOSS = "1470", "700", "100", "900"
-FOLDER_ROW = {"Id": "f1", "Title": "etl", "Type": "folder", "Path": "/etl"}
-SCRIPT_ROW = {"Id": "s-1", "Title": "load.sql", "Type": "script", "Path": "/etl/load.sql"}
-COMMON = {"AccessScope": "PRIVATE", "OwnerUin": BOSS, "CreateUserUin": BOSS}
-
-
-def page(*rows: Answers) -> Answers:
-    return {"Items": list(rows), "TotalCount": len(rows)}
-
-
-def code(*rows: Answers) -> Answers:
-    return {"Rows": list(rows), "TotalCount": len(rows)}
-
-
-def held(*rights: str, kind: str = "user", who: str = ANN, **fields: Any) -> Answers:
-    return {"RoleType": kind, "RoleId": who, "Privileges": list(rights), "DeleteAble": True, **fields}
-
-
-def flow(*rights: str, kind: str = "user", who: str = ANN) -> Answers:
-    return {"PermissionTargetType": kind, "PermissionTargetId": who, "PermissionTypeList": list(rights)}
-
-
-def tree(sent: Answers) -> list[Answers]:
-    at = {"/": [{**FOLDER_ROW, **COMMON}], "/etl": [{**SCRIPT_ROW, **COMMON}]}
-    return at[sent["ParentFolderPath"]]
-
-
-def folders(sent: Answers) -> Answers:
-    one = {"FolderId": "wf1", "FolderPath": "/daily", "CreateUserUin": BOSS}
-    return page(one) if sent["ParentFolderPath"] == "/" else page()
-
-
-LAKE: Answers = {
-    "ListProjects": page({"ProjectId": PROJECT, "ProjectOwnerUin": BOSS, "CreatorUin": BOSS}),
-    "ListProjectMembers": page({"UserUin": UIN, "Roles": [{"RoleId": "308"}], "IsCreator": False}),
-    "ListCodeFolderContents": tree,
-    "ListCodePermissions": code(),
-    "ListWorkflowFolders": folders,
-    "ListWorkflows": page({"WorkflowId": "w1", "WorkflowName": "load", "OwnerUin": BOSS, "CreateUserUin": BOSS}),
-    "ListWorkflowPermissions": page(),
-}
-
-
-async def _no_sleep(seconds: float) -> None:
-    return None
-
-
-def client(**answers: Any) -> WeDataClient:
-    known, numbers = {**LAKE, **answers}, itertools.count(1)
-
-    def network(request: httpx.Request) -> httpx.Response:
-        given = known[request.headers["x-tc-action"]]
-        body = given(json.loads(request.content)) if callable(given) else given
-        return httpx.Response(200, json={"Response": {"RequestId": f"r{next(numbers)}", "Data": body}})
-
-    fields = {"login": "AKID01", "password": "secret-01", "region": "ap-singapore", "edition": "international"}
-    settings = ClientSettings.from_fields("wedata", fields)
-    return WeDataClient(settings, pacer=FreePacer(), transport=httpx.MockTransport(network), sleep=_no_sleep)
-
-
-def discovered(**answers: Any) -> tuple[Lists, Population]:
-    sink = Lists()
-    found = Population(sink)
-    asyncio.run(STUDIO.discover(client(**answers), found))
-    for grant in sink.grants:
-        if grant.cell.container:
-            assert STUDIO.cell(grant.key) == grant.cell
-    return sink, found
-
-
-def permissions(sink: Lists) -> list[Grant]:
-    return [grant for grant in sink.grants if grant.cell.container]
-
-
-def at(kind: str, *rows: Answers) -> Any:
-    """Rows on the one object of a kind, nothing on the others."""
-    if kind.startswith("studio"):
-        want = kind.removeprefix("studio_")
-        return lambda sent: code(*(rows if sent["Resource"]["ResourceType"] == want else ()))
-    want = "folder" if kind == "workflow_folder" else "workflow"
-    return lambda sent: page(*(rows if sent["EntityType"] == want else ()))
+from tests.support.answering import Answers
+from tests.support.studio import (
+    COMMON,
+    FOLDER_ROW,
+    LAKE,
+    SCRIPT_ROW,
+    STUDIO,
+    UIN,
+    at,
+    client,
+    code,
+    discovered,
+    flow,
+    held,
+    page,
+    permissions,
+    tree,
+)
 
 
 def test_without_permissions_only_owners_are_found_and_nothing_is_left_open() -> None:
@@ -224,34 +138,6 @@ def test_below_two_folders_each_goes_after_those_above_it() -> None:
     assert set(STUDIO.ended_besides(without, sink.grants)) == {one.grant_id for one in without}
 
 
-@pytest.mark.parametrize(
-    ("above", "own", "stale", "ended"),
-    [(True, True, True, False), (False, True, False, False), (False, False, False, True), (None, None, False, True)],
-)
-def test_right_before_the_send_a_listing_tells_whether_a_workflow_has_its_permission_of_its_own(
-    above: bool | None, own: bool | None, stale: bool, ended: bool
-) -> None:
-    """None: the object is gone."""
-    sink, _ = discovered(ListWorkflowPermissions=page(flow("CAN_MANAGE")))
-    (grant,) = (one for one in permissions(sink) if one.why_not == PERHAPS_OWN)
-
-    def now(sent: Answers) -> Any:
-        shown = above if sent["EntityType"] == "folder" else own
-        if shown is None:
-            raise NotFoundError("gone", vendor="tencent", action="ListWorkflowPermissions", code="ResourceNotFound")
-        return page(*([flow("CAN_MANAGE")] if shown else [flow("CAN_MANAGE", who="701")]))
-
-    there = client(ListWorkflowPermissions=now)
-    more = asyncio.run(STUDIO.also_ended(there, [grant]))
-    assert bool(more) is stale and (not stale or "workflow_folder wf1" in more[grant.grant_id])
-    if not stale:
-        found = asyncio.run(STUDIO.ended_with_others(there, [grant]))
-        assert bool(found) is ended and (not ended or "ended with it" in found[grant.grant_id])
-    certain = replace(grant, why_not="")
-    assert asyncio.run(STUDIO.also_ended(client(ListWorkflowPermissions=None), [certain])) == {}
-    assert asyncio.run(STUDIO.ended_with_others(client(ListWorkflowPermissions=None), [certain])) == {}
-
-
 def test_a_role_of_the_project_is_a_way_for_its_members_and_the_project_for_shared_scripts() -> None:
     def shared(sent: Answers) -> list[Answers]:
         return [{**one, "AccessScope": "SHARED"} for one in tree(sent)]
@@ -294,123 +180,6 @@ def test_an_object_whose_id_no_call_can_carry_is_named_and_left_out(ident: str) 
     row = {**SCRIPT_ROW, **COMMON, "Id": ident}
     _, found = discovered(ListCodeFolderContents=lambda sent: [row] if sent["ParentFolderPath"] == "/" else [])
     assert [one["id"] for one in found.left_out] == [ident]
-
-
-# --- requests and answers -------------------------------------------------------------------------------
-
-CODE = {"ProjectId": "1470", "ResourceType": "script", "ResourceId": "s-1", "SubjectType": "user", "SubjectId": ANN}
-FLOW = {"ProjectId": "1470", "EntityType": "folder", "EntityId": "wf1", "SubjectType": "role", "SubjectId": "308"}
-
-
-def planned(kind: str, *rows: Answers) -> tuple[PlannedCall, list[Grant]]:
-    given = {("ListCodePermissions" if kind.startswith("studio") else "ListWorkflowPermissions"): at(kind, *rows)}
-    grants = permissions(discovered(**given)[0])
-    cell = grants[0].cell
-    columns = tuple((grant.cell.kind, grant.cell.column) for grant in grants)
-    return PlannedCall(STUDIO.name, "a", cell.container, (cell.row,), columns), grants
-
-
-@pytest.mark.parametrize(
-    ("kind", "row"),
-    [
-        ("studio_folder", held("CAN_VIEW", "CAN_RUN")),
-        ("studio_script", held("CAN_EDIT", kind="role", who="308")),
-        ("studio_script", held("CAN_EDIT", kind="group", who="12")),
-        ("workflow_folder", flow("CAN_MANAGE", kind="role", who="308")),
-        ("workflow", flow("CAN_MANAGE")),
-    ],
-)
-def test_the_final_bytes_name_exactly_the_planned_permissions_and_the_restore_gives_them_back(
-    kind: str, row: Answers
-) -> None:
-    call, grants = planned(kind, row)
-    final = client().prepare(STUDIO.request(call, grants))
-    assert STUDIO.blast_radius(final) == call.cells() == {grant.cell for grant in grants}
-    inverses = [STUDIO.inverse(grant) for grant in grants]
-    assert {STUDIO.restore_group(grant) for grant in grants} and None not in inverses
-    back = client().prepare(STUDIO.restore_request([one for one in inverses if one]))
-    assert sorted(map(dict, STUDIO.given(back)), key=str) == sorted((dict(one) for one in inverses if one), key=str)
-    with pytest.raises(BlastRadiusExceededError):
-        STUDIO.blast_radius(back)
-    with pytest.raises(BlastRadiusExceededError):
-        STUDIO.given(final)
-
-
-def test_a_group_on_a_workflow_cannot_be_given_back() -> None:
-    _, (grant,) = planned("workflow", flow("CAN_MANAGE", kind="group", who="12"))
-    assert grant.revocable and STUDIO.inverse(grant) is None and STUDIO.unfaithful(grant)
-    with pytest.raises(InputError):
-        CreateWorkflowPermissions.model_validate({**FLOW, "SubjectType": "group", "Privileges": ("CAN_MANAGE",)})
-
-
-_SUBJECT = {"SubjectType": "user", "SubjectValues": ["700"], "Privileges": ["CAN_EDIT"]}
-_OBJECT = {"Resource": {"ResourceType": "script", "ResourceId": "s-1"}, "RecycleSubjects": [_SUBJECT]}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"ProjectId": "1470"},
-        {"ProjectId": "1470", "RecyclePolicySet": []},
-        {"ProjectId": "1470", "RecyclePolicySet": [_OBJECT, _OBJECT]},
-        {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "RecycleSubjects": []}]},
-        {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "RecycleSubjects": [_SUBJECT, _SUBJECT]}]},
-        {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "RecycleSubjects": [{**_SUBJECT, "Privileges": []}]}]},
-        {
-            "ProjectId": "1470",
-            "RecyclePolicySet": [{**_OBJECT, "RecycleSubjects": [{**_SUBJECT, "SubjectValues": []}]}],
-        },
-        {
-            "ProjectId": "1470",
-            "RecyclePolicySet": [{**_OBJECT, "RecycleSubjects": [{**_SUBJECT, "SubjectType": "all"}]}],
-        },
-        {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "Resource": {"ResourceType": "script"}}]},
-        {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "Resource": {"ResourceType": "x", "ResourceId": "s"}}]},
-        {"ProjectId": "1470", "RecyclePolicySet": [{**_OBJECT, "Recursive": True}]},
-        {
-            "ProjectId": "1470",
-            "RecyclePolicySet": [{**_OBJECT, "RecycleSubjects": [{**_SUBJECT, "SubjectValues": ["0"]}]}],
-        },
-        {
-            "ProjectId": "1470",
-            "RecyclePolicySet": [{**_OBJECT, "Resource": {"ResourceType": "folder", "ResourceId": "all"}}],
-        },
-        {"ProjectId": 1470, "RecyclePolicySet": [_OBJECT]},
-        {"ProjectId": "1470", "RecyclePolicySet": [_OBJECT], "All": True},
-    ],
-)
-def test_a_body_that_is_not_one_holder_of_one_object_is_refused(body: Answers) -> None:
-    final = client().prepare(DeleteCodePermissions.model_validate({**CODE, "Privileges": ("CAN_EDIT",)}))
-    assert len(STUDIO.blast_radius(final)) == 1
-    with pytest.raises(BlastRadiusExceededError):
-        STUDIO.blast_radius(replace(final, body=json.dumps(body).encode()))
-
-
-@pytest.mark.parametrize(
-    ("data", "error"),
-    [
-        ([], None),
-        ([{"Item": "s-1", "Result": True, "Reason": "ok"}], None),
-        ([{"Item": "s-1", "Result": False}], RefusedError),
-        ([{"Item": "s-1", "Result": None}], UnknownOutcomeError),
-        ([{"Item": "s-2", "Result": True}], UnknownOutcomeError),
-        (None, UnknownOutcomeError),
-    ],
-)
-def test_what_the_answer_about_a_script_says(data: Any, error: type[Exception] | None) -> None:
-    message = DeleteCodePermissions.model_validate({**CODE, "Privileges": ("CAN_EDIT",)})
-    facts = {"vendor": "tencent", "action": message.action}
-    said = message.objection(CodeWriteAnswer.model_validate({"Data": data}), facts)
-    assert said is None if error is None else isinstance(said, error)
-
-
-@pytest.mark.parametrize(("status", "error"), [(True, None), (False, RefusedError), (None, UnknownOutcomeError)])
-def test_what_the_answer_about_a_workflow_says(status: Any, error: type[Exception] | None) -> None:
-    message = DeleteWorkflowPermissions.model_validate({**FLOW, "Privileges": ("CAN_MANAGE",)})
-    facts = {"vendor": "tencent", "action": message.action}
-    said = message.objection(StatusAnswer.model_validate({"Data": {"Status": status}}), facts)
-    assert said is None if error is None else isinstance(said, error)
 
 
 # --- what is above an object ----------------------------------------------------------------------------
