@@ -10,6 +10,7 @@ resource, and reports each grant as removed or still present.
 | discover | every listing is read completely, one task per system and account | an incomplete listing |
 | seal, decide, plan | each grant gets a decision and a reason; the plan is frozen | caps, protections, own identity |
 | ask (optional) | owners choose among the grants that the policy marks with `ask` | a failed question |
+| ask_delegate | only if an owner handed a question over: the colleague answers it | as for ask |
 | approve | a person sees the figures and the digest; may leave people out | no answer, or an answer by the requester |
 | approve_part | only if people were left out: a second question, about the rest | as for approve |
 | revoke | one task per batch of calls, under the vendor's rate limit | a changed plan, a lost lease, the kill switch |

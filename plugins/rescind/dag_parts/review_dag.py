@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
-from airflow.sdk import Asset, AssetWatcher, BaseNotifier, TriggerRule, chain
+from airflow.sdk import Asset, AssetWatcher, BaseNotifier, TriggerRule, chain, task_group
 from airflow.sdk.definitions.callback import SyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
@@ -19,7 +19,7 @@ from rescind.operators.offboard import OffboardApproveOperator, OffboardApproveP
 from rescind.operators.preflight import PreflightOperator
 from rescind.operators.questions.approve import ApprovePlanOperator
 from rescind.operators.questions.approve_part import ApprovePartOperator
-from rescind.operators.questions.owners import AskOwnerOperator
+from rescind.operators.questions.owners import AskDelegateOperator, AskOwnerOperator
 from rescind.operators.report import GateOperator, ReportOperator
 from rescind.operators.revoke import RevokeBatchOperator
 from rescind.operators.verify import VerifyOperator
@@ -102,12 +102,32 @@ def _decide(kind: str, notifiers: Sequence[BaseNotifier]) -> tuple[DecideOperato
         decide = DecideOperator(task_id="decide")
         plan = PlanOperator(task_id="plan", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
         if kind == "policy":
-            # Without questions this task is skipped and the plan continues; a failed question stops the plan.
-            ask = AskOwnerOperator.mapped(
-                task_id="ask", response_timeout=timedelta(days=3), notifiers=notifiers, **ASK
-            ).expand(question=decide.output)
-            chain(decide, ask, plan)
+            # Without questions these tasks are skipped and the plan continues; a failed question stops the plan.
+            chain(decide, _ask_owners(decide, notifiers), plan)
     return decide, plan
+
+
+def _ask_owners(decide: DecideOperator, notifiers: Sequence[BaseNotifier]) -> Any:
+    """Add the questions to owners, and to the colleagues to whom they hand a question over.
+
+    It is a mapped group: a colleague is asked as soon as the owner has handed the question over, whatever the state of
+    other questions.
+    """
+    told: dict[str, Any] = {"response_timeout": timedelta(days=3), "notifiers": notifiers, **ASK}
+
+    @task_group(
+        group_id="owners",
+        prefix_group_id=False,
+        group_display_name="Owners",
+        tooltip="Owners say who keeps access to their resources, or hand the question over to a colleague",
+    )
+    def owners(question: Any) -> None:
+        chain(
+            AskOwnerOperator(task_id="ask", question=question, **told),
+            AskDelegateOperator(task_id="ask_delegate", question=question, **told),
+        )
+
+    return owners.expand(question=decide.output)
 
 
 def _act(approved: ApprovePartOperator) -> tuple[Any, Any, ProceedOperator, Any]:

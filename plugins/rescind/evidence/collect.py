@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import rescind
 from rescind.evidence.bundle.format import PROVEN, moment, standing
 from rescind.evidence.signed_answers import approval_record, narrowing_record, selection_record
-from rescind.evidence.values import grant_record, plain
+from rescind.evidence.values import grant_record, plain, question_record
 from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Narrowing, Plan, Run, Scope
 from rescind.ledger.plans.selections import is_selection
 from rescind.model import LAST_USE, Choice, Decision
@@ -220,18 +220,7 @@ class Collector:
     def _questions_of(self) -> Iterator[Record]:
         for question in self.ledger.questions.all(self.run.run_id):
             for item in question.items:
-                yield {
-                    "question": question.digest,
-                    "reviewer": question.reviewer,
-                    "no_answer": question.no_answer,
-                    "asked_at": moment(question.asked_at),
-                    "method": question.method,
-                    "responded_by": question.responded_by,
-                    "responded_at": moment(question.responded_at),
-                    "grant_id": item.grant_id,
-                    "shown": item.shown,
-                    "answer": item.answer,
-                }
+                yield question_record(question, item)
 
     def _plan_of(self) -> Iterator[Record]:
         plan = self.plan

@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from rescind.evidence.bundle.format import moment
+from rescind.evidence.bundle.owner_answers import HANDED
+from rescind.ledger import Question, QuestionItem
 from rescind.model import LAST_USE, Grant
 
 _SECRET = re.compile(
@@ -66,4 +68,24 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "resource_name": grant.resource_name,
         "attributes": plain(grant.attributes),
         **used,
+    }
+
+
+def question_record(question: Question, item: QuestionItem) -> dict[str, Any]:
+    """Return one grant of a question to an owner. Due date, comment and hand-over are left out where there is none."""
+    handed = question.handover
+    return {
+        "question": question.digest,
+        "reviewer": question.reviewer,
+        "no_answer": question.no_answer,
+        "asked_at": moment(question.asked_at),
+        **({"answer_until": moment(question.due_at)} if question.due_at else {}),
+        **(dict(zip(HANDED, (handed.by, handed.to, moment(handed.at), handed.comment), strict=True)) if handed else {}),
+        "method": question.method,
+        "responded_by": question.responded_by,
+        "responded_at": moment(question.responded_at),
+        **({"comment": question.comment} if question.comment else {}),
+        "grant_id": item.grant_id,
+        "shown": item.shown,
+        "answer": item.answer,
     }

@@ -7,7 +7,8 @@ goes to the reviewer's alternate; where there is none, nobody is asked and the g
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pydantic import Field
@@ -30,12 +31,16 @@ ERROR = "error"
 MOST_ITEMS = 100
 """Most items in one question: what a person can read at once."""
 
+MOST_DELEGATES = 50
+"""Most delegates of one reviewer: what a list in a form can show."""
+
 
 class ReviewerFile(Strict):
-    """One reviewer as written: who the Airflow user is in the roster, and who answers about their own access."""
+    """One reviewer as written: who it is in the roster, who answers about their own access, and who may take over."""
 
     person_id: Line
     alternate: Line | None = None
+    delegates: list[Line] = Field(default=[], max_length=MOST_DELEGATES)
 
 
 class OwnerFile(Strict):
@@ -50,7 +55,7 @@ class OwnerFile(Strict):
 
 
 class OwnersFile(Strict):
-    """The file of owners as written. Nothing in it has a default."""
+    """The file of owners as written."""
 
     format: Literal[1]
     no_answer: Literal["keep", "revoke"]
@@ -73,6 +78,8 @@ class Owners:
     :param people: reviewer -> every (id space, id) under which the roster knows them: those of the person whom the file
         names, and of the people whom the roster links to the user.
     :param default: reviewer of all other resources, or None: then such a resource is an error.
+    :param delegates: reviewer -> other reviewers to whom they may hand a question over, with their names in the roster.
+        All of them are active people.
     """
 
     no_answer: Literal["keep", "revoke"]
@@ -81,6 +88,7 @@ class Owners:
     alternates: Mapping[str, str]
     resources: tuple[OwnedResources, ...]
     source: str
+    delegates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def owner(self, key: GrantKey) -> str:
         """Return the reviewer of the grant's resource.
@@ -103,16 +111,23 @@ class Owners:
                 return candidate
         return None
 
+    def may_take(self, reviewer: str, held: frozenset[tuple[str, str]]) -> dict[str, str]:
+        """Return to whom the reviewer may hand a question over that is about the access of people with these ids."""
+        own = held | self.people[reviewer]
+        return {one: name for one, name in self.delegates.get(reviewer, {}).items() if not own & self.people[one]}
+
 
 class Ask(NamedTuple):
     """What one reviewer is asked at once: (grant id, line to show) pairs.
 
     :param no_answer: what a missing answer means. About grants that were not seen in use it means to keep them.
+    :param delegates: to whom the reviewer may hand the question over: user ids with names.
     """
 
     reviewer: str
     items: tuple[tuple[str, str], ...]
     no_answer: Literal["keep", "revoke"] = "keep"
+    delegates: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +151,15 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
     links = UserLinks(roster.roster)
     people: dict[str, frozenset[tuple[str, str]]] = {}
     alternates: dict[str, str] = {}
+    active: dict[str, str] = {}
     for name, entry in model.reviewers.items():
         where = f"{source}, line {file.line(('reviewers', name))}, reviewer {name}"
         if name == ERROR or name != check_id(name, where=where):
             raise InputError(where, "not a usable user id", "Write the user id of Airflow's auth manager.")
-        people[name] = _ids(entry, roster, where).union(*map(_ids_of, links.people(name)))
+        persons = [_person(entry, roster, where), *links.people(name)]
+        people[name] = frozenset().union(*map(_ids_of, persons))
+        if all(_works(one, roster.admitted_at) for one in persons):
+            active[name] = persons[0].name
         if entry.alternate is not None:
             alternates[name] = _known(entry.alternate, model, f"{where}, alternate")
             if same_user(alternates[name], name):
@@ -150,7 +169,11 @@ def load_owners(text: bytes | str, *, source: str, roster: AdmittedRoster) -> Ow
         _line(entry, model, f"{source}, line {file.line(('owners', number))}, owners[{number}]")
         for number, entry in enumerate(model.owners)
     )
-    return Owners(model.no_answer, default, people, alternates, tuple(lines), source)
+    delegates = {
+        name: _delegates(name, model, active, f"{source}, line {file.line(('reviewers', name))}, reviewer {name}")
+        for name in model.reviewers
+    }
+    return Owners(model.no_answer, default, people, alternates, tuple(lines), source, delegates)
 
 
 def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: Decider) -> Asks:
@@ -163,6 +186,7 @@ def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: 
     """
     by_use = {rule.id for rule in decider.ctx.policy.rules if rule.by_use} if decider.ctx.policy else set()
     by_reviewer: dict[tuple[str, bool], list[tuple[GrantKey, str, str]]] = {}
+    holders: dict[str, frozenset[tuple[str, str]]] = {}
     own: list[str] = []
     for grant, decision in asked:
         view = decider.view(grant)
@@ -175,11 +199,15 @@ def questions(asked: Iterable[tuple[Grant, Decision]], owners: Owners, decider: 
         else:
             place = (reviewer, decision.rule in by_use)
             by_reviewer.setdefault(place, []).append((grant.key, decision.grant_id, _shown(grant, decision)))
+            holders[decision.grant_id] = frozenset(ids)
     found = []
     for reviewer, use in sorted(by_reviewer):
         items = sorted(by_reviewer[reviewer, use], key=lambda item: (item[0].system, item[0].resource_id, item))
         unanswered = "keep" if use else owners.no_answer
-        found += [Ask(reviewer, tuple((name, line) for _, name, line in part), unanswered) for part in _parts(items)]
+        for part in _parts(items):
+            held = frozenset().union(*(holders[name] for _, name, _ in part))
+            shown = tuple((name, line) for _, name, line in part)
+            found.append(Ask(reviewer, shown, unanswered, owners.may_take(reviewer, held)))
     return Asks(tuple(found), tuple(sorted(own)))
 
 
@@ -200,12 +228,26 @@ def _shown(grant: Grant, decision: Decision) -> str:
     return f"{who}: {key.entitlement} on {place}{record}; {decision.severity}: {decision.reason}{use}"
 
 
-def _ids(entry: ReviewerFile, roster: AdmittedRoster, where: str) -> frozenset[tuple[str, str]]:
+def _person(entry: ReviewerFile, roster: AdmittedRoster, where: str) -> Person:
     person = roster.roster.by_person_id(check_id(entry.person_id, where=f"{where}, person_id"))
     if person is None:
         problem = "the roster does not know this person_id, so the reviewer's own access cannot be recognized"
         raise InputError(f"{where}, person_id", problem, "Name the reviewer's person_id in the roster.")
-    return _ids_of(person)
+    return person
+
+
+def _works(person: Person, now: datetime) -> bool:
+    return person.status == "active" and (person.terminated_at is None or person.terminated_at > now)
+
+
+def _delegates(name: str, model: OwnersFile, active: Mapping[str, str], where: str) -> dict[str, str]:
+    """Return the delegates of a reviewer whom the roster knows as active."""
+    where = f"{where}, delegates"
+    given = [_known(one, model, where) for one in model.reviewers[name].delegates]
+    check_different([name, *given], where=where)
+    if name in given or len(set(given)) != len(given):
+        raise InputError(where, "the reviewer, or somebody who is listed twice", "Name each other person once.")
+    return {one: active[one] for one in given if one in active}
 
 
 def _ids_of(person: Person) -> frozenset[tuple[str, str]]:

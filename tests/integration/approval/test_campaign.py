@@ -7,7 +7,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ import pytest
 import yaml
 from airflow.providers.http.notifications.http import HttpNotifier
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from rescind.operators.decide import DecideOperator
 from rescind.operators.questions.approve import ApprovePlanOperator
-from rescind.operators.questions.owners import AskOwnerOperator
+from rescind.operators.questions.owners import AskDelegateOperator, AskOwnerOperator
 from rescind.settings import Settings
 from rescind.workflow.auto_approval import measure
 from rescind.workflow.question.owner_questions import options
@@ -52,8 +52,9 @@ def campaign(bench: Bench, **owners: Any) -> ReviewBench:
         "no_answer": "keep",
         "default": "alice",
         "reviewers": {
-            "alice": {"person_id": holder(setup, 0), "alternate": "bob"},
+            "alice": {"person_id": holder(setup, 0), "alternate": "bob", "delegates": ["bob", "carol"]},
             "bob": {"person_id": holder(setup, 1)},
+            "carol": {"person_id": idle(setup)},
         },
         "owners": [],
     }
@@ -71,6 +72,13 @@ def holder(setup: ReviewBench, rank: int) -> str:
     return str(active[rank])
 
 
+def idle(setup: ReviewBench) -> str:
+    """An active person who holds nothing in DMS."""
+    held = {str(row["user_id"]) for row in setup.emulator.get("truth")["dms_permissions"]}
+    people = setup.emulator.get("org")["people"]
+    return str(next(p["person_id"] for p in people if p["status"] == "active" and p["dms_user_id"] not in held))
+
+
 def asked(review: Review) -> list[dict[str, str]]:
     """The run up to its questions."""
     review.preflight()
@@ -78,14 +86,22 @@ def asked(review: Review) -> list[dict[str, str]]:
     return review.decide()
 
 
-def answer(review: Review, question: dict[str, str], chosen: list[str], user: str) -> Any:
+def answer(
+    review: Review,
+    question: dict[str, str],
+    chosen: list[str],
+    user: str,
+    kind: type[AskOwnerOperator] = AskOwnerOperator,
+    at: datetime | None = None,
+    **fields: Any,
+) -> Any:
     event = {
         "chosen_options": chosen,
-        "params_input": {},
-        "responded_at": datetime.now(UTC),
+        "params_input": fields,
+        "responded_at": at or datetime.now(UTC),
         "responded_by_user": {"id": user, "name": user},
     }
-    return AskOwnerOperator(task_id="ask", question=question).execute_complete(review.context("ask", 0), event)
+    return kind(task_id="ask", question=question).execute_complete(review.context("ask", 0), event)
 
 
 def put(review: Review) -> list[Any]:
@@ -195,6 +211,86 @@ def test_an_answer_counts_only_for_its_question_and_its_reviewer(bench: Bench) -
         )
 
 
+def test_a_question_is_handed_over_once_and_its_colleague_alone_answers(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attacks on a hand-over, with tasks cleared in every state. Airflow's own side of the request is replaced."""
+    setup = campaign(bench, no_answer="revoke")
+    review = setup.run(ask_owners=True)
+    mapped = asked(review)
+    first = put(review)[0]
+    assert set(first.delegates) == {"carol"}, "bob holds some of this access"
+    keep, everything, *_, hand = options(first)
+
+    def execute(kind: type[AskOwnerOperator]) -> Any:
+        return kind(task_id="ask", question=mapped[0]).execute(review.context("ask"))
+
+    def refused(match: str, chosen: list[str], user: str, kind: type = AskOwnerOperator, **fields: Any) -> None:
+        with pytest.raises(Exception, match=match):
+            answer(review, mapped[0], chosen, user, kind, **fields)
+        assert put(review)[0].method == "" and all(item.answer is None for item in put(review)[0].items)
+
+    with pytest.raises(AirflowSkipException):
+        execute(AskDelegateOperator)  # nothing is handed over yet
+    refused("can no longer be handed over", [hand], "alice", delegate="carol")  # nobody was asked yet
+    monkeypatch.setattr(HITLOperator, "execute", lambda self, context: self)
+    assert execute(AskOwnerOperator).options[-1] == hand
+    for who in ("alice", "bob", "dan", "", None):
+        refused("Nothing was recorded", [hand], "alice", delegate=who)
+    refused("Nothing was recorded", [hand, everything], "alice", delegate="carol")
+    refused("only its reviewer", [hand], "carol", delegate="carol")
+    refused("only its reviewer", [everything], "carol", AskDelegateOperator)  # before it is handed over
+    handed = answer(review, mapped[0], [hand], "alice", delegate="carol", comment="you know them")
+    assert handed["handed_to"] == "carol" and handed["method"] == ""
+    assert execute(AskOwnerOperator) == handed, "a cleared task asks the owner no more"
+    refused("only the colleague", [everything], "alice")
+    refused("Nothing was recorded", [hand], "carol", AskDelegateOperator, delegate="alice")
+    late = {"error": "late", "error_type": "timeout"}
+    stale = AskOwnerOperator(task_id="ask", question=mapped[0]).execute_complete(review.context("ask"), late)
+    assert stale == handed, "a stale timeout of the owner's task settles nothing"
+    shown = execute(AskDelegateOperator)
+    assert [one["id"] for one in shown.assigned_users] == ["carol"] and "you know them" in shown.body
+    assert shown.options == [keep, everything, *options(first)[2:-1]] and set(shown.params) == {"comment"}
+    assert 0 < shown.response_timeout.total_seconds() <= 72 * 3600
+    for who in ("alice", "bob", "rita", ""):
+        refused("only the colleague", [everything], who, AskDelegateOperator)
+    with pytest.raises(Exception, match="questions to owners are not settled"):
+        review.freeze()
+    done = answer(review, mapped[0], [options(first)[2]], "carol", AskDelegateOperator, comment="left the team")
+    assert (done["by"], done["revoke"]) == ("carol", 1)
+    assert execute(AskOwnerOperator) == execute(AskDelegateOperator) == done
+    answer(review, mapped[1], [options(put(review)[1])[0]], put(review)[1].reviewer)
+    review.freeze()
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        decision = ledger.decisions.get(run.run_id, first.items[0].grant_id)
+        assert (str(decision.choice), decision.facts["reviewed_by"]) == ("revoke", "carol")
+
+
+def test_after_the_due_date_the_rule_applies_and_no_answer_counts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A late answer, a late hand-over, and a task that is cleared when the time is over; the rule is to keep."""
+    setup = campaign(bench)
+    review = setup.run(ask_owners=True)
+    mapped = asked(review)
+    first, second = put(review)[:2]
+    with review.ledger() as ledger:
+        run = ledger.runs.find("access_review", review.run_id)
+        for question, hours in ((first, timedelta(minutes=20)), (second, timedelta(milliseconds=1))):
+            ledger.questions.put(run.run_id, question.digest, within=hours)
+    with pytest.raises(AirflowException, match=r"too late to hand the question over.*Nothing was recorded"):
+        answer(review, mapped[0], [options(first)[-1]], "alice", delegate="carol")
+    monkeypatch.setattr(HITLOperator, "execute", lambda self, context: self)
+    closed = AskOwnerOperator(task_id="ask", question=mapped[1]).execute(review.context("ask"))
+    assert (closed["method"], closed["by"], closed["revoke"]) == ("no_answer", "", 0)
+    due = put(review)[0].due_at
+    assert due is not None and put(review)[0].method == ""
+    late = answer(review, mapped[0], [options(first)[1]], "alice", at=due + timedelta(microseconds=1))
+    assert (late["method"], late["by"], late["revoke"]) == ("no_answer", "", 0)
+    assert AskOwnerOperator(task_id="ask", question=mapped[0]).execute(review.context("ask")) == late
+
+
 def test_the_same_questions_stand_when_deciding_again_and_others_are_refused(bench: Bench) -> None:
     setup = campaign(bench)
     review = setup.run(ask_owners=True)
@@ -210,7 +306,7 @@ def test_the_same_questions_stand_when_deciding_again_and_others_are_refused(ben
     ("change", "message"),
     [
         ({"default": "error"}, "no line names DATABASE|no line names"),
-        ({"default": "carol"}, "not listed under `reviewers`"),
+        ({"default": "nobody"}, "not listed under `reviewers`"),
         ({"reviewers": {"alice": {"person_id": "P-nobody"}}}, "roster does not know this person_id"),
         ({"no_answer": "maybe"}, "owners.yaml, line .*no_answer"),
     ],
@@ -235,8 +331,13 @@ def test_the_question_is_put_to_its_reviewer_with_everything_in_it(
     monkeypatch.setattr(HITLOperator, "execute", lambda self, context: self)
     shown = AskOwnerOperator(task_id="ask", question=mapped[0]).execute(review.context("ask"))
     assert shown.assigned_users == [{"id": "alice", "name": "alice"}]
-    assert shown.multiple and shown.defaults is None and len(set(shown.options)) == len(question.items) + 2 <= 102
-    assert shown.response_timeout.total_seconds() == 48 * 3600
+    assert shown.multiple and shown.defaults is None and len(set(shown.options)) == len(question.items) + 3 <= 103
+    assert 48 * 3600 - 60 < shown.response_timeout.total_seconds() <= 48 * 3600
+    until = put(review)[0].due_at
+    assert f"An answer counts until {until:%Y-%m-%d %H:%M} UTC" in shown.body and "**Hand over**" in shown.body
+    assert shown.params["delegate"] is None and set(shown.params) == {"delegate", "comment"}
+    again = AskOwnerOperator(task_id="ask", question=mapped[0]).execute(review.context("ask"))
+    assert again.body == shown.body and put(review)[0].due_at == until, "a cleared task moves no due date"
     assert question.digest in shown.body and "Quarterly review" in shown.body and "**keep**" in shown.body
     assert sum(line.split(".")[0].isdigit() for line in shown.body.splitlines()) == len(question.items)
 

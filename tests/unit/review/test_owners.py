@@ -77,6 +77,54 @@ def test_long_lists_are_split_and_their_order_never_changes(make: SimpleNamespac
     assert questions(pairs, known, decider) == questions(reversed(pairs), known, decider)
 
 
+HANDING = """
+format: 1
+no_answer: keep
+default: ada
+reviewers:
+  ada: {person_id: P1, alternate: dan, delegates: [dan, bo, chi, ada2]}
+  dan: {person_id: P4}
+  bo: {person_id: P2}
+  chi: {person_id: P3}
+  ada2: {person_id: P1}
+owners: []
+"""
+
+
+def may_take(make: SimpleNamespace, *grants: object, text: str = HANDING, **load: object) -> dict[str, str]:
+    pairs = [(g, Decision(g.grant_id, Choice.KEEP, "r", "confirm", "low")) for g in grants]  # type: ignore[attr-defined]
+    known = load_owners(text, source="owners.yaml", roster=load.get("roster") or make.admitted())  # type: ignore[arg-type]
+    (question,) = questions(pairs, known, Decider(make.context())).questions  # type: ignore[arg-type]
+    return dict(question.delegates)
+
+
+def test_a_question_goes_to_listed_people_who_work_here_and_hold_nothing_in_it(make: SimpleNamespace) -> None:
+    """Not to those who left (bo, and chi by the roster), and not to the reviewer under another user name."""
+    assert may_take(make, make.grant("51003")) == {"dan": "Dan"}
+    assert may_take(make, make.grant("51003"), make.grant("51004", resource_id="r2")) == {}, "dan holds the second one"
+    assert may_take(make, make.grant("51003"), text=FILE) == {}, "nobody is listed"
+    rows = [f"{row},{user}" for row, user in zip(make.ROWS, ("", "DAN", "", "", ""), strict=True)]
+    linked = make.admitted(*rows, header=f"{make.HEADER},airflow_user")
+    assert may_take(make, make.grant("51003"), roster=linked) == {}, "the roster links dan to somebody who left"
+    ends = [row.replace("P4,Dan,active,,", "P4,Dan,active,2020-01-01,") for row in make.ROWS]
+    assert may_take(make, make.grant("51003"), roster=make.admitted(*ends)) == {}, "the last day is past"
+
+
+@pytest.mark.parametrize(
+    ("delegates", "message"),
+    [
+        ("[eve]", "reviewer ada, delegates: a user who is not listed under `reviewers`"),
+        ("[ada]", "the reviewer, or somebody who is listed twice"),
+        ("[dan, dan]", "the reviewer, or somebody who is listed twice"),
+        ("[DAN]", "not listed under `reviewers`"),
+        ("dan", "delegates"),
+    ],
+)
+def test_bad_delegates_are_refused(make: SimpleNamespace, delegates: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        owners(make, HANDING.replace("[dan, bo, chi, ada2]", delegates))
+
+
 def test_items_that_look_alike_are_told_apart(make: SimpleNamespace) -> None:
     """Same name, different ids: the line shows the ids."""
     grants = [make.grant("51003", resource_id=name, resource_name="sales") for name in ("r1", "r2")]

@@ -28,6 +28,7 @@ from rescind.evidence.bundle.format import (
 )
 from rescind.evidence.bundle.found import Found
 from rescind.evidence.bundle.narrowing import check_narrowing
+from rescind.evidence.bundle.owner_answers import check_owner_answers
 from rescind.evidence.bundle.read import Source, parsed, records
 from rescind.evidence.bundle.times import Times
 from rescind.run_state import was_left_out
@@ -375,8 +376,7 @@ class Checker:
             times.scope(scope)
         for one in records(self.source, "inputs"):
             times.in_run("an input", one["name"], one["recorded_at"])
-        for question in records(self.source, "questions"):
-            times.in_run("a question", question["question"], question["asked_at"], question["responded_at"])
+        check_owner_answers(self.source, self.items, times, sanitized=self.sanitized)
         for event in records(self.source, "switch"):
             times.in_run("the kill switch", "", event["changed_at"])
         for check in records(self.source, "kept"):

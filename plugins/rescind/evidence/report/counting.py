@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from rescind.evidence.bundle.approval import check_answer
 from rescind.evidence.bundle.consistency import OCCASION, SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
+from rescind.evidence.bundle.owner_answers import asked_owners
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_KEPT, SHOWN_PEOPLE, SHOWN_ROWS, Figures, time_of
 from rescind.evidence.report.tables import Joined, Row, joined
@@ -57,6 +59,7 @@ def figures(source: Source, rows: Iterable[Joined] | None = None) -> Figures:
     spans = _items(source, _population(joined(source) if rows is None else rows, made), made)
     _attempts(source, made)
     _exceptions(source, made)
+    made.questions = [_question(found) for _, found in asked_owners(source)]
     made.timing = [_span(name, seconds) for name, seconds in spans.items() if seconds]
     made.course = _course(made)
     for one in made.systems.values():
@@ -191,6 +194,12 @@ def _exceptions(source: Source, made: Figures) -> None:
         made.exceptions_total += 1
         if len(made.exceptions) < SHOWN_ROWS:
             made.exceptions.append(record)
+
+
+def _question(found: Sequence[Mapping[str, Any]]) -> Row:
+    """Return a question to an owner in one row, with the counts of its grants."""
+    answers = Counter(one["answer"] for one in found)
+    return {**found[0], "grants": len(found), "revoke": answers["revoke"], "keep": answers["keep"]}
 
 
 def _course(made: Figures) -> list[tuple[str, str]]:

@@ -51,6 +51,7 @@ class Figures:
     need_new_run: int = 0
     asked_for: list[Row] = field(default_factory=list)
     asked_for_total: int = 0
+    questions: list[Row] = field(default_factory=list)
     rules: list[Row] = field(default_factory=list)
     kept: list[Row] = field(default_factory=list)
     scopes: list[Row] = field(default_factory=list)

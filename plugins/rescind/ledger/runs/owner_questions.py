@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Literal
 
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from rescind.errors import LedgerError, NotApprovedError
 from rescind.ledger.store.database import Connection
@@ -16,6 +17,7 @@ from rescind.ledger.store.digest import Digest
 from rescind.ledger.store.errors import RecordConflictError
 from rescind.ledger.store.repository import Repository, supersede_live_plan
 from rescind.model import digest
+from rescind.users import printed
 
 Answer = Literal["keep", "revoke"]
 
@@ -37,13 +39,15 @@ class QuestionItem:
 class NewQuestion:
     """The question to one reviewer.
 
-    :param reviewer: Airflow user id of the reviewer, who alone may answer.
+    :param reviewer: Airflow user id of the reviewer, who alone may answer or hand the question over.
     :param no_answer: what a missing answer means for every item.
+    :param delegates: Airflow user ids to whom the reviewer may hand it over, with the names of these people.
     """
 
     reviewer: str
     no_answer: Answer
     items: tuple[QuestionItem, ...]
+    delegates: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     @property
     def digest(self) -> str:
@@ -52,16 +56,40 @@ class NewQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """A question that its reviewer has handed over.
+
+    :param by: Airflow user id of the reviewer.
+    :param to: Airflow user id of the colleague, who alone may answer now.
+    """
+
+    by: str
+    to: str
+    comment: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Question(NewQuestion):
     """A question as stored in the ledger.
 
-    :param method: ``answer`` (from the reviewer), ``no_answer`` (by the rule), or empty while it is open.
+    :param method: ``answer`` (from a person), ``no_answer`` (by the rule), or empty while it is open.
+    :param due_at: until when an answer counts; None before anybody was asked.
+    :param comment: of the answer.
     """
 
     asked_at: datetime
     method: str
     responded_by: str
     responded_at: datetime | None
+    due_at: datetime | None = None
+    comment: str = ""
+    handover: Handover | None = None
+
+    @property
+    def asked(self) -> str:
+        """Airflow user id of the person who is asked now: the reviewer, or the colleague after a hand-over."""
+        return self.handover.to if self.handover else self.reviewer
 
 
 class Questions(Repository):
@@ -105,24 +133,78 @@ class Questions(Repository):
             raise LedgerError(f"ledger: run {run_id} has no question {question[:12]}. Start a new run")
         return found[0]
 
+    def put(self, run_id: str, question: str, *, within: timedelta) -> Question:
+        """Return a question with its due date, which is set when it is put for the first time and never moves.
+
+        :param within: time from now until the due date.
+        """
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "UPDATE rescind.question SET due_at = clock_timestamp() + %s"
+                " WHERE run_no = %s AND digest = %s AND due_at IS NULL AND method = ''",
+                (within, self._numbers.of(connection, run_id), Digest(question)),
+            )
+
+        self._db.write(work)
+        return self.get(run_id, question)
+
+    def hand_over(self, run_id: str, question: str, *, by: str, to: str, comment: str, at: datetime) -> Question:
+        """Record that the reviewer hands an open question over. The due date does not move.
+
+        :raises NotApprovedError: when somebody else does it, or for a colleague who is not among those of the question.
+        :raises RecordConflictError: when the question is answered, due, or was handed over to somebody else.
+        """
+        known, what = self.get(run_id, question), f"question {question[:12]} of run {run_id}"
+        if by != known.reviewer:
+            raise NotApprovedError(f"{what}: only its reviewer may hand it over")
+        if to not in known.delegates:
+            raise NotApprovedError(f"{what}: it may not be handed over to {printed(to)}")
+        if known.handover is None and (known.method or known.due_at is None or at >= known.due_at):
+            raise RecordConflictError(f"{what}: it is answered, or due, and can no longer be handed over")
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "INSERT INTO rescind.handover (run_no, question, handed_by, handed_to, comment, handed_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                (self._numbers.of(connection, run_id), Digest(question), by, to, comment, at),
+            )
+
+        if known.handover is None:
+            self._db.write(work)
+            known = self.get(run_id, question)
+        if known.handover is None or (known.handover.to, known.handover.comment) != (to, comment):
+            raise RecordConflictError(f"{what}: it was handed over already, once and for good")
+        return known
+
     def answer(
-        self, run_id: str, question: str, *, revoke: Collection[str], responded_by: str, responded_at: datetime
+        self,
+        run_id: str,
+        question: str,
+        *,
+        revoke: Collection[str],
+        responded_by: str,
+        responded_at: datetime,
+        comment: str = "",
     ) -> Question:
-        """Record the reviewer's answer.
+        """Record the answer of the person who is asked.
 
         :param revoke: ids of the grants to revoke; all others stay.
         :raises NotApprovedError: when somebody else answered, or the answer names items that are not in the question.
-        :raises RecordConflictError: when a different answer was recorded before.
+        :raises RecordConflictError: when a different answer was recorded before, or the answer is too late.
         """
         known = self.get(run_id, question)
-        if responded_by != known.reviewer:
-            raise NotApprovedError(f"question {question[:12]} of run {run_id}: only its reviewer may answer it")
+        if responded_by != known.asked:
+            only = "the colleague to whom it was handed over" if known.handover else "its reviewer"
+            raise NotApprovedError(f"question {question[:12]} of run {run_id}: only {only} may answer it")
+        if known.due_at is not None and responded_at > known.due_at:
+            raise RecordConflictError(f"question {question[:12]} of run {run_id}: the answer came after the due date")
         strange = set(revoke) - {item.grant_id for item in known.items}
         if strange:
             raise NotApprovedError(
                 f"question {question[:12]} of run {run_id}: the answer names {len(strange)} items that are not in it"
             )
-        return self._settle(run_id, known, frozenset(revoke), "answer", responded_by, responded_at)
+        return self._settle(run_id, known, frozenset(revoke), "answer", responded_by, responded_at, comment)
 
     def close(self, run_id: str, question: str, *, at: datetime) -> Question:
         """Settle an unanswered question by its rule; a recorded answer stays."""
@@ -167,17 +249,18 @@ class Questions(Repository):
         return self._db.write(work, bulk=True)
 
     def _settle(
-        self, run_id: str, known: Question, gone: frozenset[str], method: str, by: str, at: datetime
+        self, run_id: str, known: Question, gone: frozenset[str], method: str, by: str, at: datetime, comment: str = ""
     ) -> Question:
         mark = Digest(known.digest)
 
         def work(connection: Connection) -> int:
             number = self._numbers.of(connection, run_id)
             done = connection.execute(
-                "UPDATE rescind.question SET method = %s, responded_by = %s,"
-                " responded_at = least(greatest(%s, asked_at), clock_timestamp())"
+                "UPDATE rescind.question SET method = %s, responded_by = %s, comment = %s,"
+                " responded_at = least(greatest(%s, asked_at, (SELECT h.handed_at FROM rescind.handover h"
+                " WHERE h.run_no = question.run_no AND h.question = question.digest)), clock_timestamp())"
                 " WHERE run_no = %s AND digest = %s AND method = ''",
-                (method, by, at, number, mark),
+                (method, by, comment, at, number, mark),
             ).rowcount
             if done:
                 connection.execute(
@@ -198,16 +281,31 @@ class Questions(Repository):
 
     def _load(self, run_id: str, mark: Digest | None) -> list[Question]:
         query = (
-            "SELECT q.ordinal, q.reviewer, q.no_answer, q.asked_at, q.method, q.responded_by, q.responded_at,"
-            " i.grant_id, i.shown, i.answer FROM rescind.question q JOIN rescind.question_item i"
-            " ON i.run_no = q.run_no AND i.question = q.digest WHERE q.run_no = %(run)s"
+            "SELECT q.ordinal, q.reviewer, q.no_answer, q.asked_at, q.method, q.responded_by, q.responded_at, q.due_at,"
+            " q.comment, q.delegates, h.handed_by, h.handed_to, h.comment, h.handed_at, i.grant_id, i.shown, i.answer"
+            " FROM rescind.question q JOIN rescind.question_item i ON i.run_no = q.run_no AND i.question = q.digest"
+            " LEFT JOIN rescind.handover h ON h.run_no = q.run_no AND h.question = q.digest WHERE q.run_no = %(run)s"
             " AND (%(mark)s::bytea IS NULL OR q.digest = %(mark)s) ORDER BY q.ordinal, i.ordinal"
         )
         found = []
-        for head, rows in groupby(self._rows(run_id, query, {"mark": mark}), key=lambda row: row[:7]):
-            _, reviewer, no_answer, asked_at, method, by, at = head
-            items = tuple(QuestionItem(row[7], row[8], row[9]) for row in rows)
-            found.append(Question(reviewer, no_answer, items, asked_at, method, by, at))
+        for head, rows in groupby(self._rows(run_id, query, {"mark": mark}), key=lambda row: row[:14]):
+            _, reviewer, no_answer, asked_at, method, by, at, due_at, comment, delegates, *handed = head
+            items = tuple(QuestionItem(*row[14:]) for row in rows)
+            found.append(
+                Question(
+                    reviewer,
+                    no_answer,
+                    items,
+                    asked_at,
+                    method,
+                    by,
+                    at,
+                    due_at=due_at,
+                    comment=comment,
+                    delegates=delegates,
+                    handover=Handover(*handed) if handed[0] else None,
+                )
+            )
         return found
 
 
@@ -219,8 +317,9 @@ def _digests(connection: Connection, run_no: int) -> list[DictRow]:
 def _insert(connection: Connection, run_no: int, ordinal: int, question: NewQuestion) -> None:
     mark = Digest(question.digest)
     connection.execute(
-        "INSERT INTO rescind.question (run_no, digest, ordinal, reviewer, no_answer) VALUES (%s, %s, %s, %s, %s)",
-        (run_no, mark, ordinal, question.reviewer, question.no_answer),
+        "INSERT INTO rescind.question (run_no, digest, ordinal, reviewer, no_answer, delegates)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (run_no, mark, ordinal, question.reviewer, question.no_answer, Jsonb(dict(question.delegates))),
     )
     with connection.cursor() as cursor:
         cursor.executemany(

@@ -44,10 +44,11 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "rescind.decision": (*_APPEND, "UPDATE (choice, facts)"),
     "rescind.question": (
         "SELECT",
-        "INSERT (run_no, digest, ordinal, reviewer, no_answer)",
-        "UPDATE (method, responded_by, responded_at)",
+        "INSERT (run_no, digest, ordinal, reviewer, no_answer, delegates)",
+        "UPDATE (method, responded_by, responded_at, comment, due_at)",
     ),
     "rescind.question_item": ("SELECT", "INSERT (run_no, grant_id, question, ordinal, shown)", "UPDATE (answer)"),
+    "rescind.handover": ("SELECT", "INSERT (run_no, question, handed_by, handed_to, comment, handed_at)"),
     "rescind.plan": (*_APPEND, "UPDATE"),
     "rescind.plan_effect": _APPEND,
     "rescind.plan_item": ("SELECT", "INSERT", "UPDATE (call_id, state, reason, updated_at)"),

@@ -240,18 +240,30 @@ def _rest(count: int) -> list[str]:
 
 
 def question_body(run: Run, question: Question) -> str:
-    """Return the question to the owner of resources: who holds what, numbered like the options."""
+    """Return the question to the owner of resources, or to a colleague: who holds what, numbered like the options."""
     lines = [
         tr(
             "**{requester}** asks you to review access to resources that you own. Choose **Revoke** with the number of "
             "each grant to revoke. The others stay.",
             requester=plain(run.requester),
-        ),
-        "",
-        reason_line(run),
-        "",
+        )
     ]
+    if (handed := question.handover) is not None:
+        lines = [
+            tr(
+                "**{owner}** hands over to you, on {time}, what **{requester}** asks: to review access to resources. "
+                "Choose **Revoke** with the number of each grant to revoke. The others stay.",
+                owner=plain(handed.by),
+                time=moment(handed.at),
+                requester=plain(run.requester),
+            )
+        ]
+        if handed.comment:
+            lines += ["", tr("Comment: {comment}", comment=plain(handed.comment, 1000))]
+    lines += ["", reason_line(run), ""]
     lines += [f"{number}. {plain(item.shown, 400)}" for number, item in enumerate(question.items, 1)]
+    if question.due_at is not None:
+        lines += ["", tr("**An answer counts until {time}.**", time=moment(question.due_at))]
     lines += [
         "",
         tr(
@@ -261,6 +273,14 @@ def question_body(run: Run, question: Question) -> str:
             digest=question.digest,
         ),
     ]
+    if question.delegates and handed is None:
+        lines += [
+            "",
+            tr(
+                "A colleague can answer instead: choose **Hand over** as the only option, and the colleague in the "
+                "field below. The colleague is asked until the same time, and cannot hand the question over again."
+            ),
+        ]
     return "\n".join(lines)
 
 

@@ -37,7 +37,7 @@ FREE = {
 OPEN = {
     ("review", "started_at", -366), ("review", "finished_at", 366), ("plan", "valid_until", 366),
     ("attempts", "closed_at", 366), ("scopes", "ended_at", 366),
-    ("kept", "observed_at", 366),
+    ("kept", "observed_at", 366), ("questions", "answer_until", 366),
 }  # fmt: skip
 """Times at an end of the run, with the direction in which nothing follows them."""
 
@@ -49,9 +49,13 @@ def whole(ledger: Ledger, tmp_path: Path) -> Files:
     ledger.kill_switch.stop("olga", "a drill")
     ledger.kill_switch.resume("olga", "the drill is over")
     (item, *_) = ledger.plans.items(run.run_id)
-    (asked,) = ledger.questions.ask(run.run_id, [NewQuestion("bob", "keep", (QuestionItem(item.grant_id, "shown"),))])
+    new = NewQuestion("bob", "keep", (QuestionItem(item.grant_id, "shown"),), delegates={"carol": "Carol"})
+    (asked,) = ledger.questions.ask(run.run_id, [new])
+    ledger.questions.put(run.run_id, asked.digest, within=timedelta(days=3))
+    late = datetime.now(UTC) + timedelta(hours=1)
+    ledger.questions.hand_over(run.run_id, asked.digest, by="bob", to="carol", comment="yours", at=late)
     ledger.questions.answer(
-        run.run_id, asked.digest, revoke=[], responded_by="bob", responded_at=datetime.now(UTC) + timedelta(hours=1)
+        run.run_id, asked.digest, revoke=[item.grant_id], responded_by="carol", responded_at=late, comment="all"
     )
     files = contents(bundle(ledger, ledger.runs.finish(run.run_id, "succeeded", {}), tmp_path, key=None))
     result = verify(MemorySource(files))
@@ -73,7 +77,8 @@ def test_every_time_that_is_moved_is_noticed(whole: Files) -> None:
         ("approvals", "used_at"), ("approvals", "valid_until"), ("attempts", "intent_at"), ("attempts", "sent_at"),
         ("attempts", "answered_at"), ("attempts", "closed_at"), ("verdicts", "observed_at"), ("kept", "observed_at"),
         ("review", "started_at"), ("review", "finished_at"), ("inputs", "recorded_at"), ("switch", "changed_at"),
-        ("questions", "asked_at"), ("questions", "responded_at"), ("scopes", "ended_at"), ("items", "planned_at"),
+        ("questions", "asked_at"), ("questions", "responded_at"), ("questions", "handed_at"),
+        ("questions", "answer_until"), ("scopes", "ended_at"), ("items", "planned_at"),
         ("items", "approved_at"), ("items", "sent_at"), ("items", "verified_at"),
     }  # fmt: skip
 
@@ -92,7 +97,9 @@ PAIRS = [
     ("approvals", "requested_at", "approvals", "valid_until"),
     ("review", "started_at", "inputs", "recorded_at"),
     ("inputs", "recorded_at", "review", "finished_at"),
-    ("questions", "asked_at", "questions", "responded_at"),
+    ("questions", "asked_at", "questions", "handed_at"),
+    ("questions", "handed_at", "questions", "responded_at"),
+    ("questions", "responded_at", "questions", "answer_until"),
     ("questions", "responded_at", "review", "finished_at"),
     ("switch", "changed_at", "review", "finished_at"),
 ]
@@ -107,7 +114,31 @@ def test_times_of_one_clock_may_not_be_a_microsecond_out_of_order(
     before = min(record[field] for record in records(MemorySource(whole), kind))
     early = moment(datetime.fromisoformat(before) - TICK)
     problems = verify(MemorySource(everywhere(whole, later_kind, later_field, early))).problems
-    assert any(word in problem for problem in problems for word in ("out of order", "was made")), problems
+    late = ("out of order", "was made", "after its due date")
+    assert any(word in problem for problem in problems for word in late), problems
+
+
+FORGED: list[tuple[dict[str, Any], str]] = [
+    ({"responded_by": "bob"}, "answered by somebody who was not asked"),
+    ({"responded_by": "mallory"}, "answered by somebody who was not asked"),
+    ({"handed_by": "carol"}, "handed over by somebody else than its reviewer"),
+    ({"handed_to": "bob", "responded_by": "bob"}, "or to the reviewer"),
+    ({"handed_at": None}, "a hand-over is not complete"),
+    ({"handed_to": None, "handed_by": None, "handed_at": None}, "answered by somebody who was not asked"),
+    ({"answer": "keep"}, "a grant that its owner was asked about and nobody revoked"),
+    ({"answer": None}, "a grant that its owner was asked about and nobody revoked"),
+    ({"method": "no_answer", "responded_by": ""}, "was not settled by its rule"),
+    ({"shown": "another line"}, "the content of a question does not match its digest"),
+    ({"reviewer": "carol"}, "the content of a question does not match its digest"),
+]
+
+
+def test_a_forged_answer_of_an_owner_is_noticed(whole: Files) -> None:
+    (record,) = records(MemorySource(whole), "questions")
+    assert (record["handed_comment"], record["comment"], record["responded_by"]) == ("yours", "all", "carol")
+    for change, problem in FORGED:
+        result = verify(MemorySource(remade_by(whole, {"questions": lambda one, new=change: {**one, **new}})))
+        assert any(problem in found for found in result.problems), (change, result.problems)
 
 
 def everywhere(files: Files, kind: str, field: str, value: str | None) -> Files:

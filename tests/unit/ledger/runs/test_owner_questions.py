@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rescind.errors import InputError, LedgerError, NotApprovedError
-from rescind.ledger import Ledger, NewInput, NewQuestion, NewRun, QuestionItem, Run
+from rescind.ledger import Ledger, NewInput, NewQuestion, NewRun, Question, QuestionItem, Run
 from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.ledger.store.errors import RecordConflictError, SnapshotClosedError
 from rescind.model import Choice
@@ -15,6 +16,7 @@ from tests.support.ledger.runs import begin, decide, grant, list_scope, ready_ru
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
 GRANTS = [grant(number) for number in range(4)]
 
 
@@ -87,6 +89,100 @@ def test_a_question_is_answered_once_by_its_reviewer(ledger: Ledger) -> None:
     assert ledger.questions.close(run.run_id, asked.digest, at=NOW).responded_by == "alice"
     with pytest.raises(LedgerError, match="has no question"):
         ledger.questions.get(run.run_id, "0" * 64)
+
+
+HOURS = timedelta(hours=72)
+
+
+def handing(ledger: Ledger) -> tuple[str, str]:
+    """A run with one question of alice, who may hand it over to bob."""
+    run, asked = decided(ledger), replace(question(0, 1, no_answer="revoke"), delegates={"bob": "Bob"})
+    ledger.questions.ask(run.run_id, [asked])
+    return run.run_id, asked.digest
+
+
+def test_a_question_is_handed_over_once_and_then_only_the_colleague_answers(ledger: Ledger) -> None:
+    run_id, name = handing(ledger)
+    every = ledger.questions
+
+    def hand(by: str = "alice", to: str = "bob", comment: str = "yours", at: datetime | None = None) -> Question:
+        return every.hand_over(run_id, name, by=by, to=to, comment=comment, at=at or datetime.now(UTC))
+
+    with pytest.raises(RecordConflictError, match="can no longer be handed over"):
+        hand()  # nobody was asked yet
+    due = every.put(run_id, name, within=HOURS).due_at
+    assert due is not None and due > datetime.now(UTC) and every.put(run_id, name, within=2 * HOURS).due_at == due
+    for by, to in (
+        ("bob", "bob"),
+        ("mallory", "bob"),
+        ("", "bob"),
+        ("alice", "alice"),
+        ("alice", "eve"),
+        ("alice", ""),
+    ):
+        with pytest.raises(NotApprovedError, match=r"only its reviewer may hand it over|may not be handed over to"):
+            hand(by, to)
+    with pytest.raises(RecordConflictError, match="can no longer be handed over"):
+        hand(at=due)
+    handed = hand()
+    assert hand() == handed and handed.handover is not None and handed.asked == "bob" and handed.due_at == due
+    assert (handed.handover.by, handed.handover.to, handed.handover.comment) == ("alice", "bob", "yours")
+    for again in ({"comment": "another"}, {"by": "bob", "to": "alice"}):
+        with pytest.raises((RecordConflictError, NotApprovedError)):
+            hand(**again)  # type: ignore[arg-type]
+    answer = {"revoke": [GRANTS[0].grant_id], "responded_at": datetime.now(UTC), "comment": "one"}
+    for who in ("alice", "mallory", ""):
+        with pytest.raises(NotApprovedError, match="only the colleague"):
+            every.answer(run_id, name, responded_by=who, **answer)  # type: ignore[arg-type]
+    with pytest.raises(RecordConflictError, match="after the due date"):
+        every.answer(run_id, name, responded_by="bob", **{**answer, "responded_at": due + TICK})  # type: ignore[arg-type]
+    with pytest.raises(NotApprovedError, match="1 of 1 questions"):
+        every.apply(run_id)
+    answered = every.answer(run_id, name, responded_by="bob", **answer)  # type: ignore[arg-type]
+    assert (answered.comment, answered.responded_by, answered.method) == ("one", "bob", "answer")
+    assert answered.responded_at is not None and handed.handover.at <= answered.responded_at <= due
+    assert every.apply(run_id) == 1
+    with pytest.raises(RecordConflictError, match="once and for good"):
+        hand(comment="too late")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO rescind.handover SELECT run_no, digest, 'alice', 'eve', '', now() FROM rescind.question",
+        "INSERT INTO rescind.handover SELECT run_no, digest, 'bob', 'bob', '', now() FROM rescind.question",
+        "INSERT INTO rescind.handover SELECT run_no, digest, 'eve', 'bob', '', now() FROM rescind.question",
+        'UPDATE rescind.question SET delegates = \'{"eve": ""}\'',
+        "UPDATE rescind.question SET due_at = now() + interval '9 days'",
+        "UPDATE rescind.question SET due_at = NULL",
+        "UPDATE rescind.question SET method = 'answer', responded_by = 'bob', responded_at = now()",
+        "UPDATE rescind.question SET method = 'answer', responded_by = 'alice', responded_at = due_at + interval '1 s'",
+    ],
+)
+def test_the_database_itself_refuses_a_forged_hand_over_answer_or_due_date(ledger: Ledger, statement: str) -> None:
+    run_id, name = handing(ledger)
+    ledger.questions.put(run_id, name, within=HOURS)
+    with (
+        pytest.raises(LedgerError, match=r"never changed|is handed over by|who is asked|refused|permission|check"),
+        ledger.database.transaction() as connection,
+    ):
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_a_hand_over_cannot_be_moved_and_ends_with_the_due_date(ledger: Ledger) -> None:
+    run_id, name = handing(ledger)
+    ledger.questions.put(run_id, name, within=timedelta(milliseconds=1))
+    with pytest.raises(LedgerError):
+        ledger.questions.hand_over(run_id, name, by="alice", to="bob", comment="", at=NOW)
+    assert ledger.questions.get(run_id, name).handover is None
+    other = begin(ledger, "other")
+    ledger.questions.ask(other.run_id, [replace(question(2), delegates={"bob": "Bob"})])
+    ledger.questions.put(other.run_id, question(2).digest, within=HOURS)
+    ledger.questions.hand_over(other.run_id, question(2).digest, by="alice", to="bob", comment="", at=NOW)
+    for statement in ("UPDATE rescind.handover SET handed_to = 'eve'", "DELETE FROM rescind.handover"):
+        with pytest.raises(LedgerError), ledger.database.transaction() as connection:
+            connection.execute(statement)
+    assert ledger.questions.close(other.run_id, question(2).digest, at=NOW).method == "no_answer"
 
 
 def test_other_questions_are_refused_once_some_were_put(ledger: Ledger) -> None:
