@@ -16,14 +16,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from local import airflowenv, emulated, migrations, safe_files, state, workers
+from local import airflowenv, emulated, migrations, safe_files, state
 from local.api import AirflowApi
 from local.config import EMULATOR_PORT, PROJECT, UI_PORT, Config, require_free_port
 from local.errors import ApiError, LocalError, StartError
-from local.postgres import NAME as POSTGRES
-from local.postgres import PORT as POSTGRES_PORT
-from local.postgres import Cluster
 from local.processes import Record, Registry, tail
+from local.services import workers
+from local.services.postgres import NAME as POSTGRES
+from local.services.postgres import PORT as POSTGRES_PORT
+from local.services.postgres import Cluster
 
 EMULATOR = "emulator"
 COMPONENTS = {

@@ -144,7 +144,7 @@ def _person_access(ledger: Ledger, run_id: str, person: str) -> PersonAccess:
 
 def _evidence_folders() -> Iterator[Path]:
     """Yield the local folders of reports and bundles."""
-    from rescind.web.reports import local_path
+    from rescind.web.downloads.reports import local_path
 
     settings = _settings()
     place = local_path(settings.location("evidence"))  # a plain path, or file://

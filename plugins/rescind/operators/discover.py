@@ -22,7 +22,7 @@ from rescind.systems import system_named
 from rescind.systems.last_use import NOT_ASKED, UNTOLD, UsageRequest
 from rescind.systems.population import Population, Sentinel
 from rescind.workflow.execute.progress_meter import Meter
-from rescind.workflow.named_people import NOTE, RunPeople
+from rescind.workflow.offboarding.named_people import NOTE, RunPeople
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from rescind.cloud.dms.permissions import ListUserPermissions
-from rescind.hooks.grants import DmsPermission, VendorGrant
+from rescind.hooks.single_calls.grants import DmsPermission, VendorGrant
 from rescind.operators.bases.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
 
 

@@ -21,9 +21,9 @@ from rescind.operators.questions.approve_part import ApprovePartOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.systems import REGISTRY
 from rescind.users import printed, same_user
-from rescind.workflow.event_windows import EventsRead, read_events_between
 from rescind.workflow.inputs import admitted_roster, collect_inputs
-from rescind.workflow.leaver_events import (
+from rescind.workflow.offboarding.event_windows import EventsRead, read_events_between
+from rescind.workflow.offboarding.leaver_events import (
     LOOK_BACK,
     UNREAD,
     Event,

@@ -28,7 +28,7 @@ from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.workflow.connection_check import scopes_of_connections
 from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
-from rescind.workflow.named_people import narrowed
+from rescind.workflow.offboarding.named_people import narrowed
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion, with_ends
 from rescind.workflow.run_settings import hides, record_settings

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from rescind.cloud.base import Answer, WriteRequest
 from rescind.cloud.quickbi.menus import ListPortalMenuAuthorization
-from rescind.hooks.calls import texts
-from rescind.hooks.grants import QuickBiMenuAuthorization, VendorGrant
+from rescind.hooks.single_calls.calls import texts
+from rescind.hooks.single_calls.grants import QuickBiMenuAuthorization, VendorGrant
 from rescind.operators.bases.vendor_call import Accepted, ListOperator, RevokeOperator, VerifyGoneOperator
 
 

@@ -30,7 +30,7 @@ from rescind.workflow.execute.batch_sender import BatchReport, BatchSender
 from rescind.workflow.execute.direction import ClaimedBatch
 from rescind.workflow.execute.listings import read_listings
 from rescind.workflow.execute.restoration import Restoration
-from rescind.workflow.execute.verify_restore import RestoreReport, RestoreVerifier
+from rescind.workflow.execute.verification.verify_restore import RestoreReport, RestoreVerifier
 from rescind.workflow.own_access import Receivers
 from rescind.workflow.references import BatchRef, ScopeRef
 from rescind.workflow.restore.planner import (

@@ -13,7 +13,7 @@ from rescind.operators.bases.settling import SettlingOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.workflow.execute.progress_meter import Meter
-from rescind.workflow.execute.verify import ScopeReport, ScopeVerifier
+from rescind.workflow.execute.verification.verify import ScopeReport, ScopeVerifier
 from rescind.workflow.inputs import same_people
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from rescind.operators.bases.announcing import AnnouncingMixin
 from rescind.operators.bases.review import ReviewOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
-from rescind.workflow.execute.watch import unchecked, watch_account
+from rescind.workflow.execute.verification.watch import unchecked, watch_account
 from rescind.workflow.question.markdown import plain
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from rescind.cloud.answers.outcomes import Said
 from rescind.cloud.base import Answer, WriteRequest
 from rescind.cloud.wedata.data_sources import DescribeDataSourceAuthority
 from rescind.cloud.wedata.privileges import ListPermissions, PrivilegeResource, RevokePrivileges
-from rescind.hooks.calls import checked_flag, refused
-from rescind.hooks.grants import VendorGrant, WeDataDataSourceAuthorization, WeDataPrivilege
+from rescind.hooks.single_calls.calls import checked_flag, refused
+from rescind.hooks.single_calls.grants import VendorGrant, WeDataDataSourceAuthorization, WeDataPrivilege
 from rescind.operators.bases.vendor_call import ListOperator, RevokeOperator, VerifyGoneOperator
 
 

@@ -10,15 +10,15 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
-from rescind.hooks.calls import airflow_outcomes, verify_all
-from rescind.hooks.grants import VendorGrant
-from rescind.hooks.verify_gone import NOT_YET, grant_of, sentence
+from rescind.hooks.single_calls.calls import airflow_outcomes, verify_all
+from rescind.hooks.single_calls.grants import VendorGrant
+from rescind.hooks.single_calls.verify_gone import NOT_YET, grant_of, sentence
 from rescind.triggers.grant_gone import GrantGoneTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from rescind.hooks.verify_gone import GoneReport
+    from rescind.hooks.single_calls.verify_gone import GoneReport
 
 
 class GrantGoneSensor(BaseSensorOperator):

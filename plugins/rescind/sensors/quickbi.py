@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from rescind.hooks.grants import QuickBiMenuAuthorization, VendorGrant
+from rescind.hooks.single_calls.grants import QuickBiMenuAuthorization, VendorGrant
 from rescind.sensors.grant_gone import GrantGoneSensor
 
 

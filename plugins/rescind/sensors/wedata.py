@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from rescind.hooks.grants import VendorGrant, WeDataDataSourceAuthorization, WeDataPrivilege
+from rescind.hooks.single_calls.grants import VendorGrant, WeDataDataSourceAuthorization, WeDataPrivilege
 from rescind.sensors.grant_gone import GrantGoneSensor
 
 

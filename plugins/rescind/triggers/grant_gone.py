@@ -10,8 +10,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from rescind.errors import RescindError
-from rescind.hooks.grants import KINDS
-from rescind.hooks.verify_gone import NOT_YET, grant_of, verify_gone
+from rescind.hooks.single_calls.grants import KINDS
+from rescind.hooks.single_calls.verify_gone import NOT_YET, grant_of, verify_gone
 
 
 class GrantGoneTrigger(BaseTrigger):
@@ -20,7 +20,7 @@ class GrantGoneTrigger(BaseTrigger):
     Throttled, unreachable and incomplete listings are tried again after ``poke_interval``. Any other error ends the
     wait. The event is ``{"report": ...}`` when the grant is gone, or ``{"error": text}``.
 
-    :param kind: class name of the grant's description, a key of :data:`rescind.hooks.grants.KINDS`.
+    :param kind: class name of the grant's description, a key of :data:`rescind.hooks.single_calls.grants.KINDS`.
     :param grant: the fields of the description.
     :param conn_id: connection to the vendor.
     :param poke_interval: seconds between two checks.

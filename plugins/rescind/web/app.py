@@ -25,12 +25,12 @@ from rescind.ledger.read_models.overview import OverviewViews as Views
 from rescind.ledger.read_models.person import PersonAccess, PersonViews
 from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
 from rescind.web import access, pages, people, selections, shape
-from rescind.web.bundles import find_bundle, packed
-from rescind.web.export import items_as_csv, runs_as_csv
+from rescind.web.downloads.bundles import find_bundle, packed
+from rescind.web.downloads.export import items_as_csv, runs_as_csv
+from rescind.web.downloads.reports import find_report
 from rescind.web.gate import Gate, reader_of, said
 from rescind.web.language import Language
 from rescind.web.overview import NOTHING, overview
-from rescind.web.reports import find_report
 from rescind.web.selections import Selecting, is_open
 
 log = logging.getLogger(__name__)

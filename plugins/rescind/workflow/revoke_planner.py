@@ -41,8 +41,8 @@ from rescind.review.emptying import Emptying
 from rescind.settings import Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.workflow.closing.people_guards import PeopleGuards
-from rescind.workflow.named_people import named_of
 from rescind.workflow.narrowing.limit import Limit
+from rescind.workflow.offboarding.named_people import named_of
 from rescind.workflow.plan_part import Account, PlanPart
 from rescind.workflow.run_settings import settings_digest
 

@@ -17,8 +17,8 @@ from rescind.plan.restore_effects import OPERATION
 from rescind.run_state import REVOKE, Counts, StateWords, closed_state, was_left_out, what_remains, words_of
 from rescind.settings import Settings
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
-from rescind.workflow.leaver_events import event_problems
-from rescind.workflow.named_people import named_lines
+from rescind.workflow.offboarding.leaver_events import event_problems
+from rescind.workflow.offboarding.named_people import named_lines
 from rescind.workflow.question.plan_people import kept_of_request
 
 _PROVEN = ("verified_gone", "already_absent")

@@ -19,7 +19,7 @@ from rescind.ledger import NAMED_PEOPLE, ScopeSpec
 from rescind.ledger.population.snapshot_diff import SnapshotDiff
 from rescind.settings import ReviewRequest, Settings
 from rescind.workflow.inputs import decision_context
-from rescind.workflow.named_people import MOST_NAMED, RunPeople, narrowed
+from rescind.workflow.offboarding.named_people import MOST_NAMED, RunPeople, narrowed
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import DMS, Row, mutate, records_of, script, somebody
 

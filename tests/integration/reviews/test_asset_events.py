@@ -17,7 +17,7 @@ import pytest
 
 from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION
 from rescind.hooks.airflow_instance.event_senders import look_up_senders
-from rescind.workflow.leaver_events import Event, digest_of, read_events
+from rescind.workflow.offboarding.leaver_events import Event, digest_of, read_events
 from tests.support.servers.api_server import ApiServer, running_api_server
 from tests.support.servers.emulator import ROOT
 

@@ -10,7 +10,7 @@ import pytest
 
 from rescind.hooks.airflow_instance.api import AIRFLOW_CONNECTION
 from rescind.hooks.airflow_instance.event_senders import look_up_senders
-from rescind.workflow.leaver_events import digest_of
+from rescind.workflow.offboarding.leaver_events import digest_of
 from tests.support.reviews.airflow_record import AirflowRecord, airflow_record
 
 pytestmark = pytest.mark.airflow

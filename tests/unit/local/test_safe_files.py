@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from local import airflowenv, migrations, postgres, processes, safe_files, state, workers
+from local import airflowenv, migrations, processes, safe_files, state
 from local.config import Config, load
 from local.errors import LocalError
-from local.postgres import Account, Cluster
 from local.processes import Registry
+from local.services import postgres, workers
+from local.services.postgres import Account, Cluster
 from local.stack import Stack
 
 PASSWORD = "a-password"

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
-from rescind.hooks.grants import KINDS
+from rescind.hooks.single_calls.grants import KINDS
 from rescind.operators import dms, quickbi, wedata
 from rescind.sensors.dms import DmsUserPermissionGoneSensor
 from rescind.sensors.quickbi import QuickBiMenuAuthorizationGoneSensor

@@ -31,9 +31,9 @@ from rescind.errors import (
     TransientError,
     UnauthorizedError,
 )
-from rescind.hooks.calls import write_once
 from rescind.hooks.clients import connected, hook_of
-from rescind.hooks.grants import VendorGrant
+from rescind.hooks.single_calls.calls import write_once
+from rescind.hooks.single_calls.grants import VendorGrant
 from rescind.ledger import SINGLE, Ledger, NewRun, NewSingleCall, Run
 from rescind.model import Choice, Grant, GrantKey, PrincipalType
 from rescind.review import Decider, RequestedTargets

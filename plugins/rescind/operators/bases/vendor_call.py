@@ -13,7 +13,7 @@ from rescind.airflow_support.kill_switch_variable import StopVariable, refuse_if
 from rescind.cloud.base import Answer, ListRequest, ReadRequest, WriteRequest
 from rescind.cloud.client import CloudClient
 from rescind.hooks.base import run
-from rescind.hooks.calls import (
+from rescind.hooks.single_calls.calls import (
     Described,
     Journal,
     Listed,
@@ -24,8 +24,8 @@ from rescind.hooks.calls import (
     verify_all,
     write_once,
 )
-from rescind.hooks.grants import VendorGrant
-from rescind.hooks.verify_gone import GoneReport, grants_of, sentence
+from rescind.hooks.single_calls.grants import VendorGrant
+from rescind.hooks.single_calls.verify_gone import GoneReport, grants_of, sentence
 
 if TYPE_CHECKING:
     from rescind.operators.bases import single_write

@@ -15,7 +15,7 @@ from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
 from rescind.systems import system_named, titles
 from rescind.systems.access_path import AccessPath, access_text
 from rescind.workflow.closing.surroundings import Surroundings, complete_systems, ended_elsewhere, product
-from rescind.workflow.named_people import named_of
+from rescind.workflow.offboarding.named_people import named_of
 
 _STAYS = Fate(STAYS, "stays")
 _PROVEN = ("verified_gone", "already_absent")

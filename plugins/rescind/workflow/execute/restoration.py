@@ -29,7 +29,7 @@ from rescind.plan.restore_effects import Inverse, read_restores
 from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.workflow.execute.direction import ClaimedBatch, Screening
 from rescind.workflow.execute.listings import ListingsRead, match_regranted, read_listings
-from rescind.workflow.execute.settle_reads import CLEAN_READS
+from rescind.workflow.execute.verification.settle_reads import CLEAN_READS
 
 FRESH_SECONDS = 30.0
 """Oldest listing on which a send may rely."""

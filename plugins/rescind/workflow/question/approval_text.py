@@ -14,7 +14,7 @@ from rescind.systems import system_named
 from rescind.workflow.closing.proposal import CLOSING
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
 from rescind.workflow.closing.surroundings import product
-from rescind.workflow.named_people import named_lines
+from rescind.workflow.offboarding.named_people import named_lines
 from rescind.workflow.question.markdown import plain
 from rescind.workflow.question.people_text import (
     PAGE,

@@ -11,7 +11,7 @@ from rescind.ledger import Ledger, Watched
 from rescind.model import Grant
 from rescind.systems.base import ListingScope
 from rescind.workflow.execute.listings import ListingsRead, answers, match_regranted, read_listings
-from rescind.workflow.execute.watch import watch_account
+from rescind.workflow.execute.verification.watch import watch_account
 from tests.support.ledger.runs import begin, list_scope
 from tests.support.scripted import BROKEN, CUT, NO_CLIENT, NOT_THERE, REFUSED, Answer, ScriptedDms, dms_record
 

@@ -38,8 +38,8 @@ from rescind.cloud.wedata.privileges import (
 from rescind.errors import ListingIncompleteError
 from rescind.hooks.base import CloudHook
 from rescind.hooks.dms import DmsHook
-from rescind.hooks.grant_listing import AuthorizationRow
 from rescind.hooks.quickbi import QuickBiHook
+from rescind.hooks.single_calls.grant_listing import AuthorizationRow
 from rescind.hooks.wedata import WeDataHook
 from rescind.model import GrantKey, PrincipalType
 from rescind.systems.quickbi.menus import LEVELS

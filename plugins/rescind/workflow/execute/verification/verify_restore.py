@@ -15,7 +15,7 @@ from rescind.model import TO_VERIFY, Grant, ItemState, Verdict
 from rescind.systems.base import ListingScope, PermissionSystem
 from rescind.workflow.execute.listings import ListingsRead, answers, match_regranted, read_listings, removed_by
 from rescind.workflow.execute.restoration import PRESENT, item_states, items_by_slot
-from rescind.workflow.execute.settle_reads import CLEAN_READS
+from rescind.workflow.execute.verification.settle_reads import CLEAN_READS
 
 _EXAMPLES = 50
 

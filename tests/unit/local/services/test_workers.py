@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from local import airflowenv, safe_files, state, workers
+from local import airflowenv, safe_files, state
 from local.config import Config, load
 from local.processes import Record, Registry
+from local.services import workers
 
 PASSWORD = "a-password-of-the-broker"
 

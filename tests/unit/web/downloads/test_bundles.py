@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rescind.web import bundles
-from rescind.web.bundles import find_bundle, packed
+from rescind.web.downloads import bundles
+from rescind.web.downloads.bundles import find_bundle, packed
 
 FILES = {"manifest.json": b"{}\n", "review.jsonl": b"line\n" * 200_000, "signature.json": b"{}\n"}
 

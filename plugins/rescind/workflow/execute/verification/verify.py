@@ -25,7 +25,7 @@ from rescind.systems.effective import EffectiveAccess, Near, RemainingAccess, ac
 from rescind.systems.surfaces import Gap, PlatformAnswer, unasked
 from rescind.workflow.execute.listings import answers, at_once, removed_by
 from rescind.workflow.execute.progress_meter import Meter
-from rescind.workflow.execute.settle_reads import CLEAN_READS, Item, Settling
+from rescind.workflow.execute.verification.settle_reads import CLEAN_READS, Item, Settling
 
 _NOT_KNOWN = "not known"
 _NAMED_PATHS = 5

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from rescind.web.reports import local_path
+from rescind.web.downloads.reports import local_path
 
 MOST_BYTES = 1 << 30
 _PIECE = 1 << 18
@@ -62,7 +62,7 @@ def packed(bundle: Path, report: Path | None = None) -> Iterator[bytes]:
 
     Beside the folder of the bundle, and so outside its seal, the archive holds a README and the report.
 
-    :param report: the report of the run, from :func:`~rescind.web.reports.find_report`.
+    :param report: the report of the run, from :func:`~rescind.web.downloads.reports.find_report`.
     :raises OSError: when a file changes meanwhile; the archive is then incomplete and does not open.
     """
     pieces = _Pieces()

@@ -13,10 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local import postgres, safe_files, state
+from local import safe_files, state
 from local.errors import StartError
-from local.postgres import Account, Cluster
 from local.processes import Registry, identity
+from local.services import postgres
+from local.services.postgres import Account, Cluster
 
 pytestmark = pytest.mark.postgres
 

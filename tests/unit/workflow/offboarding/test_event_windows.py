@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rescind.workflow.event_windows import MOST_READS, MOST_UNREADABLE, read_events_between
+from rescind.workflow.offboarding.event_windows import MOST_READS, MOST_UNREADABLE, read_events_between
 
 UNTIL = datetime(2026, 3, 8, 12, tzinfo=UTC)
 SINCE = UNTIL - timedelta(days=7)
@@ -81,6 +81,6 @@ def test_an_answer_that_fails_once_hides_nothing() -> None:
 
 def test_it_gives_up_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 61.0])
-    monkeypatch.setattr("rescind.workflow.event_windows.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("rescind.workflow.offboarding.event_windows.time.monotonic", lambda: next(now))
     result = read_events_between(Asset([], [SINCE]).read, SINCE, UNTIL)
     assert result.unreadable == [] and isinstance(result.failed, ValueError)

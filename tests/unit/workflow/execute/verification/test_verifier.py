@@ -16,8 +16,8 @@ from rescind.model import Cell, Grant, GrantKey
 from rescind.systems.base import ListingScope
 from rescind.systems.dms.proxy_accesses import DmsProxyAccesses
 from rescind.systems.surfaces import PlatformAnswer
-from rescind.workflow.execute import verify
-from rescind.workflow.execute.verify import ScopeReport, ScopeVerifier
+from rescind.workflow.execute.verification import verify
+from rescind.workflow.execute.verification.verify import ScopeReport, ScopeVerifier
 from tests.support.ledger.attempts import claim, send
 from tests.support.ledger.runs import Frozen, approve, begin, decide, freeze, list_scope
 from tests.support.scripted import (

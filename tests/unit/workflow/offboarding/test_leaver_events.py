@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rescind.errors import InputError
 from rescind.review import AdmittedRoster, RosterLimits, RosterOptions, admit_roster, read_roster_csv
-from rescind.workflow.leaver_events import LeaverEvent, digest_of, only_from, read_events, take, told
+from rescind.workflow.offboarding.leaver_events import LeaverEvent, digest_of, only_from, read_events, take, told
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ROSTER = """person_id,name,email,status,kind,dms_user_id

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rescind.web import reports
-from rescind.web.reports import find_report
+from rescind.web.downloads import reports
+from rescind.web.downloads.reports import find_report
 
 
 @pytest.fixture

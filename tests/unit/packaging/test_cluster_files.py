@@ -15,10 +15,10 @@ import psutil
 import pytest
 import yaml
 
-from local import workers
+from local.services import workers
 
 pytestmark = pytest.mark.airflow
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CLUSTER = ROOT / "include/cluster"
 
 CHART_KEYS = {

@@ -16,9 +16,9 @@ from rescind.cloud.paging import Listing
 from rescind.cloud.retry import backoff
 from rescind.errors import InputError, RefusedError, RescindError, RunInterruptedError, ThrottledError, TransientError
 from rescind.hooks.base import run
-from rescind.hooks.grant_listing import read_listing
-from rescind.hooks.grants import VendorGrant
-from rescind.hooks.verify_gone import GoneReport, verify_gone
+from rescind.hooks.single_calls.grant_listing import read_listing
+from rescind.hooks.single_calls.grants import VendorGrant
+from rescind.hooks.single_calls.verify_gone import GoneReport, verify_gone
 
 
 class Described(TypedDict):
@@ -95,7 +95,7 @@ def list_all(client: CloudClient, kind: type[VendorGrant], request: ListRequest[
 
 
 def verify_all(client: CloudClient, grants: Sequence[VendorGrant]) -> GoneReport:
-    """See :func:`rescind.hooks.verify_gone.verify_gone`."""
+    """See :func:`rescind.hooks.single_calls.verify_gone.verify_gone`."""
 
     async def work() -> GoneReport:
         async with client:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from rescind.ledger.read_models.rows import ItemLine
-from rescind.web.export import items_as_csv
+from rescind.web.downloads.export import items_as_csv
 
 NOW = datetime(2026, 6, 1, 6, 30, tzinfo=UTC)
 

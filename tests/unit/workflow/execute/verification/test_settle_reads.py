@@ -10,7 +10,7 @@ import pytest
 from rescind.cloud.client import CloudClient
 from rescind.model import Cell, Grant, GrantKey
 from rescind.systems.base import ListingScope, Reading
-from rescind.workflow.execute.settle_reads import Settling
+from rescind.workflow.execute.verification.settle_reads import Settling
 from tests.support.scripted import (
     BY_RESOURCE,
     BY_USER,

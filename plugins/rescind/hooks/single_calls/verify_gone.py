@@ -7,8 +7,8 @@ from typing import Any, Literal, TypedDict
 
 from rescind.cloud.client import CloudClient
 from rescind.errors import InputError, ListingIncompleteError, ThrottledError, TransientError
-from rescind.hooks.grant_listing import read_listing
-from rescind.hooks.grants import VendorGrant
+from rescind.hooks.single_calls.grant_listing import read_listing
+from rescind.hooks.single_calls.grants import VendorGrant
 
 PASSES = 2
 """Complete listings in a row that must lack a grant before it counts as gone: one listing of several pages can miss a

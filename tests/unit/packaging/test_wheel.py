@@ -15,7 +15,7 @@ import pytest
 import rescind
 from tests.support.wheels import build
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

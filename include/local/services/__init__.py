@@ -1,0 +1,1 @@
+"""Services that the stack runs beside Airflow: PostgreSQL and, for Celery, Redis."""
