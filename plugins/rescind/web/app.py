@@ -21,9 +21,10 @@ from starlette.responses import StreamingResponse
 from rescind.evidence.report.closing import closing_rows
 from rescind.i18n import Reader
 from rescind.ledger import SINGLE, Ledger
+from rescind.ledger.read_models.item_rows import ItemFilter
 from rescind.ledger.read_models.overview import OverviewViews as Views
 from rescind.ledger.read_models.person import PersonAccess, PersonViews
-from rescind.ledger.read_models.rows import ItemFilter, RunFacts, RunLine
+from rescind.ledger.read_models.run_rows import RunFacts, RunLine
 from rescind.web import access, pages, people, selections, shape
 from rescind.web.downloads.bundles import find_bundle, packed
 from rescind.web.downloads.export import items_as_csv, runs_as_csv

@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from rescind.i18n import tr
+from rescind.ledger.read_models.item_rows import NO_DEPARTMENT
 from rescind.ledger.read_models.overview import QUARTERS, BucketLine, OpenCell, OverviewViews
-from rescind.ledger.read_models.rows import NO_DEPARTMENT
 from rescind.ledger.store.errors import DatabaseError
 from rescind.web.charts import Bar, bars_svg, line_svg
 

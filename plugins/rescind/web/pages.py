@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from rescind.i18n import mark, moment, tr
+from rescind.ledger.read_models.item_rows import NO_DEPARTMENT
 from rescind.ledger.read_models.overview import CLOCK_DAYS
 from rescind.ledger.read_models.queries import MOST_REFUSED
-from rescind.ledger.read_models.rows import NO_DEPARTMENT
 from rescind.model import NEW_RUN, needs_new_run
 from rescind.run_state import NOT_STARTED, tone_of, was_left_out, words_of
 from rescind.web import shape

@@ -14,8 +14,9 @@ from fastapi import Path as PathPart
 from markupsafe import Markup
 
 from rescind.i18n import mark, tr, trn
+from rescind.ledger.read_models.item_rows import PersonLine
 from rescind.ledger.read_models.person import HistoryLine, PersonAccess, PersonViews
-from rescind.ledger.read_models.rows import PersonLine, RunFacts, RunLine
+from rescind.ledger.read_models.run_rows import RunFacts, RunLine
 from rescind.web import pages
 from rescind.web.gate import reader_of
 

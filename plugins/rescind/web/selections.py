@@ -22,7 +22,7 @@ from rescind.i18n import tr
 from rescind.ledger import Ledger, Selection, SelectionRefusedError
 from rescind.ledger.read_models.boxes import BOXES_PER_PAGE, BoxFilter, BoxLine, Preview
 from rescind.ledger.read_models.overview import OverviewViews as Views
-from rescind.ledger.read_models.rows import RunFacts, RunLine
+from rescind.ledger.read_models.run_rows import RunFacts, RunLine
 from rescind.web import access, pages
 from rescind.web.gate import reader_of
 from rescind.web.posts import NotSavedError, form_token, token_fits

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rescind.ledger import Ledger, VerdictRecord
-from rescind.ledger.read_models.rows import NO_DEPARTMENT, ItemFilter, ItemLine
+from rescind.ledger.read_models.item_rows import NO_DEPARTMENT, ItemFilter, ItemLine
 from rescind.model import Cell, Choice, Decision, Grant, Verdict
 from rescind.web.app import create_app
 from rescind.workflow.question.risk import risk_level

@@ -13,8 +13,8 @@ from psycopg.types.json import Jsonb
 
 from rescind.ledger import Ledger, NewQuestion, NewRun, QuestionItem
 from rescind.ledger.read_models import queries
+from rescind.ledger.read_models.item_rows import ItemFilter
 from rescind.ledger.read_models.overview import BucketLine, OpenCell
-from rescind.ledger.read_models.rows import ItemFilter
 from rescind.ledger.runs.records import NAMED_PEOPLE
 from rescind.ledger.runs.refusals import NewRefusal
 from rescind.model import Verdict

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rescind.ledger.read_models.rows import ItemCount, ProgressLine, RunFacts, RunLine, SystemLine
+from rescind.ledger.read_models.item_rows import ItemCount
+from rescind.ledger.read_models.run_rows import ProgressLine, RunFacts, RunLine, SystemLine
 from rescind.web import shape
 
 START = datetime(2026, 6, 1, 6, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from rescind.errors import LedgerError
 from rescind.ledger import Ledger, NewBatch, NewCall, NewItem, NewPlan, NewQuestion, NewRun, QuestionItem
-from rescind.ledger.read_models.rows import ItemFilter
+from rescind.ledger.read_models.item_rows import ItemFilter
 from rescind.model import Choice, Decision
 from rescind.web.shape import counted
 from rescind.workflow.question.plan_people import plan_people

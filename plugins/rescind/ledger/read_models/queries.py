@@ -11,6 +11,17 @@ from typing import Any, TypeVar
 
 from psycopg.rows import class_row
 
+from rescind.ledger.read_models.item_rows import (
+    NO_DEPARTMENT,
+    ItemCount,
+    ItemFilter,
+    ItemLine,
+    ItemPage,
+    PeoplePage,
+    PersonLine,
+    ReturnLine,
+    SinceLine,
+)
 from rescind.ledger.read_models.item_sql import (
     BEFORE,
     COMPARED,
@@ -31,20 +42,11 @@ from rescind.ledger.read_models.item_sql import (
     SYSTEMS,
     items_page,
 )  # fmt: skip
-from rescind.ledger.read_models.rows import (
-    NO_DEPARTMENT,
-    ItemCount,
-    ItemFilter,
-    ItemLine,
-    ItemPage,
-    PeoplePage,
-    PersonLine,
+from rescind.ledger.read_models.run_rows import (
     ProgressLine,
     RefusedLine,
-    ReturnLine,
     RunFacts,
     RunLine,
-    SinceLine,
     SingleCallLine,
     SystemLine,
     WatchLine,

@@ -1,6 +1,6 @@
 """SQL of the rows about whole runs: lists, facts, progress, refusals, watches, single calls."""
 
-from rescind.ledger.read_models.rows import STALE_S
+from rescind.ledger.read_models.run_rows import STALE_S
 
 GONE = "('verified_gone', 'already_absent')"
 

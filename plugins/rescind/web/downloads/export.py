@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rescind.evidence.report.tables import cell
-from rescind.ledger.read_models.rows import ItemLine, RefusedLine, RunLine
+from rescind.ledger.read_models.item_rows import ItemLine
+from rescind.ledger.read_models.run_rows import RefusedLine, RunLine
 from rescind.run_state import NOT_STARTED, was_left_out, words_of
 from rescind.web.shape import left_of, refusal, state_of
 

@@ -7,7 +7,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from rescind.ledger.read_models.rows import ItemLine
+from rescind.ledger.read_models.item_rows import ItemLine
 from rescind.web.downloads.export import items_as_csv
 
 NOW = datetime(2026, 6, 1, 6, 30, tzinfo=UTC)
