@@ -26,7 +26,7 @@ from rescind.systems import REGISTRY, system_named
 from rescind.systems.dms import permissions
 from rescind.systems.effective import EffectiveAccess, Found, RemainingAccess, access_around
 from rescind.systems.population import Lists, Population
-from rescind.systems.quickbi import menus, people
+from rescind.systems.quickbi import menu_listing, menus, people
 from rescind.systems.surfaces import CERTAIN_IN, UNCERTAIN, PlatformAnswer, unasked
 from rescind.systems.wedata import data_sources, privileges, projects
 from tests.support.ledger.pacing import FreePacer
@@ -302,8 +302,8 @@ FAULTS: list[tuple[str, str, str, Fault]] = [
     ("quickbi_menus", "share", "not read", _with(menus, "portal_receivers", _no_receivers)),
     ("quickbi_menus", SHARED, "organization not known by it", _with(menus, "portal_receivers", _unheard_receivers)),
     ("quickbi_menus", "open_menu", "everybody not counted", _with(
-        menus, "_menu_grants", lambda account, portal, row, name: [
-            menus._grant(account, portal, row, receiver, name, True) for receiver in row.receivers])),
+        menu_listing, "_menu_grants", lambda account, portal, row, name: [
+            menu_listing._grant(account, portal, row, receiver, name, True) for receiver in row.receivers])),
     ("dms_permissions", "owner_database", "owners not read", NO_OWNERS),
     ("dms_permissions", "owner_logic_database", "owners not read", NO_OWNERS),
     ("dms_permissions", "owner_instance", "owners not read", NO_OWNERS),

@@ -42,7 +42,7 @@ from rescind.hooks.quickbi import QuickBiHook
 from rescind.hooks.single_calls.grant_listing import AuthorizationRow
 from rescind.hooks.wedata import WeDataHook
 from rescind.model import GrantKey, PrincipalType
-from rescind.systems.quickbi.menus import LEVELS
+from rescind.systems.quickbi.menu_listing import LEVELS
 from rescind.systems.wedata.permission_grants import inherited_from, principal_type
 
 _USER, _GROUP = 0, 1

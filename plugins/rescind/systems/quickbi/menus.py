@@ -12,21 +12,17 @@ import asyncio
 import math
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from rescind.cloud.base import Prepared, WriteRequest
 from rescind.cloud.clients import QuickBiClient
-from rescind.cloud.fields import UNNAMEABLE, is_named_id
 from rescind.cloud.quickbi.inventory import (
     QueryUserList,
 )
 from rescind.cloud.quickbi.menus import (
     AuthorizeMenu,
     CancelAuthorizationMenu,
-    ListPortalMenuAuthorization,
-    ListPortalMenus,
-    MenuAuthorization,
     QueryWorksByOrganization,
     Receiver,
     Work,
@@ -51,23 +47,19 @@ from rescind.systems.quickbi.access import (
     receiver_type,
     what_users_see,
 )
-from rescind.systems.quickbi.last_use import USAGE_READS, QuickBiUse, works_of
+from rescind.systems.quickbi.last_use import USAGE_READS, QuickBiUse
+from rescind.systems.quickbi.menu_listing import PortalMenus, read_portal
 from rescind.systems.quickbi.people import PEOPLE_READS, QuickBiPeople, discover_groups, discover_workspaces, membership
 from rescind.systems.quickbi.users import user_principal
 from rescind.systems.surfaces import (
-    CONDITIONAL,
-    UNCERTAIN,
     UNNAMED,
     PlatformAnswer,
     Surface,
     Untraceable,
 )
-from rescind.systems.walker import PASSES, Walker
+from rescind.systems.walker import Walker
 
-_NAMED_KINDS = frozenset({PrincipalType.USER, PrincipalType.GROUP})
-LEVELS = {1: "view", 3: "view_export", 10: "data_entry", 11: "edit"}
 _RESTORABLE = {"view": 1, "view_export": 3}
-EVERYONE = "everyone"
 
 
 class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
@@ -122,7 +114,7 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         found.asked(PORTAL_OWNER.name)
         organizations: set[str] = set()
 
-        def take(portal: Work, listed: tuple[_Portal, list[Receiver]]) -> None:
+        def take(portal: Work, listed: tuple[PortalMenus, list[Receiver]]) -> None:
             seen, beside = listed
             found.shown("menu", seen.names)
             judge = (lambda grant: use.judge(grant, seen.works)) if use else None
@@ -137,8 +129,8 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
             organizations.update(key.principal_id for key in keys if key.principal_type == PrincipalType.ORGANIZATION)
             organizations.update(r.ReceiverId or "" for r in beside if receiver_type(r) == PrincipalType.ORGANIZATION)
 
-        async def read(portal: Work) -> tuple[_Portal, list[Receiver]]:
-            return await self._portal(walker, portal.WorksId), await portal_receivers(walker, portal, roles, found)
+        async def read(portal: Work) -> tuple[PortalMenus, list[Receiver]]:
+            return await read_portal(walker, portal.WorksId), await portal_receivers(walker, portal, roles, found)
 
         await walker.for_each(portals, read, take)
         for organization in sorted(organizations):
@@ -148,31 +140,6 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         found.asked(WHITE_LIST.name)
         found.asked(SHARES.name)
         found.note("portals", len(portals))
-
-    async def _portal(self, walker: Walker[QuickBiClient], portal: str) -> _Portal:
-        """The grants on one portal's menus. The menu tree and the receivers check each other.
-
-        What one of them lacks is read again: a second, equal answer confirms that nobody is named for a menu, and
-        that a menu of the tree has no entry.
-        """
-        before: _Portal | None = None
-        for _ in range(PASSES):
-            seen = await self._read_portal(walker, portal)
-            if not seen.doubtful or seen == before:
-                return seen
-            before = seen
-        what = f"ListPortalMenuAuthorization(DataPortalId={portal})"
-        raise ListingIncompleteError(what, f"{PASSES} readings never agreed on its menus in a row", shifted=True)
-
-    async def _read_portal(self, walker: Walker[QuickBiClient], portal: str) -> _Portal:
-        tree = (await walker.client.read(ListPortalMenus(DataPortalId=portal))).value
-        names = {menu.menuId: menu.menuName or "" for menu in tree.nodes()}
-        works = works_of(tree.nodes())
-        rows = await walker.rows(ListPortalMenuAuthorization(DataPortalId=portal))
-        grants = [g for row in rows for g in _menu_grants(walker.account, portal, row, names.get(row.MenuId, ""))]
-        unlisted = {menu.menuId for menu in tree.leaves()} - {row.MenuId for row in rows}
-        unconfirmed = {row.MenuId for row in rows if row.unconfirmed}
-        return _Portal(tuple(grants), frozenset(names), frozenset(unlisted), frozenset(unconfirmed), works)
 
     def cell(self, key: GrantKey) -> Cell:
         """One receiver on one menu of a portal."""
@@ -189,7 +156,7 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
     async def reread(self, client: QuickBiClient, listings: Collection[ListingScope]) -> Reading:
         """One listing per touched portal (and its menu tree, for names)."""
         walker = Walker(client)
-        found = await walker.each(sorted(listings), lambda listing_scope: self._portal(walker, listing_scope[0]))
+        found = await walker.each(sorted(listings), lambda listing_scope: read_portal(walker, listing_scope[0]))
         for (portal,), seen in zip(sorted(listings), found, strict=True):
             if seen.unlisted:
                 why = f"{len(seen.unlisted)} menus of its tree have no entry (first: {min(seen.unlisted)})"
@@ -237,8 +204,8 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
                 now.levels, now.unlisted, now.began = _levels(seen.grants), seen.unlisted, began
         return now.levels, now.unlisted
 
-    async def _portal_now(self, client: QuickBiClient, portal: str) -> _Portal:
-        return await self._portal(Walker(client), portal)
+    async def _portal_now(self, client: QuickBiClient, portal: str) -> PortalMenus:
+        return await read_portal(Walker(client), portal)
 
     def inverse(self, grant: Grant) -> Mapping[str, Any] | None:
         """Return AuthorizeMenu with the same level. It cannot restore edit and data entry."""
@@ -335,26 +302,6 @@ _NOW: WeakKeyDictionary[QuickBiClient, WeakValueDictionary[str, _Now]] = WeakKey
 _NOW_SECONDS = 2.0
 
 
-class _Portal(NamedTuple):
-    """One reading of a portal.
-
-    :param unlisted: menus of the tree without an entry in the list of receivers.
-    :param unconfirmed: menus whose entry has no list of receivers.
-    :param works: menu id -> id of the work behind it.
-    """
-
-    grants: tuple[Grant, ...]
-    names: frozenset[str]
-    unlisted: frozenset[str]
-    unconfirmed: frozenset[str]
-    works: Mapping[str, str]
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether a second reading has to confirm this one."""
-        return bool(self.unlisted or self.unconfirmed)
-
-
 def _query(prepared: Prepared[Any], action: str) -> tuple[str, list[str], list[tuple[str, str]], dict[str, list[str]]]:
     """Portal, menus, receivers as (kind, id), and all fields of the final query string.
 
@@ -376,49 +323,3 @@ def _levels(grants: Iterable[Grant]) -> dict[Cell, set[str]]:
     for grant in grants:
         found.setdefault(grant.cell, set()).add(grant.key.entitlement)
     return found
-
-
-def _menu_grants(account: str, portal: str, row: MenuAuthorization, name: str) -> list[Grant]:
-    nameable = is_named_id(portal) and is_named_id(row.MenuId)
-    grants = {
-        grant.key: grant
-        for grant in (_grant(account, portal, row, receiver, name, nameable) for receiver in row.receivers)
-    }
-    if not row.ShowOnlyWithAccess:
-        unknown = {UNCERTAIN: RECEIVERS.name} if row.ShowOnlyWithAccess is None else {}
-        key = GrantKey("quickbi_menus", account, "menu", row.MenuId, PrincipalType.EVERYONE, EVERYONE, "view", portal)
-        grants[key] = Grant(
-            key=key,
-            cell=Cell(portal, row.MenuId, "open", (EVERYONE,)),
-            revocable=False,
-            why_not="the menu is open to everybody who can open the portal"
-            if not unknown
-            else "whether the menu is open to everybody is not told",
-            attributes={CONDITIONAL: "the portal can be opened", **unknown},
-            resource_name=name,
-        )
-    return list(grants.values())
-
-
-def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver, name: str, nameable: bool) -> Grant:
-    """Return the grant of one receiver.
-
-    :param nameable: whether the revoke call can name the portal and the menu.
-    """
-    kind, points = receiver_type(receiver), receiver.AuthPointsValue
-    level = LEVELS.get(points or 0) or f"level {points}"
-    ident = receiver.ReceiverId or ""
-    if kind not in _NAMED_KINDS:
-        why_not = f"a {kind} receiver cannot be named by the revoke call"
-    elif points is not None and points not in LEVELS:
-        why_not = f"unknown authorization {level}"
-    else:
-        why_not = "the receiver has no id" if not ident else "" if nameable and is_named_id(ident) else UNNAMEABLE
-    return Grant(
-        key=GrantKey("quickbi_menus", account, "menu", row.MenuId, kind, ident, level, portal),
-        cell=Cell(portal, row.MenuId, kind, (ident,)),
-        revocable=not why_not,
-        why_not=why_not,
-        resource_name=name,
-        attributes={"AuthPointsValue": str(points), "ReceiverType": str(receiver.ReceiverType)},
-    )

@@ -14,16 +14,16 @@ from typing import Literal
 
 from rescind.errors import PlanError
 from rescind.ledger import Ledger, Run
-from rescind.model import Choice, Decision, Grant, Membership, PrincipalType
+from rescind.model import Grant, Membership, PrincipalType
 from rescind.plan.access_graph import AccessGraph, Closing, Demand, Step, Way
 from rescind.plan.close_paths import close_paths
 from rescind.plan.close_paths_check import check_closing
-from rescind.review.decide import EXCEPTION, PROTECTED, UNREADABLE, unsupported
 from rescind.systems import system_named
 from rescind.systems.access_path import access_text
 from rescind.systems.effective import Near, access_around
 from rescind.workflow.closing.group_audience import GroupAudience
 from rescind.workflow.closing.part import ClosingPart, PersonAccess
+from rescind.workflow.closing.removable import Removable
 from rescind.workflow.closing.surroundings import (
     CHUNK,
     Surroundings,
@@ -35,13 +35,10 @@ from rescind.workflow.closing.surroundings import (
 from rescind.workflow.closing.who_closes import Closers
 from rescind.workflow.inputs import same_people
 
-CLOSES_PATH = "closes_path"
-"""Rule of the decisions that close a path."""
 MOST_PATHS = 20_000
 """Planned grants with a path for which removals are computed; with more, none are."""
 MOST_LOSING = 100
 """People who may lose something with the grant of one group, so that each of them can be named."""
-_FIXED_RULES = {PROTECTED: "protected", EXCEPTION: "has an exception", UNREADABLE: "its decision could not be answered"}
 
 Account = tuple[str, str]
 """(system, account)."""
@@ -69,11 +66,12 @@ class ClosingPlanner:
     spared: Callable[[Grant, str], str] = lambda *_: "not known"
     kept: Callable[[Grant, str], str] = lambda *_: ""
     _systems: Mapping[tuple[str, str], list[str]] = field(init=False)
-    _decisions: dict[str, Decision] = field(default_factory=dict)
+    _removable: Removable = field(init=False)
     _closers: dict[tuple[str, str], Closers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._systems = complete_systems(self.ledger, self.run)
+        self._removable = Removable(self.ledger, self.run, self.barred)
 
     def parts(self, planned: Collection[str], reachable: Collection[str] | None = None) -> list[ClosingPart] | None:
         """Return what closes the paths of the people with a path: one part for each, with ``all`` one for each account.
@@ -93,7 +91,7 @@ class ClosingPlanner:
         for place, demands in sorted(ends.items()):
             people = sorted({grant.key.principal_id for grant, _ in demands})
             around = Surroundings(self.ledger, self.run, place[1], self._systems[place], people, gone)
-            self._read_decisions(around, demands)
+            self._removable.read(around, demands)
             by_person: dict[str, _Demands] = defaultdict(list)
             for grant, ways in demands:
                 by_person[grant.key.principal_id].append((grant, ways))
@@ -131,12 +129,6 @@ class ClosingPlanner:
                         found[product(name), account].append((grant, list(certain.values())))
         return found
 
-    def _read_decisions(self, around: Surroundings, demands: Iterable[tuple[Grant, list[Grant]]]) -> None:
-        """Read the decisions on everything that could be removed."""
-        ids = {grant.grant_id for grants in around.own.values() for grant in grants}
-        ids.update(one.grant_id for _, ways in demands for one in ways)
-        self._decisions.update(self.ledger.decisions.by_id(self.run.run_id, sorted(ids)))
-
     def _with_shared(
         self,
         place: tuple[str, str],
@@ -168,7 +160,11 @@ class ClosingPlanner:
         going: dict[str, Grant] = {}
         for ident, grant in ends.items():
             holder = (str(grant.key.principal_type), grant.key.principal_id)
-            if holder[0] != PrincipalType.USER and not self._why_not(grant) and not audience.why_unnamed(holder):
+            if (
+                holder[0] != PrincipalType.USER
+                and not self._removable.why_not(grant)
+                and not audience.why_unnamed(holder)
+            ):
                 going[ident] = grant
         while True:
             shared = self._losses(audience, going, by_person, gone)
@@ -234,7 +230,9 @@ class ClosingPlanner:
         part = ClosingPart(*place, closing, demands, records, holders, ends, around.names)
         blocked = {step: why for one in people for step, why in one.blocked.items()}
         kept = {ident: why for one in people for ident, why in one.kept.items()}
-        closers = self._closers.setdefault(place, Closers(self.ledger, self.run, self._systems[place], self._why_not))
+        closers = self._closers.setdefault(
+            place, Closers(self.ledger, self.run, self._systems[place], self._removable.why_not)
+        )
         return replace(part, who={ident: closers.of(part, walk, blocked, kept) for ident, walk in closing.open.items()})
 
     def _join(
@@ -258,7 +256,7 @@ class ClosingPlanner:
                 if ident not in cut:
                     continue
                 changed = True
-                if why := next((why for one in more if (why := self._why_not(one, barred))), ""):
+                if why := next((why for one in more if (why := self._removable.why_not(one, barred))), ""):
                     barred[ident] = f"{access_text(more[0])} would have to go with it: {why}"
                     continue
                 joined = {one.grant_id: one for one in (cut[ident], *more)}
@@ -304,7 +302,7 @@ class ClosingPlanner:
         def removals(found: Iterable[Grant]) -> tuple[list[str], str]:
             """Return the removals that end all of these records, or none and the reason."""
             groups = {group[0].grant_id: group for each in found for group in [together.get(each.grant_id, (each,))]}
-            reasons = (self._why_not(grant, barred) for group in groups.values() for grant in group)
+            reasons = (self._removable.why_not(grant, barred) for group in groups.values() for grant in group)
             if why := next(filter(None, reasons), ""):
                 return [], why
             one.records |= groups
@@ -365,18 +363,6 @@ class ClosingPlanner:
         for ident, (_, *more) in one.records.items():
             for grant in more:
                 yield Way((str(grant.key.principal_type), grant.key.principal_id), access_text(grant), ident)
-
-    def _why_not(self, grant: Grant, barred: Mapping[str, str] | None = None) -> str:
-        """Return why a grant may not be removed; empty when it may."""
-        ident = grant.grant_id
-        if why := self.barred.get(ident) or (barred or {}).get(ident) or unsupported(grant):
-            return why
-        decision = self._decisions.get(ident)
-        if decision is None or (decision.choice is Choice.REVOKE and decision.rule != CLOSES_PATH):
-            return "a guard holds it"
-        if "review" in decision.facts:
-            return "its owner was asked and keeps it"
-        return f"{_FIXED_RULES[decision.rule]}: {decision.reason}" if decision.rule in _FIXED_RULES else ""
 
 
 def _graph(people: Iterable[PersonAccess], shared: Mapping[str, frozenset[tuple[str, str]]]) -> AccessGraph:

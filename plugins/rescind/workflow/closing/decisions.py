@@ -9,9 +9,10 @@ from typing import Literal
 from rescind.errors import GuardTrippedError
 from rescind.ledger import Ledger, Run
 from rescind.model import Choice, Decision
-from rescind.workflow.closing.close_paths import CLOSES_PATH, MOST_PATHS, ClosingPlanner
+from rescind.workflow.closing.close_paths import MOST_PATHS, ClosingPlanner
 from rescind.workflow.closing.part import ClosingPart
 from rescind.workflow.closing.proposal import NAMED
+from rescind.workflow.closing.removable import CLOSES_PATH
 from rescind.workflow.closing.what_stays import what_stays
 from rescind.workflow.plan_part import LOSING, LOST_BESIDE
 from rescind.workflow.revoke_planner import Planner

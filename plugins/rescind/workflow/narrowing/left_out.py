@@ -13,7 +13,7 @@ from rescind.ledger import Ledger, Plan, Run
 from rescind.model import Choice, PrincipalType, digest
 from rescind.review.roster.lookup import find_person, quoted
 from rescind.systems import system_named
-from rescind.workflow.closing.close_paths import CLOSES_PATH
+from rescind.workflow.closing.removable import CLOSES_PATH
 from rescind.workflow.inputs import inputs_of
 from rescind.workflow.narrowing.selected import selection_of
 from rescind.workflow.plan_part import LOSING
