@@ -37,11 +37,6 @@ class Journal:
         """Note that a grant was ``removed``, ``added`` or ``changed`` by what is being carried out now."""
         self._pending.append({"op": op, "system": system, "grant": grant})
 
-    @property
-    def pending_effects(self) -> int:
-        """Effects of what is being carried out now."""
-        return len(self._pending)
-
     def close_entry(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Write a request or control entry, and after it the effects that it had."""
         entry = {"kind": kind, **fields, "effects": len(self._pending)}

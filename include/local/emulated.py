@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import os
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -205,16 +204,6 @@ def _exceptions(control: Control) -> dict[str, Any]:
         },
     }
     return {"format": 1, "exceptions": [waiver]}
-
-
-def wait_healthy(control: Control, timeout: float) -> bool:
-    """Whether the emulator answers within ``timeout`` seconds."""
-    until = time.monotonic() + timeout
-    while not control.healthy():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def _signing_key(folder: Path) -> Path:

@@ -15,9 +15,10 @@ from rescind.model import Grant
 from rescind.systems import system_named
 from rescind.systems.dms.surfaces import SURFACES
 from rescind.systems.effective import EffectiveAccess, access_around
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
 from tests.support.ledger.pacing import FreePacer
+from tests.support.sink import Lists
 
 DMS = system_named("dms_permissions")
 ANN, BOB = "51001", "51002"

@@ -8,8 +8,9 @@ from typing import Any
 from rescind.cloud.clients import WeDataClient
 from rescind.model import Grant
 from rescind.systems import system_named
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from tests.support.answering import Answers, wedata
+from tests.support.sink import Lists
 
 STUDIO = system_named("wedata_studio_permissions")
 PROJECT, ANN, UIN, BOSS = "1470", "700", "100", "900"

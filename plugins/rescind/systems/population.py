@@ -213,32 +213,6 @@ class Population:
                 yield principal
 
 
-class Lists:
-    """A sink that holds everything in memory, for small populations."""
-
-    def __init__(self) -> None:
-        self.grants: list[Grant] = []
-        self.principals: list[Principal] = []
-        self.memberships: list[Membership] = []
-        self.records: list[ListingRecord] = []
-
-    def add_grants(self, grants: Iterable[Grant]) -> None:
-        """See :class:`Sink`."""
-        self.grants.extend(grants)
-
-    def add_principals(self, principals: Iterable[Principal]) -> None:
-        """See :class:`Sink`."""
-        self.principals.extend(principals)
-
-    def add_memberships(self, memberships: Iterable[Membership]) -> None:
-        """See :class:`Sink`."""
-        self.memberships.extend(memberships)
-
-    def add_record(self, record: ListingRecord) -> None:
-        """See :class:`Sink`."""
-        self.records.append(record)
-
-
 def shape_of(ident: str) -> str:
     """Return the shape of an id without its value: runs of digits and letters with their lengths."""
     return _RUNS.sub(lambda run: f"{'9' if run[0].isdigit() else 'a'}{{{len(run[0])}}}", ident[:200])[:80] or "(empty)"

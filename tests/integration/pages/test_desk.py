@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from rescind.evidence.bundle.read import bundle_source
-from rescind.evidence.report.tables import named_findings, outcomes
+from rescind.evidence.report.tables import export, outcomes
 from rescind.workflow.question.approval_text import approval_request
 from rescind.workflow.run_summary import headline
 from tests.integration.pages.test_page import page
@@ -84,14 +85,15 @@ def test_a_leaver_whose_access_remains_is_amber_everywhere_and_by_name(bench: Be
     assert f"Closed, access remains ({left})" in report and one["name"] in report
 
 
-def test_files_and_lists_name_people(bench: Bench) -> None:
+def test_files_and_lists_name_people(bench: Bench, tmp_path: Path) -> None:
     setup = bench()
     summary = setup.run(dry_run=False).whole()
     source = bundle_source(Path(summary["bundle"].removeprefix("file://")))
     rows = list(outcomes(source))
     assert rows and all(row["person_name"] for row in rows if row["person"])
     assert all(row["principal_name"] or row["person_name"] for row in rows if row["principal_type"] == "user")
-    findings = list(named_findings(source))
+    export(source, tmp_path / "tables")
+    findings = [json.loads(line) for line in (tmp_path / "tables/findings.jsonl").read_text().splitlines()]
     assert findings and all(one["person_name"] or one["principal_name"] or one["principal_id"] for one in findings)
     exported = page(setup, "/runs/1/items.csv?verdict=open")
     assert exported.headers["content-type"] == "text/csv; charset=utf-8" and exported.text.startswith("\ufeff")

@@ -25,13 +25,14 @@ from rescind.model import Grant, Membership, PrincipalType
 from rescind.systems import REGISTRY, system_named
 from rescind.systems.dms import permissions
 from rescind.systems.effective import EffectiveAccess, Found, RemainingAccess, access_around
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.quickbi import menu_listing, menus, people
 from rescind.systems.surfaces import CERTAIN_IN, UNCERTAIN, PlatformAnswer, unasked
 from rescind.systems.wedata import data_sources, privileges, projects
 from tests.support.ledger.pacing import FreePacer
 from tests.support.oracle import effective, judge
 from tests.support.oracle.organizations import SMALL, Planted, place, planted
+from tests.support.sink import Lists
 
 PLAIN = replace(SMALL, leavers_in_groups=0, open_menus=0, dms_expired=0, projects=8)
 SHARED = "share_organization"

@@ -17,10 +17,11 @@ from rescind.model import Membership
 from rescind.systems import system_named
 from rescind.systems.dms.record_grants import grant_of
 from rescind.systems.effective import EffectiveAccess, access_around
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.surfaces import PlatformAnswer, unasked
 from tests.support import answering
 from tests.support.answering import Answers
+from tests.support.sink import Lists
 
 MENUS, PRIVILEGES, SOURCES = (
     system_named(name) for name in ("quickbi_menus", "wedata_privileges", "wedata_data_sources")

@@ -13,8 +13,9 @@ import pytest
 from rescind.cloud.base import Page, Reply, Row
 from rescind.errors import ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Principal
-from rescind.systems.population import Lists, Population, Sentinel, shape_of
+from rescind.systems.population import Population, Sentinel, shape_of
 from rescind.systems.walker import PASSES, READS_IN_FLIGHT, Walker
+from tests.support.sink import Lists
 
 
 def grant(user: str, menu: str = "m1", level: str = "view") -> Grant:

@@ -242,16 +242,6 @@ def outcomes(source: Source) -> Iterator[Row]:
     return (row.outcome for row in joined(source) if row.outcome is not None)
 
 
-def named_findings(source: Source) -> Iterator[Row]:
-    """Yield the findings, each with the grant that it is about, by names. Memory grows with findings."""
-    names, findings = _names(source), list(records(source, "findings"))
-    lost = {one["subject"] for one in findings if one["finding"] == "kept_lost"}
-    about: dict[str, Row] = {}
-    for row in joined(source):
-        _about(row, lost, names, about)
-    return (_finding(one, about) for one in findings)
-
-
 def _about(row: Joined, lost: set[str], names: Mapping[_Holder, str], about: dict[str, Row]) -> None:
     """Note the grants that findings are about: of open items, and those that are lost."""
     if row.outcome is not None and row.outcome["standing"] not in (*PROVEN, "restored"):

@@ -17,8 +17,6 @@ from rescind.ledger.store.repository import Repository
 from rescind.users import shown_user
 
 SELECTION = "selection"
-MOST_SELECTED = 5000
-"""Most grants of a selection."""
 REFUSALS = {
     "RS001": mark("The plan that you saw is not the one that waits for an answer now. Open the run again"),
     "RS002": mark("The question is answered already, so nothing can be chosen any more"),

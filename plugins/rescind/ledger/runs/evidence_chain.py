@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
 
 from psycopg.rows import DictRow
 
@@ -14,10 +13,7 @@ from rescind.ledger.store.repository import Repository
 
 # An arbitrary fixed number: the advisory lock for adding an entry. A lock on the table needs more rights.
 _LOCK = 7_233_126_046
-_SELECT = (
-    "SELECT s.seal_no, r.run_id, s.root, s.link, s.sealed_at FROM rescind.seal s"
-    " JOIN rescind.run r ON r.number = s.run_no"
-)
+_SELECT = "SELECT s.seal_no, r.run_id, s.root, s.link FROM rescind.seal s JOIN rescind.run r ON r.number = s.run_no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +27,6 @@ class ChainEntry:
     run_id: str
     root: str
     link: str
-    sealed_at: datetime
     previous: ChainEntry | None = None
 
 
@@ -92,4 +87,4 @@ def _with_previous(connection: Connection, row: DictRow) -> ChainEntry:
 
 
 def _entry(row: DictRow, previous: ChainEntry | None = None) -> ChainEntry:
-    return ChainEntry(row["seal_no"], row["run_id"], row["root"], row["link"], row["sealed_at"], previous)
+    return ChainEntry(row["seal_no"], row["run_id"], row["root"], row["link"], previous)

@@ -15,9 +15,10 @@ from rescind.model import Grant, PlannedCall
 from rescind.systems import system_named
 from rescind.systems.dms.abac_authorizations import ROLES, DmsAbacAuthorizations
 from rescind.systems.effective import access_around
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.surfaces import UNNAMED
 from tests.support.dms_tenant import ANN, BOB, UID, Answers, client, user, users
+from tests.support.sink import Lists
 
 POLICIES = system_named(DmsAbacAuthorizations.name)
 

@@ -11,7 +11,7 @@ import pytest
 from rescind.errors import ListingIncompleteError
 from rescind.model import Membership
 from rescind.systems.dms.surfaces import SURFACES, TENANT
-from rescind.systems.population import MOST_GAPS, Lists, Population
+from rescind.systems.population import MOST_GAPS, Population
 from rescind.systems.surfaces import Gap
 from tests.support.dms_tenant import (
     ANN,
@@ -36,6 +36,7 @@ from tests.support.dms_tenant import (
     user,
     users,
 )
+from tests.support.sink import Lists
 
 # --- discovery ----------------------------------------------------------------------------------------
 

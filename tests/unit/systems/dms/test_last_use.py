@@ -25,7 +25,7 @@ from rescind.systems.dms.last_use import (
     USAGE_READS,
 )
 from rescind.systems.last_use import CAPPED, NOT_READ, OTHERS, REFUSED, UsageRequest, marked, not_known
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from tests.support import dms_tenant
 from tests.support.dms_tenant import (
     ANN,
@@ -39,6 +39,7 @@ from tests.support.dms_tenant import (
     record,
     records,
 )
+from tests.support.sink import Lists
 
 TODAY, DAYS = date(2026, 6, 11), 10
 SECRET = "SELECT iban FROM people WHERE name = 'Ada'"

@@ -12,12 +12,13 @@ from rescind.cloud.clients import QuickBiClient
 from rescind.cloud.quickbi.datasets import AddDataLevelPermissionWhiteList
 from rescind.errors import BlastRadiusExceededError, InputError, MalformedResponseError
 from rescind.model import Cell, Grant
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.quickbi.dataset_whitelists import RULES, QuickBiDatasetWhitelists
 from rescind.systems.surfaces import unasked
 from rescind.systems.walker import Walker
 from rescind.workflow.closing.surroundings import is_membership
 from tests.support.answering import quickbi
+from tests.support.sink import Lists
 
 SYSTEM = QuickBiDatasetWhitelists()
 

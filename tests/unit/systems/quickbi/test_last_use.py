@@ -11,8 +11,9 @@ import pytest
 
 from rescind.model import Grant
 from rescind.systems.last_use import CAPPED, NOT_READ, OTHERS, REFUSED, UsageRequest, not_known
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.quickbi.last_use import NO_WORK, NOT_VIEWED, VIEWS
+from tests.support.sink import Lists
 from tests.unit.systems.test_odd_rows import MENUS, Answers, menu, page, quickbi
 
 TODAY = date(2026, 6, 30)

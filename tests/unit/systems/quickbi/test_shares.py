@@ -13,10 +13,11 @@ from rescind.cloud.quickbi.menus import Work
 from rescind.cloud.quickbi.shares import Share
 from rescind.errors import ListingIncompleteError, NotFoundError
 from rescind.model import Grant, GrantKey, Membership
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.work_access import other_ways, unknowns
 from rescind.workflow.closing.surroundings import is_membership
+from tests.support.sink import Lists
 
 SYSTEM = QuickBiShares()
 MENUS = "quickbi_menus"

@@ -15,12 +15,13 @@ from rescind.cloud.quickbi.menus import Work
 from rescind.cloud.quickbi.shares import Share
 from rescind.errors import BlastRadiusExceededError, InputError, ListingIncompleteError, NotFoundError
 from rescind.model import Cell, Grant, GrantKey
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.quickbi.authorized_resources import day_before, untold
 from rescind.systems.quickbi.shares import QuickBiShares
 from rescind.systems.quickbi.work_authorizations import QuickBiWorkAuthorizations
 from rescind.workflow.closing.surroundings import is_membership
 from rescind.workflow.execute.listings import match_regranted
+from tests.support.sink import Lists
 
 SYSTEM = QuickBiWorkAuthorizations()
 END = "4000000000000"

@@ -12,10 +12,11 @@ from rescind.errors import (
 )
 from rescind.model import PERHAPS_OWN
 from rescind.systems.effective import access_around
-from rescind.systems.population import Lists, Population
+from rescind.systems.population import Population
 from rescind.systems.surfaces import UNCERTAIN
 from rescind.systems.wedata.studio_tree import ADMINISTRATOR, CREATOR, OWNER, PERMISSIONS, SHARED
 from tests.support.answering import Answers
+from tests.support.sink import Lists
 from tests.support.studio import (
     COMMON,
     FOLDER_ROW,
