@@ -345,6 +345,7 @@ class AdmittedRoster:
     roster: Roster
     limits: RosterLimits
     as_of: datetime
+    admitted_at: datetime
 
 
 def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: datetime) -> AdmittedRoster:
@@ -373,7 +374,7 @@ def admit_roster(roster: Roster, limits: RosterLimits, *, as_of: datetime, now: 
         remedy = "Check the status column at its source, or raise the setting roster_max_leaver_percent deliberately."
         measured = f"{left} of {count} people"
         raise GuardTrippedError("roster.max_leaver_percent", f"{limits.max_leaver_percent} %", measured, remedy)
-    return AdmittedRoster(roster, limits, as_of)
+    return AdmittedRoster(roster, limits, as_of, now)
 
 
 def _check_limits(roster: Roster, limits: RosterLimits, as_of: datetime, now: datetime) -> None:
