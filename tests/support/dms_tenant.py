@@ -82,8 +82,17 @@ def nobody_owns(sent: Mapping[str, str]) -> Answers:
     return {"Data": {"resourceList": []}}
 
 
+def owns(who: str, kind: str, **row: Any) -> Answers:
+    def answer(sent: Mapping[str, str]) -> Answers:
+        mine = (sent["UserId"], sent["OwnerType"]) == (who, kind)
+        return {"Data": {"resourceList": [row] if mine else []}}
+
+    return {"ListUserOwnedResources": answer}
+
+
 QUIET: Answers = {
     "ListUsers": users(user(ANN), user(BOB)),
+    "GetUser": lambda sent: {"User": user(sent["UserId"])},
     "ListInstances": instances(),
     "ListDatabases": databases(),
     "ListLogicDatabases": logical(),
@@ -148,4 +157,7 @@ class Seen:
 
 
 def asked(answers: Answers, *grants: Grant) -> PlatformAnswer:
-    return asyncio.run(DMS.ask_platform(client(answers), grants))
+    """Both questions about the same grants, as verification asks them."""
+    answer = asyncio.run(DMS.ask_platform(client(answers), grants))
+    answer.join(asyncio.run(DMS.ask_objects(client(answers), grants)))
+    return answer

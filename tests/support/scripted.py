@@ -51,6 +51,9 @@ class Scripted:
     async def ask_platform(self, client: Any, grants: Collection[Grant]) -> PlatformAnswer:
         return PlatformAnswer()
 
+    async def ask_objects(self, client: Any, grants: Collection[Grant]) -> PlatformAnswer:
+        return PlatformAnswer()
+
 
 class ScriptedDms(Scripted, DmsPermissions):
     """Listed by resource and by principal."""

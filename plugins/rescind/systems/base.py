@@ -296,6 +296,17 @@ class PermissionSystem(ABC, Generic[ClientT]):
         """
         return PlatformAnswer()
 
+    async def ask_objects(self, client: ClientT, grants: Collection[Grant]) -> PlatformAnswer:
+        """Ask the platform whom the objects of these grants let in, where one listing tells it for all holders.
+
+        It is asked once, about all grants that are gone, and takes about as many calls for many holders as for one. As
+        for :meth:`ask_platform`, a question that fails for some grants is noted for those.
+
+        :raises CloudError: as :meth:`ask_platform`.
+        :raises ListingIncompleteError: likewise.
+        """
+        return PlatformAnswer()
+
     def memberships(self, grant: Grant) -> tuple[Membership, ...]:
         """Return the memberships that end with the grant; none where grants are no memberships."""
         return ()

@@ -101,6 +101,14 @@ class PlatformAnswer:
         self.unknown |= other.unknown
         self.calls += other.calls
 
+    def join(self, other: PlatformAnswer) -> None:
+        """Add another answer about the same grants: what either shows stays, and what either could not ask."""
+        self.reaches = other.reaches | self.reaches
+        self.denies |= other.denies
+        for grant_id, surfaces in other.unknown.items():
+            self.unknown.setdefault(grant_id, {}).update(surfaces)
+        self.calls += other.calls
+
     def could_not_ask(self, grant_id: str, surface: str, why: str) -> None:
         """Note a surface that stays unanswered for one grant."""
         self.unknown.setdefault(grant_id, {})[surface] = why

@@ -1,8 +1,9 @@
-"""Alibaba DMS: what the platform itself says of a user's access, once the user's permission records are gone."""
+"""Alibaba DMS: what the platform says of one user's access, once the user's permission records are gone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -27,11 +28,15 @@ _UNTOLD = "?"
 """Privilege of a row that does not tell its right."""
 _IN_TABLES = frozenset({"table", "logic_table", "column"})
 
+Node = tuple[str, str]
+"""(resource type, resource id)."""
+Nodes = Callable[[Grant], Sequence[Node]]
+"""Returns a grant's resource and everything that it inherits from."""
 Reached = tuple[str, str, str]
 """(resource type, resource id, privilege). An empty privilege means every privilege, as an owner has."""
 
 
-class _Question(NamedTuple):
+class Question(NamedTuple):
     """One listing about one user.
 
     :param what: ``instances`` or ``databases`` that the user reaches, or a kind of object that the user owns.
@@ -49,44 +54,50 @@ class _Question(NamedTuple):
 
 
 async def what_users_reach(
-    walker: Walker[DmsClient],
-    tid: str,
-    grants: Collection[Grant],
-    objects: Callable[[Grant], Sequence[tuple[str, str]]],
+    walker: Walker[DmsClient], tid: str, grants: Collection[Grant], objects: Nodes
 ) -> PlatformAnswer:
-    """Ask what the holders of these grants reach and own, whatever the reason: some listings a user.
+    """Ask what the holders of these grants reach, whatever the reason, and which tables they own.
 
-    A listing that fails leaves its surface unanswered for that user's grants. A user who is not there reaches nothing.
-
-    :param objects: a grant's resource and everything that it inherits from, as (type, id).
+    The owners of instances and databases are read by object: :mod:`rescind.systems.dms.owners`.
     """
-    asked: dict[_Question, list[Grant]] = {}
+    asked: dict[Question, list[Grant]] = defaultdict(list)
     for grant in grants:
         for question in _questions(grant):
-            asked.setdefault(question, []).append(grant)
+            asked[question].append(grant)
+    answer = await ask_users(walker, tid, asked, objects)
+    answer.calls = walker.calls
+    return answer
+
+
+async def ask_users(
+    walker: Walker[DmsClient], tid: str, asked: Mapping[Question, Collection[Grant]], objects: Nodes
+) -> PlatformAnswer:
+    """Ask each question about one user once, for the grants of that user that it concerns.
+
+    A listing that fails leaves its surface unanswered for these grants. A user who is not there reaches nothing.
+    """
     answer = PlatformAnswer()
 
-    def take(question: _Question, reached: frozenset[Reached] | str) -> None:
+    def take(question: Question, reached: frozenset[Reached] | str) -> None:
         for grant in asked[question]:
             if isinstance(reached, str):
                 answer.could_not_ask(grant.grant_id, question.surface, reached)
             else:
                 _note(answer, question, grant, objects(grant), reached)
 
-    async def look(question: _Question) -> frozenset[Reached] | str:
+    async def look(question: Question) -> frozenset[Reached] | str:
         try:
             return frozenset(await _reached(walker, tid, question))
         except (CloudError, ListingIncompleteError) as error:
             return frozenset() if isinstance(error, CloudError) and no_such_user(error) else short(error)
 
     await walker.for_each(sorted(asked), look, take)
-    answer.calls = walker.calls
     return answer
 
 
 def _note(
     answer: PlatformAnswer,
-    question: _Question,
+    question: Question,
     grant: Grant,
     nodes: Sequence[tuple[str, str]],
     reached: frozenset[Reached],
@@ -99,19 +110,16 @@ def _note(
         answer.could_not_ask(grant.grant_id, question.surface, f"the {question.what} come without PermissionDetail")
 
 
-def _questions(grant: Grant) -> Iterable[_Question]:
-    """The listings that can show access to the grant's object. Every record is a user's."""
+def _questions(grant: Grant) -> Iterable[Question]:
+    """The listings of one user that can show access to the grant's object. Every record is a user's."""
     user, kind, logic = grant.key.principal_id, grant.key.resource_type, grant.attributes["ListedLogic"]
-    yield _Question(user, "instances")
-    yield _Question(user, "databases", logic)
-    yield _Question(user, "INSTANCE")
-    if kind != "instance":
-        yield _Question(user, "DATABASE", logic)
+    yield Question(user, "instances")
+    yield Question(user, "databases", logic)
     if kind in _IN_TABLES:
-        yield _Question(user, "TABLE", logic)
+        yield Question(user, "TABLE", logic)
 
 
-async def _reached(walker: Walker[DmsClient], tid: str, question: _Question) -> list[Reached]:
+async def _reached(walker: Walker[DmsClient], tid: str, question: Question) -> list[Reached]:
     user, what, logic = question
     if what == "instances":
         instances = await walker.rows(ListAuthorizedInstancesForUser(UserId=user, Tid=tid))
@@ -134,7 +142,7 @@ async def owned_objects(walker: Walker[DmsClient], tid: str, user: str) -> list[
     """
     kinds: list[tuple[Literal["INSTANCE", "DATABASE", "TABLE"], str]] = [("INSTANCE", "")]
     kinds += [("DATABASE", "false"), ("DATABASE", "true"), ("TABLE", "false"), ("TABLE", "true")]
-    listed = [await _reached(walker, tid, _Question(user, kind, logic)) for kind, logic in kinds]
+    listed = [await _reached(walker, tid, Question(user, kind, logic)) for kind, logic in kinds]
     return [(kind, ident) for rows in listed for kind, ident, _ in rows]
 
 
@@ -156,7 +164,7 @@ def _owned(what: str, asked: str, row: OwnedResource) -> Reached:
     return (_TABLE[logic], row.TableId or row.TableName or "", "")
 
 
-def _in_words(question: _Question, node: tuple[str, str], right: str) -> str:
+def _in_words(question: Question, node: tuple[str, str], right: str) -> str:
     if question.surface == OWNED.name:
         return f"the platform names the user as owner of {node[0]} {node[1]}"
     return f"a policy or ownership gives {right or 'everything'} on {node[0]} {node[1]}"

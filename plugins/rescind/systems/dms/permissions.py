@@ -27,6 +27,7 @@ from rescind.systems.base import ListingScope, PermissionSystem, Reading
 from rescind.systems.dms.access import what_users_reach
 from rescind.systems.dms.last_use import USAGE_READS, last_use
 from rescind.systems.dms.named_records import discover_records
+from rescind.systems.dms.owners import who_owns
 from rescind.systems.dms.record_grants import PRIVILEGES, grant_of
 from rescind.systems.dms.surfaces import (
     OPTIONAL_READS,
@@ -287,12 +288,15 @@ class DmsPermissions(PermissionSystem[DmsClient]):
         return {grant.grant_id: "the user is deleted" for grant in grants if grant.key.principal_id not in there}
 
     async def ask_platform(self, client: DmsClient, grants: Collection[Grant]) -> PlatformAnswer:
-        """What each touched user reaches by policies and ownership, and owns."""
+        """What each touched user reaches by policies and ownership, and the tables that the user owns."""
+        return await what_users_reach(Walker(client), await client.find_tenant(), grants, self._objects)
 
-        def objects(grant: Grant) -> list[tuple[str, str]]:
-            return [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
+    async def ask_objects(self, client: DmsClient, grants: Collection[Grant]) -> PlatformAnswer:
+        """The owners and DBAs of the touched instances and databases."""
+        return await who_owns(Walker(client), await client.find_tenant(), grants, self._objects)
 
-        return await what_users_reach(Walker(client), await client.find_tenant(), grants, objects)
+    def _objects(self, grant: Grant) -> list[tuple[str, str]]:
+        return [(grant.key.resource_type, grant.key.resource_id), *self.parents(grant)]
 
     async def own_ids(self, client: DmsClient) -> frozenset[str]:
         """The DMS user id of the calling account."""

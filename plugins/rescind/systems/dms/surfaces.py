@@ -75,7 +75,8 @@ CONTROL_MODE = Surface(
 OWNED = Surface(
     "owned objects",
     "ListUserOwnedResources",
-    "instances, databases and tables that one user owns",
+    "tables that one user owns; owners of instances and databases are read again by object, and asked for by user where"
+    " a listing does not tell them",
     "owners of tables are asked for the holders of the grants that went, not for everybody",
     asked_in="verification",
 )

@@ -30,7 +30,7 @@ from tests.support.dms_tenant import (
     databases,
     instances,
     logical,
-    nobody_owns,
+    owns,
     record,
     records,
     user,
@@ -257,14 +257,6 @@ def test_what_the_population_needs_is_not_optional(action: str) -> None:
 # --- verification -------------------------------------------------------------------------------------
 
 
-def owns(who: str, kind: str, **row: Any) -> Answers:
-    def answer(sent: Mapping[str, str]) -> Answers:
-        mine = (sent["UserId"], sent["OwnerType"]) == (who, kind)
-        return {"Data": {"resourceList": [row] if mine else []}}
-
-    return {"ListUserOwnedResources": answer}
-
-
 REACHED: dict[str, tuple[Answers, str]] = {
     "table": (owns(ANN, "TABLE", DbId="88", TableId="7", Logic=False), "as owner of table 7"),
     "table whose row leaves Logic out": (owns(ANN, "TABLE", DbId="88", TableId="7"), "as owner of table 7"),
@@ -350,23 +342,6 @@ def test_a_user_who_is_not_there_reaches_nothing() -> None:
     seen = Seen({})
     answer = asked(dict.fromkeys(every, gone), seen.grant())
     assert (answer.reaches, answer.unknown, answer.denies) == ({}, {}, set())
-
-
-def test_only_listings_that_can_matter_are_asked_once_a_user() -> None:
-    sent: list[tuple[str, ...]] = []
-
-    def note(given: Mapping[str, str]) -> Answers:
-        if given["PageNumber"] == "1":
-            sent.append((given["UserId"], given["OwnerType"], given.get("Logic", "")))
-        return nobody_owns(given)
-
-    seen = Seen({})
-    asked({"ListUserOwnedResources": note}, seen.grant(), seen.grant(BOB), seen.grant(BOB, "logic_table"))
-    assert sorted(sent) == [
-        (ANN, "DATABASE", "false"), (ANN, "INSTANCE", ""), (ANN, "TABLE", "false"),
-        (BOB, "DATABASE", "false"), (BOB, "DATABASE", "true"), (BOB, "INSTANCE", ""),
-        (BOB, "TABLE", "false"), (BOB, "TABLE", "true"),
-    ]  # fmt: skip
 
 
 def test_every_surface_names_what_the_connection_must_be_allowed() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -29,6 +29,8 @@ from rescind.workflow.execute.verification.settle_reads import CLEAN_READS, Item
 
 _NOT_KNOWN = "not known"
 _NAMED_PATHS = 5
+Question = Callable[[Any, Collection[Grant]], Awaitable[PlatformAnswer]]
+"""A question to the platform about some grants that are gone, through a client."""
 Holder = tuple[str, str]
 """Type and id of a principal."""
 
@@ -173,10 +175,10 @@ class ScopeVerifier:
                         found.setdefault(key, []).append(grant)
         return {key: grants for key, grants in found.items() if all(one.grant_id in sent for one in grants)}
 
-    async def ask_platform(self, gone: list[Grant]) -> PlatformAnswer:
+    async def ask(self, question: Question, gone: list[Grant]) -> PlatformAnswer:
         """The platform's own answer; a question that fails leaves its surfaces unanswered for every grant."""
         try:
-            answer = await self.system.ask_platform(self.client, gone) if gone else PlatformAnswer()
+            answer = await question(self.client, gone) if gone else PlatformAnswer()
         except (CloudError, ListingIncompleteError) as error:
             why = f"{type(error).__name__}: {error}"[:300]
             self.report.problem = self.report.problem or why
@@ -342,7 +344,7 @@ class _Asking:
         while ready := await self._ready(unread):
             absent = [item.grant for item in items if item.clean and _holder(item.grant) in ready]
             self.asked.update(grant.grant_id for grant in absent)
-            self.answer.add(await self.verifier.ask_platform(absent))
+            self.answer.add(await self.verifier.ask(self.verifier.system.ask_platform, absent))
 
     async def _ready(self, unread: Counter[Holder]) -> set[Holder]:
         """Wait for holders whose items were all read once, and return them; empty after the last ones."""
@@ -357,14 +359,17 @@ class _Asking:
         return ready
 
     async def rest(self, gone: Sequence[Grant]) -> PlatformAnswer:
-        """Ask about the other items that are gone, and return all answers."""
-        early, again = self.answer, self.verifier.system.platform_denies
+        """Ask about the other items that are gone, and what the objects of all tell; return all answers."""
+        early, system = self.answer, self.verifier.system
+        again = system.platform_denies
         self.asked -= {ident for ident, item in self.settling.items.items() if item.shown}
         open_ = [one for one in gone if one.grant_id not in self.asked or (again and one.grant_id in early.reaches)]
-        later = await self.verifier.ask_platform(open_)
+        later = await self.verifier.ask(system.ask_platform, open_)
         still = {ident: path for ident, path in early.reaches.items() if ident not in later.denies}
         denies = (early.denies & self.asked) | later.denies
-        return PlatformAnswer(still | later.reaches, denies, early.unknown | later.unknown)
+        answer = PlatformAnswer(still | later.reaches, denies, early.unknown | later.unknown)
+        answer.join(await self.verifier.ask(system.ask_objects, list(gone)))
+        return answer
 
 
 def _holder(grant: Grant) -> Holder:

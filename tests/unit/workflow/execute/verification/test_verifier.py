@@ -257,6 +257,42 @@ def test_what_the_platform_says_remains(ledger: Ledger) -> None:
         assert verified(ledger, run, script, system)[0].verdicts == {verdict: 1}
 
 
+@pytest.mark.parametrize(
+    ("told", "verdict", "words"),
+    [
+        (PlatformAnswer(), "verified_gone", ""),
+        (PlatformAnswer(reaches={GOES.grant_id: "owner of database 88"}), "still_effective", "owner of database 88"),
+        (
+            PlatformAnswer(unknown={GOES.grant_id: {"owned objects": "refused"}}),
+            "record_gone",
+            "owned objects: refused",
+        ),
+        (FAILURES["cut"], "record_gone", "cut"),
+    ],
+    ids=["nobody", "the holder", "not told", "no answer"],
+)
+def test_what_the_objects_tell_counts_beside_what_the_holders_are_told(
+    ledger: Ledger, told: PlatformAnswer | Exception, verdict: str, words: str
+) -> None:
+    """The objects are asked once, at the end, about everything that is gone."""
+
+    class Objects(_Asked):
+        answer = PlatformAnswer(denies={GOES.grant_id})
+        about: ClassVar[list[list[str]]] = []
+
+        async def ask_objects(self, client: Any, grants: Any) -> PlatformAnswer:
+            self.about.append([grant.grant_id for grant in grants])
+            if isinstance(told, Exception):
+                raise told
+            return told
+
+    run = sent(ledger, STAYS)
+    script: dict[ListingScope, list[Answer]] = {BY_RESOURCE: [(STAYS,)], BY_USER: [(STAYS,)]}
+    report, _ = verified(ledger, run, script, Objects(script))
+    (found,) = ledger.verdicts.latest(run.run.run_id)
+    assert report.verdicts == {verdict: 1} and words in found.path and Objects.about == [[GOES.grant_id]]
+
+
 def test_a_platform_that_does_not_answer_leaves_the_record_alone_gone(ledger: Ledger) -> None:
     class Silent(_Asked):
         async def ask_platform(self, client: Any, grants: Any) -> PlatformAnswer:
