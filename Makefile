@@ -95,13 +95,14 @@ mutants: install-dev ## change the safety code in more than 500 places, one at a
 matrix: install-dev ## try each supported Airflow on each supported Python (needs python3.11, 3.12, 3.13; half an hour)
 	@$(PY) -m tests.matrix $(MATRIX_ARGS)
 
-bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about two minutes)
+bench: install-dev ## run the benchmarks and print their tables (BENCH_ARGS=--quick takes about ten minutes)
 	@$(PY) -m tests.bench.pacing $(BENCH_ARGS)
 	@$(PY) -m tests.bench.planning $(BENCH_ARGS)
 	@$(PY) -m tests.bench.population $(BENCH_ARGS)
 	@$(PY) -m tests.bench.review $(BENCH_ARGS)
 	@$(PY) -m tests.bench.page $(BENCH_ARGS)
 	@$(PY) -m tests.bench.leaver $(BENCH_ARGS)
+	@$(PY) -m tests.bench.start $(BENCH_ARGS)
 
 lint: install-dev ## check style, formatting, spelling and wording
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -21,7 +21,7 @@ import random
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,6 +29,7 @@ from typing import Any
 from rescind.ledger import Ledger
 from rescind.ledger.ratelimit.pacer import LedgerPacer, PacerSettings
 from rescind.ledger.store.migrate import migrate
+from tests.bench.aims import Aim, show
 from tests.support.servers.postgres import PostgresServer
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -277,6 +278,26 @@ def cases(quick: bool, seconds: float) -> list[Case]:
     return rows
 
 
+def aims(rows: list[tuple[Case, Figures]]) -> Iterator[Aim]:
+    """Share, refusals and fairness of our limiter, the least row of each kind."""
+    others = [(case, found) for case, found in rows if case.limiter != OURS]
+    ours = [(case, found) for case, found in rows if case.limiter == OURS and case.believed == case.limit]
+    today = "; ".join(f"{case.limiter}: {found.share:.3f}" for case, found in others)
+    for jitter, aim in ((1, 0.98), (5, 0.95)):
+        shares = [found.share for case, found in ours if case.jitter_ms == jitter]
+        yield Aim(f"share of the limit, jitter {jitter} ms", min(shares, default=None), aim, least=True, today=today)
+    refused = sum(found.refused for _, found in ours), sum(found.sent for _, found in ours)
+    yield Aim("refused of 1,000 requests", 1000 * refused[0] / refused[1] if ours else None, 1, today="; ".join(
+        f"{case.limiter}: {1000 * found.refused / max(1, found.sent):.0f}" for case, found in others))  # fmt: skip
+    fair = [found.fair for case, found in ours if case.workers == 8]
+    yield Aim("fairness over 8 processes, least / most", min(fair, default=None), 0.9, least=True)
+    told = [found for case, found in rows if case.limiter == OURS and case.believed > case.limit]
+    shares = [found.share for found in told]
+    yield Aim("share of what is left when others use the quota", min(shares, default=None), 0.93, least=True)
+    refusals = [100 * found.refused / max(1, found.sent) for found in told]
+    yield Aim("refused then", max(refusals, default=None), 2, "%")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few short rows, under a minute")
@@ -289,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
         limit, workers, answer, jitter, *told = (float(part) for part in options.only.split(","))
         rows = [Case(OURS, int(limit), int(workers), int(answer), jitter, int(told[0]) if told else 0, options.seconds)]
     postgres = PostgresServer()
-    results = []
+    results: list[tuple[Case, Figures]] = []
     print("| limiter | limit | told | workers | answer ms | jitter ms | share | refused | fair | burst |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     try:
@@ -297,7 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
             dsn = postgres.uri(postgres.create_database())
             migrate(dsn)
             found = measure(case, dsn)
-            results.append({**asdict(case), **asdict(found)})
+            results.append((case, found))
             print(
                 f"| {case.limiter} | {case.limit} | {case.believed} | {case.workers} | {case.answer_ms} |"
                 f" {case.jitter_ms:g} | {found.share:.3f} | {found.refused} of {found.sent} | {found.fair:.2f} |"
@@ -306,9 +327,10 @@ def main(arguments: list[str] | None = None) -> int:
             )
     finally:
         postgres.stop()
+    show(aims(results))
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=1)
+            json.dump([{**asdict(case), **asdict(found)} for case, found in results], file, indent=1)
     return 0
 
 

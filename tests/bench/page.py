@@ -33,6 +33,7 @@ from rescind.ledger import Ledger, VerdictRecord
 from rescind.ledger.store.migrate import migrate
 from rescind.model import Cell, Choice, Decision, Grant, GrantKey, Verdict
 from rescind.web.app import create_app
+from tests.bench.aims import Aim, show
 from tests.support.ledger import history
 from tests.support.ledger import runs as ledger_runs
 from tests.support.ledger.web_runs import NOW
@@ -182,9 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = run(options.items, 5 if options.quick else 20)
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-    late = [row.address for row in rows if row.items <= 10_000 and row.median_ms > LIMIT_MS]
-    if late:
-        print(f"above {LIMIT_MS} ms: {', '.join(late)}")
+    slowest = max(rows, key=lambda row: row.median_ms)
+    show([Aim(f"answer of a page over {slowest.items:,} items, the slowest (`{slowest.address}`)", slowest.median_ms,
+              LIMIT_MS, "ms", today="the vendors' consoles, one page for each system")])  # fmt: skip
     return 0
 
 

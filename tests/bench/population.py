@@ -20,7 +20,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -30,6 +30,7 @@ from typing import Any
 import pytest
 
 from rescind.ledger.store.migrate import migrate
+from tests.bench.aims import Aim, show
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.emulator import Emulator, running_emulator
 from tests.support.servers.postgres import PostgresServer
@@ -218,9 +219,30 @@ def main(arguments: list[str] | None = None) -> int:
     print("| stage | grants | seconds | processor s | of it PostgreSQL | microseconds a grant | peak MB | base MB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     rows = [row for grants in sizes for row in run(grants, options.users or max(200, grants // 50))]
+    show(aims({row.stage: row for row in rows if row.grants == rows[-1].grants}))
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def aims(rows: dict[str, Figures]) -> Iterator[Aim]:
+    """The stages of the largest population. The aims are those of a million grants, and follow the grants."""
+    grants = rows["discover"].grants
+    part = grants / 1_000_000
+
+    def seconds(*stages: str) -> float:
+        return sum(rows[stage].client + rows[stage].postgres for stage in stages)
+
+    def aim(what: str, figure: float, most: float, unit: str, today: str = "") -> Aim:
+        return Aim(f"{grants:,} grants: {what}", figure, most, unit, today=today)
+
+    each = 1e6 / grants
+    yield aim("discover, our process", rows["discover"].client * each, 40, "microseconds a grant")
+    alone = f"a script with one call per grant at 20 a second: {rows['plan'].result['items'] / 20:,.0f} s of sending"
+    yield aim("decide and plan", seconds("decide", "plan"), 25 * part, "processor s", alone)
+    yield aim("seal", seconds("seal"), 10 * part, "processor s")
+    yield aim("report with evidence", seconds("report") * each, 80, "microseconds a grant")
+    yield aim("memory of the largest task", max(row.peak_mb for row in rows.values()), 300, "MB")
 
 
 def run(grants: int, users: int) -> list[Figures]:

@@ -2,7 +2,7 @@
 
     python -m tests.bench.review [--grants 80000] [--executor local celery] [--json FILE] [--quick]
 
-The floor of a revoke stage is what its slowest bucket needs: calls / limit. Beside it, in the same run: one mapped
+The floor of a stage is what its slowest bucket needs: requests / limit. Beside it, in the same run: one mapped
 Airflow task for each grant, as a DAG of single calls would do it, and its time for as many grants.
 Memory is the largest resident size of a task's processes, seen twice a second.
 """
@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,6 +27,7 @@ from typing import Any
 
 import psutil
 
+from tests.bench.aims import Aim, show
 from tests.support.servers.emulator import ROOT
 
 sys.path.insert(0, str(ROOT / "include"))
@@ -45,6 +48,7 @@ WRITES = {
     "dms_permissions": "RevokeUserPermission",
     "quickbi_menus": "CancelAuthorizationMenu",
 }
+QUESTIONS = ("ask", "approve", "approve_part")
 SETTINGS = {"max_revocations": 1_000_000, "max_percent": 90, "batch_seconds": 60, "settle_seconds": 1.0}
 SINGLE_CALLS = '''
 """One mapped task for each grant: what a DAG of single calls does."""
@@ -68,10 +72,29 @@ with DAG("single_calls", schedule=None, params={"calls": 100}) as dag:
 """The call is the cheapest one that there is, so that the figure shows Airflow's part."""
 
 
+STAGES = ("preflight", "discover", "seal", "decide", "plan", "canary", "verify_canary", "revoke", "verify", "report")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its busiest bucket, and seconds.
+
+    :param floor: requests of that bucket / its limit.
+    :param wall: from the start of its first task to the end of its last one.
+    """
+
+    name: str
+    bucket: str
+    floor: float
+    wall: float
+
+
 @dataclass(frozen=True)
 class Figures:
     """One row: seconds, megabytes, counts.
 
+    :param stages: in the order of the run. What one stage sends while another runs counts for both.
+    :param asked_s: seconds in which a question waited for its answer.
     :param timeline: each task with its label, its begin and its end in seconds since the run's first task, and the
         largest of its processes in megabytes.
     """
@@ -90,6 +113,8 @@ class Figures:
     silence_s: float
     exact: bool
     single_per_s: float
+    asked_s: float
+    stages: list[Stage]
     timeline: list[tuple[str, str, float, float, float]]
 
 
@@ -175,6 +200,8 @@ def _review(config: Config, stack: Stack, executor: str, grants: int, singles: i
             silence_s=watcher.silence,
             exact=exact and not summary["problems"],
             single_per_s=_singles(rita, singles),
+            asked_s=sum(_seconds(tasks, task) for task in QUESTIONS),
+            stages=_stages(tasks, control.get("journal?kind=request")["entries"], limits),
             timeline=_timeline(tasks, watcher.sizes),
         )
 
@@ -203,6 +230,25 @@ def _seconds(tasks: list[Json], stage: str) -> float:
     return (max(datetime.fromisoformat(task["end_date"]) for task in own) - first).total_seconds()
 
 
+def _stages(tasks: list[Json], entries: list[Json], limits: dict[str, Any]) -> list[Stage]:
+    """Each stage that ran, with the requests that arrived in its time. Only revocation sends writes."""
+    found = []
+    for name in STAGES:
+        ran = [task for task in tasks if task["task_id"] == name and task["start_date"] and task["end_date"]]
+        if not ran:
+            continue
+        began, ended = (
+            choose(datetime.fromisoformat(task[at]).timestamp() for task in ran)
+            for choose, at in ((min, "start_date"), (max, "end_date"))
+        )
+        writes = name in ("canary", "revoke")
+        seen = Counter(e["action"] for e in entries if began <= e["time"] <= ended and (writes or not e["write"]))
+        floors = {action: n / limits[action]["limit"] for action, n in seen.items() if limits[action]["limit"]}
+        busiest = max(floors, key=floors.__getitem__, default="")
+        found.append(Stage(name, busiest, floors.get(busiest, 0.0), ended - began))
+    return found
+
+
 def _timeline(tasks: list[Json], sizes: dict[str, int]) -> list[tuple[str, str, float, float, float]]:
     """When each task ran, and how large it was; its process has its id for a title."""
     ran = [task for task in tasks if task["start_date"] and task["end_date"]]
@@ -226,6 +272,18 @@ def _singles(rita: AirflowApi, calls: int) -> float:
     return calls / _seconds(rita.tasks("single_calls", run), "revoke")
 
 
+def aims(row: Figures) -> Iterator[Aim]:
+    """The aims of one run; how long it waited for its approver is left out."""
+    floor, wall = sum(stage.floor for stage in row.stages), row.run_s - row.asked_s
+    what = f"{row.grants:,} grants, {row.executor} executor"
+    most = 1.35 if row.grants < 10_000 else 1.15
+    single = row.planned / row.single_per_s
+    today = f"one mapped task per grant: {single:,.0f} s, {single / row.floor_s:.1f} times the floor of the revocations"
+    yield Aim(f"{what}: whole run ({wall:.0f} s) / summed floors of its stages ({floor:.0f} s)", wall / floor, most)
+    yield Aim(f"{what}: revoke stage / its floor", row.ratio, 1.15, today=today)
+    yield Aim(f"{what}: memory of the largest task", row.task_mb, 300, "MB")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print one row for each executor."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -235,19 +293,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", default="", help="write the figures to this file as well")
     options = parser.parse_args(arguments)
     grants, singles = (2_800, 30) if options.quick else (options.grants, 200)
-    rows: list[dict[str, Any]] = []
+    rows: list[Figures] = []
     print("| executor | grants | planned | calls | tasks | floor s | revoke s | ratio | throttled | run s | task MB |"
           " silence s | exact | one task a grant: per s | as long for all, s |")  # fmt: skip
     print("| --- " * 15 + "|", flush=True)
     for executor in options.executor:
         row = measure(executor, grants, singles)
-        rows.append(asdict(row))
+        rows.append(row)
         print(f"| {row.executor} | {row.grants} | {row.planned} | {row.calls} | {row.tasks} | {row.floor_s:.1f} |"
               f" {row.revoke_s:.1f} | {row.ratio:.2f} | {row.throttled} | {row.run_s:.0f} | {row.task_mb:.0f} |"
               f" {row.silence_s:.1f} | {'yes' if row.exact else 'NO'} | {row.single_per_s:.2f} |"
               f" {row.planned / row.single_per_s:.0f} |", flush=True)  # fmt: skip
+    print(
+        "\n| executor | stage | busiest bucket | floor s | wall s | ratio |\n| --- | --- | --- | ---: | ---: | ---: |"
+    )
+    for row in rows:
+        for stage in row.stages:
+            ratio = f"{stage.wall / stage.floor:.2f}" if stage.floor >= 0.5 else ""
+            print(
+                f"| {row.executor} | {stage.name} | {stage.bucket} | {stage.floor:.1f} | {stage.wall:.1f} | {ratio} |"
+            )
+    show(one for row in rows for one in aims(row))
     if options.json:
-        Path(options.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        Path(options.json).write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
     return 0
 
 
