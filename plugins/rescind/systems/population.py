@@ -1,7 +1,7 @@
 """The population that a discovery finds, and the figures of its certificate of completeness.
 
 A population can have a million grants, too many for the memory of one task. A :class:`Population` passes every grant,
-principal, membership and listing record to a sink immediately. It holds only what the certificate needs: about 100
+principal, membership and listing record to a sink immediately. It holds only what the certificate needs: about 15
 bytes per grant to detect repeats, and the ids in complete listings to detect dangling references.
 """
 
@@ -22,6 +22,7 @@ MOST_GAPS = 500
 """Most gaps of surfaces that a population keeps apart."""
 EXAMPLES = 5
 """Most examples of dangling references in a certificate."""
+_ENTRY = 11
 _RUNS = re.compile(r"\d+|[^\W\d_]+")
 
 
@@ -63,7 +64,7 @@ class Population:
 
     def __init__(self, sink: Sink, sentinels: Iterable[Sentinel] = (), excluded: Iterable[str] = ()) -> None:
         self._sink = sink
-        self._seen: dict[bytes, bool] = {}
+        self._seen = _Seen()
         self._principals: set[tuple[str, str]] = set()
         self._shown: dict[str, set[str]] = {}
         self._missing = set(sentinels)
@@ -87,7 +88,7 @@ class Population:
     @property
     def grants(self) -> int:
         """Distinct grants found so far."""
-        return len(self._seen)
+        return self._seen.count
 
     @property
     def principals(self) -> int:
@@ -173,8 +174,7 @@ class Population:
 
     def _new(self, grants: Iterable[Grant]) -> Iterator[Grant]:
         for grant in grants:
-            name = bytes.fromhex(grant.grant_id[:24])
-            before = self._seen.get(name)
+            before = self._seen.add(grant.grant_id, grant.revocable)
             if before is not None:
                 if before != grant.revocable:
                     raise ListingIncompleteError(
@@ -184,7 +184,6 @@ class Population:
                     )
                 self.repeats += 1
                 continue
-            self._seen[name] = grant.revocable
             self._look_up(grant)
             yield grant
 
@@ -211,6 +210,30 @@ class Population:
             if key not in self._principals:
                 self._principals.add(key)
                 yield principal
+
+
+class _Seen:
+    """The grants found so far, each with a flag, by 96 bits of the grant id. A set of them would be six times as large.
+
+    :ivar count: how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._buckets = [b""] * (1 << 16)  # by two bytes of the id; an entry: ten further bytes, and the flag
+
+    def add(self, grant_id: str, flag: bool) -> bool | None:
+        """Add a grant that is not there. Return its flag if it is."""
+        number, name = int(grant_id[:4], 16), bytes.fromhex(grant_id[4:24])
+        bucket = self._buckets[number]
+        at = bucket.find(name)
+        while at > 0 and at % _ENTRY:  # across the border of two entries
+            at = bucket.find(name, at + 1)
+        if at >= 0:
+            return bucket[at + _ENTRY - 1] == 1
+        self._buckets[number] = bucket + name + (b"\1" if flag else b"\0")
+        self.count += 1
+        return None
 
 
 def shape_of(ident: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from rescind.errors import ConfigurationError, InputError
@@ -102,6 +103,10 @@ class ReviewInputs:
         """Return the rules that ask, in a run without questions; their grants stay."""
         rules = self.policy.rules if self.policy and self.owners is None else ()
         return [rule.id for rule in rules if rule.asks]
+
+
+_LAST: WeakKeyDictionary[Ledger, tuple[Mapping[str, NewInput], Mapping[str, Any], ReviewInputs]] = WeakKeyDictionary()
+"""What :func:`inputs_of` parsed last. A task asks several times, and a roster of 20,000 people takes seconds."""
 
 
 def collect_inputs(settings: Settings, request: ReviewRequest, *, now: datetime | None = None) -> list[NewInput]:
@@ -254,7 +259,11 @@ def inputs_of(ledger: Ledger, run: Run) -> ReviewInputs:
     stored = ledger.inputs.of(run.run_id)
     if not stored:
         raise ConfigurationError(f"the ledger has no inputs of run {run.run_id}. Start a new run")
-    return read_inputs(stored, ReviewRequest.model_validate(dict(run.params)))
+    last = _LAST.get(ledger)
+    if last is None or last[:2] != (stored, run.params):
+        last = stored, run.params, read_inputs(stored, ReviewRequest.model_validate(dict(run.params)))
+        _LAST[ledger] = last
+    return last[2]
 
 
 def protection_context(ledger: Ledger, run: Run, settings: Settings, *, now: datetime) -> DecisionContext:

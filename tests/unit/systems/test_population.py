@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rescind.cloud.base import Page, Reply, Row
 from rescind.errors import ListingIncompleteError
 from rescind.model import Cell, Grant, GrantKey, Principal
-from rescind.systems.population import Population, Sentinel, shape_of
+from rescind.systems.population import Population, Sentinel, _Seen, shape_of
 from rescind.systems.walker import PASSES, READS_IN_FLIGHT, Walker
 from tests.support.sink import Lists
 
@@ -213,3 +215,24 @@ def test_reading_ahead_is_bounded_and_the_first_failure_ends_it() -> None:
     with pytest.raises(ListingIncompleteError, match="listing 100"):
         asyncio.run(walker.for_each(range(50, 5000), read, lambda *_: None))
     assert started < 50 + 3 * READS_IN_FLIGHT
+
+
+def test_grants_are_told_apart_across_the_borders_of_stored_ids() -> None:
+    """Ids that begin alike are stored one after the other; the end of one and the start of the next name nobody."""
+    seen, tail = _Seen(), "0" * 40
+    first, second = "abcd" + "11" * 10, "abcd" + "22" * 10
+    across = "abcd" + "11" * 9 + "01"  # the last bytes of the first one with its flag
+    shifted = "abcd" + "11" * 5 + "01" + "22" * 4
+    assert [seen.add(name + tail, True) for name in (first, second)] == [None, None]
+    assert [seen.add(name + tail, False) for name in (across, shifted)] == [None, None]
+    assert [seen.add(name + tail, False) for name in (first, second, across, shifted)] == [True, True, False, False]
+    assert seen.count == 4
+
+
+@given(st.lists(st.tuples(st.text("01", min_size=20, max_size=20), st.booleans()), max_size=200))
+def test_repeats_are_found_as_by_a_dictionary(adds: list[tuple[str, bool]]) -> None:
+    seen, known = _Seen(), dict[str, bool]()
+    for name, flag in adds:
+        assert seen.add("abcd" + name + "0" * 40, flag) == known.get(name)
+        known.setdefault(name, flag)
+    assert seen.count == len(known)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from rescind.airflow_support.garbage import seldom_collected
 from rescind.airflow_support.links import ConsoleLink, ReviewLink
 from rescind.airflow_support.task_errors import fail_without_retry
 from rescind.cloud.connection.consoles import console_address
@@ -52,7 +53,7 @@ class ReviewOperator(LedgerTaskMixin, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Open the ledger and run :meth:`review`."""
-        with fail_without_retry(), LedgerHook(self.ledger_conn_id).get_conn() as ledger:
+        with fail_without_retry(), seldom_collected(), LedgerHook(self.ledger_conn_id).get_conn() as ledger:
             return self.review(context, ledger)
 
     def show_console(self, system: str, conn_id: str) -> None:
