@@ -4,6 +4,8 @@ Looks every hour for requests for approval that wait, and reminds of each at the
 `notifications.remind_hours` (8): since when it waits, and until when it can be answered. The messages go to the chats
 of the setting `notifications` that are told of a `reminder`. Without that setting it does nothing.
 
+It reminds of questions to owners too: one message for each run, also about those that were handed over to a colleague.
+
 Nothing is approved, rejected or revoked here.
 """
 

@@ -17,7 +17,7 @@ import pytest
 
 from rescind.ledger import Ledger
 from rescind.ledger.runs.refusals import NewRefusal
-from tests.support.ledger.web_runs import HOSTILE, finished_run, late_run, returned, working_run
+from tests.support.ledger.web_runs import HOSTILE, finished_run, late_run, owners_asked, returned, working_run
 from tests.support.reviews.review import ledger_connection
 from tests.support.servers.api_server import ApiServer, running_api_server
 from tests.support.servers.emulator import ROOT
@@ -73,7 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, postgres_server: Any, ledger_
     }
     with Ledger(dsn) as ledger:
         finished_run(ledger, report, bundles=home / "evidence" / "bundles")
-        working_run(ledger)
+        owners_asked(ledger, working_run(ledger))
         with running_api_server(home, {"vera": "viewer"}, **environ) as server, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
             yield Site(server, ledger, chromium)
@@ -184,13 +184,27 @@ def test_no_page_is_cut_off_or_has_a_fault_of_accessibility(
         page.wait_for_url(lambda url: "lang=" not in url)  # a shared address carries nobody's choice
         assert "UTC+8)" in page.inner_text("main")
     groups = "runs/2/items?by=person"
-    for path in ("runs", "runs/1", "runs/1/items", "runs/1/people", person, "runs/2", groups, "runs/99"):
+    for path in (
+        "runs",
+        "runs/1",
+        "runs/1/items",
+        "runs/1/people",
+        person,
+        "runs/2",
+        groups,
+        "runs/2/owners",
+        "runs/99",
+    ):
         page.goto(f"{site.server.base}/rescind/{path}")
         assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         found = axe.run(page).response
         assert len(found["passes"]) > 5, "the checks have run"
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == [], path
+        if path.endswith("owners"):
+            assert page.locator("details.holders").count() == 5
+            page.locator("details.holders summary").first.click()
+            _picture(page, f"owners-{language}-{scheme}-{width}")
         if width == 390 and scheme == "light" and "?" not in path:
             _picture(page, "access-reviews-phone-" + path.replace("/", "-"))
     page.close()

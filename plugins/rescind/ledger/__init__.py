@@ -27,7 +27,7 @@ from rescind.ledger.plans.selections import Selection, SelectionRefusedError
 from rescind.ledger.population.regrants import NewRegrant, Regrant, WatchCheck, Watched
 from rescind.ledger.runs.evidence_chain import ChainEntry
 from rescind.ledger.runs.inputs import OCCASION, SETTINGS, NewInput, StoredInput
-from rescind.ledger.runs.owner_questions import NewQuestion, Question, QuestionItem
+from rescind.ledger.runs.owner_questions import NewQuestion, OpenQuestions, Question, QuestionItem
 from rescind.ledger.runs.records import (
     NAMED_PEOPLE,
     Baseline,
@@ -80,6 +80,7 @@ __all__ = [
     "NewRegrant",
     "NewRun",
     "NewSingleCall",
+    "OpenQuestions",
     "Plan",
     "PopulationCount",
     "Question",

@@ -14,7 +14,8 @@ from typing import ParamSpec, TypeVar
 
 from rescind.airflow_support.links import PAGE, airflow_base
 from rescind.i18n import SOURCE, current, local_time, mark, moment, reading, tr, trn
-from rescind.ledger import Approval, Ledger, Plan, Question, Regrant, Run
+from rescind.ledger import Approval, Ledger, OpenQuestions, Plan, Question, Regrant, Run
+from rescind.ledger.runs.notices import OWNERS_REMINDED
 from rescind.notifications.message import OPEN, Message, chat_name
 from rescind.plan.restore_effects import OPERATION
 from rescind.review import principal_key
@@ -75,8 +76,7 @@ def asked(ledger: Ledger, run: Run, plan: Plan, settings: Settings) -> Notice:
 @_in_language
 def reminder(ledger: Ledger, run: Run, request: Approval, settings: Settings, now: datetime) -> Notice | None:
     """Return the reminder that is due now for a request that waits, or None while it is younger than the interval."""
-    every = timedelta(hours=settings.notifications.remind_hours if settings.notifications else 8)
-    number = (now - request.requested_at) // every
+    number = _reminders(request.requested_at, settings, now)
     if number < 1:
         return None
     lines = (
@@ -103,9 +103,57 @@ def answered(run: Run, approval: Approval, settings: Settings) -> Notice:
 def asked_owner(run: Run, question: Question, settings: Settings) -> Notice:
     """Return the message that the owner of resources is asked."""
     grants = grants_of(len(question.items))
-    lines = (tr("{name} asks the owner of resources about {grants}.", name=_who(run), grants=grants),)
-    key = f"asked {run.run_id} {question.digest}"
-    return Notice("asked", key, _about(run, live_state("waiting for owners"), settings, lines))
+    lines = [tr("{name} asks the owner of resources about {grants}.", name=_who(run), grants=grants)]
+    if question.handover:
+        lines = [tr("{name} asks about {grants}. The owner has handed this over to a colleague.",
+                    name=_who(run), grants=grants)]  # fmt: skip
+    if question.due_at:
+        lines.append(tr("An answer counts until {time}.", time=_moment(question.due_at)))
+    lines.append(_unanswered([question.no_answer]))
+    key = f"asked {run.run_id} {question.digest}" + (" handed" if question.handover else "")
+    return Notice("asked", key, _about(run, live_state("waiting for owners"), settings, tuple(lines), "/owners"))
+
+
+@_in_language
+def owners_reminder(run: Run, waiting: OpenQuestions, settings: Settings, now: datetime) -> Notice | None:
+    """Return the reminder of a run's questions to owners that is due now, or None while they are too young.
+
+    It names nobody: its link leads to the list of those who are asked.
+    """
+    number = _reminders(waiting.asked_at, settings, now)
+    if number < 1:
+        return None
+    asked = trn(
+        "{count} question to owners of resources waits, for {people}.",
+        "{count} questions to owners of resources wait, for {people}.",
+        waiting.questions,
+        people=people_of(waiting.people),
+    )
+    handed = trn(
+        "{count} of them was handed over to a colleague.",
+        "{count} of them were handed over to colleagues.",
+        waiting.handed,
+    )
+    lines = (
+        f"{asked} {handed}" if waiting.handed else asked,
+        tr(
+            "Waiting since {since}. An answer counts until {until}.",
+            since=_moment(waiting.asked_at),
+            until=_moment(waiting.due_at),
+        ),
+        _unanswered(waiting.rules),
+    )
+    key = f"{OWNERS_REMINDED} {run.run_id} {number}"
+    return Notice("reminder", key, _about(run, live_state("waiting for owners"), settings, lines, "/owners"))
+
+
+def _unanswered(rules: Sequence[str]) -> str:
+    """Return what happens without an answer."""
+    if len(rules) > 1:
+        return tr("The page says for each of them what happens without an answer.")
+    if rules == ["keep"]:
+        return tr("Without an answer all of them stay.")
+    return tr("Without an answer all of them go, if an approver agrees.")
 
 
 @_in_language
@@ -165,9 +213,14 @@ def came_back(names: tuple[str, str], found: Sequence[Regrant], settings: Settin
     return Notice("came_back", f"came back {names[0]} {names[1]}", message)
 
 
-def _about(run: Run, state: StateWords, settings: Settings, lines: tuple[str, ...]) -> Message:
+def _about(run: Run, state: StateWords, settings: Settings, lines: tuple[str, ...], place: str = "") -> Message:
     title = f"[{_kind(run)} {run.number}] {state.text}"
-    return Message(title, lines, _link(settings, f"/{run.number:d}"), tr(OPEN))
+    return Message(title, lines, _link(settings, f"/{run.number:d}{place}"), tr(OPEN))
+
+
+def _reminders(since: datetime, settings: Settings, now: datetime) -> int:
+    """Return how many intervals have passed."""
+    return (now - since) // timedelta(hours=settings.notifications.remind_hours if settings.notifications else 8)
 
 
 def _kind(run: Run) -> str:

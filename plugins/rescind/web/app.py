@@ -198,6 +198,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             bundle=find_bundle(facts.bundle, where),
             returns=views().returns(number, reader_of(request).dags) if line.returned else [],
             people=views().people(number, reader_of(request).dags, limit=PEOPLE_ON_RUN) if line.items else None,
+            owners=views().question_count(number, reader_of(request).dags) if line.kind != SINGLE else 0,
             can_select=request.app.state.selecting and is_open(line),
             closing=closing[:CLOSING_ON_RUN],
             closing_total=len(closing),
@@ -205,6 +206,12 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             single_calls=views().single_calls(number, reader_of(request).dags) if line.kind == SINGLE else [],
             **_live(views(), request, line),
         )
+
+    @app.get("/runs/{number}/owners")
+    def owners(request: Request, number: Number) -> Response:
+        line, _ = _find(views(), request, number)
+        asked = views().questions_of(number, reader_of(request).dags)
+        return pages.page(request, "owners.html", run=line, questions=asked, now=datetime.now(UTC))
 
     @app.get("/runs/{number}/live")
     def live(request: Request, number: Number) -> Response:

@@ -13,7 +13,7 @@ from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.ledger import SINGLE
 from rescind.ledger.read_models.item_rows import ItemCount, ItemFilter, ItemLine
 from rescind.ledger.read_models.item_sql import MOST_GROUPS
-from rescind.ledger.read_models.overview import QuestionLine
+from rescind.ledger.read_models.owner_views import QuestionLine
 from rescind.ledger.read_models.run_rows import STALE_S, ProgressLine, RefusedLine, RunFacts, RunLine, SystemLine
 from rescind.run_state import Counts, StateWords, closed_state, live_state, what_remains, words_of
 

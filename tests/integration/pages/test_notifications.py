@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from airflow.providers.http.notifications.http import HttpNotifier
 from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from rescind.ledger import NewQuestion, QuestionItem
 from rescind.operators.questions.approve import ApprovePlanOperator
 from rescind.operators.questions.remind import RemindOperator
 from rescind.operators.report import GateOperator
@@ -288,10 +290,10 @@ def test_reminders_come_at_intervals_and_only_while_the_question_is_open(
     setup = review_that_waits.bench
     notified(setup, chats, "dingtalk", events=["reminder"], remind_hours=2)
     ask(review_that_waits, setup.monkeypatch)
-    assert remind() == {"waiting": 1} and chats.received == []
+    assert remind() == {"waiting": 1, "owners": 0} and chats.received == []
     asked_at = datetime.now(UTC) - timedelta(hours=5)
     _asked_before(setup, timedelta(hours=5))
-    assert [remind(), remind()] == [{"waiting": 1}] * 2
+    assert [remind(), remind()] == [{"waiting": 1, "owners": 0}] * 2
     (first,) = chats.accepted("dingtalk")
     assert first.title == "[Access review 1] ● waiting for approval"
     assert f"Waiting since {asked_at:%a %d %b %H:}" in first.text and "Answer until" in first.text
@@ -300,7 +302,47 @@ def test_reminders_come_at_intervals_and_only_while_the_question_is_open(
     assert len(chats.accepted("dingtalk")) == 2
     review_that_waits.approve()
     _asked_before(setup, timedelta(hours=9))
-    assert remind() == {"waiting": 0} and len(chats.received) == 2
+    assert remind() == {"waiting": 0, "owners": 0} and len(chats.received) == 2
+
+
+def test_owners_and_their_colleagues_are_reminded_together_and_the_page_says_so(
+    review_that_waits: Review, chats: ChatServer
+) -> None:
+    setup = review_that_waits.bench
+    notified(setup, chats, "dingtalk", events=["reminder"], remind_hours=2)
+    with review_that_waits.ledger() as ledger:
+        run_id = ledger.runs.find("access_review", review_that_waits.run_id).run_id
+        held = [one.grant_id for one in islice(ledger.plans.items(run_id), 2)]
+        new = [
+            NewQuestion(name, "keep", (QuestionItem(one, "line"),), delegates={"bob": "Bob"})
+            for name, one in zip(("alice", "carol"), held, strict=True)
+        ]
+        first, second = ledger.questions.ask(run_id, new)
+        assert remind()["owners"] == 0, "nobody was asked yet"
+        for one in (first, second):
+            ledger.questions.put(run_id, one.digest, within=timedelta(hours=72))
+        at = datetime.now(UTC)
+        ledger.questions.hand_over(run_id, first.digest, by="alice", to="bob", comment="yours", at=at)
+        assert remind()["owners"] == 2 and chats.received == []
+        with tampering(setup.ledger_dsn) as connection:
+            connection.execute("UPDATE rescind.question SET asked_at = clock_timestamp() - interval '5 hours'")
+        assert [remind()["owners"], remind()["owners"]] == [2, 2]
+        (told,) = chats.accepted("dingtalk")
+        assert told.title == "[Access review 1] ● waiting for owners" and "rescind/runs/1/owners" in told.text
+        for words in (
+            "2 questions to owners of resources wait, for 2 people",
+            "1 of them was handed over",
+            "all of them",
+        ):
+            assert words in told.text, told.text
+        assert not [name for name in ("alice", "bob", "Bob", "carol", "yours", *held) if name in told.text]
+        lines = {one.reviewer: one for one in ledger.views.questions_of(1, {"access_review"})}
+        assert lines["alice"].reminded == lines["carol"].reminded == 1 and lines["alice"].asked == "bob"
+        ledger.questions.close(run_id, first.digest, at=datetime.now(UTC))
+        assert remind()["owners"] == 1
+        with tampering(setup.ledger_dsn) as connection:
+            connection.execute("UPDATE rescind.question SET due_at = clock_timestamp()")
+        assert remind()["owners"] == 0
 
 
 @pytest.mark.parametrize("change", ["finished_at = clock_timestamp()", "state = 'abandoned'"])
@@ -309,7 +351,7 @@ def test_nobody_is_reminded_of_a_run_that_has_ended(review_that_waits: Review, c
     ask(review_that_waits, setup.monkeypatch)
     with tampering(setup.ledger_dsn) as connection:
         connection.execute(f"UPDATE rescind.run SET {change}")
-    assert remind() == {"waiting": 0}
+    assert remind() == {"waiting": 0, "owners": 0}
 
 
 def test_nobody_is_reminded_of_what_has_expired(review_that_waits: Review) -> None:
@@ -317,7 +359,7 @@ def test_nobody_is_reminded_of_what_has_expired(review_that_waits: Review) -> No
     ask(review_that_waits, setup.monkeypatch)
     with tampering(setup.ledger_dsn) as connection:
         connection.execute("UPDATE rescind.approval SET valid_until = clock_timestamp()")
-    assert remind() == {"waiting": 0}
+    assert remind() == {"waiting": 0, "owners": 0}
 
 
 def test_access_that_came_back_is_told_once(bench: Bench, chats: ChatServer) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
 
 from rescind.evidence.write import BundleWriter
-from rescind.ledger import Ledger, NewRegrant, NewRun, Run, VerdictRecord, WatchCheck
+from rescind.ledger import Ledger, NewQuestion, NewRegrant, NewRun, QuestionItem, Run, VerdictRecord, WatchCheck
 from rescind.model import Grant, Verdict
 from tests.support.ledger import runs as ledger_runs
 from tests.support.servers.postgres import tampering
@@ -73,6 +74,34 @@ def working_run(
     ledger_runs.decide(ledger, run, grants, grants)
     ledger_runs.approve(ledger, ledger_runs.freeze(ledger, run, [[one] for one in grants]))
     return run
+
+
+def owners_asked(ledger: Ledger, run: Run) -> None:
+    """Questions to owners about items of a run: open, handed over to vera, answered, settled by the rule, not put."""
+    items = (item.grant_id for item in ledger.plans.items(run.run_id))
+    rules = {"vera": "keep", "olga": "revoke", HOSTILE[0]: "keep", "ada": "revoke", "omar": "keep"}
+    new = [
+        NewQuestion(
+            name, rule, tuple(QuestionItem(one, "line") for one in islice(items, 4)), delegates={"vera": "王伟"}
+        )
+        for name, rule in rules.items()
+    ]
+    open_one, taken, answered, silent, _ = ledger.questions.ask(run.run_id, new)
+    now = datetime.now(UTC)
+    for one in (open_one, taken, answered, silent):
+        ledger.questions.put(run.run_id, one.digest, within=timedelta(hours=72))
+    for one, comment in ((taken, HOSTILE[1]), (answered, "")):
+        ledger.questions.hand_over(run.run_id, one.digest, by=one.reviewer, to="vera", comment=comment, at=now)
+    ledger.notices.claim(f"owners {run.run_id} 1", "chat")
+    ledger.questions.answer(
+        run.run_id,
+        answered.digest,
+        revoke=[one.grant_id for one in answered.items[:2]],
+        responded_by="vera",
+        responded_at=now,
+        comment=HOSTILE[0],
+    )
+    ledger.questions.close(run.run_id, silent.digest, at=now)
 
 
 def returned(ledger: Ledger, run: Run, count: int, *, name: str = "scheduled__1", not_checked: int = 0) -> None:

@@ -52,7 +52,7 @@ def dsn(ledger: Ledger, ledger_dsn: str, tmp_path: Path) -> str:
 def test_the_app_has_the_routes_that_are_tested(dsn: str, tmp_path: Path, browser_of: Any) -> None:
     app = make(dsn, tmp_path, identify=somebody, readable=everything)
     found = paths(app.routes)
-    inside = ("bundle", "items", "items.csv", "live", "people", "person", "report")
+    inside = ("bundle", "items", "items.csv", "live", "owners", "people", "person", "report")
     every = ["runs", "runs.csv", "runs/1", *(f"runs/1/{name}" for name in inside), "static/app.css"]
     assert sorted(found) == sorted(every)
     browser = browser_of(app)

@@ -195,20 +195,45 @@ def test_what_waits_for_the_reader_comes_first(browser: Any, browser_of: Any, le
     run = ledger_runs.begin(ledger, "asks")
     grants = [ledger_runs.grant(number) for number in range(3)]
     ledger_runs.list_scope(ledger, run, grants)
-    for who in ("vera", "olga"):
-        shown = [QuestionItem(one.grant_id, f"{who} {n}") for n, one in enumerate(grants[: 2 if who == "vera" else 3])]
-        if who == "vera":
-            ledger.questions.ask(run.run_id, [NewQuestion(who, "keep", shown)])
+    ledger_runs.decide(ledger, run, grants, [])
+    shown = tuple(QuestionItem(one.grant_id, f"line {n}") for n, one in enumerate(grants[:2]))
+    other = (QuestionItem(grants[2].grant_id, "line 2"),)
+    new = [NewQuestion("vera", "keep", shown), NewQuestion("olga", "revoke", other, delegates={"vera": "Vera"})]
+    (mine, taken) = ledger.questions.ask(run.run_id, new)
     late_run(ledger)
     html = browser.get("runs").text
     text = Markup.of(html).text
     assert "Waiting for you (1)" in text and "2 grants on resources that you own" in text and "all of them stay" in text
     assert "runs/asks/required_actions?response_received=false" in html
     assert "Waiting for an answer of others (1)" in text
-    assert ledger.views.questions(ALL, ["olga"]) == [] == ledger.views.questions({"other"}, ["vera"])
-    (question,) = ledger.questions.all(run.run_id)
-    ledger.questions.close(run.run_id, question.digest, at=NOW)
+    assert len(ledger.views.questions(ALL, ["olga"])) == 1 and ledger.views.questions({"other"}, ["vera"]) == []
+    due = ledger.questions.put(run.run_id, taken.digest, within=timedelta(hours=72)).due_at
+    assert due is not None
+    ledger.questions.hand_over(run.run_id, taken.digest, by="olga", to="vera", comment=HOSTILE[0], at=NOW)
+    assert ledger.views.questions(ALL, ["olga"]) == []
+    text = Markup.of(browser.get("runs").text).text
+    until = f"until {due:%Y-%m-%d %H:%M} UTC"
+    for words in ("Waiting for you (2)", "handed over to you by olga", "all of them go", until, "By person ("):
+        assert words in text, words
+    page = browser.get(f"runs/{run.number}/owners").text
+    shown_text = Markup.of(page).text
+    for words in ("2 questions, 2 open", "handed over by olga", "Vera", "all go, if approved", "not asked yet"):
+        assert words in shown_text, words
+    assert HOSTILE[0] not in page and "runs/asks/required_actions" in page
+    assert f'href="../runs/{run.number}/owners"' in browser.get(f"runs/{run.number}").text
+    lines = {one.reviewer: one for one in ledger.views.questions_of(run.number, ALL)}
+    assert [sum(count for _, _, count in lines[name].people) for name in ("vera", "olga")] == [2, 1]
+    assert all(person for one in lines.values() for _, person, _ in one.people)
+    ledger.questions.answer(
+        run.run_id, taken.digest, revoke=[], responded_by="vera", responded_at=datetime.now(UTC), comment="needed"
+    )
+    ledger.questions.close(run.run_id, mine.digest, at=NOW)
     assert "Waiting for you" not in Markup.of(browser.get("runs").text).text
+    settled = Markup.of(browser.get(f"runs/{run.number}/owners").text).text
+    for words in ("0 open", "answered by vera", "0 to revoke, 1 to keep", "needed", "no answer in time"):
+        assert words in settled, words
+    assert ledger.views.questions_of(run.number, {"other"}) == []
+    assert "asks no owners" in browser.get("runs/2/owners").text
 
 
 def test_the_list_is_exported_with_refused_runs(browser: Any, ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""What the home page shows over many runs: questions, trend, open findings, and how long leavers kept their access.
+"""What the home page shows over many runs: trend, open findings, and how long leavers kept their access.
 
 Nothing here reads the items of all runs. Counts over time are sums of the figures that each run left when it was
 closed; items are read of a few runs only, for what is open now.
@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from psycopg.rows import DictRow, class_row
 
-from rescind.ledger.read_models.boxes import BoxViews
 from rescind.ledger.read_models.item_sql import ITEMS, NAME, NAMED, PERSON, PROVEN
+from rescind.ledger.read_models.owner_views import OwnerViews
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
 
@@ -29,24 +29,6 @@ CLOCK_DAYS = 90
 CLOCK_ITEMS = 20_000
 """The times of leavers are those of runs of the last days, the newest ones with this many items together."""
 _MOST_BUCKETS = 5_000
-_MOST_QUESTIONS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionLine:
-    """An open question to the owner of resources.
-
-    :param items: grants that it is about.
-    """
-
-    number: int
-    dag_id: str
-    airflow_run_id: str
-    reason: str
-    reviewer: str
-    no_answer: str
-    asked_at: datetime
-    items: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +86,6 @@ class LeaverTimes:
     worst_run: int | None
     last_runs: int | None
 
-
-_QUESTIONS = f"""
-SELECT r.number, r.dag_id, r.airflow_run_id, r.reason, q.reviewer, q.no_answer, q.asked_at,
-       (SELECT count(*) FROM rescind.question_item i WHERE i.run_no = q.run_no AND i.question = q.digest) AS items
-FROM rescind.question q JOIN rescind.run r ON r.number = q.run_no AND r.dag_id = ANY(%(dags)s) AND r.finished_at IS NULL
-WHERE q.method = '' AND q.reviewer = ANY(%(names)s)
-ORDER BY q.asked_at, r.number, q.ordinal LIMIT {_MOST_QUESTIONS}
-"""
 
 # A review of a whole system starts a new era of it: it lists everything, so what earlier runs left open is in its
 # findings or gone. Runs about single people add to it until the next review. A run that was abandoned after its
@@ -211,13 +185,8 @@ SELECT {NAME} AS name FROM rescind.grant_row g {NAMED} WHERE g.run_no = %(run)s 
 """
 
 
-class OverviewViews(BoxViews):
+class OverviewViews(OwnerViews):
     """Queries over many runs that the reader may see."""
-
-    def questions(self, dags: Collection[str], names: Collection[str]) -> list[QuestionLine]:
-        """Return the open questions to owners that one of these users may answer, the oldest first."""
-        values = {"dags": list(dags), "names": sorted(names)}
-        return self._select(lambda connection: _rows(connection, QuestionLine, _QUESTIONS, values))
 
     def buckets(self, dags: Collection[str]) -> list[BucketLine]:
         """Return what real runs did in each week and quarter, at most :data:`QUARTERS` quarters back."""

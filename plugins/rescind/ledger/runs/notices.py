@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from rescind.ledger.store.repository import Repository
 
+OWNERS_REMINDED = "owners"
+"""First word of the event that the owners of a run were reminded; the run's id and a number follow."""
+
 
 class Notices(Repository):
     """The messages that were sent, or were about to be."""

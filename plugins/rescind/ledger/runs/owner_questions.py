@@ -92,8 +92,42 @@ class Question(NewQuestion):
         return self.handover.to if self.handover else self.reviewer
 
 
+@dataclass(frozen=True, slots=True)
+class OpenQuestions:
+    """The questions of one run that wait for an answer and are not due yet.
+
+    :param asked_at: when the first of them was made; ``due_at`` is the next due date.
+    :param people: how many people are asked; ``handed`` of the questions were handed over.
+    :param rules: what missing answers mean.
+    """
+
+    run_id: str
+    asked_at: datetime
+    due_at: datetime
+    questions: int
+    people: int
+    handed: int
+    rules: Sequence[str]
+
+
+_OPEN = """
+SELECT r.run_id, min(q.asked_at) AS asked_at, min(q.due_at) AS due_at, count(*)::int AS questions,
+       count(DISTINCT coalesce(h.handed_to, q.reviewer))::int AS people, count(h.handed_to)::int AS handed,
+       array_agg(DISTINCT q.no_answer) AS rules
+FROM rescind.question q JOIN rescind.run r ON r.number = q.run_no
+LEFT JOIN rescind.handover h ON h.run_no = q.run_no AND h.question = q.digest
+WHERE q.method = '' AND q.due_at > clock_timestamp() AND r.finished_at IS NULL AND r.state <> 'abandoned'
+GROUP BY r.number ORDER BY r.number
+"""
+
+
 class Questions(Repository):
     """The questions of each run."""
+
+    def waiting(self) -> list[OpenQuestions]:
+        """Return what waits, by run, the oldest run first."""
+        rows = self._db.read(lambda connection: connection.execute(_OPEN).fetchall())
+        return [OpenQuestions(**row) for row in rows]
 
     def ask(self, run_id: str, questions: Sequence[NewQuestion]) -> list[Question]:
         """Store all questions of a run. The same questions again are returned with their answers.

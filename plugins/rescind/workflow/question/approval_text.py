@@ -251,8 +251,9 @@ def question_body(run: Run, question: Question) -> str:
     if (handed := question.handover) is not None:
         lines = [
             tr(
-                "**{owner}** hands over to you, on {time}, what **{requester}** asks: to review access to resources. "
-                "Choose **Revoke** with the number of each grant to revoke. The others stay.",
+                "**{requester}** asks to review access to resources. **{owner}**, who owns them, has handed the "
+                "question over to you on {time}. Choose **Revoke** with the number of each grant to revoke. The others "
+                "stay.",
                 owner=plain(handed.by),
                 time=moment(handed.at),
                 requester=plain(run.requester),
