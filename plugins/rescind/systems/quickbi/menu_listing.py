@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from sys import intern
 from typing import NamedTuple
 
 from rescind.cloud.clients import QuickBiClient
@@ -98,7 +100,7 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
     """
     kind, points = receiver_type(receiver), receiver.AuthPointsValue
     level = LEVELS.get(points or 0) or f"level {points}"
-    ident = receiver.ReceiverId or ""
+    ident = intern(receiver.ReceiverId or "")  # the same people on every menu; verification holds all of them
     if kind not in _NAMED_KINDS:
         why_not = f"a {kind} receiver cannot be named by the revoke call"
     elif points is not None and points not in LEVELS:
@@ -111,5 +113,11 @@ def _grant(account: str, portal: str, row: MenuAuthorization, receiver: Receiver
         revocable=not why_not,
         why_not=why_not,
         resource_name=name,
-        attributes={"AuthPointsValue": str(points), "ReceiverType": str(receiver.ReceiverType)},
+        attributes=_attributes(points, receiver.ReceiverType),
     )
+
+
+@lru_cache(maxsize=256)
+def _attributes(points: int | None, kind: int) -> Mapping[str, str]:
+    """Return the attributes of a grant, the same object for all that are equal."""
+    return {"AuthPointsValue": str(points), "ReceiverType": str(kind)}
