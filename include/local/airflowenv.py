@@ -65,7 +65,7 @@ DEFAULTS = {
     # A name look-up per task, slow where there is no name server.
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
     # How soon the next task of a run starts: the scheduler's pause, in seconds, when it found nothing to do.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     # How soon a new or changed DAG file is seen. An unchanged one is read again seldom: most of the work of a stack at
     # rest is that.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
