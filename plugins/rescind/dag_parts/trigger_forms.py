@@ -252,17 +252,18 @@ def closing_param() -> dict[str, Param]:
             type="string",
             enum=["report", "own", "all"],
             values_display={
-                "report": tr("Name what would close them"),
+                "report": tr("Only list what would close them"),
                 "own": tr("End the person's own memberships, roles and shares too"),
                 "all": tr("End grants of groups too, from which others lose access"),
             },
             title=tr("Other paths to the same access"),
             description_md=tr(
-                "For example a group with the same right. **Name**: the approver and the report see the cheapest "
-                "removals that would close them. **End own**: memberships, roles, shares and proxy accounts of the "
-                "same person that are among them become part of the plan. The approver sees what else goes with "
-                "them. **End grants of groups**: also other grants become part of the plan, where that is cheaper "
-                "or the only way. The approver sees everybody who loses something."
+                "For example a group with the same right. **Only list**: the approver and the report see the fewest"
+                " removals that would close these paths, with the least other access lost. **End own**: the "
+                "person's own memberships, roles, shares and proxy accounts that are such a path become part of the"
+                " plan. The approver sees what else the person loses. **End grants of groups**: grants of groups "
+                "become part of the plan too, if that takes fewer removals or less other access, or nothing else "
+                "closes the path. The approver sees everybody who loses access."
             ),
             section=tr("What"),
         )

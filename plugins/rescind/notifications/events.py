@@ -66,7 +66,7 @@ def asked(ledger: Ledger, run: Run, plan: Plan, settings: Settings) -> Notice:
     """Return the message that an approval is asked for."""
     lines = (
         _wish(ledger, run, plan),
-        tr("Answer until {time}. Without an answer nothing is sent.", time=_moment(plan.valid_until)),
+        tr("Answer by {time}. Without an answer nothing is sent.", time=_moment(plan.valid_until)),
     )
     return Notice(
         "asked", f"asked {run.run_id} {plan.digest}", _about(run, live_state(WAITS_FOR_APPROVAL), settings, lines)
@@ -82,7 +82,7 @@ def reminder(ledger: Ledger, run: Run, request: Approval, settings: Settings, no
     lines = (
         _wish(ledger, run, ledger.plans.get(run.run_id)),
         tr(
-            "Waiting since {since}. Answer until {until}; after that a new run is needed.",
+            "Waiting since {since}. Answer by {until}; after that a new run is needed.",
             since=_moment(request.requested_at),
             until=_moment(request.valid_until),
         ),

@@ -132,7 +132,7 @@ def test_own_ends_the_membership_and_nothing_is_left(bench: Bench) -> None:
         effects = b"".join(ledger.plans.effects(run.run_id, ledger.plans.get(run.run_id).digest)).decode()
     assert len(closing) == 1 and f"group {group}" in closing[0].reason
     assert f'["{GROUPS}"' in effects and f'"user_group","{group}","user","{user}"' in effects
-    assert "The plan also ends these, at the lowest cost" in text(review)
+    assert "The plan also ends these (fewest removals" in text(review)
     review.approve()
     review.revoke()
     review.verify()

@@ -50,7 +50,7 @@ def test_a_leaver_whose_access_remains_is_amber_everywhere_and_by_name(bench: Be
     assert "of 1 person or group" in subject
     who = next(line for line in rest if line.startswith("- **"))
     assert one["name"] in who and one["person_id"] in who and "roster: active" in who
-    assert "the reason speaks of leaving, and the roster says active" in who
+    assert "the reason says that the person leaves, but the roster says active" in who
     assert "(rescind/runs/1/items)" in body and "allow_irreversible" in body
     held = body.partition("**Held back, so it stays**")[2].partition("\n\n**")[0]
     assert one["name"] in held and " on menu " in held and "cannot be restored" in held

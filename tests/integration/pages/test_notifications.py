@@ -108,7 +108,7 @@ def test_asked_answered_and_ended_arrive_in_order_and_once(
     assert set(open_transactions) == {0}
     _no_details(setup, review, chats, "Zhou", "Carla", "last day")
     first = chats.accepted("teams")[0].text
-    assert "rita asks to revoke" in first and "1 person or group" in first and "Answer until" in first
+    assert "rita asks to revoke" in first and "1 person or group" in first and "Answer by" in first
     assert f"{HOME}/rescind/runs/1" in first
 
 
@@ -296,7 +296,7 @@ def test_reminders_come_at_intervals_and_only_while_the_question_is_open(
     assert [remind(), remind()] == [{"waiting": 1, "owners": 0}] * 2
     (first,) = chats.accepted("dingtalk")
     assert first.title == "[Access review 1] ● waiting for approval"
-    assert f"Waiting since {asked_at:%a %d %b %H:}" in first.text and "Answer until" in first.text
+    assert f"Waiting since {asked_at:%a %d %b %H:}" in first.text and "Answer by" in first.text
     _asked_before(setup, timedelta(hours=7))
     remind()
     assert len(chats.accepted("dingtalk")) == 2

@@ -42,7 +42,7 @@ def approval_request(ledger: Ledger, run: Run, plan: Plan) -> tuple[str, str]:
         verdict_line(people, reach),
         "",
         tr(
-            "**{requester}** asks to revoke **{grants}** of {people} with {calls}. Answer until **{time}**.",
+            "**{requester}** asks to revoke **{grants}** of {people} with {calls}. Answer by **{time}**.",
             requester=plain(run.requester),
             grants=grants_of(people.going),
             people=people_of(losing),
@@ -107,7 +107,7 @@ def _kept_before(ledger: Ledger, run: Run) -> list[str]:
     found = ledger.narrowings.earlier(run.run_id)
     if not found:
         return []
-    lines = ["", f"**{tr('Kept before')}**", ""]
+    lines = ["", f"**{tr('Left out in earlier runs')}**", ""]
     for number, grants, one in found:
         said = trn(
             "{count} of these grants was left out of run {number} by {name} on {day}: {comment}",
@@ -192,9 +192,9 @@ def _closing(ledger: Ledger, run: Run, names: Mapping[Holder, str]) -> list[str]
     if removals:
         planned = any(note["planned"] for _, note in notes)
         does = (
-            tr("The plan also ends these, at the lowest cost:")
+            tr("The plan also ends these (fewest removals, least other access lost):")
             if planned
-            else tr("Not part of this plan. These would close them, at the lowest cost:")
+            else tr("Not part of this plan. These would close them (fewest removals, least other access lost):")
         )
         lines += ["", f"**{tr('Other paths to the same access')}**", "", does, ""]
         lines += [_closing_line(place, row, names) for place, row in removals if row["shared"]]
@@ -202,7 +202,7 @@ def _closing(ledger: Ledger, run: Run, names: Mapping[Holder, str]) -> list[str]
         lines += own[:_EXAMPLES] + _rest(len(own[_EXAMPLES:]) + more["removals"])
     if left:
         total, shown = left.total() + more["open"], list(left.items())[:_EXAMPLES]
-        title = tr("Stays reachable, and no removal here ends it")
+        title = tr("Stays reachable, and this run cannot end it")
         lines += ["", f"**{title}** ({grants_of(total)})", ""]
         for (whom, path, who), count in shown:
             ask = tr("{path}. Ask {who}", path=plain(path, 200), who=plain(who, 200))

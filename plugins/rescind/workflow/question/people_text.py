@@ -90,8 +90,8 @@ def verdict_line(people: PlanPeople, reach: Outlook) -> str:
     if left:
         return tr("**▲ After this, access remains: {parts}.**", parts=tr("; ").join(left))
     return tr(
-        "**✓ After this, no certain way in is left, by the listings of this run.** Verification lists everything"
-        " again, asks the platforms, and names what cannot be known."
+        "**✓ After this, no confirmed way to the same access is left, by the listings of this run.** Verification"
+        " lists everything again, asks the platforms, and names what cannot be known."
     )
 
 
@@ -123,20 +123,20 @@ def _who_is(person: PersonLoss, leaving: bool) -> str:
     name = f"**{plain(person.name)}** ({plain(ident)})" if person.name else f"**{plain(ident)}**"
     if not person.known:
         kind = "" if person.kind == "user" else f"{person.kind.replace('_', ' ')}, "
-        missing = tr("not in the roster") if person.matched == "none" else tr("nobody of the roster for certain")
+        missing = tr("not in the roster") if person.matched == "none" else tr("no certain match in the roster")
         return f"{name} · {kind}{missing if person.kind == 'user' else title_of(person.key[0])}"
     words = {"active": mark("active"), "left": mark("left")}.get(person.status, mark("status not known"))
     status = tr("roster: {status}", status=tr(words))
     gone = tr("gone from {time}", time=plain(person.gone_from)) if person.gone_from else tr("no leaving date known")
     day = tr(", ") + gone
     strange = leaving and person.status == "active" and not person.gone_from
-    warning = f" **▲ {tr('the reason speaks of leaving, and the roster says active')}**" * strange
+    warning = f" **▲ {tr('the reason says that the person leaves, but the roster says active')}**" * strange
     department = f" · {plain(person.department)}" if person.department else ""
     return f"{name}{department} · {status}{day}{warning}"
 
 
 def _amount(person: PersonLoss) -> str:
-    parts = trn("{count} grant goes", "{count} grants go", person.going)
+    parts = trn("{count} grant to revoke", "{count} grants to revoke", person.going)
     if person.levels["high"]:
         parts += tr(", ") + tr("{count} of them high risk", count=person.levels["high"])
     return parts + (tr("; ") + tr("{count} held back", count=person.held) if person.held else "")
@@ -160,7 +160,7 @@ def _losses(person: PersonLoss) -> list[str]:
 
 
 _LOSSES = {
-    EntitlementClass.SEE: mark("see names or log on {count} {kind}"),
+    EntitlementClass.SEE: mark("see the names in, or log on to, {count} {kind}"),
     EntitlementClass.READ: mark("read {count} {kind}"),
     EntitlementClass.EXPORT: mark("export {count} {kind}"),
     EntitlementClass.UNKNOWN: mark("use {count} {kind}"),

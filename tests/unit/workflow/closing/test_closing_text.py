@@ -82,7 +82,7 @@ def test_everybody_who_loses_something_is_named_however_long_the_list_is() -> No
 
 def test_open_paths_are_counted_beyond_those_that_are_stored() -> None:
     body = text([part("one", 0, left=NAMED + 50)])
-    assert f"no removal here ends it** ({NAMED + 50} grants)" in body and f"- and {NAMED + 50 - 12} more" in body
+    assert f"this run cannot end it** ({NAMED + 50} grants)" in body and f"- and {NAMED + 50 - 12} more" in body
 
 
 def test_a_scope_of_an_earlier_try_does_not_hide_what_stays_reachable() -> None:

@@ -20,8 +20,8 @@ ADA = {"matched_by": "id:dms_user_id", "person.id": "P1", "person.name": "Ada", 
         ({**ADA, "person.terminated_at": "2026-02-01T00:00:00Z"}, "roster: left, gone from 2026-02-01 00:00 UTC"),
         ({**ADA, "person.terminated_at": "unknown"}, "roster: left, no leaving date known"),
         ({"matched_by": "none"}, "**51001** · not in the roster"),
-        ({"matched_by": "set_aside"}, "**51001** · nobody of the roster for certain"),
-        ({"matched_by": "conflict"}, "**51001** · nobody of the roster for certain"),
+        ({"matched_by": "set_aside"}, "**51001** · no certain match in the roster"),
+        ({"matched_by": "conflict"}, "**51001** · no certain match in the roster"),
     ],
 )
 def test_it_is_what_the_roster_says(facts: Mapping[str, str], says: str) -> None:
