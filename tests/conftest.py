@@ -27,7 +27,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SESSION_VARIABLE = "RESCIND_TEST_SESSION"
 SESSION = uuid.uuid4().hex
-THOROUGH = os.environ.get("RESCIND_HYPOTHESIS") == "thorough"
+PROFILE = os.environ.get("RESCIND_HYPOTHESIS") or "default"
+"""How many examples a property tries: ``default``, a quarter (``fast``), or a hundred times as many (``thorough``)."""
+THOROUGH = PROFILE == "thorough"
 CLOSING_WORLDS = "RESCIND_CLOSING_WORLDS"
 """Says how many organizations ``tests/integration/closing/test_closing_worlds.py`` makes."""
 TEST_SECONDS = 3600 if THOROUGH else 180
@@ -36,10 +38,11 @@ STACK_SECONDS = 1500
 """For the fixtures of a test with a running stack; its start has limits of its own (``support/servers/live.py``)."""
 
 hypothesis.settings.register_profile("default", max_examples=100, deadline=None)
+hypothesis.settings.register_profile("fast", max_examples=25, deadline=None)
 hypothesis.settings.register_profile(
     "thorough", max_examples=int(os.environ.get("RESCIND_EXAMPLES") or 10_000), deadline=None
 )
-hypothesis.settings.load_profile("thorough" if THOROUGH else "default")
+hypothesis.settings.load_profile(PROFILE)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts its background jobs deaf to Ctrl-C, and everything below them would be so as well.

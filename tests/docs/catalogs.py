@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -32,6 +33,7 @@ _PLAIN_WORDS = {"DAG"}
 Found = str | tuple[str, str]
 
 
+@cache
 def messages() -> dict[Found, str]:
     """Every message of the package, with the file that holds it; a plural is a pair."""
     found: dict[Found, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,22 @@ def test_a_word_is_found_with_file_line_and_replacement(path: str, text: str, ex
 def test_a_line_that_is_not_three_columns_is_refused() -> None:
     with pytest.raises(ValueError, match=r"words\.txt:2"):
         words.words("lanes?\tbucket\t-\nlaid aside: deferred\n")
+
+
+@pytest.mark.parametrize("pattern", ["Lanes", "-lane", "[lane"])
+def test_a_pattern_that_the_quick_look_would_miss_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"words\.txt:1: a pattern is in lower case"):
+        words.words(f"{pattern}\tbucket\t-\n")
+
+
+def test_every_pattern_of_the_list_is_found_in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The quick look over a whole file lets nothing pass that a pattern alone would find."""
+    shown = ["Laid ASIDE", "sent\n# for ever", "(lane)", "A stop  switch", "gave it back"]
+    for number, text in enumerate(shown):
+        (tmp_path / f"{number}.md").write_text(f"some {text}, here\n", encoding="utf-8")
+    monkeypatch.setattr(words, "ROOT", tmp_path)
+    monkeypatch.setattr(words, "files", lambda: [f"{number}.md" for number in range(len(shown))])
+    assert {hit.path for hit in words.hits()} == {"0.md", "1.md", "2.md", "4.md"}
 
 
 def test_the_list_covers_the_standard_words_and_allows_only_paths_that_exist() -> None:

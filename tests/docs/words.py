@@ -30,6 +30,7 @@ LEFT_OUT = (
 class Word:
     """A pattern that is not used, what to write instead, and the paths that may use it."""
 
+    source: str
     pattern: re.Pattern[str]
     instead: str
     allowed: tuple[str, ...]
@@ -51,7 +52,7 @@ class Hit:
 def words(text: str) -> list[Word]:
     """Read the list.
 
-    :raises ValueError: if a line is not ``pattern <tab> instead <tab> paths``.
+    :raises ValueError: if a line is not ``pattern <tab> instead <tab> paths``, or its pattern has another form.
     """
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -59,15 +60,19 @@ def words(text: str) -> list[Word]:
             parts = line.split("\t")
             if len(parts) != 3 or not all(parts):
                 raise ValueError(f"{LIST.name}:{number}: three columns separated by tabs are needed")
+            if not re.match(r"[a-z(]", parts[0]) or parts[0] != parts[0].lower():
+                raise ValueError(
+                    f"{LIST.name}:{number}: a pattern is in lower case and begins with a letter or a group"
+                )
             pattern = re.compile(rf"(?<![\w.-])(?:{parts[0]})(?![\w-])", re.IGNORECASE)
-            found.append(Word(pattern, parts[1], tuple(path for path in parts[2].split() if path != "-")))
+            found.append(Word(parts[0], pattern, parts[1], tuple(path for path in parts[2].split() if path != "-")))
     return found
 
 
 def check(path: str, text: str, unwanted: Iterable[Word]) -> Iterator[Hit]:
     """Yield every use of an unwanted word. A phrase is also found where a line break divides it."""
     lines = text.splitlines()
-    flowing = " ".join(map(_start, lines))
+    flowing = _flowing(lines)
     present = [word for word in unwanted if not path.startswith(word.allowed) and word.pattern.search(flowing)]
     for number, line in enumerate(lines if present else [], start=1):
         end = len(line)
@@ -92,14 +97,22 @@ def files() -> Iterator[str]:
 def hits() -> Iterator[Hit]:
     """Yield every use of an unwanted word in the project."""
     unwanted = words(LIST.read_text(encoding="utf-8"))
+    # Lower case and a word boundary let the engine skip ahead: a tenth of the time of the patterns one by one.
+    any_of_them = re.compile(rf"\b(?:{'|'.join(word.source for word in unwanted)})")
     for path in files():
-        yield from check(path, (ROOT / path).read_text(encoding="utf-8"), unwanted)
+        text = (ROOT / path).read_text(encoding="utf-8")
+        if any_of_them.search(_flowing(text.lower().splitlines())):
+            yield from check(path, text, unwanted)
 
 
 def package(path: str) -> str:
     """Return the package that a file belongs to, for counting."""
     parts = Path(path).parts[:-1] or (path,)
     return "/".join(parts[: 3 if parts[0] == "plugins" else 2])
+
+
+def _flowing(lines: Iterable[str]) -> str:
+    return " ".join(map(_start, lines))
 
 
 def _start(line: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,16 @@ DAGS_MAY_IMPORT = {"dag_parts", AIRFLOW}
 FOREIGN = {"emulator", "local", "tests", "dags"}
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """The nodes of a file that can import something."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom | ast.Call)]
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Every imported module of a file, wherever in it the import stands: (line, dotted name)."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in nodes(path):
         for name in named(node):
             yield getattr(node, "lineno", 0), name
 
@@ -86,7 +94,8 @@ def named(node: ast.AST) -> list[str]:
         if node.module == "rescind" and not node.level:
             return [f"rescind.{alias.name}" for alias in node.names]
         return ["." * node.level + (node.module or "")]
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+    called = node.func if isinstance(node, ast.Call) else None
+    if isinstance(node, ast.Call) and getattr(called, "attr", getattr(called, "id", "")) == "import_module":
         return [str(argument.value) for argument in node.args[:1] if isinstance(argument, ast.Constant)]
     return []
 
@@ -205,7 +214,7 @@ def dotted(path: Path, top: Path) -> str:
 def targets(path: Path, modules: dict[str, Path]) -> set[str]:
     """The files that a file imports; ``from package import module`` counts as the module."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             inside = {f"{node.module}.{alias.name}" for alias in node.names} & modules.keys()
             found |= inside or {node.module}

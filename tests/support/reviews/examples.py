@@ -9,7 +9,10 @@ ORDINARY = 100
 
 
 def examples(number: int) -> settings:
-    """So many in an ordinary run, as many as the profile says (``RESCIND_HYPOTHESIS=thorough``) in a thorough one."""
+    """So many in an ordinary run, a quarter in a fast one, as many as the profile says in a thorough one.
+
+    The variable ``RESCIND_HYPOTHESIS`` names the profile, see ``tests/conftest.py``.
+    """
     wanted = settings.default.max_examples if settings.default else ORDINARY
-    most = number if wanted == ORDINARY else wanted
+    most = number * wanted // ORDINARY if wanted <= ORDINARY else wanted
     return settings(max_examples=most, deadline=None, suppress_health_check=[HealthCheck.too_slow])
