@@ -11,8 +11,6 @@ from rescind.systems import REGISTRY, default_connections
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import tampering
 
-pytestmark = pytest.mark.sockets
-
 Bench = Callable[..., ReviewBench]
 
 

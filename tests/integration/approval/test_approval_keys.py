@@ -18,8 +18,6 @@ from tests.support.reviews.approval import APPROVAL_PUBLIC, SIGNER, approval_key
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.servers.postgres import PostgresServer, as_owner
 
-pytestmark = pytest.mark.sockets
-
 Bench = Callable[..., ReviewBench]
 NEW = Ed25519PrivateKey.from_private_bytes(bytes(range(4, 36)))
 
