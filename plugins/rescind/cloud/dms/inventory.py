@@ -43,6 +43,11 @@ class _Owned(Row):
         """Nicknames of the owners; None when the answer does not say."""
         return self.OwnerNameList.OwnerNames if self.OwnerNameList else None
 
+    @property
+    def owner_without_id(self) -> bool:
+        """Whether there are more names than ids, so that the ids are not those of all owners."""
+        return len(self.owner_names or ()) > len(self.owner_ids or ())
+
 
 # --- tenant and users ---------------------------------------------------------------------------------
 

@@ -46,38 +46,43 @@ _Rights = Mapping[str, str]
 async def who_owns(walker: Walker[DmsClient], tid: str, grants: Collection[Grant], objects: Nodes) -> PlatformAnswer:
     """Read the owners and DBAs of the grants' instances and databases again.
 
-    Where a listing does not tell the owners of an object, or the ids of a holder are not known, the holder is asked
-    about all that the holder owns. So nothing is taken for "no owner" but a list that was read and is empty.
+    Only a list of all owners proves that the holder is none of them. Where a listing does not tell all owners of an
+    object, or not both ids of the holder are known, the holder is asked about all that the holder owns.
     """
-    owners = await _owners(walker, tid, map(objects, grants))
+    owners, whole = await _owners(walker, tid, map(objects, grants))
     ids = await _ids(walker, tid, sorted({grant.key.principal_id for grant in grants}))
     answer, untold = PlatformAnswer(), defaultdict[Question, list[Grant]](list)
     for grant in grants:
         user = grant.key.principal_id
         for node in (node for node in objects(grant) if node[0] in _KINDS):
-            if node not in owners or user not in ids:
-                untold[Question(user, *_KINDS[node[0]])].append(grant)
-            elif rights := [owners[node][ident] for ident in ids[user] if ident in owners[node]]:
+            told = owners.get(node, {})
+            if rights := [told[ident] for ident in ids.get(user, [user]) if ident in told]:
                 words = f"the platform names the user as {rights[0]} of {node[0]} {node[1]}"
                 answer.reaches.setdefault(grant.grant_id, words)
+            elif node not in whole or user not in ids:
+                untold[Question(user, *_KINDS[node[0]])].append(grant)
     answer.join(await ask_users(walker, tid, untold, objects))
     answer.calls = walker.calls
     return answer
 
 
-async def _owners(walker: Walker[DmsClient], tid: str, wanted: Iterable[Sequence[Node]]) -> dict[Node, _Rights]:
-    """Owners and DBA of every wanted object whose listing tells the owners."""
+async def _owners(
+    walker: Walker[DmsClient], tid: str, wanted: Iterable[Sequence[Node]]
+) -> tuple[dict[Node, _Rights], set[Node]]:
+    """Owners and DBA of every wanted object, and the objects of which all owners are told: no name lacks its id."""
     chains = [dict(chain) for chain in wanted]
     kinds = {kind for chain in chains for kind in chain}
     hosts = sorted({chain["instance"] for chain in chains if chain.keys() >= {"instance", "database"}})
     told: dict[Node, _Rights] = {}
+    whole: set[Node] = set()
 
     def take(kind: str, rows: Iterable[DmsInstance | DmsDatabase | DmsLogicDatabase]) -> None:
         for row in rows:
             ident = row.InstanceId if isinstance(row, DmsInstance) else row.DatabaseId
             dba = None if isinstance(row, DmsLogicDatabase) else row.DbaId
-            if row.owner_ids or (row.owner_ids is not None and not row.owner_names):
-                told[kind, ident] = {**({dba: DBA} if dba else {}), **dict.fromkeys(row.owner_ids, OWNER)}
+            told[kind, ident] = {**({dba: DBA} if dba else {}), **dict.fromkeys(row.owner_ids or (), OWNER)}
+            if row.owner_ids is not None and not row.owner_without_id:
+                whole.add((kind, ident))
 
     if "instance" in kinds:
         instances = await _rows(walker, ListInstances(Tid=tid))
@@ -87,11 +92,11 @@ async def _owners(walker: Walker[DmsClient], tid: str, wanted: Iterable[Sequence
     if "logic_database" in kinds:
         logical = await _rows(walker, ListLogicDatabases(Tid=tid))
         take("logic_database", logical)
-    return told
+    return told, whole
 
 
 async def _ids(walker: Walker[DmsClient], tid: str, users: Sequence[str]) -> dict[str, list[str]]:
-    """Every id under which the vendor may name a user, by DMS user id; without the users that it does not tell of."""
+    """Both ids under which the vendor may name a user, by DMS user id; without users of whom it tells only one."""
 
     async def alone(user: str) -> Sequence[DmsUser]:
         try:
@@ -101,7 +106,7 @@ async def _ids(walker: Walker[DmsClient], tid: str, users: Sequence[str]) -> dic
 
     few = len(users) <= _FEW
     listed = await walker.each(users, alone) if few else [await _rows(walker, ListUsers(Tid=tid))]
-    return {user.UserId: [ident for ident in (user.UserId, user.Uid) if ident] for rows in listed for user in rows}
+    return {user.UserId: [user.UserId, user.Uid] for rows in listed for user in rows if user.Uid}
 
 
 async def _rows(walker: Walker[DmsClient], listing: ListRequest[RowT]) -> tuple[RowT, ...]:

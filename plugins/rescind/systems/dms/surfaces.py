@@ -288,8 +288,7 @@ def owners(account: str, tid: str, objects: Objects, people: People, found: Popu
         held = [(people.user(owner), OWNER, f"owns the {kind}") for owner in row.owner_ids or ()]
         dba = _dba(row, dba_of)
         held += [(people.user(dba), DBA, f"the DBA of the {kind}")] if dba else []
-        unnamed = bool(row.owner_names) and not row.owner_ids
-        if unnamed or (isinstance(row, DmsInstance) and bool(row.DbaNickName) and not row.DbaId):
+        if row.owner_without_id or (isinstance(row, DmsInstance) and bool(row.DbaNickName) and not row.DbaId):
             why = f"{kind} {ident} has a named owner or DBA without an id"
             found.could_not_tell(Gap(OWNERS.name, why, (kind, ident)))
         found.add_grants(

@@ -148,6 +148,9 @@ UNCLEAR: dict[str, tuple[str, Answers, str]] = {
         "owners and DBAs", {"ListInstances": instances(OwnerNameList={"OwnerNames": ["Ann"]})}, "without an id"),
     "owner of a database without id": (
         "owners and DBAs", {"ListDatabases": databases(OwnerNameList={"OwnerNames": ["Ann"]})}, "without an id"),
+    "one owner of two without id": (
+        "owners and DBAs", {"ListDatabases": databases(OwnerIdList={"OwnerIds": [BOB]},
+                                                       OwnerNameList={"OwnerNames": ["Bob", "Ann"]})}, "without an id"),
     "dba without id": ("owners and DBAs", {"ListInstances": instances(DbaNickName="Ann")}, "without an id"),
 }  # fmt: skip
 

@@ -75,9 +75,18 @@ def test_a_user_is_not_asked_about_objects_that_tell_their_owners() -> None:
         ({"ListDatabases": databases(**NOBODY, DbaId=ANN)}, "DBA of database 88"),
         ({"ListInstances": instances(**OWNED_BY_ANN)}, "owner of instance 17"),
         ({"ListInstances": instances(**NOBODY, DbaId=ANN)}, "DBA of instance 17"),
+        (
+            {
+                "ListDatabases": databases(OwnerIdList={"OwnerIds": [ANN]}, OwnerNameList={"OwnerNames": ["A", "B"]}),
+                "ListUsers": REFUSED,
+                "GetUser": REFUSED,
+            },
+            "owner of database 88",
+        ),
     ],
-    ids=["owner", "by the cloud account's id", "DBA of the database", "owner of the instance", "DBA of the instance"],
-)
+    ids=["owner", "by the cloud account's id", "DBA of the database", "owner of the instance", "DBA of the instance",
+         "beside a name without an id, and no user is told"],
+)  # fmt: skip
 @pytest.mark.parametrize("many", [False, True], ids=["few holders", "many holders"])
 def test_an_object_that_names_the_holder_is_a_path_of_that_holder_only(
     change: Answers, words: str, many: bool, monkeypatch: pytest.MonkeyPatch
@@ -91,6 +100,9 @@ def test_an_object_that_names_the_holder_is_a_path_of_that_holder_only(
 
 
 NAMED_ONLY = {"OwnerIdList": {"OwnerIds": []}, "OwnerNameList": {"OwnerNames": ["Ann"]}}
+BOB_AND_A_NAME = {"OwnerIdList": {"OwnerIds": [BOB]}, "OwnerNameList": {"OwnerNames": ["Bob", "Ann"]}}
+BY_UID = {"OwnerIdList": {"OwnerIds": [UID[ANN]]}, "OwnerNameList": {"OwnerNames": ["Ann"]}}
+ANN_WITHOUT_UID = user(ANN, Uid=None)
 
 
 @pytest.mark.parametrize(
@@ -99,14 +111,23 @@ NAMED_ONLY = {"OwnerIdList": {"OwnerIds": []}, "OwnerNameList": {"OwnerNames": [
         ({"ListDatabases": databases()}, {"DATABASE"}),
         ({"ListDatabases": databases(OwnerIdList={"OwnerIds": None})}, {"DATABASE"}),
         ({"ListDatabases": databases(**NAMED_ONLY)}, {"DATABASE"}),
+        ({"ListDatabases": databases(**BOB_AND_A_NAME)}, {"DATABASE"}),
         ({"ListDatabases": REFUSED}, {"DATABASE"}),
         ({"ListDatabases": {"DatabaseList": {"Database": []}, "TotalCount": 0}}, {"DATABASE"}),
         ({"ListInstances": REFUSED}, {"INSTANCE"}),
         ({"ListUsers": REFUSED, "GetUser": REFUSED}, {"DATABASE", "INSTANCE"}),
         ({"ListUsers": users(), "GetUser": {"User": user(BOB)}}, {"DATABASE", "INSTANCE"}),
+        (
+            {
+                "ListDatabases": databases(**BY_UID),
+                "ListUsers": users(ANN_WITHOUT_UID),
+                "GetUser": {"User": ANN_WITHOUT_UID},
+            },
+            {"DATABASE", "INSTANCE"},
+        ),
     ],
-    ids=["no list", "null", "a name without an id", "refused", "not listed", "instances refused", "users refused",
-         "another user"],
+    ids=["no list", "null", "a name without an id", "a name more than ids", "refused", "not listed",
+         "instances refused", "users refused", "another user", "a user without the cloud account's id"],
 )  # fmt: skip
 @pytest.mark.parametrize("many", [False, True], ids=["few holders", "many holders"])
 def test_where_an_object_or_the_ids_of_its_holder_are_not_told_the_holder_is_asked(
