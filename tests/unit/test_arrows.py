@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "rescind"
 AIRFLOW = "airflow"
 
-BASE = {"i18n", "model", "errors", "users", "run_state", "leaver_clock", "last_use"}
+BASE = {"i18n", "model", "errors", "users", "run_state", "leaver_clock", "last_use", "snapshot_tree"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "provider_info": set(),
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "i18n": set(),
     "run_state": {"i18n"},
     "last_use": set(),
+    "snapshot_tree": set(),
     "leaver_clock": {"i18n", "run_state"},
     "data_files": {"errors"},
     "compat": {"errors", AIRFLOW},

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import rescind
 from rescind.evidence.bundle.format import PROVEN, moment, standing
+from rescind.evidence.leaving_out import HOLDER, LeftOut, left_out_of
 from rescind.evidence.signed_answers import approval_record, narrowing_record, selection_record
 from rescind.evidence.values import grant_record, plain, question_record
 from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Narrowing, Plan, Run, Scope
@@ -33,6 +34,7 @@ class Collector:
 
     :param titles: display names of the permission systems by id; the report shows them.
     :param approval_keys: the public keys that the deployment accepts for approvals, by name.
+    :param whole: leave nothing out, also of a run about named people.
     """
 
     ledger: Ledger
@@ -42,6 +44,8 @@ class Collector:
     plan: Plan | None = None
     approval: Approval | None = None
     narrowing: Narrowing | None = None
+    whole: bool = False
+    left_out: LeftOut | None = None
     _scopes: list[Scope] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -50,6 +54,8 @@ class Collector:
             self.approval = self.ledger.approvals.get(self.run.run_id, self.plan.digest)
             self.narrowing = self.ledger.narrowings.find(self.run.run_id)
         self._scopes = self.ledger.scopes.all(self.run.run_id)
+        if not self.whole:
+            self.left_out = left_out_of(self.ledger, self.run, self.records)
 
     def records(self, kind: str) -> Iterator[Record]:
         """Yield the records of one file, see :data:`rescind.evidence.bundle.format.RECORD_FILES`."""
@@ -150,6 +156,8 @@ class Collector:
 
     def _principals_of(self) -> Iterator[Record]:
         for one in self.ledger.snapshot.principals(self.run.run_id):
+            if not self._told(one.system, one.account, one.principal_type, one.principal_id):
+                continue
             yield {
                 "system": one.system,
                 "account": one.account,
@@ -165,6 +173,8 @@ class Collector:
 
     def _memberships_of(self) -> Iterator[Record]:
         for edge in self.ledger.snapshot.memberships(self.run.run_id):
+            if not self._told(edge.system, edge.account, edge.member_type, edge.member_id):
+                continue
             yield {
                 "system": edge.system,
                 "account": edge.account,
@@ -175,7 +185,11 @@ class Collector:
             }
 
     def _grants_of(self) -> Iterator[Record]:
-        for record in self.ledger.snapshot.stored_grants(self.run.run_id):  # the names of grant_record
+        holders = None if self.left_out is None else self.left_out.known.principals()
+        stored = self.ledger.snapshot.stored_grants(self.run.run_id, holders)
+        for record in stored:  # the names of grant_record
+            if not self._told(*(record[name] for name in HOLDER)):
+                continue
             record["expires_at"], record["attributes"] = moment(record["expires_at"]), plain(record["attributes"])
             if not record["last_use"]:  # the run did not ask
                 for name in LAST_USE:
@@ -194,7 +208,7 @@ class Collector:
                     yield {"run": self.plan.source_run_id, **grant_record(found[grant_id])}
 
     def _decisions_of(self) -> Iterator[Record]:
-        for decision in self.ledger.decisions.bare(self.run.run_id):
+        for decision in self._decisions():
             yield {
                 "grant_id": decision.grant_id,
                 "choice": str(decision.choice),
@@ -204,6 +218,22 @@ class Collector:
                 "controls": list(decision.controls),
                 "facts": plain(decision.facts),
             }
+
+    def _decisions(self) -> Iterator[Decision]:
+        if self.left_out is None:
+            yield from self.ledger.decisions.bare(self.run.run_id)
+            return
+        every = (one["grant_id"] for one in self._grants_of())
+        while ids := list(islice(every, _PAGE)):
+            found = self.ledger.decisions.by_id(self.run.run_id, ids)
+            yield from (found[grant_id] for grant_id in ids if grant_id in found)
+
+    def _omitted_of(self) -> Iterable[Record]:
+        return self.left_out.records if self.left_out else ()
+
+    def _told(self, *holder: str) -> bool:
+        """Return whether the bundle tells about a principal: everyone of whom nothing is left out."""
+        return self.left_out is None or self.left_out.known.has(holder[0], holder[1], (str(holder[2]), holder[3]))
 
     def _exceptions_of(self) -> Iterator[Record]:
         """Yield the exceptions that applied, each once with its number of grants."""

@@ -6,14 +6,16 @@ has no approval, so nothing can be sent for it. Its listings are marked too, so 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from rescind.errors import InputError
-from rescind.evidence.bundle.format import EFFECTS
+from rescind.evidence.bundle.format import EFFECTS, OMITTED
 from rescind.evidence.bundle.read import Source, latest_verdicts, only, records
 from rescind.ledger import (
     Certificate,
@@ -97,6 +99,9 @@ def _population(ledger: Ledger, run: Run, source: Source) -> None:
             spool = stack.enter_context(ledger.snapshot.spool(run.run_id, spec.scope_id))
             spools[record["scope"]], certificates[record["scope"]] = spool, _certificate(record)
             first.setdefault((spec.system, spec.account), spool)
+        left_out = Counter[str]()
+        for record in records(source, OMITTED):
+            left_out[record["scope"]] += record["grants"]
         for record in records(source, "grants"):
             spools[record["scope"]].add_grants([_grant(record)])
         for record in records(source, "principals"):
@@ -104,7 +109,8 @@ def _population(ledger: Ledger, run: Run, source: Source) -> None:
         for record in records(source, "memberships"):
             first[record["system"], record["account"]].add_memberships([membership_of(record)])
         for scope, spool in spools.items():
-            spool.commit(certificates[scope])
+            one = certificates[scope]  # the mark of the source says that this is no population to compare with
+            spool.commit(replace(one, counted=one.counted - left_out[scope]))
     ledger.scopes.seal(run.run_id)
 
 

@@ -20,6 +20,7 @@ from rescind.evidence.bundle.format import (
     EFFECTS,
     EFFECTS_BEFORE,
     MANIFEST,
+    OMITTED,
     RECORD_FILES,
     SIGNATURE,
     Chain,
@@ -76,6 +77,7 @@ class BundleWriter:
     :param key: signs the manifest; None leaves the bundle unsigned, and it says so.
     :param titles: names of the permission systems for people, by name in code.
     :param approval_keys: the public keys that the deployment accepts for approvals, by name.
+    :param whole: leave nothing out, also of a run about named people.
     """
 
     def __init__(
@@ -86,9 +88,12 @@ class BundleWriter:
         key: Ed25519PrivateKey | None = None,
         titles: Mapping[str, str] = MappingProxyType({}),
         approval_keys: Mapping[str, bytes] = MappingProxyType({}),
+        *,
+        whole: bool = False,
     ) -> None:
         self._run, self._target, self._key = run, target, key
         self._ledger, self._titles, self._approval_keys = ledger, titles, approval_keys
+        self._whole = whole
         self._spool = tempfile.TemporaryDirectory(prefix="rescind-evidence-")
 
     def __enter__(self) -> Written:
@@ -103,7 +108,8 @@ class BundleWriter:
 
     def _write(self, local: Path) -> Written:
         refuse_newer(self._ledger, self._target)
-        entries = spool(Collector(self._ledger, self._run, self._titles, self._approval_keys), local)
+        collector = Collector(self._ledger, self._run, self._titles, self._approval_keys, whole=self._whole)
+        entries = spool(collector, local)
         root = root_of(entries)
 
         def link(number: int, before: ChainEntry | None) -> str:
@@ -161,7 +167,7 @@ def refuse_newer(ledger: Ledger, target: Folder) -> None:
 def spool(collector: Collector, folder: Path) -> list[dict[str, Any]]:
     """Write every file except manifest and signature; return their entries."""
     entries = []
-    for kind in RECORD_FILES:
+    for kind in (*RECORD_FILES, *[OMITTED] * (collector.left_out is not None)):
         chain = Chain(collector.run.run_id, file_name(kind))
         with (folder / chain.name).open("wb", buffering=_PIECE) as out:
             for record in collector.records(kind):

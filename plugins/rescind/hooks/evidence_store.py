@@ -30,7 +30,8 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
     key = signing_key(settings)
     folder = evidence_folder(settings)
     try:
-        writer = BundleWriter(ledger, run, folder / "bundles", key, titles(), approval_keys(settings).accepted)
+        accepted, whole = approval_keys(settings).accepted, settings.evidence_whole
+        writer = BundleWriter(ledger, run, folder / "bundles", key, titles(), accepted, whole=whole)
         with writer as written, tempfile.TemporaryDirectory() as spool:
             source = FolderSource(written.local)
             reports, tables = Path(spool, "reports"), Path(spool, "tables")

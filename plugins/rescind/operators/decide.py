@@ -16,6 +16,7 @@ from rescind.settings import ReviewRequest
 from rescind.workflow.closing.decisions import plan_closings
 from rescind.workflow.closing.residual_access import note_residual_access
 from rescind.workflow.inputs import decision_context, inputs_of
+from rescind.workflow.offboarding.named_people import sealed_people
 from rescind.workflow.planner_of_run import planner_of_run
 from rescind.workflow.question.owner_questions import asked_decisions, put_questions
 from rescind.workflow.references import BatchRef, QuestionRef
@@ -41,7 +42,7 @@ class SealOperator(ReviewOperator):
         :raises ListingIncompleteError: when no scope is complete.
         """
         run = self.run_of(context, ledger)
-        sealed = ledger.scopes.seal(run.run_id)
+        sealed = ledger.scopes.seal(run.run_id, sealed_people(ledger, run))
         for scope in sealed.scopes:
             level = self.log.info if scope.state == "complete" else self.log.error
             figures = f"{scope.counted} grants, {scope.pages} pages, {scope.dangling} dangling references"

@@ -207,6 +207,8 @@ class Settings(BaseModel):
         them, the environment variable ``RESCIND_APPROVAL_KEY`` is used.
     :param approval_public_keys: further public keys whose approvals are accepted, for a rotation, or for workers
         without the private key: the base64 line of each PEM file.
+    :param evidence_whole: put every grant into the bundle of a run about named people as well. Otherwise such a bundle
+        represents the other principals by hashes.
     :param evidence_retention: how long and how bundles are stored, as text, such as ``7 years, object lock``. It is
         part of every bundle.
     :param notifications: switches messages to chats on, see :class:`Notifications`: ``{"chats": [{"chat": "dingtalk",
@@ -281,6 +283,7 @@ class Settings(BaseModel):
     approval_key_file: Annotated[str, FREE] = ""
     approval_key_conn_id: Annotated[str, FREE] = ""
     approval_public_keys: Annotated[tuple[str, ...], FREE] = ()
+    evidence_whole: Annotated[bool, FREE] = False
     evidence_retention: Annotated[str, FREE] = Field(default="", max_length=200)
     notifications: Annotated[Notifications | None, FREE] = None
     language: Annotated[Literal["en", "zh-CN", "ja"], FREE] = "en"

@@ -17,6 +17,7 @@ from rescind.evidence.bundle.format import (
     EFFECTS,
     EFFECTS_BEFORE,
     MANIFEST,
+    OMITTED,
     RECORD_FILES,
     SIGNATURE,
     encode,
@@ -34,7 +35,7 @@ from rescind.model import Grant
 from rescind.plan.restore_effects import Inverse
 from rescind.settings import Settings
 
-_FILES = frozenset({*map(file_name, RECORD_FILES), CONTROLS, EFFECTS, EFFECTS_BEFORE, MANIFEST, SIGNATURE})
+_FILES = frozenset({*map(file_name, (*RECORD_FILES, OMITTED)), CONTROLS, EFFECTS, EFFECTS_BEFORE, MANIFEST, SIGNATURE})
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
 _SHOWN = 3
 _PIECE = 1 << 20
@@ -133,13 +134,17 @@ def compare_grants(
 
     :param grants: by grant id, from the ledger.
     :returns: by grant id, what was captured for its restore.
-    :raises InputError: when a grant, or what its restore needs, differs.
+    :raises InputError: when a grant, or what its restore needs, differs, or when the bundle leaves a grant out.
     """
     theirs = {
         record["grant_id"]: encode({name: value for name, value in record.items() if name != "scope"})
         for record in records(bundle.source, "grants")
         if record["grant_id"] in grants
     }
+    missing = grants.keys() - theirs.keys()
+    if missing and file_name(OMITTED) in bundle.source.names():
+        problem = f"leaves out {len(missing)} of the grants to restore"
+        raise InputError("bundle", problem, "Pass a bundle of the run that has them, or restore fewer grants")
     differ = [ident for ident, grant in grants.items() if theirs.get(ident) != encode(grant_record(grant))]
     refuse_differences([ident[:12] for ident in differ], "the grants")
     ours = captured_inverses(ledger, run, grants)

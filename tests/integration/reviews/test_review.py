@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rescind.evidence.bundle.read import FolderSource, records
 from tests.support.reviews.near_reads import assert_near_is_enough
 from tests.support.reviews.review import ReviewBench
 from tests.support.servers.emulator import ROOT
@@ -104,6 +105,14 @@ def test_revoke_access_takes_what_the_form_names_and_nothing_else(bench: Bench) 
         assert json.loads(line)["principal_id"] in ids
     for judged in judge(before, setup.emulator.get("truth"), Path(summary["items_file"])):
         assert judged.holds and judged.removed == judged.planned, judged
+    bundle = FolderSource(Path(summary["bundle"]))
+    left_out = sum(one["grants"] for one in records(bundle, "omitted"))
+    full = {one["principal_id"] for one in records(bundle, "grants") if one["principal_type"] == "user"}
+    assert full == ids and left_out > 10 * len(full), "everybody else is represented by hashes"
+    (note,) = [
+        scope["notes"]["sealed_people"] for scope in records(bundle, "scopes") if scope["system"] == "dms_permissions"
+    ]
+    assert note["asked"] == [person["person_id"]] and ["user", person["dms_user_id"]] in note["principals"]
 
 
 def test_protected_people_keep_everything(bench: Bench) -> None:

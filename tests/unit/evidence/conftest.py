@@ -52,6 +52,11 @@ def closed_run(
     list_scope(ledger, run, every)
     ledger.scopes.seal(run.run_id)
     gone, held = [every[-1], *every[: revoke - 1]], every[revoke]
+    return carried_out(ledger, run, every, gone, held)
+
+
+def carried_out(ledger: Ledger, run: Run, every: Sequence[Grant], gone: Sequence[Grant], held: Grant) -> Run:
+    """The run, decided, planned, approved, sent, verified and closed."""
     decide(ledger, run, every, [*gone, held])
     frozen = freeze(ledger, run, gone, held)
     approve(ledger, frozen)
@@ -69,7 +74,9 @@ def closed_run(
         [VerdictRecord(one.grant_id, Verdict.VERIFIED_GONE, "listed again", now) for one in gone[1:]]
         + [VerdictRecord(gone[0].grant_id, Verdict.STILL_EFFECTIVE, "listed again", now, path=f"group {HOSTILE}")],
     )
-    ledger.verdicts.record_retained(run.run_id, RetainedCheck(SYSTEM, ACCOUNT, len(every) - revoke - 1, [], True, now))
+    ledger.verdicts.record_retained(
+        run.run_id, RetainedCheck(SYSTEM, ACCOUNT, len(every) - len(gone) - 1, [], True, now)
+    )
     return ledger.runs.finish(run.run_id, "succeeded", {"problems": []})
 
 
@@ -78,7 +85,9 @@ def freeze(ledger: Ledger, run: Run, gone: Sequence[Grant], held: Grant) -> Froz
     keys = [one.key for one in gone]
     entry = SystemEffects(SYSTEM, ACCOUNT, {"caller": "acs:ram::1:user/reader"}, Mode.STRICT, keys)
     settings = ledger.inputs.sha256(run.run_id, SETTINGS)
-    bound = effects([entry], policy_version=POLICY, settings=settings, guards={"total": 100}, valid_for_s=3600)
+    bound = effects(
+        [entry], policy_version=run.policy_version, settings=settings, guards={"total": 100}, valid_for_s=3600
+    )
     calls = {call_for([one]).call_id: [one] for one in gone}
     batch = NewBatch(
         SYSTEM, ACCOUNT, "quickbi_default", [NewCall(call_for([one]), {one.grant_id: {"level": "1"}}) for one in gone]
@@ -90,7 +99,7 @@ def freeze(ledger: Ledger, run: Run, gone: Sequence[Grant], held: Grant) -> Froz
             bound,
             datetime.now(UTC) + timedelta(hours=1),
             "0.1.0",
-            policy_version=POLICY,
+            policy_version=run.policy_version,
             guards=[{"guard": "total", "limit": 100, "measured": len(gone), "held": 0, "scope": "run"}],
             caps={"total": 100},
             lower_bound=1,

@@ -1,6 +1,6 @@
 """Check that the records of a bundle agree: the approved plan is what was sent and verified.
 
-Each file is read once, in order. Only planned items and calls are held in memory.
+Each file is read once, in order. Only planned items and calls, and one digest for each principal, are held in memory.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rescind.evidence.bundle.format import (
     CONTROLS,
     EFFECTS,
     EFFECTS_BEFORE,
+    OMITTED,
     PROVEN,
     RECORD_FILES,
     encode,
@@ -29,6 +30,7 @@ from rescind.evidence.bundle.format import (
 from rescind.evidence.bundle.found import Found
 from rescind.evidence.bundle.narrowing import check_narrowing
 from rescind.evidence.bundle.owner_answers import check_owner_answers
+from rescind.evidence.bundle.population import Population
 from rescind.evidence.bundle.read import Source, parsed, records
 from rescind.evidence.bundle.times import Times
 from rescind.run_state import was_left_out
@@ -114,6 +116,8 @@ class Checker:
             if kind not in _READ_ONCE:
                 for _ in self._records(kind):
                     pass
+        if file_name(OMITTED) in self.source.names() and not sum(1 for _ in self._records(OMITTED)):
+            self.found.add(f"{file_name(OMITTED)} is present although nothing is left out")
         with self.source.open(CONTROLS) as file:
             if not isinstance(json.load(file).get("controls"), dict):
                 self.found.add(f"{CONTROLS} names no controls")
@@ -185,29 +189,21 @@ class Checker:
 
     def _snapshot(self, review: Record, scopes: Mapping[str, Record], grants: Iterator[Record]) -> set[str]:
         """Check the snapshot of the run; return the items that it holds."""
-        sums = {name: hashlib.sha256() for name in scopes}
-        counted: Counter[str] = Counter()
-        seen: set[str] = set()
+        subjects = {*self.items, *(lost for check in records(self.source, "kept") for lost in check["lost"])}
+        subjects |= {question["grant_id"] for question in records(self.source, "questions")}
+        population = Population(self.source, review, scopes, self.found.add)
         for grant in grants:
-            name = grant["scope"]
+            name, grant_id = grant["scope"], grant["grant_id"]
             if name not in scopes:
-                self.found.add("a grant belongs to no scope", grant["grant_id"])
+                self.found.add("a grant belongs to no scope", grant_id)
                 continue
-            counted[name] += 1
-            sums[name].update(_id_bytes(grant))
+            population.take(grant, subject=grant_id in subjects)
             self._grant(grant)
-            if grant["grant_id"] in self.items:
-                seen.add(grant["grant_id"])
-                if scopes[name]["state"] != "complete" and self.items[grant["grant_id"]]["call"]:
-                    self.found.add("an item of an incomplete scope has a call", grant["grant_id"])
-        for name, scope in scopes.items():
-            if scope["state"] == "complete" and scope["counted"] != counted[name]:
-                self.found.add("the number of grants of a scope does not match its count", name)
-        whole = "".join(f"{n} {scopes[n]['state']} {sums[n].hexdigest()}\n" for n in sorted(scopes))
-        sealed = review["snapshot_digest"]
-        if sealed and not self.sanitized and hashlib.sha256(whole.encode()).hexdigest() != sealed:
-            self.found.add("the population differs from the sealed snapshot")
-        return seen
+            if grant_id in self.items and scopes[name]["state"] != "complete" and self.items[grant_id]["call"]:
+                self.found.add("an item of an incomplete scope has a call", grant_id)
+        if unchecked := population.check(subjects, sanitized=self.sanitized):
+            self.notes.append(unchecked)
+        return population.holders.keys() & self.items.keys()
 
     def _grant(self, grant: Record) -> None:
         key = ",".join([encode_basestring(grant[name]) for name in _KEY])
@@ -402,7 +398,3 @@ class Checker:
             self.found.add("duplicate finding")
         counts = Counter(finding for finding, _ in listed)
         self.notes += [f"open: {count} {finding}" for finding, count in sorted(counts.items())]
-
-
-def _id_bytes(grant: Record) -> bytes:
-    return bytes.fromhex(grant["grant_id"]) if len(grant["grant_id"]) == 64 else grant["grant_id"].encode()

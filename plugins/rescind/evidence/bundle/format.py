@@ -2,7 +2,8 @@
 
 A bundle is a flat folder: ``manifest.json``, ``signature.json``, one JSON Lines file for each kind of record,
 ``controls.json`` (which control asks for which field), and, if there was a plan, ``effects.json`` (the exact bytes that
-were approved). Three hashes protect it, all SHA-256:
+were approved). A bundle about named people may have ``omitted.jsonl``: the parts of the sealed population that it
+leaves out. Three hashes protect it, all SHA-256:
 
 - In each record file every line holds the hash of the previous line. The first line names the run and the file.
 - A Merkle tree (RFC 6962) over the lines of each file, and one over the files, gives one root for each run.
@@ -50,6 +51,8 @@ RECORD_FILES = (
     "switch",
 )
 """The record files, without their ending ``.jsonl``; every bundle has each of them, possibly empty."""
+OMITTED = "omitted"
+"""The record file of what a bundle about named people leaves out; only in bundles that leave something out."""
 
 PROVEN = ("verified_gone", "already_absent")
 """The verdicts that close an item."""

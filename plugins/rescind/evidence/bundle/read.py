@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from rescind.errors import InputError
-from rescind.evidence.bundle.format import MANIFEST, RECORD_FILES, file_name
+from rescind.evidence.bundle.format import MANIFEST, OMITTED, RECORD_FILES, file_name
 
 
 def _no_float(_: str) -> float:
@@ -69,7 +69,9 @@ def read_json(source: Source, name: str) -> Any:
 
 def records(source: Source, kind: str) -> Iterator[dict[str, Any]]:
     """Yield the records of one file in order. Verify the bundle first: its structure is not checked here."""
-    if kind not in RECORD_FILES:
+    if kind == OMITTED and file_name(OMITTED) not in source.names():
+        return
+    if kind not in (*RECORD_FILES, OMITTED):
         raise InputError("kind", f"{kind!r} is not a record file", f"Use one of {', '.join(RECORD_FILES)}")
     with source.open(file_name(kind)) as file:
         for line in file:

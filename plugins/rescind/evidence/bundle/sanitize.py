@@ -19,6 +19,7 @@ from rescind.errors import InputError
 from rescind.evidence.bundle.format import (
     CONTROLS,
     MANIFEST,
+    OMITTED,
     RECORD_FILES,
     SIGNATURE,
     Chain,
@@ -95,7 +96,8 @@ def sanitize(source: Source, folder: str | Path, secret: bytes | None = None) ->
     manifest = read_json(source, MANIFEST)
     out.mkdir(parents=True)
     entries = []
-    for kind in RECORD_FILES:
+    named = {entry["name"] for entry in manifest["files"]}
+    for kind in (*RECORD_FILES, *[OMITTED] * (file_name(OMITTED) in named)):
         chain = Chain(manifest["run"], file_name(kind))
         with (out / chain.name).open("wb") as lines:
             for record in records(source, kind):

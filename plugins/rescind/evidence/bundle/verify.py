@@ -18,6 +18,7 @@ from rescind.evidence.bundle.format import (
     EFFECTS_BEFORE,
     FORMAT,
     MANIFEST,
+    OMITTED,
     RECORD_FILES,
     SIGNATURE,
     Chain,
@@ -120,7 +121,7 @@ def _shape(facts: Any) -> None:
         raise ValueError("has a malformed list of files")
     names = [entry["name"] for entry in facts["files"]]
     required = {file_name(kind) for kind in RECORD_FILES} | {CONTROLS}
-    if set(names) - {EFFECTS, EFFECTS_BEFORE} != required or len(set(names)) != len(names):
+    if set(names) - {EFFECTS, EFFECTS_BEFORE, file_name(OMITTED)} != required or len(set(names)) != len(names):
         raise ValueError("does not list exactly the files of a bundle")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rescind.evidence.bundle.approval import check_answer
 from rescind.evidence.bundle.consistency import OCCASION, SETTINGS
-from rescind.evidence.bundle.format import CONTROLS, MANIFEST, PROVEN, SIGNATURE
+from rescind.evidence.bundle.format import CONTROLS, MANIFEST, OMITTED, PROVEN, SIGNATURE
 from rescind.evidence.bundle.owner_answers import asked_owners
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_KEPT, SHOWN_PEOPLE, SHOWN_ROWS, Figures, time_of
@@ -56,6 +56,10 @@ def figures(source: Source, rows: Iterable[Joined] | None = None) -> Figures:
     made.kept = list(records(source, "kept"))
     for scope in made.scopes:
         made.systems.setdefault((scope["system"], scope["account"]), Counter())
+    made.parts = list(records(source, OMITTED))
+    accounts = {scope["scope"]: (scope["system"], scope["account"]) for scope in made.scopes}
+    for part in made.parts:
+        made.systems[accounts[part["scope"]]]["discovered"] += part["grants"]
     spans = _items(source, _population(joined(source) if rows is None else rows, made), made)
     _attempts(source, made)
     _exceptions(source, made)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from rescind.evidence.bundle.approval import answered_by
+from rescind.evidence.bundle.population import number_unchecked
 from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row
 from rescind.leaver_clock import Reached, leaver_clock, moments
@@ -61,7 +62,13 @@ class Figures:
     course: list[tuple[str, str]] = field(default_factory=list)
     attempts: Counter[str] = field(default_factory=Counter)
     calls: int = 0
+    parts: list[Row] = field(default_factory=list)
     verified_at: str = ""
+
+    @property
+    def unchecked(self) -> str:
+        """What the bundle represents by hashes, as a sentence; empty if it holds the whole population."""
+        return f"{number_unchecked(self.parts)}." if self.parts else ""
 
     @property
     def approver(self) -> str:

@@ -160,7 +160,7 @@ class Snapshot(Repository):
         values: dict[str, Any] = {"system": system, "account": account, "revocable": revocable}
         values["entitlements"] = None if entitlements is None else list(entitlements)
         if holders is not None:
-            where += f" AND (g.principal_type = 'everyone' OR {_AMONG.format('g.principal_type', 'g.principal_id')})"
+            where += f" AND {_HELD}"
             values |= _columns(holders)
         select = f"SELECT {GRANT_SELECT} FROM rescind.grant_row g"
         if holders is None and entitlements is None:
@@ -216,15 +216,23 @@ class Snapshot(Repository):
         }
         return map(grant_of, self._spooled(run_id, query, values))
 
-    def stored_grants(self, run_id: str) -> Iterator[dict[str, Any]]:
+    def stored_grants(self, run_id: str, holders: Iterable[tuple[str, str]] | None = None) -> Iterator[dict[str, Any]]:
         """Yield every grant by the names of :data:`STORED`, with its scope, ordered by grant id, a page at a time.
 
         For readers that need all of a population and no :class:`Grant`.
+
+        :param holders: only what these principals, as (type, id), or everyone hold.
         """
         # Joined with the scopes, PostgreSQL would sort all rows for each page.
         scopes = dict(self._rows(run_id, "SELECT scope_no, scope_id FROM rescind.scope WHERE run_no = %(run)s", {}))
         select = f"SELECT {GRANT_SELECT}, g.scope_no FROM rescind.grant_row g"
-        for row in self._pages(run_id, select, "true", {}, key="g"):
+        if holders is None:
+            rows = self._pages(run_id, select, "true", {}, key="g")
+        else:
+            rows = self._spooled(
+                run_id, f"{select} WHERE g.run_no = %(run)s AND {_HELD} ORDER BY g.grant_id", _columns(holders)
+            )
+        for row in rows:
             grant = stored_grant(row)
             grant["scope"] = scopes[row[-1]]
             yield grant
@@ -359,6 +367,8 @@ class Snapshot(Repository):
 
 # A subquery that names no column of its row: PostgreSQL hashes it once.
 _AMONG = "({}, {}) IN (SELECT kind, ident FROM unnest(%(kinds)s::text[], %(idents)s::text[]) AS one(kind, ident))"
+_HELD = f"(g.principal_type = 'everyone' OR {_AMONG.format('g.principal_type', 'g.principal_id')})"
+"""Condition: everyone holds the grant, or one of the principals of :func:`_columns`."""
 
 
 def _columns(principals: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -14,6 +13,7 @@ from rescind.ledger.runs.records import Baseline, Certificate, Scope, ScopeSpec,
 from rescind.ledger.store.columns import listed, names
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.repository import Repository, analyze, supersede_live_plan
+from rescind.snapshot_tree import SEALED_PEOPLE, Part, PrincipalId, join, leaf, snapshot_digest
 
 _REMOVED = (
     "(SELECT count(*) FROM rescind.verdict_latest v"
@@ -22,6 +22,8 @@ _REMOVED = (
     " AND v.verdict IN ('verified_gone', 'record_gone', 'already_absent', 'still_effective')) AS removed"
 )
 _COLUMNS = listed(names(Scope, without=("run_id",)))
+SealedPeople = Callable[[Scope, Sequence[PrincipalId]], Mapping[str, Any]]
+"""Returns the note :data:`~rescind.snapshot_tree.SEALED_PEOPLE` of a scope, from it and the holders of its grants."""
 
 
 class Scopes(Repository):
@@ -151,18 +153,26 @@ class Scopes(Repository):
 
         self._db.write(work)
 
-    def seal(self, run_id: str) -> Sealed:
+    def seal(self, run_id: str, people: SealedPeople | None = None) -> Sealed:
         """Close the snapshot and record its digest; repeatable.
 
-        A scope that was opened and not listed counts as incomplete. The digest covers the name and state of each
-        scope and the ids of all its grants.
+        A scope that was opened and not listed counts as incomplete. For the digest see :mod:`rescind.snapshot_tree`.
+
+        :param people: for a run about named people, returns their note for a scope and the holders of its grants.
         """
 
         def work(connection: Connection) -> tuple[tuple[Scope, ...], str]:
             number = self._numbers.of(connection, run_id)
             scopes = tuple(_all(connection, run_id, number))
             analyze(connection, "grant_row", sum(scope.counted for scope in scopes))
-            digest = _snapshot_digest(connection, number)
+            leaves = _leaves(connection, number)
+            rows = []
+            for scope in scopes:
+                mine = leaves.get(scope.scope_id, [])
+                note = None if people is None else people(scope, [one.first for one in mine])
+                _note_people(connection, number, scope.scope_id, note)
+                rows.append((scope.scope_id, scope.state, join(mine), note))
+            digest = snapshot_digest(rows)
             connection.execute("UPDATE rescind.run SET snapshot_digest = %s WHERE number = %s", (digest, number))
             return scopes, digest
 
@@ -172,6 +182,10 @@ class Scopes(Repository):
             account = (scope.system, scope.account)
             complete[account] = complete.get(account, True) and scope.state == "complete"
         return Sealed(run_id, digest, scopes, complete)
+
+    def leaves(self, run_id: str) -> dict[str, list[Part]]:
+        """Return the leaves of the snapshot in order, by scope, from its grants as they are now."""
+        return self._db.read(lambda connection: _leaves(connection, self._numbers.of(connection, run_id)), bulk=True)
 
 
 def load(connection: Connection, run_id: str, run_no: int, scope_id: str) -> Scope:
@@ -243,16 +257,32 @@ def _scope(run_id: str, row: DictRow) -> Scope:
     return Scope(run_id=run_id, **values)
 
 
-def _snapshot_digest(connection: Connection, run_no: int) -> str:
-    """Return the SHA-256 over all scopes by name, each with the SHA-256 over its grant ids in order."""
+def _leaves(connection: Connection, run_no: int) -> dict[str, list[Part]]:
+    """Return the leaves of each scope that has grants, in order of type and id."""
     rows = connection.execute(
-        "SELECT s.scope_id, s.state, encode(sha256(coalesce(string_agg(g.grant_id, ''::bytea ORDER BY g.grant_id),"
-        " ''::bytea)), 'hex') AS grants FROM rescind.scope s"
-        " LEFT JOIN rescind.grant_row g ON g.run_no = s.run_no AND g.scope_no = s.scope_no"
-        " WHERE s.run_no = %s GROUP BY s.scope_id, s.state ORDER BY s.scope_id",
-        (run_no,),
+        'SELECT s.scope_id, g.kind, g.ident, g.grants, g.ids FROM (SELECT scope_no, principal_type COLLATE "C" AS kind,'
+        ' principal_id COLLATE "C" AS ident, count(*) AS grants,'
+        " sha256(string_agg(grant_id, ''::bytea ORDER BY grant_id)) AS ids"
+        " FROM rescind.grant_row WHERE run_no = %(run)s GROUP BY 1, 2, 3) g"
+        " JOIN rescind.scope s ON s.run_no = %(run)s AND s.scope_no = g.scope_no ORDER BY g.scope_no, g.kind, g.ident",
+        {"run": run_no},
     ).fetchall()
-    total = hashlib.sha256()
-    for row in sorted(rows, key=lambda row: str(row["scope_id"])):
-        total.update(f"{row['scope_id']} {row['state']} {row['grants']}\n".encode())
-    return total.hexdigest()
+    found: dict[str, list[Part]] = {}
+    for row in rows:
+        found.setdefault(row["scope_id"], []).append(leaf((row["kind"], row["ident"]), row["grants"], row["ids"]))
+    return found
+
+
+def _note_people(connection: Connection, run_no: int, scope_id: str, note: Mapping[str, Any] | None) -> None:
+    """Replace the note about the people of the run; without one it is removed."""
+    change = "notes - %(name)s" if note is None else "notes || %(note)s"
+    connection.execute(
+        f"UPDATE rescind.scope SET notes = {change} WHERE run_no = %(run)s AND scope_id = %(scope)s"
+        " AND (%(note)s::jsonb IS NOT NULL OR notes ? %(name)s)",
+        {
+            "name": SEALED_PEOPLE,
+            "note": None if note is None else Jsonb({SEALED_PEOPLE: note}),
+            "run": run_no,
+            "scope": scope_id,
+        },
+    )

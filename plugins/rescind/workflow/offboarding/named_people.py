@@ -15,12 +15,14 @@ from typing import Any
 
 from rescind.errors import ListingIncompleteError
 from rescind.ledger import NAMED_PEOPLE, Ledger, Run, Scope, ScopeSpec
+from rescind.ledger.runs.scopes import SealedPeople
 from rescind.model import Grant, Principal, PrincipalType
 from rescind.review import Decider, index_principals
-from rescind.review.knowledge import principal_key
+from rescind.review.knowledge import PrincipalKey, principal_key
 from rescind.settings import ReviewRequest, Settings
+from rescind.snapshot_tree import PrincipalId
 from rescind.systems import system_named
-from rescind.workflow.inputs import inputs_of
+from rescind.workflow.inputs import inputs_of, own_ids
 
 MOST_NAMED = 20
 """Most principals of a request that are listed one by one; with more of them the whole population is listed."""
@@ -113,6 +115,44 @@ class RunPeople:
             "whole_at": self._whole.ended_at.isoformat(),
             "population": self._whole.remaining,
         }
+
+
+def sealed_people(ledger: Ledger, run: Run) -> SealedPeople | None:
+    """Return what names the people of a run in each scope when its snapshot is sealed; None if it names nobody.
+
+    Named is everybody whose grants the decisions could count as named, under every id, also without a grant.
+    """
+    request = ReviewRequest.model_validate(dict(run.params))
+    if request.kind != "targets" or not request.principals:
+        return None
+    scopes = ledger.scopes.all(run.run_id)
+    if not any(scope.state == "complete" for scope in scopes):
+        return None  # nothing will be decided
+    systems = frozenset(scope.system for scope in scopes)
+    listed = list(ledger.snapshot.principals(run.run_id))
+    base = inputs_of(ledger, run).context(own_ids(ledger, run), now=run.started_at.astimezone(UTC))
+    decider = Decider(replace(base, principals=index_principals(listed), systems=systems))
+    resolved, view = decider.request, decider.people.view
+    if resolved is None:
+        return None
+    theirs = resolved.ids | resolved.theirs
+
+    def people(scope: Scope, holders: Sequence[PrincipalId]) -> dict[str, Any]:
+        system = system_named(scope.system)
+        spaces = {scope.system, *system.id_spaces, system.member_space}
+        mine = [one for one in listed if (one.system, one.account) == (scope.system, scope.account)]
+        others = {(one.principal_type, one.principal_id): one.other_ids for one in mine}
+        found = {
+            (str(kind), ident)
+            for kind, ident in {*others, *holders}
+            if (who := view(PrincipalKey(scope.system, scope.account, kind, ident))).named or who.perhaps
+        }
+        found |= {(kind, ident) for name, kind, ident in resolved.raw if name == scope.system}
+        ids = {pair for key in found for pair in others.get(key, ())} | theirs
+        found |= {(str(PrincipalType.USER), ident) for space, ident in ids if space in spaces}
+        return {"asked": list(request.principals), "principals": sorted(map(list, found))}
+
+    return people
 
 
 def named_of(scopes: Iterable[Scope]) -> Mapping[tuple[str, str], Mapping[str, Any]]:

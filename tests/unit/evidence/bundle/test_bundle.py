@@ -42,7 +42,7 @@ from tests.unit.evidence.conftest import (
     remade_by,
 )  # fmt: skip
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 pytestmark = pytest.mark.postgres
 
 

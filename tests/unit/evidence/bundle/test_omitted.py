@@ -1,0 +1,504 @@
+"""Bundles of runs about named people, and everything that somebody with the signing key could try with them.
+
+The tampered bundles are made from the description in docs/adr/0016, with the hashes of this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rescind.errors import InputError
+from rescind.evidence.bundle.format import Chain, encode, manifest_of
+from rescind.evidence.bundle.read import bundle_source, records
+from rescind.evidence.bundle.sanitize import sanitize
+from rescind.evidence.bundle.signing import sign
+from rescind.evidence.bundle.verify import verify
+from rescind.evidence.imports import import_run
+from rescind.evidence.report.counting import figures
+from rescind.evidence.report.html_report import report
+from rescind.evidence.write import BundleWriter
+from rescind.ledger import Ledger, NewInput, NewRun, Run, ScopeSpec
+from rescind.model import Cell, Grant, GrantKey, Membership, Principal, digest
+from rescind.workflow.bundle_source import VerifiedBundle, compare_grants
+from tests.support.ledger.memory_bundle import MemorySource
+from tests.support.ledger.runs import ACCOUNT, SYSTEM, certificate
+from tests.support.reviews.approval import KEYS
+from tests.support.servers.postgres import tampering
+from tests.unit.evidence.conftest import KEY, PUBLIC, carried_out, closed_run, contents
+from tests.unit.evidence.conftest import bundle as written_bundle
+
+pytestmark = pytest.mark.postgres
+ALICE, GONE, ALICE_THERE, OTHER_ACCOUNT = "u000005", "u000900", "x7", "alibaba:2:cn-hangzhou"
+PEOPLE = {ACCOUNT: [["user", ALICE], ["user", GONE]], OTHER_ACCOUNT: [["user", ALICE_THERE], ["user", "x45"]]}
+Row = dict[str, Any]
+Files = dict[str, list[Row]]
+
+
+# --- the format, by hand ---------------------------------------------------------------------------
+
+
+def sha(prefix: bytes, value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(prefix + text.encode()).hexdigest()
+
+
+def leaves_of(grants: Iterable[Row]) -> list[list[Any]]:
+    """[hash, principals, grants, first, last] of each principal, in order."""
+    held: dict[tuple[str, str], list[str]] = {}
+    for one in grants:
+        held.setdefault((one["principal_type"], one["principal_id"]), []).append(one["grant_id"])
+    found = []
+    for (kind, ident), ids in sorted(held.items()):
+        over = hashlib.sha256(b"".join(bytes.fromhex(one) for one in sorted(ids))).hexdigest()
+        found.append([sha(b"\0", [kind, ident, len(ids), over]), 1, len(ids), [kind, ident], [kind, ident]])
+    return found
+
+
+def tree(leaves: list[list[Any]]) -> list[Any]:
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    left, right = tree(leaves[:half]), tree(leaves[half:])
+    return [sha(b"\1", [left, right]), left[1] + right[1], left[2] + right[2], left[3], right[4]]
+
+
+def of_scope(grants: Iterable[Row], scope: str) -> list[Row]:
+    return [one for one in grants if one["scope"] == scope]
+
+
+def seal_of(scopes: Iterable[Row], grants: list[Row]) -> str:
+    rows = []
+    for scope in sorted(scopes, key=lambda one: one["scope"]):
+        leaves = leaves_of(of_scope(grants, scope["scope"]))
+        rows.append(
+            [scope["scope"], scope["state"], tree(leaves) if leaves else None, scope["notes"].get("sealed_people")]
+        )
+    return "2:" + sha(b"", ["rescind-snapshot/2", *rows])
+
+
+def omitted(scope: str, leaves: list[list[Any]]) -> Row:
+    made = tree(leaves)
+    return {
+        "scope": scope,
+        "hash": made[0],
+        "principals": made[1],
+        "grants": made[2],
+        "first": made[3],
+        "last": made[4],
+    }
+
+
+def again(files: Mapping[str, bytes], changed: Mapping[str, list[Row]]) -> MemorySource:
+    """The bundle with other records, every hash computed again, signed by the real key."""
+    manifest = json.loads(files["manifest.json"])
+    made = dict(files)
+    entries = {entry["name"]: entry for entry in manifest["files"]}
+    for kind, rows in changed.items():
+        chain = Chain(manifest["run"], f"{kind}.jsonl")
+        made[chain.name] = b"".join([chain.line(row) for row in rows])
+        entries[chain.name] = chain.entry()
+    text = (
+        encode(manifest_of(*(manifest[name] for name in ("run", "number", "seal", "previous")), entries.values()))
+        + b"\n"
+    )
+    return MemorySource({**made, "manifest.json": text, "signature.json": sign(text, KEY)})
+
+
+# --- a run about one person -------------------------------------------------------------------------
+
+
+def menu(number: int, kind: str, ident: str, account: str = ACCOUNT) -> Grant:
+    key = GrantKey(SYSTEM, account, "menu", f"portal/m{number}", kind, ident, "view")
+    return Grant(key, Cell("portal", f"m{number}", kind, (ident,)), principal_name=ident)
+
+
+@dataclass
+class Made:
+    """A run about Alice: its bundle as it is written, and all records of the whole one."""
+
+    ledger: Ledger
+    run: Run
+    place: Path
+    files: dict[str, bytes]
+    part: Files
+    whole: Files
+
+
+def named_run(ledger: Ledger, asked: list[str]) -> Run:
+    inputs = [
+        NewInput("exceptions", "a file", b"", {}),
+        NewInput("protections", "a file", b"p", {}),
+        NewInput("roster", "a file", b"alice", {"complete": True}),
+    ]
+    params = {"kind": "targets", "principals": asked, "reason": "a leaver"}
+    version = digest([digest([params]), True, *(one.sha256 for one in inputs)])
+    new = NewRun(
+        "revoke_access", "manual__1", "manual", "rita", reason="a leaver", params=params, dry_run=False,
+        policy_version=version,
+    )  # fmt: skip
+    run = ledger.runs.begin(new, inputs)
+    here = [menu(n % 7, "user", f"u{n:06d}") for n in range(30)]
+    here += [menu(8 + n, "user", ALICE) for n in range(3)] + [menu(8, "user", f"u{n:06d}") for n in range(9, 14)]
+    here += [
+        menu(1, kind, ident) for kind, ident in (("group", "g1"), ("group", "g2"), ("group", "g3"), ("role", "r1"))
+    ]
+    here += [menu(2, "everyone", "all")]
+    there = [menu(n, "user", f"x{n}", OTHER_ACCOUNT) for n in range(10)]
+    for account, grants in ((ACCOUNT, here), (OTHER_ACCOUNT, there)):
+        spec = ScopeSpec(SYSTEM, account, "", "quickbi_default")
+        ledger.scopes.open(run.run_id, [spec])
+        holders = {(one.key.principal_type, one.key.principal_id) for one in grants}
+        people = [Principal(SYSTEM, account, kind, ident, f"Name {ident}") for kind, ident in holders]
+        edges = [("user", ALICE, "g1"), ("group", "g1", "g2"), ("user", "u000009", "g3")] if account == ACCOUNT else []
+        groups = [Membership(SYSTEM, account, kind, ident, "group", group) for kind, ident, group in edges]
+        ledger.snapshot.replace_scope(run.run_id, spec.scope_id, grants, people, groups, certificate(len(grants)))
+    ledger.scopes.seal(run.run_id, lambda scope, _: {"asked": asked, "principals": PEOPLE[scope.account]})
+    alice = [one for one in here if one.key.principal_id == ALICE]
+    return carried_out(ledger, run, [*here, *there], alice[:3], alice[3])
+
+
+@pytest.fixture
+def made(ledger: Ledger, tmp_path: Path) -> Made:
+    run = named_run(ledger, ["alice@example.com"])
+    place = written_bundle(ledger, run, tmp_path / "part")
+    with BundleWriter(ledger, run, tmp_path / "whole", KEY, approval_keys=KEYS.accepted, whole=True) as written:
+        whole = bundle_source(tmp_path / "whole" / written.name)
+    kinds = ("review", "scopes", "grants", "decisions", "principals", "memberships", "omitted", "calls", "items",
+             "verdicts", "findings", "kept", "questions", "inputs", "plan")  # fmt: skip
+    part = {kind: list(records(bundle_source(place), kind)) for kind in kinds}
+    return Made(ledger, run, place, contents(place), part, {kind: list(records(whole, kind)) for kind in kinds})
+
+
+def scope_of(made: Made, account: str) -> str:
+    return next(str(one["scope"]) for one in made.part["scopes"] if one["account"] == account)
+
+
+def test_the_bundle_holds_the_people_of_the_run_and_hashes_of_the_rest(made: Made, tmp_path: Path) -> None:
+    result = verify(bundle_source(made.place), key=PUBLIC)
+    assert result.problems == []
+    assert sum(map(len, made.files.values())) > 0 and not made.whole["omitted"]
+    assert made.part["review"][0]["snapshot_digest"] == made.whole["review"][0]["snapshot_digest"]
+    assert made.part["review"][0]["snapshot_digest"] == seal_of(made.whole["scopes"], made.whole["grants"])
+    full = {(one["account"], one["principal_type"], one["principal_id"]) for one in made.part["grants"]}
+    assert full == {
+        (ACCOUNT, "user", ALICE), (ACCOUNT, "group", "g1"), (ACCOUNT, "group", "g2"), (ACCOUNT, "everyone", "all"),
+        (OTHER_ACCOUNT, "user", ALICE_THERE),
+    }  # fmt: skip
+    wanted = [
+        one for one in made.whole["grants"] if (one["account"], one["principal_type"], one["principal_id"]) in full
+    ]
+    assert made.part["grants"] == wanted
+    assert {one["grant_id"] for one in made.part["decisions"]} == {one["grant_id"] for one in wanted}
+    assert {one["principal_id"] for one in made.part["principals"]} == {ALICE, "g1", "g2", "all", ALICE_THERE}
+    assert [one["container_id"] for one in made.part["memberships"]] == ["g2", "g1"]
+    for one in made.part["omitted"]:  # each is a subtree of the whole population, and the largest one
+        leaves = leaves_of(of_scope(made.whole["grants"], one["scope"]))
+        start = next(n for n, leaf in enumerate(leaves) if leaf[3] == one["first"])
+        assert one == omitted(one["scope"], leaves[start : start + one["principals"]])
+    left = sum(one["grants"] for one in made.part["omitted"])
+    assert left + len(wanted) == len(made.whole["grants"]) and left > 30
+    here = [one for one in made.part["omitted"] if one["scope"] == scope_of(made, ACCOUNT)]
+    assert max(one["principals"] for one in here) >= 8 > len(here) / 3
+    note = next(one for one in result.notes if "represented by hashes" in one)
+    people = sum(one["principals"] for one in made.part["omitted"])
+    assert note.startswith(f"{len(wanted)} grants of 5 principals were checked; {left} grants of {people} principals")
+    page = report(figures(MemorySource(made.files))).decode()
+    assert f"{left} grants of {people} principals are represented by hashes" in page
+    assert "their number is a statement of the run" in page
+    assert figures(MemorySource(made.files)).total["discovered"] == len(made.whole["grants"])
+    sanitize(bundle_source(made.place), tmp_path / "copy")
+    assert verify(bundle_source(tmp_path / "copy")).problems == []
+
+
+# --- attacks: every hash is computed again, and the real key signs ---------------------------------
+
+
+def drop(kind: str, which: Callable[[Row], bool]) -> Callable[[Made, Files], None]:
+    def change(_: Made, files: Files) -> None:
+        found = [one for one in files[kind] if which(one)]
+        assert found
+        files[kind].remove(found[0])
+
+    return change
+
+
+def edit(kind: str, which: Callable[[Row], bool], **new: Any) -> Callable[[Made, Files], None]:
+    def change(_: Made, files: Files) -> None:
+        place = next(n for n, one in enumerate(files[kind]) if which(one))
+        files[kind][place] = {**files[kind][place], **new}
+
+    return change
+
+
+def hide(made: Made, files: Files, account: str, *principals: tuple[str, str]) -> None:
+    """Leave out principals that the bundle has to hold in full, as well as anybody could: the sealed root stays."""
+    scope = scope_of(made, account)
+    leaves = leaves_of(of_scope(made.whole["grants"], scope))
+    gone = [one for one in files["grants"] if (one["scope"], (one["principal_type"], one["principal_id"]))
+            in {(scope, who) for who in principals}]  # fmt: skip
+    ids = {one["grant_id"] for one in gone}
+    assert ids
+    for kind in ("grants", "decisions"):
+        files[kind] = [one for one in files[kind] if one["grant_id"] not in ids]
+    bare = [omitted(scope, [leaf]) for leaf in leaves if tuple(leaf[3]) in principals]
+    files["omitted"] = sorted([*files["omitted"], *bare], key=lambda one: (one["scope"], one["first"]))
+
+
+def hide_of(account: str, *principals: tuple[str, str]) -> Callable[[Made, Files], None]:
+    return lambda made, files: hide(made, files, account, *principals)
+
+
+def hide_everything(made: Made, files: Files) -> None:
+    """One part for the whole second scope: its range holds Alice's other id, which nobody can see."""
+    scope = scope_of(made, OTHER_ACCOUNT)
+    leaves = leaves_of(of_scope(made.whole["grants"], scope))
+    for kind in ("grants", "decisions"):
+        ids = {one["grant_id"] for one in of_scope(made.whole["grants"], scope)}
+        files[kind] = [one for one in files[kind] if one["grant_id"] not in ids]
+    files["omitted"] = [one for one in files["omitted"] if one["scope"] != scope] + [omitted(scope, leaves)]
+
+
+def closed_gap(made: Made, files: Files) -> None:
+    """The neighbors of an id without a grant, joined: the range could hold it. The sealed root stays."""
+    scope = scope_of(made, OTHER_ACCOUNT)
+    leaves = leaves_of(of_scope(made.whole["grants"], scope))
+    files["omitted"] = [one for one in files["omitted"] if one["scope"] != scope]
+    seven = next(n for n, leaf in enumerate(leaves) if leaf[3] == ["user", ALICE_THERE])
+    assert seven == 7
+    files["omitted"] += [omitted(scope, part) for part in (leaves[:4], leaves[4:6], leaves[6:7], leaves[8:])]
+
+
+def swap(made: Made, files: Files) -> None:
+    one, two, *_ = [n for n, row in enumerate(files["omitted"]) if row["principals"] == 1]
+    files["omitted"][one]["hash"], files["omitted"][two]["hash"] = (
+        files["omitted"][two]["hash"], files["omitted"][one]["hash"]
+    )  # fmt: skip
+
+
+def moved(made: Made, files: Files) -> None:
+    """A part of one scope as a part of the other one."""
+    files["omitted"][0] = {**files["omitted"][0], "scope": scope_of(made, OTHER_ACCOUNT)}
+
+
+def split(made: Made, files: Files) -> None:
+    """A part that is no subtree: the same leaves cut in another place."""
+    place, one = next((n, row) for n, row in enumerate(files["omitted"]) if row["principals"] >= 4)
+    leaves = leaves_of(of_scope(made.whole["grants"], one["scope"]))
+    start = next(n for n, leaf in enumerate(leaves) if leaf[3] == one["first"])
+    cut = [
+        omitted(one["scope"], leaves[start : start + 3]),
+        omitted(one["scope"], leaves[start + 3 : start + one["principals"]]),
+    ]
+    files["omitted"][place : place + 1] = cut
+
+
+def sibling(made: Made, files: Files) -> None:
+    """A part that also stands for a leaf beside it, whose grants are still there."""
+    one = files["omitted"][-1]
+    files["omitted"].append(dict(one))
+
+
+def new_leaf(made: Made, files: Files) -> None:
+    grants = [{**made.whole["grants"][0], "principal_id": "zzz", "principal_type": "user", "grant_id": "0" * 64}]
+    files["omitted"].append(omitted(scope_of(made, ACCOUNT), leaves_of(grants)))
+
+
+def grant_of_another(made: Made, files: Files) -> None:
+    """A grant of somebody who is left out, added with its decision; their part still stands."""
+    extra = next(one for one in made.whole["grants"] if one["principal_id"] == "u000020")
+    for kind in ("grants", "decisions"):
+        row = next(one for one in made.whole[kind] if one["grant_id"] == extra["grant_id"])
+        files[kind] = sorted([*files[kind], row], key=lambda one: str(one["grant_id"]))
+
+
+def without_note(made: Made, files: Files) -> None:
+    for scope in files["scopes"]:
+        scope["notes"].pop("sealed_people")
+
+
+def other_people(made: Made, files: Files) -> None:
+    """The real author's bundle of the same run, had it been about Bob: Alice's other leaf is left out."""
+    for scope in files["scopes"]:
+        scope["notes"]["sealed_people"] = {"asked": ["bob"], "principals": [["user", ALICE]]}
+    hide(made, files, OTHER_ACCOUNT, ("user", ALICE_THERE))
+
+
+def other_people_and_form(made: Made, files: Files) -> None:
+    other_people(made, files)
+    files["review"][0]["params"] = {**files["review"][0]["params"], "principals": ["bob"]}
+
+
+def other_people_form_and_version(made: Made, files: Files) -> None:
+    other_people_and_form(made, files)
+    inputs = {one["name"]: one["sha256"] for one in files["inputs"]}
+    digests = [inputs[name] for name in ("exceptions", "protections", "roster")]
+    version = sha(b"", [sha(b"", [files["review"][0]["params"]]), True, *digests])
+    files["review"][0]["policy_version"] = files["plan"][0]["policy_version"] = version
+
+
+def nobody(made: Made, files: Files) -> None:
+    files["review"][0]["params"] = {**files["review"][0]["params"], "principals": []}
+
+
+def policy_run(made: Made, files: Files) -> None:
+    files["review"][0]["params"] = {**files["review"][0]["params"], "kind": "policy"}
+
+
+def lost_of_another(made: Made, files: Files) -> None:
+    """A retained grant that is missing, of somebody who is left out."""
+    lost = next(one for one in made.whole["grants"] if one["principal_id"] == "u000020")["grant_id"]
+    files["kept"][0]["lost"] = [lost]
+    files["findings"].append({"finding": "kept_lost", "subject": lost, "remains": "gone unexpectedly", "owner": "rita"})
+
+
+def group_of_alice(made: Made, files: Files) -> None:
+    """Alice is in another group than the bundle holds."""
+    edge = {**files["memberships"][0], "member_type": "group", "member_id": "g2", "container_id": "g3"}
+    files["memberships"].append(edge)
+
+
+def call_of_another(made: Made, files: Files) -> None:
+    call = files["calls"][0]
+    call["columns"] = [*call["columns"], ["user", ["u000020"]]]
+
+
+def _many(part: Row) -> bool:
+    return bool(part["grants"] > part["principals"] > 7)
+
+
+def _two(part: Row) -> bool:
+    return bool(part["principals"] == 2)
+
+
+DIFFERS, NOBODY = "differs from the sealed snapshot", "the run names nobody"
+HOLDS, SEALED_FOR = "could hold somebody whom the run is about", "not those for whom the snapshot was sealed"
+DECIDED, SAYS = "grants and decisions do not match", "says something of a grant that it leaves out"
+EMPTY, REQUEST = "present although nothing is left out", "not those whose request was planned and approved"
+APPROVED = "the policy version of the approved effects does not match the plan"
+DIFFERS_ALONE = f"the population {DIFFERS}"
+ATTACKS: dict[str, tuple[Callable[[Made, Files], None], str]] = {
+    "a part is dropped": (drop("omitted", lambda one: True), DIFFERS),
+    "a bare leaf is dropped": (drop("omitted", lambda one: one["principals"] == 1), DIFFERS),
+    "a subtree is dropped": (drop("omitted", lambda one: one["principals"] > 1), DIFFERS),
+    "a grant of Alice is dropped": (lambda made, files: [
+        drop(kind, lambda one: one["grant_id"] == made.part["grants"][0]["grant_id"])(made, files)
+        for kind in ("grants", "decisions")
+    ] and None, DIFFERS),
+    "a grant without its decision": (drop("decisions", lambda one: one["rule"] != "leaver"), DECIDED),
+    "two leaves are exchanged": (swap, DIFFERS),
+    "a part is moved to another scope": (moved, DIFFERS),
+    "a part is cut elsewhere": (split, "no subtree in its place"),
+    "a part stands twice": (sibling, "overlap, or are not in order"),
+    "a leaf is added": (new_leaf, DIFFERS),
+    "a grant of another is added": (grant_of_another, DIFFERS),
+    "a number of grants is smaller": (edit("omitted", _many, grants=8), DIFFERS),
+    "a number of principals is larger": (edit("omitted", _two, principals=3, grants=9), DIFFERS),
+    "a range ends earlier": (edit("omitted", lambda one: one["principals"] >= 4, last=["user", "u0000090"]), DIFFERS),
+    "a part of no scope": (edit("omitted", lambda one: True, scope="none"), "belongs to no scope"),
+    "nothing is left out, says an empty file": (lambda made, files: files["omitted"].clear(), EMPTY),
+    "Alice is left out, her range is open": (hide_of(OTHER_ACCOUNT, ("user", ALICE_THERE)), HOLDS),
+    "the holder of the items is left out": (hide_of(ACCOUNT, ("user", ALICE)), SAYS),
+    "a group is left out": (hide_of(ACCOUNT, ("group", "g1")), HOLDS),
+    "the group of a group is left out": (hide_of(ACCOUNT, ("group", "g2")), HOLDS),
+    "everyone is left out": (hide_of(ACCOUNT, ("everyone", "all")), HOLDS),
+    "a whole scope is left out": (hide_everything, HOLDS),
+    "the gap around an absent id is closed": (closed_gap, HOLDS),
+    "the snapshot was sealed for nobody": (without_note, SEALED_FOR),
+    "the bundle is about other people": (other_people, SEALED_FOR),
+    "the form names other people": (other_people_and_form, REQUEST),
+    "the form names other people, with its version": (other_people_form_and_version, APPROVED),
+    "the form names nobody": (nobody, NOBODY),
+    "the run follows a policy": (policy_run, NOBODY),
+    "a lost grant of somebody who is left out": (lost_of_another, SAYS),
+    "Alice is in a group that is left out": (group_of_alice, HOLDS),
+    "a call about somebody who is left out": (call_of_another, HOLDS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("resealed", [False, True], ids=["", "sealed again"])
+def test_no_tampered_bundle_is_accepted(made: Made, resealed: bool) -> None:
+    """Sealed again: the attacker also computes a digest that fits the other people, form or notes."""
+    assert verify(again(made.files, made.part), key=PUBLIC).problems == []
+    for name, (change, reason) in ATTACKS.items():
+        files: Files = json.loads(json.dumps(made.part))
+        change(made, files)
+        assert files != made.part, name
+        if resealed:
+            files["review"][0]["snapshot_digest"] = seal_of(files["scopes"], made.whole["grants"])
+        problems = verify(again(made.files, files), key=PUBLIC).problems
+        assert any(reason in one for one in problems), (name, problems)
+
+
+def old_form(scopes: Iterable[Row], grants: list[Row]) -> str:
+    """The digest of snapshots that older versions sealed."""
+    lines = []
+    for scope in sorted(scopes, key=lambda one: str(one["scope"])):
+        ids = b"".join(bytes.fromhex(one["grant_id"]) for one in of_scope(grants, scope["scope"]))
+        lines.append(f"{scope['scope']} {scope['state']} {hashlib.sha256(ids).hexdigest()}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_a_snapshot_of_the_older_form_holds_and_leaves_nothing_out(made: Made, ledger_dsn: str, tmp_path: Path) -> None:
+    old = old_form(made.whole["scopes"], made.whole["grants"])
+    files: Files = json.loads(json.dumps(made.part))
+    files["review"][0]["snapshot_digest"] = old
+    problems = verify(again(made.files, files), key=PUBLIC).problems
+    assert "a part is left out, and the form of the seal does not allow that" in problems
+    with tampering(ledger_dsn) as connection:
+        connection.execute("UPDATE rescind.run SET snapshot_digest = %s", (old,))
+    run = made.ledger.runs.get(made.run.run_id)
+    source = bundle_source(written_bundle(made.ledger, run, tmp_path / "old"))
+    assert verify(source, key=PUBLIC).problems == [] and len(list(records(source, "grants"))) == len(
+        made.whole["grants"]
+    )
+    fewer = [one for one in made.whole["grants"] if one["principal_id"] != "u000020"]
+    ids = {one["grant_id"] for one in fewer}
+    scopes = [{**one, "counted": len(of_scope(fewer, one["scope"]))} for one in made.whole["scopes"]]
+    less = [one for one in made.whole["decisions"] if one["grant_id"] in ids]
+    changed = {"grants": fewer, "decisions": less, "scopes": scopes}
+    assert verify(again(contents(source.path), changed), key=PUBLIC).problems == [DIFFERS_ALONE]
+
+
+def test_the_ledger_decides_what_may_be_left_out(made: Made, ledger_dsn: str, tmp_path: Path) -> None:
+    """A population that is not the sealed one is shown whole; so is a run that is about nobody."""
+    with tampering(ledger_dsn) as connection:
+        connection.execute("DELETE FROM rescind.grant_row WHERE principal_id = 'u000020'")
+    source = bundle_source(written_bundle(made.ledger, made.run, tmp_path / "less"))
+    assert "omitted.jsonl" not in source.names()
+    assert any("differs from the sealed snapshot" in one for one in verify(source).problems)
+    other = bundle_source(written_bundle(made.ledger, closed_run(made.ledger, "manual__2"), tmp_path / "policy"))
+    assert "omitted.jsonl" not in other.names() and verify(other).problems == []
+
+
+def test_an_id_that_the_form_spells_out_is_never_left_out(ledger: Ledger, tmp_path: Path) -> None:
+    """Even if the author of the seal did not count it as named."""
+    run = named_run(ledger, ["u000020", f"{SYSTEM}:role:r1", "dms_user_id: x3"])
+    source = bundle_source(written_bundle(ledger, run, tmp_path))
+    assert verify(source, key=PUBLIC).problems == []
+    assert {"u000020", "r1", "x3"} <= {one["principal_id"] for one in records(source, "grants")}
+
+
+def test_a_restore_takes_a_part_and_refuses_what_it_leaves_out(made: Made) -> None:
+    source = bundle_source(made.place)
+    taken = VerifiedBundle(source, json.loads(made.files["manifest.json"]), True, ())
+    grants = {one.grant_id: one for one in made.ledger.snapshot.grants(made.run.run_id)}
+    alice = {ident: one for ident, one in grants.items() if one.key.principal_id == ALICE}
+    assert set(compare_grants(made.ledger, made.run, taken, alice)) <= set(alice)
+    with pytest.raises(InputError, match="leaves out 2 of the grants to restore"):
+        both = {one.grant_id: one for one in grants.values() if one.key.principal_id in (ALICE, "u000020", "u000021")}
+        compare_grants(made.ledger, made.run, taken, both)
+    imported = import_run(made.ledger, source, json.loads(made.files["manifest.json"]))
+    assert {one.grant_id for one in made.ledger.snapshot.grants(imported.run_id)} == {
+        one["grant_id"] for one in made.part["grants"]
+    }
+    (scope, other) = made.ledger.scopes.all(imported.run_id)
+    assert scope.state == other.state == "complete" and scope.counted + other.counted == len(made.part["grants"])
