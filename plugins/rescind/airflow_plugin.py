@@ -61,6 +61,15 @@ class RescindPlugin(AirflowPlugin):
             log.exception('The page "Access reviews" could not be created and is left out')
             return []
 
+    @cached_property
+    def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The address of the page without a slash at its end; only where there is the page."""
+        if not self.fastapi_apps:
+            return []
+        from rescind.web.home import Home
+
+        return [{"middleware": Home, "name": "Access reviews"}]
+
 
 def _page() -> Any:
     from rescind.compat import require_supported

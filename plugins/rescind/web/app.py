@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathPart
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.responses import StreamingResponse
+from starlette.responses import RedirectResponse, StreamingResponse
 
 from rescind.evidence.report.closing import closing_rows
 from rescind.i18n import Reader
@@ -154,6 +154,11 @@ class _Opened:
 
 
 def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterable[Path]]) -> None:
+    @app.get("/")
+    def home(request: Request) -> Response:
+        reader_of(request)
+        return RedirectResponse("runs", 307)
+
     @app.get("/runs")
     def runs(request: Request, before: Before = None) -> Response:
         found = views().runs(reader_of(request).dags, before=before, limit=RUNS_PER_PAGE + 1)
@@ -194,6 +199,7 @@ def _runs(app: FastAPI, views: Callable[[], Views], folders: Callable[[], Iterab
             run=line,
             facts=facts,
             clock=shape.clock(line, facts),
+            senders=shape.senders(facts),
             has_report=find_report(facts.report, where) is not None,
             bundle=find_bundle(facts.bundle, where),
             returns=views().returns(number, reader_of(request).dags) if line.returned else [],

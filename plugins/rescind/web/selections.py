@@ -23,7 +23,7 @@ from rescind.ledger import Ledger, Selection, SelectionRefusedError
 from rescind.ledger.read_models.boxes import BOXES_PER_PAGE, BoxFilter, BoxLine, Preview
 from rescind.ledger.read_models.overview import OverviewViews as Views
 from rescind.ledger.read_models.run_rows import RunFacts, RunLine
-from rescind.web import access, pages
+from rescind.web import access, pages, shape
 from rescind.web.gate import reader_of
 from rescind.web.posts import NotSavedError, form_token, token_fits
 
@@ -106,6 +106,7 @@ def routes(app: FastAPI, ledger: Callable[[], Ledger], find: Find, selecting: Se
             ticked=frozenset(newest.grant_ids if newest else ()),
             elsewhere=_elsewhere(newest, boxes),
             plan=facts.plan,
+            senders=shape.senders(facts),
             token="" if why_not else form_token(selecting.key(), reader.ident, number, facts.plan, datetime.now(UTC)),
             before=link(max(0, offset - BOXES_PER_PAGE)) if offset else None,
             after=link(last) if last < total else None,

@@ -22,6 +22,7 @@ LATE_S = 86_400
 
 VERDICTS = ("verified_gone", "record_gone", "already_absent", "still_present", "still_effective", "unverified")
 
+_SENDERS = 5
 
 RiskLevel = Callable[[str, str, str, str, int | None], str]
 """(entitlement, principal type, status of the person, how they were matched, days since the last use) -> the level."""
@@ -191,6 +192,18 @@ def clock(run: RunLine, facts: RunFacts) -> list[Reached]:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return []
+
+
+def senders(facts: RunFacts) -> list[str]:
+    """Return who sent the events that started a run, as far as Airflow knew them.
+
+    Empty for a run that somebody started, and for unusable facts.
+    """
+    events = facts.occasion.get("events")
+    if not isinstance(events, list):
+        return []
+    names = [one.get("sender") if isinstance(one, Mapping) else None for one in events]
+    return list(dict.fromkeys(str(name)[:100] if name else tr("an unknown sender") for name in names))[:_SENDERS]
 
 
 def funnel(systems: Sequence[SystemLine], operation: str = "revoke", *, left_out: int = 0) -> list[Step]:

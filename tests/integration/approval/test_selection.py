@@ -67,6 +67,8 @@ def test_ticked_lines_stay_and_the_rest_is_proven_gone(bench: Bench) -> None:
     before, desk = state(review), Desk(review)
     boxes = desk.form()["boxes"]
     assert set(boxes) == {ident for ident, one in before["items"].items() if one[0] == "planned"}
+    page = desk.ask("select").text
+    assert "Asked by <bdi>rita</bdi>" in page and f"Ticked on this page: # of {len(boxes)}" in page
     ticked = set(list(boxes)[::7])
     form = {**desk.form()["fields"], "comment": WHY}
     assert desk.post({**form, "box": sorted(ticked)}).status_code == 303  # saved twice

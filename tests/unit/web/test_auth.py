@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import jwt
@@ -189,6 +190,14 @@ def test_the_page_is_in_the_menu_and_its_address_has_the_prefix(site: Site) -> N
     for address in (view["href"], view["icon"], view["icon_dark_mode"]):
         # The interface resolves it against its own base, which carries the prefix.
         assert httpx.get(f"{site.server.base}/{address}", headers=bearer, trust_env=False).status_code == 200
+    for bare in ("rescind", "rescind/"):
+        at = f"{site.server.base}/{bare}"
+        answer = httpx.get(at, headers=bearer, trust_env=False)
+        assert (answer.status_code, urljoin(at, answer.headers["location"])) == (
+            307,
+            f"{site.server.base}/rescind/runs",
+        )
+    assert httpx.get(f"{site.server.base}/rescind/", trust_env=False).status_code == 401
 
 
 def test_the_log_of_the_server_holds_no_token(site: Site, tmp_path_factory: pytest.TempPathFactory) -> None:

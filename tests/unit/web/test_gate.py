@@ -53,10 +53,11 @@ def test_the_app_has_the_routes_that_are_tested(dsn: str, tmp_path: Path, browse
     app = make(dsn, tmp_path, identify=somebody, readable=everything)
     found = paths(app.routes)
     inside = ("bundle", "items", "items.csv", "live", "owners", "people", "person", "report")
-    every = ["runs", "runs.csv", "runs/1", *(f"runs/1/{name}" for name in inside), "static/app.css"]
+    every = ["", "runs", "runs.csv", "runs/1", *(f"runs/1/{name}" for name in inside), "static/app.css"]
     assert sorted(found) == sorted(every)
     browser = browser_of(app)
-    assert {path: browser.get(path).status_code for path in found} == dict.fromkeys(found, 200)
+    assert {path: browser.get(path).status_code for path in found} == {**dict.fromkeys(found, 200), "": 307}
+    assert browser.get("").headers["location"] == "runs", "relative: it names no host and keeps a path prefix"
 
 
 def test_a_route_that_somebody_adds_is_behind_the_gate(dsn: str, tmp_path: Path, browser_of: Any) -> None:

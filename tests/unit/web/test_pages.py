@@ -125,7 +125,7 @@ def test_a_filter_that_does_not_fit_is_refused_without_being_repeated(browser: A
 
 @pytest.mark.parametrize("path", ["runs/9", "runs/0", "runs/x", "runs/9/items", "runs/9/live", "runs/9/report",
                                   "runs/9/bundle", "runs/2/report", "runs/2/bundle", "static/app.py",
-                                  "static/..%2fapp.py", "docs", "openapi.json", "",
+                                  "static/..%2fapp.py", "docs", "openapi.json",
                                   "runs/99999999999999999999"])  # fmt: skip
 def test_what_is_not_there_is_not_found(browser: Any, filled: Ledger, path: str) -> None:
     assert browser.get(path).status_code == 404

@@ -183,3 +183,17 @@ def test_facts_that_make_no_clock_break_no_page(occasion: dict[str, object]) -> 
     run = dataclasses.replace(RUN, asked_at=START)
     broken = shape.clock(run, dataclasses.replace(FACTS, occasion=occasion))
     assert broken == [] or [step.name for step in broken] == ["asked", "approved", "verified gone"]
+
+
+@pytest.mark.parametrize(
+    ("events", "names"),
+    [
+        (None, []),
+        ("hr", []),
+        ([{"sender": "hr"}, {"sender": "hr"}, {"sender": ""}, "x"], ["hr", "an unknown sender"]),
+        ([{"sender": "h" * 200}], ["h" * 100]),
+        ([{"sender": str(number)} for number in range(9)], ["0", "1", "2", "3", "4"]),
+    ],
+)
+def test_who_sent_the_events_of_a_run(events: object, names: list[str]) -> None:
+    assert shape.senders(dataclasses.replace(FACTS, occasion={"events": events})) == names

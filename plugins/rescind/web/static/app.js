@@ -50,6 +50,14 @@ try {
   // A frame without storage: the server knows the browser's languages.
 }
 
+// How many lines are ticked; an output is read out when it changes.
+const ticked = document.querySelector("output[data-ticked]");
+if (ticked) {
+  const count = () => (ticked.value = ticked.dataset.ticked.replace("#", String(ticked.form.querySelectorAll("input[name=box]:checked").length)));
+  ticked.form.addEventListener("change", count);
+  count();
+}
+
 for (const select of document.querySelectorAll("form.filters select, form.reader select")) {
   select.addEventListener("change", () => select.form.requestSubmit());
 }
