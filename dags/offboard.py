@@ -34,7 +34,7 @@ with DAG(
     doc_md=__doc__,
     schedule=[LEAVERS],
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    allowed_run_types=["asset_triggered"],
+    allowed_run_types=["asset_triggered", "operator_triggered"],
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=8,

@@ -31,7 +31,7 @@ with DAG(
     description="Revoke what the form selects, with approval and proof.",
     doc_md=__doc__,
     schedule=None,
-    allowed_run_types=["manual"],
+    allowed_run_types=["manual", "operator_triggered"],
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=8,

@@ -35,6 +35,11 @@ except ImportError:  # before 3.3
     RetryDecision = RetryPolicy = object  # type: ignore[misc,assignment]
     RETRY_POLICIES = False
 
+try:
+    from airflow.sdk.exceptions import DagRunTriggerException as DagRunTriggerException
+except ImportError:  # before 3.3
+    from airflow.exceptions import DagRunTriggerException as DagRunTriggerException  # type: ignore[no-redef]
+
 OLDEST = (3, 2)
 OLDEST_STANDARD = (1, 13)
 _STANDARD = "apache-airflow-providers-standard"

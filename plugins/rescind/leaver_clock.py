@@ -20,7 +20,7 @@ EVENT, REQUEST = "event", "request"
 class Reached:
     """One step of a run about people.
 
-    :param name: ``asked``, ``approved`` or ``verified gone``.
+    :param name: ``asked``, ``approved``, ``known access gone`` or ``verified gone``.
     :param at: when it was reached; None if it was not.
     :param words: how long that took, or why it is open, for people.
     """
@@ -40,6 +40,8 @@ class Moments:
     :param people: number of people that the roster knows.
     :param verified: when the last item got its latest verdict.
     :param aside: number of events of which something was not used.
+    :param follows: whether the run completes a run of known access, with which the clock began.
+    :param open_before: records that are gone since that run while access is not proven gone.
     """
 
     begun: datetime
@@ -50,27 +52,39 @@ class Moments:
     approved: datetime | None = None
     verified: datetime | None = None
     aside: int = 0
+    follows: bool = False
+    open_before: int = 0
 
 
 def moments(started_at: datetime, occasion: Mapping[str, Any], **reached: datetime | None) -> Moments:
     """Return the moments of a run.
 
-    :param occasion: facts of the run's occasion: its events, and the ends of employment.
+    :param occasion: facts of the run's occasion: its events, the ends of employment, the run that it completes.
     """
+    first = occasion.get("follows") or {}
     used = [_time(one["at"]) for one in occasion.get("events") or () if one.get("people")]
     ends = occasion.get("employment") or {}
     return Moments(
-        begun=min(used, default=started_at),
-        by=EVENT if used else REQUEST,
+        begun=_time(first["begun"]) if first else min(used, default=started_at),
+        by=first["by"] if first else EVENT if used else REQUEST,
         ends=tuple(sorted(map(_time, ends.get("ends", ())))),
         people=int(ends.get("people", 0)),
         aside=sum(bool(one.get("aside")) for one in occasion.get("events") or ()),
+        follows=bool(first),
+        open_before=int(first.get("open", 0)),
         **reached,
     )
 
 
 def leaver_clock(
-    known: Moments, counts: Counts, *, dry_run: bool, answer: str | None, planned: bool, listed: bool
+    known: Moments,
+    counts: Counts,
+    *,
+    dry_run: bool,
+    answer: str | None,
+    planned: bool,
+    listed: bool,
+    known_only: bool = False,
 ) -> list[Reached]:
     """Return the steps of a run about people, each with how long it took or why it is open.
 
@@ -78,17 +92,25 @@ def leaver_clock(
     :param answer: ``approve`` or ``reject``; None without an answer.
     :param planned: whether there is a plan.
     :param listed: whether every listing of the run was complete.
+    :param known_only: whether the run read known access only, so that another one has to follow.
     """
     refused = tr("no: the plan was rejected") if answer == "reject" else ""
     waits = (_nothing(counts, listed) if planned else "") or tr("not yet")
     open_ = tr("no: a dry run asks nobody") if dry_run else waits
     left = (tr("no: a dry run") if dry_run else refused) or (
-        tr("not yet") if not planned else _left(counts, listed, known.aside)
+        tr("not yet") if not planned else _left(counts, listed, known)
     )
+    gone = None if left else known.verified
+    last = [_reached(mark("verified gone"), gone, known, left or tr("not yet"))]
+    if known_only:
+        last = [
+            _reached(mark("known access gone"), gone, known, left or tr("not yet")),
+            _reached(mark("verified gone"), None, known, tr("not yet: the run over everybody proves it")),
+        ]
     return [
         _reached(mark("asked"), known.asked, known, open_),
         _reached(mark("approved"), known.approved, known, refused or open_),
-        _reached(mark("verified gone"), None if left else known.verified, known, left or tr("not yet")),
+        *last,
     ]
 
 
@@ -129,7 +151,7 @@ def _nothing(counts: Counts, listed: bool) -> str:
     return tr("not needed: no grant was found to revoke") if listed and not counts.items and not counts.kept else ""
 
 
-def _left(counts: Counts, listed: bool, aside: int) -> str:
+def _left(counts: Counts, listed: bool, known: Moments) -> str:
     """Return why "verified gone" is not reached for everything that the request named, or an empty text."""
     if not listed:
         return tr("not yet: a listing is not complete")
@@ -137,13 +159,18 @@ def _left(counts: Counts, listed: bool, aside: int) -> str:
     parts = []
     if left:
         parts.append(tr("{count} of {total} grants are not proven gone", count=left, total=counts.items))
+    if known.open_before:
+        parts.append(tr("{count} of the run before are not proven gone", count=known.open_before))
     if counts.kept:
         parts.append(tr("no call of the run can remove {count} more", count=counts.kept))
-    if aside:
+    if aside := known.aside:
         parts.append(
             trn("{count} event was not used or only in part", "{count} events were not used or only in part", aside)
         )
-    return tr("not yet: {reasons}", reasons=tr("; ").join(parts)) if parts else _nothing(counts, listed)
+    if parts:
+        return tr("not yet: {reasons}", reasons=tr("; ").join(parts))
+    # The listing of a run that completes another one is the proof.
+    return "" if known.follows else _nothing(counts, listed)
 
 
 def _time(text: str) -> datetime:

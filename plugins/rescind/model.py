@@ -56,6 +56,11 @@ class Verdict(StrEnum):
     UNVERIFIED = "unverified"
 
 
+KNOWN_ACCESS = "known access only"
+"""Part of a scope of which only the containers were read in which the last whole listing shows named people.
+
+Each of them is read completely. It proves nothing about any other container, not even for the named people.
+"""
 NEW_RUN = mark(
     "Start a new run to revoke what is still present after an answered call: this run does not send it again"
 )

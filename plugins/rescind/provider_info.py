@@ -188,6 +188,7 @@ _STAGES = (
     "revoke",
     "verify",
     "report",
+    "full_proof",
 )
 _REVIEW = (*_STAGES, "restore", "watch", "questions.remind")
 _INTEGRATIONS: dict[str, tuple[dict[str, tuple[str, ...]], dict[str, Any]]] = {

@@ -104,6 +104,39 @@ def closed_state(
     return StateWords("proven", GOOD, "✓", tr(_DONE[operation]))
 
 
+_PROOF = {
+    # (nothing was found, of the run over everybody: it has not ended, nothing is left, something is): state
+    (False, "pending"): ("proof_pending", WAITING, "●", mark("known access gone, full proof pending{run}")),
+    (True, "pending"): ("proof_pending", WAITING, "●", mark("no known access found, full proof pending{run}")),
+    (False, "done"): ("proof_done", GOOD, "✓", mark("closed, all proven gone{run}")),
+    (True, "done"): ("proof_done", GOOD, "✓", mark("closed, all proven gone{run}")),
+    (False, "open"): ("proof_open", WARN, "▲", mark("known access gone, full proof open{run}")),
+    (True, "open"): ("proof_open", WARN, "▲", mark("no known access found, full proof open{run}")),
+}
+_PROOF_BESIDE = {
+    "pending": mark("{state}; full proof pending{run}"),
+    "done": mark("{state}; full proof closed{run}"),
+    "open": mark("{state}; full proof open{run}"),
+}
+
+
+def proof_state(state: StateWords, number: int | None, tone: str) -> StateWords:
+    """Return the state of a closed run of known access. Only the run over everybody that follows it proves the rest.
+
+    That run finds nothing more of access that this one could not prove gone, so it makes no state better than its own.
+
+    :param state: the state of the run by itself.
+    :param number: of the run that follows; None before it has begun.
+    :param tone: of that run's own state; empty before it has ended.
+    """
+    proof = "pending" if not tone else "done" if tone == GOOD else "open"
+    run = tr(" (run {number})", number=number) if number else ""
+    if state.tone == GOOD:
+        key, own, sign, words = _PROOF[state.key == "nothing", proof]
+        return StateWords(key, own, sign, tr(words, run=run))
+    return StateWords(state.key, state.tone, state.sign, tr(_PROOF_BESIDE[proof], state=state.words, run=run))
+
+
 def what_remains(counts: Counts, *, operation: str = REVOKE) -> list[str]:
     """Return what remains after a run, one phrase for each kind; empty when nothing does."""
     back = operation == RESTORE
@@ -204,6 +237,7 @@ _ITEMS: dict[str, tuple[str, str]] = {
     "kept_lost": (mark("retained, missing"), BAD),
     "complete": (mark("complete"), GOOD),
     "named_people": (mark("named people only"), PLAIN),
+    "known_access": (mark("known access only"), PLAIN),
     "incomplete": (mark("incomplete"), BAD),
 }
 """Item states, verdicts and kinds of finding: their words and their tone."""

@@ -262,3 +262,33 @@ def test_an_event_that_airflow_cannot_read_back_stops_no_other(hr: Hr) -> None:
     hr.send({"principals": ["person_id:P00049"], "reason": "last day today"})
     (row,) = hr.follow(known, both_ended(1))
     assert row["state"] == "success", hr.why(row)
+
+
+def test_known_access_goes_first_and_airflow_starts_the_run_over_everybody(hr: Hr) -> None:
+    """For an event, and for a person with the form: the second run has the requester of the first one."""
+    api, form = hr.live.api("rita"), "revoke_access"
+    api.wait_for_dag(form, 60)
+    hr.live.api("ada").unpause(form)
+    hr.configure(enforce_events=True, connections=QUICK_BI)
+    conf = {"principals": ["P00018"], "reason": "last day today"}
+    whole = api.trigger(form, {**conf, "dry_run": True})
+    assert api.wait(form, whole, 300)["state"] == "success"
+    hr.configure(enforce_events=True, connections=QUICK_BI, targeted_discovery_hours=1)
+    known, person = set(hr.runs()), "P00005"
+    assert hr.held(person) and hr.held("P00018")
+    hr.send({"principals": [f"person_id:{person}"], "reason": "last day today"})
+    first, second = sorted(
+        hr.follow(known, both_ended(2)), key=lambda row: row["dag_run_id"].startswith("full_proof__")
+    )
+    assert second["dag_run_id"] == f"full_proof__{first['dag_run_id']}" and second["run_type"] == "operator_triggered"
+    told = [hr.live.summary(DAG, row["dag_run_id"]) for row in (first, second)]
+    assert [one["requested_by"] for one in told] == [SENDER, SENDER] and told[1]["follows"] == told[0]["number"]
+    assert "full proof pending" in told[0]["outcome"]["words"] and hr.held(person) == 0, hr.why(first)
+    assert all("after the event" in one["clock"][0]["words"] or not one["calls"] for one in told)
+    run = api.trigger(form, {**conf, "dry_run": False})
+    row, _, _ = hr.live.carried_out(form, run)
+    after = api.wait(form, f"full_proof__{row['dag_run_id']}", 300)
+    assert (after["state"], after["triggering_user_name"]) == ("success", "rita")
+    told = [hr.live.summary(form, one) for one in (row["dag_run_id"], after["dag_run_id"])]
+    assert [one["requested_by"] for one in told] == ["rita", "rita"] and told[1]["follows"] == told[0]["number"]
+    assert "full proof pending" in told[0]["outcome"]["words"] and hr.held("P00018") == 0

@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 
 from rescind.model import ItemState, Verdict
-from rescind.run_state import GOOD, PLAIN, Counts, closed_state, live_state, tone_of, what_remains, words_of
+from rescind.run_state import (
+    BAD,
+    GOOD,
+    PLAIN,
+    WAITING,
+    WARN,
+    Counts,
+    StateWords,
+    closed_state,
+    live_state,
+    proof_state,
+    tone_of,
+    what_remains,
+    words_of,
+)
 
 CLEAN = Counts(items=10, proven=10)
 
@@ -70,3 +84,31 @@ def test_every_state_and_verdict_has_words() -> None:
 )
 def test_a_run_at_work_in_words(stage: str, tone: str) -> None:
     assert (live_state(stage).words, live_state(stage).tone) == (stage, tone)
+
+
+PROVEN = closed_state("succeeded", Counts(items=2, proven=2), answer="approve", calls=1)
+NOTHING = closed_state("succeeded", Counts(), answer=None, calls=0)
+EFFECTIVE = closed_state("succeeded", Counts(items=2, proven=1, effective=1), answer="approve", calls=1)
+REJECTED = closed_state("rejected", Counts(items=2), answer="reject", calls=1)
+
+
+@pytest.mark.parametrize(
+    ("own", "number", "tone", "found"),
+    [
+        (PROVEN, None, "", ("proof_pending", WAITING, "known access gone, full proof pending")),
+        (PROVEN, 9, "", ("proof_pending", WAITING, "known access gone, full proof pending (run 9)")),
+        (PROVEN, 9, GOOD, ("proof_done", GOOD, "closed, all proven gone (run 9)")),
+        (PROVEN, 9, WARN, ("proof_open", WARN, "known access gone, full proof open (run 9)")),
+        (PROVEN, 9, "plain", ("proof_open", WARN, "known access gone, full proof open (run 9)")),
+        (NOTHING, 9, "", ("proof_pending", WAITING, "no known access found, full proof pending (run 9)")),
+        (NOTHING, 9, GOOD, ("proof_done", GOOD, "closed, all proven gone (run 9)")),
+        (EFFECTIVE, 9, "", ("remains", WARN, "closed, access remains (1); full proof pending (run 9)")),
+        (EFFECTIVE, 9, GOOD, ("remains", WARN, "closed, access remains (1); full proof closed (run 9)")),
+        (REJECTED, 9, BAD, ("rejected", PLAIN, "rejected, nothing sent; full proof open (run 9)")),
+    ],
+)
+def test_a_run_of_known_access_is_good_only_after_the_run_over_everybody(
+    own: StateWords, number: int | None, tone: str, found: tuple[str, str, str]
+) -> None:
+    state = proof_state(own, number, tone)
+    assert (state.key, state.tone, state.words) == found

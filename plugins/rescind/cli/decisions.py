@@ -17,7 +17,7 @@ from rescind.cli.ledger import DSN_VARIABLE
 from rescind.data_files import read_regular
 from rescind.errors import InputError, RescindError
 from rescind.evidence.report.closing import closing_rows, closing_text, concerning
-from rescind.ledger import NAMED_PEOPLE, Ledger, Run
+from rescind.ledger import PARTS_OF_PEOPLE, Ledger, Run
 from rescind.ledger.runs.inputs import MAX_BYTES
 from rescind.model import Choice, Grant, GrantKey
 from rescind.review import Backtest, Snapshot, SnapshotResult, backtest, explain, load_policy, render_explanation
@@ -106,8 +106,8 @@ def _backtest(ledger: Ledger, options: argparse.Namespace) -> Iterator[str]:
     policy = _policy(options.policy)
     runs = [ledger.runs.get(name) for name in options.runs]
     for run in runs:
-        if any(scope.part == NAMED_PEOPLE for scope in ledger.scopes.all(run.run_id)):
-            problem = f"run {run.number} listed {NAMED_PEOPLE} in some systems"
+        if only := {scope.part for scope in ledger.scopes.all(run.run_id)} & set(PARTS_OF_PEOPLE):
+            problem = f"run {run.number} listed {min(only)} in some systems"
             raise InputError("runs", problem, "Name runs that listed the whole population.")
     yield f"policy {policy.name}, version {policy.version[:12]}"
     result = backtest((_snapshot(ledger, run) for run in runs), policy=policy)

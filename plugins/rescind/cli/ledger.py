@@ -17,7 +17,7 @@ from dataclasses import asdict
 from rescind.errors import InputError, RescindError
 from rescind.ledger import SINGLE
 from rescind.ledger.ledger import Ledger
-from rescind.ledger.runs.records import KillSwitchEvent
+from rescind.ledger.runs.records import KillSwitchEvent, Run
 
 DSN_VARIABLE = "RESCIND_LEDGER_DSN"
 ROLE_VARIABLE = "RESCIND_LEDGER_RUNTIME_ROLE"
@@ -106,6 +106,14 @@ def _diff(ledger: Ledger, options: argparse.Namespace) -> int:
     return 0 if found.comparable else 1
 
 
+def _proof(ledger: Ledger, run: Run) -> str:
+    """Return the state of a run of known access: it is that of the run over everybody, too."""
+    from rescind.workflow.offboarding.full_proof import proof_of
+    from rescind.workflow.run_summary import state_of
+
+    return state_of({**run.summary, "known_access": proof_of(ledger, run)}).words
+
+
 def _status(ledger: Ledger) -> str:
     lines = [_switch(ledger.kill_switch.state())]
     for run in ledger.runs.latest(10):
@@ -113,6 +121,7 @@ def _status(ledger: Ledger) -> str:
         ended = f"{run.finished_at:%Y-%m-%d %H:%M:%S}" if run.finished_at else "-"
         lines.append(
             f"{run.run_id}  {run.state:<10} {mode:<9} {run.started_at:%Y-%m-%d %H:%M:%S}  {ended}  {run.dag_id!r}"
+            + (f"  {_proof(ledger, run)}" if run.summary.get("known_access") else "")
         )
     lines += [
         f"bucket {bucket.vendor}/{bucket.action} in {bucket.region or '-'}: "

@@ -15,6 +15,7 @@ from rescind.dag_parts.stages import ASK, READ, REPORT, VERIFY, WRITE, stage
 from rescind.operators.canary import ProceedOperator, VerifyCanaryOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
 from rescind.operators.discover import DiscoverOperator
+from rescind.operators.full_proof import FullProofOperator
 from rescind.operators.offboard import OffboardApproveOperator, OffboardApprovePartOperator, OffboardPreflightOperator
 from rescind.operators.preflight import PreflightOperator
 from rescind.operators.questions.approve import ApprovePlanOperator
@@ -91,6 +92,8 @@ def review_chain(
         )
         report = ReportOperator(task_id="report", trigger_rule=TriggerRule.ALL_DONE, **REPORT)
         gate = GateOperator(task_id="gate", notifiers=notifiers, trigger_rule=TriggerRule.ALL_DONE)
+        if kind == "targets":
+            chain(report, FullProofOperator(task_id="full_proof", trigger_rule=TriggerRule.ALL_DONE, **REPORT))
 
     chain(preflight, discover, seal, decide, plan, approve, approve_part, *acts, verify, report, gate)
     chain(approve_part, acts[2])

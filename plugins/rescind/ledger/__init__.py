@@ -30,6 +30,7 @@ from rescind.ledger.runs.inputs import OCCASION, SETTINGS, NewInput, StoredInput
 from rescind.ledger.runs.owner_questions import NewQuestion, OpenQuestions, Question, QuestionItem
 from rescind.ledger.runs.records import (
     NAMED_PEOPLE,
+    PARTS_OF_PEOPLE,
     Baseline,
     BucketState,
     Certificate,
@@ -52,6 +53,7 @@ from rescind.ledger.runs.single_calls import SINGLE, NewSingleCall, SingleCall
 __all__ = [
     "NAMED_PEOPLE",
     "OCCASION",
+    "PARTS_OF_PEOPLE",
     "SETTINGS",
     "SINGLE",
     "Approval",

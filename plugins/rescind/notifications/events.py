@@ -21,6 +21,7 @@ from rescind.plan.restore_effects import OPERATION
 from rescind.review import principal_key
 from rescind.run_state import (
     BAD,
+    WAITING,
     WAITS_FOR_APPROVAL,
     WARN,
     StateWords,
@@ -165,7 +166,7 @@ def ended(ledger: Ledger, run: Run, settings: Settings) -> Notice | None:
     """
     before = ledger.notices.told(f"ended {run.run_id}")
     state, message = _ending(run, settings)
-    if state.tone not in (WARN, BAD) and not run.summary.get("problems", ()) and not before:
+    if state.tone not in (WARN, BAD, WAITING) and not run.summary.get("problems", ()) and not before:
         return None
     with reading(SOURCE):  # the key of the same end is the same in every language
         _, english = _ending(run, settings)

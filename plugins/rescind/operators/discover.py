@@ -13,9 +13,9 @@ from rescind.cloud.pacing.counting_pacer import CountingPacer
 from rescind.cloud.paging import ListingRecord
 from rescind.errors import ListingIncompleteError, RescindError
 from rescind.hooks.clients import connected, reading
-from rescind.ledger import NAMED_PEOPLE, Baseline, Certificate, Ledger, Listing, Run, Scope
+from rescind.ledger import PARTS_OF_PEOPLE, Baseline, Certificate, Ledger, Listing, Run, Scope
 from rescind.ledger.population.snapshot import ScopeSpool
-from rescind.model import Grant, Membership, Principal
+from rescind.model import KNOWN_ACCESS, Grant, Membership, Principal
 from rescind.operators.bases.review import ScopeOperator
 from rescind.settings import Settings
 from rescind.systems import system_named
@@ -56,7 +56,7 @@ class DiscoverOperator(ScopeOperator):
             listing = _ScopeListing(_SpoolSink(spool), scope, settings)
             try:
                 listing.ask_use(run)
-                if scope.part == NAMED_PEOPLE:
+                if scope.part in PARTS_OF_PEOPLE:
                     listing.people = RunPeople(ledger, run, scope, listing.sentinel_holders)
                 asyncio.run(listing.read(context, ledger))
                 # A part has no earlier size; its records are compared with the last listing of everybody instead.
@@ -83,7 +83,7 @@ class DiscoverOperator(ScopeOperator):
 class _ScopeListing:
     """One scope while it is listed, and the content of its certificate.
 
-    :ivar people: in a scope of named people only, who they are.
+    :ivar people: in a part of named people, who they are.
     """
 
     def __init__(self, sink: _SpoolSink, scope: Scope, settings: Settings) -> None:
@@ -91,6 +91,7 @@ class _ScopeListing:
         wanted = [Sentinel(k.principal, k.resource, k.entitlement) for k in known if k.account in ("", scope.account)]
         self._sink = sink
         self.found = Population(sink, wanted, settings.not_reviewed.get(scope.system, ()))
+        self.sentinels = wanted
         self.sentinel_holders = frozenset(one.principal for one in wanted)
         self.people: RunPeople | None = None
         self._scope, self._settings = scope, settings
@@ -122,6 +123,9 @@ class _ScopeListing:
             async with meter.running():
                 if self.people is None:
                     await system.discover(client, self.found)
+                elif scope.part == KNOWN_ACCESS:
+                    containers = await asyncio.to_thread(self.people.containers, self.sentinels)
+                    await system.discover_known(client, self.found, containers)
                 else:
                     await system.discover_named(client, self.found, self.people)
             self.found.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from rescind.errors import InputError, NotApprovedError
 from rescind.hooks.airflow_instance.event_senders import look_up_senders
 from rescind.hooks.airflow_instance.starter import Requester, judge_requester
-from rescind.ledger import OCCASION, Ledger, NewInput, Plan, Run
+from rescind.ledger import Ledger, NewInput, Plan, Run
 from rescind.ledger.store.errors import EventTakenError
 from rescind.operators.bases.review import NOTHING_TO_DO
 from rescind.operators.preflight import PreflightOperator
@@ -36,7 +36,7 @@ from rescind.workflow.offboarding.leaver_events import (
     told,
     unreadable,
 )
-from rescind.workflow.run_occasion import Start
+from rescind.workflow.run_occasion import Start, first_facts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -57,6 +57,8 @@ class OffboardPreflightOperator(PreflightOperator):
 
     :param asset: the asset that the HR system updates.
     """
+
+    BY_EVENT: ClassVar[bool] = True
 
     def __init__(self, *, asset: Asset, **kwargs: Any) -> None:
         super().__init__(kind="targets", inlets=[asset], **kwargs)
@@ -118,7 +120,7 @@ class OffboardPreflightOperator(PreflightOperator):
 
     def files(self, settings: Settings, request: ReviewRequest) -> list[NewInput]:
         """Return the input files that the names were looked up in."""
-        return self.read
+        return self.read if self.first is None else super().files(settings, request)
 
     def events(self) -> Mapping[str, Any]:
         """Return the events as the ledger keeps them."""
@@ -200,7 +202,7 @@ class OffboardQuestion(ApprovePlanOperator):
         :raises NotApprovedError: when they differ, when the audit log cannot be read, or when there is no requester
             and the setting ``requester_check`` is not ``off``.
         """
-        recorded = ledger.inputs.facts(run.run_id, OCCASION).get("events", ())
+        recorded = first_facts(ledger, run).get("events", ())
         wanted = {(datetime.fromisoformat(one["at"]), one["sha256"]) for one in recorded if one["way"] == "rest_api"}
         wanted |= {(one.at, one.sha256) for one in read_events(triggering(context)) if one.way == "rest_api"}
         found, unknown = look_up_senders(sorted(wanted), digest_of)

@@ -20,7 +20,8 @@ from rescind.hooks.airflow_instance.starter import judge_requester, look_up_requ
 from rescind.hooks.evidence_store import check_evidence
 from rescind.hooks.ledger import check_ledger
 from rescind.hooks.signing_keys import check_approval_key
-from rescind.ledger import SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
+from rescind.ledger import OCCASION, SETTINGS, Ledger, NewInput, NewRun, Run, ScopeSpec
+from rescind.model import KNOWN_ACCESS
 from rescind.operators.bases.review import RefusingOperator
 from rescind.review.roster.remarks import remarks
 from rescind.review.roster.shrink import check_shrink, sizes
@@ -28,6 +29,7 @@ from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.workflow.connection_check import scopes_of_connections
 from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
+from rescind.workflow.offboarding.full_proof import followed_facts, followed_run, request_of
 from rescind.workflow.offboarding.named_people import narrowed
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion, with_ends
@@ -44,6 +46,8 @@ class PreflightOperator(RefusingOperator):
     """Check request, settings, ledger, inputs and connections, and begin the run in the ledger.
 
     :param kind: ``policy`` or ``targets``; see :class:`~rescind.settings.ReviewRequest`.
+    :cvar BY_EVENT: whether events start the runs, so that no user of Airflow does.
+    :ivar first: the run of known access that this run completes.
     :returns: one ``{"scope": id, "label": text}`` for each scope, for mapping.
     """
 
@@ -51,22 +55,28 @@ class PreflightOperator(RefusingOperator):
         "task_display_name": "Preflight",
         "doc_md": "Checks connections, ledger, policies, roster and caps. Any error names its fix.",
     }
+    BY_EVENT: ClassVar[bool] = False
 
     def __init__(self, *, kind: Literal["policy", "targets"], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind = kind
+        self.first: Run | None = None
 
     def review(self, context: Context, ledger: Ledger) -> list[ScopeRef]:
         """Run every check and return the scopes."""
         settings = self.settings()
         dag_run, start = context["dag_run"], Start.of(context["dag_run"])
-        self.may_start(start)
         check_ledger(ledger)
-        request = self.request(context, ledger, settings)
-        dry_run = self.sends_nothing(start, dag_run.conf, settings, dry_run=request.dry_run)
+        first = self.first = followed_run(ledger, dag_run, by_event=self.BY_EVENT) if self.kind == "targets" else None
+        if first is None:
+            self.may_start(start)
+            request = self.request(context, ledger, settings)
+            dry_run = self.sends_nothing(start, dag_run.conf, settings, dry_run=request.dry_run)
+        else:
+            request, dry_run = request_of(first), first.dry_run
         _check_caps(request, settings)
         request.may_be_sparse(settings)
-        person, standing = self.requester(dag_run, settings, dry_run)
+        person, standing = self._requester(ledger, dag_run, settings, dry_run)
         check_approvers(settings, person, dry_run, ledger.deployment.auth_manager())
         ledger.kill_switch.raise_if_stopped()
         refuse_if_set(StopVariable())
@@ -80,9 +90,8 @@ class PreflightOperator(RefusingOperator):
             found = with_ends(found, inputs)
             found = self._with_sizes(found, inputs, ledger, settings, dag_run.dag_id, request)
         _check_reviewers(inputs, ledger.deployment.auth_manager())
-        specs = self._narrowed(
-            ledger, settings, request, asyncio.run(scopes_of_connections(ledger, settings, request)), known
-        )
+        every = asyncio.run(scopes_of_connections(ledger, settings, request))
+        specs = self._narrowed(ledger, settings, request, every, known, known_first=first is None and not dry_run)
         run = ledger.runs.begin(
             NewRun(
                 dag_id=dag_run.dag_id,
@@ -95,6 +104,7 @@ class PreflightOperator(RefusingOperator):
                 dry_run=dry_run,
                 policy_version=inputs.version,
                 code_version=rescind.__version__,
+                follows=first.number if first else None,
             ),
             found,
         )
@@ -112,13 +122,27 @@ class PreflightOperator(RefusingOperator):
         ]
 
     def _narrowed(
-        self, ledger: Ledger, settings: Settings, request: ReviewRequest, specs: list[ScopeSpec], known: Run | None
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        request: ReviewRequest,
+        specs: list[ScopeSpec],
+        known: Run | None,
+        *,
+        known_first: bool,
     ) -> list[ScopeSpec]:
         """Return the scopes with the part that is listed of each. A run that began keeps what it began with."""
         if known:
-            parts = {(scope.system, scope.account): scope.part for scope in ledger.scopes.all(known.run_id)}
-            return [replace(spec, part=parts.get((spec.system, spec.account), "")) for spec in specs]
-        found, lines = narrowed(ledger, settings, request, specs, datetime.now(UTC))
+            scopes = ledger.scopes.all(known.run_id)
+            parts = {(scope.system, scope.account): scope.part for scope in scopes}
+            left = any(scope.part == KNOWN_ACCESS for scope in scopes)
+            return [
+                replace(spec, part=parts.get((spec.system, spec.account), ""))
+                for spec in specs
+                if not left or (spec.system, spec.account) in parts
+            ]
+        now = datetime.now(UTC)
+        found, lines = narrowed(ledger, settings, request, specs, now, known_first=known_first)
         for line in lines:
             log.info(line)
         return found
@@ -145,7 +169,8 @@ class PreflightOperator(RefusingOperator):
         record = record_settings(
             ledger, settings, dag_id=dag_run.dag_id, form=form, inputs=files, environment=hidden_variables()
         )
-        return [*files, occasion(context, settings, ledger.role(), requester, self.events()), record]
+        more = followed_facts(ledger, self.first) if self.first else self.events()
+        return [*files, occasion(context, settings, ledger.role(), requester, more), record]
 
     def _with_sizes(
         self,
@@ -176,6 +201,10 @@ class PreflightOperator(RefusingOperator):
         if self.kind == "targets" and not start.person:
             # Airflow 3.2 calls a run that another DAG started manual, so allowed_run_types does not refuse it there.
             raise InputError("requester", "is not a person", "Only a person can revoke named access: trigger the DAG")
+        if self.kind == "targets" and start.run_type == "operator_triggered":
+            raise InputError(
+                "run", "was started by another DAG", "Only a person can revoke named access: trigger the DAG"
+            )
 
     def sends_nothing(self, start: Start, conf: Mapping[str, Any] | None, settings: Settings, *, dry_run: bool) -> bool:
         """Return whether the run is a dry run.
@@ -200,6 +229,13 @@ class PreflightOperator(RefusingOperator):
     def requester(self, dag_run: Any, settings: Settings, dry_run: bool) -> tuple[str, str]:
         """Return the requester, and a sentence for the approver if it may be an unverified one."""
         return Start.of(dag_run).person, check_requester(dag_run, settings, dry_run)
+
+    def _requester(self, ledger: Ledger, dag_run: Any, settings: Settings, dry_run: bool) -> tuple[str, str]:
+        """Return the requester; a run that completes another one has that run's."""
+        if self.first is None:
+            return self.requester(dag_run, settings, dry_run)
+        said = ledger.inputs.facts(self.first.run_id, OCCASION).get("unverified_requester", "")
+        return self.first.requested_by, str(said)
 
     def files(self, settings: Settings, request: ReviewRequest) -> list[NewInput]:
         """Return the input files as they are now."""

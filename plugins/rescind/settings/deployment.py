@@ -177,8 +177,9 @@ class Settings(BaseModel):
     :param max_shrink_percent: how much smaller, in percent, a population of at least 20 grants may be than at its last
         complete listing (less what was revoked since); a smaller one counts as incomplete. 100 turns this off.
     :param targeted_discovery_hours: a run about named people lists only them, in systems that list by person (DMS
-        permissions, DMS accounts), if the last listing of the whole population is at most so many hours old. 0: always
-        list everybody.
+        permissions, DMS accounts), if the last listing of the whole population is at most so many hours old. In WeData
+        privileges, WeData data sources and Quick BI menus it first reads only the objects on which that listing shows
+        them, and starts a run over everybody at its end. 0: always list everybody.
     :param last_used: ask in reviews by policy when grants were last used, see :class:`LastUsed`; ``{}`` for its
         defaults. Only DMS and Quick BI tell; it takes further calls and rights. None: not asked, so not known. A run
         about named people does not ask.

@@ -15,7 +15,7 @@ from rescind.ledger.read_models.item_rows import ItemCount, ItemFilter, ItemLine
 from rescind.ledger.read_models.item_sql import MOST_GROUPS
 from rescind.ledger.read_models.owner_views import QuestionLine
 from rescind.ledger.read_models.run_rows import STALE_S, ProgressLine, RefusedLine, RunFacts, RunLine, SystemLine
-from rescind.run_state import Counts, StateWords, closed_state, live_state, what_remains, words_of
+from rescind.run_state import Counts, StateWords, closed_state, live_state, proof_state, what_remains, words_of
 
 LATE_S = 86_400
 """Seconds that a run may wait for people before the page shows a warning."""
@@ -81,7 +81,8 @@ def state_of(run: RunLine) -> StateWords:
         return live_state(stage_of(run))
     if run.kind == SINGLE:
         return StateWords(run.state, "plain", "·", tr(run.state.replace("_", " ")))
-    return closed_state(run.state, counts_of(run), operation=run.operation, answer=run.answer, calls=run.calls)
+    state = closed_state(run.state, counts_of(run), operation=run.operation, answer=run.answer, calls=run.calls)
+    return proof_state(state, run.proof_number, run.proof_tone) if run.known else state
 
 
 def counts_of(run: RunLine) -> Counts:
@@ -188,7 +189,13 @@ def clock(run: RunLine, facts: RunFacts) -> list[Reached]:
     try:
         known = moments(run.started_at, facts.occasion, asked=run.asked_at, approved=approved, verified=verified)
         return leaver_clock(
-            known, counts, dry_run=run.dry_run, answer=run.answer, planned=bool(facts.plan), listed=facts.listed
+            known,
+            counts,
+            dry_run=run.dry_run,
+            answer=run.answer,
+            planned=bool(facts.plan),
+            listed=facts.listed,
+            known_only=run.known,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return []

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from rescind.errors import ConfigurationError, InputError
 from rescind.hooks.input_files import Fetched, read_file, read_roster_file
-from rescind.ledger import NAMED_PEOPLE, Ledger, NewInput, Run
+from rescind.ledger import PARTS_OF_PEOPLE, Ledger, NewInput, Run
 from rescind.model import Membership, Principal, PrincipalType, digest
 from rescind.review import (
     AdmittedRoster,
@@ -291,7 +291,7 @@ def decision_context(ledger: Ledger, run: Run) -> DecisionContext:
         ledger, run, inputs_of(ledger, run).context(own_ids(ledger, run), now=run.started_at.astimezone(UTC))
     )
     context = replace(context, complete=context.complete | {Source.LAST_USED})
-    if any(scope.state != "complete" or scope.part == NAMED_PEOPLE for scope in ledger.scopes.all(run.run_id)):
+    if any(scope.state != "complete" or scope.part in PARTS_OF_PEOPLE for scope in ledger.scopes.all(run.run_id)):
         return context
     memberships = Memberships.of(ledger.snapshot.memberships(run.run_id))
     context = replace(context, memberships=memberships, complete=context.complete | {Source.MEMBERSHIP})

@@ -12,7 +12,7 @@ from typing import Any
 import rescind
 from rescind.errors import PlanError
 from rescind.hooks.clients import hook_of
-from rescind.ledger import NAMED_PEOPLE, Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
+from rescind.ledger import NAMED_PEOPLE, PARTS_OF_PEOPLE, Ledger, NewBatch, NewCall, NewItem, NewPlan, Plan, Run
 from rescind.model import (
     CallShape,
     Choice,
@@ -159,7 +159,7 @@ class Planner:
                 self.parts[scope.system, scope.account] = PlanPart(
                     scope.conn_id, scope.notes.get("caller", scope.identity)
                 )
-        named = named_of(self.ledger.scopes.all(self.run.run_id))
+        named = named_of(self.ledger.scopes.all(self.run.run_id), PARTS_OF_PEOPLE)
         for (system, account), part in self.parts.items():
             part.named = named.get((system, account))
             emptying = self.emptying if Mode.EMPTYING in system_named(system).shape.modes else None

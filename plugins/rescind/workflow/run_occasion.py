@@ -131,6 +131,12 @@ def with_ends(found: list[NewInput], inputs: ReviewInputs) -> list[NewInput]:
     return [_recorded({**new.facts, ENDS: ends}) if new.name == OCCASION else new for new in found]
 
 
+def first_facts(ledger: Ledger, run: Run) -> Mapping[str, Any]:
+    """Return the occasion of a run, or of the run that it completes: what started both."""
+    first = ledger.runs.named(str(run.follows)) if run.follows else None
+    return ledger.inputs.facts((first or run).run_id, OCCASION)
+
+
 def unverified_lines(ledger: Ledger, run: Run) -> list[str]:
     """Return the lines of an approval request about a requester who may not have signed in (Markdown)."""
     said = ledger.inputs.facts(run.run_id, OCCASION).get("unverified_requester", "")

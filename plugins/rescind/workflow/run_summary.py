@@ -14,11 +14,21 @@ from rescind.leaver_clock import clock_line, leaver_clock, moments
 from rescind.ledger import OCCASION, Approval, Item, Ledger, Plan, Run, TaskProgress
 from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
-from rescind.run_state import REVOKE, Counts, StateWords, closed_state, was_left_out, what_remains, words_of
+from rescind.run_state import (
+    REVOKE,
+    Counts,
+    StateWords,
+    closed_state,
+    proof_state,
+    was_left_out,
+    what_remains,
+    words_of,
+)
 from rescind.settings import Settings
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
+from rescind.workflow.offboarding.full_proof import proof_of
 from rescind.workflow.offboarding.leaver_events import event_problems
-from rescind.workflow.offboarding.named_people import named_lines
+from rescind.workflow.offboarding.named_people import named_lines, reads_known
 from rescind.workflow.question.plan_people import kept_of_request
 
 _PROVEN = ("verified_gone", "already_absent")
@@ -84,6 +94,8 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
         "tasks": [_task(task) for task in ledger.progress.of_run(run.run_id)],
         "problems": problems,
         "named_people": list(named_lines(ledger, run)),
+        "known_access": proof_of(ledger, run) if reads_known(ledger, run) else None,
+        "follows": run.follows,
         "next_step": NEW_RUN if any(row["needs_new_run"] for row in rows) else "",
         "findings": _findings(ledger, run),
         "clock": [],
@@ -104,7 +116,10 @@ def _clock(ledger: Ledger, run: Run, summary: dict[str, Any], approval: Approval
     """Return how long the people of a request kept their access; empty for a run about something else."""
     if _kind(run) != "targets" or not run.params.get("principals"):
         return []
+    scopes = ledger.scopes.all(run.run_id)
     verified = max((one.observed_at for one in ledger.verdicts.latest(run.run_id)), default=None)
+    if run.follows and verified is None:
+        verified = max((scope.ended_at for scope in scopes if scope.ended_at), default=None)
     known = moments(
         run.started_at,
         ledger.inputs.facts(run.run_id, OCCASION),
@@ -118,7 +133,8 @@ def _clock(ledger: Ledger, run: Run, summary: dict[str, Any], approval: Approval
         dry_run=run.dry_run,
         answer=summary["answer"],
         planned=summary["plan"] is not None,
-        listed=all(scope.state == "complete" for scope in ledger.scopes.all(run.run_id)),
+        listed=all(scope.state == "complete" for scope in scopes),
+        known_only=bool(summary["known_access"]),
     )
     return [{"step": one.name, "at": one.at.isoformat() if one.at else None, "words": one.words} for one in steps]
 
@@ -151,13 +167,15 @@ def counts_of(summary: dict[str, Any]) -> Counts:
 
 def state_of(summary: dict[str, Any]) -> StateWords:
     """Return the state of a run in words, from its summary."""
-    return closed_state(
+    state = closed_state(
         summary["state"],
         counts_of(summary),
         operation=summary["operation"] or REVOKE,
         answer=summary["answer"],
         calls=summary["calls"] if summary["plan"] else None,
     )
+    proof = summary.get("known_access")
+    return proof_state(state, proof["number"], proof["tone"]) if proof else state
 
 
 def remains(summary: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -171,3 +172,34 @@ def test_a_changed_requester_in_the_ledger_approves_nothing(bench: Bench, airflo
     airflow.audit[:] = [("somebody", airflow.audit[0][1])]
     with pytest.raises(AirflowFailException, match="does not confirm that 'omar' sent the events"):
         review.approve("olga")
+
+
+def test_nobody_who_sent_the_event_may_approve_the_run_over_everybody_either(
+    bench: Bench, airflow: AirflowRecord
+) -> None:
+    setup = bench(enforce_events=True, approvers=["omar", "olga"])
+    setup.list_people_from_now()
+    person = next(one for one in people(setup, 20) if one["wedata_user_id"] and one["quickbi_user_id"])
+    airflow.sent("omar", {"principals": [person["person_id"]]})
+    first = setup.offboard(posted(person["person_id"]), systems=["wedata_privileges", "dms_permissions"])
+    first.user = ""
+    first.through_plan()
+    first.close()
+    after = replace(first.full_proof(), given=[])
+    with pytest.raises(AirflowFailException, match="was not started by an event"):
+        replace(after, params={}).preflight()
+    with pytest.raises(AirflowFailException, match="in the name of its requester"):
+        replace(after, user="olga").preflight()
+    after.through_plan()
+    with after.ledger() as ledger:
+        run = ledger.runs.find("offboard", after.run_id)
+        assert (run.requested_by, run.follows, run.dry_run) == ("omar", 2, False)
+        operator = after.approval()
+        operator.ask(after.context("approve"), ledger)
+    assert [one["id"] for one in operator.assigned_users] == ["olga"] and "Started by 1 event" in operator.body
+    assert "This run completes run 2" in operator.body
+    after.user = "omar"  # who the approval is requested from, in this bench
+    with pytest.raises(AirflowFailException, match=r"cannot approve their own run|sent an event of this run"):
+        after.approve("omar")
+    after.user = ""
+    assert "after the event" in after.close()["clock"][0]["words"]

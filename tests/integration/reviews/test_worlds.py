@@ -55,6 +55,7 @@ def reviewed(bench: Bench, seed: int, *, linked: bool = True, targeted: bool = F
     )
     review.whole()
     assert any("named people only" in scope["label"] for scope in review.scopes) == targeted
+    assert any("known access only" in scope["label"] for scope in review.scopes) == targeted
     return Counter(row["verdict"] for row in items_of(review))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -326,6 +326,20 @@ class Review:
         state: str = GateOperator(task_id="gate").execute(self.context("gate"))
         return state
 
+    def full_proof(self) -> Review:
+        """The run over everybody that the last task has Airflow start."""
+        from rescind.compat import DagRunTriggerException
+        from rescind.operators.full_proof import FullProofOperator
+
+        with pytest.raises(DagRunTriggerException) as asked:
+            FullProofOperator(task_id="full_proof").execute(self.context("full_proof"))
+        assert asked.value.trigger_dag_id == self.dag_id
+        params = dict(asked.value.conf or {})
+        return replace(
+            self, run_id=asked.value.dag_run_id, params=params, run_type="operator_triggered", scopes=[], canaries=[],
+            batches=[], worlds={}, xcom={}, journal=[0, 0],
+        )  # fmt: skip
+
     def through_plan(self) -> None:
         """Preflight, discovery, and the plan."""
         self.preflight()
@@ -370,7 +384,7 @@ class Offboard(Review):
         from rescind.dag_parts.review_dag import leavers
 
         found = super().context(task_id, map_index)
-        found["dag_run"].conf = {}
+        found["dag_run"].conf = {"follows": self.params["follows"]} if "follows" in self.params else {}
         last = max((one.timestamp for one in self.stored), default=datetime.now(UTC))
         found["dag_run"].start_date = self.started or last
         stored = StoredEvents(self.stored)

@@ -14,6 +14,7 @@ from rescind.evidence.bundle.population import number_unchecked
 from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row
 from rescind.leaver_clock import Reached, leaver_clock, moments
+from rescind.model import KNOWN_ACCESS
 from rescind.run_state import Counts
 
 SHOWN_FINDINGS = 40
@@ -191,12 +192,15 @@ class Figures:
         answer = self.approval["answer"] if self.approval and not self.approval_problem else None
         asked = self.approval["requested_at"] if self.approval else None
         approved = self.approval["responded_at"] if self.approval and answer == "approve" else None
+        verified = self.verified_at
+        if self.occasion["facts"].get("follows") and not verified:
+            verified = max((scope["ended_at"] or "" for scope in self.scopes), default="")
         known = moments(
             time_of(self.review["started_at"]),
             self.occasion["facts"],
             asked=time_of(asked) if asked else None,
             approved=time_of(approved) if approved else None,
-            verified=time_of(self.verified_at) if self.verified_at else None,
+            verified=time_of(verified) if verified else None,
         )
         return leaver_clock(
             known,
@@ -205,7 +209,13 @@ class Figures:
             answer=answer,
             planned=self.plan is not None,
             listed=all(scope["state"] == "complete" for scope in self.scopes),
+            known_only=self.known_only,
         )
+
+    @property
+    def known_only(self) -> bool:
+        """Whether the run read known access only in some systems, so that another run has to follow."""
+        return any(scope["part"] == KNOWN_ACCESS for scope in self.scopes)
 
     @property
     def left(self) -> int:

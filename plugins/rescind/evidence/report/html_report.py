@@ -18,7 +18,7 @@ from rescind.evidence.report.figures import SHOWN_WAYS, Figures
 from rescind.evidence.report.tables import Joined
 from rescind.leaver_clock import span
 from rescind.model import NEW_RUN
-from rescind.run_state import closed_state, what_remains, words_of
+from rescind.run_state import closed_state, proof_state, what_remains, words_of
 
 _TEMPLATE = "report.html.j2"
 
@@ -88,6 +88,7 @@ def headline(facts: Figures) -> Mapping[str, Any]:
         answer=facts.approval["answer"],
         calls=facts.plan["calls"],
     )
+    state = proof_state(state, None, "") if facts.known_only else state
     return {
         "tone": state.tone,
         "word": _sentence(state.text),

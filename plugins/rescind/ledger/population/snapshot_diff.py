@@ -9,7 +9,7 @@ from typing import Any
 from rescind.errors import InputError
 from rescind.ledger.population.grant_rows import TERMS
 from rescind.ledger.population.snapshot import Snapshot
-from rescind.ledger.runs.records import NAMED_PEOPLE, Run, Scope
+from rescind.ledger.runs.records import PARTS_OF_PEOPLE, Run, Scope
 from rescind.ledger.runs.runs import Runs
 from rescind.ledger.runs.scopes import Scopes
 from rescind.model import Grant
@@ -131,8 +131,8 @@ def _why_not(before: dict[str, str] | None, after: dict[str, str] | None, old: R
             return f"run {run.number} did not cover it"
         if any(state != "complete" for state in parts.values()):
             return f"run {run.number} did not list it completely"
-        if NAMED_PEOPLE in parts:
-            return f"run {run.number} listed {NAMED_PEOPLE}"
+        if only := parts.keys() & set(PARTS_OF_PEOPLE):
+            return f"run {run.number} listed {min(only)}"
     assert before is not None and after is not None
     return "" if before.keys() == after.keys() else "the two runs divided it into different parts"
 

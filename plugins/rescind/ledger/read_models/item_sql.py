@@ -2,7 +2,8 @@
 
 from rescind.ledger.population.grant_rows import KEY_SELECT
 from rescind.ledger.read_models.run_sql import GONE
-from rescind.ledger.runs.records import NAMED_PEOPLE
+from rescind.ledger.runs.records import NAMED_PEOPLE, PARTS_OF_PEOPLE
+from rescind.model import KNOWN_ACCESS
 
 MOST_GROUPS = 500
 PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
@@ -82,7 +83,7 @@ SEARCH = """
 """
 
 # The last sealed run of the same DAG and kind that listed at least the same scopes completely. At most 1,000 runs back.
-# A scope of named people holds other people in each run, so nothing is to be compared.
+# A part of named people holds other people in each run, so nothing is to be compared.
 BEFORE = f"""
 SELECT b.number FROM rescind.run r JOIN rescind.run b
     ON b.number < r.number AND b.number >= r.number - 1000 AND b.dag_id = r.dag_id
@@ -90,7 +91,7 @@ SELECT b.number FROM rescind.run r JOIN rescind.run b
    AND coalesce(b.params ->> 'kind', 'policy') = coalesce(r.params ->> 'kind', 'policy')
    AND b.snapshot_digest <> '' AND b.state <> 'abandoned'
 WHERE r.number = %(run)s AND r.dag_id = ANY(%(dags)s) AND r.kind NOT IN ('restore', 'single')
-  AND NOT EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND (s.part = '{NAMED_PEOPLE}' OR NOT EXISTS (
+  AND NOT EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND (s.part IN {PARTS_OF_PEOPLE} OR NOT EXISTS (
       SELECT FROM rescind.scope o WHERE o.run_no = b.number AND o.state = 'complete'
       AND (o.system, o.account, o.part) = (s.system, s.account, s.part))))
 ORDER BY b.number DESC LIMIT 1
@@ -207,7 +208,7 @@ def items_page(sort: str, by: str, further: str, *, counted: bool, backwards: bo
 SYSTEMS = f"""
 WITH scopes AS (
     SELECT s.system, s.account, bool_and(s.state = 'complete') AS complete, sum(s.counted)::bigint AS discovered,
-           bool_or(s.part = '{NAMED_PEOPLE}') AS named
+           bool_or(s.part = '{NAMED_PEOPLE}') AS named, bool_or(s.part = '{KNOWN_ACCESS}') AS known
     FROM rescind.scope s JOIN rescind.run r ON r.number = s.run_no AND r.dag_id = ANY(%(dags)s)
     WHERE run_no = %(run)s GROUP BY 1, 2
 ), items AS (
@@ -226,6 +227,7 @@ WITH scopes AS (
     {ITEMS} WHERE {OF_THE_READER} GROUP BY 1, 2
 )
 SELECT system, account, coalesce(complete, false) AS complete, coalesce(named, false) AS named,
+       coalesce(known, false) AS known,
        coalesce(discovered, 0) AS discovered,
        {
     ", ".join(

@@ -18,6 +18,7 @@ from rescind.ledger.read_models.item_sql import ITEMS, NAME, NAMED, PERSON, PROV
 from rescind.ledger.read_models.owner_views import OwnerViews
 from rescind.ledger.store.database import Connection
 from rescind.ledger.store.digest import Digest
+from rescind.model import KNOWN_ACCESS
 
 T = TypeVar("T")
 
@@ -169,9 +170,14 @@ SELECT number, every FROM (
 ) one WHERE before < {CLOCK_ITEMS} ORDER BY number DESC LIMIT %(most)s
 """
 
-# Who has left, with the longest time of all their grants in one run.
+# Who has left, with the longest time of all their grants in one run. What is known of them is not all before the run
+# over everybody has ended well.
 _CLOCK = f"""
-SELECT person, proven, greatest(extract(epoch FROM gone_at - left_at), 0)::float AS seconds, one FROM (
+SELECT person, proven AND NOT EXISTS (
+           SELECT FROM rescind.scope s WHERE s.run_no = %(run)s AND s.part = '{KNOWN_ACCESS}' AND NOT EXISTS (
+               SELECT FROM rescind.run f WHERE f.follows = s.run_no AND f.finished_at IS NOT NULL
+               AND f.summary #>> '{{outcome,tone}}' = 'good')) AS proven,
+       greatest(extract(epoch FROM gone_at - left_at), 0)::float AS seconds, one FROM (
     SELECT {PERSON} AS person, min((d.facts ->> 'person.terminated_at')::timestamptz) AS left_at,
            max(v.observed_at) AS gone_at, bool_and({PROVEN}) AS proven, (array_agg(i.grant_id))[1] AS one
     {ITEMS} JOIN rescind.decision d ON d.run_no = i.run_no AND d.grant_id = i.grant_id

@@ -13,6 +13,7 @@ from rescind.ledger.read_models.item_sql import LEFT_OUT, PROVEN
 from rescind.ledger.read_models.queries import Views
 from rescind.ledger.runs.records import NAMED_PEOPLE
 from rescind.ledger.store.database import Connection
+from rescind.model import KNOWN_ACCESS
 
 Account = tuple[str, str, str]
 """(system, account, id of the user there)."""
@@ -103,6 +104,7 @@ class HistoryLine:
     :param proven_at: when the last of them was proven gone.
     :param left_out: those of ``held`` that an approver left out; ``left_out_by`` says who and why, or is empty.
     :param named: whether only the people of that run were listed in one of these systems.
+    :param known: whether only what was known of them was read in one of these systems.
     """
 
     number: int
@@ -126,6 +128,7 @@ class HistoryLine:
     left_out: int = 0
     left_out_by: str = ""
     named: bool = False
+    known: bool = False
 
 
 _HISTORY = f"""
@@ -153,7 +156,9 @@ SELECT r.number, r.dag_id, r.started_at, r.finished_at, r.dry_run, r.reason, max
        coalesce(max(d.facts ->> 'reviewed_by'), '') AS reviewed_by, min(t.sent_at) AS first_sent,
        max(v.observed_at) FILTER (WHERE {PROVEN}) AS proven_at,
        EXISTS (SELECT FROM rescind.scope s JOIN who w USING (system, account)
-               WHERE s.run_no = r.number AND s.part = '{NAMED_PEOPLE}') AS named
+               WHERE s.run_no = r.number AND s.part = '{NAMED_PEOPLE}') AS named,
+       EXISTS (SELECT FROM rescind.scope s JOIN who w USING (system, account)
+               WHERE s.run_no = r.number AND s.part = '{KNOWN_ACCESS}') AS known
 FROM found f JOIN rescind.run r ON r.number = f.run_no
 LEFT JOIN rescind.decision d ON d.run_no = f.run_no AND d.grant_id = f.grant_id
 LEFT JOIN rescind.plan l ON l.run_no = f.run_no AND l.state <> 'superseded'

@@ -42,6 +42,10 @@ class RunLine:
     :param approvers: users who may answer, by the settings that the run recorded, without its requester.
     :param left_out: those of ``held`` that an approver left out.
     :param narrowed: whether an answer left out a part of the plan, so that there is a second question.
+    :param known: whether the run reads, in some systems, only what the last snapshot shows of the people it names.
+    :param follows: number of such a run that this run completes.
+    :param proof_number: number of the run that completes this one, once it has begun.
+    :param proof_tone: how that run ended, see :mod:`rescind.run_state`; empty while it has not.
     """
 
     number: int
@@ -82,6 +86,10 @@ class RunLine:
     approvers: Sequence[str] = ()
     left_out: int = 0
     narrowed: bool = False
+    known: bool = False
+    follows: int | None = None
+    proof_number: int | None = None
+    proof_tone: str = ""
 
     @property
     def requester(self) -> str:
@@ -157,6 +165,7 @@ class SystemLine:
     """The counts of one permission system and account: grants found, and planned grants by state.
 
     :param named: whether only the people whom the run names were listed.
+    :param known: whether only what the last snapshot showed of them was read.
     """
 
     system: str
@@ -176,6 +185,7 @@ class SystemLine:
     still_effective: int
     unverified: int
     named: bool = False
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """SQL of the rows about whole runs: lists, facts, progress, refusals, watches, single calls."""
 
 from rescind.ledger.read_models.run_rows import STALE_S
+from rescind.model import KNOWN_ACCESS
 
 GONE = "('verified_gone', 'already_absent')"
 
@@ -25,8 +26,15 @@ SELECT r.number, r.run_id, r.dag_id, r.airflow_run_id, r.kind, r.requested_by, r
        a.requested_at AS asked_at, p.valid_until, k.number AS blocked_by, k.since AS blocked_since,
        (SELECT min(q.asked_at) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_asked_at,
        (SELECT count(*) FROM rescind.question q WHERE q.run_no = r.number AND q.method = '') AS owners_open,
-       (SELECT count(DISTINCT s.grant_id) FROM rescind.sighting s WHERE s.run_no = r.number) AS returned
+       (SELECT count(DISTINCT s.grant_id) FROM rescind.sighting s WHERE s.run_no = r.number) AS returned,
+       EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND s.part = '{KNOWN_ACCESS}') AS known,
+       r.follows, w.number AS proof_number, coalesce(w.tone, '') AS proof_tone
 FROM rescind.run r
+LEFT JOIN LATERAL (
+    SELECT f.number,
+           CASE WHEN f.finished_at IS NOT NULL THEN coalesce(f.summary #>> '{{outcome,tone}}', 'bad') END AS tone
+    FROM rescind.run f WHERE f.follows = r.number ORDER BY f.number DESC LIMIT 1
+) w ON true
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'
 LEFT JOIN rescind.approval a ON a.run_no = p.run_no AND a.digest = p.digest
 LEFT JOIN rescind.input i ON i.run_no = r.number AND i.name = 'settings'
@@ -75,8 +83,10 @@ SELECT ARRAY(SELECT left(line, 2000) FROM jsonb_array_elements_text(
        ) AS line LIMIT 50) AS roster_remarks,
        r.params ->> 'kind' = 'targets' AND jsonb_typeof(r.params -> 'principals') = 'array'
            AND r.params -> 'principals' <> '[]' AS about_people,
-       jsonb_build_object('events', oc.facts -> 'events', 'employment', oc.facts -> 'employment') AS occasion,
-       (SELECT max(v.observed_at) FROM rescind.verdict_latest v WHERE v.run_no = r.number) AS verified_at,
+       jsonb_build_object('events', oc.facts -> 'events', 'employment', oc.facts -> 'employment', 'follows',
+                          oc.facts -> 'follows') AS occasion,
+       coalesce((SELECT max(v.observed_at) FROM rescind.verdict_latest v WHERE v.run_no = r.number), CASE WHEN r.follows
+           IS NOT NULL THEN (SELECT max(s.ended_at) FROM rescind.scope s WHERE s.run_no = r.number) END) AS verified_at,
        NOT EXISTS (SELECT FROM rescind.scope s WHERE s.run_no = r.number AND s.state <> 'complete') AS listed
 FROM rescind.run r
 LEFT JOIN rescind.plan p ON p.run_no = r.number AND p.state <> 'superseded'

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from rescind.model import Verdict, digest
+from rescind.model import KNOWN_ACCESS, Verdict, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class NewRun:
     :param requested_by: user name of the person who started it; empty if no person did.
     :param params: the parameters of the run as given; no secrets.
     :param dry_run: True sends nothing: :meth:`Attempts.begin` refuses.
+    :param follows: number of the run of known access that this run over everybody completes.
     """
 
     dag_id: str
@@ -35,6 +36,7 @@ class NewRun:
     dry_run: bool = True
     policy_version: str = ""
     code_version: str = ""
+    follows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Run:
     finished_at: datetime | None
     summary: Mapping[str, Any]
     snapshot_digest: str
+    follows: int | None = None
 
     @property
     def requester(self) -> str:
@@ -78,6 +81,8 @@ NAMED_PEOPLE = "named people only"
 
 It is never the whole population: not for a comparison, and not for a proof about anybody else.
 """
+PARTS_OF_PEOPLE = (NAMED_PEOPLE, KNOWN_ACCESS)
+"""Parts that are never a baseline, are compared with no other run, and feed no rule about absence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ class Runs(Repository):
             connection.execute("UPDATE rescind.run_counter SET last = %s", (number,))
             connection.execute(
                 "INSERT INTO rescind.run (number, run_id, dag_id, airflow_run_id, kind, requested_by, reason, ticket,"
-                " params, dry_run, policy_version, code_version, server)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                " params, dry_run, policy_version, code_version, server, follows)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 (
                     number,
                     f"run-{number:06d}-{secrets.token_hex(4)}",
@@ -69,6 +69,7 @@ class Runs(Repository):
                     new.policy_version,
                     new.code_version,
                     connection.server,
+                    new.follows,
                 ),
             )
             stored_inputs.insert(connection, number, inputs)
@@ -99,6 +100,15 @@ class Runs(Repository):
         row = self._db.read(
             lambda connection: connection.execute(
                 f"SELECT {_COLUMNS} FROM rescind.run WHERE run_id = %s OR number = %s", (name, number)
+            ).fetchone()
+        )
+        return None if row is None else Run(**row)
+
+    def followed_by(self, number: int) -> Run | None:
+        """Return the run that completes the run with this number, or None."""
+        row = self._db.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM rescind.run WHERE follows = %s", (number,)
             ).fetchone()
         )
         return None if row is None else Run(**row)

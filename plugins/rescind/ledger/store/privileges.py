@@ -27,7 +27,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "rescind.run": (
         "SELECT",
         "INSERT (number, run_id, dag_id, airflow_run_id, kind, requested_by, reason, ticket, params, dry_run,"
-        " policy_version, code_version, server)",
+        " policy_version, code_version, server, follows)",
         "UPDATE (state, finished_at, summary, snapshot_digest)",
     ),
     "rescind.input": ("SELECT", "INSERT (run_no, name, source, sha256, content, facts)"),

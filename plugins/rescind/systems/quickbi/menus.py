@@ -96,9 +96,17 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         {"ListUserGroupsByUserId", "ListWhitePortalMenu", "QueryShareList"}
     )
     usage_reads: ClassVar[frozenset[str]] = USAGE_READS
+    reads_known: ClassVar[bool] = True
 
     async def discover(self, client: QuickBiClient, found: Population) -> None:
         """Users, groups in groups, workspaces with members; then portals with menus and receivers."""
+        await self._discover(client, found, None)
+
+    async def discover_known(self, client: QuickBiClient, found: Population, containers: Collection[str]) -> None:
+        """The same, with some portals only."""
+        await self._discover(client, found, containers)
+
+    async def _discover(self, client: QuickBiClient, found: Population, only: Collection[str] | None) -> None:
         walker = Walker(client, found)
         users = await walker.rows(QueryUserList())
         found.shown(PrincipalType.USER, (user.UserId for user in users))
@@ -110,7 +118,11 @@ class QuickBiMenus(QuickBiPeople, PermissionSystem[QuickBiClient]):
         if use:
             await use.read(walker, users)
         portals = await walker.rows(QueryWorksByOrganization(WorksType="DATAPRODUCT"))
-        portals = tuple(portal for portal in portals if not found.leaves_out("portal", portal.WorksId))
+        portals = tuple(
+            portal
+            for portal in portals
+            if (only is None or portal.WorksId in only) and not found.leaves_out("portal", portal.WorksId)
+        )
         found.asked(PORTAL_OWNER.name)
         organizations: set[str] = set()
 

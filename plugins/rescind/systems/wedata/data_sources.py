@@ -86,15 +86,25 @@ class WeDataDataSources(PermissionSystem[WeDataClient]):
             "ListProjects",
         }
     )
+    reads_known: ClassVar[bool] = True
 
     async def discover(self, client: WeDataClient, found: Population) -> None:
         """Data sources of every project, then the authority of each."""
+        await self._discover(client, found, None)
+
+    async def discover_known(self, client: WeDataClient, found: Population, containers: Collection[str]) -> None:
+        """The same, with some data sources only."""
+        await self._discover(client, found, containers)
+
+    async def _discover(self, client: WeDataClient, found: Population, only: Collection[str] | None) -> None:
         walker = Walker(client, found)
         projects = await discover_projects(walker, found, self.name)
         names: dict[str, str] = {}
 
         def note(project: str, sources: Sequence[DataSource]) -> None:
             for source in sources:
+                if only is not None and source.Id not in only:
+                    continue
                 if source.Id not in names and not found.leaves_out("data_source", source.Id):
                     names[source.Id] = source.Name or source.Id
                     found.add_grants(_default_audience(walker.account, source, project))

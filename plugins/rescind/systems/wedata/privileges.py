@@ -110,19 +110,34 @@ class WeDataPrivileges(PermissionSystem[WeDataClient]):
         }
     )
     admin_entitlements: ClassVar[frozenset[str]] = frozenset({"GRANT_PRIVILEGES", "ALL_PRIVILEGES"})
+    reads_known: ClassVar[bool] = True
+
+    def container(self, grant: Grant) -> str:
+        """The object: the vendor lists by object."""
+        return grant.key.resource_id
 
     async def discover(self, client: WeDataClient, found: Population) -> None:
         """List the metalake, then each catalog from the top down, so that sources come before inherited rows."""
+        await self._discover(client, found, None)
+
+    async def discover_known(self, client: WeDataClient, found: Population, containers: Collection[str]) -> None:
+        """The same, with some objects and the objects above them only."""
+        above = (".".join(uri.split(".")[:depth]) for uri in containers for depth in (1, 2))
+        await self._discover(client, found, frozenset({*containers, *above}))
+
+    async def _discover(self, client: WeDataClient, found: Population, only: frozenset[str] | None) -> None:
         walker = Walker(client, found)
         await discover_projects(walker, found, self.name)
         catalogs = sorted(catalog.Name for catalog in await walker.rows(ListCatalog()))
         top = _Sources()
         await _objects(walker, found, [_METALAKE], top)
         for catalog in catalogs:
+            if only is not None and catalog not in only:
+                continue
             if "." in catalog:
                 found.not_reviewed("catalog", catalog, DOTTED)
                 continue
-            schemas, tables = await objects_below(walker, catalog, found)
+            schemas, tables = await objects_below(walker, catalog, found, only)
             sources = _Sources(top.direct)
             for level in ([("Catalog", catalog)], schemas):
                 await _objects(walker, found, level, sources)

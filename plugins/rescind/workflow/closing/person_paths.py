@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rescind.ledger import SETTINGS, Ledger, Run
-from rescind.model import Grant, GrantKey, PrincipalType
+from rescind.ledger import SETTINGS, Ledger, Run, Scope
+from rescind.model import KNOWN_ACCESS, Grant, GrantKey, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.review.text import printable
 from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
@@ -96,6 +96,7 @@ def gaps(ledger: Ledger, run: Run, users: Collection[User]) -> Iterator[str]:
     :param users: the accounts of the person.
     """
     named, listed = _named(ledger, run), set[str]()
+    known = _known(ledger.scopes.all(run.run_id))
     for count in ledger.snapshot.counts(run.run_id):
         listed.add(count.system)
         where = f"{system_named(count.system).title} ({printable(count.account)})"
@@ -103,6 +104,8 @@ def gaps(ledger: Ledger, run: Run, users: Collection[User]) -> Iterator[str]:
         mine = {user for system, account, user in users if (product(system), account) == place}
         if not count.complete:
             yield f"{where}: not listed completely"
+        elif (count.system, count.account) in known:
+            yield f"{where}: only known access was read"
         elif (only := named.get((count.system, count.account))) is not None and not (mine and mine <= only):
             yield f"{where}: listed only for the people of this run"
     recorded = ledger.inputs.facts(run.run_id, SETTINGS).get("record", {}).get("settings", {})
@@ -111,9 +114,14 @@ def gaps(ledger: Ledger, run: Run, users: Collection[User]) -> Iterator[str]:
 
 
 def _named(ledger: Ledger, run: Run) -> dict[tuple[str, str], frozenset[str]]:
-    """Return the users who alone were listed, by system and account."""
-    notes = named_of(ledger.scopes.all(run.run_id))
-    return {place: frozenset(note.get("users", ())) for place, note in notes.items()}
+    """Return the users who alone were listed, by system and account; nobody where only known access was read."""
+    scopes = ledger.scopes.all(run.run_id)
+    named = {place: frozenset(note.get("users", ())) for place, note in named_of(scopes).items()}
+    return named | dict.fromkeys(_known(scopes), frozenset[str]())
+
+
+def _known(scopes: Iterable[Scope]) -> set[tuple[str, str]]:
+    return {(scope.system, scope.account) for scope in scopes if scope.part == KNOWN_ACCESS}
 
 
 def _can_send(ledger: Ledger, run: Run) -> bool:

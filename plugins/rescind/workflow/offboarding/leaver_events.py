@@ -26,6 +26,7 @@ from rescind.settings import Names, ReviewRequest
 from rescind.systems import REGISTRY, id_spaces
 from rescind.workflow.question.markdown import plain
 from rescind.workflow.question.people_text import counted
+from rescind.workflow.run_occasion import first_facts
 
 LOOK_BACK = timedelta(days=7)
 """How old an event may be that Airflow gave to no run; an older one needs a person."""
@@ -324,7 +325,7 @@ def event_problems(ledger: Ledger, run: Run) -> list[str]:
 
 def event_lines(ledger: Ledger, run: Run) -> list[str]:
     """Return the lines of an approval request about the events that started the run (Markdown)."""
-    facts = ledger.inputs.facts(run.run_id, OCCASION)
+    facts = first_facts(ledger, run)
     records = facts.get("events", ())
     lines = ["", f"**Started by {counted(len(records), 'event')}**", ""] if records else []
     for record in records[:_SHOWN]:

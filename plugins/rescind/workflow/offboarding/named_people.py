@@ -1,8 +1,12 @@
-"""Runs that list only the people whom they name, in systems that list by principal.
+"""Runs about people that do not list everybody first.
 
-Such a scope has the part :data:`~rescind.ledger.NAMED_PEOPLE`. It proves what these people have left in this system,
-and says nothing about anybody else: it is no baseline, no comparison and no source for a rule about absence. The share
-of the population that a plan may revoke is measured against the last listing of the whole population.
+In systems that list by principal such a run lists the people whom it names. The scope has the part
+:data:`~rescind.ledger.NAMED_PEOPLE`: it proves what these people have left in this system. In others it reads the
+containers in which the last whole listing shows them. That part, :data:`~rescind.ledger.KNOWN_ACCESS`, proves nothing
+about other containers, so a run over everybody follows.
+
+Both say nothing about anybody else: they are no baseline, no comparison and no source for a rule about absence. The
+share of the population that a plan may revoke is measured against the last listing of the whole population.
 """
 
 from __future__ import annotations
@@ -14,14 +18,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rescind.errors import ListingIncompleteError
-from rescind.ledger import NAMED_PEOPLE, Ledger, Run, Scope, ScopeSpec
+from rescind.ledger import NAMED_PEOPLE, SETTINGS, Ledger, Run, Scope, ScopeSpec
 from rescind.ledger.runs.scopes import SealedPeople
-from rescind.model import Grant, Principal, PrincipalType
+from rescind.model import KNOWN_ACCESS, Grant, Principal, PrincipalType
 from rescind.review import Decider, index_principals
 from rescind.review.knowledge import PrincipalKey, principal_key
 from rescind.settings import ReviewRequest, Settings
 from rescind.snapshot_tree import PrincipalId
 from rescind.systems import system_named
+from rescind.systems.population import Sentinel
 from rescind.workflow.inputs import inputs_of, own_ids
 
 MOST_NAMED = 20
@@ -31,25 +36,36 @@ NOTE = "named_people"
 
 
 def narrowed(
-    ledger: Ledger, settings: Settings, request: ReviewRequest, specs: Sequence[ScopeSpec], now: datetime
+    ledger: Ledger,
+    settings: Settings,
+    request: ReviewRequest,
+    specs: Sequence[ScopeSpec],
+    now: datetime,
+    *,
+    known_first: bool = False,
 ) -> tuple[list[ScopeSpec], list[str]]:
-    """Return the scopes of a run that begins, and why a whole population is listed although people are named.
+    """Return the scopes of a run that begins, and what is to be said about them.
 
     :param specs: every scope, each of a whole population.
+    :param known_first: whether the run may read known access only, because a run over everybody follows it. Then a
+        system that can do neither is left to that run.
     """
     hours = settings.targeted_discovery_hours
     if not hours or request.kind != "targets" or not request.principals:
         return list(specs), []
-    found, lines = [], []
+    found, lines, left = list[ScopeSpec](), list[str](), list[ScopeSpec]()
     for spec in specs:
-        if not system_named(spec.system).lists_people:
-            found.append(spec)
-        elif why := _why_whole(ledger, request, spec, now - timedelta(hours=hours)):
-            found.append(spec)
-            lines.append(f"{system_named(spec.system).title}: the whole population is listed: {why}")
-        else:
-            found.append(replace(spec, part=NAMED_PEOPLE))
-    return found, lines
+        system = system_named(spec.system)
+        part = NAMED_PEOPLE if system.lists_people else KNOWN_ACCESS if known_first and system.reads_known else ""
+        why = _why_whole(ledger, request, spec, now - timedelta(hours=hours)) if part else ""
+        if why:
+            lines.append(f"{system.title}: the whole population is listed: {why}")
+        (found if part and not why else left).append(replace(spec, part="" if why else part))
+    if any(spec.part == KNOWN_ACCESS for spec in found):
+        names = ", ".join(sorted({system_named(spec.system).title for spec in left}))
+        return found, [*lines, *([f"left to the run that follows: {names}"] if left else [])]
+    listed = {(spec.system, spec.account): spec for spec in found}
+    return [listed.get((spec.system, spec.account), spec) for spec in specs], lines
 
 
 def _why_whole(ledger: Ledger, request: ReviewRequest, spec: ScopeSpec, since: datetime) -> str:
@@ -70,6 +86,7 @@ class RunPeople:
 
     :param also: ids of further users to list, such as the holders of sentinels; the plan never takes from them.
     :ivar users: ids of the users whom the run names, once they were chosen.
+    :ivar read: ids of the containers that are read, where only known access is.
     :raises ListingIncompleteError: when the ledger has no listing of the whole population any more.
     """
 
@@ -80,6 +97,7 @@ class RunPeople:
         self._ledger, self._run, self._scope, self._whole = ledger, run, scope, whole
         self._also = frozenset(also)
         self.users: frozenset[str] = frozenset()
+        self.read: frozenset[str] | None = None
 
     def choose(self, principals: Iterable[Principal]) -> frozenset[str]:
         """Return everybody whose grants the decisions could count as named, and ``also``."""
@@ -107,6 +125,25 @@ class RunPeople:
         where = (self._whole.run_id, self._scope.system, self._scope.account)
         return await asyncio.to_thread(lambda: list(self._ledger.snapshot.grants_of_users(*where, users)))
 
+    def containers(self, sentinels: Iterable[Sentinel]) -> frozenset[str]:
+        """Return the containers in which the last whole listing shows a revocable grant of the people, or a sentinel.
+
+        What a group, a role or everybody holds there is read with the rest of the container. Containers in which only
+        a group of theirs holds something are not read: no call of the run would take that.
+        """
+        snapshot, system = self._ledger.snapshot, system_named(self._scope.system)
+        where = (self._whole.run_id, self._scope.system, self._scope.account)
+        self.choose(snapshot.principals(*where))
+        known = [one for one in snapshot.grants_of_users(*where, self.users) if one.revocable] if self.users else []
+        wanted = {(one.principal, one.resource, one.entitlement) for one in sentinels}
+        holders = {(kind, one[0]) for one in wanted for kind in PrincipalType}
+        run_id, name, account = where
+        for one in snapshot.grants(run_id, system=name, account=account, holders=holders) if wanted else ():
+            if (one.key.principal_id, one.key.resource_id, one.key.entitlement) in wanted:
+                known.append(one)
+        self.read = frozenset(system.container(one) for one in known)
+        return self.read
+
     def note(self) -> dict[str, Any]:
         """Return the note of the scope, see :data:`NOTE`."""
         return {
@@ -114,6 +151,7 @@ class RunPeople:
             "whole_run": self._whole.run_number,
             "whole_at": self._whole.ended_at.isoformat(),
             "population": self._whole.remaining,
+            **({} if self.read is None else {"containers": len(self.read)}),
         }
 
 
@@ -155,20 +193,47 @@ def sealed_people(ledger: Ledger, run: Run) -> SealedPeople | None:
     return people
 
 
-def named_of(scopes: Iterable[Scope]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+def named_of(
+    scopes: Iterable[Scope], parts: Collection[str] = (NAMED_PEOPLE,)
+) -> Mapping[tuple[str, str], Mapping[str, Any]]:
     """Return the notes of the complete scopes of named people, by system and account."""
     return {
         (scope.system, scope.account): scope.notes.get(NOTE, {})
         for scope in scopes
-        if scope.part == NAMED_PEOPLE and scope.state == "complete"
+        if scope.part in parts and scope.state == "complete"
     }
 
 
+def reads_known(ledger: Ledger, run: Run) -> bool:
+    """Return whether a run reads known access only, in some systems, so that a run over everybody has to follow."""
+    return any(scope.part == KNOWN_ACCESS for scope in ledger.scopes.all(run.run_id))
+
+
 def named_lines(ledger: Ledger, run: Run) -> Iterator[str]:
-    """Yield one sentence for each system and account of which only named people were listed."""
-    for (system, account), note in sorted(named_of(ledger.scopes.all(run.run_id)).items()):
+    """Yield one sentence for each system and account of which only named people were listed, or only known access."""
+    scopes = ledger.scopes.all(run.run_id)
+    if run.follows:
+        yield f"This run completes run {run.follows}, which read known access only: it lists everything else, too"
+    for (system, account), note in sorted(named_of(scopes).items()):
         yield (
             f"{system_named(system).title} ({account}): only the named people ({len(note['users'])} users) were listed,"
             " and the objects on which they hold something. What they have left is proven; nothing is said about other"
-            f" people, who were last listed in run {note['whole_run']} ({note['whole_at'][:16].replace('T', ' ')} UTC)"
+            f" people, who were last listed in {_listed_in(note)}"
         )
+    known = named_of(scopes, (KNOWN_ACCESS,))
+    for (system, account), note in sorted(known.items()):
+        yield (
+            f"{system_named(system).title} ({account}): only known access was read: the {note['containers']} objects"
+            f" on which {_listed_in(note)} showed a grant of the named people ({len(note['users'])} users). What they"
+            " hold elsewhere, or got since then, is not known before the run over everybody that follows"
+        )
+    recorded = ledger.inputs.facts(run.run_id, SETTINGS).get("record", {}).get("settings", {}) if known else {}
+    connected = set(recorded.get("connections", {}))
+    names = connected & set(run.params.get("systems") or connected) - {scope.system for scope in scopes}
+    if names:
+        titles = ", ".join(sorted(system_named(name).title for name in names))
+        yield f"Not read in this run, only in the run over everybody that follows: {titles}"
+
+
+def _listed_in(note: Mapping[str, Any]) -> str:
+    return f"run {note['whole_run']} ({note['whole_at'][:16].replace('T', ' ')} UTC)"
