@@ -89,7 +89,7 @@ def bare_text(path: Path) -> list[str]:
         for output in tree.find_all(nodes.Output)
         for one in output.nodes
     )
-    literal = re.sub(r"<(style|script)\b.*?</\1>|<!--.*?-->", "", literal, flags=re.DOTALL)
+    literal = re.sub(r"<(style|script|pre)\b.*?</\1>|<!--.*?-->", "", literal, flags=re.DOTALL)
     read = re.findall(r'\b(?:aria-label|title|placeholder|data-label|alt)="([^"]*)"', literal)
     between = re.sub(r"<[^>]*>", " ", literal)
     words = re.findall(r"[^\W\d]{2,}", " ".join([between, *read]))

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rescind.errors import RescindError
+from rescind.errors import InputError, RescindError
 from rescind.evidence.bundle.controls import missing
 from rescind.evidence.bundle.format import MANIFEST
 from rescind.evidence.bundle.read import FolderSource, bundle_source
 from rescind.evidence.bundle.signing import public_key
 from rescind.evidence.bundle.text import shown
 from rescind.evidence.bundle.verify import Verification, open_runs, verify, verify_series
+from rescind.i18n import LANGUAGES, SOURCE, known_zone
 
 UNCHECKED = 3
 """Exit status of ``verify`` without ``--key``: no problem was found, and the signer was not checked."""
@@ -69,6 +70,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     one = commands.add_parser("report", help="write the report of a bundle as one HTML file")
     one.add_argument("path", type=Path)
     one.add_argument("out", type=Path)
+    one.add_argument("--language", choices=LANGUAGES, default=SOURCE, help="language of the report")
+    one.add_argument("--time-zone", default="", help="time zone that stands beside UTC, such as Asia/Shanghai")
     one.set_defaults(run=_report)
 
     one = commands.add_parser("export", help="write tables as CSV for spreadsheets and JSON Lines for tools")
@@ -143,7 +146,12 @@ def _missing(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from rescind.evidence.report.html_report import write_report
 
-    write_report(bundle_source(options.path), options.out)
+    zone = options.time_zone
+    if zone and not known_zone(zone):
+        raise InputError(
+            "--time-zone", f"{zone} is not known on this machine", "Give an IANA name such as Asia/Shanghai"
+        )
+    write_report(bundle_source(options.path), options.out, language=options.language, zone=zone)
     return 0
 
 

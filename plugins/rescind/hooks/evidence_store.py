@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, str]:
-    """Write bundle, report and tables of a closed run. The same ledger always gives the same files.
+    """Write bundle, report and tables of a closed run. The same ledger and settings always give the same files.
+
+    The report is in the language and with the time zone of the settings; bundle and tables never depend on them.
 
     :returns: ``bundle``, ``report``, ``tables`` (their locations) and ``root`` of the bundle.
     :raises ConfigurationError: when the folder is not writable, or the key is invalid.
@@ -36,7 +38,13 @@ def write_evidence(ledger: Ledger, run: Run, settings: Settings) -> dict[str, st
             source = FolderSource(written.local)
             reports, tables = Path(spool, "reports"), Path(spool, "tables")
             reports.mkdir()
-            write_report(source, reports / f"{written.name}.html", exported(source, tables, joined(source)))
+            write_report(
+                source,
+                reports / f"{written.name}.html",
+                exported(source, tables, joined(source)),
+                language=settings.language,
+                zone=settings.time_zone,
+            )
             publish(reports, folder / "reports")
             publish(tables, folder / "tables" / written.name)
             return {

@@ -220,7 +220,7 @@ class ApproveRestoreOperator(ApprovePlanOperator):
             shown_user(names[-1], names[0]) for names in users if not any(map(receivers.people, filter(None, names)))
         ]
         text = RestoreText(ledger, run, plan, source, strangers)
-        return f"Approve restoring {len(text.given)} grants ({plan.digest[:12]})?", text.body()
+        return text.subject(), text.body()
 
     def excluded(self, ledger: Ledger, run: Run, *names: str) -> str:
         """Return why the user with these names may not answer: they would get access back."""

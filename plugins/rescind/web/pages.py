@@ -18,6 +18,7 @@ from rescind.ledger.read_models.overview import CLOCK_DAYS
 from rescind.ledger.read_models.queries import MOST_REFUSED
 from rescind.model import NEW_RUN, needs_new_run
 from rescind.run_state import NOT_STARTED, tone_of, was_left_out, words_of
+from rescind.stored_text import translated
 from rescind.web import shape
 from rescind.web.language import choices
 from rescind.web.phrases import bdi, bold, code, grouped, link, phrase, phrases
@@ -97,6 +98,7 @@ def _environment() -> Environment:
         finalize=visible,
     )
     environment.filters |= {
+        "stored": translated,
         "moment": moment,
         "lasting": shape.lasting,
         "whole": whole,

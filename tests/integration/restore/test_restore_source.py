@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rescind.i18n import reading
 from rescind.model import Cell, Grant
 from rescind.workflow.question.markdown import plain
 from tests.integration.restore.test_restore import number_of, reviewed, truth
@@ -273,6 +275,12 @@ def test_the_question_says_who_gets_what_on_what(bench: Bench, monkeypatch: pyte
         key = grant.key
         wanted = (plain(names[key.principal_id]), plain(key.principal_id), plain(grant.resource_name))
         assert [1 for line in lines if f": **{plain(key.entitlement)}** on " in line and all(w in line for w in wanted)]
+    for language, words in (("ja", "の復元を申請しています"), ("zh-CN", "申请以")):
+        with reading(language, "Asia/Tokyo"):
+            there = _body(restore)
+        assert words in there and "(UTC+9)" not in there and "UTC+9" in there and "restore" not in there
+        assert all(plain(grant.key.principal_id) in there for grant in given)
+        assert re.findall(r"[0-9a-f]{64}", there) == re.findall(r"[0-9a-f]{64}", body)
     monkeypatch.setattr("rescind.workflow.restore.text.SHORT", 2)
     body = _body(restore)
     assert f"[The whole list](rescind/runs/{run.number}/items)" in body and ": **" not in body

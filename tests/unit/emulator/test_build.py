@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -30,6 +32,26 @@ def test_same_seed_same_organization(demo: App) -> None:
         rows = list(demo.world.truth(system))
         assert rows == list(again.world.truth(system))
         assert rows != list(other.world.truth(system))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "[\u4e00-\u9fff]{2,3}",  # Chinese: no blank between the family and the given name
+        "[\u4e00-\u9fff\U00020000-\U0002ffff]+ [\u3040-\u30ff\u4e00-\u9fff]+",  # Japanese
+        "[\uac00-\ud7a3]{3}",  # Korean
+        "(Nguyễn|Trần) .+",
+        "[A-Z][a-z]+ O'Neill",
+        ".*[\U00020000-\U0002ffff].*",  # outside the Basic Multilingual Plane
+        "[A-Z][a-z]+ [A-Z][a-z]+",
+    ],
+)
+def test_people_write_their_names_in_their_own_script(demo: App, script: str) -> None:
+    people = [person for person in demo.world.people if re.fullmatch(script, person.name)]
+    assert people
+    for person in people:
+        assert person.email.isascii() and person.person_id.isascii()
+        assert unicodedata.is_normalized("NFC", person.name)
 
 
 def test_demo_has_the_sizes_it_promises(demo: App) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rescind.cli import main
+from rescind.i18n import LANGUAGES
 from rescind.ledger import Ledger
 from tests.support.servers.emulator import ROOT
 from tests.support.wheels import VERIFIER, build, install, installed
@@ -28,6 +29,7 @@ def test_it_holds_the_files_of_the_product_byte_for_byte(wheel: Path) -> None:
         for name in names:
             assert archive.read(name) == (ROOT / "plugins" / name.removeprefix(PRODUCT)).read_bytes(), name
         top = {name.partition("/")[0] for name in archive.namelist()}
+    assert sum(name.endswith(".mo") for name in names) == 2, "the report has all languages"
     assert any(name.endswith("report.html.j2") for name in names) and any(n.endswith("controls.json") for n in names)
     assert {name for name in top if not name.endswith(".dist-info")} == {"rescind_verify"}, "it owns no file of rescind"
 
@@ -52,9 +54,10 @@ def test_it_verifies_a_bundle_without_airflow(
     assert main(["evidence", "verify", str(place), "--key", str(keys["right"])]) == 0
     assert run("verify", place, "--key", keys["right"]) == (0, capsys.readouterr().out)
     assert run("verify", place, "--key", keys["wrong"])[0] == 1
-    assert run("report", place, "again.html")[0] == 0
-    assert main(["evidence", "report", str(place), str(tmp_path / "once.html")]) == 0
-    assert (tmp_path / "again.html").read_bytes() == (tmp_path / "once.html").read_bytes()
+    for language in LANGUAGES:
+        assert run("report", place, "again.html", "--language", language)[0] == 0
+        assert main(["evidence", "report", str(place), str(tmp_path / "once.html"), "--language", language]) == 0
+        assert (tmp_path / "again.html").read_bytes() == (tmp_path / "once.html").read_bytes()
     assert run("export", place, "tables")[0] == run("sanitize", place, "copy")[0] == 0
     assert run("verify", "copy")[0] == run("verify", place)[0] == 3
     decisions = place / "decisions.jsonl"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -237,7 +238,8 @@ def test_people_are_grouped_by_the_roster_and_found_by_name(ledger: Ledger) -> N
     grants = [ledger_runs.grant(number) for number in range(4)]
     ledger_runs.list_scope(ledger, run, grants)
     wei = {"person.id": "P1", "person.name": "王伟", "person.department": "财务", "person.status": "left"}
-    about = [{**wei, "person.terminated_at": "2026-01-31T00:00:00Z"}, wei, {"person.id": "P2"}, {"matched_by": "none"}]
+    gia = {"person.id": "P2", "person.name": unicodedata.normalize("NFD", "Trần Gia Hân")}
+    about = [{**wei, "person.terminated_at": "2026-01-31T00:00:00Z"}, wei, gia, {"matched_by": "none"}]
     ledger.decisions.write(
         run.run_id,
         [
@@ -255,6 +257,11 @@ def test_people_are_grouped_by_the_roster_and_found_by_name(ledger: Ledger) -> N
     assert {row.person for row in page.rows[1:]} == {"P2", f"{ledger_runs.SYSTEM}/{ledger_runs.ACCOUNT}/user/u000003"}
     assert [row.person for row in ledger.views.people(run.number, ALL, text="王").rows] == ["P1"]
     assert [row.person for row in ledger.views.people(run.number, ALL, text="财务").rows] == ["P1"]
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        typed = unicodedata.normalize(form, "trần gia")
+        assert [row.person for row in ledger.views.people(run.number, ALL, text=typed).rows] == ["P2"], form
+        assert ledger.views.items(run.number, ALL, ItemFilter(text=typed)).total == 1, form
+    assert ledger.views.items(run.number, ALL, ItemFilter(text="\uff50\uff12")).total == 1, "wide letters"
     assert ledger.views.people(run.number, ALL, text="%").total == 0
     assert ledger.views.people(run.number, {"other"}).total == 0
     for wanted, found in ((ItemFilter(person="P1"), 2), (ItemFilter(person="P2"), 1), (ItemFilter(text="王伟"), 2)):

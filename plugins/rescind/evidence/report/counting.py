@@ -15,6 +15,7 @@ from rescind.evidence.bundle.owner_answers import asked_owners
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_KEPT, SHOWN_PEOPLE, SHOWN_ROWS, Figures, time_of
 from rescind.evidence.report.tables import Joined, Row, joined
+from rescind.i18n import mark
 from rescind.model import ASKED_FOR, needs_new_run
 from rescind.run_state import was_left_out
 
@@ -103,9 +104,9 @@ def _decided(
 def _items(source: Source, rows: Iterable[Row], made: Figures) -> dict[str, list[float]]:
     """Count the items in one pass; return the durations in seconds by name."""
     spans: dict[str, list[float]] = {
-        "End of employment to proven gone": [],
-        "Approval to sending": [],
-        "Sending to proven gone": [],
+        mark("End of employment to proven gone"): [],
+        mark("Approval to sending"): [],
+        mark("Sending to proven gone"): [],
     }
     people: dict[tuple[str, ...], Row] = {}
     worst: dict[str, list[Row]] = {}
@@ -190,7 +191,7 @@ def _attempts(source: Source, made: Figures) -> None:
             first = min(first or attempt["sent_at"], attempt["sent_at"])
             last = max(last, attempt["sent_at"])
     if first:
-        made.course = [("First request sent", first), ("Last request sent", last)]
+        made.course = [(mark("First request sent"), first), (mark("Last request sent"), last)]
 
 
 def _exceptions(source: Source, made: Figures) -> None:
@@ -210,14 +211,14 @@ def _course(made: Figures) -> list[tuple[str, str]]:
     """Return the events of the run in order of time."""
     listed = [scope["ended_at"] for scope in made.scopes if scope["ended_at"]]
     moments = [
-        ("Run started", made.review.get("started_at")),
-        ("Listings complete", max(listed, default=None)),
-        ("Plan frozen", made.plan["created_at"] if made.plan else None),
-        ("Approval requested", made.approval["requested_at"] if made.approval else None),
-        ("Answered", made.approval["responded_at"] if made.approval else None),
+        (mark("Run started"), made.review.get("started_at")),
+        (mark("Listings complete"), max(listed, default=None)),
+        (mark("Plan frozen"), made.plan["created_at"] if made.plan else None),
+        (mark("Approval requested"), made.approval["requested_at"] if made.approval else None),
+        (mark("Answered"), made.approval["responded_at"] if made.approval else None),
         *made.course,
-        ("Retained grants checked", max((check["observed_at"] for check in made.kept), default=None)),
-        ("Run closed", made.review.get("finished_at")),
+        (mark("Retained grants checked"), max((check["observed_at"] for check in made.kept), default=None)),
+        (mark("Run closed"), made.review.get("finished_at")),
     ]
     return sorted(((name, at) for name, at in moments if at), key=lambda pair: pair[1])
 

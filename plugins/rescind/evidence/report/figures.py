@@ -13,6 +13,7 @@ from rescind.evidence.bundle.approval import answered_by
 from rescind.evidence.bundle.population import number_unchecked
 from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row
+from rescind.i18n import mark
 from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.model import KNOWN_ACCESS
 from rescind.run_state import Counts
@@ -86,19 +87,19 @@ class Figures:
         """Stages with what they mean and their counts."""
         if self.restoring:
             return [
-                ("Selected", "grants to be restored", self.total["planned"] + self.total["held"]),
-                ("Held back", "skipped, with a reason", self.total["held"]),
-                ("Accepted", "accepted by the vendor, or already present", self.total["revoked"]),
-                ("Restored", "present in complete listings", self.total["restored"]),
+                (mark("Selected"), mark("grants to be restored"), self.total["planned"] + self.total["held"]),
+                (mark("Held back"), mark("skipped, with a reason"), self.total["held"]),
+                (mark("Accepted"), mark("accepted by the vendor, or already present"), self.total["revoked"]),
+                (mark("Restored"), mark("present in complete listings"), self.total["restored"]),
             ]
         return [
-            ("Discovered", "grants in the listings", self.total["discovered"]),
-            ("Flagged", "decided to be revoked", self.total["flagged"]),
-            *[("Kept", "left out by the approver", self.total["left_out"])] * bool(self.total["left_out"]),
-            ("Held back", "flagged, but held by a guard", self.total["held"] - self.total["left_out"]),
-            ("Planned", "in a call of the plan", self.total["planned"]),
-            ("Sent", "accepted by the vendor; not yet proof", self.total["revoked"]),
-            ("Proven gone", "absent, and no other way in remains", self.total["gone"]),
+            (mark("Discovered"), mark("grants in the listings"), self.total["discovered"]),
+            (mark("Flagged"), mark("decided to be revoked"), self.total["flagged"]),
+            *[(mark("Kept"), mark("left out by the approver"), self.total["left_out"])] * bool(self.total["left_out"]),
+            (mark("Held back"), mark("flagged, but held by a guard"), self.total["held"] - self.total["left_out"]),
+            (mark("Planned"), mark("in a call of the plan"), self.total["planned"]),
+            (mark("Sent"), mark("accepted by the vendor; not yet proof"), self.total["revoked"]),
+            (mark("Proven gone"), mark("absent, and no other way in remains"), self.total["gone"]),
         ]
 
     @property

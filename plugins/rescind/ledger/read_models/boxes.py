@@ -98,8 +98,8 @@ SELECT *, count(*) OVER () AS boxes FROM (
 ) one
 WHERE (%(person)s = '' OR person = %(person)s)
   AND (%(values)s::bytea[] IS NULL OR value = ANY(%(values)s))
-  AND (%(text)s = '' OR strpos(lower(concat_ws(E'\n', name, person, principal_id, department, resource_name,
-       resource_id, array_to_string(rights, ' '))), lower(%(text)s)) > 0)
+  AND (%(text)s = '' OR strpos(normalize(lower(concat_ws(E'\n', name, person, principal_id, department, resource_name,
+       resource_id, array_to_string(rights, ' '))), NFKC), normalize(lower(%(text)s), NFKC)) > 0)
 ORDER BY name, person, system, account, resource_name, resource_id, value LIMIT %(limit)s OFFSET %(offset)s
 """
 _SELECTION = """

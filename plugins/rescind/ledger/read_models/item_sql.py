@@ -72,14 +72,17 @@ FROM (
 {NAMED}
 """
 FIND_PERSON = """
-WHERE %(text)s = '' OR strpos(lower(concat_ws(E'\n', name, person, principal_id, department)), lower(%(text)s)) > 0
+WHERE %(text)s = '' OR strpos(
+    normalize(lower(concat_ws(E'\n', name, person, principal_id, department)), NFKC),
+    normalize(lower(%(text)s), NFKC)) > 0
 """
+"""Names are found in every normal form of Unicode: a keyboard, a platform and a roster may use different ones."""
 
 # Only a search needs the names and rules of all items.
 SEARCH = """
-  AND strpos(lower(concat_ws(E'\n', d.facts ->> 'person.name', d.facts ->> 'person.id', d.facts ->> 'person.department',
-       g.principal_name, p.name, g.principal_id, g.resource_name, g.resource_id, g.entitlement, g.native_id, d.rule)),
-       lower(%(text)s)) > 0
+  AND strpos(normalize(lower(concat_ws(E'\n', d.facts ->> 'person.name', d.facts ->> 'person.id',
+       d.facts ->> 'person.department', g.principal_name, p.name, g.principal_id, g.resource_name, g.resource_id,
+       g.entitlement, g.native_id, d.rule)), NFKC), normalize(lower(%(text)s), NFKC)) > 0
 """
 
 # The last sealed run of the same DAG and kind that listed at least the same scopes completely. At most 1,000 runs back.

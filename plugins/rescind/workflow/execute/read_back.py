@@ -54,7 +54,9 @@ def _settle(
             present=present,
             method="read-back",
             observed_at=observed_at,
-            reason="still present after " + ("a refusal" if call.state == "refused" else "an unknown outcome"),
+            reason="still present after a refusal"
+            if call.state == "refused"
+            else "still present after an unknown outcome",
         )
         ledger.batches.set_items(lease, stale)
     elif stale:

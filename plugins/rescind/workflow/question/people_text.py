@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rescind.i18n import mark, tr, trn
 from rescind.ledger import Ledger, Run
+from rescind.stored_text import translated
 from rescind.systems import system_named
 from rescind.systems.entitlement_class import EntitlementClass
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE
@@ -184,7 +185,7 @@ def held_lines(made: PlanPeople) -> list[str]:
     lines: list[str] = []
     if made.held_total:
         lines += ["", tr("**Held back, so it stays** ({count})", count=made.held_total), ""]
-        lines += [f"- {_grant(line)}: {plain(line.why, 200)}" for line in made.held]
+        lines += [f"- {_grant(line)}: {plain(translated(line.why), 200)}" for line in made.held]
         lines += _more(made.held_total - len(made.held))
         if any("cannot be restored" in line.why for line in made.held):
             hint = tr(
@@ -194,7 +195,7 @@ def held_lines(made: PlanPeople) -> list[str]:
             lines.append(f"- {hint}")
     if made.kept_total:
         lines += ["", tr("**Asked for, and no call of this run can remove it** ({count})", count=made.kept_total), ""]
-        lines += [f"- {_grant(line)}: {plain(line.why, 200)}" for line in made.kept]
+        lines += [f"- {_grant(line)}: {plain(translated(line.why), 200)}" for line in made.kept]
         lines += _more(made.kept_total - len(made.kept))
     return lines
 
@@ -205,7 +206,13 @@ def reach_lines(reach: Outlook) -> list[str]:
         return []
     lines = ["", tr("**Stays reachable in another way** ({count})", count=reach.grants), ""]
     lines += [
-        "- " + tr("{count} through {way}. To close it: {how}", count=count, way=plain(way, 160), how=plain(close, 200))
+        "- "
+        + tr(
+            "{count} through {way}. To close it: {how}",
+            count=count,
+            way=plain(translated(way), 160),
+            how=plain(translated(close), 200),
+        )
         for way, close, count in reach.ways[:_WAYS]
     ]
     rest = reach.grants - sum(count for _, _, count in reach.ways[:_WAYS])

@@ -7,19 +7,24 @@ from collections.abc import Iterator, Sequence
 
 from rescind.errors import PlanError
 from rescind.evidence.imports import IMPORTED
+from rescind.i18n import mark, moment, tr
 from rescind.ledger import Ledger, Plan, Run
 from rescind.model import Grant
 from rescind.plan.restore_effects import restored_ids
 from rescind.review import PrincipalKey, principal_key
+from rescind.stored_text import translated
 from rescind.systems import system_named
+from rescind.workflow.question.approval_text import reason_line
 from rescind.workflow.question.markdown import plain
+from rescind.workflow.question.people_text import PAGE, title_of
 from rescind.workflow.restore.source import RestoreSource
 
 SHORT = 40
 """Most grants that the request lists one by one."""
 _EXAMPLES = 20
-_PAGE = "rescind/runs"
-"""Path of the page "Access reviews". Airflow resolves a relative link against the path that it is served under."""
+_COLUMNS = (
+    mark("system"), mark("account"), mark("to restore"), mark("already re-granted"), mark("skipped"), mark("calls"),
+)  # fmt: skip
 
 
 class RestoreText:
@@ -48,69 +53,90 @@ class RestoreText:
         """Return the request in Markdown."""
         run, plan, source = self._run, self._plan, self._source.run
         lines = [
-            f"**{plain(run.requested_by)}** asks to restore **{len(self.given)} grants** with {plan.calls} calls. Run "
-            f"{source.number} revoked them ({source.started_at:%Y-%m-%d}, requested by {plain(source.requester)}).",
+            tr(
+                "**{requester}** asks to restore **{count} grants** with {calls} calls. Run {number} revoked them "
+                "({day}, requested by {by}).",
+                requester=plain(run.requested_by),
+                count=len(self.given),
+                calls=plan.calls,
+                number=source.number,
+                day=f"{source.started_at:%Y-%m-%d}",
+                by=plain(source.requester),
+            ),
             "",
-            f"Reason: {plain(run.reason, 500)}" + (f" · ticket {plain(run.ticket)}" if run.ticket else ""),
+            reason_line(run),
             "",
             *self._proof(),
             "",
-            "| system | account | to restore | already re-granted | skipped | calls |",
+            "| " + " | ".join(map(tr, _COLUMNS)) + " |",
             "| --- | --- | ---: | ---: | ---: | ---: |",
         ]
         for row in self._ledger.summary.per_system(run.run_id):
-            cells = (
-                system_named(row.system).title,
-                plain(row.account),
-                row.not_sent,
-                row.restored,
-                row.held,
-                row.calls,
-            )
+            cells = (title_of(row.system), plain(row.account), row.not_sent, row.restored, row.held, row.calls)
             lines.append("| " + " | ".join(map(str, cells)) + " |")
         receivers = len({principal_key(grant) for grant in self.given})
-        lines += ["", f"**Who gets what** ({len(self.given)} grants, {receivers} principals)", ""]
+        who = tr("**Who gets what** ({count} grants, {people} principals)", count=len(self.given), people=receivers)
+        lines += ["", who, ""]
         lines += self._each() if len(self.given) <= SHORT else self._counted()
         systems = [system_named(name) for name in sorted({grant.key.system for grant in self.given})]
-        lines += [f"- Not brought back, {one.title}: {one.not_restored}." for one in systems if one.not_restored]
+        lines += [
+            "- " + tr("Not brought back, {system}: {what}.", system=tr(one.title), what=one.not_restored)
+            for one in systems
+            if one.not_restored
+        ]
         lines += ["", *self._skipped(), ""]
         lines.append(
-            f"The plan is valid until {plan.valid_until:%Y-%m-%d %H:%M} UTC. Its digest is `{plan.digest}`. "
-            "Your answer applies to exactly this plan. Without an answer nothing is sent."
+            tr(
+                "The plan is valid until {time}. Its digest is `{digest}`. Your answer applies to exactly this plan. "
+                "Without an answer nothing is sent.",
+                time=moment(plan.valid_until),
+                digest=plan.digest,
+            )
         )
         return "\n".join(lines)
+
+    def subject(self) -> str:
+        """Return the subject of the request."""
+        count = len(self.given)
+        return tr("Approve restoring {count} grants ({digest})?", count=count, digest=self._plan.digest[:12])
 
     def _proof(self) -> Iterator[str]:
         """Yield what shows that the run revoked these grants, and whose own access could not be recognized."""
         source, known = self._source, self._source.run.params.get(IMPORTED)
         if source.root:
-            how = "signed by this deployment" if source.signed else "not signed"
-            yield f"The run's evidence bundle was verified ({how}, root `{source.root}`) and agrees with the ledger."
+            how = tr("signed by this deployment") if source.signed else tr("not signed")
+            yield tr(
+                "The run's evidence bundle was verified ({how}, root `{root}`) and agrees with the ledger.",
+                how=how,
+                root=source.root,
+            )
         else:
-            yield (
-                f"**No evidence bundle shows what run {source.run.number} revoked. The ledger alone says so, and anyone"
-                " who can write to it may have added grants that nobody had. Compare each one with another source.**"
+            yield tr(
+                "**No evidence bundle shows what run {number} revoked. The ledger alone says so, and anyone who can "
+                "write to it may have added grants that nobody had. Compare each one with another source.**",
+                number=source.run.number,
             )
         if known:
-            yield (
-                f"This ledger knows run {source.run.number} only from that bundle, where it was run {known['number']}, "
-                f"started {plain(known['started_at'])[:10]}. Later changes are known from the platform only."
+            yield tr(
+                "This ledger knows run {number} only from that bundle, where it was run {before}, started {day}. Later "
+                "changes are known from the platform only.",
+                number=source.run.number,
+                before=known["number"],
+                day=plain(known["started_at"])[:10],
             )
         if self._strangers:
             yield ""
-            yield (
-                f"**The roster links no person to {', '.join(map(plain, self._strangers))}. Check yourself that none"
-                " of them gets access below.**"
+            yield tr(
+                "**The roster links no person to {names}. Check yourself that none of them gets access below.**",
+                names=tr(", ").join(map(plain, self._strangers)),
             )
 
     def _each(self) -> Iterator[str]:
         ordered = sorted((grant.key.system, self._who(principal_key(grant)), grant.key, grant) for grant in self.given)
         for _, who, key, grant in ordered:
-            until = f", until {plain(grant.expires_raw)}" if grant.expires_raw else ""
-            yield (
-                f"- {who}: **{plain(key.entitlement)}** on {_resource(grant)}{until}, "
-                f"{system_named(key.system).title}, {plain(key.account)}"
-            )
+            until = tr(", until {time}", time=plain(grant.expires_raw)) if grant.expires_raw else ""
+            what = tr("{right} on {resource}", right=f"**{plain(key.entitlement)}**", resource=_resource(grant))
+            yield f"- {who}: {what}{until}, {title_of(key.system)}, {plain(key.account)}"
 
     def _counted(self) -> Iterator[str]:
         """Yield the receivers with their rights and the number of resources, those with the most grants first."""
@@ -119,32 +145,45 @@ class RestoreText:
             rights[principal_key(grant)][grant.key.entitlement] += 1
         most = sorted(rights.items(), key=lambda pair: (-pair[1].total(), pair[0]))
         for who, counts in most[:_EXAMPLES]:
-            shown = ", ".join(f"{plain(right)} on {times} resources" for right, times in counts.most_common())
-            yield f"- {self._who(who)}, {system_named(who.system).title}: {shown}"
+            shown = tr(", ").join(
+                tr("{right} on {count} resources", right=plain(right), count=times)
+                for right, times in counts.most_common()
+            )
+            yield f"- {self._who(who)}, {title_of(who.system)}: {shown}"
         if len(most) > _EXAMPLES:
-            yield f"- and {len(most) - _EXAMPLES} more principals"
+            yield "- " + tr("and {count} more principals", count=len(most) - _EXAMPLES)
         every = Counter(grant.key.entitlement for grant in self.given)
         yield ""
-        yield "All rights: " + ", ".join(f"{plain(right)} {times} times" for right, times in every.most_common()) + "."
+        times = [tr("{right} {count} times", right=plain(right), count=count) for right, count in every.most_common()]
+        yield tr("All rights: {rights}.", rights=tr(", ").join(times))
         number = self._run.number
         yield ""
-        yield f"[The whole list]({_PAGE}/{number}/items) is on the page *Access reviews*, run {number}, *Items*."
+        yield tr(
+            "[The whole list]({page}) is on the page *Access reviews*, run {number}, *Items*.",
+            page=f"{PAGE}/{number}/items",
+            number=number,
+        )
 
     def _who(self, key: PrincipalKey) -> str:
         name = self._names.get(key) or next(
             (grant.principal_name for grant in self.given if grant.principal_name and principal_key(grant) == key), ""
         )
-        ident = f"{plain(str(key.principal_type))} {plain(key.principal_id)}"
+        ident = f"{plain(tr(str(key.principal_type)))} {plain(key.principal_id)}"
         return f"{plain(name)} ({ident})" if name and name != key.principal_id else ident
 
     def _skipped(self) -> list[str]:
         items = self._ledger.plans.items(self._run.run_id)
         reasons = Counter(item.reason for item in items if item.call_id is None)
-        return [f"- {count} without a call: {plain(reason, 200)}" for reason, count in reasons.most_common()]
+        return [
+            "- " + tr("{count} without a call: {reason}", count=count, reason=plain(translated(reason), 200))
+            for reason, count in reasons.most_common()
+        ]
 
 
 def _resource(grant: Grant) -> str:
     """Return the resource with its kind, name and id."""
     key = grant.key
     name = f" {plain(grant.resource_name)}" if grant.resource_name and grant.resource_name != key.resource_id else ""
-    return f"{plain(key.resource_type)}{name} ({plain(key.resource_id, 200)})"
+    known = tr(spaced := key.resource_type.replace("_", " "))
+    kind = key.resource_type if known == spaced else known
+    return f"{plain(kind)}{name} ({plain(key.resource_id, 200)})"

@@ -26,7 +26,10 @@ def test_what_a_spreadsheet_would_change_gets_an_apostrophe(value: str) -> None:
     assert cell(value).startswith("'")
 
 
-@pytest.mark.parametrize("value", ["u000001", "a=b", "12345", "2026-01-01T00:00:00Z", "", "menu-1"])
+NAMES = ["王伟", "黄𡋾", "𠮷野 健司", "김은우", "Trần Gia Hân", "Pavel O'Neill"]
+
+
+@pytest.mark.parametrize("value", ["u000001", "a=b", "12345", "2026-01-01T00:00:00Z", "", "menu-1", *NAMES])
 def test_what_it_would_not_change_stays(value: str) -> None:
     assert cell(value) == value
 
